@@ -1,0 +1,1 @@
+"""The service: the store, the gateways, the HTTP API, and the composition root that joins them."""

@@ -1,0 +1,1 @@
+"""The other systems, as the sagas need them: their ports, over HTTP."""

@@ -1,0 +1,26 @@
+"""The whole HTTP API, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import RedirectResponse
+
+from app.http import problems
+
+ABOUT = "Business processes that finish or are put right again, and every fact about them."
+
+
+def build(routers: Iterable[APIRouter]) -> FastAPI:
+    """The API without its guards."""
+    app = FastAPI(title="Amends", summary=ABOUT, version="0.1.0", redoc_url=None)
+    problems.install(app)
+    for router in routers:
+        app.include_router(router)
+    app.add_api_route("/", _home, methods=["GET"], include_in_schema=False)
+    return app
+
+
+async def _home() -> RedirectResponse:
+    return RedirectResponse("/docs")

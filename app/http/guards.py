@@ -1,0 +1,127 @@
+"""What is looked at before a request is handled: its size, where it comes from, and who sends it."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.http.problems import Unauthorised, answer, problem
+from domain.errors import Invalid
+from domain.event import Cause
+
+LARGEST_BODY = 1024 * 1024
+OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
+
+_LABEL = re.compile(r"[\x20-\x7e]{1,200}")
+_KEY = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Guards:
+    """An ASGI middleware: refuses bodies that are too large, other websites' pages, and callers without a token."""
+
+    def __init__(self, app: ASGIApp, tokens: Mapping[str, str]) -> None:
+        self._app, self._tokens = app, tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        if refusal := _foreign_page(request):
+            await refusal(scope, receive, send)
+            return
+        if self._tokens and request.url.path not in OPEN_PATHS:
+            try:
+                scope["state"] = scope.get("state", {}) | {"actor": self._actor(request)}
+            except Unauthorised as error:
+                await answer(error)(scope, receive, send)
+                return
+        await self._limited(scope, receive, send, request)
+
+    def _actor(self, request: Request) -> str:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not given:
+            raise Unauthorised("Send Authorization: Bearer with one of the tokens in AMENDS_API_TOKENS.")
+        known = [name for name, token in self._tokens.items() if hmac.compare_digest(token.encode(), given.encode())]
+        if not known:
+            raise Unauthorised("This token is not known here.")
+        return known[0]
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send, request: Request) -> None:
+        too_large = problem(413, "too-large", "The body is too large", f"A body may have {LARGEST_BODY} bytes.")
+        length = request.headers.get("Content-Length", "0")
+        if length.isdigit() and int(length) > LARGEST_BODY:
+            await too_large(scope, receive, send)
+            return
+        body, more = bytearray(), request.method in ("POST", "PUT", "PATCH", "DELETE")
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > LARGEST_BODY:
+                await too_large(scope, receive, send)
+                return
+        await self._app(scope, _replay(bytes(body), receive), send)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Give the body that was read, then whatever comes."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _foreign_page(request: Request) -> ASGIApp | None:
+    """A browser on another website's behalf; other clients send no Origin."""
+    origin = request.headers.get("Origin")
+    if origin is None or urlsplit(origin).netloc == request.headers.get("Host"):
+        return None
+    return problem(
+        403, "foreign-origin", "Another website's page may not act here", f"Origin {origin} is not this one."
+    )
+
+
+def actor_of(request: Request) -> str:
+    """Who acts: the token's name, else what X-Actor says, else nobody known."""
+    known: str | None = getattr(request.state, "actor", None)
+    return known or _label(request, "X-Actor") or "anonymous"
+
+
+def cause_of(request: Request) -> Cause:
+    """Where what this request does goes back to."""
+    trace = request.headers.get("traceparent", "")
+    return Cause(
+        correlation_id=_label(request, "X-Correlation-ID"),
+        actor=actor_of(request),
+        traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
+    )
+
+
+def key_of(request: Request) -> str | None:
+    """The request's idempotency key, None if it has none. Raises Invalid."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise Invalid("Idempotency-Key", "must be 1 to 128 letters, digits or . _ : -")
+    return key
+
+
+def _label(request: Request, header: str) -> str | None:
+    value = request.headers.get(header)
+    if value is not None and not _LABEL.fullmatch(value):
+        raise Invalid(header, "must be 1 to 200 printable ASCII characters")
+    return value

@@ -1,0 +1,107 @@
+"""Errors as RFC 9457 problems: here, and nowhere else, an error gets an HTTP status."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.store.committer import Unavailable, Unstorable
+from domain.errors import AmendsError, Conflict, Invalid, NotFound, Refusal, StaleVersion
+from workflows.codec import problems
+
+log = logging.getLogger("amends.http")
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 1
+
+
+class Busy(AmendsError):
+    """This server is shutting down and starts nothing new: ask again, another one answers."""
+
+
+class Unauthorised(AmendsError):
+    """{problem}"""
+
+    problem: str
+
+
+class Malformed(AmendsError):
+    """The body is not JSON: {problem}"""
+
+    problem: str
+
+
+def problem(
+    status: int, kind: str, title: str, detail: str, headers: dict[str, str] | None = None, **members: Any
+) -> JSONResponse:
+    """A problem; `kind` never changes for the same sort of problem."""
+    body = {"type": f"urn:amends:problem:{kind}", "title": title, "status": status, "detail": detail, **members}
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def invalid(found: list[Invalid]) -> JSONResponse:
+    """Which fields are wrong, and why."""
+    errors = [{"field": each.field, "problem": each.problem} for each in found]
+    return problem(422, "invalid", "A value is not as it must be", str(found[0]), errors=errors)
+
+
+def answer(error: AmendsError) -> JSONResponse:
+    """The problem for one of our own errors."""
+    match error:
+        case Invalid():
+            cause = error.__cause__
+            found = problems(cause) if hasattr(cause, "errors") else [error]  # type: ignore[arg-type]
+            return invalid(found)
+        case Malformed():
+            return problem(400, "malformed-json", "The body is not JSON", str(error))
+        case NotFound():
+            return problem(404, "not-found", f"No such {error.kind}", str(error).strip())
+        case Conflict():
+            return problem(409, f"conflict-{error.kind}", "It does not fit what is stored", str(error))
+        case StaleVersion():
+            return problem(412, "stale", "The stream has moved on", str(error), **error.facts())
+        case Refusal():
+            return problem(409, error.name, "Refused", str(error), **error.facts())
+        case Unauthorised():
+            return problem(401, "unauthorised", "Who are you?", str(error), {"WWW-Authenticate": "Bearer"})
+        case Unavailable() | Busy():
+            later = {"Retry-After": str(RETRY_SECONDS)}
+            return problem(503, "unavailable", "Not now", str(error), later)
+        case Unstorable():
+            return problem(422, "unstorable", "The database does not take these values", str(error))
+        case _:
+            log.error("Unexpected: %s", error, exc_info=error)
+            return problem(500, "internal", "Something went wrong here", "It has been logged.")
+
+
+def install(app: FastAPI) -> None:
+    """Let an app answer errors as problems."""
+
+    @app.exception_handler(AmendsError)
+    async def ours(_: Request, error: AmendsError) -> JSONResponse:
+        return answer(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def request(_: Request, error: RequestValidationError) -> JSONResponse:
+        return invalid([_invalid(found) for found in error.errors()])
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        kind = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
+        detail = f"{request.method} {request.url.path}: {error.detail}"
+        return problem(error.status_code, kind, str(error.detail), detail, dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def other(_: Request, error: Exception) -> JSONResponse:
+        log.error("Unexpected: %s", error, exc_info=error)
+        return problem(500, "internal", "Something went wrong here", "It has been logged.")
+
+
+def _invalid(found: Any) -> Invalid:
+    _, *path = found["loc"] if len(found["loc"]) > 1 else ("", *found["loc"])
+    return Invalid(".".join(map(str, path)), str(found["msg"]).removeprefix("Value error, "))

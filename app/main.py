@@ -1,0 +1,226 @@
+"""The composition root: the only place that knows everything, and the only one that reads settings."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import uvicorn
+from sqlalchemy import URL
+
+from app.gateways.provider import HttpCouriers, HttpPayments, HttpStock, ProviderClient
+from app.http.api import build
+from app.http.events import Events
+from app.http.guards import Guards
+from app.http.health import Health
+from app.http.workflows import Workflows
+from app.sandbox.ledger import Ledger
+from app.sandbox.provider import Sandbox
+from app.settings import Settings, require_guarded
+from app.store.committer import Committer
+from app.store.database import conninfo, parse_url, pool, require_usable
+from app.store.embedded import EmbeddedPostgres, find_binaries
+from app.store.feed import Feed
+from app.store.heartbeat import Heartbeat
+from app.store.layout import require_known
+from app.store.migrate import migrate
+from app.store.overview import Overview, Waiting
+from app.store.reader import Reader
+from app.store.requests import Requests
+from app.store.sagas import PostgresSagas
+from domain.errors import Unusable
+from workflows.durable import runtime
+from workflows.durable.engine import Engine, Options
+from workflows.place_order import PlaceOrder
+from workflows.saga import Saga
+
+log = logging.getLogger("amends")
+
+LEASE_LOST = 70
+"""The exit status of a server whose lease was taken away."""
+PROVIDER_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """What serves: the engine and the API in front of it."""
+
+    engine: Engine
+    api: Guards
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[URL]:
+    """The database in use; an embedded one is started, and stopped by its last user."""
+    if settings.database_url is not None:
+        yield parse_url(settings.database_url)
+        return
+    embedded = embedded_postgres(settings)
+    try:
+        yield parse_url(embedded.use())
+    finally:
+        embedded.leave()
+
+
+def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
+    """The embedded Postgres of these settings, not started."""
+    return EmbeddedPostgres(settings.data_dir / "postgres", settings.postgres_bin or find_binaries())
+
+
+def prepare(url: URL) -> None:
+    """Check the server and bring both schemas up to date. Raises Unusable."""
+    require_usable(url)
+    runtime.migrate(conninfo(url))
+    for name in migrate(url):
+        log.info("Migrated: %s", name)
+    require_known(url, runtime.newest_migration())
+
+
+def sagas(provider: ProviderClient) -> list[Saga[Any, Any]]:
+    """Every business process that this server runs. A new one is added here."""
+    return [PlaceOrder(HttpStock(provider), HttpPayments(provider), HttpCouriers(provider))]
+
+
+@asynccontextmanager
+async def service(settings: Settings, url: URL, here: str, lost: Callable[[], None]) -> AsyncIterator[Service]:
+    """Everything that runs in one process; `here` is the base URL at which its API will be served."""
+    committer, readers = Committer(url, settings.connections), pool(url, settings.readers)
+    books, own_token = pool(url, settings.readers), secrets.token_urlsafe(24)
+    reader, beat = Reader(readers), Heartbeat(url)
+    client = httpx.AsyncClient(
+        base_url=settings.provider_url or f"{here}/sandbox",
+        timeout=PROVIDER_SECONDS,
+        headers={} if settings.provider_url else {"Authorization": f"Bearer {own_token}"},
+        limits=httpx.Limits(max_connections=None),
+    )
+    sandbox, options = Sandbox(Ledger(books)), Options(settings.lease_seconds, settings.running)
+    engine = Engine(
+        sagas(ProviderClient(client)), PostgresSagas(committer, reader), conninfo(url), beat.beat, lost, options
+    )
+    waiting, feed = Waiting(reader), Feed(reader)
+    engine.on_rest = waiting.rests
+    routers = [
+        Workflows(engine, Overview(reader), waiting, feed, Requests(committer)).router,
+        Events(feed).router,
+        Health(engine, reader).router,
+        *([] if settings.provider_url else [sandbox.router]),
+    ]
+    tokens = settings.api_tokens and settings.api_tokens | {"amends": own_token}
+    async with readers, books, client, sandbox.open():
+        committer.start()
+        await engine.launch()
+        try:
+            yield Service(engine, Guards(build(routers), tokens))
+        finally:
+            await engine.shut_down()
+            await committer.stop()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises Unusable before anything else is begun."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        made = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise Unusable(
+            f"Port {port} of {host} cannot be used: {error.strerror}.", "Choose another: --port 8001."
+        ) from error
+    made.setblocking(False)
+    return made
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve until a signal; the whole life of `./run up`."""
+    require_guarded(settings, host)
+    _log_to_stderr(settings.log_level)
+    listening = bind(host, port)
+    with listening, database(settings) as url:
+        prepare(url)
+        runner = asyncio.Runner(loop_factory=_event_loop())
+        with runner:
+            runner.run(_serve(settings, url, listening, host))
+
+
+async def _serve(settings: Settings, url: URL, listening: socket.socket, host: str) -> None:
+    port = listening.getsockname()[1]
+    here = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::', 'localhost') else host}:{port}"  # noqa: S104
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    watch = asyncio.create_task(_watch_embedded(settings)) if settings.database_url is None else None
+    async with service(settings, url, here, _exit_without_lease) as running:
+        config = uvicorn.Config(
+            running.api,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=3,
+            lifespan="off",
+            server_header=False,
+        )
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        print(f"Amends is up: {here}", flush=True)
+        await asyncio.wait([asyncio.create_task(stopping.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
+        log.info("Stopping: running steps finish, the rest is handed over.")
+        await running.engine.shut_down()
+        server.should_exit = True
+        await serving
+    if watch:
+        watch.cancel()
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: steps that call this very server finish before it stops."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _watch_embedded(settings: Settings) -> None:
+    """Start the embedded Postgres again if it dies under us."""
+    embedded = embedded_postgres(settings)
+    while True:
+        await asyncio.sleep(1.0)
+        if await asyncio.to_thread(embedded.process) is None:
+            log.warning("The embedded Postgres is gone; it is started again.")
+            with suppress(Unusable):
+                await asyncio.to_thread(embedded.start)
+
+
+def _exit_without_lease() -> None:
+    """Another executor has taken over: whatever still runs here may change nothing any more."""
+    sys.stderr.write("This server's lease was taken over by another one, which goes on with its sagas. Exiting.\n")
+    sys.stderr.flush()
+    os._exit(LEASE_LOST)
+
+
+def _event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _log_to_stderr(level: str) -> None:
+    form = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    form.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(form)
+    logging.basicConfig(level=level, handlers=[handler])
+    for noisy in ("httpx", "httpcore", "alembic", "uvicorn"):
+        logging.getLogger(noisy).setLevel("WARNING")

@@ -1,0 +1,98 @@
+"""Everything that can be set, from the environment, read once and checked as a whole."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from domain.errors import Unusable
+
+CHECKOUT = Path(__file__).parents[1]
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Settings(BaseSettings):
+    """`DATABASE_URL`, and `AMENDS_` before the name of each other field."""
+
+    model_config = SettingsConfigDict(env_prefix="AMENDS_", frozen=True, extra="forbid")
+
+    database_url: str | None = Field(
+        None, validation_alias="DATABASE_URL", description="a Postgres 15 or newer", repr=False
+    )
+    data_dir: Path = Field(CHECKOUT / ".amends", description="where the embedded Postgres lives")
+    postgres_bin: Path | None = Field(
+        None, description="the programs of the embedded Postgres, if not the packaged ones"
+    )
+    api_tokens: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict, description="name:token,…", repr=False
+    )
+    approval_limit: int = Field(100_000, ge=0, description="minor units above which a transfer needs an approval")
+    provider_url: str | None = Field(None, description="base URL of the provider; its own test-mode one if not set")
+    lease_seconds: float = Field(5.0, ge=1.0, le=300.0, description="how long an executor may be silent")
+    connections: int = Field(8, ge=1, le=200, description="connections that commit")
+    readers: int = Field(8, ge=2, le=200, description="connections that read")
+    running: int = Field(1000, ge=1, le=100_000, description="sagas that run at a time in one process")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
+
+    @field_validator("api_tokens", mode="before")
+    @classmethod
+    def _tokens(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.partition(":") for pair in value.split(",") if pair.strip()]
+        if not all(name.strip() and token.strip() for name, _, token in pairs):
+            raise ValueError("must be name:token pairs, separated by commas")
+        return {name.strip(): token.strip() for name, _, token in pairs}
+
+    @field_validator("data_dir", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment alone: no file that somebody forgot."""
+        return (init_settings, env_settings)
+
+
+def read_settings() -> Settings:
+    """The settings. Raises Unusable naming what is wrong and how to put it right."""
+    known = {f"AMENDS_{name.upper()}" for name in Settings.model_fields if name != "database_url"}
+    for name in sorted(os.environ):
+        if name.startswith("AMENDS_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
+            raise Unusable(f"There is no setting {name}.", hint)
+    try:
+        return Settings()
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)[0]
+        raise Unusable(*_wrong(found)) from None
+
+
+def _wrong(found: Any) -> tuple[str, str]:
+    field = str(found["loc"][0])
+    name = field if field == "DATABASE_URL" else f"AMENDS_{field.upper()}"
+    about = Settings.model_fields[field.lower()].description
+    return f"{name} is wrong: {found['msg'].removeprefix('Value error, ')}.", f"It says: {about}."
+
+
+def require_guarded(settings: Settings, host: str) -> None:
+    """Refuse to serve other machines without tokens."""
+    if host not in LOOPBACK and not settings.api_tokens:
+        raise Unusable(
+            f"Serving on {host} would let anybody on the network act.",
+            "Set AMENDS_API_TOKENS=name:token,… or serve on 127.0.0.1.",
+        )

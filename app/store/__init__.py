@@ -1,0 +1,1 @@
+"""Everything that speaks with Postgres, and the Postgres that comes with it."""

@@ -1,0 +1,89 @@
+"""Connections to the database: how they are made, what they may wait for, and what is wrong with a URL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from domain.errors import Unusable
+
+OLDEST = 150000
+"""The oldest server that is supported, as Postgres numbers its versions."""
+
+#: No statement and no lock is waited for longer than this, and a dead peer is noticed.
+LIMITS = {
+    "statement_timeout": "15s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "15s",
+    "timezone": "UTC",
+}
+WIRE: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+def parse_url(text: str) -> URL:
+    """A database URL, checked. Raises Unusable without showing its password."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        url = None
+    if url is None or url.get_backend_name() not in ("postgresql", "postgres") or (not url.host and not url.query):
+        raise Unusable(
+            "DATABASE_URL is not the URL of a Postgres database.",
+            "It looks like postgresql://user:password@host:5432/database.",
+        )
+    return url.set(drivername="postgresql")
+
+
+def conninfo(url: URL) -> str:
+    """The URL as libpq wants it, password included: not for logs."""
+    return url.render_as_string(hide_password=False)
+
+
+def settings(role: str) -> dict[str, Any]:
+    """Keyword arguments of psycopg.connect; `role` is what the connection is for, as pg_stat_activity shows it."""
+    options = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
+    return WIRE | {"application_name": f"amends {role}", "options": options, "autocommit": True}
+
+
+async def connect(url: URL, role: str) -> AsyncConnection[TupleRow]:
+    """One connection in autocommit mode whose statements are prepared at their first use."""
+    return await AsyncConnection.connect(conninfo(url), prepare_threshold=0, **settings(role))
+
+
+def pool(url: URL, size: int) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
+    """Connections for reads and for transactions with SQL of their own; open it before use."""
+    return AsyncConnectionPool(
+        conninfo(url),
+        min_size=1,
+        max_size=size,
+        timeout=15,
+        open=False,
+        kwargs=settings("reader") | {"prepare_threshold": 0},
+    )
+
+
+def require_usable(url: URL) -> None:
+    """Connect once and look at the server. Raises Unusable with what is wrong and what to do."""
+    try:
+        with psycopg.connect(conninfo(url), **settings("check")) as connection:
+            version = connection.info.server_version
+            recovering = connection.execute("select pg_is_in_recovery()").fetchone()
+    except psycopg.Error as error:
+        said = str(error).strip().splitlines()[-1]
+        raise Unusable(f"The database does not let us in: {said}", f"Check DATABASE_URL ({url}).") from error
+    if version < OLDEST:
+        raise Unusable(f"The database is Postgres {version // 10000}.", "Amends needs Postgres 15 or newer.")
+    if recovering and recovering[0]:
+        raise Unusable("The database is a standby and cannot be written to.", "Point DATABASE_URL to the primary.")

@@ -1,0 +1,33 @@
+"""An executor's heartbeat: a connection of its own, used by the lease's thread alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import psycopg
+from sqlalchemy import URL
+
+from app.store.database import conninfo, settings
+from app.store.sql import statements
+
+RENEW = statements("executors.sql")["renew"]
+
+
+class Heartbeat:
+    """Renews leases in the database."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        self._connection: psycopg.Connection | None = None
+
+    def beat(self, executor: str, lease: float) -> bool:
+        """Renew a lease of so many seconds; False if it was taken away. Raises psycopg.Error if nobody answers."""
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(conninfo(self._url), **self._settings())
+        row = self._connection.execute(RENEW, {"id": executor, "lease": timedelta(seconds=lease)}).fetchone()
+        return row is not None
+
+    def _settings(self) -> dict[str, object]:
+        """A heartbeat does not wait long for anything: the next one is due."""
+        quick = settings("lease") | {"connect_timeout": 2, "tcp_user_timeout": 2000}
+        return quick | {"options": f"{quick['options']} -c statement_timeout=2s -c lock_timeout=2s"}

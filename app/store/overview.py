@@ -1,0 +1,125 @@
+"""What people ask about sagas: a list with filters, one of them in full, and whether it rests by now."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.store.feed import Place
+from app.store.reader import Reader
+from app.store.sql import statements
+from domain.errors import Invalid
+from domain.event import EventType
+from workflows.codec import load, plain, text
+from workflows.story import RESTING, Status, Story, Told, stories, tell
+
+SQL = statements("sagas.sql")
+ASK_SECONDS = 0.1
+"""How often it is asked whether a saga that somebody waits for, and that runs elsewhere, rests by now."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A saga in a list."""
+
+    id: str
+    name: str
+    version: int
+    root: str
+    reference: str
+    status: Status
+    reason: str | None
+    correlation_id: str
+    started_at: datetime
+    since: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Filters:
+    name: str | None = None
+    status: str | None = None
+    reference: str | None = None
+    correlation_id: str | None = None
+
+
+class Overview:
+    """Sagas as they are shown."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def page(self, filters: Filters, limit: int, cursor: str | None) -> tuple[list[Row], str | None]:
+        """Newest first, and the cursor of the next page, None at the end."""
+        at, id = _read_cursor(cursor) if cursor else (None, None)
+        parameters = vars(filters) | {"before_at": at, "before_id": id, "limit": limit + 1}
+        rows = [Row(**row) for row in await self._reader.rows(SQL["sagas"], parameters)]
+        page = rows[:limit]
+        return page, _cursor(page[-1]) if len(rows) > limit else None
+
+    async def saga(self, id: str) -> tuple[Row, Story, Place] | None:
+        """One saga, its story, and the place in the feed that the story reaches to."""
+        row = await self._reader.row(SQL["saga"], (id,))
+        if row is None:
+            return None
+        place = Place(row.pop("generation") or 0, int(row.pop("transaction_id") or 0), row.pop("position") or 0)
+        told = [(datetime.fromisoformat(at), _told(*kept)) for at, *kept in row.pop("told") or ()]
+        return Row(**row), tell(told), place
+
+
+class Waiting:
+    """Those who wait for sagas to rest: told at once of the ones that run here, by one query for all others."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._asking: asyncio.Task[None] | None = None
+
+    async def until_rest(self, id: str, seconds: float) -> None:
+        """Return when the saga is finished, waits or is stuck, or after so many seconds."""
+        mine = asyncio.Event()
+        self._waiters[id].add(mine)
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(), name="waiting")
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(mine.wait(), seconds)
+        finally:
+            self._waiters[id].discard(mine)
+            if not self._waiters[id]:
+                del self._waiters[id]
+
+    def rests(self, id: str) -> None:
+        """Say that a saga rests."""
+        for waiter in self._waiters.get(id, ()):
+            waiter.set()
+
+    async def _ask(self) -> None:
+        while self._waiters:
+            for row in await self._reader.rows(SQL["statuses"], (list(self._waiters),), patience=None):
+                if row["status"] in RESTING or row["status"] == "waiting":
+                    self.rests(row["id"])
+            await asyncio.sleep(ASK_SECONDS)
+
+
+def _told(type: str, version: int, data: Any) -> Told:
+    event: Told = load(data, stories.events[EventType(type, version)])
+    return event
+
+
+def _cursor(row: Row) -> str:
+    return base64.urlsafe_b64encode(text([row.started_at, row.id]).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        at, id = plain(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return datetime.fromisoformat(at), str(id)
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise Invalid("cursor", "is not one that was given out as `next`") from error

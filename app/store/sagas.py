@@ -1,0 +1,133 @@
+"""The sagas in Postgres: started, claimed, committed to, released and read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from app.store.committer import Committer
+from app.store.encoding import checkpoint_of, events_text
+from app.store.reader import Reader
+from app.store.sql import statements
+from app.store.units import PostgresUnit, commit_parameters, committed
+from domain.errors import StaleVersion
+from domain.event import EventType
+from workflows.codec import load
+from workflows.ports import (
+    Claimed,
+    Committed,
+    Entry,
+    Neighbour,
+    NewEvent,
+    Stale,
+    Start,
+    StartOutcome,
+    StatusChange,
+    StoredSaga,
+    Unit,
+)
+from workflows.story import Status, StepCompensated, Told, stories
+
+SQL, EXECUTORS = statements("sagas.sql"), statements("executors.sql")
+START_PATIENCE = 10.0
+"""How long a start waits for the database, in seconds, before the caller is told to try again."""
+
+
+class PostgresSagas:
+    """The engine's store."""
+
+    def __init__(self, committer: Committer, reader: Reader) -> None:
+        self._committer, self._reader = committer, reader
+
+    async def start(self, start: Start) -> StartOutcome | None:
+        parameters = {
+            "id": start.id,
+            "name": start.name,
+            "version": start.version,
+            "reference": start.reference,
+            "correlation": start.correlation_id,
+            "request": start.request,
+            "inputs": start.inputs,
+            "events": events_text([start.event]),
+            "executor": start.executor,
+            "owner": start.owner,
+        }
+        rows = await self._committer.run(SQL["start_saga"], parameters, START_PATIENCE)
+        outcome = rows[0][0]
+        return StartOutcome.TAKEN if outcome == "foreign" else StartOutcome(outcome)
+
+    async def claim(self, executor: str, owner: str, kinds: Sequence[str], limit: int) -> list[Claimed]:
+        rows = await self._committer.run(SQL["claim_sagas"], (executor, owner, list(kinds), limit))
+        return [Claimed(id, name, inputs) for id, name, inputs, _ in rows]
+
+    async def load(self, id: str) -> StoredSaga | None:
+        row = await self._reader.row(SQL["recording"], (id,), patience=None)
+        if row is None:
+            return None
+        checkpoints = [checkpoint_of(tuple(kept)) for kept in row["checkpoints"]]
+        told = [_told(*kept) for kept in row["told"]]
+        undone = [load(data, StepCompensated) for (data,) in row["undone"]]
+        return StoredSaga(row["root"], row["version"], row["status"], row["takeovers"], checkpoints, told, undone)
+
+    async def adopt(self, id: str) -> None:
+        await self._committer.run(SQL["adopt_fork"], {"id": id})
+
+    async def commit(self, id: str, owner: str, entry: Entry) -> Committed | Stale:
+        return committed(await self._committer.run(SQL["commit_step"], commit_parameters(id, owner, entry)))
+
+    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]:
+        return PostgresUnit(self._committer, self._reader, id, owner)
+
+    async def act(
+        self, id: str, version: int, allowed: Sequence[Status], event: NewEvent, status: Status
+    ) -> Status | None:
+        parameters = (id, version, list(allowed), events_text([event]), status)
+        outcome, found = (await self._committer.run(SQL["act_on_saga"], parameters, START_PATIENCE))[0]
+        if outcome == "stale":
+            raise StaleVersion(stories.stream(id), version, -1)
+        known: Status | None = found if outcome == "wrong" else None
+        return known
+
+    async def running(self, executor: str) -> list[tuple[str, str]]:
+        rows = await self._reader.rows(SQL["mine"], (executor,))
+        return [(row["workflow_uuid"], row["owner_xid"]) for row in rows]
+
+    async def release(self, id: str, executor: str, owner: str) -> None:
+        await self._committer.run(SQL["release_one"], (id, executor, owner))
+
+    async def without_code(self) -> list[tuple[str, str, int]]:
+        rows = await self._reader.rows(SQL["queued"], ())
+        return [(row["id"], row["name"], row["version"]) for row in rows]
+
+    async def unstrand(self, kinds: Sequence[str]) -> None:
+        await self._committer.run(SQL["unstrand"], (list(kinds),))
+
+    async def ended_abnormally(self) -> list[tuple[str, str]]:
+        rows = await self._reader.rows(SQL["ended_abnormally"], ())
+        return [(row["id"], row["status"]) for row in rows]
+
+    async def note(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
+        parameters = (id, [*unless, change.status], events_text([event]), change.status, change.reason)
+        await self._committer.run(SQL["note_saga"], parameters)
+
+    async def register(
+        self, executor: str, machine: str, pid: int, born: float, kinds: Sequence[str], lease: float
+    ) -> None:
+        parameters = {"id": executor, "machine": machine, "pid": pid, "born": born, "kinds": list(kinds)}
+        await self._committer.run(EXECUTORS["register"], parameters | {"lease": timedelta(seconds=lease)})
+
+    async def neighbours(self, executor: str) -> list[Neighbour]:
+        rows = await self._reader.rows(EXECUTORS["others"], (executor,))
+        return [Neighbour(**row) for row in rows]
+
+    async def end(self, executors: Sequence[str], by: str, died: bool) -> int:
+        rows = await self._committer.run(EXECUTORS["end_executors"], (list(executors), by, died))
+        return int(rows[0][0])
+
+
+def _told(id: str, type: str, version: int, data: Any, metadata: Any) -> tuple[UUID, Told]:
+    event: Told = load(data, stories.events[EventType(type, version)])
+    return UUID(id), event

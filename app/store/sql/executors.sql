@@ -1,0 +1,20 @@
+-- name: register
+-- A new executor, with its first lease.
+insert into amends.executors (id, machine, pid, born, kinds, lease_until)
+values (%(id)s, %(machine)s, %(pid)s, %(born)s, %(kinds)s, clock_timestamp() + %(lease)s)
+on conflict (id) do nothing
+
+-- name: renew
+-- A heartbeat; no row if the lease was taken away.
+update amends.executors set renewed_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s
+ where id = %(id)s and ended_at is null
+returning id
+
+-- name: others
+-- The other executors that nobody has ended yet.
+select id, machine, pid, born, lease_until < clock_timestamp() as expired
+  from amends.executors where ended_at is null and id <> %s
+
+-- name: end_executors
+-- End executors and put what they ran back into the queue.
+select amends.end_executors(%s::text[], %s, %s)

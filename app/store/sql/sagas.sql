@@ -1,0 +1,113 @@
+-- name: commit_step
+-- One commit of a saga: events, checkpoint, status, fenced by its owner. See the function's comment.
+select outcome, stream, expected, actual
+  from amends.commit_step(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb, %s, %s, %s)
+
+-- name: start_saga
+-- Start a saga, once per id.
+select outcome, name, version
+  from amends.start_saga(%(id)s, %(name)s, %(version)s, %(reference)s, %(correlation)s, %(request)s, %(inputs)s,
+                         %(events)s::jsonb, %(executor)s, %(owner)s)
+
+-- name: claim_sagas
+-- Claim queued sagas for an executor.
+select id, name, inputs, takeovers from amends.claim_sagas(%s, %s, %s::text[], %s)
+
+-- name: act_on_saga
+-- A person's act on a saga that rests.
+select outcome, status from amends.act_on_saga(%s, %s, %s::text[], %s::jsonb, %s)
+
+-- name: recording
+-- Everything that the next life of a saga needs to know of the earlier ones, in one row.
+select s.id, s.name, s.version, s.root, s.status, s.takeovers,
+       (select coalesce(jsonb_agg(jsonb_build_array(o.function_id, o.function_name, o.output, o.error,
+                        o.started_at_epoch_ms, o.completed_at_epoch_ms) order by o.function_id), '[]')
+          from dbos.operation_outputs as o where o.workflow_uuid = s.id) as checkpoints,
+       (select coalesce(jsonb_agg(jsonb_build_array(e.id, e.type, e.schema_version, e.data, e.metadata) order by e.version), '[]')
+          from amends.events as e where e.stream = 'saga-' || s.id) as told,
+       (select coalesce(jsonb_agg(jsonb_build_array(e.data) order by e.transaction_id, e.position), '[]')
+          from amends.sagas as kin join amends.events as e on e.stream = 'saga-' || kin.id
+         where kin.root = s.root and kin.id <> s.id and e.type = 'step-compensated') as undone
+  from amends.sagas as s where s.id = %s
+
+-- name: adopt_fork
+-- A fork that DBOS's tools made of a saga becomes a saga of ours, with the same root.
+insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request)
+select %(id)s, o.name, o.version, o.root, o.reference, 'running', o.correlation_id, 'fork of ' || o.id
+  from dbos.workflow_status as w join amends.sagas as o on o.id = w.forked_from
+ where w.workflow_uuid = %(id)s
+on conflict (id) do nothing
+
+-- name: saga
+-- One saga's row with its story and the place of its newest event.
+select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.correlation_id, s.started_at, s.since,
+       s.finished_at, t.told, t.generation, t.transaction_id, t.position
+  from amends.sagas as s
+ cross join lateral (
+       select jsonb_agg(jsonb_build_array(e.recorded_at, e.type, e.schema_version, e.data) order by e.version) as told,
+              max(e.generation) as generation, max(e.transaction_id::text::numeric)::text as transaction_id,
+              max(e.position) as position
+         from amends.events as e where e.stream = 'saga-' || s.id) as t
+ where s.id = %s
+
+-- name: sagas
+-- A page of sagas, newest first, with what was asked for.
+select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at
+  from amends.sagas
+ where (%(name)s::text is null or name = %(name)s)
+   and (%(status)s::text is null or status = %(status)s)
+   and (%(reference)s::text is null or reference = %(reference)s)
+   and (%(correlation_id)s::text is null or correlation_id = %(correlation_id)s)
+   and (%(before_at)s::timestamptz is null or (started_at, id) < (%(before_at)s, %(before_id)s))
+ order by started_at desc, id desc
+ limit %(limit)s
+
+-- name: statuses
+-- The status of some sagas, for those who wait for them.
+select id, status from amends.sagas where id = any (%s::text[])
+
+-- name: queued
+-- Queued sagas that nobody alive has code for.
+select s.id, s.name, s.version
+  from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
+ where w.queue_name = 'amends' and w.status = 'ENQUEUED' and s.status <> 'stranded'
+   and not exists (select from amends.executors as x
+                    where x.ended_at is null and s.name || ':' || s.version = any (x.kinds))
+ limit 100
+
+-- name: mine
+-- What this executor is recorded as running since a while.
+select w.workflow_uuid, w.owner_xid from dbos.workflow_status as w
+ where w.status = 'PENDING' and w.executor_id = %s
+   and w.updated_at < (extract(epoch from clock_timestamp()) * 1000)::bigint - 5000
+
+-- name: release_one
+-- Give back one saga that is recorded as ours but is not running here.
+update dbos.workflow_status
+   set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
+       updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+ where workflow_uuid = %s and status = 'PENDING' and executor_id = %s and owner_xid = %s
+
+-- name: ended_abnormally
+-- Sagas whose workflow was ended by other means than their own.
+select s.id, w.status from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
+ where w.status in ('CANCELLED', 'ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
+   and s.status not in ('completed', 'compensated', 'abandoned')
+ limit 100
+
+-- name: unstrand
+-- Stranded sagas that an executor has code for go into the queue again, for one more try.
+update dbos.workflow_status as w
+   set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
+       updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+  from amends.sagas as s
+ where s.id = w.workflow_uuid and s.status = 'stranded' and s.name || ':' || s.version = any (%s::text[])
+   and w.status = 'PENDING' and w.executor_id = 'parked'
+
+-- name: note_saga
+-- Tell something of a saga that nobody runs.
+select amends.note_saga(%s, %s::text[], %s::jsonb, %s, %s)
+
+-- name: landed
+-- Whether an event was committed, once nobody holds its streams any more.
+select amends.landed(%s::text[], %s)

@@ -1,0 +1,137 @@
+"""One transaction step's unit of work: joins the committer, unless it runs SQL of its own."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection, IsolationLevel
+from psycopg.rows import TupleRow, dict_row
+
+from app.store.committer import Committer, Parameters
+from app.store.encoding import checkpoint_text, events_text
+from app.store.reader import Reader
+from app.store.sql import statements
+from domain.aggregate import Aggregate
+from domain.event import EventType
+from workflows.codec import load, text
+from workflows.ports import Committed, Entry, Fenced, ForeignStep, Interrupted, Stale
+
+S = TypeVar("S")
+E = TypeVar("E")
+
+SAGAS, EVENTS = statements("sagas.sql"), statements("events.sql")
+
+
+def commit_parameters(saga: str, owner: str, entry: Entry) -> tuple[object, ...]:
+    """An entry as the parameters of `commit_step`."""
+    change = entry.change
+    return (
+        saga,
+        owner,
+        events_text(entry.events),
+        text(dict(entry.expected)),
+        checkpoint_text(entry.checkpoint),
+        change and change.status,
+        change and change.reason,
+        entry.park,
+    )
+
+
+def committed(rows: list[TupleRow]) -> Committed | Stale:
+    """What `commit_step` answered. Raises Fenced or ForeignStep."""
+    outcome, stream, expected, actual = rows[0]
+    match outcome:
+        case "committed":
+            return Committed()
+        case "stale":
+            return Stale(stream, expected, actual)
+        case "fenced":
+            raise Fenced
+        case _:
+            raise ForeignStep
+
+
+class PostgresUnit:
+    """Reads, own SQL and the commit of one step of one saga."""
+
+    def __init__(self, committer: Committer, reader: Reader, saga: str, owner: str) -> None:
+        self._committer, self._reader, self._saga, self._owner = committer, reader, saga, owner
+        self._own: AsyncConnection[TupleRow] | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._stack.__aexit__(kind, error, trace)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as lost:
+            if kind is None:
+                raise Interrupted(str(lost)) from lost
+
+    async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
+        rows = await self._rows(EVENTS["fold"], (aggregate.stream(key),))
+        classes = aggregate.events
+        events = [load(row["data"], classes[EventType(row["type"], row["schema_version"])]) for row in rows]
+        return aggregate.fold(events), rows[-1]["version"] if rows else 0
+
+    async def execute(self, sql: str, parameters: Parameters | None) -> list[dict[str, Any]]:
+        if self._own is None:
+            self._own = await self._begin()
+        try:
+            async with self._own.cursor(row_factory=dict_row) as cursor:
+                await cursor.execute(sql, parameters)
+                return await cursor.fetchall() if cursor.description else []
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Interrupted(str(error)) from error
+
+    async def commit(self, entry: Entry) -> Committed | Stale:
+        parameters = commit_parameters(self._saga, self._owner, entry)
+        if self._own is None:
+            return committed(await self._committer.run(SAGAS["commit_step"], parameters))
+        try:
+            cursor = await self._own.execute(SAGAS["commit_step"], parameters)
+            outcome = committed(await cursor.fetchall())
+            if isinstance(outcome, Stale):
+                await self._own.rollback()
+            else:
+                await self._own.commit()
+            return outcome
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.IntegrityError) as error:
+            if await self._landed(entry):
+                return Committed()
+            raise Interrupted(str(error)) from error
+
+    async def _landed(self, entry: Entry) -> bool:
+        """Whether a commit whose answer was lost was carried out; waits until it has ended either way."""
+        streams = sorted({event.stream for event in entry.events})
+        rows = await self._committer.run(SAGAS["landed"], (streams, entry.events[0].id))
+        return bool(rows[0][0])
+
+    async def _begin(self) -> AsyncConnection[TupleRow]:
+        """A transaction of its own, at REPEATABLE READ: its snapshot is older than its id, as the feed needs it."""
+        try:
+            connection = await self._stack.enter_async_context(self._reader.pool.connection())
+            await connection.set_autocommit(False)
+            self._stack.push_async_callback(_back_to_autocommit, connection)
+            await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+            return connection
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Interrupted(str(error)) from error
+
+    async def _rows(self, statement: str, parameters: tuple[object, ...]) -> list[dict[str, Any]]:
+        if self._own is None:
+            return await self._reader.rows(statement, parameters, patience=None)
+        return await self.execute(statement, parameters)
+
+
+async def _back_to_autocommit(connection: AsyncConnection[TupleRow]) -> None:
+    if not connection.closed:
+        await connection.rollback()
+        await connection.set_isolation_level(None)
+        await connection.set_autocommit(True)

@@ -1,0 +1,66 @@
+"""A thing with a history: its state is what its events add up to, and a decision turns state into new events."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from inspect import signature
+from typing import Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from domain.errors import Invalid, Misdeclared
+from domain.event import NAME, EventType, event_type
+
+S = TypeVar("S")
+E = TypeVar("E")
+
+
+@dataclass(frozen=True)
+class Aggregate(Generic[S, E]):
+    """The streams of one category, the state before the first event, and how one event changes the state.
+
+    A decision is a function `(state, …) -> events`: it returns nothing when things are already so, and
+    raises a Refusal when the business says no (after Equinox, github.com/jet/equinox).
+    """
+
+    category: str
+    initial: S
+    evolve: Callable[[S, E], S]
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.category):
+            raise Misdeclared(f"aggregate {self.category!r}", "a category is lower-case words joined by hyphens")
+        for event in _event_classes(self.evolve):
+            event_type(event)
+
+    def stream(self, key: str) -> str:
+        """The name of one instance's stream, such as `order-4711`."""
+        if not key.strip():
+            raise Invalid(f"{self.category} id", "is empty")
+        return f"{self.category}-{key}"
+
+    def fold(self, events: Iterable[E], state: S | None = None) -> S:
+        """The state after these events, from `state` on, else from the initial one."""
+        return reduce(self.evolve, events, self.initial if state is None else state)
+
+    @cached_property
+    def events(self) -> dict[EventType, type[E]]:
+        """The classes that `evolve` understands, by what is stored of them."""
+        return {event_type(cls): cls for cls in _event_classes(self.evolve)}
+
+    @cached_property
+    def state_type(self) -> object:
+        """The annotation of the state, as `evolve` returns it."""
+        return get_type_hints(self.evolve)["return"]
+
+
+def _event_classes(evolve: Callable[[S, E], S]) -> tuple[type[E], ...]:
+    """Read from the annotation of `evolve`'s second parameter: one class or a union of classes."""
+    hints, names = get_type_hints(evolve), list(signature(evolve).parameters)
+    if len(names) != 2 or names[1] not in hints or "return" not in hints:
+        raise Misdeclared(
+            getattr(evolve, "__name__", "evolve"), "takes (state, event) and annotates both and its result"
+        )
+    annotation = hints[names[1]]
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)

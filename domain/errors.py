@@ -1,0 +1,103 @@
+"""Everything that can go wrong, by name.
+
+AmendsError
+├── Misdeclared          a definition that cannot work; raised when its module is imported
+├── Invalid              a value that cannot be; says which field and why
+├── Refusal              a business "no": nothing happened, and the facts say why
+│   └── …                one subclass for each "no", beside the decision or the port that says it
+├── StaleVersion         somebody else wrote to the stream first
+├── NotFound             nothing is stored under that name
+├── Conflict             what is asked does not fit what is stored
+└── Unusable             the surroundings (settings, database, port) do not allow a start
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from inspect import cleandoc
+from typing import ClassVar, dataclass_transform
+
+
+@dataclass_transform(eq_default=False)
+class AmendsError(Exception):
+    """Something went wrong.
+
+    A subclass lists its facts as annotated fields; the first paragraph of its docstring, with the
+    fields filled in, is the message.
+    """
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        dataclass(eq=False)(cls)
+
+    def __str__(self) -> str:
+        says = cleandoc(type(self).__doc__ or type(self).__name__).split("\n\n")[0].replace("\n", " ")
+        return says.format_map(self.facts())
+
+    def facts(self) -> dict[str, object]:
+        """The fields by name, in order of declaration."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
+class Misdeclared(AmendsError):
+    """{what}: {problem}"""
+
+    what: str
+    problem: str
+
+
+class Invalid(AmendsError, ValueError):
+    """{field}: {problem}
+
+    `field` is the path of the value inside what was given, such as `lines.0.quantity`.
+    """
+
+    field: str
+    problem: str
+
+
+class Refusal(AmendsError):
+    """Refused."""
+
+    name: ClassVar[str] = "refused"
+
+    def __init_subclass__(cls, *, name: str, **options: object) -> None:
+        """`name` is stored; rename the class as you like, but never the name."""
+        super().__init_subclass__(**options)
+        cls.name = name
+
+
+class StaleVersion(AmendsError):
+    """Stream {stream} is at version {actual}, not {expected}: load it again and decide anew."""
+
+    stream: str
+    expected: int
+    actual: int
+
+
+class NotFound(AmendsError):
+    """There is no {kind} {key!r}. {hint}"""
+
+    kind: str
+    key: str
+    hint: str = ""
+
+
+class Conflict(AmendsError):
+    """{problem}"""
+
+    kind: str
+    problem: str
+
+
+class Unusable(AmendsError):
+    """{problem}
+
+    What to do about it: {remedy}
+    """
+
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n  {self.remedy}"

@@ -1,0 +1,1 @@
+"""What is true of Amends, as sentences that are run."""

@@ -1,0 +1,207 @@
+"""Starting and stopping: what is wrong is said in words, and nothing is left half done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import URL, make_url
+
+from app.store.database import conninfo
+from app.store.embedded import EmbeddedPostgres, find_binaries
+from tests.server import ROOT, Server, wait_for
+
+
+def refused(server: Server, host: str = "127.0.0.1") -> str:
+    """What a server says that does not start; it ends by itself, with an error, and without a traceback."""
+    with server:
+        assert server.launch(host).wait() == 1
+        assert "Traceback" not in server.said
+        assert "Amends is up" not in server.said
+        return server.said
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="amends-data-"))
+    yield made
+    embedded = EmbeddedPostgres(made / "postgres", find_binaries())
+    if (made / "postgres").exists():
+        embedded.stop()
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def test_an_unknown_setting_is_refused_with_the_one_that_was_meant() -> None:
+    assert "There is no setting AMENDS_LEASE_SECOND.\n  Did you mean AMENDS_LEASE_SECONDS?" in refused(
+        Server(None, lease_second=3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("lease_seconds", "soon"), ("lease_seconds", 0), ("connections", 0), ("log_level", "LOUD")]
+)
+def test_a_wrong_setting_is_named(name: str, value: object) -> None:
+    assert f"AMENDS_{name.upper()} is wrong" in refused(Server(None, **{name: value}))
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://u:geheim@127.0.0.1/x", "sqlite:///x.db", ""])
+def test_a_url_that_is_no_postgres_is_refused(url: str) -> None:
+    server = Server(None)
+    server.environment["DATABASE_URL"] = url
+    said = refused(server)
+    assert "DATABASE_URL is not the URL of a Postgres database." in said
+    assert "geheim" not in said
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        said = refused(Server(make_url(f"postgresql://u:geheim@127.0.0.1:{closed.getsockname()[1]}/x")))
+    assert "The database does not let us in" in said
+    assert "geheim" not in said
+
+
+def test_a_wrong_password_and_a_missing_database_are_said(postgres_18: EmbeddedPostgres) -> None:
+    url = make_url(postgres_18.url)
+    assert "password authentication failed" in refused(Server(url.set(password="geheim")))
+    assert 'database "nowhere" does not exist' in refused(Server(url.set(database="nowhere")))
+
+
+def test_a_taken_port_is_named_before_anything_is_begun(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused(Server(None, port=port, data_dir=folder))
+    assert f"Port {port} of 127.0.0.1 cannot be used" in said
+    assert "--port" in said
+    assert not (folder / "postgres").exists()
+
+
+def test_serving_other_machines_without_tokens_is_refused(folder: Path) -> None:
+    said = refused(Server(None, data_dir=folder), host="0.0.0.0")
+    assert "AMENDS_API_TOKENS" in said
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(database_18: URL) -> None:
+    with psycopg.connect(conninfo(database_18), autocommit=True) as connection:
+        connection.execute("update amends.alembic_version set version_num = '9999'")
+        said = refused(Server(database_18))
+        assert "migrated by a newer version of Amends (its schema is 9999" in said
+        assert connection.execute("select version_num from amends.alembic_version").fetchone() == ("9999",)
+
+
+def test_a_dbos_of_a_newer_version_is_refused(database_18: URL) -> None:
+    with psycopg.connect(conninfo(database_18), autocommit=True) as connection:
+        connection.execute("update dbos.dbos_migrations set version = 9999")
+    assert "migrated by a newer DBOS (9999" in refused(Server(database_18))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("alter table dbos.operation_outputs rename column output to result", "operation_outputs.output is missing"),
+        ("alter table dbos.workflow_status alter column owner_xid type uuid using null", "owner_xid is uuid, not text"),
+        ("alter table dbos.workflow_input add column tenant text not null", "workflow_input.tenant must be given"),
+    ],
+)
+def test_a_dbos_of_another_layout_is_refused(database_18: URL, change: str, says: str) -> None:
+    with psycopg.connect(conninfo(database_18), autocommit=True) as connection:
+        connection.execute(change)
+    assert says in refused(Server(database_18))
+
+
+def test_it_starts_twice_in_a_row_and_after_a_kill_of_everything(folder: Path) -> None:
+    embedded = EmbeddedPostgres(folder / "postgres", find_binaries())
+    with Server(None, data_dir=folder) as server:
+        server.start()
+        server.place_order("first")
+        assert server.saga("first")["status"] == "completed"
+        assert server.stop() == 0
+        wait_for(lambda: embedded.process() is None, "the embedded Postgres has stopped with its last user")
+        server.start()
+        server.kill()
+        postgres = embedded.process()
+        assert postgres is not None
+        postgres.kill()
+        server.start()
+        assert server.saga("first")["status"] == "completed"
+        assert list(folder.rglob("postmaster.pid")), "the server's pid file is below the data folder"
+
+
+def test_two_servers_share_one_embedded_database(folder: Path) -> None:
+    with Server(None, data_dir=folder) as one, Server(None, data_dir=folder) as two:
+        one.launch()
+        two.start()
+        wait_for(one._is_up, "the first server is up as well")
+        one.place_order("a")
+        two.place_order("b")
+        assert two.saga("a")["status"] == one.saga("b")["status"] == "completed"
+        assert one.stop() == 0
+        two.place_order("c")
+        assert two.saga("c")["status"] == "completed"
+
+
+def test_a_dead_embedded_postgres_is_started_again(folder: Path) -> None:
+    embedded = EmbeddedPostgres(folder / "postgres", find_binaries())
+    with Server(None, data_dir=folder) as server:
+        server.start()
+        server.place_order("before", sku="SLOW-boat")
+        postgres = embedded.process()
+        assert postgres is not None
+        postgres.kill()
+        assert server.saga_when_back("before")["status"] == "completed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_running_steps_finish_and_hands_over_the_rest(database_18: URL, number: signal.Signals) -> None:
+    id = f"slow-{uuid4().hex[:6]}"
+    with Server(database_18) as server, Server(database_18) as other:
+        server.start()
+        server.place_order(id, sku="SLOW-boat")
+        wait_for(lambda: len(server.saga(id, wait=0)["steps"]) == 1, "the order is open")
+        os.kill(server.pid, number)
+        assert server.wait() == 0
+        assert "1 sagas were handed over" in server.said
+        other.start()
+        assert other.saga(id)["status"] == "completed"
+        with psycopg.connect(conninfo(database_18)) as connection:
+            held = connection.execute("select outcome from sandbox.calls where operation = 'hold'").fetchall()
+            assert held == [("done",)], "the running step was finished, not made again"
+            takeovers = connection.execute("select takeovers from amends.sagas").fetchone()
+            assert takeovers == (0,), "a hand-over is no death"
+
+
+def test_a_start_that_fails_after_the_database_stops_it_again(folder: Path) -> None:
+    server = Server(None, data_dir=folder)
+    with server:
+        server.start()
+        server.stop()
+    embedded = EmbeddedPostgres(folder / "postgres", find_binaries())
+    with psycopg.connect(embedded.start(), autocommit=True) as connection:
+        connection.execute("update amends.alembic_version set version_num = '9999'")
+    embedded.stop()
+    refused(Server(None, data_dir=folder))
+    wait_for(lambda: embedded.process() is None, "no Postgres is left running")
+
+
+def test_help_is_printed_without_arguments() -> None:
+    said = subprocess.run([str(ROOT / "run")], capture_output=True, text=True, check=True).stdout
+    for command in ("up", "demo", "amends", "dbos", "db-url", "check", "test", "soak", "bench"):
+        assert f"./run {command}" in said
+
+
+def test_the_command_line_prints_the_databases_url(database_18: URL) -> None:
+    environment = os.environ | {"DATABASE_URL": conninfo(database_18)}
+    said = subprocess.run(
+        [sys.executable, "-m", "app", "db-url"], capture_output=True, text=True, env=environment, cwd=ROOT, check=True
+    )
+    assert said.stdout.strip() == conninfo(database_18)

@@ -1,0 +1,156 @@
+"""A real server in a process of its own, to be talked to over HTTP, paused and killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from sqlalchemy import URL
+
+from app.store.database import conninfo
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 60.0
+
+
+def wait_for(met: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+    """Wait for a condition, not for a time."""
+    deadline = time.monotonic() + seconds
+    while not met():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.02)
+
+
+class Server:
+    """`python -m app up` with a database; what it says is kept in a file that a failing test shows."""
+
+    def __init__(self, url: URL | None, port: int = 0, **settings: object) -> None:
+        self.port = port
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AMENDS_", "DATABASE_URL"))}
+        self.environment = kept | {f"AMENDS_{name.upper()}": str(value) for name, value in settings.items()}
+        if url is not None:
+            self.environment["DATABASE_URL"] = conninfo(url)
+        self._log = Path(tempfile.mkstemp(prefix="amends-server-", suffix=".log")[1])
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, host: str = "127.0.0.1") -> Self:
+        """Start, and return once it says that it is up."""
+        self.launch(host)
+        wait_for(self._is_up, "the server is up", START_SECONDS)
+        self.port = int(self.base.rsplit(":", 1)[1])
+        return self
+
+    def launch(self, host: str = "127.0.0.1") -> Self:
+        """Start, and return at once."""
+        command = [sys.executable, "-m", "app", "up", "--port", str(self.port), "--host", host]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=self.environment)
+        return self
+
+    def _is_up(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.said}")
+        return "Amends is up: " in self.said.rsplit("Stopping", 1)[-1]
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    @property
+    def base(self) -> str:
+        return self.said.rsplit("Amends is up: ", 1)[1].split("\n", 1)[0]
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def kill(self) -> None:
+        """SIGKILL; returns when it is dead."""
+        self._end(signal.SIGKILL)
+        self._log.write_text("")
+
+    def stop(self) -> int:
+        """SIGTERM; returns its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def wait(self, seconds: float = 60.0) -> int:
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def _end(self, number: int) -> int:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._end(signal.SIGKILL)
+        if kind is not None:
+            print(f"--- the server on port {self.port} said:\n{self.said}")
+        self._log.unlink(missing_ok=True)
+
+    # -- talking to it
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        answer = httpx.get(self.base + path, params=parameters, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.post(self.base + path, json=body, headers=named, timeout=60)
+
+    def place_order(self, id: str, **changes: Any) -> httpx.Response:
+        return self.post("/workflows/place-order", order(id, **changes), Idempotency_Key=id)
+
+    def saga(self, id: str, wait: float = 30) -> Any:
+        """The saga once it rests."""
+        return self.get(f"/workflows/{id}", wait=wait)
+
+    def saga_when_back(self, id: str, seconds: float = 90) -> Any:
+        """The saga once it rests, however long the server or its database are away meanwhile."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                answer = httpx.get(f"{self.base}/workflows/{id}", params={"wait": 5}, timeout=30)
+            except httpx.TransportError:
+                time.sleep(0.1)
+                continue
+            if answer.status_code == 200 and answer.json()["status"] not in ("running", "queued", "compensating"):
+                return answer.json()
+            if answer.status_code not in (200, 503):
+                raise AssertionError(answer.text)
+        raise AssertionError(f"{id} does not rest within {seconds:g} s")
+
+
+def order(id: str, token: str = "tok_ok", sku: str = "apple", postcode: str = "12345", **more: Any) -> dict[str, Any]:
+    """The input of place-order; the order's id is the saga's."""
+    return {
+        "order_id": id,
+        "customer_id": "c-1",
+        "currency": "EUR",
+        "lines": [{"sku": sku, "quantity": 2, "unit_price": 350}],
+        "payment_token": token,
+        "postcode": postcode,
+    } | more

@@ -1,0 +1,69 @@
+"""Sagas in the database without an engine: as much as the store's tests need."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import URL
+
+from app.store.committer import Committer
+from app.store.database import pool
+from app.store.reader import Reader
+from app.store.sagas import PostgresSagas
+from domain.event import Cause, EventType
+from workflows.ids import new_id
+from workflows.ports import Checkpoint, Entry, NewEvent, Start, StartOutcome
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Store:
+    sagas: PostgresSagas
+    committer: Committer
+    reader: Reader
+
+
+@asynccontextmanager
+async def store(url: URL, connections: int = 4) -> AsyncIterator[Store]:
+    readers, committer = pool(url, 4), Committer(url, connections)
+    async with readers:
+        committer.start()
+        reader = Reader(readers)
+        try:
+            yield Store(PostgresSagas(committer, reader), committer, reader)
+        finally:
+            await committer.stop()
+
+
+def event(stream: str, name: str = "thing-happened", data: Any = None, id: UUID | None = None) -> NewEvent:
+    return NewEvent(id or new_id(), stream, EventType(name, 1), data or {}, Cause(actor="test"))
+
+
+def checkpoint(slot: int, name: str = "step", output: str | None = '"done"', error: str | None = None) -> Checkpoint:
+    return Checkpoint(slot, name, output, error, AT, AT)
+
+
+def entry(saga: str, slot: int, *business: NewEvent, **expected: int) -> Entry:
+    return Entry([event(f"saga-{saga}"), *business], expected, checkpoint(slot))
+
+
+async def started(store: Store, owner: str | None = "me", id: str | None = None, request: str = "r") -> str:
+    """A saga that runs under `owner`, or is queued."""
+    id = id or str(uuid4())
+    told = NewEvent(
+        new_id(),
+        f"saga-{id}",
+        EventType("saga-started", 1),
+        {"name": "place-order", "version": 1, "reference": "4711", "root": id, "input": {}},
+        Cause(),
+    )
+    executor = "executor-1" if owner else None
+    start = Start(id, "place-order", 1, "4711", id, request, "{}", told, executor, owner)
+    assert await store.sagas.start(start) is StartOutcome.STARTED
+    return id

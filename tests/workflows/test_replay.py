@@ -1,0 +1,123 @@
+"""A later life does what the earlier ones recorded, or says that it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+
+from domain.errors import Refusal
+from workflows.rehearsal import Stage
+from workflows.saga import Call, NotInSaga, Saga, step
+
+SEEN: list[tuple[datetime, UUID]] = []
+
+
+class Full(Refusal, name="full"):
+    """Full."""
+
+
+@dataclass(frozen=True)
+class Clock(Saga[int, str], name="clock"):
+    """Looks at the clock and draws ids between its steps."""
+
+    async def run(self, request: int) -> str:
+        SEEN.clear()
+        for _ in range(request):
+            await self.tick()
+            SEEN.append((self.now(), self.new_id()))
+        return "ticked"
+
+    @step(compensation=None)
+    async def tick(self, call: Call) -> str:
+        return call.key
+
+
+async def test_time_and_ids_are_the_same_in_every_life() -> None:
+    stage = Stage()
+    await stage.play(Clock(), 4, "undisturbed")
+    undisturbed = list(SEEN)
+    assert len({id for _, id in undisturbed}) == 4
+    crashed = Stage()
+    crashed.crash(at=4)
+    await crashed.play(Clock(), 4, "undisturbed")
+    assert list(SEEN) == undisturbed
+
+
+async def test_a_step_done_twice_has_two_keys() -> None:
+    stage = Stage()
+    played = await stage.play(Clock(), 2)
+    assert [(step.name, step.occurrence) for step in played.story.steps] == [("tick", 1), ("tick", 2)]
+    outputs = [checkpoint.output for slot, checkpoint in stage.checkpoints["rehearsal"].items() if slot < 3]
+    assert outputs == ['"rehearsal.tick.1.0"', '"rehearsal.tick.2.0"']
+
+
+def test_time_outside_a_saga_is_refused() -> None:
+    with pytest.raises(NotInSaga, match="works only inside a running saga"):
+        Clock().now()
+
+
+async def test_a_step_outside_a_saga_is_refused() -> None:
+    with pytest.raises(NotInSaga):
+        await Clock().tick()
+
+
+@dataclass(frozen=True)
+class Changed(Saga[str, str], name="changed"):
+    """Another code each time, as after a deployment that forgot the version."""
+
+    code: str
+
+    async def run(self, request: str) -> str:
+        if self.code == "other step":
+            await self.other(request)
+        elif self.code == "other arguments":
+            await self.first("something else")
+        else:
+            await self.first(request)
+        if self.code == "fewer steps":
+            return "early"
+        return await self.second()
+
+    @step(compensation=None)
+    async def first(self, call: Call, request: str) -> str:
+        return request
+
+    @step(compensation=None)
+    async def other(self, call: Call, request: str) -> str:
+        return request
+
+    @step(compensation=None)
+    async def second(self, call: Call) -> str:
+        return "second"
+
+
+@pytest.mark.parametrize(
+    ("code", "at", "says"),
+    [
+        ("other step", 2, "step 1 is recorded as first, but the code here does other"),
+        ("other arguments", 2, "step 1, first, is recorded with other arguments"),
+        ("fewer steps", 3, "step 2 is recorded as second, but the code here does complete"),
+    ],
+)
+async def test_a_recording_that_no_longer_fits_waits_for_fitting_code(code: str, at: int, says: str) -> None:
+    stage = Stage()
+    stage.crash(at=at)
+    played = await stage.play(_Twice(Changed("as it was"), Changed(code)).next, "x")
+    assert played.story.status == "stranded"
+    assert says in (played.story.reason or "")
+    stage.status["rehearsal"] = "stranded"
+    played = await stage.play(Changed("as it was"), "x")
+    assert (played.story.status, played.result) == ("completed", "second")
+
+
+class _Twice:
+    """Hands out one saga for the first life and another for all others."""
+
+    def __init__(self, first: Changed, then: Changed) -> None:
+        self._sagas = [first, then]
+
+    def next(self) -> Changed:
+        return self._sagas.pop(0) if len(self._sagas) > 1 else self._sagas[0]

@@ -1,0 +1,1 @@
+"""Business processes that span several systems, and what runs them."""

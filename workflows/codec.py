@@ -1,0 +1,118 @@
+"""Values to JSON and back, by their annotations: what is stored is readable anywhere and never runs as code."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from domain.errors import Invalid, Misdeclared
+
+T = TypeVar("T")
+
+#: What pydantic would accept, but what does not come back from JSON as it went in, or not in the same order.
+_LOSSY = {
+    "any": "has no type that says what it holds",
+    "bytes": "holds bytes; use str",
+    "callable": "is a function",
+    "set": "has no order; use tuple[…, ...]",
+    "frozenset": "has no order; use tuple[…, ...]",
+    "generator": "can be read only once; use tuple[…, ...]",
+    "is-instance": "is a class without declared fields; use a dataclass",
+    "is-subclass": "is a class",
+}
+
+
+_adapters: dict[Any, TypeAdapter[Any]] = {}
+
+
+def adapter(annotation: Any) -> TypeAdapter[Any]:
+    """The reader and writer of one annotation, built once."""
+    made = _adapters.get(annotation)
+    if made is None:
+        made = _adapters[annotation] = TypeAdapter(annotation)
+    return made
+
+
+def require_json(annotation: Any, what: str) -> None:
+    """Refuse an annotation whose values do not survive JSON. Raises Misdeclared, saying what `what` is."""
+    try:
+        schema = adapter(annotation).core_schema
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        raise Misdeclared(what, f"does not survive JSON: {str(error).splitlines()[0]}") from error
+    if problem := _lossy(schema):
+        raise Misdeclared(what, f"does not survive JSON: it {problem}")
+
+
+def _lossy(schema: Any) -> str | None:
+    if isinstance(schema, Mapping):
+        if (kind := schema.get("type")) in _LOSSY and isinstance(kind, str):
+            return _LOSSY[kind]
+        return next((found for key, part in schema.items() if key != "metadata" and (found := _lossy(part))), None)
+    if isinstance(schema, list | tuple):
+        return next((found for part in schema if (found := _lossy(part))), None)
+    return None
+
+
+def dump(value: object, annotation: Any) -> Any:
+    """The value as plain JSON data: dict, list, str, int, float, bool, None.
+
+    Raises PydanticSerializationError if it is not what the annotation says.
+    """
+    return adapter(annotation).dump_python(value, mode="json", warnings="error")
+
+
+def load(data: Any, annotation: type[T]) -> T:
+    """The value back from plain JSON data that `dump` made."""
+    loaded: T = adapter(annotation).validate_python(data)
+    return loaded
+
+
+def read(data: Any, annotation: type[T]) -> T:
+    """A value from outside: strict types, no unknown fields. Raises Invalid with the path of the first wrong field."""
+    try:
+        loaded: T = adapter(annotation).validate_json(to_json(data), strict=True, extra="forbid")
+    except ValidationError as error:
+        raise problems(error)[0] from error
+    return loaded
+
+
+def problems(error: ValidationError) -> list[Invalid]:
+    """Every wrong field of a value from outside, by its path."""
+    return [_problem(found) for found in error.errors(include_url=False, include_input=False)]
+
+
+def _problem(found: Any) -> Invalid:
+    path, cause = [str(part) for part in found["loc"]], found.get("ctx", {}).get("error")
+    if isinstance(cause, Invalid):
+        return Invalid(".".join([*path, cause.field]), cause.problem)
+    return Invalid(".".join(path) or "body", found["msg"].removeprefix("Value error, "))
+
+
+def json_schema(annotation: Any) -> dict[str, Any]:
+    """The JSON Schema of an annotation's values."""
+    return adapter(annotation).json_schema()
+
+
+def text(data: Any) -> str:
+    """Plain JSON data as compact text."""
+    return to_json(data).decode()
+
+
+def plain(text: str | bytes) -> Any:
+    """Plain JSON data from text."""
+    return from_json(text)
+
+
+def digest(data: Any) -> str:
+    """A short fingerprint of plain JSON data; the order of keys does not matter."""
+    return hashlib.sha256(to_json(_sorted(data))).hexdigest()[:32]
+
+
+def _sorted(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _sorted(data[key]) for key in sorted(data)}
+    return [_sorted(item) for item in data] if isinstance(data, list) else data

@@ -1,0 +1,59 @@
+"""A saga's journal on DBOS: its steps have DBOS's numbers, and every entry is fenced by DBOS's owner."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+
+from workflows.durable.lease import Lease
+from workflows.durable.runtime import next_step
+from workflows.ports import Committed, Entry, Identity, Parked, Recording, SagaStore, Stale, Unit
+
+
+class DurableJournal:
+    """One life of a saga in this process."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        recording: Recording,
+        owner: str,
+        store: SagaStore,
+        lease: Lease,
+        draining: asyncio.Event,
+    ) -> None:
+        self.identity, self.recording = identity, recording
+        self._owner, self._store, self._lease, self._draining = owner, store, lease, draining
+
+    def next_slot(self) -> int:
+        return next_step()
+
+    def now(self) -> datetime:
+        """The time in whole milliseconds, as DBOS keeps it: a replay sees the same."""
+        at = datetime.now(UTC)
+        return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+    async def commit(self, entry: Entry) -> Committed | Stale:
+        return await self._store.commit(self.identity.id, self._owner, entry)
+
+    def transaction(self) -> AbstractAsyncContextManager[Unit]:
+        self._go_on()
+        return self._store.transaction(self.identity.id, self._owner)
+
+    async def may_call(self) -> None:
+        await self._lease.held()
+        self._go_on()
+
+    async def pause(self, until: datetime) -> None:
+        left = (until - datetime.now(UTC)).total_seconds()
+        try:
+            await asyncio.wait_for(self._draining.wait(), max(left, 0))
+        except TimeoutError:
+            return
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin nothing new while this executor shuts down: another one goes on from here."""
+        if self._draining.is_set():
+            raise Parked

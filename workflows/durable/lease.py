@@ -1,0 +1,106 @@
+"""This executor's right to run sagas: renewed by a thread of its own, as long as the event loop answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from workflows.ports import Neighbour
+
+log = logging.getLogger("amends.lease")
+
+
+def clock() -> float:
+    """Seconds that also pass while this process, or the whole machine, is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def machine() -> str:
+    """Names what a process number means something in: a boot of a machine, and a container on it."""
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if boot.exists() and namespace.exists():
+        return f"{boot.read_text().strip()}:{namespace.stat().st_ino}"
+    return f"{os.uname().nodename}:{psutil.boot_time():.0f}"
+
+
+def born(pid: int) -> float:
+    """When a process started, in seconds since the epoch."""
+    return psutil.Process(pid).create_time()
+
+
+def is_gone(other: Neighbour, here: str) -> bool:
+    """Whether an executor is certainly dead: it ran on this very machine, and its process does not exist any more."""
+    if other.machine != here:
+        return False
+    try:
+        process = psutil.Process(other.pid)
+        return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - other.born) > 2
+    except psutil.NoSuchProcess:
+        return True
+
+
+class Lease(threading.Thread):
+    """Renews the lease four times in its length. `beat` renews it in the database: False means that it was taken away."""
+
+    def __init__(self, seconds: float, beat: Callable[[], bool], lost: Callable[[], None]) -> None:
+        super().__init__(name="lease", daemon=True)
+        self.seconds, self._beat, self._lost = seconds, beat, lost
+        self._loop = asyncio.get_running_loop()
+        self._until = self._held_since = self._loop_seen = clock()
+        self._stopped = threading.Event()
+
+    def first(self, asked_at: float) -> None:
+        """Take note of the lease that came with the registration, asked for at `asked_at`."""
+        self._until, self._held_since = asked_at + self.seconds, asked_at
+
+    def holds(self) -> bool:
+        """Whether the lease holds by this process's own clock."""
+        return clock() < self._until
+
+    def held_for(self) -> float:
+        """For how many seconds the lease has been held without a gap; 0 if it does not hold."""
+        return clock() - self._held_since if self.holds() else 0.0
+
+    async def held(self) -> None:
+        """Return once the lease holds."""
+        while not self.holds():
+            await asyncio.sleep(0.05)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def run(self) -> None:
+        while not self._stopped.wait(self.seconds / 5):
+            asked_at = clock()
+            self._loop.call_soon_threadsafe(self._seen)
+            if asked_at - self._loop_seen > self.seconds / 2:
+                log.warning(
+                    "The event loop has not answered for %.1f s: the lease is not renewed.", asked_at - self._loop_seen
+                )
+                continue
+            if not self._renewed(asked_at) and not self._stopped.is_set():
+                self._lost()
+                return
+
+    def _renewed(self, asked_at: float) -> bool:
+        """False only if the lease was taken away; while the database does not answer, nothing is known."""
+        had = self.holds()
+        try:
+            if not self._beat():
+                return False
+        except Exception as error:
+            log.warning("The lease could not be renewed: %s", str(error).strip() or type(error).__name__)
+            return True
+        self._held_since = self._held_since if had else asked_at
+        self._until = asked_at + self.seconds
+        return True
+
+    def _seen(self) -> None:
+        self._loop_seen = clock()

@@ -1,0 +1,119 @@
+"""Looks after what nobody runs: takes over from the dead, gives back what was lost here, and shows what ended wrongly."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from domain.event import Cause, event_type
+from workflows.codec import dump
+from workflows.durable.lease import Lease, is_gone, machine
+from workflows.ids import new_id
+from workflows.ports import NewEvent, SagaStore, StatusChange
+from workflows.story import FINISHED, SagaAbandoned, SagaStranded, stories
+
+if TYPE_CHECKING:
+    from workflows.durable.engine import Engine
+
+log = logging.getLogger("amends.supervisor")
+
+LOOK_SECONDS = 0.25
+"""How often it looks for sagas to take: the longest wait of a saga that was queued elsewhere."""
+CARE_SECONDS = 5.0
+"""How often it looks for what should not happen."""
+CLAIM = 50
+"""How many sagas are claimed at a time, so that several executors share what a dead one left."""
+
+
+class Supervisor:
+    """One task of the event loop."""
+
+    def __init__(self, engine: Engine, store: SagaStore, lease: Lease) -> None:
+        self._engine, self._store, self._lease = engine, store, lease
+        self._wake = asyncio.Event()
+        self._here = machine()
+        self._missed: set[tuple[str, str]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._watch(), name="supervisor")
+
+    async def stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def look(self) -> None:
+        """Look now: something was queued."""
+        self._wake.set()
+
+    def ended(self) -> None:
+        """A saga ended here: there is room for a queued one."""
+        if len(self._engine.running) + 1 >= self._engine.options.running:
+            self._wake.set()
+
+    async def _watch(self) -> None:
+        cared_at = 0.0
+        while True:
+            try:
+                await self._take_over()
+                await self._claim()
+                if time.monotonic() - cared_at > CARE_SECONDS:
+                    cared_at = time.monotonic()
+                    await self._care()
+            except Exception as error:
+                log.warning("The supervisor goes on after: %s", error)
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def _take_over(self) -> None:
+        """End executors that are certainly gone, and those whose lease ran out while ours held without a gap.
+
+        The second half matters after the database was away: everybody's lease ran out then, and everybody needs the
+        time to renew it.
+        """
+        others = await self._store.neighbours(self._engine.executor)
+        patient = self._lease.held_for() >= self._lease.seconds
+        dead = [other.id for other in others if is_gone(other, self._here) or (other.expired and patient)]
+        if dead:
+            count = await self._store.end(dead, self._engine.executor, True)
+            log.warning("Took over from %s: %d sagas.", ", ".join(dead), count)
+
+    async def _claim(self) -> None:
+        engine = self._engine
+        while engine.ready and (room := engine.options.running - len(engine.running)) > 0:
+            owner = str(uuid4())
+            claimed = await self._store.claim(engine.executor, owner, engine.kinds, min(room, CLAIM))
+            for saga in claimed:
+                await engine.run(saga, owner)
+            if len(claimed) < CLAIM:
+                return
+
+    async def _care(self) -> None:
+        await self._give_back()
+        for id, name, version in await self._store.without_code():
+            reason = f"no running server has code for {name} version {version}"
+            await self._tell(id, SagaStranded(reason), StatusChange("stranded", reason))
+        for id, status in await self._store.ended_abnormally():
+            reason = f"the workflow was ended outside Amends: DBOS says {status}"
+            await self._tell(id, SagaAbandoned(reason), StatusChange("abandoned", reason))
+
+    async def _give_back(self) -> None:
+        """Sagas that are recorded as ours, but that we have not been running for two looks."""
+        recorded = set(await self._store.running(self._engine.executor))
+        missed = recorded - set(self._engine.running)
+        for id, owner in missed & self._missed:
+            log.warning("Saga %s is recorded as running here, but is not: it is queued again.", id)
+            await self._store.release(id, self._engine.executor, owner)
+        self._missed = missed
+
+    async def _tell(self, id: str, told: object, change: StatusChange) -> None:
+        cause = Cause(workflow_id=id, actor="amends", executor=self._engine.executor)
+        event = NewEvent(new_id(), stories.stream(id), event_type(told), dump(told, type(told)), cause)
+        await self._store.note(id, event, change, sorted(FINISHED))

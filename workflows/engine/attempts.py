@@ -1,0 +1,80 @@
+"""How a step or a compensation is tried: with a timeout each time, again after a failure, and not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from domain.errors import Refusal
+from workflows.engine.chronicle import Chronicle
+from workflows.problem import problem_of
+from workflows.saga import Retry
+from workflows.story import Problem
+
+T = TypeVar("T")
+log = logging.getLogger("amends.saga")
+
+
+@dataclass(frozen=True)
+class Answered(Generic[T]):
+    value: T
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    refusal: Refusal
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """No attempt was answered, and there is no further one."""
+
+    problem: Problem
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Trial(Generic[T]):
+    """What is tried: `body` makes one attempt, `tell` says of a failed one when the next is due."""
+
+    name: str
+    slot: int
+    body: Callable[[int], Awaitable[T]]
+    retry: Retry
+    timeout: timedelta
+    tell: Callable[[int, Problem, datetime], object]
+
+
+async def attempt(trial: Trial[T], chronicle: Chronicle) -> Answered[T] | Refused | Failed:
+    """Try until answered or out of attempts; those of earlier lives count."""
+    journal = chronicle.journal
+    failed, due = journal.recording.failures.get(trial.slot, (0, None))
+    while True:
+        if due is not None:
+            await journal.pause(due)
+        await journal.may_call()
+        try:
+            async with asyncio.timeout(trial.timeout.total_seconds()):
+                return Answered(await trial.body(failed + 1), failed + 1)
+        except Refusal as refusal:
+            return Refused(refusal, failed + 1)
+        except Exception as error:
+            failed += 1
+            problem = _explained(error, trial.timeout)
+            log.info("%s %s: attempt %d failed: %s", journal.identity.id, trial.name, failed, problem.message)
+        if failed >= trial.retry.attempts:
+            return Failed(problem, failed)
+        due = journal.now() + trial.retry.wait_after(failed)
+        await chronicle.write(chronicle.entry(trial.tell(failed, problem, due), step=trial.name))
+
+
+def _explained(error: Exception, timeout: timedelta) -> Problem:
+    if isinstance(error, TimeoutError) and not str(error):
+        return Problem("TimeoutError", f"no answer within {timeout.total_seconds():g} s")
+    return problem_of(error)

@@ -1,0 +1,73 @@
+"""Writes a saga's story: every entry's events get their ids, their stream and their cause here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from domain.event import event_type
+from workflows.codec import dump, text
+from workflows.ids import new_id
+from workflows.ports import Checkpoint, Entry, Journal, NewEvent, StatusChange
+from workflows.problem import error_text
+from workflows.story import Problem, SagaResumed, stories
+
+TURN_BACK = "turn-back"
+"""The name of the checkpoint from which on a saga only compensates."""
+
+
+class Chronicle:
+    """The story that one life of a saga adds to."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.completed_at = journal.now()
+        self._last: UUID | None = journal.recording.last_event
+        self._revive = journal.recording.status in ("stranded", "stuck", "abandoned")
+
+    def event(self, stream: str, event: object, step: str | None = None) -> NewEvent:
+        """An event of this saga for a stream, with the cause that it has now."""
+        cause = replace(self.journal.identity.cause, causation_id=str(self._last) if self._last else None, step=step)
+        return NewEvent(new_id(), stream, event_type(event), dump(event, type(event)), cause)
+
+    def entry(
+        self,
+        *told: object,
+        step: str | None = None,
+        business: Sequence[NewEvent] = (),
+        expected: Mapping[str, int] | None = None,
+        checkpoint: Checkpoint | None = None,
+        change: StatusChange | None = None,
+        park: bool = False,
+    ) -> Entry:
+        """One commit's content: what is told of the saga, and what happened to the business."""
+        if self._revive:
+            told, change = (SagaResumed(), *told), change or self._going()
+        stream = stories.stream(self.journal.identity.id)
+        events = [*(self.event(stream, event, step) for event in told), *business]
+        return Entry(events, expected or {}, checkpoint, change, park)
+
+    def _going(self) -> StatusChange:
+        back = any(checkpoint.name == TURN_BACK for checkpoint in self.journal.recording.checkpoints.values())
+        return StatusChange("compensating" if back else "running")
+
+    async def write(self, entry: Entry) -> None:
+        """Commit an entry that expects nothing of any stream."""
+        await self.journal.commit(entry)
+        self.written(entry)
+
+    def written(self, entry: Entry) -> None:
+        """Take note that an entry stands: what comes next was caused by it."""
+        self._last, self._revive = entry.events[0].id, False
+        if entry.checkpoint:
+            self.completed_at = entry.checkpoint.completed_at
+
+    def answered(self, slot: int, name: str, started_at: datetime, result: object) -> Checkpoint:
+        """The checkpoint of a step that was answered, with its result as plain data."""
+        return Checkpoint(slot, name, text(result), None, started_at, self.journal.now())
+
+    def failed(self, slot: int, name: str, started_at: datetime, problem: Problem) -> Checkpoint:
+        """The checkpoint of a step that was refused or never answered."""
+        return Checkpoint(slot, name, None, error_text(problem), started_at, self.journal.now())

@@ -1,0 +1,140 @@
+"""The way back: everything that was done, or may have been done, is undone in reverse order of its start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+
+from domain.errors import Refusal
+from workflows.codec import plain
+from workflows.engine.attempts import Answered, Failed, Refused, Trial, attempt
+from workflows.engine.attention import Attention
+from workflows.engine.begun import Begun
+from workflows.engine.chronicle import TURN_BACK, Chronicle
+from workflows.engine.transacting import Changes, transact
+from workflows.ports import Entry, StatusChange
+from workflows.problem import TurnedBack, problem_of
+from workflows.saga import Compensation, Saga, Undo
+from workflows.story import (
+    CompensationFailed,
+    Problem,
+    SagaCompensated,
+    SagaCompensating,
+    SagaStuck,
+    StepCompensated,
+)
+
+
+class TurnBack(BaseException):
+    """There is only the way back from here; not an Exception, so that `run` cannot catch it."""
+
+    def __init__(self, reason: str, problem: Problem) -> None:
+        self.reason, self.problem = reason, problem
+
+
+async def turn_back(
+    saga: Saga[Any, Any], begun: Sequence[Begun], chronicle: Chronicle, attention: Attention, back: TurnBack
+) -> NoReturn:
+    """Record that the saga turns back, undo its steps, record that, and raise TurnedBack."""
+    told = SagaCompensating(back.reason, back.problem)
+    await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), chronicle, attention)
+    for step in reversed(begun):
+        if step.outcome is not None and step.step.compensation is not None:
+            await _Undoing(saga, step, step.step.compensation, chronicle, attention).undo()
+    done = StatusChange("compensated", back.reason)
+    await _milestone("compensated", SagaCompensated(back.reason), done, chronicle, attention)
+    raise TurnedBack(saga.definition.name, back.reason, back.problem)
+
+
+async def _milestone(name: str, told: object, change: StatusChange, chronicle: Chronicle, attention: Attention) -> None:
+    slot = chronicle.journal.next_slot()
+    if not await attention.recorded(slot, name):
+        checkpoint = chronicle.answered(slot, name, chronicle.journal.now(), {"reason": change.reason})
+        await chronicle.write(chronicle.entry(told, checkpoint=checkpoint, change=change))
+
+
+class _Undoing:
+    """One step being undone."""
+
+    def __init__(
+        self, saga: Saga[Any, Any], step: Begun, by: Compensation, chronicle: Chronicle, attention: Attention
+    ) -> None:
+        self.saga, self.step, self.by, self.chronicle, self.attention = saga, step, by, chronicle, attention
+        self.slot = chronicle.journal.next_slot()
+        self.started_at = chronicle.journal.now()
+
+    async def undo(self) -> None:
+        checkpoint = await self.attention.recorded(self.slot, self.by.name)
+        if checkpoint:
+            self.chronicle.completed_at = checkpoint.completed_at
+            return
+        act = self.attention.decided(self.slot, self.by.name)
+        exhausted = self.chronicle.journal.recording.exhausted
+        if act and act.act != "retry":
+            told = self._told(0, by="skip" if act.act == "skip" else "resolve")
+            await self.chronicle.write(self._entry(told, plain("null")))
+        elif exhausted and not act:
+            await self._stuck(exhausted, None, 0)
+        elif self.step.step.kind == "transaction":
+            await self._transact()
+        else:
+            await self._call()
+
+    async def _call(self) -> None:
+        key = f"{self.chronicle.journal.identity.root}.{self.by.name}.{self.step.occurrence}.{self.step.redo}"
+
+        async def body(number: int) -> None:
+            assert self.step.outcome is not None
+            undo = Undo(self.step.key, key, self.step.outcome, number)
+            await self.by.body(self.saga, undo, *self.step.arguments)
+
+        trial = Trial(self.by.name, self.slot, body, self.by.retry, self.by.timeout, self._failed)
+        match await attempt(trial, self.chronicle):
+            case Answered(_, attempts):
+                await self.chronicle.write(self._entry(self._told(attempts), None))
+            case Refused(refusal, attempts):
+                await self._stuck(f"{self.by.name} was refused: {refusal}", problem_of(refusal), attempts)
+            case Failed(problem, attempts):
+                reason = f"{self.by.name} failed {attempts} times, lastly with: {problem.message}"
+                await self._stuck(reason, problem, attempts)
+
+    async def _transact(self) -> None:
+        async def body(changes: Changes) -> None:
+            await self.by.body(self.saga, changes, *self.step.arguments)
+
+        def entry(_: None, changes: Changes) -> Entry:
+            return self._entry(self._told(1), None, changes)
+
+        try:
+            await transact(self.by.name, self.chronicle, body, entry)
+            return
+        except Refusal as refusal:
+            reason, problem = f"{self.by.name} was refused: {refusal}", problem_of(refusal)
+        except Exception as bug:
+            reason, problem = f"{self.by.name} failed, and did nothing: {bug!r}", problem_of(bug)
+        await self._stuck(reason, problem, 1)
+
+    def _told(self, attempts: int, by: Any = "compensation") -> StepCompensated:
+        step = self.step
+        return StepCompensated(step.step.name, step.occurrence, self.by.name, self.slot, attempts, by)
+
+    def _failed(self, attempts: int, problem: Problem, due: datetime | None) -> CompensationFailed:
+        step = self.step
+        return CompensationFailed(step.step.name, step.occurrence, self.by.name, self.slot, attempts, problem, due)
+
+    def _entry(self, told: StepCompensated, result: Any, changes: Changes | None = None) -> Entry:
+        return self.chronicle.entry(
+            told,
+            step=self.by.name,
+            business=changes.events if changes else (),
+            expected=changes.expected if changes else None,
+            checkpoint=self.chronicle.answered(self.slot, self.by.name, self.started_at, result),
+        )
+
+    async def _stuck(self, reason: str, problem: Problem | None, attempts: int) -> NoReturn:
+        step = self.step
+        told = SagaStuck(
+            reason, self.slot, step.step.name, step.occurrence, step.step.kind, attempts, self.by.name, problem
+        )
+        await self.attention.stuck(told)

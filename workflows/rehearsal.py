@@ -1,0 +1,208 @@
+"""Plays a saga in memory, in milliseconds: with time that passes at once, crashes where you want them, and fakes for ports.
+
+    stage = Stage()
+    played = await stage.play(PlaceOrder(FakeStock(), FakePayments(), FakeCouriers()), request)
+    assert played.story.status == "completed"
+
+`stage.crash(at=3)` lets the executor die around its third commit; `play` then begins the next life, as recovery would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from domain.aggregate import Aggregate
+from domain.event import Cause, event_type
+from workflows.codec import dump, load
+from workflows.engine.execution import Execution
+from workflows.ids import new_id
+from workflows.ports import (
+    Checkpoint,
+    Committed,
+    Entry,
+    Identity,
+    NewEvent,
+    Parked,
+    Recording,
+    Stale,
+    Unit,
+)
+from workflows.problem import TurnedBack
+from workflows.recording import recording_of
+from workflows.saga import Saga
+from workflows.story import Act, OperatorActed, SagaStarted, SagaStuck, Status, Story, Told, stories, tell
+
+S = TypeVar("S")
+E = TypeVar("E")
+
+
+class Crash(BaseException):
+    """The executor dies here."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An event as the stage keeps it."""
+
+    event: NewEvent
+    version: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a saga stands after it was played, and what happened to it on the way."""
+
+    story: Story
+    result: Any
+    lives: int
+
+
+@dataclass
+class Stage:
+    """A store in memory, and a clock that nobody waits for."""
+
+    streams: dict[str, list[Stored]] = field(default_factory=dict)
+    clock: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    commits: int = 0
+    status: dict[str, Status] = field(default_factory=dict)
+    checkpoints: dict[str, dict[int, Checkpoint]] = field(default_factory=dict)
+    _crash: tuple[int, bool] | None = None
+
+    def crash(self, at: int, landed: bool = False) -> None:
+        """Die at the commit with this number, counted from 1: before it, or, if `landed`, just after it."""
+        self._crash = (self.commits + at, landed)
+
+    async def play(
+        self, saga: Saga[Any, Any] | Callable[[], Saga[Any, Any]], request: Any, id: str = "rehearsal"
+    ) -> Played:
+        """Start the saga, or go on with it, until it is finished or rests; each crash begins a new life.
+
+        A function in place of the saga is asked for one in each life, as after a deployment of other code.
+        """
+        lives, result = 0, None
+        while True:
+            lives += 1
+            living = saga if isinstance(saga, Saga) else saga()
+            if id not in self.status:
+                self._start(living, request, id)
+            journal = MemoryJournal(self, id)
+            try:
+                result = await Execution(living, journal).run(dump(request, living.definition.input))
+            except Crash:
+                continue
+            except (TurnedBack, Parked):
+                pass
+            return Played(self.story(id), result, lives)
+
+    def act(self, act: Act, reason: str = "rehearsed", result: Any = None, id: str = "rehearsal") -> None:
+        """Decide about a stuck saga as a person would; `play` then goes on with it."""
+        stuck = next(event for _, event in reversed(self.told(id)) if isinstance(event, SagaStuck))
+        told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
+        self._append(NewEvent(new_id(), stories.stream(id), event_type(told), dump(told, OperatorActed), Cause()))
+        self.status[id] = "running"
+
+    def events(self, aggregate: Aggregate[S, E], key: str) -> list[E]:
+        """The events of one aggregate, oldest first."""
+        classes = aggregate.events
+        return [load(kept.event.data, classes[kept.event.type]) for kept in self._stream(aggregate.stream(key))]
+
+    def told(self, id: str = "rehearsal") -> list[tuple[UUID, Told]]:
+        """The saga's own events with their ids, oldest first."""
+        kept = self._stream(stories.stream(id))
+        return list(zip((stored.event.id for stored in kept), self.events(stories, id), strict=True))
+
+    def story(self, id: str = "rehearsal") -> Story:
+        kept = self._stream(stories.stream(id))
+        return tell(zip((stored.at for stored in kept), self.events(stories, id), strict=True))
+
+    def _start(self, saga: Saga[Any, Any], request: Any, id: str) -> None:
+        definition = saga.definition
+        reference, data = saga.reference(request), dump(request, definition.input)
+        told = SagaStarted(definition.name, definition.version, reference, id, data)
+        self._append(NewEvent(new_id(), stories.stream(id), event_type(told), dump(told, SagaStarted), Cause()))
+        self.status[id], self.checkpoints[id] = "running", {}
+
+    def _stream(self, name: str) -> list[Stored]:
+        return self.streams.setdefault(name, [])
+
+    def _append(self, event: NewEvent) -> None:
+        stream = self._stream(event.stream)
+        stream.append(Stored(event, len(stream) + 1, self.clock))
+
+    def commit(self, id: str, entry: Entry) -> Committed | Stale:
+        """Write an entry whole or not at all; dies where `crash` said."""
+        self.commits += 1
+        at, landed = self._crash or (0, False)
+        if self.commits == at and not landed:
+            raise Crash
+        for stream, expected in entry.expected.items():
+            actual = len(self._stream(stream))
+            if actual != expected:
+                return Stale(stream, expected, actual)
+        for event in entry.events:
+            self._append(event)
+        if entry.checkpoint:
+            assert entry.checkpoint.slot not in self.checkpoints[id], "two steps under one number"
+            self.checkpoints[id][entry.checkpoint.slot] = entry.checkpoint
+        if entry.change:
+            self.status[id] = entry.change.status
+        if self.commits == at:
+            raise Crash
+        return Committed()
+
+
+class MemoryJournal:
+    """One life of a saga on a stage."""
+
+    def __init__(self, stage: Stage, id: str) -> None:
+        self._stage, self._id, self._slot = stage, id, 0
+        self.identity = Identity(id, id, Cause(correlation_id=id, workflow_id=id))
+        self.recording: Recording = recording_of(stage.checkpoints[id].values(), stage.told(id), stage.status[id])
+
+    def next_slot(self) -> int:
+        self._slot += 1
+        return self._slot
+
+    def now(self) -> datetime:
+        return self._stage.clock
+
+    async def commit(self, entry: Entry) -> Committed | Stale:
+        return self._stage.commit(self._id, entry)
+
+    def transaction(self) -> AbstractAsyncContextManager[Unit]:
+        return self._unit()
+
+    @asynccontextmanager
+    async def _unit(self) -> AsyncIterator[Unit]:
+        yield MemoryUnit(self._stage, self._id)
+
+    async def may_call(self) -> None:
+        return None
+
+    async def pause(self, until: datetime) -> None:
+        self._stage.clock = max(self._stage.clock, until)
+
+
+@dataclass
+class MemoryUnit:
+    """One transaction on a stage."""
+
+    stage: Stage
+    id: str
+
+    async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
+        events = self.stage.events(aggregate, key)
+        return aggregate.fold(events), len(events)
+
+    async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        raise NotImplementedError("a rehearsal has no database: test a step with SQL of its own on Postgres")
+
+    async def commit(self, entry: Entry) -> Committed | Stale:
+        self.stage.clock += timedelta(milliseconds=1)
+        return self.stage.commit(self.id, entry)

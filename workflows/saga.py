@@ -1,0 +1,352 @@
+"""The words a business process is written in: Saga, step, transaction, pivot, compensation, Retry."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Final,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    final,
+    overload,
+)
+from uuid import UUID
+
+from domain.aggregate import Aggregate
+from domain.errors import AmendsError, Misdeclared
+
+if TYPE_CHECKING:
+    from workflows.definition import Definition
+
+S = TypeVar("S", bound="Saga[Any, Any]")
+P = ParamSpec("P")
+R = TypeVar("R")
+In = TypeVar("In")
+Out = TypeVar("Out")
+State = TypeVar("State")
+Event = TypeVar("Event")
+
+
+class NotInSaga(AmendsError):
+    """{what} works only inside a running saga: start the saga, or rehearse it (workflows/rehearsal.py)."""
+
+    what: str
+
+
+def seconds(count: float) -> timedelta:
+    return timedelta(seconds=count)
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often an attempt that failed is made again, and how long to wait before it.
+
+    The wait after attempt n is `first_wait * backoff ** (n - 1)`, at most `longest_wait`, give or take a tenth.
+    A Refusal is an answer, not a failure: it is never retried.
+    """
+
+    attempts: int = 3
+    first_wait: timedelta = seconds(0.5)
+    backoff: float = 2.0
+    longest_wait: timedelta = seconds(30)
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or self.backoff < 1 or self.first_wait < timedelta(0):
+            raise Misdeclared(f"{self}", "attempts and backoff are at least 1, waits are not negative")
+
+    def wait_after(self, attempt: int) -> timedelta:
+        """How long to wait after this attempt, counted from 1, has failed."""
+        grown = self.first_wait.total_seconds() * self.backoff ** min(attempt - 1, 100)
+        return seconds(min(grown, self.longest_wait.total_seconds()) * random.uniform(0.9, 1.1))
+
+
+COMPENSATION_RETRY: Final = Retry(attempts=5)
+ATTEMPT_TIMEOUT: Final = seconds(30)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One attempt of a step in the outside world.
+
+    `key` is the same for every attempt, also after a crash: hand it to the other system as idempotency key.
+    """
+
+    key: str
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Done(Generic[R]):
+    """The step was answered, with this."""
+
+    value: R
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Nobody knows whether the step took effect: it failed, or a crash took its answer."""
+
+
+@dataclass(frozen=True)
+class Undo(Generic[R]):
+    """One attempt of a compensation: `of` is the key of the call that it undoes, `key` its own."""
+
+    of: str
+    key: str
+    outcome: Done[R] | Unknown
+    attempt: int = 1
+
+
+class Transaction(Protocol):
+    """Changes to our own database that are committed together with the step, exactly once, or not at all."""
+
+    async def decide(
+        self,
+        aggregate: Aggregate[State, Event],
+        key: str,
+        decision: Callable[Concatenate[State, P], Iterable[Event]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> State:
+        """Load the aggregate, decide, and append the events if nobody else has written meanwhile.
+
+        Returns the state after them. If somebody has, the whole step runs again with fresh state.
+        """
+        ...
+
+    def append(self, stream: str, *events: object) -> None:
+        """Append events to a stream, whatever its version."""
+        ...
+
+    async def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Run SQL on tables of your own in the same transaction; returns rows as dictionaries."""
+        ...
+
+
+class Performer(Protocol):
+    """What runs the steps of one saga: the durable engine, or a rehearsal."""
+
+    async def perform(self, step: StepSpec, arguments: tuple[Any, ...]) -> Any: ...
+
+    def now(self) -> datetime: ...
+
+    def new_id(self) -> UUID: ...
+
+
+performer: ContextVar[Performer] = ContextVar("performer")
+
+
+def _performer(what: str) -> Performer:
+    try:
+        return performer.get()
+    except LookupError:
+        raise NotInSaga(what) from None
+
+
+Kind = Literal["step", "transaction"]
+
+
+@dataclass(frozen=True)
+class Compensation:
+    """What puts a step right again, and how often it is tried before a person is asked."""
+
+    name: str
+    body: Callable[..., Awaitable[None]]
+    retry: Retry
+    timeout: timedelta
+
+
+@dataclass
+class StepSpec:
+    """What a step declares. `excused` says that compensation=None was given."""
+
+    name: str
+    kind: Kind
+    body: Callable[..., Awaitable[Any]]
+    retry: Retry
+    timeout: timedelta
+    pivot: bool
+    excused: bool
+    compensation: Compensation | None = None
+
+
+class Step(Generic[S, P, R]):
+    """A declared step; reading it from a saga gives the function that `run` calls."""
+
+    def __init__(self, spec: StepSpec) -> None:
+        self.spec = spec
+
+    @overload
+    def __get__(self, saga: None, owner: type[S]) -> Step[S, P, R]: ...
+    @overload
+    def __get__(self, saga: S, owner: type[S]) -> Callable[P, Awaitable[R]]: ...
+    def __get__(self, saga: S | None, owner: type[S]) -> Step[S, P, R] | Callable[P, Awaitable[R]]:
+        if saga is None:
+            return self
+
+        async def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            arguments = saga.definition.step(self.spec.name).arguments(args, kwargs)
+            return cast(R, await _performer(f"step {self.spec.name}").perform(self.spec, arguments))
+
+        return call
+
+    def _compensate(self, body: Callable[..., Awaitable[None]], retry: Retry, timeout: timedelta) -> Compensation:
+        spec, name = self.spec, _name(body)
+        if spec.compensation is not None:
+            raise Misdeclared(f"step {spec.name}", f"has two compensations, {spec.compensation.name} and {name}")
+        spec.compensation = Compensation(name, body, retry, timeout)
+        return spec.compensation
+
+
+def _name(body: Callable[..., object]) -> str:
+    return str(getattr(body, "__name__", body))
+
+
+@final
+class OutsideStep(Step[S, P, R]):
+    """A call to another system: at least once, always with the same key."""
+
+    @overload
+    def compensation(self, body: Callable[Concatenate[S, Undo[R], P], Awaitable[None]], /) -> Compensation: ...
+    @overload
+    def compensation(
+        self, /, *, retry: Retry = ..., timeout: timedelta = ...
+    ) -> Callable[[Callable[Concatenate[S, Undo[R], P], Awaitable[None]]], Compensation]: ...
+    def compensation(
+        self,
+        body: Callable[Concatenate[S, Undo[R], P], Awaitable[None]] | None = None,
+        /,
+        *,
+        retry: Retry = COMPENSATION_RETRY,
+        timeout: timedelta = ATTEMPT_TIMEOUT,
+    ) -> Any:
+        """Declare what undoes this step; it is called with what the step was called with."""
+        return self._compensate(body, retry, timeout) if body else lambda body: self._compensate(body, retry, timeout)
+
+
+@final
+class TransactionStep(Step[S, P, R]):
+    """A change to our own database: exactly once."""
+
+    @overload
+    def compensation(self, body: Callable[Concatenate[S, Transaction, P], Awaitable[None]], /) -> Compensation: ...
+    @overload
+    def compensation(
+        self, /, *, retry: Retry = ..., timeout: timedelta = ...
+    ) -> Callable[[Callable[Concatenate[S, Transaction, P], Awaitable[None]]], Compensation]: ...
+    def compensation(
+        self,
+        body: Callable[Concatenate[S, Transaction, P], Awaitable[None]] | None = None,
+        /,
+        *,
+        retry: Retry = COMPENSATION_RETRY,
+        timeout: timedelta = ATTEMPT_TIMEOUT,
+    ) -> Any:
+        """Declare what takes this step back; it is called with what the step was called with."""
+        return self._compensate(body, retry, timeout) if body else lambda body: self._compensate(body, retry, timeout)
+
+
+class _Undeclared:
+    """The default of `compensation=`: neither one nor a reason why there is none."""
+
+
+_UNDECLARED: Final = _Undeclared()
+
+
+@overload
+def step(body: Callable[Concatenate[S, Call, P], Awaitable[R]], /) -> OutsideStep[S, P, R]: ...
+@overload
+def step(
+    *, retry: Retry = ..., timeout: timedelta = ..., pivot: bool = ..., compensation: None = ...
+) -> Callable[[Callable[Concatenate[S, Call, P], Awaitable[R]]], OutsideStep[S, P, R]]: ...
+def step(
+    body: Callable[..., Awaitable[Any]] | None = None,
+    /,
+    *,
+    retry: Retry = Retry(),
+    timeout: timedelta = ATTEMPT_TIMEOUT,
+    pivot: bool = False,
+    compensation: _Undeclared | None = _UNDECLARED,
+) -> Any:
+    """Declare a call to another system.
+
+    `timeout` bounds one attempt. `pivot=True` is the point of no return; `compensation=None` says that
+    nothing needs to be undone. A step with neither, and without `@<step>.compensation`, does not import.
+    """
+
+    def declare(body: Callable[..., Awaitable[Any]]) -> OutsideStep[Any, Any, Any]:
+        return OutsideStep(StepSpec(_name(body), "step", body, retry, timeout, pivot, compensation is None))
+
+    return declare(body) if body else declare
+
+
+@overload
+def transaction(body: Callable[Concatenate[S, Transaction, P], Awaitable[R]], /) -> TransactionStep[S, P, R]: ...
+@overload
+def transaction(
+    *, pivot: bool = ..., compensation: None = ...
+) -> Callable[[Callable[Concatenate[S, Transaction, P], Awaitable[R]]], TransactionStep[S, P, R]]: ...
+def transaction(
+    body: Callable[..., Awaitable[Any]] | None = None,
+    /,
+    *,
+    pivot: bool = False,
+    compensation: _Undeclared | None = _UNDECLARED,
+) -> Any:
+    """Declare a change to our own database. It fails only by a Refusal, and then it has done nothing."""
+
+    def declare(body: Callable[..., Awaitable[Any]]) -> TransactionStep[Any, Any, Any]:
+        spec = StepSpec(
+            _name(body), "transaction", body, Retry(attempts=1), ATTEMPT_TIMEOUT, pivot, compensation is None
+        )
+        return TransactionStep(spec)
+
+    return declare(body) if body else declare
+
+
+class Saga(ABC, Generic[In, Out]):
+    """A business process: steps that either all happen or are put right again.
+
+    Subclass it as a frozen dataclass whose fields are the ports it needs:
+    `class PlaceOrder(Saga[OrderRequest, Confirmation], name="place-order", version=1)`.
+    What is wrong with a declaration is raised as Misdeclared when the class is made.
+    """
+
+    definition: ClassVar[Definition]
+
+    def __init_subclass__(cls, *, name: str | None = None, version: int = 1, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if name is None:
+            raise Misdeclared(cls.__name__, 'has no name: class …(Saga[In, Out], name="place-order", version=1)')
+        from workflows.definition import define
+
+        cls.definition = define(cls, name, version)
+
+    @abstractmethod
+    async def run(self, request: In, /) -> Out:
+        """The happy path, and nothing else. It must be deterministic: time and ids come from `now` and `new_id`."""
+
+    def reference(self, request: In, /) -> str:
+        """The business's own name for this instance, such as an order's number; empty if it has none."""
+        return ""
+
+    def now(self) -> datetime:
+        """When the last recorded step was completed; the same in every replay."""
+        return _performer("now()").now()
+
+    def new_id(self) -> UUID:
+        """A new id derived from the saga's; the same in every replay."""
+        return _performer("new_id()").new_id()

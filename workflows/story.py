@@ -1,0 +1,350 @@
+"""What happened to one saga, as events in its own stream, and how they read to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from pydantic import JsonValue
+
+from domain.aggregate import Aggregate
+from domain.event import event
+
+Status = Literal[
+    "queued", "running", "waiting", "compensating", "completed", "compensated", "stuck", "stranded", "abandoned"
+]
+StepStatus = Literal["completed", "refused", "retrying", "failed", "unknown", "compensated", "skipped"]
+CompensationStatus = Literal["completed", "retrying", "failed", "skipped", "resolved"]
+Act = Literal["retry", "skip", "resolve"]
+
+#: The states in which nothing more will happen unless a person acts.
+RESTING: frozenset[Status] = frozenset({"completed", "compensated", "stuck", "stranded", "abandoned"})
+FINISHED: frozenset[Status] = frozenset({"completed", "compensated"})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error as it is stored: its name, its message, and its facts."""
+
+    name: str
+    message: str
+    facts: dict[str, JsonValue] = field(default_factory=dict)
+
+
+@event("saga-started")
+class SagaStarted:
+    name: str
+    version: int
+    reference: str
+    root: str
+    input: JsonValue
+
+
+@event("step-completed")
+class StepCompleted:
+    """`slot` is the step's number in DBOS, `arguments` a digest that a replay is compared with."""
+
+    step: str
+    occurrence: int
+    kind: str
+    slot: int
+    arguments: str
+    started_at: datetime
+    attempts: int
+    result: JsonValue
+
+
+@event("step-refused")
+class StepRefused:
+    """The answer was no, and nothing happened."""
+
+    step: str
+    occurrence: int
+    kind: str
+    slot: int
+    arguments: str
+    started_at: datetime
+    attempts: int
+    error: Problem
+
+
+@event("step-retrying")
+class StepRetrying:
+    """An attempt failed; the next one is due at `next_at`."""
+
+    step: str
+    occurrence: int
+    kind: str
+    slot: int
+    arguments: str
+    started_at: datetime
+    attempts: int
+    error: Problem
+    next_at: datetime
+
+
+@event("step-failed")
+class StepFailed:
+    """No attempt was answered: nobody knows whether it happened."""
+
+    step: str
+    occurrence: int
+    kind: str
+    slot: int
+    arguments: str
+    started_at: datetime
+    attempts: int
+    error: Problem
+
+
+@event("step-skipped")
+class StepSkipped:
+    """A person decided that it was not done and need not be."""
+
+    step: str
+    occurrence: int
+    kind: str
+    slot: int
+    arguments: str
+    started_at: datetime
+    reason: str
+
+
+@event("saga-compensating")
+class SagaCompensating:
+    """The point where the saga turned back."""
+
+    reason: str
+    error: Problem | None = None
+
+
+@event("compensation-failed")
+class CompensationFailed:
+    """An attempt to undo a step failed; without `next_at` there is no further one."""
+
+    step: str
+    occurrence: int
+    compensation: str
+    slot: int
+    attempts: int
+    error: Problem
+    next_at: datetime | None
+
+
+@event("step-compensated")
+class StepCompensated:
+    """A step was undone, or a person says that it was (`resolved`) or need not be (`skipped`)."""
+
+    step: str
+    occurrence: int
+    compensation: str
+    slot: int
+    attempts: int
+    by: Literal["compensation", "skip", "resolve"] = "compensation"
+
+
+@event("saga-stuck")
+class SagaStuck:
+    """The saga waits for a person; `step` is what it cannot get past, None if that is the code between the steps."""
+
+    reason: str
+    slot: int
+    step: str | None = None
+    occurrence: int = 1
+    kind: str = "step"
+    attempts: int = 0
+    compensation: str | None = None
+    error: Problem | None = None
+
+
+@event("operator-acted")
+class OperatorActed:
+    """What a person decided about a stuck saga; the actor stands in the event's metadata."""
+
+    act: Act
+    reason: str
+    slot: int
+    step: str | None = None
+    result: JsonValue = None
+
+
+@event("saga-stranded")
+class SagaStranded:
+    """No code here fits what is recorded."""
+
+    reason: str
+
+
+@event("saga-resumed")
+class SagaResumed:
+    """Fitting code is back."""
+
+
+@event("saga-abandoned")
+class SagaAbandoned:
+    """The workflow was ended by other means than its own: a person must look at it."""
+
+    reason: str
+
+
+@event("saga-completed")
+class SagaCompleted:
+    result: JsonValue
+
+
+@event("saga-compensated")
+class SagaCompensated:
+    """Everything that was done, or may have been done, was undone."""
+
+    reason: str
+
+
+Told: TypeAlias = (
+    SagaStarted
+    | StepCompleted
+    | StepRefused
+    | StepRetrying
+    | StepFailed
+    | StepSkipped
+    | SagaCompensating
+    | CompensationFailed
+    | StepCompensated
+    | SagaStuck
+    | OperatorActed
+    | SagaStranded
+    | SagaResumed
+    | SagaAbandoned
+    | SagaCompleted
+    | SagaCompensated
+)
+
+
+@dataclass(frozen=True)
+class CompensationTold:
+    name: str
+    status: CompensationStatus
+    attempts: int
+    error: Problem | None = None
+
+
+@dataclass(frozen=True)
+class StepTold:
+    """A step as a person sees it."""
+
+    name: str
+    occurrence: int
+    kind: str
+    status: StepStatus
+    attempts: int
+    started_at: datetime | None
+    finished_at: datetime | None = None
+    error: Problem | None = None
+    next_at: datetime | None = None
+    compensation: CompensationTold | None = None
+
+
+@dataclass(frozen=True)
+class Story:
+    """A saga as its events tell it."""
+
+    status: Status = "running"
+    reason: str | None = None
+    input: JsonValue = None
+    result: JsonValue = None
+    error: Problem | None = None
+    steps: tuple[StepTold, ...] = ()
+    turned_back: bool = False
+
+    def step(self, name: str, occurrence: int) -> StepTold | None:
+        return next((told for told in self.steps if (told.name, told.occurrence) == (name, occurrence)), None)
+
+    def with_step(self, told: StepTold) -> Story:
+        """The story with this step put in its place, or at the end if it is new."""
+        if self.step(told.name, told.occurrence) is None:
+            return replace(self, steps=(*self.steps, told))
+        same = [(step.name, step.occurrence) == (told.name, told.occurrence) for step in self.steps]
+        return replace(self, steps=tuple(told if hit else step for step, hit in zip(self.steps, same, strict=True)))
+
+    def with_compensation(self, name: str, occurrence: int, told: CompensationTold) -> Story:
+        step = self.step(name, occurrence)
+        if step is None:
+            return self
+        undone = told.status in ("completed", "resolved")
+        return self.with_step(replace(step, compensation=told, status="compensated" if undone else step.status))
+
+
+def evolve(story: Story, event: Told) -> Story:  # noqa: C901 (one case for each event)
+    match event:
+        case SagaStarted():
+            return replace(story, input=event.input)
+        case StepCompleted() | StepRefused() | StepFailed() | StepRetrying() | StepSkipped():
+            return _step(story, event)
+        case CompensationFailed():
+            status: CompensationStatus = "retrying" if event.next_at else "failed"
+            told = CompensationTold(event.compensation, status, event.attempts, event.error)
+            return story.with_compensation(event.step, event.occurrence, told)
+        case StepCompensated():
+            done: CompensationStatus = (
+                "completed" if event.by == "compensation" else "skipped" if event.by == "skip" else "resolved"
+            )
+            told = CompensationTold(event.compensation, done, event.attempts)
+            return story.with_compensation(event.step, event.occurrence, told)
+        case SagaCompensating():
+            back = replace(story, status="compensating", turned_back=True)
+            return replace(back, reason=event.reason, error=event.error)
+        case SagaStuck():
+            return replace(_stuck(story, event), status="stuck", reason=event.reason)
+        case OperatorActed() | SagaResumed():
+            return replace(story, status="compensating" if story.turned_back else "running", reason=None)
+        case SagaStranded():
+            return replace(story, status="stranded", reason=event.reason)
+        case SagaAbandoned():
+            return replace(story, status="abandoned", reason=event.reason)
+        case SagaCompleted():
+            return replace(story, status="completed", result=event.result, reason=None)
+        case SagaCompensated():
+            return replace(story, status="compensated", reason=event.reason)
+
+
+def _step(story: Story, event: StepCompleted | StepRefused | StepFailed | StepRetrying | StepSkipped) -> Story:
+    match event:
+        case StepCompleted():
+            told = StepTold(event.step, event.occurrence, event.kind, "completed", event.attempts, event.started_at)
+        case StepRefused():
+            told = StepTold(event.step, event.occurrence, event.kind, "refused", event.attempts, event.started_at)
+        case StepFailed():
+            told = StepTold(event.step, event.occurrence, event.kind, "unknown", event.attempts, event.started_at)
+        case StepRetrying():
+            told = StepTold(event.step, event.occurrence, event.kind, "retrying", event.attempts, event.started_at)
+            told = replace(told, next_at=event.next_at)
+        case StepSkipped():
+            told = StepTold(event.step, event.occurrence, event.kind, "skipped", 0, event.started_at)
+    return story.with_step(replace(told, error=getattr(event, "error", None)))
+
+
+def _stuck(story: Story, event: SagaStuck) -> Story:
+    if event.step is None:
+        return story
+    if event.compensation:
+        told = CompensationTold(event.compensation, "failed", event.attempts, event.error)
+        return story.with_compensation(event.step, event.occurrence, told)
+    known = story.step(event.step, event.occurrence)
+    started_at = known.started_at if known else None
+    step = StepTold(event.step, event.occurrence, event.kind, "failed", event.attempts, started_at)
+    return story.with_step(replace(step, error=event.error))
+
+
+stories: Aggregate[Story, Told] = Aggregate("saga", initial=Story(), evolve=evolve)
+
+
+def tell(recorded: Iterable[tuple[datetime, Told]]) -> Story:
+    """Fold a saga's stream, oldest first; a step's `finished_at` is when its outcome was recorded."""
+    story = Story()
+    for at, event in recorded:
+        story = evolve(story, event)
+        if isinstance(event, StepCompleted | StepRefused | StepFailed | StepSkipped):
+            told = story.step(event.step, event.occurrence)
+            story = story.with_step(replace(told, finished_at=at)) if told else story
+    return story
