@@ -105,7 +105,8 @@ class Server:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._end(signal.SIGKILL)
+        if self.process is not None:
+            self._end(signal.SIGKILL)
         if kind is not None:
             print(f"--- the server on port {self.port} said:\n{self.said}")
         self._log.unlink(missing_ok=True)

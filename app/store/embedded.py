@@ -32,6 +32,8 @@ from domain.errors import Unusable
 ACCOUNTS = ("postgres", "nobody")
 HERE = "/proc/self/cwd"
 START_SECONDS = 60.0
+STOP = {signal.SIGINT: 30.0, signal.SIGQUIT: 5.0, signal.SIGKILL: 5.0}
+"""How a server is asked to stop, and for how many seconds each time it is waited for."""
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -122,12 +124,13 @@ class EmbeddedPostgres:
             self.stop()
 
     def stop(self) -> None:
-        """Stop the server cleanly, ending its connections."""
+        """Stop the server: cleanly, ending its connections; if that takes too long, less and less so."""
         with _locked(self.root / "start.lock"):
-            process = self.process()
-            if process is not None:
-                process.send_signal(signal.SIGINT)
-                _gone(process, START_SECONDS)
+            for number, seconds in STOP.items():
+                process = self.process()
+                if process is not None:
+                    process.send_signal(number)
+                    _gone(process, seconds)
             if self._child:
                 self._child.wait(START_SECONDS)
 
@@ -232,6 +235,8 @@ class EmbeddedPostgres:
         return builtin if self._version() >= 17 else ["--locale=C.UTF-8"]
 
     def _launch(self) -> None:
+        if self._child:
+            self._child.poll()
         log = self.root / "postgres.log"
         (self.root / "port").write_text(str(self._free_port()))
         options = SETTINGS | {"port": (self.root / "port").read_text()}

@@ -53,12 +53,14 @@ create table amends.sagas (
     since           timestamptz not null default clock_timestamp(),
     finished_at     timestamptz,
     takeovers       int not null default 0,
-    progress        int not null default 0
+    progress        int not null default 0,
+    not_before      timestamptz
 );
 comment on table amends.sagas is 'One row per saga, for lists; its story is in the stream saga-<id>.';
 comment on column amends.sagas.request is 'A digest of what it was started with, to tell a repeated request from another one.';
 comment on column amends.sagas.since is 'Since when it has this status.';
 comment on column amends.sagas.takeovers is 'How many executors died in a row while it made no progress.';
+comment on column amends.sagas.not_before is 'After many such deaths it is run again only then: it may be what they died of.';
 comment on column amends.sagas.progress is 'The version of its stream at the last takeover.';
 create index sagas_newest on amends.sagas (started_at desc, id desc);
 create index sagas_status on amends.sagas (status, started_at desc, id desc);
@@ -235,7 +237,9 @@ begin
     select coalesce(array_agg(workflow_uuid), '{}') into v_released from released;
     if p_died then
         update amends.sagas as s
-           set takeovers = case when s.progress = v.version then s.takeovers + 1 else 1 end, progress = v.version
+           set takeovers = case when s.progress = v.version then s.takeovers + 1 else 1 end, progress = v.version,
+               not_before = case when s.progress = v.version and s.takeovers >= 5
+                                 then clock_timestamp() + least(2 ^ (s.takeovers - 5), 60) * interval '1 second' end
           from (select r.id, (select coalesce(max(e.version), 0)
                                 from amends.events as e where e.stream = 'saga-' || r.id) as version
                   from unnest(v_released) as r (id)) as v
@@ -268,6 +272,7 @@ begin
     with candidate as materialized (
         select w.workflow_uuid from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
          where w.queue_name = 'amends' and w.status = 'ENQUEUED' and s.name || ':' || s.version = any (p_kinds)
+           and (s.not_before is null or s.not_before < clock_timestamp())
          order by w.priority, w.created_at limit p_limit for no key update of w skip locked
     ), claimed as (
         update dbos.workflow_status as w
@@ -306,7 +311,7 @@ begin
         return;
     end if;
     perform amends.insert_events(p_events);
-    update amends.sagas set status = p_status, reason = null, since = clock_timestamp(), takeovers = 0 where id = p_saga;
+    update amends.sagas set status = p_status, reason = null, since = clock_timestamp(), takeovers = 0, not_before = null where id = p_saga;
     update dbos.workflow_status
        set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
            updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint

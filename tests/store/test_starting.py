@@ -126,3 +126,17 @@ async def test_a_hand_over_is_no_death(database: URL, sql: Sql) -> None:
         saga = await started(it)
         assert await it.sagas.end(["executor-1"], "itself", False) == 1
     assert status(sql, saga) == ("ENQUEUED", None, None, "running", 0)
+
+
+async def test_after_many_deaths_a_saga_waits_before_it_is_run_again(database: URL, sql: Sql) -> None:
+    async with store(database) as it:
+        saga = await started(it)
+        sql.execute("update amends.sagas set takeovers = 5, progress = 1 where id = %s", (saga,))
+        await register(it, "executor-1")
+        await register(it, "executor-2")
+        await it.sagas.end(["executor-1"], "x", True)
+        assert await it.sagas.claim("executor-2", "o", KINDS, 10) == []
+        waits = "select not_before between now() - interval '1 s' and now() + interval '2 s' from amends.sagas"
+        assert sql.execute(waits).fetchone() == (True,)
+        sql.execute("update amends.sagas set not_before = now()")
+        assert [claimed.id for claimed in await it.sagas.claim("executor-2", "o", KINDS, 10)] == [saga]

@@ -27,8 +27,9 @@ from workflows.story import Act, OperatorActed, SagaCompensating, SagaStarted, S
 
 log = logging.getLogger("amends.engine")
 
-TAKEOVERS = 5
-"""How many executors in a row may die with a saga that makes no progress, before a person is asked."""
+TAKEOVERS = 20
+"""How many executors in a row may die with a saga that makes no progress, before a person is asked. From the sixth on
+it waits longer each time before it is run again (amends.release_sagas), so that it cannot kill one after the other."""
 DRAIN_SECONDS = 10.0
 
 

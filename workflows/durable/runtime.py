@@ -90,7 +90,8 @@ class Runtime:
         logging.getLogger("dbos").addFilter(_expected)
 
     def launch(self) -> None:
-        """Start DBOS in the running event loop."""
+        """Start DBOS in the running event loop, with enough threads for its writes."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2 * THREADS, "threads"))
         DBOS.launch()
 
     def destroy(self) -> None:

@@ -1,0 +1,106 @@
+"""Postgres is killed, stopped for a minute, or dies together with the server: no saga ends, none is lost."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from sqlalchemy import URL
+
+from app.main import prepare
+from app.store.database import conninfo, parse_url
+from app.store.embedded import EmbeddedPostgres, find_binaries
+from tests.crash.ledger import doubled_keys, net_effects
+from tests.server import Server, wait_for
+
+PATHS = [{}, {"token": "tok_declined"}, {"postcode": "00000"}, {"token": "tok_flaky"}, {"sku": "SLOW-boat"}]
+HAPPY = {"hold": 1, "charge": 1, "book": 1}
+
+
+@pytest.fixture
+def cluster() -> Iterator[EmbeddedPostgres]:
+    """A Postgres of this test's own, to be killed."""
+    folder = Path(tempfile.mkdtemp(prefix="amends-test-"))
+    cluster = EmbeddedPostgres(folder / "postgres", find_binaries())
+    cluster.start()
+    prepare(parse_url(cluster.url))
+    yield cluster
+    cluster.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill(cluster: EmbeddedPostgres) -> None:
+    """SIGKILL to the whole server."""
+    postgres = cluster.process()
+    assert postgres is not None
+    for process in [postgres, *postgres.children()]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def place(server: Server, count: int) -> dict[str, dict[str, str]]:
+    """Orders on every path; returns them by id."""
+    orders = {f"o-{number}": PATHS[number % len(PATHS)] for number in range(count)}
+    for id, changes in orders.items():
+        assert server.place_order(id, **changes).status_code == 202
+    return orders
+
+
+def check(url: URL, server: Server, orders: dict[str, dict[str, str]]) -> None:
+    """Every order has ended as it should, and its effects say the same."""
+    with psycopg.connect(conninfo(url), autocommit=True) as sql:
+        for id, changes in orders.items():
+            fails = changes.get("token") == "tok_declined" or "postcode" in changes
+            assert server.saga_when_back(id)["status"] == ("compensated" if fails else "completed")
+            assert net_effects(sql, id) == ({} if fails else HAPPY), id
+        assert doubled_keys(sql) == 0
+        lost = "select count(*) from amends.sagas where status not in ('completed', 'compensated')"
+        assert sql.execute(lost).fetchone() == (0,)
+
+
+def test_sagas_go_on_after_postgres_was_killed_under_them(cluster: EmbeddedPostgres) -> None:
+    url = parse_url(cluster.url)
+    with Server(url) as server:
+        server.start()
+        orders = place(server, 20)
+        for _ in range(3):
+            kill(cluster)
+            cluster.start()
+            wait_for(lambda: cluster.answers(), "Postgres is back")
+        check(url, server, orders)
+
+
+def test_the_server_and_postgres_die_together(cluster: EmbeddedPostgres) -> None:
+    url = parse_url(cluster.url)
+    with Server(url) as server:
+        server.start()
+        orders = place(server, 20)
+        kill(cluster)
+        server.kill()
+        cluster.start()
+        server.start()
+        check(url, server, orders)
+
+
+@pytest.mark.timeout(240)
+def test_no_saga_ends_while_postgres_is_stopped_for_a_minute(cluster: EmbeddedPostgres) -> None:
+    url = parse_url(cluster.url)
+    with Server(url) as one, Server(url) as two:
+        one.start()
+        two.start()
+        orders = place(one, 20)
+        cluster.stop()
+        stopped = time.monotonic()
+        wait_for(lambda: time.monotonic() - stopped > 60, "a minute has passed", 90)
+        cluster.start()
+        check(url, one, orders)
+        for server in (one, two):
+            assert server.process is not None
+            assert server.process.poll() is None, "nobody took the other for dead"
