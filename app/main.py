@@ -28,9 +28,9 @@ from app.http.workflows import Workflows
 from app.sandbox.ledger import Ledger
 from app.sandbox.provider import Sandbox
 from app.settings import Settings, require_guarded
+from app.store.choose import database, embedded_postgres
 from app.store.committer import Committer
-from app.store.database import conninfo, parse_url, pool, require_usable
-from app.store.embedded import EmbeddedPostgres, find_binaries
+from app.store.database import conninfo, pool, require_usable
 from app.store.feed import Feed
 from app.store.heartbeat import Heartbeat
 from app.store.layout import require_known
@@ -60,24 +60,6 @@ class Service:
     api: Guards
 
 
-@contextmanager
-def database(settings: Settings) -> Iterator[URL]:
-    """The database in use; an embedded one is started, and stopped by its last user."""
-    if settings.database_url is not None:
-        yield parse_url(settings.database_url)
-        return
-    embedded = embedded_postgres(settings)
-    try:
-        yield parse_url(embedded.use())
-    finally:
-        embedded.leave()
-
-
-def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
-    """The embedded Postgres of these settings, not started."""
-    return EmbeddedPostgres(settings.data_dir / "postgres", settings.postgres_bin or find_binaries())
-
-
 def prepare(url: URL) -> None:
     """Check the server and bring both schemas up to date. Raises Unusable."""
     require_usable(url)
@@ -90,6 +72,11 @@ def prepare(url: URL) -> None:
 def sagas(provider: ProviderClient) -> list[Saga[Any, Any]]:
     """Every business process that this server runs. A new one is added here."""
     return [PlaceOrder(HttpStock(provider), HttpPayments(provider), HttpCouriers(provider))]
+
+
+def unconnected() -> ProviderClient:
+    """A provider for those who look at sagas and run none."""
+    return ProviderClient(httpx.AsyncClient())
 
 
 @asynccontextmanager
@@ -145,7 +132,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     require_guarded(settings, host)
     _log_to_stderr(settings.log_level)
     listening = bind(host, port)
-    with listening, database(settings) as url:
+    with listening, database(settings.database_url, settings.data_dir, settings.postgres_bin) as url:
         prepare(url)
         runner = asyncio.Runner(loop_factory=_event_loop())
         with runner:
@@ -170,7 +157,7 @@ async def _serve(settings: Settings, url: URL, listening: socket.socket, host: s
         )
         server = _Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started and not serving.done():
+        while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
             await asyncio.sleep(0.01)
         print(f"Amends is up: {here}", flush=True)
         await asyncio.wait([asyncio.create_task(stopping.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
@@ -192,7 +179,7 @@ class _Server(uvicorn.Server):
 
 async def _watch_embedded(settings: Settings) -> None:
     """Start the embedded Postgres again if it dies under us."""
-    embedded = embedded_postgres(settings)
+    embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
     while True:
         await asyncio.sleep(1.0)
         if await asyncio.to_thread(embedded.process) is None:

@@ -62,7 +62,7 @@ def dump(value: object, annotation: Any) -> Any:
 
     Raises PydanticSerializationError if it is not what the annotation says.
     """
-    return adapter(annotation).dump_python(value, mode="json", warnings="error")
+    return adapter(annotation).serializer.to_python(value, mode="json", warnings="error")
 
 
 def load(data: Any, annotation: type[T]) -> T:

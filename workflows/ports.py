@@ -174,8 +174,8 @@ class Start:
     request: str
     inputs: str
     event: NewEvent
-    executor: str | None
-    owner: str | None
+    executor: str | None = None
+    owner: str | None = None
 
 
 class StartOutcome(Enum):
@@ -220,7 +220,7 @@ class Neighbour:
 
 
 class SagaStore(Protocol):
-    """What the durable engine needs of the store. Whatever writes is resent until it is answered, unless said otherwise."""
+    """What the durable engine needs of the store. What writes is resent until it is answered, unless said otherwise."""
 
     async def start(self, start: Start) -> StartOutcome:
         """Start a saga, once per id. Raises Unavailable if the database does not answer in time."""

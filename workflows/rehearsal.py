@@ -1,4 +1,4 @@
-"""Plays a saga in memory, in milliseconds: with time that passes at once, crashes where you want them, and fakes for ports.
+"""Plays a saga in memory, in milliseconds: time passes at once, crashes come where you want them, ports are fakes.
 
     stage = Stage()
     played = await stage.play(PlaceOrder(FakeStock(), FakePayments(), FakeCouriers()), request)

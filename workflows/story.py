@@ -342,9 +342,9 @@ stories: Aggregate[Story, Told] = Aggregate("saga", initial=Story(), evolve=evol
 def tell(recorded: Iterable[tuple[datetime, Told]]) -> Story:
     """Fold a saga's stream, oldest first; a step's `finished_at` is when its outcome was recorded."""
     story = Story()
-    for at, event in recorded:
-        story = evolve(story, event)
-        if isinstance(event, StepCompleted | StepRefused | StepFailed | StepSkipped):
-            told = story.step(event.step, event.occurrence)
+    for at, fact in recorded:
+        story = evolve(story, fact)
+        if isinstance(fact, StepCompleted | StepRefused | StepFailed | StepSkipped):
+            told = story.step(fact.step, fact.occurrence)
             story = story.with_step(replace(told, finished_at=at)) if told else story
     return story

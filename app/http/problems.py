@@ -64,9 +64,9 @@ def answer(error: AmendsError) -> JSONResponse:
         case Conflict():
             return problem(409, f"conflict-{error.kind}", "It does not fit what is stored", str(error))
         case StaleVersion():
-            return problem(412, "stale", "The stream has moved on", str(error), **error.facts())
+            return problem(412, "stale", "The stream has moved on", str(error), **_facts(error))
         case Refusal():
-            return problem(409, error.name, "Refused", str(error), **error.facts())
+            return problem(409, error.name, "Refused", str(error), **_facts(error))
         case Unauthorised():
             return problem(401, "unauthorised", "Who are you?", str(error), {"WWW-Authenticate": "Bearer"})
         case Unavailable() | Busy():
@@ -77,6 +77,11 @@ def answer(error: AmendsError) -> JSONResponse:
         case _:
             log.error("Unexpected: %s", error, exc_info=error)
             return problem(500, "internal", "Something went wrong here", "It has been logged.")
+
+
+def _facts(error: AmendsError) -> dict[str, Any]:
+    """An error's facts as members of its problem, except where a problem has a member of that name itself."""
+    return {name: value for name, value in error.facts().items() if name not in ("type", "title", "status", "detail")}
 
 
 def install(app: FastAPI) -> None:

@@ -74,4 +74,6 @@ def _step(step: StepTold) -> dict[str, Any]:
 
 
 def _problem(problem: Problem | None) -> dict[str, Any] | None:
-    return problem and {"name": problem.name, "message": problem.message, "facts": problem.facts}
+    if problem is None:
+        return None
+    return {"name": problem.name, "message": problem.message, "facts": problem.facts}

@@ -50,19 +50,19 @@ class Workflows:
 
     async def definitions(self) -> dict[str, Any]:
         """Every saga: its versions, the JSON Schema of its input, and its steps in order of declaration."""
-        names = sorted({name for name, _ in self._engine.sagas})
+        names = sorted({name for name, _ in self._engine.desk.sagas})
         return {"definitions": [self._described(name) for name in names]}
 
     def _described(self, name: str) -> dict[str, Any]:
-        versions = sorted(version for known, version in self._engine.sagas if known == name)
-        described = self._engine.definition(name).definition.describe()
+        versions = sorted(version for known, version in self._engine.desk.sagas if known == name)
+        described: dict[str, Any] = self._engine.desk.newest(name).definition.describe()
         return described | {"versions": versions}
 
     async def start(self, name: str, request: Request, response: Response) -> dict[str, Any]:
         """Start a saga. The body is its input; the Idempotency-Key becomes its id."""
         if self._engine.draining.is_set():
             raise Busy
-        saga, key, cause = self._engine.definition(name), key_of(request), cause_of(request)
+        saga, key, cause = self._engine.desk.newest(name), key_of(request), cause_of(request)
         given = read(await body_of(request), saga.definition.input)
         started = await self._engine.start(name, given, key, cause)
         response.headers["Location"] = f"/workflows/{started.id}"
@@ -103,7 +103,8 @@ class Workflows:
         cause = cause_of(request)
 
         async def decide() -> dict[str, Any]:
-            await self._engine.act(id, act, decision.reason, cause, decision.result)
+            await self._engine.desk.act(id, act, decision.reason, cause, decision.result)
+            self._engine.look()
             return {"id": id, "act": act}
 
         asked = {"id": id, "act": act} | decision.model_dump()

@@ -50,12 +50,12 @@ class Page:
     async def effect(self, key: str) -> str | None:
         """The id of what was done under a key."""
         row = await self._row("effect", {"key": key})
-        return row and str(row[0])
+        return str(row[0]) if row else None
 
     async def undone(self, key: str) -> str | None:
         """The key under which an action was undone, whether it had come or not."""
         row = await self._row("undone", {"key": key})
-        return row and str(row[0])
+        return str(row[0]) if row else None
 
     async def failures(self) -> int:
         """How many earlier calls with this key were answered with 5xx."""

@@ -1,6 +1,6 @@
 """Everything that is written goes through here: one statement, one round trip, one commit, resent until it is answered.
 
-What is ready is committed one by one, on connections that are held open; here is the seam where several would share one.
+What is ready is committed one by one, on connections that are held open; several would share a commit here.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 from sqlalchemy import URL
@@ -27,7 +28,11 @@ class Heartbeat:
         row = self._connection.execute(RENEW, {"id": executor, "lease": timedelta(seconds=lease)}).fetchone()
         return row is not None
 
-    def _settings(self) -> dict[str, object]:
+    def close(self) -> None:
+        if self._connection:
+            self._connection.close()
+
+    def _settings(self) -> dict[str, Any]:
         """A heartbeat does not wait long for anything: the next one is due."""
         quick = settings("lease") | {"connect_timeout": 2, "tcp_user_timeout": 2000}
         return quick | {"options": f"{quick['options']} -c statement_timeout=2s -c lock_timeout=2s"}

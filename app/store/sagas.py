@@ -42,7 +42,7 @@ class PostgresSagas:
     def __init__(self, committer: Committer, reader: Reader) -> None:
         self._committer, self._reader = committer, reader
 
-    async def start(self, start: Start) -> StartOutcome | None:
+    async def start(self, start: Start) -> StartOutcome:
         parameters = {
             "id": start.id,
             "name": start.name,

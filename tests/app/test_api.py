@@ -180,7 +180,7 @@ def test_a_body_over_one_mebibyte_is_refused(server: Server, id: str, chunked: b
 @pytest.mark.parametrize("key", ["", "a b", "x" * 129, "ä"])
 def test_a_bad_idempotency_key_is_named(server: Server, id: str, key: str) -> None:
     answer = httpx.post(
-        f"{server.base}/workflows/place-order", json=order(id), headers={"Idempotency-Key": key.encode()}
+        f"{server.base}/workflows/place-order", json=order(id), headers=[(b"Idempotency-Key", key.encode())]
     )
     assert problem(answer, 422, "invalid")["errors"][0]["field"] == "Idempotency-Key"
 
@@ -331,7 +331,8 @@ def test_dbos_shows_steps_and_outcomes_as_json(server: Server, id: str) -> None:
     server.saga(id)
     with psycopg.connect(server.environment["DATABASE_URL"]) as connection:
         rows = connection.execute(
-            "select function_name, serialization from dbos.operation_outputs where workflow_uuid = %s order by function_id",
+            "select function_name, serialization from dbos.operation_outputs"
+            " where workflow_uuid = %s order by function_id",
             (id,),
         ).fetchall()
     assert rows[0] == ("open_order", "portable_json")

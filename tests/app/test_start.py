@@ -51,7 +51,7 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant() -> None:
     ("name", "value"), [("lease_seconds", "soon"), ("lease_seconds", 0), ("connections", 0), ("log_level", "LOUD")]
 )
 def test_a_wrong_setting_is_named(name: str, value: object) -> None:
-    assert f"AMENDS_{name.upper()} is wrong" in refused(Server(None, **{name: value}))
+    assert f"AMENDS_{name.upper()} is wrong" in refused(Server(None, 0, **{name: value}))
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://u:geheim@127.0.0.1/x", "sqlite:///x.db", ""])

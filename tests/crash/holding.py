@@ -71,7 +71,8 @@ class Holder:
     def held(self) -> set[str]:
         """What somebody waits at right now."""
         rows = self.connection.execute(
-            "select application_name from pg_stat_activity where application_name like 'held %' and wait_event_type = 'Lock'"
+            "select application_name from pg_stat_activity"
+            " where application_name like 'held %' and wait_event_type = 'Lock'"
         ).fetchall()
         return {str(name).removeprefix("held ") for (name,) in rows}
 

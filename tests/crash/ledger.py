@@ -17,7 +17,7 @@ def net_effects(connection: psycopg.Connection, reference: str) -> dict[str, int
     ).fetchall()
     net: Counter[str] = Counter()
     for operation, count in rows:
-        net[INVERSE.get(operation, operation)] += -count if operation in INVERSE else count
+        net[INVERSE.get(str(operation), str(operation))] += -count if operation in INVERSE else count
     return {operation: count for operation, count in net.items() if count}
 
 

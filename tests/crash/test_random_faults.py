@@ -164,9 +164,7 @@ def storm(cluster: EmbeddedPostgres, seconds: float, clients: int) -> None:
         load.stop()
         for thread in threads:
             thread.join(120)
-        print(
-            f"{len(load.placed)} orders, {len(faults.history)} faults: {' '.join(faults.history)}, in flight {in_flight}"
-        )
+        print(f"{len(load.placed)} orders, in flight at the faults: {in_flight}, faults: {' '.join(faults.history)}")
         assert sum(count > 0 for count in in_flight) >= len(in_flight) // 2, "the faults hit running sagas"
         check(url, load.placed, one)
 

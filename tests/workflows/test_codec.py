@@ -15,8 +15,8 @@ from domain.errors import Invalid
 from domain.money import Money
 from domain.ordering import Line, OrderRequest
 from workflows.codec import digest, dump, load, plain, read, text
-from workflows.problem import error_text, problem_in, problem_of, refusal_of
 from workflows.place_order import CardDeclined
+from workflows.problem import error_text, problem_in, problem_of, refusal_of
 
 GIVEN = {
     "order_id": "4711",

@@ -6,24 +6,31 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-from domain.errors import Conflict, NotFound, StaleVersion
-from domain.event import Cause, event_type
-from workflows.codec import digest, dump, load, text
+from domain.event import Cause
+from workflows.codec import load
 from workflows.durable import runtime
+from workflows.durable.desk import Desk, Started
 from workflows.durable.journal import DurableJournal
 from workflows.durable.lease import Lease, born, clock, machine
 from workflows.durable.supervisor import Supervisor
 from workflows.engine.execution import Execution
-from workflows.ids import new_id
-from workflows.ports import Claimed, Identity, NewEvent, Parked, Recording, SagaStore, Start, StartOutcome, StoredSaga
+from workflows.ports import (
+    Claimed,
+    Fenced,
+    Identity,
+    Parked,
+    Recording,
+    SagaStore,
+    StoredSaga,
+)
 from workflows.problem import TurnedBack
 from workflows.recording import compensated, recording_of
 from workflows.saga import Saga
-from workflows.story import Act, OperatorActed, SagaCompensating, SagaStarted, SagaStuck, stories
+from workflows.story import SagaStarted
 
 log = logging.getLogger("amends.engine")
 
@@ -53,12 +60,12 @@ class Engine:
         lost: Callable[[], None],
         options: Options = Options(),
     ) -> None:
-        self.sagas = {(saga.definition.name, saga.definition.version): saga for saga in sagas}
+        self.desk = Desk(sagas, store)
         self.store, self.options = store, options
         self.executor = f"{os.uname().nodename}-{os.getpid()}-{uuid4().hex[:8]}"
         self.running: dict[tuple[str, str], asyncio.Task[Any] | None] = {}
         self.draining = asyncio.Event()
-        self.on_rest: Callable[[str], None] = lambda id: None
+        self.on_rest: Callable[[str], None] = _nothing
         self._fresh: set[str] = set()
         self._runtime = runtime.Runtime(url, self.executor)
         self._lease = Lease(options.lease, lambda: beat(self.executor, options.lease), lost)
@@ -66,7 +73,7 @@ class Engine:
 
     @property
     def kinds(self) -> list[str]:
-        return [saga.definition.kind for saga in self.sagas.values()]
+        return [saga.definition.kind for saga in self.desk.sagas.values()]
 
     @property
     def ready(self) -> bool:
@@ -76,7 +83,7 @@ class Engine:
     async def launch(self) -> None:
         """Register this executor, start DBOS in this event loop, and begin to take over what nobody runs."""
         self._runtime.create()
-        for name in {name for name, _ in self.sagas}:
+        for name in {name for name, _ in self.desk.sagas}:
             self._runtime.bind(name, self._body(name))
         asked_at = clock()
         await self.store.register(
@@ -108,68 +115,21 @@ class Engine:
 
     # -- what is asked of it from outside
 
-    def definition(self, name: str) -> Saga[Any, Any]:
-        """The newest version of a saga. Raises NotFound, listing those that there are."""
-        versions = [version for known, version in self.sagas if known == name]
-        if not versions:
-            raise NotFound("workflow", name, f"There are: {', '.join(sorted({known for known, _ in self.sagas}))}.")
-        return self.sagas[name, max(versions)]
-
     async def start(self, name: str, request: Any, id: str | None, cause: Cause) -> Started:
-        """Start a saga with a request of its input type, once per id; the same id and request give the same answer.
-
-        Raises NotFound for an unknown name, and Conflict if the id was used for something else.
-        """
-        saga = self.definition(name)
-        definition, id = saga.definition, id or str(new_id())
-        given, correlation = dump(request, definition.input), cause.correlation_id or id
-        reference = saga.reference(request)
-        told = SagaStarted(name, definition.version, reference, id, given)
-        cause = Cause(correlation, cause.causation_id, cause.actor, id, None, cause.traceparent, self.executor)
-        origin = {"version": definition.version, "root": id} | _origin(cause)
+        """Start a saga here, or queue it if this executor is full; see Desk.start."""
+        order = self.desk.order(name, request, id, replace(cause, executor=self.executor))
         owner = str(uuid4()) if self.ready and len(self.running) < self.options.running else None
-        start = Start(
-            id=id,
-            name=name,
-            version=definition.version,
-            reference=reference,
-            correlation_id=correlation,
-            request=digest([name, given]),
-            inputs=text({"positionalArgs": [given], "namedArgs": origin}),
-            event=NewEvent(new_id(), stories.stream(id), event_type(told), dump(told, SagaStarted), cause),
-            executor=self.executor if owner else None,
-            owner=owner,
-        )
-        outcome = await self.store.start(start)
-        if outcome is StartOutcome.TAKEN:
-            raise Conflict("idempotency", f"The idempotency key {id!r} was used for another request. Use a new one.")
-        if outcome is StartOutcome.STARTED and owner:
-            self._fresh.add(id)
-            await self.run(Claimed(id, name, start.inputs), owner)
-        return Started(id, name, definition.version)
+        if owner:
+            order = replace(order, executor=self.executor, owner=owner)
+        started, new = await self.desk.start(order)
+        if new and owner:
+            self._fresh.add(order.id)
+            await self.run(Claimed(order.id, name, order.inputs), owner)
+        return started
 
-    async def act(self, id: str, act: Act, reason: str, cause: Cause, result: Any = None) -> None:
-        """A person's decision about a stuck saga. Raises NotFound, or Conflict unless it is stuck."""
-        while True:
-            stored = await self.store.load(id)
-            if stored is None:
-                raise NotFound("workflow", id)
-            stuck = next((event for _, event in reversed(stored.told) if isinstance(event, SagaStuck)), None)
-            if stored.status != "stuck" or stuck is None:
-                raise Conflict("status", f"Workflow {id} is {stored.status}, not stuck: there is nothing to {act}.")
-            told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
-            event = NewEvent(new_id(), stories.stream(id), event_type(told), dump(told, OperatorActed), cause)
-            back = any(isinstance(event, SagaCompensating) for _, event in stored.told)
-            try:
-                found = await self.store.act(
-                    id, len(stored.told), ["stuck"], event, "compensating" if back else "running"
-                )
-            except StaleVersion:
-                continue
-            if found is not None:
-                raise Conflict("status", f"Workflow {id} is {found}, not stuck: there is nothing to {act}.")
-            self._supervisor.look()
-            return
+    def look(self) -> None:
+        """Something was queued: take it now."""
+        self._supervisor.look()
 
     # -- running
 
@@ -184,21 +144,35 @@ class Engine:
 
     def _body(self, name: str) -> runtime.Body:
         async def body(given: Any, *, version: int, root: str, **origin: str) -> Any:
-            id, owner = runtime.current_id(), runtime.current_owner()
-            self.running[id, owner] = asyncio.current_task()
+            id, owner, task = runtime.current_id(), runtime.current_owner(), asyncio.current_task()
+            self.running[id, owner] = task
             try:
-                return await self._live(name, version, root, given, origin, owner)
+                ended = await self._live(name, version, root, given, origin, owner)
             except TurnedBack:
+                self._over_with(task, id, owner)
+                raise
+            except (Fenced, Parked):
+                self._forget(id, owner)
                 raise
             except Exception:
                 log.exception("Saga %s cannot run here for now; it is given back.", id)
+                self._forget(id, owner)
                 raise Parked from None
-            finally:
-                self.running.pop((id, owner), None)
-                self._supervisor.ended()
-                self.on_rest(id)
+            self._over_with(task, id, owner)
+            return ended
 
         return body
+
+    def _over_with(self, task: asyncio.Task[Any] | None, id: str, owner: str) -> None:
+        """The saga is finished; it is off our hands once DBOS has written its outcome."""
+        self.on_rest(id)
+        assert task is not None
+        task.add_done_callback(lambda _: self._forget(id, owner))
+
+    def _forget(self, id: str, owner: str) -> None:
+        self.running.pop((id, owner), None)
+        self._supervisor.ended()
+        self.on_rest(id)
 
     async def _live(self, name: str, version: int, root: str, given: Any, origin: Mapping[str, str], owner: str) -> Any:
         """One life of a saga, from its recording on."""
@@ -207,7 +181,7 @@ class Engine:
         recording, fork = await self._recording(id)
         identity = Identity(id, root, cause)
         journal = DurableJournal(identity, recording, owner, self.store, self._lease, self.draining)
-        saga = self.sagas[name, version]
+        saga = self.desk.sagas[name, version]
         execution = Execution(saga, journal)
         if fork:
             reference = saga.reference(load(given, saga.definition.input))
@@ -229,20 +203,8 @@ class Engine:
         return _read(stored), fork
 
 
-@dataclass(frozen=True)
-class Started:
-    """What a start answers, the first time and every time after."""
-
-    id: str
-    name: str
-    version: int
-    status: str = "running"
-
-
-def _origin(cause: Cause) -> dict[str, str]:
-    """What of a cause is kept in the workflow's input, for all its lives."""
-    kept = ("correlation_id", "actor", "traceparent")
-    return {name: value for name, value in asdict(cause).items() if name in kept and value is not None}
+def _nothing(_: str) -> None:
+    """Nobody listens yet."""
 
 
 def _read(stored: StoredSaga) -> Recording:

@@ -47,7 +47,7 @@ def is_gone(other: Neighbour, here: str) -> bool:
 
 
 class Lease(threading.Thread):
-    """Renews the lease four times in its length. `beat` renews it in the database: False means that it was taken away."""
+    """Renews the lease five times in its length. `beat` does it in the database; False means that it was taken away."""
 
     def __init__(self, seconds: float, beat: Callable[[], bool], lost: Callable[[], None]) -> None:
         super().__init__(name="lease", daemon=True)
@@ -70,7 +70,7 @@ class Lease(threading.Thread):
 
     async def held(self) -> None:
         """Return once the lease holds."""
-        while not self.holds():
+        while not self.holds():  # noqa: ASYNC110 (renewed by another thread)
             await asyncio.sleep(0.05)
 
     def stop(self) -> None:

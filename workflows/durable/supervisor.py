@@ -1,4 +1,4 @@
-"""Looks after what nobody runs: takes over from the dead, gives back what was lost here, and shows what ended wrongly."""
+"""Looks after what nobody runs: takes over from the dead, gives back what was lost, shows what ended wrongly."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Execution:
         self._ids = 0
 
     async def run(self, given: Any) -> Any:
-        """From its input to its result, both plain data. Raises TurnedBack once all is compensated, Parked, or Fenced."""
+        """From input to result, both plain data. Raises TurnedBack once all is compensated, Parked, or Fenced."""
         token = performer.set(self)
         try:
             return await self._forward(await self._request(given))
@@ -186,6 +186,7 @@ class Execution:
                 await self._refused(begun, refusal, attempts)
             case Failed(problem, attempts):
                 await self._failed(begun, problem, attempts)
+        return None
 
     async def _transact(self, begun: Begun) -> Any:
         async def body(changes: Changes) -> Any:

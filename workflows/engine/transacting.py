@@ -73,7 +73,8 @@ async def transact(
     """Run `body` from its first line until what it decided is committed; returns what it returned.
 
     A database that goes away meanwhile is waited for by the journal; others who write first are tolerated a
-    bounded number of times. Raises whatever `body` raises, having written nothing, and Overtaken when others are always first.
+    bounded number of times. Raises whatever `body` raises, having written nothing, and Overtaken when others are
+    always first.
     """
     stale = 0
     while True:

@@ -1,0 +1,62 @@
+"""What an operator looks at first: the server, the executors, and the sagas that need somebody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.store.reader import Reader
+from app.store.sql import statements
+
+SQL = statements("doctor.sql")
+LONG_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`well` is False where somebody should look."""
+
+    what: str
+    well: bool
+    found: str
+
+
+async def examine(reader: Reader) -> list[Finding]:
+    """Everything that can be seen from the database alone."""
+    return [
+        await _server(reader),
+        await _executors(reader),
+        await _sagas(reader),
+        await _feed(reader),
+    ]
+
+
+async def _server(reader: Reader) -> Finding:
+    row = await reader.row(SQL["server"], ())
+    assert row is not None
+    safe = row["synchronous_commit"] == row["fsync"] == "on"
+    return Finding(
+        "database",
+        safe,
+        f"Postgres {row['version']}, fsync {row['fsync']}, synchronous_commit {row['synchronous_commit']}",
+    )
+
+
+async def _executors(reader: Reader) -> Finding:
+    rows = await reader.rows(SQL["executors"], ())
+    late = [row["id"] for row in rows if row["late"]]
+    found = f"{len(rows) - len(late)} alive" + (f", without a heartbeat: {', '.join(late)}" if late else "")
+    return Finding("executors", bool(rows) and not late, found if rows else "none: nothing runs until one is started")
+
+
+async def _sagas(reader: Reader) -> Finding:
+    rows = await reader.rows(SQL["sagas"], ())
+    found = ", ".join(f"{row['count']} {row['status']}" for row in rows) or "none yet"
+    return Finding("sagas", not any(row["needs_somebody"] for row in rows), found)
+
+
+async def _feed(reader: Reader) -> Finding:
+    row = await reader.row(SQL["oldest_transaction"], ())
+    if row is None:
+        return Finding("feed", True, "nothing holds it back")
+    found = f"held back for {row['seconds']:.0f} s by process {row['pid']} ({row['application_name']})"
+    return Finding("feed", row["seconds"] < LONG_SECONDS, found)

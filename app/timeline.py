@@ -1,0 +1,58 @@
+"""A saga's story as a person reads it: when what happened, and on which executor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One line of a timeline; `seconds` counts from the first event."""
+
+    seconds: float
+    what: str
+    detail: str
+    executor: str
+
+
+def timeline(events: Iterable[dict[str, Any]]) -> Iterator[Moment]:
+    """The events of one saga's stream, oldest first, as lines."""
+    first: datetime | None = None
+    for event in events:
+        at, data = event["recorded_at"], event["data"]
+        first = first or at
+        executor = str(event["metadata"].get("executor", ""))
+        yield Moment((at - first).total_seconds(), event["type"], _detail(event["type"], data), executor)
+
+
+def _detail(type: str, data: dict[str, Any]) -> str:
+    error = (data.get("error") or {}).get("message", "")
+    match type:
+        case "saga-started":
+            return f"{data['name']} version {data['version']} {data['reference']}".strip()
+        case "step-completed":
+            again = f", at attempt {data['attempts']}" if data["attempts"] > 1 else ""
+            return f"{data['step']}{again}"
+        case "step-retrying" | "step-failed" | "step-refused":
+            return f"{data['step']}, attempt {data['attempts']}: {error}"
+        case "step-compensated":
+            by = "" if data["by"] == "compensation" else f" ({data['by']})"
+            return f"{data['step']} by {data['compensation']}{by}"
+        case "compensation-failed":
+            return f"{data['compensation']}, attempt {data['attempts']}: {error}"
+        case "operator-acted":
+            return f"{data['act']}: {data['reason']}"
+        case _:
+            return str(data.get("reason") or "")
+
+
+def lines(moments: Iterable[Moment]) -> Iterator[str]:
+    """Moments as aligned text; an executor is named where it changes."""
+    known = ""
+    for moment in moments:
+        where = f"   on {moment.executor}" if moment.executor and moment.executor != known else ""
+        known = moment.executor or known
+        yield f"{moment.seconds:8.3f} s  {moment.what:<20} {moment.detail}{where}"

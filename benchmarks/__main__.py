@@ -1,0 +1,45 @@
+"""./run bench [NAME…] [--json FILE]: every benchmark, or those named; prints tables, and the figures to a file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from app.main import prepare
+from app.store.database import parse_url
+from app.store.embedded import EmbeddedPostgres, find_binaries
+from benchmarks import sagas
+
+BENCHMARKS: dict[str, Callable[[Any, Console], Any]] = {"sagas": sagas.compare}
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(BENCHMARKS)}.")] = None,
+    to: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
+) -> None:
+    """Run benchmarks on a Postgres of their own, with its settings as they come."""
+    unknown = [name for name in names or () if name not in BENCHMARKS]
+    if unknown:
+        raise typer.BadParameter(f"There is no benchmark {unknown[0]}. There are: {', '.join(BENCHMARKS)}.")
+    folder = Path(tempfile.mkdtemp(prefix="amends-bench-"))
+    cluster, console = EmbeddedPostgres(folder / "postgres", find_binaries()), Console()
+    try:
+        url = parse_url(cluster.start())
+        prepare(url)
+        figures = {name: BENCHMARKS[name](url, console) for name in names or BENCHMARKS}
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    if to:
+        to.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,68 @@
+"""A saga of five steps that each append one event, on the engine as it is served."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from sqlalchemy import URL
+
+from app.store.committer import Committer
+from app.store.database import conninfo, pool
+from app.store.heartbeat import Heartbeat
+from app.store.reader import Reader
+from app.store.sagas import PostgresSagas
+from domain.event import Cause, event
+from workflows.durable.engine import Engine
+from workflows.saga import Saga, Transaction, transaction
+
+
+@event("bench-happened")
+class BenchHappened:
+    number: int
+
+
+@dataclass(frozen=True)
+class FiveSteps(Saga[str, str], name="five-steps"):
+    async def run(self, request: str) -> str:
+        for number in range(1, 6):
+            await self.append(request, number)
+        return request
+
+    @transaction(compensation=None)
+    async def append(self, tx: Transaction, stream: str, number: int) -> None:
+        tx.append(stream, BenchHappened(number))
+
+
+class Amends:
+    """The engine without HTTP."""
+
+    def __init__(self, url: URL) -> None:
+        self._url, self._stack = url, AsyncExitStack()
+
+    async def __aenter__(self) -> Amends:
+        readers, committer = pool(self._url, 8), Committer(self._url, 8)
+        await self._stack.enter_async_context(readers)
+        committer.start()
+        self._stack.push_async_callback(committer.stop)
+        store = PostgresSagas(committer, Reader(readers))
+        self.engine = Engine([FiveSteps()], store, conninfo(self._url), Heartbeat(self._url).beat, lambda: os._exit(70))
+        await self.engine.launch()
+        self._stack.push_async_callback(self.engine.shut_down)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def run(self, id: str) -> None:
+        """One saga, from its start to its recorded end."""
+        await self.engine.start("five-steps", f"bench-{id}", id, Cause())
+        while tasks := [task for (known, _), task in self.engine.running.items() if known == id]:
+            (task,) = tasks
+            if task is None:
+                await asyncio.sleep(0)
+            else:
+                await asyncio.wait([task])
+                await asyncio.sleep(0)

@@ -1,0 +1,108 @@
+"""Where sagas are asked for and decided about: by the HTTP API of a server, or by the command line without one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from domain.errors import Conflict, NotFound, StaleVersion
+from domain.event import Cause, event_type
+from workflows.codec import digest, dump, text
+from workflows.ids import new_id
+from workflows.ports import NewEvent, SagaStore, Start, StartOutcome, StoredSaga
+from workflows.saga import Saga
+from workflows.story import Act, OperatorActed, SagaCompensating, SagaStarted, SagaStuck, Status, stories
+
+
+@dataclass(frozen=True)
+class Started:
+    """What a start answers, the first time and every time after."""
+
+    id: str
+    name: str
+    version: int
+    status: str = "running"
+
+
+class Desk:
+    """Takes requests for the sagas that it has code for."""
+
+    def __init__(self, sagas: Sequence[Saga[Any, Any]], store: SagaStore) -> None:
+        self.sagas = {(saga.definition.name, saga.definition.version): saga for saga in sagas}
+        self._store = store
+
+    def newest(self, name: str) -> Saga[Any, Any]:
+        """The newest version of a saga. Raises NotFound, listing those that there are."""
+        versions = [version for known, version in self.sagas if known == name]
+        if not versions:
+            raise NotFound("workflow", name, f"There are: {', '.join(sorted({known for known, _ in self.sagas}))}.")
+        return self.sagas[name, max(versions)]
+
+    def order(self, name: str, request: Any, id: str | None, cause: Cause) -> Start:
+        """A saga to be started with a request of its input type; it will be queued unless it is given an owner."""
+        saga = self.newest(name)
+        definition, id = saga.definition, id or str(new_id())
+        given, correlation = dump(request, definition.input), cause.correlation_id or id
+        reference = saga.reference(request)
+        told = SagaStarted(name, definition.version, reference, id, given)
+        whole = replace(cause, correlation_id=correlation, workflow_id=id)
+        origin = {"version": definition.version, "root": id} | _origin(whole)
+        return Start(
+            id=id,
+            name=name,
+            version=definition.version,
+            reference=reference,
+            correlation_id=correlation,
+            request=digest([name, given]),
+            inputs=text({"positionalArgs": [given], "namedArgs": origin}),
+            event=NewEvent(new_id(), stories.stream(id), event_type(told), dump(told, SagaStarted), whole),
+        )
+
+    async def start(self, start: Start) -> tuple[Started, bool]:
+        """Start a saga, once per id: the same request again gives the same answer, and False.
+
+        Raises Conflict if the id was used for something else.
+        """
+        outcome = await self._store.start(start)
+        if outcome is StartOutcome.TAKEN:
+            problem = f"The idempotency key {start.id!r} was used for another request. Use a new one."
+            raise Conflict("idempotency", problem)
+        return Started(start.id, start.name, start.version), outcome is StartOutcome.STARTED
+
+    async def act(self, id: str, act: Act, reason: str, cause: Cause, result: Any = None) -> None:
+        """A person's decision about a stuck saga. Raises NotFound, or Conflict unless it is stuck."""
+        while True:
+            stored = await self._store.load(id)
+            if stored is None:
+                raise NotFound("workflow", id)
+            stuck = _what_stuck(stored)
+            if stuck is None:
+                raise _not_stuck(id, stored.status, act)
+            told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
+            event = NewEvent(new_id(), stories.stream(id), event_type(told), dump(told, OperatorActed), cause)
+            back = any(isinstance(event, SagaCompensating) for _, event in stored.told)
+            going: Status = "compensating" if back else "running"
+            try:
+                found = await self._store.act(id, len(stored.told), ["stuck"], event, going)
+            except StaleVersion:
+                continue
+            if found is not None:
+                raise _not_stuck(id, found, act)
+            return
+
+
+def _what_stuck(stored: StoredSaga) -> SagaStuck | None:
+    if stored.status != "stuck":
+        return None
+    return next((event for _, event in reversed(stored.told) if isinstance(event, SagaStuck)), None)
+
+
+def _not_stuck(id: str, status: str, act: Act) -> Conflict:
+    return Conflict("status", f"Workflow {id} is {status}, not stuck: there is nothing to {act}.")
+
+
+def _origin(cause: Cause) -> dict[str, str]:
+    """What of a cause is kept in the workflow's input, for all its lives."""
+    kept = ("correlation_id", "actor", "traceparent")
+    return {name: value for name, value in asdict(cause).items() if name in kept and value is not None}
