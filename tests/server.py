@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from app.store.database import conninfo
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 60.0
+COMMAND = (sys.executable, "-m", "app", "up")
 
 
 def wait_for(met: Callable[[], object], what: str, seconds: float = 60.0) -> None:
@@ -42,18 +43,18 @@ class Server:
         self._log = Path(tempfile.mkstemp(prefix="amends-server-", suffix=".log")[1])
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, host: str = "127.0.0.1") -> Self:
+    def start(self, host: str = "127.0.0.1", command: Sequence[str] = COMMAND) -> Self:
         """Start, and return once it says that it is up."""
-        self.launch(host)
+        self.launch(host, command)
         wait_for(self._is_up, "the server is up", START_SECONDS)
         self.port = int(self.base.rsplit(":", 1)[1])
         return self
 
-    def launch(self, host: str = "127.0.0.1") -> Self:
+    def launch(self, host: str = "127.0.0.1", command: Sequence[str] = COMMAND) -> Self:
         """Start, and return at once."""
-        command = [sys.executable, "-m", "app", "up", "--port", str(self.port), "--host", host]
+        whole = [*command, "--port", str(self.port), "--host", host]
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=self.environment)
+            self.process = subprocess.Popen(whole, stdout=log, stderr=log, cwd=ROOT, env=self.environment)
         return self
 
     def _is_up(self) -> bool:

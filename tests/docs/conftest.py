@@ -1,0 +1,5 @@
+"""Fixtures of these tests."""
+
+from tests.databases import postgres_18
+
+__all__ = ["postgres_18"]
