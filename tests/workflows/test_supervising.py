@@ -1,0 +1,229 @@
+"""Who is taken for dead, and when; and how long a lease holds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from workflows.durable.lease import Lease, born, clock, is_gone, machine
+from workflows.durable.supervisor import Supervisor
+from workflows.ports import Claimed, Neighbour, SagaStore
+
+HERE = machine()
+
+
+async def until(met: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not met():
+            await asyncio.sleep(0.005)
+
+
+def dead_process() -> tuple[int, float]:
+    """The number and birth of a process that does not exist any more."""
+    process = subprocess.Popen(["sleep", "60"])
+    known = process.pid, born(process.pid)
+    process.kill()
+    process.wait()
+    return known
+
+
+def test_a_process_that_does_not_exist_is_gone() -> None:
+    pid, birth = dead_process()
+    assert is_gone(Neighbour("x", HERE, pid, birth, False), HERE)
+
+
+def test_a_process_that_lives_is_not_gone() -> None:
+    assert not is_gone(Neighbour("x", HERE, os.getpid(), born(os.getpid()), True), HERE)
+
+
+def test_another_process_under_the_same_number_is_not_the_same_one() -> None:
+    assert is_gone(Neighbour("x", HERE, os.getpid(), born(os.getpid()) - 1000, False), HERE)
+
+
+def test_nothing_is_known_of_another_machines_processes() -> None:
+    pid, birth = dead_process()
+    assert not is_gone(Neighbour("x", "another boot", pid, birth, True), HERE)
+
+
+@dataclass
+class FakeStore:
+    """As much of a store as a supervisor needs."""
+
+    others: list[Neighbour] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    queue: list[Claimed] = field(default_factory=list)
+    looks: int = 0
+
+    async def neighbours(self, executor: str) -> list[Neighbour]:
+        self.looks += 1
+        return self.others
+
+    async def end(self, executors: list[str], by: str, died: bool) -> int:
+        assert died
+        self.ended += executors
+        self.others = [other for other in self.others if other.id not in executors]
+        return 1
+
+    async def claim(self, executor: str, owner: str, kinds: list[str], limit: int) -> list[Claimed]:
+        taken, self.queue = self.queue[:limit], self.queue[limit:]
+        return taken
+
+    async def running(self, executor: str) -> list[tuple[str, str]]:
+        return []
+
+    async def without_code(self) -> list[tuple[str, str, int]]:
+        return []
+
+    async def ended_abnormally(self) -> list[tuple[str, str]]:
+        return []
+
+
+@dataclass
+class FakeOptions:
+    running: int = 3
+
+
+@dataclass
+class FakeEngine:
+    executor: str = "me"
+    kinds: list[str] = field(default_factory=list)
+    ready: bool = True
+    options: FakeOptions = field(default_factory=FakeOptions)
+    running: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    async def run(self, claimed: Claimed, owner: str) -> None:
+        self.running[claimed.id, owner] = None
+
+
+@dataclass
+class FakeLease:
+    seconds: float = 5.0
+    held: float = 0.0
+
+    def held_for(self) -> float:
+        return self.held
+
+
+def supervisor(store: FakeStore, engine: FakeEngine, lease: FakeLease) -> Supervisor:
+    return Supervisor(cast(Any, engine), cast(SagaStore, store), cast(Lease, lease))
+
+
+async def looked(store: FakeStore, engine: FakeEngine, lease: FakeLease) -> None:
+    """Let a supervisor look twice."""
+    watching = supervisor(store, engine, lease)
+    watching.start()
+    seen = store.looks
+    await until(lambda: store.looks >= seen + 1)
+    watching.look()
+    await until(lambda: store.looks >= seen + 2)
+    await watching.stop()
+
+
+EXPIRED = Neighbour("late", "another machine", 1, 0.0, True)
+
+
+async def test_after_an_outage_everybody_gets_the_time_to_renew() -> None:
+    store = FakeStore([EXPIRED])
+    await looked(store, FakeEngine(), FakeLease(held=4.9))
+    assert store.ended == []
+
+
+async def test_an_executor_whose_lease_is_over_is_ended_by_one_that_held_its_own() -> None:
+    store = FakeStore([EXPIRED, Neighbour("fine", "another machine", 2, 0.0, False)])
+    await looked(store, FakeEngine(), FakeLease(held=5.1))
+    assert store.ended == ["late"]
+
+
+async def test_a_process_that_is_gone_is_ended_at_once() -> None:
+    store = FakeStore([Neighbour("gone", HERE, *dead_process(), False)])
+    await looked(store, FakeEngine(), FakeLease(held=0))
+    assert store.ended == ["gone"]
+
+
+async def test_no_more_is_claimed_than_there_is_room_for() -> None:
+    store = FakeStore(queue=[Claimed(str(number), "x", "{}") for number in range(9)])
+    engine = FakeEngine()
+    await looked(store, engine, FakeLease())
+    assert len(engine.running) == 3
+    assert len(store.queue) == 6
+
+
+async def test_nothing_is_claimed_while_the_executor_is_not_ready() -> None:
+    store = FakeStore(queue=[Claimed("1", "x", "{}")])
+    await looked(store, FakeEngine(ready=False), FakeLease())
+    assert len(store.queue) == 1
+
+
+class Beat:
+    """A database that answers as it is told: True, False, or not at all."""
+
+    def __init__(self) -> None:
+        self.answer: bool | Exception = True
+        self.beats = 0
+
+    def __call__(self) -> bool:
+        self.beats += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+async def test_a_lease_is_renewed_while_the_loop_answers() -> None:
+    beat, lost = Beat(), threading.Event()
+    lease = Lease(2.0, beat, lost.set)
+    lease.first(clock())
+    lease.start()
+    await until(lambda: beat.beats >= 2 and lease.held_for() > 0.5)
+    assert lease.holds()
+    lease.stop()
+    assert not lost.is_set()
+
+
+async def test_a_lease_ends_by_its_own_clock_when_nobody_answers() -> None:
+    beat, lost = Beat(), threading.Event()
+    lease = Lease(0.3, beat, lost.set)
+    lease.first(clock())
+    beat.answer = ConnectionError("the database is away")
+    lease.start()
+    await until(lambda: not lease.holds())
+    assert lease.held_for() == 0
+    without, beat.answer = clock(), True
+    await asyncio.wait_for(lease.held(), 5)
+    assert lease.held_for() < clock() - without, "the time without it does not count"
+    lease.stop()
+    assert not lost.is_set()
+
+
+async def test_a_lease_that_was_taken_away_is_said_once() -> None:
+    beat, lost = Beat(), []
+    lease = Lease(0.2, beat, lambda: lost.append("lost"))
+    lease.first(clock())
+    beat.answer = False
+    lease.start()
+    await until(lambda: lost == ["lost"])
+    await until(lambda: not lease.is_alive())
+    assert beat.beats == 1
+
+
+async def test_a_blocked_loop_lets_its_lease_run_out() -> None:
+    beat, lost = Beat(), threading.Event()
+    lease = Lease(0.4, beat, lost.set)
+    lease.first(clock())
+    lease.start()
+    await until(lambda: beat.beats >= 1)
+    deadline = clock() + 1.2
+    while clock() < deadline:
+        pass
+    assert not lease.holds()
+    lease.stop()
+    await until(lambda: not lease.is_alive())
+
+
+def test_what_identifies_an_executor_does_not_change() -> None:
+    assert machine() == machine()
+    assert abs(born(os.getpid()) - born(os.getpid())) < 1
