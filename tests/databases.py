@@ -87,3 +87,11 @@ def sql(database: URL) -> Iterator[psycopg.Connection]:
     """A superuser's connection to the fresh database."""
     with psycopg.connect(conninfo(database), autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def cluster() -> Iterator[EmbeddedPostgres]:
+    """A Postgres of one test's own, migrated, to be killed."""
+    for made in make_cluster(find_binaries()):
+        prepare(parse_url(made.url))
+        yield made

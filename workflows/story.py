@@ -42,9 +42,9 @@ class SagaStarted:
     input: JsonValue
 
 
-@event("step-completed")
-class StepCompleted:
-    """`slot` is the step's number in DBOS, `arguments` a digest that a replay is compared with."""
+@dataclass(frozen=True)
+class OfStep:
+    """What all events about a step say: `slot` is its number in DBOS, `arguments` a digest for replays."""
 
     step: str
     occurrence: int
@@ -52,63 +52,43 @@ class StepCompleted:
     slot: int
     arguments: str
     started_at: datetime
+
+
+@event("step-completed")
+class StepCompleted(OfStep):
     attempts: int
     result: JsonValue
 
 
 @event("step-refused")
-class StepRefused:
+class StepRefused(OfStep):
     """The answer was no, and nothing happened."""
 
-    step: str
-    occurrence: int
-    kind: str
-    slot: int
-    arguments: str
-    started_at: datetime
     attempts: int
     error: Problem
 
 
 @event("step-retrying")
-class StepRetrying:
+class StepRetrying(OfStep):
     """An attempt failed; the next one is due at `next_at`."""
 
-    step: str
-    occurrence: int
-    kind: str
-    slot: int
-    arguments: str
-    started_at: datetime
     attempts: int
     error: Problem
     next_at: datetime
 
 
 @event("step-failed")
-class StepFailed:
+class StepFailed(OfStep):
     """No attempt was answered: nobody knows whether it happened."""
 
-    step: str
-    occurrence: int
-    kind: str
-    slot: int
-    arguments: str
-    started_at: datetime
     attempts: int
     error: Problem
 
 
 @event("step-skipped")
-class StepSkipped:
+class StepSkipped(OfStep):
     """A person decided that it was not done and need not be."""
 
-    step: str
-    occurrence: int
-    kind: str
-    slot: int
-    arguments: str
-    started_at: datetime
     reason: str
 
 
@@ -279,7 +259,7 @@ def evolve(story: Story, event: Told) -> Story:  # noqa: C901 (one case for each
     match event:
         case SagaStarted():
             return replace(story, input=event.input)
-        case StepCompleted() | StepRefused() | StepFailed() | StepRetrying() | StepSkipped():
+        case OfStep():
             return _step(story, event)
         case CompensationFailed():
             status: CompensationStatus = "retrying" if event.next_at else "failed"
@@ -308,20 +288,19 @@ def evolve(story: Story, event: Told) -> Story:  # noqa: C901 (one case for each
             return replace(story, status="compensated", reason=event.reason)
 
 
-def _step(story: Story, event: StepCompleted | StepRefused | StepFailed | StepRetrying | StepSkipped) -> Story:
-    match event:
-        case StepCompleted():
-            told = StepTold(event.step, event.occurrence, event.kind, "completed", event.attempts, event.started_at)
-        case StepRefused():
-            told = StepTold(event.step, event.occurrence, event.kind, "refused", event.attempts, event.started_at)
-        case StepFailed():
-            told = StepTold(event.step, event.occurrence, event.kind, "unknown", event.attempts, event.started_at)
-        case StepRetrying():
-            told = StepTold(event.step, event.occurrence, event.kind, "retrying", event.attempts, event.started_at)
-            told = replace(told, next_at=event.next_at)
-        case StepSkipped():
-            told = StepTold(event.step, event.occurrence, event.kind, "skipped", 0, event.started_at)
-    return story.with_step(replace(told, error=getattr(event, "error", None)))
+_OUTCOMES: dict[type[OfStep], StepStatus] = {
+    StepCompleted: "completed",
+    StepRefused: "refused",
+    StepRetrying: "retrying",
+    StepFailed: "unknown",
+    StepSkipped: "skipped",
+}
+
+
+def _step(story: Story, event: OfStep) -> Story:
+    status, attempts = _OUTCOMES[type(event)], getattr(event, "attempts", 0)
+    told = StepTold(event.step, event.occurrence, event.kind, status, attempts, event.started_at)
+    return story.with_step(replace(told, error=getattr(event, "error", None), next_at=getattr(event, "next_at", None)))
 
 
 def _stuck(story: Story, event: SagaStuck) -> Story:

@@ -1,1 +1,1 @@
-
+"""The running program, over HTTP."""

@@ -1,1 +1,1 @@
-
+"""Real processes and real servers, killed."""

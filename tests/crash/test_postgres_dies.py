@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.main import prepare
 from app.store.database import conninfo, parse_url
-from app.store.embedded import EmbeddedPostgres, find_binaries
+from app.store.embedded import EmbeddedPostgres
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.server import Server, wait_for
 
 PATHS = [{}, {"token": "tok_declined"}, {"postcode": "00000"}, {"token": "tok_flaky"}, {"sku": "SLOW-boat"}]
 HAPPY = {"hold": 1, "charge": 1, "book": 1}
-
-
-@pytest.fixture
-def cluster() -> Iterator[EmbeddedPostgres]:
-    """A Postgres of this test's own, to be killed."""
-    folder = Path(tempfile.mkdtemp(prefix="amends-test-"))
-    cluster = EmbeddedPostgres(folder / "postgres", find_binaries())
-    cluster.start()
-    prepare(parse_url(cluster.url))
-    yield cluster
-    cluster.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def kill(cluster: EmbeddedPostgres) -> None:

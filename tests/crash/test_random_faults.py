@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,9 +16,9 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.main import LEASE_LOST, prepare
+from app.main import LEASE_LOST
 from app.store.database import conninfo, parse_url
-from app.store.embedded import EmbeddedPostgres, find_binaries
+from app.store.embedded import EmbeddedPostgres
 from tests.crash.ledger import doubled_keys, net_effects, pending
 from tests.server import Server, order, wait_for
 
@@ -39,17 +35,6 @@ KINDS: list[tuple[dict[str, Any], str]] = [
     ({"sku": "SLOW-boat", "postcode": "00000"}, "compensated"),
     ({"token": "tok_timeout_after_charge"}, "completed"),
 ]
-
-
-@pytest.fixture
-def cluster() -> Iterator[EmbeddedPostgres]:
-    folder = Path(tempfile.mkdtemp(prefix="amends-test-"))
-    cluster = EmbeddedPostgres(folder / "postgres", find_binaries())
-    cluster.start()
-    prepare(parse_url(cluster.url))
-    yield cluster
-    cluster.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

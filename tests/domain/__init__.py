@@ -1,1 +1,1 @@
-
+"""The business, as pure functions."""

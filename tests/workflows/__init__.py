@@ -1,1 +1,1 @@
-
+"""The engine and the sagas, in milliseconds."""
