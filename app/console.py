@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import URL
 
+from app.catalogue import Catalogue, catalogue
+from app.masks import Masks
 from app.store.committer import Committer
 from app.store.database import pool
-from app.store.feed import Feed
+from app.store.events import PostgresEvents
+from app.store.history import History
+from app.store.loading import Loading
 from app.store.overview import Overview
 from app.store.reader import Reader
 from app.store.sagas import PostgresSagas
+from app.store.states import States
 from domain.event import Cause
 from workflows.durable.desk import Desk
 
@@ -25,7 +31,10 @@ class Console:
 
     desk: Desk
     overview: Overview
-    feed: Feed
+    events: PostgresEvents
+    history: History
+    catalogue: Catalogue
+    masks: Masks
     reader: Reader
 
     @property
@@ -42,9 +51,12 @@ async def console(url: URL) -> AsyncIterator[Console]:
     readers, committer = pool(url, 2), Committer(url, 1)
     async with readers:
         committer.start()
-        reader = Reader(readers)
+        reader, states, known = Reader(readers), States(committer, sys.maxsize), catalogue()
         try:
-            desk = Desk(sagas(unconnected()), PostgresSagas(committer, reader))
-            yield Console(desk, Overview(reader), Feed(reader), reader)
+            desk = Desk(sagas(unconnected()), PostgresSagas(committer, reader, states))
+            events, loading = PostgresEvents(committer, reader), Loading(states, reader)
+            masks = Masks(known, [saga.definition for saga in desk.sagas.values()])
+            history = History(events, loading, reader)
+            yield Console(desk, Overview(reader), events, history, known, masks, reader)
         finally:
             await committer.stop()

@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +93,7 @@ def _end(console: Console, base: str, order: str, status: str) -> None:
     """Wait for an order's end and print its timeline."""
     saga = _until(base, order, lambda saga: saga["status"] not in ("running", "compensating", "queued"), "it rests")
     events = httpx.get(f"{base}/workflows/{order}/events", params={"limit": 1000}, timeout=30).json()["events"]
-    told = [event | {"recorded_at": datetime.fromisoformat(event["recorded_at"])} for event in events]
-    for line in lines(timeline(told)):
+    for line in lines(timeline(events)):
         console.print(f"  {line}", markup=False, soft_wrap=True)
     why = f": {saga['reason']}" if saga["reason"] else ""
     console.print(f"  → {saga['status']}{why}", markup=False, soft_wrap=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.store.held_back import LONG_SECONDS, holder
 from app.store.reader import Reader
 from app.store.sql import statements
 
 SQL = statements("doctor.sql")
-LONG_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ async def _sagas(reader: Reader) -> Finding:
 
 
 async def _feed(reader: Reader) -> Finding:
-    row = await reader.row(SQL["oldest_transaction"], ())
-    if row is None:
+    found = await holder(reader)
+    if found is None:
         return Finding("feed", True, "nothing holds it back")
-    found = f"held back for {row['seconds']:.0f} s by process {row['pid']} ({row['application_name']})"
-    return Finding("feed", row["seconds"] < LONG_SECONDS, found)
+    return Finding("feed", found.seconds < LONG_SECONDS, f"held back for {found.seconds:.0f} s by {found}")

@@ -17,28 +17,43 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import APIRouter
 from sqlalchemy import URL
 
+from app.catalogue import catalogue
 from app.gateways.provider import HttpCouriers, HttpPayments, HttpStock, ProviderClient
+from app.http.accounts import Accounts
 from app.http.api import build
 from app.http.events import Events
 from app.http.guards import Guards
 from app.http.health import Health
+from app.http.metrics import Metrics
+from app.http.streams import Streams
 from app.http.workflows import Workflows
+from app.masks import Masks
 from app.sandbox.ledger import Ledger
 from app.sandbox.provider import Sandbox
 from app.settings import Settings, require_guarded
 from app.store.choose import database, embedded_postgres
 from app.store.committer import Committer
 from app.store.database import conninfo, pool, require_usable
-from app.store.feed import Feed
+from app.store.events import PostgresEvents
+from app.store.generations import require_in_order
 from app.store.heartbeat import Heartbeat
+from app.store.held_back import watch
+from app.store.history import History
 from app.store.layout import require_known
+from app.store.loading import Loading
 from app.store.migrate import migrate
 from app.store.overview import Overview, Waiting
 from app.store.reader import Reader
+from app.store.repository import Repository
 from app.store.requests import Requests
+from app.store.roles import grant
 from app.store.sagas import PostgresSagas
+from app.store.states import States
+from app.store.tail import Tail
+from app.store.undoing import Undoing
 from domain.errors import Unusable
 from workflows.durable import runtime
 from workflows.durable.engine import Engine, Options
@@ -60,13 +75,20 @@ class Service:
     api: Guards
 
 
-def prepare(url: URL) -> None:
-    """Check the server and bring both schemas up to date. Raises Unusable."""
+def prepare(url: URL, owner: URL | None = None) -> URL:
+    """Check the server and bring both schemas up to date; returns the URL that the service is to use.
+
+    `owner` is who migrates, if that is somebody else. Raises Unusable.
+    """
+    owner = owner or url
     require_usable(url)
-    runtime.migrate(conninfo(url))
-    for name in migrate(url):
+    require_usable(owner)
+    runtime.migrate(conninfo(owner))
+    for name in migrate(owner):
         log.info("Migrated: %s", name)
-    require_known(url, runtime.newest_migration())
+    require_known(owner, runtime.newest_migration())
+    require_in_order(owner)
+    return grant(owner, url)
 
 
 def sagas(provider: ProviderClient) -> list[Saga[Any, Any]]:
@@ -92,26 +114,39 @@ async def service(settings: Settings, url: URL, here: str, lost: Callable[[], No
         limits=httpx.Limits(max_connections=None),
     )
     sandbox, options = Sandbox(Ledger(books)), Options(settings.lease_seconds, settings.running)
-    engine = Engine(
-        sagas(ProviderClient(client)), PostgresSagas(committer, reader), conninfo(url), beat.beat, lost, options
-    )
-    waiting, feed = Waiting(reader), Feed(reader)
-    engine.on_rest = waiting.rests
-    routers = [
-        Workflows(engine, Overview(reader), waiting, feed, Requests(committer)).router,
-        Events(feed).router,
-        Health(engine, reader).router,
-        *([] if settings.provider_url else [sandbox.router]),
-    ]
+    states, tail = States(committer, settings.snapshot_every), Tail(reader)
+    store = PostgresSagas(committer, reader, states)
+    engine = Engine(sagas(ProviderClient(client)), store, conninfo(url), beat.beat, lost, options)
+    routers = [*_routers(engine, committer, reader, states, tail), *([] if settings.provider_url else [sandbox.router])]
     tokens = settings.api_tokens and settings.api_tokens | {"amends": own_token}
     async with readers, books, client, sandbox.open():
         committer.start()
+        watching = asyncio.create_task(watch(reader), name="feed watch")
         await engine.launch()
         try:
             yield Service(engine, Guards(build(routers), tokens))
         finally:
             await engine.shut_down()
+            watching.cancel()
+            tail.stop()
+            await states.settle()
             await committer.stop()
+
+
+def _routers(engine: Engine, committer: Committer, reader: Reader, states: States, tail: Tail) -> Iterator[APIRouter]:
+    """The HTTP API in front of one engine."""
+    known = catalogue()
+    masks = Masks(known, [saga.definition for saga in engine.desk.sagas.values()])
+    events, loading, requests = PostgresEvents(committer, reader), Loading(states, reader), Requests(reader)
+    waiting, overview = Waiting(reader), Overview(reader)
+    engine.on_rest, committer.on_commit = waiting.rests, tail.nudge
+    yield Workflows(engine, overview, waiting, events, requests, masks).router
+    yield Events(events, tail, masks, engine.draining).router
+    history, undoing = History(events, loading, reader), Undoing(events, loading, reader)
+    yield Streams(known, events, history, undoing, requests, masks).router
+    yield Accounts(Repository(events, loading), requests).router
+    yield Health(engine, reader).router
+    yield Metrics(engine, reader).router
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -133,7 +168,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     _log_to_stderr(settings.log_level)
     listening = bind(host, port)
     with listening, database(settings.database_url, settings.data_dir, settings.postgres_bin) as url:
-        prepare(url)
+        url = prepare(url, settings.owner_url)
         runner = asyncio.Runner(loop_factory=_event_loop())
         with runner:
             runner.run(_serve(settings, url, listening, host))

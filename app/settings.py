@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy import URL
 
+from app.store.database import parse_url
 from domain.errors import Unusable
 
 CHECKOUT = Path(__file__).parents[1]
@@ -24,6 +26,9 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, validation_alias="DATABASE_URL", description="a Postgres 15 or newer", repr=False
     )
+    migration_url: str | None = Field(
+        None, description="the same database for whoever may create tables and roles, if not DATABASE_URL", repr=False
+    )
     data_dir: Path = Field(CHECKOUT / ".amends", description="where the embedded Postgres lives")
     postgres_bin: Path | None = Field(
         None, description="the programs of the embedded Postgres, if not the packaged ones"
@@ -36,8 +41,14 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(5.0, ge=1.0, le=300.0, description="how long an executor may be silent")
     connections: int = Field(8, ge=1, le=200, description="connections that commit")
     readers: int = Field(8, ge=2, le=200, description="connections that read")
+    snapshot_every: int = Field(500, ge=1, le=1_000_000, description="events that are folded before a snapshot is kept")
     running: int = Field(1000, ge=1, le=100_000, description="sagas that run at a time in one process")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
+
+    @property
+    def owner_url(self) -> URL | None:
+        """Who migrates, if that is not whom the service is. Raises Unusable."""
+        return parse_url(self.migration_url, "AMENDS_MIGRATION_URL") if self.migration_url is not None else None
 
     @field_validator("api_tokens", mode="before")
     @classmethod

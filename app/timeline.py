@@ -19,10 +19,10 @@ class Moment:
 
 
 def timeline(events: Iterable[dict[str, Any]]) -> Iterator[Moment]:
-    """The events of one saga's stream, oldest first, as lines."""
+    """The events of one saga's stream as the API shows them, oldest first, as lines."""
     first: datetime | None = None
     for event in events:
-        at, data = event["recorded_at"], event["data"]
+        at, data = datetime.fromisoformat(event["recorded_at"]), event["data"]
         first = first or at
         executor = str(event["metadata"].get("executor", ""))
         yield Moment((at - first).total_seconds(), event["type"], _detail(event["type"], data), executor)

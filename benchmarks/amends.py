@@ -14,6 +14,7 @@ from app.store.database import conninfo, pool
 from app.store.heartbeat import Heartbeat
 from app.store.reader import Reader
 from app.store.sagas import PostgresSagas
+from app.store.states import States
 from domain.event import Cause, event
 from workflows.durable.engine import Engine
 from workflows.saga import Saga, Transaction, transaction
@@ -47,7 +48,7 @@ class Amends:
         await self._stack.enter_async_context(readers)
         committer.start()
         self._stack.push_async_callback(committer.stop)
-        store = PostgresSagas(committer, Reader(readers))
+        store = PostgresSagas(committer, Reader(readers), States(committer, 500))
         self.engine = Engine([FiveSteps()], store, conninfo(self._url), Heartbeat(self._url).beat, lambda: os._exit(70))
         await self.engine.launch()
         self._stack.push_async_callback(self.engine.shut_down)

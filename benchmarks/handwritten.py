@@ -38,7 +38,7 @@ class Handwritten:
 
     async def __aenter__(self) -> Handwritten:
         global pool
-        keywords = settings("bench") | {"prepare_threshold": 0}
+        keywords = settings(self._url, "bench") | {"prepare_threshold": 0}
         pool = AsyncConnectionPool(conninfo(self._url), min_size=8, max_size=8, open=False, kwargs=keywords)
         await pool.open(wait=True)
         config: DBOSConfig = {

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from inspect import signature
 from typing import Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from domain.errors import Invalid, Misdeclared
-from domain.event import NAME, EventType, event_type
+from domain.event import NAME, event_type
+from domain.vocabulary import Vocabulary
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -22,11 +23,16 @@ class Aggregate(Generic[S, E]):
 
     A decision is a function `(state, …) -> events`: it returns nothing when things are already so, and
     raises a Refusal when the business says no (after Equinox, github.com/jet/equinox).
+
+    `inverse`, where the business has one, is the decision that takes one event back: `(state, event) -> events`. It
+    returns None for an event that is never taken back, and raises a Refusal where the state does not allow it any more.
+    It also knows the inverses of the events that it returns: that is what redo is.
     """
 
     category: str
     initial: S
     evolve: Callable[[S, E], S]
+    inverse: Callable[[S, E], Sequence[E] | None] | None = None
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.category):
@@ -40,19 +46,24 @@ class Aggregate(Generic[S, E]):
             raise Invalid(f"{self.category} id", "is empty")
         return f"{self.category}-{key}"
 
+    def key(self, stream: str) -> str | None:
+        """The key of the instance whose stream this is; None if it is none of this category."""
+        key = stream.removeprefix(f"{self.category}-")
+        return key if key != stream and key.strip() else None
+
     def fold(self, events: Iterable[E], state: S | None = None) -> S:
         """The state after these events, from `state` on, else from the initial one."""
         return reduce(self.evolve, events, self.initial if state is None else state)
 
     @cached_property
-    def events(self) -> dict[EventType, type[E]]:
-        """The classes that `evolve` understands, by what is stored of them."""
-        return {event_type(cls): cls for cls in _event_classes(self.evolve)}
+    def vocabulary(self) -> Vocabulary[E]:
+        """The events that `evolve` understands."""
+        return Vocabulary(_event_classes(self.evolve))
 
     @cached_property
     def state_type(self) -> object:
         """The annotation of the state, as `evolve` returns it."""
-        return get_type_hints(self.evolve)["return"]
+        return get_type_hints(self.evolve, include_extras=True)["return"]
 
 
 def _event_classes(evolve: Callable[[S, E], S]) -> tuple[type[E], ...]:

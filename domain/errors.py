@@ -6,6 +6,10 @@ AmendsError
 ├── Refusal              a business "no": nothing happened, and the facts say why
 │   └── …                one subclass for each "no", beside the decision or the port that says it
 ├── StaleVersion         somebody else wrote to the stream first
+├── Overtaken            …again and again (workflows/events.py)
+├── Unreadable           an event is stored that this code cannot read (vocabulary.py)
+│   ├── UnknownEvent     …because no code here knows its name
+│   └── NewerEvent       …because newer code wrote it
 ├── NotFound             nothing is stored under that name
 ├── Conflict             what is asked does not fit what is stored
 └── Unusable             the surroundings (settings, database, port) do not allow a start
@@ -15,7 +19,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from inspect import cleandoc
-from typing import ClassVar, dataclass_transform
+from typing import ClassVar, dataclass_transform, get_type_hints
+
+from domain.sensitive import MASK, mark
 
 
 @dataclass_transform(eq_default=False)
@@ -32,11 +38,16 @@ class AmendsError(Exception):
 
     def __str__(self) -> str:
         says = cleandoc(type(self).__doc__ or type(self).__name__).split("\n\n")[0].replace("\n", " ")
-        return says.format_map(self.facts())
+        return says.format_map(self.shown())
 
     def facts(self) -> dict[str, object]:
         """The fields by name, in order of declaration."""
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    def shown(self) -> dict[str, object]:
+        """The facts as anybody may see them: those marked PERSONAL or SECRET are masked."""
+        hints = get_type_hints(type(self), include_extras=True)
+        return {name: MASK if mark(hints[name]) else value for name, value in self.facts().items()}
 
 
 class Misdeclared(AmendsError):

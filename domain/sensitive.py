@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, get_args
+
+MASK: Final = "***"
+"""What is shown in place of a marked value."""
 
 
 @dataclass(frozen=True)
@@ -12,5 +16,10 @@ class Sensitive:
     kind: str
 
 
-PERSONAL = Sensitive("personal")
-SECRET = Sensitive("secret")
+PERSONAL: Final = Sensitive("personal")
+SECRET: Final = Sensitive("secret")
+
+
+def mark(annotation: object) -> Sensitive | None:
+    """The mark on an annotation itself, None if it has none."""
+    return next((part for part in get_args(annotation)[1:] if isinstance(part, Sensitive)), None)

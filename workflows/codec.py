@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
@@ -92,9 +92,9 @@ def _problem(found: Any) -> Invalid:
     return Invalid(".".join(path) or "body", found["msg"].removeprefix("Value error, "))
 
 
-def json_schema(annotation: Any) -> dict[str, Any]:
-    """The JSON Schema of an annotation's values."""
-    return adapter(annotation).json_schema()
+def json_schema(annotation: Any, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
+    """The JSON Schema of an annotation's values: as they are taken, or as they are written."""
+    return adapter(annotation).json_schema(mode=mode)
 
 
 def text(data: Any) -> str:

@@ -11,22 +11,12 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from domain.aggregate import Aggregate
-from domain.event import Cause, EventType
+from domain.event import Cause
+from workflows.events import Answer, NewEvent, Place, Repeated
 from workflows.story import OperatorActed, Status, StepCompensated, Told
 
 S = TypeVar("S")
 E = TypeVar("E")
-
-
-@dataclass(frozen=True)
-class NewEvent:
-    """An event to be appended; `id` is fixed before the first attempt, so that a resend is recognised."""
-
-    id: UUID
-    stream: str
-    type: EventType
-    data: Any
-    cause: Cause
 
 
 @dataclass(frozen=True)
@@ -243,8 +233,8 @@ class SagaStore(Protocol):
     def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]: ...
 
     async def act(
-        self, id: str, version: int, allowed: Sequence[Status], event: NewEvent, status: Status
-    ) -> Status | None:
+        self, id: str, version: int, allowed: Sequence[Status], event: NewEvent, status: Status, answer: Answer | None
+    ) -> Place | Status | Repeated:
         """Append a person's act and queue the saga again; returns its status if that is not an allowed one.
 
         Raises StaleVersion if the saga's stream is not at `version`.

@@ -40,7 +40,7 @@ def problem_of(error: BaseException) -> Problem:
     if isinstance(error, Refusal):
         return Problem(error.name, str(error), dump(error, type(error)))
     if isinstance(error, AmendsError):
-        return Problem(type(error).__name__, str(error), to_jsonable_python(error.facts(), fallback=str))
+        return Problem(type(error).__name__, str(error), to_jsonable_python(error.shown(), fallback=str))
     return Problem(type(error).__name__, str(error) or type(error).__name__)
 
 
@@ -58,10 +58,15 @@ def problem_in(stored: str) -> Problem:
 
 def refusal_of(problem: Problem) -> Refusal:
     """The refusal that was stored. Raises UnknownRefusal if its class is gone."""
-    cls = next((found for found in _refusals(Refusal) if found.name == problem.name), None)
+    cls = refusal_class(problem.name)
     if cls is None:
         raise UnknownRefusal(problem.name)
     return load(problem.facts, cls)
+
+
+def refusal_class(name: str) -> type[Refusal] | None:
+    """The class of the refusals that are stored under a name."""
+    return next((found for found in _refusals(Refusal) if found.name == name), None)
 
 
 def _refusals(cls: type[Refusal]) -> list[type[Refusal]]:

@@ -17,16 +17,18 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from domain.aggregate import Aggregate
-from domain.event import Cause, event_type
-from workflows.codec import dump, load
+from domain.errors import StaleVersion
+from domain.event import Cause
+from domain.expected import exact
+from workflows.codec import dump
 from workflows.engine.execution import Execution
-from workflows.ids import new_id
+from workflows.events import read_event, record
+from workflows.memory import MemoryEvents
 from workflows.ports import (
     Checkpoint,
     Committed,
     Entry,
     Identity,
-    NewEvent,
     Parked,
     Recording,
     Stale,
@@ -46,15 +48,6 @@ class Crash(BaseException):
 
 
 @dataclass(frozen=True)
-class Stored:
-    """An event as the stage keeps it."""
-
-    event: NewEvent
-    version: int
-    at: datetime
-
-
-@dataclass(frozen=True)
 class Played:
     """How a saga stands after it was played, and what happened to it on the way."""
 
@@ -67,12 +60,15 @@ class Played:
 class Stage:
     """A store in memory, and a clock that nobody waits for."""
 
-    streams: dict[str, list[Stored]] = field(default_factory=dict)
     clock: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     commits: int = 0
     status: dict[str, Status] = field(default_factory=dict)
     checkpoints: dict[str, dict[int, Checkpoint]] = field(default_factory=dict)
+    store: MemoryEvents = field(init=False)
     _crash: tuple[int, bool] | None = None
+
+    def __post_init__(self) -> None:
+        self.store = MemoryEvents(lambda: self.clock)
 
     def crash(self, at: int, landed: bool = False) -> None:
         """Die at the commit with this number, counted from 1: before it, or, if `landed`, just after it."""
@@ -104,36 +100,29 @@ class Stage:
         """Decide about a stuck saga as a person would; `play` then goes on with it."""
         stuck = next(event for _, event in reversed(self.told(id)) if isinstance(event, SagaStuck))
         told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
-        self._append(NewEvent(new_id(), stories.stream(id), event_type(told), dump(told, OperatorActed), Cause()))
+        self.store.write([record(stories.stream(id), told, Cause())])
         self.status[id] = "running"
 
     def events(self, aggregate: Aggregate[S, E], key: str) -> list[E]:
         """The events of one aggregate, oldest first."""
-        classes = aggregate.events
-        return [load(kept.event.data, classes[kept.event.type]) for kept in self._stream(aggregate.stream(key))]
+        kept = self.store.of(aggregate.stream(key))
+        return [read_event(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
 
     def told(self, id: str = "rehearsal") -> list[tuple[UUID, Told]]:
         """The saga's own events with their ids, oldest first."""
-        kept = self._stream(stories.stream(id))
-        return list(zip((stored.event.id for stored in kept), self.events(stories, id), strict=True))
+        kept = self.store.of(stories.stream(id))
+        return list(zip((stored.id for stored in kept), self.events(stories, id), strict=True))
 
     def story(self, id: str = "rehearsal") -> Story:
-        kept = self._stream(stories.stream(id))
-        return tell(zip((stored.at for stored in kept), self.events(stories, id), strict=True))
+        kept = self.store.of(stories.stream(id))
+        return tell(zip((stored.recorded_at for stored in kept), self.events(stories, id), strict=True))
 
     def _start(self, saga: Saga[Any, Any], request: Any, id: str) -> None:
         definition = saga.definition
         reference, data = saga.reference(request), dump(request, definition.input)
         told = SagaStarted(definition.name, definition.version, reference, id, data)
-        self._append(NewEvent(new_id(), stories.stream(id), event_type(told), dump(told, SagaStarted), Cause()))
+        self.store.write([record(stories.stream(id), told, Cause())])
         self.status[id], self.checkpoints[id] = "running", {}
-
-    def _stream(self, name: str) -> list[Stored]:
-        return self.streams.setdefault(name, [])
-
-    def _append(self, event: NewEvent) -> None:
-        stream = self._stream(event.stream)
-        stream.append(Stored(event, len(stream) + 1, self.clock))
 
     def commit(self, id: str, entry: Entry) -> Committed | Stale:
         """Write an entry whole or not at all; dies where `crash` said."""
@@ -141,12 +130,10 @@ class Stage:
         at, landed = self._crash or (0, False)
         if self.commits == at and not landed:
             raise Crash
-        for stream, expected in entry.expected.items():
-            actual = len(self._stream(stream))
-            if actual != expected:
-                return Stale(stream, expected, actual)
-        for event in entry.events:
-            self._append(event)
+        try:
+            self.store.write(entry.events, {stream: exact(version) for stream, version in entry.expected.items()})
+        except StaleVersion as stale:
+            return Stale(stale.stream, stale.expected, stale.actual)
         if entry.checkpoint:
             assert entry.checkpoint.slot not in self.checkpoints[id], "two steps under one number"
             self.checkpoints[id][entry.checkpoint.slot] = entry.checkpoint

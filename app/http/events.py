@@ -1,25 +1,38 @@
-"""Read what happened: everything in order, or one stream."""
+"""Read what happened: everything in order, page by page or live."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request
+from fastapi.sse import EventSourceResponse, format_sse_event
+from pydantic_core import to_json
 
-from app.http.shown import shown_event
-from app.store.feed import Feed
+from app.http.shown import shown_event, shown_page
+from app.masks import Masks
+from app.store.committer import Unavailable
+from app.store.events import PostgresEvents
+from app.store.tail import Tail
+from workflows.events import Filter, Place
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
+PAGE = 500
+QUIET_SECONDS = 10.0
+"""After so long without an event, those who follow are told that the connection lives."""
+RECONNECT_MS = 1000
+
 
 class Events:
-    """The routes below /events and /streams."""
+    """The routes below /events."""
 
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
+    def __init__(self, events: PostgresEvents, tail: Tail, masks: Masks, stopping: asyncio.Event) -> None:
+        self._events, self._tail, self._masks, self._stopping = events, tail, masks, stopping
         self.router = APIRouter(tags=["events"])
         self.router.add_api_route("/events", self.feed, methods=["GET"])
-        self.router.add_api_route("/streams/{stream}", self.stream, methods=["GET"])
+        self.router.add_api_route("/events/live", self.live, methods=["GET"], response_model=None)
 
     async def feed(
         self,
@@ -30,14 +43,54 @@ class Events:
         correlation_id: str | None = None,
     ) -> dict[str, Any]:
         """All events in an order that never skips one; go on with `after` = `next`."""
-        place = await self._feed.place(after)
-        rows, reached = await self._feed.events(place, limit, type, stream, correlation_id)
-        return {"events": [shown_event(row) for row in rows], "next": str(reached)}
+        place = await self._events.place(after)
+        events = await self._events.feed(place, limit, Filter(type, stream, correlation_id))
+        return shown_page(events, place, self._masks)
 
-    async def stream(
-        self, stream: str, response: Response, after: str | None = None, limit: Limit = 100
-    ) -> dict[str, Any]:
-        """One stream, oldest first; the ETag is its version."""
-        rows, reached = await self._feed.stream(stream, await self._feed.place(after), limit)
-        response.headers["ETag"] = f'"{await self._feed.version(stream)}"'
-        return {"events": [shown_event(row) for row in rows], "next": str(reached)}
+    async def live(
+        self,
+        request: Request,
+        after: str | None = None,
+        type: str | None = None,
+        stream: str | None = None,
+        correlation_id: str | None = None,
+    ) -> EventSourceResponse:
+        """The same as server-sent events, for as long as you like.
+
+        The id of each is its place: whoever reconnects with it as `Last-Event-ID` misses nothing and repeats nothing.
+        """
+        place = await self._events.place(request.headers.get("Last-Event-ID") or after)
+        following = self._follow(place, Filter(type, stream, correlation_id))
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return EventSourceResponse(following, headers=headers)
+
+    async def _follow(self, place: Place, only: Filter) -> AsyncIterator[bytes]:
+        yield format_sse_event(retry=RECONNECT_MS, comment="here is the feed")
+        looked = place
+        while not self._stopping.is_set():
+            try:
+                events = await self._events.feed(place, PAGE, only)
+            except Unavailable:
+                yield format_sse_event(comment="the database is away; this goes on when it is back")
+                continue
+            for event in events:
+                place = event.place
+                shown = to_json(shown_event(event, self._masks)).decode()
+                yield format_sse_event(data_str=shown, id=str(place))
+            looked = max(looked, place)
+            if len(events) < PAGE and not await self._beyond(looked):
+                yield format_sse_event(comment="nothing new")
+            looked = max(looked, self._tail.end)
+
+    async def _beyond(self, place: Place) -> bool:
+        """Wait for the feed to go on, or for this server to stop."""
+        going, stopping = (
+            asyncio.create_task(self._tail.beyond(place, QUIET_SECONDS)),
+            asyncio.create_task(self._stopping.wait()),
+        )
+        await asyncio.wait([going, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not going.done():
+            going.cancel()
+            return True
+        return going.result()

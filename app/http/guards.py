@@ -10,15 +10,17 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.problems import Unauthorised, answer, problem
+from app.http.problems import Unauthorised, Unconditional, answer, problem
 from domain.errors import Invalid
 from domain.event import Cause
+from workflows.ids import new_id
 
 LARGEST_BODY = 1024 * 1024
 OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 
 _LABEL = re.compile(r"[\x20-\x7e]{1,200}")
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_ETAG = re.compile(r'\*|(?:W/)?"?(\d{1,9})"?')
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -103,13 +105,30 @@ def actor_of(request: Request) -> str:
 
 
 def cause_of(request: Request) -> Cause:
-    """Where what this request does goes back to."""
-    trace = request.headers.get("traceparent", "")
+    """Where what this request does goes back to; without a correlation id of its own, it begins a story."""
+    trace, id = request.headers.get("traceparent", ""), _request_id(request)
     return Cause(
         correlation_id=_label(request, "X-Correlation-ID"),
+        causation_id=id,
         actor=actor_of(request),
         traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
     )
+
+
+def _request_id(request: Request) -> str:
+    """What caused what this request does: the request itself, by its idempotency key if it has one."""
+    return f"request {key_of(request) or new_id()}"
+
+
+def version_of(request: Request) -> int | None:
+    """The version that `If-Match` names, None for `*`. Raises Unconditional without it, Invalid for anything else."""
+    given = request.headers.get("If-Match")
+    if given is None:
+        raise Unconditional
+    match = _ETAG.fullmatch(given.strip())
+    if match is None:
+        raise Invalid("If-Match", 'must be the ETag of the stream, such as "5", or *')
+    return None if match[1] is None else int(match[1])
 
 
 def key_of(request: Request) -> str | None:

@@ -12,7 +12,9 @@ from starlette.exceptions import HTTPException
 
 from app.store.committer import Unavailable, Unstorable
 from domain.errors import AmendsError, Conflict, Invalid, NotFound, Refusal, StaleVersion
+from domain.vocabulary import Unreadable
 from workflows.codec import problems
+from workflows.events import Overtaken
 
 log = logging.getLogger("amends.http")
 
@@ -28,6 +30,10 @@ class Unauthorised(AmendsError):
     """{problem}"""
 
     problem: str
+
+
+class Unconditional(AmendsError):
+    """Send If-Match with the version that you have seen, the ETag of the stream: nothing newer is changed unseen."""
 
 
 class Malformed(AmendsError):
@@ -50,6 +56,20 @@ def invalid(found: list[Invalid]) -> JSONResponse:
     return problem(422, "invalid", "A value is not as it must be", str(found[0]), errors=errors)
 
 
+PLAIN: dict[type[AmendsError], tuple[int, str, str]] = {
+    Malformed: (400, "malformed-json", "The body is not JSON"),
+    Unauthorised: (401, "unauthorised", "Who are you?"),
+    StaleVersion: (412, "stale", "The stream has moved on"),
+    Unstorable: (422, "unstorable", "The database does not take these values"),
+    Unconditional: (428, "if-match-missing", "Which version do you mean?"),
+    Unreadable: (501, "unreadable-event", "An event cannot be read by this version"),
+    Unavailable: (503, "unavailable", "Not now"),
+    Overtaken: (503, "unavailable", "Not now"),
+    Busy: (503, "unavailable", "Not now"),
+}
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_SECONDS)}}
+
+
 def answer(error: AmendsError) -> JSONResponse:
     """The problem for one of our own errors."""
     match error:
@@ -57,31 +77,23 @@ def answer(error: AmendsError) -> JSONResponse:
             cause = error.__cause__
             found = problems(cause) if hasattr(cause, "errors") else [error]  # type: ignore[arg-type]
             return invalid(found)
-        case Malformed():
-            return problem(400, "malformed-json", "The body is not JSON", str(error))
         case NotFound():
             return problem(404, "not-found", f"No such {error.kind}", str(error).strip())
         case Conflict():
             return problem(409, f"conflict-{error.kind}", "It does not fit what is stored", str(error))
-        case StaleVersion():
-            return problem(412, "stale", "The stream has moved on", str(error), **_facts(error))
         case Refusal():
             return problem(409, error.name, "Refused", str(error), **_facts(error))
-        case Unauthorised():
-            return problem(401, "unauthorised", "Who are you?", str(error), {"WWW-Authenticate": "Bearer"})
-        case Unavailable() | Busy():
-            later = {"Retry-After": str(RETRY_SECONDS)}
-            return problem(503, "unavailable", "Not now", str(error), later)
-        case Unstorable():
-            return problem(422, "unstorable", "The database does not take these values", str(error))
-        case _:
-            log.error("Unexpected: %s", error, exc_info=error)
-            return problem(500, "internal", "Something went wrong here", "It has been logged.")
+    plain = next((PLAIN[cls] for cls in type(error).__mro__ if cls in PLAIN), None)
+    if plain is None:
+        log.error("Unexpected: %s", error, exc_info=error)
+        return problem(500, "internal", "Something went wrong here", "It has been logged.")
+    status, kind, title = plain
+    return problem(status, kind, title, str(error), HEADERS.get(status), **_facts(error))
 
 
 def _facts(error: AmendsError) -> dict[str, Any]:
     """An error's facts as members of its problem, except where a problem has a member of that name itself."""
-    return {name: value for name, value in error.facts().items() if name not in ("type", "title", "status", "detail")}
+    return {name: value for name, value in error.shown().items() if name not in ("type", "title", "status", "detail")}
 
 
 def install(app: FastAPI) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from app.store.feed import Place
+from app.masks import Masks
+from app.store.difference import Change
+from app.store.history import StateAt
 from app.store.overview import Row
 from workflows.codec import dump
+from workflows.events import Place, StoredEvent
 from workflows.story import Problem, StepTold, Story
-
-EVENT_FIELDS = ("position", "stream", "version", "type", "schema_version", "data", "metadata")
 
 
 def shown_row(row: Row) -> dict[str, Any]:
@@ -28,21 +30,58 @@ def shown_row(row: Row) -> dict[str, Any]:
     }
 
 
-def shown_saga(row: Row, story: Story, place: Place) -> dict[str, Any]:
-    """A saga in full."""
+def shown_saga(row: Row, story: Story, place: Place, masks: Masks) -> dict[str, Any]:
+    """A saga in full; what went wrong is shown without marked values."""
     return shown_row(row) | {
         "input": story.input,
         "result": story.result,
-        "error": _problem(story.error),
+        "error": _problem(story.error, masks),
         "position": str(place),
         "waiting_for": None,
-        "steps": [_step(step) for step in story.steps],
+        "steps": [_step(step, masks) for step in story.steps],
     }
 
 
-def shown_event(row: dict[str, Any]) -> dict[str, Any]:
-    """An event as it stands in the table."""
-    return {"id": str(row["id"])} | {name: row[name] for name in EVENT_FIELDS} | {"recorded_at": at(row["recorded_at"])}
+def shown_event(event: StoredEvent, masks: Masks) -> dict[str, Any]:
+    """An event as it stands in the table, in the shape that it was stored in, its marked values masked."""
+    return {
+        "id": str(event.id),
+        "position": event.position,
+        "stream": event.stream,
+        "version": event.version,
+        "type": event.name,
+        "schema_version": event.schema_version,
+        "data": masks.event(event),
+        "metadata": event.metadata,
+        "recorded_at": at(event.recorded_at),
+    }
+
+
+def shown_page(events: Sequence[StoredEvent], after: Place, masks: Masks) -> dict[str, Any]:
+    """Some events, and the place to go on from."""
+    reached = events[-1].place if events else after
+    return {"events": [shown_event(event, masks) for event in events], "next": str(reached)}
+
+
+def shown_state(found: StateAt) -> dict[str, Any]:
+    """A state of the past or of today."""
+    return {
+        "stream": found.stream,
+        "version": found.version,
+        "position": str(found.place),
+        "recorded_at": at(found.recorded_at),
+        "state": found.state,
+    }
+
+
+def shown_difference(before: StateAt | None, after: StateAt, changes: Sequence[Change]) -> dict[str, Any]:
+    """What changed between two points."""
+    return {
+        "stream": after.stream,
+        "from": before and shown_state(before),
+        "to": shown_state(after),
+        "changes": [vars(change) for change in changes],
+    }
 
 
 def at(moment: datetime | None) -> str | None:
@@ -51,7 +90,7 @@ def at(moment: datetime | None) -> str | None:
     return shown
 
 
-def _step(step: StepTold) -> dict[str, Any]:
+def _step(step: StepTold, masks: Masks) -> dict[str, Any]:
     undone = step.compensation
     return {
         "name": step.name,
@@ -62,18 +101,18 @@ def _step(step: StepTold) -> dict[str, Any]:
         "started_at": at(step.started_at),
         "finished_at": at(step.finished_at),
         "next_attempt_at": at(step.next_at),
-        "error": _problem(step.error),
+        "error": _problem(step.error, masks),
         "compensation": undone
         and {
             "name": undone.name,
             "status": undone.status,
             "attempts": undone.attempts,
-            "error": _problem(undone.error),
+            "error": _problem(undone.error, masks),
         },
     }
 
 
-def _problem(problem: Problem | None) -> dict[str, Any] | None:
+def _problem(problem: Problem | None, masks: Masks) -> dict[str, Any] | None:
     if problem is None:
         return None
-    return {"name": problem.name, "message": problem.message, "facts": problem.facts}
+    return {"name": problem.name, "message": problem.message, "facts": masks.facts(problem.name, problem.facts)}

@@ -6,17 +6,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import from_json
 
+from app.http.bodies import ANY_BODY, given
 from app.http.guards import cause_of, key_of
-from app.http.problems import Busy, Malformed
-from app.http.shown import shown_event, shown_row, shown_saga
-from app.store.feed import Feed
+from app.http.problems import Busy
+from app.http.shown import shown_page, shown_row, shown_saga
+from app.masks import Masks
+from app.store.events import PostgresEvents
 from app.store.overview import Filters, Overview, Waiting
-from app.store.requests import Requests
-from domain.errors import Invalid, NotFound
-from workflows.codec import read
+from app.store.requests import Key, Requests
+from domain.errors import NotFound
 from workflows.durable.engine import Engine
+from workflows.events import Answer
 from workflows.story import RESTING, Act, stories
 
 LONGEST_WAIT = 300.0
@@ -36,13 +37,21 @@ class Decision(BaseModel):
 class Workflows:
     """The routes below /workflows."""
 
-    def __init__(self, engine: Engine, overview: Overview, waiting: Waiting, feed: Feed, requests: Requests) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        overview: Overview,
+        waiting: Waiting,
+        events: PostgresEvents,
+        requests: Requests,
+        masks: Masks,
+    ) -> None:
         self._engine, self._overview, self._waiting = engine, overview, waiting
-        self._feed, self._requests = feed, requests
+        self._events, self._requests, self._masks = events, requests, masks
         self.router = APIRouter(prefix="/workflows", tags=["workflows"])
         route = self.router.add_api_route
         route("/definitions", self.definitions, methods=["GET"])
-        route("/{name}", self.start, methods=["POST"], status_code=202, openapi_extra=_ANY_BODY)
+        route("/{name}", self.start, methods=["POST"], status_code=202, openapi_extra=ANY_BODY)
         route("", self.list, methods=["GET"])
         route("/{id}", self.get, methods=["GET"])
         route("/{id}/events", self.events, methods=["GET"])
@@ -63,8 +72,8 @@ class Workflows:
         if self._engine.draining.is_set():
             raise Busy
         saga, key, cause = self._engine.desk.newest(name), key_of(request), cause_of(request)
-        given = read(await body_of(request), saga.definition.input)
-        started = await self._engine.start(name, given, key, cause)
+        wanted = await given(request, saga.definition.input)
+        started = await self._engine.start(name, wanted, key, cause)
         response.headers["Location"] = f"/workflows/{started.id}"
         return {"id": started.id, "name": started.name, "version": started.version, "status": started.status}
 
@@ -89,47 +98,25 @@ class Workflows:
             found = await self._overview.saga(id)
         if found is None:
             raise NotFound("workflow", id)
-        return shown_saga(*found)
+        return shown_saga(*found, self._masks)
 
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
         """The saga's own story, oldest first."""
-        rows, place = await self._feed.stream(stories.stream(id), await self._feed.place(after), limit)
-        if not rows and await self._overview.saga(id) is None:
+        place = await self._events.place(after)
+        events = await self._events.read_after(stories.stream(id), place, limit)
+        if not events and await self._overview.saga(id) is None:
             raise NotFound("workflow", id)
-        return {"events": [shown_event(row) for row in rows], "next": str(place)}
+        return shown_page(events, place, self._masks)
 
     async def act(self, id: str, act: Act, decision: Decision, request: Request) -> dict[str, Any]:
         """Decide about a saga that is stuck: try again, go on without, or say that it was put right by hand."""
         cause = cause_of(request)
 
-        async def decide() -> dict[str, Any]:
-            await self._engine.desk.act(id, act, decision.reason, cause, decision.result)
+        async def decide(key: Key | None) -> dict[str, Any]:
+            answer = Answer(key.key, key.digest, {"id": id, "act": act}) if key else None
+            said = await self._engine.desk.act(id, act, decision.reason, cause, decision.result, answer)
             self._engine.look()
-            return {"id": id, "act": act}
+            return said
 
         asked = {"id": id, "act": act} | decision.model_dump()
         return await self._requests.once(key_of(request), asked, decide)
-
-
-async def body_of(request: Request) -> Any:
-    """The body as plain JSON data. Raises Malformed, or Invalid for text that Postgres cannot store."""
-    body = await request.body()
-    try:
-        data = from_json(body)
-    except ValueError as error:
-        raise Malformed(str(error)) from error
-    if b"\\u0000" in body and "\x00" in repr_text(data):
-        raise Invalid("body", "contains the character U+0000, which cannot be stored")
-    return data
-
-
-def repr_text(data: Any) -> str:
-    """All text in plain JSON data, joined."""
-    if isinstance(data, str):
-        return data
-    if isinstance(data, dict):
-        return "".join(repr_text(part) for pair in data.items() for part in pair)
-    return "".join(map(repr_text, data)) if isinstance(data, list) else ""
-
-
-_ANY_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}

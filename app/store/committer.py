@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -53,6 +53,7 @@ class Committer:
 
     def __init__(self, url: URL, connections: int) -> None:
         self._url, self._size = url, connections
+        self.on_commit: Callable[[], None] = _nothing
         self._ready: asyncio.Queue[_Message] = asyncio.Queue()
         self._workers: list[asyncio.Task[None]] = []
 
@@ -104,6 +105,7 @@ class Committer:
                 problem = error
             else:
                 _answer(message, rows)
+                self.on_commit()
                 return connection
             if connection and (isinstance(problem, TimeoutError) or connection.broken):
                 await connection.close()
@@ -113,6 +115,10 @@ class Committer:
             _say(problem, wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""
 
 
 def _answer(message: _Message, answer: list[TupleRow] | AmendsError) -> None:

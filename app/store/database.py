@@ -32,7 +32,7 @@ WIRE: dict[str, Any] = {
 }
 
 
-def parse_url(text: str) -> URL:
+def parse_url(text: str, setting: str = "DATABASE_URL") -> URL:
     """A database URL, checked. Raises Unusable without showing its password."""
     try:
         url = make_url(text)
@@ -40,7 +40,7 @@ def parse_url(text: str) -> URL:
         url = None
     if url is None or url.get_backend_name() not in ("postgresql", "postgres") or (not url.host and not url.query):
         raise Unusable(
-            "DATABASE_URL is not the URL of a Postgres database.",
+            f"{setting} is not the URL of a Postgres database.",
             "It looks like postgresql://user:password@host:5432/database.",
         )
     return url.set(drivername="postgresql")
@@ -51,15 +51,17 @@ def conninfo(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def settings(role: str) -> dict[str, Any]:
-    """Keyword arguments of psycopg.connect; `role` is what the connection is for, as pg_stat_activity shows it."""
-    options = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
-    return WIRE | {"application_name": f"amends {role}", "options": options, "autocommit": True}
+def settings(url: URL, purpose: str, **limits: str) -> dict[str, Any]:
+    """Keyword arguments of psycopg.connect; `purpose` is what pg_stat_activity shows. The URL's own options stay."""
+    ours = [f"-c {name}={value}" for name, value in (LIMITS | limits).items()]
+    given = url.query.get("options", ())
+    options = " ".join([*ours, *([given] if isinstance(given, str) else given)])
+    return WIRE | {"application_name": f"amends {purpose}", "options": options, "autocommit": True}
 
 
-async def connect(url: URL, role: str) -> AsyncConnection[TupleRow]:
+async def connect(url: URL, purpose: str) -> AsyncConnection[TupleRow]:
     """One connection in autocommit mode whose statements are prepared at their first use."""
-    return await AsyncConnection.connect(conninfo(url), prepare_threshold=0, **settings(role))
+    return await AsyncConnection.connect(conninfo(url), prepare_threshold=0, **settings(url, purpose))
 
 
 def pool(url: URL, size: int) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
@@ -70,14 +72,14 @@ def pool(url: URL, size: int) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
         max_size=size,
         timeout=15,
         open=False,
-        kwargs=settings("reader") | {"prepare_threshold": 0},
+        kwargs=settings(url, "reader") | {"prepare_threshold": 0},
     )
 
 
 def require_usable(url: URL) -> None:
     """Connect once and look at the server. Raises Unusable with what is wrong and what to do."""
     try:
-        with psycopg.connect(conninfo(url), **settings("check")) as connection:
+        with psycopg.connect(conninfo(url), **settings(url, "check")) as connection:
             version = connection.info.server_version
             recovering = connection.execute("select pg_is_in_recovery()").fetchone()
     except psycopg.Error as error:

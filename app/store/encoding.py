@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.event import Cause
 from workflows.codec import text
-from workflows.ports import Checkpoint, NewEvent
+from workflows.events import NewEvent
+from workflows.ports import Checkpoint
 
 
 def events_text(events: Iterable[NewEvent]) -> str:
@@ -24,7 +23,7 @@ def _event(event: NewEvent) -> dict[str, Any]:
         "type": event.type.name,
         "schema_version": event.type.version,
         "data": event.data,
-        "metadata": {name: value for name, value in asdict(event.cause).items() if value is not None},
+        "metadata": event.cause.metadata(),
     }
 
 
@@ -48,11 +47,6 @@ def checkpoint_of(row: tuple[Any, ...]) -> Checkpoint:
     """A checkpoint from DBOS's columns; a row of another writer may lack the times."""
     slot, name, output, error, started, completed = row
     return Checkpoint(slot, name, output, error, _instant(started or completed or 0), _instant(completed or 0))
-
-
-def cause_of(metadata: dict[str, Any]) -> Cause:
-    """A cause from an event's metadata; keys that this code does not know are left out."""
-    return Cause(**{name: metadata[name] for name in Cause.__dataclass_fields__ if name in metadata})
 
 
 def _milliseconds(at: datetime) -> int:

@@ -34,5 +34,5 @@ class Heartbeat:
 
     def _settings(self) -> dict[str, Any]:
         """A heartbeat does not wait long for anything: the next one is due."""
-        quick = settings("lease") | {"connect_timeout": 2, "tcp_user_timeout": 2000}
-        return quick | {"options": f"{quick['options']} -c statement_timeout=2s -c lock_timeout=2s"}
+        quick = settings(self._url, "lease", statement_timeout="2s", lock_timeout="2s")
+        return quick | {"connect_timeout": 2, "tcp_user_timeout": 2000}

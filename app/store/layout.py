@@ -54,7 +54,7 @@ REMEDY = "Install the DBOS version that pyproject.toml names, on a database that
 
 def require_known(url: URL, newest_migration: int) -> None:
     """Raise Unusable if DBOS's tables are missing, newer than the installed DBOS, or of another layout."""
-    with psycopg.connect(conninfo(url), **settings("check")) as connection:
+    with psycopg.connect(conninfo(url), **settings(url, "check")) as connection:
         rows = connection.execute(COLUMNS, (list(WRITTEN),)).fetchall()
         if not rows:
             raise Unusable("The database has no tables of DBOS.", "Start with ./run up, which migrates.")

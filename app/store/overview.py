@@ -9,15 +9,14 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from app.store.feed import Place
 from app.store.reader import Reader
 from app.store.sql import statements
 from domain.errors import Invalid
 from domain.event import EventType
-from workflows.codec import load, plain, text
-from workflows.story import RESTING, Status, Story, Told, stories, tell
+from workflows.codec import plain, text
+from workflows.events import Place, load_event
+from workflows.story import RESTING, Status, Story, stories, tell
 
 SQL = statements("sagas.sql")
 ASK_SECONDS = 0.1
@@ -69,7 +68,10 @@ class Overview:
         if row is None:
             return None
         place = Place(row.pop("generation") or 0, int(row.pop("transaction_id") or 0), row.pop("position") or 0)
-        told = [(datetime.fromisoformat(at), _told(*kept)) for at, *kept in row.pop("told") or ()]
+        told = [
+            (datetime.fromisoformat(at), load_event(stories.vocabulary, EventType(type, version), data))
+            for at, type, version, data in row.pop("told") or ()
+        ]
         return Row(**row), tell(told), place
 
 
@@ -106,11 +108,6 @@ class Waiting:
                 if row["status"] in RESTING or row["status"] == "waiting":
                     self.rests(row["id"])
             await asyncio.sleep(ASK_SECONDS)
-
-
-def _told(type: str, version: int, data: Any) -> Told:
-    event: Told = load(data, stories.events[EventType(type, version)])
-    return event
 
 
 def _cursor(row: Row) -> str:

@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
-from app.store.committer import Committer
+from app.store.reader import Reader
 from app.store.sql import statements
-from domain.errors import Conflict
-from workflows.codec import digest, text
+from domain.errors import AmendsError
+from workflows.codec import digest
+from workflows.events import Repeated, same_request
 
 SQL = statements("requests.sql")
-PATIENCE = 10.0
+
+
+@dataclass(frozen=True)
+class Key:
+    """An idempotency key, and a digest of what it was sent with."""
+
+    key: str
+    digest: str
 
 
 class Requests:
-    """Answers by idempotency key."""
+    """Answers by idempotency key; they are kept in the commit of what they answer (`amends.keep_answer`)."""
 
-    def __init__(self, committer: Committer) -> None:
-        self._committer = committer
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
-    async def once(self, key: str | None, asked: Any, act: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-        """Act, unless this was asked before under this key. Raises Conflict if something else was."""
+    async def once(
+        self, key: str | None, asked: Any, act: Callable[[Key | None], Awaitable[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        """Act, unless this was asked before under this key. Raises Conflict if something else was.
+
+        `act` commits its answer together with what it does. What was refused was not done, and may be asked again.
+        """
         if key is None:
-            return await act()
-        fingerprint = digest(asked)
-        if known := await self._committer.run(SQL["answer"], (key,), PATIENCE):
-            return _same(key, fingerprint, *known[0])
-        answer = await act()
-        stored = await self._committer.run(SQL["remember"], (key, fingerprint, text(answer)), PATIENCE)
-        return _same(key, fingerprint, *stored[0])
+            return await act(None)
+        mine = Key(key, digest(asked))
+        if (known := await self._known(mine)) is not None:
+            return known
+        try:
+            return await act(mine)
+        except AmendsError:
+            if (known := await self._known(mine)) is not None:
+                return known
+            raise
 
-
-def _same(key: str, fingerprint: str, known: str, answer: dict[str, Any]) -> dict[str, Any]:
-    if known != fingerprint:
-        raise Conflict("idempotency", f"The idempotency key {key!r} was used for another request. Use a new one.")
-    return answer
+    async def _known(self, key: Key) -> dict[str, Any] | None:
+        row = await self._reader.row(SQL["answer"], (key.key,))
+        return same_request(key.key, key.digest, Repeated(row["digest"], row["answer"])) if row else None

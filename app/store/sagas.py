@@ -10,18 +10,20 @@ from uuid import UUID
 
 from app.store.committer import Committer
 from app.store.encoding import checkpoint_of, events_text
+from app.store.events import answer_text
 from app.store.reader import Reader
 from app.store.sql import statements
+from app.store.states import States
 from app.store.units import PostgresUnit, commit_parameters, committed
 from domain.errors import StaleVersion
 from domain.event import EventType
 from workflows.codec import load
+from workflows.events import START, Answer, NewEvent, Place, Repeated, load_event
 from workflows.ports import (
     Claimed,
     Committed,
     Entry,
     Neighbour,
-    NewEvent,
     Stale,
     Start,
     StartOutcome,
@@ -39,8 +41,8 @@ START_PATIENCE = 10.0
 class PostgresSagas:
     """The engine's store."""
 
-    def __init__(self, committer: Committer, reader: Reader) -> None:
-        self._committer, self._reader = committer, reader
+    def __init__(self, committer: Committer, reader: Reader, states: States) -> None:
+        self._committer, self._reader, self._states = committer, reader, states
 
     async def start(self, start: Start) -> StartOutcome:
         parameters = {
@@ -79,17 +81,24 @@ class PostgresSagas:
         return committed(await self._committer.run(SQL["commit_step"], commit_parameters(id, owner, entry)))
 
     def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]:
-        return PostgresUnit(self._committer, self._reader, id, owner)
+        return PostgresUnit(self._committer, self._reader, self._states, id, owner)
 
     async def act(
-        self, id: str, version: int, allowed: Sequence[Status], event: NewEvent, status: Status
-    ) -> Status | None:
-        parameters = (id, version, list(allowed), events_text([event]), status)
-        outcome, found = (await self._committer.run(SQL["act_on_saga"], parameters, START_PATIENCE))[0]
-        if outcome == "stale":
-            raise StaleVersion(stories.stream(id), version, -1)
-        known: Status | None = found if outcome == "wrong" else None
-        return known
+        self, id: str, version: int, allowed: Sequence[Status], event: NewEvent, status: Status, answer: Answer | None
+    ) -> Place | Status | Repeated:
+        parameters = (id, version, list(allowed), events_text([event]), status, answer_text(answer))
+        rows = await self._committer.run(SQL["act_on_saga"], parameters, START_PATIENCE)
+        outcome, status, place, digest, body = rows[0]
+        match outcome:
+            case "stale":
+                raise StaleVersion(stories.stream(id), version, -1)
+            case "repeated":
+                return Repeated(digest, body)
+            case "wrong":
+                found: Status = status
+                return found
+            case _:
+                return Place.parse(place) or START
 
     async def running(self, executor: str) -> list[tuple[str, str]]:
         rows = await self._reader.rows(SQL["mine"], (executor,))
@@ -129,5 +138,4 @@ class PostgresSagas:
 
 
 def _told(id: str, type: str, version: int, data: Any, metadata: Any) -> tuple[UUID, Told]:
-    event: Told = load(data, stories.events[EventType(type, version)])
-    return UUID(id), event
+    return UUID(id), load_event(stories.vocabulary, EventType(type, version), data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,15 +15,15 @@ from app.store.committer import Committer, Parameters
 from app.store.encoding import checkpoint_text, events_text
 from app.store.reader import Reader
 from app.store.sql import statements
+from app.store.states import States
 from domain.aggregate import Aggregate
-from domain.event import EventType
-from workflows.codec import load, text
+from workflows.codec import text
 from workflows.ports import Committed, Entry, Fenced, ForeignStep, Interrupted, Stale
 
 S = TypeVar("S")
 E = TypeVar("E")
 
-SAGAS, EVENTS = statements("sagas.sql"), statements("events.sql")
+SAGAS = statements("sagas.sql")
 
 
 def commit_parameters(saga: str, owner: str, entry: Entry) -> tuple[object, ...]:
@@ -57,8 +58,9 @@ def committed(rows: list[TupleRow]) -> Committed | Stale:
 class PostgresUnit:
     """Reads, own SQL and the commit of one step of one saga."""
 
-    def __init__(self, committer: Committer, reader: Reader, saga: str, owner: str) -> None:
-        self._committer, self._reader, self._saga, self._owner = committer, reader, saga, owner
+    def __init__(self, committer: Committer, reader: Reader, states: States, saga: str, owner: str) -> None:
+        self._committer, self._reader, self._states = committer, reader, states
+        self._saga, self._owner = saga, owner
         self._own: AsyncConnection[TupleRow] | None = None
         self._stack = AsyncExitStack()
 
@@ -75,10 +77,7 @@ class PostgresUnit:
                 raise Interrupted(str(lost)) from lost
 
     async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
-        rows = await self._rows(EVENTS["fold"], (aggregate.stream(key),))
-        classes = aggregate.events
-        events = [load(row["data"], classes[EventType(row["type"], row["schema_version"])]) for row in rows]
-        return aggregate.fold(events), rows[-1]["version"] if rows else 0
+        return await self._states.load(aggregate, aggregate.stream(key), self._ask)
 
     async def execute(self, sql: str, parameters: Parameters | None) -> list[dict[str, Any]]:
         if self._own is None:
@@ -124,10 +123,13 @@ class PostgresUnit:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise Interrupted(str(error)) from error
 
-    async def _rows(self, statement: str, parameters: tuple[object, ...]) -> list[dict[str, Any]]:
+    async def _ask(self, statement: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
         if self._own is None:
-            return await self._reader.rows(statement, parameters, patience=None)
-        return await self.execute(statement, parameters)
+            return await self._reader.tuples(statement, parameters, patience=None)
+        try:
+            return await (await self._own.execute(statement, parameters)).fetchall()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Interrupted(str(error)) from error
 
 
 async def _back_to_autocommit(connection: AsyncConnection[TupleRow]) -> None:

@@ -14,10 +14,13 @@ from sqlalchemy import URL
 from app.store.committer import Committer
 from app.store.database import pool
 from app.store.reader import Reader
+from app.store.roles import as_service
 from app.store.sagas import PostgresSagas
+from app.store.states import States
 from domain.event import Cause, EventType
+from workflows.events import NewEvent
 from workflows.ids import new_id
-from workflows.ports import Checkpoint, Entry, NewEvent, Start, StartOutcome
+from workflows.ports import Checkpoint, Entry, Start, StartOutcome
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -27,16 +30,19 @@ class Store:
     sagas: PostgresSagas
     committer: Committer
     reader: Reader
+    states: States
 
 
 @asynccontextmanager
-async def store(url: URL, connections: int = 4) -> AsyncIterator[Store]:
+async def store(url: URL, connections: int = 4, snapshot_every: int = 500) -> AsyncIterator[Store]:
+    """The store with the rights that the service has."""
+    url = as_service(url)
     readers, committer = pool(url, 4), Committer(url, connections)
     async with readers:
         committer.start()
-        reader = Reader(readers)
+        reader, states = Reader(readers), States(committer, snapshot_every)
         try:
-            yield Store(PostgresSagas(committer, reader), committer, reader)
+            yield Store(PostgresSagas(committer, reader, states), committer, reader, states)
         finally:
             await committer.stop()
 

@@ -21,6 +21,7 @@ Sql = psycopg.Connection
 def stock(sql: Sql) -> Sql:
     sql.execute("create table public.stock (sku text primary key, held int not null)")
     sql.execute("insert into public.stock values ('apple', 0)")
+    sql.execute("grant select, insert, update on public.stock to amends_service")
     return sql
 
 
@@ -29,7 +30,7 @@ def held(stock: Sql) -> Any:
 
 
 def unit(it: Store, saga: str, owner: str = "me") -> PostgresUnit:
-    return PostgresUnit(it.committer, it.reader, saga, owner)
+    return PostgresUnit(it.committer, it.reader, it.states, saga, owner)
 
 
 HOLD = "update public.stock set held = held + %(n)s where sku = 'apple' returning held"

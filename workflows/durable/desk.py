@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from domain.errors import Conflict, NotFound, StaleVersion
-from domain.event import Cause, event_type
+from domain.event import Cause
 from workflows.codec import digest, dump, text
+from workflows.events import Answer, Place, Repeated, record, same_request
 from workflows.ids import new_id
-from workflows.ports import NewEvent, SagaStore, Start, StartOutcome, StoredSaga
+from workflows.ports import SagaStore, Start, StartOutcome, StoredSaga
 from workflows.saga import Saga
 from workflows.story import Act, OperatorActed, SagaCompensating, SagaStarted, SagaStuck, Status, stories
 
@@ -56,7 +57,7 @@ class Desk:
             correlation_id=correlation,
             request=digest([name, given]),
             inputs=text({"positionalArgs": [given], "namedArgs": origin}),
-            event=NewEvent(new_id(), stories.stream(id), event_type(told), dump(told, SagaStarted), whole),
+            event=record(stories.stream(id), told, whole),
         )
 
     async def start(self, start: Start) -> tuple[Started, bool]:
@@ -70,8 +71,13 @@ class Desk:
             raise Conflict("idempotency", problem)
         return Started(start.id, start.name, start.version), outcome is StartOutcome.STARTED
 
-    async def act(self, id: str, act: Act, reason: str, cause: Cause, result: Any = None) -> None:
-        """A person's decision about a stuck saga. Raises NotFound, or Conflict unless it is stuck."""
+    async def act(
+        self, id: str, act: Act, reason: str, cause: Cause, result: Any = None, answer: Answer | None = None
+    ) -> dict[str, Any]:
+        """A person's decision about a stuck saga; returns the answer, the same again for a repeated request.
+
+        Raises NotFound, or Conflict unless the saga is stuck.
+        """
         while True:
             stored = await self._store.load(id)
             if stored is None:
@@ -80,16 +86,19 @@ class Desk:
             if stuck is None:
                 raise _not_stuck(id, stored.status, act)
             told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
-            event = NewEvent(new_id(), stories.stream(id), event_type(told), dump(told, OperatorActed), cause)
+            event = record(stories.stream(id), told, cause)
             back = any(isinstance(event, SagaCompensating) for _, event in stored.told)
             going: Status = "compensating" if back else "running"
             try:
-                found = await self._store.act(id, len(stored.told), ["stuck"], event, going)
+                found = await self._store.act(id, len(stored.told), ["stuck"], event, going, answer)
             except StaleVersion:
                 continue
-            if found is not None:
-                raise _not_stuck(id, found, act)
-            return
+            if isinstance(found, Repeated):
+                assert answer is not None
+                return same_request(answer.key, answer.digest, found)
+            if isinstance(found, Place):
+                return {"id": id, "act": act, "position": str(found)}
+            raise _not_stuck(id, found, act)
 
 
 def _what_stuck(stored: StoredSaga) -> SagaStuck | None:

@@ -8,11 +8,10 @@ import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from domain.event import Cause, event_type
-from workflows.codec import dump
+from domain.event import Cause
 from workflows.durable.lease import Lease, is_gone, machine
-from workflows.ids import new_id
-from workflows.ports import NewEvent, SagaStore, StatusChange
+from workflows.events import record
+from workflows.ports import SagaStore, StatusChange
 from workflows.story import FINISHED, SagaAbandoned, SagaStranded, stories
 
 if TYPE_CHECKING:
@@ -115,5 +114,4 @@ class Supervisor:
 
     async def _tell(self, id: str, told: object, change: StatusChange) -> None:
         cause = Cause(workflow_id=id, actor="amends", executor=self._engine.executor)
-        event = NewEvent(new_id(), stories.stream(id), event_type(told), dump(told, type(told)), cause)
-        await self._store.note(id, event, change, sorted(FINISHED))
+        await self._store.note(id, record(stories.stream(id), told, cause), change, sorted(FINISHED))

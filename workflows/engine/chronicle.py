@@ -7,10 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from domain.event import event_type
-from workflows.codec import dump, text
-from workflows.ids import new_id
-from workflows.ports import Checkpoint, Entry, Journal, NewEvent, StatusChange
+from workflows.codec import text
+from workflows.events import NewEvent, record
+from workflows.ports import Checkpoint, Entry, Journal, StatusChange
 from workflows.problem import error_text
 from workflows.story import Problem, SagaResumed, stories
 
@@ -27,10 +26,11 @@ class Chronicle:
         self._last: UUID | None = journal.recording.last_event
         self._revive = journal.recording.status in ("stranded", "stuck", "abandoned")
 
-    def event(self, stream: str, event: object, step: str | None = None) -> NewEvent:
+    def event(self, stream: str, event: object, step: str | None = None, decision: str | None = None) -> NewEvent:
         """An event of this saga for a stream, with the cause that it has now."""
-        cause = replace(self.journal.identity.cause, causation_id=str(self._last) if self._last else None, step=step)
-        return NewEvent(new_id(), stream, event_type(event), dump(event, type(event)), cause)
+        caused_by = str(self._last) if self._last else None
+        cause = replace(self.journal.identity.cause, causation_id=caused_by, step=step, decision=decision)
+        return record(stream, event, cause)
 
     def entry(
         self,

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from domain.errors import Refusal
+from domain.vocabulary import Unreadable
 from workflows.codec import plain
 from workflows.engine.attempts import Answered, Failed, Refused, Trial, attempt
 from workflows.engine.attention import Attention
@@ -111,6 +112,8 @@ class _Undoing:
             return
         except Refusal as refusal:
             reason, problem = f"{self.by.name} was refused: {refusal}", problem_of(refusal)
+        except Unreadable as unreadable:
+            await self.attention.stranded(f"{self.by.name}: {unreadable}")
         except Exception as bug:
             reason, problem = f"{self.by.name} failed, and did nothing: {bug!r}", problem_of(bug)
         await self._stuck(reason, problem, 1)

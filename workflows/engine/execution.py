@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from domain.errors import Refusal
+from domain.vocabulary import Unreadable
 from workflows.codec import digest, dump, load, plain
 from workflows.engine.attempts import Answered, Failed, Refused, Trial, attempt
 from workflows.engine.attention import Attention
@@ -200,6 +201,8 @@ class Execution:
             return self._done(begun, await transact(begun.step.name, self.chronicle, body, entry))
         except Refusal as refusal:
             answer = refusal
+        except Unreadable as unreadable:
+            return await self.attention.stranded(f"{begun.step.name}: {unreadable}")
         except Exception as bug:
             return await self._stuck(begun, f"{begun.step.name} failed, and did nothing: {bug!r}", problem_of(bug), 1)
         return await self._refused(begun, answer, 1)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from domain.aggregate import Aggregate
-from domain.errors import AmendsError
 from workflows.engine.chronicle import Chronicle
-from workflows.ports import Committed, Entry, Interrupted, NewEvent, Unit
+from workflows.events import NewEvent, Overtaken
+from workflows.ids import new_id
+from workflows.ports import Committed, Entry, Interrupted, Unit
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -20,13 +21,6 @@ RERUNS = 100
 """How often a transaction is run again because others wrote first, before a person is asked."""
 
 log = logging.getLogger("amends.saga")
-
-
-class Overtaken(AmendsError):
-    """Others wrote to {stream} first, {times} times in a row."""
-
-    stream: str
-    times: int
 
 
 @dataclass
@@ -51,8 +45,8 @@ class Changes:
         stream = aggregate.stream(key)
         if stream not in self._states:
             self._states[stream], self.expected[stream] = await self.unit.load(aggregate, key)
-        decided = list(decision(self._states[stream], *args, **kwargs))
-        self.append(stream, *decided)
+        decided, id = list(decision(self._states[stream], *args, **kwargs)), str(new_id())
+        self.events += [self.chronicle.event(stream, event, self.step, id) for event in decided]
         self._states[stream] = aggregate.fold(decided, self._states[stream])
         state: S = self._states[stream]
         return state

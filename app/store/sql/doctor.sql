@@ -11,10 +11,3 @@ select id, lease_until < clock_timestamp() as late from amends.executors where e
 -- How many sagas there are in each status.
 select status, count(*) as count, status in ('stuck', 'stranded', 'abandoned') as needs_somebody
   from amends.sagas group by status order by status
-
--- name: oldest_transaction
--- The writing transaction that has been open longest: the feed stops before it.
-select pid, application_name, extract(epoch from clock_timestamp() - xact_start)::float8 as seconds
-  from pg_stat_activity
- where backend_xid is not null and pid <> pg_backend_pid()
- order by xact_start limit 1

@@ -1,32 +1,162 @@
+-- name: append
+-- Append, all of it or nothing. See the function's comment.
+select outcome, stream, expected, actual, place, digest, answer from amends.append(%s::jsonb, %s::jsonb, %s::jsonb)
+
 -- name: stream
 -- A stretch of one stream, oldest first.
-select position, id, stream, version, type, schema_version, data, metadata, recorded_at, transaction_id, generation
-  from amends.events where stream = %(stream)s and position > %(after)s order by version limit %(limit)s
+select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+  from amends.events as e where stream = %(stream)s and version > %(after)s order by version limit %(limit)s
+
+-- name: stream_after
+-- A stretch of one stream after a place in the feed, oldest first.
+select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+  from amends.events as e where stream = %(stream)s and position > %(after)s order by version limit %(limit)s
 
 -- name: stream_version
 -- The version of a stream, 0 if it has no event.
 select coalesce(max(version), 0) as version from amends.events where stream = %s
 
+-- name: load
+-- What is needed to fold a stream up to a version: a snapshot, if there is one (its type is null), and what came after.
+with snapshot as materialized (
+    select version, state from amends.snapshots
+     where stream = %(stream)s and code = %(code)s and version <= %(until)s
+)
+select version, null as type, null::int as schema_version, state::text as data from snapshot
+union all
+select * from (
+    select version, type, schema_version, data::text from amends.events
+     where stream = %(stream)s and version > coalesce((select version from snapshot), 0) and version <= %(until)s
+     order by version limit %(limit)s) as later
+order by 1
+
 -- name: fold
--- What is needed to fold a stream.
-select version, type, schema_version, data from amends.events where stream = %s order by version
+-- A stretch of a stream to go on folding.
+select version, type, schema_version, data::text from amends.events
+ where stream = %(stream)s and version > %(after)s and version <= %(until)s
+ order by version limit %(limit)s
+
+-- name: version_at
+-- The highest version of a stream that was recorded by an instant.
+select coalesce(max(version), 0) as version from amends.events where stream = %s and recorded_at <= %s
+
+-- name: version_at_position
+-- The highest version of a stream up to a position.
+select coalesce(max(version), 0) as version from amends.events where stream = %s and position <= %s
+
+-- name: version_at_place
+-- The highest version of a stream up to a place in the feed.
+select coalesce(max(version), 0) as version from amends.events
+ where stream = %s and (generation, transaction_id, position) <= (%s, %s::text::xid8, %s)
+
+-- name: event_at
+-- One event of a stream, without its data.
+select generation, transaction_id::text::bigint as transaction_id, position, recorded_at
+  from amends.events where stream = %s and version = %s
+
+-- name: backwards
+-- A stretch of one stream, newest first.
+select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+  from amends.events as e where e.stream = %(stream)s and e.version < %(before)s order by version desc limit %(limit)s
+
+-- name: open_saga
+-- A saga that has written to a stream and is not finished.
+select s.id from amends.sagas as s
+ where s.status not in ('completed', 'compensated')
+   and exists (select from amends.events as e where e.stream = %s and e.metadata ->> 'workflow_id' = s.id)
+ limit 1
 
 -- name: place_of
 -- Where in the feed an event stands.
-select generation, transaction_id, position from amends.events where position = %s
-
--- name: last_of_stream
--- Where in the feed a stream's newest event stands.
-select generation, transaction_id, position from amends.events where stream = %s order by version desc limit 1
+select generation, transaction_id::text::bigint as transaction_id, position from amends.events where position = %s
 
 -- name: feed
 -- A page of the feed. It stops below the oldest transaction that still runs: what that one writes comes first.
-select position, id, stream, version, type, schema_version, data, metadata, recorded_at, transaction_id, generation
+select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
   from amends.events as e
  where (generation, transaction_id, position) > (%(generation)s, %(transaction_id)s::text::xid8, %(position)s)
-   and transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-   and (%(type)s::text is null or type = %(type)s)
-   and (%(stream)s::text is null or stream = %(stream)s)
-   and (%(correlation_id)s::text is null or metadata ->> 'correlation_id' = %(correlation_id)s)
- order by generation, e.transaction_id, position
+   and (transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+        or generation < (select max(g.generation) from amends.generations as g))
+ order by e.generation, e.transaction_id, e.position
  limit %(limit)s
+
+-- name: feed_of_type
+-- The same for one type of events.
+select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+  from amends.events as e
+ where type = %(type)s
+   and (generation, transaction_id, position) > (%(generation)s, %(transaction_id)s::text::xid8, %(position)s)
+   and (transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+        or generation < (select max(g.generation) from amends.generations as g))
+ order by e.generation, e.transaction_id, e.position
+ limit %(limit)s
+
+-- name: feed_of_stream
+-- The same for one stream, and one type of events if it is given; a stream's order is that of its versions.
+select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+  from amends.events as e
+ where stream = %(stream)s and (%(type)s::text is null or type = %(type)s)
+   and (generation, transaction_id, position) > (%(generation)s, %(transaction_id)s::text::xid8, %(position)s)
+   and (transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+        or generation < (select max(g.generation) from amends.generations as g))
+ order by version
+ limit %(limit)s
+
+-- name: feed_of_correlation
+-- The same for one story, and one type or stream of it if it is given.
+select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+  from amends.events as e
+ where metadata ->> 'correlation_id' = %(correlation_id)s
+   and (%(type)s::text is null or type = %(type)s) and (%(stream)s::text is null or stream = %(stream)s)
+   and (generation, transaction_id, position) > (%(generation)s, %(transaction_id)s::text::xid8, %(position)s)
+   and (transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+        or generation < (select max(g.generation) from amends.generations as g))
+ order by e.generation, e.transaction_id, e.position
+ limit %(limit)s
+
+-- name: end
+-- The place of the last event that readers of the feed may see.
+select generation, transaction_id::text::bigint as transaction_id, position
+  from amends.events as e
+ where transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+    or generation < (select max(g.generation) from amends.generations as g)
+ order by generation desc, e.transaction_id desc, position desc limit 1
+
+-- name: held_back
+-- The writing transaction that has been open longest in any database of the server: the feed stops before it. Prepared
+-- transactions count too. What of it may not be seen is null.
+with holder as (
+    select l.pid, l.transactionid from pg_locks as l
+     where l.locktype = 'transactionid' and l.mode = 'ExclusiveLock' and l.granted and l.pid is distinct from pg_backend_pid()
+     order by age(l.transactionid) desc limit 1
+)
+select h.pid, a.application_name, a.datname, coalesce(a.xact_start, p.prepared) as since,
+       greatest(extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared)), 0)::float8 as seconds
+  from holder as h
+  left join pg_stat_activity as a on a.pid = h.pid
+  left join pg_prepared_xacts as p on p.transaction = h.transactionid
+
+-- name: newest
+-- Whether events of this generation claim transaction ids that this server has not given out yet.
+select max(e.transaction_id::text::numeric) >= pg_snapshot_xmax(pg_current_snapshot())::text::numeric as ahead
+  from (select transaction_id from amends.events as x
+         where generation = (select max(generation) from amends.generations)
+         order by generation desc, x.transaction_id desc, position desc limit 1) as e
+
+-- name: snapshot
+-- Keep a state, unless a later one is kept.
+insert into amends.snapshots as s (stream, code, version, state) values (%s, %s, %s, %s::jsonb)
+on conflict (stream, code) do update
+   set version = excluded.version, state = excluded.state, taken_at = clock_timestamp()
+ where s.version < excluded.version
+
+-- name: forget_snapshots
+-- Drop states of this stream that other code has kept, and not used for a week.
+delete from amends.snapshots where stream = %s and code <> %s and taken_at < clock_timestamp() - interval '7 days'

@@ -15,7 +15,8 @@ select id, name, inputs, takeovers from amends.claim_sagas(%s, %s, %s::text[], %
 
 -- name: act_on_saga
 -- A person's act on a saga that rests.
-select outcome, status from amends.act_on_saga(%s, %s, %s::text[], %s::jsonb, %s)
+select outcome, status, place, digest, answer
+  from amends.act_on_saga(%s, %s, %s::text[], %s::jsonb, %s, %s::jsonb)
 
 -- name: recording
 -- Everything that the next life of a saga needs to know of the earlier ones, in one row.
@@ -45,7 +46,7 @@ select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.corre
   from amends.sagas as s
  cross join lateral (
        select jsonb_agg(jsonb_build_array(e.recorded_at, e.type, e.schema_version, e.data) order by e.version) as told,
-              max(e.generation) as generation, max(e.transaction_id::text::numeric)::text as transaction_id,
+              max(e.generation) as generation, max(e.transaction_id::text::bigint) as transaction_id,
               max(e.position) as position
          from amends.events as e where e.stream = 'saga-' || s.id) as t
  where s.id = %s

@@ -1,0 +1,61 @@
+"""Everything that the business declares, found by looking into every file of `domain/` and `workflows/`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import domain
+import workflows
+from domain.aggregate import Aggregate
+from domain.errors import Misdeclared, NotFound
+from domain.event import event_type
+from domain.vocabulary import Vocabulary
+
+PACKAGES = (domain, workflows)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All aggregates by category, and all event classes."""
+
+    aggregates: dict[str, Aggregate[Any, Any]]
+    vocabulary: Vocabulary[Any]
+
+    @cached_property
+    def events(self) -> dict[str, type[Any]]:
+        """Event classes by the name that is stored."""
+        return {event_type(cls).name: cls for cls in self.vocabulary}
+
+    def aggregate(self, stream: str) -> Aggregate[Any, Any]:
+        """The aggregate whose stream this is: the one with the longest category that fits. Raises NotFound."""
+        fitting = [found for found in self.aggregates.values() if found.key(stream)]
+        if not fitting:
+            known = ", ".join(f"{category}-…" for category in sorted(self.aggregates))
+            raise NotFound("aggregate", stream, f"There are: {known}.")
+        return max(fitting, key=lambda found: len(found.category))
+
+
+def catalogue() -> Catalogue:
+    """Look into every file. Raises Misdeclared for names that stand twice, and for gaps and cycles of upcasters."""
+    modules = [importlib.import_module(name) for package in PACKAGES for name in _names(package)]
+    aggregates: dict[str, Aggregate[Any, Any]] = {}
+    for found in _of(modules, Aggregate):
+        if aggregates.setdefault(found.category, found) is not found:
+            raise Misdeclared(f"aggregate {found.category!r}", "is declared twice")
+    classes = {cls: None for cls in _of(modules, type) if "__event__" in vars(cls)}
+    vocabulary: Vocabulary[Any] = Vocabulary(tuple(sorted(classes, key=lambda cls: event_type(cls).name)))
+    vocabulary.require_sound()
+    return Catalogue(aggregates, vocabulary)
+
+
+def _names(package: Any) -> Iterable[str]:
+    return (found.name for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."))
+
+
+def _of(modules: Iterable[Any], kind: type[Any]) -> Iterable[Any]:
+    return (value for module in modules for value in list(vars(module).values()) if isinstance(value, kind))

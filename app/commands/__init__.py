@@ -1,0 +1,1 @@
+"""The commands of ./run amends, one file for each thing that they are about."""

@@ -1,0 +1,122 @@
+"""Business processes: start, watch, decide."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.opened import AsJson, parsed, print_json, with_console
+
+if TYPE_CHECKING:
+    from app.console import Console
+    from workflows.story import Act
+
+workflows = typer.Typer(no_args_is_help=True, help=__doc__)
+
+Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
+Id = Annotated[str, typer.Argument(metavar="ID")]
+
+
+@workflows.command("list")
+def list_workflows(
+    name: str | None = None,
+    status: str | None = None,
+    reference: str | None = None,
+    correlation_id: str | None = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Sagas, newest first."""
+
+    async def look(console: Console) -> None:
+        from app.http.shown import shown_row
+        from app.store.overview import Filters
+
+        rows, _ = await console.overview.page(Filters(name, status, reference, correlation_id), limit, None)
+        if as_json:
+            print_json([shown_row(row) for row in rows])
+            return
+        for row in rows:
+            at = row.started_at.strftime("%Y-%m-%d %H:%M:%S")
+            print(f"{at}  {row.status:<12} {row.name:<16} {row.id:<38} {row.reference}  {row.reason or ''}".rstrip())
+
+    with_console(look)
+
+
+@workflows.command("show")
+def show_workflow(id: Id, as_json: AsJson = False) -> None:
+    """One saga: how it stands, and its timeline."""
+
+    async def look(console: Console) -> None:
+        from app.http.shown import shown_event, shown_saga
+        from app.timeline import lines, timeline
+        from domain.errors import NotFound
+        from workflows.story import stories
+
+        found = await console.overview.saga(id)
+        if found is None:
+            raise NotFound("workflow", id)
+        if as_json:
+            print_json(shown_saga(*found, console.masks))
+            return
+        row, _, _ = found
+        print(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}", end="")
+        print(f", {row.reason}" if row.reason else "")
+        events = await console.events.read(stories.stream(id), limit=10_000)
+        shown = [shown_event(event, console.masks) for event in events]
+        for line in lines(timeline(shown)):
+            print(line)
+
+    with_console(look)
+
+
+@workflows.command("start")
+def start_workflow(
+    name: str,
+    given: Annotated[str, typer.Argument(metavar="INPUT", help="The input as JSON, or - to read it.")],
+    id: Annotated[str | None, typer.Option(help="The same id and input start it once.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Queue a saga for the next free server."""
+
+    async def start(console: Console) -> None:
+        from workflows.codec import read
+
+        definition = console.desk.newest(name).definition
+        request = read(parsed(sys.stdin.read() if given == "-" else given), definition.input)
+        started, _ = await console.desk.start(console.desk.order(name, request, id, console.cause))
+        print(json.dumps(vars(started)) if as_json else started.id)
+
+    with_console(start)
+
+
+@workflows.command("retry")
+def retry_workflow(id: Id, reason: Reason) -> None:
+    """Let a stuck saga try again what it could not do."""
+    _act(id, "retry", reason)
+
+
+@workflows.command("skip")
+def skip_workflow(id: Id, reason: Reason) -> None:
+    """Let a stuck saga go on without what it could not do."""
+    _act(id, "skip", reason)
+
+
+@workflows.command("resolve")
+def resolve_workflow(
+    id: Id,
+    reason: Reason,
+    result: Annotated[str, typer.Option(help="What the step came to, as JSON, if the next steps need it.")] = "null",
+) -> None:
+    """Say that what a stuck saga could not do was done by hand."""
+    _act(id, "resolve", reason, parsed(result))
+
+
+def _act(id: str, act: Act, reason: str, result: Any = None) -> None:
+    async def decide(console: Console) -> None:
+        await console.desk.act(id, act, reason, console.cause, result)
+
+    with_console(decide)

@@ -1,0 +1,81 @@
+"""Bank accounts: opened, paid into, paid out of. Each command is one decision and one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.http.bodies import ANY_BODY, given
+from app.http.guards import cause_of, key_of
+from app.store.repository import Asked, Repository
+from app.store.requests import Key, Requests
+from domain.banking import Account, NoAccount, OpenAccount, accounts, deposit, open_account, withdraw
+from domain.banking.account import MOST, AccountEvent
+from domain.errors import NotFound
+
+
+class Amount(BaseModel):
+    """Minor units of the account's currency."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    amount: int = Field(ge=1, le=MOST)
+
+
+class Accounts:
+    """The routes below /accounts."""
+
+    def __init__(self, repository: Repository, requests: Requests) -> None:
+        self._repository, self._requests = repository, requests
+        self.router = APIRouter(prefix="/accounts", tags=["accounts"])
+        route = self.router.add_api_route
+        route("", self.open, methods=["POST"], status_code=201, openapi_extra=ANY_BODY)
+        route("/{id}", self.get, methods=["GET"])
+        route("/{id}/deposit", self.deposit, methods=["POST"])
+        route("/{id}/withdraw", self.withdraw, methods=["POST"])
+
+    async def open(self, request: Request, response: Response) -> dict[str, Any]:
+        """Open an account."""
+        wanted = await given(request, OpenAccount)
+        answer = await self._decide(request, wanted.account_id, vars(wanted), open_account, wanted)
+        response.headers["Location"] = f"/accounts/{wanted.account_id}"
+        return answer
+
+    async def get(self, id: str, response: Response) -> dict[str, Any]:
+        """An account as it stands; the ETag is the version of its stream."""
+        account, version = await self._repository.load(accounts, id)
+        if account is None:
+            raise NotFound("account", id)
+        response.headers["ETag"] = f'"{version}"'
+        return _shown(account, version)
+
+    async def deposit(self, id: str, amount: Amount, request: Request) -> dict[str, Any]:
+        """Pay in."""
+        return await self._decide(request, id, {"deposit": amount.amount}, deposit, amount.amount)
+
+    async def withdraw(self, id: str, amount: Amount, request: Request) -> dict[str, Any]:
+        """Pay out, if there is enough."""
+        return await self._decide(request, id, {"withdraw": amount.amount}, withdraw, amount.amount)
+
+    async def _decide(
+        self, request: Request, id: str, asked: Any, decision: Callable[..., Sequence[AccountEvent]], *args: Any
+    ) -> dict[str, Any]:
+        cause = cause_of(request)
+
+        async def act(key: Key | None) -> dict[str, Any]:
+            once = Asked(key.key, key.digest, _shown) if key else None
+            done = await self._repository.acting(cause, once).decide(accounts, id, decision, *args)
+            return done.before or _shown(done.state, done.version) | {"position": str(done.place)}
+
+        try:
+            return await self._requests.once(key_of(request), {"account": id, "asked": asked}, act)
+        except NoAccount as unknown:
+            raise NotFound("account", id) from unknown
+
+
+def _shown(account: Account | None, version: int) -> dict[str, Any]:
+    assert account is not None
+    return vars(account) | {"version": version}

@@ -1,0 +1,43 @@
+"""The bodies of requests: JSON that can be stored."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic_core import from_json
+
+from app.http.problems import Malformed
+from domain.errors import Invalid
+from workflows.codec import read
+
+T = TypeVar("T")
+
+ANY_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+"""For OpenAPI: what exactly is wanted depends on more than the path."""
+
+
+async def given(request: Request, annotation: type[T]) -> T:
+    """The body as a value of a type. Raises Malformed, or Invalid with the path of every wrong field."""
+    return read(await body_of(request), annotation)
+
+
+async def body_of(request: Request) -> Any:
+    """The body as plain JSON data. Raises Malformed, or Invalid for text that Postgres cannot store."""
+    body = await request.body()
+    try:
+        data = from_json(body)
+    except ValueError as error:
+        raise Malformed(str(error)) from error
+    if b"\\u0000" in body and "\x00" in repr_text(data):
+        raise Invalid("body", "contains the character U+0000, which cannot be stored")
+    return data
+
+
+def repr_text(data: Any) -> str:
+    """All text in plain JSON data, joined."""
+    if isinstance(data, str):
+        return data
+    if isinstance(data, dict):
+        return "".join(repr_text(part) for pair in data.items() for part in pair)
+    return "".join(map(repr_text, data)) if isinstance(data, list) else ""

@@ -1,0 +1,58 @@
+"""What monitoring asks for, in the format of Prometheus."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Gauge, generate_latest
+
+from app.store.held_back import holder
+from app.store.reader import Reader
+from app.store.sql import statements
+from workflows.durable.engine import Engine
+
+SQL = statements("metrics.sql")
+
+
+class Metrics:
+    """The route /metrics: looked up anew at each call, so that nothing is counted twice or forgotten at a restart."""
+
+    def __init__(self, engine: Engine, reader: Reader) -> None:
+        self._engine, self._reader = engine, reader
+        self.router = APIRouter(tags=["health"])
+        self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
+
+    async def metrics(self) -> Response:
+        """Gauges of this process and of the database."""
+        registry = CollectorRegistry()
+        registry.register(PROCESS_COLLECTOR)
+        self._of_process(registry)
+        await self._of_feed(registry)
+        await self._of_sagas(registry)
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    def _of_process(self, registry: CollectorRegistry) -> None:
+        Gauge("amends_executor_ready", "Whether this executor's lease holds.", registry=registry).set(
+            self._engine.ready
+        )
+        running = Gauge("amends_executor_running_sagas", "Sagas that run in this process.", registry=registry)
+        running.set(len(self._engine.running))
+
+    async def _of_feed(self, registry: CollectorRegistry) -> None:
+        found = await holder(self._reader)
+        age = Gauge(
+            "amends_feed_held_back_seconds", "Age of the oldest transaction that still writes.", registry=registry
+        )
+        age.set(found.seconds if found else 0)
+        pid = Gauge("amends_feed_held_back_pid", "Its process in the database, 0 if there is none.", registry=registry)
+        pid.set((found.pid or 0) if found else 0)
+        row = await self._reader.row(SQL["newest_position"], ())
+        position = Gauge("amends_events_newest_position", "Position of the newest event.", registry=registry)
+        position.set(row["position"] if row else 0)
+
+    async def _of_sagas(self, registry: CollectorRegistry) -> None:
+        sagas = Gauge("amends_sagas", "Sagas that are not finished.", ["status"], registry=registry)
+        for row in await self._reader.rows(SQL["open_sagas"], ()):
+            sagas.labels(row["status"]).set(row["count"])
+        (found,) = await self._reader.rows(SQL["executors"], ())
+        alive = Gauge("amends_executors", "Executors whose lease holds.", registry=registry)
+        alive.set(found["alive"])

@@ -1,0 +1,121 @@
+"""One stream: its events, what they add up to now or then, and taking the last decision back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from app.catalogue import Catalogue
+from app.http.events import Limit
+from app.http.guards import cause_of, key_of, version_of
+from app.http.shown import shown_difference, shown_page, shown_state
+from app.masks import Masks
+from app.store.events import PostgresEvents
+from app.store.history import History, Point
+from app.store.repository import Asked
+from app.store.requests import Key, Requests
+from app.store.undoing import Turn, Undoing
+from workflows.codec import dump
+
+Version = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
+
+
+class Why(BaseModel):
+    """Why a person takes a decision back, or makes it again."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(min_length=1, max_length=2000)
+
+
+class Streams:
+    """The routes below /streams."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        events: PostgresEvents,
+        history: History,
+        undoing: Undoing,
+        requests: Requests,
+        masks: Masks,
+    ) -> None:
+        self._catalogue, self._events, self._history = catalogue, events, history
+        self._undoing, self._requests, self._masks = undoing, requests, masks
+        self.router = APIRouter(prefix="/streams", tags=["streams"])
+        route = self.router.add_api_route
+        route("/{stream}", self.stream, methods=["GET"])
+        route("/{stream}/state", self.state, methods=["GET"])
+        route("/{stream}/difference", self.difference, methods=["GET"])
+        route("/{stream}/undo", self.undo, methods=["POST"])
+        route("/{stream}/redo", self.redo, methods=["POST"])
+
+    async def stream(
+        self, stream: str, response: Response, after: str | None = None, limit: Limit = 100
+    ) -> dict[str, Any]:
+        """One stream, oldest first; the ETag is its version."""
+        place = await self._events.place(after)
+        events = await self._events.read_after(stream, place, limit)
+        response.headers["ETag"] = f'"{await self._events.version(stream)}"'
+        return shown_page(events, place, self._masks)
+
+    async def state(
+        self,
+        stream: str,
+        response: Response,
+        version: Version = None,
+        position: str | None = None,
+        at: AwareDatetime | None = None,
+    ) -> dict[str, Any]:
+        """What the stream's events add up to: now, or at a version, a position or an instant."""
+        found = await self._history.state(self._catalogue.aggregate(stream), stream, Point(version, position, at))
+        response.headers["ETag"] = f'"{found.version}"'
+        return shown_state(found)
+
+    async def difference(
+        self,
+        stream: str,
+        from_version: Annotated[int | None, Query(ge=0, le=2**31 - 1)] = None,
+        from_position: str | None = None,
+        from_at: AwareDatetime | None = None,
+        to_version: Version = None,
+        to_position: str | None = None,
+        to_at: AwareDatetime | None = None,
+    ) -> dict[str, Any]:
+        """What changed between two points; without a `from` since the beginning, without a `to` until now."""
+        before = _since(from_version, from_position, from_at)
+        after = Point(to_version, to_position, to_at)
+        return shown_difference(
+            *await self._history.difference(self._catalogue.aggregate(stream), stream, before, after)
+        )
+
+    async def undo(self, stream: str, why: Why, request: Request, response: Response) -> dict[str, Any]:
+        """Take the last decision back by inverse events; `If-Match` names the version that you have seen."""
+        return await self._turn("undo", stream, why, request, response)
+
+    async def redo(self, stream: str, why: Why, request: Request, response: Response) -> dict[str, Any]:
+        """Make the decision again that was undone last."""
+        return await self._turn("redo", stream, why, request, response)
+
+    async def _turn(self, turn: Turn, stream: str, why: Why, request: Request, response: Response) -> dict[str, Any]:
+        aggregate, expected, cause = self._catalogue.aggregate(stream), version_of(request), cause_of(request)
+        asked = {"turn": turn, "stream": stream, "version": expected, "reason": why.reason}
+
+        def shown(state: Any, version: int) -> dict[str, Any]:
+            return {"stream": stream, "version": version, "state": dump(state, aggregate.state_type)}
+
+        async def act(key: Key | None) -> dict[str, Any]:
+            once = Asked(key.key, key.digest, shown) if key else None
+            done = await self._undoing.turn(turn, aggregate, stream, expected, cause, why.reason, once)
+            return done.before or shown(done.state, done.version) | {"position": str(done.place)}
+
+        answer = await self._requests.once(key_of(request), asked, act)
+        response.headers["ETag"] = f'"{answer["version"]}"'
+        return answer
+
+
+def _since(version: int | None, position: str | None, at: datetime | None) -> Point:
+    return Point(0) if (version, position, at) == (None, None, None) else Point(version, position, at)

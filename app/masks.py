@@ -1,0 +1,76 @@
+"""What of stored data anybody may see: everything but the values that are marked personal or secret."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+from app.catalogue import Catalogue
+from domain.event import event_type
+from domain.sensitive import MASK
+from workflows.definition import Definition
+from workflows.events import StoredEvent
+from workflows.problem import refusal_class
+from workflows.sensitive import marks, masked
+
+RESULTS = ("step-completed", "step-skipped", "operator-acted")
+
+
+class Masks:
+    """Knows the marks of every event, and of what the sagas take and give."""
+
+    def __init__(self, catalogue: Catalogue, definitions: Iterable[Definition]) -> None:
+        self._events = catalogue.events
+        self._inputs: dict[tuple[str, int], Any] = {}
+        self._outputs: list[Any] = []
+        self._results: defaultdict[str, list[Any]] = defaultdict(list)
+        for definition in definitions:
+            self._inputs[definition.name, definition.version] = definition.input
+            self._outputs.append(definition.output)
+            for name, declared in definition.steps.items():
+                self._results[name].append(declared.result)
+
+    def event(self, stored: StoredEvent) -> Any:
+        """An event's data as it may be shown."""
+        data, cls = stored.data, self._events.get(stored.name)
+        if cls is None or not isinstance(data, dict):
+            return data
+        where = marks(cls)
+        if where and event_type(cls) != stored.type:
+            data = _without_unknown(data, cls)
+        return self._of_saga(stored.name, masked(data, where))
+
+    def facts(self, name: str, facts: Any) -> Any:
+        """The facts of a refusal as they may be shown."""
+        cls = refusal_class(name)
+        return masked(facts, marks(cls)) if cls else facts
+
+    def _of_saga(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
+        """A saga's own events hold data of types that its definition knows."""
+        if name == "saga-started":
+            given = self._inputs.get((data["name"], data["version"]))
+            return data | {"input": MASK if given is None else masked(data["input"], marks(given))}
+        if name in RESULTS:
+            return data | self._masked_by_any("result", data, self._results.get(str(data.get("step")), []))
+        if name == "saga-completed":
+            return data | self._masked_by_any("result", data, self._outputs)
+        error = data.get("error")
+        if isinstance(error, dict) and "facts" in error:
+            return data | {"error": error | {"facts": self.facts(str(error.get("name")), error["facts"])}}
+        return data
+
+    def _masked_by_any(self, field: str, data: dict[str, Any], annotations: list[Any]) -> dict[str, Any]:
+        if field not in data:
+            return {}
+        value = data[field]
+        for annotation in annotations:
+            value = masked(value, marks(annotation))
+        return {field: value}
+
+
+def _without_unknown(data: dict[str, Any], cls: type[Any]) -> dict[str, Any]:
+    """An older or newer shape may hold a marked value under a name that is not known here."""
+    known = {field.name for field in fields(cls)}
+    return {name: value if name in known else MASK for name, value in data.items()}

@@ -1,0 +1,98 @@
+"""The events in Postgres: appended in one commit, read by stream or in the order of the feed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.store.committer import Committer
+from app.store.encoding import events_text
+from app.store.reader import Reader
+from app.store.sql import statements
+from domain.errors import Conflict, Invalid, StaleVersion
+from domain.expected import Expected
+from workflows.codec import text
+from workflows.events import START, Answer, Appended, Filter, NewEvent, Place, Repeated, StoredEvent
+
+SQL = statements("events.sql")
+PATIENCE = 10.0
+"""How long an append waits for the database, in seconds, before the caller is told to try again."""
+
+
+class PostgresEvents:
+    """The event store of a process; see workflows.events.EventStore for what it promises."""
+
+    def __init__(self, committer: Committer, reader: Reader) -> None:
+        self._committer, self._reader = committer, reader
+
+    async def append(
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
+    ) -> Appended | Repeated:
+        versions = {stream: value.version for stream, value in expected.items() if value.version is not None}
+        parameters = (events_text(events), text(versions), answer_text(answer))
+        rows = await self._committer.run(SQL["append"], parameters, PATIENCE)
+        outcome, stream, wanted, actual, place, digest, body = rows[0]
+        match outcome:
+            case "appended":
+                return Appended(Place.parse(place) or START if place else START)
+            case "repeated":
+                return Repeated(digest, body)
+            case "stale":
+                raise StaleVersion(stream, wanted, actual)
+            case _:
+                raise Conflict("event-ids", "Some of these events were appended before, but not all of them.")
+
+    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        return await self._events("stream", {"stream": stream, "after": after, "limit": limit})
+
+    async def read_after(self, stream: str, after: Place, limit: int = 1000) -> list[StoredEvent]:
+        """Events of one stream beyond a place in the feed, oldest first."""
+        return await self._events("stream_after", {"stream": stream, "after": after.position, "limit": limit})
+
+    async def read_back(self, stream: str, before: int, limit: int = 1000) -> list[StoredEvent]:
+        """Events of one stream with versions below `before`, newest first."""
+        return await self._events("backwards", {"stream": stream, "before": before, "limit": limit})
+
+    async def feed(self, after: Place = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+        statement = (
+            "feed_of_correlation"
+            if only.correlation_id is not None
+            else "feed_of_stream"
+            if only.stream is not None
+            else "feed_of_type"
+            if only.type is not None
+            else "feed"
+        )
+        wanted = {"type": only.type, "stream": only.stream, "correlation_id": only.correlation_id, "limit": limit}
+        beyond = {
+            "generation": after.generation,
+            "transaction_id": str(after.transaction_id),
+            "position": after.position,
+        }
+        return await self._events(statement, wanted | beyond)
+
+    async def version(self, stream: str) -> int:
+        """The version of a stream, 0 if it has no event."""
+        row = await self._reader.row(SQL["stream_version"], (stream,))
+        return int(row["version"]) if row else 0
+
+    async def place(self, token: str | None, field: str = "after") -> Place:
+        """The place that a token or a plain position names. Raises Invalid for anything else."""
+        if not token or token == "0":
+            return START
+        if place := Place.parse(token):
+            return place
+        if not (token.isascii() and token.isdecimal() and len(token) < 19):
+            raise Invalid(field, "is not a position or a token that was given out as `next` or `position`")
+        row = await self._reader.row(SQL["place_of"], (int(token),))
+        if row is None:
+            raise Invalid(field, f"there is no event at position {token}")
+        return Place(**row)
+
+    async def _events(self, statement: str, parameters: dict[str, Any]) -> list[StoredEvent]:
+        return list(map(StoredEvent._make, await self._reader.tuples(SQL[statement], parameters)))
+
+
+def answer_text(answer: Answer | None) -> str | None:
+    """An answer as one JSON parameter."""
+    return None if answer is None else text({"key": answer.key, "digest": answer.digest, "body": dict(answer.body)})

@@ -1,0 +1,31 @@
+"""What a stream must look like for an append to be right: optimistic concurrency as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from domain.errors import Invalid
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The version that a stream must have: 0 before its first event, None for any."""
+
+    version: int | None
+
+    def __post_init__(self) -> None:
+        if self.version is not None and self.version < 0:
+            raise Invalid("expected version", f"must not be negative, but is {self.version}")
+
+
+ANY: Final = Expected(None)
+"""Whatever the stream holds; for events that do not depend on others."""
+
+NONE: Final = Expected(0)
+"""The stream must not exist yet."""
+
+
+def exact(version: int) -> Expected:
+    """The stream must be at this version: nobody has written to it since it was read."""
+    return Expected(version)

@@ -1,0 +1,190 @@
+-- Appends outside sagas, answers kept with what they answer, snapshots, and feeds that survive a restore.
+
+create table amends.generations (
+    generation  int primary key,
+    opened_at   timestamptz not null default clock_timestamp(),
+    reason      text not null
+);
+comment on table amends.generations is 'A new one is opened when a backup was restored: transaction ids begin elsewhere then.';
+insert into amends.generations (generation, reason) values (1, 'the beginning');
+
+-- Opens a generation: every event from now on comes after all those before, whatever its transaction id.
+create function amends.open_generation(p_reason text) returns int language plpgsql as $$
+declare
+    v_next int;
+begin
+    lock table amends.events in access exclusive mode;
+    insert into amends.generations (generation, reason)
+    select max(generation) + 1, p_reason from amends.generations returning generation into v_next;
+    execute format('alter table amends.events alter column generation set default %s', v_next);
+    return v_next;
+end $$;
+
+create table amends.snapshots (
+    stream    text not null,
+    code      text not null,
+    version   int not null,
+    state     jsonb not null,
+    taken_at  timestamptz not null default clock_timestamp(),
+    primary key (stream, code)
+);
+comment on table amends.snapshots is 'A cache: states of long streams, for one state of the code each. Delete it whenever you like.';
+create index snapshots_taken_at on amends.snapshots (taken_at);
+
+-- The first stream whose version is not what {"stream": version} expects; no row if all are.
+create or replace function amends.stale_stream(p_expected jsonb)
+returns table (stream text, expected int, actual int) language plpgsql as $$
+#variable_conflict use_column
+begin
+    return query
+    select e.key, e.value::int, v.version
+      from jsonb_each_text(p_expected) as e
+     cross join lateral (select coalesce(max(x.version), 0) as version
+                           from amends.events as x where x.stream = e.key) as v
+     where v.version <> e.value::int
+     limit 1;
+end $$;
+
+-- Appends events to streams that the caller has locked; returns the position of the last one.
+create or replace function amends.insert_events(p_events jsonb) returns bigint language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_position bigint;
+begin
+    with new as materialized (
+        select e.* from rows from (jsonb_to_recordset(p_events)
+            as (id uuid, stream text, type text, schema_version int, data jsonb, metadata jsonb))
+            with ordinality as e (id, stream, type, schema_version, data, metadata, n)
+    ), base as materialized (
+        select s.stream, (select coalesce(max(x.version), 0) from amends.events as x where x.stream = s.stream) as version
+          from (select distinct stream from new) as s
+    ), numbered as (
+        select new.*, base.version + row_number() over (partition by new.stream order by new.n) as version
+          from new join base using (stream)
+    ), appended as (
+        insert into amends.events (id, stream, version, type, schema_version, data, metadata)
+        select id, stream, version, type, schema_version, data, metadata from numbered order by stream, version
+        returning position
+    )
+    select max(position) into v_position from appended;
+    return v_position;
+end $$;
+
+-- The place in the feed of an event, as an opaque token.
+create function amends.place_token(p_position bigint) returns text language plpgsql as $$
+begin
+    return (select e.generation || '-' || e.transaction_id || '-' || e.position
+              from amends.events as e where e.position = p_position);
+end $$;
+
+-- Keeps the answer {"key", "digest", "body"} to a request, with the place that it reached.
+create function amends.keep_answer(p_answer jsonb, p_place text) returns void language plpgsql as $$
+begin
+    if p_answer is not null then
+        insert into amends.requests (key, digest, answer)
+        values (p_answer ->> 'key', p_answer ->> 'digest',
+                (p_answer -> 'body') || jsonb_build_object('position', p_place));
+    end if;
+end $$;
+
+-- Appends to one or several streams, all of it or nothing, and keeps the answer to the request that asked for it.
+-- outcome: appended (also when the same events were before); repeated (the request was answered before, as in `answer`);
+-- stale; reused (only some of the events are known).
+create function amends.append(p_events jsonb, p_expected jsonb, p_answer jsonb)
+returns table (outcome text, stream text, expected int, actual int, place text, digest text, answer jsonb)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_ids uuid[] := array(select (value ->> 'id')::uuid from jsonb_array_elements(p_events));
+    v_known int;
+    v_position bigint;
+    v_place text;
+begin
+    perform amends.lock_streams(
+        array(select value ->> 'stream' from jsonb_array_elements(p_events))
+        || array(select jsonb_object_keys(p_expected))
+        || case when p_answer is null then '{}'::text[] else array['request ' || (p_answer ->> 'key')] end);
+    if p_answer is not null then
+        return query select 'repeated', null::text, null::int, null::int, null::text, r.digest, r.answer
+                       from amends.requests as r where r.key = p_answer ->> 'key';
+        if found then return; end if;
+    end if;
+    select count(*), max(e.position) into v_known, v_position from amends.events as e where e.id = any (v_ids);
+    if v_known > 0 and v_known < cardinality(v_ids) then
+        return query select 'reused', null::text, null::int, null::int, null::text, null::text, null::jsonb;
+        return;
+    end if;
+    if v_known = 0 then
+        if p_expected <> '{}' then
+            return query select 'stale', s.stream, s.expected, s.actual, null::text, null::text, null::jsonb
+                           from amends.stale_stream(p_expected) as s;
+            if found then return; end if;
+        end if;
+        v_position := case when v_ids = '{}'
+            then (select max(e.position) from amends.events as e
+                   where e.stream in (select jsonb_object_keys(p_expected)))
+            else amends.insert_events(p_events) end;
+    end if;
+    v_place := amends.place_token(v_position);
+    perform amends.keep_answer(p_answer, v_place);
+    return query select 'appended', null::text, null::int, null::int, v_place, null::text, null::jsonb;
+end $$;
+
+-- Events about a saga belong to its story, whoever tells them.
+create function amends.told_of_saga(p_events jsonb, p_saga text) returns jsonb language plpgsql as $$
+begin
+    return (select jsonb_agg(jsonb_set(e.value, '{metadata}', (e.value -> 'metadata')
+                   || jsonb_build_object('correlation_id', s.correlation_id, 'workflow_id', s.id)) order by e.n)
+              from amends.sagas as s cross join jsonb_array_elements(p_events) with ordinality as e (value, n)
+             where s.id = p_saga);
+end $$;
+
+-- A person's act on a saga that rests: its event, its new status, back into the queue, and the answer to the request.
+-- outcome: acted; repeated (the request was answered before); stale (its stream has moved on); wrong (its status, then
+-- in the second column, is another one).
+drop function amends.act_on_saga(text, int, text[], jsonb, text);
+create function amends.act_on_saga(
+    p_saga text, p_version int, p_from text[], p_events jsonb, p_status text, p_answer jsonb default null
+) returns table (outcome text, status text, place text, digest text, answer jsonb) language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_status text;
+    v_place text;
+begin
+    perform amends.lock_streams(array['saga-' || p_saga, 'request ' || (p_answer ->> 'key')]);
+    if p_answer is not null then
+        return query select 'repeated', null::text, null::text, r.digest, r.answer
+                       from amends.requests as r where r.key = p_answer ->> 'key';
+        if found then return; end if;
+    end if;
+    if exists (select from amends.stale_stream(jsonb_build_object('saga-' || p_saga, p_version))) then
+        return query select 'stale', null::text, null::text, null::text, null::jsonb;
+        return;
+    end if;
+    select s.status into v_status from amends.sagas as s where s.id = p_saga for no key update;
+    if v_status is null or v_status <> all (p_from) then
+        return query select 'wrong', v_status, null::text, null::text, null::jsonb;
+        return;
+    end if;
+    v_place := amends.place_token(amends.insert_events(amends.told_of_saga(p_events, p_saga)));
+    update amends.sagas set status = p_status, reason = null, since = clock_timestamp(), takeovers = 0, not_before = null
+     where id = p_saga;
+    update dbos.workflow_status
+       set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
+           updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+     where workflow_uuid = p_saga and status in ('PENDING', 'ENQUEUED');
+    perform amends.keep_answer(p_answer, v_place);
+    return query select 'acted', p_status, v_place, null::text, null::jsonb;
+end $$;
+
+-- What is told of a saga that nobody runs: an event and its new status, unless it has one of p_unless by now.
+create or replace function amends.note_saga(p_saga text, p_unless text[], p_events jsonb, p_status text, p_reason text)
+returns boolean language plpgsql as $$
+begin
+    perform amends.lock_streams(array['saga-' || p_saga]);
+    update amends.sagas set status = p_status, reason = p_reason, since = clock_timestamp()
+     where id = p_saga and status <> all (p_unless);
+    if not found then return false; end if;
+    perform amends.insert_events(amends.told_of_saga(p_events, p_saga));
+    return true;
+end $$;

@@ -1,0 +1,192 @@
+"""Events on their way into the store and back: what is appended, what is read, and what a store must promise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol, TypeVar
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from domain.errors import AmendsError, Conflict
+from domain.event import Cause, EventType, event_type
+from domain.expected import Expected
+from domain.vocabulary import Unreadable, Vocabulary
+from workflows.codec import adapter, dump, plain, problems
+from workflows.ids import new_id
+
+E = TypeVar("E")
+
+
+class Overtaken(AmendsError):
+    """Others wrote to {stream} first, {times} times in a row."""
+
+    stream: str
+    times: int
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """An event to be appended; `id` is fixed before the first attempt, so that a resend is recognised."""
+
+    id: UUID
+    stream: str
+    type: EventType
+    data: Any
+    cause: Cause
+
+
+class Place(NamedTuple):
+    """A place in the feed. A bare position is not one: events are not ordered by position alone."""
+
+    generation: int = 0
+    transaction_id: int = 0
+    position: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.generation}-{self.transaction_id}-{self.position}"
+
+    @classmethod
+    def parse(cls, token: str) -> Place | None:
+        """A place from its token; None for anything else."""
+        match = _TOKEN.fullmatch(token)
+        return cls(*map(int, match.groups())) if match else None
+
+
+START = Place()
+_TOKEN = re.compile(r"(\d{1,9})-(\d{1,18})-(\d{1,18})")
+
+
+class StoredEvent(NamedTuple):
+    """An event as it stands in the store, its JSON not read yet: most events of a feed are only passed on.
+
+    `version` counts from 1 in its stream; `data_json` is in the shape that `schema_version` of `name` had.
+    """
+
+    generation: int
+    transaction_id: int
+    position: int
+    id: UUID
+    stream: str
+    version: int
+    name: str
+    schema_version: int
+    data_json: str
+    metadata_json: str
+    recorded_at: datetime
+
+    @property
+    def place(self) -> Place:
+        return Place(self.generation, self.transaction_id, self.position)
+
+    @property
+    def type(self) -> EventType:
+        return EventType(self.name, self.schema_version)
+
+    @property
+    def data(self) -> Any:
+        return plain(self.data_json)
+
+    @property
+    def metadata(self) -> Any:
+        return plain(self.metadata_json)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request with an idempotency key is answered, to be kept in the same commit as what it did."""
+
+    key: str
+    digest: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Appended:
+    """The place in the feed that an append reaches to: whoever has read up to there has seen it."""
+
+    place: Place
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """The request's key was used before, for a request with this digest, which was answered so; nothing was done."""
+
+    digest: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which events of the feed; None is all of them."""
+
+    type: str | None = None
+    stream: str | None = None
+    correlation_id: str | None = None
+
+
+class EventStore(Protocol):
+    """What every store of events promises; tests/store/contract.py holds each one to it."""
+
+    async def append(
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
+    ) -> Appended | Repeated:
+        """Append to one or several streams in one commit, all of it or nothing.
+
+        The same events again, recognised by their ids, are a success and change nothing. Raises StaleVersion if a
+        stream has another version than expected, Conflict if only some of the ids are known.
+        """
+        ...
+
+    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        """Events of one stream with versions above `after`, oldest first."""
+        ...
+
+    async def feed(self, after: Place = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+        """Events of all streams in an order that never skips one, never changes, and has each stream's own order."""
+        ...
+
+
+def same_request(key: str, digest: str, before: Repeated) -> dict[str, Any]:
+    """The answer that a repeated request got. Raises Conflict if its key was used for something else."""
+    if digest != before.digest:
+        raise Conflict("idempotency", f"The idempotency key {key!r} was used for another request. Use a new one.")
+    return before.body
+
+
+def record(stream: str, event: object, cause: Cause, id: UUID | None = None) -> NewEvent:
+    """An event as it is stored.
+
+    Every event's data passes here on its way in, and `load_event` on its way out: this is where marked fields
+    (domain/sensitive.py) will be encrypted.
+    """
+    return NewEvent(id or new_id(), stream, event_type(event), dump(event, type(event)), cause)
+
+
+def load_event(vocabulary: Vocabulary[E], stored: EventType, data: Any) -> E:
+    """An event back from its plain JSON data, whatever shape it had then. Raises Unreadable, never guesses."""
+    cls, current = vocabulary.current(stored, data)
+    try:
+        event: E = adapter(cls).validate_python(current)
+    except ValidationError as error:
+        raise _unfit(stored, cls, error) from None
+    return event
+
+
+def read_event(vocabulary: Vocabulary[E], stored: EventType, json: str) -> E:
+    """The same from JSON text, which is read in one go where the shape is today's."""
+    cls = vocabulary.today(stored)
+    if cls is None:
+        return load_event(vocabulary, stored, plain(json))
+    try:
+        event: E = adapter(cls).validate_json(json)
+    except ValidationError as error:
+        raise _unfit(stored, cls, error) from None
+    return event
+
+
+def _unfit(stored: EventType, cls: type[object], error: ValidationError) -> Unreadable:
+    return Unreadable(*stored, f"its data does not fit {cls.__name__}: {problems(error)[0]}")

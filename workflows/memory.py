@@ -1,0 +1,100 @@
+"""Events in memory, for tests in milliseconds; it keeps every promise of a store but that of surviving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+
+from domain.errors import Conflict, StaleVersion
+from domain.expected import Expected
+from workflows.codec import text
+from workflows.events import START, Answer, Appended, Filter, NewEvent, Place, Repeated, StoredEvent
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class MemoryEvents:
+    """An event store for one test."""
+
+    now: Callable[[], datetime] = _now
+    stored: list[StoredEvent] = field(default_factory=list)
+    _streams: dict[str, list[StoredEvent]] = field(default_factory=dict)
+    _answers: dict[str, Repeated] = field(default_factory=dict)
+    _transactions: int = 0
+
+    async def append(
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
+    ) -> Appended | Repeated:
+        if answer and (known := self._answers.get(answer.key)):
+            return known
+        place = self.write(events, expected)
+        if answer:
+            body = dict(answer.body) | {"position": str(place) if place != START else None}
+            self._answers[answer.key] = Repeated(answer.digest, body)
+        return Appended(place)
+
+    def write(self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}) -> Place:
+        """The same at once, without an answer to keep."""
+        known = {kept.id: kept.place for kept in self.stored}
+        again = [known[event.id] for event in events if event.id in known]
+        if again and len(again) < len(events):
+            raise Conflict("event-ids", "Some of these events were appended before, but not all of them.")
+        if again:
+            return max(again)
+        for stream, value in expected.items():
+            if value.version is not None and value.version != self.version(stream):
+                raise StaleVersion(stream, value.version, self.version(stream))
+        self._transactions += 1
+        for event in events:
+            self._keep(event)
+        if events:
+            return self.stored[-1].place
+        last = [self._streams[stream][-1].place for stream in expected if self._streams.get(stream)]
+        return max(last, default=START)
+
+    def version(self, stream: str) -> int:
+        """The version of a stream, 0 if it has no event."""
+        return len(self._streams.get(stream, ()))
+
+    def of(self, stream: str) -> list[StoredEvent]:
+        """All events of a stream, oldest first."""
+        return list(self._streams.get(stream, ()))
+
+    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        return self.of(stream)[after : after + limit]
+
+    async def feed(self, after: Place = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+        return list(islice(self._wanted(after, only), limit))
+
+    def _wanted(self, after: Place, only: Filter) -> Iterable[StoredEvent]:
+        for event in self.stored:
+            if (
+                event.place > after
+                and only.type in (None, event.name)
+                and only.stream in (None, event.stream)
+                and only.correlation_id in (None, event.metadata.get("correlation_id"))
+            ):
+                yield event
+
+    def _keep(self, event: NewEvent) -> None:
+        stream = self._streams.setdefault(event.stream, [])
+        stored = StoredEvent(
+            generation=1,
+            transaction_id=self._transactions,
+            position=len(self.stored) + 1,
+            id=event.id,
+            stream=event.stream,
+            version=len(stream) + 1,
+            name=event.type.name,
+            schema_version=event.type.version,
+            data_json=text(event.data),
+            metadata_json=text(event.cause.metadata()),
+            recorded_at=self.now(),
+        )
+        stream.append(stored)
+        self.stored.append(stored)
