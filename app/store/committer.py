@@ -1,6 +1,7 @@
-"""Everything that is written goes through here: one statement, one round trip, one commit, resent until it is answered.
+"""Everything that is written goes through here: one round trip, one commit, resent until it is answered.
 
-What is ready is committed one by one, on connections that are held open; several would share a commit here.
+What cannot share a commit has one of its own. Appends can: whatever is ready when a connection is free goes together,
+and nothing waits for more to come.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +25,9 @@ log = logging.getLogger("amends.store")
 
 ANSWER_SECONDS = 20.0
 LONGEST_WAIT = 1.0
+
+MOST_TOGETHER = 64
+BUSY = "busy"
 
 Parameters = Sequence[object] | Mapping[str, object]
 
@@ -40,12 +45,52 @@ class Unstorable(AmendsError):
 
 
 @dataclass
-class _Message:
-    statement: str
-    parameters: Parameters
+class _Caller:
+    """Somebody who waits for an answer; `item` is what of a shared commit is theirs."""
+
     give_up_at: float | None
     answer: asyncio.Future[list[TupleRow]]
+    item: str = ""
     sent_at: float = field(default_factory=time.monotonic)
+
+    def told(self, answer: list[TupleRow] | AmendsError) -> None:
+        if self.answer.done():
+            return
+        if isinstance(answer, AmendsError):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)
+
+
+@dataclass
+class _Message:
+    """One commit, for one caller or for several who share it."""
+
+    statement: str
+    parameters: Parameters
+    callers: Sequence[_Caller]
+    shared: bool = False
+
+    @property
+    def give_up_at(self) -> float | None:
+        return min((each.give_up_at for each in self.callers if each.give_up_at is not None), default=None)
+
+    def fail(self, error: AmendsError) -> None:
+        for caller in self.callers:
+            caller.told(error)
+
+    def answered(self, rows: list[TupleRow]) -> Sequence[_Caller]:
+        """Tell everybody; returns those who must go again alone."""
+        if not self.shared:
+            self.callers[0].told(rows)
+            return ()
+        again = []
+        for number, outcome, *answer in rows:
+            if outcome == BUSY:
+                again.append(self.callers[number])
+            else:
+                self.callers[number].told([(outcome, *answer)])
+        return again
 
 
 class Committer:
@@ -54,7 +99,9 @@ class Committer:
     def __init__(self, url: URL, connections: int) -> None:
         self._url, self._size = url, connections
         self.on_commit: Callable[[], None] = _nothing
-        self._ready: asyncio.Queue[_Message] = asyncio.Queue()
+        self._ready: deque[_Message | str] = deque()
+        self._idle: list[asyncio.Future[None]] = []
+        self._sharing: defaultdict[str, deque[_Caller]] = defaultdict(deque)
         self._workers: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -72,19 +119,52 @@ class Committer:
         The statement must be safe to resend: the answer to one that was carried out may be lost. Without `patience`
         (in seconds) it is resent until it is answered; with it, raises Unavailable. Raises Unstorable for bad values.
         """
-        give_up_at = None if patience is None else time.monotonic() + patience
-        message = _Message(statement, parameters, give_up_at, asyncio.get_running_loop().create_future())
-        self._ready.put_nowait(message)
-        return await message.answer
+        caller = _Caller(_deadline(patience), asyncio.get_running_loop().create_future())
+        self._put(_Message(statement, parameters, [caller]))
+        return await caller.answer
+
+    async def share(self, statement: str, item: str, patience: float | None = None) -> TupleRow:
+        """The same for one item of a statement that takes a JSON array of them; returns its row.
+
+        The statement answers each item with a row: its number from 0, its outcome, and whatever else. It keeps items
+        apart; one whose outcome is `busy`, and all of a commit that fails, go again alone.
+        """
+        caller = _Caller(_deadline(patience), asyncio.get_running_loop().create_future(), item)
+        if not self._sharing[statement]:
+            self._put(statement)
+        self._sharing[statement].append(caller)
+        return (await caller.answer)[0]
+
+    def _put(self, ready: _Message | str) -> None:
+        """Hand over to the connection that was busy last: what it needs is still at hand there."""
+        self._ready.append(ready)
+        while self._idle:
+            if not (idle := self._idle.pop()).done():
+                idle.set_result(None)
+                return
 
     async def _work(self) -> None:
         connection: AsyncConnection[TupleRow] | None = None
         try:
             while True:
-                connection = await self._settle(await self._ready.get(), connection)
+                while self._ready:
+                    ready = self._ready.popleft()
+                    message = self._shared(ready) if isinstance(ready, str) else ready
+                    connection = await self._settle(message, connection)
+                idle = asyncio.get_running_loop().create_future()
+                self._idle.append(idle)
+                await idle
         finally:
             if connection:
                 await connection.close()
+
+    def _shared(self, statement: str) -> _Message:
+        """Everything that is ready now, up to a limit; what is more goes with the next."""
+        waiting = self._sharing[statement]
+        message = _together(statement, [waiting.popleft() for _ in range(min(len(waiting), MOST_TOGETHER))])
+        if waiting:
+            self._put(statement)
+        return message
 
     async def _settle(
         self, message: _Message, connection: AsyncConnection[TupleRow] | None
@@ -98,36 +178,43 @@ class Committer:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     cursor = await connection.execute(message.statement, message.parameters)
                     rows = await cursor.fetchall() if cursor.description else []
-            except psycopg.DataError as error:
-                _answer(message, Unstorable(str(error).splitlines()[0]))
-                return connection
             except (psycopg.Error, OSError, TimeoutError) as error:
                 problem = error
             else:
-                _answer(message, rows)
+                self._alone(message.statement, message.answered(rows))
                 self.on_commit()
                 return connection
             if connection and (isinstance(problem, TimeoutError) or connection.broken):
                 await connection.close()
+            if len(message.callers) > 1:
+                self._alone(message.statement, message.callers)
+                return connection
+            if isinstance(problem, psycopg.DataError):
+                message.fail(Unstorable(str(problem).splitlines()[0]))
+                return connection
             if message.give_up_at is not None and time.monotonic() + wait > message.give_up_at:
-                _answer(message, Unavailable(round(time.monotonic() - message.sent_at, 1)))
+                message.fail(Unavailable(round(time.monotonic() - message.callers[0].sent_at, 1)))
                 return connection
             _say(problem, wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
 
+    def _alone(self, statement: str, callers: Sequence[_Caller]) -> None:
+        for caller in callers:
+            self._put(_together(statement, [caller]))
+
+
+def _together(statement: str, callers: Sequence[_Caller]) -> _Message:
+    items = ",".join(caller.item for caller in callers)
+    return _Message(statement, (f"[{items}]",), callers, shared=True)
+
+
+def _deadline(patience: float | None) -> float | None:
+    return None if patience is None else time.monotonic() + patience
+
 
 def _nothing() -> None:
     """Nobody listens yet."""
-
-
-def _answer(message: _Message, answer: list[TupleRow] | AmendsError) -> None:
-    if message.answer.done():
-        return
-    if isinstance(answer, AmendsError):
-        message.answer.set_exception(answer)
-    else:
-        message.answer.set_result(answer)
 
 
 def _say(problem: Exception, wait: float) -> None:

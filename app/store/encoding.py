@@ -13,10 +13,11 @@ from workflows.ports import Checkpoint
 
 def events_text(events: Iterable[NewEvent]) -> str:
     """New events as one JSON parameter."""
-    return text([_event(event) for event in events])
+    return text([event_json(event) for event in events])
 
 
-def _event(event: NewEvent) -> dict[str, Any]:
+def event_json(event: NewEvent) -> dict[str, Any]:
+    """A new event as plain JSON data."""
     return {
         "id": str(event.id),
         "stream": event.stream,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.store.committer import Committer
-from app.store.encoding import events_text
+from app.store.encoding import event_json
 from app.store.reader import Reader
 from app.store.sql import statements
 from domain.errors import Conflict, Invalid, StaleVersion
@@ -28,10 +28,10 @@ class PostgresEvents:
     async def append(
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
     ) -> Appended | Repeated:
-        versions = {stream: value.version for stream, value in expected.items() if value.version is not None}
-        parameters = (events_text(events), text(versions), answer_text(answer))
-        rows = await self._committer.run(SQL["append"], parameters, PATIENCE)
-        outcome, stream, wanted, actual, place, digest, body = rows[0]
+        item = text(_item(events, expected, answer))
+        outcome, stream, wanted, actual, place, digest, body = await self._committer.share(
+            SQL["append"], item, PATIENCE
+        )
         match outcome:
             case "appended":
                 return Appended(Place.parse(place) or START if place else START)
@@ -93,6 +93,17 @@ class PostgresEvents:
         return list(map(StoredEvent._make, await self._reader.tuples(SQL[statement], parameters)))
 
 
-def answer_text(answer: Answer | None) -> str | None:
-    """An answer as one JSON parameter."""
-    return None if answer is None else text({"key": answer.key, "digest": answer.digest, "body": dict(answer.body)})
+def answer_json(answer: Answer | None) -> dict[str, Any] | None:
+    """An answer as plain JSON data."""
+    return None if answer is None else {"key": answer.key, "digest": answer.digest, "body": dict(answer.body)}
+
+
+def _item(events: Sequence[NewEvent], expected: Mapping[str, Expected], answer: Answer | None) -> dict[str, Any]:
+    """One append as `amends.append` takes it. Locks are taken in the order of `streams` when it goes alone."""
+    locks = {event.stream for event in events} | expected.keys() | ({f"request {answer.key}"} if answer else set())
+    return {
+        "streams": list(locks),
+        "events": [event_json(event) for event in events],
+        "expected": {stream: value.version for stream, value in expected.items() if value.version is not None},
+        "answer": answer_json(answer),
+    }

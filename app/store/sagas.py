@@ -10,14 +10,14 @@ from uuid import UUID
 
 from app.store.committer import Committer
 from app.store.encoding import checkpoint_of, events_text
-from app.store.events import answer_text
+from app.store.events import answer_json
 from app.store.reader import Reader
 from app.store.sql import statements
 from app.store.states import States
 from app.store.units import PostgresUnit, commit_parameters, committed
 from domain.errors import StaleVersion
 from domain.event import EventType
-from workflows.codec import load
+from workflows.codec import load, text
 from workflows.events import START, Answer, NewEvent, Place, Repeated, load_event
 from workflows.ports import (
     Claimed,
@@ -86,7 +86,7 @@ class PostgresSagas:
     async def act(
         self, id: str, version: int, allowed: Sequence[Status], event: NewEvent, status: Status, answer: Answer | None
     ) -> Place | Status | Repeated:
-        parameters = (id, version, list(allowed), events_text([event]), status, answer_text(answer))
+        parameters = (id, version, list(allowed), events_text([event]), status, answer and text(answer_json(answer)))
         rows = await self._committer.run(SQL["act_on_saga"], parameters, START_PATIENCE)
         outcome, status, place, digest, body = rows[0]
         match outcome:

@@ -45,12 +45,22 @@ begin
      limit 1;
 end $$;
 
--- Appends events to streams that the caller has locked; returns the position of the last one.
+-- Appends events to streams that the caller has locked; returns the position of the last one. One event alone, the most
+-- frequent case, costs half of what the general statement costs.
 create or replace function amends.insert_events(p_events jsonb) returns bigint language plpgsql as $$
 #variable_conflict use_column
 declare
+    v_event jsonb := p_events -> 0;
     v_position bigint;
 begin
+    if jsonb_array_length(p_events) = 1 then
+        insert into amends.events (id, stream, version, type, schema_version, data, metadata)
+        select (v_event ->> 'id')::uuid, v_event ->> 'stream', coalesce(max(x.version), 0) + 1, v_event ->> 'type',
+               (v_event ->> 'schema_version')::int, v_event -> 'data', v_event -> 'metadata'
+          from amends.events as x where x.stream = v_event ->> 'stream'
+        returning position into v_position;
+        return v_position;
+    end if;
     with new as materialized (
         select e.* from rows from (jsonb_to_recordset(p_events)
             as (id uuid, stream text, type text, schema_version int, data jsonb, metadata jsonb))
@@ -87,47 +97,116 @@ begin
     end if;
 end $$;
 
--- Appends to one or several streams, all of it or nothing, and keeps the answer to the request that asked for it.
--- outcome: appended (also when the same events were before); repeated (the request was answered before, as in `answer`);
--- stale; reused (only some of the events are known).
-create function amends.append(p_events jsonb, p_expected jsonb, p_answer jsonb)
-returns table (outcome text, stream text, expected int, actual int, place text, digest text, answer jsonb)
-language plpgsql as $$
+-- One append to streams that the caller has locked, all of it or nothing. Its outcomes are those of amends.append.
+create function amends.append_locked(
+    p_events jsonb, p_expected jsonb, p_answer jsonb,
+    out outcome text, out stream text, out expected int, out actual int, out place text, out digest text, out answer jsonb
+) language plpgsql as $$
 #variable_conflict use_column
 declare
-    v_ids uuid[] := array(select (value ->> 'id')::uuid from jsonb_array_elements(p_events));
+    v_ids uuid[];
     v_known int;
     v_position bigint;
-    v_place text;
 begin
-    perform amends.lock_streams(
-        array(select value ->> 'stream' from jsonb_array_elements(p_events))
-        || array(select jsonb_object_keys(p_expected))
-        || case when p_answer is null then '{}'::text[] else array['request ' || (p_answer ->> 'key')] end);
-    if p_answer is not null then
-        return query select 'repeated', null::text, null::int, null::int, null::text, r.digest, r.answer
-                       from amends.requests as r where r.key = p_answer ->> 'key';
-        if found then return; end if;
+    outcome := 'appended';
+    if p_answer <> 'null' then
+        select r.digest, r.answer into digest, answer from amends.requests as r where r.key = p_answer ->> 'key';
+        if found then
+            outcome := 'repeated';
+            return;
+        end if;
     end if;
+    v_ids := array(select (value ->> 'id')::uuid from jsonb_array_elements(p_events));
     select count(*), max(e.position) into v_known, v_position from amends.events as e where e.id = any (v_ids);
     if v_known > 0 and v_known < cardinality(v_ids) then
-        return query select 'reused', null::text, null::int, null::int, null::text, null::text, null::jsonb;
+        outcome := 'reused';
         return;
     end if;
     if v_known = 0 then
         if p_expected <> '{}' then
-            return query select 'stale', s.stream, s.expected, s.actual, null::text, null::text, null::jsonb
-                           from amends.stale_stream(p_expected) as s;
-            if found then return; end if;
+            select s.stream, s.expected, s.actual into stream, expected, actual from amends.stale_stream(p_expected) as s;
+            if found then
+                outcome := 'stale';
+                return;
+            end if;
         end if;
-        v_position := case when v_ids = '{}'
-            then (select max(e.position) from amends.events as e
-                   where e.stream in (select jsonb_object_keys(p_expected)))
-            else amends.insert_events(p_events) end;
+        if p_events = '[]' then
+            select max(e.position) into v_position from amends.events as e
+             where e.stream in (select jsonb_object_keys(p_expected));
+        else
+            v_position := amends.insert_events(p_events);
+        end if;
     end if;
-    v_place := amends.place_token(v_position);
-    perform amends.keep_answer(p_answer, v_place);
-    return query select 'appended', null::text, null::int, null::int, v_place, null::text, null::jsonb;
+    place := amends.place_token(v_position);
+    perform amends.keep_answer(nullif(p_answer, 'null'), place);
+end $$;
+
+-- The most frequent append, one event to one stream, in as few statements as there can be; null if it is another one,
+-- or if it cannot be done: amends.append_locked then says why.
+create function amends.append_one(p_events jsonb, p_expected jsonb) returns text language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_event jsonb := p_events -> 0;
+    v_stream text := v_event ->> 'stream';
+    v_version int;
+    v_generation int;
+    v_position bigint;
+begin
+    if jsonb_array_length(p_events) <> 1 or p_expected - v_stream <> '{}' then return null; end if;
+    select coalesce(max(e.version), 0) into v_version from amends.events as e where e.stream = v_stream;
+    if (p_expected ->> v_stream)::int <> v_version then return null; end if;
+    insert into amends.events (id, stream, version, type, schema_version, data, metadata)
+    values ((v_event ->> 'id')::uuid, v_stream, v_version + 1, v_event ->> 'type',
+            (v_event ->> 'schema_version')::int, v_event -> 'data', v_event -> 'metadata')
+        on conflict (id) do nothing
+    returning generation, position into v_generation, v_position;
+    return v_generation || '-' || pg_current_xact_id() || '-' || v_position;
+end $$;
+
+-- Appends items [{"streams", "events", "expected", "answer"}], each to one or several streams and each all of it or
+-- nothing, in one transaction. `streams` are the locks that it needs. An item alone waits for them; of several, those
+-- whose locks are taken are `busy` and go again alone: nothing waits for another, and none makes another fail. All locks
+-- come before the first write.
+-- outcome: appended (also when the same events were before); repeated (the request was answered before, as in `answer`);
+-- stale; reused (only some of the events are known); busy.
+create function amends.append(p_items jsonb)
+returns table (item int, outcome text, stream text, expected int, actual int, place text, digest text, answer jsonb)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_count int := jsonb_array_length(p_items);
+    v_busy boolean[] := array_fill(false, array[v_count]);
+    v_item jsonb;
+    v_key bigint;
+begin
+    if v_count = 1 then
+        perform amends.lock_streams(array(select jsonb_array_elements_text(p_items -> 0 -> 'streams')));
+    else
+        for n in 1 .. v_count loop
+            for v_key in
+                select hashtextextended('amends.stream:' || name, 0)
+                  from jsonb_array_elements_text(p_items -> (n - 1) -> 'streams') as name
+            loop
+                v_busy[n] := v_busy[n] or not pg_try_advisory_xact_lock(v_key);
+            end loop;
+        end loop;
+    end if;
+    for n in 1 .. v_count loop
+        item := n - 1;
+        if v_busy[n] then
+            outcome := 'busy';
+        else
+            v_item := p_items -> (n - 1);
+            place := case when v_item -> 'answer' = 'null'
+                          then amends.append_one(v_item -> 'events', v_item -> 'expected') end;
+            outcome := 'appended';
+            if place is null then
+                select a.* into outcome, stream, expected, actual, place, digest, answer
+                  from amends.append_locked(v_item -> 'events', v_item -> 'expected', v_item -> 'answer') as a;
+            end if;
+        end if;
+        return next;
+    end loop;
 end $$;
 
 -- Events about a saga belong to its story, whoever tells them.

@@ -1,6 +1,6 @@
 -- name: append
--- Append, all of it or nothing. See the function's comment.
-select outcome, stream, expected, actual, place, digest, answer from amends.append(%s::jsonb, %s::jsonb, %s::jsonb)
+-- Append what is ready, each item all of it or nothing. See the function's comment.
+select item, outcome, stream, expected, actual, place, digest, answer from amends.append(%s::jsonb)
 
 -- name: stream
 -- A stretch of one stream, oldest first.
