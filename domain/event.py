@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias, TypeVar, dataclass_transform
+from typing import Any, NamedTuple, TypeAlias, TypeVar, dataclass_transform
 
 from domain.errors import Misdeclared
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
-Payload: TypeAlias = Mapping[str, object]
+Payload: TypeAlias = dict[str, Any]
 """An event's data as it is stored: plain JSON."""
 
 Hop: TypeAlias = Callable[[Payload], Payload]

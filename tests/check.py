@@ -11,6 +11,7 @@ STEPS = {
     "types": ["mypy"],
     "types, second opinion": ["pyright"],
     "import rules": ["import-linter", "lint"],
+    "event shapes": ["app", "schema", "check"],
     "unit tests": ["pytest", "tests/domain", "tests/workflows"],
 }
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from domain.errors import Refusal
 from domain.money import Money
 from domain.ordering import Line, OrderRequest, cancel, confirm, orders, place
+from domain.sensitive import PERSONAL
 from workflows.saga import Call, Retry, Saga, Transaction, Undo, seconds, step, transaction
 
 
@@ -27,7 +28,7 @@ class CardDeclined(Refusal, name="card-declined"):
 class NoCourier(Refusal, name="no-courier"):
     """No courier delivers to postcode {postcode}."""
 
-    postcode: str
+    postcode: Annotated[str, PERSONAL]
 
 
 @dataclass(frozen=True)

@@ -279,6 +279,34 @@ def test_the_feed_has_every_event_once_and_resumes(server: Server, id: str) -> N
     assert plain[0]["position"] == seen[1]["position"]
 
 
+def test_secrets_and_personal_data_are_masked_in_lists_and_errors(server: Server, id: str) -> None:
+    server.place_order(id, token="tok_declined")
+    server.saga(id)
+    other = f"{id}-b"
+    server.place_order(other, token="tok_secret_4711", postcode="00000")
+    assert server.saga(other)["reason"] == "No courier delivers to postcode ***."
+    for path in (
+        f"/workflows/{id}/events",
+        f"/workflows/{other}/events",
+        "/events",
+        "/workflows",
+        f"/streams/saga-{id}",
+    ):
+        text = httpx.get(server.base + path, params={"limit": 1000}).text
+        assert "tok_" not in text, path
+        assert "12345" not in text, path
+    given = server.get(f"/workflows/{id}/events")["events"][0]["data"]["input"]
+    assert (given["payment_token"], given["postcode"], given["order_id"]) == ("***", "***", id)
+    refused = server.get(f"/workflows/{other}/events")["events"]
+    facts = [event["data"]["error"]["facts"] for event in refused if event["type"] == "step-refused"]
+    assert facts == [{"postcode": "***"}]
+    steps = server.get(f"/workflows/{other}")["steps"]
+    assert steps[-1]["error"]["facts"] == {"postcode": "***"}
+    wrong = server.post("/workflows/place-order", order(id, token="tok_secret_4711") | {"lines": []})
+    assert "tok_secret" not in wrong.text
+    assert "tok_secret" not in server.said
+
+
 @pytest.mark.parametrize("after", ["nonsense", "-1", "1-2", "99999999"])
 def test_a_bad_place_in_the_feed_is_named(server: Server, after: str) -> None:
     said = problem(httpx.get(f"{server.base}/events", params={"after": after}), 422, "invalid")

@@ -11,7 +11,6 @@ from typing import Generic, TypeVar
 
 from domain.errors import Refusal
 from workflows.engine.chronicle import Chronicle
-from workflows.problem import problem_of
 from workflows.saga import Retry
 from workflows.story import Problem
 
@@ -66,7 +65,7 @@ async def attempt(trial: Trial[T], chronicle: Chronicle) -> Answered[T] | Refuse
             return Refused(refusal, failed + 1)
         except Exception as error:
             failed += 1
-            problem = _explained(error, trial.timeout)
+            problem = _explained(error, trial.timeout, chronicle)
             log.info("%s %s: attempt %d failed: %s", journal.identity.id, trial.name, failed, problem.message)
         if failed >= trial.retry.attempts:
             return Failed(problem, failed)
@@ -74,7 +73,7 @@ async def attempt(trial: Trial[T], chronicle: Chronicle) -> Answered[T] | Refuse
         await chronicle.write(chronicle.entry(trial.tell(failed, problem, due), step=trial.name))
 
 
-def _explained(error: Exception, timeout: timedelta) -> Problem:
+def _explained(error: Exception, timeout: timedelta, chronicle: Chronicle) -> Problem:
     if isinstance(error, TimeoutError) and not str(error):
         return Problem("TimeoutError", f"no answer within {timeout.total_seconds():g} s")
-    return problem_of(error)
+    return chronicle.problem(error)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from workflows.codec import text
+from pydantic import JsonValue
+
+from domain.errors import Refusal
+from workflows.codec import load, plain, text
 from workflows.events import NewEvent, record
 from workflows.ports import Checkpoint, Entry, Journal, StatusChange
-from workflows.problem import error_text
+from workflows.problem import error_text, problem_of
+from workflows.sensitive import scrubbed
 from workflows.story import Problem, SagaResumed, stories
 
 TURN_BACK = "turn-back"
@@ -23,8 +27,25 @@ class Chronicle:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.completed_at = journal.now()
+        self.hidden: tuple[str, ...] = ()
         self._last: UUID | None = journal.recording.last_event
         self._revive = journal.recording.status in ("stranded", "stuck", "abandoned")
+
+    def hide(self, values: Iterable[str]) -> None:
+        """Values that must not be shown: what others say of them is masked from now on, the longest first."""
+        self.hidden = tuple(sorted(set(values), key=len, reverse=True))
+
+    def problem(self, error: BaseException) -> Problem:
+        """An error as it is stored and logged, without the values that must not be shown."""
+        found = problem_of(error)
+        if isinstance(error, Refusal):
+            return replace(found, message=scrubbed(found.message, self.hidden))
+        facts = load(plain(scrubbed(text(found.facts), self.hidden)), dict[str, JsonValue])
+        return Problem(found.name, scrubbed(found.message, self.hidden), facts)
+
+    def bug(self, error: BaseException) -> str:
+        """An error that is a bug, in one line."""
+        return scrubbed(f"{error!r}", self.hidden)
 
     def event(self, stream: str, event: object, step: str | None = None, decision: str | None = None) -> NewEvent:
         """An event of this saga for a stream, with the cause that it has now."""

@@ -15,7 +15,7 @@ from workflows.engine.begun import Begun
 from workflows.engine.chronicle import TURN_BACK, Chronicle
 from workflows.engine.transacting import Changes, transact
 from workflows.ports import Entry, StatusChange
-from workflows.problem import TurnedBack, problem_of
+from workflows.problem import TurnedBack
 from workflows.saga import Compensation, Saga, Undo
 from workflows.story import (
     CompensationFailed,
@@ -95,7 +95,8 @@ class _Undoing:
             case Answered(_, attempts):
                 await self.chronicle.write(self._entry(self._told(attempts), None))
             case Refused(refusal, attempts):
-                await self._stuck(f"{self.by.name} was refused: {refusal}", problem_of(refusal), attempts)
+                problem = self.chronicle.problem(refusal)
+                await self._stuck(f"{self.by.name} was refused: {problem.message}", problem, attempts)
             case Failed(problem, attempts):
                 reason = f"{self.by.name} failed {attempts} times, lastly with: {problem.message}"
                 await self._stuck(reason, problem, attempts)
@@ -111,11 +112,13 @@ class _Undoing:
             await transact(self.by.name, self.chronicle, body, entry)
             return
         except Refusal as refusal:
-            reason, problem = f"{self.by.name} was refused: {refusal}", problem_of(refusal)
+            problem = self.chronicle.problem(refusal)
+            reason = f"{self.by.name} was refused: {problem.message}"
         except Unreadable as unreadable:
             await self.attention.stranded(f"{self.by.name}: {unreadable}")
         except Exception as bug:
-            reason, problem = f"{self.by.name} failed, and did nothing: {bug!r}", problem_of(bug)
+            problem = self.chronicle.problem(bug)
+            reason = f"{self.by.name} failed, and did nothing: {self.chronicle.bug(bug)}"
         await self._stuck(reason, problem, 1)
 
     def _told(self, attempts: int, by: Any = "compensation") -> StepCompensated:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from domain.errors import Refusal
 from domain.vocabulary import Unreadable
-from workflows.codec import digest, dump, load, plain
+from workflows.codec import digest, dump, load, plain, problems
 from workflows.engine.attempts import Answered, Failed, Refused, Trial, attempt
 from workflows.engine.attention import Attention
 from workflows.engine.begun import Begun
@@ -20,8 +20,9 @@ from workflows.engine.compensating import TurnBack, turn_back
 from workflows.engine.transacting import Changes, transact
 from workflows.ids import derived_id
 from workflows.ports import Checkpoint, Entry, ForeignStep, Journal, StatusChange
-from workflows.problem import UnknownRefusal, problem_in, problem_of, refusal_of
+from workflows.problem import UnknownRefusal, problem_in, refusal_of
 from workflows.saga import Call, Done, Saga, StepSpec, Unknown, performer
+from workflows.sensitive import hidden_values, marks
 from workflows.story import (
     OperatorActed,
     Problem,
@@ -90,20 +91,24 @@ class Execution:
     # -- the way forward
 
     async def _request(self, given: Any) -> Any:
+        self.chronicle.hide(hidden_values(given, marks(self.definition.input)))
         try:
             return load(given, self.definition.input)
         except ValidationError as error:
-            await self.attention.stranded(f"the recorded input does not fit its type: {error}")
+            await self.attention.stranded(f"the recorded input does not fit its type: {problems(error)[0]}")
 
     async def _forward(self, request: Any) -> Any:
         try:
             result = dump(await self.saga.run(request), self.definition.output)
         except Refusal as refusal:
             if not self.past_pivot:
-                raise TurnBack(str(refusal), problem_of(refusal)) from refusal
-            reason, problem = f"refused after the point of no return: {refusal}", problem_of(refusal)
+                problem = self.chronicle.problem(refusal)
+                raise TurnBack(problem.message, problem) from refusal
+            problem = self.chronicle.problem(refusal)
+            reason = f"refused after the point of no return: {problem.message}"
         except Exception as bug:
-            reason, problem = f"a bug between the steps of {self.definition.kind}: {bug!r}", problem_of(bug)
+            problem = self.chronicle.problem(bug)
+            reason = f"a bug between the steps of {self.definition.kind}: {self.chronicle.bug(bug)}"
         else:
             return await self._complete(result)
         return await self._between_steps(reason, problem)
@@ -147,15 +152,20 @@ class Execution:
             self._turn_back_from(begun, problem)
         try:
             refusal = refusal_of(problem)
-        except (UnknownRefusal, ValidationError) as error:
+        except UnknownRefusal as error:
             await self.attention.stranded(f"step {begun.slot}, {begun.step.name}: {error}")
+        except ValidationError as error:
+            wrong = problems(error)[0]
+            await self.attention.stranded(f"the recorded refusal of {begun.step.name} does not fit: {wrong}")
         raise refusal
 
     async def _loaded(self, begun: Begun, result: Any) -> Any:
         try:
             return self._done(begun, result)
         except ValidationError as error:
-            await self.attention.stranded(f"the recorded result of {begun.step.name} does not fit its type: {error}")
+            await self.attention.stranded(
+                f"the recorded result of {begun.step.name} does not fit its type: {problems(error)[0]}"
+            )
 
     def _done(self, begun: Begun, result: Any) -> Any:
         """Take note that a step is done; returns its result as every replay will see it."""
@@ -204,7 +214,8 @@ class Execution:
         except Unreadable as unreadable:
             return await self.attention.stranded(f"{begun.step.name}: {unreadable}")
         except Exception as bug:
-            return await self._stuck(begun, f"{begun.step.name} failed, and did nothing: {bug!r}", problem_of(bug), 1)
+            reason = f"{begun.step.name} failed, and did nothing: {self.chronicle.bug(bug)}"
+            return await self._stuck(begun, reason, self.chronicle.problem(bug), 1)
         return await self._refused(begun, answer, 1)
 
     def _answered(self, begun: Begun, result: Any, attempts: int, changes: Changes | None = None) -> Entry:
@@ -217,7 +228,7 @@ class Execution:
         )
 
     async def _refused(self, begun: Begun, refusal: Refusal, attempts: int) -> NoReturn:
-        problem = problem_of(refusal)
+        problem = self.chronicle.problem(refusal)
         if self.past_pivot:
             await self._stuck(begun, f"{begun.step.name} was refused: {problem.message}", problem, attempts)
         await self._write_failure(begun, begun.told(StepRefused, attempts=attempts, error=problem), problem)

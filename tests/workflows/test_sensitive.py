@@ -1,0 +1,126 @@
+"""What is marked personal or secret is not shown, and not said in errors either."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pytest
+
+from domain.errors import Refusal
+from domain.sensitive import PERSONAL, SECRET
+from tests.workflows.fakes import FakeProvider, place_order, request
+from workflows.rehearsal import Stage
+from workflows.saga import Call, Retry, Saga, seconds, step
+from workflows.sensitive import hidden_values, marks, masked, scrubbed
+from workflows.story import StepRetrying
+
+
+@dataclass(frozen=True)
+class Address:
+    street: Annotated[str, PERSONAL]
+    country: str
+
+
+@dataclass(frozen=True)
+class Customer:
+    name: Annotated[str, PERSONAL]
+    tokens: tuple[Annotated[str, SECRET], ...]
+    home: Address
+    others: list[Address]
+    by_name: dict[str, Address]
+    maybe: Address | None
+    age: int
+
+
+CUSTOMER = {
+    "name": "Ann Example",
+    "tokens": ["tok_1", "tok_2"],
+    "home": {"street": "Main St", "country": "DE"},
+    "others": [{"street": "Side St", "country": "AT"}],
+    "by_name": {"work": {"street": "Work St", "country": "CH"}},
+    "maybe": None,
+    "age": 41,
+}
+
+
+def test_marked_values_are_masked_wherever_they_are() -> None:
+    assert masked(CUSTOMER, marks(Customer)) == {
+        "name": "***",
+        "tokens": ["***", "***"],
+        "home": {"street": "***", "country": "DE"},
+        "others": [{"street": "***", "country": "AT"}],
+        "by_name": {"work": {"street": "***", "country": "CH"}},
+        "maybe": None,
+        "age": 41,
+    }
+
+
+def test_data_of_another_shape_is_masked_as_far_as_it_fits() -> None:
+    assert masked({"name": {"first": "Ann"}, "home": "none", "new": 1}, marks(Customer)) == {
+        "name": "***",
+        "home": "none",
+        "new": 1,
+    }
+
+
+def test_marked_values_are_found() -> None:
+    assert set(hidden_values(CUSTOMER, marks(Customer))) == {
+        "Ann Example", "tok_1", "tok_2", "Main St", "Side St", "Work St",
+    }  # fmt: skip
+
+
+def test_what_has_no_marks_is_passed_on() -> None:
+    assert marks(int) is None
+    assert masked({"a": 1}, marks(dict[str, int])) == {"a": 1}
+
+
+def test_texts_are_scrubbed() -> None:
+    assert scrubbed("Ann Example of Main St", ("Ann Example", "Main St")) == "*** of ***"
+
+
+class Unreachable(Refusal, name="unreachable"):
+    """{phone} does not answer ({tries} tries)."""
+
+    phone: Annotated[str, PERSONAL]
+    tries: int
+
+
+def test_a_refusal_does_not_say_what_is_marked() -> None:
+    assert str(Unreachable("555-1234", 3)) == "*** does not answer (3 tries)."
+    assert Unreachable("555-1234", 3).facts() == {"phone": "555-1234", "tries": 3}
+    assert Unreachable("555-1234", 3).shown() == {"phone": "***", "tries": 3}
+
+
+@dataclass(frozen=True)
+class Leaky(Saga[Customer, None], name="leaky"):
+    async def run(self, request: Customer) -> None:
+        await self.call_them(request.name)
+
+    @step(retry=Retry(attempts=2, first_wait=seconds(0)), compensation=None)
+    async def call_them(self, call: Call, name: str) -> None:
+        raise ConnectionError(f"nobody called {name} with tok_1 here")
+
+
+def customer() -> Any:
+    return Customer("Ann Example", ("tok_1",), Address("Main St", "DE"), [], {}, None, 41)
+
+
+async def test_errors_of_others_are_stored_and_logged_without_marked_values(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    with caplog.at_level(logging.DEBUG):
+        played = await stage.play(Leaky(), customer())
+    assert played.story.reason == "call_them: nobody called *** with *** here"
+    retried = [event.error.message for _, event in stage.told() if isinstance(event, StepRetrying)]
+    assert retried == ["nobody called *** with *** here"]
+    assert "Ann Example" not in caplog.text
+    assert "tok_1" not in caplog.text
+    assert "nobody called" in caplog.text
+
+
+async def test_a_courier_that_is_not_found_does_not_tell_the_postcode() -> None:
+    played = await Stage().play(place_order(FakeProvider()), request(postcode="00000"))
+    assert played.story.reason == "No courier delivers to postcode ***."
+    assert played.story.error is not None
+    assert played.story.error.facts == {"postcode": "00000"}, "it is stored, for the refusal to come back"
