@@ -21,7 +21,7 @@ from fastapi import APIRouter
 from sqlalchemy import URL
 
 from app.catalogue import catalogue
-from app.gateways.provider import HttpCouriers, HttpPayments, HttpStock, ProviderClient
+from app.gateways.provider import HttpCouriers, HttpPayments, HttpStock, HttpTravel, ProviderClient
 from app.http.accounts import Accounts
 from app.http.api import build
 from app.http.events import Events
@@ -55,6 +55,7 @@ from app.store.states import States
 from app.store.tail import Tail
 from app.store.undoing import Undoing
 from domain.errors import Unusable
+from workflows.book_trip import BookTrip
 from workflows.durable import runtime
 from workflows.durable.engine import Engine, Options
 from workflows.place_order import PlaceOrder
@@ -93,7 +94,10 @@ def prepare(url: URL, owner: URL | None = None) -> URL:
 
 def sagas(provider: ProviderClient) -> list[Saga[Any, Any]]:
     """Every business process that this server runs. A new one is added here."""
-    return [PlaceOrder(HttpStock(provider), HttpPayments(provider), HttpCouriers(provider))]
+    return [
+        PlaceOrder(HttpStock(provider), HttpPayments(provider), HttpCouriers(provider)),
+        BookTrip(HttpTravel(provider)),
+    ]
 
 
 def unconnected() -> ProviderClient:

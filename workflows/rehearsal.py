@@ -66,6 +66,7 @@ class Stage:
     checkpoints: dict[str, dict[int, Checkpoint]] = field(default_factory=dict)
     store: MemoryEvents = field(init=False)
     _crash: tuple[int, bool] | None = None
+    _dead: bool = False
 
     def __post_init__(self) -> None:
         self.store = MemoryEvents(lambda: self.clock)
@@ -83,7 +84,7 @@ class Stage:
         """
         lives, result = 0, None
         while True:
-            lives += 1
+            lives, self._dead = lives + 1, False
             living = saga if isinstance(saga, Saga) else saga()
             if id not in self.status:
                 self._start(living, request, id)
@@ -126,9 +127,12 @@ class Stage:
 
     def commit(self, id: str, entry: Entry) -> Committed | Stale:
         """Write an entry whole or not at all; dies where `crash` said."""
+        if self._dead:
+            raise Crash
         self.commits += 1
         at, landed = self._crash or (0, False)
-        if self.commits == at and not landed:
+        self._dead = self.commits == at
+        if self._dead and not landed:
             raise Crash
         try:
             self.store.write(entry.events, {stream: exact(version) for stream, version in entry.expected.items()})
@@ -139,7 +143,7 @@ class Stage:
             self.checkpoints[id][entry.checkpoint.slot] = entry.checkpoint
         if entry.change:
             self.status[id] = entry.change.status
-        if self.commits == at:
+        if self._dead:
             raise Crash
         return Committed()
 

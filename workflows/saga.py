@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +18,6 @@ from typing import (
     ParamSpec,
     Protocol,
     TypeVar,
-    cast,
     final,
     overload,
 )
@@ -27,9 +25,23 @@ from uuid import UUID
 
 from domain.aggregate import Aggregate
 from domain.errors import AmendsError, Misdeclared
+from workflows.calls import ATTEMPT_TIMEOUT, COMPENSATION_RETRY, Call, Done, Retry, Undo, Unknown, seconds
 
 if TYPE_CHECKING:
     from workflows.definition import Definition
+
+__all__ = [
+    "Call",
+    "Done",
+    "Retry",
+    "Saga",
+    "Transaction",
+    "Undo",
+    "Unknown",
+    "seconds",
+    "step",
+    "transaction",
+]
 
 S = TypeVar("S", bound="Saga[Any, Any]")
 P = ParamSpec("P")
@@ -38,76 +50,16 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 State = TypeVar("State")
 Event = TypeVar("Event")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 
 
 class NotInSaga(AmendsError):
     """{what} works only inside a running saga: start the saga, or rehearse it (workflows/rehearsal.py)."""
 
     what: str
-
-
-def seconds(count: float) -> timedelta:
-    return timedelta(seconds=count)
-
-
-@dataclass(frozen=True)
-class Retry:
-    """How often an attempt that failed is made again, and how long to wait before it.
-
-    The wait after attempt n is `first_wait * backoff ** (n - 1)`, at most `longest_wait`, give or take a tenth.
-    A Refusal is an answer, not a failure: it is never retried.
-    """
-
-    attempts: int = 3
-    first_wait: timedelta = seconds(0.5)
-    backoff: float = 2.0
-    longest_wait: timedelta = seconds(30)
-
-    def __post_init__(self) -> None:
-        if self.attempts < 1 or self.backoff < 1 or self.first_wait < timedelta(0):
-            raise Misdeclared(f"{self}", "attempts and backoff are at least 1, waits are not negative")
-
-    def wait_after(self, attempt: int) -> timedelta:
-        """How long to wait after this attempt, counted from 1, has failed."""
-        grown = self.first_wait.total_seconds() * self.backoff ** min(attempt - 1, 100)
-        return seconds(min(grown, self.longest_wait.total_seconds()) * random.uniform(0.9, 1.1))
-
-
-COMPENSATION_RETRY: Final = Retry(attempts=5)
-ATTEMPT_TIMEOUT: Final = seconds(30)
-
-
-@dataclass(frozen=True)
-class Call:
-    """One attempt of a step in the outside world.
-
-    `key` is the same for every attempt, also after a crash: hand it to the other system as idempotency key.
-    """
-
-    key: str
-    attempt: int = 1
-
-
-@dataclass(frozen=True)
-class Done(Generic[R]):
-    """The step was answered, with this."""
-
-    value: R
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """Nobody knows whether the step took effect: it failed, or a crash took its answer."""
-
-
-@dataclass(frozen=True)
-class Undo(Generic[R]):
-    """One attempt of a compensation: `of` is the key of the call that it undoes, `key` its own."""
-
-    of: str
-    key: str
-    outcome: Done[R] | Unknown
-    attempt: int = 1
 
 
 class Transaction(Protocol):
@@ -140,6 +92,8 @@ class Performer(Protocol):
     """What runs the steps of one saga: the durable engine, or a rehearsal."""
 
     async def perform(self, step: StepSpec, arguments: tuple[Any, ...]) -> Any: ...
+
+    async def gather(self, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]: ...
 
     def now(self) -> datetime: ...
 
@@ -183,6 +137,17 @@ class StepSpec:
     compensation: Compensation | None = None
 
 
+@dataclass(frozen=True)
+class StepCall(Generic[R]):
+    """A step with its arguments, not begun yet: await it, or give it to `gather`."""
+
+    step: StepSpec
+    arguments: tuple[Any, ...]
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return _performer(f"step {self.step.name}").perform(self.step, self.arguments).__await__()
+
+
 class Step(Generic[S, P, R]):
     """A declared step; reading it from a saga gives the function that `run` calls."""
 
@@ -192,14 +157,13 @@ class Step(Generic[S, P, R]):
     @overload
     def __get__(self, saga: None, owner: type[S]) -> Step[S, P, R]: ...
     @overload
-    def __get__(self, saga: S, owner: type[S]) -> Callable[P, Awaitable[R]]: ...
-    def __get__(self, saga: S | None, owner: type[S]) -> Step[S, P, R] | Callable[P, Awaitable[R]]:
+    def __get__(self, saga: S, owner: type[S]) -> Callable[P, StepCall[R]]: ...
+    def __get__(self, saga: S | None, owner: type[S]) -> Step[S, P, R] | Callable[P, StepCall[R]]:
         if saga is None:
             return self
 
-        async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            arguments = saga.definition.step(self.spec.name).arguments(args, kwargs)
-            return cast(R, await _performer(f"step {self.spec.name}").perform(self.spec, arguments))
+        def call(*args: P.args, **kwargs: P.kwargs) -> StepCall[R]:
+            return StepCall(self.spec, saga.definition.step(self.spec.name).arguments(args, kwargs))
 
         return call
 
@@ -342,6 +306,28 @@ class Saga(ABC, Generic[In, Out]):
     def reference(self, request: In, /) -> str:
         """The business's own name for this instance, such as an order's number; empty if it has none."""
         return ""
+
+    @overload
+    async def gather(self, a: StepCall[A], b: StepCall[B], /) -> tuple[A, B]: ...
+    @overload
+    async def gather(self, a: StepCall[A], b: StepCall[B], c: StepCall[C], /) -> tuple[A, B, C]: ...
+    @overload
+    async def gather(self, a: StepCall[A], b: StepCall[B], c: StepCall[C], d: StepCall[D], /) -> tuple[A, B, C, D]: ...
+    @overload
+    async def gather(self, *calls: StepCall[R]) -> tuple[R, ...]: ...
+    async def gather(self, *calls: StepCall[Any]) -> tuple[Any, ...]:
+        """Do several steps at the same time; returns what they return, in the order in which they stand.
+
+        All of them settle first, also when one is refused or fails; then the saga goes on as with that one alone.
+        A branch of more than one step is a saga of its own.
+        """
+        wrong = [call for call in calls if not isinstance(call, StepCall)]
+        for call in wrong:
+            if isinstance(call, Coroutine):
+                call.close()
+        if wrong:
+            raise Misdeclared("gather", f"takes calls of steps, not {wrong[0]!r}; a longer branch is a child saga")
+        return await _performer("gather()").gather(calls)
 
     def now(self) -> datetime:
         """When the last recorded step was completed; the same in every replay."""

@@ -1,4 +1,4 @@
-"""Payments, stock and couriers at a provider that speaks HTTP with idempotency keys."""
+"""Payments, stock, couriers and travel at a provider that speaks HTTP with idempotency keys."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import httpx
 from domain.errors import AmendsError, Refusal
 from domain.money import Money
 from domain.ordering import Line
+from workflows.book_trip import Booking, Part, SoldOut
 from workflows.place_order import CardDeclined, NoCourier, OutOfStock, Parcel, Receipt
 
 
@@ -48,6 +49,8 @@ def _refusal(answer: dict[str, Any], body: dict[str, Any]) -> Refusal | None:
             return OutOfStock(str(answer.get("sku", "")))
         case "no_courier":
             return NoCourier(str(body.get("postcode", "")))
+        case "sold_out":
+            return SoldOut(str(body.get("part", "")), str(body.get("wanted", "")))
         case _:
             return None
 
@@ -84,3 +87,16 @@ class HttpCouriers:
     async def book(self, postcode: str, *, reference: str, key: str) -> Parcel:
         answer = await self._provider.post("/couriers/book", key, {"postcode": postcode, "reference": reference})
         return Parcel(str(answer["id"]))
+
+
+class HttpTravel:
+    def __init__(self, provider: ProviderClient) -> None:
+        self._provider = provider
+
+    async def book(self, part: Part, wanted: str, traveller: str, *, reference: str, key: str) -> Booking:
+        body = {"part": part, "wanted": wanted, "traveller": traveller, "reference": reference}
+        answer = await self._provider.post("/travel/book", key, body)
+        return Booking(str(answer["id"]))
+
+    async def cancel(self, *, of: str, reference: str, key: str) -> None:
+        await self._provider.post("/travel/cancel", key, {"of": of, "reference": reference})

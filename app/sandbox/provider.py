@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import psycopg
 from fastapi import APIRouter, Header, Request
@@ -56,6 +56,12 @@ class Hold(Wanted):
 
 class Booking(Wanted):
     postcode: str
+
+
+class Travel(Wanted):
+    part: Literal["flight", "hotel", "car"]
+    wanted: str
+    traveller: str
 
 
 class RefundSwitch(BaseModel):
@@ -128,6 +134,8 @@ class Sandbox:
         self.router.add_api_route("/stock/release", self.release, methods=["POST"])
         self.router.add_api_route("/couriers/book", self.book, methods=["POST"])
         self.router.add_api_route("/couriers/cancel", self.cancel, methods=["POST"])
+        self.router.add_api_route("/travel/book", self.travel, methods=["POST"])
+        self.router.add_api_route("/travel/cancel", self.cancel_travel, methods=["POST"])
 
     async def charge(self, wanted: Charge, key: Key, request: Request) -> JSONResponse:
         action = Action("payments", "charge", key, wanted.reference, wanted.amount, wanted.model_dump())
@@ -174,6 +182,19 @@ class Sandbox:
 
     async def cancel(self, wanted: Inverse, key: Key) -> JSONResponse:
         return await self._undo("couriers", "cancel", wanted, key)
+
+    async def travel(self, wanted: Travel, key: Key) -> JSONResponse:
+        if wanted.wanted.startswith("SLOW-"):
+            await asyncio.sleep(SLOW_SECONDS)
+        action = Action("travel", "book", key, wanted.reference, None, wanted.model_dump())
+        async with self._ledger.page(action) as page:
+            gone = wanted.wanted == "SOLD-OUT"
+            answer = refused("sold_out", f"No such {wanted.part} is left.") if gone else await act(page)
+            await page.journal(answer)
+        return JSONResponse(answer.body, answer.status)
+
+    async def cancel_travel(self, wanted: Inverse, key: Key) -> JSONResponse:
+        return await self._undo("travel", "cancel", wanted, key)
 
     async def _undo(self, provider: str, operation: str, wanted: Inverse, key: str) -> JSONResponse:
         action = Action(provider, operation, key, wanted.reference, None, wanted.model_dump(), wanted.of)

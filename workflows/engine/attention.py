@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from workflows.engine.chronicle import Chronicle
 from workflows.ports import Checkpoint, Parked, StatusChange
 from workflows.story import OperatorActed, SagaStranded, SagaStuck
+
+
+class Resting(BaseException):
+    """One of several branches wants the saga to rest; it does once the others have settled."""
+
+    def __init__(self, told: object, change: StatusChange) -> None:
+        self.told, self.change = told, change
 
 
 class Attention:
@@ -15,6 +24,16 @@ class Attention:
     def __init__(self, chronicle: Chronicle) -> None:
         self._chronicle = chronicle
         self._recording = chronicle.journal.recording
+        self._later = False
+
+    @contextmanager
+    def later(self) -> Iterator[None]:
+        """Meanwhile, whoever wants to rest raises Resting: a saga at rest has no owner, and its branches need one."""
+        self._later = True
+        try:
+            yield
+        finally:
+            self._later = False
 
     def decided(self, slot: int, step: str | None) -> OperatorActed | None:
         """What a person decided last about this step, None if nothing; `step` is None for the code between steps."""
@@ -41,6 +60,13 @@ class Attention:
             await self.stranded(f"step {slot}, {name}, is recorded with other arguments than the code here gives it")
         return checkpoint
 
-    async def _rest(self, told: object, change: StatusChange) -> NoReturn:
-        await self._chronicle.write(self._chronicle.entry(told, change=change, park=True))
+    async def rest(self, wanted: Resting) -> NoReturn:
+        """Rest now."""
+        await self._chronicle.write(self._chronicle.entry(wanted.told, change=wanted.change, park=True))
         raise Parked
+
+    async def _rest(self, told: object, change: StatusChange) -> NoReturn:
+        wanted = Resting(told, change)
+        if self._later:
+            raise wanted
+        await self.rest(wanted)

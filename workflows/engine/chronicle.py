@@ -26,7 +26,7 @@ class Chronicle:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self.completed_at = journal.now()
+        self.completed_at, self._passed = journal.now(), False
         self.hidden: tuple[str, ...] = ()
         self._last: UUID | None = journal.recording.last_event
         self._revive = journal.recording.status in ("stranded", "stuck", "abandoned")
@@ -83,7 +83,12 @@ class Chronicle:
         """Take note that an entry stands: what comes next was caused by it."""
         self._last, self._revive = entry.events[0].id, False
         if entry.checkpoint:
-            self.completed_at = entry.checkpoint.completed_at
+            self.passed(entry.checkpoint)
+
+    def passed(self, checkpoint: Checkpoint) -> None:
+        """Take note of a recorded step; of those that ran at the same time, the last one to be completed counts."""
+        self.completed_at = max(self.completed_at, checkpoint.completed_at) if self._passed else checkpoint.completed_at
+        self._passed = True
 
     def answered(self, slot: int, name: str, started_at: datetime, result: object) -> Checkpoint:
         """The checkpoint of a step that was answered, with its result as plain data."""

@@ -68,7 +68,7 @@ class _Undoing:
     async def undo(self) -> None:
         checkpoint = await self.attention.recorded(self.slot, self.by.name)
         if checkpoint:
-            self.chronicle.completed_at = checkpoint.completed_at
+            self.chronicle.passed(checkpoint)
             return
         act = self.attention.decided(self.slot, self.by.name)
         exhausted = self.chronicle.journal.recording.exhausted

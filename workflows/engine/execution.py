@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 from uuid import UUID
@@ -13,15 +15,15 @@ from domain.errors import Refusal
 from domain.vocabulary import Unreadable
 from workflows.codec import digest, dump, load, plain, problems
 from workflows.engine.attempts import Answered, Failed, Refused, Trial, attempt
-from workflows.engine.attention import Attention
+from workflows.engine.attention import Attention, Resting
 from workflows.engine.begun import Begun
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.compensating import TurnBack, turn_back
 from workflows.engine.transacting import Changes, transact
 from workflows.ids import derived_id
-from workflows.ports import Checkpoint, Entry, ForeignStep, Journal, StatusChange
+from workflows.ports import Checkpoint, Entry, Fenced, ForeignStep, Journal, Parked, StatusChange
 from workflows.problem import UnknownRefusal, problem_in, refusal_of
-from workflows.saga import Call, Done, Saga, StepSpec, Unknown, performer
+from workflows.saga import Call, Done, Saga, StepCall, StepSpec, Unknown, performer
 from workflows.sensitive import hidden_values, marks
 from workflows.story import (
     OperatorActed,
@@ -40,6 +42,12 @@ UNANSWERED = "unanswered"
 
 SKIPPED = "skipped"
 """The name under which a checkpoint says that a person decided that the step was not done."""
+
+
+def _gravity(error: BaseException) -> int:
+    """What a saga does about several branches that failed: what is worst for all of them comes first."""
+    order = (Fenced, ForeignStep, asyncio.CancelledError, Parked, Resting, TurnBack, Refusal)
+    return next((number for number, kind in enumerate(order) if isinstance(error, kind)), -1)
 
 
 class Execution:
@@ -77,7 +85,22 @@ class Execution:
 
     async def perform(self, step: StepSpec, arguments: tuple[Any, ...]) -> Any:
         """Do a step, or give back what it did in an earlier life."""
-        begun = self._begin(step, arguments)
+        return await self._perform(self._begin(step, arguments))
+
+    async def gather(self, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]:
+        """Do several steps at the same time: numbered in their order, and all of them settled before any is judged."""
+        begun = [self._begin(call.step, call.arguments) for call in calls]
+        with self.attention.later():
+            settled = await asyncio.gather(*map(self._perform, begun), return_exceptions=True)
+        worst = min((each for each in settled if isinstance(each, BaseException)), key=_gravity, default=None)
+        if isinstance(worst, Resting):
+            await self.attention.rest(worst)
+        if worst is not None:
+            raise worst
+        return tuple(settled)
+
+    async def _perform(self, begun: Begun) -> Any:
+        step = begun.step
         checkpoint = await self.attention.recorded(begun.slot, step.name, begun.digest)
         if checkpoint:
             return await self._replayed(begun, checkpoint)
@@ -144,7 +167,7 @@ class Execution:
         return begun
 
     async def _replayed(self, begun: Begun, checkpoint: Checkpoint) -> Any:
-        self.chronicle.completed_at = checkpoint.completed_at
+        self.chronicle.passed(checkpoint)
         if checkpoint.error is None:
             return await self._loaded(begun, plain(checkpoint.output or "null"))
         problem = problem_in(checkpoint.error)

@@ -1,0 +1,5 @@
+"""Travelling: what a trip is made of."""
+
+from domain.travel.trip import TripRequest
+
+__all__ = ["TripRequest"]

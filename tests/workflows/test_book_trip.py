@@ -1,0 +1,146 @@
+"""Three things at the same time: all of them, or none."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from domain.errors import Misdeclared
+from domain.travel import TripRequest
+from workflows.book_trip import Booking, BookTrip, Part, SoldOut
+from workflows.rehearsal import Played, Stage
+from workflows.saga import Call, Saga, step
+from workflows.story import SagaStuck, StepCompensated
+
+REQUEST = TripRequest("t-1", "Ann", "LH1", "Ritz", "Mini")
+
+
+@dataclass
+class FakeTravel:
+    """A travel agency in memory that remembers keys; what is slow is answered last."""
+
+    booked: dict[str, str] = field(default_factory=dict)
+    undone: set[str] = field(default_factory=set)
+    failing: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+
+    async def book(self, part: Part, wanted: str, traveller: str, *, reference: str, key: str) -> Booking:
+        self.calls.append(f"book {part}")
+        for _ in range(3 if wanted == "SLOW" else 0):
+            await asyncio.sleep(0)
+        if wanted == "SOLD-OUT":
+            raise SoldOut(part, wanted)
+        if key in self.undone or part in self.failing:
+            raise ConnectionError("no answer")
+        return Booking(self.booked.setdefault(key, part))
+
+    async def cancel(self, *, of: str, reference: str, key: str) -> None:
+        self.calls.append(f"cancel {of.split('.')[1]}")
+        self.undone.add(of)
+
+    @property
+    def net(self) -> list[str]:
+        return sorted(part for key, part in self.booked.items() if key not in self.undone)
+
+
+def trip(**changes: str) -> TripRequest:
+    return TripRequest(**(vars(REQUEST) | changes))
+
+
+async def play(travel: FakeTravel, request: TripRequest = REQUEST, stage: Stage | None = None) -> Played:
+    return await (stage or Stage()).play(BookTrip(travel), request)
+
+
+async def test_all_three_are_booked() -> None:
+    travel = FakeTravel()
+    played = await play(travel)
+    assert played.story.status == "completed"
+    assert travel.net == ["car", "flight", "hotel"]
+    assert [step.name for step in played.story.steps] == ["book_flight", "book_hotel", "book_car"]
+
+
+@pytest.mark.parametrize("part", ["flight", "hotel", "car"])
+async def test_one_that_is_sold_out_lets_the_others_settle_and_takes_them_back(part: str) -> None:
+    travel = FakeTravel()
+    slow = {other: "SLOW" for other in ("flight", "hotel", "car") if other != part}
+    played = await play(travel, trip(**slow, **{part: "SOLD-OUT"}))
+    assert played.story.status == "compensated"
+    assert played.story.reason == f"The {part} SOLD-OUT is sold out."
+    assert len([call for call in travel.calls if call.startswith("book")]) == 3
+    assert travel.net == []
+
+
+async def test_compensations_run_in_reverse_order_of_the_start_whatever_was_answered_first() -> None:
+    travel, stage = FakeTravel(), Stage()
+    await play(travel, trip(flight="SLOW", car="SOLD-OUT"), stage)
+    undone = [event.step for _, event in stage.told() if isinstance(event, StepCompensated)]
+    assert undone == ["book_hotel", "book_flight"]
+
+
+async def test_one_that_nobody_answers_is_taken_back_too() -> None:
+    travel = FakeTravel(failing={"hotel"})
+    played = await play(travel)
+    assert played.story.status == "compensated"
+    assert travel.net == []
+    assert {call for call in travel.calls if call.startswith("cancel")} == {
+        "cancel book_flight", "cancel book_hotel", "cancel book_car",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("landed", [False, True])
+@pytest.mark.parametrize("changes", [{}, {"hotel": "SOLD-OUT"}, {"flight": "SLOW", "car": "SOLD-OUT"}])
+async def test_a_crash_around_any_commit_changes_nothing(changes: dict[str, str], landed: bool) -> None:
+    undisturbed = Stage()
+    expected = await play(FakeTravel(), trip(**changes), undisturbed)
+    for at in range(1, undisturbed.commits + 1):
+        travel, stage = FakeTravel(), Stage()
+        stage.crash(at, landed)
+        played = await play(travel, trip(**changes), stage)
+        assert played.story.status == expected.story.status
+        assert travel.net == (["car", "flight", "hotel"] if played.story.status == "completed" else [])
+        assert played.lives == 2
+        names = {slot: checkpoint.name for slot, checkpoint in stage.checkpoints["rehearsal"].items()}
+        assert names == {slot: each.name for slot, each in undisturbed.checkpoints["rehearsal"].items()}
+
+
+@dataclass(frozen=True)
+class Twice(Saga[str, tuple[str, ...]], name="twice"):
+    """The same step several times at once."""
+
+    keys: list[str]
+
+    async def run(self, request: str) -> tuple[str, ...]:
+        return await self.gather(*(self.say(f"{request}{number}") for number in range(5)))
+
+    @step(compensation=None)
+    async def say(self, call: Call, word: str) -> str:
+        self.keys.append(call.key)
+        return word
+
+
+async def test_the_same_step_several_times_at_once_is_not_mixed_up_with_itself() -> None:
+    keys: list[str] = []
+    assert (await Stage().play(Twice(keys), "x")).result == ["x0", "x1", "x2", "x3", "x4"]
+    assert keys == [f"rehearsal.say.{number}.0" for number in range(1, 6)]
+
+
+@dataclass(frozen=True)
+class Branching(Saga[str, None], name="branching"):
+    async def run(self, request: str) -> None:
+        await self.gather(self.longer(), self.longer())  # type: ignore[call-overload]
+
+    async def longer(self) -> None: ...
+
+    @step(compensation=None)
+    async def any(self, call: Call) -> None: ...
+
+
+async def test_a_branch_that_is_no_step_is_refused() -> None:
+    stage = Stage()
+    played = await stage.play(Branching(), "x")
+    assert played.story.status == "stuck"
+    stuck = next(event for _, event in stage.told() if isinstance(event, SagaStuck))
+    assert Misdeclared.__name__ in stuck.reason
+    assert "takes calls of steps" in stuck.reason

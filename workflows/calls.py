@@ -1,0 +1,76 @@
+"""How other systems are called: how often, how long, under which key, and what is known of the outcome."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Generic, TypeVar
+
+from domain.errors import Misdeclared
+
+R = TypeVar("R")
+
+
+def seconds(count: float) -> timedelta:
+    return timedelta(seconds=count)
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often an attempt that failed is made again, and how long to wait before it.
+
+    The wait after attempt n is `first_wait * backoff ** (n - 1)`, at most `longest_wait`, give or take a tenth.
+    A Refusal is an answer, not a failure: it is never retried.
+    """
+
+    attempts: int = 3
+    first_wait: timedelta = seconds(0.5)
+    backoff: float = 2.0
+    longest_wait: timedelta = seconds(30)
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or self.backoff < 1 or self.first_wait < timedelta(0):
+            raise Misdeclared(f"{self}", "attempts and backoff are at least 1, waits are not negative")
+
+    def wait_after(self, attempt: int) -> timedelta:
+        """How long to wait after this attempt, counted from 1, has failed."""
+        grown = self.first_wait.total_seconds() * self.backoff ** min(attempt - 1, 100)
+        return seconds(min(grown, self.longest_wait.total_seconds()) * random.uniform(0.9, 1.1))
+
+
+COMPENSATION_RETRY: Final = Retry(attempts=5)
+ATTEMPT_TIMEOUT: Final = seconds(30)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One attempt of a step in the outside world.
+
+    `key` is the same for every attempt, also after a crash: hand it to the other system as idempotency key.
+    """
+
+    key: str
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Done(Generic[R]):
+    """The step was answered, with this."""
+
+    value: R
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Nobody knows whether the step took effect: it failed, or a crash took its answer."""
+
+
+@dataclass(frozen=True)
+class Undo(Generic[R]):
+    """One attempt of a compensation: `of` is the key of the call that it undoes, `key` its own."""
+
+    of: str
+    key: str
+    outcome: Done[R] | Unknown
+    attempt: int = 1

@@ -1,0 +1,199 @@
+"""What can happen to one saga, as events in its own stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from pydantic import JsonValue
+
+from domain.event import event
+
+Status = Literal[
+    "queued", "running", "waiting", "compensating", "completed", "compensated", "stuck", "stranded", "abandoned"
+]
+StepStatus = Literal["completed", "refused", "retrying", "failed", "unknown", "compensated", "skipped"]
+CompensationStatus = Literal["completed", "retrying", "failed", "skipped", "resolved"]
+Act = Literal["retry", "skip", "resolve"]
+
+#: The states in which nothing more will happen unless a person acts.
+RESTING: frozenset[Status] = frozenset({"completed", "compensated", "stuck", "stranded", "abandoned"})
+FINISHED: frozenset[Status] = frozenset({"completed", "compensated"})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error as it is stored: its name, its message, and its facts."""
+
+    name: str
+    message: str
+    facts: dict[str, JsonValue] = field(default_factory=dict)
+
+
+@event("saga-started")
+class SagaStarted:
+    name: str
+    version: int
+    reference: str
+    root: str
+    input: JsonValue
+
+
+@dataclass(frozen=True)
+class OfStep:
+    """What all events about a step say: `slot` is its number in DBOS, `arguments` a digest for replays."""
+
+    step: str
+    occurrence: int
+    kind: str
+    slot: int
+    arguments: str
+    started_at: datetime
+
+
+@event("step-completed")
+class StepCompleted(OfStep):
+    attempts: int
+    result: JsonValue
+
+
+@event("step-refused")
+class StepRefused(OfStep):
+    """The answer was no, and nothing happened."""
+
+    attempts: int
+    error: Problem
+
+
+@event("step-retrying")
+class StepRetrying(OfStep):
+    """An attempt failed; the next one is due at `next_at`."""
+
+    attempts: int
+    error: Problem
+    next_at: datetime
+
+
+@event("step-failed")
+class StepFailed(OfStep):
+    """No attempt was answered: nobody knows whether it happened."""
+
+    attempts: int
+    error: Problem
+
+
+@event("step-skipped")
+class StepSkipped(OfStep):
+    """A person decided that it was not done and need not be."""
+
+    reason: str
+
+
+@event("saga-compensating")
+class SagaCompensating:
+    """The point where the saga turned back."""
+
+    reason: str
+    error: Problem | None = None
+
+
+@event("compensation-failed")
+class CompensationFailed:
+    """An attempt to undo a step failed; without `next_at` there is no further one."""
+
+    step: str
+    occurrence: int
+    compensation: str
+    slot: int
+    attempts: int
+    error: Problem
+    next_at: datetime | None
+
+
+@event("step-compensated")
+class StepCompensated:
+    """A step was undone, or a person says that it was (`resolved`) or need not be (`skipped`)."""
+
+    step: str
+    occurrence: int
+    compensation: str
+    slot: int
+    attempts: int
+    by: Literal["compensation", "skip", "resolve"] = "compensation"
+
+
+@event("saga-stuck")
+class SagaStuck:
+    """The saga waits for a person; `step` is what it cannot get past, None if that is the code between the steps."""
+
+    reason: str
+    slot: int
+    step: str | None = None
+    occurrence: int = 1
+    kind: str = "step"
+    attempts: int = 0
+    compensation: str | None = None
+    error: Problem | None = None
+
+
+@event("operator-acted")
+class OperatorActed:
+    """What a person decided about a stuck saga; the actor stands in the event's metadata."""
+
+    act: Act
+    reason: str
+    slot: int
+    step: str | None = None
+    result: JsonValue = None
+
+
+@event("saga-stranded")
+class SagaStranded:
+    """No code here fits what is recorded."""
+
+    reason: str
+
+
+@event("saga-resumed")
+class SagaResumed:
+    """Fitting code is back."""
+
+
+@event("saga-abandoned")
+class SagaAbandoned:
+    """The workflow was ended by other means than its own: a person must look at it."""
+
+    reason: str
+
+
+@event("saga-completed")
+class SagaCompleted:
+    result: JsonValue
+
+
+@event("saga-compensated")
+class SagaCompensated:
+    """Everything that was done, or may have been done, was undone."""
+
+    reason: str
+
+
+Told: TypeAlias = (
+    SagaStarted
+    | StepCompleted
+    | StepRefused
+    | StepRetrying
+    | StepFailed
+    | StepSkipped
+    | SagaCompensating
+    | CompensationFailed
+    | StepCompensated
+    | SagaStuck
+    | OperatorActed
+    | SagaStranded
+    | SagaResumed
+    | SagaAbandoned
+    | SagaCompleted
+    | SagaCompensated
+)
