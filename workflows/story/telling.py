@@ -53,6 +53,7 @@ class StepTold:
     status: StepStatus
     attempts: int
     started_at: datetime | None
+    slot: int
     finished_at: datetime | None = None
     error: Problem | None = None
     next_at: datetime | None = None
@@ -75,11 +76,9 @@ class Story:
         return next((told for told in self.steps if (told.name, told.occurrence) == (name, occurrence)), None)
 
     def with_step(self, told: StepTold) -> Story:
-        """The story with this step put in its place, or at the end if it is new."""
-        if self.step(told.name, told.occurrence) is None:
-            return replace(self, steps=(*self.steps, told))
-        same = [(step.name, step.occurrence) == (told.name, told.occurrence) for step in self.steps]
-        return replace(self, steps=tuple(told if hit else step for step, hit in zip(self.steps, same, strict=True)))
+        """The story with this step put in its place: steps stand in the order of their start."""
+        others = [step for step in self.steps if (step.name, step.occurrence) != (told.name, told.occurrence)]
+        return replace(self, steps=tuple(sorted([*others, told], key=lambda step: step.slot)))
 
     def with_compensation(self, name: str, occurrence: int, told: CompensationTold) -> Story:
         step = self.step(name, occurrence)
@@ -133,7 +132,7 @@ _OUTCOMES: dict[type[OfStep], StepStatus] = {
 
 def _step(story: Story, event: OfStep) -> Story:
     status, attempts = _OUTCOMES[type(event)], getattr(event, "attempts", 0)
-    told = StepTold(event.step, event.occurrence, event.kind, status, attempts, event.started_at)
+    told = StepTold(event.step, event.occurrence, event.kind, status, attempts, event.started_at, event.slot)
     return story.with_step(replace(told, error=getattr(event, "error", None), next_at=getattr(event, "next_at", None)))
 
 
@@ -145,7 +144,7 @@ def _stuck(story: Story, event: SagaStuck) -> Story:
         return story.with_compensation(event.step, event.occurrence, told)
     known = story.step(event.step, event.occurrence)
     started_at = known.started_at if known else None
-    step = StepTold(event.step, event.occurrence, event.kind, "failed", event.attempts, started_at)
+    step = StepTold(event.step, event.occurrence, event.kind, "failed", event.attempts, started_at, event.slot)
     return story.with_step(replace(step, error=event.error))
 
 
