@@ -53,7 +53,7 @@ async def console(url: URL) -> AsyncIterator[Console]:
         committer.start()
         reader, states, known = Reader(readers), States(committer, sys.maxsize), catalogue()
         try:
-            desk = Desk(sagas(unconnected()), PostgresSagas(committer, reader, states))
+            desk = Desk(sagas(unconnected(), 0), PostgresSagas(committer, reader, states))
             events, loading = PostgresEvents(committer, reader), Loading(states, reader)
             masks = Masks(known, [saga.definition for saga in desk.sagas.values()])
             history = History(events, loading, reader)

@@ -60,6 +60,7 @@ from workflows.durable import runtime
 from workflows.durable.engine import Engine, Options
 from workflows.place_order import PlaceOrder
 from workflows.saga import Saga
+from workflows.transfer_money import TransferMoney
 
 log = logging.getLogger("amends")
 
@@ -92,11 +93,12 @@ def prepare(url: URL, owner: URL | None = None) -> URL:
     return grant(owner, url)
 
 
-def sagas(provider: ProviderClient) -> list[Saga[Any, Any]]:
+def sagas(provider: ProviderClient, approval_limit: int) -> list[Saga[Any, Any]]:
     """Every business process that this server runs. A new one is added here."""
     return [
         PlaceOrder(HttpStock(provider), HttpPayments(provider), HttpCouriers(provider)),
         BookTrip(HttpTravel(provider)),
+        TransferMoney(approval_limit),
     ]
 
 
@@ -120,7 +122,8 @@ async def service(settings: Settings, url: URL, here: str, lost: Callable[[], No
     sandbox, options = Sandbox(Ledger(books)), Options(settings.lease_seconds, settings.running)
     states, tail = States(committer, settings.snapshot_every), Tail(reader)
     store = PostgresSagas(committer, reader, states)
-    engine = Engine(sagas(ProviderClient(client)), store, conninfo(url), beat.beat, lost, options)
+    known_sagas = sagas(ProviderClient(client), settings.approval_limit)
+    engine = Engine(known_sagas, store, conninfo(url), beat.beat, lost, options)
     routers = [*_routers(engine, committer, reader, states, tail), *([] if settings.provider_url else [sandbox.router])]
     tokens = settings.api_tokens and settings.api_tokens | {"amends": own_token}
     async with readers, books, client, sandbox.open():

@@ -16,6 +16,10 @@ def seconds(count: float) -> timedelta:
     return timedelta(seconds=count)
 
 
+def hours(count: float) -> timedelta:
+    return timedelta(hours=count)
+
+
 @dataclass(frozen=True)
 class Retry:
     """How often an attempt that failed is made again, and how long to wait before it.

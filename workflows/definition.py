@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args, get_origin, get_type_hints
@@ -51,6 +51,7 @@ class Definition:
     input: Any
     output: Any
     steps: Mapping[str, DeclaredStep]
+    signals: Mapping[str, type[Any]]
 
     @property
     def kind(self) -> str:
@@ -59,6 +60,15 @@ class Definition:
 
     def step(self, name: str) -> DeclaredStep:
         return self.steps[name]
+
+    def signal(self, cls: type[Any]) -> str:
+        """The name of a signal that this saga takes. Raises Misdeclared for another one."""
+        name = next((name for name, known in self.signals.items() if known is cls), None)
+        if name is None:
+            raise Misdeclared(
+                f"receive({cls.__name__})", f"is none of the signals that {self.name} declares: signals=…"
+            )
+        return name
 
     def describe(self) -> dict[str, Any]:
         """The definition as plain JSON data, for people and their tools."""
@@ -75,10 +85,11 @@ class Definition:
                 }
                 for declared in self.steps.values()
             ],
+            "signals": {name: json_schema(cls) for name, cls in self.signals.items()},
         }
 
 
-def define(cls: type[Saga[Any, Any]], name: str, version: int) -> Definition:
+def define(cls: type[Saga[Any, Any]], name: str, version: int, signals: Sequence[type[Any]] = ()) -> Definition:
     """Read and check a saga's class. Raises Misdeclared."""
     if not NAME.fullmatch(name):
         raise Misdeclared(
@@ -101,7 +112,22 @@ def define(cls: type[Saga[Any, Any]], name: str, version: int) -> Definition:
         raise Misdeclared(f"{cls.__name__}.run", f"takes one input, {given!r}, and nothing else")
     require_json(input_type, f"{cls.__name__}.run, input {given!r}")
     require_json(output, f"{cls.__name__}.run, result")
-    return Definition(name, version, input_type, output, steps)
+    return Definition(name, version, input_type, output, steps, _signals(cls, signals))
+
+
+def _signals(cls: type, signals: Sequence[type[Any]]) -> dict[str, type[Any]]:
+    found: dict[str, type[Any]] = {}
+    for each in signals:
+        name = getattr(each, "__signal__", None)
+        if name is None:
+            raise Misdeclared(
+                f"{cls.__name__}, signal {each.__name__}", "is none: decorate its class with @signal(name)"
+            )
+        if name in found:
+            raise Misdeclared(f"{cls.__name__}, signal {name!r}", "is declared twice")
+        require_json(each, f"{cls.__name__}, signal {name!r}")
+        found[name] = each
+    return found
 
 
 def _declare(cls: type, step: StepSpec) -> DeclaredStep:

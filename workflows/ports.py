@@ -10,10 +10,12 @@ from enum import Enum
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+from pydantic import JsonValue
+
 from domain.aggregate import Aggregate
 from domain.event import Cause
 from workflows.events import Answer, NewEvent, Place, Repeated
-from workflows.story import OperatorActed, Status, StepCompensated, Told
+from workflows.story import OperatorActed, SagaWaiting, Status, StepCompensated, Told
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -33,10 +35,15 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class StatusChange:
-    """What the row of the saga in lists is to say from now on."""
+    """What the row of the saga in lists is to say from now on.
+
+    For one that waits: the name of the signal, or a timer, and when it goes on by itself, if ever.
+    """
 
     status: Status
     reason: str | None = None
+    waiting_for: str | None = None
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,8 @@ class Recording:
 
     By step number: `arguments` are the digests, `failures` the failed attempts of a step without an outcome and when
     the next one is due, `acts` what a person decided last. `redo` says how often a step was compensated in the family
-    of forks. `exhausted` says why the next step may not be tried again by itself, if so.
+    of forks. `version` is that of its stream, `signals` what it was told, by name and oldest first, `waits` what it
+    began to wait for. `exhausted` says why the next step may not be tried again by itself, if so.
     """
 
     checkpoints: Mapping[int, Checkpoint] = field(default_factory=dict)
@@ -121,6 +129,9 @@ class Recording:
     redo: Mapping[tuple[str, int], int] = field(default_factory=dict)
     status: Status = "running"
     last_event: UUID | None = None
+    version: int = 1
+    signals: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)
+    waits: Mapping[int, SagaWaiting] = field(default_factory=dict)
     exhausted: str | None = None
 
 
@@ -150,6 +161,10 @@ class Journal(Protocol):
         ...
 
     async def pause(self, until: datetime) -> None: ...
+
+    async def reload(self) -> Recording:
+        """What is recorded by now, with what others have added to the saga's stream meanwhile."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -220,6 +235,10 @@ class SagaStore(Protocol):
         """Take queued sagas, oldest first, if this executor is alive."""
         ...
 
+    async def wake_due(self, limit: int) -> int:
+        """Queue sagas whose time has come; returns how many."""
+        ...
+
     async def load(self, id: str) -> StoredSaga | None: ...
 
     async def adopt(self, id: str) -> None:
@@ -238,6 +257,13 @@ class SagaStore(Protocol):
         """Append a person's act and queue the saga again; returns its status if that is not an allowed one.
 
         Raises StaleVersion if the saga's stream is not at `version`.
+        """
+        ...
+
+    async def signal(self, id: str, signal: str, event: NewEvent, answer: Answer | None) -> Place | Status | Repeated:
+        """Append a signal to a saga's story, and let it go on if it waits for that; its status if it is finished.
+
+        Raises NotFound.
         """
         ...
 

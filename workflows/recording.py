@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import JsonValue
+
 from workflows.ports import Checkpoint, Recording
 from workflows.story import (
     CompensationFailed,
     OperatorActed,
     SagaStuck,
+    SagaWaiting,
+    SignalReceived,
     Status,
     StepCompensated,
     StepCompleted,
@@ -33,6 +37,8 @@ def recording_of(
     arguments: dict[int, str] = {}
     failures: dict[int, tuple[int, datetime | None]] = {}
     acts: dict[int, OperatorActed] = {}
+    signals: dict[str, list[JsonValue]] = {}
+    waits: dict[int, SagaWaiting] = {}
     for _, event in told:
         match event:
             case StepCompleted() | StepRefused() | StepFailed() | StepSkipped():
@@ -44,11 +50,15 @@ def recording_of(
             case OperatorActed():
                 acts[event.slot] = event
                 failures.pop(event.slot, None)
+            case SignalReceived():
+                signals.setdefault(event.signal, []).append(event.payload)
+            case SagaWaiting():
+                waits[event.slot] = event
             case _:
                 continue
     last = told[-1][0] if told else None
     known = {checkpoint.slot: checkpoint for checkpoint in checkpoints}
-    return Recording(known, arguments, failures, acts, redo or {}, status, last, exhausted)
+    return Recording(known, arguments, failures, acts, redo or {}, status, last, len(told), signals, waits, exhausted)
 
 
 def compensated(told: Iterable[Told]) -> dict[tuple[str, int], int]:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,18 @@ from workflows.ports import (
 from workflows.problem import TurnedBack
 from workflows.recording import recording_of
 from workflows.saga import Saga
-from workflows.story import Act, OperatorActed, SagaStarted, SagaStuck, Status, Story, Told, stories, tell
+from workflows.story import (
+    Act,
+    OperatorActed,
+    SagaStarted,
+    SagaStuck,
+    SignalReceived,
+    Status,
+    Story,
+    Told,
+    stories,
+    tell,
+)
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -76,18 +87,23 @@ class Stage:
         self._crash = (self.commits + at, landed)
 
     async def play(
-        self, saga: Saga[Any, Any] | Callable[[], Saga[Any, Any]], request: Any, id: str = "rehearsal"
+        self,
+        saga: Saga[Any, Any] | Callable[[], Saga[Any, Any]],
+        request: Any,
+        id: str = "rehearsal",
+        signals: Sequence[object] = (),
     ) -> Played:
         """Start the saga, or go on with it, until it is finished or rests; each crash begins a new life.
 
-        A function in place of the saga is asked for one in each life, as after a deployment of other code.
+        When it waits it is sent the next of `signals`; when there is none left its time comes at once, if it has one. A
+        function in place of the saga is asked for one in each life, as after a deployment of other code.
         """
-        lives, result = 0, None
+        lives, result, left = 0, None, list(signals)
         while True:
             lives, self._dead = lives + 1, False
             living = saga if isinstance(saga, Saga) else saga()
             if id not in self.status:
-                self._start(living, request, id)
+                self.start(living, request, id)
             journal = MemoryJournal(self, id)
             try:
                 result = await Execution(living, journal).run(dump(request, living.definition.input))
@@ -95,7 +111,27 @@ class Stage:
                 continue
             except (TurnedBack, Parked):
                 pass
+            if self.status[id] == "waiting" and self._goes_on(id, left):
+                continue
             return Played(self.story(id), result, lives)
+
+    def signal(self, signal: object, id: str = "rehearsal") -> None:
+        """Tell the saga something, early or late."""
+        name: str = getattr(signal, "__signal__")  # noqa: B009 (set by the decorator)
+        told = SignalReceived(name, dump(signal, type(signal)))
+        self.store.write([record(stories.stream(id), told, Cause())])
+
+    def _goes_on(self, id: str, signals: list[object]) -> bool:
+        """Let a saga that waits be told something, or its time come; False if it waits for ever."""
+        until = self.story(id).waiting_until
+        if signals:
+            self.signal(signals.pop(0), id)
+        elif until:
+            self.clock = max(self.clock, until)
+        else:
+            return False
+        self.status[id] = "running"
+        return True
 
     def act(self, act: Act, reason: str = "rehearsed", result: Any = None, id: str = "rehearsal") -> None:
         """Decide about a stuck saga as a person would; `play` then goes on with it."""
@@ -118,7 +154,8 @@ class Stage:
         kept = self.store.of(stories.stream(id))
         return tell(zip((stored.recorded_at for stored in kept), self.events(stories, id), strict=True))
 
-    def _start(self, saga: Saga[Any, Any], request: Any, id: str) -> None:
+    def start(self, saga: Saga[Any, Any], request: Any, id: str = "rehearsal") -> None:
+        """Start the saga without playing it yet: it can be told something first."""
         definition = saga.definition
         reference, data = saga.reference(request), dump(request, definition.input)
         told = SagaStarted(definition.name, definition.version, reference, id, data)
@@ -154,7 +191,14 @@ class MemoryJournal:
     def __init__(self, stage: Stage, id: str) -> None:
         self._stage, self._id, self._slot = stage, id, 0
         self.identity = Identity(id, id, Cause(correlation_id=id, workflow_id=id))
-        self.recording: Recording = recording_of(stage.checkpoints[id].values(), stage.told(id), stage.status[id])
+        self.recording = self._recorded()
+
+    def _recorded(self) -> Recording:
+        stage, id = self._stage, self._id
+        return recording_of(stage.checkpoints[id].values(), stage.told(id), stage.status[id])
+
+    async def reload(self) -> Recording:
+        return self._recorded()
 
     def next_slot(self) -> int:
         self._slot += 1

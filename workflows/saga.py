@@ -18,6 +18,7 @@ from typing import (
     ParamSpec,
     Protocol,
     TypeVar,
+    dataclass_transform,
     final,
     overload,
 )
@@ -25,7 +26,8 @@ from uuid import UUID
 
 from domain.aggregate import Aggregate
 from domain.errors import AmendsError, Misdeclared
-from workflows.calls import ATTEMPT_TIMEOUT, COMPENSATION_RETRY, Call, Done, Retry, Undo, Unknown, seconds
+from domain.event import NAME
+from workflows.calls import ATTEMPT_TIMEOUT, COMPENSATION_RETRY, Call, Done, Retry, Undo, Unknown, hours, seconds
 
 if TYPE_CHECKING:
     from workflows.definition import Definition
@@ -38,7 +40,9 @@ __all__ = [
     "Transaction",
     "Undo",
     "Unknown",
+    "hours",
     "seconds",
+    "signal",
     "step",
     "transaction",
 ]
@@ -49,6 +53,7 @@ R = TypeVar("R")
 In = TypeVar("In")
 Out = TypeVar("Out")
 State = TypeVar("State")
+T = TypeVar("T")
 Event = TypeVar("Event")
 A = TypeVar("A")
 B = TypeVar("B")
@@ -94,6 +99,10 @@ class Performer(Protocol):
     async def perform(self, step: StepSpec, arguments: tuple[Any, ...]) -> Any: ...
 
     async def gather(self, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]: ...
+
+    async def receive(self, signal: type[Any], patience: timedelta | None) -> Any: ...
+
+    async def sleep(self, duration: timedelta) -> None: ...
 
     def now(self) -> datetime: ...
 
@@ -223,6 +232,20 @@ class TransactionStep(Step[S, P, R]):
         return self._compensate(body, retry, timeout) if body else lambda body: self._compensate(body, retry, timeout)
 
 
+@dataclass_transform(frozen_default=True)
+def signal(name: str) -> Callable[[type[T]], type[T]]:
+    """Declare a class as a signal: a frozen dataclass that somebody sends to a saga under `name`."""
+    if not NAME.fullmatch(name):
+        raise Misdeclared(f"signal {name!r}", "a name is lower-case words joined by hyphens, such as 'approval'")
+
+    def declare(cls: type[T]) -> type[T]:
+        made = dataclass(frozen=True)(cls)
+        made.__signal__ = name  # type: ignore[attr-defined]
+        return made
+
+    return declare
+
+
 class _Undeclared:
     """The default of `compensation=`: neither one nor a reason why there is none."""
 
@@ -286,18 +309,21 @@ class Saga(ABC, Generic[In, Out]):
 
     Subclass it as a frozen dataclass whose fields are the ports it needs:
     `class PlaceOrder(Saga[OrderRequest, Confirmation], name="place-order", version=1)`.
-    What is wrong with a declaration is raised as Misdeclared when the class is made.
+    `signals` are the classes that `receive` waits for. What is wrong with a declaration is raised as Misdeclared
+    when the class is made.
     """
 
     definition: ClassVar[Definition]
 
-    def __init_subclass__(cls, *, name: str | None = None, version: int = 1, **options: Any) -> None:
+    def __init_subclass__(
+        cls, *, name: str | None = None, version: int = 1, signals: Sequence[type[Any]] = (), **options: Any
+    ) -> None:
         super().__init_subclass__(**options)
         if name is None:
             raise Misdeclared(cls.__name__, 'has no name: class …(Saga[In, Out], name="place-order", version=1)')
         from workflows.definition import define
 
-        cls.definition = define(cls, name, version)
+        cls.definition = define(cls, name, version, signals)
 
     @abstractmethod
     async def run(self, request: In, /) -> Out:
@@ -328,6 +354,19 @@ class Saga(ABC, Generic[In, Out]):
         if wrong:
             raise Misdeclared("gather", f"takes calls of steps, not {wrong[0]!r}; a longer branch is a child saga")
         return await _performer("gather()").gather(calls)
+
+    async def receive(self, signal: type[T], *, timeout: timedelta | None = None) -> T | None:  # noqa: ASYNC109
+        """Wait for a signal, one that came before anybody waited included; None if the time is over first.
+
+        Each is received once, in the order in which they came. Waiting takes no memory, thread or connection, and may
+        take months.
+        """
+        received: T | None = await _performer("receive()").receive(signal, timeout)
+        return received
+
+    async def sleep(self, duration: timedelta) -> None:
+        """Let time pass, however long: it takes no memory, thread or connection."""
+        await _performer("sleep()").sleep(duration)
 
     def now(self) -> datetime:
         """When the last recorded step was completed; the same in every replay."""

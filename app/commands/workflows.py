@@ -93,6 +93,28 @@ def start_workflow(
     with_console(start)
 
 
+@workflows.command("signal")
+def signal_workflow(
+    id: Id,
+    signal: Annotated[str, typer.Argument(help="Its name, such as approval.")],
+    payload: Annotated[str, typer.Argument(metavar="PAYLOAD", help="What it says, as JSON, or - to read it.")],
+) -> None:
+    """Tell a saga something; one that waits for it goes on."""
+
+    async def tell(console: Console) -> None:
+        from domain.errors import NotFound
+        from workflows.codec import dump, read
+
+        found = await console.overview.saga(id)
+        if found is None:
+            raise NotFound("workflow", id)
+        cls = console.desk.payload(found[0].name, found[0].version, signal)
+        said = read(parsed(sys.stdin.read() if payload == "-" else payload), cls)
+        await console.desk.signal(id, signal, dump(said, cls), console.cause)
+
+    with_console(tell)
+
+
 @workflows.command("retry")
 def retry_workflow(id: Id, reason: Reason) -> None:
     """Let a stuck saga try again what it could not do."""

@@ -27,6 +27,8 @@ def shown_row(row: Row) -> dict[str, Any]:
         "started_at": at(row.started_at),
         "finished_at": at(row.finished_at),
         "correlation_id": row.correlation_id,
+        "waiting_for": row.waiting_for,
+        "waiting_until": at(row.due_at),
     }
 
 
@@ -37,7 +39,6 @@ def shown_saga(row: Row, story: Story, place: Place, masks: Masks) -> dict[str, 
         "result": story.result,
         "error": _problem(story.error, masks),
         "position": str(place),
-        "waiting_for": None,
         "steps": [_step(step, masks) for step in story.steps],
     }
 

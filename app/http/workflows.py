@@ -16,6 +16,7 @@ from app.store.events import PostgresEvents
 from app.store.overview import Filters, Overview, Waiting
 from app.store.requests import Key, Requests
 from domain.errors import NotFound
+from workflows.codec import dump
 from workflows.durable.engine import Engine
 from workflows.events import Answer
 from workflows.story import RESTING, Act, stories
@@ -55,6 +56,7 @@ class Workflows:
         route("", self.list, methods=["GET"])
         route("/{id}", self.get, methods=["GET"])
         route("/{id}/events", self.events, methods=["GET"])
+        route("/{id}/signals/{signal}", self.signal, methods=["POST"], status_code=202, openapi_extra=ANY_BODY)
         route("/{id}/{act}", self.act, methods=["POST"], status_code=202)
 
     async def definitions(self) -> dict[str, Any]:
@@ -107,6 +109,22 @@ class Workflows:
         if not events and await self._overview.saga(id) is None:
             raise NotFound("workflow", id)
         return shown_page(events, place, self._masks)
+
+    async def signal(self, id: str, signal: str, request: Request) -> dict[str, Any]:
+        """Tell a saga something; the body is the signal's payload. One that comes early waits until it is asked for."""
+        found, cause = await self._overview.saga(id), cause_of(request)
+        if found is None:
+            raise NotFound("workflow", id)
+        cls = self._engine.desk.payload(found[0].name, found[0].version, signal)
+        payload = dump(await given(request, cls), cls)
+
+        async def tell(key: Key | None) -> dict[str, Any]:
+            answer = Answer(key.key, key.digest, {"id": id, "signal": signal}) if key else None
+            said = await self._engine.desk.signal(id, signal, payload, cause, answer)
+            self._engine.look()
+            return said
+
+        return await self._requests.once(key_of(request), {"id": id, "signal": signal, "payload": payload}, tell)
 
     async def act(self, id: str, act: Act, decision: Decision, request: Request) -> dict[str, Any]:
         """Decide about a saga that is stuck: try again, go on without, or say that it was put right by hand."""

@@ -38,6 +38,8 @@ class Row:
     started_at: datetime
     since: datetime
     finished_at: datetime | None
+    waiting_for: str | None
+    due_at: datetime | None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from app.store.reader import Reader
 from app.store.sql import statements
 from app.store.states import States
 from app.store.units import PostgresUnit, commit_parameters, committed
-from domain.errors import StaleVersion
+from domain.errors import NotFound, StaleVersion
 from domain.event import EventType
 from workflows.codec import load, text
 from workflows.events import START, Answer, NewEvent, Place, Repeated, load_event
@@ -65,6 +65,10 @@ class PostgresSagas:
         rows = await self._committer.run(SQL["claim_sagas"], (executor, owner, list(kinds), limit))
         return [Claimed(id, name, inputs) for id, name, inputs, _ in rows]
 
+    async def wake_due(self, limit: int) -> int:
+        rows = await self._committer.run(SQL["wake_due"], (limit,))
+        return int(rows[0][0])
+
     async def load(self, id: str) -> StoredSaga | None:
         row = await self._reader.row(SQL["recording"], (id,), patience=None)
         if row is None:
@@ -95,6 +99,21 @@ class PostgresSagas:
             case "repeated":
                 return Repeated(digest, body)
             case "wrong":
+                found: Status = status
+                return found
+            case _:
+                return Place.parse(place) or START
+
+    async def signal(self, id: str, signal: str, event: NewEvent, answer: Answer | None) -> Place | Status | Repeated:
+        parameters = (id, signal, events_text([event]), answer and text(answer_json(answer)))
+        rows = await self._committer.run(SQL["signal_saga"], parameters, START_PATIENCE)
+        outcome, status, place, digest, body = rows[0]
+        match outcome:
+            case "repeated":
+                return Repeated(digest, body)
+            case "wrong":
+                if status is None:
+                    raise NotFound("workflow", id)
                 found: Status = status
                 return found
             case _:

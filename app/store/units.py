@@ -38,6 +38,7 @@ def commit_parameters(saga: str, owner: str, entry: Entry) -> tuple[object, ...]
         change and change.status,
         change and change.reason,
         entry.park,
+        change and change.waiting_for and text({"for": change.waiting_for, "due": change.due_at}),
     )
 
 

@@ -1,4 +1,4 @@
-"""Banking: accounts that hold money."""
+"""Banking: accounts that hold money, and transfers between them."""
 
 from domain.banking.account import (
     Account,
@@ -6,16 +6,24 @@ from domain.banking.account import (
     AccountOpened,
     DepositReversed,
     MoneyDeposited,
+    MoneyReceived,
+    MoneyReturned,
+    MoneySent,
     MoneyWithdrawn,
     NoAccount,
     NotEnoughMoney,
     OpenAccount,
+    OtherCurrency,
     WithdrawalReversed,
     accounts,
     deposit,
     open_account,
+    receive,
+    send,
+    take_back,
     withdraw,
 )
+from domain.banking.transfer import TransferRequest
 
 __all__ = [
     "Account",
@@ -23,13 +31,21 @@ __all__ = [
     "AccountOpened",
     "DepositReversed",
     "MoneyDeposited",
+    "MoneyReceived",
+    "MoneyReturned",
+    "MoneySent",
     "MoneyWithdrawn",
     "NoAccount",
     "NotEnoughMoney",
     "OpenAccount",
+    "OtherCurrency",
+    "TransferRequest",
     "WithdrawalReversed",
     "accounts",
     "deposit",
     "open_account",
+    "receive",
+    "send",
+    "take_back",
     "withdraw",
 ]

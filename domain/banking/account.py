@@ -74,7 +74,41 @@ class WithdrawalReversed:
     amount: int
 
 
-AccountEvent = AccountOpened | MoneyDeposited | MoneyWithdrawn | DepositReversed | WithdrawalReversed
+@event("money-sent")
+class MoneySent:
+    """Money left for another account; if it does not arrive there, it comes back."""
+
+    transfer_id: str
+    to_account: str
+    amount: int
+
+
+@event("money-received")
+class MoneyReceived:
+    transfer_id: str
+    from_account: str
+    amount: int
+
+
+@event("money-returned")
+class MoneyReturned:
+    """What was sent did not arrive, and is back."""
+
+    transfer_id: str
+    amount: int
+    reason: str
+
+
+AccountEvent = (
+    AccountOpened
+    | MoneyDeposited
+    | MoneyWithdrawn
+    | DepositReversed
+    | WithdrawalReversed
+    | MoneySent
+    | MoneyReceived
+    | MoneyReturned
+)
 
 
 @dataclass(frozen=True)
@@ -111,23 +145,38 @@ class TooMuchMoney(Refusal, name="too-much-money"):
     account_id: str
 
 
+class OtherCurrency(Refusal, name="other-currency"):
+    """Account {account_id} holds {currency}, not {wanted}."""
+
+    account_id: str
+    currency: str
+    wanted: str
+
+
 def evolve(
     account: Account | None,
-    event: AccountOpened | MoneyDeposited | MoneyWithdrawn | DepositReversed | WithdrawalReversed,
+    event: AccountOpened
+    | MoneyDeposited
+    | MoneyWithdrawn
+    | DepositReversed
+    | WithdrawalReversed
+    | MoneySent
+    | MoneyReceived
+    | MoneyReturned,
 ) -> Account | None:
     match event:
         case AccountOpened():
             return Account(event.account_id, event.owner, event.currency, event.opening_balance)
-        case MoneyDeposited() | WithdrawalReversed():
+        case MoneyDeposited() | WithdrawalReversed() | MoneyReceived() | MoneyReturned():
             return account and replace(account, balance=account.balance + event.amount)
-        case MoneyWithdrawn() | DepositReversed():
+        case MoneyWithdrawn() | DepositReversed() | MoneySent():
             return account and replace(account, balance=account.balance - event.amount)
 
 
 def inverse(account: Account | None, event: AccountEvent) -> Sequence[AccountEvent] | None:
     """What takes one event back: money that came goes, if it is still there, and money that went comes back."""
     match event:
-        case AccountOpened():
+        case AccountOpened() | MoneySent() | MoneyReceived() | MoneyReturned():
             return None
         case MoneyDeposited():
             _require_money(account, event.amount)
@@ -162,6 +211,38 @@ def withdraw(account: Account | None, amount: int) -> Sequence[AccountEvent]:
     _require_amount("amount", amount, 1)
     _require_money(account, amount)
     return [MoneyWithdrawn(amount)]
+
+
+def send(
+    account: Account | None, transfer_id: str, to_account: str, amount: int, currency: str
+) -> Sequence[AccountEvent]:
+    """Money leaves for another account."""
+    _require_amount("amount", amount, 1)
+    _require_currency(account, currency)
+    _require_money(account, amount)
+    return [MoneySent(transfer_id, to_account, amount)]
+
+
+def receive(
+    account: Account | None, transfer_id: str, from_account: str, amount: int, currency: str
+) -> Sequence[AccountEvent]:
+    """Money arrives from another account."""
+    _require_currency(account, currency)
+    if account is not None and account.balance + amount > MOST:
+        raise TooMuchMoney(account.account_id)
+    return [MoneyReceived(transfer_id, from_account, amount)]
+
+
+def take_back(account: Account | None, transfer_id: str, amount: int, reason: str) -> Sequence[AccountEvent]:
+    """Money that was sent comes back; that is never refused."""
+    return [MoneyReturned(transfer_id, amount, reason)]
+
+
+def _require_currency(account: Account | None, currency: str) -> None:
+    if account is None:
+        raise NoAccount
+    if account.currency != currency:
+        raise OtherCurrency(account.account_id, account.currency, currency)
 
 
 def _require_money(account: Account | None, amount: int) -> None:

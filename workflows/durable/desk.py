@@ -13,7 +13,16 @@ from workflows.events import Answer, Place, Repeated, record, same_request
 from workflows.ids import new_id
 from workflows.ports import SagaStore, Start, StartOutcome, StoredSaga
 from workflows.saga import Saga
-from workflows.story import Act, OperatorActed, SagaCompensating, SagaStarted, SagaStuck, Status, stories
+from workflows.story import (
+    Act,
+    OperatorActed,
+    SagaCompensating,
+    SagaStarted,
+    SagaStuck,
+    SignalReceived,
+    Status,
+    stories,
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,30 @@ class Desk:
             problem = f"The idempotency key {start.id!r} was used for another request. Use a new one."
             raise Conflict("idempotency", problem)
         return Started(start.id, start.name, start.version), outcome is StartOutcome.STARTED
+
+    def payload(self, name: str, version: int, signal: str) -> type[Any]:
+        """The class of a signal to a saga. Raises NotFound, listing those that it takes."""
+        saga = self.sagas.get((name, version))
+        taken = saga.definition.signals if saga else {}
+        if signal not in taken:
+            raise NotFound("signal", signal, f"{name} takes: {', '.join(sorted(taken)) or 'none'}.")
+        return taken[signal]
+
+    async def signal(
+        self, id: str, signal: str, payload: Any, cause: Cause, answer: Answer | None = None
+    ) -> dict[str, Any]:
+        """Tell a saga something; returns the answer, the same again for a repeated request.
+
+        Raises NotFound, or Conflict once the saga is finished.
+        """
+        told = SignalReceived(signal, payload)
+        found = await self._store.signal(id, signal, record(stories.stream(id), told, cause), answer)
+        if isinstance(found, Repeated):
+            assert answer is not None
+            return same_request(answer.key, answer.digest, found)
+        if isinstance(found, Place):
+            return {"id": id, "signal": signal, "position": str(found)}
+        raise Conflict("status", f"Workflow {id} is {found}: nobody waits for a signal any more.")
 
     async def act(
         self, id: str, act: Act, reason: str, cause: Cause, result: Any = None, answer: Answer | None = None

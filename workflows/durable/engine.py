@@ -180,7 +180,12 @@ class Engine:
         cause = Cause(workflow_id=id, executor=self.executor, **origin)
         recording, fork = await self._recording(id)
         identity = Identity(id, root, cause)
-        journal = DurableJournal(identity, recording, owner, self.store, self._lease, self.draining)
+
+        async def reload() -> Recording:
+            again, _ = await self._recording(id)
+            return again
+
+        journal = DurableJournal(identity, recording, owner, self.store, self._lease, self.draining, reload)
         saga = self.desk.sagas[name, version]
         execution = Execution(saga, journal)
         if fork:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
@@ -22,8 +23,9 @@ class DurableJournal:
         store: SagaStore,
         lease: Lease,
         draining: asyncio.Event,
+        reload: Callable[[], Awaitable[Recording]],
     ) -> None:
-        self.identity, self.recording = identity, recording
+        self.identity, self.recording, self._reload = identity, recording, reload
         self._owner, self._store, self._lease, self._draining = owner, store, lease, draining
 
     def next_slot(self) -> int:
@@ -52,6 +54,10 @@ class DurableJournal:
         except TimeoutError:
             return
         self._go_on()
+
+    async def reload(self) -> Recording:
+        self._go_on()
+        return await self._reload()
 
     def _go_on(self) -> None:
         """Begin nothing new while this executor shuts down: another one goes on from here."""

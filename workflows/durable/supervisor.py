@@ -23,6 +23,8 @@ LOOK_SECONDS = 0.25
 """How often it looks for sagas to take: the longest wait of a saga that was queued elsewhere."""
 CARE_SECONDS = 5.0
 """How often it looks for what should not happen."""
+WAKE = 500
+"""How many sagas whose time has come are queued at a time."""
 CLAIM = 50
 """How many sagas are claimed at a time, so that several executors share what a dead one left."""
 
@@ -86,6 +88,8 @@ class Supervisor:
 
     async def _claim(self) -> None:
         engine = self._engine
+        if engine.ready:
+            await self._store.wake_due(WAKE)
         while engine.ready and (room := engine.options.running - len(engine.running)) > 0:
             owner = str(uuid4())
             claimed = await self._store.claim(engine.executor, owner, engine.kinds, min(room, CLAIM))

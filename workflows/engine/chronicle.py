@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from domain.errors import Refusal
 from workflows.codec import load, plain, text
 from workflows.events import NewEvent, record
-from workflows.ports import Checkpoint, Entry, Journal, StatusChange
+from workflows.ports import Checkpoint, Entry, Journal, Stale, StatusChange
 from workflows.problem import error_text, problem_of
 from workflows.sensitive import scrubbed
 from workflows.story import Problem, SagaResumed, stories
@@ -28,8 +28,14 @@ class Chronicle:
         self.journal = journal
         self.completed_at, self._passed = journal.now(), False
         self.hidden: tuple[str, ...] = ()
+        self.version = journal.recording.version
         self._last: UUID | None = journal.recording.last_event
         self._revive = journal.recording.status in ("stranded", "stuck", "abandoned")
+
+    @property
+    def stream(self) -> str:
+        """The saga's own stream; `version` is how far this life knows it."""
+        return stories.stream(self.journal.identity.id)
 
     def hide(self, values: Iterable[str]) -> None:
         """Values that must not be shown: what others say of them is masked from now on, the longest first."""
@@ -66,8 +72,7 @@ class Chronicle:
         """One commit's content: what is told of the saga, and what happened to the business."""
         if self._revive:
             told, change = (SagaResumed(), *told), change or self._going()
-        stream = stories.stream(self.journal.identity.id)
-        events = [*(self.event(stream, event, step) for event in told), *business]
+        events = [*(self.event(self.stream, event, step) for event in told), *business]
         return Entry(events, expected or {}, checkpoint, change, park)
 
     def _going(self) -> StatusChange:
@@ -79,9 +84,19 @@ class Chronicle:
         await self.journal.commit(entry)
         self.written(entry)
 
+    async def write_if_untold(self, entry: Entry) -> bool:
+        """Commit an entry unless others have told the saga something that this life does not know; False if so."""
+        guarded = replace(entry, expected={**entry.expected, self.stream: self.version})
+        if isinstance(await self.journal.commit(guarded), Stale):
+            return False
+        self.written(guarded)
+        return True
+
     def written(self, entry: Entry) -> None:
         """Take note that an entry stands: what comes next was caused by it."""
-        self._last, self._revive = entry.events[0].id, False
+        if entry.events:
+            self._last, self._revive = entry.events[0].id, False
+        self.version += sum(event.stream == self.stream for event in entry.events)
         if entry.checkpoint:
             self.passed(entry.checkpoint)
 

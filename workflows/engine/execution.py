@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from workflows.engine.begun import Begun
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.compensating import TurnBack, turn_back
 from workflows.engine.transacting import Changes, transact
+from workflows.engine.waiting import Waiting
 from workflows.ids import derived_id
 from workflows.ports import Checkpoint, Entry, Fenced, ForeignStep, Journal, Parked, StatusChange
 from workflows.problem import UnknownRefusal, problem_in, refusal_of
@@ -57,6 +58,7 @@ class Execution:
         self.saga, self.journal, self.definition = saga, journal, saga.definition
         self.chronicle = Chronicle(journal)
         self.attention = Attention(self.chronicle)
+        self.waiting = Waiting(self.chronicle, self.attention)
         self.begun: list[Begun] = []
         self.past_pivot = False
         self._occurrences: Counter[str] = Counter()
@@ -75,6 +77,14 @@ class Execution:
             )
         finally:
             performer.reset(token)
+
+    async def receive(self, signal: type[Any], patience: timedelta | None) -> Any:
+        """What the saga was told by a signal of this class, sooner or later; None if the time came first."""
+        name = self.definition.signal(signal)
+        return await self.waiting.receive(name, signal, patience)
+
+    async def sleep(self, duration: timedelta) -> None:
+        await self.waiting.sleep(duration)
 
     def now(self) -> datetime:
         return self.chronicle.completed_at

@@ -17,6 +17,8 @@ from workflows.story.facts import (
     SagaStarted,
     SagaStranded,
     SagaStuck,
+    SagaWaiting,
+    SignalReceived,
     Status,
     StepCompensated,
     StepCompleted,
@@ -26,12 +28,14 @@ from workflows.story.facts import (
     StepSkipped,
     StepStatus,
     Told,
+    WaitEnded,
 )
-from workflows.story.telling import CompensationTold, StepTold, Story, stories, tell
+from workflows.story.telling import TIMER, CompensationTold, StepTold, Story, stories, tell
 
 __all__ = [
     "FINISHED",
     "RESTING",
+    "TIMER",
     "Act",
     "CompensationFailed",
     "CompensationStatus",
@@ -47,6 +51,8 @@ __all__ = [
     "SagaStarted",
     "SagaStranded",
     "SagaStuck",
+    "SagaWaiting",
+    "SignalReceived",
     "Status",
     "StepCompensated",
     "StepCompleted",
@@ -58,6 +64,7 @@ __all__ = [
     "StepTold",
     "Story",
     "Told",
+    "WaitEnded",
     "stories",
     "tell",
 ]

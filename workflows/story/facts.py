@@ -90,6 +90,32 @@ class StepSkipped(OfStep):
     reason: str
 
 
+@event("saga-waiting")
+class SagaWaiting:
+    """The saga rests until a signal comes, or until a time; without a signal it is just a timer."""
+
+    slot: int
+    signal: str | None
+    until: datetime | None
+
+
+@event("signal-received")
+class SignalReceived:
+    """Somebody told the saga something; it is kept until the saga asks for it."""
+
+    signal: str
+    payload: JsonValue
+
+
+@event("wait-ended")
+class WaitEnded:
+    """The saga goes on: it was told what it waited for, or its time came."""
+
+    slot: int
+    signal: str | None
+    by: Literal["signal", "time"]
+
+
 @event("saga-compensating")
 class SagaCompensating:
     """The point where the saga turned back."""
@@ -186,6 +212,9 @@ Told: TypeAlias = (
     | StepRetrying
     | StepFailed
     | StepSkipped
+    | SagaWaiting
+    | SignalReceived
+    | WaitEnded
     | SagaCompensating
     | CompensationFailed
     | StepCompensated

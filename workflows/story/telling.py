@@ -23,6 +23,8 @@ from workflows.story.facts import (
     SagaStarted,
     SagaStranded,
     SagaStuck,
+    SagaWaiting,
+    SignalReceived,
     Status,
     StepCompensated,
     StepCompleted,
@@ -32,6 +34,7 @@ from workflows.story.facts import (
     StepSkipped,
     StepStatus,
     Told,
+    WaitEnded,
 )
 
 
@@ -71,6 +74,8 @@ class Story:
     error: Problem | None = None
     steps: tuple[StepTold, ...] = ()
     turned_back: bool = False
+    waiting_for: str | None = None
+    waiting_until: datetime | None = None
 
     def step(self, name: str, occurrence: int) -> StepTold | None:
         return next((told for told in self.steps if (told.name, told.occurrence) == (name, occurrence)), None)
@@ -86,6 +91,10 @@ class Story:
             return self
         undone = told.status in ("completed", "resolved")
         return self.with_step(replace(step, compensation=told, status="compensated" if undone else step.status))
+
+
+TIMER = "timer"
+"""What a saga waits for that sleeps."""
 
 
 def evolve(story: Story, event: Told) -> Story:  # noqa: C901 (one case for each event)
@@ -104,8 +113,14 @@ def evolve(story: Story, event: Told) -> Story:  # noqa: C901 (one case for each
             )
             told = CompensationTold(event.compensation, done, event.attempts)
             return story.with_compensation(event.step, event.occurrence, told)
+        case SagaWaiting():
+            return replace(story, status="waiting", waiting_for=event.signal or TIMER, waiting_until=event.until)
+        case WaitEnded():
+            return replace(story, status="running", waiting_for=None, waiting_until=None)
+        case SignalReceived():
+            return story
         case SagaCompensating():
-            back = replace(story, status="compensating", turned_back=True)
+            back = replace(story, status="compensating", turned_back=True, waiting_for=None, waiting_until=None)
             return replace(back, reason=event.reason, error=event.error)
         case SagaStuck():
             return replace(_stuck(story, event), status="stuck", reason=event.reason)

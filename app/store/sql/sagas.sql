@@ -1,7 +1,7 @@
 -- name: commit_step
 -- One commit of a saga: events, checkpoint, status, fenced by its owner. See the function's comment.
 select outcome, stream, expected, actual
-  from amends.commit_step(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb, %s, %s, %s)
+  from amends.commit_step(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb, %s, %s, %s, %s::jsonb)
 
 -- name: start_saga
 -- Start a saga, once per id.
@@ -17,6 +17,14 @@ select id, name, inputs, takeovers from amends.claim_sagas(%s, %s, %s::text[], %
 -- A person's act on a saga that rests.
 select outcome, status, place, digest, answer
   from amends.act_on_saga(%s, %s, %s::text[], %s::jsonb, %s, %s::jsonb)
+
+-- name: signal_saga
+-- A signal to a saga.
+select outcome, status, place, digest, answer from amends.signal_saga(%s, %s, %s::jsonb, %s::jsonb)
+
+-- name: wake_due
+-- Queue sagas whose time has come.
+select amends.wake_due(%s)
 
 -- name: recording
 -- Everything that the next life of a saga needs to know of the earlier ones, in one row.
@@ -42,7 +50,7 @@ on conflict (id) do nothing
 -- name: saga
 -- One saga's row with its story and the place of its newest event.
 select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.correlation_id, s.started_at, s.since,
-       s.finished_at, t.told, t.generation, t.transaction_id, t.position
+       s.finished_at, s.waiting_for, s.due_at, t.told, t.generation, t.transaction_id, t.position
   from amends.sagas as s
  cross join lateral (
        select jsonb_agg(jsonb_build_array(e.recorded_at, e.type, e.schema_version, e.data) order by e.version) as told,
@@ -53,7 +61,8 @@ select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.corre
 
 -- name: sagas
 -- A page of sagas, newest first, with what was asked for.
-select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at
+select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at, waiting_for,
+       due_at
   from amends.sagas
  where (%(name)s::text is null or name = %(name)s)
    and (%(status)s::text is null or status = %(status)s)

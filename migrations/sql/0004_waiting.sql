@@ -1,0 +1,124 @@
+-- Sagas that wait for a signal or for a time: rows that nobody runs, found again by an index.
+
+alter table amends.sagas add column waiting_for text;
+alter table amends.sagas add column due_at timestamptz;
+comment on column amends.sagas.waiting_for is 'The signal that it waits for, or timer.';
+comment on column amends.sagas.due_at is 'When it goes on by itself.';
+create index sagas_due on amends.sagas (due_at) where due_at is not null;
+
+-- Puts a saga that rests back into the queue; the caller holds its row.
+create function amends.queue_saga(p_saga text) returns void language plpgsql as $$
+begin
+    update dbos.workflow_status
+       set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
+           updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+     where workflow_uuid = p_saga and status in ('PENDING', 'ENQUEUED');
+end $$;
+
+-- One step of a saga: its events, its checkpoint in DBOS and its status, if this execution still owns the saga.
+-- A saga that parks to wait gives what it waits for as {"for", "due"}.
+-- outcome: committed (also when an earlier try of the same entry was), stale, fenced, foreign.
+drop function amends.commit_step(text, text, jsonb, jsonb, jsonb, text, text, boolean);
+create function amends.commit_step(
+    p_saga text, p_owner text, p_events jsonb, p_expected jsonb, p_checkpoint jsonb,
+    p_status text, p_reason text, p_park boolean, p_wait jsonb default null
+) returns table (outcome text, stream text, expected int, actual int) language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_owner text;
+begin
+    perform amends.lock_streams(
+        array(select value ->> 'stream' from jsonb_array_elements(p_events))
+        || array(select jsonb_object_keys(p_expected)));
+    if exists (select from amends.events where id = (p_events -> 0 ->> 'id')::uuid) then
+        return query select 'committed', null::text, null::int, null::int;
+        return;
+    end if;
+    if p_expected <> '{}' then
+        return query select 'stale', s.stream, s.expected, s.actual from amends.stale_stream(p_expected) as s;
+        if found then return; end if;
+    end if;
+    -- The token comes out of the very node that locks the row: after a wait it is the new owner's.
+    select w.owner_xid into v_owner from dbos.workflow_status as w
+     where w.workflow_uuid = p_saga for no key update;
+    if v_owner is distinct from p_owner then
+        return query select 'fenced', null::text, null::int, null::int;
+        return;
+    end if;
+    if p_checkpoint is not null then
+        insert into dbos.operation_outputs (workflow_uuid, function_id, function_name, output, error,
+            started_at_epoch_ms, completed_at_epoch_ms, serialization, retention_timestamp, application_name)
+        select p_saga, (p_checkpoint ->> 'slot')::int, p_checkpoint ->> 'name', p_checkpoint ->> 'output',
+            p_checkpoint ->> 'error', (p_checkpoint ->> 'started_ms')::bigint, (p_checkpoint ->> 'completed_ms')::bigint,
+            'portable_json', (p_checkpoint ->> 'completed_ms')::bigint, 'amends'
+        on conflict (workflow_uuid, function_id) do nothing;
+        if not found then
+            return query select 'foreign', null::text, null::int, null::int;
+            return;
+        end if;
+    end if;
+    perform amends.insert_events(p_events);
+    if p_status is not null then
+        update amends.sagas
+           set status = p_status, reason = p_reason, since = clock_timestamp(),
+               waiting_for = p_wait ->> 'for', due_at = (p_wait ->> 'due')::timestamptz,
+               finished_at = case when p_status in ('completed', 'compensated') then clock_timestamp() end
+         where id = p_saga;
+    end if;
+    if p_park then
+        update dbos.workflow_status
+           set executor_id = 'parked', owner_xid = null, updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+         where workflow_uuid = p_saga;
+    end if;
+    return query select 'committed', null::text, null::int, null::int;
+end $$;
+
+-- Queues sagas whose time has come, some at a time; called by whoever looks for sagas to run.
+create function amends.wake_due(p_limit int) returns int language plpgsql as $$
+declare
+    v_due text[];
+begin
+    with due as materialized (
+        select id from amends.sagas where due_at <= clock_timestamp() and status = 'waiting'
+         order by due_at limit p_limit for no key update skip locked
+    ), woken as (
+        update amends.sagas as s set status = 'running', since = clock_timestamp(), waiting_for = null, due_at = null
+          from due where s.id = due.id returning s.id
+    )
+    select coalesce(array_agg(id), '{}') into v_due from woken;
+    perform amends.queue_saga(id) from unnest(v_due) as id;
+    return cardinality(v_due);
+end $$;
+
+-- A signal to a saga: an event in its story, also when it comes before anybody waits for it, and the saga goes on if it
+-- waits for just that.
+-- outcome: told; repeated (the request was answered before); wrong (its status, then in the second column, is final).
+create function amends.signal_saga(p_saga text, p_signal text, p_events jsonb, p_answer jsonb)
+returns table (outcome text, status text, place text, digest text, answer jsonb) language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_status text;
+    v_waiting_for text;
+    v_place text;
+begin
+    perform amends.lock_streams(array['saga-' || p_saga, 'request ' || (p_answer ->> 'key')]);
+    if p_answer is not null then
+        return query select 'repeated', null::text, null::text, r.digest, r.answer
+                       from amends.requests as r where r.key = p_answer ->> 'key';
+        if found then return; end if;
+    end if;
+    select s.status, s.waiting_for into v_status, v_waiting_for
+      from amends.sagas as s where s.id = p_saga for no key update;
+    if v_status is null or v_status in ('completed', 'compensated') then
+        return query select 'wrong', v_status, null::text, null::text, null::jsonb;
+        return;
+    end if;
+    v_place := amends.place_token(amends.insert_events(amends.told_of_saga(p_events, p_saga)));
+    if v_status = 'waiting' and v_waiting_for = p_signal then
+        update amends.sagas set status = 'running', since = clock_timestamp(), waiting_for = null, due_at = null
+         where id = p_saga;
+        perform amends.queue_saga(p_saga);
+    end if;
+    perform amends.keep_answer(p_answer, v_place);
+    return query select 'told', v_status, v_place, null::text, null::jsonb;
+end $$;
