@@ -6,6 +6,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -52,6 +53,7 @@ class Definition:
     output: Any
     steps: Mapping[str, DeclaredStep]
     signals: Mapping[str, type[Any]]
+    deadline: timedelta | None = None
 
     @property
     def kind(self) -> str:
@@ -85,11 +87,18 @@ class Definition:
                 }
                 for declared in self.steps.values()
             ],
+            "deadline_seconds": self.deadline and self.deadline.total_seconds(),
             "signals": {name: json_schema(cls) for name, cls in self.signals.items()},
         }
 
 
-def define(cls: type[Saga[Any, Any]], name: str, version: int, signals: Sequence[type[Any]] = ()) -> Definition:
+def define(
+    cls: type[Saga[Any, Any]],
+    name: str,
+    version: int,
+    signals: Sequence[type[Any]] = (),
+    deadline: timedelta | None = None,
+) -> Definition:
     """Read and check a saga's class. Raises Misdeclared."""
     if not NAME.fullmatch(name):
         raise Misdeclared(
@@ -97,6 +106,8 @@ def define(cls: type[Saga[Any, Any]], name: str, version: int, signals: Sequence
         )
     if version < 1:
         raise Misdeclared(cls.__name__, f"versions count from 1, not {version}")
+    if deadline is not None and deadline <= timedelta(0):
+        raise Misdeclared(cls.__name__, f"a deadline lies ahead, not {deadline}")
     declared = [member for base in reversed(cls.__mro__) for member in vars(base).values() if isinstance(member, Step)]
     found = [member.spec for member in declared]
     steps = {step.name: _declare(cls, step) for step in found}
@@ -112,7 +123,7 @@ def define(cls: type[Saga[Any, Any]], name: str, version: int, signals: Sequence
         raise Misdeclared(f"{cls.__name__}.run", f"takes one input, {given!r}, and nothing else")
     require_json(input_type, f"{cls.__name__}.run, input {given!r}")
     require_json(output, f"{cls.__name__}.run, result")
-    return Definition(name, version, input_type, output, steps, _signals(cls, signals))
+    return Definition(name, version, input_type, output, steps, _signals(cls, signals), deadline)
 
 
 def _signals(cls: type, signals: Sequence[type[Any]]) -> dict[str, type[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from domain.aggregate import Aggregate
 from domain.event import Cause
 from workflows.events import Answer, NewEvent, Place, Repeated
-from workflows.story import OperatorActed, SagaWaiting, Status, StepCompensated, Told
+from workflows.story import OperatorActed, SagaCompensating, SagaWaiting, Status, StepCompensated, Told
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -119,7 +119,9 @@ class Recording:
     By step number: `arguments` are the digests, `failures` the failed attempts of a step without an outcome and when
     the next one is due, `acts` what a person decided last. `redo` says how often a step was compensated in the family
     of forks. `version` is that of its stream, `signals` what it was told, by name and oldest first, `waits` what it
-    began to wait for. `exhausted` says why the next step may not be tried again by itself, if so.
+    began to wait for. `turned_back` is told once it did, `cancel` why somebody wants it to, `cancel_lost` that this
+    came too late. `recovered` says that a life before this one may have ended in the middle of a step, `exhausted` why
+    the next step may not be tried again by itself, if so.
     """
 
     checkpoints: Mapping[int, Checkpoint] = field(default_factory=dict)
@@ -132,6 +134,11 @@ class Recording:
     version: int = 1
     signals: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)
     waits: Mapping[int, SagaWaiting] = field(default_factory=dict)
+    turned_back: SagaCompensating | None = None
+    cancel: str | None = None
+    cancel_lost: bool = False
+    deadline_at: datetime | None = None
+    recovered: bool = False
     exhausted: str | None = None
 
 
@@ -162,6 +169,10 @@ class Journal(Protocol):
 
     async def pause(self, until: datetime) -> None: ...
 
+    def cancelled(self) -> str | None:
+        """Why somebody wants the saga cancelled, as far as this executor knows; None if nobody does."""
+        ...
+
     async def reload(self) -> Recording:
         """What is recorded by now, with what others have added to the saga's stream meanwhile."""
         ...
@@ -181,6 +192,7 @@ class Start:
     event: NewEvent
     executor: str | None = None
     owner: str | None = None
+    deadline: timedelta | None = None
 
 
 class StartOutcome(Enum):
@@ -211,6 +223,8 @@ class StoredSaga:
     checkpoints: Sequence[Checkpoint]
     told: Sequence[tuple[UUID, Told]]
     undone: Sequence[StepCompensated]
+    deadline_at: datetime | None
+    lives: int
 
 
 @dataclass(frozen=True)
@@ -252,9 +266,18 @@ class SagaStore(Protocol):
     def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]: ...
 
     async def act(
-        self, id: str, version: int, allowed: Sequence[Status], event: NewEvent, status: Status, answer: Answer | None
+        self,
+        id: str,
+        version: int,
+        allowed: Sequence[Status],
+        event: NewEvent,
+        status: Status,
+        answer: Answer | None,
+        cancel: str | None = None,
     ) -> Place | Status | Repeated:
         """Append a person's act and queue the saga again; returns its status if that is not an allowed one.
+
+        With `cancel` it turns back when it goes on.
 
         Raises StaleVersion if the saga's stream is not at `version`.
         """
@@ -265,6 +288,19 @@ class SagaStore(Protocol):
 
         Raises NotFound.
         """
+        ...
+
+    async def cancel(
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: Answer | None
+    ) -> Place | Status | Repeated | None:
+        """Note that a saga is to be cancelled; its status if it is finished, None if one of its pivots is recorded.
+
+        Raises NotFound.
+        """
+        ...
+
+    async def cancelled(self, executor: str) -> list[tuple[str, str]]:
+        """Sagas that this executor runs and that are to be cancelled, with the reason."""
         ...
 
     async def running(self, executor: str) -> list[tuple[str, str]]:

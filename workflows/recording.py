@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from pydantic import JsonValue
 
 from workflows.ports import Checkpoint, Recording
 from workflows.story import (
+    CancelLost,
+    CancelRequested,
     CompensationFailed,
     OperatorActed,
+    SagaCompensating,
     SagaStuck,
     SagaWaiting,
     SignalReceived,
@@ -25,6 +29,8 @@ from workflows.story import (
     Told,
 )
 
+T = TypeVar("T")
+
 
 def recording_of(
     checkpoints: Iterable[Checkpoint],
@@ -32,6 +38,8 @@ def recording_of(
     status: Status,
     redo: Mapping[tuple[str, int], int] | None = None,
     exhausted: str | None = None,
+    deadline_at: datetime | None = None,
+    recovered: bool = False,
 ) -> Recording:
     """Read a saga's checkpoints and its stream, oldest first."""
     arguments: dict[int, str] = {}
@@ -56,9 +64,33 @@ def recording_of(
                 waits[event.slot] = event
             case _:
                 continue
-    last = told[-1][0] if told else None
-    known = {checkpoint.slot: checkpoint for checkpoint in checkpoints}
-    return Recording(known, arguments, failures, acts, redo or {}, status, last, len(told), signals, waits, exhausted)
+    return Recording(
+        checkpoints={checkpoint.slot: checkpoint for checkpoint in checkpoints},
+        arguments=arguments,
+        failures=failures,
+        acts=acts,
+        redo=redo or {},
+        status=status,
+        last_event=told[-1][0] if told else None,
+        version=len(told),
+        signals=signals,
+        waits=waits,
+        turned_back=_last(told, SagaCompensating),
+        cancel=_reason(told),
+        cancel_lost=_last(told, CancelLost) is not None,
+        deadline_at=deadline_at,
+        recovered=recovered,
+        exhausted=exhausted,
+    )
+
+
+def _last(told: Sequence[tuple[UUID, Told]], cls: type[T]) -> T | None:
+    return next((event for _, event in reversed(told) if isinstance(event, cls)), None)
+
+
+def _reason(told: Sequence[tuple[UUID, Told]]) -> str | None:
+    """Why somebody wants the saga cancelled; the first wish counts."""
+    return next((event.reason for _, event in told if isinstance(event, CancelRequested)), None)
 
 
 def compensated(told: Iterable[Told]) -> dict[tuple[str, int], int]:

@@ -39,6 +39,7 @@ from workflows.recording import recording_of
 from workflows.saga import Saga
 from workflows.story import (
     Act,
+    CancelRequested,
     OperatorActed,
     SagaStarted,
     SagaStuck,
@@ -76,7 +77,10 @@ class Stage:
     status: dict[str, Status] = field(default_factory=dict)
     checkpoints: dict[str, dict[int, Checkpoint]] = field(default_factory=dict)
     store: MemoryEvents = field(init=False)
+    lives: int = 0
     _crash: tuple[int, bool] | None = None
+    _cancel: tuple[int, str] | None = None
+    deadline: datetime | None = None
     _dead: bool = False
 
     def __post_init__(self) -> None:
@@ -85,6 +89,12 @@ class Stage:
     def crash(self, at: int, landed: bool = False) -> None:
         """Die at the commit with this number, counted from 1: before it, or, if `landed`, just after it."""
         self._crash = (self.commits + at, landed)
+
+    def cancel(self, reason: str, at: int = 0, id: str = "rehearsal") -> None:
+        """Want the saga cancelled: now, or just after the commit with this number, counted from 1."""
+        self._cancel = (self.commits + at, reason) if at else None
+        if not at:
+            self.store.write([record(stories.stream(id), CancelRequested(reason), Cause())])
 
     async def play(
         self,
@@ -98,9 +108,10 @@ class Stage:
         When it waits it is sent the next of `signals`; when there is none left its time comes at once, if it has one. A
         function in place of the saga is asked for one in each life, as after a deployment of other code.
         """
-        lives, result, left = 0, None, list(signals)
+        result, left = None, list(signals)
+        self.lives = 0
         while True:
-            lives, self._dead = lives + 1, False
+            self.lives, self._dead = self.lives + 1, False
             living = saga if isinstance(saga, Saga) else saga()
             if id not in self.status:
                 self.start(living, request, id)
@@ -113,7 +124,7 @@ class Stage:
                 pass
             if self.status[id] == "waiting" and self._goes_on(id, left):
                 continue
-            return Played(self.story(id), result, lives)
+            return Played(self.story(id), result, self.lives)
 
     def signal(self, signal: object, id: str = "rehearsal") -> None:
         """Tell the saga something, early or late."""
@@ -123,7 +134,9 @@ class Stage:
 
     def _goes_on(self, id: str, signals: list[object]) -> bool:
         """Let a saga that waits be told something, or its time come; False if it waits for ever."""
-        until = self.story(id).waiting_until
+        until = min((each for each in (self.story(id).waiting_until, self.deadline) if each), default=None)
+        if any(isinstance(event, CancelRequested) for _, event in self.told(id)):
+            until = self.clock
         if signals:
             self.signal(signals.pop(0), id)
         elif until:
@@ -180,6 +193,8 @@ class Stage:
             self.checkpoints[id][entry.checkpoint.slot] = entry.checkpoint
         if entry.change:
             self.status[id] = entry.change.status
+        if self._cancel and self.commits == self._cancel[0]:
+            self.cancel(self._cancel[1], id=id)
         if self._dead:
             raise Crash
         return Committed()
@@ -195,7 +210,17 @@ class MemoryJournal:
 
     def _recorded(self) -> Recording:
         stage, id = self._stage, self._id
-        return recording_of(stage.checkpoints[id].values(), stage.told(id), stage.status[id])
+        return recording_of(
+            stage.checkpoints[id].values(),
+            stage.told(id),
+            stage.status[id],
+            deadline_at=stage.deadline,
+            recovered=stage.lives > 1,
+        )
+
+    def cancelled(self) -> str | None:
+        wanted = [event.reason for _, event in self._stage.told(self._id) if isinstance(event, CancelRequested)]
+        return wanted[0] if wanted else None
 
     async def reload(self) -> Recording:
         return self._recorded()

@@ -309,21 +309,27 @@ class Saga(ABC, Generic[In, Out]):
 
     Subclass it as a frozen dataclass whose fields are the ports it needs:
     `class PlaceOrder(Saga[OrderRequest, Confirmation], name="place-order", version=1)`.
-    `signals` are the classes that `receive` waits for. What is wrong with a declaration is raised as Misdeclared
-    when the class is made.
+    `signals` are the classes that `receive` waits for; a saga that is not past its pivot when its `deadline`, counted
+    from its start, is over turns back. What is wrong with a declaration is raised as Misdeclared at its import.
     """
 
     definition: ClassVar[Definition]
 
     def __init_subclass__(
-        cls, *, name: str | None = None, version: int = 1, signals: Sequence[type[Any]] = (), **options: Any
+        cls,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        signals: Sequence[type[Any]] = (),
+        deadline: timedelta | None = None,
+        **options: Any,
     ) -> None:
         super().__init_subclass__(**options)
         if name is None:
             raise Misdeclared(cls.__name__, 'has no name: class …(Saga[In, Out], name="place-order", version=1)')
         from workflows.definition import define
 
-        cls.definition = define(cls, name, version, signals)
+        cls.definition = define(cls, name, version, signals, deadline)
 
     @abstractmethod
     async def run(self, request: In, /) -> Out:

@@ -12,6 +12,7 @@ from app.commands.opened import AsJson, parsed, print_json, with_console
 
 if TYPE_CHECKING:
     from app.console import Console
+    from workflows.durable.desk import TakeUp
     from workflows.story import Act
 
 workflows = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -115,6 +116,33 @@ def signal_workflow(
     with_console(tell)
 
 
+@workflows.command("cancel")
+def cancel_workflow(id: Id, reason: Reason) -> None:
+    """Let a saga turn back at its next step, if it is not past its pivot."""
+
+    async def cancel(console: Console) -> None:
+        from domain.errors import NotFound
+
+        found = await console.overview.saga(id)
+        if found is None:
+            raise NotFound("workflow", id)
+        await console.desk.cancel(id, found[0].name, found[0].version, reason, console.cause)
+
+    with_console(cancel)
+
+
+@workflows.command("compensate")
+def compensate_workflow(id: Id, reason: Reason) -> None:
+    """Let a saga that was ended in DBOS's own tools undo what it did."""
+    _take_up(id, "compensate", reason)
+
+
+@workflows.command("resume")
+def resume_workflow(id: Id, reason: Reason) -> None:
+    """Let a saga that was ended in DBOS's own tools go on."""
+    _take_up(id, "resume", reason)
+
+
 @workflows.command("retry")
 def retry_workflow(id: Id, reason: Reason) -> None:
     """Let a stuck saga try again what it could not do."""
@@ -140,5 +168,12 @@ def resolve_workflow(
 def _act(id: str, act: Act, reason: str, result: Any = None) -> None:
     async def decide(console: Console) -> None:
         await console.desk.act(id, act, reason, console.cause, result)
+
+    with_console(decide)
+
+
+def _take_up(id: str, how: TakeUp, reason: str) -> None:
+    async def decide(console: Console) -> None:
+        await console.desk.take_up(id, how, reason, console.cause)
 
     with_console(decide)

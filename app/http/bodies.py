@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json
 
 from app.http.problems import Malformed
@@ -15,6 +16,14 @@ T = TypeVar("T")
 
 ANY_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 """For OpenAPI: what exactly is wanted depends on more than the path."""
+
+
+class Why(BaseModel):
+    """Why a person decides so; it stays on record."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(min_length=1, max_length=2000)
 
 
 async def given(request: Request, annotation: type[T]) -> T:

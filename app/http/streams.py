@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime
 
 from app.catalogue import Catalogue
+from app.http.bodies import Why
 from app.http.events import Limit
 from app.http.guards import cause_of, key_of, version_of
 from app.http.shown import shown_difference, shown_page, shown_state
@@ -21,14 +22,6 @@ from app.store.undoing import Turn, Undoing
 from workflows.codec import dump
 
 Version = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
-
-
-class Why(BaseModel):
-    """Why a person takes a decision back, or makes it again."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    reason: str = Field(min_length=1, max_length=2000)
 
 
 class Streams:

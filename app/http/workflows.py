@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
-from app.http.bodies import ANY_BODY, given
+from app.http.bodies import ANY_BODY, Why, given
 from app.http.guards import cause_of, key_of
 from app.http.problems import Busy
 from app.http.shown import shown_page, shown_row, shown_saga
@@ -17,6 +16,7 @@ from app.store.overview import Filters, Overview, Waiting
 from app.store.requests import Key, Requests
 from domain.errors import NotFound
 from workflows.codec import dump
+from workflows.durable.desk import TakeUp
 from workflows.durable.engine import Engine
 from workflows.events import Answer
 from workflows.story import RESTING, Act, stories
@@ -26,12 +26,9 @@ LONGEST_WAIT = 300.0
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-class Decision(BaseModel):
+class Decision(Why):
     """Why a person decided so; `result` is what a step that is resolved came to, where its type needs one."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    reason: str = Field(min_length=1, max_length=2000)
     result: Any = None
 
 
@@ -57,6 +54,9 @@ class Workflows:
         route("/{id}", self.get, methods=["GET"])
         route("/{id}/events", self.events, methods=["GET"])
         route("/{id}/signals/{signal}", self.signal, methods=["POST"], status_code=202, openapi_extra=ANY_BODY)
+        route("/{id}/cancel", self.cancel, methods=["POST"], status_code=202)
+        route("/{id}/compensate", self.compensate, methods=["POST"], status_code=202)
+        route("/{id}/resume", self.resume, methods=["POST"], status_code=202)
         route("/{id}/{act}", self.act, methods=["POST"], status_code=202)
 
     async def definitions(self) -> dict[str, Any]:
@@ -125,6 +125,40 @@ class Workflows:
             return said
 
         return await self._requests.once(key_of(request), {"id": id, "signal": signal, "payload": payload}, tell)
+
+    async def cancel(self, id: str, why: Why, request: Request) -> dict[str, Any]:
+        """Turn a saga back at its next step; what is under way settles first. After its pivot it is too late: 409."""
+        found, cause = await self._overview.saga(id), cause_of(request)
+        if found is None:
+            raise NotFound("workflow", id)
+        row = found[0]
+
+        async def note(key: Key | None) -> dict[str, Any]:
+            answer = Answer(key.key, key.digest, {"id": id}) if key else None
+            said = await self._engine.desk.cancel(id, row.name, row.version, why.reason, cause, answer)
+            self._engine.cancel(id, why.reason)
+            return said
+
+        return await self._requests.once(key_of(request), {"id": id, "cancel": why.reason}, note)
+
+    async def compensate(self, id: str, why: Why, request: Request) -> dict[str, Any]:
+        """Let a saga that was ended in DBOS's own tools undo what it did."""
+        return await self._take_up(id, "compensate", why, request)
+
+    async def resume(self, id: str, why: Why, request: Request) -> dict[str, Any]:
+        """Let a saga that was ended in DBOS's own tools go on."""
+        return await self._take_up(id, "resume", why, request)
+
+    async def _take_up(self, id: str, how: TakeUp, why: Why, request: Request) -> dict[str, Any]:
+        cause = cause_of(request)
+
+        async def decide(key: Key | None) -> dict[str, Any]:
+            answer = Answer(key.key, key.digest, {"id": id, "act": how}) if key else None
+            said = await self._engine.desk.take_up(id, how, why.reason, cause, answer)
+            self._engine.look()
+            return said
+
+        return await self._requests.once(key_of(request), {"id": id, "act": how, "reason": why.reason}, decide)
 
     async def act(self, id: str, act: Act, decision: Decision, request: Request) -> dict[str, Any]:
         """Decide about a saga that is stuck: try again, go on without, or say that it was put right by hand."""

@@ -27,6 +27,7 @@ WRITTEN = {
         "owner_xid": "text",
         "application_name": "text",
         "forked_from": "text",
+        "completed_at": "bigint",
     },
     "workflow_input": {"workflow_uuid": "text", "inputs": "text", "retention_timestamp": "bigint"},
     "operation_outputs": {

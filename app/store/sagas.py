@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from psycopg.rows import TupleRow
+
 from app.store.committer import Committer
 from app.store.encoding import checkpoint_of, events_text
 from app.store.events import answer_json
@@ -56,6 +58,7 @@ class PostgresSagas:
             "events": events_text([start.event]),
             "executor": start.executor,
             "owner": start.owner,
+            "deadline": start.deadline,
         }
         rows = await self._committer.run(SQL["start_saga"], parameters, START_PATIENCE)
         outcome = rows[0][0]
@@ -76,7 +79,17 @@ class PostgresSagas:
         checkpoints = [checkpoint_of(tuple(kept)) for kept in row["checkpoints"]]
         told = [_told(*kept) for kept in row["told"]]
         undone = [load(data, StepCompensated) for (data,) in row["undone"]]
-        return StoredSaga(row["root"], row["version"], row["status"], row["takeovers"], checkpoints, told, undone)
+        return StoredSaga(
+            row["root"],
+            row["version"],
+            row["status"],
+            row["takeovers"],
+            checkpoints,
+            told,
+            undone,
+            row["deadline_at"],
+            row["lives"],
+        )
 
     async def adopt(self, id: str) -> None:
         await self._committer.run(SQL["adopt_fork"], {"id": id})
@@ -88,9 +101,17 @@ class PostgresSagas:
         return PostgresUnit(self._committer, self._reader, self._states, id, owner)
 
     async def act(
-        self, id: str, version: int, allowed: Sequence[Status], event: NewEvent, status: Status, answer: Answer | None
+        self,
+        id: str,
+        version: int,
+        allowed: Sequence[Status],
+        event: NewEvent,
+        status: Status,
+        answer: Answer | None,
+        cancel: str | None = None,
     ) -> Place | Status | Repeated:
-        parameters = (id, version, list(allowed), events_text([event]), status, answer and text(answer_json(answer)))
+        kept = answer and text(answer_json(answer))
+        parameters = (id, version, list(allowed), events_text([event]), status, kept, cancel)
         rows = await self._committer.run(SQL["act_on_saga"], parameters, START_PATIENCE)
         outcome, status, place, digest, body = rows[0]
         match outcome:
@@ -107,17 +128,18 @@ class PostgresSagas:
     async def signal(self, id: str, signal: str, event: NewEvent, answer: Answer | None) -> Place | Status | Repeated:
         parameters = (id, signal, events_text([event]), answer and text(answer_json(answer)))
         rows = await self._committer.run(SQL["signal_saga"], parameters, START_PATIENCE)
-        outcome, status, place, digest, body = rows[0]
-        match outcome:
-            case "repeated":
-                return Repeated(digest, body)
-            case "wrong":
-                if status is None:
-                    raise NotFound("workflow", id)
-                found: Status = status
-                return found
-            case _:
-                return Place.parse(place) or START
+        return _answered(id, rows[0])
+
+    async def cancel(
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: Answer | None
+    ) -> Place | Status | Repeated | None:
+        parameters = (id, list(pivots), reason, events_text([event]), answer and text(answer_json(answer)))
+        rows = await self._committer.run(SQL["cancel_saga"], parameters, START_PATIENCE)
+        return None if rows[0][0] == "past" else _answered(id, rows[0])
+
+    async def cancelled(self, executor: str) -> list[tuple[str, str]]:
+        rows = await self._reader.rows(SQL["cancelled"], (executor,))
+        return [(row["id"], row["cancel_reason"]) for row in rows]
 
     async def running(self, executor: str) -> list[tuple[str, str]]:
         rows = await self._reader.rows(SQL["mine"], (executor,))
@@ -158,3 +180,16 @@ class PostgresSagas:
 
 def _told(id: str, type: str, version: int, data: Any, metadata: Any) -> tuple[UUID, Told]:
     return UUID(id), load_event(stories.vocabulary, EventType(type, version), data)
+
+
+def _answered(id: str, row: TupleRow) -> Place | Status | Repeated:
+    """What came of telling a saga something. Raises NotFound if there is none."""
+    outcome, status, place, digest, body = row
+    if outcome == "repeated":
+        return Repeated(digest, body)
+    if outcome != "wrong":
+        return Place.parse(place) or START
+    if status is None:
+        raise NotFound("workflow", id)
+    found: Status = status
+    return found

@@ -1,18 +1,24 @@
--- Sagas that wait for a signal or for a time: rows that nobody runs, found again by an index.
+-- Sagas that wait for a signal or for a time: rows that nobody runs, found again by an index. And sagas that are to be
+-- cancelled, or have a deadline.
 
 alter table amends.sagas add column waiting_for text;
 alter table amends.sagas add column due_at timestamptz;
 comment on column amends.sagas.waiting_for is 'The signal that it waits for, or timer.';
 comment on column amends.sagas.due_at is 'When it goes on by itself.';
+alter table amends.sagas add column deadline_at timestamptz;
+alter table amends.sagas add column cancel_reason text;
+comment on column amends.sagas.deadline_at is 'When it is to be finished, or past its pivot.';
+comment on column amends.sagas.cancel_reason is 'Somebody wants it cancelled: it looks at this between its steps.';
+create index sagas_cancelled on amends.sagas (id) where cancel_reason is not null and finished_at is null;
 create index sagas_due on amends.sagas (due_at) where due_at is not null;
 
--- Puts a saga that rests back into the queue; the caller holds its row.
+-- Puts a saga that rests back into the queue, one that was ended in DBOS's own tools included; the caller holds its row.
 create function amends.queue_saga(p_saga text) returns void language plpgsql as $$
 begin
     update dbos.workflow_status
        set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
-           updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
-     where workflow_uuid = p_saga and status in ('PENDING', 'ENQUEUED');
+           completed_at = null, updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+     where workflow_uuid = p_saga and status <> 'SUCCESS';
 end $$;
 
 -- One step of a saga: its events, its checkpoint in DBOS and its status, if this execution still owns the saga.
@@ -121,4 +127,115 @@ begin
     end if;
     perform amends.keep_answer(p_answer, v_place);
     return query select 'told', v_status, v_place, null::text, null::jsonb;
+end $$;
+
+-- Somebody wants a saga cancelled: an event in its story, and it looks at it between its steps; one that waits goes on.
+-- outcome: told; repeated (the request was answered before); wrong (its status, then in the second column, is final);
+-- past (one of p_pivots is recorded: there is no way back).
+create function amends.cancel_saga(p_saga text, p_pivots text[], p_reason text, p_events jsonb, p_answer jsonb)
+returns table (outcome text, status text, place text, digest text, answer jsonb) language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_status text;
+    v_back boolean;
+    v_place text;
+begin
+    perform amends.lock_streams(array['saga-' || p_saga, 'request ' || (p_answer ->> 'key')]);
+    if p_answer is not null then
+        return query select 'repeated', null::text, null::text, r.digest, r.answer
+                       from amends.requests as r where r.key = p_answer ->> 'key';
+        if found then return; end if;
+    end if;
+    select s.status into v_status from amends.sagas as s where s.id = p_saga for no key update;
+    if v_status is null or v_status in ('completed', 'compensated') then
+        return query select 'wrong', v_status, null::text, null::text, null::jsonb;
+        return;
+    end if;
+    if exists (select from amends.events as e where e.stream = 'saga-' || p_saga
+                  and e.type in ('step-completed', 'step-skipped') and e.data ->> 'step' = any (p_pivots)) then
+        return query select 'past', v_status, null::text, null::text, null::jsonb;
+        return;
+    end if;
+    v_place := amends.place_token(amends.insert_events(amends.told_of_saga(p_events, p_saga)));
+    v_back := exists (select from amends.events as e
+                       where e.stream = 'saga-' || p_saga and e.type = 'saga-compensating');
+    update amends.sagas set cancel_reason = p_reason where id = p_saga;
+    if not v_back and v_status in ('waiting', 'stuck') then
+        update amends.sagas set status = 'running', reason = null, since = clock_timestamp(), waiting_for = null,
+               due_at = null, takeovers = 0, not_before = null
+         where id = p_saga;
+        perform amends.queue_saga(p_saga);
+    end if;
+    perform amends.keep_answer(p_answer, v_place);
+    return query select 'told', v_status, v_place, null::text, null::jsonb;
+end $$;
+
+-- A person takes up a saga that was ended in DBOS's own tools: it goes on, or, with a reason to cancel it, turns back.
+drop function amends.act_on_saga(text, int, text[], jsonb, text, jsonb);
+create function amends.act_on_saga(
+    p_saga text, p_version int, p_from text[], p_events jsonb, p_status text, p_answer jsonb default null,
+    p_cancel text default null
+) returns table (outcome text, status text, place text, digest text, answer jsonb) language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_status text;
+    v_place text;
+begin
+    perform amends.lock_streams(array['saga-' || p_saga, 'request ' || (p_answer ->> 'key')]);
+    if p_answer is not null then
+        return query select 'repeated', null::text, null::text, r.digest, r.answer
+                       from amends.requests as r where r.key = p_answer ->> 'key';
+        if found then return; end if;
+    end if;
+    if exists (select from amends.stale_stream(jsonb_build_object('saga-' || p_saga, p_version))) then
+        return query select 'stale', null::text, null::text, null::text, null::jsonb;
+        return;
+    end if;
+    select s.status into v_status from amends.sagas as s where s.id = p_saga for no key update;
+    if v_status is null or v_status <> all (p_from) then
+        return query select 'wrong', v_status, null::text, null::text, null::jsonb;
+        return;
+    end if;
+    v_place := amends.place_token(amends.insert_events(amends.told_of_saga(p_events, p_saga)));
+    update amends.sagas set status = p_status, reason = null, since = clock_timestamp(), takeovers = 0, not_before = null,
+           cancel_reason = coalesce(p_cancel, cancel_reason)
+     where id = p_saga;
+    perform amends.queue_saga(p_saga);
+    perform amends.keep_answer(p_answer, v_place);
+    return query select 'acted', p_status, v_place, null::text, null::jsonb;
+end $$;
+
+-- Starts a saga, once per id; as before, and with a deadline in seconds from now, if it has one.
+drop function amends.start_saga(text, text, int, text, text, text, text, jsonb, text, text);
+create function amends.start_saga(
+    p_id text, p_name text, p_version int, p_reference text, p_correlation text, p_request text,
+    p_inputs text, p_events jsonb, p_executor text, p_owner text, p_deadline interval default null
+) returns table (outcome text, name text, version int) language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_now bigint := (extract(epoch from clock_timestamp()) * 1000)::bigint;
+begin
+    perform amends.lock_streams(array['saga-' || p_id]);
+    insert into dbos.workflow_status (workflow_uuid, status, name, executor_id, created_at, updated_at,
+        started_at_epoch_ms, application_version, application_id, recovery_attempts, queue_name, priority,
+        serialization, creator_xid, owner_xid, application_name)
+    values (p_id, case when p_owner is null then 'ENQUEUED' else 'PENDING' end, p_name, p_executor, v_now, v_now,
+        case when p_owner is null then null else v_now end, 'amends', '', case when p_owner is null then 0 else 1 end,
+        'amends', 0, 'portable_json', coalesce(p_owner, gen_random_uuid()::text), p_owner, 'amends')
+    on conflict (workflow_uuid) do nothing;
+    if not found then
+        return query
+            select case when s.request = p_request then 'repeated' else 'taken' end, s.name, s.version
+              from amends.sagas as s where s.id = p_id;
+        if not found then
+            return query select 'foreign', null::text, null::int;
+        end if;
+        return;
+    end if;
+    insert into dbos.workflow_input (workflow_uuid, inputs, retention_timestamp) values (p_id, p_inputs, v_now);
+    insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, deadline_at)
+    values (p_id, p_name, p_version, p_id, p_reference, case when p_owner is null then 'queued' else 'running' end,
+        p_correlation, p_request, clock_timestamp() + p_deadline);
+    perform amends.insert_events(p_events);
+    return query select 'started', p_name, p_version;
 end $$;

@@ -73,6 +73,9 @@ class FakeStore:
         taken, self.queue = self.queue[:limit], self.queue[limit:]
         return taken
 
+    async def cancelled(self, executor: str) -> list[tuple[str, str]]:
+        return []
+
     async def wake_due(self, limit: int) -> int:
         return 0
 

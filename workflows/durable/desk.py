@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from domain.errors import Conflict, NotFound, StaleVersion
 from domain.event import Cause
@@ -15,7 +15,9 @@ from workflows.ports import SagaStore, Start, StartOutcome, StoredSaga
 from workflows.saga import Saga
 from workflows.story import (
     Act,
+    CancelRequested,
     OperatorActed,
+    OperatorResumed,
     SagaCompensating,
     SagaStarted,
     SagaStuck,
@@ -23,6 +25,8 @@ from workflows.story import (
     Status,
     stories,
 )
+
+TakeUp: TypeAlias = Literal["compensate", "resume"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Desk:
             request=digest([name, given]),
             inputs=text({"positionalArgs": [given], "namedArgs": origin}),
             event=record(stories.stream(id), told, whole),
+            deadline=definition.deadline,
         )
 
     async def start(self, start: Start) -> tuple[Started, bool]:
@@ -104,6 +109,51 @@ class Desk:
             return {"id": id, "signal": signal, "position": str(found)}
         raise Conflict("status", f"Workflow {id} is {found}: nobody waits for a signal any more.")
 
+    async def cancel(
+        self, id: str, name: str, version: int, reason: str, cause: Cause, answer: Answer | None = None
+    ) -> dict[str, Any]:
+        """Note that a saga is to be cancelled; it turns back at its next step, unless its pivot is quicker.
+
+        Raises NotFound, or Conflict once it is finished or past its pivot.
+        """
+        saga = self.sagas.get((name, version))
+        pivots = [each.step.name for each in saga.definition.steps.values() if each.step.pivot] if saga else []
+        event = record(stories.stream(id), CancelRequested(reason), cause)
+        found = await self._store.cancel(id, pivots, reason, event, answer)
+        if isinstance(found, Repeated):
+            assert answer is not None
+            return same_request(answer.key, answer.digest, found)
+        if isinstance(found, Place):
+            return {"id": id, "position": str(found)}
+        if found is None:
+            raise Conflict("status", f"Workflow {id} is past the point of no return: {', '.join(pivots)} is done.")
+        raise Conflict("status", f"Workflow {id} is {found}: there is nothing to cancel any more.")
+
+    async def take_up(
+        self, id: str, how: TakeUp, reason: str, cause: Cause, answer: Answer | None = None
+    ) -> dict[str, Any]:
+        """A person's decision about a saga that was ended in DBOS's own tools: it goes on, or turns back.
+
+        Raises NotFound, or Conflict unless it is abandoned.
+        """
+        told = OperatorResumed(reason) if how == "resume" else CancelRequested(reason)
+        event = record(stories.stream(id), told, cause)
+        while True:
+            stored = await self._store.load(id)
+            if stored is None:
+                raise NotFound("workflow", id)
+            going, cancel = _going(stored), None if how == "resume" else reason
+            try:
+                found = await self._store.act(id, len(stored.told), ["abandoned"], event, going, answer, cancel)
+            except StaleVersion:
+                continue
+            if isinstance(found, Repeated):
+                assert answer is not None
+                return same_request(answer.key, answer.digest, found)
+            if isinstance(found, Place):
+                return {"id": id, "act": how, "position": str(found)}
+            raise Conflict("status", f"Workflow {id} is {found}, not abandoned: there is nothing to {how}.")
+
     async def act(
         self, id: str, act: Act, reason: str, cause: Cause, result: Any = None, answer: Answer | None = None
     ) -> dict[str, Any]:
@@ -120,10 +170,8 @@ class Desk:
                 raise _not_stuck(id, stored.status, act)
             told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
             event = record(stories.stream(id), told, cause)
-            back = any(isinstance(event, SagaCompensating) for _, event in stored.told)
-            going: Status = "compensating" if back else "running"
             try:
-                found = await self._store.act(id, len(stored.told), ["stuck"], event, going, answer)
+                found = await self._store.act(id, len(stored.told), ["stuck"], event, _going(stored), answer)
             except StaleVersion:
                 continue
             if isinstance(found, Repeated):
@@ -132,6 +180,11 @@ class Desk:
             if isinstance(found, Place):
                 return {"id": id, "act": act, "position": str(found)}
             raise _not_stuck(id, found, act)
+
+
+def _going(stored: StoredSaga) -> Status:
+    back = any(isinstance(event, SagaCompensating) for _, event in stored.told)
+    return "compensating" if back else "running"
 
 
 def _what_stuck(stored: StoredSaga) -> SagaStuck | None:

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -67,6 +68,7 @@ class Engine:
         self.draining = asyncio.Event()
         self.on_rest: Callable[[str], None] = _nothing
         self._fresh: set[str] = set()
+        self._journals: dict[tuple[str, str], DurableJournal] = {}
         self._runtime = runtime.Runtime(url, self.executor)
         self._lease = Lease(options.lease, lambda: beat(self.executor, options.lease), lost)
         self._supervisor = Supervisor(self, store, self._lease)
@@ -131,6 +133,17 @@ class Engine:
         """Something was queued: take it now."""
         self._supervisor.look()
 
+    def cancel(self, id: str, reason: str) -> None:
+        """Somebody wants a saga cancelled: tell it if it runs here, and look for it if it does not."""
+        self.cancelled(id, reason)
+        self.look()
+
+    def cancelled(self, id: str, reason: str) -> None:
+        """Tell a saga, if it runs here, that it is to be cancelled."""
+        for (known, _), journal in self._journals.items():
+            if known == id:
+                journal.cancel(reason)
+
     # -- running
 
     async def run(self, claimed: Claimed, owner: str) -> None:
@@ -171,6 +184,7 @@ class Engine:
 
     def _forget(self, id: str, owner: str) -> None:
         self.running.pop((id, owner), None)
+        self._journals.pop((id, owner), None)
         self._supervisor.ended()
         self.on_rest(id)
 
@@ -178,15 +192,16 @@ class Engine:
         """One life of a saga, from its recording on."""
         id = runtime.current_id()
         cause = Cause(workflow_id=id, executor=self.executor, **origin)
-        recording, fork = await self._recording(id)
+        recording, fork = await self._recording(id, name, version)
         identity = Identity(id, root, cause)
 
         async def reload() -> Recording:
-            again, _ = await self._recording(id)
+            again, _ = await self._recording(id, name, version)
             return again
 
         journal = DurableJournal(identity, recording, owner, self.store, self._lease, self.draining, reload)
         saga = self.desk.sagas[name, version]
+        self._journals[id, owner] = journal
         execution = Execution(saga, journal)
         if fork:
             reference = saga.reference(load(given, saga.definition.input))
@@ -194,11 +209,12 @@ class Engine:
             await execution.chronicle.write(execution.chronicle.entry(told))
         return await execution.run(given)
 
-    async def _recording(self, id: str) -> tuple[Recording, bool]:
+    async def _recording(self, id: str, name: str, version: int) -> tuple[Recording, bool]:
         """What earlier lives recorded, and whether this is the first life of a fork that DBOS's tools made."""
         if id in self._fresh:
             self._fresh.discard(id)
-            return Recording(), False
+            deadline = self.desk.sagas[name, version].definition.deadline
+            return Recording(deadline_at=datetime.now(UTC) + deadline if deadline else None), False
         stored = await self.store.load(id)
         fork = stored is None
         if stored is None:
@@ -216,4 +232,5 @@ def _read(stored: StoredSaga) -> Recording:
     died = stored.takeovers
     exhausted = f"{died} executors died in a row while they ran this step" if died > TAKEOVERS else None
     redo = compensated(stored.undone)
-    return recording_of(stored.checkpoints, stored.told, stored.status, redo, exhausted)
+    recovered = stored.lives > 1
+    return recording_of(stored.checkpoints, stored.told, stored.status, redo, exhausted, stored.deadline_at, recovered)

@@ -27,6 +27,7 @@ class DurableJournal:
     ) -> None:
         self.identity, self.recording, self._reload = identity, recording, reload
         self._owner, self._store, self._lease, self._draining = owner, store, lease, draining
+        self._cancel, self._stirred = recording.cancel, asyncio.Event()
 
     def next_slot(self) -> int:
         return next_step()
@@ -48,12 +49,25 @@ class DurableJournal:
         self._go_on()
 
     async def pause(self, until: datetime) -> None:
+        """Return when it is time, or earlier if the saga is cancelled or this executor stops."""
         left = (until - datetime.now(UTC)).total_seconds()
+        waits = [asyncio.create_task(self._draining.wait()), asyncio.create_task(self._stirred.wait())]
         try:
-            await asyncio.wait_for(self._draining.wait(), max(left, 0))
-        except TimeoutError:
-            return
+            await asyncio.wait(waits, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        self._stirred.clear()
         self._go_on()
+
+    def cancelled(self) -> str | None:
+        return self._cancel
+
+    def cancel(self, reason: str) -> None:
+        """Somebody wants the saga cancelled, who is not this life of it."""
+        if self._cancel is None:
+            self._cancel = reason
+            self._stirred.set()
 
     async def reload(self) -> Recording:
         self._go_on()

@@ -62,6 +62,7 @@ class Supervisor:
             try:
                 await self._take_over()
                 await self._claim()
+                await self._cancel()
                 if time.monotonic() - cared_at > CARE_SECONDS:
                     cared_at = time.monotonic()
                     await self._care()
@@ -97,6 +98,12 @@ class Supervisor:
                 await engine.run(saga, owner)
             if len(claimed) < CLAIM:
                 return
+
+    async def _cancel(self) -> None:
+        """Tell sagas that run here what was asked of another server."""
+        if self._engine.running:
+            for id, reason in await self._store.cancelled(self._engine.executor):
+                self._engine.cancelled(id, reason)
 
     async def _care(self) -> None:
         await self._give_back()

@@ -48,6 +48,9 @@ class Trial(Generic[T]):
     retry: Retry
     timeout: timedelta
     tell: Callable[[int, Problem, datetime], object]
+    deadline: datetime | None = None
+    again: Callable[[], None] | None = None
+    """Asked before every further attempt; raises what prevents it."""
 
 
 async def attempt(trial: Trial[T], chronicle: Chronicle) -> Answered[T] | Refused | Failed:
@@ -56,7 +59,7 @@ async def attempt(trial: Trial[T], chronicle: Chronicle) -> Answered[T] | Refuse
     failed, due = journal.recording.failures.get(trial.slot, (0, None))
     while True:
         if due is not None:
-            await journal.pause(due)
+            await _pause(trial, chronicle, due)
         await journal.may_call()
         try:
             async with asyncio.timeout(trial.timeout.total_seconds()):
@@ -71,6 +74,17 @@ async def attempt(trial: Trial[T], chronicle: Chronicle) -> Answered[T] | Refuse
             return Failed(problem, failed)
         due = journal.now() + trial.retry.wait_after(failed)
         await chronicle.write(chronicle.entry(trial.tell(failed, problem, due), step=trial.name))
+
+
+async def _pause(trial: Trial[T], chronicle: Chronicle, due: datetime) -> None:
+    """Wait until the next attempt is due, unless something turns up that prevents it."""
+    journal = chronicle.journal
+    while True:
+        if trial.again:
+            trial.again()
+        if journal.now() >= due:
+            return
+        await journal.pause(min(due, trial.deadline or due))
 
 
 def _explained(error: Exception, timeout: timedelta, chronicle: Chronicle) -> Problem:

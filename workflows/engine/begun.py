@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 @dataclass
 class Begun:
-    """`outcome` stays None for a step that has not happened: it was refused, or is under way."""
+    """`outcome` stays None for a step that has not happened: it was refused, or is under way.
+
+    `doubtful` says that an earlier life may have begun it and left no record.
+    """
 
     declared: DeclaredStep
     slot: int
@@ -25,7 +28,9 @@ class Begun:
     digest: str
     key: str
     started_at: datetime
+    doubtful: bool = False
     outcome: Done[Any] | Unknown | None = None
+    in_doubt: bool = False
 
     @property
     def step(self) -> StepSpec:

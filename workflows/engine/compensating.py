@@ -30,15 +30,16 @@ from workflows.story import (
 class TurnBack(BaseException):
     """There is only the way back from here; not an Exception, so that `run` cannot catch it."""
 
-    def __init__(self, reason: str, problem: Problem) -> None:
-        self.reason, self.problem = reason, problem
+    def __init__(self, reason: str, problem: Problem, in_doubt: tuple[int, ...] = ()) -> None:
+        self.reason, self.problem, self.in_doubt = reason, problem, in_doubt
 
 
 async def turn_back(
     saga: Saga[Any, Any], begun: Sequence[Begun], chronicle: Chronicle, attention: Attention, back: TurnBack
 ) -> NoReturn:
     """Record that the saga turns back, undo its steps, record that, and raise TurnedBack."""
-    told = SagaCompensating(back.reason, back.problem)
+    in_doubt = tuple(step.slot for step in begun if step.in_doubt)
+    told = SagaCompensating(back.reason, back.problem, in_doubt)
     await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), chronicle, attention)
     for step in reversed(begun):
         if step.outcome is not None and step.step.compensation is not None:

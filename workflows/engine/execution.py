@@ -20,6 +20,7 @@ from workflows.engine.begun import Begun
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.compensating import TurnBack, turn_back
 from workflows.engine.transacting import Changes, transact
+from workflows.engine.turning import Turning
 from workflows.engine.waiting import Waiting
 from workflows.ids import derived_id
 from workflows.ports import Checkpoint, Entry, Fenced, ForeignStep, Journal, Parked, StatusChange
@@ -58,9 +59,10 @@ class Execution:
         self.saga, self.journal, self.definition = saga, journal, saga.definition
         self.chronicle = Chronicle(journal)
         self.attention = Attention(self.chronicle)
-        self.waiting = Waiting(self.chronicle, self.attention)
+        self.turning = Turning(self.chronicle)
+        self.waiting = Waiting(self.chronicle, self.attention, self.turning)
         self.begun: list[Begun] = []
-        self.past_pivot = False
+        self._live = False
         self._occurrences: Counter[str] = Counter()
         self._ids = 0
 
@@ -114,6 +116,9 @@ class Execution:
         checkpoint = await self.attention.recorded(begun.slot, step.name, begun.digest)
         if checkpoint:
             return await self._replayed(begun, checkpoint)
+        self.turning.before(begun)
+        await self.turning.tell_lost()
+        self._live = True
         act = self.attention.decided(begun.slot, step.name)
         if act and act.act != "retry":
             return await self._as_decided(begun, act)
@@ -134,7 +139,7 @@ class Execution:
         try:
             result = dump(await self.saga.run(request), self.definition.output)
         except Refusal as refusal:
-            if not self.past_pivot:
+            if not self.turning.past_pivot:
                 problem = self.chronicle.problem(refusal)
                 raise TurnBack(problem.message, problem) from refusal
             problem = self.chronicle.problem(refusal)
@@ -152,13 +157,15 @@ class Execution:
         act = self.attention.decided(slot, None)
         if act and act.act == "resolve":
             return await self._complete(act.result)
-        if act and act.act == "skip" and not self.past_pivot:
+        if act and act.act == "skip" and not self.turning.past_pivot:
             raise TurnBack(f"given up: {act.reason}", problem)
         return await self.attention.stuck(SagaStuck(reason, slot, error=problem))
 
     async def _complete(self, result: Any) -> Any:
         slot = self.journal.next_slot()
         if not await self.attention.recorded(slot, "complete"):
+            self.turning.anywhere()
+            await self.turning.tell_lost()
             checkpoint = self.chronicle.answered(slot, "complete", self.journal.now(), result)
             change = StatusChange("completed")
             entry = self.chronicle.entry(SagaCompleted(result), checkpoint=checkpoint, change=change)
@@ -172,7 +179,8 @@ class Execution:
         redo = self.journal.recording.redo.get((step.name, occurrence), 0)
         fingerprint = digest(declared.dump_arguments(arguments))
         key = f"{self.journal.identity.root}.{step.name}.{occurrence}.{redo}"
-        begun = Begun(declared, slot, occurrence, redo, arguments, fingerprint, key, self.journal.now())
+        doubtful = self.journal.recording.recovered and not self._live
+        begun = Begun(declared, slot, occurrence, redo, arguments, fingerprint, key, self.journal.now(), doubtful)
         self.begun.append(begun)
         return begun
 
@@ -204,7 +212,7 @@ class Execution:
         """Take note that a step is done; returns its result as every replay will see it."""
         value = load(result, begun.declared.result)
         begun.outcome = Done(value)
-        self.past_pivot = self.past_pivot or begun.step.pivot
+        self.turning.past_pivot = self.turning.past_pivot or begun.step.pivot
         return value
 
     def _turn_back_from(self, begun: Begun, problem: Problem) -> NoReturn:
@@ -221,7 +229,11 @@ class Execution:
         def tell(number: int, problem: Problem, due: datetime) -> StepRetrying:
             return begun.told(StepRetrying, attempts=number, error=problem, next_at=due)
 
-        trial = Trial(begun.step.name, begun.slot, body, begun.step.retry, begun.step.timeout, tell)
+        def again() -> None:
+            self.turning.between_attempts(begun)
+
+        deadline = None if begun.step.pivot else self.turning.deadline
+        trial = Trial(begun.step.name, begun.slot, body, begun.step.retry, begun.step.timeout, tell, deadline, again)
         match await attempt(trial, self.chronicle):
             case Answered(value, attempts):
                 await self.chronicle.write(self._answered(begun, value, attempts))
@@ -262,13 +274,13 @@ class Execution:
 
     async def _refused(self, begun: Begun, refusal: Refusal, attempts: int) -> NoReturn:
         problem = self.chronicle.problem(refusal)
-        if self.past_pivot:
+        if self.turning.past_pivot:
             await self._stuck(begun, f"{begun.step.name} was refused: {problem.message}", problem, attempts)
         await self._write_failure(begun, begun.told(StepRefused, attempts=attempts, error=problem), problem)
         raise refusal_of(problem)
 
     async def _failed(self, begun: Begun, problem: Problem, attempts: int) -> NoReturn:
-        if self.past_pivot or begun.step.pivot:
+        if self.turning.past_pivot or begun.step.pivot:
             reason = f"{begun.step.name} failed {attempts} times, lastly with: {problem.message}"
             await self._stuck(begun, reason, problem, attempts)
         unanswered = Problem(UNANSWERED, problem.message, {"error": problem.name})

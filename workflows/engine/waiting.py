@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from workflows.codec import load, plain
 from workflows.engine.attention import Attention
 from workflows.engine.chronicle import Chronicle
+from workflows.engine.turning import Turning
 from workflows.ports import Checkpoint, Parked, StatusChange
 from workflows.story import TIMER, SagaWaiting, WaitEnded
 
@@ -21,8 +22,8 @@ SOON = timedelta(seconds=1)
 class Waiting:
     """The waits of one life of a saga."""
 
-    def __init__(self, chronicle: Chronicle, attention: Attention) -> None:
-        self._chronicle, self._attention = chronicle, attention
+    def __init__(self, chronicle: Chronicle, attention: Attention, turning: Turning) -> None:
+        self._chronicle, self._attention, self._turning = chronicle, attention, turning
         self._recording = chronicle.journal.recording
         self._taken: Counter[str] = Counter()
 
@@ -51,21 +52,24 @@ class Waiting:
     async def _until_told(self, slot: int, name: str, signal: str | None, patience: timedelta | None) -> Checkpoint:
         """Record what ended the wait, or park. Whatever comes at the same moment is decided by the commit, once."""
         while True:
+            self._turning.anywhere()
+            await self._turning.tell_lost()
             told = self._next(signal)
             begun = self._recording.waits.get(slot)
             now = self._chronicle.journal.now()
             until = begun.until if begun else None if patience is None else now + patience
+            wake = min((each for each in (until, self._turning.deadline) if each), default=None)
             if told is not None:
                 if checkpoint := await self._end(slot, name, signal, "signal", {"payload": told[0]}):
                     return checkpoint
             elif begun and until is not None and until <= now:
                 if checkpoint := await self._end(slot, name, signal, "time", None):
                     return checkpoint
-            elif begun and until is not None and until - now < SOON:
-                await self._chronicle.journal.pause(until)
+            elif begun and wake is not None and wake - now < SOON:
+                await self._chronicle.journal.pause(wake)
                 continue
             else:
-                await self._park(slot, signal, begun, until)
+                await self._park(slot, signal, begun, until, wake)
             self._recording = await self._chronicle.journal.reload()
             self._chronicle.version = self._recording.version
 
@@ -82,10 +86,12 @@ class Waiting:
         entry = chronicle.entry(WaitEnded(slot, signal, by), checkpoint=checkpoint, change=StatusChange("running"))
         return checkpoint if await chronicle.write_if_untold(entry) else None
 
-    async def _park(self, slot: int, signal: str | None, begun: SagaWaiting | None, until: datetime | None) -> None:
+    async def _park(
+        self, slot: int, signal: str | None, begun: SagaWaiting | None, until: datetime | None, wake: datetime | None
+    ) -> None:
         """Rest, unless something was told meanwhile. Raises Parked."""
         told = [] if begun else [SagaWaiting(slot, signal, until)]
-        change = StatusChange("waiting", None, signal or TIMER, until)
+        change = StatusChange("waiting", None, signal or TIMER, wake)
         entry = self._chronicle.entry(*told, change=change, park=True)
         if await self._chronicle.write_if_untold(entry):
             raise Parked

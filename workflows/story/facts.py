@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from domain.event import event
+from domain.event import Payload, event, upcasts
 
 Status = Literal[
     "queued", "running", "waiting", "compensating", "completed", "compensated", "stuck", "stranded", "abandoned"
@@ -116,12 +116,42 @@ class WaitEnded:
     by: Literal["signal", "time"]
 
 
-@event("saga-compensating")
+@event("saga-compensating", version=2)
 class SagaCompensating:
-    """The point where the saga turned back."""
+    """The point where the saga turned back.
+
+    `in_doubt` are the numbers of steps without a record that may have taken effect all the same: they are undone too.
+    """
 
     reason: str
     error: Problem | None = None
+    in_doubt: tuple[int, ...] = ()
+
+
+@upcasts(SagaCompensating, 1)
+def _nothing_in_doubt(data: Payload) -> Payload:
+    return data | {"in_doubt": []}
+
+
+@event("cancel-requested")
+class CancelRequested:
+    """Somebody wants the saga cancelled; it looks at this between its steps."""
+
+    reason: str
+
+
+@event("cancel-lost")
+class CancelLost:
+    """The pivot was quicker than the wish to cancel: there is no way back."""
+
+    reason: str
+
+
+@event("operator-resumed")
+class OperatorResumed:
+    """A person lets a saga go on that was ended in DBOS's own tools."""
+
+    reason: str
 
 
 @event("compensation-failed")
@@ -216,6 +246,9 @@ Told: TypeAlias = (
     | SignalReceived
     | WaitEnded
     | SagaCompensating
+    | CancelRequested
+    | CancelLost
+    | OperatorResumed
     | CompensationFailed
     | StepCompensated
     | SagaStuck

@@ -10,10 +10,13 @@ from pydantic import JsonValue
 
 from domain.aggregate import Aggregate
 from workflows.story.facts import (
+    CancelLost,
+    CancelRequested,
     CompensationFailed,
     CompensationStatus,
     OfStep,
     OperatorActed,
+    OperatorResumed,
     Problem,
     SagaAbandoned,
     SagaCompensated,
@@ -117,14 +120,14 @@ def evolve(story: Story, event: Told) -> Story:  # noqa: C901 (one case for each
             return replace(story, status="waiting", waiting_for=event.signal or TIMER, waiting_until=event.until)
         case WaitEnded():
             return replace(story, status="running", waiting_for=None, waiting_until=None)
-        case SignalReceived():
+        case SignalReceived() | CancelRequested() | CancelLost():
             return story
         case SagaCompensating():
             back = replace(story, status="compensating", turned_back=True, waiting_for=None, waiting_until=None)
             return replace(back, reason=event.reason, error=event.error)
         case SagaStuck():
             return replace(_stuck(story, event), status="stuck", reason=event.reason)
-        case OperatorActed() | SagaResumed():
+        case OperatorActed() | OperatorResumed() | SagaResumed():
             return replace(story, status="compensating" if story.turned_back else "running", reason=None)
         case SagaStranded():
             return replace(story, status="stranded", reason=event.reason)

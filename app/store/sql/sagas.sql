@@ -7,7 +7,7 @@ select outcome, stream, expected, actual
 -- Start a saga, once per id.
 select outcome, name, version
   from amends.start_saga(%(id)s, %(name)s, %(version)s, %(reference)s, %(correlation)s, %(request)s, %(inputs)s,
-                         %(events)s::jsonb, %(executor)s, %(owner)s)
+                         %(events)s::jsonb, %(executor)s, %(owner)s, %(deadline)s)
 
 -- name: claim_sagas
 -- Claim queued sagas for an executor.
@@ -16,11 +16,21 @@ select id, name, inputs, takeovers from amends.claim_sagas(%s, %s, %s::text[], %
 -- name: act_on_saga
 -- A person's act on a saga that rests.
 select outcome, status, place, digest, answer
-  from amends.act_on_saga(%s, %s, %s::text[], %s::jsonb, %s, %s::jsonb)
+  from amends.act_on_saga(%s, %s, %s::text[], %s::jsonb, %s, %s::jsonb, %s)
 
 -- name: signal_saga
 -- A signal to a saga.
 select outcome, status, place, digest, answer from amends.signal_saga(%s, %s, %s::jsonb, %s::jsonb)
+
+-- name: cancel_saga
+-- Somebody wants a saga cancelled.
+select outcome, status, place, digest, answer from amends.cancel_saga(%s, %s::text[], %s, %s::jsonb, %s::jsonb)
+
+-- name: cancelled
+-- Sagas that this executor runs and that somebody wants cancelled.
+select s.id, s.cancel_reason
+  from amends.sagas as s join dbos.workflow_status as w on w.workflow_uuid = s.id
+ where s.cancel_reason is not null and s.finished_at is null and w.status = 'PENDING' and w.executor_id = %s
 
 -- name: wake_due
 -- Queue sagas whose time has come.
@@ -28,7 +38,8 @@ select amends.wake_due(%s)
 
 -- name: recording
 -- Everything that the next life of a saga needs to know of the earlier ones, in one row.
-select s.id, s.name, s.version, s.root, s.status, s.takeovers,
+select s.id, s.name, s.version, s.root, s.status, s.takeovers, s.started_at, s.deadline_at, s.cancel_reason,
+       (select w.recovery_attempts from dbos.workflow_status as w where w.workflow_uuid = s.id) as lives,
        (select coalesce(jsonb_agg(jsonb_build_array(o.function_id, o.function_name, o.output, o.error,
                         o.started_at_epoch_ms, o.completed_at_epoch_ms) order by o.function_id), '[]')
           from dbos.operation_outputs as o where o.workflow_uuid = s.id) as checkpoints,

@@ -1,0 +1,80 @@
+"""Whether a saga is to turn back before its next step: because somebody wants it, or because its time is over.
+
+That is looked at only past the last recorded step, and turning back is itself recorded, with the steps that are in
+doubt: so every life of the saga turns back at the same place and undoes the same.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from workflows.engine.begun import Begun
+from workflows.engine.chronicle import Chronicle
+from workflows.engine.compensating import TurnBack
+from workflows.saga import Unknown
+from workflows.story import CancelLost, Problem
+
+CANCELLED = "cancelled"
+DEADLINE = "deadline"
+
+
+class Turning:
+    """Looks out for reasons to turn back."""
+
+    def __init__(self, chronicle: Chronicle) -> None:
+        self._chronicle = chronicle
+        self._journal = chronicle.journal
+        self._lost = self._journal.recording.cancel_lost
+        self.past_pivot = False
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the saga turns back by itself; None once there is no way back."""
+        return None if self.past_pivot else self._journal.recording.deadline_at
+
+    def before(self, begun: Begun) -> None:
+        """Raise TurnBack rather than begin a step that is not recorded."""
+        if back := self._recorded():
+            begun.outcome = Unknown() if begun.slot in back.in_doubt else None
+            raise back
+        wanted = self._wanted()
+        doubtful = begun.step.kind == "step" and (begun.doubtful or begun.slot in self._journal.recording.failures)
+        if wanted is None or (doubtful and begun.step.pivot):
+            return  # a pivot in doubt is asked again: it may have happened
+        begun.in_doubt, begun.outcome = doubtful, Unknown() if doubtful else None
+        raise wanted
+
+    def between_attempts(self, begun: Begun) -> None:
+        """Raise TurnBack rather than try a step again; what failed may have taken effect."""
+        wanted = self._wanted()
+        if wanted is not None and not begun.step.pivot:
+            begun.in_doubt, begun.outcome = True, Unknown()
+            raise wanted
+
+    def anywhere(self) -> None:
+        """Raise TurnBack where no step is begun: while the saga waits, or before it is completed."""
+        if back := self._recorded() or self._wanted():
+            raise back
+
+    async def tell_lost(self) -> None:
+        """Tell once that somebody wanted to cancel, but that the pivot was quicker."""
+        reason = self._journal.cancelled()
+        if self.past_pivot and reason is not None and not self._lost:
+            self._lost = True
+            await self._chronicle.write(self._chronicle.entry(CancelLost(reason)))
+
+    def _recorded(self) -> TurnBack | None:
+        back = self._journal.recording.turned_back
+        if back is None:
+            return None
+        return TurnBack(back.reason, back.error or Problem("turned-back", back.reason), back.in_doubt)
+
+    def _wanted(self) -> TurnBack | None:
+        if self.past_pivot:
+            return None
+        if reason := self._journal.cancelled():
+            return TurnBack(f"cancelled: {reason}", Problem(CANCELLED, reason))
+        if self.deadline and self._journal.now() >= self.deadline:
+            told = f"its deadline, {self.deadline.isoformat(timespec='seconds')}, was over"
+            return TurnBack(told, Problem(DEADLINE, told))
+        return None
