@@ -311,6 +311,10 @@ class SagaStore(Protocol):
         """Give a saga back that is recorded as ours."""
         ...
 
+    async def release_orphans(self) -> int:
+        """Queue sagas whose start was committed for an executor that had been ended by then; returns how many."""
+        ...
+
     async def without_code(self) -> list[tuple[str, str, int]]:
         """Queued sagas, by id, name and version, that no living executor has code for."""
         ...

@@ -148,6 +148,10 @@ class PostgresSagas:
     async def release(self, id: str, executor: str, owner: str) -> None:
         await self._committer.run(SQL["release_one"], (id, executor, owner))
 
+    async def release_orphans(self) -> int:
+        rows = await self._committer.run(SQL["release_orphans"], ())
+        return int(rows[0][0])
+
     async def without_code(self) -> list[tuple[str, str, int]]:
         rows = await self._reader.rows(SQL["queued"], ())
         return [(row["id"], row["name"], row["version"]) for row in rows]

@@ -46,6 +46,9 @@ begin
     return new;
 end $$;
 create trigger hold before insert on sandbox.effects for each row execute function test.hold_effect();
+
+grant usage on schema test to amends_service;
+grant select on test.holds to amends_service;
 """
 
 

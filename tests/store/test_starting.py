@@ -140,3 +140,14 @@ async def test_after_many_deaths_a_saga_waits_before_it_is_run_again(database: U
         assert sql.execute(waits).fetchone() == (True,)
         sql.execute("update amends.sagas set not_before = now()")
         assert [claimed.id for claimed in await it.sagas.claim("executor-2", "o", KINDS, 10)] == [saga]
+
+
+async def test_a_start_that_is_committed_after_its_executor_was_ended_is_queued_again(database: URL, sql: Sql) -> None:
+    async with store(database) as it:
+        await register(it, "executor-1")
+        await it.sagas.end(["executor-1"], "x", True)
+        saga = await started(it)
+        assert status(sql, saga)[:2] == ("PENDING", "executor-1")
+        assert await it.sagas.release_orphans() == 1
+        assert status(sql, saga)[:2] == ("ENQUEUED", None)
+        assert await it.sagas.release_orphans() == 0

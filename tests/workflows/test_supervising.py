@@ -73,6 +73,9 @@ class FakeStore:
         taken, self.queue = self.queue[:limit], self.queue[limit:]
         return taken
 
+    async def release_orphans(self) -> int:
+        return 0
+
     async def cancelled(self, executor: str) -> list[tuple[str, str]]:
         return []
 

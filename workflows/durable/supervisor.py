@@ -107,6 +107,8 @@ class Supervisor:
 
     async def _care(self) -> None:
         await self._give_back()
+        if orphans := await self._store.release_orphans():
+            log.warning("%d sagas of executors that were ended already are queued again.", orphans)
         for id, name, version in await self._store.without_code():
             reason = f"no running server has code for {name} version {version}"
             await self._tell(id, SagaStranded(reason), StatusChange("stranded", reason))

@@ -109,6 +109,10 @@ update dbos.workflow_status
        updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
  where workflow_uuid = %s and status = 'PENDING' and executor_id = %s and owner_xid = %s
 
+-- name: release_orphans
+-- Queue what was committed for an executor after it was ended.
+select amends.release_orphans()
+
 -- name: ended_abnormally
 -- Sagas whose workflow was ended by other means than their own.
 select s.id, w.status from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
