@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.store.held_back import LONG_SECONDS, holder
+from app.store.outages import outages
 from app.store.reader import Reader
 from app.store.sql import statements
 
@@ -27,6 +28,7 @@ async def examine(reader: Reader) -> list[Finding]:
         await _executors(reader),
         await _sagas(reader),
         await _feed(reader),
+        await _providers(reader),
     ]
 
 
@@ -59,3 +61,13 @@ async def _feed(reader: Reader) -> Finding:
     if found is None:
         return Finding("feed", True, "nothing holds it back")
     return Finding("feed", found.seconds < LONG_SECONDS, f"held back for {found.seconds:.0f} s by {found}")
+
+
+async def _providers(reader: Reader) -> Finding:
+    rows = await outages(reader)
+    down = [
+        f"{row['provider']} is down since {row['down_since']:%Y-%m-%d %H:%M:%S} ({row['error']}), "
+        f"{row['waiting']} sagas wait for it"
+        for row in rows
+    ]
+    return Finding("providers", not down, "; ".join(down) or "all answer, as far as anybody has asked")

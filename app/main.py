@@ -21,6 +21,7 @@ from fastapi import APIRouter
 from sqlalchemy import URL
 
 from app.catalogue import catalogue
+from app.gateways.gate import Gates
 from app.gateways.provider import HttpCouriers, HttpPayments, HttpStock, HttpTravel, ProviderClient
 from app.http.accounts import Accounts
 from app.http.api import build
@@ -28,6 +29,7 @@ from app.http.events import Events
 from app.http.guards import Guards
 from app.http.health import Health
 from app.http.metrics import Metrics
+from app.http.providers import Providers
 from app.http.streams import Streams
 from app.http.workflows import Workflows
 from app.masks import Masks
@@ -45,6 +47,7 @@ from app.store.history import History
 from app.store.layout import require_known
 from app.store.loading import Loading
 from app.store.migrate import migrate
+from app.store.outages import report
 from app.store.overview import Overview, Waiting
 from app.store.reader import Reader
 from app.store.repository import Repository
@@ -104,7 +107,7 @@ def sagas(provider: ProviderClient, approval_limit: int) -> list[Saga[Any, Any]]
 
 def unconnected() -> ProviderClient:
     """A provider for those who look at sagas and run none."""
-    return ProviderClient(httpx.AsyncClient())
+    return ProviderClient(httpx.AsyncClient(), Gates(1))
 
 
 @asynccontextmanager
@@ -122,19 +125,24 @@ async def service(settings: Settings, url: URL, here: str, lost: Callable[[], No
     sandbox, options = Sandbox(Ledger(books)), Options(settings.lease_seconds, settings.running)
     states, tail = States(committer, settings.snapshot_every), Tail(reader)
     store = PostgresSagas(committer, reader, states)
-    known_sagas = sagas(ProviderClient(client), settings.approval_limit)
+    gates = Gates(settings.provider_calls)
+    known_sagas = sagas(ProviderClient(client, gates), settings.approval_limit)
     engine = Engine(known_sagas, store, conninfo(url), beat.beat, lost, options)
     routers = [*_routers(engine, committer, reader, states, tail), *([] if settings.provider_url else [sandbox.router])]
     tokens = settings.api_tokens and settings.api_tokens | {"amends": own_token}
     async with readers, books, client, sandbox.open():
         committer.start()
-        watching = asyncio.create_task(watch(reader), name="feed watch")
         await engine.launch()
+        background = [
+            asyncio.create_task(watch(reader), name="feed watch"),
+            asyncio.create_task(report(committer, engine.executor, lambda: gates.outages), name="outages"),
+        ]
         try:
             yield Service(engine, Guards(build(routers), tokens))
         finally:
             await engine.shut_down()
-            watching.cancel()
+            for task in background:
+                task.cancel()
             tail.stop()
             await states.settle()
             await committer.stop()
@@ -152,6 +160,7 @@ def _routers(engine: Engine, committer: Committer, reader: Reader, states: State
     history, undoing = History(events, loading, reader), Undoing(events, loading, reader)
     yield Streams(known, events, history, undoing, requests, masks).router
     yield Accounts(Repository(events, loading), requests).router
+    yield Providers(reader).router
     yield Health(engine, reader).router
     yield Metrics(engine, reader).router
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
-from domain.errors import Misdeclared
+from domain.errors import AmendsError, Misdeclared
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 def seconds(count: float) -> timedelta:
@@ -56,6 +60,40 @@ class Call:
 
     key: str
     attempt: int = 1
+
+
+class ProviderDown(AmendsError):
+    """{provider} is down since {since}: nobody was called.
+
+    A port's implementation raises it instead of calling. It is no attempt: the saga waits and tries again, however long
+    that takes, unless it is cancelled or its deadline is over.
+    """
+
+    provider: str
+    since: str
+
+
+@dataclass
+class Turn:
+    """The time that one attempt has, and the right to make it: both stand still while the attempt waits in a queue."""
+
+    clock: asyncio.Timeout
+    may_call: Callable[[], Awaitable[None]]
+
+    async def wait(self, for_it: Awaitable[T]) -> T:
+        """Wait in a queue at no cost of time; afterwards the call may still be made, or this raises."""
+        loop = asyncio.get_running_loop()
+        until = self.clock.when()
+        left = None if until is None else until - loop.time()
+        self.clock.reschedule(None)
+        got = await for_it
+        await self.may_call()
+        self.clock.reschedule(None if left is None else loop.time() + left)
+        return got
+
+
+turn: ContextVar[Turn | None] = ContextVar("turn", default=None)
+"""The attempt that runs here; a port's implementation that queues calls waits with it."""
 
 
 @dataclass(frozen=True)

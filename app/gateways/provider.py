@@ -7,11 +7,15 @@ from typing import Any
 
 import httpx
 
+from app.gateways.gate import Gates, NoAnswer
 from domain.errors import AmendsError, Refusal
 from domain.money import Money
 from domain.ordering import Line
 from workflows.book_trip import Booking, Part, SoldOut
 from workflows.place_order import CardDeclined, NoCourier, OutOfStock, Parcel, Receipt
+
+NOBODY_IN = (502, 503, 504)
+"""What a front door answers when nobody is behind it."""
 
 
 class ProviderFailed(AmendsError):
@@ -24,15 +28,21 @@ class ProviderFailed(AmendsError):
 class ProviderClient:
     """One provider. A refusal is raised as the Refusal that its code stands for, anything else as ProviderFailed."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
+    def __init__(self, client: httpx.AsyncClient, gates: Gates) -> None:
+        self._client, self._gates = client, gates
 
     async def post(self, path: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Call with an idempotency key; returns the answer's body. The time it may take is the step's."""
+        """Call with an idempotency key; returns the answer's body. The time it may take is the step's.
+
+        Raises ProviderDown, and calls nobody, while calls to this part of the provider are not answered.
+        """
         try:
-            response = await self._client.post(path, json=body, headers={"Idempotency-Key": key})
+            async with self._gates.to(path.split("/")[1]).call(key):
+                response = await self._client.post(path, json=body, headers={"Idempotency-Key": key})
+                if response.status_code in NOBODY_IN:
+                    raise NoAnswer(f"{response.status_code} {response.reason_phrase}")
             answer: dict[str, Any] = response.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, NoAnswer, ValueError) as error:
             raise ProviderFailed(path, str(error) or type(error).__name__) from error
         if response.status_code in (200, 201):
             return answer

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Gauge, generate_latest
 
 from app.store.held_back import holder
+from app.store.outages import outages
 from app.store.reader import Reader
 from app.store.sql import statements
 from workflows.durable.engine import Engine
@@ -28,6 +29,7 @@ class Metrics:
         self._of_process(registry)
         await self._of_feed(registry)
         await self._of_sagas(registry)
+        await self._of_providers(registry)
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     def _of_process(self, registry: CollectorRegistry) -> None:
@@ -48,6 +50,11 @@ class Metrics:
         row = await self._reader.row(SQL["newest_position"], ())
         position = Gauge("amends_events_newest_position", "Position of the newest event.", registry=registry)
         position.set(row["position"] if row else 0)
+
+    async def _of_providers(self, registry: CollectorRegistry) -> None:
+        waiting = Gauge("amends_provider_down_sagas", "Sagas that wait for it.", ["provider"], registry=registry)
+        for row in await outages(self._reader):
+            waiting.labels(row["provider"]).set(row["waiting"])
 
     async def _of_sagas(self, registry: CollectorRegistry) -> None:
         sagas = Gauge("amends_sagas", "Sagas that are not finished.", ["status"], registry=registry)

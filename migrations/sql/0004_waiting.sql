@@ -251,3 +251,14 @@ begin
      where w.status = 'PENDING' and w.application_name = 'amends' and x.ended_at is not null;
     return case when v_ended is null then 0 else amends.release_sagas(v_ended, true) end;
 end $$;
+
+create table amends.outages (
+    provider     text not null,
+    executor     text not null,
+    down_since   timestamptz not null,
+    error        text not null,
+    waiting      int not null,
+    reported_at  timestamptz not null default clock_timestamp(),
+    primary key (provider, executor)
+);
+comment on table amends.outages is 'Providers that do not answer, as each executor sees it; one row is gone when that one got an answer.';

@@ -5,7 +5,7 @@ grant usage on schema amends, dbos, sandbox to amends_service;
 grant select on all tables in schema amends to amends_service;
 grant insert on amends.events, amends.requests to amends_service;
 grant insert, update on amends.sagas, amends.executors to amends_service;
-grant insert, update, delete on amends.snapshots to amends_service;
+grant insert, update, delete on amends.snapshots, amends.outages to amends_service;
 grant select, insert, update, delete on all tables in schema dbos to amends_service;
 grant usage, select on all sequences in schema dbos to amends_service;
 grant select, insert, update, delete on all tables in schema sandbox to amends_service;

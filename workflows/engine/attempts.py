@@ -10,9 +10,13 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from domain.errors import Refusal
+from workflows.calls import ProviderDown, Retry, Turn, seconds, turn
 from workflows.engine.chronicle import Chronicle
-from workflows.saga import Retry
+from workflows.ports import Journal
 from workflows.story import Problem
+
+WAIT_FOR_PROVIDER = Retry(first_wait=seconds(0.25), longest_wait=seconds(4))
+"""How long it takes a saga to notice that a provider is back; each a little differently, so not all come at once."""
 
 T = TypeVar("T")
 log = logging.getLogger("amends.saga")
@@ -57,15 +61,20 @@ async def attempt(trial: Trial[T], chronicle: Chronicle) -> Answered[T] | Refuse
     """Try until answered or out of attempts; those of earlier lives count."""
     journal = chronicle.journal
     failed, due = journal.recording.failures.get(trial.slot, (0, None))
+    down = 0
     while True:
         if due is not None:
             await _pause(trial, chronicle, due)
         await journal.may_call()
         try:
-            async with asyncio.timeout(trial.timeout.total_seconds()):
-                return Answered(await trial.body(failed + 1), failed + 1)
+            return Answered(await _once(trial, journal, failed + 1), failed + 1)
         except Refusal as refusal:
             return Refused(refusal, failed + 1)
+        except ProviderDown as nobody:
+            down += 1
+            due = journal.now() + WAIT_FOR_PROVIDER.wait_after(down)
+            log.debug("%s %s waits: %s", journal.identity.id, trial.name, nobody)
+            continue
         except Exception as error:
             failed += 1
             problem = _explained(error, trial.timeout, chronicle)
@@ -74,6 +83,16 @@ async def attempt(trial: Trial[T], chronicle: Chronicle) -> Answered[T] | Refuse
             return Failed(problem, failed)
         due = journal.now() + trial.retry.wait_after(failed)
         await chronicle.write(chronicle.entry(trial.tell(failed, problem, due), step=trial.name))
+
+
+async def _once(trial: Trial[T], journal: Journal, number: int) -> T:
+    """One attempt, in the time that it has."""
+    async with asyncio.timeout(trial.timeout.total_seconds()) as clock:
+        token = turn.set(Turn(clock, journal.may_call))
+        try:
+            return await trial.body(number)
+        finally:
+            turn.reset(token)
 
 
 async def _pause(trial: Trial[T], chronicle: Chronicle, due: datetime) -> None:
