@@ -59,6 +59,7 @@ class Supervisor:
     async def _watch(self) -> None:
         cared_at = 0.0
         while True:
+            self._wake.clear()  # what is queued from here on is looked for again
             try:
                 await self._take_over()
                 await self._claim()
@@ -68,7 +69,6 @@ class Supervisor:
                     await self._care()
             except Exception as error:
                 log.warning("The supervisor goes on after: %s", error)
-            self._wake.clear()
             try:
                 await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
             except TimeoutError:
