@@ -27,6 +27,8 @@ ANSWER_SECONDS = 20.0
 LONGEST_WAIT = 1.0
 
 MOST_TOGETHER = 64
+MOST_CHARACTERS = 32 * 1024
+"""How much shares a commit: beyond that, several connections at once are quicker than one with everything."""
 BUSY = "busy"
 
 Parameters = Sequence[object] | Mapping[str, object]
@@ -160,11 +162,13 @@ class Committer:
 
     def _shared(self, statement: str) -> _Message:
         """Everything that is ready now, up to a limit; what is more goes with the next."""
-        waiting = self._sharing[statement]
-        message = _together(statement, [waiting.popleft() for _ in range(min(len(waiting), MOST_TOGETHER))])
+        waiting, callers, size = self._sharing[statement], list[_Caller](), 0
+        while waiting and len(callers) < MOST_TOGETHER and size < MOST_CHARACTERS:
+            callers.append(waiting.popleft())
+            size += len(callers[-1].item)
         if waiting:
             self._put(statement)
-        return message
+        return _together(statement, callers)
 
     async def _settle(
         self, message: _Message, connection: AsyncConnection[TupleRow] | None
