@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -29,7 +28,7 @@ from workflows.story import (
     Told,
 )
 
-T = TypeVar("T")
+OUTCOMES = (StepCompleted, StepRefused, StepFailed, StepSkipped)
 
 
 def recording_of(
@@ -42,15 +41,34 @@ def recording_of(
     recovered: bool = False,
 ) -> Recording:
     """Read a saga's checkpoints and its stream, oldest first."""
-    arguments: dict[int, str] = {}
+    facts = [event for _, event in told]
+    failures, acts = _tried(facts)
+    return Recording(
+        checkpoints={checkpoint.slot: checkpoint for checkpoint in checkpoints},
+        arguments={each.slot: each.arguments for each in facts if isinstance(each, OUTCOMES)},
+        failures=failures,
+        acts=acts,
+        redo=redo or {},
+        status=status,
+        last_event=told[-1][0] if told else None,
+        version=len(told),
+        signals=_signals(facts),
+        waits={each.slot: each for each in facts if isinstance(each, SagaWaiting)},
+        turned_back=next((each for each in facts if isinstance(each, SagaCompensating)), None),
+        cancel=next((each.reason for each in facts if isinstance(each, CancelRequested)), None),
+        cancel_lost=any(isinstance(each, CancelLost) for each in facts),
+        deadline_at=deadline_at,
+        recovered=recovered,
+        exhausted=exhausted,
+    )
+
+
+def _tried(facts: Iterable[Told]) -> tuple[dict[int, tuple[int, datetime | None]], dict[int, OperatorActed]]:
+    """Failed attempts without an outcome, and what persons decided, by step number; an act begins a new count."""
     failures: dict[int, tuple[int, datetime | None]] = {}
     acts: dict[int, OperatorActed] = {}
-    signals: dict[str, list[JsonValue]] = {}
-    waits: dict[int, SagaWaiting] = {}
-    for _, event in told:
+    for event in facts:
         match event:
-            case StepCompleted() | StepRefused() | StepFailed() | StepSkipped():
-                arguments[event.slot] = event.arguments
             case StepRetrying() | CompensationFailed():
                 failures[event.slot] = (event.attempts, event.next_at)
             case SagaStuck():
@@ -58,39 +76,18 @@ def recording_of(
             case OperatorActed():
                 acts[event.slot] = event
                 failures.pop(event.slot, None)
-            case SignalReceived():
-                signals.setdefault(event.signal, []).append(event.payload)
-            case SagaWaiting():
-                waits[event.slot] = event
             case _:
                 continue
-    return Recording(
-        checkpoints={checkpoint.slot: checkpoint for checkpoint in checkpoints},
-        arguments=arguments,
-        failures=failures,
-        acts=acts,
-        redo=redo or {},
-        status=status,
-        last_event=told[-1][0] if told else None,
-        version=len(told),
-        signals=signals,
-        waits=waits,
-        turned_back=_last(told, SagaCompensating),
-        cancel=_reason(told),
-        cancel_lost=_last(told, CancelLost) is not None,
-        deadline_at=deadline_at,
-        recovered=recovered,
-        exhausted=exhausted,
-    )
+    return failures, acts
 
 
-def _last(told: Sequence[tuple[UUID, Told]], cls: type[T]) -> T | None:
-    return next((event for _, event in reversed(told) if isinstance(event, cls)), None)
-
-
-def _reason(told: Sequence[tuple[UUID, Told]]) -> str | None:
-    """Why somebody wants the saga cancelled; the first wish counts."""
-    return next((event.reason for _, event in told if isinstance(event, CancelRequested)), None)
+def _signals(facts: Iterable[Told]) -> dict[str, list[JsonValue]]:
+    """What the saga was told, by the signals' names."""
+    signals: dict[str, list[JsonValue]] = {}
+    for event in facts:
+        if isinstance(event, SignalReceived):
+            signals.setdefault(event.signal, []).append(event.payload)
+    return signals
 
 
 def compensated(told: Iterable[Told]) -> dict[tuple[str, int], int]:

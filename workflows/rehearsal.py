@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -117,11 +117,10 @@ class Stage:
                 self.start(living, request, id)
             journal = MemoryJournal(self, id)
             try:
-                result = await Execution(living, journal).run(dump(request, living.definition.input))
+                with suppress(TurnedBack, Parked):
+                    result = await Execution(living, journal).run(dump(request, living.definition.input))
             except Crash:
                 continue
-            except (TurnedBack, Parked):
-                pass
             if self.status[id] == "waiting" and self._goes_on(id, left):
                 continue
             return Played(self.story(id), result, self.lives)

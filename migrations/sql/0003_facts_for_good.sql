@@ -218,44 +218,6 @@ begin
              where s.id = p_saga);
 end $$;
 
--- A person's act on a saga that rests: its event, its new status, back into the queue, and the answer to the request.
--- outcome: acted; repeated (the request was answered before); stale (its stream has moved on); wrong (its status, then
--- in the second column, is another one).
-drop function amends.act_on_saga(text, int, text[], jsonb, text);
-create function amends.act_on_saga(
-    p_saga text, p_version int, p_from text[], p_events jsonb, p_status text, p_answer jsonb default null
-) returns table (outcome text, status text, place text, digest text, answer jsonb) language plpgsql as $$
-#variable_conflict use_column
-declare
-    v_status text;
-    v_place text;
-begin
-    perform amends.lock_streams(array['saga-' || p_saga, 'request ' || (p_answer ->> 'key')]);
-    if p_answer is not null then
-        return query select 'repeated', null::text, null::text, r.digest, r.answer
-                       from amends.requests as r where r.key = p_answer ->> 'key';
-        if found then return; end if;
-    end if;
-    if exists (select from amends.stale_stream(jsonb_build_object('saga-' || p_saga, p_version))) then
-        return query select 'stale', null::text, null::text, null::text, null::jsonb;
-        return;
-    end if;
-    select s.status into v_status from amends.sagas as s where s.id = p_saga for no key update;
-    if v_status is null or v_status <> all (p_from) then
-        return query select 'wrong', v_status, null::text, null::text, null::jsonb;
-        return;
-    end if;
-    v_place := amends.place_token(amends.insert_events(amends.told_of_saga(p_events, p_saga)));
-    update amends.sagas set status = p_status, reason = null, since = clock_timestamp(), takeovers = 0, not_before = null
-     where id = p_saga;
-    update dbos.workflow_status
-       set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
-           updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
-     where workflow_uuid = p_saga and status in ('PENDING', 'ENQUEUED');
-    perform amends.keep_answer(p_answer, v_place);
-    return query select 'acted', p_status, v_place, null::text, null::jsonb;
-end $$;
-
 -- What is told of a saga that nobody runs: an event and its new status, unless it has one of p_unless by now.
 create or replace function amends.note_saga(p_saga text, p_unless text[], p_events jsonb, p_status text, p_reason text)
 returns boolean language plpgsql as $$

@@ -170,8 +170,11 @@ begin
     return query select 'told', v_status, v_place, null::text, null::jsonb;
 end $$;
 
--- A person takes up a saga that was ended in DBOS's own tools: it goes on, or, with a reason to cancel it, turns back.
-drop function amends.act_on_saga(text, int, text[], jsonb, text, jsonb);
+-- A person's act on a saga that rests or was ended in DBOS's own tools: its event, its new status, back into the queue,
+-- and the answer to the request. With a reason to cancel it, it turns back when it goes on.
+-- outcome: acted; repeated (the request was answered before); stale (its stream has moved on); wrong (its status, then
+-- in the second column, is another one).
+drop function amends.act_on_saga(text, int, text[], jsonb, text);
 create function amends.act_on_saga(
     p_saga text, p_version int, p_from text[], p_events jsonb, p_status text, p_answer jsonb default null,
     p_cancel text default null
