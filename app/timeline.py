@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,6 +44,13 @@ def _detail(type: str, data: dict[str, Any]) -> str:
             return f"{data['step']} by {data['compensation']}{by}"
         case "compensation-failed":
             return f"{data['compensation']}, attempt {data['attempts']}: {error}"
+        case "saga-waiting":
+            until = f" until {data['until']}" if data["until"] else ""
+            return f"for {data['signal'] or 'a while'}{until}"
+        case "signal-received":
+            return f"{data['signal']}: {json.dumps(data['payload'])}"
+        case "wait-ended":
+            return f"{data['signal'] or 'timer'}, by {data['by']}"
         case "operator-acted":
             return f"{data['act']}: {data['reason']}"
         case _:

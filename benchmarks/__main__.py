@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,24 +17,34 @@ from app.main import prepare
 from app.store.database import parse_url
 from app.store.embedded import EmbeddedPostgres, find_binaries
 from benchmarks import sagas
+from benchmarks.store import big, comparison
 
-BENCHMARKS: dict[str, Callable[[Any, Console], Any]] = {"sagas": sagas.compare}
+BENCHMARKS: dict[str, Callable[[Any, Console], Any]] = {
+    "sagas": sagas.compare,
+    "store": comparison.compare,
+    "store-big": big.compare,
+}
+SLOW = ("store-big",)
+"""These run only when they are named."""
 
 
 def main(
     names: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(BENCHMARKS)}.")] = None,
     to: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
+    events: Annotated[int, typer.Option(hidden=True, help="How many events store-big begins with.")] = big.EVENTS,
 ) -> None:
     """Run benchmarks on a Postgres of their own, with its settings as they come."""
     unknown = [name for name in names or () if name not in BENCHMARKS]
     if unknown:
         raise typer.BadParameter(f"There is no benchmark {unknown[0]}. There are: {', '.join(BENCHMARKS)}.")
+    benchmarks = BENCHMARKS | {"store-big": partial(big.compare, events=events)}
     folder = Path(tempfile.mkdtemp(prefix="amends-bench-"))
     cluster, console = EmbeddedPostgres(folder / "postgres", find_binaries()), Console()
     try:
         url = parse_url(cluster.start())
         prepare(url)
-        figures = {name: BENCHMARKS[name](url, console) for name in names or BENCHMARKS}
+        chosen = names or [name for name in BENCHMARKS if name not in SLOW]
+        figures = {name: benchmarks[name](url, console) for name in chosen}
     finally:
         cluster.stop()
         shutil.rmtree(folder, ignore_errors=True)

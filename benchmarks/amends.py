@@ -6,6 +6,7 @@ import asyncio
 import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import URL
 
@@ -40,16 +41,18 @@ class FiveSteps(Saga[str, str], name="five-steps"):
 class Amends:
     """The engine without HTTP."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, saga: Saga[Any, Any] | None = None) -> None:
         self._url, self._stack = url, AsyncExitStack()
+        self._saga = saga or FiveSteps()
 
     async def __aenter__(self) -> Amends:
         readers, committer = pool(self._url, 8), Committer(self._url, 8)
         await self._stack.enter_async_context(readers)
         committer.start()
         self._stack.push_async_callback(committer.stop)
-        store = PostgresSagas(committer, Reader(readers), States(committer, 500))
-        self.engine = Engine([FiveSteps()], store, conninfo(self._url), Heartbeat(self._url).beat, lambda: os._exit(70))
+        self.reader = Reader(readers)
+        store = PostgresSagas(committer, self.reader, States(committer, 500))
+        self.engine = Engine([self._saga], store, conninfo(self._url), Heartbeat(self._url).beat, lambda: os._exit(70))
         await self.engine.launch()
         self._stack.push_async_callback(self.engine.shut_down)
         return self
@@ -59,7 +62,11 @@ class Amends:
 
     async def run(self, id: str) -> None:
         """One saga, from its start to its recorded end."""
-        await self.engine.start("five-steps", f"bench-{id}", id, Cause())
+        await self.run_saga("five-steps", f"bench-{id}", id)
+
+    async def run_saga(self, name: str, request: str, id: str) -> None:
+        """One saga, from its start until it is finished or rests."""
+        await self.engine.start(name, request, id, Cause())
         while tasks := [task for (known, _), task in self.engine.running.items() if known == id]:
             (task,) = tasks
             if task is None:
