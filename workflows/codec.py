@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
@@ -103,8 +104,11 @@ def text(data: Any) -> str:
 
 
 def plain(text: str | bytes) -> Any:
-    """Plain JSON data from text."""
-    return from_json(text)
+    """Plain JSON data from text, however deep it is: what could be written can be read."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return json.loads(text)
 
 
 def digest(data: Any) -> str:

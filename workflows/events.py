@@ -150,6 +150,12 @@ class EventStore(Protocol):
         ...
 
 
+def require_distinct(events: Sequence[NewEvent]) -> None:
+    """Raise Conflict if two events of one append have the same id."""
+    if len({event.id for event in events}) < len(events):
+        raise Conflict("event-ids", "Two of these events have the same id.")
+
+
 def same_request(key: str, digest: str, before: Repeated) -> dict[str, Any]:
     """The answer that a repeated request got. Raises Conflict if its key was used for something else."""
     if digest != before.digest:
@@ -184,6 +190,8 @@ def read_event(vocabulary: Vocabulary[E], stored: EventType, json: str) -> E:
     try:
         event: E = adapter(cls).validate_json(json)
     except ValidationError as error:
+        if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
+            return load_event(vocabulary, stored, plain(json))  # too deep for the quick way
         raise _unfit(stored, cls, error) from None
     return event
 

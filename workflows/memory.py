@@ -10,7 +10,7 @@ from itertools import islice
 from domain.errors import Conflict, StaleVersion
 from domain.expected import Expected
 from workflows.codec import text
-from workflows.events import START, Answer, Appended, Filter, NewEvent, Place, Repeated, StoredEvent
+from workflows.events import START, Answer, Appended, Filter, NewEvent, Place, Repeated, StoredEvent, require_distinct
 
 
 def _now() -> datetime:
@@ -40,6 +40,8 @@ class MemoryEvents:
 
     def write(self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}) -> Place:
         """The same at once, without an answer to keep."""
+        require_distinct(events)
+        written = [(text(event.data), text(event.cause.metadata())) for event in events]
         known = {kept.id: kept.place for kept in self.stored}
         again = [known[event.id] for event in events if event.id in known]
         if again and len(again) < len(events):
@@ -50,8 +52,8 @@ class MemoryEvents:
             if value.version is not None and value.version != self.version(stream):
                 raise StaleVersion(stream, value.version, self.version(stream))
         self._transactions += 1
-        for event in events:
-            self._keep(event)
+        for event, (data, metadata) in zip(events, written, strict=True):
+            self._keep(event, data, metadata)
         if events:
             return self.stored[-1].place
         last = [self._streams[stream][-1].place for stream in expected if self._streams.get(stream)]
@@ -81,7 +83,7 @@ class MemoryEvents:
             ):
                 yield event
 
-    def _keep(self, event: NewEvent) -> None:
+    def _keep(self, event: NewEvent, data: str, metadata: str) -> None:
         stream = self._streams.setdefault(event.stream, [])
         stored = StoredEvent(
             generation=1,
@@ -92,8 +94,8 @@ class MemoryEvents:
             version=len(stream) + 1,
             name=event.type.name,
             schema_version=event.type.version,
-            data_json=text(event.data),
-            metadata_json=text(event.cause.metadata()),
+            data_json=data,
+            metadata_json=metadata,
             recorded_at=self.now(),
         )
         stream.append(stored)

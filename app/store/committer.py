@@ -30,6 +30,8 @@ MOST_TOGETHER = 64
 MOST_CHARACTERS = 32 * 1024
 """How much shares a commit: beyond that, several connections at once are quicker than one with everything."""
 BUSY = "busy"
+NEVER = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
+"""What the database says of values that it will not take the next time either."""
 
 Parameters = Sequence[object] | Mapping[str, object]
 
@@ -193,7 +195,7 @@ class Committer:
             if len(message.callers) > 1:
                 self._alone(message.statement, message.callers)
                 return connection
-            if isinstance(problem, psycopg.DataError):
+            if isinstance(problem, NEVER):
                 message.fail(Unstorable(str(problem).splitlines()[0]))
                 return connection
             if message.give_up_at is not None and time.monotonic() + wait > message.give_up_at:

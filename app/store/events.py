@@ -12,7 +12,7 @@ from app.store.sql import statements
 from domain.errors import Conflict, Invalid, StaleVersion
 from domain.expected import Expected
 from workflows.codec import text
-from workflows.events import START, Answer, Appended, Filter, NewEvent, Place, Repeated, StoredEvent
+from workflows.events import START, Answer, Appended, Filter, NewEvent, Place, Repeated, StoredEvent, require_distinct
 
 SQL = statements("events.sql")
 PATIENCE = 10.0
@@ -28,6 +28,7 @@ class PostgresEvents:
     async def append(
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
     ) -> Appended | Repeated:
+        require_distinct(events)
         item = text(_item(events, expected, answer))
         outcome, stream, wanted, actual, place, digest, body = await self._committer.share(
             SQL["append"], item, PATIENCE

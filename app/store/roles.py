@@ -17,7 +17,9 @@ RIGHTS = Path(__file__).parents[2] / "migrations" / "sql" / "rights.sql"
 TURN = "select pg_advisory_lock(hashtextextended('amends.migrate', 0))"
 
 KNOWN = "select from pg_roles where rolname = 'amends_service'"
-MEMBER = "select pg_has_role(%s, 'amends_service', 'member')"
+MEMBER = "select pg_has_role(%s, 'amends_service', %s)"
+SET_SINCE = 160000
+"""From Postgres 16 on, who has created a role is a member that may give it away, but not necessarily take it."""
 SEES_ALL = "select pg_has_role('amends_service', 'pg_read_all_stats', 'member')"
 
 
@@ -59,10 +61,11 @@ def _created(connection: psycopg.Connection) -> bool:
 
 
 def _joined(connection: psycopg.Connection, user: str) -> bool:
-    if not _true(connection, MEMBER, user):
+    how = "set" if connection.info.server_version >= SET_SINCE else "member"
+    if not _true(connection, MEMBER, user, how):
         quoted = psycopg.sql.Identifier(user)
         _try(connection, psycopg.sql.SQL("grant amends_service to {}").format(quoted))
-    return _true(connection, MEMBER, user)
+    return _true(connection, MEMBER, user, how)
 
 
 def _me(connection: psycopg.Connection) -> str:

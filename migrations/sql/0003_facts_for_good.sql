@@ -131,8 +131,9 @@ begin
             end if;
         end if;
         if p_events = '[]' then
-            select max(e.position) into v_position from amends.events as e
-             where e.stream in (select jsonb_object_keys(p_expected));
+            select e.position into v_position from amends.events as e
+             where e.stream in (select jsonb_object_keys(p_expected))
+             order by e.generation desc, e.transaction_id desc, e.position desc limit 1;
         else
             v_position := amends.insert_events(p_events);
         end if;
