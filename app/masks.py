@@ -26,7 +26,10 @@ class Masks:
         self._inputs: dict[tuple[str, int], Any] = {}
         self._outputs: list[Any] = []
         self._results: defaultdict[str, list[Any]] = defaultdict(list)
+        self._signals: defaultdict[str, list[Any]] = defaultdict(list)
         for definition in definitions:
+            for name, payload in definition.signals.items():
+                self._signals[name].append(payload)
             self._inputs[definition.name, definition.version] = definition.input
             self._outputs.append(definition.output)
             for name, declared in definition.steps.items():
@@ -52,6 +55,10 @@ class Masks:
         if name == "saga-started":
             given = self._inputs.get((data["name"], data["version"]))
             return data | {"input": MASK if given is None else masked(data["input"], marks(given))}
+        if name == "signal-received":
+            return data | self._masked_by_any("payload", data, self._signals.get(str(data["signal"]), []))
+        if name == "operator-acted" and data.get("step") is None:
+            return data | self._masked_by_any("result", data, self._outputs)
         if name in RESULTS:
             return data | self._masked_by_any("result", data, self._results.get(str(data.get("step")), []))
         if name == "saga-completed":

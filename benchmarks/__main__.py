@@ -16,11 +16,12 @@ from rich.console import Console
 from app.main import prepare
 from app.store.database import parse_url
 from app.store.embedded import EmbeddedPostgres, find_binaries
-from benchmarks import sagas
+from benchmarks import sagas, waiting
 from benchmarks.store import big, comparison
 
 BENCHMARKS: dict[str, Callable[[Any, Console], Any]] = {
     "sagas": sagas.compare,
+    "waiting": waiting.compare,
     "store": comparison.compare,
     "store-big": big.compare,
 }

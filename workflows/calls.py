@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +14,6 @@ from typing import Final, Generic, TypeVar
 from domain.errors import AmendsError, Misdeclared
 
 R = TypeVar("R")
-T = TypeVar("T")
 
 
 def seconds(count: float) -> timedelta:
@@ -79,17 +79,24 @@ class Turn:
 
     clock: asyncio.Timeout
     may_call: Callable[[], Awaitable[None]]
+    _queueing: int = 0
+    _left: float | None = None
 
-    async def wait(self, for_it: Awaitable[T]) -> T:
-        """Wait in a queue at no cost of time; afterwards the call may still be made, or this raises."""
+    @contextmanager
+    def queueing(self) -> Iterator[None]:
+        """Wait in here at no cost of time; several calls of one attempt may wait at the same time."""
         loop = asyncio.get_running_loop()
-        until = self.clock.when()
-        left = None if until is None else until - loop.time()
-        self.clock.reschedule(None)
-        got = await for_it
-        await self.may_call()
-        self.clock.reschedule(None if left is None else loop.time() + left)
-        return got
+        if self._queueing == 0:
+            until = self.clock.when()
+            self._left = None if until is None else until - loop.time()
+            self.clock.reschedule(None)
+        self._queueing += 1
+        try:
+            yield
+        finally:
+            self._queueing -= 1
+            if self._queueing == 0 and not self.clock.expired():
+                self.clock.reschedule(None if self._left is None else loop.time() + self._left)
 
 
 turn: ContextVar[Turn | None] = ContextVar("turn", default=None)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from domain.errors import Invalid, Misdeclared
 
@@ -109,6 +109,16 @@ def plain(text: str | bytes) -> Any:
         return from_json(text)
     except ValueError:
         return json.loads(text)
+
+
+def require_storable(data: Any) -> None:
+    """Raise Invalid for text that neither JSON nor Postgres takes: halves of characters, and the character U+0000."""
+    try:
+        written = to_json(data)
+    except PydanticSerializationError as error:
+        raise Invalid("text", f"cannot be stored: {error}") from error
+    if b"\\u0000" in written:
+        raise Invalid("text", "contains the character U+0000, which cannot be stored")
 
 
 def digest(data: Any) -> str:

@@ -117,11 +117,11 @@ class Recording:
     """What earlier lives of a saga have recorded; empty in its first life.
 
     By step number: `arguments` are the digests, `failures` the failed attempts of a step without an outcome and when
-    the next one is due, `acts` what a person decided last. `redo` says how often a step was compensated in the family
-    of forks. `version` is that of its stream, `signals` what it was told, by name and oldest first, `waits` what it
-    began to wait for. `turned_back` is told once it did, `cancel` why somebody wants it to, `cancel_lost` that this
-    came too late. `recovered` says that a life before this one may have ended in the middle of a step, `exhausted` why
-    the next step may not be tried again by itself, if so.
+    the next one is due, `acts` what a person decided last, `waits` what the saga began to wait for, `received` which of
+    them a signal ended. `redo` says how often a step was compensated in the family of forks. `version` is that of the
+    saga's stream, `signals` what it was told, by name and oldest first. `turned_back` is told once it did, `cancel` why
+    somebody wants it to, `cancel_lost` that this came too late. `recovered` says that a life before this one may have
+    ended in the middle of a step, `exhausted` why the next step may not be tried again by itself, if so.
     """
 
     checkpoints: Mapping[int, Checkpoint] = field(default_factory=dict)
@@ -138,6 +138,8 @@ class Recording:
     cancel: str | None = None
     cancel_lost: bool = False
     deadline_at: datetime | None = None
+    started_at: datetime | None = None
+    received: frozenset[int] = frozenset()
     recovered: bool = False
     exhausted: str | None = None
 

@@ -26,6 +26,7 @@ from workflows.story import (
     StepRetrying,
     StepSkipped,
     Told,
+    WaitEnded,
 )
 
 OUTCOMES = (StepCompleted, StepRefused, StepFailed, StepSkipped)
@@ -38,6 +39,7 @@ def recording_of(
     redo: Mapping[tuple[str, int], int] | None = None,
     exhausted: str | None = None,
     deadline_at: datetime | None = None,
+    started_at: datetime | None = None,
     recovered: bool = False,
 ) -> Recording:
     """Read a saga's checkpoints and its stream, oldest first."""
@@ -58,6 +60,8 @@ def recording_of(
         cancel=next((each.reason for each in facts if isinstance(each, CancelRequested)), None),
         cancel_lost=any(isinstance(each, CancelLost) for each in facts),
         deadline_at=deadline_at,
+        started_at=started_at,
+        received=frozenset(each.slot for each in facts if isinstance(each, WaitEnded) and each.by == "signal"),
         recovered=recovered,
         exhausted=exhausted,
     )

@@ -81,6 +81,8 @@ class Stage:
     _crash: tuple[int, bool] | None = None
     _cancel: tuple[int, str] | None = None
     deadline: datetime | None = None
+    tells: bool = True
+    """Whether a life is told of a cancel while it runs, as by its own server; another server's is found by parking."""
     _dead: bool = False
 
     def __post_init__(self) -> None:
@@ -206,6 +208,7 @@ class MemoryJournal:
         self._stage, self._id, self._slot = stage, id, 0
         self.identity = Identity(id, id, Cause(correlation_id=id, workflow_id=id))
         self.recording = self._recorded()
+        self._cancel = self.recording.cancel
 
     def _recorded(self) -> Recording:
         stage, id = self._stage, self._id
@@ -214,15 +217,20 @@ class MemoryJournal:
             stage.told(id),
             stage.status[id],
             deadline_at=stage.deadline,
+            started_at=stage.store.of(stories.stream(id))[0].recorded_at,
             recovered=stage.lives > 1,
         )
 
     def cancelled(self) -> str | None:
-        wanted = [event.reason for _, event in self._stage.told(self._id) if isinstance(event, CancelRequested)]
-        return wanted[0] if wanted else None
+        """A running saga is told at once by its engine; one that parks finds out as it does."""
+        if self._stage.tells:
+            self._cancel = self._cancel or self._recorded().cancel
+        return self._cancel
 
     async def reload(self) -> Recording:
-        return self._recorded()
+        again = self._recorded()
+        self._cancel = self._cancel or again.cancel
+        return again
 
     def next_slot(self) -> int:
         self._slot += 1

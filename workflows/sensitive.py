@@ -91,8 +91,17 @@ def _texts(data: Any) -> Iterator[str]:
         yield str(data)
 
 
-def scrubbed(text: str, hidden: tuple[str, ...]) -> str:
-    """A text of others, such as an error's, without the values that must not be shown."""
-    for value in hidden:
-        text = text.replace(value, MASK)
-    return text
+def cleaned(data: Any, hidden: tuple[str, ...] = ()) -> Any:
+    """What others say, such as an error's text, without values that must not be shown, and as it can be stored.
+
+    Halves of characters and the character U+0000 are written out: no database and no JSON takes them.
+    """
+    if isinstance(data, str):
+        for value in hidden:
+            data = data.replace(value, MASK)
+        return data.encode("utf-8", "backslashreplace").decode().replace("\0", "\\u0000")
+    if isinstance(data, dict):
+        return {cleaned(name, hidden): cleaned(value, hidden) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [cleaned(item, hidden) for item in data]
+    return MASK if str(data) in hidden else data

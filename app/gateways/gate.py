@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -80,8 +80,11 @@ class Gate:
     async def _place(self) -> AsyncIterator[None]:
         """Wait for a place; that takes nothing from the time of the attempt."""
         mine = turn.get()
-        await (mine.wait(self._places.acquire()) if mine else self._places.acquire())
+        with mine.queueing() if mine else nullcontext():
+            await self._places.acquire()
         try:
+            if mine:
+                await mine.may_call()
             yield
         finally:
             self._places.release()

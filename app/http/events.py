@@ -88,9 +88,9 @@ class Events:
             asyncio.create_task(self._tail.beyond(place, QUIET_SECONDS)),
             asyncio.create_task(self._stopping.wait()),
         )
-        await asyncio.wait([going, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not going.done():
+        try:
+            await asyncio.wait([going, stopping], return_when=asyncio.FIRST_COMPLETED)
+            return going.result() if going.done() else True
+        finally:
+            stopping.cancel()
             going.cancel()
-            return True
-        return going.result()

@@ -30,8 +30,8 @@ MOST_TOGETHER = 64
 MOST_CHARACTERS = 32 * 1024
 """How much shares a commit: beyond that, several connections at once are quicker than one with everything."""
 BUSY = "busy"
-NEVER = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
-"""What the database says of values that it will not take the next time either."""
+NEVER = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, ValueError)
+"""What is said of values that will not be taken the next time either, by the database or on the way there."""
 
 Parameters = Sequence[object] | Mapping[str, object]
 
@@ -184,7 +184,7 @@ class Committer:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     cursor = await connection.execute(message.statement, message.parameters)
                     rows = await cursor.fetchall() if cursor.description else []
-            except (psycopg.Error, OSError, TimeoutError) as error:
+            except (psycopg.Error, OSError, TimeoutError, ValueError) as error:
                 problem = error
             else:
                 self._alone(message.statement, message.answered(rows))

@@ -113,6 +113,11 @@ begin
                        from amends.requests as r where r.key = p_answer ->> 'key';
         if found then return; end if;
     end if;
+    if exists (select from amends.events where id = (p_events -> 0 ->> 'id')::uuid) then
+        return query select 'told', null::text, amends.place_token(e.position), null::text, null::jsonb
+                       from amends.events as e where e.id = (p_events -> 0 ->> 'id')::uuid;
+        return;
+    end if;
     select s.status, s.waiting_for into v_status, v_waiting_for
       from amends.sagas as s where s.id = p_saga for no key update;
     if v_status is null or v_status in ('completed', 'compensated') then
@@ -145,6 +150,11 @@ begin
         return query select 'repeated', null::text, null::text, r.digest, r.answer
                        from amends.requests as r where r.key = p_answer ->> 'key';
         if found then return; end if;
+    end if;
+    if exists (select from amends.events where id = (p_events -> 0 ->> 'id')::uuid) then
+        return query select 'told', null::text, amends.place_token(e.position), null::text, null::jsonb
+                       from amends.events as e where e.id = (p_events -> 0 ->> 'id')::uuid;
+        return;
     end if;
     select s.status into v_status from amends.sagas as s where s.id = p_saga for no key update;
     if v_status is null or v_status in ('completed', 'compensated') then
@@ -189,6 +199,11 @@ begin
         return query select 'repeated', null::text, null::text, r.digest, r.answer
                        from amends.requests as r where r.key = p_answer ->> 'key';
         if found then return; end if;
+    end if;
+    if exists (select from amends.events where id = (p_events -> 0 ->> 'id')::uuid) then
+        return query select 'acted', null::text, amends.place_token(e.position), null::text, null::jsonb
+                       from amends.events as e where e.id = (p_events -> 0 ->> 'id')::uuid;
+        return;
     end if;
     if exists (select from amends.stale_stream(jsonb_build_object('saga-' || p_saga, p_version))) then
         return query select 'stale', null::text, null::text, null::text, null::jsonb;

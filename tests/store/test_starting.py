@@ -151,3 +151,15 @@ async def test_a_start_that_is_committed_after_its_executor_was_ended_is_queued_
         assert await it.sagas.release_orphans() == 1
         assert status(sql, saga)[:2] == ("ENQUEUED", None)
         assert await it.sagas.release_orphans() == 0
+
+
+async def test_a_signal_and_a_cancel_whose_answers_were_lost_stand_once(database: URL, sql: Sql) -> None:
+    async with store(database) as it:
+        saga = await started(it)
+        told, wish = event(f"saga-{saga}", "signal-received"), event(f"saga-{saga}", "cancel-requested")
+        places = [await it.sagas.signal(saga, "go", told, None) for _ in range(2)]
+        assert places[0] == places[1]
+        again = [await it.sagas.cancel(saga, [], "why", wish, None) for _ in range(2)]
+        assert again[0] == again[1]
+    count = "select count(*) from amends.events where stream = %s"
+    assert sql.execute(count, (f"saga-{saga}",)).fetchone() == (3,)

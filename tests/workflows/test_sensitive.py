@@ -13,7 +13,7 @@ from domain.sensitive import PERSONAL, SECRET
 from tests.workflows.fakes import FakeProvider, place_order, request
 from workflows.rehearsal import Stage
 from workflows.saga import Call, Retry, Saga, seconds, step
-from workflows.sensitive import hidden_values, marks, masked, scrubbed
+from workflows.sensitive import cleaned, hidden_values, marks, masked
 from workflows.story import StepRetrying
 
 
@@ -76,8 +76,13 @@ def test_what_has_no_marks_is_passed_on() -> None:
     assert masked({"a": 1}, marks(dict[str, int])) == {"a": 1}
 
 
-def test_texts_are_scrubbed() -> None:
-    assert scrubbed("Ann Example of Main St", ("Ann Example", "Main St")) == "*** of ***"
+def test_what_others_say_is_cleaned() -> None:
+    assert cleaned("Ann Example of Main St", ("Ann Example", "Main St")) == "*** of ***"
+    assert cleaned({"code": 10115, "said": ['"Ann"', None]}, ("10115", '"Ann"')) == {
+        "code": "***",
+        "said": ["***", None],
+    }
+    assert cleaned("cut off \ud83d and \0") == "cut off \\ud83d and \\u0000"
 
 
 class Unreachable(Refusal, name="unreachable"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from domain.errors import Conflict, NotFound, StaleVersion
@@ -61,7 +62,8 @@ class Desk:
         reference = saga.reference(request)
         told = SagaStarted(name, definition.version, reference, id, given)
         whole = replace(cause, correlation_id=correlation, workflow_id=id)
-        origin = {"version": definition.version, "root": id} | _origin(whole)
+        started = datetime.now(UTC).isoformat(timespec="milliseconds")
+        origin = {"version": definition.version, "root": id, "started": started} | _origin(whole)
         return Start(
             id=id,
             name=name,

@@ -156,11 +156,11 @@ class Engine:
             self.running.pop((claimed.id, owner), None)
 
     def _body(self, name: str) -> runtime.Body:
-        async def body(given: Any, *, version: int, root: str, **origin: str) -> Any:
+        async def body(given: Any, *, version: int, root: str, started: str | None = None, **origin: str) -> Any:
             id, owner, task = runtime.current_id(), runtime.current_owner(), asyncio.current_task()
             self.running[id, owner] = task
             try:
-                ended = await self._live(name, version, root, given, origin, owner)
+                ended = await self._live(name, version, root, given, started, origin, owner)
             except TurnedBack:
                 self._over_with(task, id, owner)
                 raise
@@ -188,11 +188,22 @@ class Engine:
         self._supervisor.ended()
         self.on_rest(id)
 
-    async def _live(self, name: str, version: int, root: str, given: Any, origin: Mapping[str, str], owner: str) -> Any:
+    async def _live(
+        self,
+        name: str,
+        version: int,
+        root: str,
+        given: Any,
+        started: str | None,
+        origin: Mapping[str, str],
+        owner: str,
+    ) -> Any:
         """One life of a saga, from its recording on."""
         id = runtime.current_id()
         cause = Cause(workflow_id=id, executor=self.executor, **origin)
         recording, fork = await self._recording(id, name, version)
+        if started:  # what now() says before the first step is recorded too
+            recording = replace(recording, started_at=datetime.fromisoformat(started))
         identity = Identity(id, root, cause)
 
         async def reload() -> Recording:
@@ -232,5 +243,12 @@ def _read(stored: StoredSaga) -> Recording:
     died = stored.takeovers
     exhausted = f"{died} executors died in a row while they ran this step" if died > TAKEOVERS else None
     redo = compensated(stored.undone)
-    recovered = stored.lives > 1
-    return recording_of(stored.checkpoints, stored.told, stored.status, redo, exhausted, stored.deadline_at, recovered)
+    return recording_of(
+        stored.checkpoints,
+        stored.told,
+        stored.status,
+        redo,
+        exhausted,
+        deadline_at=stored.deadline_at,
+        recovered=stored.lives > 1,
+    )

@@ -71,7 +71,9 @@ class DurableJournal:
 
     async def reload(self) -> Recording:
         self._go_on()
-        return await self._reload()
+        again = await self._reload()
+        self._cancel = self._cancel or again.cancel
+        return again
 
     def _go_on(self) -> None:
         """Begin nothing new while this executor shuts down: another one goes on from here."""

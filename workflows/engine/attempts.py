@@ -53,18 +53,18 @@ class Trial(Generic[T]):
     timeout: timedelta
     tell: Callable[[int, Problem, datetime], object]
     deadline: datetime | None = None
-    again: Callable[[], None] | None = None
-    """Asked before every further attempt; raises what prevents it."""
+    again: Callable[[bool], None] | None = None
+    """Told before every further attempt whether one was made in this life; raises what prevents it."""
 
 
 async def attempt(trial: Trial[T], chronicle: Chronicle) -> Answered[T] | Refused | Failed:
     """Try until answered or out of attempts; those of earlier lives count."""
     journal = chronicle.journal
     failed, due = journal.recording.failures.get(trial.slot, (0, None))
-    down = 0
+    before, down = failed, 0
     while True:
         if due is not None:
-            await _pause(trial, chronicle, due)
+            await _pause(trial, chronicle, due, failed > before)
         await journal.may_call()
         try:
             return Answered(await _once(trial, journal, failed + 1), failed + 1)
@@ -95,15 +95,15 @@ async def _once(trial: Trial[T], journal: Journal, number: int) -> T:
             turn.reset(token)
 
 
-async def _pause(trial: Trial[T], chronicle: Chronicle, due: datetime) -> None:
+async def _pause(trial: Trial[T], chronicle: Chronicle, due: datetime, called: bool) -> None:
     """Wait until the next attempt is due, unless something turns up that prevents it."""
     journal = chronicle.journal
     while True:
         if trial.again:
-            trial.again()
-        if journal.now() >= due:
+            trial.again(called)
+        if (now := journal.now()) >= due:
             return
-        await journal.pause(min(due, trial.deadline or due))
+        await journal.pause(min(due, trial.deadline) if trial.deadline and trial.deadline > now else due)
 
 
 def _explained(error: Exception, timeout: timedelta, chronicle: Chronicle) -> Problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -11,11 +11,18 @@ from workflows.ports import Checkpoint, Parked, StatusChange
 from workflows.story import OperatorActed, SagaStranded, SagaStuck
 
 
-class Resting(BaseException):
-    """One of several branches wants the saga to rest; it does once the others have settled."""
+def _nothing() -> None:
+    """Whoever rests here rests."""
 
-    def __init__(self, told: object, change: StatusChange) -> None:
-        self.told, self.change = told, change
+
+class Resting(BaseException):
+    """One of several branches wants the saga to rest; it does once the others have settled.
+
+    `instead` raises TurnBack if the saga turns back rather than rest: somebody may have asked for that meanwhile.
+    """
+
+    def __init__(self, told: object, change: StatusChange, instead: Callable[[], None]) -> None:
+        self.told, self.change, self.instead = told, change, instead
 
 
 class Attention:
@@ -40,13 +47,13 @@ class Attention:
         act = self._recording.acts.get(slot)
         return act if act and act.step == step else None
 
-    async def stuck(self, told: SagaStuck) -> NoReturn:
-        """Ask a person."""
-        await self._rest(told, StatusChange("stuck", told.reason))
+    async def stuck(self, told: SagaStuck, instead: Callable[[], None] = _nothing) -> NoReturn:
+        """Ask a person, unless `instead` turns the saga back."""
+        await self._rest(Resting(told, StatusChange("stuck", told.reason), instead))
 
     async def stranded(self, reason: str) -> NoReturn:
         """Wait for fitting code."""
-        await self._rest(SagaStranded(reason), StatusChange("stranded", reason))
+        await self._rest(Resting(SagaStranded(reason), StatusChange("stranded", reason), _nothing))
 
     async def recorded(self, slot: int, name: str, arguments: str | None = None) -> Checkpoint | None:
         """What an earlier life recorded under this number; strands the saga if that was something else."""
@@ -61,12 +68,15 @@ class Attention:
         return checkpoint
 
     async def rest(self, wanted: Resting) -> NoReturn:
-        """Rest now."""
-        await self._chronicle.write(self._chronicle.entry(wanted.told, change=wanted.change, park=True))
-        raise Parked
+        """Rest now, knowing all that the saga was told."""
+        while True:
+            wanted.instead()
+            entry = self._chronicle.entry(wanted.told, change=wanted.change, park=True)
+            if await self._chronicle.write_if_untold(entry):
+                raise Parked
+            self._chronicle.version = (await self._chronicle.journal.reload()).version
 
-    async def _rest(self, told: object, change: StatusChange) -> NoReturn:
-        wanted = Resting(told, change)
+    async def _rest(self, wanted: Resting) -> NoReturn:
         if self._later:
             raise wanted
         await self.rest(wanted)

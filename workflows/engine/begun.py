@@ -17,7 +17,7 @@ T = TypeVar("T")
 class Begun:
     """`outcome` stays None for a step that has not happened: it was refused, or is under way.
 
-    `doubtful` says that an earlier life may have begun it and left no record.
+    `doubtful` says that an earlier life may have begun it and left no record, `settled` that its outcome is recorded.
     """
 
     declared: DeclaredStep
@@ -31,6 +31,7 @@ class Begun:
     doubtful: bool = False
     outcome: Done[Any] | Unknown | None = None
     in_doubt: bool = False
+    settled: bool = False
 
     @property
     def step(self) -> StepSpec:

@@ -7,14 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import JsonValue
-
 from domain.errors import Refusal
-from workflows.codec import load, plain, text
+from workflows.codec import text
 from workflows.events import NewEvent, record
 from workflows.ports import Checkpoint, Entry, Journal, Stale, StatusChange
 from workflows.problem import error_text, problem_of
-from workflows.sensitive import scrubbed
+from workflows.sensitive import cleaned
 from workflows.story import Problem, SagaResumed, stories
 
 TURN_BACK = "turn-back"
@@ -26,7 +24,7 @@ class Chronicle:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self.completed_at, self._passed = journal.now(), False
+        self.completed_at, self._passed = journal.recording.started_at or journal.now(), False
         self.hidden: tuple[str, ...] = ()
         self.version = journal.recording.version
         self._last: UUID | None = journal.recording.last_event
@@ -38,20 +36,22 @@ class Chronicle:
         return stories.stream(self.journal.identity.id)
 
     def hide(self, values: Iterable[str]) -> None:
-        """Values that must not be shown: what others say of them is masked from now on, the longest first."""
-        self.hidden = tuple(sorted(set(values), key=len, reverse=True))
+        """More values that must not be shown: what others say of them is masked from now on, the longest first."""
+        self.hidden = tuple(sorted({*self.hidden, *values}, key=len, reverse=True))
 
     def problem(self, error: BaseException) -> Problem:
-        """An error as it is stored and logged, without the values that must not be shown."""
+        """An error as it is stored and logged: without the values that must not be shown, and as text can be stored."""
         found = problem_of(error)
-        if isinstance(error, Refusal):
-            return replace(found, message=scrubbed(found.message, self.hidden))
-        facts = load(plain(scrubbed(text(found.facts), self.hidden)), dict[str, JsonValue])
-        return Problem(found.name, scrubbed(found.message, self.hidden), facts)
+        keep = () if isinstance(error, Refusal) else self.hidden  # a refusal comes back from its facts
+        return Problem(found.name, self._shown(found.message), cleaned(found.facts, keep))
 
     def bug(self, error: BaseException) -> str:
         """An error that is a bug, in one line."""
-        return scrubbed(f"{error!r}", self.hidden)
+        return self._shown(f"{error!r}")
+
+    def _shown(self, said: str) -> str:
+        shown: str = cleaned(said, self.hidden)
+        return shown
 
     def event(self, stream: str, event: object, step: str | None = None, decision: str | None = None) -> NewEvent:
         """An event of this saga for a stream, with the cause that it has now."""

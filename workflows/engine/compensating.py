@@ -50,7 +50,10 @@ async def turn_back(
 
 
 async def _milestone(name: str, told: object, change: StatusChange, chronicle: Chronicle, attention: Attention) -> None:
-    slot = chronicle.journal.next_slot()
+    slot, known = chronicle.journal.next_slot(), chronicle.journal.recording.checkpoints
+    recorded = next((number for number, checkpoint in known.items() if checkpoint.name == name), 0)
+    while slot < recorded:  # an earlier life did more before it turned back, such as asking a person
+        slot = chronicle.journal.next_slot()
     if not await attention.recorded(slot, name):
         checkpoint = chronicle.answered(slot, name, chronicle.journal.now(), {"reason": change.reason})
         await chronicle.write(chronicle.entry(told, checkpoint=checkpoint, change=change))

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from domain.errors import Refusal
+from domain.errors import Misdeclared, Refusal
 from domain.vocabulary import Unreadable
-from workflows.codec import digest, dump, load, plain, problems
+from workflows.codec import digest, dump, load, plain, problems, require_storable
 from workflows.engine.attempts import Answered, Failed, Refused, Trial, attempt
 from workflows.engine.attention import Attention, Resting
 from workflows.engine.begun import Begun
@@ -101,6 +101,8 @@ class Execution:
 
     async def gather(self, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]:
         """Do several steps at the same time: numbered in their order, and all of them settled before any is judged."""
+        if pivot := next((call.step.name for call in calls if call.step.pivot), None):
+            raise Misdeclared("gather", f"{pivot} is the pivot: the others may fail, and there is no way back from it")
         begun = [self._begin(call.step, call.arguments) for call in calls]
         with self.attention.later():
             settled = await asyncio.gather(*map(self._perform, begun), return_exceptions=True)
@@ -152,14 +154,18 @@ class Execution:
         return await self._between_steps(reason, problem)
 
     async def _between_steps(self, reason: str, problem: Problem) -> Any:
-        """The code between the steps failed: a person decides."""
+        """The code between the steps failed, or a step in a way that left no record: a person decides."""
         slot = self.journal.next_slot()
+        for step in self.begun:
+            if not step.settled and step.step.kind == "step":
+                step.in_doubt, step.outcome = True, Unknown()
+        self.turning.anywhere()
         act = self.attention.decided(slot, None)
         if act and act.act == "resolve":
             return await self._complete(act.result)
         if act and act.act == "skip" and not self.turning.past_pivot:
             raise TurnBack(f"given up: {act.reason}", problem)
-        return await self.attention.stuck(SagaStuck(reason, slot, error=problem))
+        return await self.attention.stuck(SagaStuck(reason, slot, error=problem), self.turning.anywhere)
 
     async def _complete(self, result: Any) -> Any:
         slot = self.journal.next_slot()
@@ -186,6 +192,7 @@ class Execution:
 
     async def _replayed(self, begun: Begun, checkpoint: Checkpoint) -> Any:
         self.chronicle.passed(checkpoint)
+        begun.settled = True
         if checkpoint.error is None:
             return await self._loaded(begun, plain(checkpoint.output or "null"))
         problem = problem_in(checkpoint.error)
@@ -211,7 +218,8 @@ class Execution:
     def _done(self, begun: Begun, result: Any) -> Any:
         """Take note that a step is done; returns its result as every replay will see it."""
         value = load(result, begun.declared.result)
-        begun.outcome = Done(value)
+        begun.outcome, begun.settled = Done(value), True
+        self.chronicle.hide(hidden_values(result, marks(begun.declared.result)))
         self.turning.past_pivot = self.turning.past_pivot or begun.step.pivot
         return value
 
@@ -224,15 +232,17 @@ class Execution:
     async def _call(self, begun: Begun) -> Any:
         async def body(number: int) -> Any:
             value = await begun.step.body(self.saga, Call(begun.key, number), *begun.arguments)
-            return dump(value, begun.declared.result)
+            result = dump(value, begun.declared.result)
+            require_storable(result)
+            return result
 
         def tell(number: int, problem: Problem, due: datetime) -> StepRetrying:
             return begun.told(StepRetrying, attempts=number, error=problem, next_at=due)
 
-        def again() -> None:
-            self.turning.between_attempts(begun)
+        def again(called: bool) -> None:
+            self.turning.between_attempts(begun, called)
 
-        deadline = None if begun.step.pivot else self.turning.deadline
+        deadline = self.turning.deadline
         trial = Trial(begun.step.name, begun.slot, body, begun.step.retry, begun.step.timeout, tell, deadline, again)
         match await attempt(trial, self.chronicle):
             case Answered(value, attempts):
@@ -290,14 +300,14 @@ class Execution:
     async def _write_failure(self, begun: Begun, told: object, problem: Problem) -> None:
         checkpoint = self.chronicle.failed(begun.slot, begun.step.name, begun.started_at, problem)
         await self.chronicle.write(self.chronicle.entry(told, step=begun.step.name, checkpoint=checkpoint))
+        begun.settled = True
 
     # -- what a person decided
 
     async def _stuck(self, begun: Begun, reason: str, problem: Problem | None = None, attempts: int = 0) -> NoReturn:
         step = begun.step
-        await self.attention.stuck(
-            SagaStuck(reason, begun.slot, step.name, begun.occurrence, step.kind, attempts, None, problem)
-        )
+        told = SagaStuck(reason, begun.slot, step.name, begun.occurrence, step.kind, attempts, None, problem)
+        await self.attention.stuck(told, lambda: self.turning.rather_than_stuck(begun))
 
     async def _as_decided(self, begun: Begun, act: OperatorActed) -> Any:
         """A person skipped the step, or says what came of it."""

@@ -44,12 +44,18 @@ class Turning:
         begun.in_doubt, begun.outcome = doubtful, Unknown() if doubtful else None
         raise wanted
 
-    def between_attempts(self, begun: Begun) -> None:
-        """Raise TurnBack rather than try a step again; what failed may have taken effect."""
+    def between_attempts(self, begun: Begun, called: bool) -> None:
+        """Raise TurnBack rather than try a step again; what was called and failed may have taken effect."""
         wanted = self._wanted()
-        if wanted is not None and not begun.step.pivot:
-            begun.in_doubt, begun.outcome = True, Unknown()
-            raise wanted
+        doubtful = called or begun.doubtful or begun.slot in self._journal.recording.failures
+        if wanted is None or (doubtful and begun.step.pivot):
+            return
+        begun.in_doubt, begun.outcome = doubtful, Unknown() if doubtful else None
+        raise wanted
+
+    def rather_than_stuck(self, begun: Begun) -> None:
+        """Raise TurnBack rather than ask a person about a step that failed; a pivot that failed may have happened."""
+        self.between_attempts(begun, called=begun.step.kind == "step" or begun.step.pivot)
 
     def anywhere(self) -> None:
         """Raise TurnBack where no step is begun: while the saga waits, or before it is completed."""

@@ -11,6 +11,7 @@ from workflows.engine.attention import Attention
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.turning import Turning
 from workflows.ports import Checkpoint, Parked, StatusChange
+from workflows.sensitive import hidden_values, marks
 from workflows.story import TIMER, SagaWaiting, WaitEnded
 
 T = TypeVar("T")
@@ -32,13 +33,15 @@ class Waiting:
         slot = self._chronicle.journal.next_slot()
         name = f"receive {signal}"
         checkpoint = await self._attention.recorded(slot, name)
+        mine = checkpoint is None or slot in self._recording.received  # a fork has not taken what it was copied with
         if checkpoint is None:
             checkpoint = await self._until_told(slot, name, signal, patience)
         self._chronicle.passed(checkpoint)
         told = plain(checkpoint.output or "null")
         if told is None:
             return None
-        self._taken[signal] += 1
+        self._taken[signal] += mine
+        self._chronicle.hide(hidden_values(told["payload"], marks(payload)))
         return load(told["payload"], payload)
 
     async def sleep(self, duration: timedelta) -> None:

@@ -1,0 +1,1 @@
+"""The event store beside what a user would pick instead, and beside the fastest way to write one row."""

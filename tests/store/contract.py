@@ -1,0 +1,304 @@
+"""What every store of events promises, as tests that each store is held to (workflows.events.EventStore)."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from pydantic_core import PydanticSerializationError
+
+from domain.errors import AmendsError, Conflict, StaleVersion
+from domain.event import Cause, EventType
+from domain.expected import ANY, NONE, Expected, exact
+from tests.store.sagas import event
+from workflows.events import (
+    START,
+    Answer,
+    Appended,
+    EventStore,
+    Filter,
+    NewEvent,
+    Place,
+    Repeated,
+    StoredEvent,
+)
+from workflows.ids import new_id
+
+ANSWER = Answer("key-1", "digest-1", {"version": 1, "nested": {"name": "Ünï"}})
+
+
+def nested(levels: int) -> Any:
+    """Lists in objects in lists, so many levels deep."""
+    made: Any = "ground"
+    for level in range(levels):
+        made = [made] if level % 2 else {"deeper": made}
+    return made
+
+
+def caused(stream: str, name: str, correlation_id: str) -> NewEvent:
+    return NewEvent(new_id(), stream, EventType(name, 1), {}, Cause(correlation_id=correlation_id))
+
+
+async def place_of(events: EventStore, *new: NewEvent, **expected: Expected) -> Place:
+    """Append and return the place that was reached."""
+    done = await events.append(new, expected)
+    assert isinstance(done, Appended)
+    return done.place
+
+
+async def whole(events: EventStore, count: int) -> list[StoredEvent]:
+    """The whole feed, once it shows so many events: something else on the server may hold it back for a moment."""
+    async with asyncio.timeout(20):
+        while len(seen := await events.feed(limit=count + 1)) < count:
+            await asyncio.sleep(0.01)
+    assert len(seen) == count
+    return seen
+
+
+async def require_refused(events: EventStore, error: type[Exception], *new: NewEvent, **expected: Expected) -> None:
+    """An append that fails changes no stream that it names."""
+    streams = {each.stream for each in new} | expected.keys()
+    before = {stream: await events.read(stream) for stream in streams}
+    with pytest.raises(error):
+        await events.append(new, expected)
+    assert {stream: await events.read(stream) for stream in streams} == before
+
+
+class AppendContract:
+    """What happens to what is appended."""
+
+    async def test_versions_count_from_one(self, events: EventStore) -> None:
+        await events.append([event("a"), event("a")], {"a": NONE})
+        await events.append([event("a")], {"a": exact(2)})
+        await events.append([event("a")], {"a": ANY})
+        await events.append([event("a")])
+        assert [each.version for each in await events.read("a")] == [1, 2, 3, 4, 5]
+
+    @pytest.mark.parametrize("expected", [exact(1), exact(3), NONE])
+    async def test_a_stale_append_says_both_versions_and_writes_nothing(
+        self, events: EventStore, expected: Expected
+    ) -> None:
+        await events.append([event("a"), event("a")])
+        with pytest.raises(StaleVersion) as stale:
+            await events.append([event("a"), event("b")], {"a": expected})
+        assert stale.value.facts() == {"stream": "a", "expected": expected.version, "actual": 2}
+        assert [len(await events.read(stream)) for stream in ("a", "b")] == [2, 0]
+
+    async def test_a_stream_that_does_not_exist_is_at_version_zero(self, events: EventStore) -> None:
+        await require_refused(events, StaleVersion, event("a"), a=exact(1))
+        await events.append([event("a")], {"a": exact(0)})
+        assert len(await events.read("a")) == 1
+
+    async def test_several_streams_are_one_commit(self, events: EventStore) -> None:
+        place = await place_of(events, event("b"), event("a"), event("b"), a=NONE, b=NONE, c=NONE)
+        seen = await whole(events, 3)
+        assert [[each.version for each in await events.read(stream)] for stream in "abc"] == [[1], [1, 2], []]
+        assert len({(each.generation, each.transaction_id) for each in seen}) == 1
+        assert place == seen[-1].place
+
+    async def test_one_stale_stream_spoils_all(self, events: EventStore) -> None:
+        await events.append([event("c")])
+        await require_refused(events, StaleVersion, event("a"), event("b"), event("c"), a=NONE, b=NONE, c=NONE)
+        await require_refused(events, StaleVersion, event("a"), event("b"), a=NONE, b=ANY, c=NONE)
+        assert [len(await events.read(stream)) for stream in "abc"] == [0, 0, 1]
+
+    async def test_what_cannot_be_written_as_json_writes_nothing_of_its_append(self, events: EventStore) -> None:
+        await require_refused(
+            events, PydanticSerializationError, event("a"), event("b", data={"text": "half a \ud800"})
+        )
+
+    @pytest.mark.parametrize("streams", ["a", "aba"])
+    async def test_the_same_append_again_changes_nothing(self, events: EventStore, streams: str) -> None:
+        new = list(map(event, streams))
+        place = await place_of(events, *new, a=NONE)
+        await events.append([event("a"), event("b")])
+        assert await place_of(events, *new, a=NONE) == place, "its expected version is stale by now"
+        assert await place_of(events, *new) == place
+        await whole(events, len(new) + 2)
+
+    async def test_ids_that_are_known_in_part_are_a_conflict(self, events: EventStore) -> None:
+        known = event("a")
+        await events.append([known])
+        await require_refused(events, Conflict, known, event("a"))
+        await require_refused(events, Conflict, event("b"), known, a=exact(1))
+        await whole(events, 1)
+
+    async def test_one_id_for_two_events_is_a_conflict(self, events: EventStore) -> None:
+        new = event("a")
+        await require_refused(events, Conflict, new, new)
+
+    async def test_a_large_batch_keeps_its_order(self, events: EventStore) -> None:
+        new = [event("a", data={"n": n}) for n in range(1, 5001)]
+        place = await place_of(events, *new, a=NONE)
+        stored = await events.read("a", limit=10_000)
+        assert [(each.version, each.data["n"], each.id) for each in stored] == [
+            (n, n, one.id) for n, one in enumerate(new, start=1)
+        ]
+        seen = await whole(events, 5000)
+        assert [each.id for each in seen] == [one.id for one in new]
+        assert seen[-1].place == place
+
+    async def test_concurrent_appends_all_count(self, events: EventStore) -> None:
+        new = [event("a") for _ in range(200)]
+        await asyncio.gather(*(events.append([one]) for one in new))
+        stored = await events.read("a")
+        assert [each.version for each in stored] == list(range(1, 201))
+        assert {each.id for each in stored} == {one.id for one in new}
+
+    async def test_of_concurrent_appends_for_one_version_one_wins(self, events: EventStore) -> None:
+        done = await asyncio.gather(
+            *(events.append([event("a")], {"a": NONE}) for _ in range(20)), return_exceptions=True
+        )
+        assert sum(isinstance(each, Appended) for each in done) == 1
+        assert sum(isinstance(each, StaleVersion) for each in done) == 19
+        await whole(events, 1)
+
+
+class ReadContract:
+    """What is read of it."""
+
+    async def test_a_stream_is_read_in_pages_by_version(self, events: EventStore) -> None:
+        await events.append([event(stream) for _ in range(7) for stream in ("a", "b")])
+        assert [each.version for each in await events.read("a", after=2, limit=3)] == [3, 4, 5]
+        assert [each.version for each in await events.read("a", after=5)] == [6, 7]
+        assert await events.read("a", after=7) == []
+        assert await events.read("nothing") == []
+
+    async def test_the_feed_is_read_in_pages_from_place_to_place(self, events: EventStore) -> None:
+        for number in range(6):
+            await events.append([event(f"s-{number % 2}"), event("a"), event("a")])
+        everything = await whole(events, 18)
+        assert all(one.place < two.place for one, two in pairwise(everything))
+        place, seen = START, list[StoredEvent]()
+        while page := await events.feed(place, limit=4):
+            assert len(page) <= 4
+            seen, place = seen + page, page[-1].place
+        assert seen == everything
+        assert [each.version for each in seen if each.stream == "a"] == list(range(1, 13))
+        assert await events.feed(everything[10].place) == everything[11:]
+
+    async def test_the_feed_is_narrowed_by_type_stream_and_story(self, events: EventStore) -> None:
+        names, streams, stories = ("thing-happened", "thing-broke"), ("a", "b"), ("one", "two")
+        for _ in range(2):
+            await events.append([caused(s, name, story) for s in streams for name in names for story in stories])
+        everything = await whole(events, 16)
+        for type, stream, story in [(n, s, c) for n in (None, *names) for s in (None, *streams) for c in (None, "two")]:
+            expected = [
+                each
+                for each in everything
+                if type in (None, each.name)
+                and stream in (None, each.stream)
+                and story in (None, each.metadata["correlation_id"])
+            ]
+            only = Filter(type, stream, story)
+            assert await events.feed(only=only) == expected
+            assert await events.feed(expected[0].place, 2, only) == expected[1:3]
+        for nothing in (Filter(type="thing-mended"), Filter(stream="c"), Filter(correlation_id="three")):
+            assert await events.feed(only=nothing) == []
+
+    async def test_an_append_reaches_to_its_last_event(self, events: EventStore) -> None:
+        first = await place_of(events, event("a"), event("b"))
+        second = await place_of(events, event("a"))
+        assert first < second
+        seen = await whole(events, 3)
+        assert [each.place for each in seen[1:]] == [first, second]
+        assert await events.feed(second) == []
+
+    async def test_an_append_of_nothing_reaches_to_what_it_expects(self, events: EventStore) -> None:
+        last = await place_of(events, event("a"), event("a"))
+        await events.append([event("b")])
+        assert await place_of(events, a=exact(2)) == last
+        assert await place_of(events) == START
+        await require_refused(events, StaleVersion, a=exact(1))
+        await whole(events, 3)
+
+    async def test_what_is_known_of_an_event_comes_back(self, events: EventStore) -> None:
+        cause = Cause(
+            "story", "because", "ann", "saga-1", "charge", "00-1-2-01", "executor-1", "decision", "d1", "d2", "a reason"
+        )
+        new = NewEvent(new_id(), "order-1", EventType("order-placed", 3), {"a": 1}, cause)
+        await events.append([new])
+        (stored,) = await whole(events, 1)
+        assert (stored.id, stored.stream, stored.version) == (new.id, "order-1", 1)
+        assert (stored.type, stored.data) == (new.type, {"a": 1})
+        assert stored.metadata == vars(cause)
+        assert stored.recorded_at.tzinfo is not None
+        assert await events.read("order-1") == [stored]
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            {"text": "Grüße, 世界, 🎉, \U0010fffd, \u0001, \\u0000, \u2028, '\"\\/%s"},
+            {"": None, "true": True, "no": False, "list": [], "object": {}, "mixed": [1, "1", None, [{"a": []}]]},
+            {"numbers": [0, -1, 0.1, 1.5e-7, 2**63 + 1, -(10**30), 123456789.123456789]},
+            {f"key {n}": ["x" * n] * 3 for n in range(300)},
+            {"long": "ü" * 1_000_000},
+            nested(100),
+        ],
+        ids=["text", "kinds", "numbers", "many", "long", "deep"],
+    )
+    async def test_json_comes_back_as_it_went_in(self, events: EventStore, data: Any) -> None:
+        await events.append([event("Strom-ß/世 界 ' \" %s", data=data)])
+        (stored,) = await events.read("Strom-ß/世 界 ' \" %s")
+        assert stored.data == data
+
+    @pytest.mark.parametrize("levels", [190, 205, 230, 300])
+    async def test_what_is_too_deep_to_be_read_is_not_stored(self, events: EventStore, levels: int) -> None:
+        data = nested(levels)
+        try:
+            await events.append([event("a", data=data)])
+        except (ValueError, AmendsError):
+            assert await events.read("a") == []
+        else:
+            (stored,) = await events.read("a")
+            assert stored.data == data
+
+
+class AnswerContract:
+    """What a request with an idempotency key is answered."""
+
+    async def test_an_answer_is_kept_with_what_it_answers(self, events: EventStore) -> None:
+        done = await events.append([event("a")], {"a": NONE}, ANSWER)
+        assert isinstance(done, Appended)
+        kept = {**ANSWER.body, "position": str(done.place)}
+        for expected in ({"a": NONE}, {"a": exact(7)}, {}):
+            again = await events.append([event("a"), event("b")], expected, Answer("key-1", "another", {"version": 9}))
+            assert again == Repeated("digest-1", kept)
+        await whole(events, 1)
+        assert isinstance(await events.append([event("a")], answer=Answer("key-2", "digest-1", {})), Appended)
+        await whole(events, 2)
+
+    async def test_what_is_refused_keeps_no_answer(self, events: EventStore) -> None:
+        known = event("a")
+        await events.append([known])
+        with pytest.raises(StaleVersion):
+            await events.append([event("a")], {"a": NONE}, ANSWER)
+        with pytest.raises(Conflict):
+            await events.append([known, event("a")], {}, ANSWER)
+        assert isinstance(await events.append([event("a")], {"a": exact(1)}, ANSWER), Appended)
+
+    async def test_an_answer_without_events_is_kept_too(self, events: EventStore) -> None:
+        place = await place_of(events, event("a"))
+        assert await events.append([], {"a": exact(1)}, ANSWER) == Appended(place)
+        assert await events.append([], {"a": exact(1)}, ANSWER) == Repeated(
+            "digest-1", {**ANSWER.body, "position": str(place)}
+        )
+        await whole(events, 1)
+
+    async def test_the_answer_to_an_append_that_was_known_names_its_place(self, events: EventStore) -> None:
+        new = event("a")
+        place = await place_of(events, new)
+        await events.append([event("a")])
+        assert await events.append([new], {"a": NONE}, ANSWER) == Appended(place)
+        again = await events.append([event("a")], {}, ANSWER)
+        assert again == Repeated("digest-1", {**ANSWER.body, "position": str(place)})
+
+    async def test_of_concurrent_requests_with_one_key_one_acts(self, events: EventStore) -> None:
+        done = await asyncio.gather(*(events.append([event(f"s-{n}")], {}, ANSWER) for n in range(20)))
+        acted = [each for each in done if isinstance(each, Appended)]
+        assert len(acted) == 1
+        kept = Repeated("digest-1", {**ANSWER.body, "position": str(acted[0].place)})
+        assert [each for each in done if each is not acted[0]] == [kept] * 19
+        await whole(events, 1)
