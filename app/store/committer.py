@@ -30,7 +30,7 @@ MOST_TOGETHER = 64
 MOST_CHARACTERS = 32 * 1024
 """How much shares a commit: beyond that, several connections at once are quicker than one with everything."""
 BUSY = "busy"
-NEVER = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, ValueError)
+NEVER = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, psycopg.errors.UniqueViolation, ValueError)
 """What is said of values that will not be taken the next time either, by the database or on the way there."""
 
 Parameters = Sequence[object] | Mapping[str, object]
@@ -46,6 +46,10 @@ class Unstorable(AmendsError):
     """The database does not take these values: {problem}"""
 
     problem: str
+
+
+class Doubled(Unstorable):
+    """Something with this name is there already: {problem}"""
 
 
 @dataclass
@@ -183,7 +187,7 @@ class Committer:
                     connection = await connect(self._url, "committer")
                 async with asyncio.timeout(ANSWER_SECONDS):
                     cursor = await connection.execute(message.statement, message.parameters)
-                    rows = await cursor.fetchall() if cursor.description else []
+                    rows = await cursor.fetchall() if cursor.rownumber is not None else []
             except (psycopg.Error, OSError, TimeoutError, ValueError) as error:
                 problem = error
             else:
@@ -196,7 +200,8 @@ class Committer:
                 self._alone(message.statement, message.callers)
                 return connection
             if isinstance(problem, NEVER):
-                message.fail(Unstorable(str(problem).splitlines()[0]))
+                doubled = isinstance(problem, psycopg.errors.UniqueViolation)
+                message.fail((Doubled if doubled else Unstorable)(str(problem).splitlines()[0]))
                 return connection
             if message.give_up_at is not None and time.monotonic() + wait > message.give_up_at:
                 message.fail(Unavailable(round(time.monotonic() - message.callers[0].sent_at, 1)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.store.committer import Committer
+from app.store.committer import Committer, Doubled
 from app.store.encoding import event_json
 from app.store.reader import Reader
 from app.store.sql import statements
@@ -15,6 +15,7 @@ from workflows.codec import text
 from workflows.events import START, Answer, Appended, Filter, NewEvent, Place, Repeated, StoredEvent, require_distinct
 
 SQL = statements("events.sql")
+KNOWN_IN_PART = "Some of these events were appended before, but not all of them."
 PATIENCE = 10.0
 """How long an append waits for the database, in seconds, before the caller is told to try again."""
 
@@ -30,9 +31,11 @@ class PostgresEvents:
     ) -> Appended | Repeated:
         require_distinct(events)
         item = text(_item(events, expected, answer))
-        outcome, stream, wanted, actual, place, digest, body = await self._committer.share(
-            SQL["append"], item, PATIENCE
-        )
+        try:
+            row = await self._committer.share(SQL["append"], item, PATIENCE)
+        except Doubled as known:
+            raise Conflict("event-ids", KNOWN_IN_PART) from known
+        outcome, stream, wanted, actual, place, digest, body = row
         match outcome:
             case "appended":
                 return Appended(Place.parse(place) or START if place else START)
@@ -41,7 +44,7 @@ class PostgresEvents:
             case "stale":
                 raise StaleVersion(stream, wanted, actual)
             case _:
-                raise Conflict("event-ids", "Some of these events were appended before, but not all of them.")
+                raise Conflict("event-ids", KNOWN_IN_PART)
 
     async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
         return await self._events("stream", {"stream": stream, "after": after, "limit": limit})

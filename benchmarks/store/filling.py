@@ -30,7 +30,7 @@ select pg_temp.ordered_id(%(from)s + i, %(seed)s || i),
             then '{"account_id": "ada", "owner": "Ada", "currency": "EUR", "opening_balance": 0}'::jsonb
             else '{"amount": 1}' end,
        jsonb_build_object('actor', 'anonymous',
-                          'correlation_id', pg_temp.ordered_id(%(from)s + i, %(seed)s || (i / %(length)s)))
+                          'correlation_id', pg_temp.ordered_id(%(from)s + i / %(length)s, %(seed)s || (i / %(length)s)))
   from generate_series(%(first)s::int, %(last)s::int - 1) as i
  order by i"""
 """Streams of a length: one by its name, or many whose names are in no order."""

@@ -105,7 +105,7 @@ create function amends.append_locked(
 #variable_conflict use_column
 declare
     v_ids uuid[];
-    v_known int;
+    v_known int := 0;
     v_position bigint;
 begin
     outcome := 'appended';
@@ -116,11 +116,16 @@ begin
             return;
         end if;
     end if;
-    v_ids := array(select (value ->> 'id')::uuid from jsonb_array_elements(p_events));
-    select count(*), max(e.position) into v_known, v_position from amends.events as e where e.id = any (v_ids);
-    if v_known > 0 and v_known < cardinality(v_ids) then
-        outcome := 'reused';
-        return;
+    -- The same append again is known by its ends; one that is known in the middle only does not pass the unique index.
+    if exists (select from amends.events as e
+                where e.id in ((p_events -> 0 ->> 'id')::uuid, (p_events -> -1 ->> 'id')::uuid)) then
+        v_ids := array(select (value ->> 'id')::uuid from jsonb_array_elements(p_events));
+        select count(*), (array_agg(e.position order by e.generation desc, e.transaction_id desc, e.position desc))[1]
+          into v_known, v_position from amends.events as e where e.id = any (v_ids);
+        if v_known < cardinality(v_ids) then
+            outcome := 'reused';
+            return;
+        end if;
     end if;
     if v_known = 0 then
         if p_expected <> '{}' then

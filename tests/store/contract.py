@@ -13,17 +13,7 @@ from domain.errors import AmendsError, Conflict, StaleVersion
 from domain.event import Cause, EventType
 from domain.expected import ANY, NONE, Expected, exact
 from tests.store.sagas import event
-from workflows.events import (
-    START,
-    Answer,
-    Appended,
-    EventStore,
-    Filter,
-    NewEvent,
-    Place,
-    Repeated,
-    StoredEvent,
-)
+from workflows.events import START, Answer, Appended, EventStore, Filter, NewEvent, Place, Repeated, StoredEvent
 from workflows.ids import new_id
 
 ANSWER = Answer("key-1", "digest-1", {"version": 1, "nested": {"name": "Ünï"}})
@@ -123,6 +113,7 @@ class AppendContract:
         await events.append([known])
         await require_refused(events, Conflict, known, event("a"))
         await require_refused(events, Conflict, event("b"), known, a=exact(1))
+        await require_refused(events, Conflict, event("b"), known, event("b"))
         await whole(events, 1)
 
     async def test_one_id_for_two_events_is_a_conflict(self, events: EventStore) -> None:

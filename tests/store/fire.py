@@ -102,8 +102,8 @@ class Fire:
         self.count[what] += 1
         self.told |= {event.id for event in events}
 
-    def rolled_back(self, events: Sequence[NewEvent]) -> None:
-        self.count["rollback"] += 1
+    def taken_back(self, what: str, events: Sequence[NewEvent]) -> None:
+        self.count[what] += 1
         self.undone |= {event.id for event in events}
 
 
@@ -120,8 +120,7 @@ async def hot(fire: Fire) -> None:
     try:
         await fire.append([new], **{stream: await PostgresEvents(it.committer, it.reader).version(stream)})
     except StaleVersion:
-        fire.count["stale"] += 1
-        fire.undone.add(new.id)
+        fire.taken_back("stale", [new])
 
 
 async def crossing(fire: Fire) -> None:
@@ -160,7 +159,7 @@ async def own(fire: Fire) -> None:
                 assert await unit.commit(step) == Committed()
             fire.committed("slow" if slow else "own", step.events)
         except Interrupted:
-            fire.rolled_back(step.events)
+            fire.taken_back("interrupted", step.events)
 
 
 async def raw(fire: Fire) -> None:
@@ -172,7 +171,7 @@ async def raw(fire: Fire) -> None:
             await asyncio.sleep(random.choice([0, random.uniform(0.01, 0.1)]))
             if random.random() < 0.5:
                 await connection.rollback()
-                fire.rolled_back(events)
+                fire.taken_back("rollback", events)
             else:
                 await connection.commit()
                 fire.committed("slow", events)

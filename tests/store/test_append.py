@@ -215,15 +215,34 @@ async def test_transaction_ids_of_a_hot_stream_rise_with_its_versions(database: 
     assert sql.execute(DISORDER).fetchone() == (0,)
 
 
-async def test_an_append_of_nothing_reaches_to_the_furthest_of_what_it_expects(database: URL) -> None:
-    """In the feed, that is: a position alone says nothing about that."""
-    async with appending(database) as events, session(database) as early:
+@asynccontextmanager
+async def older_but_later(url: URL) -> AsyncIterator[tuple[PostgresEvents, list[NewEvent], Appended | Repeated]]:
+    """Two events, the second with the higher position but the older transaction; and the place of the first one."""
+    new = [event("b"), event("a")]
+    async with appending(url) as events, session(url) as early:
         await early.execute("select pg_current_xact_id()")
-        first = await events.append([event("b")])
-        await write(early, event("a"))
+        furthest = await events.append(new[:1])
+        await write(early, new[1])
         await early.commit()
-        await settled(database)
-        seen = await events.feed()
-        assert [each.stream for each in seen] == ["a", "b"], "its position is higher, but its transaction is older"
-        assert first == Appended(seen[-1].place)
-        assert await events.append([], {"a": exact(1), "b": exact(1)}) == first
+        await settled(url)
+        assert [each.stream for each in await events.feed()] == ["a", "b"]
+        yield events, new, furthest
+
+
+async def test_an_append_of_nothing_reaches_to_the_furthest_of_what_it_expects(database: URL) -> None:
+    async with older_but_later(database) as (events, _, furthest):
+        assert await events.append([], {"a": exact(1), "b": exact(1)}) == furthest
+
+
+async def test_an_append_of_what_is_known_reaches_to_the_furthest_of_it(database: URL) -> None:
+    async with older_but_later(database) as (events, new, furthest):
+        assert await events.append(new) == furthest
+
+
+async def test_text_that_cannot_be_encoded_ends_no_connection(database: URL) -> None:
+    async with store(database, connections=2) as it:
+        for _ in range(3):
+            with pytest.raises(Unstorable):
+                async with asyncio.timeout(5):
+                    await it.committer.run("select %s::text", ("half a \ud800",))
+        assert await it.committer.run("select 1", ()) == [(1,)]

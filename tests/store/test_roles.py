@@ -183,8 +183,8 @@ async def test_with_the_right_to_create_roles_it_creates_its_own(alone: Embedded
 
 
 @pytest.fixture
-def two_logins(postgres_18: EmbeddedPostgres) -> Iterator[tuple[URL, URL]]:
-    """Who serves and who owns, on a fresh database."""
+def two_logins(postgres_18: EmbeddedPostgres, database_18: URL) -> Iterator[tuple[URL, URL]]:
+    """Who serves and who owns, on a fresh database; another one has made the server know the role."""
     name = uuid4().hex[:12]
     service, owner = login(postgres_18, f"shop_{name}"), login(postgres_18, f"owner_{name}", "createrole")
     with psycopg.connect(postgres_18.url, autocommit=True) as connection:
@@ -202,7 +202,7 @@ select array_agg(rolname::text) from pg_roles where pg_has_role(rolname, 'member
 
 
 async def test_a_login_of_its_own_can_append_and_take_no_other_rights(
-    database_18: URL, two_logins: tuple[URL, URL]
+    two_logins: tuple[URL, URL],
 ) -> None:
     service, owner = two_logins
     url = prepare(service, owner)
