@@ -203,6 +203,7 @@ async def test_dbos_lists_what_we_wrote(database_18: URL) -> None:
             assert listed["one"].output == "echoed"
             assert listed["one"].name == "echo"
             given = listed["one"].input
+            assert given is not None
             assert given["args"] == ("unicode",)
             assert datetime.fromisoformat(given["kwargs"].pop("started")) <= datetime.now(UTC)
             assert given["kwargs"] == {"version": 1, "root": "one", "correlation_id": "one", "actor": "ann"}
