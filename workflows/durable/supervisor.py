@@ -101,9 +101,8 @@ class Supervisor:
 
     async def _cancel(self) -> None:
         """Tell sagas that run here what was asked of another server."""
-        if self._engine.running:
-            for id, reason in await self._store.cancelled(self._engine.executor):
-                self._engine.cancelled(id, reason)
+        for id, reason in await self._store.cancelled(self._engine.executor):
+            self._engine.cancelled(id, reason)
 
     async def _care(self) -> None:
         await self._give_back()
