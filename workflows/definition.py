@@ -12,8 +12,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from domain.errors import Misdeclared
 from domain.event import NAME
+from workflows.calls import ATTEMPT_TIMEOUT
 from workflows.codec import dump, json_schema, require_json
-from workflows.saga import Call, Compensation, Saga, Step, StepSpec, Transaction, Undo
+from workflows.saga import Call, NotInSaga, Retry, Saga, Transaction, Undo
+from workflows.steps import Compensation, Step, StepSpec
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class DeclaredStep:
     types: tuple[Any, ...]
     result: Any
     signature: inspect.Signature
+    child: Definition | None = None
 
     def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
         """A call's arguments in order of declaration, however they were passed."""
@@ -53,6 +56,7 @@ class Definition:
     output: Any
     steps: Mapping[str, DeclaredStep]
     signals: Mapping[str, type[Any]]
+    children: Sequence[Definition] = ()
     deadline: timedelta | None = None
 
     @property
@@ -62,6 +66,12 @@ class Definition:
 
     def step(self, name: str) -> DeclaredStep:
         return self.steps[name]
+
+    def child(self, saga: type[Saga[Any, Any]]) -> DeclaredStep:
+        """The step that runs another saga. Raises Misdeclared for one that is not declared."""
+        if saga.definition not in self.children:
+            raise Misdeclared(f"child({saga.__name__})", f"is none of the sagas that {self.name} declares: children=…")
+        return self.steps[saga.definition.name]
 
     def signal(self, cls: type[Any]) -> str:
         """The name of a signal that this saga takes. Raises Misdeclared for another one."""
@@ -97,6 +107,7 @@ def define(
     name: str,
     version: int,
     signals: Sequence[type[Any]] = (),
+    children: Sequence[type[Saga[Any, Any]]] = (),
     deadline: timedelta | None = None,
 ) -> Definition:
     """Read and check a saga's class. Raises Misdeclared."""
@@ -111,6 +122,10 @@ def define(
     declared = [member for base in reversed(cls.__mro__) for member in vars(base).values() if isinstance(member, Step)]
     found = [member.spec for member in declared]
     steps = {step.name: _declare(cls, step) for step in found}
+    for child in children:
+        if child.definition.name in steps:
+            raise Misdeclared(cls.__name__, f"has two steps of the name {child.definition.name!r}")
+        steps[child.definition.name] = _child(child.definition)
     pivots = [step.name for step in found if step.pivot]
     if len(pivots) > 1:
         raise Misdeclared(
@@ -123,7 +138,21 @@ def define(
         raise Misdeclared(f"{cls.__name__}.run", f"takes one input, {given!r}, and nothing else")
     require_json(input_type, f"{cls.__name__}.run, input {given!r}")
     require_json(output, f"{cls.__name__}.run, result")
-    return Definition(name, version, input_type, output, steps, _signals(cls, signals), deadline)
+    started = [child.definition for child in children]
+    return Definition(name, version, input_type, output, steps, _signals(cls, signals), started, deadline)
+
+
+def _child(child: Definition) -> DeclaredStep:
+    """A saga as a step of another one. One that has a pivot cannot be undone: it is the point of no return."""
+    pivot = any(declared.step.pivot for declared in child.steps.values())
+    back = Compensation(f"undo {child.name}", _by_itself, Retry(attempts=1), ATTEMPT_TIMEOUT)
+    spec = StepSpec(child.name, "child", _by_itself, back.retry, ATTEMPT_TIMEOUT, pivot, False, None if pivot else back)
+    request = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return DeclaredStep(spec, ("request",), (child.input,), child.output, inspect.Signature([request]), child)
+
+
+async def _by_itself(*_: Any) -> None:
+    raise NotInSaga("a child")
 
 
 def _signals(cls: type, signals: Sequence[type[Any]]) -> dict[str, type[Any]]:

@@ -12,9 +12,12 @@ from workflows.ports import Checkpoint, Recording
 from workflows.story import (
     CancelLost,
     CancelRequested,
+    ChildRecalled,
+    ChildStarted,
     CompensationFailed,
     OperatorActed,
     SagaCompensating,
+    SagaCompleted,
     SagaStuck,
     SagaWaiting,
     SignalReceived,
@@ -64,6 +67,9 @@ def recording_of(
         received=frozenset(each.slot for each in facts if isinstance(each, WaitEnded) and each.by == "signal"),
         recovered=recovered,
         exhausted=exhausted,
+        called_back=_called_back(facts),
+        children=_children(facts),
+        recalled=frozenset(each.child for each in facts if isinstance(each, ChildRecalled)),
     )
 
 
@@ -75,7 +81,7 @@ def _tried(facts: Iterable[Told]) -> tuple[dict[int, tuple[int, datetime | None]
         match event:
             case StepRetrying() | CompensationFailed():
                 failures[event.slot] = (event.attempts, event.next_at)
-            case SagaStuck():
+            case SagaStuck() | ChildStarted():
                 acts.pop(event.slot, None)
             case OperatorActed():
                 acts[event.slot] = event
@@ -83,6 +89,21 @@ def _tried(facts: Iterable[Told]) -> tuple[dict[int, tuple[int, datetime | None]
             case _:
                 continue
     return failures, acts
+
+
+def _called_back(facts: Sequence[Told]) -> bool:
+    """Whether the saga was to be cancelled after it had been completed: only its parent can want that."""
+    completed = next((number for number, each in enumerate(facts) if isinstance(each, SagaCompleted)), len(facts))
+    return any(isinstance(each, CancelRequested) for each in facts[completed:])
+
+
+def _children(facts: Iterable[Told]) -> dict[int, list[ChildStarted]]:
+    """The sagas that were started, by the numbers of the steps that they are."""
+    children: dict[int, list[ChildStarted]] = {}
+    for event in facts:
+        if isinstance(event, ChildStarted):
+            children.setdefault(event.slot, []).append(event)
+    return children
 
 
 def _signals(facts: Iterable[Told]) -> dict[str, list[JsonValue]]:

@@ -9,38 +9,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
+
+from pydantic import JsonValue
 
 from domain.aggregate import Aggregate
 from domain.errors import StaleVersion
 from domain.event import Cause
 from domain.expected import exact
 from workflows.codec import dump
+from workflows.engine.children import ended, undone
 from workflows.engine.execution import Execution
 from workflows.events import read_event, record
 from workflows.memory import MemoryEvents
-from workflows.ports import (
-    Checkpoint,
-    Committed,
-    Entry,
-    Identity,
-    Parked,
-    Recording,
-    Stale,
-    Unit,
-)
+from workflows.memory_journal import MemoryJournal
+from workflows.ports import Checkpoint, Committed, Entry, Parked, Recall, Stale, Start, Taken
 from workflows.problem import TurnedBack
-from workflows.recording import recording_of
 from workflows.saga import Saga
+from workflows.starting import starting
 from workflows.story import (
+    FINISHED,
     Act,
     CancelRequested,
+    ChildRecalled,
     OperatorActed,
+    Problem,
+    SagaCompleted,
     SagaStarted,
     SagaStuck,
     SignalReceived,
@@ -70,20 +69,23 @@ class Played:
 
 @dataclass
 class Stage:
-    """A store in memory, and a clock that nobody waits for."""
+    """A store in memory, and a clock that nobody waits for. `cast` are the sagas that those on it start as children."""
 
     clock: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     commits: int = 0
     status: dict[str, Status] = field(default_factory=dict)
     checkpoints: dict[str, dict[int, Checkpoint]] = field(default_factory=dict)
+    cast: Sequence[Saga[Any, Any]] = ()
     store: MemoryEvents = field(init=False)
-    lives: int = 0
-    _crash: tuple[int, bool] | None = None
-    _cancel: tuple[int, str] | None = None
+    lives: dict[str, int] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
     deadline: datetime | None = None
     tells: bool = True
     """Whether a life is told of a cancel while it runs, as by its own server; another server's is found by parking."""
+    _crash: tuple[int, bool] | None = None
+    _cancel: tuple[int, str] | None = None
     _dead: bool = False
+    _ready: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.store = MemoryEvents(lambda: self.clock)
@@ -105,27 +107,38 @@ class Stage:
         id: str = "rehearsal",
         signals: Sequence[object] = (),
     ) -> Played:
-        """Start the saga, or go on with it, until it is finished or rests; each crash begins a new life.
+        """Start the saga, or go on with it and its children, until it is finished or rests; a crash begins a new life.
 
-        When it waits it is sent the next of `signals`; when there is none left its time comes at once, if it has one. A
-        function in place of the saga is asked for one in each life, as after a deployment of other code.
+        When one waits it is sent the next of `signals`; when there is none left its time comes at once, if it has one.
+        A function in place of the saga is asked for one in each life, as after a deployment of other code.
         """
-        result, left = None, list(signals)
-        self.lives = 0
+        result, left, before = None, list(signals), dict(self.lives)
+        self._ready.add(id)
         while True:
-            self.lives, self._dead = self.lives + 1, False
             living = saga if isinstance(saga, Saga) else saga()
             if id not in self.status:
                 self.start(living, request, id)
-            journal = MemoryJournal(self, id)
-            try:
-                with suppress(TurnedBack, Parked):
-                    result = await Execution(living, journal).run(dump(request, living.definition.input))
-            except Crash:
-                continue
-            if self.status[id] == "waiting" and self._goes_on(id, left):
-                continue
-            return Played(self.story(id), result, self.lives)
+            family = [id, *(child for child in self.parents if child != id)]
+            if runs := next((each for each in family if each in self._ready), None):
+                known = living if runs == id else self._player(runs)
+                ended = await self._live(known, runs)
+                result = ended if runs == id else result
+            elif not any(self._goes_on(each, left) for each in family):
+                return Played(self.story(id), result, self.lives[id] - before.get(id, 0))
+
+    async def _live(self, saga: Saga[Any, Any], id: str) -> Any:
+        self.lives[id], self._dead = self.lives.get(id, 0) + 1, False
+        self._ready.discard(id)
+        try:
+            with suppress(TurnedBack, Parked):
+                return await Execution(saga, MemoryJournal(self, id)).run(self.story(id).input)
+        except Crash:
+            self._ready.add(id)
+        return None
+
+    def _player(self, id: str) -> Saga[Any, Any]:
+        name = next(event.name for _, event in self.told(id) if isinstance(event, SagaStarted))
+        return next(saga for saga in self.cast if saga.definition.name == name)
 
     def signal(self, signal: object, id: str = "rehearsal") -> None:
         """Tell the saga something, early or late."""
@@ -135,24 +148,35 @@ class Stage:
 
     def _goes_on(self, id: str, signals: list[object]) -> bool:
         """Let a saga that waits be told something, or its time come; False if it waits for ever."""
-        until = min((each for each in (self.story(id).waiting_until, self.deadline) if each), default=None)
-        if any(isinstance(event, CancelRequested) for _, event in self.told(id)):
+        if self.status[id] != "waiting":
+            return False
+        told, story = [event for _, event in self.told(id)], self.story(id)
+        until = min((each for each in (story.waiting_until, self.deadline) if each), default=None)
+        if any(isinstance(event, CancelRequested) for event in told):
             until = self.clock
+        if (story.waiting_for or "").startswith("child "):
+            signals = []
+            if any(isinstance(event, ChildRecalled) for event in told):
+                return False
         if signals:
             self.signal(signals.pop(0), id)
         elif until:
             self.clock = max(self.clock, until)
         else:
             return False
-        self.status[id] = "running"
+        self._wake(id)
         return True
+
+    def _wake(self, id: str) -> None:
+        self._ready.add(id)
+        self.status[id] = "compensating" if self.story(id).turned_back else "running"
 
     def act(self, act: Act, reason: str = "rehearsed", result: Any = None, id: str = "rehearsal") -> None:
         """Decide about a stuck saga as a person would; `play` then goes on with it."""
         stuck = next(event for _, event in reversed(self.told(id)) if isinstance(event, SagaStuck))
         told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
         self.store.write([record(stories.stream(id), told, Cause())])
-        self.status[id] = "running"
+        self._wake(id)
 
     def events(self, aggregate: Aggregate[S, E], key: str) -> list[E]:
         """The events of one aggregate, oldest first."""
@@ -170,11 +194,14 @@ class Stage:
 
     def start(self, saga: Saga[Any, Any], request: Any, id: str = "rehearsal") -> None:
         """Start the saga without playing it yet: it can be told something first."""
-        definition = saga.definition
-        reference, data = saga.reference(request), dump(request, definition.input)
-        told = SagaStarted(definition.name, definition.version, reference, id, data)
-        self.store.write([record(stories.stream(id), told, Cause())])
-        self.status[id], self.checkpoints[id] = "running", {}
+        self._begin(starting(saga, dump(request, saga.definition.input), id, Cause()))
+
+    def _begin(self, start: Start) -> None:
+        self.store.write([start.event])
+        self.status[start.id], self.checkpoints[start.id] = "running", {}
+        self._ready.add(start.id)
+        if start.parent:
+            self.parents[start.id] = start.parent
 
     def commit(self, id: str, entry: Entry) -> Committed | Stale:
         """Write an entry whole or not at all; dies where `crash` said."""
@@ -185,91 +212,45 @@ class Stage:
         self._dead = self.commits == at
         if self._dead and not landed:
             raise Crash
+        if entry.start and entry.start.id in self.status:
+            raise Taken
         try:
             self.store.write(entry.events, {stream: exact(version) for stream, version in entry.expected.items()})
         except StaleVersion as stale:
             return Stale(stale.stream, stale.expected, stale.actual)
+        self._write(id, entry)
+        if self._cancel and self.commits == self._cancel[0]:
+            self.cancel(self._cancel[1])
+        if self._dead:
+            raise Crash
+        return Committed()
+
+    def _write(self, id: str, entry: Entry) -> None:
         if entry.checkpoint:
             assert entry.checkpoint.slot not in self.checkpoints[id], "two steps under one number"
             self.checkpoints[id][entry.checkpoint.slot] = entry.checkpoint
         if entry.change:
             self.status[id] = entry.change.status
-        if self._cancel and self.commits == self._cancel[0]:
-            self.cancel(self._cancel[1], id=id)
-        if self._dead:
-            raise Crash
-        return Committed()
+        if entry.start:
+            self._begin(entry.start)
+        if entry.recall:
+            self._recall(entry.recall)
+        if entry.change and entry.change.status in FINISHED and id in self.parents:
+            self._tell_parent(id)
 
+    def _recall(self, recall: Recall) -> None:
+        child = recall.saga
+        self.store.write([recall.event])
+        if self.status[child] in ("completed", "waiting", "stuck") and not self.story(child).turned_back:
+            self._wake(child)
 
-class MemoryJournal:
-    """One life of a saga on a stage."""
-
-    def __init__(self, stage: Stage, id: str) -> None:
-        self._stage, self._id, self._slot = stage, id, 0
-        self.identity = Identity(id, id, Cause(correlation_id=id, workflow_id=id))
-        self.recording = self._recorded()
-        self._cancel = self.recording.cancel
-
-    def _recorded(self) -> Recording:
-        stage, id = self._stage, self._id
-        return recording_of(
-            stage.checkpoints[id].values(),
-            stage.told(id),
-            stage.status[id],
-            deadline_at=stage.deadline,
-            started_at=stage.store.of(stories.stream(id))[0].recorded_at,
-            recovered=stage.lives > 1,
-        )
-
-    def cancelled(self) -> str | None:
-        """A running saga is told at once by its engine; one that parks finds out as it does."""
-        if self._stage.tells:
-            self._cancel = self._cancel or self._recorded().cancel
-        return self._cancel
-
-    async def reload(self) -> Recording:
-        again = self._recorded()
-        self._cancel = self._cancel or again.cancel
-        return again
-
-    def next_slot(self) -> int:
-        self._slot += 1
-        return self._slot
-
-    def now(self) -> datetime:
-        return self._stage.clock
-
-    async def commit(self, entry: Entry) -> Committed | Stale:
-        return self._stage.commit(self._id, entry)
-
-    def transaction(self) -> AbstractAsyncContextManager[Unit]:
-        return self._unit()
-
-    @asynccontextmanager
-    async def _unit(self) -> AsyncIterator[Unit]:
-        yield MemoryUnit(self._stage, self._id)
-
-    async def may_call(self) -> None:
-        return None
-
-    async def pause(self, until: datetime) -> None:
-        self._stage.clock = max(self._stage.clock, until)
-
-
-@dataclass
-class MemoryUnit:
-    """One transaction on a stage."""
-
-    stage: Stage
-    id: str
-
-    async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
-        events = self.stage.events(aggregate, key)
-        return aggregate.fold(events), len(events)
-
-    async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-        raise NotImplementedError("a rehearsal has no database: test a step with SQL of its own on Postgres")
-
-    async def commit(self, entry: Entry) -> Committed | Stale:
-        self.stage.clock += timedelta(milliseconds=1)
-        return self.stage.commit(self.id, entry)
+    def _tell_parent(self, id: str) -> None:
+        """Tell how a child ended, and let its parent go on if it waits for that."""
+        parent, story, told = self.parents[id], self.story(id), [event for _, event in self.told(id)]
+        again = story.status == "compensated" and any(isinstance(event, SagaCompleted) for event in told)
+        error: JsonValue = dump(story.error, Problem | None)
+        payload: JsonValue = {"status": story.status, "result": story.result, "reason": story.reason, "error": error}
+        name = undone(id) if again else ended(id)
+        self.store.write([record(stories.stream(parent), SignalReceived(name, payload), Cause())])
+        if self.status[parent] in ("waiting", "compensating"):
+            self._wake(parent)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import (
@@ -14,27 +13,36 @@ from typing import (
     Concatenate,
     Final,
     Generic,
-    Literal,
     ParamSpec,
-    Protocol,
     TypeVar,
     dataclass_transform,
-    final,
     overload,
 )
 from uuid import UUID
 
-from domain.aggregate import Aggregate
-from domain.errors import AmendsError, Misdeclared
+from domain.errors import Misdeclared
 from domain.event import NAME
-from workflows.calls import ATTEMPT_TIMEOUT, COMPENSATION_RETRY, Call, Done, Retry, Undo, Unknown, hours, seconds
+from workflows.calls import ATTEMPT_TIMEOUT, Call, Done, Retry, Undo, Unknown, hours, seconds
+from workflows.steps import (
+    ChildFailed,
+    NotInSaga,
+    OutsideStep,
+    StepCall,
+    StepSpec,
+    Transaction,
+    TransactionStep,
+    name_of,
+    performing,
+)
 
 if TYPE_CHECKING:
     from workflows.definition import Definition
 
 __all__ = [
     "Call",
+    "ChildFailed",
     "Done",
+    "NotInSaga",
     "Retry",
     "Saga",
     "Transaction",
@@ -52,184 +60,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 In = TypeVar("In")
 Out = TypeVar("Out")
-State = TypeVar("State")
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 T = TypeVar("T")
-Event = TypeVar("Event")
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
-
-
-class NotInSaga(AmendsError):
-    """{what} works only inside a running saga: start the saga, or rehearse it (workflows/rehearsal.py)."""
-
-    what: str
-
-
-class Transaction(Protocol):
-    """Changes to our own database that are committed together with the step, exactly once, or not at all."""
-
-    async def decide(
-        self,
-        aggregate: Aggregate[State, Event],
-        key: str,
-        decision: Callable[Concatenate[State, P], Iterable[Event]],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> State:
-        """Load the aggregate, decide, and append the events if nobody else has written meanwhile.
-
-        Returns the state after them. If somebody has, the whole step runs again with fresh state.
-        """
-        ...
-
-    def append(self, stream: str, *events: object) -> None:
-        """Append events to a stream, whatever its version."""
-        ...
-
-    async def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Run SQL on tables of your own in the same transaction; returns rows as dictionaries."""
-        ...
-
-
-class Performer(Protocol):
-    """What runs the steps of one saga: the durable engine, or a rehearsal."""
-
-    async def perform(self, step: StepSpec, arguments: tuple[Any, ...]) -> Any: ...
-
-    async def gather(self, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]: ...
-
-    async def receive(self, signal: type[Any], patience: timedelta | None) -> Any: ...
-
-    async def sleep(self, duration: timedelta) -> None: ...
-
-    def now(self) -> datetime: ...
-
-    def new_id(self) -> UUID: ...
-
-
-performer: ContextVar[Performer] = ContextVar("performer")
-
-
-def _performer(what: str) -> Performer:
-    try:
-        return performer.get()
-    except LookupError:
-        raise NotInSaga(what) from None
-
-
-Kind = Literal["step", "transaction"]
-
-
-@dataclass(frozen=True)
-class Compensation:
-    """What puts a step right again, and how often it is tried before a person is asked."""
-
-    name: str
-    body: Callable[..., Awaitable[None]]
-    retry: Retry
-    timeout: timedelta
-
-
-@dataclass
-class StepSpec:
-    """What a step declares. `excused` says that compensation=None was given."""
-
-    name: str
-    kind: Kind
-    body: Callable[..., Awaitable[Any]]
-    retry: Retry
-    timeout: timedelta
-    pivot: bool
-    excused: bool
-    compensation: Compensation | None = None
-
-
-@dataclass(frozen=True)
-class StepCall(Generic[R]):
-    """A step with its arguments, not begun yet: await it, or give it to `gather`."""
-
-    step: StepSpec
-    arguments: tuple[Any, ...]
-
-    def __await__(self) -> Generator[Any, None, R]:
-        return _performer(f"step {self.step.name}").perform(self.step, self.arguments).__await__()
-
-
-class Step(Generic[S, P, R]):
-    """A declared step; reading it from a saga gives the function that `run` calls."""
-
-    def __init__(self, spec: StepSpec) -> None:
-        self.spec = spec
-
-    @overload
-    def __get__(self, saga: None, owner: type[S]) -> Step[S, P, R]: ...
-    @overload
-    def __get__(self, saga: S, owner: type[S]) -> Callable[P, StepCall[R]]: ...
-    def __get__(self, saga: S | None, owner: type[S]) -> Step[S, P, R] | Callable[P, StepCall[R]]:
-        if saga is None:
-            return self
-
-        def call(*args: P.args, **kwargs: P.kwargs) -> StepCall[R]:
-            return StepCall(self.spec, saga.definition.step(self.spec.name).arguments(args, kwargs))
-
-        return call
-
-    def _compensate(self, body: Callable[..., Awaitable[None]], retry: Retry, timeout: timedelta) -> Compensation:
-        spec, name = self.spec, _name(body)
-        if spec.compensation is not None:
-            raise Misdeclared(f"step {spec.name}", f"has two compensations, {spec.compensation.name} and {name}")
-        spec.compensation = Compensation(name, body, retry, timeout)
-        return spec.compensation
-
-
-def _name(body: Callable[..., object]) -> str:
-    return str(getattr(body, "__name__", body))
-
-
-@final
-class OutsideStep(Step[S, P, R]):
-    """A call to another system: at least once, always with the same key."""
-
-    @overload
-    def compensation(self, body: Callable[Concatenate[S, Undo[R], P], Awaitable[None]], /) -> Compensation: ...
-    @overload
-    def compensation(
-        self, /, *, retry: Retry = ..., timeout: timedelta = ...
-    ) -> Callable[[Callable[Concatenate[S, Undo[R], P], Awaitable[None]]], Compensation]: ...
-    def compensation(
-        self,
-        body: Callable[Concatenate[S, Undo[R], P], Awaitable[None]] | None = None,
-        /,
-        *,
-        retry: Retry = COMPENSATION_RETRY,
-        timeout: timedelta = ATTEMPT_TIMEOUT,
-    ) -> Any:
-        """Declare what undoes this step; it is called with what the step was called with."""
-        return self._compensate(body, retry, timeout) if body else lambda body: self._compensate(body, retry, timeout)
-
-
-@final
-class TransactionStep(Step[S, P, R]):
-    """A change to our own database: exactly once."""
-
-    @overload
-    def compensation(self, body: Callable[Concatenate[S, Transaction, P], Awaitable[None]], /) -> Compensation: ...
-    @overload
-    def compensation(
-        self, /, *, retry: Retry = ..., timeout: timedelta = ...
-    ) -> Callable[[Callable[Concatenate[S, Transaction, P], Awaitable[None]]], Compensation]: ...
-    def compensation(
-        self,
-        body: Callable[Concatenate[S, Transaction, P], Awaitable[None]] | None = None,
-        /,
-        *,
-        retry: Retry = COMPENSATION_RETRY,
-        timeout: timedelta = ATTEMPT_TIMEOUT,
-    ) -> Any:
-        """Declare what takes this step back; it is called with what the step was called with."""
-        return self._compensate(body, retry, timeout) if body else lambda body: self._compensate(body, retry, timeout)
 
 
 @dataclass_transform(frozen_default=True)
@@ -275,7 +112,7 @@ def step(
     """
 
     def declare(body: Callable[..., Awaitable[Any]]) -> OutsideStep[Any, Any, Any]:
-        return OutsideStep(StepSpec(_name(body), "step", body, retry, timeout, pivot, compensation is None))
+        return OutsideStep(StepSpec(name_of(body), "step", body, retry, timeout, pivot, compensation is None))
 
     return declare(body) if body else declare
 
@@ -297,7 +134,7 @@ def transaction(
 
     def declare(body: Callable[..., Awaitable[Any]]) -> TransactionStep[Any, Any, Any]:
         spec = StepSpec(
-            _name(body), "transaction", body, Retry(attempts=1), ATTEMPT_TIMEOUT, pivot, compensation is None
+            name_of(body), "transaction", body, Retry(attempts=1), ATTEMPT_TIMEOUT, pivot, compensation is None
         )
         return TransactionStep(spec)
 
@@ -309,8 +146,9 @@ class Saga(ABC, Generic[In, Out]):
 
     Subclass it as a frozen dataclass whose fields are the ports it needs:
     `class PlaceOrder(Saga[OrderRequest, Confirmation], name="place-order", version=1)`.
-    `signals` are the classes that `receive` waits for; a saga that is not past its pivot when its `deadline`, counted
-    from its start, is over turns back. What is wrong with a declaration is raised as Misdeclared at its import.
+    `signals` are the classes that `receive` waits for, `children` the sagas that it starts with `child`; a saga that is
+    not past its pivot when its `deadline`, counted from its start, is over turns back. What is wrong with a declaration
+    is raised as Misdeclared at its import.
     """
 
     definition: ClassVar[Definition]
@@ -321,6 +159,7 @@ class Saga(ABC, Generic[In, Out]):
         name: str | None = None,
         version: int = 1,
         signals: Sequence[type[Any]] = (),
+        children: Sequence[type[Saga[Any, Any]]] = (),
         deadline: timedelta | None = None,
         **options: Any,
     ) -> None:
@@ -329,7 +168,7 @@ class Saga(ABC, Generic[In, Out]):
             raise Misdeclared(cls.__name__, 'has no name: class …(Saga[In, Out], name="place-order", version=1)')
         from workflows.definition import define
 
-        cls.definition = define(cls, name, version, signals, deadline)
+        cls.definition = define(cls, name, version, signals, children, deadline)
 
     @abstractmethod
     async def run(self, request: In, /) -> Out:
@@ -338,6 +177,16 @@ class Saga(ABC, Generic[In, Out]):
     def reference(self, request: In, /) -> str:
         """The business's own name for this instance, such as an order's number; empty if it has none."""
         return ""
+
+    def child(self, saga: type[Saga[Asked, Answer]], request: Asked, /) -> StepCall[Answer]:
+        """Run another saga as a step of this one: await it, or give it to `gather`.
+
+        It is a saga of its own, with its own story, and this one rests until it has ended. If it is compensated, its
+        refusal is raised here, or ChildFailed. If this saga turns back later, it is called back and compensates itself;
+        one that has a pivot is a pivot here too. A cancel of this saga travels to it.
+        """
+        declared = self.definition.child(saga)
+        return StepCall(declared.step, (request,))
 
     @overload
     async def gather(self, a: StepCall[A], b: StepCall[B], /) -> tuple[A, B]: ...
@@ -351,7 +200,7 @@ class Saga(ABC, Generic[In, Out]):
         """Do several steps at the same time; returns what they return, in the order in which they stand.
 
         All of them settle first, also when one is refused or fails; then the saga goes on as with that one alone.
-        A branch of more than one step is a saga of its own.
+        A branch of more than one step is a saga of its own: `child`.
         """
         wrong = [call for call in calls if not isinstance(call, StepCall)]
         for call in wrong:
@@ -359,7 +208,7 @@ class Saga(ABC, Generic[In, Out]):
                 call.close()
         if wrong:
             raise Misdeclared("gather", f"takes calls of steps, not {wrong[0]!r}; a longer branch is a child saga")
-        return await _performer("gather()").gather(calls)
+        return await performing("gather()").gather(calls)
 
     async def receive(self, signal: type[T], *, timeout: timedelta | None = None) -> T | None:  # noqa: ASYNC109
         """Wait for a signal, one that came before anybody waited included; None if the time is over first.
@@ -367,17 +216,17 @@ class Saga(ABC, Generic[In, Out]):
         Each is received once, in the order in which they came. Waiting takes no memory, thread or connection, and may
         take months.
         """
-        received: T | None = await _performer("receive()").receive(signal, timeout)
+        received: T | None = await performing("receive()").receive(signal, timeout)
         return received
 
     async def sleep(self, duration: timedelta) -> None:
         """Let time pass, however long: it takes no memory, thread or connection."""
-        await _performer("sleep()").sleep(duration)
+        await performing("sleep()").sleep(duration)
 
     def now(self) -> datetime:
         """When the last recorded step was completed; the same in every replay."""
-        return _performer("now()").now()
+        return performing("now()").now()
 
     def new_id(self) -> UUID:
         """A new id derived from the saga's; the same in every replay."""
-        return _performer("new_id()").new_id()
+        return performing("new_id()").new_id()

@@ -8,7 +8,7 @@ from typing import Any
 
 from workflows.codec import text
 from workflows.events import NewEvent
-from workflows.ports import Checkpoint
+from workflows.ports import Checkpoint, Recall, Start
 
 
 def events_text(events: Iterable[NewEvent]) -> str:
@@ -26,6 +26,31 @@ def event_json(event: NewEvent) -> dict[str, Any]:
         "data": event.data,
         "metadata": event.cause.metadata(),
     }
+
+
+def start_json(start: Start) -> dict[str, Any]:
+    """A saga to be started, without its first event, as plain JSON data."""
+    return {
+        "id": start.id,
+        "name": start.name,
+        "version": start.version,
+        "reference": start.reference,
+        "correlation": start.correlation_id,
+        "request": start.request,
+        "inputs": start.inputs,
+        "deadline": start.deadline and start.deadline.total_seconds(),
+        "parent": start.parent,
+    }
+
+
+def family_text(start: Start | None, recall: Recall | None) -> str | None:
+    """A child to be started or called back as one JSON parameter."""
+    if start:
+        return text({"start": start_json(start) | {"events": [event_json(start.event)]}})
+    if recall:
+        told = {"saga": recall.saga, "reason": recall.reason, "events": [event_json(recall.event)]}
+        return text({"recall": told})
+    return None
 
 
 def checkpoint_text(checkpoint: Checkpoint | None) -> str | None:

@@ -28,8 +28,10 @@ WRITTEN = {
         "application_name": "text",
         "forked_from": "text",
         "completed_at": "bigint",
+        "parent_workflow_id": "text",
     },
     "workflow_input": {"workflow_uuid": "text", "inputs": "text", "retention_timestamp": "bigint"},
+    "workflow_output": {"workflow_uuid": "text", "output": "text", "error": "text", "retention_timestamp": "bigint"},
     "operation_outputs": {
         "workflow_uuid": "text",
         "function_id": "integer",

@@ -40,6 +40,14 @@ class Row:
     finished_at: datetime | None
     waiting_for: str | None
     due_at: datetime | None
+    parent: str | None
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing happens until somebody acts or a time comes; what waits for a child goes on by itself."""
+        if self.status == "waiting":
+            return not (self.waiting_for or "").startswith("child ")
+        return self.status in RESTING
 
 
 @dataclass(frozen=True)
@@ -106,8 +114,8 @@ class Waiting:
 
     async def _ask(self) -> None:
         while self._waiters:
-            for row in await self._reader.rows(SQL["statuses"], (list(self._waiters),), patience=None):
-                if row["status"] in RESTING or row["status"] == "waiting":
+            for row in await self._reader.rows(SQL["resting"], (sorted(RESTING), list(self._waiters)), patience=None):
+                if row["rests"]:
                     self.rests(row["id"])
             await asyncio.sleep(ASK_SECONDS)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from psycopg.rows import TupleRow
 
 from app.store.committer import Committer
-from app.store.encoding import checkpoint_of, events_text
+from app.store.encoding import checkpoint_of, events_text, start_json
 from app.store.events import answer_json
 from app.store.reader import Reader
 from app.store.sql import statements
@@ -20,19 +20,9 @@ from app.store.units import PostgresUnit, commit_parameters, committed
 from domain.errors import NotFound, StaleVersion
 from domain.event import EventType
 from workflows.codec import load, text
+from workflows.durable.store import Claimed, Neighbour, StartOutcome, StoredSaga
 from workflows.events import START, Answer, NewEvent, Place, Repeated, load_event
-from workflows.ports import (
-    Claimed,
-    Committed,
-    Entry,
-    Neighbour,
-    Stale,
-    Start,
-    StartOutcome,
-    StatusChange,
-    StoredSaga,
-    Unit,
-)
+from workflows.ports import Committed, Entry, Stale, Start, StatusChange, Unit
 from workflows.story import Status, StepCompensated, Told, stories
 
 SQL, EXECUTORS = statements("sagas.sql"), statements("executors.sql")
@@ -47,14 +37,7 @@ class PostgresSagas:
         self._committer, self._reader, self._states = committer, reader, states
 
     async def start(self, start: Start) -> StartOutcome:
-        parameters = {
-            "id": start.id,
-            "name": start.name,
-            "version": start.version,
-            "reference": start.reference,
-            "correlation": start.correlation_id,
-            "request": start.request,
-            "inputs": start.inputs,
+        parameters = start_json(start) | {
             "events": events_text([start.event]),
             "executor": start.executor,
             "owner": start.owner,

@@ -12,13 +12,13 @@ from psycopg import AsyncConnection, IsolationLevel
 from psycopg.rows import TupleRow, dict_row
 
 from app.store.committer import Committer, Parameters
-from app.store.encoding import checkpoint_text, events_text
+from app.store.encoding import checkpoint_text, events_text, family_text
 from app.store.reader import Reader
 from app.store.sql import statements
 from app.store.states import States
 from domain.aggregate import Aggregate
 from workflows.codec import text
-from workflows.ports import Committed, Entry, Fenced, ForeignStep, Interrupted, Stale
+from workflows.ports import Committed, Entry, Fenced, ForeignStep, Interrupted, Stale, Taken
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -39,11 +39,12 @@ def commit_parameters(saga: str, owner: str, entry: Entry) -> tuple[object, ...]
         change and change.reason,
         entry.park,
         change and change.waiting_for and text({"for": change.waiting_for, "due": change.due_at}),
+        family_text(entry.start, entry.recall),
     )
 
 
 def committed(rows: list[TupleRow]) -> Committed | Stale:
-    """What `commit_step` answered. Raises Fenced or ForeignStep."""
+    """What `commit_step` answered. Raises Fenced, Taken or ForeignStep."""
     outcome, stream, expected, actual = rows[0]
     match outcome:
         case "committed":
@@ -52,6 +53,8 @@ def committed(rows: list[TupleRow]) -> Committed | Stale:
             return Stale(stream, expected, actual)
         case "fenced":
             raise Fenced
+        case "taken":
+            raise Taken
         case _:
             raise ForeignStep
 

@@ -18,9 +18,10 @@ from app.store.roles import as_service
 from app.store.sagas import PostgresSagas
 from app.store.states import States
 from domain.event import Cause, EventType
+from workflows.durable.store import StartOutcome
 from workflows.events import NewEvent
 from workflows.ids import new_id
-from workflows.ports import Checkpoint, Entry, Start, StartOutcome
+from workflows.ports import Checkpoint, Entry, Start
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -9,8 +9,9 @@ import psycopg
 from sqlalchemy import URL
 
 from tests.store.sagas import Store, entry, event, started, store
+from workflows.durable.store import Neighbour, StartOutcome
 from workflows.ids import new_id
-from workflows.ports import Neighbour, Start, StartOutcome
+from workflows.ports import Start
 
 Sql = psycopg.Connection
 KINDS = ["place-order:1"]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from workflows.durable.lease import Lease, born, clock, is_gone, machine
+from workflows.durable.store import Claimed, Neighbour, SagaStore
 from workflows.durable.supervisor import Supervisor
-from workflows.ports import Claimed, Neighbour, SagaStore
 
 HERE = machine()
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from domain.errors import Conflict, NotFound, StaleVersion
+from pydantic import JsonValue
+
+from domain.errors import Conflict, Misdeclared, NotFound, StaleVersion
 from domain.event import Cause
-from workflows.codec import digest, dump, text
+from workflows.codec import dump
+from workflows.durable.store import SagaStore, StartOutcome, StoredSaga
 from workflows.events import Answer, Place, Repeated, record, same_request
 from workflows.ids import new_id
-from workflows.ports import SagaStore, Start, StartOutcome, StoredSaga
+from workflows.ports import Start
 from workflows.saga import Saga
+from workflows.starting import starting
 from workflows.story import (
     Act,
     CancelRequested,
     OperatorActed,
     OperatorResumed,
     SagaCompensating,
-    SagaStarted,
     SagaStuck,
     SignalReceived,
     Status,
@@ -45,6 +47,12 @@ class Desk:
 
     def __init__(self, sagas: Sequence[Saga[Any, Any]], store: SagaStore) -> None:
         self.sagas = {(saga.definition.name, saga.definition.version): saga for saga in sagas}
+        for saga in sagas:
+            for child in saga.definition.children:
+                if (child.name, child.version) not in self.sagas:
+                    raise Misdeclared(
+                        f"saga {saga.definition.kind}", f"starts {child.kind}, which is not among the sagas"
+                    )
         self._store = store
 
     def newest(self, name: str) -> Saga[Any, Any]:
@@ -57,24 +65,12 @@ class Desk:
     def order(self, name: str, request: Any, id: str | None, cause: Cause) -> Start:
         """A saga to be started with a request of its input type; it will be queued unless it is given an owner."""
         saga = self.newest(name)
-        definition, id = saga.definition, id or str(new_id())
-        given, correlation = dump(request, definition.input), cause.correlation_id or id
-        reference = saga.reference(request)
-        told = SagaStarted(name, definition.version, reference, id, given)
-        whole = replace(cause, correlation_id=correlation, workflow_id=id)
-        started = datetime.now(UTC).isoformat(timespec="milliseconds")
-        origin = {"version": definition.version, "root": id, "started": started} | _origin(whole)
-        return Start(
-            id=id,
-            name=name,
-            version=definition.version,
-            reference=reference,
-            correlation_id=correlation,
-            request=digest([name, given]),
-            inputs=text({"positionalArgs": [given], "namedArgs": origin}),
-            event=record(stories.stream(id), told, whole),
-            deadline=definition.deadline,
-        )
+        return starting(saga, dump(request, saga.definition.input), id or str(new_id()), cause)
+
+    def child(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
+        """A saga of a kind, `name:version`, to be started by the one whose `cause` this is."""
+        name, _, version = kind.partition(":")
+        return starting(self.sagas[name, int(version)], given, id, cause, parent=cause.workflow_id)
 
     async def start(self, start: Start) -> tuple[Started, bool]:
         """Start a saga, once per id: the same request again gives the same answer, and False.
@@ -197,9 +193,3 @@ def _what_stuck(stored: StoredSaga) -> SagaStuck | None:
 
 def _not_stuck(id: str, status: str, act: Act) -> Conflict:
     return Conflict("status", f"Workflow {id} is {status}, not stuck: there is nothing to {act}.")
-
-
-def _origin(cause: Cause) -> dict[str, str]:
-    """What of a cause is kept in the workflow's input, for all its lives."""
-    kept = ("correlation_id", "actor", "traceparent")
-    return {name: value for name, value in asdict(cause).items() if name in kept and value is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,17 +17,10 @@ from workflows.durable import runtime
 from workflows.durable.desk import Desk, Started
 from workflows.durable.journal import DurableJournal
 from workflows.durable.lease import Lease, born, clock, machine
+from workflows.durable.store import Claimed, SagaStore, StoredSaga
 from workflows.durable.supervisor import Supervisor
 from workflows.engine.execution import Execution
-from workflows.ports import (
-    Claimed,
-    Fenced,
-    Identity,
-    Parked,
-    Recording,
-    SagaStore,
-    StoredSaga,
-)
+from workflows.ports import Fenced, Identity, Parked, Recording
 from workflows.problem import TurnedBack
 from workflows.recording import compensated, recording_of
 from workflows.saga import Saga
@@ -156,11 +149,20 @@ class Engine:
             self.running.pop((claimed.id, owner), None)
 
     def _body(self, name: str) -> runtime.Body:
-        async def body(given: Any, *, version: int, root: str, started: str | None = None, **origin: str) -> Any:
+        async def body(
+            given: Any,
+            *,
+            version: int,
+            root: str,
+            started: str | None = None,
+            parent: str | None = None,
+            **origin: str,
+        ) -> Any:
             id, owner, task = runtime.current_id(), runtime.current_owner(), asyncio.current_task()
             self.running[id, owner] = task
             try:
-                ended = await self._live(name, version, root, given, started, origin, owner)
+                identity = Identity(id, root, Cause(workflow_id=id, executor=self.executor, **origin), parent)
+                ended = await self._live(name, version, identity, given, started, owner)
             except TurnedBack:
                 self._over_with(task, id, owner)
                 raise
@@ -192,31 +194,30 @@ class Engine:
         self,
         name: str,
         version: int,
-        root: str,
+        identity: Identity,
         given: Any,
         started: str | None,
-        origin: Mapping[str, str],
         owner: str,
     ) -> Any:
         """One life of a saga, from its recording on."""
-        id = runtime.current_id()
-        cause = Cause(workflow_id=id, executor=self.executor, **origin)
+        id = identity.id
         recording, fork = await self._recording(id, name, version)
         if started:  # what now() says before the first step is recorded too
             recording = replace(recording, started_at=datetime.fromisoformat(started))
-        identity = Identity(id, root, cause)
 
         async def reload() -> Recording:
             again, _ = await self._recording(id, name, version)
             return again
 
-        journal = DurableJournal(identity, recording, owner, self.store, self._lease, self.draining, reload)
+        journal = DurableJournal(
+            identity, recording, owner, self.store, self._lease, self.draining, reload, self.desk.child, self.look
+        )
         saga = self.desk.sagas[name, version]
         self._journals[id, owner] = journal
         execution = Execution(saga, journal)
         if fork:
             reference = saga.reference(load(given, saga.definition.input))
-            told = SagaStarted(name, version, reference, root, given)
+            told = SagaStarted(name, version, reference, identity.root, given)
             await execution.chronicle.write(execution.chronicle.entry(told))
         return await execution.run(given)
 

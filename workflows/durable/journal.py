@@ -7,9 +7,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
+from pydantic import JsonValue
+
+from domain.event import Cause
 from workflows.durable.lease import Lease
 from workflows.durable.runtime import next_step
-from workflows.ports import Committed, Entry, Identity, Parked, Recording, SagaStore, Stale, Unit
+from workflows.durable.store import SagaStore
+from workflows.ports import Committed, Entry, Identity, Parked, Recording, Stale, Start, Unit
+from workflows.story import FINISHED
 
 
 class DurableJournal:
@@ -24,8 +29,11 @@ class DurableJournal:
         lease: Lease,
         draining: asyncio.Event,
         reload: Callable[[], Awaitable[Recording]],
+        order: Callable[[str, JsonValue, str, Cause], Start],
+        look: Callable[[], None],
     ) -> None:
         self.identity, self.recording, self._reload = identity, recording, reload
+        self._order, self._look = order, look
         self._owner, self._store, self._lease, self._draining = owner, store, lease, draining
         self._cancel, self._stirred = recording.cancel, asyncio.Event()
 
@@ -37,8 +45,15 @@ class DurableJournal:
         at = datetime.now(UTC)
         return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
+    def order(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
+        return self._order(kind, given, id, cause)
+
     async def commit(self, entry: Entry) -> Committed | Stale:
-        return await self._store.commit(self.identity.id, self._owner, entry)
+        committed = await self._store.commit(self.identity.id, self._owner, entry)
+        told = self.identity.parent and entry.change and entry.change.status in FINISHED
+        if entry.start or entry.recall or told:
+            self._look()  # a child was queued, or the parent that waits for this one
+        return committed
 
     def transaction(self) -> AbstractAsyncContextManager[Unit]:
         self._go_on()

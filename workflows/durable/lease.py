@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from workflows.ports import Neighbour
+from workflows.durable.store import Neighbour
 
 log = logging.getLogger("amends.lease")
 

@@ -19,7 +19,8 @@ from dbos._serialization import DBOSPortableJSONSerializer
 from dbos._sys_db import WorkflowStatusInternal
 
 from domain.errors import Unusable
-from workflows.ports import Claimed, Fenced, Parked
+from workflows.durable.store import Claimed
+from workflows.ports import Fenced, Parked
 from workflows.problem import TurnedBack
 
 APPLICATION = "amends"

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from domain.event import Cause
 from workflows.durable.lease import Lease, is_gone, machine
+from workflows.durable.store import SagaStore
 from workflows.events import record
-from workflows.ports import SagaStore, StatusChange
+from workflows.ports import StatusChange
 from workflows.story import FINISHED, SagaAbandoned, SagaStranded, stories
 
 if TYPE_CHECKING:

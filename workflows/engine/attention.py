@@ -33,6 +33,11 @@ class Attention:
         self._recording = chronicle.journal.recording
         self._later = False
 
+    @property
+    def is_later(self) -> bool:
+        """Whether whoever wants to rest has to wait for the other branches."""
+        return self._later
+
     @contextmanager
     def later(self) -> Iterator[None]:
         """Meanwhile, whoever wants to rest raises Resting: a saga at rest has no owner, and its branches need one."""

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from workflows.definition import DeclaredStep
-from workflows.saga import Done, StepSpec, Unknown
+from workflows.saga import Done, Unknown
+from workflows.steps import StepSpec
 
 T = TypeVar("T")
 

@@ -8,9 +8,10 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.errors import Refusal
+from domain.event import Cause
 from workflows.codec import text
 from workflows.events import NewEvent, record
-from workflows.ports import Checkpoint, Entry, Journal, Stale, StatusChange
+from workflows.ports import Checkpoint, Entry, Journal, Recall, Stale, Start, StatusChange
 from workflows.problem import error_text, problem_of
 from workflows.sensitive import cleaned
 from workflows.story import Problem, SagaResumed, stories
@@ -55,9 +56,11 @@ class Chronicle:
 
     def event(self, stream: str, event: object, step: str | None = None, decision: str | None = None) -> NewEvent:
         """An event of this saga for a stream, with the cause that it has now."""
-        caused_by = str(self._last) if self._last else None
-        cause = replace(self.journal.identity.cause, causation_id=caused_by, step=step, decision=decision)
-        return record(stream, event, cause)
+        return record(stream, event, replace(self.cause(), step=step, decision=decision))
+
+    def cause(self) -> Cause:
+        """What this saga does from here on was caused by the last that was told of it."""
+        return replace(self.journal.identity.cause, causation_id=str(self._last) if self._last else None)
 
     def entry(
         self,
@@ -68,12 +71,14 @@ class Chronicle:
         checkpoint: Checkpoint | None = None,
         change: StatusChange | None = None,
         park: bool = False,
+        start: Start | None = None,
+        recall: Recall | None = None,
     ) -> Entry:
         """One commit's content: what is told of the saga, and what happened to the business."""
         if self._revive:
             told, change = (SagaResumed(), *told), change or self._going()
         events = [*(self.event(self.stream, event, step) for event in told), *business]
-        return Entry(events, expected or {}, checkpoint, change, park)
+        return Entry(events, expected or {}, checkpoint, change, park, start, recall)
 
     def _going(self) -> StatusChange:
         back = any(checkpoint.name == TURN_BACK for checkpoint in self.journal.recording.checkpoints.values())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NoReturn
 
 from domain.errors import Refusal
@@ -16,7 +17,8 @@ from workflows.engine.chronicle import TURN_BACK, Chronicle
 from workflows.engine.transacting import Changes, transact
 from workflows.ports import Entry, StatusChange
 from workflows.problem import TurnedBack
-from workflows.saga import Compensation, Saga, Undo
+from workflows.saga import Saga, Undo
+from workflows.steps import Compensation
 from workflows.story import (
     CompensationFailed,
     Problem,
@@ -35,7 +37,12 @@ class TurnBack(BaseException):
 
 
 async def turn_back(
-    saga: Saga[Any, Any], begun: Sequence[Begun], chronicle: Chronicle, attention: Attention, back: TurnBack
+    saga: Saga[Any, Any],
+    begun: Sequence[Begun],
+    chronicle: Chronicle,
+    attention: Attention,
+    back: TurnBack,
+    undo_child: Callable[[Begun, str], Awaitable[None]],
 ) -> NoReturn:
     """Record that the saga turns back, undo its steps, record that, and raise TurnedBack."""
     in_doubt = tuple(step.slot for step in begun if step.in_doubt)
@@ -43,7 +50,8 @@ async def turn_back(
     await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), chronicle, attention)
     for step in reversed(begun):
         if step.outcome is not None and step.step.compensation is not None:
-            await _Undoing(saga, step, step.step.compensation, chronicle, attention).undo()
+            undoing = _Undoing(saga, step, step.step.compensation, chronicle, attention)
+            await undoing.undo(partial(undo_child, step, back.reason))
     done = StatusChange("compensated", back.reason)
     await _milestone("compensated", SagaCompensated(back.reason), done, chronicle, attention)
     raise TurnedBack(saga.definition.name, back.reason, back.problem)
@@ -69,7 +77,8 @@ class _Undoing:
         self.slot = chronicle.journal.next_slot()
         self.started_at = chronicle.journal.now()
 
-    async def undo(self) -> None:
+    async def undo(self, child: Callable[[], Awaitable[None]]) -> None:
+        """Undo the step, unless it is recorded as undone or a person decided about it; `child` undoes a child."""
         checkpoint = await self.attention.recorded(self.slot, self.by.name)
         if checkpoint:
             self.chronicle.passed(checkpoint)
@@ -81,6 +90,9 @@ class _Undoing:
             await self.chronicle.write(self._entry(told, plain("null")))
         elif exhausted and not act:
             await self._stuck(exhausted, None, 0)
+        elif self.step.step.kind == "child":
+            await child()
+            await self.chronicle.write(self._entry(self._told(1), None))
         elif self.step.step.kind == "transaction":
             await self._transact()
         else:

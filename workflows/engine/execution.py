@@ -6,49 +6,38 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from domain.errors import Misdeclared, Refusal
-from domain.vocabulary import Unreadable
-from workflows.codec import digest, dump, load, plain, problems, require_storable
-from workflows.engine.attempts import Answered, Failed, Refused, Trial, attempt
+from workflows.codec import digest, dump, load, problems
 from workflows.engine.attention import Attention, Resting
 from workflows.engine.begun import Begun
+from workflows.engine.children import Children
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.compensating import TurnBack, turn_back
-from workflows.engine.transacting import Changes, transact
+from workflows.engine.outcomes import Outcomes
 from workflows.engine.turning import Turning
 from workflows.engine.waiting import Waiting
 from workflows.ids import derived_id
-from workflows.ports import Checkpoint, Entry, Fenced, ForeignStep, Journal, Parked, StatusChange
-from workflows.problem import UnknownRefusal, problem_in, refusal_of
-from workflows.saga import Call, Done, Saga, StepCall, StepSpec, Unknown, performer
+from workflows.ports import Fenced, ForeignStep, Journal, Parked, StatusChange
+from workflows.saga import Saga, Unknown
 from workflows.sensitive import hidden_values, marks
-from workflows.story import (
-    OperatorActed,
-    Problem,
-    SagaCompleted,
-    SagaStuck,
-    StepCompleted,
-    StepFailed,
-    StepRefused,
-    StepRetrying,
-    StepSkipped,
-)
+from workflows.steps import StepCall, StepSpec, performer
+from workflows.story import Problem, SagaCompleted, SagaStuck
 
-UNANSWERED = "unanswered"
-"""The name under which a checkpoint says that nobody knows whether the step took effect."""
+_UNDER_WAY = object()
+"""What a child comes to that was started and has not told how it ended."""
 
-SKIPPED = "skipped"
-"""The name under which a checkpoint says that a person decided that the step was not done."""
+_OVER = (Fenced, ForeignStep, asyncio.CancelledError, Parked)
+"""After these nothing more is recorded in this life of the saga."""
 
 
 def _gravity(error: BaseException) -> int:
     """What a saga does about several branches that failed: what is worst for all of them comes first."""
-    order = (Fenced, ForeignStep, asyncio.CancelledError, Parked, Resting, TurnBack, Refusal)
+    order = (*_OVER, Resting, TurnBack, Refusal)
     return next((number for number, kind in enumerate(order) if isinstance(error, kind)), -1)
 
 
@@ -61,6 +50,8 @@ class Execution:
         self.attention = Attention(self.chronicle)
         self.turning = Turning(self.chronicle)
         self.waiting = Waiting(self.chronicle, self.attention, self.turning)
+        self.outcomes = Outcomes(saga, self.chronicle, self.attention, self.turning)
+        self.children = Children(self.chronicle, self.attention, self.turning, self.outcomes)
         self.begun: list[Begun] = []
         self._live = False
         self._occurrences: Counter[str] = Counter()
@@ -72,7 +63,8 @@ class Execution:
         try:
             return await self._forward(await self._request(given))
         except TurnBack as back:
-            return await turn_back(self.saga, self.begun, self.chronicle, self.attention, back)
+            undo = self.children.undo
+            return await turn_back(self.saga, self.begun, self.chronicle, self.attention, back, undo)
         except ForeignStep:
             return await self.attention.stranded(
                 "a step was recorded that is not this saga's: look at it in DBOS's tools"
@@ -97,7 +89,9 @@ class Execution:
 
     async def perform(self, step: StepSpec, arguments: tuple[Any, ...]) -> Any:
         """Do a step, or give back what it did in an earlier life."""
-        return await self._perform(self._begin(step, arguments))
+        begun = self._begin(step, arguments)
+        done = await self._perform(begun)
+        return await self._settle(begun) if done is _UNDER_WAY else done
 
     async def gather(self, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]:
         """Do several steps at the same time: numbered in their order, and all of them settled before any is judged."""
@@ -109,24 +103,51 @@ class Execution:
         worst = min((each for each in settled if isinstance(each, BaseException)), key=_gravity, default=None)
         if isinstance(worst, Resting):
             await self.attention.rest(worst)
+        if not isinstance(worst, _OVER):
+            for number, step in enumerate(begun):
+                if settled[number] is _UNDER_WAY:
+                    settled[number] = await self._told(step)
+            worst = min((each for each in settled if isinstance(each, BaseException)), key=_gravity, default=None)
         if worst is not None:
             raise worst
         return tuple(settled)
+
+    async def _told(self, begun: Begun) -> Any:
+        """What came of a child among other branches, be it a refusal or a reason to turn back."""
+        try:
+            return await self._settle(begun)
+        except (Refusal, TurnBack) as answer:
+            return answer
+
+    async def _settle(self, begun: Begun) -> Any:
+        """What came of a child that is under way; until it tells, the saga rests."""
+        try:
+            return await self.children.settle(begun)
+        finally:
+            self._live = True
 
     async def _perform(self, begun: Begun) -> Any:
         step = begun.step
         checkpoint = await self.attention.recorded(begun.slot, step.name, begun.digest)
         if checkpoint:
-            return await self._replayed(begun, checkpoint)
+            try:
+                return await self.outcomes.replayed(begun, checkpoint)
+            except Refusal:
+                if step.kind == "child":
+                    self.children.called_back(begun)
+                raise
+        act = self.attention.decided(begun.slot, step.name)
+        if step.kind == "child" and (act is None or act.act == "retry"):
+            await self.children.begin(begun, park=not self.attention.is_later)
+            return _UNDER_WAY
         self.turning.before(begun)
         await self.turning.tell_lost()
         self._live = True
-        act = self.attention.decided(begun.slot, step.name)
         if act and act.act != "retry":
-            return await self._as_decided(begun, act)
+            return await self.outcomes.as_decided(begun, act)
         if self.journal.recording.exhausted and not act:
-            await self._stuck(begun, self.journal.recording.exhausted)
-        return await (self._transact(begun) if step.kind == "transaction" else self._call(begun))
+            await self.outcomes.stuck(begun, self.journal.recording.exhausted)
+        return await (self.outcomes.transact(begun) if step.kind == "transaction" else self.outcomes.call(begun))
 
     # -- the way forward
 
@@ -157,7 +178,7 @@ class Execution:
         """The code between the steps failed, or a step in a way that left no record: a person decides."""
         slot = self.journal.next_slot()
         for step in self.begun:
-            if not step.settled and step.step.kind == "step":
+            if not step.settled and step.step.kind != "transaction":
                 step.in_doubt, step.outcome = True, Unknown()
         self.turning.anywhere()
         act = self.attention.decided(slot, None)
@@ -168,15 +189,21 @@ class Execution:
         return await self.attention.stuck(SagaStuck(reason, slot, error=problem), self.turning.anywhere)
 
     async def _complete(self, result: Any) -> Any:
+        """Record that all is done, knowing all that the saga was told: a cancel that came in time is not lost."""
         slot = self.journal.next_slot()
-        if not await self.attention.recorded(slot, "complete"):
+        if await self.attention.recorded(slot, "complete"):
+            if self.journal.recording.called_back:
+                self.turning.anywhere()
+            return result
+        while True:
             self.turning.anywhere()
             await self.turning.tell_lost()
             checkpoint = self.chronicle.answered(slot, "complete", self.journal.now(), result)
             change = StatusChange("completed")
             entry = self.chronicle.entry(SagaCompleted(result), checkpoint=checkpoint, change=change)
-            await self.chronicle.write(entry)
-        return result
+            if await self.chronicle.write_if_untold(entry):
+                return result
+            self.chronicle.version = (await self.journal.reload()).version
 
     def _begin(self, step: StepSpec, arguments: tuple[Any, ...]) -> Begun:
         declared, slot = self.definition.step(step.name), self.journal.next_slot()
@@ -189,141 +216,3 @@ class Execution:
         begun = Begun(declared, slot, occurrence, redo, arguments, fingerprint, key, self.journal.now(), doubtful)
         self.begun.append(begun)
         return begun
-
-    async def _replayed(self, begun: Begun, checkpoint: Checkpoint) -> Any:
-        self.chronicle.passed(checkpoint)
-        begun.settled = True
-        if checkpoint.error is None:
-            return await self._loaded(begun, plain(checkpoint.output or "null"))
-        problem = problem_in(checkpoint.error)
-        if problem.name in (UNANSWERED, SKIPPED):
-            self._turn_back_from(begun, problem)
-        try:
-            refusal = refusal_of(problem)
-        except UnknownRefusal as error:
-            await self.attention.stranded(f"step {begun.slot}, {begun.step.name}: {error}")
-        except ValidationError as error:
-            wrong = problems(error)[0]
-            await self.attention.stranded(f"the recorded refusal of {begun.step.name} does not fit: {wrong}")
-        raise refusal
-
-    async def _loaded(self, begun: Begun, result: Any) -> Any:
-        try:
-            return self._done(begun, result)
-        except ValidationError as error:
-            await self.attention.stranded(
-                f"the recorded result of {begun.step.name} does not fit its type: {problems(error)[0]}"
-            )
-
-    def _done(self, begun: Begun, result: Any) -> Any:
-        """Take note that a step is done; returns its result as every replay will see it."""
-        value = load(result, begun.declared.result)
-        begun.outcome, begun.settled = Done(value), True
-        self.chronicle.hide(hidden_values(result, marks(begun.declared.result)))
-        self.turning.past_pivot = self.turning.past_pivot or begun.step.pivot
-        return value
-
-    def _turn_back_from(self, begun: Begun, problem: Problem) -> NoReturn:
-        begun.outcome = Unknown() if problem.name == UNANSWERED else None
-        raise TurnBack(f"{begun.step.name}: {problem.message}", problem)
-
-    # -- what a step comes to
-
-    async def _call(self, begun: Begun) -> Any:
-        async def body(number: int) -> Any:
-            value = await begun.step.body(self.saga, Call(begun.key, number), *begun.arguments)
-            result = dump(value, begun.declared.result)
-            require_storable(result)
-            return result
-
-        def tell(number: int, problem: Problem, due: datetime) -> StepRetrying:
-            return begun.told(StepRetrying, attempts=number, error=problem, next_at=due)
-
-        def again(called: bool) -> None:
-            self.turning.between_attempts(begun, called)
-
-        deadline = self.turning.deadline
-        trial = Trial(begun.step.name, begun.slot, body, begun.step.retry, begun.step.timeout, tell, deadline, again)
-        match await attempt(trial, self.chronicle):
-            case Answered(value, attempts):
-                await self.chronicle.write(self._answered(begun, value, attempts))
-                return self._done(begun, value)
-            case Refused(refusal, attempts):
-                await self._refused(begun, refusal, attempts)
-            case Failed(problem, attempts):
-                await self._failed(begun, problem, attempts)
-        return None
-
-    async def _transact(self, begun: Begun) -> Any:
-        async def body(changes: Changes) -> Any:
-            value = await begun.step.body(self.saga, changes, *begun.arguments)
-            return dump(value, begun.declared.result)
-
-        def entry(result: Any, changes: Changes) -> Entry:
-            return self._answered(begun, result, 1, changes)
-
-        try:
-            return self._done(begun, await transact(begun.step.name, self.chronicle, body, entry))
-        except Refusal as refusal:
-            answer = refusal
-        except Unreadable as unreadable:
-            return await self.attention.stranded(f"{begun.step.name}: {unreadable}")
-        except Exception as bug:
-            reason = f"{begun.step.name} failed, and did nothing: {self.chronicle.bug(bug)}"
-            return await self._stuck(begun, reason, self.chronicle.problem(bug), 1)
-        return await self._refused(begun, answer, 1)
-
-    def _answered(self, begun: Begun, result: Any, attempts: int, changes: Changes | None = None) -> Entry:
-        return self.chronicle.entry(
-            begun.told(StepCompleted, attempts=attempts, result=result),
-            step=begun.step.name,
-            business=changes.events if changes else (),
-            expected=changes.expected if changes else None,
-            checkpoint=self.chronicle.answered(begun.slot, begun.step.name, begun.started_at, result),
-        )
-
-    async def _refused(self, begun: Begun, refusal: Refusal, attempts: int) -> NoReturn:
-        problem = self.chronicle.problem(refusal)
-        if self.turning.past_pivot:
-            await self._stuck(begun, f"{begun.step.name} was refused: {problem.message}", problem, attempts)
-        await self._write_failure(begun, begun.told(StepRefused, attempts=attempts, error=problem), problem)
-        raise refusal_of(problem)
-
-    async def _failed(self, begun: Begun, problem: Problem, attempts: int) -> NoReturn:
-        if self.turning.past_pivot or begun.step.pivot:
-            reason = f"{begun.step.name} failed {attempts} times, lastly with: {problem.message}"
-            await self._stuck(begun, reason, problem, attempts)
-        unanswered = Problem(UNANSWERED, problem.message, {"error": problem.name})
-        await self._write_failure(begun, begun.told(StepFailed, attempts=attempts, error=problem), unanswered)
-        self._turn_back_from(begun, unanswered)
-
-    async def _write_failure(self, begun: Begun, told: object, problem: Problem) -> None:
-        checkpoint = self.chronicle.failed(begun.slot, begun.step.name, begun.started_at, problem)
-        await self.chronicle.write(self.chronicle.entry(told, step=begun.step.name, checkpoint=checkpoint))
-        begun.settled = True
-
-    # -- what a person decided
-
-    async def _stuck(self, begun: Begun, reason: str, problem: Problem | None = None, attempts: int = 0) -> NoReturn:
-        step = begun.step
-        told = SagaStuck(reason, begun.slot, step.name, begun.occurrence, step.kind, attempts, None, problem)
-        await self.attention.stuck(told, lambda: self.turning.rather_than_stuck(begun))
-
-    async def _as_decided(self, begun: Begun, act: OperatorActed) -> Any:
-        """A person skipped the step, or says what came of it."""
-        if act.act == "skip" and begun.step.pivot:
-            problem = Problem(SKIPPED, f"skipped: {act.reason}")
-            await self._write_failure(begun, begun.told(StepSkipped, reason=act.reason), problem)
-            self._turn_back_from(begun, problem)
-        try:
-            load(act.result, begun.declared.result)
-        except ValidationError:
-            reason = f"{begun.step.name} must have a result that the next steps can use: resolve it with one"
-            await self._stuck(begun, reason)
-        if act.act == "resolve":
-            await self.chronicle.write(self._answered(begun, act.result, 0))
-        else:
-            checkpoint = self.chronicle.answered(begun.slot, begun.step.name, begun.started_at, act.result)
-            told = begun.told(StepSkipped, reason=act.reason)
-            await self.chronicle.write(self.chronicle.entry(told, step=begun.step.name, checkpoint=checkpoint))
-        return self._done(begun, act.result)

@@ -37,7 +37,7 @@ class Turning:
         if back := self._recorded():
             begun.outcome = Unknown() if begun.slot in back.in_doubt else None
             raise back
-        wanted = self._wanted()
+        wanted = self.wanted()
         doubtful = begun.step.kind == "step" and (begun.doubtful or begun.slot in self._journal.recording.failures)
         if wanted is None or (doubtful and begun.step.pivot):
             return  # a pivot in doubt is asked again: it may have happened
@@ -46,7 +46,7 @@ class Turning:
 
     def between_attempts(self, begun: Begun, called: bool) -> None:
         """Raise TurnBack rather than try a step again; what was called and failed may have taken effect."""
-        wanted = self._wanted()
+        wanted = self.wanted()
         doubtful = called or begun.doubtful or begun.slot in self._journal.recording.failures
         if wanted is None or (doubtful and begun.step.pivot):
             return
@@ -59,7 +59,7 @@ class Turning:
 
     def anywhere(self) -> None:
         """Raise TurnBack where no step is begun: while the saga waits, or before it is completed."""
-        if back := self._recorded() or self._wanted():
+        if back := self._recorded() or self.wanted():
             raise back
 
     async def tell_lost(self) -> None:
@@ -75,7 +75,8 @@ class Turning:
             return None
         return TurnBack(back.reason, back.error or Problem("turned-back", back.reason), back.in_doubt)
 
-    def _wanted(self) -> TurnBack | None:
+    def wanted(self) -> TurnBack | None:
+        """Why the saga should turn back now, if it should and still can."""
         if self.past_pivot:
             return None
         if reason := self._journal.cancelled():

@@ -13,7 +13,7 @@ from domain.event import Payload, event, upcasts
 Status = Literal[
     "queued", "running", "waiting", "compensating", "completed", "compensated", "stuck", "stranded", "abandoned"
 ]
-StepStatus = Literal["completed", "refused", "retrying", "failed", "unknown", "compensated", "skipped"]
+StepStatus = Literal["completed", "refused", "retrying", "failed", "unknown", "compensated", "skipped", "running"]
 CompensationStatus = Literal["completed", "retrying", "failed", "skipped", "resolved"]
 Act = Literal["retry", "skip", "resolve"]
 
@@ -114,6 +114,22 @@ class WaitEnded:
     slot: int
     signal: str | None
     by: Literal["signal", "time"]
+
+
+@event("child-started")
+class ChildStarted(OfStep):
+    """A saga was started as a step of this one, which rests until that has ended."""
+
+    child: str
+
+
+@event("child-recalled")
+class ChildRecalled:
+    """A saga that this one started is to be undone."""
+
+    slot: int
+    child: str
+    reason: str
 
 
 @event("saga-compensating", version=2)
@@ -242,6 +258,8 @@ Told: TypeAlias = (
     | StepRetrying
     | StepFailed
     | StepSkipped
+    | ChildStarted
+    | ChildRecalled
     | SagaWaiting
     | SignalReceived
     | WaitEnded

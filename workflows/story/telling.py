@@ -12,6 +12,8 @@ from domain.aggregate import Aggregate
 from workflows.story.facts import (
     CancelLost,
     CancelRequested,
+    ChildRecalled,
+    ChildStarted,
     CompensationFailed,
     CompensationStatus,
     OfStep,
@@ -64,6 +66,7 @@ class StepTold:
     error: Problem | None = None
     next_at: datetime | None = None
     compensation: CompensationTold | None = None
+    child: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,11 +123,11 @@ def evolve(story: Story, event: Told) -> Story:  # noqa: C901 (one case for each
             return replace(story, status="waiting", waiting_for=event.signal or TIMER, waiting_until=event.until)
         case WaitEnded():
             return replace(story, status="running", waiting_for=None, waiting_until=None)
-        case SignalReceived() | CancelRequested() | CancelLost():
+        case SignalReceived() | ChildRecalled() | CancelRequested() | CancelLost():
             return story
         case SagaCompensating():
             back = replace(story, status="compensating", turned_back=True, waiting_for=None, waiting_until=None)
-            return replace(back, reason=event.reason, error=event.error)
+            return replace(back, reason=event.reason, error=event.error, result=None)
         case SagaStuck():
             return replace(_stuck(story, event), status="stuck", reason=event.reason)
         case OperatorActed() | OperatorResumed() | SagaResumed():
@@ -145,13 +148,17 @@ _OUTCOMES: dict[type[OfStep], StepStatus] = {
     StepRetrying: "retrying",
     StepFailed: "unknown",
     StepSkipped: "skipped",
+    ChildStarted: "running",
 }
 
 
 def _step(story: Story, event: OfStep) -> Story:
     status, attempts = _OUTCOMES[type(event)], getattr(event, "attempts", 0)
+    known = story.step(event.step, event.occurrence)
+    child = event.child if isinstance(event, ChildStarted) else known.child if known else None
     told = StepTold(event.step, event.occurrence, event.kind, status, attempts, event.started_at, event.slot)
-    return story.with_step(replace(told, error=getattr(event, "error", None), next_at=getattr(event, "next_at", None)))
+    told = replace(told, error=getattr(event, "error", None), next_at=getattr(event, "next_at", None), child=child)
+    return story.with_step(told)
 
 
 def _stuck(story: Story, event: SagaStuck) -> Story:
@@ -163,7 +170,7 @@ def _stuck(story: Story, event: SagaStuck) -> Story:
     known = story.step(event.step, event.occurrence)
     started_at = known.started_at if known else None
     step = StepTold(event.step, event.occurrence, event.kind, "failed", event.attempts, started_at, event.slot)
-    return story.with_step(replace(step, error=event.error))
+    return story.with_step(replace(step, error=event.error, child=known.child if known else None))
 
 
 stories: Aggregate[Story, Told] = Aggregate("saga", initial=Story(), evolve=evolve)

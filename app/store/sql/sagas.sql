@@ -1,13 +1,13 @@
 -- name: commit_step
 -- One commit of a saga: events, checkpoint, status, fenced by its owner. See the function's comment.
 select outcome, stream, expected, actual
-  from amends.commit_step(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb, %s, %s, %s, %s::jsonb)
+  from amends.commit_step(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb, %s, %s, %s, %s::jsonb, %s::jsonb)
 
 -- name: start_saga
 -- Start a saga, once per id.
 select outcome, name, version
   from amends.start_saga(%(id)s, %(name)s, %(version)s, %(reference)s, %(correlation)s, %(request)s, %(inputs)s,
-                         %(events)s::jsonb, %(executor)s, %(owner)s, %(deadline)s)
+                         %(events)s::jsonb, %(executor)s, %(owner)s, %(deadline)s, %(parent)s)
 
 -- name: claim_sagas
 -- Claim queued sagas for an executor.
@@ -61,7 +61,7 @@ on conflict (id) do nothing
 -- name: saga
 -- One saga's row with its story and the place of its newest event.
 select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.correlation_id, s.started_at, s.since,
-       s.finished_at, s.waiting_for, s.due_at, t.told, t.generation, t.transaction_id, t.position
+       s.finished_at, s.waiting_for, s.due_at, s.parent, t.told, t.generation, t.transaction_id, t.position
   from amends.sagas as s
  cross join lateral (
        select jsonb_agg(jsonb_build_array(e.recorded_at, e.type, e.schema_version, e.data) order by e.version) as told,
@@ -73,7 +73,7 @@ select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.corre
 -- name: sagas
 -- A page of sagas, newest first, with what was asked for.
 select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at, waiting_for,
-       due_at
+       due_at, parent
   from amends.sagas
  where (%(name)s::text is null or name = %(name)s)
    and (%(status)s::text is null or status = %(status)s)
@@ -83,9 +83,10 @@ select id, name, version, root, reference, status, reason, correlation_id, start
  order by started_at desc, id desc
  limit %(limit)s
 
--- name: statuses
--- The status of some sagas, for those who wait for them.
-select id, status from amends.sagas where id = any (%s::text[])
+-- name: resting
+-- Whether some sagas rest by now, for those who wait for them; one that waits for a child goes on by itself.
+select id, status = any (%s::text[]) or (status = 'waiting' and waiting_for not like 'child %%') as rests
+  from amends.sagas where id = any (%s::text[])
 
 -- name: queued
 -- Queued sagas that nobody alive has code for.

@@ -1,0 +1,199 @@
+"""What a step comes to: it is answered, refused or fails, or a person decides — each of it recorded in one commit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+
+from domain.errors import Refusal
+from domain.vocabulary import Unreadable
+from workflows.codec import dump, load, plain, problems, require_storable
+from workflows.engine.attempts import Answered, Failed, Refused, Trial, attempt
+from workflows.engine.attention import Attention
+from workflows.engine.begun import Begun
+from workflows.engine.chronicle import Chronicle
+from workflows.engine.compensating import TurnBack
+from workflows.engine.transacting import Changes, transact
+from workflows.engine.turning import Turning
+from workflows.ports import Checkpoint, Entry, StatusChange
+from workflows.problem import UnknownRefusal, problem_in, refusal_of
+from workflows.saga import Call, Done, Saga, Unknown
+from workflows.sensitive import hidden_values, marks
+from workflows.story import (
+    OperatorActed,
+    Problem,
+    SagaStuck,
+    StepCompleted,
+    StepFailed,
+    StepRefused,
+    StepRetrying,
+    StepSkipped,
+)
+
+UNANSWERED = "unanswered"
+"""The name under which a checkpoint says that nobody knows whether the step took effect."""
+
+SKIPPED = "skipped"
+"""The name under which a checkpoint says that a person decided that the step was not done."""
+
+
+class Outcomes:
+    """The outcomes of the steps of one life of a saga."""
+
+    def __init__(self, saga: Saga[Any, Any], chronicle: Chronicle, attention: Attention, turning: Turning) -> None:
+        self._saga, self._chronicle, self._attention, self._turning = saga, chronicle, attention, turning
+
+    async def replayed(self, begun: Begun, checkpoint: Checkpoint) -> Any:
+        """What an earlier life recorded: the result again, or the refusal, or the way back."""
+        self._chronicle.passed(checkpoint)
+        begun.settled = True
+        if checkpoint.error is None:
+            return await self._loaded(begun, plain(checkpoint.output or "null"))
+        problem = problem_in(checkpoint.error)
+        if problem.name in (UNANSWERED, SKIPPED):
+            self._turn_back_from(begun, problem)
+        try:
+            refusal = refusal_of(problem)
+        except UnknownRefusal as error:
+            await self._attention.stranded(f"step {begun.slot}, {begun.step.name}: {error}")
+        except ValidationError as error:
+            wrong = problems(error)[0]
+            await self._attention.stranded(f"the recorded refusal of {begun.step.name} does not fit: {wrong}")
+        raise refusal
+
+    async def call(self, begun: Begun) -> Any:
+        """Call another system, as often as the step allows."""
+
+        async def body(number: int) -> Any:
+            value = await begun.step.body(self._saga, Call(begun.key, number), *begun.arguments)
+            result = dump(value, begun.declared.result)
+            require_storable(result)
+            return result
+
+        def tell(number: int, problem: Problem, due: datetime) -> StepRetrying:
+            return begun.told(StepRetrying, attempts=number, error=problem, next_at=due)
+
+        def again(called: bool) -> None:
+            self._turning.between_attempts(begun, called)
+
+        deadline = self._turning.deadline
+        trial = Trial(begun.step.name, begun.slot, body, begun.step.retry, begun.step.timeout, tell, deadline, again)
+        match await attempt(trial, self._chronicle):
+            case Answered(value, attempts):
+                await self._chronicle.write(self._answered(begun, value, attempts))
+                return self._done(begun, value)
+            case Refused(refusal, attempts):
+                await self.refused(begun, refusal, attempts)
+            case Failed(problem, attempts):
+                await self._failed(begun, problem, attempts)
+        return None
+
+    async def transact(self, begun: Begun) -> Any:
+        """Change our own database, in the commit that records it."""
+
+        async def body(changes: Changes) -> Any:
+            value = await begun.step.body(self._saga, changes, *begun.arguments)
+            return dump(value, begun.declared.result)
+
+        def entry(result: Any, changes: Changes) -> Entry:
+            return self._answered(begun, result, 1, changes)
+
+        try:
+            return self._done(begun, await transact(begun.step.name, self._chronicle, body, entry))
+        except Refusal as refusal:
+            answer = refusal
+        except Unreadable as unreadable:
+            return await self._attention.stranded(f"{begun.step.name}: {unreadable}")
+        except Exception as bug:
+            reason = f"{begun.step.name} failed, and did nothing: {self._chronicle.bug(bug)}"
+            return await self.stuck(begun, reason, self._chronicle.problem(bug), 1)
+        return await self.refused(begun, answer, 1)
+
+    async def ended(self, begun: Begun, result: Any, *told: object) -> Any:
+        """A child was completed with this; what else is told of it goes into the same commit."""
+        await self._loaded(begun, result)
+        checkpoint = self._chronicle.answered(begun.slot, begun.step.name, begun.started_at, result)
+        completed, going = begun.told(StepCompleted, attempts=1, result=result), StatusChange("running")
+        entry = self._chronicle.entry(*told, completed, step=begun.step.name, checkpoint=checkpoint, change=going)
+        await self._chronicle.write(entry)
+        return self._done(begun, result)
+
+    async def refused(self, begun: Begun, refusal: Refusal, attempts: int, *also: object) -> NoReturn:
+        """The answer was no: it is raised where the step was awaited. Past the pivot a person must look at it."""
+        problem = self._chronicle.problem(refusal)
+        if self._turning.past_pivot:
+            await self.stuck(begun, f"{begun.step.name} was refused: {problem.message}", problem, attempts)
+        told = begun.told(StepRefused, attempts=attempts, error=problem)
+        await self._write_failure(begun, problem, *also, told)
+        raise refusal_of(problem)
+
+    async def stuck(self, begun: Begun, reason: str, problem: Problem | None = None, attempts: int = 0) -> NoReturn:
+        """Ask a person about a step."""
+        step = begun.step
+        told = SagaStuck(reason, begun.slot, step.name, begun.occurrence, step.kind, attempts, None, problem)
+        await self._attention.stuck(told, lambda: self._turning.rather_than_stuck(begun))
+
+    async def as_decided(self, begun: Begun, act: OperatorActed) -> Any:
+        """A person skipped the step, or says what came of it."""
+        if act.act == "skip" and begun.step.pivot:
+            problem = Problem(SKIPPED, f"skipped: {act.reason}")
+            await self._write_failure(begun, problem, begun.told(StepSkipped, reason=act.reason))
+            self._turn_back_from(begun, problem)
+        try:
+            load(act.result, begun.declared.result)
+        except ValidationError:
+            reason = f"{begun.step.name} must have a result that the next steps can use: resolve it with one"
+            await self.stuck(begun, reason)
+        if act.act == "resolve":
+            await self._chronicle.write(self._answered(begun, act.result, 0))
+        else:
+            checkpoint = self._chronicle.answered(begun.slot, begun.step.name, begun.started_at, act.result)
+            told = begun.told(StepSkipped, reason=act.reason)
+            await self._chronicle.write(self._chronicle.entry(told, step=begun.step.name, checkpoint=checkpoint))
+        return self._done(begun, act.result)
+
+    async def _loaded(self, begun: Begun, result: Any) -> Any:
+        try:
+            return self._done(begun, result)
+        except ValidationError as error:
+            await self._attention.stranded(
+                f"the recorded result of {begun.step.name} does not fit its type: {problems(error)[0]}"
+            )
+
+    def _done(self, begun: Begun, result: Any) -> Any:
+        """Take note that a step is done; returns its result as every replay will see it."""
+        value = load(result, begun.declared.result)
+        begun.outcome, begun.settled = Done(value), True
+        self._chronicle.hide(hidden_values(result, marks(begun.declared.result)))
+        self._turning.past_pivot = self._turning.past_pivot or begun.step.pivot
+        return value
+
+    def _turn_back_from(self, begun: Begun, problem: Problem) -> NoReturn:
+        begun.outcome = Unknown() if problem.name == UNANSWERED else None
+        raise TurnBack(f"{begun.step.name}: {problem.message}", problem)
+
+    def _answered(self, begun: Begun, result: Any, attempts: int, changes: Changes | None = None) -> Entry:
+        return self._chronicle.entry(
+            begun.told(StepCompleted, attempts=attempts, result=result),
+            step=begun.step.name,
+            business=changes.events if changes else (),
+            expected=changes.expected if changes else None,
+            checkpoint=self._chronicle.answered(begun.slot, begun.step.name, begun.started_at, result),
+        )
+
+    async def _failed(self, begun: Begun, problem: Problem, attempts: int) -> NoReturn:
+        if self._turning.past_pivot or begun.step.pivot:
+            reason = f"{begun.step.name} failed {attempts} times, lastly with: {problem.message}"
+            await self.stuck(begun, reason, problem, attempts)
+        unanswered = Problem(UNANSWERED, problem.message, {"error": problem.name})
+        await self._write_failure(begun, unanswered, begun.told(StepFailed, attempts=attempts, error=problem))
+        self._turn_back_from(begun, unanswered)
+
+    async def _write_failure(self, begun: Begun, problem: Problem, *told: object) -> None:
+        checkpoint = self._chronicle.failed(begun.slot, begun.step.name, begun.started_at, problem)
+        going = StatusChange("running") if begun.step.kind == "child" else None
+        entry = self._chronicle.entry(*told, step=begun.step.name, checkpoint=checkpoint, change=going)
+        await self._chronicle.write(entry)
+        begun.settled = True

@@ -1,0 +1,201 @@
+"""What a step is once it is declared: its body, its compensation, and a call of it that is awaited or gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, final, overload
+from uuid import UUID
+
+from domain.aggregate import Aggregate
+from domain.errors import AmendsError, Misdeclared, Refusal
+from workflows.calls import ATTEMPT_TIMEOUT, COMPENSATION_RETRY, Retry, Undo
+
+if TYPE_CHECKING:
+    from workflows.saga import Saga
+
+S = TypeVar("S", bound="Saga[Any, Any]")
+P = ParamSpec("P")
+R = TypeVar("R")
+State = TypeVar("State")
+Event = TypeVar("Event")
+
+
+class NotInSaga(AmendsError):
+    """{what} works only inside a running saga: start the saga, or rehearse it (workflows/rehearsal.py)."""
+
+    what: str
+
+
+class Transaction(Protocol):
+    """Changes to our own database that are committed together with the step, exactly once, or not at all."""
+
+    async def decide(
+        self,
+        aggregate: Aggregate[State, Event],
+        key: str,
+        decision: Callable[Concatenate[State, P], Iterable[Event]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> State:
+        """Load the aggregate, decide, and append the events if nobody else has written meanwhile.
+
+        Returns the state after them. If somebody has, the whole step runs again with fresh state.
+        """
+        ...
+
+    def append(self, stream: str, *events: object) -> None:
+        """Append events to a stream, whatever its version."""
+        ...
+
+    async def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Run SQL on tables of your own in the same transaction; returns rows as dictionaries."""
+        ...
+
+
+class Performer(Protocol):
+    """What runs the steps of one saga: the durable engine, or a rehearsal."""
+
+    async def perform(self, step: StepSpec, arguments: tuple[Any, ...]) -> Any: ...
+
+    async def gather(self, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]: ...
+
+    async def receive(self, signal: type[Any], patience: timedelta | None) -> Any: ...
+
+    async def sleep(self, duration: timedelta) -> None: ...
+
+    def now(self) -> datetime: ...
+
+    def new_id(self) -> UUID: ...
+
+
+performer: ContextVar[Performer] = ContextVar("performer")
+
+
+def performing(what: str) -> Performer:
+    try:
+        return performer.get()
+    except LookupError:
+        raise NotInSaga(what) from None
+
+
+class ChildFailed(Refusal, name="child-failed"):
+    """{saga} was compensated: {reason}."""
+
+    saga: str
+    reason: str
+
+
+Kind = Literal["step", "transaction", "child"]
+
+
+@dataclass(frozen=True)
+class Compensation:
+    """What puts a step right again, and how often it is tried before a person is asked."""
+
+    name: str
+    body: Callable[..., Awaitable[None]]
+    retry: Retry
+    timeout: timedelta
+
+
+@dataclass
+class StepSpec:
+    """What a step declares. `excused` says that compensation=None was given."""
+
+    name: str
+    kind: Kind
+    body: Callable[..., Awaitable[Any]]
+    retry: Retry
+    timeout: timedelta
+    pivot: bool
+    excused: bool
+    compensation: Compensation | None = None
+
+
+@dataclass(frozen=True)
+class StepCall(Generic[R]):
+    """A step with its arguments, not begun yet: await it, or give it to `gather`."""
+
+    step: StepSpec
+    arguments: tuple[Any, ...]
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return performing(f"step {self.step.name}").perform(self.step, self.arguments).__await__()
+
+
+class Step(Generic[S, P, R]):
+    """A declared step; reading it from a saga gives the function that `run` calls."""
+
+    def __init__(self, spec: StepSpec) -> None:
+        self.spec = spec
+
+    @overload
+    def __get__(self, saga: None, owner: type[S]) -> Step[S, P, R]: ...
+    @overload
+    def __get__(self, saga: S, owner: type[S]) -> Callable[P, StepCall[R]]: ...
+    def __get__(self, saga: S | None, owner: type[S]) -> Step[S, P, R] | Callable[P, StepCall[R]]:
+        if saga is None:
+            return self
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> StepCall[R]:
+            return StepCall(self.spec, saga.definition.step(self.spec.name).arguments(args, kwargs))
+
+        return call
+
+    def _compensate(self, body: Callable[..., Awaitable[None]], retry: Retry, timeout: timedelta) -> Compensation:
+        spec, name = self.spec, name_of(body)
+        if spec.compensation is not None:
+            raise Misdeclared(f"step {spec.name}", f"has two compensations, {spec.compensation.name} and {name}")
+        spec.compensation = Compensation(name, body, retry, timeout)
+        return spec.compensation
+
+
+def name_of(body: Callable[..., object]) -> str:
+    return str(getattr(body, "__name__", body))
+
+
+@final
+class OutsideStep(Step[S, P, R]):
+    """A call to another system: at least once, always with the same key."""
+
+    @overload
+    def compensation(self, body: Callable[Concatenate[S, Undo[R], P], Awaitable[None]], /) -> Compensation: ...
+    @overload
+    def compensation(
+        self, /, *, retry: Retry = ..., timeout: timedelta = ...
+    ) -> Callable[[Callable[Concatenate[S, Undo[R], P], Awaitable[None]]], Compensation]: ...
+    def compensation(
+        self,
+        body: Callable[Concatenate[S, Undo[R], P], Awaitable[None]] | None = None,
+        /,
+        *,
+        retry: Retry = COMPENSATION_RETRY,
+        timeout: timedelta = ATTEMPT_TIMEOUT,
+    ) -> Any:
+        """Declare what undoes this step; it is called with what the step was called with."""
+        return self._compensate(body, retry, timeout) if body else lambda body: self._compensate(body, retry, timeout)
+
+
+@final
+class TransactionStep(Step[S, P, R]):
+    """A change to our own database: exactly once."""
+
+    @overload
+    def compensation(self, body: Callable[Concatenate[S, Transaction, P], Awaitable[None]], /) -> Compensation: ...
+    @overload
+    def compensation(
+        self, /, *, retry: Retry = ..., timeout: timedelta = ...
+    ) -> Callable[[Callable[Concatenate[S, Transaction, P], Awaitable[None]]], Compensation]: ...
+    def compensation(
+        self,
+        body: Callable[Concatenate[S, Transaction, P], Awaitable[None]] | None = None,
+        /,
+        *,
+        retry: Retry = COMPENSATION_RETRY,
+        timeout: timedelta = ATTEMPT_TIMEOUT,
+    ) -> Any:
+        """Declare what takes this step back; it is called with what the step was called with."""
+        return self._compensate(body, retry, timeout) if body else lambda body: self._compensate(body, retry, timeout)
