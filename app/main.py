@@ -58,6 +58,7 @@ from app.store.states import States
 from app.store.tail import Tail
 from app.store.undoing import Undoing
 from domain.errors import Unusable
+from workflows.book_group_trip import BookGroupTrip
 from workflows.book_trip import BookTrip
 from workflows.durable import runtime
 from workflows.durable.engine import Engine, Options
@@ -102,6 +103,7 @@ def sagas(provider: ProviderClient, approval_limit: int) -> list[Saga[Any, Any]]
         PlaceOrder(HttpStock(provider), HttpPayments(provider), HttpCouriers(provider)),
         BookTrip(HttpTravel(provider)),
         TransferMoney(approval_limit),
+        BookGroupTrip(),
     ]
 
 

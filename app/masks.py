@@ -15,6 +15,9 @@ from workflows.events import StoredEvent
 from workflows.problem import refusal_class
 from workflows.sensitive import marks, masked
 
+CHILD = ("child ", "undone ")
+"""How the signals begin by which children tell how they ended."""
+
 RESULTS = ("step-completed", "step-skipped", "operator-acted")
 
 
@@ -55,6 +58,8 @@ class Masks:
         if name == "saga-started":
             given = self._inputs.get((data["name"], data["version"]))
             return data | {"input": MASK if given is None else masked(data["input"], marks(given))}
+        if name == "signal-received" and str(data["signal"]).startswith(CHILD):
+            return data | {"payload": self._of_child(data["payload"])}
         if name == "signal-received":
             return data | self._masked_by_any("payload", data, self._signals.get(str(data["signal"]), []))
         if name == "operator-acted" and data.get("step") is None:
@@ -67,6 +72,12 @@ class Masks:
         if isinstance(error, dict) and "facts" in error:
             return data | {"error": error | {"facts": self.facts(str(error.get("name")), error["facts"])}}
         return data
+
+    def _of_child(self, told: Any) -> Any:
+        """How a child ended, as it tells its parent."""
+        error = told.get("error")
+        shown = error and error | {"facts": self.facts(str(error["name"]), error.get("facts", {}))}
+        return told | self._masked_by_any("result", told, self._outputs) | ({"error": shown} if error else {})
 
     def _masked_by_any(self, field: str, data: dict[str, Any], annotations: list[Any]) -> dict[str, Any]:
         if field not in data:

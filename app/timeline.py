@@ -29,7 +29,7 @@ def timeline(events: Iterable[dict[str, Any]]) -> Iterator[Moment]:
         yield Moment((at - first).total_seconds(), event["type"], _detail(event["type"], data), executor)
 
 
-def _detail(type: str, data: dict[str, Any]) -> str:
+def _detail(type: str, data: dict[str, Any]) -> str:  # noqa: C901 (one case for each event)
     error = (data.get("error") or {}).get("message", "")
     match type:
         case "saga-started":
@@ -47,6 +47,12 @@ def _detail(type: str, data: dict[str, Any]) -> str:
         case "saga-waiting":
             until = f" until {data['until']}" if data["until"] else ""
             return f"for {data['signal'] or 'a while'}{until}"
+        case "child-started":
+            return f"{data['step']} as {data['child']}"
+        case "child-recalled":
+            return f"{data['child']}: {data['reason']}"
+        case "signal-received" if str(data["signal"]).startswith(("child ", "undone ")):
+            return f"{data['signal']}: {data['payload']['status']}"
         case "signal-received":
             return f"{data['signal']}: {json.dumps(data['payload'])}"
         case "wait-ended":

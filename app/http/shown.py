@@ -29,6 +29,7 @@ def shown_row(row: Row) -> dict[str, Any]:
         "correlation_id": row.correlation_id,
         "waiting_for": row.waiting_for,
         "waiting_until": at(row.due_at),
+        "parent": row.parent,
     }
 
 
@@ -102,6 +103,7 @@ def _step(step: StepTold, masks: Masks) -> dict[str, Any]:
         "started_at": at(step.started_at),
         "finished_at": at(step.finished_at),
         "next_attempt_at": at(step.next_at),
+        "child": step.child,
         "error": _problem(step.error, masks),
         "compensation": undone
         and {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -19,7 +20,7 @@ from workflows.codec import dump
 from workflows.durable.desk import TakeUp
 from workflows.durable.engine import Engine
 from workflows.events import Answer
-from workflows.story import RESTING, Act, stories
+from workflows.story import Act, stories
 
 LONGEST_WAIT = 300.0
 
@@ -94,9 +95,10 @@ class Workflows:
 
     async def get(self, id: str, wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT)] = 0) -> dict[str, Any]:
         """One saga with its steps; with `wait`, held for so many seconds or until it is finished, waits or is stuck."""
+        until = time.monotonic() + wait
         found = await self._overview.saga(id)
-        if found and wait and found[0].status not in RESTING and found[0].status != "waiting":
-            await self._waiting.until_rest(id, wait)
+        while found and not found[0].rests and (left := until - time.monotonic()) > 0:
+            await self._waiting.until_rest(id, left)
             found = await self._overview.saga(id)
         if found is None:
             raise NotFound("workflow", id)

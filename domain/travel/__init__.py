@@ -1,5 +1,6 @@
-"""Travelling: what a trip is made of."""
+"""Travelling: what a trip is made of, alone and in a group."""
 
+from domain.travel.group import GroupTripRequest, Member
 from domain.travel.trip import TripRequest
 
-__all__ = ["TripRequest"]
+__all__ = ["GroupTripRequest", "Member", "TripRequest"]

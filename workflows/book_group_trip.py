@@ -1,0 +1,42 @@
+"""Book a trip for a whole group, and pay for it: everybody travels, or nobody does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.banking import TransferRequest
+from domain.travel import GroupTripRequest, TripRequest
+from workflows.book_trip import BookTrip, Trip
+from workflows.saga import Saga
+from workflows.transfer_money import TransferMoney
+
+
+@dataclass(frozen=True)
+class GroupTrip:
+    group_id: str
+    trips: tuple[Trip, ...]
+    approved_by: str | None
+
+
+@dataclass(frozen=True)
+class BookGroupTrip(
+    Saga[GroupTripRequest, GroupTrip], name="book-group-trip", version=1, children=(BookTrip, TransferMoney)
+):
+    def reference(self, request: GroupTripRequest) -> str:
+        return request.group_id
+
+    async def run(self, request: GroupTripRequest) -> GroupTrip:
+        trips = await self.gather(*(self.child(BookTrip, trip) for trip in _trips(request)))
+        paid = await self.child(TransferMoney, _payment(request))
+        return GroupTrip(request.group_id, trips, paid.approved_by)
+
+
+def _trips(request: GroupTripRequest) -> list[TripRequest]:
+    return [
+        TripRequest(f"{request.group_id}-{number}", member.traveller, member.flight, member.hotel, member.car)
+        for number, member in enumerate(request.members, start=1)
+    ]
+
+
+def _payment(request: GroupTripRequest) -> TransferRequest:
+    return TransferRequest(request.group_id, request.from_account, request.to_account, request.price, request.currency)
