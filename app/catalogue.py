@@ -14,6 +14,7 @@ import workflows
 from domain.aggregate import Aggregate
 from domain.errors import Misdeclared, NotFound
 from domain.event import event_type
+from domain.projection import Projection
 from domain.vocabulary import Vocabulary
 
 PACKAGES = (domain, workflows)
@@ -21,10 +22,11 @@ PACKAGES = (domain, workflows)
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All aggregates by category, and all event classes."""
+    """All aggregates by category, all event classes, and all read models by name and version."""
 
     aggregates: dict[str, Aggregate[Any, Any]]
     vocabulary: Vocabulary[Any]
+    projections: dict[tuple[str, int], Projection[Any, Any]]
 
     @cached_property
     def events(self) -> dict[str, type[Any]]:
@@ -50,7 +52,11 @@ def catalogue() -> Catalogue:
     classes = {cls: None for cls in _of(modules, type) if "__event__" in vars(cls)}
     vocabulary: Vocabulary[Any] = Vocabulary(tuple(sorted(classes, key=lambda cls: event_type(cls).name)))
     vocabulary.require_sound()
-    return Catalogue(aggregates, vocabulary)
+    projections: dict[tuple[str, int], Projection[Any, Any]] = {}
+    for each in _of(modules, Projection):
+        if projections.setdefault((each.name, each.version), each) is not each:
+            raise Misdeclared(f"projection {each.name!r}", f"its version {each.version} is declared twice")
+    return Catalogue(aggregates, vocabulary, projections)
 
 
 def _names(package: Any) -> Iterable[str]:

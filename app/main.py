@@ -20,7 +20,7 @@ import uvicorn
 from fastapi import APIRouter
 from sqlalchemy import URL
 
-from app.catalogue import catalogue
+from app.catalogue import Catalogue, catalogue
 from app.gateways.gate import Gates
 from app.gateways.provider import HttpCouriers, HttpPayments, HttpStock, HttpTravel, ProviderClient
 from app.http.accounts import Accounts
@@ -29,10 +29,16 @@ from app.http.events import Events
 from app.http.guards import Guards
 from app.http.health import Health
 from app.http.metrics import Metrics
+from app.http.projections import Projections
 from app.http.providers import Providers
 from app.http.streams import Streams
+from app.http.views import Views
 from app.http.workflows import Workflows
 from app.masks import Masks
+from app.projections.builds import Builds
+from app.projections.runners import Runners
+from app.projections.set_aside import SetAsides
+from app.projections.views import Views as ViewRows
 from app.sandbox.ledger import Ledger
 from app.sandbox.provider import Sandbox
 from app.settings import Settings, require_guarded
@@ -79,6 +85,14 @@ class Service:
 
     engine: Engine
     api: Guards
+
+
+@dataclass(frozen=True)
+class ReadModels:
+    """The read models' tables, and who follows the feed for them here."""
+
+    builds: Builds
+    runners: Runners
 
 
 def prepare(url: URL, owner: URL | None = None) -> URL:
@@ -130,11 +144,19 @@ async def service(settings: Settings, url: URL, here: str, lost: Callable[[], No
     gates = Gates(settings.provider_calls)
     known_sagas = sagas(ProviderClient(client, gates), settings.approval_limit)
     engine = Engine(known_sagas, store, conninfo(url), beat.beat, lost, options)
-    routers = [*_routers(engine, committer, reader, states, tail), *([] if settings.provider_url else [sandbox.router])]
+    known = catalogue()
+    builds = Builds(known.projections, committer, reader)
+    runners = Runners(builds, committer, reader, tail, engine.executor)
+    read_models = ReadModels(builds, runners)
+    routers = [
+        *_routers(engine, committer, reader, states, tail, known, read_models),
+        *([] if settings.provider_url else [sandbox.router]),
+    ]
     tokens = settings.api_tokens and settings.api_tokens | {"amends": own_token}
     async with readers, books, client, sandbox.open():
         committer.start()
         await engine.launch()
+        await runners.start()
         background = [
             asyncio.create_task(watch(reader), name="feed watch"),
             asyncio.create_task(report(committer, engine.executor, lambda: gates.outages), name="outages"),
@@ -143,6 +165,7 @@ async def service(settings: Settings, url: URL, here: str, lost: Callable[[], No
             yield Service(engine, Guards(build(routers), tokens))
         finally:
             await engine.shut_down()
+            await runners.stop()
             for task in background:
                 task.cancel()
             tail.stop()
@@ -150,9 +173,17 @@ async def service(settings: Settings, url: URL, here: str, lost: Callable[[], No
             await committer.stop()
 
 
-def _routers(engine: Engine, committer: Committer, reader: Reader, states: States, tail: Tail) -> Iterator[APIRouter]:
+def _routers(
+    engine: Engine,
+    committer: Committer,
+    reader: Reader,
+    states: States,
+    tail: Tail,
+    known: Catalogue,
+    read_models: ReadModels,
+) -> Iterator[APIRouter]:
     """The HTTP API in front of one engine."""
-    known = catalogue()
+    builds, runners = read_models.builds, read_models.runners
     masks = Masks(known, [saga.definition for saga in engine.desk.sagas.values()])
     events, loading, requests = PostgresEvents(committer, reader), Loading(states, reader), Requests(reader)
     waiting, overview = Waiting(reader), Overview(reader)
@@ -164,7 +195,9 @@ def _routers(engine: Engine, committer: Committer, reader: Reader, states: State
     yield Accounts(Repository(events, loading), requests).router
     yield Providers(reader).router
     yield Health(engine, reader).router
-    yield Metrics(engine, reader).router
+    yield Views(ViewRows(builds, events, reader), events).router
+    yield Projections(builds, SetAsides(builds, committer, reader), runners, reader).router
+    yield Metrics(engine, builds, reader).router
 
 
 def bind(host: str, port: int) -> socket.socket:

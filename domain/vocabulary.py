@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -37,6 +37,11 @@ class Vocabulary(Generic[E]):
 
     def __iter__(self) -> Iterator[type[E]]:
         return iter(self.classes)
+
+    @property
+    def stored(self) -> Iterable[EventType]:
+        """Every name and version under which these events may be stored."""
+        return self._paths.keys()
 
     def today(self, stored: EventType) -> type[E] | None:
         """The class of a stored event whose shape is today's; None for all others."""

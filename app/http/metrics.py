@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Gauge, generate_latest
 
+from app.projections.builds import Builds
 from app.store.held_back import holder
 from app.store.outages import outages
 from app.store.reader import Reader
@@ -17,8 +18,8 @@ SQL = statements("metrics.sql")
 class Metrics:
     """The route /metrics: looked up anew at each call, so that nothing is counted twice or forgotten at a restart."""
 
-    def __init__(self, engine: Engine, reader: Reader) -> None:
-        self._engine, self._reader = engine, reader
+    def __init__(self, engine: Engine, builds: Builds, reader: Reader) -> None:
+        self._engine, self._builds, self._reader = engine, builds, reader
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
 
@@ -30,6 +31,7 @@ class Metrics:
         await self._of_feed(registry)
         await self._of_sagas(registry)
         await self._of_providers(registry)
+        await self._of_projections(registry)
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     def _of_process(self, registry: CollectorRegistry) -> None:
@@ -55,6 +57,18 @@ class Metrics:
         waiting = Gauge("amends_provider_down_sagas", "Sagas that wait for it.", ["provider"], registry=registry)
         for row in await outages(self._reader):
             waiting.labels(row["provider"]).set(row["waiting"])
+
+    async def _of_projections(self, registry: CollectorRegistry) -> None:
+        labels = ["projection", "build", "state"]
+        events = Gauge("amends_projection_lag_events", "Events that it has still to take.", labels, registry=registry)
+        seconds = Gauge("amends_projection_lag_seconds", "Age of the first of them.", labels, registry=registry)
+        aside = Gauge("amends_projection_set_aside", "Keys that wait for a person.", labels, registry=registry)
+        for build in await self._builds.all():
+            named = (build.name, str(build.build), build.state)
+            lag = await self._builds.lag(build)
+            events.labels(*named).set(lag.events)
+            seconds.labels(*named).set(lag.seconds)
+            aside.labels(*named).set(build.set_aside)
 
     async def _of_sagas(self, registry: CollectorRegistry) -> None:
         sagas = Gauge("amends_sagas", "Sagas that are not finished.", ["status"], registry=registry)

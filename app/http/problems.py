@@ -26,6 +26,13 @@ class Busy(AmendsError):
     """This server is shutting down and starts nothing new: ask again, another one answers."""
 
 
+class Behind(AmendsError):
+    """{projection} has not got to {position} in time. Nothing is lost: ask again."""
+
+    projection: str
+    position: str
+
+
 class Unauthorised(AmendsError):
     """{problem}"""
 
@@ -66,6 +73,7 @@ PLAIN: dict[type[AmendsError], tuple[int, str, str]] = {
     Unavailable: (503, "unavailable", "Not now"),
     Overtaken: (503, "unavailable", "Not now"),
     Busy: (503, "unavailable", "Not now"),
+    Behind: (503, "behind", "The read model is not that far yet"),
 }
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_SECONDS)}}
 

@@ -10,3 +10,9 @@ grant select, insert, update, delete on all tables in schema dbos to amends_serv
 grant usage, select on all sequences in schema dbos to amends_service;
 grant select, insert, update, delete on all tables in schema sandbox to amends_service;
 revoke execute on function amends.open_generation(text) from public;
+grant usage on schema views to amends_service;
+grant select, insert, update, delete on all tables in schema views to amends_service;
+grant select, update on amends.builds to amends_service;
+grant select, insert, update, delete on amends.set_aside, amends.set_aside_events to amends_service;
+revoke execute on function amends.open_build, amends.promote_build, amends.drop_build, amends.point_view from public;
+grant execute on function amends.open_build, amends.promote_build, amends.drop_build to amends_service;

@@ -42,7 +42,7 @@ def declared(version: int, fields: dict[str, Any], hop: bool = False) -> Catalog
     cls: type[Any] = event("lamp-lit", version)(type("LampLit", (), {"__annotations__": fields, "__doc__": "Lit."}))
     if hop:
         upcasts(cls, version - 1)(_same)
-    return Catalogue({}, Vocabulary((cls,)))
+    return Catalogue({}, Vocabulary((cls,)), {})
 
 
 def _same(data: Payload) -> Payload:
@@ -93,7 +93,7 @@ def test_a_new_version_without_its_upcaster_is_refused() -> None:
 
 
 def test_a_class_that_is_gone_is_missed() -> None:
-    assert "lamp-lit version 1 is locked" in next(schema_lock.problems(Catalogue({}, Vocabulary(())), FIRST))
+    assert "lamp-lit version 1 is locked" in next(schema_lock.problems(Catalogue({}, Vocabulary(()), {}), FIRST))
 
 
 def test_a_shape_that_was_never_stored_can_be_replaced() -> None:

@@ -1,0 +1,101 @@
+"""How the read models stand, and what operators do with them: rebuild, compare, promote, drop, retry, skip."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.http.bodies import Why
+from app.http.guards import cause_of
+from app.projections.builds import Builds
+from app.projections.reporting import report
+from app.projections.runners import Runners
+from app.projections.set_aside import SetAsides, Wish
+from app.projections.verifying import verify
+from app.store.reader import Reader
+from workflows.codec import dump
+
+Number = Annotated[int | None, Query(ge=1, description="A table's number.")]
+
+
+class Which(BaseModel):
+    """Which table of a read model is meant; without it the one that suggests itself."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    build: int | None = Field(None, ge=1)
+
+
+class Projections:
+    """The routes below /projections."""
+
+    def __init__(self, builds: Builds, aside: SetAsides, runners: Runners, reader: Reader) -> None:
+        self._builds, self._aside, self._runners, self._reader = builds, aside, runners, reader
+        self.router = APIRouter(prefix="/projections", tags=["projections"])
+        route = self.router.add_api_route
+        route("", self.all, methods=["GET"])
+        route("/{name}", self.one, methods=["GET"])
+        route("/{name}/rebuild", self.rebuild, methods=["POST"], status_code=202)
+        route("/{name}/verify", self.verify, methods=["GET"])
+        route("/{name}/promote", self.promote, methods=["POST"])
+        route("/{name}/drop", self.drop, methods=["POST"])
+        route("/{name}/set-aside/{key:path}/retry", self.retry, methods=["POST"], status_code=202)
+        route("/{name}/set-aside/{key:path}/skip", self.skip, methods=["POST"], status_code=202)
+
+    async def all(self) -> dict[str, Any]:
+        """Every read model: its tables, how far behind they are, and how far a rebuild has got."""
+        return {"projections": await report(self._builds)}
+
+    async def one(self, name: str) -> dict[str, Any]:
+        """One read model, with what is set aside."""
+        self._builds.newest(name)
+        (found,) = await report(self._builds, name)
+        aside = [dump(asdict(each), dict[str, Any]) for each in await self._aside.all(name)]
+        return found | {"set_aside_keys": aside}
+
+    async def rebuild(self, name: str) -> dict[str, Any]:
+        """Begin a table of the newest version beside the live one."""
+        await self._builds.rebuild(name)
+        self._runners.look()
+        (found,) = await report(self._builds, name)
+        return found
+
+    async def verify(self, name: str, one: Number = None, other: Number = None) -> dict[str, Any]:
+        """Compare the live table with the rebuilt one, row by row, or any two tables."""
+        found = await verify(self._builds, self._reader, name, one, other)
+        return {
+            "name": name,
+            "builds": [found.one, found.other],
+            "rows": found.rows,
+            "columns": found.columns,
+            "moving": found.moving,
+            "differing": len(found.differing),
+            "examples": [each.key for each in found.differing[:20]],
+        }
+
+    async def promote(self, name: str, which: Which | None = None) -> dict[str, Any]:
+        """Let the view show the rebuilt table, or a retired one again."""
+        await self._builds.promote(name, which.build if which else None)
+        (found,) = await report(self._builds, name)
+        return found
+
+    async def drop(self, name: str, which: Which | None = None) -> dict[str, Any]:
+        """Drop a table that is not live."""
+        dropped = await self._builds.drop(name, which.build if which else None)
+        return {"name": name, "dropped": dropped.build}
+
+    async def retry(self, name: str, key: str, why: Why, request: Request) -> dict[str, Any]:
+        """Apply the event that was set aside, and those behind it, once more."""
+        return await self._wish(name, key, "retry", why, request)
+
+    async def skip(self, name: str, key: str, why: Why, request: Request) -> dict[str, Any]:
+        """Leave out the event that cannot be applied, and go on with those behind it."""
+        return await self._wish(name, key, "skip", why, request)
+
+    async def _wish(self, name: str, key: str, wish: Wish, why: Why, request: Request) -> dict[str, Any]:
+        await self._aside.wish(name, key, wish, why.reason, cause_of(request).actor)
+        self._runners.look()
+        return {"name": name, "key": key, "wish": wish}

@@ -1,0 +1,68 @@
+"""Read models: rows of what is live, and for those who wrote something, not before it is in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.http.problems import Behind
+from app.projections.views import Views as Rows
+from app.store.events import PostgresEvents
+from domain.errors import NotFound
+from workflows.sensitive import marks, masked
+
+PATIENCE, LONGEST = 10.0, 60.0
+"""How long `after_position` waits, in seconds, if nothing is said, and at most."""
+OURS = ("after_position", "timeout", "limit", "after")
+
+Position = Annotated[str | None, Query(description="Wait until the read model has got to this place.")]
+Timeout = Annotated[float, Query(gt=0, le=LONGEST, description="How long to wait for that, in seconds.")]
+
+
+class Views:
+    """The routes below /views."""
+
+    def __init__(self, rows: Rows, events: PostgresEvents) -> None:
+        self._rows, self._events = rows, events
+        self.router = APIRouter(prefix="/views", tags=["views"])
+        self.router.add_api_route("/{projection}", self.list, methods=["GET"])
+        self.router.add_api_route("/{projection}/{key:path}", self.get, methods=["GET"])
+
+    async def list(
+        self,
+        projection: str,
+        request: Request,
+        after_position: Position = None,
+        timeout: Timeout = PATIENCE,  # noqa: ASYNC109 (the caller's, not ours)
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        after: str | None = None,
+    ) -> dict[str, Any]:
+        """Rows in the order of their keys; other parameters are columns and the values that they must have."""
+        where = {name: value for name, value in request.query_params.items() if name not in OURS}
+        await self._wait(projection, after_position, timeout)
+        rows, following = await self._rows.rows(projection, where, after, limit)
+        seen = marks(self._rows.projection(projection).row)
+        return {"rows": [masked(row, seen) for row in rows], "next": following}
+
+    async def get(
+        self,
+        projection: str,
+        key: str,
+        response: Response,
+        after_position: Position = None,
+        timeout: Timeout = PATIENCE,  # noqa: ASYNC109 (the caller's, not ours)
+    ) -> dict[str, Any]:
+        """One row."""
+        await self._wait(projection, after_position, timeout)
+        row = await self._rows.row(projection, key)
+        if row is None:
+            raise NotFound(f"row of {projection}", key)
+        return row
+
+    async def _wait(self, name: str, position: str | None, seconds: float) -> None:
+        self._rows.projection(name)
+        if position is not None:
+            place = await self._events.place(position, "after_position")
+            if not await self._rows.wait_for(name, place, seconds):
+                raise Behind(name, position)

@@ -1,0 +1,58 @@
+"""What a read model reads of the feed: stretches of it, with the events of its types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from app.projections import SQL
+from app.store.reader import Reader
+from domain.event import EventType
+from domain.projection import Projection, Recorded
+from workflows.events import Place, read_event
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of the feed: rows of what concerns the read model, and how far it goes; None if nothing is new."""
+
+    rows: Sequence[TupleRow]
+    end: Place | None
+    full: bool
+    """Whether more may follow at once."""
+
+
+class Feed:
+    """The feed as one projection reads it."""
+
+    def __init__(self, projection: Projection[Any, Any], reader: Reader) -> None:
+        self._projection, self._reader = projection, reader
+        self.types = types_of(projection)
+
+    async def after(self, place: Place, limit: int) -> Stretch:
+        """The next stretch of so many events, others' included."""
+        wanted = place._asdict() | {"transaction_id": str(place.transaction_id), "types": self.types, "limit": limit}
+        rows = await self._reader.tuples(SQL["page"], wanted, patience=None)
+        if not rows:
+            return Stretch((), None, False)
+        *found, last = rows
+        return Stretch(found, Place(*last[:3]), last[4] >= limit)
+
+    def read(self, row: TupleRow) -> Recorded[Any]:
+        """One event. Raises Unreadable."""
+        return recorded(self._projection, row)
+
+
+def recorded(projection: Projection[Any, Any], row: TupleRow) -> Recorded[Any]:
+    """An event as a projection sees it. Raises Unreadable."""
+    _, _, _, stream, version, name, schema_version, data, at = row
+    event = read_event(projection.vocabulary, EventType(name, schema_version), data)
+    return Recorded(event, stream, projection.of.key(stream) or stream, version, at)
+
+
+def types_of(projection: Projection[Any, Any]) -> list[str]:
+    """The names under which its events are stored, older ones included."""
+    return sorted({type.name for type in projection.vocabulary.stored})

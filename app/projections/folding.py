@@ -1,0 +1,102 @@
+"""Folds a stretch of events into the rows that they change; what cannot be applied sets aside only its own key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from app.projections.feed import recorded
+from app.projections.rows import Rows
+from domain.projection import Projection, Recorded
+from domain.vocabulary import NewerEvent
+from workflows.codec import dump
+from workflows.problem import problem_of
+from workflows.sensitive import cleaned, hidden_values, marks
+
+AT_ONCE = 250
+"""How many events are folded before others have their turn in this process."""
+MOST = 1000
+"""How many characters of an error are kept."""
+
+
+@dataclass
+class Aside:
+    """Events of one key that wait: the first cannot be applied if there is an error, else they wait behind others."""
+
+    error: str | None
+    positions: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Folded:
+    """What a stretch comes to: rows by key (None is gone), the positions of the events in each, and who waits."""
+
+    changed: dict[str, Any] = field(default_factory=dict)
+    applied: dict[str, list[int]] = field(default_factory=dict)
+    aside: dict[str, Aside] = field(default_factory=dict)
+
+    @property
+    def events(self) -> int:
+        """How many events were applied."""
+        return sum(map(len, self.applied.values()))
+
+    def without(self, key: str, error: str) -> None:
+        """Set a key aside from its first event of this stretch on."""
+        del self.changed[key]
+        behind = self.aside.pop(key, Aside(None)).positions
+        self.aside[key] = Aside(error, [*self.applied.pop(key), *behind])
+
+
+async def fold(projection: Projection[Any, Any], found: Sequence[TupleRow], rows: Rows, waiting: set[str]) -> Folded:
+    """Fold events, in their order, into the rows of their keys. Keys that are waiting already are not touched.
+
+    Raises NewerEvent if an event was written by newer code: then newer code must go on.
+    """
+    folded, read = Folded(), []
+    for number, row in enumerate(found):
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+        read.append(_read(projection, row))
+    known = await rows.of(key for key, event in read if isinstance(event, Recorded) and key not in waiting)
+    for number, (row, (key, event)) in enumerate(zip(found, read, strict=True)):
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+        if key in folded.aside or key in waiting:
+            _wait(folded, key, row)
+        elif isinstance(event, str):
+            _wait(folded, key, row, event)
+        elif event is not None:
+            try:
+                known[key] = folded.changed[key] = projection.next(known[key], event, key)
+                folded.applied.setdefault(key, []).append(row[2])
+            except Exception as error:
+                _wait(folded, key, row, said(error, event.event))
+    return folded
+
+
+def said(error: Exception, event: object) -> str:
+    """An error in one line, without the event's values that must not be shown."""
+    hidden = tuple(hidden_values(dump(event, type(event)), marks(type(event))))
+    message: str = cleaned(f"{type(error).__name__}: {problem_of(error).message}", hidden)
+    return message[:MOST]
+
+
+def _read(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorded[Any] | str | None]:
+    """An event and its key; an error in its place if it cannot be read, under its stream's key; None for no row."""
+    stream = row[3]
+    try:
+        event = recorded(projection, row)
+        key = projection.key_for(event)
+    except NewerEvent:
+        raise
+    except Exception as error:
+        return projection.of.key(stream) or stream, f"{type(error).__name__}: {problem_of(error).message}"[:MOST]
+    return (key, event) if key is not None else ("", None)
+
+
+def _wait(folded: Folded, key: str, row: TupleRow, error: str | None = None) -> None:
+    folded.aside.setdefault(key, Aside(error)).positions.append(row[2])

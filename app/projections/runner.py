@@ -1,0 +1,245 @@
+"""Follows the feed for one table of a read model: rows and checkpoint in one commit, and no other runner beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from app.projections import SQL
+from app.projections.feed import Feed, Stretch
+from app.projections.folding import Aside, Folded, fold
+from app.projections.rows import Rows
+from app.store.committer import Committer, Unavailable, Unstorable
+from app.store.reader import Reader
+from app.store.tail import Tail
+from domain.projection import Projection
+from domain.vocabulary import NewerEvent
+from workflows.codec import text
+from workflows.events import Place
+
+log = logging.getLogger("amends.projections")
+
+LEASE = timedelta(seconds=10)
+RENEW_SECONDS = 3.0
+"""How often a runner that has nothing to write says that it is still there, and how far it has looked."""
+GIVE_BACK_SECONDS = 2.0
+LOOK_SECONDS = 1.0
+"""How often a runner that waits for new events looks whether a person wants something."""
+SMALL, LARGE = 500, 8_000
+"""How many events a commit takes at least and at most while there are more to come."""
+LONGEST_COMMIT = 0.25
+"""How long a commit may take, in seconds, before the next ones take fewer events: an open one holds the feed back."""
+
+
+class Lost(Exception):
+    """Somebody else follows the feed for this table now, or it was dropped; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A table of a read model."""
+
+    name: str
+    build: int
+
+
+class Runner:
+    """One runner of one table, in this process."""
+
+    def __init__(
+        self,
+        projection: Projection[Any, Any],
+        target: Target,
+        committer: Committer,
+        reader: Reader,
+        tail: Tail,
+        executor: str,
+    ) -> None:
+        self.projection, self.target, self.reader = projection, target, reader
+        self._committer, self._tail = committer, tail
+        self._token = f"{executor}/{uuid4().hex[:8]}"
+        self._feed = Feed(projection, reader)
+        self._rows = Rows(projection, *self._where, reader)
+        self._place, self._looked = Place(), Place()
+        self._waiting: set[str] = set()
+        self._limit, self._renewed_at = SMALL, 0.0
+        self._caught_up = False
+        self._ahead: asyncio.Task[Stretch] | None = None
+        self.wished = False
+        """Whether a person wants something to be done about what is set aside."""
+
+    @property
+    def _where(self) -> tuple[str, int]:
+        return self.target.name, self.target.build
+
+    async def run(self) -> None:
+        """Take the lease and follow the feed until the lease is lost; returns at once if somebody else has it."""
+        (taken,) = await self._committer.run(SQL["take"], (*self._where, self._token, LEASE))
+        if not taken[0]:
+            return
+        try:
+            await self._begin()
+            while True:
+                await self._turn()
+        except Lost:
+            log.info("%s build %d is followed elsewhere now, or was dropped.", *self._where)
+        except NewerEvent as newer:
+            log.warning("%s build %d waits for newer code: %s", *self._where, newer)
+            await self._committer.run(SQL["failed"], (str(newer), *self._where))
+        finally:
+            await self._give_back()
+
+    async def catch_up(self) -> None:
+        """Follow the feed to its end once, if nobody else does. Raises Lost if somebody does."""
+        (taken,) = await self._committer.run(SQL["take"], (*self._where, self._token, LEASE))
+        if not taken[0]:
+            raise Lost
+        try:
+            await self._begin()
+            while not self._caught_up:
+                await self._turn()
+        finally:
+            await self._give_back()
+
+    async def _give_back(self) -> None:
+        if self._ahead:
+            self._ahead.cancel()
+            self._ahead = None
+        with suppress(Unavailable):  # then it is over soon
+            await self._committer.run(SQL["give_back"], (*self._where, self._token), GIVE_BACK_SECONDS)
+
+    async def _begin(self) -> None:
+        """Read how far the table has got: whoever had the lease before may have written until now."""
+        row = next((each for each in await self._builds() if each["build"] == self.target.build), None)
+        if row is None or row["runner"] != self._token:
+            raise Lost
+        self._place = self._looked = Place(row["generation"], row["transaction_id"], row["position"])
+        self._caught_up = False
+        self._renewed_at = time.monotonic()
+        keys = await self.reader.tuples(SQL["aside_keys"], self._where, patience=None)
+        self._waiting = {key for (key,) in keys}
+        self._rows = Rows(self.projection, *self._where, self.reader)
+
+    async def _builds(self) -> list[dict[str, Any]]:
+        return await self.reader.rows(SQL["builds"], {"name": self.target.name}, patience=None)
+
+    async def _turn(self) -> None:
+        """One stretch of the feed, or a wait for more."""
+        stretch = await (self._ahead or self._feed.after(self._looked, self._limit))
+        self._ahead = None
+        if stretch.end is None:
+            await self._rest()
+            return
+        if stretch.full:  # the next one is read while this one is written
+            self._ahead = asyncio.create_task(self._feed.after(stretch.end, self._limit))
+        folded = await fold(self.projection, stretch.rows, self._rows, self._waiting)
+        self._looked = stretch.end
+        if folded.changed or folded.aside or (not stretch.full and not self._caught_up):
+            began = time.monotonic()
+            await self._write(folded, caught_up=not stretch.full)
+            self._adapt(time.monotonic() - began)
+        else:
+            await self._renew()
+
+    def _adapt(self, seconds: float) -> None:
+        grown = self._limit * 2 if seconds < LONGEST_COMMIT / 2 else self._limit
+        self._limit = min(max(self._limit // 2 if seconds > LONGEST_COMMIT else grown, SMALL), LARGE)
+
+    async def _rest(self) -> None:
+        """The end of the feed: say so once, do what persons want, and wait for more."""
+        if not self._caught_up:
+            await self._write(Folded(), caught_up=True)
+        if self.wished:
+            self.wished = False
+            await self._grant_wishes()
+        await self._renew()
+        await self._tail.beyond(self._looked, LOOK_SECONDS)
+
+    async def _renew(self) -> None:
+        if time.monotonic() - self._renewed_at > RENEW_SECONDS:
+            await self._write(Folded(), caught_up=self._caught_up)
+
+    async def _grant_wishes(self) -> None:
+        wishes = await self.reader.tuples(SQL["wishes"], self._where, patience=None)
+        for key, wish in wishes:
+            found = await self.reader.tuples(SQL["aside_events"], (*self._where, key), patience=None)
+            folded = await fold(self.projection, found[1:] if wish == "skip" else found, self._rows, set())
+            await self._write(folded, caught_up=self._caught_up, cleared=[key])
+            log.info("%s: %s of %s.", self.target.name, wish, key)
+
+    async def _write(self, folded: Folded, caught_up: bool, cleared: Iterable[str] = ()) -> None:
+        """Commit a fold, and take note that it stands. Raises Lost."""
+        try:
+            await self._commit(folded, caught_up, cleared)
+        except Unstorable as refused:
+            log.warning("%s: a row does not fit its table: %s", self.target.name, refused)
+            await self._set_misfits_aside(folded)
+            await self._commit(folded, caught_up, cleared)
+
+    async def _commit(self, folded: Folded, caught_up: bool, cleared: Iterable[str]) -> None:
+        rows = {key: row for key, row in folded.changed.items() if row is not None}
+        gone = [key for key, row in folded.changed.items() if row is None]
+        parameters = {
+            "name": self.target.name,
+            "build": self.target.build,
+            "runner": self._token,
+            "lease": LEASE,
+            "from": list(self._place),
+            "to": list(self._looked),
+            "events": folded.events,
+            "rows": self._rows.json(rows.values()),
+            "gone": gone,
+            "cleared": list(cleared),
+            "aside": _aside_json(folded.aside, self._waiting - set(cleared)),
+            "caught_up": caught_up,
+        }
+        if not await self._committed(parameters):
+            raise Lost
+        self._place, self._renewed_at, self._caught_up = self._looked, time.monotonic(), self._caught_up or caught_up
+        self._rows.keep(folded.changed)
+        self._waiting = (self._waiting - set(cleared)) | folded.aside.keys()
+        for key, aside in folded.aside.items():
+            if aside.error:
+                log.warning("%s: %s is set aside: %s", self.target.name, key, aside.error)
+
+    async def _committed(self, parameters: Mapping[str, Any]) -> bool:
+        """Write once. If the answer is lost, the checkpoint says whether it was carried out: it is read anew then."""
+        async with self.reader.pool.connection() as connection:
+            try:
+                row = await (await connection.execute(SQL["write"], parameters)).fetchone()
+            except (psycopg.DataError, psycopg.IntegrityError) as refused:
+                raise Unstorable(str(refused).splitlines()[0]) from refused
+        return row is not None and bool(row[0])
+
+    async def _set_misfits_aside(self, folded: Folded) -> None:
+        """Set the keys aside whose rows the table does not take."""
+        for key, row in list(folded.changed.items()):
+            if row is not None:
+                try:
+                    answer = await self.reader.tuples(
+                        SQL["try_row"], (*self._where, self._rows.one(row)), patience=None
+                    )
+                    error = answer[0][0]
+                except psycopg.DataError as refused:
+                    error = str(refused).splitlines()[0]
+                if error is not None:
+                    folded.without(key, error)
+
+
+def _aside_json(aside: Mapping[str, Aside], known: set[str]) -> str:
+    """What is set aside as the database's function takes it: an error for what is new, none for what waits behind."""
+    return text(
+        [
+            {"key": key, "error": None if key in known else each.error or "", "positions": each.positions}
+            for key, each in aside.items()
+        ]
+    )

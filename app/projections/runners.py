@@ -1,0 +1,98 @@
+"""Sees that every table of every read model is followed: by this process, if by no other one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from app.projections.builds import Build, Builds
+from app.projections.runner import Runner, Target
+from app.store.committer import Committer
+from app.store.reader import Reader
+from app.store.tail import Tail
+
+log = logging.getLogger("amends.projections")
+
+LOOK_SECONDS = 1.0
+"""How often it looks for tables that nobody follows."""
+PAUSE_SECONDS = 5.0
+"""How long a table is left to others after its runner here has failed."""
+
+
+class Runners:
+    """The runners of one process."""
+
+    def __init__(self, builds: Builds, committer: Committer, reader: Reader, tail: Tail, executor: str) -> None:
+        self._builds, self._committer, self._reader, self._tail = builds, committer, reader, tail
+        self._executor = executor
+        self._runners: dict[Target, Runner] = {}
+        self._tasks: dict[Target, asyncio.Task[None]] = {}
+        self._not_before: dict[Target, float] = {}
+        self._watch: asyncio.Task[None] | None = None
+        self._nudged = asyncio.Event()
+
+    async def start(self) -> None:
+        """Make the tables that are missing, and begin to follow."""
+        await self._builds.open_first()
+        self._watch = asyncio.create_task(self._look(), name="projections")
+
+    async def stop(self) -> None:
+        """Follow no more, and give the leases back."""
+        tasks = [task for task in (self._watch, *self._tasks.values()) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def look(self) -> None:
+        """Look now: a table was made, or a person wants something."""
+        self._nudged.set()
+
+    async def _look(self) -> None:
+        while True:
+            self._nudged.clear()
+            try:
+                found = await self._builds.all()
+                for build in found:
+                    self._see_to(build)
+                self._warn_of_outdated(found)
+            except Exception as error:
+                log.warning("The read models are looked at again, after: %r", error)
+            try:
+                await asyncio.wait_for(self._nudged.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                continue
+
+    def _see_to(self, build: Build) -> None:
+        target = Target(build.name, build.build)
+        projection = self._builds.known.get((build.name, build.version))
+        if projection is None:
+            return
+        if target in self._tasks and not self._tasks[target].done():
+            self._runners[target].wished = self._runners[target].wished or build.wished
+        elif build.free and time.monotonic() > self._not_before.get(target, 0.0):
+            runner = Runner(projection, target, self._committer, self._reader, self._tail, self._executor)
+            self._runners[target] = runner
+            self._tasks[target] = asyncio.create_task(self._run(target, runner), name=f"{build.name}_{build.build}")
+
+    async def _run(self, target: Target, runner: Runner) -> None:
+        try:
+            await runner.run()
+        except Exception as error:
+            log.warning("%s build %d is followed again in a while, after: %r", target.name, target.build, error)
+        self._not_before[target] = time.monotonic() + PAUSE_SECONDS
+
+    def _warn_of_outdated(self, found: list[Build]) -> None:
+        for build in found:
+            if build.state == "live" and (build.name, build.version) not in self._builds.known:
+                newest = max((version for name, version in self._builds.known if name == build.name), default=None)
+                key = Target(build.name, -build.version)
+                if newest and key not in self._not_before:
+                    self._not_before[key] = 0.0
+                    log.warning(
+                        "%s shows version %d; the code here is of version %d: ./run amends projections rebuild %s",
+                        build.name,
+                        build.version,
+                        newest,
+                        build.name,
+                    )

@@ -1,0 +1,142 @@
+-- name: page
+-- A stretch of the feed: the events of these types, in the feed's order, and at its end a row without a stream that says how
+-- far the stretch goes and how many events it has, those of other types included. It stops below the oldest transaction that still runs.
+with stretch as materialized (
+    select e.generation, e.transaction_id, e.position, e.stream, e.version, e.type, e.schema_version, e.data, e.recorded_at
+      from amends.events as e
+     where (generation, transaction_id, position) > (%(generation)s, %(transaction_id)s::text::xid8, %(position)s)
+       and (transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+            or generation < (select max(g.generation) from amends.generations as g))
+     order by e.generation, e.transaction_id, e.position
+     limit %(limit)s
+), last as (
+    select s.generation, s.transaction_id, s.position from stretch as s
+     order by s.generation desc, s.transaction_id desc, s.position desc limit 1
+)
+select p.generation, p.transaction_id::text::bigint, p.position, p.stream, p.version, p.type, p.schema_version,
+       p.data::text, p.recorded_at
+  from (select * from stretch where type = any (%(types)s::text[])
+        union all
+        select generation, transaction_id, position, null, (select count(*) from stretch)::int, null, null, null, null
+          from last) as p
+ order by p.generation, p.transaction_id, p.position, p.stream nulls last
+
+-- name: builds
+-- All builds, with what their runners are doing.
+select b.name, b.build, b.version, b.state, b.types, b.generation, b.transaction_id, b.position, b.events, b.expected,
+       b.runner, b.lease_until > clock_timestamp() as followed, b.failure, b.started_at, b.moved_at, b.caught_up_at,
+       b.promoted_at,
+       b.runner is null or b.lease_until < clock_timestamp() or exists (
+           select from amends.executors as x
+            where x.id = split_part(b.runner, '/', 1) and x.ended_at is not null) as free,
+       (select count(*) from amends.set_aside as s where s.name = b.name and s.build = b.build) as set_aside,
+       exists (select from amends.set_aside as s
+                where s.name = b.name and s.build = b.build and s.wish is not null) as wished
+  from amends.builds as b
+ where %(name)s::text is null or b.name = %(name)s
+ order by b.name, b.build
+
+-- name: lag
+-- How many events a build still has to take, up to a limit, and how old the first of them is.
+select count(*) as events, coalesce(extract(epoch from clock_timestamp() - min(e.recorded_at)), 0)::float8 as seconds
+  from (select x.recorded_at from amends.events as x
+         where (generation, transaction_id, position) > (%(generation)s, %(transaction_id)s::text::xid8, %(position)s)
+           and x.type = any (%(types)s::text[])
+         order by x.generation, x.transaction_id, x.position
+         limit %(limit)s) as e
+
+-- name: open_build
+-- Make the table of a new build; see the function's comment.
+select amends.open_build(%(name)s, %(version)s, %(key)s, %(columns)s::jsonb, %(indexes)s::jsonb, %(types)s::text[],
+                         %(inline)s, %(first)s) as build
+
+-- name: expect
+-- Note how many events a build will take, as far as one can say when it begins.
+update amends.builds as b
+   set expected = (select count(*) from amends.events as e where e.type = any (b.types))
+ where b.name = %(name)s and b.build = %(build)s
+
+-- name: promote
+-- Switch to another build; see the function's comment.
+select amends.promote_build(%(name)s, %(build)s) as outcome
+
+-- name: drop
+-- Drop a build that is not live; see the function's comment.
+select amends.drop_build(%(name)s, %(build)s) as outcome
+
+-- name: take
+-- Take the lease of a build, if it is free.
+select amends.take_build(%s, %s, %s, %s) as taken
+
+-- name: give_back
+-- Give the lease of a build back.
+update amends.builds set runner = null, lease_until = null where name = %s and build = %s and runner = %s
+
+-- name: write
+-- One commit of a runner; see the function's comment.
+select amends.write_build(%(name)s, %(build)s, %(runner)s, %(lease)s, %(from)s::bigint[], %(to)s::bigint[], %(events)s,
+                          %(rows)s::json, %(gone)s::text[], %(cleared)s::text[], %(aside)s::jsonb, %(caught_up)s)
+
+-- name: failed
+-- Note why a build cannot be followed here.
+update amends.builds set failure = %s where name = %s and build = %s
+
+-- name: get_rows
+-- Rows of a build by their keys.
+select amends.get_rows(%s, %s, %s::text[])::text
+
+-- name: try_row
+-- Why a row cannot be put into a table, null if it can.
+select amends.try_row(%s, %s, %s::json)
+
+-- name: aside_keys
+-- The keys of a build that are set aside.
+select key from amends.set_aside where name = %s and build = %s
+
+-- name: wishes
+-- What persons want to be done about keys that are set aside.
+select key, wish from amends.set_aside where name = %s and build = %s and wish is not null order by since limit 100
+
+-- name: aside_events
+-- The events of one key that are set aside, in the order in which they would have been applied.
+select e.generation, e.transaction_id::text::bigint, e.position, e.stream, e.version, e.type, e.schema_version,
+       e.data::text, e.recorded_at
+  from amends.set_aside_events as a join amends.events as e on e.position = a.position
+ where a.name = %s and a.build = %s and a.key = %s
+ order by e.generation, e.transaction_id, e.position
+
+-- name: set_aside
+-- What is set aside, with the event that could not be applied and how many wait behind it.
+select s.name, s.build, s.key, s.error, s.since, s.wish, s.reason, s.actor, e.id as event_id, e.type, e.stream, e.version,
+       e.position, w.count - 1 as waiting
+  from amends.set_aside as s
+ cross join lateral (select count(*) from amends.set_aside_events as a
+                      where a.name = s.name and a.build = s.build and a.key = s.key) as w
+ cross join lateral (select x.* from amends.set_aside_events as a join amends.events as x on x.position = a.position
+                      where a.name = s.name and a.build = s.build and a.key = s.key
+                      order by x.generation, x.transaction_id, x.position limit 1) as e
+ where (%(name)s::text is null or s.name = %(name)s) and (%(key)s::text is null or s.key = %(key)s)
+ order by s.name, s.build, s.since limit %(limit)s
+
+-- name: wish
+-- Note what a person wants to be done about a key, in all builds of a read model.
+update amends.set_aside set wish = %(wish)s, reason = %(reason)s, actor = %(actor)s
+ where name = %(name)s and key = %(key)s returning build
+
+-- name: reached
+-- Whether the live build of a read model has got to a place: nothing that it reads lies before that and is not in it.
+select amends.nothing_between(b.types, b.generation, b.transaction_id, b.position, %(generation)s, %(transaction_id)s,
+                              %(position)s) as reached
+  from amends.builds as b where b.name = %(name)s and b.state = 'live'
+
+-- name: rows
+-- Rows of the live build of a read model.
+select amends.view_rows(%(name)s, %(where)s::jsonb, %(after)s, %(limit)s)::text as rows
+
+-- name: places
+-- How far two builds have got, in the snapshot of this transaction.
+select build, generation, transaction_id, position from amends.builds where name = %s and build = any (%s::int[])
+
+-- name: compare
+-- Compare two builds row by row; see the function's comment.
+select amends.compare_builds(%s, %s, %s, %s)::text

@@ -1,0 +1,107 @@
+"""Read models as they are read: rows of the live table, for those who wrote something not before it is in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import psycopg
+
+from app.projections import SQL
+from app.projections.builds import Builds
+from app.projections.feed import recorded
+from app.store.events import PostgresEvents
+from app.store.reader import Reader
+from domain.errors import Conflict, Invalid
+from domain.projection import Projection
+from workflows.codec import dump, plain, text
+from workflows.events import Place
+
+FIRST_LOOK, LONGEST_LOOK = 0.005, 0.1
+"""How often it is asked whether a read model has got to a place, in seconds: first, and later."""
+
+
+class Views:
+    """Rows of read models as plain JSON data."""
+
+    def __init__(self, builds: Builds, events: PostgresEvents, reader: Reader) -> None:
+        self._builds, self._events, self._reader = builds, events, reader
+
+    def projection(self, name: str) -> Projection[Any, Any]:
+        """A read model. Raises NotFound, listing those that there are."""
+        return self._builds.newest(name)
+
+    async def row(self, name: str, key: str) -> dict[str, Any] | None:
+        """One row, None if there is none."""
+        projection = self.projection(name)
+        if projection.mode == "live":
+            return await self._folded(projection, key)
+        rows = await self._rows(name, {projection.key: key}, None, 1)
+        return rows[0] if rows else None
+
+    async def rows(
+        self, name: str, where: dict[str, str], after: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Rows whose columns have these values, in the order of their keys, and where the next page begins."""
+        projection = self.projection(name)
+        if projection.mode == "live":
+            raise Conflict("mode", f"{name} is live: it is folded for one key at a time, /views/{name}/<key>.")
+        found = await self._rows(name, where, after, limit + 1)
+        page = found[:limit]
+        return page, str(page[-1][projection.key]) if len(found) > limit else None
+
+    async def wait_for(self, name: str, place: Place, seconds: float) -> bool:
+        """Wait until a read model has got to a place; False if it has not in time."""
+        until, pause = time.monotonic() + seconds, FIRST_LOOK
+        if self.projection(name).mode == "live":
+            return True
+        while True:
+            row = await self._reader.row(SQL["reached"], {"name": name} | place._asdict())
+            if row and row["reached"]:
+                return True
+            if time.monotonic() + pause > until:
+                return False
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_LOOK)
+
+    async def _rows(self, name: str, where: dict[str, str], after: str | None, limit: int) -> list[dict[str, Any]]:
+        parameters = {"name": name, "where": text(where), "after": after, "limit": limit}
+        try:
+            answer = await self._reader.tuples(SQL["rows"], parameters)
+        except psycopg.errors.UndefinedColumn as unknown:
+            columns = ", ".join(column.name for column in self.projection(name).columns)
+            field = next((each for each in where if f" {each} " in f" {unknown.diag.message_primary} "), "query")
+            raise Invalid(field, f"is no column of {name}; there are: {columns}") from unknown
+        except psycopg.DataError as wrong:
+            raise Invalid(_field(where, wrong), str(wrong.diag.message_primary)) from wrong
+        found: list[dict[str, Any]] = plain(answer[0][0])
+        instants = [column.name for column in self.projection(name).columns if column.type == "timestamptz"]
+        for row in found:
+            row.update({column: _in_utc(row[column]) for column in instants if row.get(column)})
+        return found
+
+    async def _folded(self, projection: Projection[Any, Any], key: str) -> dict[str, Any] | None:
+        row, version = None, 0
+        while True:
+            page = await self._events.read(projection.of.stream(key), after=version)
+            for stored in page:
+                version = stored.version
+                if stored.name in {type.name for type in projection.vocabulary.stored}:
+                    raw = (*stored.place, stored.stream, version, *stored.type, stored.data_json, stored.recorded_at)
+                    row = projection.next(row, recorded(projection, raw), key)
+            if not page:
+                break
+        shown: dict[str, Any] | None = None if row is None else dump(row, projection.row)
+        return shown
+
+
+def _in_utc(instant: str) -> str:
+    """An instant as all others are shown."""
+    return instant.removesuffix("+00:00") + "Z" if instant.endswith("+00:00") else instant
+
+
+def _field(where: dict[str, str], wrong: psycopg.DataError) -> str:
+    """Which of the filters has a value that its column cannot have: the one that the database quotes."""
+    said = str(wrong.diag.message_primary)
+    return next((name for name, value in where.items() if f'"{value}"' in said), "query")
