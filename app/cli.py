@@ -9,6 +9,7 @@ import typer
 
 from app.commands import history
 from app.commands.opened import AsJson, print_json, with_console
+from app.commands.projections import projections
 from app.commands.schema import schema
 from app.commands.workflows import Reason, workflows
 from domain.errors import AmendsError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(workflows, name="workflows")
+app.add_typer(projections, name="projections")
 app.add_typer(schema, name="schema")
 for command in (history.events, history.stream, history.state, history.difference):
     app.command()(command)

@@ -12,6 +12,8 @@ from sqlalchemy import URL
 
 from app.catalogue import Catalogue, catalogue
 from app.masks import Masks
+from app.projections.builds import Builds
+from app.projections.set_aside import SetAsides
 from app.store.committer import Committer
 from app.store.database import pool
 from app.store.events import PostgresEvents
@@ -21,6 +23,7 @@ from app.store.overview import Overview
 from app.store.reader import Reader
 from app.store.sagas import PostgresSagas
 from app.store.states import States
+from app.store.tail import Tail
 from domain.event import Cause
 from workflows.durable.desk import Desk
 
@@ -36,6 +39,10 @@ class Console:
     catalogue: Catalogue
     masks: Masks
     reader: Reader
+    committer: Committer
+    tail: Tail
+    builds: Builds
+    asides: SetAsides
 
     @property
     def cause(self) -> Cause:
@@ -46,17 +53,22 @@ class Console:
 @asynccontextmanager
 async def console(url: URL) -> AsyncIterator[Console]:
     """Open the database for a few commands."""
-    from app.main import sagas, unconnected
+    from app.processes import sagas, unconnected
 
     readers, committer = pool(url, 2), Committer(url, 1)
     async with readers:
         committer.start()
         reader, states, known = Reader(readers), States(committer, sys.maxsize), catalogue()
+        tail = Tail(reader)
         try:
             desk = Desk(sagas(unconnected(), 0), PostgresSagas(committer, reader, states))
             events, loading = PostgresEvents(committer, reader), Loading(states, reader)
             masks = Masks(known, [saga.definition for saga in desk.sagas.values()])
             history = History(events, loading, reader)
-            yield Console(desk, Overview(reader), events, history, known, masks, reader)
+            builds = Builds(known.projections, committer, reader)
+            asides = SetAsides(builds, committer, reader)
+            overview = Overview(reader)
+            yield Console(desk, overview, events, history, known, masks, reader, committer, tail, builds, asides)
         finally:
+            tail.stop()
             await committer.stop()

@@ -1,98 +1,35 @@
-"""The composition root: the only place that knows everything, and the only one that reads settings."""
+"""The entry to everything: brings a database up to date and serves on it. Only it and the commands read settings."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-import secrets
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
-import httpx
 import uvicorn
-from fastapi import APIRouter
 from sqlalchemy import URL
 
-from app.catalogue import Catalogue, catalogue
-from app.gateways.gate import Gates
-from app.gateways.provider import HttpCouriers, HttpPayments, HttpStock, HttpTravel, ProviderClient
-from app.http.accounts import Accounts
-from app.http.api import build
-from app.http.events import Events
-from app.http.guards import Guards
-from app.http.health import Health
-from app.http.metrics import Metrics
-from app.http.projections import Projections
-from app.http.providers import Providers
-from app.http.streams import Streams
-from app.http.views import Views
-from app.http.workflows import Workflows
-from app.masks import Masks
-from app.projections.builds import Builds
-from app.projections.runners import Runners
-from app.projections.set_aside import SetAsides
-from app.projections.views import Views as ViewRows
-from app.sandbox.ledger import Ledger
-from app.sandbox.provider import Sandbox
+from app.service import service
 from app.settings import Settings, require_guarded
 from app.store.choose import database, embedded_postgres
-from app.store.committer import Committer
-from app.store.database import conninfo, pool, require_usable
-from app.store.events import PostgresEvents
+from app.store.database import conninfo, require_usable
 from app.store.generations import require_in_order
-from app.store.heartbeat import Heartbeat
-from app.store.held_back import watch
-from app.store.history import History
 from app.store.layout import require_known
-from app.store.loading import Loading
 from app.store.migrate import migrate
-from app.store.outages import report
-from app.store.overview import Overview, Waiting
-from app.store.reader import Reader
-from app.store.repository import Repository
-from app.store.requests import Requests
 from app.store.roles import grant
-from app.store.sagas import PostgresSagas
-from app.store.states import States
-from app.store.tail import Tail
-from app.store.undoing import Undoing
 from domain.errors import Unusable
-from workflows.book_group_trip import BookGroupTrip
-from workflows.book_trip import BookTrip
 from workflows.durable import runtime
-from workflows.durable.engine import Engine, Options
-from workflows.place_order import PlaceOrder
-from workflows.saga import Saga
-from workflows.transfer_money import TransferMoney
 
 log = logging.getLogger("amends")
 
 LEASE_LOST = 70
 """The exit status of a server whose lease was taken away."""
-PROVIDER_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Service:
-    """What serves: the engine and the API in front of it."""
-
-    engine: Engine
-    api: Guards
-
-
-@dataclass(frozen=True)
-class ReadModels:
-    """The read models' tables, and who follows the feed for them here."""
-
-    builds: Builds
-    runners: Runners
 
 
 def prepare(url: URL, owner: URL | None = None) -> URL:
@@ -109,95 +46,6 @@ def prepare(url: URL, owner: URL | None = None) -> URL:
     require_known(owner, runtime.newest_migration())
     require_in_order(owner)
     return grant(owner, url)
-
-
-def sagas(provider: ProviderClient, approval_limit: int) -> list[Saga[Any, Any]]:
-    """Every business process that this server runs. A new one is added here."""
-    return [
-        PlaceOrder(HttpStock(provider), HttpPayments(provider), HttpCouriers(provider)),
-        BookTrip(HttpTravel(provider)),
-        TransferMoney(approval_limit),
-        BookGroupTrip(),
-    ]
-
-
-def unconnected() -> ProviderClient:
-    """A provider for those who look at sagas and run none."""
-    return ProviderClient(httpx.AsyncClient(), Gates(1))
-
-
-@asynccontextmanager
-async def service(settings: Settings, url: URL, here: str, lost: Callable[[], None]) -> AsyncIterator[Service]:
-    """Everything that runs in one process; `here` is the base URL at which its API will be served."""
-    committer, readers = Committer(url, settings.connections), pool(url, settings.readers)
-    books, own_token = pool(url, settings.readers), secrets.token_urlsafe(24)
-    reader, beat = Reader(readers), Heartbeat(url)
-    client = httpx.AsyncClient(
-        base_url=settings.provider_url or f"{here}/sandbox",
-        timeout=PROVIDER_SECONDS,
-        headers={} if settings.provider_url else {"Authorization": f"Bearer {own_token}"},
-        limits=httpx.Limits(max_connections=None),
-    )
-    sandbox, options = Sandbox(Ledger(books)), Options(settings.lease_seconds, settings.running)
-    states, tail = States(committer, settings.snapshot_every), Tail(reader)
-    store = PostgresSagas(committer, reader, states)
-    gates = Gates(settings.provider_calls)
-    known_sagas = sagas(ProviderClient(client, gates), settings.approval_limit)
-    engine = Engine(known_sagas, store, conninfo(url), beat.beat, lost, options)
-    known = catalogue()
-    builds = Builds(known.projections, committer, reader)
-    runners = Runners(builds, committer, reader, tail, engine.executor)
-    read_models = ReadModels(builds, runners)
-    routers = [
-        *_routers(engine, committer, reader, states, tail, known, read_models),
-        *([] if settings.provider_url else [sandbox.router]),
-    ]
-    tokens = settings.api_tokens and settings.api_tokens | {"amends": own_token}
-    async with readers, books, client, sandbox.open():
-        committer.start()
-        await engine.launch()
-        await runners.start()
-        background = [
-            asyncio.create_task(watch(reader), name="feed watch"),
-            asyncio.create_task(report(committer, engine.executor, lambda: gates.outages), name="outages"),
-        ]
-        try:
-            yield Service(engine, Guards(build(routers), tokens))
-        finally:
-            await engine.shut_down()
-            await runners.stop()
-            for task in background:
-                task.cancel()
-            tail.stop()
-            await states.settle()
-            await committer.stop()
-
-
-def _routers(
-    engine: Engine,
-    committer: Committer,
-    reader: Reader,
-    states: States,
-    tail: Tail,
-    known: Catalogue,
-    read_models: ReadModels,
-) -> Iterator[APIRouter]:
-    """The HTTP API in front of one engine."""
-    builds, runners = read_models.builds, read_models.runners
-    masks = Masks(known, [saga.definition for saga in engine.desk.sagas.values()])
-    events, loading, requests = PostgresEvents(committer, reader), Loading(states, reader), Requests(reader)
-    waiting, overview = Waiting(reader), Overview(reader)
-    engine.on_rest, committer.on_commit = waiting.rests, tail.nudge
-    yield Workflows(engine, overview, waiting, events, requests, masks).router
-    yield Events(events, tail, masks, engine.draining).router
-    history, undoing = History(events, loading, reader), Undoing(events, loading, reader)
-    yield Streams(known, events, history, undoing, requests, masks).router
-    yield Accounts(Repository(events, loading), requests).router
-    yield Providers(reader).router
-    yield Health(engine, reader).router
-    yield Views(ViewRows(builds, events, reader), events).router
-    yield Projections(builds, SetAsides(builds, committer, reader), runners, reader).router
-    yield Metrics(engine, builds, reader).router
 
 
 def bind(host: str, port: int) -> socket.socket:

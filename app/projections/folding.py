@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow
 
 from app.projections.feed import recorded
 from app.projections.rows import Rows
+from domain.errors import Misdeclared
 from domain.projection import Projection, Recorded
 from domain.vocabulary import NewerEvent
 from workflows.codec import dump
@@ -69,13 +70,23 @@ async def fold(projection: Projection[Any, Any], found: Sequence[TupleRow], rows
             _wait(folded, key, row)
         elif isinstance(event, str):
             _wait(folded, key, row, event)
-        elif event is not None:
+        elif event is not None and not (rows.inline and event.version <= rows.versions.get(key, 0)):
             try:
-                known[key] = folded.changed[key] = projection.next(known[key], event, key)
-                folded.applied.setdefault(key, []).append(row[2])
+                known[key] = folded.changed[key] = _next(projection, known[key], event, key)
             except Exception as error:
                 _wait(folded, key, row, said(error, event.event))
+                continue
+            folded.applied.setdefault(key, []).append(row[2])
+            if rows.inline:
+                rows.versions[key] = event.version
     return folded
+
+
+def _next(projection: Projection[Any, Any], row: Any, event: Recorded[Any], key: str) -> Any:
+    after = projection.next(row, event, key)
+    if after is None and row is not None and projection.mode == "inline":
+        raise Misdeclared(projection.name, "an inline read model keeps its rows: mark them instead of removing them")
+    return after
 
 
 def said(error: Exception, event: object) -> str:

@@ -1,40 +1,58 @@
-"""The rows of one build as its runner has them at hand: read when they are needed first, kept while there is room."""
+"""The rows of one table as whoever writes it has them at hand: read when needed first, kept while there is room."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from psycopg.rows import TupleRow
+
 from app.projections import SQL
-from app.store.reader import Reader
 from domain.projection import Projection
-from workflows.codec import adapter
+from workflows.codec import adapter, plain
 
 ROOM = 100_000
 """How many rows are kept in memory."""
 
+Ask = Callable[[str, Sequence[Any]], Awaitable[list[TupleRow]]]
+"""A read: of a connection in a transaction, or of any."""
+
 
 class Rows:
-    """Rows by key; None for one that is not in the table. Only a runner that has the lease may trust them."""
+    """Rows by key; None for one that is not in the table.
 
-    def __init__(self, projection: Projection[Any, Any], name: str, build: int, reader: Reader) -> None:
-        self._where, self._reader = (name, build), reader
-        self._key = projection.key
-        self._list, self._one = adapter(list[projection.row]), adapter(projection.row)  # type: ignore[name-defined]
+    Those of an inline read model have other writers too: they are read anew each time, with the version of their stream
+    that is in them.
+    """
+
+    def __init__(self, projection: Projection[Any, Any], name: str, build: int, ask: Ask) -> None:
+        self._where, self._ask = (name, build), ask
+        self._key, self.inline = projection.key, projection.mode == "inline"
+        self._row = adapter(projection.row)
+        self._list = adapter(list[projection.row])  # type: ignore[name-defined]
         self._kept: OrderedDict[str, Any] = OrderedDict()
+        self.versions: dict[str, int] = {}
 
     async def of(self, keys: Iterable[str]) -> dict[str, Any]:
         """The rows with these keys."""
         wanted = list(dict.fromkeys(keys))
+        if self.inline:
+            self._kept.clear()
+            self.versions.clear()
         missing = [key for key in wanted if key not in self._kept]
         if missing:
-            found = dict.fromkeys(missing)
-            answer = await self._reader.tuples(SQL["get_rows"], (*self._where, missing), patience=None)
-            for row in self._list.validate_json(answer[0][0]):
-                found[getattr(row, self._key)] = row
-            self._kept.update(found)
+            self._kept.update(dict.fromkeys(missing))
+            ((found,),) = await self._ask(SQL["get_rows"], (*self._where, missing))
+            for row in self._read(found):
+                self._kept[getattr(row, self._key)] = row
         return {key: self._kept[key] for key in wanted}
+
+    def _read(self, found: str) -> list[Any]:
+        if self.inline:
+            self.versions = {each[self._key]: each["_version"] for each in plain(found)}
+        rows: list[Any] = self._list.validate_json(found)
+        return rows
 
     def keep(self, changed: Mapping[str, Any]) -> None:
         """Take note of rows that were written."""
@@ -46,8 +64,14 @@ class Rows:
 
     def json(self, rows: Iterable[Any]) -> str:
         """Rows as a JSON array, as the database's functions take them."""
+        if self.inline:
+            parts = (self.one(row) for row in rows)
+            return f"[{','.join(parts)}]"
         return self._list.dump_json(list(rows)).decode()
 
     def one(self, row: Any) -> str:
         """One row as JSON."""
-        return self._one.dump_json(row).decode()
+        shown = self._row.dump_json(row).decode()
+        if self.inline:
+            return f'{shown[:-1]},"_version":{self.versions[getattr(row, self._key)]}}}'
+        return shown

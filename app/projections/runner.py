@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from app.projections import SQL
 from app.projections.feed import Feed, Stretch
@@ -68,7 +69,7 @@ class Runner:
         self._committer, self._tail = committer, tail
         self._token = f"{executor}/{uuid4().hex[:8]}"
         self._feed = Feed(projection, reader)
-        self._rows = Rows(projection, *self._where, reader)
+        self._rows = Rows(projection, *self._where, self._ask)
         self._place, self._looked = Place(), Place()
         self._waiting: set[str] = set()
         self._limit, self._renewed_at = SMALL, 0.0
@@ -127,7 +128,10 @@ class Runner:
         self._renewed_at = time.monotonic()
         keys = await self.reader.tuples(SQL["aside_keys"], self._where, patience=None)
         self._waiting = {key for (key,) in keys}
-        self._rows = Rows(self.projection, *self._where, self.reader)
+        self._rows = Rows(self.projection, *self._where, self._ask)
+
+    async def _ask(self, statement: str, parameters: Sequence[Any]) -> list[TupleRow]:
+        return await self.reader.tuples(statement, parameters, patience=None)
 
     async def _builds(self) -> list[dict[str, Any]]:
         return await self.reader.rows(SQL["builds"], {"name": self.target.name}, patience=None)
@@ -158,6 +162,7 @@ class Runner:
         """The end of the feed: say so once, do what persons want, and wait for more."""
         if not self._caught_up:
             await self._write(Folded(), caught_up=True)
+            return
         if self.wished:
             self.wished = False
             await self._grant_wishes()

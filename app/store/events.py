@@ -7,6 +7,7 @@ from typing import Any
 
 from app.store.committer import Committer, Doubled
 from app.store.encoding import event_json
+from app.store.inline import InlineWriter
 from app.store.reader import Reader
 from app.store.sql import statements
 from domain.errors import Conflict, Invalid, StaleVersion
@@ -23,8 +24,8 @@ PATIENCE = 10.0
 class PostgresEvents:
     """The event store of a process; see workflows.events.EventStore for what it promises."""
 
-    def __init__(self, committer: Committer, reader: Reader) -> None:
-        self._committer, self._reader = committer, reader
+    def __init__(self, committer: Committer, reader: Reader, inline: InlineWriter | None = None) -> None:
+        self._committer, self._reader, self._inline = committer, reader, inline
 
     async def append(
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
@@ -32,7 +33,11 @@ class PostgresEvents:
         require_distinct(events)
         item = text(_item(events, expected, answer))
         try:
-            row = await self._committer.share(SQL["append"], item, PATIENCE)
+            if self._inline and self._inline.concerns(events):
+                answered = await self._inline.commit(SQL["append"], (f"[{item}]",), 1, events, PATIENCE)
+                row = answered[0][1:]
+            else:
+                row = await self._committer.share(SQL["append"], item, PATIENCE)
         except Doubled as known:
             raise Conflict("event-ids", KNOWN_IN_PART) from known
         outcome, stream, wanted, actual, place, digest, body = row

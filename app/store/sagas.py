@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow
 from app.store.committer import Committer
 from app.store.encoding import checkpoint_of, events_text, start_json
 from app.store.events import answer_json
+from app.store.inline import InlineWriter
 from app.store.reader import Reader
 from app.store.sql import statements
 from app.store.states import States
@@ -33,8 +34,10 @@ START_PATIENCE = 10.0
 class PostgresSagas:
     """The engine's store."""
 
-    def __init__(self, committer: Committer, reader: Reader, states: States) -> None:
-        self._committer, self._reader, self._states = committer, reader, states
+    def __init__(
+        self, committer: Committer, reader: Reader, states: States, inline: InlineWriter | None = None
+    ) -> None:
+        self._committer, self._reader, self._states, self._inline = committer, reader, states, inline
 
     async def start(self, start: Start) -> StartOutcome:
         parameters = start_json(start) | {
@@ -78,10 +81,13 @@ class PostgresSagas:
         await self._committer.run(SQL["adopt_fork"], {"id": id})
 
     async def commit(self, id: str, owner: str, entry: Entry) -> Committed | Stale:
-        return committed(await self._committer.run(SQL["commit_step"], commit_parameters(id, owner, entry)))
+        parameters = commit_parameters(id, owner, entry)
+        if self._inline and self._inline.concerns(entry.events):
+            return committed(await self._inline.commit(SQL["commit_step"], parameters, 0, entry.events))
+        return committed(await self._committer.run(SQL["commit_step"], parameters))
 
     def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]:
-        return PostgresUnit(self._committer, self._reader, self._states, id, owner)
+        return PostgresUnit(self._committer, self._reader, self._states, id, owner, self._inline)
 
     async def act(
         self,

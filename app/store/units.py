@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow, dict_row
 
 from app.store.committer import Committer, Parameters
 from app.store.encoding import checkpoint_text, events_text, family_text
+from app.store.inline import InlineWriter
 from app.store.reader import Reader
 from app.store.sql import statements
 from app.store.states import States
@@ -62,8 +63,16 @@ def committed(rows: list[TupleRow]) -> Committed | Stale:
 class PostgresUnit:
     """Reads, own SQL and the commit of one step of one saga."""
 
-    def __init__(self, committer: Committer, reader: Reader, states: States, saga: str, owner: str) -> None:
-        self._committer, self._reader, self._states = committer, reader, states
+    def __init__(
+        self,
+        committer: Committer,
+        reader: Reader,
+        states: States,
+        saga: str,
+        owner: str,
+        inline: InlineWriter | None = None,
+    ) -> None:
+        self._committer, self._reader, self._states, self._inline = committer, reader, states, inline
         self._saga, self._owner = saga, owner
         self._own: AsyncConnection[TupleRow] | None = None
         self._stack = AsyncExitStack()
@@ -95,6 +104,9 @@ class PostgresUnit:
 
     async def commit(self, entry: Entry) -> Committed | Stale:
         parameters = commit_parameters(self._saga, self._owner, entry)
+        inline = self._inline if self._inline and self._inline.concerns(entry.events) else None
+        if self._own is None and inline:
+            return committed(await inline.commit(SAGAS["commit_step"], parameters, 0, entry.events))
         if self._own is None:
             return committed(await self._committer.run(SAGAS["commit_step"], parameters))
         try:
@@ -102,8 +114,10 @@ class PostgresUnit:
             outcome = committed(await cursor.fetchall())
             if isinstance(outcome, Stale):
                 await self._own.rollback()
-            else:
-                await self._own.commit()
+                return outcome
+            if inline:
+                await inline.write(self._own, entry.events)
+            await self._own.commit()
             return outcome
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.IntegrityError) as error:
             if await self._landed(entry):

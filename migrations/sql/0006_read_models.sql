@@ -98,6 +98,9 @@ begin
             end if;
         end loop;
     end;
+    if exists (select from pg_roles where rolname = 'amends_service') then
+        execute format('grant select on views.%I to amends_service', p_name);
+    end if;
 end $$;
 
 -- Makes the table of a new build and notes it; the first one of a name is live at once. Returns its number: of the one that
@@ -151,9 +154,6 @@ begin
             case when p_first then clock_timestamp() end);
     if p_first then
         perform amends.point_view(p_name, v_build);
-        if exists (select from pg_roles where rolname = 'amends_service') then
-            execute format('grant select on views.%I to amends_service', p_name);
-        end if;
     end if;
     return v_build;
 end $$;
@@ -191,7 +191,7 @@ begin
     if v_new.state = 'live' then return 'live'; end if;
     select b.* into v_old from amends.builds as b where b.name = p_name and b.state = 'live' for no key update;
     select b.* into v_new from amends.builds as b where b.name = p_name and b.build = p_build for no key update;
-    if v_new.caught_up_at is null or not amends.nothing_between(
+    if v_new.caught_up_at is null or v_old.build is not null and not amends.nothing_between(
         v_new.types, v_new.generation, v_new.transaction_id, v_new.position,
         v_old.generation, v_old.transaction_id, v_old.position) then
         return 'behind';

@@ -140,3 +140,21 @@ select build, generation, transaction_id, position from amends.builds where name
 -- name: compare
 -- Compare two builds row by row; see the function's comment.
 select amends.compare_builds(%s, %s, %s, %s)::text
+
+-- name: builds_of
+-- All tables of one version of a read model.
+select build from amends.builds where name = %s and version = %s order by build
+
+-- name: is_aside
+-- Whether a key is set aside.
+select true from amends.set_aside where name = %s and build = %s and key = %s
+
+-- name: later
+-- The events of one stream after a version that a read model reads.
+select e.generation, e.transaction_id::text::bigint, e.position, e.stream, e.version, e.type, e.schema_version,
+       e.data::text, e.recorded_at
+  from amends.events as e where e.stream = %s and e.version > %s and e.type = any (%s::text[]) order by e.version
+
+-- name: put_rows
+-- Put rows into a table.
+select amends.put_rows(%s, %s, %s::json, '{}')

@@ -1,0 +1,142 @@
+"""Read models: how they stand, and rebuild, verify, promote, drop; retry and skip what is set aside."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.opened import AsJson, print_json, with_console
+
+if TYPE_CHECKING:
+    from app.console import Console
+    from app.projections.set_aside import Wish
+
+projections = typer.Typer(no_args_is_help=True, help=__doc__)
+
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+Key = Annotated[str, typer.Argument(metavar="KEY")]
+Number = Annotated[int | None, typer.Option("--build", min=1, help="Which table; else the one that suggests itself.")]
+Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
+
+
+@projections.command("list")
+def list_projections(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, as_json: AsJson = False
+) -> None:
+    """Every read model: its tables, how far behind they are, and what is set aside."""
+
+    async def look(console: Console) -> None:
+        from app.projections.reporting import report
+
+        if name is not None:
+            console.builds.newest(name)
+        found, aside = await report(console.builds, name), await console.asides.all(name)
+        if as_json:
+            print_json(found)
+            return
+        for each in found:
+            for line in _lines(each):
+                print(line)
+        for waits in aside:
+            what = f"{waits.type} at position {waits.position}: {waits.error}"
+            print(f"SET ASIDE  {waits.name} {waits.key}, {waits.waiting} events wait behind {what}")
+
+    with_console(look)
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """A read model and its tables, a line each."""
+    if not found["builds"]:
+        yield f"{found['name']:<24} version {found['version']}  {found['status']}"
+    for build in found["builds"]:
+        state = f"{build['state']} {found['status'] if build['state'] == 'live' else ''}"
+        lag = f"{build['lag_events']} events, {build['lag_seconds']:.1f} s behind"
+        yield f"{found['name']:<24} build {build['build']:<3} version {build['version']:<3} {state:<20} {lag}"
+
+
+@projections.command("rebuild")
+def rebuild(name: Name, as_json: AsJson = False) -> None:
+    """Build the newest version beside the live one, from the first event on; go on with one that was begun."""
+
+    async def run(console: Console) -> None:
+        from app.projections.filling import fill
+
+        build = await fill(console, name, quiet=as_json)
+        if as_json:
+            from app.projections.reporting import report
+
+            (found,) = await report(console.builds, name)
+            print_json(found)
+        else:
+            print(f"{name} build {build.build} has caught up: {build.events} events. To show it:")
+            print(f"  ./run amends projections verify {name}\n  ./run amends projections promote {name}")
+
+    with_console(run)
+
+
+@projections.command("verify")
+def verify_build(name: Name, as_json: AsJson = False) -> None:
+    """Compare the rebuilt table with the live one, row by row, in the columns that both have."""
+
+    async def run(console: Console) -> None:
+        from dataclasses import asdict
+
+        from app.projections.verifying import verify
+
+        found = await verify(console.builds, console.reader, name)
+        if as_json:
+            print_json(asdict(found))
+        else:
+            print(f"{found.rows} rows of {name} compared, builds {found.one} and {found.other}: ", end="")
+            print(f"{len(found.differing)} differ, {found.moving} are on the move.")
+            for each in found.differing[:20]:
+                print(f"  {each.key}: {each.one} / {each.other}")
+        if found.differing:
+            raise SystemExit(1)
+
+    with_console(run)
+
+
+@projections.command("promote")
+def promote(name: Name, build: Number = None) -> None:
+    """Let views.NAME show the rebuilt table, or a retired one again."""
+
+    async def run(console: Console) -> None:
+        now = await console.builds.promote(name, build)
+        print(f"views.{name} shows build {now.build}, version {now.version}.")
+
+    with_console(run)
+
+
+@projections.command("drop")
+def drop(name: Name, build: Number = None) -> None:
+    """Drop a table that is not live."""
+
+    async def run(console: Console) -> None:
+        gone = await console.builds.drop(name, build)
+        print(f"{name} build {gone.build} is dropped.")
+
+    with_console(run)
+
+
+@projections.command("retry")
+def retry(name: Name, key: Key, reason: Reason) -> None:
+    """Apply the event that was set aside, and those behind it, once more."""
+    _wish(name, key, "retry", reason)
+
+
+@projections.command("skip")
+def skip(name: Name, key: Key, reason: Reason) -> None:
+    """Leave out the event that cannot be applied, and go on with those behind it."""
+    _wish(name, key, "skip", reason)
+
+
+def _wish(name: str, key: str, wish: Wish, reason: str) -> None:
+    async def run(console: Console) -> None:
+        await console.asides.wish(name, key, wish, reason, console.cause.actor)
+        print(f"Noted: a server does it within a second. ./run amends projections list {name}", file=sys.stderr)
+
+    with_console(run)

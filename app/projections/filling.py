@@ -1,0 +1,67 @@
+"""Fills a rebuilt read model with a progress bar: by itself, or watching the server that does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console as Screen
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.projections.builds import Build
+from app.projections.runner import Lost, Runner, Target
+from domain.errors import Conflict
+
+if TYPE_CHECKING:
+    from app.console import Console
+
+LOOK_SECONDS = 0.25
+
+
+async def fill(console: Console, name: str, quiet: bool) -> Build:
+    """Begin a rebuild, or go on with one that was begun; returns its table once it has caught up."""
+    found = next((each for each in await console.builds.all(name) if each.state == "building"), None)
+    build = found or await console.builds.rebuild(name)
+    if (build.name, build.version) not in console.builds.known:
+        raise Conflict("version", f"{name} build {build.build} is of version {build.version}, whose code is not here.")
+    with _bar(quiet) as progress:
+        task = progress.add_task(name, total=max(build.expected, 1), rate="")
+        working: asyncio.Task[None] | None = None
+        try:
+            while build.caught_up_at is None:
+                if build.free and (working is None or working.done()):
+                    working = asyncio.create_task(_work(console, build))
+                await asyncio.sleep(LOOK_SECONDS)
+                build = await console.builds.one(name, build.build)
+                progress.update(task, completed=build.events, rate=f"{_rate(build):,.0f} events/s")
+        finally:
+            if working:
+                await asyncio.gather(working, return_exceptions=True)
+    return build
+
+
+async def _work(console: Console, build: Build) -> None:
+    projection = console.builds.known[build.name, build.version]
+    executor = f"cli-{os.getpid()}"
+    target = Target(build.name, build.build)
+    with suppress(Lost):  # a server was quicker: it is watched
+        await Runner(projection, target, console.committer, console.reader, console.tail, executor).catch_up()
+
+
+def _rate(build: Build) -> float:
+    until = build.moved_at or build.started_at
+    return build.events / max((until - build.started_at).total_seconds(), 0.001)
+
+
+def _bar(quiet: bool) -> Any:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Screen(stderr=True), disable=quiet)

@@ -1,0 +1,157 @@
+"""Everything that runs in one process, put together: the engine, the read models, and the API in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+from fastapi import APIRouter
+from sqlalchemy import URL
+
+from app.catalogue import Catalogue, catalogue
+from app.gateways.gate import Gates
+from app.gateways.provider import ProviderClient
+from app.http.accounts import Accounts
+from app.http.api import build
+from app.http.events import Events
+from app.http.guards import Guards
+from app.http.health import Health
+from app.http.metrics import Metrics
+from app.http.projections import Projections
+from app.http.providers import Providers
+from app.http.streams import Streams
+from app.http.views import Views
+from app.http.workflows import Workflows
+from app.masks import Masks
+from app.processes import sagas
+from app.projections.builds import Builds
+from app.projections.inline import Inline
+from app.projections.runners import Runners
+from app.projections.set_aside import SetAsides
+from app.projections.views import Views as ViewRows
+from app.sandbox.ledger import Ledger
+from app.sandbox.provider import Sandbox
+from app.settings import Settings
+from app.store.committer import Committer
+from app.store.database import conninfo, pool
+from app.store.events import PostgresEvents
+from app.store.heartbeat import Heartbeat
+from app.store.held_back import watch
+from app.store.history import History
+from app.store.loading import Loading
+from app.store.outages import report
+from app.store.overview import Overview, Waiting
+from app.store.reader import Reader
+from app.store.repository import Repository
+from app.store.requests import Requests
+from app.store.sagas import PostgresSagas
+from app.store.states import States
+from app.store.tail import Tail
+from app.store.undoing import Undoing
+from workflows.durable.engine import Engine, Options
+
+PROVIDER_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """What serves: the engine and the API in front of it."""
+
+    engine: Engine
+    api: Guards
+
+
+@dataclass(frozen=True)
+class Store:
+    """The store as everything in one process shares it."""
+
+    known: Catalogue
+    committer: Committer
+    reader: Reader
+    states: States
+    tail: Tail
+    inline: Inline
+    builds: Builds
+
+    @classmethod
+    def of(cls, settings: Settings, url: URL, reader: Reader) -> Store:
+        """A store on a database; its committer is not started yet."""
+        committer, known, tail = Committer(url, settings.connections), catalogue(), Tail(reader)
+        inline, states = Inline(known.projections, reader), States(committer, settings.snapshot_every)
+        committer.on_commit = inline.on_commit = tail.nudge
+        return cls(known, committer, reader, states, tail, inline, Builds(known.projections, committer, reader))
+
+    @property
+    def events(self) -> PostgresEvents:
+        """The events in it."""
+        return PostgresEvents(self.committer, self.reader, self.inline)
+
+    @property
+    def sagas(self) -> PostgresSagas:
+        """The sagas in it."""
+        return PostgresSagas(self.committer, self.reader, self.states, self.inline)
+
+
+@asynccontextmanager
+async def service(settings: Settings, url: URL, here: str, lost: Callable[[], None]) -> AsyncIterator[Service]:
+    """Everything that runs in one process; `here` is the base URL at which its API will be served."""
+    readers, books, own_token = pool(url, settings.readers), pool(url, settings.readers), secrets.token_urlsafe(24)
+    client = httpx.AsyncClient(
+        base_url=settings.provider_url or f"{here}/sandbox",
+        timeout=PROVIDER_SECONDS,
+        headers={} if settings.provider_url else {"Authorization": f"Bearer {own_token}"},
+        limits=httpx.Limits(max_connections=None),
+    )
+    store, sandbox, gates = (
+        Store.of(settings, url, Reader(readers)),
+        Sandbox(Ledger(books)),
+        Gates(settings.provider_calls),
+    )
+    known_sagas = sagas(ProviderClient(client, gates), settings.approval_limit)
+    options = Options(settings.lease_seconds, settings.running)
+    engine = Engine(known_sagas, store.sagas, conninfo(url), Heartbeat(url).beat, lost, options)
+    runners = Runners(store.builds, store.committer, store.reader, store.tail, engine.executor)
+    routers = [*_routers(engine, store, runners), *([] if settings.provider_url else [sandbox.router])]
+    tokens = settings.api_tokens and settings.api_tokens | {"amends": own_token}
+    async with readers, books, client, sandbox.open():
+        store.committer.start()
+        await engine.launch()
+        await runners.start()
+        background = [
+            asyncio.create_task(watch(store.reader), name="feed watch"),
+            asyncio.create_task(report(store.committer, engine.executor, lambda: gates.outages), name="outages"),
+        ]
+        try:
+            yield Service(engine, Guards(build(routers), tokens))
+        finally:
+            await engine.shut_down()
+            await runners.stop()
+            for task in background:
+                task.cancel()
+            store.tail.stop()
+            await store.states.settle()
+            await store.committer.stop()
+
+
+def _routers(engine: Engine, store: Store, runners: Runners) -> Iterator[APIRouter]:
+    """The HTTP API in front of one engine."""
+    reader, events = store.reader, store.events
+    masks = Masks(store.known, [saga.definition for saga in engine.desk.sagas.values()])
+    loading, requests = Loading(store.states, reader), Requests(reader)
+    waiting, overview = Waiting(reader), Overview(reader)
+    engine.on_rest = waiting.rests
+    yield Workflows(engine, overview, waiting, events, requests, masks).router
+    yield Events(events, store.tail, masks, engine.draining).router
+    history, undoing = History(events, loading, reader), Undoing(events, loading, reader)
+    yield Streams(store.known, events, history, undoing, requests, masks).router
+    yield Accounts(Repository(events, loading), requests).router
+    yield Providers(reader).router
+    yield Health(engine, reader).router
+    yield Views(ViewRows(store.builds, events, reader), events).router
+    asides = SetAsides(store.builds, store.committer, reader)
+    yield Projections(store.builds, asides, runners, reader).router
+    yield Metrics(engine, store.builds, reader).router

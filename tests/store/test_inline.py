@@ -1,0 +1,204 @@
+"""Read models that are written in the commit that appends: who reads after a write sees it, and nothing is doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import URL
+
+from app.projections.builds import Builds
+from app.projections.inline import Inline
+from app.projections.runner import Runner, Target
+from app.projections.set_aside import SetAsides
+from app.projections.views import Views
+from app.store.events import PostgresEvents
+from app.store.sagas import PostgresSagas
+from app.store.tail import Tail
+from app.store.units import PostgresUnit
+from domain.banking import AccountOpened, MoneyDeposited, MoneyWithdrawn, accounts
+from domain.event import Cause
+from domain.expected import exact
+from domain.projection import Projection, Recorded
+from tests.store.sagas import Store, checkpoint, event, started, store
+from workflows.events import NewEvent, record
+from workflows.ports import Committed, Entry, Stale
+
+Sql = psycopg.Connection
+POISON = 666
+
+
+@dataclass(frozen=True)
+class Now:
+    account_id: str
+    balance: int
+    last: str
+
+
+def evolve(row: Now | None, recorded: Recorded[AccountOpened | MoneyDeposited | MoneyWithdrawn]) -> Now | None:
+    told = recorded.event
+    match told:
+        case AccountOpened():
+            return Now(told.account_id, told.opening_balance, "opened")
+        case MoneyDeposited():
+            if told.amount == POISON:
+                raise ValueError("cannot be")
+            return row and replace(row, balance=row.balance + told.amount, last="deposited")
+        case MoneyWithdrawn():
+            return row and replace(row, balance=row.balance - told.amount, last="withdrawn")
+
+
+now = Projection("account_now", version=1, of=accounts, evolve=evolve, key="account_id", mode="inline")
+FAIL_AT_COMMIT = """
+create function public.fail() returns trigger language plpgsql as $$ begin raise exception 'not today'; end $$;
+create constraint trigger fail after update on views.account_now_1 deferrable initially deferred
+    for each row execute function public.fail();
+"""
+KNOWN = {("account_now", 1): now}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A store whose appends write the read model, and one of a server that does not know it."""
+
+    store: Store
+    inline: Inline
+    events: PostgresEvents
+    elsewhere: PostgresEvents
+    builds: Builds
+    views: Views
+
+    async def append(self, id: str, *told: object, by: PostgresEvents | None = None) -> None:
+        await (by or self.events).append(moved(id, *told))
+
+    async def balance(self, id: str) -> Any:
+        row = await self.views.row("account_now", id)
+        return row and row["balance"]
+
+    async def follow(self) -> None:
+        """Let a runner follow the feed to its end."""
+        reader = self.store.reader
+        for build in await self.builds.all("account_now"):
+            target = Target("account_now", build.build)
+            await Runner(now, target, self.store.committer, reader, Tail(reader), "test").catch_up()
+
+
+def moved(id: str, *told: object) -> list[NewEvent]:
+    return [record(accounts.stream(id), each, Cause()) for each in told]
+
+
+def opened(id: str, balance: int = 0) -> AccountOpened:
+    return AccountOpened(id, "Ann", "EUR", balance)
+
+
+@asynccontextmanager
+async def desk(url: URL) -> AsyncIterator[Desk]:
+    async with store(url) as it:
+        builds, inline = Builds(KNOWN, it.committer, it.reader), Inline(KNOWN, it.reader)
+        await builds.open_first()
+        events = PostgresEvents(it.committer, it.reader, inline)
+        views = Views(builds, events, it.reader)
+        yield Desk(it, inline, events, PostgresEvents(it.committer, it.reader), builds, views)
+
+
+async def test_a_row_is_there_with_the_answer_to_the_append(database: URL) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a", 5))
+        assert await it.balance("a") == 5
+        await it.append("a", MoneyDeposited(2), MoneyWithdrawn(1))
+        assert await it.balance("a") == 6
+
+
+async def test_rows_and_events_stand_together_or_not_at_all(database: URL, sql: Sql) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a"))
+        sql.execute(FAIL_AT_COMMIT)
+        with pytest.raises(psycopg.errors.RaiseException, match="not today"):
+            await it.append("a", MoneyDeposited(1))
+        sql.execute("drop trigger fail on views.account_now_1")
+        assert await it.events.version("account-a") == 1
+        assert await it.balance("a") == 0
+        with pytest.raises(Exception, match="version"):
+            await it.events.append(moved("a", MoneyDeposited(9)), {"account-a": exact(7)})
+        assert await it.balance("a") == 0
+
+
+async def test_many_writers_of_one_account_lose_nothing(database: URL) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a"))
+        await asyncio.gather(*(it.append("a", MoneyDeposited(1)) for _ in range(40)), it.follow())
+        assert await it.balance("a") == 40
+
+
+async def test_what_a_server_without_this_code_appends_is_in_with_the_next_write_or_the_runner(database: URL) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a"))
+        await it.append("a", MoneyDeposited(1), by=it.elsewhere)
+        assert await it.balance("a") == 0
+        await it.append("a", MoneyDeposited(2))
+        assert await it.balance("a") == 3
+        await it.append("b", opened("b", 7), by=it.elsewhere)
+        await it.follow()
+        assert [await it.balance(id) for id in "ab"] == [3, 7]
+
+
+async def test_the_runner_doubles_nothing_that_was_written_inline(database: URL) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a"), MoneyDeposited(1))
+        await it.follow()
+        await it.append("a", MoneyDeposited(2))
+        await it.follow()
+        await it.follow()
+        assert await it.balance("a") == 3
+
+
+async def test_a_rebuilt_table_is_written_too_and_agrees(database: URL, sql: Sql) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a"), MoneyDeposited(1))
+        await it.builds.rebuild("account_now")
+        await it.append("a", MoneyDeposited(2))
+        await it.follow()
+        await it.append("b", opened("b", 4))
+        await it.builds.promote("account_now")
+        assert [await it.balance(id) for id in "ab"] == [3, 4]
+        tables = [sql.execute(f"select * from views.account_now_{n} order by 1".encode()).fetchall() for n in (1, 2)]
+        assert tables[0] == tables[1]
+        columns = sql.execute("select * from views.account_now limit 0").description or ()
+        assert [column.name for column in columns] == ["account_id", "balance", "last"]
+
+
+async def test_an_event_that_cannot_be_applied_keeps_nobody_from_appending(database: URL) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a"), MoneyDeposited(1))
+        await it.append("a", MoneyDeposited(POISON))
+        await it.append("a", MoneyDeposited(5))
+        await it.append("b", opened("b", 2))
+        assert [await it.balance(id) for id in "ab"] == [1, 2], "what comes behind it waits"
+        await it.follow()
+        (aside,) = await SetAsides(it.builds, it.store.committer, it.store.reader).all()
+        assert (aside.key, aside.version, aside.waiting) == ("a", 3, 1)
+        await it.append("a", MoneyDeposited(7))
+        assert await it.balance("a") == 1
+
+
+async def test_a_saga_writes_it_with_its_step(database: URL, sql: Sql) -> None:
+    async with desk(database) as it:
+        sagas = PostgresSagas(it.store.committer, it.store.reader, it.store.states, it.inline)
+        saga = await started(it.store)
+        paid = Entry([event(f"saga-{saga}"), *moved("a", opened("a", 3))], {"account-a": 0}, checkpoint(1))
+        assert await sagas.commit(saga, "me", paid) == Committed()
+        assert await it.balance("a") == 3
+        late = Entry([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {"account-a": 0}, checkpoint(2))
+        assert await sagas.commit(saga, "me", late) == Stale("account-a", 0, 1)
+        sql.execute("create table public.notes (n int)")
+        sql.execute("grant insert on public.notes to amends_service")
+        async with PostgresUnit(it.store.committer, it.store.reader, it.store.states, saga, "me", it.inline) as unit:
+            await unit.execute("insert into public.notes values (1)", None)
+            more = Entry([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {"account-a": 1}, checkpoint(3))
+            assert await unit.commit(more) == Committed()
+        assert await it.balance("a") == 4
