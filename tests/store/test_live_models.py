@@ -1,0 +1,44 @@
+"""Read models that have no table: folded when somebody asks, and so never behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import URL
+
+from app.projections.builds import Builds
+from app.projections.views import Views
+from app.store.events import PostgresEvents
+from domain.banking import MoneyDeposited
+from domain.errors import Conflict, NotFound
+from tests.store.sagas import store
+from tests.store.test_inline import moved, now, opened
+from workflows.events import Place
+
+live = replace(now, name="account_live", mode="live")
+KNOWN = {("account_live", 1): live}
+
+
+async def test_a_live_read_model_is_folded_for_whoever_asks_and_has_no_table(database: URL) -> None:
+    async with store(database) as it:
+        builds, events = Builds(KNOWN, it.committer, it.reader), PostgresEvents(it.committer, it.reader)
+        await builds.open_first()
+        assert await builds.all() == []
+        views = Views(builds, events, it.reader)
+        assert await views.row("account_live", "a") is None
+        await events.append(moved("a", opened("a", 5), *[MoneyDeposited(1)] * 1500))
+        assert await views.row("account_live", "a") == {"account_id": "a", "balance": 1505, "last": "deposited"}
+        assert await views.wait_for("account_live", Place(9, 9, 9), 0.0), "there is nothing to wait for"
+
+
+async def test_what_needs_a_table_is_refused(database: URL) -> None:
+    async with store(database) as it:
+        builds = Builds(KNOWN, it.committer, it.reader)
+        views = Views(builds, PostgresEvents(it.committer, it.reader), it.reader)
+        with pytest.raises(Conflict, match="folded for one key at a time"):
+            await views.rows("account_live", {}, None, 10)
+        with pytest.raises(Conflict, match="has no table"):
+            await builds.rebuild("account_live")
+        with pytest.raises(NotFound, match="account_live"):
+            await views.row("nothing", "a")
