@@ -2,6 +2,7 @@
 
     given(accounts, opened, deposited).when(withdraw, 50).then(MoneyWithdrawn("a", 50))
     given(accounts, opened).when(withdraw, 50).refused(NotEnoughMoney)
+    order_board(recorded("order-1", placed, confirmed)) == {"1": OrderRow(…)}
 
 After Emmett's specifications (github.com/event-driven-io/emmett).
 """
@@ -10,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 
 from domain.aggregate import Aggregate
 from domain.errors import Refusal
+from domain.projection import Recorded
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -65,6 +68,18 @@ class Given(Generic[S, E]):
             return Decided(tuple(decision(self.state, *args, **kwargs)))
         except Refusal as refusal:
             return Decided((), refusal)
+
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def recorded(stream: str, *events: E, after: int = 0, at: datetime = BEGAN) -> list[Recorded[E]]:
+    """These events as they would stand in a stream, after `after` others, one a second from `at` on."""
+    _, _, key = stream.partition("-")
+    return [
+        Recorded(event, stream, key, version, at + timedelta(seconds=version - 1))
+        for version, event in enumerate(events, start=after + 1)
+    ]
 
 
 def given(aggregate: Aggregate[S, E], *events: E) -> Given[S, E]:

@@ -1,0 +1,134 @@
+"""The read models that ship are the same however their events come in batches; one that cheats is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.banking import AccountOpened, MoneyDeposited, MoneySent, accounts
+from domain.banking.account_balances import account_balances
+from domain.money import Money
+from domain.ordering import Line, orders
+from domain.ordering.order import OrderCancelled, OrderConfirmed, OrderPlaced
+from domain.ordering.order_board import order_board
+from domain.projection import Projection, Recorded
+from domain.testing import recorded
+from workflows.proving import same_in_batches
+from workflows.story import (
+    Problem,
+    SagaCompensated,
+    SagaCompensating,
+    SagaCompleted,
+    SagaStarted,
+    SagaWaiting,
+    StepCompensated,
+    StepCompleted,
+    StepRefused,
+    WaitEnded,
+)
+from workflows.story.overview import workflow_overview
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+STEP = ("charge", 1, "step", 1, "digest", AT)
+
+
+def _order(id: str) -> list[Any]:
+    return [OrderPlaced(id, "c", (Line("apple", 2, 350),), Money(700, "EUR")), OrderCancelled(id, "no")] * 2 + [
+        OrderConfirmed(id, "r", "p")
+    ]
+
+
+def _account(id: str) -> list[Any]:
+    return [AccountOpened(id, "Ann", "EUR", 5), MoneyDeposited(2), MoneySent("t", "b", 1)]
+
+
+def _saga(id: str) -> list[Any]:
+    return [
+        SagaStarted("pay", 1, "ref", id, {}),
+        SagaWaiting(1, "approval", None),
+        WaitEnded(1, "approval", "signal"),
+        StepCompleted(*STEP, 1, None),
+        StepRefused(*STEP, 1, Problem("declined", "The card was declined.")),
+        SagaCompensating("declined"),
+        StepCompensated("charge", 1, "refund", 2, 1),
+        SagaCompensated("declined"),
+    ]
+
+
+HISTORIES = [
+    (order_board, "order", _order),
+    (account_balances, "account", _account),
+    (workflow_overview, "saga", _saga),
+]
+
+
+@pytest.mark.parametrize(("projection", "category", "story"), HISTORIES, ids=lambda each: getattr(each, "name", ""))
+@given(data=st.data())
+def test_batches_of_any_size_give_the_same_rows(
+    projection: Any, category: str, story: Any, data: st.DataObject
+) -> None:
+    streams = [
+        recorded(f"{category}-{id}", *story(id)) for id in data.draw(st.sets(st.sampled_from("abc"), min_size=1))
+    ]
+    history: list[Recorded[Any]] = []
+    while any(streams):  # as the feed has it: each stream in its own order
+        history.append(data.draw(st.sampled_from([stream for stream in streams if stream])).pop(0))
+    same_in_batches(projection, history, data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=5)))
+
+
+def test_a_board_shows_what_became_of_an_order() -> None:
+    rows = order_board(recorded("order-1", *_order("1")))
+    assert (rows["1"].status, rows["1"].total, rows["1"].articles, rows["1"].receipt_id) == ("confirmed", 700, 2, "r")
+
+
+def test_an_overview_shows_what_went_wrong() -> None:
+    (row,) = workflow_overview(recorded("saga-s-1", *_saga("s-1"))).values()
+    assert (row.id, row.outcome, row.duration_seconds, row.compensation) == ("s-1", "compensated", 7.0, "done")
+    assert (row.failing_step, row.failing_error) == ("charge", "The card was declined.")
+    undone = [*_saga("s-1")[:4], SagaCompleted(None), *_saga("s-1")[5:]]
+    (row,) = workflow_overview(recorded("saga-s-1", *undone)).values()
+    assert row.outcome == "compensated", "a child that was called back is not completed any more"
+
+
+@dataclass(frozen=True)
+class Counted:
+    id: str
+    count: int
+
+
+def test_one_that_keeps_something_elsewhere_is_found_out() -> None:
+    seen: list[str] = []
+
+    def evolve(row: Counted | None, told: Recorded[MoneyDeposited]) -> Counted | None:
+        seen.append(told.stream)
+        return Counted(told.key, len(seen))
+
+    cheating = Projection("counted", version=1, of=accounts, evolve=evolve, key="id")
+    history: Sequence[Recorded[MoneyDeposited]] = recorded("account-a", *[MoneyDeposited(1)] * 4)
+    with pytest.raises(AssertionError, match="after 2 events"):
+        same_in_batches(cheating, history, [2])
+
+
+@dataclass(frozen=True)
+class Loose:
+    id: str
+    note: Any
+
+
+def test_one_whose_rows_do_not_survive_a_table_is_found_out() -> None:
+    def evolve(row: Loose | None, told: Recorded[OrderCancelled]) -> Loose | None:
+        return Loose(told.key, ("a", "tuple"))
+
+    loose = Projection("loose", version=1, of=orders, evolve=evolve, key="id")
+    history: Sequence[Recorded[OrderCancelled]] = [
+        *recorded("order-1", OrderCancelled("1", "x")),
+        *recorded("order-2", OrderCancelled("2", "x")),
+    ]
+    with pytest.raises(AssertionError, match="after 2 events, in batches, '1'"):
+        same_in_batches(loose, history, [1])
