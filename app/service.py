@@ -153,5 +153,5 @@ def _routers(engine: Engine, store: Store, runners: Runners) -> Iterator[APIRout
     yield Health(engine, reader).router
     yield Views(ViewRows(store.builds, events, reader), events).router
     asides = SetAsides(store.builds, store.committer, reader)
-    yield Projections(store.builds, asides, runners, reader).router
+    yield Projections(store.builds, asides, runners, requests, reader).router
     yield Metrics(engine, store.builds, reader).router

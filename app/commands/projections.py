@@ -105,7 +105,10 @@ def promote(name: Name, build: Number = None) -> None:
     """Let views.NAME show the rebuilt table, or a retired one again."""
 
     async def run(console: Console) -> None:
+        from domain.projection_story import BuildPromoted
+
         now = await console.builds.promote(name, build)
+        await console.builds.tell(name, [BuildPromoted(name, now.build, now.version)], console.cause)
         print(f"views.{name} shows build {now.build}, version {now.version}.")
 
     with_console(run)
@@ -116,7 +119,10 @@ def drop(name: Name, build: Number = None) -> None:
     """Drop a table that is not live."""
 
     async def run(console: Console) -> None:
+        from domain.projection_story import BuildDropped
+
         gone = await console.builds.drop(name, build)
+        await console.builds.tell(name, [BuildDropped(name, gone.build, gone.version)], console.cause)
         print(f"{name} build {gone.build} is dropped.")
 
     with_console(run)
@@ -136,7 +142,7 @@ def skip(name: Name, key: Key, reason: Reason) -> None:
 
 def _wish(name: str, key: str, wish: Wish, reason: str) -> None:
     async def run(console: Console) -> None:
-        await console.asides.wish(name, key, wish, reason, console.cause.actor)
+        await console.asides.wish(name, key, wish, reason, console.cause)
         print(f"Noted: a server does it within a second. ./run amends projections list {name}", file=sys.stderr)
 
     with_console(run)

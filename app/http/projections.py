@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -9,14 +10,17 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.http.bodies import Why
-from app.http.guards import cause_of
+from app.http.guards import cause_of, key_of
 from app.projections.builds import Builds
 from app.projections.reporting import report
 from app.projections.runners import Runners
 from app.projections.set_aside import SetAsides, Wish
 from app.projections.verifying import verify
 from app.store.reader import Reader
+from app.store.requests import Key, Requests
+from domain.projection_story import BuildBegun, BuildDropped, BuildPromoted
 from workflows.codec import dump
+from workflows.events import Answer
 
 Number = Annotated[int | None, Query(ge=1, description="A table's number.")]
 
@@ -32,8 +36,9 @@ class Which(BaseModel):
 class Projections:
     """The routes below /projections."""
 
-    def __init__(self, builds: Builds, aside: SetAsides, runners: Runners, reader: Reader) -> None:
-        self._builds, self._aside, self._runners, self._reader = builds, aside, runners, reader
+    def __init__(self, builds: Builds, aside: SetAsides, runners: Runners, requests: Requests, reader: Reader) -> None:
+        self._builds, self._aside, self._runners = builds, aside, runners
+        self._requests, self._reader = requests, reader
         self.router = APIRouter(prefix="/projections", tags=["projections"])
         route = self.router.add_api_route
         route("", self.all, methods=["GET"])
@@ -56,12 +61,15 @@ class Projections:
         aside = [dump(asdict(each), dict[str, Any]) for each in await self._aside.all(name)]
         return found | {"set_aside_keys": aside}
 
-    async def rebuild(self, name: str) -> dict[str, Any]:
+    async def rebuild(self, name: str, request: Request) -> dict[str, Any]:
         """Begin a table of the newest version beside the live one."""
-        await self._builds.rebuild(name)
-        self._runners.look()
-        (found,) = await report(self._builds, name)
-        return found
+
+        async def act() -> tuple[object, dict[str, Any]]:
+            build = await self._builds.rebuild(name)
+            self._runners.look()
+            return BuildBegun(name, build.build, build.version), (await report(self._builds, name))[0]
+
+        return await self._once(request, name, {"rebuild": name}, act)
 
     async def verify(self, name: str, one: Number = None, other: Number = None) -> dict[str, Any]:
         """Compare the live table with the rebuilt one, row by row, or any two tables."""
@@ -76,16 +84,25 @@ class Projections:
             "examples": [each.key for each in found.differing[:20]],
         }
 
-    async def promote(self, name: str, which: Which | None = None) -> dict[str, Any]:
+    async def promote(self, name: str, request: Request, which: Which | None = None) -> dict[str, Any]:
         """Let the view show the rebuilt table, or a retired one again."""
-        await self._builds.promote(name, which.build if which else None)
-        (found,) = await report(self._builds, name)
-        return found
+        wanted = which.build if which else None
 
-    async def drop(self, name: str, which: Which | None = None) -> dict[str, Any]:
+        async def act() -> tuple[object, dict[str, Any]]:
+            build = await self._builds.promote(name, wanted)
+            return BuildPromoted(name, build.build, build.version), (await report(self._builds, name))[0]
+
+        return await self._once(request, name, {"promote": name, "build": wanted}, act)
+
+    async def drop(self, name: str, request: Request, which: Which | None = None) -> dict[str, Any]:
         """Drop a table that is not live."""
-        dropped = await self._builds.drop(name, which.build if which else None)
-        return {"name": name, "dropped": dropped.build}
+        wanted = which.build if which else None
+
+        async def act() -> tuple[object, dict[str, Any]]:
+            build = await self._builds.drop(name, wanted)
+            return BuildDropped(name, build.build, build.version), {"name": name, "dropped": build.build}
+
+        return await self._once(request, name, {"drop": name, "build": wanted}, act)
 
     async def retry(self, name: str, key: str, why: Why, request: Request) -> dict[str, Any]:
         """Apply the event that was set aside, and those behind it, once more."""
@@ -96,6 +113,25 @@ class Projections:
         return await self._wish(name, key, "skip", why, request)
 
     async def _wish(self, name: str, key: str, wish: Wish, why: Why, request: Request) -> dict[str, Any]:
-        await self._aside.wish(name, key, wish, why.reason, cause_of(request).actor)
-        self._runners.look()
-        return {"name": name, "key": key, "wish": wish}
+        body, cause = {"name": name, "key": key, "wish": wish}, cause_of(request)
+
+        async def note(once: Key | None) -> dict[str, Any]:
+            answer = Answer(once.key, once.digest, body) if once else None
+            place = await self._aside.wish(name, key, wish, why.reason, cause, answer)
+            self._runners.look()
+            return body | {"position": str(place)}
+
+        return await self._requests.once(key_of(request), body | {"reason": why.reason}, note)
+
+    async def _once(
+        self, request: Request, name: str, asked: Any, act: Callable[[], Awaitable[tuple[object, dict[str, Any]]]]
+    ) -> dict[str, Any]:
+        """Act, tell it, and keep the answer, once for each idempotency key."""
+
+        async def tell(once: Key | None) -> dict[str, Any]:
+            told, body = await act()
+            answer = Answer(once.key, once.digest, body) if once else None
+            place = await self._builds.tell(name, [told], cause_of(request), answer)
+            return body | {"position": str(place)}
+
+        return await self._requests.once(key_of(request), asked, tell)

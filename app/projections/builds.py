@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,11 +14,14 @@ import psycopg
 from app.projections import SQL
 from app.projections.feed import types_of
 from app.store.committer import Committer
+from app.store.events import PostgresEvents
 from app.store.reader import Reader
 from domain.errors import Conflict, NotFound
+from domain.event import Cause
 from domain.projection import Projection
+from domain.projection_story import stream
 from workflows.codec import text
-from workflows.events import Place
+from workflows.events import START, Answer, Appended, Place, record
 
 COUNTED = 100_000
 """Further behind than so many events is not counted exactly."""
@@ -64,6 +67,7 @@ class Builds:
 
     def __init__(self, known: Known, committer: Committer, reader: Reader) -> None:
         self.known, self._committer, self._reader = known, committer, reader
+        self._events = PostgresEvents(committer, reader)
 
     def newest(self, name: str) -> Projection[Any, Any]:
         """The newest version of a projection. Raises NotFound, listing those that there are."""
@@ -82,6 +86,11 @@ class Builds:
             projection = self.newest(name)
             if projection.mode != "live":
                 await self._open(projection, first=True)
+
+    async def tell(self, name: str, told: Sequence[object], cause: Cause, answer: Answer | None = None) -> Place:
+        """Tell in a read model's own story what a person did with it, and keep what was answered to that."""
+        appended = await self._events.append([record(stream(name), each, cause) for each in told], {}, answer)
+        return appended.place if isinstance(appended, Appended) else START
 
     async def rebuild(self, name: str) -> Build:
         """Begin a table of the newest version beside the live one. Raises Conflict if one is being filled already."""

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.projections.builds import Build
 from app.projections.runner import Lost, Runner, Target
 from domain.errors import Conflict
+from domain.projection_story import BuildBegun
 
 if TYPE_CHECKING:
     from app.console import Console
@@ -23,7 +24,7 @@ LOOK_SECONDS = 0.25
 async def fill(console: Console, name: str, quiet: bool) -> Build:
     """Begin a rebuild, or go on with one that was begun; returns its table once it has caught up."""
     found = next((each for each in await console.builds.all(name) if each.state == "building"), None)
-    build = found or await console.builds.rebuild(name)
+    build = found or await _begin(console, name)
     if (build.name, build.version) not in console.builds.known:
         raise Conflict("version", f"{name} build {build.build} is of version {build.version}, whose code is not here.")
     with _bar(quiet) as progress:
@@ -39,6 +40,12 @@ async def fill(console: Console, name: str, quiet: bool) -> Build:
         finally:
             if working:
                 await asyncio.gather(working, return_exceptions=True)
+    return build
+
+
+async def _begin(console: Console, name: str) -> Build:
+    build = await console.builds.rebuild(name)
+    await console.builds.tell(name, [BuildBegun(name, build.build, build.version)], console.cause)
     return build
 
 

@@ -45,12 +45,6 @@ class Folded:
         """How many events were applied."""
         return sum(map(len, self.applied.values()))
 
-    def without(self, key: str, error: str) -> None:
-        """Set a key aside from its first event of this stretch on."""
-        del self.changed[key]
-        behind = self.aside.pop(key, Aside(None)).positions
-        self.aside[key] = Aside(error, [*self.applied.pop(key), *behind])
-
 
 async def fold(projection: Projection[Any, Any], found: Sequence[TupleRow], rows: Rows, waiting: set[str]) -> Folded:
     """Fold events, in their order, into the rows of their keys. Keys that are waiting already are not touched.

@@ -18,6 +18,7 @@ from psycopg.rows import TupleRow
 from app.projections import SQL
 from app.projections.feed import Feed, Stretch
 from app.projections.folding import Aside, Folded, fold
+from app.projections.misfits import set_misfits_aside
 from app.projections.rows import Rows
 from app.store.committer import Committer, Unavailable, Unstorable
 from app.store.reader import Reader
@@ -187,7 +188,7 @@ class Runner:
             await self._commit(folded, caught_up, cleared)
         except Unstorable as refused:
             log.warning("%s: a row does not fit its table: %s", self.target.name, refused)
-            await self._set_misfits_aside(folded)
+            await set_misfits_aside(self.projection, self._where, folded, self._rows, self._ask)
             await self._commit(folded, caught_up, cleared)
 
     async def _commit(self, folded: Folded, caught_up: bool, cleared: Iterable[str]) -> None:
@@ -224,20 +225,6 @@ class Runner:
             except (psycopg.DataError, psycopg.IntegrityError) as refused:
                 raise Unstorable(str(refused).splitlines()[0]) from refused
         return row is not None and bool(row[0])
-
-    async def _set_misfits_aside(self, folded: Folded) -> None:
-        """Set the keys aside whose rows the table does not take."""
-        for key, row in list(folded.changed.items()):
-            if row is not None:
-                try:
-                    answer = await self.reader.tuples(
-                        SQL["try_row"], (*self._where, self._rows.one(row)), patience=None
-                    )
-                    error = answer[0][0]
-                except psycopg.DataError as refused:
-                    error = str(refused).splitlines()[0]
-                if error is not None:
-                    folded.without(key, error)
 
 
 def _aside_json(aside: Mapping[str, Aside], known: set[str]) -> str:

@@ -73,6 +73,8 @@ class Views:
             columns = ", ".join(column.name for column in self.projection(name).columns)
             field = next((each for each in where if f" {each} " in f" {unknown.diag.message_primary} "), "query")
             raise Invalid(field, f"is no column of {name}; there are: {columns}") from unknown
+        except psycopg.errors.UndefinedTable as missing:
+            raise Conflict("missing", f"{name} has no table yet: a server that has its code makes it.") from missing
         except psycopg.DataError as wrong:
             raise Invalid(_field(where, wrong), str(wrong.diag.message_primary)) from wrong
         found: list[dict[str, Any]] = plain(answer[0][0])

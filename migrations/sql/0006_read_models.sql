@@ -43,8 +43,6 @@ create table amends.set_aside (
     error       text not null,
     since       timestamptz not null default clock_timestamp(),
     wish        text check (wish in ('retry', 'skip')),
-    reason      text,
-    actor       text,
     primary key (name, build, key),
     foreign key (name, build) references amends.builds on delete cascade
 );

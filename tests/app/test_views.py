@@ -110,7 +110,9 @@ def test_what_is_wrong_is_named(server: Server, path: str, status: int, kind: st
 def test_a_read_model_is_rebuilt_beside_the_live_one_and_promoted(server: Server, sql: psycopg.Connection) -> None:
     saga = ordered(server)
     problem(server.post("/projections/order_board/promote"), 409, "conflict-nothing-built")
-    assert server.post("/projections/order_board/rebuild").status_code == 202
+    begun = server.post("/projections/order_board/rebuild", Idempotency_Key="rebuild-1", X_Actor="ann")
+    assert begun.status_code == 202
+    assert server.post("/projections/order_board/rebuild", Idempotency_Key="rebuild-1").json() == begun.json()
     problem(server.post("/projections/order_board/rebuild"), 409, "conflict-building")
     wait_for(lambda: server.get("/projections/order_board")["rebuild"]["state"] == "ready", "it has caught up")
     rebuilt = server.get("/projections/order_board")["rebuild"]
@@ -129,6 +131,10 @@ def test_a_read_model_is_rebuilt_beside_the_live_one_and_promoted(server: Server
     problem(server.post("/projections/order_board/drop", {"build": 1}), 409, "conflict-live")
     assert server.post("/projections/order_board/drop", {"build": 2}).json()["dropped"] == 2
     assert sql.execute("select to_regclass('views.order_board_2')").fetchone() == (None,)
+    story = server.get("/streams/projection-order_board")["events"]
+    told = [(event["type"], event["data"]["build"]) for event in story]
+    assert told == [("build-begun", 2), ("build-promoted", 2), ("build-promoted", 1), ("build-dropped", 2)]
+    assert story[0]["metadata"]["actor"] == "ann"
 
 
 def test_the_command_line_rebuilds_too(server: Server) -> None:
@@ -167,6 +173,8 @@ def test_an_event_that_does_not_fit_keeps_only_its_own_key_back(server: Server, 
     assert server.post(f"{path}/skip", {"reason": "written by hand"}).status_code == 202
     wait_for(lambda: server.get("/projections/order_board")["set_aside"] == 0, "it is skipped")
     problem(server.post(f"{path}/retry", {"reason": "again"}), 404, "not-found")
+    told = [event for event in server.get("/events", type="set-aside-skipped")["events"] if event["data"]["key"] == bad]
+    assert [event["data"]["reason"] for event in told] == ["written by hand"]
 
 
 def test_lag_is_shown_to_monitoring(server: Server) -> None:

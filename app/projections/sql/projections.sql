@@ -107,7 +107,7 @@ select e.generation, e.transaction_id::text::bigint, e.position, e.stream, e.ver
 
 -- name: set_aside
 -- What is set aside, with the event that could not be applied and how many wait behind it.
-select s.name, s.build, s.key, s.error, s.since, s.wish, s.reason, s.actor, e.id as event_id, e.type, e.stream, e.version,
+select s.name, s.build, s.key, s.error, s.since, s.wish, e.id as event_id, e.type, e.stream, e.version,
        e.position, w.count - 1 as waiting
   from amends.set_aside as s
  cross join lateral (select count(*) from amends.set_aside_events as a
@@ -120,8 +120,7 @@ select s.name, s.build, s.key, s.error, s.since, s.wish, s.reason, s.actor, e.id
 
 -- name: wish
 -- Note what a person wants to be done about a key, in all builds of a read model.
-update amends.set_aside set wish = %(wish)s, reason = %(reason)s, actor = %(actor)s
- where name = %(name)s and key = %(key)s returning build
+update amends.set_aside set wish = %(wish)s where name = %(name)s and key = %(key)s returning build
 
 -- name: reached
 -- Whether the live build of a read model has got to a place: nothing that it reads lies before that and is not in it.
@@ -158,3 +157,10 @@ select e.generation, e.transaction_id::text::bigint, e.position, e.stream, e.ver
 -- name: put_rows
 -- Put rows into a table.
 select amends.put_rows(%s, %s, %s::json, '{}')
+
+-- name: events_at
+-- The events at these positions, in the order of the feed.
+select e.generation, e.transaction_id::text::bigint, e.position, e.stream, e.version, e.type, e.schema_version,
+       e.data::text, e.recorded_at
+  from amends.events as e where e.position = any (%s::bigint[])
+ order by e.generation, e.transaction_id, e.position
