@@ -56,6 +56,14 @@ class WrongKey(AmendsError):
     wanted: str
 
 
+class NoValue(AmendsError):
+    """{projection} gave {event} a row without {column}, which is not `| None`."""
+
+    projection: str
+    event: str
+    column: str
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the table: its name, its type in Postgres, and whether it may be null."""
@@ -126,11 +134,20 @@ class Projection(Generic[Row, E]):
         return self.key_of(recorded) if self.key_of else self.of.key(recorded.stream)
 
     def next(self, row: Row | None, recorded: Recorded[E], key: str) -> Row | None:
-        """The row after one more event. Raises WrongKey, and whatever `evolve` raises."""
+        """The row after one more event. Raises WrongKey, NoValue, and whatever `evolve` raises."""
         after = self.evolve(row, recorded)
-        if after is not None and getattr(after, self.key) != key:
+        if after is None:
+            return None
+        if getattr(after, self.key) != key:
             raise WrongKey(self.name, event_type(recorded.event).name, getattr(after, self.key), key)
+        for name in self._required:
+            if getattr(after, name) is None:
+                raise NoValue(self.name, event_type(recorded.event).name, name)
         return after
+
+    @cached_property
+    def _required(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns if not column.nullable)
 
     @cached_property
     def vocabulary(self) -> Vocabulary[E]:

@@ -47,6 +47,15 @@ begin
 end $$;
 create trigger hold before insert on sandbox.effects for each row execute function test.hold_effect();
 
+create function test.hold_build() returns trigger language plpgsql as $$
+begin
+    if new.events <> old.events then
+        perform test.wait_if_held('build ' || new.name);
+    end if;
+    return new;
+end $$;
+create trigger hold before update on amends.builds for each row execute function test.hold_build();
+
 grant usage on schema test to amends_service;
 grant select on test.holds to amends_service;
 """
@@ -54,7 +63,7 @@ grant select on test.holds to amends_service;
 
 @dataclass
 class Holder:
-    """Holds things by name: `saga-<id> <version>`, `saga-<id> outcome`, `<reference> <operation>`."""
+    """Holds things by name: `saga-<id> <version>`, `saga-<id> outcome`, `<reference> <operation>`, `build <name>`."""
 
     connection: psycopg.Connection
 

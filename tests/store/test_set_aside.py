@@ -1,0 +1,115 @@
+"""An event that does not fit sets aside its own key and nothing else, until somebody brings it on."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from sqlalchemy import URL
+
+from app.projections import SQL
+from app.projections.runner import LEASE
+from domain.errors import NotFound
+from domain.event import Cause
+from tests.store.projections import NAME, Board, Lit, Out, board_on, broken
+
+Sql = psycopg.Connection
+ANN = Cause(actor="ann")
+
+
+async def watts(it: Board) -> dict[str, int]:
+    return {key: row["watts"] for key, row in (await it.rows()).items()}
+
+
+async def wish(it: Board, key: str, what: str) -> None:
+    await it.asides.wish(NAME, key, what, "because", ANN)  # type: ignore[arg-type]
+    runner = it.runner()
+    await runner._committer.run(SQL["take"], (NAME, 1, runner._token, LEASE))
+    await runner._begin()
+    await runner._grant_wishes()
+    await runner._give_back()
+
+
+async def test_its_key_waits_and_all_others_go_on(database: URL) -> None:
+    async with board_on(database) as it:
+        broken.add(13)
+        await it.append("a", Lit(1), Lit(13), Lit(2))
+        await it.append("b", Lit(5))
+        await it.follow()
+        await it.append("a", Out())
+        await it.append("b", Lit(5))
+        await it.follow()
+        assert await watts(it) == {"a": 1, "b": 10}
+        (aside,) = await it.asides.all()
+        assert (aside.key, aside.type, aside.version, aside.waiting) == ("a", "bench-lamp-lit", 2, 2)
+        assert aside.error == "ValueError: 13 watts cannot be"
+        assert (await it.build()).set_aside == 1
+
+
+async def test_after_a_fix_a_retry_applies_all_that_waits_in_order(database: URL) -> None:
+    async with board_on(database) as it:
+        broken.add(13)
+        await it.append("a", Lit(1), Lit(13), Out(), Lit(2))
+        await it.follow()
+        await wish(it, "a", "retry")
+        (aside,) = await it.asides.all()
+        assert (aside.wish, aside.waiting) == (None, 2), "nothing was mended: it waits as before"
+        broken.clear()
+        await wish(it, "a", "retry")
+        assert await it.asides.all() == []
+        await it.append("a", Lit(3))
+        await it.follow()
+        assert await it.rows() == await it.expected()
+        assert (await it.build()).events == 5
+
+
+async def test_a_skip_leaves_out_that_one_event_only(database: URL) -> None:
+    async with board_on(database) as it:
+        broken.update((13, 14))
+        await it.append("a", Lit(1), Lit(13), Lit(2), Lit(14), Lit(4))
+        await it.follow()
+        await wish(it, "a", "skip")
+        (aside,) = await it.asides.all()
+        assert (aside.version, aside.waiting) == (4, 1), "it went on to the next that does not fit"
+        assert await watts(it) == {"a": 3}
+        await wish(it, "a", "skip")
+        assert await watts(it) == {"a": 7}
+        told = await it.events.read(f"projection-{NAME}")
+        assert [(event.name, event.data["reason"], event.metadata["actor"]) for event in told] == [
+            ("set-aside-skipped", "because", "ann")
+        ] * 2
+
+
+HUGE, NULL = Lit(2**62), Lit(1, None)
+
+
+@pytest.mark.parametrize(("told", "watts_left"), [((HUGE, HUGE), 3 + 2**62), ((Lit(1), NULL), 4)], ids=["huge", "null"])
+async def test_a_row_that_the_table_does_not_take_is_found_event_by_event(
+    database: URL, told: tuple[Lit, Lit], watts_left: int
+) -> None:
+    async with board_on(database) as it:
+        await it.append("b", Lit(1))
+        await it.append("a", Lit(3), *told, Lit(4))
+        await it.append("c", Lit(7))
+        await it.follow()
+        assert await watts(it) == {"a": watts_left, "b": 1, "c": 7}, "all before it is in, and all others"
+        (aside,) = await it.asides.all()
+        assert (aside.key, aside.version, aside.waiting) == ("a", 3, 1)
+
+
+async def test_what_cannot_be_read_waits_under_the_key_of_its_stream(database: URL, sql: Sql) -> None:
+    async with board_on(database) as it:
+        await it.append("a", Lit(1))
+        sql.execute("""select amends.insert_events(jsonb_build_array(jsonb_build_object('id', gen_random_uuid(),
+            'stream', 'lamp-a', 'type', 'bench-lamp-lit', 'schema_version', 1, 'data', '{"watts": "many"}'::jsonb,
+            'metadata', '{}'::jsonb)))""")
+        await it.append("b", Lit(2))
+        await it.follow()
+        assert await watts(it) == {"a": 1, "b": 2}
+        (aside,) = await it.asides.all()
+        assert "does not fit Lit" in aside.error
+
+
+async def test_what_is_not_set_aside_cannot_be_brought_on(database: URL) -> None:
+    async with board_on(database) as it:
+        with pytest.raises(NotFound, match="lamp_board a"):
+            await it.asides.wish(NAME, "a", "retry", "x", ANN)
