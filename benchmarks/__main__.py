@@ -18,11 +18,13 @@ from app.store.database import parse_url
 from app.store.embedded import EmbeddedPostgres, find_binaries
 from benchmarks import sagas, waiting
 from benchmarks.store import big, comparison
+from benchmarks.views import comparison as views
 
 BENCHMARKS: dict[str, Callable[[Any, Console], Any]] = {
     "sagas": sagas.compare,
     "waiting": waiting.compare,
     "store": comparison.compare,
+    "views": views.compare,
     "store-big": big.compare,
 }
 SLOW = ("store-big",)

@@ -41,10 +41,6 @@ class Feed:
         *found, last = rows
         return Stretch(found, Place(*last[:3]), last[4] >= limit)
 
-    def read(self, row: TupleRow) -> Recorded[Any]:
-        """One event. Raises Unreadable."""
-        return recorded(self._projection, row)
-
 
 def recorded(projection: Projection[Any, Any], row: TupleRow) -> Recorded[Any]:
     """An event as a projection sees it. Raises Unreadable."""

@@ -18,7 +18,7 @@ from workflows.codec import dump
 from workflows.problem import problem_of
 from workflows.sensitive import cleaned, hidden_values, marks
 
-AT_ONCE = 250
+AT_ONCE = 100
 """How many events are folded before others have their turn in this process."""
 MOST = 1000
 """How many characters of an error are kept."""

@@ -26,7 +26,7 @@ async def _cut(
     projection: Projection[Any, Any], where: tuple[str, int], folded: Folded, key: str, rows: Rows, ask: Ask
 ) -> None:
     """Apply a key's events once more, one by one, up to the one after which its row does not fit."""
-    before = Rows(projection, *where, ask)
+    before = Rows(projection, *where, ask)  # what is written; the runner's own are ahead of that
     row = (await before.of([key]))[key]
     positions = folded.applied.pop(key)
     del folded.changed[key]

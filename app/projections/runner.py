@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,9 +36,9 @@ RENEW_SECONDS = 3.0
 GIVE_BACK_SECONDS = 2.0
 LOOK_SECONDS = 1.0
 """How often a runner that waits for new events looks whether a person wants something."""
-SMALL, LARGE = 500, 8_000
+SMALL, LARGE = 500, 5_000
 """How many events a commit takes at least and at most while there are more to come."""
-LONGEST_COMMIT = 0.25
+LONGEST_COMMIT = 0.1
 """How long a commit may take, in seconds, before the next ones take fewer events: an open one holds the feed back."""
 
 
@@ -76,6 +76,7 @@ class Runner:
         self._limit, self._renewed_at = SMALL, 0.0
         self._caught_up = False
         self._ahead: asyncio.Task[Stretch] | None = None
+        self._writing: asyncio.Task[bool] | None = None
         self.wished = False
         """Whether a person wants something to be done about what is set aside."""
 
@@ -113,9 +114,11 @@ class Runner:
             await self._give_back()
 
     async def _give_back(self) -> None:
-        if self._ahead:
-            self._ahead.cancel()
-            self._ahead = None
+        under_way = [task for task in (self._ahead, self._writing) if task]
+        self._ahead = self._writing = None
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
         with suppress(Unavailable):  # then it is over soon
             await self._committer.run(SQL["give_back"], (*self._where, self._token), GIVE_BACK_SECONDS)
 
@@ -125,8 +128,11 @@ class Runner:
         if row is None or row["runner"] != self._token:
             raise Lost
         self._place = self._looked = Place(row["generation"], row["transaction_id"], row["position"])
-        self._caught_up = False
+        self._caught_up = self._caught_up and row["caught_up_at"] is not None
         self._renewed_at = time.monotonic()
+        if self._ahead:
+            self._ahead.cancel()
+            self._ahead = None
         keys = await self.reader.tuples(SQL["aside_keys"], self._where, patience=None)
         self._waiting = {key for (key,) in keys}
         self._rows = Rows(self.projection, *self._where, self._ask)
@@ -138,22 +144,35 @@ class Runner:
         return await self.reader.rows(SQL["builds"], {"name": self.target.name}, patience=None)
 
     async def _turn(self) -> None:
-        """One stretch of the feed, or a wait for more."""
+        """One stretch of the feed, or a wait for more. While there is more, one is folded while the last is written."""
         stretch = await (self._ahead or self._feed.after(self._looked, self._limit))
         self._ahead = None
         if stretch.end is None:
-            await self._rest()
+            if await self._written():
+                await self._rest()
             return
-        if stretch.full:  # the next one is read while this one is written
+        if stretch.full:
             self._ahead = asyncio.create_task(self._feed.after(stretch.end, self._limit))
         folded = await fold(self.projection, stretch.rows, self._rows, self._waiting)
+        if not await self._written():
+            return  # the one before had to leave something out: this one is folded anew
         self._looked = stretch.end
         if folded.changed or folded.aside or (not stretch.full and not self._caught_up):
-            began = time.monotonic()
-            await self._write(folded, caught_up=not stretch.full)
-            self._adapt(time.monotonic() - began)
+            self._writing = asyncio.create_task(self._write(folded, caught_up=not stretch.full))
+            if not stretch.full or self._rows.inline:
+                await self._written()
         else:
             await self._renew()
+
+    async def _written(self) -> bool:
+        """Wait until what is being written stands; False if it is not what was folded. Raises Lost."""
+        if self._writing is None:
+            return True
+        writing, self._writing = self._writing, None
+        if await writing:
+            return True
+        await self._begin()
+        return False
 
     def _adapt(self, seconds: float) -> None:
         grown = self._limit * 2 if seconds < LONGEST_COMMIT / 2 else self._limit
@@ -179,43 +198,54 @@ class Runner:
         for key, wish in wishes:
             found = await self.reader.tuples(SQL["aside_events"], (*self._where, key), patience=None)
             folded = await fold(self.projection, found[1:] if wish == "skip" else found, self._rows, set())
-            await self._write(folded, caught_up=self._caught_up, cleared=[key])
+            if not await self._write(folded, caught_up=self._caught_up, cleared=[key]):
+                await self._begin()
             log.info("%s: %s of %s.", self.target.name, wish, key)
 
-    async def _write(self, folded: Folded, caught_up: bool, cleared: Iterable[str] = ()) -> None:
-        """Commit a fold, and take note that it stands. Raises Lost."""
+    def _write(self, folded: Folded, caught_up: bool, cleared: Iterable[str] = ()) -> Coroutine[Any, Any, bool]:
+        """Begin to commit a fold: what comes next is folded onto it. The answer is False if it had to be changed.
+
+        Raises Lost.
+        """
+        known = self._waiting - set(cleared)
+        self._waiting = known | folded.aside.keys()
+        self._rows.keep(folded.changed)
+        return self._commit(folded, self._looked, known, caught_up, list(cleared))
+
+    async def _commit(self, folded: Folded, to: Place, known: set[str], caught_up: bool, cleared: list[str]) -> bool:
+        began, fits = time.monotonic(), True
         try:
-            await self._commit(folded, caught_up, cleared)
+            stands = await self._committed(self._parameters(folded, to, known, caught_up, cleared))
         except Unstorable as refused:
             log.warning("%s: a row does not fit its table: %s", self.target.name, refused)
             await set_misfits_aside(self.projection, self._where, folded, self._rows, self._ask)
-            await self._commit(folded, caught_up, cleared)
+            stands, fits = await self._committed(self._parameters(folded, to, known, caught_up, cleared)), False
+        if not stands:
+            raise Lost
+        self._place, self._renewed_at, self._caught_up = to, time.monotonic(), self._caught_up or caught_up
+        self._adapt(self._renewed_at - began)
+        for key, aside in folded.aside.items():
+            if aside.error:
+                log.warning("%s: %s is set aside: %s", self.target.name, key, aside.error)
+        return fits
 
-    async def _commit(self, folded: Folded, caught_up: bool, cleared: Iterable[str]) -> None:
-        rows = {key: row for key, row in folded.changed.items() if row is not None}
-        gone = [key for key, row in folded.changed.items() if row is None]
-        parameters = {
+    def _parameters(
+        self, folded: Folded, to: Place, known: set[str], caught_up: bool, cleared: list[str]
+    ) -> dict[str, Any]:
+        return {
             "name": self.target.name,
             "build": self.target.build,
             "runner": self._token,
             "lease": LEASE,
             "from": list(self._place),
-            "to": list(self._looked),
+            "to": list(to),
             "events": folded.events,
-            "rows": self._rows.json(rows.values()),
-            "gone": gone,
-            "cleared": list(cleared),
-            "aside": _aside_json(folded.aside, self._waiting - set(cleared)),
+            "rows": self._rows.json(row for row in folded.changed.values() if row is not None),
+            "gone": [key for key, row in folded.changed.items() if row is None],
+            "cleared": cleared,
+            "aside": _aside_json(folded.aside, known),
             "caught_up": caught_up,
         }
-        if not await self._committed(parameters):
-            raise Lost
-        self._place, self._renewed_at, self._caught_up = self._looked, time.monotonic(), self._caught_up or caught_up
-        self._rows.keep(folded.changed)
-        self._waiting = (self._waiting - set(cleared)) | folded.aside.keys()
-        for key, aside in folded.aside.items():
-            if aside.error:
-                log.warning("%s: %s is set aside: %s", self.target.name, key, aside.error)
 
     async def _committed(self, parameters: Mapping[str, Any]) -> bool:
         """Write once. If the answer is lost, the checkpoint says whether it was carried out: it is read anew then."""

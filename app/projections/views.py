@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Any
 
 import psycopg
@@ -11,6 +9,7 @@ import psycopg
 from app.projections import SQL
 from app.projections.builds import Builds
 from app.projections.feed import recorded
+from app.projections.waiting import Waiting
 from app.store.events import PostgresEvents
 from app.store.reader import Reader
 from domain.errors import Conflict, Invalid
@@ -18,15 +17,13 @@ from domain.projection import Projection
 from workflows.codec import dump, plain, text
 from workflows.events import Place
 
-FIRST_LOOK, LONGEST_LOOK = 0.005, 0.1
-"""How often it is asked whether a read model has got to a place, in seconds: first, and later."""
-
 
 class Views:
     """Rows of read models as plain JSON data."""
 
     def __init__(self, builds: Builds, events: PostgresEvents, reader: Reader) -> None:
         self._builds, self._events, self._reader = builds, events, reader
+        self._waiting = Waiting(reader)
 
     def projection(self, name: str) -> Projection[Any, Any]:
         """A read model. Raises NotFound, listing those that there are."""
@@ -53,17 +50,7 @@ class Views:
 
     async def wait_for(self, name: str, place: Place, seconds: float) -> bool:
         """Wait until a read model has got to a place; False if it has not in time."""
-        until, pause = time.monotonic() + seconds, FIRST_LOOK
-        if self.projection(name).mode == "live":
-            return True
-        while True:
-            row = await self._reader.row(SQL["reached"], {"name": name} | place._asdict())
-            if row and row["reached"]:
-                return True
-            if time.monotonic() + pause > until:
-                return False
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_LOOK)
+        return self.projection(name).mode == "live" or await self._waiting.until(name, place, seconds)
 
     async def _rows(self, name: str, where: dict[str, str], after: str | None, limit: int) -> list[dict[str, Any]]:
         parameters = {"name": name, "where": text(where), "after": after, "limit": limit}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import URL
@@ -106,7 +107,7 @@ class Board:
     def builds(self) -> Builds:
         return Builds(self.known, self.store.committer, self.store.reader)
 
-    @property
+    @cached_property
     def views(self) -> Views:
         return Views(self.builds, self.events, self.store.reader)
 

@@ -98,11 +98,11 @@ async def test_events_of_others_move_it_on_without_being_written_each(database: 
         assert await it.views.wait_for(NAME, there, 5.0), "nothing that it reads lies between"
         assert (await it.builds.lag(await it.build())).events == 0
         place = await it.append("a", Lit(1))
-        assert not await it.views.wait_for(NAME, place, 0.0)
+        assert not await it.views.wait_for(NAME, place, 0.05)
         assert (await it.builds.lag(await it.build())).events == 1
         await it.follow()
-        assert await it.views.wait_for(NAME, place, 0.0)
-        assert not await it.views.wait_for(NAME, Place(1, 10**15, 10**15), 0.0), "what is still to come is not there"
+        assert await it.views.wait_for(NAME, place, 5.0)
+        assert not await it.views.wait_for(NAME, Place(1, 10**15, 10**15), 0.05), "what is still to come is not there"
 
 
 async def test_one_runner_at_a_time(database: URL, sql: Sql) -> None:

@@ -123,10 +123,12 @@ select s.name, s.build, s.key, s.error, s.since, s.wish, e.id as event_id, e.typ
 update amends.set_aside set wish = %(wish)s where name = %(name)s and key = %(key)s returning build
 
 -- name: reached
--- Whether the live build of a read model has got to a place: nothing that it reads lies before that and is not in it.
-select amends.nothing_between(b.types, b.generation, b.transaction_id, b.position, %(generation)s, %(transaction_id)s,
-                              %(position)s) as reached
-  from amends.builds as b where b.name = %(name)s and b.state = 'live'
+-- To which of these places the live build of a read model has got: nothing that it reads lies before and is not in it.
+select p.generation, p.transaction_id, p.position
+  from unnest(%s::int[], %s::bigint[], %s::bigint[]) as p (generation, transaction_id, position)
+  join amends.builds as b on b.name = %s and b.state = 'live'
+ where amends.nothing_between(b.types, b.generation, b.transaction_id, b.position,
+                              p.generation, p.transaction_id, p.position)
 
 -- name: rows
 -- Rows of the live build of a read model.

@@ -1,0 +1,1 @@
+"""Read models: caught up with, rebuilt beside the live one, and followed under load."""

@@ -1,0 +1,154 @@
+"""Balances of accounts with Amends: caught up with, rebuilt, and followed while others write and read."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import URL
+
+from app.projections.builds import Build, Builds
+from app.projections.runner import Runner, Target
+from app.projections.views import Views
+from app.store.committer import Committer
+from app.store.database import pool
+from app.store.events import PostgresEvents
+from app.store.reader import Reader
+from app.store.tail import Tail
+from domain.banking import MoneyDeposited
+from domain.banking.account_balances import account_balances
+from domain.event import Cause
+from workflows.events import Appended, record
+
+NAME = account_balances.name
+RATE = 500
+OPEN = """
+select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)::float8 as seconds
+  from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid()"""
+"""How long the oldest transaction has been open that holds the feed back."""
+
+
+@dataclass
+class Board:
+    """The read model, and those who write to it and read it."""
+
+    builds: Builds
+    events: PostgresEvents
+    views: Views
+    committer: Committer
+    reader: Reader
+    tail: Tail
+    lags: list[float] = field(default_factory=list)
+    open: list[float] = field(default_factory=list)
+    reads: int = 0
+
+    def runner(self, build: Build) -> Runner:
+        target = Target(NAME, build.build)
+        return Runner(account_balances, target, self.committer, self.reader, self.tail, "bench")
+
+    async def append(self, number: int, rows: int) -> None:
+        """Append, and wait until a reader of the read model sees it."""
+        event = record(f"account-{number % rows}", MoneyDeposited(1), Cause())
+        appended = await self.events.append([event])
+        assert isinstance(appended, Appended)
+        began = time.perf_counter()
+        assert await self.views.wait_for(NAME, appended.place, 60.0)
+        self.lags.append(time.perf_counter() - began)
+
+    async def write(self, rows: int, until: asyncio.Event) -> None:
+        """Append so many events a second, whatever becomes of the ones before."""
+        waiting: set[asyncio.Task[None]] = set()
+        began, number = time.perf_counter(), 0
+        while not until.is_set():
+            due = int((time.perf_counter() - began) * RATE)
+            for each in range(number, due):
+                task = asyncio.create_task(self.append(each, rows))
+                waiting.add(task)
+                task.add_done_callback(waiting.discard)
+            number = due
+            await asyncio.sleep(0.005)
+        await asyncio.gather(*waiting)
+
+    async def read(self, rows: int, until: asyncio.Event) -> None:
+        """Read rows all the time, and look how long the feed is held back."""
+        while not until.is_set():
+            assert await self.views.row(NAME, str(self.reads % rows))
+            self.reads += 1
+            found = await self.reader.row(OPEN, ())
+            self.open.append(found["seconds"] if found else 0.0)
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def board(url: URL) -> AsyncIterator[Board]:
+    """The read model on a database with the rights of the service."""
+    readers, committer = pool(url, 8), Committer(url, 8)
+    async with readers:
+        committer.start()
+        reader = Reader(readers)
+        builds, events = Builds({(NAME, 1): account_balances}, committer, reader), PostgresEvents(committer, reader)
+        tail = Tail(reader)
+        committer.on_commit = tail.nudge
+        try:
+            yield Board(builds, events, Views(builds, events, reader), committer, reader, tail)
+        finally:
+            tail.stop()
+            await committer.stop()
+
+
+async def rebuild(url: URL) -> tuple[float, int]:
+    """Build a table from the first event on, and drop it; returns how long that took and how many events it were."""
+    async with board(url) as it:
+        await it.builds.open_first()
+        build = await it.builds.rebuild(NAME)
+        began = time.perf_counter()
+        await it.runner(build).catch_up()
+        took = time.perf_counter() - began
+        events = (await it.builds.one(NAME, build.build)).events
+        await it.builds.drop(NAME, build.build)
+        return took, events
+
+
+async def under_load(url: URL, rows: int, seconds: float, with_rebuild: bool) -> dict[str, float]:
+    """Follow while 500 events a second are appended and somebody reads, with or without a rebuild beside it."""
+    async with board(url) as it:
+        await it.builds.open_first()
+        live = next(build for build in await it.builds.all(NAME) if build.state == "live")
+        await it.runner(live).catch_up()
+        stop = asyncio.Event()
+        following = asyncio.create_task(it.runner(live).run())
+        tasks = [asyncio.create_task(it.write(rows, stop)), asyncio.create_task(it.read(rows, stop))]
+        began, events = time.perf_counter(), 0
+        if with_rebuild:
+            build = await it.builds.rebuild(NAME)
+            began = time.perf_counter()
+            await it.runner(build).catch_up()
+            events = (await it.builds.one(NAME, build.build)).events
+        else:
+            await asyncio.sleep(seconds)
+        took = time.perf_counter() - began
+        stop.set()
+        await asyncio.gather(*tasks)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        if with_rebuild:
+            await it.builds.drop(NAME, build.build)
+        return _figures(it, took, events)
+
+
+def _figures(it: Board, took: float, events: int) -> dict[str, float]:
+    lags = sorted(it.lags)
+    return {
+        "seconds": round(took, 2),
+        "per_second": round(events / took, 1),
+        "appends": len(lags),
+        "lag_p50_ms": round(statistics.median(lags) * 1000, 1),
+        "lag_p99_ms": round(lags[int(len(lags) * 0.99)] * 1000, 1),
+        "lag_max_ms": round(lags[-1] * 1000, 1),
+        "held_back_max_ms": round(max(it.open, default=0.0) * 1000, 1),
+        "reads": it.reads,
+    }
