@@ -86,11 +86,12 @@ class Workflows:
         status: str | None = None,
         reference: str | None = None,
         correlation_id: str | None = None,
+        parent: str | None = None,
         limit: Limit = 50,
         cursor: str | None = None,
     ) -> dict[str, Any]:
         """Sagas, newest first."""
-        rows, after = await self._overview.page(Filters(name, status, reference, correlation_id), limit, cursor)
+        rows, after = await self._overview.page(Filters(name, status, reference, correlation_id, parent), limit, cursor)
         return {"workflows": [shown_row(row) for row in rows], "next": after}
 
     async def get(self, id: str, wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT)] = 0) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class Filters:
     status: str | None = None
     reference: str | None = None
     correlation_id: str | None = None
+    parent: str | None = None
 
 
 class Overview:

@@ -66,6 +66,8 @@ def test_everybody_travels_and_each_child_is_a_saga_to_be_looked_at(server: Serv
     assert left(sql, id) == [{"book": 3}, {"book": 3}]
     assert balances(server, id) == [1500, 500]
     children = [step["child"] for step in saga["steps"]]
+    listed = server.get("/workflows", parent=id)["workflows"]
+    assert {row["id"] for row in listed} == set(children)
     assert children == [f"{id}.book-trip.1.0", f"{id}.book-trip.2.0", f"{id}.transfer-money.1.0"]
     for child in children:
         found = server.get(f"/workflows/{child}")

@@ -258,6 +258,42 @@ async def test_the_deadline_of_a_parent_ends_its_child() -> None:
 
 
 @dataclass(frozen=True)
+class Mixed(Saga[str, None], name="mixed", children=(Waiter,)):
+    """One branch has a bug while the other, a child, is under way."""
+
+    async def run(self, request: str) -> None:
+        await self.gather(self.fragile(request), self.child(Waiter, request), self.child(Waiter, "other"))
+
+    @transaction
+    async def fragile(self, tx: Transaction, request: str) -> None:
+        raise ValueError("a bug")
+
+    @fragile.compensation
+    async def mend(self, tx: Transaction, request: str) -> None: ...
+
+
+@pytest.mark.parametrize("tells", [False, True])
+@pytest.mark.parametrize("at", range(1, 12))
+async def test_children_beside_a_branch_that_is_stuck_are_called_back_by_a_cancel(at: int, tells: bool) -> None:
+    async def act(crash: int, landed: bool = False) -> Stage:
+        on = Stage(cast=[Waiter()], tells=tells)
+        on.start(Mixed(), "x")
+        on.cancel("no", at)
+        if crash:
+            on.crash(crash, landed)
+        for _ in range(6):  # who is stuck is woken by the cancel
+            played = await on.play(Mixed(), "x")
+        if any(isinstance(event, CancelRequested) for _, event in on.told()):
+            assert (played.story.status, played.story.reason) == ("compensated", "cancelled: no"), (crash, landed)
+            assert set(on.status.values()) == {"compensated"}, (crash, landed)
+        return on
+
+    for number in range(1, (await act(0)).commits + 1):
+        await act(number, landed=False)
+        await act(number, landed=True)
+
+
+@dataclass(frozen=True)
 class Late(Saga[str, str], name="late", children=(Waiter,)):
     """Its child comes after the point of no return."""
 

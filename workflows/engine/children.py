@@ -17,7 +17,7 @@ from workflows.engine.waiting import SOON
 from workflows.events import record
 from workflows.ports import Parked, Recall, StatusChange, Taken
 from workflows.problem import UnknownRefusal, refusal_of
-from workflows.saga import ChildFailed
+from workflows.saga import ChildFailed, Unknown
 from workflows.story import CancelRequested, ChildRecalled, ChildStarted, Problem, SagaWaiting, WaitEnded, stories
 
 
@@ -44,6 +44,9 @@ class Children:
 
         A person's wish to try it again starts another one: the first has undone itself.
         """
+        if back := self._turning.recorded():
+            begun.outcome = Unknown() if begun.slot in back.in_doubt else None
+            raise back
         earlier = self._recording.children.get(begun.slot, ())
         if earlier and not self._attention.decided(begun.slot, begun.step.name):
             begun.started_at = earlier[-1].started_at
@@ -70,6 +73,11 @@ class Children:
                     raise
             await self._rest(begun, child)
 
+    def leave(self, begun: Begun) -> None:
+        """The saga turns back while a child is under way: it is to be called back like one that was completed."""
+        if self._is_started(begun):
+            begun.in_doubt, begun.outcome = True, Unknown()
+
     def called_back(self, begun: Begun) -> None:
         """Raise TurnBack if a child was compensated because this saga wanted that: its refusal says nothing new."""
         if self._child(begun) in self._recording.recalled:
@@ -77,7 +85,7 @@ class Children:
 
     async def undo(self, begun: Begun, reason: str) -> None:
         """Return once a child is undone that was completed, or that nobody knows of. Rests until then."""
-        if not self._recording.children.get(begun.slot) and not begun.settled:
+        if not self._is_started(begun) and not begun.settled:
             return
         child = self._child(begun)
         change = StatusChange("compensating", reason, undone(child))
@@ -88,6 +96,9 @@ class Children:
             if await self._chronicle.write_if_untold(entry):
                 raise Parked
             await self._reload()
+
+    def _is_started(self, begun: Begun) -> bool:
+        return begun.slot in self._started or bool(self._recording.children.get(begun.slot))
 
     def _child(self, begun: Begun) -> str:
         """The id of the child of a step; in a fork, whose story does not tell of it, it is the step's key."""

@@ -63,6 +63,9 @@ class Execution:
         try:
             return await self._forward(await self._request(given))
         except TurnBack as back:
+            for step in self.begun:
+                if step.step.kind == "child" and not step.settled and step.outcome is None:
+                    self.children.leave(step)
             undo = self.children.undo
             return await turn_back(self.saga, self.begun, self.chronicle, self.attention, back, undo)
         except ForeignStep:
@@ -178,7 +181,7 @@ class Execution:
         """The code between the steps failed, or a step in a way that left no record: a person decides."""
         slot = self.journal.next_slot()
         for step in self.begun:
-            if not step.settled and step.step.kind != "transaction":
+            if not step.settled and step.step.kind == "step":
                 step.in_doubt, step.outcome = True, Unknown()
         self.turning.anywhere()
         act = self.attention.decided(slot, None)

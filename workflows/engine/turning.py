@@ -34,7 +34,7 @@ class Turning:
 
     def before(self, begun: Begun) -> None:
         """Raise TurnBack rather than begin a step that is not recorded."""
-        if back := self._recorded():
+        if back := self.recorded():
             begun.outcome = Unknown() if begun.slot in back.in_doubt else None
             raise back
         wanted = self.wanted()
@@ -48,6 +48,7 @@ class Turning:
         """Raise TurnBack rather than try a step again; what was called and failed may have taken effect."""
         wanted = self.wanted()
         doubtful = called or begun.doubtful or begun.slot in self._journal.recording.failures
+        doubtful = doubtful and begun.step.kind != "child"  # whether that was started is on record
         if wanted is None or (doubtful and begun.step.pivot):
             return
         begun.in_doubt, begun.outcome = doubtful, Unknown() if doubtful else None
@@ -59,7 +60,7 @@ class Turning:
 
     def anywhere(self) -> None:
         """Raise TurnBack where no step is begun: while the saga waits, or before it is completed."""
-        if back := self._recorded() or self.wanted():
+        if back := self.recorded() or self.wanted():
             raise back
 
     async def tell_lost(self) -> None:
@@ -69,7 +70,8 @@ class Turning:
             self._lost = True
             await self._chronicle.write(self._chronicle.entry(CancelLost(reason)))
 
-    def _recorded(self) -> TurnBack | None:
+    def recorded(self) -> TurnBack | None:
+        """The way back that an earlier life has begun, if it has."""
         back = self._journal.recording.turned_back
         if back is None:
             return None

@@ -79,6 +79,7 @@ select id, name, version, root, reference, status, reason, correlation_id, start
    and (%(status)s::text is null or status = %(status)s)
    and (%(reference)s::text is null or reference = %(reference)s)
    and (%(correlation_id)s::text is null or correlation_id = %(correlation_id)s)
+   and (%(parent)s::text is null or parent = %(parent)s)
    and (%(before_at)s::timestamptz is null or (started_at, id) < (%(before_at)s, %(before_id)s))
  order by started_at desc, id desc
  limit %(limit)s
