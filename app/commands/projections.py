@@ -101,7 +101,7 @@ def verify_build(name: Name, as_json: AsJson = False) -> None:
 
 
 @projections.command("promote")
-def promote(name: Name, build: Number = None) -> None:
+def promote(name: Name, build: Number = None, as_json: AsJson = False) -> None:
     """Let views.NAME show the rebuilt table, or a retired one again."""
 
     async def run(console: Console) -> None:
@@ -109,13 +109,16 @@ def promote(name: Name, build: Number = None) -> None:
 
         now = await console.builds.promote(name, build)
         await console.builds.tell(name, [BuildPromoted(name, now.build, now.version)], console.cause)
-        print(f"views.{name} shows build {now.build}, version {now.version}.")
+        if as_json:
+            print_json({"name": name, "build": now.build, "version": now.version})
+        else:
+            print(f"views.{name} shows build {now.build}, version {now.version}.")
 
     with_console(run)
 
 
 @projections.command("drop")
-def drop(name: Name, build: Number = None) -> None:
+def drop(name: Name, build: Number = None, as_json: AsJson = False) -> None:
     """Drop a table that is not live."""
 
     async def run(console: Console) -> None:
@@ -123,7 +126,10 @@ def drop(name: Name, build: Number = None) -> None:
 
         gone = await console.builds.drop(name, build)
         await console.builds.tell(name, [BuildDropped(name, gone.build, gone.version)], console.cause)
-        print(f"{name} build {gone.build} is dropped.")
+        if as_json:
+            print_json({"name": name, "dropped": gone.build})
+        else:
+            print(f"{name} build {gone.build} is dropped.")
 
     with_console(run)
 

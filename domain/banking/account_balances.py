@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 from domain.banking.account import (
+    AccountEvent,
     AccountOpened,
     DepositReversed,
     MoneyDeposited,
@@ -19,17 +20,6 @@ from domain.banking.account import (
 )
 from domain.projection import Projection, Recorded
 from domain.sensitive import PERSONAL
-
-Movement = (
-    AccountOpened
-    | MoneyDeposited
-    | MoneyWithdrawn
-    | DepositReversed
-    | WithdrawalReversed
-    | MoneySent
-    | MoneyReceived
-    | MoneyReturned
-)
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ class BalanceRow:
     changed_at: datetime
 
 
-def evolve(row: BalanceRow | None, recorded: Recorded[Movement]) -> BalanceRow | None:
+def evolve(row: BalanceRow | None, recorded: Recorded[AccountEvent]) -> BalanceRow | None:
     event, at = recorded.event, recorded.at
     match event:
         case AccountOpened():
