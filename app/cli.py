@@ -71,7 +71,7 @@ def doctor(as_json: AsJson = False) -> None:
     async def look(console: Console) -> None:
         from app.doctor import examine
 
-        findings = await examine(console.reader)
+        findings = await examine(console.reader, console.builds)
         if as_json:
             print_json([vars(finding) for finding in findings])
         else:

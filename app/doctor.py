@@ -1,15 +1,20 @@
-"""What an operator looks at first: the server, the executors, and the sagas that need somebody."""
+"""What an operator looks at first: the server, the executors, the sagas that need somebody, and the read models."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from app.projections.builds import Builds
+from app.projections.reporting import report
 from app.store.held_back import LONG_SECONDS, holder
 from app.store.outages import outages
 from app.store.reader import Reader
 from app.store.sql import statements
 
 SQL = statements("doctor.sql")
+LATE_SECONDS = 30.0
+"""How far a read model may be behind before somebody should look."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Finding:
     found: str
 
 
-async def examine(reader: Reader) -> list[Finding]:
+async def examine(reader: Reader, builds: Builds) -> list[Finding]:
     """Everything that can be seen from the database alone."""
     return [
         await _server(reader),
@@ -29,6 +34,7 @@ async def examine(reader: Reader) -> list[Finding]:
         await _sagas(reader),
         await _feed(reader),
         await _providers(reader),
+        *await _read_models(builds),
     ]
 
 
@@ -71,3 +77,19 @@ async def _providers(reader: Reader) -> Finding:
         for row in rows
     ]
     return Finding("providers", not down, "; ".join(down) or "all answer, as far as anybody has asked")
+
+
+async def _read_models(builds: Builds) -> list[Finding]:
+    return [_read_model(found) for found in await report(builds)]
+
+
+def _read_model(found: dict[str, Any]) -> Finding:
+    """Whether a read model is followed, not long behind, and complete."""
+    well = (
+        found["status"] in ("following", "catching up", "live")
+        and found["lag_seconds"] < LATE_SECONDS
+        and not found["set_aside"]
+    )
+    aside = f", {found['set_aside']} keys set aside" if found["set_aside"] else ""
+    behind = f"{found['lag_events']} events and {found['lag_seconds']:.1f} s behind"
+    return Finding(f"read model {found['name']}", well, f"{found['status']}, {behind}{aside}")

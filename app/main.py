@@ -18,34 +18,13 @@ from sqlalchemy import URL
 from app.service import service
 from app.settings import Settings, require_guarded
 from app.store.choose import database, embedded_postgres
-from app.store.database import conninfo, require_usable
-from app.store.generations import require_in_order
-from app.store.layout import require_known
-from app.store.migrate import migrate
-from app.store.roles import grant
+from app.store.preparing import prepare
 from domain.errors import Unusable
-from workflows.durable import runtime
 
 log = logging.getLogger("amends")
 
 LEASE_LOST = 70
 """The exit status of a server whose lease was taken away."""
-
-
-def prepare(url: URL, owner: URL | None = None) -> URL:
-    """Check the server and bring both schemas up to date; returns the URL that the service is to use.
-
-    `owner` is who migrates, if that is somebody else. Raises Unusable.
-    """
-    owner = owner or url
-    require_usable(url)
-    require_usable(owner)
-    runtime.migrate(conninfo(owner))
-    for name in migrate(owner):
-        log.info("Migrated: %s", name)
-    require_known(owner, runtime.newest_migration())
-    require_in_order(owner)
-    return grant(owner, url)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.main import prepare
 from app.store.database import conninfo, parse_url
 from app.store.embedded import EmbeddedPostgres, find_binaries
+from app.store.preparing import prepare
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 TEMPLATE = "amends_template"

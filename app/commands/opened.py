@@ -23,8 +23,8 @@ def with_console(use: Callable[[Console], Awaitable[None]]) -> None:
 
     settings = read_settings()
     from app.console import console
-    from app.main import prepare
     from app.store.choose import database
+    from app.store.preparing import prepare
 
     async def run() -> None:
         async with console(service) as opened:

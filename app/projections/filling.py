@@ -6,6 +6,7 @@ import asyncio
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from rich.console import Console as Screen
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -51,10 +52,10 @@ async def _begin(console: Console, name: str) -> Build:
 
 async def _work(console: Console, build: Build) -> None:
     projection = console.builds.known[build.name, build.version]
-    executor = f"cli-{os.getpid()}"
+    token = f"cli-{os.getpid()}/{uuid4().hex[:8]}"
     target = Target(build.name, build.build)
     with suppress(Lost):  # a server was quicker: it is watched
-        await Runner(projection, target, console.committer, console.reader, console.tail, executor).catch_up()
+        await Runner(projection, target, console.committer, console.reader, console.tail, token).catch_up()
 
 
 def _rate(build: Build) -> float:

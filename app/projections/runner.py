@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -55,7 +54,10 @@ class Target:
 
 
 class Runner:
-    """One runner of one table, in this process."""
+    """One runner of one table, in this process.
+
+    `token` is its name in the lease: `<executor>/<anything>`, another one for each that may run at the same time.
+    """
 
     def __init__(
         self,
@@ -64,11 +66,11 @@ class Runner:
         committer: Committer,
         reader: Reader,
         tail: Tail,
-        executor: str,
+        token: str,
     ) -> None:
         self.projection, self.target, self.reader = projection, target, reader
         self._committer, self._tail = committer, tail
-        self._token = f"{executor}/{uuid4().hex[:8]}"
+        self._token = token
         self._feed = Feed(projection, reader)
         self._rows = Rows(projection, *self._where, self._ask)
         self._place, self._looked = Place(), Place()

@@ -16,7 +16,7 @@ log = logging.getLogger("amends.projections")
 
 LOOK_SECONDS = 1.0
 """How often it looks for tables that nobody follows."""
-PAUSE_SECONDS = 5.0
+PAUSE_SECONDS = 1.0
 """How long a table is left to others after its runner here has failed."""
 
 
@@ -29,6 +29,7 @@ class Runners:
         self._runners: dict[Target, Runner] = {}
         self._tasks: dict[Target, asyncio.Task[None]] = {}
         self._not_before: dict[Target, float] = {}
+        self._said: dict[Target, str] = {}
         self._watch: asyncio.Task[None] | None = None
         self._nudged = asyncio.Event()
 
@@ -70,16 +71,23 @@ class Runners:
             return
         if target in self._tasks and not self._tasks[target].done():
             self._runners[target].wished = self._runners[target].wished or build.wished
-        elif build.free and time.monotonic() > self._not_before.get(target, 0.0):
-            runner = Runner(projection, target, self._committer, self._reader, self._tail, self._executor)
+        elif (build.free or self._is_mine(build)) and time.monotonic() > self._not_before.get(target, 0.0):
+            token = f"{self._executor}/{target.name}_{target.build}"  # taken up again at once after a failure
+            runner = Runner(projection, target, self._committer, self._reader, self._tail, token)
             self._runners[target] = runner
             self._tasks[target] = asyncio.create_task(self._run(target, runner), name=f"{build.name}_{build.build}")
+
+    def _is_mine(self, build: Build) -> bool:
+        return build.runner is not None and build.runner.startswith(f"{self._executor}/")
 
     async def _run(self, target: Target, runner: Runner) -> None:
         try:
             await runner.run()
         except Exception as error:
-            log.warning("%s build %d is followed again in a while, after: %r", target.name, target.build, error)
+            known = self._said.get(target) == repr(error)  # a database that is away is said once, not every second
+            level = logging.DEBUG if known else logging.WARNING
+            log.log(level, "%s build %d is followed again in a while, after: %r", target.name, target.build, error)
+            self._said[target] = repr(error)
         self._not_before[target] = time.monotonic() + PAUSE_SECONDS
 
     def _warn_of_outdated(self, found: list[Build]) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 from sqlalchemy import URL
 
@@ -48,7 +49,7 @@ class Board:
 
     def runner(self, build: Build) -> Runner:
         target = Target(NAME, build.build)
-        return Runner(account_balances, target, self.committer, self.reader, self.tail, "bench")
+        return Runner(account_balances, target, self.committer, self.reader, self.tail, f"bench/{uuid4()}")
 
     async def append(self, number: int, rows: int) -> None:
         """Append, and wait until a reader of the read model sees it."""

@@ -53,7 +53,7 @@ create table amends.set_aside_events (
     name      text not null,
     build     int not null,
     key       text not null,
-    position  bigint not null references amends.events,
+    position  bigint not null,
     primary key (name, build, key, position),
     foreign key (name, build, key) references amends.set_aside on delete cascade
 );

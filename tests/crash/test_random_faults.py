@@ -186,7 +186,7 @@ def open_workflows(sql: psycopg.Connection) -> int:
 
 @pytest.mark.timeout(400)
 def test_random_faults_under_load_lose_nothing_and_do_nothing_twice(cluster: EmbeddedPostgres) -> None:
-    storm(cluster, seconds=60, clients=6)
+    storm(cluster, seconds=40, clients=6)
 
 
 @pytest.mark.soak

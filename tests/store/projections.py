@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import URL
 
@@ -121,7 +122,7 @@ class Board:
 
     def runner(self, build: int = 1, version: int = 1) -> Runner:
         projection, reader = self.known[NAME, version], self.store.reader
-        return Runner(projection, Target(NAME, build), self.store.committer, reader, Tail(reader), "test")
+        return Runner(projection, Target(NAME, build), self.store.committer, reader, Tail(reader), f"test/{uuid4()}")
 
     async def follow(self) -> None:
         """Let a runner for each table follow the feed to its end."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -85,7 +86,7 @@ class Desk:
         reader = self.store.reader
         for build in await self.builds.all("account_now"):
             target = Target("account_now", build.build)
-            await Runner(now, target, self.store.committer, reader, Tail(reader), "test").catch_up()
+            await Runner(now, target, self.store.committer, reader, Tail(reader), f"test/{uuid4()}").catch_up()
 
 
 def moved(id: str, *told: object) -> list[NewEvent]:

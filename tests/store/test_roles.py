@@ -12,11 +12,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.main import prepare
 from app.store.committer import Committer
 from app.store.database import conninfo, parse_url, pool, settings
 from app.store.embedded import EmbeddedPostgres, find_binaries
 from app.store.events import PostgresEvents
+from app.store.preparing import prepare
 from app.store.reader import Reader
 from app.store.roles import as_service
 from domain.expected import NONE
