@@ -18,12 +18,14 @@ from app.store.embedded import EmbeddedPostgres, find_binaries
 from app.store.preparing import prepare
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
+MEMORY, ROOM = Path("/dev/shm"), 2 * 1024**3
+"""Where databases are made ten times as fast as on a disk, and how many bytes must be free there."""
 TEMPLATE = "amends_template"
 
 
-def make_cluster(programs: Path) -> Iterator[EmbeddedPostgres]:
+def make_cluster(programs: Path, within: Path | None = None) -> Iterator[EmbeddedPostgres]:
     """A cluster of its own in a folder that any account may enter, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="amends-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="amends-test-", dir=within))
     folder.chmod(0o755)
     cluster = EmbeddedPostgres(folder / "postgres", programs)
     try:
@@ -34,9 +36,14 @@ def make_cluster(programs: Path) -> Iterator[EmbeddedPostgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def memory() -> Path | None:
+    """A folder in memory for databases that nobody kills, if there is one with room."""
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
+
+
 @pytest.fixture(scope="session")
 def postgres_18() -> Iterator[EmbeddedPostgres]:
-    yield from make_cluster(find_binaries())
+    yield from make_cluster(find_binaries(), memory())
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +52,7 @@ def postgres_15() -> Iterator[EmbeddedPostgres]:
         if os.environ.get("CI"):
             pytest.fail(f"There is no Postgres 15 in {POSTGRES_15}: install Debian's postgresql-15.")
         pytest.skip(f"There is no Postgres 15 in {POSTGRES_15}.")
-    yield from make_cluster(POSTGRES_15)
+    yield from make_cluster(POSTGRES_15, memory())
 
 
 def fresh_database(cluster: EmbeddedPostgres) -> URL:
