@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.banking import TransferRequest
-from domain.travel import GroupTripRequest, TripRequest
+from domain.travel import GroupTripRequest
 from workflows.book_trip import BookTrip, Trip
 from workflows.saga import Saga
 from workflows.transfer_money import TransferMoney
@@ -26,17 +25,6 @@ class BookGroupTrip(
         return request.group_id
 
     async def run(self, request: GroupTripRequest) -> GroupTrip:
-        trips = await self.gather(*(self.child(BookTrip, trip) for trip in _trips(request)))
-        paid = await self.child(TransferMoney, _payment(request))
+        trips = await self.gather(*(self.child(BookTrip, trip) for trip in request.trips))
+        paid = await self.child(TransferMoney, request.payment)
         return GroupTrip(request.group_id, trips, paid.approved_by)
-
-
-def _trips(request: GroupTripRequest) -> list[TripRequest]:
-    return [
-        TripRequest(f"{request.group_id}-{number}", member.traveller, member.flight, member.hotel, member.car)
-        for number, member in enumerate(request.members, start=1)
-    ]
-
-
-def _payment(request: GroupTripRequest) -> TransferRequest:
-    return TransferRequest(request.group_id, request.from_account, request.to_account, request.price, request.currency)
