@@ -27,6 +27,7 @@ def list_workflows(
     status: str | None = None,
     reference: str | None = None,
     correlation_id: str | None = None,
+    parent: Annotated[str | None, typer.Option(help="The saga that started them.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -36,7 +37,7 @@ def list_workflows(
         from app.http.shown import shown_row
         from app.store.overview import Filters
 
-        rows, _ = await console.overview.page(Filters(name, status, reference, correlation_id), limit, None)
+        rows, _ = await console.overview.page(Filters(name, status, reference, correlation_id, parent), limit, None)
         if as_json:
             print_json([shown_row(row) for row in rows])
             return
@@ -112,6 +113,7 @@ def signal_workflow(
         cls = console.desk.payload(found[0].name, found[0].version, signal)
         said = read(parsed(sys.stdin.read() if payload == "-" else payload), cls)
         await console.desk.signal(id, signal, dump(said, cls), console.cause)
+        _say(id, signal)
 
     with_console(tell)
 
@@ -127,6 +129,7 @@ def cancel_workflow(id: Id, reason: Reason) -> None:
         if found is None:
             raise NotFound("workflow", id)
         await console.desk.cancel(id, found[0].name, found[0].version, reason, console.cause)
+        _say(id, "cancel")
 
     with_console(cancel)
 
@@ -168,6 +171,7 @@ def resolve_workflow(
 def _act(id: str, act: Act, reason: str, result: Any = None) -> None:
     async def decide(console: Console) -> None:
         await console.desk.act(id, act, reason, console.cause, result)
+        _say(id, act)
 
     with_console(decide)
 
@@ -175,5 +179,10 @@ def _act(id: str, act: Act, reason: str, result: Any = None) -> None:
 def _take_up(id: str, how: TakeUp, reason: str) -> None:
     async def decide(console: Console) -> None:
         await console.desk.take_up(id, how, reason, console.cause)
+        _say(id, how)
 
     with_console(decide)
+
+
+def _say(id: str, what: str) -> None:
+    print(f"{id}: {what} is on record; a running server goes on from there.")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import RedirectResponse
 
 from app.http import problems
+from app.http.parameters import only_known
 
 ABOUT = "Business processes that finish or are put right again, and every fact about them."
 
 
 def build(routers: Iterable[APIRouter]) -> FastAPI:
     """The API without its guards."""
-    app = FastAPI(title="Amends", summary=ABOUT, version="0.1.0", redoc_url=None)
+    app = FastAPI(title="Amends", summary=ABOUT, version="0.1.0", redoc_url=None, dependencies=[Depends(only_known)])
     problems.install(app)
     for router in routers:
         app.include_router(router)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.http.parameters import ANY_COLUMN
 from app.http.problems import Behind
 from app.projections.views import Views as Rows
 from app.store.events import PostgresEvents
@@ -26,7 +27,7 @@ class Views:
     def __init__(self, rows: Rows, events: PostgresEvents) -> None:
         self._rows, self._events = rows, events
         self.router = APIRouter(prefix="/views", tags=["views"])
-        self.router.add_api_route("/{projection}", self.list, methods=["GET"])
+        self.router.add_api_route("/{projection}", self.list, methods=["GET"], openapi_extra=ANY_COLUMN)
         self.router.add_api_route("/{projection}/{key:path}", self.get, methods=["GET"])
 
     async def list(

@@ -9,6 +9,7 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 
 from app.store.reader import Reader
 from app.store.sql import statements
@@ -52,11 +53,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Filters:
+    """Which sagas: those that have all of these. Raises Invalid for a status that there is not."""
+
     name: str | None = None
     status: str | None = None
     reference: str | None = None
     correlation_id: str | None = None
     parent: str | None = None
+
+    def __post_init__(self) -> None:
+        known = get_args(Status)
+        if self.status is not None and self.status not in known:
+            raise Invalid("status", f"must be one of {', '.join(known)}")
 
 
 class Overview:

@@ -220,7 +220,9 @@ def test_sagas_are_listed_newest_first_and_in_pages(server: Server, id: str) -> 
     assert server.get("/workflows", reference=f"{id}-3", status="stuck")["workflows"] == []
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "cursor=nonsense"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "cursor=nonsense", "status=done", "state=stuck", "stuck"]
+)
 def test_a_bad_page_is_refused(server: Server, query: str) -> None:
     said = problem(httpx.get(f"{server.base}/workflows?{query}"), 422, "invalid")
     assert said["errors"][0]["field"] == query.split("=")[0]
