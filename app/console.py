@@ -70,5 +70,5 @@ async def console(url: URL) -> AsyncIterator[Console]:
             overview = Overview(reader)
             yield Console(desk, overview, events, history, known, masks, reader, committer, tail, builds, asides)
         finally:
-            tail.stop()
+            await tail.stop()
             await committer.stop()

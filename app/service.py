@@ -53,6 +53,7 @@ from app.store.states import States
 from app.store.tail import Tail
 from app.store.undoing import Undoing
 from workflows.durable.engine import Engine, Options
+from workflows.durable.tasks import end
 
 PROVIDER_SECONDS = 60.0
 
@@ -130,9 +131,8 @@ async def service(settings: Settings, url: URL, here: str, lost: Callable[[], No
         finally:
             await engine.shut_down()
             await runners.stop()
-            for task in background:
-                task.cancel()
-            store.tail.stop()
+            await end(*background)
+            await store.tail.stop()
             await store.states.settle()
             await store.committer.stop()
 

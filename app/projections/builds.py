@@ -26,7 +26,7 @@ from workflows.events import START, Answer, Appended, Place, record
 COUNTED = 100_000
 """Further behind than so many events is not counted exactly."""
 PROMOTE_SECONDS = 5.0
-"""How long a promotion waits until the new table has got as far as the live one."""
+"""How long a promotion waits until the new table has got as far as the live one, and until nobody reads the view."""
 
 Known = Mapping[tuple[str, int], Projection[Any, Any]]
 
@@ -172,17 +172,26 @@ class Builds:
         return build
 
     async def _switch(self, how: str, name: str, build: int) -> str:
-        """Promote or drop in one transaction. Raises NotFound, or Conflict if somebody else's view stands on it."""
+        """Promote or drop in one transaction. Raises NotFound, or Conflict if somebody stands in the way."""
+        until = time.monotonic() + PROMOTE_SECONDS
+        while (outcome := await self._try(how, name, build)) == "busy":
+            if time.monotonic() > until:
+                raise Conflict("busy", f"Somebody has been reading views.{name} for a while. Try again.")
+            await asyncio.sleep(0.05)
+        if outcome == "unknown":
+            raise NotFound("build", f"{name} {build}", f"See the builds of {name}: ./run amends projections list.")
+        return outcome
+
+    async def _try(self, how: str, name: str, build: int) -> str:
+        """Try once, and wait a moment at most: while it waits for a lock, the feed is held back for all."""
         try:
             async with self._reader.pool.connection() as connection:
                 row = await (await connection.execute(SQL[how], {"name": name, "build": build})).fetchone()
         except psycopg.errors.DependentObjectsStillExist as needed:
             raise Conflict("needed", f"Another view reads this one: {needed.diag.message_detail}") from needed
-        except psycopg.errors.LockNotAvailable as busy:
-            raise Conflict("busy", f"Somebody has been reading views.{name} for a while. Try again.") from busy
-        if row is None or row[0] == "unknown":
-            raise NotFound("build", f"{name} {build}", f"See the builds of {name}: ./run amends projections list.")
-        return str(row[0])
+        except psycopg.errors.LockNotAvailable:
+            return "busy"
+        return str(row[0]) if row else "unknown"
 
 
 def _build(row: dict[str, Any]) -> Build:

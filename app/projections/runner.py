@@ -25,6 +25,7 @@ from app.store.tail import Tail
 from domain.projection import Projection
 from domain.vocabulary import NewerEvent
 from workflows.codec import text
+from workflows.durable.tasks import end
 from workflows.events import Place
 
 log = logging.getLogger("amends.projections")
@@ -116,11 +117,8 @@ class Runner:
             await self._give_back()
 
     async def _give_back(self) -> None:
-        under_way = [task for task in (self._ahead, self._writing) if task]
+        await end(self._ahead, self._writing)
         self._ahead = self._writing = None
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
         with suppress(Unavailable):  # then it is over soon
             await self._committer.run(SQL["give_back"], (*self._where, self._token), GIVE_BACK_SECONDS)
 
@@ -147,6 +145,9 @@ class Runner:
 
     async def _turn(self) -> None:
         """One stretch of the feed, or a wait for more. While there is more, one is folded while the last is written."""
+        if self.wished and await self._written():
+            self.wished = False
+            await self._grant_wishes()
         stretch = await (self._ahead or self._feed.after(self._looked, self._limit))
         self._ahead = None
         if stretch.end is None:
@@ -181,13 +182,10 @@ class Runner:
         self._limit = min(max(self._limit // 2 if seconds > LONGEST_COMMIT else grown, SMALL), LARGE)
 
     async def _rest(self) -> None:
-        """The end of the feed: say so once, do what persons want, and wait for more."""
+        """The end of the feed: say so once, and wait for more."""
         if not self._caught_up:
             await self._write(Folded(), caught_up=True)
             return
-        if self.wished:
-            self.wished = False
-            await self._grant_wishes()
         await self._renew()
         await self._tail.beyond(self._looked, LOOK_SECONDS)
 

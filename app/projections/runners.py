@@ -11,6 +11,7 @@ from app.projections.runner import Runner, Target
 from app.store.committer import Committer
 from app.store.reader import Reader
 from app.store.tail import Tail
+from workflows.durable.tasks import end, nudged
 
 log = logging.getLogger("amends.projections")
 
@@ -40,10 +41,8 @@ class Runners:
 
     async def stop(self) -> None:
         """Follow no more, and give the leases back."""
-        tasks = [task for task in (self._watch, *self._tasks.values()) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._watch)
+        await end(*self._tasks.values())
 
     def look(self) -> None:
         """Look now: a table was made, or a person wants something."""
@@ -59,10 +58,7 @@ class Runners:
                 self._warn_of_outdated(found)
             except Exception as error:
                 log.warning("The read models are looked at again, after: %r", error)
-            try:
-                await asyncio.wait_for(self._nudged.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                continue
+            await nudged(self._nudged, LOOK_SECONDS)
 
     def _see_to(self, build: Build) -> None:
         target = Target(build.name, build.build)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.sandbox.ledger import Action, Answer, Ledger, Page
+from workflows.durable.tasks import end, nudged
 
 log = logging.getLogger("amends.sandbox")
 
@@ -209,8 +210,7 @@ class Sandbox:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end(task)
 
     async def _land(self) -> None:
         while True:
@@ -224,8 +224,7 @@ class Sandbox:
                 log.debug("Postponed actions wait for the database: %s", error)
                 wait = 1.0
             self._postponed.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._postponed.wait(), wait)
+            await nudged(self._postponed, wait)
 
 
 async def _silence(request: Request) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import URL
 
 from app.store.database import connect
 from domain.errors import AmendsError
+from workflows.durable.tasks import end
 
 log = logging.getLogger("amends.store")
 
@@ -117,9 +118,7 @@ class Committer:
 
     async def stop(self) -> None:
         """End the workers; what is still waiting is not written."""
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        await end(*self._workers)
 
     async def run(self, statement: str, parameters: Parameters, patience: float | None = None) -> list[TupleRow]:
         """Run one statement in a commit of its own and return its rows.

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import binascii
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
@@ -16,6 +15,7 @@ from app.store.sql import statements
 from domain.errors import Invalid
 from domain.event import EventType
 from workflows.codec import plain, text
+from workflows.durable.tasks import nudged
 from workflows.events import Place, load_event
 from workflows.story import RESTING, Status, Story, stories, tell
 
@@ -109,8 +109,7 @@ class Waiting:
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask(), name="waiting")
         try:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(mine.wait(), seconds)
+            await nudged(mine, seconds)
         finally:
             self._waiters[id].discard(mine)
             if not self._waiters[id]:

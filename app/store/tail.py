@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 
 from app.store.committer import Unavailable
 from app.store.events import SQL
 from app.store.reader import Reader
+from workflows.durable.tasks import end, nudged
 from workflows.events import START, Place
 
 log = logging.getLogger("amends.store")
@@ -50,9 +50,8 @@ class Tail:
         finally:
             self._followers -= 1
 
-    def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
+    async def stop(self) -> None:
+        await end(self._task)
 
     async def _look(self) -> None:
         while self._followers:
@@ -67,5 +66,4 @@ class Tail:
                 self._moved.set()
                 self._moved = asyncio.Event()
             await asyncio.sleep(LEAST_SECONDS)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), LOOK_SECONDS)
+            await nudged(self._nudged, LOOK_SECONDS)

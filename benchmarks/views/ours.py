@@ -97,7 +97,7 @@ async def board(url: URL) -> AsyncIterator[Board]:
         try:
             yield Board(builds, events, Views(builds, events, reader), committer, reader, tail)
         finally:
-            tail.stop()
+            await tail.stop()
             await committer.stop()
 
 

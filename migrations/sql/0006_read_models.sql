@@ -182,7 +182,7 @@ declare
     v_old amends.builds;
     v_new amends.builds;
 begin
-    perform set_config('lock_timeout', '3s', true);
+    perform set_config('lock_timeout', '250ms', true);  -- who waits here holds the feed back
     perform pg_advisory_xact_lock(hashtextextended('amends.builds:' || p_name, 0));
     select b.* into v_new from amends.builds as b where b.name = p_name and b.build = p_build;
     if not found then return 'unknown'; end if;
@@ -206,7 +206,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     v_state text;
 begin
-    perform set_config('lock_timeout', '3s', true);
+    perform set_config('lock_timeout', '250ms', true);  -- who waits here holds the feed back
     perform pg_advisory_xact_lock(hashtextextended('amends.builds:' || p_name, 0));
     select state into v_state from amends.builds where name = p_name and build = p_build for update;
     if not found then return 'unknown'; end if;

@@ -33,7 +33,7 @@ async def followed(url: URL) -> AsyncIterator[tuple[Tail, PostgresEvents]]:
         try:
             yield tail, PostgresEvents(there.committer, there.reader)
         finally:
-            tail.stop()
+            await tail.stop()
 
 
 async def append(events: PostgresEvents) -> Place:
@@ -78,7 +78,7 @@ async def test_a_nudge_makes_it_look_at_once(database: URL) -> None:
         left_alone = [await until_known(tail, events) for _ in range(5)]
         it.committer.on_commit = tail.nudge
         nudged = [await until_known(tail, events) for _ in range(5)]
-        tail.stop()
+        await tail.stop()
     assert min(nudged) < AT_ONCE
     assert median(left_alone) > AT_ONCE, "else this test says nothing"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import psycopg
 import pytest
 from sqlalchemy import URL
@@ -11,6 +13,7 @@ from app.projections.runner import LEASE
 from domain.errors import NotFound
 from domain.event import Cause
 from tests.store.projections import NAME, Board, Lit, Out, board_on, broken
+from workflows.durable.tasks import end
 
 Sql = psycopg.Connection
 ANN = Cause(actor="ann")
@@ -60,6 +63,30 @@ async def test_after_a_fix_a_retry_applies_all_that_waits_in_order(database: URL
         await it.follow()
         assert await it.rows() == await it.expected()
         assert (await it.build()).events == 5
+
+
+async def test_what_a_person_wants_is_done_while_there_are_always_more_events(database: URL) -> None:
+    async with board_on(database, connections=8) as it:
+        broken.add(13)
+        await it.append("a", Lit(13))
+        await it.follow()
+        broken.clear()
+        await it.asides.wish(NAME, "a", "retry", "because", ANN)
+        writers = [asyncio.create_task(keep_writing(it, f"w-{number}")) for number in range(6)]
+        runner = it.runner()
+        runner.wished = True
+        following = asyncio.create_task(runner.run())
+        try:
+            async with asyncio.timeout(30):
+                while await it.asides.all():
+                    await asyncio.sleep(0.05)
+        finally:
+            await end(following, *writers)
+
+
+async def keep_writing(it: Board, key: str) -> None:
+    while True:
+        await it.append(key, Lit(1))
 
 
 async def test_a_skip_leaves_out_that_one_event_only(database: URL) -> None:

@@ -19,6 +19,7 @@ from workflows.durable.journal import DurableJournal
 from workflows.durable.lease import Lease, born, clock, machine
 from workflows.durable.store import Claimed, SagaStore, StoredSaga
 from workflows.durable.supervisor import Supervisor
+from workflows.durable.tasks import end
 from workflows.engine.execution import Execution
 from workflows.ports import Fenced, Identity, Parked, Recording
 from workflows.problem import TurnedBack
@@ -99,9 +100,7 @@ class Engine:
         tasks = [task for task in self.running.values() if task]
         if tasks:
             await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
-        for task in (left := [task for task in tasks if not task.done()]):
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await end(*(task for task in tasks if not task.done()))
         self._lease.stop()
         handed_over = await self.store.end([self.executor], "itself", False)
         if handed_over:

@@ -11,6 +11,7 @@ from uuid import uuid4
 from domain.event import Cause
 from workflows.durable.lease import Lease, is_gone, machine
 from workflows.durable.store import SagaStore
+from workflows.durable.tasks import end, nudged
 from workflows.events import record
 from workflows.ports import StatusChange
 from workflows.story import FINISHED, SagaAbandoned, SagaStranded, stories
@@ -44,9 +45,7 @@ class Supervisor:
         self._task = asyncio.create_task(self._watch(), name="supervisor")
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     def look(self) -> None:
         """Look now: something was queued."""
@@ -70,10 +69,7 @@ class Supervisor:
                     await self._care()
             except Exception as error:
                 log.warning("The supervisor goes on after: %s", error)
-            try:
-                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                continue
+            await nudged(self._wake, LOOK_SECONDS)
 
     async def _take_over(self) -> None:
         """End executors that are certainly gone, and those whose lease ran out while ours held without a gap.
