@@ -74,6 +74,10 @@ KINDS = [
 ]
 
 
+UNDER_WAY = 8
+"""How many sagas of one client may be under way: more than that would test patience, not faults."""
+
+
 @dataclass
 class Load:
     """Clients that start sagas at whichever server answers, each until it is told 202."""
@@ -102,6 +106,15 @@ class Load:
             self._place(id, kind)
             self.placed[id] = kind
             count += 1
+            while count >= UNDER_WAY and not self._over.is_set() and not self._ended(f"c{number}-{count - UNDER_WAY}"):
+                time.sleep(0.05)
+
+    def _ended(self, id: str) -> bool:
+        with suppress(httpx.TransportError, IndexError):
+            server = self.dice.choice(self.servers)
+            answer = httpx.get(f"http://127.0.0.1:{server.port}/workflows/{id}", params={"wait": 1}, timeout=5)
+            return answer.status_code == 200 and answer.json()["status"] in ("completed", "compensated")
+        return False
 
     def _place(self, id: str, kind: Kind) -> None:
         while True:

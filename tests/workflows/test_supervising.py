@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import pytest
+
 from workflows.durable.lease import Lease, born, clock, is_gone, machine
 from workflows.durable.store import Claimed, Neighbour, SagaStore
-from workflows.durable.supervisor import Supervisor
+from workflows.durable.supervisor import CLAIM, Supervisor
 
 HERE = machine()
 
@@ -160,6 +162,22 @@ async def test_no_more_is_claimed_than_there_is_room_for() -> None:
     await looked(store, engine, FakeLease())
     assert len(engine.running) == 3
     assert len(store.queue) == 6
+
+
+async def test_what_was_claimed_comes_to_its_end_before_more_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workflows.durable.supervisor.LOOK_SECONDS", 60)
+    store = FakeStore(queue=[Claimed(str(number), "x", "{}") for number in range(200)])
+    engine = FakeEngine(options=FakeOptions(1000))
+    watching = supervisor(store, engine, FakeLease())
+    watching.start()
+    await until(lambda: len(engine.running) == CLAIM)
+    for ended in range(1, CLAIM // 2 + 1):
+        assert len(store.queue) == 200 - CLAIM, f"{ended} of them have ended"
+        engine.running.popitem()
+        watching.ended()
+    await until(lambda: len(store.queue) == 200 - CLAIM - CLAIM // 2)
+    assert len(engine.running) == CLAIM, "as many as have ended"
+    await watching.stop()
 
 
 async def test_nothing_is_claimed_while_the_executor_is_not_ready() -> None:

@@ -28,7 +28,8 @@ CARE_SECONDS = 5.0
 WAKE = 500
 """How many sagas whose time has come are queued at a time."""
 CLAIM = 50
-"""How many sagas are claimed at a time, so that several executors share what a dead one left."""
+"""How many sagas are claimed at a look: several executors share what a dead one left, and those that were claimed come
+to their end before more are begun, so that a server that is killed every few seconds gets on all the same."""
 
 
 class Supervisor:
@@ -39,6 +40,7 @@ class Supervisor:
         self._wake = asyncio.Event()
         self._here = machine()
         self._missed: set[tuple[str, str]] = set()
+        self._more_are_queued, self._ended = False, 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -53,7 +55,9 @@ class Supervisor:
 
     def ended(self) -> None:
         """A saga ended here: there is room for a queued one."""
-        if len(self._engine.running) + 1 >= self._engine.options.running:
+        self._ended += 1
+        full = len(self._engine.running) + 1 >= self._engine.options.running
+        if full or (self._more_are_queued and self._ended >= CLAIM // 2):
             self._wake.set()
 
     async def _watch(self) -> None:
@@ -88,13 +92,17 @@ class Supervisor:
         engine = self._engine
         if engine.ready:
             await self._store.wake_due(WAKE)
-        while engine.ready and (room := engine.options.running - len(engine.running)) > 0:
-            owner = str(uuid4())
-            claimed = await self._store.claim(engine.executor, owner, engine.kinds, min(room, CLAIM))
-            for saga in claimed:
-                await engine.run(saga, owner)
-            if len(claimed) < CLAIM:
-                return
+        room = min(engine.options.running - len(engine.running), CLAIM)
+        if self._more_are_queued and self._ended >= CLAIM // 2:
+            room = min(room, self._ended)  # as many as have ended meanwhile
+        self._ended = 0
+        if not engine.ready or room <= 0:
+            return
+        owner = str(uuid4())
+        claimed = await self._store.claim(engine.executor, owner, engine.kinds, room)
+        self._more_are_queued = len(claimed) == room
+        for saga in claimed:
+            await engine.run(saga, owner)
 
     async def _cancel(self) -> None:
         """Tell sagas that run here what was asked of another server."""
