@@ -36,6 +36,8 @@ class Server:
 
     def __init__(self, url: URL | None, port: int = 0, **settings: object) -> None:
         self.port = port
+        self.base = ""
+        """Where it is, or was before it ended: it starts again at the same place."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AMENDS_", "DATABASE_URL"))}
         self.environment = kept | {f"AMENDS_{name.upper()}": str(value) for name, value in settings.items()}
         if url is not None:
@@ -45,8 +47,12 @@ class Server:
 
     def start(self, host: str = "127.0.0.1", command: Sequence[str] = COMMAND) -> Self:
         """Start, and return once it says that it is up."""
-        self.launch(host, command)
+        return self.launch(host, command).until_up()
+
+    def until_up(self) -> Self:
+        """Return once it says that it is up, and where."""
         wait_for(self._is_up, "the server is up", START_SECONDS)
+        self.base = self.said.rsplit("Amends is up: ", 1)[1].split("\n", 1)[0]
         self.port = int(self.base.rsplit(":", 1)[1])
         return self
 
@@ -66,10 +72,6 @@ class Server:
     @property
     def said(self) -> str:
         return self._log.read_text(errors="replace")
-
-    @property
-    def base(self) -> str:
-        return self.said.rsplit("Amends is up: ", 1)[1].split("\n", 1)[0]
 
     @property
     def pid(self) -> int:

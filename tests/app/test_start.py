@@ -141,7 +141,7 @@ def test_two_servers_share_one_embedded_database(folder: Path) -> None:
     with Server(None, data_dir=folder) as one, Server(None, data_dir=folder) as two:
         one.launch()
         two.start()
-        wait_for(one._is_up, "the first server is up as well")
+        one.until_up()
         one.place_order("a")
         two.place_order("b")
         assert two.saga("a")["status"] == one.saga("b")["status"] == "completed"
