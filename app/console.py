@@ -12,8 +12,8 @@ from sqlalchemy import URL
 
 from app.catalogue import Catalogue, catalogue
 from app.masks import Masks
+from app.projections.acts import Acts
 from app.projections.builds import Builds
-from app.projections.set_aside import SetAsides
 from app.store.committer import Committer
 from app.store.database import pool
 from app.store.events import PostgresEvents
@@ -42,7 +42,7 @@ class Console:
     committer: Committer
     tail: Tail
     builds: Builds
-    asides: SetAsides
+    acts: Acts
 
     @property
     def cause(self) -> Cause:
@@ -66,9 +66,9 @@ async def console(url: URL) -> AsyncIterator[Console]:
             masks = Masks(known, [saga.definition for saga in desk.sagas.values()])
             history = History(events, loading, reader)
             builds = Builds(known.projections, committer, reader)
-            asides = SetAsides(builds, committer, reader)
+            acts = Acts(builds, reader, tail.nudge)
             overview = Overview(reader)
-            yield Console(desk, overview, events, history, known, masks, reader, committer, tail, builds, asides)
+            yield Console(desk, overview, events, history, known, masks, reader, committer, tail, builds, acts)
         finally:
             await tail.stop()
             await committer.stop()

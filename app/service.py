@@ -28,10 +28,10 @@ from app.http.views import Views
 from app.http.workflows import Workflows
 from app.masks import Masks
 from app.processes import sagas
+from app.projections.acts import Acts
 from app.projections.builds import Builds
 from app.projections.inline import Inline
 from app.projections.runners import Runners
-from app.projections.set_aside import SetAsides
 from app.projections.views import Views as ViewRows
 from app.sandbox.ledger import Ledger
 from app.sandbox.provider import Sandbox
@@ -152,6 +152,6 @@ def _routers(engine: Engine, store: Store, runners: Runners) -> Iterator[APIRout
     yield Providers(reader).router
     yield Health(engine, reader).router
     yield Views(ViewRows(store.builds, events, reader), events).router
-    asides = SetAsides(store.builds, store.committer, reader)
-    yield Projections(store.builds, asides, runners, requests, reader).router
+    acts = Acts(store.builds, reader, store.tail.nudge)
+    yield Projections(store.builds, acts, runners, requests, reader).router
     yield Metrics(engine, store.builds, reader).router

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +34,7 @@ def list_projections(
 
         if name is not None:
             console.builds.newest(name)
-        found, aside = await report(console.builds, name), await console.asides.all(name)
+        found, aside = await report(console.builds, name), await console.acts.asides.all(name)
         if as_json:
             print_json(found)
             return
@@ -86,7 +87,8 @@ def verify_build(name: Name, as_json: AsJson = False) -> None:
 
         from app.projections.verifying import verify
 
-        found = await verify(console.builds, console.reader, name)
+        with _counting(f"{name}: rows compared", quiet=as_json) as seen:
+            found = await verify(console.builds, console.reader, name, seen=seen)
         if as_json:
             print_json(asdict(found))
         else:
@@ -105,14 +107,11 @@ def promote(name: Name, build: Number = None, as_json: AsJson = False) -> None:
     """Let views.NAME show the rebuilt table, or a retired one again."""
 
     async def run(console: Console) -> None:
-        from domain.projection_story import BuildPromoted
-
-        now = await console.builds.promote(name, build)
-        await console.builds.tell(name, [BuildPromoted(name, now.build, now.version)], console.cause)
+        now = await console.acts.promote(name, build, console.cause)
         if as_json:
-            print_json({"name": name, "build": now.build, "version": now.version})
+            print_json(now)
         else:
-            print(f"views.{name} shows build {now.build}, version {now.version}.")
+            print(f"views.{name} shows build {now['build']}, version {now['version']}.")
 
     with_console(run)
 
@@ -122,14 +121,11 @@ def drop(name: Name, build: Number = None, as_json: AsJson = False) -> None:
     """Drop a table that is not live."""
 
     async def run(console: Console) -> None:
-        from domain.projection_story import BuildDropped
-
-        gone = await console.builds.drop(name, build)
-        await console.builds.tell(name, [BuildDropped(name, gone.build, gone.version)], console.cause)
+        gone = await console.acts.drop(name, build, console.cause)
         if as_json:
-            print_json({"name": name, "dropped": gone.build})
+            print_json(gone)
         else:
-            print(f"{name} build {gone.build} is dropped.")
+            print(f"{name} build {gone['build']} is dropped.")
 
     with_console(run)
 
@@ -146,9 +142,21 @@ def skip(name: Name, key: Key, reason: Reason) -> None:
     _wish(name, key, "skip", reason)
 
 
+@contextmanager
+def _counting(what: str, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show how many there are so far."""
+    from rich.console import Console as Screen
+    from rich.progress import Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), TextColumn("{task.completed:,.0f}"))
+    with Progress(*columns, console=Screen(stderr=True), disable=quiet) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda rows: progress.update(task, completed=rows)
+
+
 def _wish(name: str, key: str, wish: Wish, reason: str) -> None:
     async def run(console: Console) -> None:
-        await console.asides.wish(name, key, wish, reason, console.cause)
+        await console.acts.wish(name, key, wish, reason, console.cause)
         print(f"Noted: a server does it within a second. ./run amends projections list {name}", file=sys.stderr)
 
     with_console(run)

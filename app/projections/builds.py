@@ -1,32 +1,23 @@
-"""The tables of the read models: made, filled beside the live one, compared with it, promoted, and dropped."""
+"""The tables of the read models, as they stand, and how far behind they are."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import psycopg
-
 from app.projections import SQL
 from app.projections.feed import types_of
 from app.store.committer import Committer
-from app.store.events import PostgresEvents
 from app.store.reader import Reader
 from domain.errors import Conflict, NotFound
-from domain.event import Cause
 from domain.projection import Projection
-from domain.projection_story import stream
 from workflows.codec import text
-from workflows.events import START, Answer, Appended, Place, record
+from workflows.events import Place
 
 COUNTED = 100_000
 """Further behind than so many events is not counted exactly."""
-PROMOTE_SECONDS = 5.0
-"""How long a promotion waits until the new table has got as far as the live one, and until nobody reads the view."""
 
 Known = Mapping[tuple[str, int], Projection[Any, Any]]
 
@@ -63,11 +54,10 @@ class Lag:
 
 
 class Builds:
-    """What is done with the tables. `known` are the projections that this code has, by name and version."""
+    """All tables. `known` are the projections that this code has, by name and version."""
 
     def __init__(self, known: Known, committer: Committer, reader: Reader) -> None:
         self.known, self._committer, self._reader = known, committer, reader
-        self._events = PostgresEvents(committer, reader)
 
     def newest(self, name: str) -> Projection[Any, Any]:
         """The newest version of a projection. Raises NotFound, listing those that there are."""
@@ -85,29 +75,14 @@ class Builds:
         for name in {name for name, _ in self.known}:
             projection = self.newest(name)
             if projection.mode != "live":
-                await self._open(projection, first=True)
-
-    async def tell(self, name: str, told: Sequence[object], cause: Cause, answer: Answer | None = None) -> Place:
-        """Tell in a read model's own story what a person did with it, and keep what was answered to that."""
-        appended = await self._events.append([record(stream(name), each, cause) for each in told], {}, answer)
-        return appended.place if isinstance(appended, Appended) else START
-
-    async def rebuild(self, name: str) -> Build:
-        """Begin a table of the newest version beside the live one. Raises Conflict if one is being filled already."""
-        projection = self.newest(name)
-        if projection.mode == "live":
-            raise Conflict("mode", f"{name} is live: it has no table, and is folded whenever somebody asks.")
-        build = await self._open(projection, first=False)
-        if build is None:
-            raise Conflict("building", f"{name} is being rebuilt already: promote it, or drop it first.")
-        await self._committer.run(SQL["expect"], {"name": name, "build": build})
-        return await self.one(name, build)
+                await self._open(projection)
 
     async def one(self, name: str, build: int) -> Build:
         """One table. Raises NotFound."""
+        self.newest(name)
         found = next((each for each in await self.all(name) if each.build == build), None)
         if found is None:
-            raise NotFound("build", f"{name} {build}", f"See the builds of {name}: ./run amends projections list.")
+            raise missing(name, build)
         return found
 
     async def lag(self, build: Build) -> Lag:
@@ -116,82 +91,45 @@ class Builds:
         row = await self._reader.row(SQL["lag"], place | {"types": build.types, "limit": COUNTED})
         return Lag(row["events"], row["seconds"]) if row else Lag(0, 0.0)
 
-    async def promote(self, name: str, build: int | None = None) -> Build:
-        """Let the view show another table: the one that was rebuilt, or an older one. Nobody reads less than before.
-
-        Raises NotFound, or Conflict if it has not caught up with the live one.
-        """
+    async def candidate(self, name: str) -> int:
+        """The table that a promotion means if none is named. Raises Conflict if none was rebuilt."""
         self.newest(name)
-        wanted = build or await self._candidate(name)
-        until = time.monotonic() + PROMOTE_SECONDS
-        while (outcome := await self._switch("promote", name, wanted)) == "behind":
-            found = await self.one(name, wanted)
-            if found.caught_up_at is None or time.monotonic() > until:
-                lag = await self.lag(found)
-                raise Conflict("behind", f"{name} build {wanted} has not caught up: it is {lag.events} events behind.")
-            await asyncio.sleep(0.05)
-        if outcome == "live":
-            raise Conflict("live", f"{name} build {wanted} is live already.")
-        return await self.one(name, wanted)
-
-    async def drop(self, name: str, build: int | None = None) -> Build:
-        """Drop a table that is not live: the one given, else the one that was replaced last or is being filled."""
-        self.newest(name)
-        found = await self.one(name, build or await self._droppable(name))
-        if await self._switch("drop", name, found.build) == "live":
-            raise Conflict("live", f"{name} build {found.build} is live: promote another one first.")
-        return found
-
-    async def _candidate(self, name: str) -> int:
         found = [each.build for each in await self.all(name) if each.state == "building"]
         if not found:
             raise Conflict("nothing-built", f"{name} has no rebuilt table: rebuild it first, or name a retired build.")
         return found[-1]
 
-    async def _droppable(self, name: str) -> int:
+    async def droppable(self, name: str) -> int:
+        """The table that a drop means if none is named. Raises Conflict unless there is one beside the live one."""
+        self.newest(name)
         found = [each for each in await self.all(name) if each.state != "live"]
         if len(found) != 1:
             builds = ", ".join(f"{each.build} ({each.state})" for each in found) or "none"
             raise Conflict("which", f"Say which build of {name} to drop; there are: {builds}.")
         return found[0].build
 
-    async def _open(self, projection: Projection[Any, Any], first: bool) -> int | None:
-        columns = [{"name": each.name, "type": each.type, "nullable": each.nullable} for each in projection.columns]
-        parameters = {
-            "name": projection.name,
-            "version": projection.version,
-            "key": projection.key,
-            "columns": text(columns),
-            "indexes": text([list(index) for index in projection.indexes]),
-            "types": types_of(projection),
-            "inline": projection.mode == "inline",
-            "first": first,
-        }
-        rows = await self._committer.run(SQL["open_build"], parameters)
-        build: int | None = rows[0][0]
-        return build
+    async def _open(self, projection: Projection[Any, Any]) -> None:
+        await self._committer.run(SQL["open_build"], open_parameters(projection, first=True))
 
-    async def _switch(self, how: str, name: str, build: int) -> str:
-        """Promote or drop in one transaction. Raises NotFound, or Conflict if somebody stands in the way."""
-        until = time.monotonic() + PROMOTE_SECONDS
-        while (outcome := await self._try(how, name, build)) == "busy":
-            if time.monotonic() > until:
-                raise Conflict("busy", f"Somebody has been reading views.{name} for a while. Try again.")
-            await asyncio.sleep(0.05)
-        if outcome == "unknown":
-            raise NotFound("build", f"{name} {build}", f"See the builds of {name}: ./run amends projections list.")
-        return outcome
 
-    async def _try(self, how: str, name: str, build: int) -> str:
-        """Try once, and wait a moment at most: while it waits for a lock, the feed is held back for all."""
-        try:
-            async with self._reader.pool.connection() as connection:
-                row = await (await connection.execute(SQL[how], {"name": name, "build": build})).fetchone()
-        except psycopg.errors.DependentObjectsStillExist as needed:
-            raise Conflict("needed", f"Another view reads this one: {needed.diag.message_detail}") from needed
-        except psycopg.errors.LockNotAvailable:
-            return "busy"
-        return str(row[0]) if row else "unknown"
+def missing(name: str, build: int) -> NotFound:
+    """What is said of a table that is not there."""
+    return NotFound("build", f"{name} {build}", f"See the builds of {name}: ./run amends projections list.")
+
+
+def open_parameters(projection: Projection[Any, Any], first: bool) -> dict[str, Any]:
+    """What the database must know to make a table."""
+    columns = [{"name": each.name, "type": each.type, "nullable": each.nullable} for each in projection.columns]
+    return {
+        "name": projection.name,
+        "version": projection.version,
+        "key": projection.key,
+        "columns": text(columns),
+        "indexes": text([list(index) for index in projection.indexes]),
+        "types": types_of(projection),
+        "inline": projection.mode == "inline",
+        "first": first,
+    }
 
 
 def _build(row: dict[str, Any]) -> Build:

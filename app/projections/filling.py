@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.projections.builds import Build
 from app.projections.runner import Lost, Runner, Target
 from domain.errors import Conflict
-from domain.projection_story import BuildBegun
 
 if TYPE_CHECKING:
     from app.console import Console
@@ -37,7 +36,9 @@ async def fill(console: Console, name: str, quiet: bool) -> Build:
                     working = asyncio.create_task(_work(console, build))
                 await asyncio.sleep(LOOK_SECONDS)
                 build = await console.builds.one(name, build.build)
-                progress.update(task, completed=build.events, rate=f"{_rate(build):,.0f} events/s")
+                progress.update(
+                    task, total=max(build.expected, 1), completed=build.events, rate=f"{_rate(build):,.0f} events/s"
+                )
         finally:
             if working:
                 await asyncio.gather(working, return_exceptions=True)
@@ -45,9 +46,8 @@ async def fill(console: Console, name: str, quiet: bool) -> Build:
 
 
 async def _begin(console: Console, name: str) -> Build:
-    build = await console.builds.rebuild(name)
-    await console.builds.tell(name, [BuildBegun(name, build.build, build.version)], console.cause)
-    return build
+    begun = await console.acts.rebuild(name, console.cause)
+    return await console.builds.one(name, begun["build"])
 
 
 async def _work(console: Console, build: Build) -> None:

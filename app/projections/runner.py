@@ -15,6 +15,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from app.projections import SQL
+from app.projections.counting import count
 from app.projections.feed import Feed, Stretch
 from app.projections.folding import Aside, Folded, fold
 from app.projections.misfits import set_misfits_aside
@@ -80,6 +81,7 @@ class Runner:
         self._caught_up = False
         self._ahead: asyncio.Task[Stretch] | None = None
         self._writing: asyncio.Task[bool] | None = None
+        self._counting: asyncio.Task[None] | None = None
         self.wished = False
         """Whether a person wants something to be done about what is set aside."""
 
@@ -117,7 +119,7 @@ class Runner:
             await self._give_back()
 
     async def _give_back(self) -> None:
-        await end(self._ahead, self._writing)
+        await end(self._ahead, self._writing, self._counting)
         self._ahead = self._writing = None
         with suppress(Unavailable):  # then it is over soon
             await self._committer.run(SQL["give_back"], (*self._where, self._token), GIVE_BACK_SECONDS)
@@ -130,12 +132,18 @@ class Runner:
         self._place = self._looked = Place(row["generation"], row["transaction_id"], row["position"])
         self._caught_up = self._caught_up and row["caught_up_at"] is not None
         self._renewed_at = time.monotonic()
+        if row["caught_up_at"] is None and not row["expected"] and self._counting is None:
+            self._counting = asyncio.create_task(self._count())
         if self._ahead:
             self._ahead.cancel()
             self._ahead = None
         keys = await self.reader.tuples(SQL["aside_keys"], self._where, patience=None)
         self._waiting = {key for (key,) in keys}
         self._rows = Rows(self.projection, *self._where, self._ask)
+
+    async def _count(self) -> None:
+        expected = await count(self.reader, self._feed.types)
+        await self._committer.run(SQL["expect"], {"expected": expected} | vars(self.target))
 
     async def _ask(self, statement: str, parameters: Sequence[Any]) -> list[TupleRow]:
         return await self.reader.tuples(statement, parameters, patience=None)

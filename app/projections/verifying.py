@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import AsyncConnection, IsolationLevel
+from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from app.projections import SQL
@@ -18,8 +19,9 @@ from workflows.codec import plain
 from workflows.events import Place
 
 MOST = 10_000
-"""How many differing rows are looked at."""
-PAGE = 5_000
+"""With so many rows that differ it looks no further."""
+ROWS, EVENTS = 20_000, 5_000
+"""How many rows and events are looked at in one statement."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,17 @@ class Verified:
 
 
 async def verify(
-    builds: Builds, reader: Reader, name: str, one: int | None = None, other: int | None = None
+    builds: Builds,
+    reader: Reader,
+    name: str,
+    one: int | None = None,
+    other: int | None = None,
+    seen: Callable[[int], None] | None = None,
 ) -> Verified:
     """Compare two tables of a read model: the live one and the one that was rebuilt, unless others are named.
 
-    All is seen at one moment. Raises Conflict if there is nothing to compare with.
+    All is seen at one moment, however long it takes; `seen` is told how many rows were compared so far. Raises Conflict
+    if there is nothing to compare with, and Unavailable.
     """
     found = await builds.all(name)
     projection = builds.newest(name)
@@ -58,17 +66,12 @@ async def verify(
     first, second = _chosen(found, one, live), _chosen(found, other, rebuilt)
     if first is None or second is None or first.build == second.build:
         raise Conflict("nothing-built", f"{name} has no two tables to compare: rebuild it first.")
-    async with reader.pool.connection() as connection:
-        await connection.set_autocommit(False)
-        await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
-        await connection.set_read_only(True)
-        try:
-            return await _compared(connection, projection, first, second)
-        finally:
-            await connection.rollback()
-            await connection.set_read_only(None)
-            await connection.set_isolation_level(None)
-            await connection.set_autocommit(True)
+    for each in (first, second):
+        if each.state == "building" and each.caught_up_at is None:
+            raise Conflict("behind", f"{name} build {each.build} is still being filled: compare it once it is ready.")
+    async with reader.transaction() as connection:
+        await connection.execute("set transaction isolation level repeatable read, read only")
+        return await _compared(connection, projection, first, second, seen)
 
 
 def _chosen(found: list[Build], wanted: int | None, otherwise: Build | None) -> Build | None:
@@ -76,17 +79,27 @@ def _chosen(found: list[Build], wanted: int | None, otherwise: Build | None) -> 
 
 
 async def _compared(
-    connection: AsyncConnection[TupleRow], projection: Projection[Any, Any], first: Build, second: Build
+    connection: AsyncConnection[TupleRow],
+    projection: Projection[Any, Any],
+    first: Build,
+    second: Build,
+    seen: Callable[[int], None] | None,
 ) -> Verified:
     both = [first.build, second.build]
     rows = await (await connection.execute(SQL["places"], (first.name, both))).fetchall()
     places = sorted(Place(*place) for _, *place in rows)
-    answer = await (await connection.execute(SQL["compare"], (first.name, *both, MOST))).fetchone()
-    assert answer is not None
-    seen = plain(answer[0])
     moving = await _moving(connection, projection, first, places[0], places[-1])
-    differing = [Difference(**each) for each in seen["differing"] if each["key"] not in moving]
-    return Verified(first.name, first.build, second.build, seen["keys"], seen["columns"], len(moving), differing)
+    keys, columns, differing, last = 0, list[str](), list[Difference](), None
+    while True:
+        wanted = (first.name, *both, last, ROWS, MOST)
+        ((page,),) = await (await connection.execute(SQL["compare"], wanted)).fetchall()
+        found = plain(page)
+        keys, columns, last = keys + found["keys"], found["columns"], found["last"]
+        differing += [Difference(**each) for each in found["differing"] if each["key"] not in moving]
+        if seen:
+            seen(keys)
+        if last is None or len(differing) >= MOST:
+            return Verified(first.name, first.build, second.build, keys, columns, len(moving), differing)
 
 
 async def _moving(
@@ -96,7 +109,7 @@ async def _moving(
     moving: set[str] = set()
     place = since
     while place < until:
-        wanted = place._asdict() | {"transaction_id": str(place.transaction_id), "types": build.types, "limit": PAGE}
+        wanted = place._asdict() | {"transaction_id": str(place.transaction_id), "types": build.types, "limit": EVENTS}
         rows = await (await connection.execute(SQL["page"], wanted)).fetchall()
         if not rows:
             break

@@ -12,6 +12,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import psycopg
 from psycopg import AsyncConnection
@@ -102,6 +103,33 @@ class _Message:
         return again
 
 
+class _Line:
+    """One connection: made when it is needed, anew when it was lost, and closed at the end, whatever was going on."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        self._connection: AsyncConnection[TupleRow] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._connection:
+            await self._connection.close()
+
+    async def ask(self, statement: str, parameters: Parameters) -> list[TupleRow]:
+        """Run a statement and return its rows. An answer that takes too long, a TimeoutError, costs the connection."""
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect(self._url, "committer")
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                cursor = await self._connection.execute(statement, parameters)
+                return await cursor.fetchall() if cursor.rownumber is not None else []
+        except TimeoutError:
+            await self._connection.close()
+            raise
+
+
 class Committer:
     """Writes for one process, on `connections` connections at a time."""
 
@@ -151,19 +179,14 @@ class Committer:
                 return
 
     async def _work(self) -> None:
-        connection: AsyncConnection[TupleRow] | None = None
-        try:
+        async with _Line(self._url) as line:
             while True:
                 while self._ready:
                     ready = self._ready.popleft()
-                    message = self._shared(ready) if isinstance(ready, str) else ready
-                    connection = await self._settle(message, connection)
+                    await self._settle(self._shared(ready) if isinstance(ready, str) else ready, line)
                 idle = asyncio.get_running_loop().create_future()
                 self._idle.append(idle)
                 await idle
-        finally:
-            if connection:
-                await connection.close()
 
     def _shared(self, statement: str) -> _Message:
         """Everything that is ready now, up to a limit; what is more goes with the next."""
@@ -175,36 +198,28 @@ class Committer:
             self._put(statement)
         return _together(statement, callers)
 
-    async def _settle(
-        self, message: _Message, connection: AsyncConnection[TupleRow] | None
-    ) -> AsyncConnection[TupleRow] | None:
-        """Send a message until it is answered; returns the connection to go on with."""
+    async def _settle(self, message: _Message, line: _Line) -> None:
+        """Send a message until it is answered."""
         wait = 0.02
         while True:
             try:
-                if connection is None or connection.closed:
-                    connection = await connect(self._url, "committer")
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    cursor = await connection.execute(message.statement, message.parameters)
-                    rows = await cursor.fetchall() if cursor.rownumber is not None else []
+                rows = await line.ask(message.statement, message.parameters)
             except (psycopg.Error, OSError, TimeoutError, ValueError) as error:
                 problem = error
             else:
                 self._alone(message.statement, message.answered(rows))
                 self.on_commit()
-                return connection
-            if connection and (isinstance(problem, TimeoutError) or connection.broken):
-                await connection.close()
+                return
             if len(message.callers) > 1:
                 self._alone(message.statement, message.callers)
-                return connection
+                return
             if isinstance(problem, NEVER):
                 doubled = isinstance(problem, psycopg.errors.UniqueViolation)
                 message.fail((Doubled if doubled else Unstorable)(str(problem).splitlines()[0]))
-                return connection
+                return
             if message.give_up_at is not None and time.monotonic() + wait > message.give_up_at:
                 message.fail(Unavailable(round(time.monotonic() - message.callers[0].sent_at, 1)))
-                return connection
+                return
             _say(problem, wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)

@@ -31,7 +31,7 @@ class PostgresEvents:
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
     ) -> Appended | Repeated:
         require_distinct(events)
-        item = text(_item(events, expected, answer))
+        item = text(append_item(events, expected, answer))
         try:
             if self._inline and self._inline.concerns(events):
                 answered = await self._inline.commit(SQL["append"], (f"[{item}]",), 1, events, PATIENCE)
@@ -107,7 +107,7 @@ def answer_json(answer: Answer | None) -> dict[str, Any] | None:
     return None if answer is None else {"key": answer.key, "digest": answer.digest, "body": dict(answer.body)}
 
 
-def _item(events: Sequence[NewEvent], expected: Mapping[str, Expected], answer: Answer | None) -> dict[str, Any]:
+def append_item(events: Sequence[NewEvent], expected: Mapping[str, Expected], answer: Answer | None) -> dict[str, Any]:
     """One append as `amends.append` takes it. Locks are taken in the order of `streams` when it goes alone."""
     locks = {event.stream for event in events} | expected.keys() | ({f"request {answer.key}"} if answer else set())
     return {

@@ -1,9 +1,11 @@
-"""Reads, asked again while the database is away."""
+"""Reads, asked again while the database is away, and transactions with SQL of their own."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -35,6 +37,37 @@ class Reader:
         """The first row of a read, or None."""
         rows = await self.rows(statement, parameters, patience)
         return rows[0] if rows else None
+
+    @asynccontextmanager
+    async def transaction(self, patience: float = 10.0) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """A transaction; it begins within `patience` seconds.
+
+        Raises Unavailable if it cannot, and if the database goes away later: then it may have been committed or not.
+        """
+        began = time.monotonic()
+        try:
+            async with AsyncExitStack() as stack:
+                yield await self._begin(stack, began + patience)
+        except psycopg.errors.LockNotAvailable:
+            raise
+        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as lost:
+            raise Unavailable(round(time.monotonic() - began, 1)) from lost
+
+    async def _begin(self, stack: AsyncExitStack, until: float) -> AsyncConnection[TupleRow]:
+        """Begin on a connection that works; those that a restart of the database has cut are still in the pool."""
+        wait = FIRST_WAIT
+        while True:
+            try:
+                async with AsyncExitStack() as opening:
+                    connection = await opening.enter_async_context(self.pool.connection())
+                    await opening.enter_async_context(connection.transaction())
+                    stack.push_async_exit(opening.pop_all())
+                    return connection
+            except (psycopg.OperationalError, psycopg.InterfaceError, OSError):
+                if time.monotonic() + wait > until:
+                    raise
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
 
     async def _ask(
         self, statement: str, parameters: Parameters, patience: float | None, rows: AsyncRowFactory[Row]

@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
 from app.store.reader import Reader
 from app.store.sql import statements
 from domain.errors import AmendsError
@@ -51,3 +54,9 @@ class Requests:
     async def _known(self, key: Key) -> dict[str, Any] | None:
         row = await self._reader.row(SQL["answer"], (key.key,))
         return same_request(key.key, key.digest, Repeated(row["digest"], row["answer"])) if row else None
+
+
+async def answered(connection: AsyncConnection[TupleRow], key: Key) -> dict[str, Any] | None:
+    """What a request was answered before, as a transaction sees it. Raises Conflict if its key was used for another."""
+    row = await (await connection.execute(SQL["answer"], (key.key,))).fetchone()
+    return same_request(key.key, key.digest, Repeated(*row)) if row else None

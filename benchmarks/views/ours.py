@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
+from app.projections.acts import Acts
 from app.projections.builds import Build, Builds
 from app.projections.runner import Runner, Target
 from app.projections.views import Views
@@ -50,6 +51,15 @@ class Board:
     def runner(self, build: Build) -> Runner:
         target = Target(NAME, build.build)
         return Runner(account_balances, target, self.committer, self.reader, self.tail, f"bench/{uuid4()}")
+
+    @property
+    def acts(self) -> Acts:
+        return Acts(self.builds, self.reader, self.tail.nudge)
+
+    async def rebuild(self) -> Build:
+        """Begin a table beside the live one."""
+        begun = await self.acts.rebuild(NAME, Cause())
+        return await self.builds.one(NAME, begun["build"])
 
     async def append(self, number: int, rows: int) -> None:
         """Append, and wait until a reader of the read model sees it."""
@@ -105,12 +115,12 @@ async def rebuild(url: URL) -> tuple[float, int]:
     """Build a table from the first event on, and drop it; returns how long that took and how many events it were."""
     async with board(url) as it:
         await it.builds.open_first()
-        build = await it.builds.rebuild(NAME)
+        build = await it.rebuild()
         began = time.perf_counter()
         await it.runner(build).catch_up()
         took = time.perf_counter() - began
         events = (await it.builds.one(NAME, build.build)).events
-        await it.builds.drop(NAME, build.build)
+        await it.acts.drop(NAME, build.build, Cause())
         return took, events
 
 
@@ -125,7 +135,7 @@ async def under_load(url: URL, rows: int, seconds: float, with_rebuild: bool) ->
         tasks = [asyncio.create_task(it.write(rows, stop)), asyncio.create_task(it.read(rows, stop))]
         began, events = time.perf_counter(), 0
         if with_rebuild:
-            build = await it.builds.rebuild(NAME)
+            build = await it.rebuild()
             began = time.perf_counter()
             await it.runner(build).catch_up()
             events = (await it.builds.one(NAME, build.build)).events
@@ -137,7 +147,7 @@ async def under_load(url: URL, rows: int, seconds: float, with_rebuild: bool) ->
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         if with_rebuild:
-            await it.builds.drop(NAME, build.build)
+            await it.acts.drop(NAME, build.build, Cause())
         return _figures(it, took, events)
 
 

@@ -61,6 +61,11 @@ grant select on test.holds to amends_service;
 """
 
 
+def patient(url: URL) -> URL:
+    """The database for a server that is held: its statements wait as long as that takes."""
+    return url.update_query_dict({"options": "-c statement_timeout=0"})
+
+
 @dataclass
 class Holder:
     """Holds things by name: `saga-<id> <version>`, `saga-<id> outcome`, `<reference> <operation>`, `build <name>`."""

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
+from app.projections.acts import Acts
 from app.projections.builds import Build, Builds
 from app.projections.feed import recorded
 from app.projections.runner import Runner, Target
@@ -114,7 +115,24 @@ class Board:
 
     @property
     def asides(self) -> SetAsides:
-        return SetAsides(self.builds, self.store.committer, self.store.reader)
+        return SetAsides(self.store.reader)
+
+    @property
+    def acts(self) -> Acts:
+        return Acts(self.builds, self.store.reader, lambda: None)
+
+    async def rebuild(self) -> Build:
+        """Begin a table of the newest version; nobody follows for it yet."""
+        begun = await self.acts.rebuild(NAME, Cause())
+        return await self.build(begun["build"])
+
+    async def promote(self, build: int | None = None) -> Build:
+        promoted = await self.acts.promote(NAME, build, Cause())
+        return await self.build(promoted["build"])
+
+    async def drop(self, build: int | None = None) -> int:
+        dropped: int = (await self.acts.drop(NAME, build, Cause()))["dropped"]
+        return dropped
 
     async def append(self, id: str, *told: object) -> Place:
         appended = await self.events.append([record(f"lamp-{id}", each, Cause()) for each in told])

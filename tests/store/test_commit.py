@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.committer import Unstorable
+from app.store.committer import Committer, Unstorable
 from app.store.database import conninfo
 from tests.store.sagas import checkpoint, entry, event, started, store
 from workflows.ports import Committed, Entry, Fenced, ForeignStep, Stale, StatusChange
@@ -182,3 +183,15 @@ async def test_transaction_ids_of_a_stream_rise_with_its_versions(database: URL,
                    or position < lag(position) over w as wrong
               from amends.events window w as (partition by stream order by version)) as each where wrong"""
     assert rows(sql, disorder) == [(0,)]
+
+
+async def test_a_committer_that_is_stopped_in_its_first_commit_leaves_no_connection(database: URL, sql: Sql) -> None:
+    mine = "select state, query like '%%pg_sleep%%' from pg_stat_activity where application_name = 'amends committer'"
+    committer = Committer(database, 1)
+    committer.start()
+    commit = asyncio.create_task(committer.run("select pg_sleep(60)", ()))
+    await until(lambda: rows(sql, mine) == [("active", True)])
+    await committer.stop()
+    commit.cancel()
+    gc.collect()  # a connection that is left to this is said, and fails the test
+    await until(lambda: rows(sql, mine) == [])

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.projections.acts import Acts
 from app.projections.builds import Builds
 from app.projections.inline import Inline
 from app.projections.runner import Runner, Target
@@ -80,6 +81,10 @@ class Desk:
     async def balance(self, id: str) -> Any:
         row = await self.views.row("account_now", id)
         return row and row["balance"]
+
+    @property
+    def acts(self) -> Acts:
+        return Acts(self.builds, self.store.reader, lambda: None)
 
     async def follow(self) -> None:
         """Let a runner follow the feed to its end."""
@@ -161,11 +166,11 @@ async def test_the_runner_doubles_nothing_that_was_written_inline(database: URL)
 async def test_a_rebuilt_table_is_written_too_and_agrees(database: URL, sql: Sql) -> None:
     async with desk(database) as it:
         await it.append("a", opened("a"), MoneyDeposited(1))
-        await it.builds.rebuild("account_now")
+        await it.acts.rebuild("account_now", Cause())
         await it.append("a", MoneyDeposited(2))
         await it.follow()
         await it.append("b", opened("b", 4))
-        await it.builds.promote("account_now")
+        await it.acts.promote("account_now", None, Cause())
         assert [await it.balance(id) for id in "ab"] == [3, 4]
         tables = [sql.execute(f"select * from views.account_now_{n} order by 1".encode()).fetchall() for n in (1, 2)]
         assert tables[0] == tables[1]
@@ -181,7 +186,7 @@ async def test_an_event_that_cannot_be_applied_keeps_nobody_from_appending(datab
         await it.append("b", opened("b", 2))
         assert [await it.balance(id) for id in "ab"] == [1, 2], "what comes behind it waits"
         await it.follow()
-        (aside,) = await SetAsides(it.builds, it.store.committer, it.store.reader).all()
+        (aside,) = await SetAsides(it.store.reader).all()
         assert (aside.key, aside.version, aside.waiting) == ("a", 3, 1)
         await it.append("a", MoneyDeposited(7))
         assert await it.balance("a") == 1

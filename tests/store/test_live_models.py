@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import URL
 
+from app.projections.acts import Acts
 from app.projections.builds import Builds
 from app.projections.views import Views
 from app.store.events import PostgresEvents
 from domain.banking import MoneyDeposited
 from domain.errors import Conflict, NotFound
+from domain.event import Cause
 from tests.store.sagas import store
 from tests.store.test_inline import moved, now, opened
 from workflows.events import Place
@@ -39,6 +41,6 @@ async def test_what_needs_a_table_is_refused(database: URL) -> None:
         with pytest.raises(Conflict, match="folded for one key at a time"):
             await views.rows("account_live", {}, None, 10)
         with pytest.raises(Conflict, match="has no table"):
-            await builds.rebuild("account_live")
+            await Acts(builds, it.reader, lambda: None).rebuild("account_live", Cause())
         with pytest.raises(NotFound, match="account_live"):
             await views.row("nothing", "a")

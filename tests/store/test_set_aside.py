@@ -24,7 +24,7 @@ async def watts(it: Board) -> dict[str, int]:
 
 
 async def wish(it: Board, key: str, what: str) -> None:
-    await it.asides.wish(NAME, key, what, "because", ANN)  # type: ignore[arg-type]
+    await it.acts.wish(NAME, key, what, "because", ANN)  # type: ignore[arg-type]
     runner = it.runner()
     await runner._committer.run(SQL["take"], (NAME, 1, runner._token, LEASE))
     await runner._begin()
@@ -71,7 +71,7 @@ async def test_what_a_person_wants_is_done_while_there_are_always_more_events(da
         await it.append("a", Lit(13))
         await it.follow()
         broken.clear()
-        await it.asides.wish(NAME, "a", "retry", "because", ANN)
+        await it.acts.wish(NAME, "a", "retry", "because", ANN)
         writers = [asyncio.create_task(keep_writing(it, f"w-{number}")) for number in range(6)]
         runner = it.runner()
         runner.wished = True
@@ -139,4 +139,4 @@ async def test_what_cannot_be_read_waits_under_the_key_of_its_stream(database: U
 async def test_what_is_not_set_aside_cannot_be_brought_on(database: URL) -> None:
     async with board_on(database) as it:
         with pytest.raises(NotFound, match="lamp_board a"):
-            await it.asides.wish(NAME, "a", "retry", "x", ANN)
+            await it.acts.wish(NAME, "a", "retry", "x", ANN)

@@ -50,11 +50,22 @@ select count(*) as events, coalesce(extract(epoch from clock_timestamp() - min(e
 select amends.open_build(%(name)s, %(version)s, %(key)s, %(columns)s::jsonb, %(indexes)s::jsonb, %(types)s::text[],
                          %(inline)s, %(first)s) as build
 
+-- name: count
+-- How many events of a type come after a place, up to a limit, and the place of the last of them.
+with slice as materialized (
+    select e.generation, e.transaction_id, e.position from amends.events as e
+     where e.type = %(type)s
+       and (e.generation, e.transaction_id, e.position) > (%(generation)s, %(transaction_id)s::text::xid8, %(position)s)
+     order by e.generation, e.transaction_id, e.position
+     limit %(limit)s
+)
+select n.found, l.generation, l.transaction_id::text::bigint, l.position
+  from (select count(*) as found from slice) as n
+  left join (select * from slice as s order by s.generation desc, s.transaction_id desc, s.position desc limit 1) as l on true
+
 -- name: expect
 -- Note how many events a build will take, as far as one can say when it begins.
-update amends.builds as b
-   set expected = (select count(*) from amends.events as e where e.type = any (b.types))
- where b.name = %(name)s and b.build = %(build)s
+update amends.builds set expected = %(expected)s where name = %(name)s and build = %(build)s
 
 -- name: promote
 -- Switch to another build; see the function's comment.
@@ -139,8 +150,8 @@ select amends.view_rows(%(name)s, %(where)s::jsonb, %(after)s, %(limit)s)::text 
 select build, generation, transaction_id, position from amends.builds where name = %s and build = any (%s::int[])
 
 -- name: compare
--- Compare two builds row by row; see the function's comment.
-select amends.compare_builds(%s, %s, %s, %s)::text
+-- Compare a page of two builds row by row; see the function's comment.
+select amends.compare_builds(%s, %s, %s, %s, %s, %s)::text
 
 -- name: builds_of
 -- All tables of one version of a read model.

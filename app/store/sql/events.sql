@@ -2,6 +2,10 @@
 -- Append what is ready, each item all of it or nothing. See the function's comment.
 select item, outcome, stream, expected, actual, place, digest, answer from amends.append(%s::jsonb)
 
+-- name: lock
+-- Lock streams until the end of the transaction, before its first write.
+select amends.lock_streams(%s::text[])
+
 -- name: stream
 -- A stretch of one stream, oldest first.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,

@@ -1,0 +1,176 @@
+"""What people do with the read models: each act, what is told of it and the answer to its request are one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from app.projections import SQL
+from app.projections.builds import Build, Builds, missing, open_parameters
+from app.projections.set_aside import SetAsides, Wish
+from app.store.events import SQL as EVENTS
+from app.store.events import append_item
+from app.store.reader import Reader
+from app.store.requests import Key, answered
+from domain.errors import Conflict, NotFound
+from domain.event import Cause
+from domain.projection_story import BuildBegun, BuildDropped, BuildPromoted, SetAsideRetried, SetAsideSkipped, stream
+from workflows.codec import text
+from workflows.events import Answer, record
+
+PATIENT_SECONDS = 5.0
+"""How long a promotion waits until the new table has got as far as the live one, and until nobody reads the view."""
+AGAIN_SECONDS = 0.05
+
+Body = dict[str, Any]
+
+
+class Done(NamedTuple):
+    """What an act did: the events that tell it, and what its request is answered."""
+
+    told: Sequence[object]
+    body: Body
+
+
+Act = Callable[[AsyncConnection[TupleRow]], Awaitable[Done]]
+
+
+class _NotYet(Exception):
+    """It may be possible in a moment; `why` is said if it is not."""
+
+    def __init__(self, why: Conflict) -> None:
+        self.why = why
+
+
+class Acts:
+    """Rebuild, promote, drop, retry and skip, in one process. With a key the same request acts once.
+
+    All raise NotFound for what is not there, Conflict for what cannot be done, and Unavailable.
+    """
+
+    def __init__(self, builds: Builds, reader: Reader, on_commit: Callable[[], None]) -> None:
+        self._builds, self._reader, self._on_commit = builds, reader, on_commit
+        self.asides = SetAsides(reader)
+
+    async def rebuild(self, name: str, cause: Cause, once: Key | None = None) -> Body:
+        """Begin a table of the newest version beside the live one."""
+        projection = self._builds.newest(name)
+        if projection.mode == "live":
+            raise Conflict("mode", f"{name} is live: it has no table, and is folded whenever somebody asks.")
+
+        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+            build = await _one(connection, SQL["open_build"], open_parameters(projection, first=False))
+            if build is None:
+                raise Conflict("building", f"{name} is being rebuilt already: promote it, or drop it first.")
+            return Done([BuildBegun(name, build, projection.version)], {"build": build, "version": projection.version})
+
+        return await self._commit(name, cause, once, act)
+
+    async def promote(self, name: str, build: int | None, cause: Cause, once: Key | None = None) -> Body:
+        """Let the view show another table: the one that was rebuilt, or an older one. Nobody reads less than before."""
+        found = await self._builds.one(name, build or await self._builds.candidate(name))
+        if found.caught_up_at is None:
+            raise await self._behind(found)
+
+        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+            outcome = await _switch(connection, "promote", found)
+            if outcome == "behind":
+                raise _NotYet(await self._behind(found))
+            if outcome == "live":
+                raise Conflict("live", f"{name} build {found.build} is live already.")
+            return Done([BuildPromoted(name, found.build, found.version)], _body(found))
+
+        return await self._patiently(lambda: self._commit(name, cause, once, act))
+
+    async def drop(self, name: str, build: int | None, cause: Cause, once: Key | None = None) -> Body:
+        """Drop a table that is not live: the one given, else the only one that there is beside it."""
+        found = await self._builds.one(name, build or await self._builds.droppable(name))
+
+        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+            if await _switch(connection, "drop", found) == "live":
+                raise Conflict("live", f"{name} build {found.build} is live: promote another one first.")
+            return Done([BuildDropped(name, found.build, found.version)], _body(found) | {"dropped": found.build})
+
+        return await self._patiently(lambda: self._commit(name, cause, once, act))
+
+    async def wish(self, name: str, key: str, wish: Wish, reason: str, cause: Cause, once: Key | None = None) -> Body:
+        """Note what is to become of a key that is set aside: the runners of the read model's tables do it next.
+
+        `retry` applies the event and those behind it once more; `skip` leaves out the one that cannot be applied.
+        """
+        self._builds.newest(name)
+        found = await self.asides.all(name, key)
+        told = SetAsideSkipped if wish == "skip" else SetAsideRetried
+
+        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+            noted = await connection.execute(SQL["wish"], {"name": name, "key": key, "wish": wish})
+            builds = {build for (build,) in await noted.fetchall()}
+            about = [each for each in found if each.build in builds]
+            if not about:
+                raise NotFound("set aside", f"{name} {key}", f"See what waits: ./run amends projections list {name}.")
+            stories = [told(name, each.build, key, str(each.event_id), each.error, reason) for each in about]
+            return Done(stories, {"key": key, "wish": wish})
+
+        return await self._commit(name, cause, once, act)
+
+    async def _commit(self, name: str, cause: Cause, once: Key | None, act: Act) -> Body:
+        """Act, tell it in the read model's own story and keep the answer: all of it or nothing."""
+        locks = [stream(name), *([f"request {once.key}"] if once else [])]
+        async with self._reader.transaction() as connection:
+            await connection.execute(EVENTS["lock"], (locks,))
+            if once and (known := await answered(connection, once)) is not None:
+                return known
+            told, body = await act(connection)
+            body = {"name": name} | body
+            answer = Answer(once.key, once.digest, body) if once else None
+            item = append_item([record(stream(name), each, cause) for each in told], {}, answer)
+            place = await _one(connection, EVENTS["append"], (f"[{text(item)}]",), column=5)
+        self._on_commit()
+        return body | {"position": place}
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[Body]]) -> Body:
+        until = time.monotonic() + PATIENT_SECONDS
+        while True:
+            try:
+                return await attempt()
+            except _NotYet as not_yet:
+                if time.monotonic() > until:
+                    raise not_yet.why from not_yet
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _behind(self, build: Build) -> Conflict:
+        lag = await self._builds.lag(build)
+        return Conflict(
+            "behind", f"{build.name} build {build.build} has not caught up: it is {lag.events} events behind."
+        )
+
+
+async def _switch(connection: AsyncConnection[TupleRow], how: str, build: Build) -> str:
+    """Try once, and wait a moment at most: while it waits for a lock, the feed is held back for all."""
+    try:
+        outcome = await _one(connection, SQL[how], {"name": build.name, "build": build.build})
+    except psycopg.errors.DependentObjectsStillExist as needed:
+        raise Conflict("needed", f"Another view reads this one: {needed.diag.message_detail}") from needed
+    except psycopg.errors.LockNotAvailable as busy:
+        busily = Conflict("busy", f"Somebody has been reading views.{build.name} for a while. Try again.")
+        raise _NotYet(busily) from busy
+    if outcome == "unknown":
+        raise missing(build.name, build.build)
+    return str(outcome)
+
+
+def _body(build: Build) -> Body:
+    return {"build": build.build, "version": build.version}
+
+
+async def _one(connection: AsyncConnection[TupleRow], statement: str, parameters: Any, column: int = 0) -> Any:
+    """One value of a statement's only row."""
+    row = await (await connection.execute(statement, parameters)).fetchone()
+    assert row is not None
+    return row[column]
