@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
@@ -42,10 +43,10 @@ Act = Callable[[AsyncConnection[TupleRow]], Awaitable[Done]]
 
 
 class _NotYet(Exception):
-    """It may be possible in a moment; `why` is said if it is not."""
+    """It may be possible in a moment: the table is behind, or somebody reads the view."""
 
-    def __init__(self, why: Conflict) -> None:
-        self.why = why
+    def __init__(self, busy: bool) -> None:
+        self.busy = busy
 
 
 class Acts:
@@ -75,18 +76,18 @@ class Acts:
     async def promote(self, name: str, build: int | None, cause: Cause, once: Key | None = None) -> Body:
         """Let the view show another table: the one that was rebuilt, or an older one. Nobody reads less than before."""
         found = await self._builds.one(name, build or await self._builds.candidate(name))
-        if found.caught_up_at is None:
+        if found.caught_up_at is None and found.state != "live":
             raise await self._behind(found)
 
         async def act(connection: AsyncConnection[TupleRow]) -> Done:
             outcome = await _switch(connection, "promote", found)
             if outcome == "behind":
-                raise _NotYet(await self._behind(found))
+                raise _NotYet(busy=False)
             if outcome == "live":
                 raise Conflict("live", f"{name} build {found.build} is live already.")
             return Done([BuildPromoted(name, found.build, found.version)], _body(found))
 
-        return await self._patiently(lambda: self._commit(name, cause, once, act))
+        return await self._patiently(found, partial(self._commit, name, cause, once, act))
 
     async def drop(self, name: str, build: int | None, cause: Cause, once: Key | None = None) -> Body:
         """Drop a table that is not live: the one given, else the only one that there is beside it."""
@@ -97,7 +98,7 @@ class Acts:
                 raise Conflict("live", f"{name} build {found.build} is live: promote another one first.")
             return Done([BuildDropped(name, found.build, found.version)], _body(found) | {"dropped": found.build})
 
-        return await self._patiently(lambda: self._commit(name, cause, once, act))
+        return await self._patiently(found, partial(self._commit, name, cause, once, act))
 
     async def wish(self, name: str, key: str, wish: Wish, reason: str, cause: Cause, once: Key | None = None) -> Body:
         """Note what is to become of a key that is set aside: the runners of the read model's tables do it next.
@@ -134,14 +135,14 @@ class Acts:
         self._on_commit()
         return body | {"position": place}
 
-    async def _patiently(self, attempt: Callable[[], Awaitable[Body]]) -> Body:
+    async def _patiently(self, build: Build, attempt: Callable[[], Awaitable[Body]]) -> Body:
         until = time.monotonic() + PATIENT_SECONDS
         while True:
             try:
                 return await attempt()
             except _NotYet as not_yet:
                 if time.monotonic() > until:
-                    raise not_yet.why from not_yet
+                    raise (_busy(build) if not_yet.busy else await self._behind(build)) from not_yet
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _behind(self, build: Build) -> Conflict:
@@ -158,11 +159,14 @@ async def _switch(connection: AsyncConnection[TupleRow], how: str, build: Build)
     except psycopg.errors.DependentObjectsStillExist as needed:
         raise Conflict("needed", f"Another view reads this one: {needed.diag.message_detail}") from needed
     except psycopg.errors.LockNotAvailable as busy:
-        busily = Conflict("busy", f"Somebody has been reading views.{build.name} for a while. Try again.")
-        raise _NotYet(busily) from busy
+        raise _NotYet(busy=True) from busy
     if outcome == "unknown":
         raise missing(build.name, build.build)
     return str(outcome)
+
+
+def _busy(build: Build) -> Conflict:
+    return Conflict("busy", f"Somebody has been reading views.{build.name} for a while. Try again.")
 
 
 def _body(build: Build) -> Body:

@@ -28,7 +28,7 @@ async def fill(console: Console, name: str, quiet: bool) -> Build:
     if (build.name, build.version) not in console.builds.known:
         raise Conflict("version", f"{name} build {build.build} is of version {build.version}, whose code is not here.")
     with _bar(quiet) as progress:
-        task = progress.add_task(name, total=max(build.expected, 1), rate="")
+        task = progress.add_task(name, total=None, rate="")
         working: asyncio.Task[None] | None = None
         try:
             while build.caught_up_at is None:
@@ -36,9 +36,8 @@ async def fill(console: Console, name: str, quiet: bool) -> Build:
                     working = asyncio.create_task(_work(console, build))
                 await asyncio.sleep(LOOK_SECONDS)
                 build = await console.builds.one(name, build.build)
-                progress.update(
-                    task, total=max(build.expected, 1), completed=build.events, rate=f"{_rate(build):,.0f} events/s"
-                )
+                expected = max(build.expected, build.events) if build.expected else None  # not counted yet
+                progress.update(task, total=expected, completed=build.events, rate=f"{_rate(build):,.0f} events/s")
         finally:
             if working:
                 await asyncio.gather(working, return_exceptions=True)

@@ -42,14 +42,13 @@ class Reader:
     async def transaction(self, patience: float = 10.0) -> AsyncIterator[AsyncConnection[TupleRow]]:
         """A transaction; it begins within `patience` seconds.
 
-        Raises Unavailable if it cannot, and if the database goes away later: then it may have been committed or not.
+        Raises Unavailable if it cannot, if a lock takes too long, and if the database goes away later: then it may have
+        been committed or not.
         """
         began = time.monotonic()
         try:
             async with AsyncExitStack() as stack:
                 yield await self._begin(stack, began + patience)
-        except psycopg.errors.LockNotAvailable:
-            raise
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as lost:
             raise Unavailable(round(time.monotonic() - began, 1)) from lost
 

@@ -9,7 +9,9 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.projections import SQL
 from app.projections.counting import count
+from app.projections.runner import LEASE
 from app.store.committer import Unavailable
 from app.store.requests import Key, Requests
 from domain.errors import Conflict
@@ -95,3 +97,30 @@ async def test_events_are_counted_slice_by_slice(database: URL) -> None:
         for slice in (1, 3, 4, 5, 100):
             assert await count(it.store.reader, types, slice) == 8
         assert await count(it.store.reader, ["nothing"], 2) == 0
+
+
+async def test_a_table_that_is_filled_says_how_many_events_it_will_take(database: URL) -> None:
+    async with board_on(database) as it:
+        await it.append("a", Lit(1), Lit(2), Elsewhere(), Out())
+        await it.rebuild()
+        runner = it.runner(2)
+        await runner._committer.run(SQL["take"], (NAME, 2, runner._token, LEASE))
+        await runner._begin()
+        assert runner._counting
+        await runner._counting
+        assert ((await it.build(2)).expected, (await it.build(2)).events) == (3, 0)
+
+
+async def test_a_promotion_waits_for_who_reads_the_view_only_for_a_while(
+    database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with board_on(database) as it:
+        await it.follow()
+        await it.rebuild()
+        await it.follow()
+        with sql.transaction():
+            sql.execute("select * from views.lamp_board")
+            monkeypatch.setattr("app.projections.acts.PATIENT_SECONDS", 0.0)
+            with pytest.raises(Conflict, match="Somebody has been reading"):
+                await it.promote()
+        assert (await it.promote()).state == "live"
