@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rich.console import Console as Screen
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from app.projections.builds import Build
 from app.projections.runner import Lost, Runner, Target
@@ -29,6 +29,7 @@ async def fill(console: Console, name: str, quiet: bool) -> Build:
         raise Conflict("version", f"{name} build {build.build} is of version {build.version}, whose code is not here.")
     with _bar(quiet) as progress:
         task = progress.add_task(name, total=None, rate="")
+        _show(progress, task, build)
         working: asyncio.Task[None] | None = None
         try:
             while build.caught_up_at is None:
@@ -36,8 +37,7 @@ async def fill(console: Console, name: str, quiet: bool) -> Build:
                     working = asyncio.create_task(_work(console, build))
                 await asyncio.sleep(LOOK_SECONDS)
                 build = await console.builds.one(name, build.build)
-                expected = max(build.expected, build.events) if build.expected else None  # not counted yet
-                progress.update(task, total=expected, completed=build.events, rate=f"{_rate(build):,.0f} events/s")
+                _show(progress, task, build)
         finally:
             if working:
                 await asyncio.gather(working, return_exceptions=True)
@@ -55,6 +55,11 @@ async def _work(console: Console, build: Build) -> None:
     target = Target(build.name, build.build)
     with suppress(Lost):  # a server was quicker: it is watched
         await Runner(projection, target, console.committer, console.reader, console.tail, token).catch_up()
+
+
+def _show(progress: Progress, task: TaskID, build: Build) -> None:
+    total = max(build.expected, build.events) if build.expected else None  # None: not counted yet
+    progress.update(task, total=total, completed=build.events, rate=f"{_rate(build):,.0f} events/s")
 
 
 def _rate(build: Build) -> float:
