@@ -120,8 +120,12 @@ def test_a_crash_in_the_middle_of_a_charge_and_a_cancel_leave_nothing(postgres_1
         server.kill()
         assert command(url, "workflows", "cancel", id, "--reason", "while it was down").returncode == 0
         server.start()
-        assert server.saga(id)["reason"] == "cancelled: while it was down"
+        saga: Any = server.saga(id)
+        assert saga["reason"] == "cancelled: while it was down"
         assert net(url, id) == {}
+        charge = saga["steps"][-1]
+        assert (charge["name"], charge["status"], charge["started_at"]) == ("charge_card", "compensated", None)
+        assert charge["compensation"] == {"name": "refund_card", "status": "completed", "attempts": 1, "error": None}
 
 
 def command(url: URL, *arguments: str) -> subprocess.CompletedProcess[str]:

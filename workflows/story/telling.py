@@ -91,10 +91,9 @@ class Story:
         others = [step for step in self.steps if (step.name, step.occurrence) != (told.name, told.occurrence)]
         return replace(self, steps=tuple(sorted([*others, told], key=lambda step: step.slot)))
 
-    def with_compensation(self, name: str, occurrence: int, told: CompensationTold) -> Story:
-        step = self.step(name, occurrence)
-        if step is None:
-            return self
+    def with_compensation(self, name: str, occurrence: int, slot: int, told: CompensationTold) -> Story:
+        """The story with what became of undoing a step, at `slot`; one without a record may have been done."""
+        step = self.step(name, occurrence) or StepTold(name, occurrence, "step", "unknown", 0, None, slot)
         undone = told.status in ("completed", "resolved")
         return self.with_step(replace(step, compensation=told, status="compensated" if undone else step.status))
 
@@ -112,13 +111,13 @@ def evolve(story: Story, event: Told) -> Story:  # noqa: C901 (one case for each
         case CompensationFailed():
             status: CompensationStatus = "retrying" if event.next_at else "failed"
             told = CompensationTold(event.compensation, status, event.attempts, event.error)
-            return story.with_compensation(event.step, event.occurrence, told)
+            return story.with_compensation(event.step, event.occurrence, event.slot, told)
         case StepCompensated():
             done: CompensationStatus = (
                 "completed" if event.by == "compensation" else "skipped" if event.by == "skip" else "resolved"
             )
             told = CompensationTold(event.compensation, done, event.attempts)
-            return story.with_compensation(event.step, event.occurrence, told)
+            return story.with_compensation(event.step, event.occurrence, event.slot, told)
         case SagaWaiting():
             return replace(story, status="waiting", waiting_for=event.signal or TIMER, waiting_until=event.until)
         case WaitEnded():
@@ -166,7 +165,7 @@ def _stuck(story: Story, event: SagaStuck) -> Story:
         return story
     if event.compensation:
         told = CompensationTold(event.compensation, "failed", event.attempts, event.error)
-        return story.with_compensation(event.step, event.occurrence, told)
+        return story.with_compensation(event.step, event.occurrence, event.slot, told)
     known = story.step(event.step, event.occurrence)
     started_at = known.started_at if known else None
     step = StepTold(event.step, event.occurrence, event.kind, "failed", event.attempts, started_at, event.slot)
