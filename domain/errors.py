@@ -12,6 +12,9 @@ AmendsError
 │   └── NewerEvent       …because newer code wrote it
 ├── NotFound             nothing is stored under that name
 ├── Conflict             what is asked does not fit what is stored
+├── Unstorable           a value that cannot be kept: JSON or the database does not take it
+├── TooLarge             a value that takes more room than the limits allow
+├── Contended            a commit that came to nothing again and again, by its own doing or by others'
 └── Unusable             the surroundings (settings, database, port) do not allow a start
 """
 
@@ -98,6 +101,26 @@ class Conflict(AmendsError):
     """{problem}"""
 
     kind: str
+    problem: str
+
+
+class Unstorable(AmendsError):
+    """This cannot be stored: {problem}"""
+
+    problem: str
+
+
+class TooLarge(AmendsError):
+    """{what} takes more than {limit} bytes as JSON: keep large content elsewhere, and its address here."""
+
+    what: str
+    limit: int
+
+
+class Contended(AmendsError):
+    """{times} tries came to nothing, lastly with: {problem}"""
+
+    times: int
     problem: str
 
 

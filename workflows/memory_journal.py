@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from domain.aggregate import Aggregate
 from domain.event import Cause
-from workflows.ports import Committed, Entry, Identity, Recording, Stale, Start, Unit
+from workflows.ports import Committed, Entry, Identity, Interrupted, Recording, Stale, Start, Unit
 from workflows.recording import recording_of
 from workflows.starting import starting
 from workflows.story import stories
@@ -90,6 +90,7 @@ class MemoryUnit:
 
     stage: Stage
     id: str
+    interrupted: Interrupted | None = None
 
     async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
         events = self.stage.events(aggregate, key)

@@ -124,11 +124,23 @@ class Parked(BaseException):
 
 
 class Interrupted(Exception):
-    """The database went away in the middle of a transaction, or wants it again: it runs again from its first line."""
+    """The database went away in the middle of a transaction, or wants it again: it runs again from its first line.
+
+    `tries` is how often a transaction may end so before a person is asked; None, however often: the database is away.
+    """
+
+    def __init__(self, problem: str, tries: int | None = None) -> None:
+        super().__init__(problem)
+        self.problem, self.tries = problem, tries
 
 
 class Unit(Protocol):
     """Reads, own SQL and the commit of one transaction step, in one transaction where SQL of its own is used."""
+
+    @property
+    def interrupted(self) -> Interrupted | None:
+        """What interrupted this transaction, if something did: it counts whatever the step's code made of it."""
+        ...
 
     async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
         """The state and the version of its stream; version 0 before the first event."""

@@ -10,8 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.store.committer import Unavailable, Unstorable
-from domain.errors import AmendsError, Conflict, Invalid, NotFound, Refusal, StaleVersion
+from app.store.committer import Unavailable
+from domain.errors import AmendsError, Conflict, Invalid, NotFound, Refusal, StaleVersion, TooLarge, Unstorable
 from domain.vocabulary import Unreadable
 from workflows.codec import problems
 from workflows.events import Overtaken
@@ -67,7 +67,8 @@ PLAIN: dict[type[AmendsError], tuple[int, str, str]] = {
     Malformed: (400, "malformed-json", "The body is not JSON"),
     Unauthorised: (401, "unauthorised", "Who are you?"),
     StaleVersion: (412, "stale", "The stream has moved on"),
-    Unstorable: (422, "unstorable", "The database does not take these values"),
+    TooLarge: (413, "too-large", "This takes more room than there is for it"),
+    Unstorable: (422, "unstorable", "This cannot be stored"),
     Unconditional: (428, "if-match-missing", "Which version do you mean?"),
     Unreadable: (501, "unreadable-event", "An event cannot be read by this version"),
     Unavailable: (503, "unavailable", "Not now"),

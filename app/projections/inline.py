@@ -17,8 +17,9 @@ from app.projections.builds import Known
 from app.projections.feed import types_of
 from app.projections.folding import fold
 from app.projections.rows import Rows
-from app.store.committer import Doubled, Unavailable, Unstorable
+from app.store.committer import Doubled, Unavailable
 from app.store.reader import Reader
+from domain.errors import Unstorable
 from domain.projection import Projection
 from domain.vocabulary import NewerEvent
 from workflows.events import NewEvent

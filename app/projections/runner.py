@@ -20,9 +20,10 @@ from app.projections.feed import Feed, Stretch
 from app.projections.folding import Aside, Folded, fold
 from app.projections.misfits import set_misfits_aside
 from app.projections.rows import Rows
-from app.store.committer import Committer, Unavailable, Unstorable
+from app.store.committer import Committer, Unavailable
 from app.store.reader import Reader
 from app.store.tail import Tail
+from domain.errors import Unstorable
 from domain.projection import Projection
 from domain.vocabulary import NewerEvent
 from workflows.codec import text

@@ -20,7 +20,7 @@ from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
 from app.store.database import connect
-from domain.errors import AmendsError
+from domain.errors import AmendsError, Unstorable
 from workflows.durable.tasks import end
 
 log = logging.getLogger("amends.store")
@@ -42,12 +42,6 @@ class Unavailable(AmendsError):
     """The database has not answered for {seconds} seconds. Nothing is lost; try again."""
 
     seconds: float
-
-
-class Unstorable(AmendsError):
-    """The database does not take these values: {problem}"""
-
-    problem: str
 
 
 class Doubled(Unstorable):

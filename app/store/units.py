@@ -76,6 +76,7 @@ class PostgresUnit:
         self._saga, self._owner = saga, owner
         self._own: AsyncConnection[TupleRow] | None = None
         self._stack = AsyncExitStack()
+        self.interrupted: Interrupted | None = None
 
     async def __aenter__(self) -> Self:
         return self

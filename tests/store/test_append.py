@@ -10,9 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.committer import Unstorable
 from app.store.events import PostgresEvents
-from domain.errors import StaleVersion
+from domain.errors import StaleVersion, Unstorable
 from domain.event import Cause, EventType
 from domain.expected import ANY, NONE, exact
 from tests.store.fire import session, settled, write

@@ -10,8 +10,9 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.committer import Committer, Unstorable
+from app.store.committer import Committer
 from app.store.database import conninfo
+from domain.errors import Unstorable
 from tests.store.sagas import checkpoint, entry, event, started, store
 from workflows.ports import Committed, Entry, Fenced, ForeignStep, Stale, StatusChange
 
