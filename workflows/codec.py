@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import PydanticCustomError, PydanticSerializationError, from_json, to_json
 
-from domain.errors import Invalid, Misdeclared
+from domain.errors import Invalid, Misdeclared, TooLarge, Unstorable
+from workflows.limits import exceeds
+from workflows.said import said
 
 T = TypeVar("T")
 
@@ -61,15 +63,60 @@ def _lossy(schema: Any) -> str | None:
 def dump(value: object, annotation: Any) -> Any:
     """The value as plain JSON data: dict, list, str, int, float, bool, None.
 
-    Raises PydanticSerializationError if it is not what the annotation says.
+    Raises PydanticSerializationError, and nothing else, if it is not what the annotation says.
     """
-    return adapter(annotation).serializer.to_python(value, mode="json", warnings="error")
+    try:
+        return adapter(annotation).serializer.to_python(value, mode="json", warnings="error")
+    except PydanticSerializationError:
+        raise
+    except BaseException as error:
+        raise PydanticSerializationError(f"a serializer of its own failed: {said(error)}") from error
 
 
 def load(data: Any, annotation: type[T]) -> T:
-    """The value back from plain JSON data that `dump` made."""
-    loaded: T = adapter(annotation).validate_python(data)
+    """The value back from plain JSON data that `dump` made. Raises ValidationError, and nothing else."""
+    try:
+        loaded: T = adapter(annotation).validate_python(data)
+    except ValidationError:
+        raise
+    except BaseException as error:
+        raise _failed(annotation, error) from error
     return loaded
+
+
+def _failed(annotation: Any, error: BaseException) -> ValidationError:
+    """A validator of a team's own failed in another way than by saying that a value is wrong."""
+    problem = PydanticCustomError(
+        "validator_failed", "a validator of its own failed: {problem}", {"problem": said(error)}
+    )
+    return ValidationError.from_exception_data(str(annotation), [{"type": problem, "loc": (), "input": None}])
+
+
+class Kept(NamedTuple):
+    """A value as plain JSON data, and how many bytes it takes as text."""
+
+    data: Any
+    size: int
+
+
+def kept(value: object, annotation: Any, what: str, limit: int) -> Kept:
+    """The value as plain data that can be stored, and that comes back: what every later reader gets is loaded of it.
+
+    Raises TooLarge and Unstorable, saying what `what` is.
+    """
+    try:
+        if exceeds(value, limit):
+            raise TooLarge(what, limit)
+        data = dump(value, annotation)
+        size = require_storable(data, what, limit)
+        load(data, annotation)
+    except (TooLarge, Unstorable):
+        raise
+    except ValidationError as error:
+        raise Unstorable(f"{what} does not come back as it was: {problems(error)[0]}") from error
+    except BaseException as error:
+        raise Unstorable(f"{what} is not what its annotation says: {' '.join(said(error).split())}") from error
+    return Kept(data, size)
 
 
 def read(data: Any, annotation: type[T]) -> T:
@@ -78,12 +125,18 @@ def read(data: Any, annotation: type[T]) -> T:
         loaded: T = adapter(annotation).validate_json(to_json(data), strict=True, extra="forbid")
     except ValidationError as error:
         raise problems(error)[0] from error
+    except BaseException as error:
+        failed = _failed(annotation, error)
+        raise problems(failed)[0] from failed
     return loaded
 
 
 def problems(error: ValidationError) -> list[Invalid]:
     """Every wrong field of a value from outside, by its path."""
-    return [_problem(found) for found in error.errors(include_url=False, include_input=False)]
+    try:
+        return [_problem(found) for found in error.errors(include_url=False, include_input=False)]
+    except BaseException as wrong:
+        return [Invalid("value", f"is refused by a validator whose own error cannot be read: {type(wrong).__name__}")]
 
 
 def _problem(found: Any) -> Invalid:
@@ -111,14 +164,39 @@ def plain(text: str | bytes) -> Any:
         return json.loads(text)
 
 
-def require_storable(data: Any) -> None:
-    """Raise Invalid for text that neither JSON nor Postgres takes: halves of characters, and the character U+0000."""
+def require_storable(data: Any, what: str, limit: int | None = None) -> int:
+    """How many bytes plain data takes as text.
+
+    Raises Unstorable for what JSON or Postgres does not take, TooLarge for more than `limit` bytes.
+
+    Not taken are halves of characters, the character U+0000, and numbers that JSON has no word for.
+    """
     try:
         written = to_json(data)
     except PydanticSerializationError as error:
-        raise Invalid("text", f"cannot be stored: {error}") from error
-    if b"\\u0000" in written:
-        raise Invalid("text", "contains the character U+0000, which cannot be stored")
+        raise Unstorable(f"{what}: {error}") from error
+    if limit is not None and len(written) > limit:
+        raise TooLarge(what, limit)
+    if b"\\u0000" in written and _any_text(data, "\0"):
+        raise Unstorable(f"{what} contains the character U+0000")
+    if (b"NaN" in written or b"Infinity" in written) and not _is_finite(data):
+        raise Unstorable(f"{what} contains a number that JSON has no word for: NaN or infinity")
+    return len(written)
+
+
+def _any_text(data: Any, part: str) -> bool:
+    """Whether some text in plain data contains this."""
+    if isinstance(data, dict):
+        return any(_any_text(name, part) or _any_text(inner, part) for name, inner in data.items())
+    return any(_any_text(inner, part) for inner in data) if isinstance(data, list) else part in str(data)
+
+
+def _is_finite(data: Any) -> bool:
+    try:
+        json.dumps(data, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def digest(data: Any) -> str:

@@ -14,8 +14,9 @@ from domain.errors import Misdeclared
 from domain.event import NAME
 from workflows.calls import ATTEMPT_TIMEOUT
 from workflows.codec import dump, json_schema, require_json
-from workflows.saga import Call, NotInSaga, Retry, Saga, Transaction, Undo
+from workflows.saga import Call, Retry, Saga, Transaction, Undo
 from workflows.steps import Compensation, Step, StepSpec
+from workflows.words import NotInSaga
 
 
 @dataclass(frozen=True)

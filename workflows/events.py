@@ -15,8 +15,9 @@ from domain.errors import AmendsError, Conflict
 from domain.event import Cause, EventType, event_type
 from domain.expected import Expected
 from domain.vocabulary import Unreadable, Vocabulary
-from workflows.codec import adapter, dump, plain, problems
+from workflows.codec import adapter, dump, kept, plain, problems
 from workflows.ids import new_id
+from workflows.limits import Limits
 
 E = TypeVar("E")
 
@@ -37,6 +38,8 @@ class NewEvent:
     type: EventType
     data: Any
     cause: Cause
+    size: int = 0
+    """How many bytes the data of an event of the business takes as JSON."""
 
 
 class Place(NamedTuple):
@@ -163,12 +166,19 @@ def same_request(key: str, digest: str, before: Repeated) -> dict[str, Any]:
     return before.body
 
 
-def record(stream: str, event: object, cause: Cause, id: UUID | None = None) -> NewEvent:
-    """An event as it is stored.
+def record(stream: str, event: object, cause: Cause, id: UUID | None = None, limit: int = Limits().value) -> NewEvent:
+    """An event of the business as it is stored, of `limit` bytes at most. Raises TooLarge and Unstorable.
 
     Every event's data passes here on its way in, and `load_event` on its way out: this is where marked fields
     (domain/sensitive.py) will be encrypted.
     """
+    type = event_type(event)
+    data, size = kept(event, event.__class__, f"event {type.name}", limit)
+    return NewEvent(id or new_id(), stream, type, data, cause, size)
+
+
+def record_own(stream: str, event: object, cause: Cause, id: UUID | None = None) -> NewEvent:
+    """An event of ours as it is stored; what others say in it was looked at before."""
     return NewEvent(id or new_id(), stream, event_type(event), dump(event, type(event)), cause)
 
 

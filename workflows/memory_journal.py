@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from domain.aggregate import Aggregate
 from domain.event import Cause
+from workflows.bell import Bell
 from workflows.ports import Committed, Entry, Identity, Interrupted, Recording, Stale, Start, Unit
 from workflows.recording import recording_of
 from workflows.starting import starting
@@ -28,7 +29,8 @@ class MemoryJournal:
     """One life of a saga on a stage."""
 
     def __init__(self, stage: Stage, id: str) -> None:
-        self._stage, self._id, self._slot = stage, id, 0
+        self._stage, self._id, self.last_slot = stage, id, 0
+        self.limits, self.bell = stage.limits, Bell()
         parent = stage.parents.get(id)
         self.identity = Identity(id, id, Cause(correlation_id=id, workflow_id=id), parent)
         self.recording = self._recorded()
@@ -57,15 +59,15 @@ class MemoryJournal:
         return again
 
     def next_slot(self) -> int:
-        self._slot += 1
-        return self._slot
+        self.last_slot += 1
+        return self.last_slot
 
     def now(self) -> datetime:
         return self._stage.clock
 
     def order(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
         saga = next(saga for saga in self._stage.cast if saga.definition.kind == kind)
-        return starting(saga, given, id, cause, parent=self._id)
+        return starting(saga, given, id, cause, self.now(), self._id)
 
     async def commit(self, entry: Entry) -> Committed | Stale:
         return self._stage.commit(self._id, entry)
@@ -82,6 +84,10 @@ class MemoryJournal:
 
     async def pause(self, until: datetime) -> None:
         self._stage.clock = max(self._stage.clock, until)
+
+    async def listen(self, seconds: float) -> bool:
+        """A life waits for its own code only, and that takes its real time."""
+        return await self.bell.heard(seconds)
 
 
 @dataclass

@@ -13,7 +13,9 @@ from pydantic import JsonValue
 
 from domain.aggregate import Aggregate
 from domain.event import Cause
+from workflows.bell import Bell
 from workflows.events import NewEvent
+from workflows.limits import Limits
 from workflows.story import ChildStarted, OperatorActed, SagaCompensating, SagaWaiting, Status
 
 S = TypeVar("S")
@@ -210,6 +212,19 @@ class Journal(Protocol):
     @property
     def recording(self) -> Recording: ...
 
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def bell(self) -> Bell:
+        """Rung when something happens that concerns this life: a cancel, the end of this executor, a word of `run`."""
+        ...
+
+    @property
+    def last_slot(self) -> int:
+        """The number of the last step that was drawn; 0 before the first."""
+        ...
+
     def next_slot(self) -> int:
         """The number of the next step: the same in every life of the saga, as long as its code does the same."""
         ...
@@ -230,7 +245,13 @@ class Journal(Protocol):
         """Return once an outside call may be started: this executor's lease holds. Raises Fenced if it never will."""
         ...
 
-    async def pause(self, until: datetime) -> None: ...
+    async def pause(self, until: datetime) -> None:
+        """Return when it is time, or earlier if the bell was rung. Raises Parked while this executor shuts down."""
+        ...
+
+    async def listen(self, seconds: float) -> bool:
+        """Return once the bell was rung, or after so many seconds; whether it was. Raises Parked as `pause` does."""
+        ...
 
     def cancelled(self) -> str | None:
         """Why somebody wants the saga cancelled, as far as this executor knows; None if nobody does."""

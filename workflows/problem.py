@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
-from domain.errors import AmendsError, Refusal
-from workflows.codec import dump, load, plain, text
+from domain.errors import AmendsError, Refusal, TooLarge, Unstorable
+from workflows.codec import dump, kept, load, plain, require_storable, text
+from workflows.said import said
+from workflows.sensitive import cleaned
 from workflows.story import Problem
 
 
@@ -35,13 +38,33 @@ class UnknownRefusal(AmendsError):
     name: str
 
 
+LARGEST_FACTS: Final = 64 * 1024
+"""Bytes of facts that are kept of an error which is not a Refusal."""
+
+
 def problem_of(error: BaseException) -> Problem:
-    """An error's name, message and facts, as they are stored."""
+    """An error's name, message and facts, as far as they can be told: it never fails."""
     if isinstance(error, Refusal):
-        return Problem(error.name, str(error), dump(error, type(error)))
-    if isinstance(error, AmendsError):
-        return Problem(type(error).__name__, str(error), to_jsonable_python(error.shown(), fallback=str))
-    return Problem(type(error).__name__, str(error) or type(error).__name__)
+        try:
+            return refusal_problem(error, LARGEST_FACTS)
+        except (Unstorable, TooLarge):
+            return Problem(error.name, said(error))
+    return Problem(type(error).__name__, said(error), _facts(error) if isinstance(error, AmendsError) else {})
+
+
+def refusal_problem(refusal: Refusal, limit: int) -> Problem:
+    """A refusal as it is stored, with all its facts. Raises Unstorable or TooLarge if they would not come back."""
+    facts = kept(refusal, type(refusal), f"the refusal {refusal.name}", limit)
+    return Problem(refusal.name, said(refusal), facts.data)
+
+
+def _facts(error: AmendsError) -> dict[str, JsonValue]:
+    try:
+        facts: dict[str, JsonValue] = to_jsonable_python(error.shown(), fallback=str)
+        require_storable(cleaned(facts), "its facts", LARGEST_FACTS)
+    except BaseException:
+        return {}
+    return facts
 
 
 def error_text(problem: Problem) -> str:

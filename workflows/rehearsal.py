@@ -25,7 +25,8 @@ from domain.expected import exact
 from workflows.codec import dump
 from workflows.engine.children import ended, undone
 from workflows.engine.execution import Execution
-from workflows.events import read_event, record
+from workflows.events import read_event, record_own
+from workflows.limits import Limits
 from workflows.memory import MemoryEvents
 from workflows.memory_journal import MemoryJournal
 from workflows.ports import Checkpoint, Committed, Entry, Parked, Recall, Stale, Start, Taken
@@ -80,6 +81,7 @@ class Stage:
     lives: dict[str, int] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
     deadline: datetime | None = None
+    limits: Limits = Limits()
     tells: bool = True
     """Whether a life is told of a cancel while it runs, as by its own server; another server's is found by parking."""
     _crash: tuple[int, bool] | None = None
@@ -98,7 +100,7 @@ class Stage:
         """Want the saga cancelled: now, or just after the commit with this number, counted from 1."""
         self._cancel = (self.commits + at, reason) if at else None
         if not at:
-            self.store.write([record(stories.stream(id), CancelRequested(reason), Cause())])
+            self.store.write([record_own(stories.stream(id), CancelRequested(reason), Cause())])
 
     async def play(
         self,
@@ -144,7 +146,7 @@ class Stage:
         """Tell the saga something, early or late."""
         name: str = getattr(signal, "__signal__")  # noqa: B009 (set by the decorator)
         told = SignalReceived(name, dump(signal, type(signal)))
-        self.store.write([record(stories.stream(id), told, Cause())])
+        self.store.write([record_own(stories.stream(id), told, Cause())])
 
     def _goes_on(self, id: str, signals: list[object]) -> bool:
         """Let a saga that waits be told something, or its time come; False if it waits for ever."""
@@ -175,7 +177,7 @@ class Stage:
         """Decide about a stuck saga as a person would; `play` then goes on with it."""
         stuck = next(event for _, event in reversed(self.told(id)) if isinstance(event, SagaStuck))
         told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
-        self.store.write([record(stories.stream(id), told, Cause())])
+        self.store.write([record_own(stories.stream(id), told, Cause())])
         self._wake(id)
 
     def events(self, aggregate: Aggregate[S, E], key: str) -> list[E]:
@@ -194,7 +196,7 @@ class Stage:
 
     def start(self, saga: Saga[Any, Any], request: Any, id: str = "rehearsal") -> None:
         """Start the saga without playing it yet: it can be told something first."""
-        self._begin(starting(saga, dump(request, saga.definition.input), id, Cause()))
+        self._begin(starting(saga, dump(request, saga.definition.input), id, Cause(), self.clock))
 
     def _begin(self, start: Start) -> None:
         self.store.write([start.event])
@@ -251,6 +253,6 @@ class Stage:
         error: JsonValue = dump(story.error, Problem | None)
         payload: JsonValue = {"status": story.status, "result": story.result, "reason": story.reason, "error": error}
         name = undone(id) if again else ended(id)
-        self.store.write([record(stories.stream(parent), SignalReceived(name, payload), Cause())])
+        self.store.write([record_own(stories.stream(parent), SignalReceived(name, payload), Cause())])
         if self.status[parent] in ("waiting", "compensating"):
             self._wake(parent)

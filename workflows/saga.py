@@ -25,15 +25,14 @@ from domain.event import NAME
 from workflows.calls import ATTEMPT_TIMEOUT, Call, Done, Retry, Undo, Unknown, hours, seconds
 from workflows.steps import (
     ChildFailed,
-    NotInSaga,
     OutsideStep,
     StepCall,
     StepSpec,
     Transaction,
     TransactionStep,
     name_of,
-    performing,
 )
+from workflows.words import Gathered, MisplacedCall, NotInSaga, Received, Slept, performing
 
 if TYPE_CHECKING:
     from workflows.definition import Definition
@@ -42,6 +41,7 @@ __all__ = [
     "Call",
     "ChildFailed",
     "Done",
+    "MisplacedCall",
     "NotInSaga",
     "Retry",
     "Saga",
@@ -121,21 +121,23 @@ def step(
 def transaction(body: Callable[Concatenate[S, Transaction, P], Awaitable[R]], /) -> TransactionStep[S, P, R]: ...
 @overload
 def transaction(
-    *, pivot: bool = ..., compensation: None = ...
+    *, timeout: timedelta = ..., pivot: bool = ..., compensation: None = ...
 ) -> Callable[[Callable[Concatenate[S, Transaction, P], Awaitable[R]]], TransactionStep[S, P, R]]: ...
 def transaction(
     body: Callable[..., Awaitable[Any]] | None = None,
     /,
     *,
+    timeout: timedelta = ATTEMPT_TIMEOUT,
     pivot: bool = False,
     compensation: _Undeclared | None = _UNDECLARED,
 ) -> Any:
-    """Declare a change to our own database. It fails only by a Refusal, and then it has done nothing."""
+    """Declare a change to our own database. It fails only by a Refusal, and then it has done nothing.
+
+    Its code has `timeout` to come to its end: what takes time belongs into a step.
+    """
 
     def declare(body: Callable[..., Awaitable[Any]]) -> TransactionStep[Any, Any, Any]:
-        spec = StepSpec(
-            name_of(body), "transaction", body, Retry(attempts=1), ATTEMPT_TIMEOUT, pivot, compensation is None
-        )
+        spec = StepSpec(name_of(body), "transaction", body, Retry(attempts=1), timeout, pivot, compensation is None)
         return TransactionStep(spec)
 
     return declare(body) if body else declare
@@ -185,43 +187,44 @@ class Saga(ABC, Generic[In, Out]):
         refusal is raised here, or ChildFailed. If this saga turns back later, it is called back and compensates itself;
         one that has a pivot is a pivot here too. A cancel of this saga travels to it.
         """
-        declared = self.definition.child(saga)
-        return StepCall(declared.step, (request,))
+        return StepCall(self.definition.child(saga), (request,))
 
     @overload
-    async def gather(self, a: StepCall[A], b: StepCall[B], /) -> tuple[A, B]: ...
+    def gather(self, a: StepCall[A], b: StepCall[B], /) -> Gathered[tuple[A, B]]: ...
     @overload
-    async def gather(self, a: StepCall[A], b: StepCall[B], c: StepCall[C], /) -> tuple[A, B, C]: ...
+    def gather(self, a: StepCall[A], b: StepCall[B], c: StepCall[C], /) -> Gathered[tuple[A, B, C]]: ...
     @overload
-    async def gather(self, a: StepCall[A], b: StepCall[B], c: StepCall[C], d: StepCall[D], /) -> tuple[A, B, C, D]: ...
+    def gather(
+        self, a: StepCall[A], b: StepCall[B], c: StepCall[C], d: StepCall[D], /
+    ) -> Gathered[tuple[A, B, C, D]]: ...
     @overload
-    async def gather(self, *calls: StepCall[R]) -> tuple[R, ...]: ...
-    async def gather(self, *calls: StepCall[Any]) -> tuple[Any, ...]:
+    def gather(self, *calls: StepCall[R]) -> Gathered[tuple[R, ...]]: ...
+    def gather(self, *calls: StepCall[Any]) -> Gathered[Any]:
         """Do several steps at the same time; returns what they return, in the order in which they stand.
 
-        All of them settle first, also when one is refused or fails; then the saga goes on as with that one alone.
-        A branch of more than one step is a saga of its own: `child`.
+        It is the one way to do steps side by side: `asyncio.gather` and tasks are refused. All of them settle first,
+        also when one is refused or fails; then the saga goes on as with that one alone. A branch of more than one step
+        is a saga of its own: `child`.
         """
         wrong = [call for call in calls if not isinstance(call, StepCall)]
         for call in wrong:
             if isinstance(call, Coroutine):
                 call.close()
         if wrong:
-            raise Misdeclared("gather", f"takes calls of steps, not {wrong[0]!r}; a longer branch is a child saga")
-        return await performing("gather()").gather(calls)
+            raise MisplacedCall("gather", f"takes calls of steps, not {wrong[0]!r}; a longer branch is a child saga")
+        return Gathered(calls)
 
-    async def receive(self, signal: type[T], *, timeout: timedelta | None = None) -> T | None:  # noqa: ASYNC109
+    def receive(self, signal: type[T], *, timeout: timedelta | None = None) -> Received[T | None]:
         """Wait for a signal, one that came before anybody waited included; None if the time is over first.
 
         Each is received once, in the order in which they came. Waiting takes no memory, thread or connection, and may
         take months.
         """
-        received: T | None = await performing("receive()").receive(signal, timeout)
-        return received
+        return Received(self.definition.signal(signal), signal, timeout)
 
-    async def sleep(self, duration: timedelta) -> None:
+    def sleep(self, duration: timedelta) -> Slept:
         """Let time pass, however long: it takes no memory, thread or connection."""
-        await performing("sleep()").sleep(duration)
+        return Slept(duration)
 
     def now(self) -> datetime:
         """When the last recorded step was completed; the same in every replay."""

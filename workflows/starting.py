@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from pydantic import JsonValue
 
+from domain.errors import Unstorable
 from domain.event import Cause
-from workflows.codec import digest, load, text
-from workflows.events import record
+from workflows.codec import digest, load, require_storable, text
+from workflows.events import record_own
 from workflows.ports import Start
 from workflows.saga import Saga
+from workflows.said import named
 from workflows.story import SagaStarted, stories
 
+LONGEST_REFERENCE: Final = 500
 
-def starting(saga: Saga[Any, Any], given: JsonValue, id: str, cause: Cause, parent: str | None = None) -> Start:
-    """Order a saga with an input in plain data; it will be queued unless it is given an owner."""
+
+def starting(
+    saga: Saga[Any, Any], given: JsonValue, id: str, cause: Cause, at: datetime, parent: str | None = None
+) -> Start:
+    """Order a saga with an input in plain data; it will be queued unless it is given an owner.
+
+    `at` is the time by the clock of its store. Raises Unstorable if the saga has no proper reference for it.
+    """
     definition, correlation = saga.definition, cause.correlation_id or id
-    reference = saga.reference(load(given, definition.input))
+    reference = _reference(saga, given)
     told = SagaStarted(definition.name, definition.version, reference, id, given)
     whole = replace(cause, correlation_id=correlation, workflow_id=id)
-    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    started = at.isoformat(timespec="milliseconds")
     origin = {"version": definition.version, "root": id, "started": started} | _origin(whole)
     if parent is not None:
         origin["parent"] = parent
@@ -34,10 +43,23 @@ def starting(saga: Saga[Any, Any], given: JsonValue, id: str, cause: Cause, pare
         correlation_id=correlation,
         request=digest([definition.name, given]),
         inputs=text({"positionalArgs": [given], "namedArgs": origin}),
-        event=record(stories.stream(id), told, whole),
+        event=record_own(stories.stream(id), told, whole),
         deadline=definition.deadline,
         parent=parent,
     )
+
+
+def _reference(saga: Saga[Any, Any], given: JsonValue) -> str:
+    """The business's own name for an instance, looked at before it is stored: an index has to take it."""
+    what = f"the reference of {saga.definition.name}"
+    try:
+        reference = saga.reference(load(given, saga.definition.input))
+    except BaseException as error:
+        raise Unstorable(f"{what} cannot be told: {named(error)}") from error
+    if not isinstance(reference, str) or len(reference) > LONGEST_REFERENCE:
+        raise Unstorable(f"{what} must be a text of at most {LONGEST_REFERENCE} characters")
+    require_storable(reference, what)
+    return reference
 
 
 def _origin(cause: Cause) -> dict[str, str]:

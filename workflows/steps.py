@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, final, overload
-from uuid import UUID
 
 from domain.aggregate import Aggregate
-from domain.errors import AmendsError, Misdeclared, Refusal
+from domain.errors import Misdeclared, Refusal
 from workflows.calls import ATTEMPT_TIMEOUT, COMPENSATION_RETRY, Retry, Undo
+from workflows.codec import digest, kept
+from workflows.limits import Limits
+from workflows.words import Word, performer
 
 if TYPE_CHECKING:
+    from workflows.definition import DeclaredStep
     from workflows.saga import Saga
 
 S = TypeVar("S", bound="Saga[Any, Any]")
@@ -21,12 +23,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 State = TypeVar("State")
 Event = TypeVar("Event")
-
-
-class NotInSaga(AmendsError):
-    """{what} works only inside a running saga: start the saga, or rehearse it (workflows/rehearsal.py)."""
-
-    what: str
 
 
 class Transaction(Protocol):
@@ -53,32 +49,6 @@ class Transaction(Protocol):
     async def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run SQL on tables of your own in the same transaction; returns rows as dictionaries."""
         ...
-
-
-class Performer(Protocol):
-    """What runs the steps of one saga: the durable engine, or a rehearsal."""
-
-    async def perform(self, step: StepSpec, arguments: tuple[Any, ...]) -> Any: ...
-
-    async def gather(self, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]: ...
-
-    async def receive(self, signal: type[Any], patience: timedelta | None) -> Any: ...
-
-    async def sleep(self, duration: timedelta) -> None: ...
-
-    def now(self) -> datetime: ...
-
-    def new_id(self) -> UUID: ...
-
-
-performer: ContextVar[Performer] = ContextVar("performer")
-
-
-def performing(what: str) -> Performer:
-    try:
-        return performer.get()
-    except LookupError:
-        raise NotInSaga(what) from None
 
 
 class ChildFailed(Refusal, name="child-failed"):
@@ -115,15 +85,19 @@ class StepSpec:
     compensation: Compensation | None = None
 
 
-@dataclass(frozen=True)
-class StepCall(Generic[R]):
-    """A step with its arguments, not begun yet: await it, or give it to `gather`."""
+class StepCall(Word[R]):
+    """A step with its arguments, not begun yet: await it, or give it to `gather`.
 
-    step: StepSpec
-    arguments: tuple[Any, ...]
+    The arguments are taken as they are now, as plain JSON data: what becomes of a list afterwards changes nothing.
+    """
 
-    def __await__(self) -> Generator[Any, None, R]:
-        return performing(f"step {self.step.name}").perform(self.step, self.arguments).__await__()
+    def __init__(self, declared: DeclaredStep, arguments: tuple[Any, ...]) -> None:
+        self.declared, self.step = declared, declared.step
+        known = performer.get(None)
+        limit = (known.limits if known else Limits()).value
+        self.given = kept(arguments, declared.arguments_type, f"what {self.step.name} is called with", limit).data
+        self.digest = digest(self.given)
+        super().__init__(self.step.name)
 
 
 class Step(Generic[S, P, R]):
@@ -141,7 +115,8 @@ class Step(Generic[S, P, R]):
             return self
 
         def call(*args: P.args, **kwargs: P.kwargs) -> StepCall[R]:
-            return StepCall(self.spec, saga.definition.step(self.spec.name).arguments(args, kwargs))
+            declared = saga.definition.step(self.spec.name)
+            return StepCall(declared, declared.arguments(args, kwargs))
 
         return call
 

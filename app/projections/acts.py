@@ -23,7 +23,7 @@ from domain.errors import Conflict, NotFound
 from domain.event import Cause
 from domain.projection_story import BuildBegun, BuildDropped, BuildPromoted, SetAsideRetried, SetAsideSkipped, stream
 from workflows.codec import text
-from workflows.events import Answer, record
+from workflows.events import Answer, record_own
 
 PATIENT_SECONDS = 5.0
 """How long a promotion waits until the new table has got as far as the live one, and until nobody reads the view."""
@@ -130,7 +130,7 @@ class Acts:
             told, body = await act(connection)
             body = {"name": name} | body
             answer = Answer(once.key, once.digest, body) if once else None
-            item = append_item([record(stream(name), each, cause) for each in told], {}, answer)
+            item = append_item([record_own(stream(name), each, cause) for each in told], {}, answer)
             place = await _one(connection, EVENTS["append"], (f"[{text(item)}]",), column=5)
         self._on_commit()
         return body | {"position": place}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -21,12 +21,15 @@ class Heartbeat:
         self._url = url
         self._connection: psycopg.Connection | None = None
 
-    def beat(self, executor: str, lease: float) -> bool:
-        """Renew a lease of so many seconds; False if it was taken away. Raises psycopg.Error if nobody answers."""
+    def beat(self, executor: str, lease: float) -> datetime | None:
+        """Renew a lease of so many seconds; returns the database's time, None if the lease was taken away.
+
+        Raises psycopg.Error if nobody answers.
+        """
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(conninfo(self._url), **self._settings())
         row = self._connection.execute(RENEW, {"id": executor, "lease": timedelta(seconds=lease)}).fetchone()
-        return row is not None
+        return None if row is None else row[0]
 
     def close(self) -> None:
         if self._connection:

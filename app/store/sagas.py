@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from workflows.ports import Committed, Entry, Stale, Start, StatusChange, Unit
 from workflows.story import Status, StepCompensated, Told, stories
 
 SQL, EXECUTORS = statements("sagas.sql"), statements("executors.sql")
+HAND_OVER_PATIENCE = 5.0
 START_PATIENCE = 10.0
 """How long a start waits for the database, in seconds, before the caller is told to try again."""
 
@@ -158,13 +159,19 @@ class PostgresSagas:
 
     async def register(
         self, executor: str, machine: str, pid: int, born: float, kinds: Sequence[str], lease: float
-    ) -> None:
+    ) -> datetime:
         parameters = {"id": executor, "machine": machine, "pid": pid, "born": born, "kinds": list(kinds)}
-        await self._committer.run(EXECUTORS["register"], parameters | {"lease": timedelta(seconds=lease)})
+        rows = await self._committer.run(EXECUTORS["register"], parameters | {"lease": timedelta(seconds=lease)})
+        now: datetime = rows[0][0]
+        return now
 
     async def neighbours(self, executor: str) -> list[Neighbour]:
         rows = await self._reader.rows(EXECUTORS["others"], (executor,))
         return [Neighbour(**row) for row in rows]
+
+    async def hand_over(self, executor: str, running: Sequence[str]) -> int:
+        rows = await self._committer.run(SQL["hand_over"], (executor, list(running)), HAND_OVER_PATIENCE)
+        return int(rows[0][0])
 
     async def end(self, executors: Sequence[str], by: str, died: bool) -> int:
         rows = await self._committer.run(EXECUTORS["end_executors"], (list(executors), by, died))

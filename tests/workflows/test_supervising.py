@@ -8,13 +8,15 @@ import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 
-from workflows.durable.lease import Lease, born, clock, is_gone, machine
+from workflows.durable.lease import Lease, born, is_gone, machine
 from workflows.durable.store import Claimed, Neighbour, SagaStore
 from workflows.durable.supervisor import CLAIM, Supervisor
+from workflows.engine.marks import clock
 
 HERE = machine()
 
@@ -187,23 +189,23 @@ async def test_nothing_is_claimed_while_the_executor_is_not_ready() -> None:
 
 
 class Beat:
-    """A database that answers as it is told: True, False, or not at all."""
+    """A database that answers as it is told: with its time or, where the lease was taken away, not; or not at all."""
 
     def __init__(self) -> None:
         self.answer: bool | Exception = True
         self.beats = 0
 
-    def __call__(self) -> bool:
+    def __call__(self) -> datetime | None:
         self.beats += 1
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer
+        return datetime.now(UTC) if self.answer else None
 
 
 async def test_a_lease_is_renewed_while_the_loop_answers() -> None:
     beat, lost = Beat(), threading.Event()
     lease = Lease(2.0, beat, lost.set)
-    lease.first(clock())
+    lease.first(clock(), datetime.now(UTC))
     lease.start()
     await until(lambda: beat.beats >= 2 and lease.held_for() > 0.5)
     assert lease.holds()
@@ -214,7 +216,7 @@ async def test_a_lease_is_renewed_while_the_loop_answers() -> None:
 async def test_a_lease_ends_by_its_own_clock_when_nobody_answers() -> None:
     beat, lost = Beat(), threading.Event()
     lease = Lease(0.3, beat, lost.set)
-    lease.first(clock())
+    lease.first(clock(), datetime.now(UTC))
     beat.answer = ConnectionError("the database is away")
     lease.start()
     await until(lambda: not lease.holds())
@@ -229,7 +231,7 @@ async def test_a_lease_ends_by_its_own_clock_when_nobody_answers() -> None:
 async def test_a_lease_that_was_taken_away_is_said_once() -> None:
     beat, lost = Beat(), []
     lease = Lease(0.2, beat, lambda: lost.append("lost"))
-    lease.first(clock())
+    lease.first(clock(), datetime.now(UTC))
     beat.answer = False
     lease.start()
     await until(lambda: lost == ["lost"])
@@ -240,7 +242,7 @@ async def test_a_lease_that_was_taken_away_is_said_once() -> None:
 async def test_a_blocked_loop_lets_its_lease_run_out() -> None:
     beat, lost = Beat(), threading.Event()
     lease = Lease(0.4, beat, lost.set)
-    lease.first(clock())
+    lease.first(clock(), datetime.now(UTC))
     lease.start()
     await until(lambda: beat.beats >= 1)
     deadline = clock() + 1.2

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from pydantic import JsonValue
 
 from domain.errors import Conflict, Misdeclared, NotFound, StaleVersion
 from domain.event import Cause
-from workflows.codec import dump
+from workflows.codec import kept, require_storable
 from workflows.durable.store import SagaStore, StartOutcome, StoredSaga
-from workflows.events import Answer, Place, Repeated, record, same_request
+from workflows.events import Answer, Place, Repeated, record_own, same_request
 from workflows.ids import new_id
+from workflows.limits import Limits
 from workflows.ports import Start
 from workflows.saga import Saga
 from workflows.starting import starting
@@ -43,9 +45,15 @@ class Started:
 
 
 class Desk:
-    """Takes requests for the sagas that it has code for."""
+    """Takes requests for the sagas that it has code for. `now` tells the time of the store."""
 
-    def __init__(self, sagas: Sequence[Saga[Any, Any]], store: SagaStore) -> None:
+    def __init__(
+        self,
+        sagas: Sequence[Saga[Any, Any]],
+        store: SagaStore,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        limits: Limits = Limits(),
+    ) -> None:
         self.sagas = {(saga.definition.name, saga.definition.version): saga for saga in sagas}
         for saga in sagas:
             for child in saga.definition.children:
@@ -53,7 +61,7 @@ class Desk:
                     raise Misdeclared(
                         f"saga {saga.definition.kind}", f"starts {child.kind}, which is not among the sagas"
                     )
-        self._store = store
+        self._store, self._now, self._limits = store, now, limits
 
     def newest(self, name: str) -> Saga[Any, Any]:
         """The newest version of a saga. Raises NotFound, listing those that there are."""
@@ -63,14 +71,18 @@ class Desk:
         return self.sagas[name, max(versions)]
 
     def order(self, name: str, request: Any, id: str | None, cause: Cause) -> Start:
-        """A saga to be started with a request of its input type; it will be queued unless it is given an owner."""
+        """A saga to be started with a request of its input type; it will be queued unless it is given an owner.
+
+        Raises NotFound, and TooLarge or Unstorable for what cannot be kept of the request.
+        """
         saga = self.newest(name)
-        return starting(saga, dump(request, saga.definition.input), id or str(new_id()), cause)
+        given = kept(request, saga.definition.input, f"the input of {name}", self._limits.value).data
+        return starting(saga, given, id or str(new_id()), cause, self._now())
 
     def child(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
         """A saga of a kind, `name:version`, to be started by the one whose `cause` this is."""
         name, _, version = kind.partition(":")
-        return starting(self.sagas[name, int(version)], given, id, cause, parent=cause.workflow_id)
+        return starting(self.sagas[name, int(version)], given, id, cause, self._now(), cause.workflow_id)
 
     async def start(self, start: Start) -> tuple[Started, bool]:
         """Start a saga, once per id: the same request again gives the same answer, and False.
@@ -96,10 +108,11 @@ class Desk:
     ) -> dict[str, Any]:
         """Tell a saga something; returns the answer, the same again for a repeated request.
 
-        Raises NotFound, or Conflict once the saga is finished.
+        Raises NotFound, Conflict once the saga is finished, and TooLarge or Unstorable for its payload.
         """
+        require_storable(payload, f"signal {signal}", self._limits.value)
         told = SignalReceived(signal, payload)
-        found = await self._store.signal(id, signal, record(stories.stream(id), told, cause), answer)
+        found = await self._store.signal(id, signal, record_own(stories.stream(id), told, cause), answer)
         if isinstance(found, Repeated):
             assert answer is not None
             return same_request(answer.key, answer.digest, found)
@@ -116,7 +129,7 @@ class Desk:
         """
         saga = self.sagas.get((name, version))
         pivots = [each.step.name for each in saga.definition.steps.values() if each.step.pivot] if saga else []
-        event = record(stories.stream(id), CancelRequested(reason), cause)
+        event = record_own(stories.stream(id), CancelRequested(reason), cause)
         found = await self._store.cancel(id, pivots, reason, event, answer)
         if isinstance(found, Repeated):
             assert answer is not None
@@ -135,7 +148,7 @@ class Desk:
         Raises NotFound, or Conflict unless it is abandoned.
         """
         told = OperatorResumed(reason) if how == "resume" else CancelRequested(reason)
-        event = record(stories.stream(id), told, cause)
+        event = record_own(stories.stream(id), told, cause)
         while True:
             stored = await self._store.load(id)
             if stored is None:
@@ -157,8 +170,9 @@ class Desk:
     ) -> dict[str, Any]:
         """A person's decision about a stuck saga; returns the answer, the same again for a repeated request.
 
-        Raises NotFound, or Conflict unless the saga is stuck.
+        Raises NotFound, Conflict unless the saga is stuck, and TooLarge or Unstorable for the result.
         """
+        require_storable(result, "result", self._limits.value)
         while True:
             stored = await self._store.load(id)
             if stored is None:
@@ -167,7 +181,7 @@ class Desk:
             if stuck is None:
                 raise _not_stuck(id, stored.status, act)
             told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
-            event = record(stories.stream(id), told, cause)
+            event = record_own(stories.stream(id), told, cause)
             try:
                 found = await self._store.act(id, len(stored.told), ["stuck"], event, _going(stored), answer)
             except StaleVersion:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import JsonValue
 
 from domain.event import Cause
+from workflows.bell import Bell
 from workflows.durable.lease import Lease
 from workflows.durable.runtime import next_step
 from workflows.durable.store import SagaStore
+from workflows.limits import Limits
 from workflows.ports import Committed, Entry, Identity, Parked, Recording, Stale, Start, Unit
 from workflows.story import FINISHED
 
@@ -31,19 +33,21 @@ class DurableJournal:
         reload: Callable[[], Awaitable[Recording]],
         order: Callable[[str, JsonValue, str, Cause], Start],
         look: Callable[[], None],
+        limits: Limits = Limits(),
     ) -> None:
         self.identity, self.recording, self._reload = identity, recording, reload
         self._order, self._look = order, look
         self._owner, self._store, self._lease, self._draining = owner, store, lease, draining
-        self._cancel, self._stirred = recording.cancel, asyncio.Event()
+        self._cancel, self.bell = recording.cancel, Bell()
+        self.limits, self.last_slot = limits, 0
 
     def next_slot(self) -> int:
-        return next_step()
+        self.last_slot = next_step()
+        return self.last_slot
 
     def now(self) -> datetime:
-        """The time in whole milliseconds, as DBOS keeps it: a replay sees the same."""
-        at = datetime.now(UTC)
-        return at.replace(microsecond=at.microsecond // 1000 * 1000)
+        """The database's time in whole milliseconds, as DBOS keeps it: a replay sees the same."""
+        return self._lease.clock.now()
 
     def order(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
         return self._order(kind, given, id, cause)
@@ -64,16 +68,13 @@ class DurableJournal:
         self._go_on()
 
     async def pause(self, until: datetime) -> None:
-        """Return when it is time, or earlier if the saga is cancelled or this executor stops."""
-        left = (until - datetime.now(UTC)).total_seconds()
-        waits = [asyncio.create_task(self._draining.wait()), asyncio.create_task(self._stirred.wait())]
-        try:
-            await asyncio.wait(waits, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        self._stirred.clear()
+        await self.listen((until - self.now()).total_seconds())
+
+    async def listen(self, seconds: float) -> bool:
         self._go_on()
+        heard = await self.bell.heard(max(seconds, 0))
+        self._go_on()
+        return heard
 
     def cancelled(self) -> str | None:
         return self._cancel
@@ -82,7 +83,7 @@ class DurableJournal:
         """Somebody wants the saga cancelled, who is not this life of it."""
         if self._cancel is None:
             self._cancel = reason
-            self._stirred.set()
+            self.bell.ring()
 
     async def reload(self) -> Recording:
         self._go_on()

@@ -6,20 +6,17 @@ import asyncio
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import psutil
 
+from workflows.durable.clock import DatabaseClock
 from workflows.durable.store import Neighbour
+from workflows.engine.marks import clock, on_loop
 
 log = logging.getLogger("amends.lease")
-
-
-def clock() -> float:
-    """Seconds that also pass while this process, or the whole machine, is suspended."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def machine() -> str:
@@ -47,18 +44,23 @@ def is_gone(other: Neighbour, here: str) -> bool:
 
 
 class Lease(threading.Thread):
-    """Renews the lease five times in its length. `beat` does it in the database; False means that it was taken away."""
+    """Renews the lease five times in its length.
 
-    def __init__(self, seconds: float, beat: Callable[[], bool], lost: Callable[[], None]) -> None:
+    `beat` does it in the database, and returns the database's time; None means that it was taken away.
+    """
+
+    def __init__(self, seconds: float, beat: Callable[[], datetime | None], lost: Callable[[], None]) -> None:
         super().__init__(name="lease", daemon=True)
+        self.clock = DatabaseClock()
         self.seconds, self._beat, self._lost = seconds, beat, lost
         self._loop = asyncio.get_running_loop()
         self._until = self._held_since = self._loop_seen = clock()
         self._stopped = threading.Event()
 
-    def first(self, asked_at: float) -> None:
-        """Take note of the lease that came with the registration, asked for at `asked_at`."""
+    def first(self, asked_at: float, told: datetime) -> None:
+        """Take note of the lease that came with the registration, asked for at `asked_at`, and of the time then."""
         self._until, self._held_since = asked_at + self.seconds, asked_at
+        self.clock.told(told, asked_at, clock())
 
     def holds(self) -> bool:
         """Whether the lease holds by this process's own clock."""
@@ -93,14 +95,17 @@ class Lease(threading.Thread):
         """False only if the lease was taken away; while the database does not answer, nothing is known."""
         had = self.holds()
         try:
-            if not self._beat():
+            told = self._beat()
+            if told is None:
                 return False
         except Exception as error:
             log.warning("The lease could not be renewed: %s", str(error).strip() or type(error).__name__)
             return True
+        self.clock.told(told, asked_at, clock())
         self._held_since = self._held_since if had else asked_at
         self._until = asked_at + self.seconds
         return True
 
     def _seen(self) -> None:
         self._loop_seen = clock()
+        on_loop.answered()

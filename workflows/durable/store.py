@@ -153,9 +153,18 @@ class SagaStore(Protocol):
 
     async def register(
         self, executor: str, machine: str, pid: int, born: float, kinds: Sequence[str], lease: float
-    ) -> None: ...
+    ) -> datetime:
+        """Make this executor known, with its first lease; returns the database's time."""
+        ...
 
     async def neighbours(self, executor: str) -> list[Neighbour]: ...
+
+    async def hand_over(self, executor: str, running: Sequence[str]) -> int:
+        """Queue what an executor is recorded as running, but for these, which it still runs; returns how many.
+
+        Raises Unavailable if the database does not answer in time.
+        """
+        ...
 
     async def end(self, executors: Sequence[str], by: str, died: bool) -> int:
         """End executors and queue what they ran; returns how many sagas that were."""

@@ -12,7 +12,7 @@ from domain.event import Cause
 from workflows.durable.lease import Lease, is_gone, machine
 from workflows.durable.store import SagaStore
 from workflows.durable.tasks import end, nudged
-from workflows.events import record
+from workflows.events import record_own
 from workflows.ports import StatusChange
 from workflows.story import FINISHED, SagaAbandoned, SagaStranded, stories
 
@@ -131,4 +131,4 @@ class Supervisor:
 
     async def _tell(self, id: str, told: object, change: StatusChange) -> None:
         cause = Cause(workflow_id=id, actor="amends", executor=self._engine.executor)
-        await self._store.note(id, record(stories.stream(id), told, cause), change, sorted(FINISHED))
+        await self._store.note(id, record_own(stories.stream(id), told, cause), change, sorted(FINISHED))

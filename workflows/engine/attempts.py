@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from domain.errors import Refusal
-from workflows.calls import ProviderDown, Retry, Turn, seconds, turn
+from domain.errors import Refusal, TooLarge, Unstorable
+from workflows.calls import ProviderDown, Retry, seconds
 from workflows.engine.chronicle import Chronicle
-from workflows.ports import Journal
+from workflows.engine.user_code import Exited, NeverEnds, Raised, Returned, UserCode
+from workflows.said import said
 from workflows.story import Problem
+from workflows.words import MisplacedCall
 
 WAIT_FOR_PROVIDER = Retry(first_wait=seconds(0.25), longest_wait=seconds(4))
 """How long it takes a saga to notice that a provider is back; each a little differently, so not all come at once."""
@@ -30,7 +32,10 @@ class Answered(Generic[T]):
 
 @dataclass(frozen=True)
 class Refused:
+    """The answer was no: as it was raised, and as it is stored."""
+
     refusal: Refusal
+    problem: Problem
     attempts: int
 
 
@@ -43,12 +48,23 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Bug:
+    """The code of the attempt is wrong in a way that another attempt does not mend: a person must look at it."""
+
+    problem: Problem
+    attempts: int
+
+
+Outcome = Answered[T] | Refused | Failed | Bug
+
+
+@dataclass(frozen=True)
 class Trial(Generic[T]):
     """What is tried: `body` makes one attempt, `tell` says of a failed one when the next is due."""
 
     name: str
     slot: int
-    body: Callable[[int], Awaitable[T]]
+    body: Callable[[int], Coroutine[Any, Any, T]]
     retry: Retry
     timeout: timedelta
     tell: Callable[[int, Problem, datetime], object]
@@ -57,7 +73,7 @@ class Trial(Generic[T]):
     """Told before every further attempt whether one was made in this life; raises what prevents it."""
 
 
-async def attempt(trial: Trial[T], chronicle: Chronicle) -> Answered[T] | Refused | Failed:
+async def attempt(trial: Trial[T], chronicle: Chronicle, code: UserCode) -> Outcome[T]:
     """Try until answered or out of attempts; those of earlier lives count."""
     journal = chronicle.journal
     failed, due = journal.recording.failures.get(trial.slot, (0, None))
@@ -66,33 +82,45 @@ async def attempt(trial: Trial[T], chronicle: Chronicle) -> Answered[T] | Refuse
         if due is not None:
             await _pause(trial, chronicle, due, failed > before)
         await journal.may_call()
-        try:
-            return Answered(await _once(trial, journal, failed + 1), failed + 1)
-        except Refusal as refusal:
-            return Refused(refusal, failed + 1)
-        except ProviderDown as nobody:
+        ended = await _once(trial, failed + 1, chronicle, code)
+        if isinstance(ended, Returned):
+            return Answered(ended.value, failed + 1)
+        if isinstance(ended.error, ProviderDown):
             down += 1
             due = journal.now() + WAIT_FOR_PROVIDER.wait_after(down)
-            log.debug("%s %s waits: %s", journal.identity.id, trial.name, nobody)
+            log.debug("%s %s waits: %s", journal.identity.id, trial.name, said(ended.error))
             continue
-        except Exception as error:
-            failed += 1
-            problem = _explained(error, trial.timeout, chronicle)
-            log.info("%s %s: attempt %d failed: %s", journal.identity.id, trial.name, failed, problem.message)
-        if failed >= trial.retry.attempts:
-            return Failed(problem, failed)
+        failed += 1
+        outcome = _judged(ended, failed, trial, chronicle, code)
+        if not isinstance(outcome, Problem):
+            return outcome
+        log.info("%s %s: attempt %d failed: %s", journal.identity.id, trial.name, failed, outcome.message)
+        if failed >= trial.retry.attempts or code.given_up:
+            return Failed(outcome, failed)
         due = journal.now() + trial.retry.wait_after(failed)
-        await chronicle.write(chronicle.entry(trial.tell(failed, problem, due), step=trial.name))
+        await chronicle.write(chronicle.entry(trial.tell(failed, outcome, due), step=trial.name))
 
 
-async def _once(trial: Trial[T], journal: Journal, number: int) -> T:
-    """One attempt, in the time that it has."""
-    async with asyncio.timeout(trial.timeout.total_seconds()) as clock:
-        token = turn.set(Turn(clock, journal.may_call))
+async def _once(trial: Trial[T], number: int, chronicle: Chronicle, code: UserCode) -> Returned[T] | Raised:
+    async def body() -> T:
+        return await trial.body(number)
+
+    limit = trial.timeout.total_seconds()
+    return await code.within(trial.name, limit, body, chronicle.completed_at, chronicle.journal.may_call)
+
+
+def _judged(
+    ended: Raised, attempts: int, trial: Trial[T], chronicle: Chronicle, code: UserCode
+) -> Refused | Bug | Problem:
+    """What an attempt that raised something means; a Problem is one that may be made again."""
+    error = ended.error
+    if isinstance(error, Refusal):
         try:
-            return await trial.body(number)
-        finally:
-            turn.reset(token)
+            return Refused(error, chronicle.refusal(error), attempts)
+        except (Unstorable, TooLarge) as unstorable:
+            return chronicle.problem(unstorable)
+    problem = _explained(ended, trial.timeout, chronicle, code)
+    return Bug(problem, attempts) if isinstance(error, Exited | MisplacedCall | NeverEnds) else problem
 
 
 async def _pause(trial: Trial[T], chronicle: Chronicle, due: datetime, called: bool) -> None:
@@ -106,7 +134,13 @@ async def _pause(trial: Trial[T], chronicle: Chronicle, due: datetime, called: b
         await journal.pause(min(due, trial.deadline) if trial.deadline and trial.deadline > now else due)
 
 
-def _explained(error: Exception, timeout: timedelta, chronicle: Chronicle) -> Problem:
-    if isinstance(error, TimeoutError) and not str(error):
-        return Problem("TimeoutError", f"no answer within {timeout.total_seconds():g} s")
-    return chronicle.problem(error)
+def _explained(ended: Raised, timeout: timedelta, chronicle: Chronicle, code: UserCode) -> Problem:
+    """What went wrong, in words of ours where it was we who ended the attempt."""
+    time = f"{timeout.total_seconds():g} s"
+    if isinstance(ended.error, NeverEnds):
+        return Problem("NeverEnds", f"it goes on although its time, {time}, is over: it swallows its cancellation")
+    if not (ended.late and isinstance(ended.error, asyncio.CancelledError)):
+        return chronicle.problem(ended.error)
+    if code.given_up:
+        return Problem("GivenUp", "run stopped waiting for it, by a time limit or a cancel of its own")
+    return Problem("TimeoutError", f"no answer within {time}")

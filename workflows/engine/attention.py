@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 from workflows.engine.chronicle import Chronicle
 from workflows.ports import Checkpoint, Parked, StatusChange
+from workflows.said import one_line
 from workflows.story import OperatorActed, SagaStranded, SagaStuck
+
+log = logging.getLogger("amends.saga")
 
 
 def _nothing() -> None:
@@ -28,8 +32,8 @@ class Resting(BaseException):
 class Attention:
     """What persons decided about one saga, and how it asks them."""
 
-    def __init__(self, chronicle: Chronicle) -> None:
-        self._chronicle = chronicle
+    def __init__(self, chronicle: Chronicle, kind: str) -> None:
+        self._chronicle, self._kind = chronicle, kind
         self._recording = chronicle.journal.recording
         self._later = False
 
@@ -78,6 +82,8 @@ class Attention:
             wanted.instead()
             entry = self._chronicle.entry(wanted.told, change=wanted.change, park=True)
             if await self._chronicle.write_if_untold(entry):
+                if isinstance(wanted.told, SagaStuck):
+                    _say(self._kind, self._chronicle.journal.identity.id, wanted.told)
                 raise Parked
             self._chronicle.version = (await self._chronicle.journal.reload()).version
 
@@ -85,3 +91,9 @@ class Attention:
         if self._later:
             raise wanted
         await self.rest(wanted)
+
+
+def _say(kind: str, id: str, stuck: SagaStuck) -> None:
+    """One line for each time that a saga becomes stuck: somebody must act."""
+    where = f"step {stuck.compensation or stuck.step}" if stuck.step else "run"
+    log.warning("Saga %s (%s) is stuck at %s: %s", id, kind, where, one_line(stuck.reason))

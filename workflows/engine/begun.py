@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from workflows.definition import DeclaredStep
+from pydantic import JsonValue
+
+from workflows.codec import load
 from workflows.saga import Done, Unknown
-from workflows.steps import StepSpec
+from workflows.steps import StepCall, StepSpec
 
 T = TypeVar("T")
 
@@ -18,25 +20,43 @@ T = TypeVar("T")
 class Begun:
     """`outcome` stays None for a step that has not happened: it was refused, or is under way.
 
-    `doubtful` says that an earlier life may have begun it and left no record, `settled` that its outcome is recorded.
+    Its arguments and its result are plain JSON data: whoever needs them is given values of their own, so that nobody
+    sees what another one has changed. `doubtful` says that an earlier life may have begun it and left no record,
+    `settled` that its outcome is recorded.
     """
 
-    declared: DeclaredStep
+    call: StepCall[Any]
     slot: int
     occurrence: int
     redo: int
-    arguments: tuple[Any, ...]
-    digest: str
     key: str
     started_at: datetime
     doubtful: bool = False
-    outcome: Done[Any] | Unknown | None = None
+    outcome: Done[JsonValue] | Unknown | None = None
     in_doubt: bool = False
     settled: bool = False
 
     @property
     def step(self) -> StepSpec:
-        return self.declared.step
+        return self.call.step
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of its arguments."""
+        return self.call.digest
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Its arguments, as new values."""
+        given: tuple[Any, ...] = load(self.call.given, self.call.declared.arguments_type)
+        return given
+
+    def result(self, plain: JsonValue) -> Any:
+        """A result of it, as a new value. Raises ValidationError if it does not fit its type."""
+        return load(plain, self.call.declared.result)
+
+    def known_outcome(self) -> Done[Any] | Unknown:
+        """What whoever undoes it is told of its outcome."""
+        return Done(self.result(self.outcome.value)) if isinstance(self.outcome, Done) else Unknown()
 
     def told(self, event: Callable[..., T], **facts: Any) -> T:
         """An event about this step, with what all such events say."""

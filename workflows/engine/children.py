@@ -6,15 +6,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from domain.errors import Refusal
-from workflows.codec import dump, load
+from domain.errors import Refusal, Unstorable
+from workflows.codec import load
 from workflows.engine.attention import Attention
 from workflows.engine.begun import Begun
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.outcomes import Outcomes
 from workflows.engine.turning import Turning
 from workflows.engine.waiting import SOON
-from workflows.events import record
+from workflows.events import record_own
 from workflows.ports import Parked, Recall, StatusChange, Taken
 from workflows.problem import UnknownRefusal, refusal_of
 from workflows.saga import ChildFailed, Unknown
@@ -112,15 +112,18 @@ class Children:
         return bool(told) and told[-1]["status"] == "compensated"
 
     async def _start(self, begun: Begun, child: str, park: bool) -> None:
-        chronicle, definition = self._chronicle, begun.declared.child
+        chronicle, definition = self._chronicle, begun.call.declared.child
         assert definition is not None
-        given = dump(begun.arguments[0], definition.input)
+        (given,) = begun.call.given
         told: list[object] = [begun.told(ChildStarted, child=child)]
         change = None
         if park:
             told.append(SagaWaiting(begun.slot, ended(child), None))
             change = StatusChange("waiting", None, ended(child), self._turning.deadline)
-        start = chronicle.journal.order(definition.kind, given, child, chronicle.cause())
+        try:
+            start = chronicle.journal.order(definition.kind, given, child, chronicle.cause())
+        except Unstorable as wrong:
+            await self._outcomes.stuck(begun, f"{begun.step.name} cannot be started: {wrong}")
         entry = chronicle.entry(*told, step=begun.step.name, change=change, park=park, start=start)
         try:
             written = await chronicle.write_if_untold(entry)
@@ -162,7 +165,7 @@ class Children:
     def _recall(self, child: str, reason: str) -> Recall:
         told = f"its parent {self._chronicle.journal.identity.id} turns back: {reason}"
         cause = self._chronicle.cause()
-        return Recall(child, told, record(stories.stream(child), CancelRequested(told), cause))
+        return Recall(child, told, record_own(stories.stream(child), CancelRequested(told), cause))
 
     async def _reload(self) -> None:
         self._recording = await self._chronicle.journal.reload()

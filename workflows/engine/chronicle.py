@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from domain.errors import Refusal
+from domain.errors import AmendsError, Refusal
 from domain.event import Cause
 from workflows.codec import text
-from workflows.events import NewEvent, record
+from workflows.events import NewEvent, record, record_own
 from workflows.ports import Checkpoint, Entry, Journal, Recall, Stale, Start, StatusChange
-from workflows.problem import error_text, problem_of
+from workflows.problem import error_text, problem_of, refusal_problem
+from workflows.said import named, one_line, said
 from workflows.sensitive import cleaned
 from workflows.story import Problem, SagaResumed, stories
 
@@ -43,20 +44,30 @@ class Chronicle:
     def problem(self, error: BaseException) -> Problem:
         """An error as it is stored and logged: without the values that must not be shown, and as text can be stored."""
         found = problem_of(error)
-        keep = () if isinstance(error, Refusal) else self.hidden  # a refusal comes back from its facts
-        return Problem(found.name, self._shown(found.message), cleaned(found.facts, keep))
+        return Problem(found.name, self._shown(found.message), cleaned(found.facts, self.hidden))
+
+    def refusal(self, refusal: Refusal) -> Problem:
+        """A refusal as it is stored, whole: it comes back from its facts. Raises Unstorable or TooLarge."""
+        found = refusal_problem(refusal, self.journal.limits.value)
+        return Problem(found.name, self._shown(found.message), found.facts)
 
     def bug(self, error: BaseException) -> str:
         """An error that is a bug, in one line."""
-        return self._shown(f"{error!r}")
+        text = said(error) if isinstance(error, AmendsError) else named(error)
+        return self._shown(one_line(text))
 
     def _shown(self, said: str) -> str:
         shown: str = cleaned(said, self.hidden)
         return shown
 
-    def event(self, stream: str, event: object, step: str | None = None, decision: str | None = None) -> NewEvent:
-        """An event of this saga for a stream, with the cause that it has now."""
-        return record(stream, event, replace(self.cause(), step=step, decision=decision))
+    def event(self, stream: str, event: object, step: str | None = None) -> NewEvent:
+        """An event of this saga's own story, with the cause that it has now: what is in it was looked at before."""
+        return record_own(stream, event, replace(self.cause(), step=step))
+
+    def business_event(self, stream: str, event: object, step: str, decision: str | None = None) -> NewEvent:
+        """An event of the business. Raises TooLarge and Unstorable."""
+        cause = replace(self.cause(), step=step, decision=decision)
+        return record(stream, event, cause, limit=self.journal.limits.value)
 
     def cause(self) -> Cause:
         """What this saga does from here on was caused by the last that was told of it."""
@@ -64,7 +75,7 @@ class Chronicle:
 
     def entry(
         self,
-        *told: object,
+        *happened: object,
         step: str | None = None,
         business: Sequence[NewEvent] = (),
         expected: Mapping[str, int] | None = None,
@@ -76,8 +87,8 @@ class Chronicle:
     ) -> Entry:
         """One commit's content: what is told of the saga, and what happened to the business."""
         if self._revive:
-            told, change = (SagaResumed(), *told), change or self._going()
-        events = [*(self.event(self.stream, event, step) for event in told), *business]
+            happened, change = (SagaResumed(), *happened), change or self._going()
+        events = [*(self.event(self.stream, event, step) for event in happened), *business]
         return Entry(events, expected or {}, checkpoint, change, park, start, recall)
 
     def _going(self) -> StatusChange:

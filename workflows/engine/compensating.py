@@ -10,14 +10,16 @@ from typing import Any, NoReturn
 from domain.errors import Refusal
 from domain.vocabulary import Unreadable
 from workflows.codec import plain
-from workflows.engine.attempts import Answered, Failed, Refused, Trial, attempt
+from workflows.engine.attempts import Answered, Bug, Failed, Refused, Trial, attempt
 from workflows.engine.attention import Attention
 from workflows.engine.begun import Begun
 from workflows.engine.chronicle import TURN_BACK, Chronicle
 from workflows.engine.transacting import Changes, transact
+from workflows.engine.user_code import Raised, UserCode
 from workflows.ports import Entry, StatusChange
 from workflows.problem import TurnedBack
 from workflows.saga import Saga, Undo
+from workflows.said import said
 from workflows.steps import Compensation
 from workflows.story import (
     CompensationFailed,
@@ -42,6 +44,7 @@ async def turn_back(
     chronicle: Chronicle,
     attention: Attention,
     back: TurnBack,
+    code: UserCode,
     undo_child: Callable[[Begun, str], Awaitable[None]],
 ) -> NoReturn:
     """Record that the saga turns back, undo its steps, record that, and raise TurnedBack."""
@@ -50,7 +53,7 @@ async def turn_back(
     await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), chronicle, attention)
     for step in reversed(begun):
         if step.outcome is not None and step.step.compensation is not None:
-            undoing = _Undoing(saga, step, step.step.compensation, chronicle, attention)
+            undoing = _Undoing(saga, step, step.step.compensation, chronicle, attention, code)
             await undoing.undo(partial(undo_child, step, back.reason))
     done = StatusChange("compensated", back.reason)
     await _milestone("compensated", SagaCompensated(back.reason), done, chronicle, attention)
@@ -71,9 +74,16 @@ class _Undoing:
     """One step being undone."""
 
     def __init__(
-        self, saga: Saga[Any, Any], step: Begun, by: Compensation, chronicle: Chronicle, attention: Attention
+        self,
+        saga: Saga[Any, Any],
+        step: Begun,
+        by: Compensation,
+        chronicle: Chronicle,
+        attention: Attention,
+        code: UserCode,
     ) -> None:
         self.saga, self.step, self.by, self.chronicle, self.attention = saga, step, by, chronicle, attention
+        self.code = code
         self.slot = chronicle.journal.next_slot()
         self.started_at = chronicle.journal.now()
 
@@ -102,39 +112,39 @@ class _Undoing:
         key = f"{self.chronicle.journal.identity.root}.{self.by.name}.{self.step.occurrence}.{self.step.redo}"
 
         async def body(number: int) -> None:
-            assert self.step.outcome is not None
-            undo = Undo(self.step.key, key, self.step.outcome, number)
-            await self.by.body(self.saga, undo, *self.step.arguments)
+            undo = Undo(self.step.key, key, self.step.known_outcome(), number)
+            await self.by.body(self.saga, undo, *self.step.arguments())
 
         trial = Trial(self.by.name, self.slot, body, self.by.retry, self.by.timeout, self._failed)
-        match await attempt(trial, self.chronicle):
+        match await attempt(trial, self.chronicle, self.code):
             case Answered(_, attempts):
                 await self.chronicle.write(self._entry(self._told(attempts), None))
-            case Refused(refusal, attempts):
-                problem = self.chronicle.problem(refusal)
+            case Refused(_, problem, attempts):
                 await self._stuck(f"{self.by.name} was refused: {problem.message}", problem, attempts)
             case Failed(problem, attempts):
                 reason = f"{self.by.name} failed {attempts} times, lastly with: {problem.message}"
                 await self._stuck(reason, problem, attempts)
+            case Bug(problem, attempts):
+                await self._stuck(f"a bug in {self.by.name}: {problem.message}", problem, attempts)
 
     async def _transact(self) -> None:
         async def body(changes: Changes) -> None:
-            await self.by.body(self.saga, changes, *self.step.arguments)
+            await self.by.body(self.saga, changes, *self.step.arguments())
 
         def entry(_: None, changes: Changes) -> Entry:
             return self._entry(self._told(1), None, changes)
 
-        try:
-            await transact(self.by.name, self.chronicle, body, entry)
+        by = self.by
+        ended = await transact(by.name, self.chronicle, self.code, by.timeout, body, entry, _nothing)
+        if not isinstance(ended, Raised):
             return
-        except Refusal as refusal:
-            problem = self.chronicle.problem(refusal)
+        error = ended.error
+        if isinstance(error, Unreadable):
+            await self.attention.stranded(f"{self.by.name}: {said(error)}")
+        problem = self.chronicle.problem(error)
+        reason = f"{self.by.name} failed, and did nothing: {self.chronicle.bug(error)}"
+        if isinstance(error, Refusal):
             reason = f"{self.by.name} was refused: {problem.message}"
-        except Unreadable as unreadable:
-            await self.attention.stranded(f"{self.by.name}: {unreadable}")
-        except Exception as bug:
-            problem = self.chronicle.problem(bug)
-            reason = f"{self.by.name} failed, and did nothing: {self.chronicle.bug(bug)}"
         await self._stuck(reason, problem, 1)
 
     def _told(self, attempts: int, by: Any = "compensation") -> StepCompensated:
@@ -160,3 +170,7 @@ class _Undoing:
             reason, self.slot, step.step.name, step.occurrence, step.step.kind, attempts, self.by.name, problem
         )
         await self.attention.stuck(told)
+
+
+def _nothing() -> None:
+    """Nothing keeps a saga that turns back from trying again."""

@@ -5,34 +5,45 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 
-from domain.errors import Misdeclared, Refusal
-from workflows.codec import digest, dump, load, problems
+from domain.errors import AmendsError, Contended, Refusal, TooLarge, Unstorable
+from workflows.codec import kept, load, problems
 from workflows.engine.attention import Attention, Resting
 from workflows.engine.begun import Begun
 from workflows.engine.children import Children
-from workflows.engine.chronicle import Chronicle
+from workflows.engine.chronicle import TURN_BACK, Chronicle
 from workflows.engine.compensating import TurnBack, turn_back
 from workflows.engine.outcomes import Outcomes
-from workflows.engine.turning import Turning
+from workflows.engine.running import Running
+from workflows.engine.speaking import RunSpeaks
+from workflows.engine.turning import GaveUp, Turning
+from workflows.engine.user_code import Exited, Raised, Returned, UserCode, hold_exits
 from workflows.engine.waiting import Waiting
 from workflows.ids import derived_id
-from workflows.ports import Fenced, ForeignStep, Journal, Parked, StatusChange
+from workflows.ports import Fenced, ForeignStep, Journal, Parked, Recording, StatusChange
 from workflows.saga import Saga, Unknown
 from workflows.sensitive import hidden_values, marks
-from workflows.steps import StepCall, StepSpec, performer
+from workflows.steps import StepCall
 from workflows.story import Problem, SagaCompleted, SagaStuck
+from workflows.words import Gathered, MisplacedCall, Received, Slept, Word
 
 _UNDER_WAY = object()
 """What a child comes to that was started and has not told how it ended."""
 
 _OVER = (Fenced, ForeignStep, asyncio.CancelledError, Parked)
 """After these nothing more is recorded in this life of the saga."""
+
+
+class Hanging(AmendsError):
+    """run waits for something that is none of its words, since {seconds} s: what takes time belongs into a step."""
+
+    seconds: float
 
 
 def _gravity(error: BaseException) -> int:
@@ -47,19 +58,22 @@ class Execution:
     def __init__(self, saga: Saga[Any, Any], journal: Journal) -> None:
         self.saga, self.journal, self.definition = saga, journal, saga.definition
         self.chronicle = Chronicle(journal)
-        self.attention = Attention(self.chronicle)
+        self.speaks = RunSpeaks(journal.bell, journal.limits, self.now, self.new_id)
+        self.code = UserCode(journal.identity.id, self.definition.kind, journal.limits, self.speaks.noted)
+        self.attention = Attention(self.chronicle, self.definition.kind)
         self.turning = Turning(self.chronicle)
         self.waiting = Waiting(self.chronicle, self.attention, self.turning)
-        self.outcomes = Outcomes(saga, self.chronicle, self.attention, self.turning)
+        self.outcomes = Outcomes(saga, self.chronicle, self.attention, self.turning, self.code)
         self.children = Children(self.chronicle, self.attention, self.turning, self.outcomes)
         self.begun: list[Begun] = []
-        self._live = False
+        self._live, self._replaying = False, False
+        self._last_recorded = _last_recorded(journal.recording)
         self._occurrences: Counter[str] = Counter()
         self._ids = 0
 
     async def run(self, given: Any) -> Any:
         """From input to result, both plain data. Raises TurnedBack once all is compensated, Parked, or Fenced."""
-        token = performer.set(self)
+        hold_exits()
         try:
             return await self._forward(await self._request(given))
         except TurnBack as back:
@@ -67,21 +81,11 @@ class Execution:
                 if step.step.kind == "child" and not step.settled and step.outcome is None:
                     self.children.leave(step)
             undo = self.children.undo
-            return await turn_back(self.saga, self.begun, self.chronicle, self.attention, back, undo)
+            return await turn_back(self.saga, self.begun, self.chronicle, self.attention, back, self.code, undo)
         except ForeignStep:
             return await self.attention.stranded(
                 "a step was recorded that is not this saga's: look at it in DBOS's tools"
             )
-        finally:
-            performer.reset(token)
-
-    async def receive(self, signal: type[Any], patience: timedelta | None) -> Any:
-        """What the saga was told by a signal of this class, sooner or later; None if the time came first."""
-        name = self.definition.signal(signal)
-        return await self.waiting.receive(name, signal, patience)
-
-    async def sleep(self, duration: timedelta) -> None:
-        await self.waiting.sleep(duration)
 
     def now(self) -> datetime:
         return self.chronicle.completed_at
@@ -90,17 +94,79 @@ class Execution:
         self._ids += 1
         return derived_id(self.journal.identity.root, "id", self._ids)
 
-    async def perform(self, step: StepSpec, arguments: tuple[Any, ...]) -> Any:
-        """Do a step, or give back what it did in an earlier life."""
-        begun = self._begin(step, arguments)
-        done = await self._perform(begun)
-        return await self._settle(begun) if done is _UNDER_WAY else done
+    # -- what `run` asks for
 
-    async def gather(self, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]:
+    async def _until_ended(self, running: Running) -> Returned[Any] | Raised:
+        """Answer the words of `run` until it ends. Raises TurnBack, Parked and the like: then it does not go on."""
+        while (word := await self._next(running)) is not None:
+            numbers = range(self.journal.last_slot + 1, self.journal.last_slot + 1 + _steps(word))
+            self._replaying = all(slot in self.journal.recording.checkpoints for slot in numbers)
+            try:
+                answer = await self._do(word)
+            except Refusal as refusal:
+                self._look_once_more()
+                running.refuse(refusal)
+            else:
+                self._look_once_more()
+                running.answer(answer)
+        assert running.ended is not None
+        return running.ended
+
+    async def _next(self, running: Running) -> Word[Any] | None:
+        """What `run` asks for next; None once it has ended. Meanwhile it can be cancelled, and it has a limit."""
+        left = limit = self.journal.limits.between
+        while running.word is None and running.ended is None and self.speaks.misplaced is None:
+            since, due = monotonic(), self.turning.deadline if self._may_turn else None
+            patience = left if due is None else min(left, max((due - self.journal.now()).total_seconds(), 0.001))
+            await self.journal.listen(patience)
+            left -= monotonic() - since
+            if running.word is None and running.ended is None:
+                if self._may_turn:
+                    self.turning.anywhere()
+                if left <= 0:
+                    raise Hanging(limit)
+        if self.speaks.misplaced:
+            raise self.speaks.misplaced
+        self._look_once_more()
+        return running.word
+
+    @property
+    def _may_turn(self) -> bool:
+        """Whether `run` may be turned back where it is: no earlier life has begun anything that it has not reached."""
+        return self.journal.last_slot >= self._last_recorded and (self._live or not self.journal.recording.recovered)
+
+    def _stopped_waiting(self, word: Word[Any]) -> bool:
+        """Something in `run` took back what it asks for; False if that is recorded, so that `run` has it at once."""
+        if self._replaying:
+            return False
+        self.turning.given_up = word.says
+        self.code.give_up()
+        return True
+
+    def _look_once_more(self) -> None:
+        """Raise TurnBack, or GaveUp, if `run` did not wait for what was done."""
+        if self.turning.given_up:
+            self.turning.anywhere()
+
+    async def _do(self, word: Word[Any]) -> Any:
+        match word:
+            case StepCall():
+                begun = self._begin(word)
+                done = await self._perform(begun)
+                return await self._settle(begun) if done is _UNDER_WAY else done
+            case Gathered():
+                return await self._gather(word.calls)
+            case Received():
+                return await self.waiting.receive(word.name, word.signal, word.patience)
+            case Slept():
+                return await self.waiting.sleep(word.duration)
+
+    async def _gather(self, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]:
         """Do several steps at the same time: numbered in their order, and all of them settled before any is judged."""
         if pivot := next((call.step.name for call in calls if call.step.pivot), None):
-            raise Misdeclared("gather", f"{pivot} is the pivot: the others may fail, and there is no way back from it")
-        begun = [self._begin(call.step, call.arguments) for call in calls]
+            problem = f"{pivot} is the pivot: the others may fail, and there is no way back from it"
+            raise MisplacedCall("gather", problem)
+        begun = [self._begin(call) for call in calls]
         with self.attention.later():
             settled = await asyncio.gather(*map(self._perform, begun), return_exceptions=True)
         worst = min((each for each in settled if isinstance(each, BaseException)), key=_gravity, default=None)
@@ -162,19 +228,41 @@ class Execution:
             await self.attention.stranded(f"the recorded input does not fit its type: {problems(error)[0]}")
 
     async def _forward(self, request: Any) -> Any:
+        """Let `run` run to its end, and record how it ended."""
+        scope = self.code.scope(None)
+        running = Running(self.saga.run(request), scope, self.speaks, self.journal.bell, self._stopped_waiting)
         try:
-            result = dump(await self.saga.run(request), self.definition.output)
-        except Refusal as refusal:
-            if not self.turning.past_pivot:
-                problem = self.chronicle.problem(refusal)
-                raise TurnBack(problem.message, problem) from refusal
-            problem = self.chronicle.problem(refusal)
-            reason = f"refused after the point of no return: {problem.message}"
-        except Exception as bug:
-            problem = self.chronicle.problem(bug)
-            reason = f"a bug between the steps of {self.definition.kind}: {self.chronicle.bug(bug)}"
-        else:
-            return await self._complete(result)
+            ended = await self._until_ended(running)
+            if isinstance(ended, Returned) and (wrong := self.speaks.misplaced or self.speaks.forgotten):
+                ended = Raised(wrong)
+            elif isinstance(ended, Returned):
+                ended = Returned(self._result(ended.value))
+        except (GaveUp, Hanging, MisplacedCall, Exited, Contended, Unstorable, TooLarge) as failed:
+            ended = Raised(failed)
+        finally:
+            await running.close()
+        return await (self._complete(ended.value) if isinstance(ended, Returned) else self._failed(ended.error))
+
+    def _result(self, value: Any) -> Any:
+        """What `run` returned, as plain data. Raises TooLarge and Unstorable."""
+        limit = self.journal.limits.value
+        return kept(value, self.definition.output, f"the result of {self.definition.kind}", limit).data
+
+    async def _failed(self, error: BaseException) -> Any:
+        """`run` has ended with an error: a Refusal turns the saga back, anything else is for a person to look at."""
+        if isinstance(error, Refusal):
+            try:
+                problem = self.chronicle.refusal(error)
+            except (Unstorable, TooLarge) as unstorable:
+                error = unstorable
+            else:
+                if not self.turning.past_pivot:
+                    raise TurnBack(problem.message, problem) from error
+                return await self._between_steps(f"refused after the point of no return: {problem.message}", problem)
+        if isinstance(error, GaveUp):
+            return await self._between_steps(error.problem.message, error.problem)
+        problem = self.chronicle.problem(error)
+        reason = f"a bug between the steps of {self.definition.kind}: {self.chronicle.bug(error)}"
         return await self._between_steps(reason, problem)
 
     async def _between_steps(self, reason: str, problem: Problem) -> Any:
@@ -208,14 +296,25 @@ class Execution:
                 return result
             self.chronicle.version = (await self.journal.reload()).version
 
-    def _begin(self, step: StepSpec, arguments: tuple[Any, ...]) -> Begun:
-        declared, slot = self.definition.step(step.name), self.journal.next_slot()
-        self._occurrences[step.name] += 1
-        occurrence = self._occurrences[step.name]
-        redo = self.journal.recording.redo.get((step.name, occurrence), 0)
-        fingerprint = digest(declared.dump_arguments(arguments))
-        key = f"{self.journal.identity.root}.{step.name}.{occurrence}.{redo}"
+    def _begin(self, call: StepCall[Any]) -> Begun:
+        name, slot = call.step.name, self.journal.next_slot()
+        self._occurrences[name] += 1
+        occurrence = self._occurrences[name]
+        redo = self.journal.recording.redo.get((name, occurrence), 0)
+        key = f"{self.journal.identity.root}.{name}.{occurrence}.{redo}"
         doubtful = self.journal.recording.recovered and not self._live
-        begun = Begun(declared, slot, occurrence, redo, arguments, fingerprint, key, self.journal.now(), doubtful)
+        begun = Begun(call, slot, occurrence, redo, key, self.journal.now(), doubtful)
         self.begun.append(begun)
         return begun
+
+
+def _steps(word: Word[Any]) -> int:
+    """How many step numbers a word takes."""
+    return len(word.calls) if isinstance(word, Gathered) else 1
+
+
+def _last_recorded(recording: Recording) -> int:
+    """The last step of the way forward that an earlier life has begun, as far as that is on record."""
+    back = next((slot for slot, known in recording.checkpoints.items() if known.name == TURN_BACK), None)
+    slots = {*recording.checkpoints, *recording.failures, *recording.children, *recording.waits}
+    return max((slot for slot in slots if back is None or slot < back), default=0)

@@ -7,19 +7,21 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from domain.errors import Refusal
+from domain.errors import Refusal, TooLarge, Unstorable
 from domain.vocabulary import Unreadable
-from workflows.codec import dump, load, plain, problems, require_storable
-from workflows.engine.attempts import Answered, Failed, Refused, Trial, attempt
+from workflows.codec import kept, plain, problems
+from workflows.engine.attempts import Answered, Bug, Failed, Refused, Trial, attempt
 from workflows.engine.attention import Attention
 from workflows.engine.begun import Begun
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.compensating import TurnBack
 from workflows.engine.transacting import Changes, transact
 from workflows.engine.turning import Turning
+from workflows.engine.user_code import Raised, UserCode
 from workflows.ports import Checkpoint, Entry, StatusChange
 from workflows.problem import UnknownRefusal, problem_in, refusal_of
 from workflows.saga import Call, Done, Saga, Unknown
+from workflows.said import said
 from workflows.sensitive import hidden_values, marks
 from workflows.story import (
     OperatorActed,
@@ -42,8 +44,11 @@ SKIPPED = "skipped"
 class Outcomes:
     """The outcomes of the steps of one life of a saga."""
 
-    def __init__(self, saga: Saga[Any, Any], chronicle: Chronicle, attention: Attention, turning: Turning) -> None:
-        self._saga, self._chronicle, self._attention, self._turning = saga, chronicle, attention, turning
+    def __init__(
+        self, saga: Saga[Any, Any], chronicle: Chronicle, attention: Attention, turning: Turning, code: UserCode
+    ) -> None:
+        self._saga, self._chronicle, self._attention = saga, chronicle, attention
+        self._turning, self._code = turning, code
 
     async def replayed(self, begun: Begun, checkpoint: Checkpoint) -> Any:
         """What an earlier life recorded: the result again, or the refusal, or the way back."""
@@ -67,10 +72,7 @@ class Outcomes:
         """Call another system, as often as the step allows."""
 
         async def body(number: int) -> Any:
-            value = await begun.step.body(self._saga, Call(begun.key, number), *begun.arguments)
-            result = dump(value, begun.declared.result)
-            require_storable(result)
-            return result
+            return self._kept(begun, await begun.step.body(self._saga, Call(begun.key, number), *begun.arguments()))
 
         def tell(number: int, problem: Problem, due: datetime) -> StepRetrying:
             return begun.told(StepRetrying, attempts=number, error=problem, next_at=due)
@@ -80,36 +82,50 @@ class Outcomes:
 
         deadline = self._turning.deadline
         trial = Trial(begun.step.name, begun.slot, body, begun.step.retry, begun.step.timeout, tell, deadline, again)
-        match await attempt(trial, self._chronicle):
+        match await attempt(trial, self._chronicle, self._code):
             case Answered(value, attempts):
                 await self._chronicle.write(self._answered(begun, value, attempts))
                 return self._done(begun, value)
-            case Refused(refusal, attempts):
-                await self.refused(begun, refusal, attempts)
+            case Refused(refusal, problem, attempts):
+                await self._refused(begun, refusal, problem, attempts)
             case Failed(problem, attempts):
                 await self._failed(begun, problem, attempts)
+            case Bug(problem, attempts):
+                await self.stuck(begun, f"a bug in {begun.step.name}: {problem.message}", problem, attempts)
         return None
 
     async def transact(self, begun: Begun) -> Any:
         """Change our own database, in the commit that records it."""
 
         async def body(changes: Changes) -> Any:
-            value = await begun.step.body(self._saga, changes, *begun.arguments)
-            return dump(value, begun.declared.result)
+            return self._kept(begun, await begun.step.body(self._saga, changes, *begun.arguments()))
 
         def entry(result: Any, changes: Changes) -> Entry:
             return self._answered(begun, result, 1, changes)
 
-        try:
-            return self._done(begun, await transact(begun.step.name, self._chronicle, body, entry))
-        except Refusal as refusal:
-            answer = refusal
-        except Unreadable as unreadable:
-            return await self._attention.stranded(f"{begun.step.name}: {unreadable}")
-        except Exception as bug:
-            reason = f"{begun.step.name} failed, and did nothing: {self._chronicle.bug(bug)}"
-            return await self.stuck(begun, reason, self._chronicle.problem(bug), 1)
-        return await self.refused(begun, answer, 1)
+        def again() -> None:
+            self._turning.between_attempts(begun, False)
+
+        step = begun.step
+        ended = await transact(step.name, self._chronicle, self._code, step.timeout, body, entry, again)
+        if not isinstance(ended, Raised):
+            return self._done(begun, ended.value)
+        error = ended.error
+        if isinstance(error, Refusal):
+            try:
+                problem = self._chronicle.refusal(error)
+            except (Unstorable, TooLarge) as unstorable:
+                error = unstorable
+            else:
+                await self._refused(begun, error, problem, 1)
+        if isinstance(error, Unreadable):
+            return await self._attention.stranded(f"{begun.step.name}: {said(error)}")
+        reason = f"{begun.step.name} failed, and did nothing: {self._chronicle.bug(error)}"
+        return await self.stuck(begun, reason, self._chronicle.problem(error), 1)
+
+    def _kept(self, begun: Begun, result: Any) -> Any:
+        limit = self._chronicle.journal.limits.value
+        return kept(result, begun.call.declared.result, f"the result of {begun.step.name}", limit).data
 
     async def ended(self, begun: Begun, result: Any, *told: object) -> Any:
         """A child was completed with this; what else is told of it goes into the same commit."""
@@ -121,8 +137,13 @@ class Outcomes:
         return self._done(begun, result)
 
     async def refused(self, begun: Begun, refusal: Refusal, attempts: int, *also: object) -> NoReturn:
+        """The same for a refusal that was stored before."""
+        await self._refused(begun, refusal, self._chronicle.problem(refusal), attempts, *also)
+
+    async def _refused(
+        self, begun: Begun, refusal: Refusal, problem: Problem, attempts: int, *also: object
+    ) -> NoReturn:
         """The answer was no: it is raised where the step was awaited. Past the pivot a person must look at it."""
-        problem = self._chronicle.problem(refusal)
         if self._turning.past_pivot:
             await self.stuck(begun, f"{begun.step.name} was refused: {problem.message}", problem, attempts)
         told = begun.told(StepRefused, attempts=attempts, error=problem)
@@ -142,7 +163,7 @@ class Outcomes:
             await self._write_failure(begun, problem, begun.told(StepSkipped, reason=act.reason))
             self._turn_back_from(begun, problem)
         try:
-            load(act.result, begun.declared.result)
+            begun.result(act.result)
         except ValidationError:
             reason = f"{begun.step.name} must have a result that the next steps can use: resolve it with one"
             await self.stuck(begun, reason)
@@ -164,9 +185,9 @@ class Outcomes:
 
     def _done(self, begun: Begun, result: Any) -> Any:
         """Take note that a step is done; returns its result as every replay will see it."""
-        value = load(result, begun.declared.result)
-        begun.outcome, begun.settled = Done(value), True
-        self._chronicle.hide(hidden_values(result, marks(begun.declared.result)))
+        value = begun.result(result)
+        begun.outcome, begun.settled = Done(result), True
+        self._chronicle.hide(hidden_values(result, marks(begun.call.declared.result)))
         self._turning.past_pivot = self._turning.past_pivot or begun.step.pivot
         return value
 

@@ -16,6 +16,14 @@ from workflows.story import CancelLost, Problem
 
 CANCELLED = "cancelled"
 DEADLINE = "deadline"
+GIVEN_UP = "given-up"
+
+
+class GaveUp(BaseException):
+    """`run` stopped waiting for what it asked for, where there is no way back: a person must look at it."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
 
 
 class Turning:
@@ -26,6 +34,8 @@ class Turning:
         self._journal = chronicle.journal
         self._lost = self._journal.recording.cancel_lost
         self.past_pivot = False
+        self.given_up: str | None = None
+        """What `run` stopped waiting for, by a time limit or a cancel of its own, if it did."""
 
     @property
     def deadline(self) -> datetime | None:
@@ -78,7 +88,12 @@ class Turning:
         return TurnBack(back.reason, back.error or Problem("turned-back", back.reason), back.in_doubt)
 
     def wanted(self) -> TurnBack | None:
-        """Why the saga should turn back now, if it should and still can."""
+        """Why the saga should turn back now, if it should and still can. Raises GaveUp where it should, but cannot."""
+        if self.given_up:
+            told = f"run stopped waiting for {self.given_up}, by a time limit or a cancel of its own"
+            if self.past_pivot:
+                raise GaveUp(Problem(GIVEN_UP, told))
+            return TurnBack(told, Problem(GIVEN_UP, told))
         if self.past_pivot:
             return None
         if reason := self._journal.cancelled():

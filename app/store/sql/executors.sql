@@ -1,14 +1,17 @@
 -- name: register
--- A new executor, with its first lease.
-insert into amends.executors (id, machine, pid, born, kinds, lease_until)
-values (%(id)s, %(machine)s, %(pid)s, %(born)s, %(kinds)s, clock_timestamp() + %(lease)s)
-on conflict (id) do nothing
+-- A new executor, with its first lease; answers with the database's time.
+with made as (
+    insert into amends.executors (id, machine, pid, born, kinds, lease_until)
+    values (%(id)s, %(machine)s, %(pid)s, %(born)s, %(kinds)s, clock_timestamp() + %(lease)s)
+    on conflict (id) do nothing
+)
+select clock_timestamp()
 
 -- name: renew
--- A heartbeat; no row if the lease was taken away.
+-- A heartbeat; answers with the database's time, or with no row if the lease was taken away.
 update amends.executors set renewed_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s
  where id = %(id)s and ended_at is null
-returning id
+returning clock_timestamp()
 
 -- name: others
 -- The other executors that nobody has ended yet.

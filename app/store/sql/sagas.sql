@@ -111,6 +111,17 @@ update dbos.workflow_status
        updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
  where workflow_uuid = %s and status = 'PENDING' and executor_id = %s and owner_xid = %s
 
+-- name: hand_over
+-- Give back what is recorded as ours, but for what still runs here; answers how many that were.
+with given as (
+    update dbos.workflow_status
+       set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
+           updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+     where status = 'PENDING' and application_name = 'amends' and executor_id = %s and workflow_uuid <> all (%s)
+    returning 1
+)
+select count(*) from given
+
 -- name: release_orphans
 -- Queue what was committed for an executor after it was ended.
 select amends.release_orphans()

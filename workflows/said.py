@@ -1,0 +1,31 @@
+"""What errors say of themselves, whatever their own code does when it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+LONGEST: Final = 2000
+"""How many characters of an error's text are kept."""
+
+
+def said(error: BaseException) -> str:
+    """An error's text, or its class's name if it says nothing; at most so many characters."""
+    return _text(error, str) or type(error).__name__
+
+
+def named(error: BaseException) -> str:
+    """An error as Python writes it, with its class: ValueError('no'); at most so many characters."""
+    return _text(error, repr) or type(error).__name__
+
+
+def _text(error: BaseException, how: Callable[[object], str]) -> str:
+    try:
+        return str.__getitem__(how(error), slice(LONGEST))
+    except BaseException as wrong:
+        return f"{type(error).__name__}, whose own text cannot be read: {type(wrong).__name__}"
+
+
+def one_line(text: str) -> str:
+    """A text for a log or a terminal: on one line, and without what would steer either."""
+    return "".join(part if part.isprintable() else repr(part)[1:-1] for part in " ".join(text.split()))
