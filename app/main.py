@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import uvicorn
 from sqlalchemy import URL
 
+from app import lifetime
 from app.service import service
 from app.settings import Settings, require_guarded
 from app.store.choose import database, embedded_postgres
 from app.store.preparing import prepare
 from domain.errors import Unusable
+from workflows.saga import Saga
 
 log = logging.getLogger("amends")
 
@@ -40,26 +42,30 @@ def bind(host: str, port: int) -> socket.socket:
     return made
 
 
-def serve(settings: Settings, host: str, port: int) -> None:
-    """Serve until a signal; the whole life of `./run up`."""
+def serve(settings: Settings, host: str, port: int, more: Sequence[Saga[Any, Any]] = ()) -> None:
+    """Serve until a signal; the whole life of `./run up`. `more` are sagas beside those of app/processes.py."""
     require_guarded(settings, host)
     _log_to_stderr(settings.log_level)
     listening = bind(host, port)
-    with listening, database(settings.database_url, settings.data_dir, settings.postgres_bin) as url:
+    with listening, ExitStack() as stack:
+        url = stack.enter_context(database(settings.database_url, settings.data_dir, settings.postgres_bin))
         url = prepare(url, settings.owner_url)
-        runner = asyncio.Runner(loop_factory=_event_loop())
-        with runner:
-            runner.run(_serve(settings, url, listening, host))
+        lifetime.run(lambda stopping: _serve(settings, url, listening, host, stopping, more), stack.close)
+    lifetime.end_for_sure()
 
 
-async def _serve(settings: Settings, url: URL, listening: socket.socket, host: str) -> None:
+async def _serve(
+    settings: Settings,
+    url: URL,
+    listening: socket.socket,
+    host: str,
+    stopping: asyncio.Event,
+    more: Sequence[Saga[Any, Any]],
+) -> None:
     port = listening.getsockname()[1]
     here = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::', 'localhost') else host}:{port}"  # noqa: S104
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     watch = asyncio.create_task(_watch_embedded(settings)) if settings.database_url is None else None
-    async with service(settings, url, here, _exit_without_lease) as running:
+    async with service(settings, url, here, _exit_without_lease, more) as running:
         config = uvicorn.Config(
             running.api,
             log_config=None,
@@ -106,14 +112,6 @@ def _exit_without_lease() -> None:
     sys.stderr.write("This server's lease was taken over by another one, which goes on with its sagas. Exiting.\n")
     sys.stderr.flush()
     os._exit(LEASE_LOST)
-
-
-def _event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
 
 
 def _log_to_stderr(level: str) -> None:

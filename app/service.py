@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 from fastapi import APIRouter
@@ -52,8 +53,11 @@ from app.store.sagas import PostgresSagas
 from app.store.states import States
 from app.store.tail import Tail
 from app.store.undoing import Undoing
+from app.watchdog.guard import Watchdog
 from workflows.durable.engine import Engine, Options
 from workflows.durable.tasks import end
+from workflows.limits import Limits
+from workflows.saga import Saga
 
 PROVIDER_SECONDS = 60.0
 
@@ -98,8 +102,13 @@ class Store:
 
 
 @asynccontextmanager
-async def service(settings: Settings, url: URL, here: str, lost: Callable[[], None]) -> AsyncIterator[Service]:
-    """Everything that runs in one process; `here` is the base URL at which its API will be served."""
+async def service(
+    settings: Settings, url: URL, here: str, lost: Callable[[], None], more: Sequence[Saga[Any, Any]] = ()
+) -> AsyncIterator[Service]:
+    """Everything that runs in one process; `here` is the base URL at which its API will be served.
+
+    `more` are sagas beside those of app/processes.py.
+    """
     readers, books, own_token = pool(url, settings.readers), pool(url, settings.readers), secrets.token_urlsafe(24)
     client = httpx.AsyncClient(
         base_url=settings.provider_url or f"{here}/sandbox",
@@ -113,23 +122,27 @@ async def service(settings: Settings, url: URL, here: str, lost: Callable[[], No
         Gates(settings.provider_calls),
     )
     known_sagas = sagas(ProviderClient(client, gates), settings.approval_limit)
-    options = Options(settings.lease_seconds, settings.running)
-    engine = Engine(known_sagas, store.sagas, conninfo(url), Heartbeat(url).beat, lost, options)
+    limits = Limits(settings.value_bytes, settings.commit_bytes)
+    options = Options(settings.lease_seconds, settings.running, limits)
+    engine = Engine([*known_sagas, *more], store.sagas, conninfo(url), Heartbeat(url).beat, lost, options)
+    watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked)
     runners = Runners(store.builds, store.committer, store.reader, store.tail, engine.executor)
-    routers = [*_routers(engine, store, runners), *([] if settings.provider_url else [sandbox.router])]
+    routers = [*_routers(engine, store, runners, watchdog), *([] if settings.provider_url else [sandbox.router])]
     tokens = settings.api_tokens and settings.api_tokens | {"amends": own_token}
     async with readers, books, client, sandbox.open():
         store.committer.start()
         await engine.launch()
+        watchdog.start()
         await runners.start()
         background = [
             asyncio.create_task(watch(store.reader), name="feed watch"),
             asyncio.create_task(report(store.committer, engine.executor, lambda: gates.outages), name="outages"),
         ]
         try:
-            yield Service(engine, Guards(build(routers), tokens))
+            yield Service(engine, Guards(build(routers), tokens, settings.request_bytes))
         finally:
             await engine.shut_down()
+            await watchdog.stop()
             await runners.stop()
             await end(*background)
             await store.tail.stop()
@@ -137,7 +150,7 @@ async def service(settings: Settings, url: URL, here: str, lost: Callable[[], No
             await store.committer.stop()
 
 
-def _routers(engine: Engine, store: Store, runners: Runners) -> Iterator[APIRouter]:
+def _routers(engine: Engine, store: Store, runners: Runners, watchdog: Watchdog) -> Iterator[APIRouter]:
     """The HTTP API in front of one engine."""
     reader, events = store.reader, store.events
     masks = Masks(store.known, [saga.definition for saga in engine.desk.sagas.values()])
@@ -154,4 +167,4 @@ def _routers(engine: Engine, store: Store, runners: Runners) -> Iterator[APIRout
     yield Views(ViewRows(store.builds, events, reader), events).router
     acts = Acts(store.builds, reader, store.tail.nudge)
     yield Projections(store.builds, acts, runners, requests, reader).router
-    yield Metrics(engine, store.builds, reader).router
+    yield Metrics(engine, store.builds, reader, watchdog).router

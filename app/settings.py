@@ -13,6 +13,7 @@ from sqlalchemy import URL
 
 from app.store.database import parse_url
 from domain.errors import Unusable
+from workflows.limits import MIB
 
 CHECKOUT = Path(__file__).parents[1]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -44,6 +45,11 @@ class Settings(BaseSettings):
     readers: int = Field(8, ge=2, le=200, description="connections that read")
     snapshot_every: int = Field(500, ge=1, le=1_000_000, description="events that are folded before a snapshot is kept")
     running: int = Field(1000, ge=1, le=100_000, description="sagas that run at a time in one process")
+    value_bytes: int = Field(
+        2 * MIB, ge=1024, le=64 * MIB, description="the largest value as JSON: an event, a result, a signal, a state"
+    )
+    commit_bytes: int = Field(8 * MIB, ge=1024, le=128 * MIB, description="the most that one transaction may write")
+    request_bytes: int = Field(MIB, ge=1024, le=64 * MIB, description="the largest body of a request")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
 
     @property

@@ -26,14 +26,16 @@ def timeline(events: Iterable[dict[str, Any]]) -> Iterator[Moment]:
         at, data = datetime.fromisoformat(event["recorded_at"]), event["data"]
         first = first or at
         executor = str(event["metadata"].get("executor", ""))
-        yield Moment((at - first).total_seconds(), event["type"], _detail(event["type"], data), executor)
+        yield Moment((at - first).total_seconds(), event["type"], _detail(event, data), executor)
 
 
-def _detail(type: str, data: dict[str, Any]) -> str:  # noqa: C901 (one case for each event)
+def _detail(event: dict[str, Any], data: dict[str, Any]) -> str:  # noqa: C901 (one case for each event)
     error = (data.get("error") or {}).get("message", "")
-    match type:
+    match event["type"]:
         case "saga-started":
-            return f"{data['name']} version {data['version']} {data['reference']}".strip()
+            id = str(event["metadata"].get("workflow_id", ""))
+            reference = f" for {data['reference']}" if data["reference"] not in ("", id) else ""
+            return f"{data['name']} version {data['version']} {id}{reference}".strip()
         case "step-completed":
             again = f", at attempt {data['attempts']}" if data["attempts"] > 1 else ""
             return f"{data['step']}{again}"
@@ -44,6 +46,8 @@ def _detail(type: str, data: dict[str, Any]) -> str:  # noqa: C901 (one case for
             return f"{data['step']} by {data['compensation']}{by}"
         case "compensation-failed":
             return f"{data['compensation']}, attempt {data['attempts']}: {error}"
+        case "event-loop-blocked":
+            return f"{data['step'] or 'run'} for {data['seconds']:.1f} s"
         case "saga-waiting":
             until = f" until {data['until']}" if data["until"] else ""
             return f"for {data['signal'] or 'a while'}{until}"

@@ -167,6 +167,17 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Exhausted:
+    """Why a saga may not be tried again by itself: a person is asked where it goes on.
+
+    `runs` says that `run` itself may be run up to there; else a person is asked before it.
+    """
+
+    reason: str
+    runs: bool = True
+
+
+@dataclass(frozen=True)
 class Recording:
     """What earlier lives of a saga have recorded; empty in its first life.
 
@@ -175,9 +186,10 @@ class Recording:
     them a signal ended. `redo` says how often a step was compensated in the family of forks. `version` is that of the
     saga's stream, `signals` what it was told, by name and oldest first. `turned_back` is told once it did, `cancel` why
     somebody wants it to, `cancel_lost` that this came too late. `recovered` says that a life before this one may have
-    ended in the middle of a step, `exhausted` why the next step may not be tried again by itself, if so. `called_back`
-    says that its parent wants it undone after it was completed, `children` are the sagas that were started for a step,
-    oldest first, `recalled` those of them that were called back.
+    ended in the middle of a step, `exhausted` why the next step may not be tried again by itself, if so, and `blocks`
+    how often the saga has blocked an event loop since a person looked at it. `called_back` says that its parent wants
+    it undone after it was completed, `children` are the sagas that were started for a step, oldest first, `recalled`
+    those of them that were called back.
     """
 
     checkpoints: Mapping[int, Checkpoint] = field(default_factory=dict)
@@ -197,7 +209,8 @@ class Recording:
     started_at: datetime | None = None
     received: frozenset[int] = frozenset()
     recovered: bool = False
-    exhausted: str | None = None
+    exhausted: Exhausted | None = None
+    blocks: int = 0
     called_back: bool = False
     children: Mapping[int, Sequence[ChildStarted]] = field(default_factory=dict)
     recalled: frozenset[str] = frozenset()

@@ -8,14 +8,17 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from workflows.ports import Checkpoint, Recording
+from workflows.ports import Checkpoint, Exhausted, Recording
+from workflows.said import one_line
 from workflows.story import (
     CancelLost,
     CancelRequested,
     ChildRecalled,
     ChildStarted,
     CompensationFailed,
+    EventLoopBlocked,
     OperatorActed,
+    OperatorResumed,
     SagaCompensating,
     SagaCompleted,
     SagaStuck,
@@ -32,6 +35,9 @@ from workflows.story import (
     WaitEnded,
 )
 
+BLOCKS = 2
+"""How often a saga may block the event loop of its executor before a person is asked."""
+
 OUTCOMES = (StepCompleted, StepRefused, StepFailed, StepSkipped)
 
 
@@ -40,7 +46,7 @@ def recording_of(
     told: Sequence[tuple[UUID, Told]],
     status: Status,
     redo: Mapping[tuple[str, int], int] | None = None,
-    exhausted: str | None = None,
+    exhausted: Exhausted | None = None,
     deadline_at: datetime | None = None,
     started_at: datetime | None = None,
     recovered: bool = False,
@@ -48,6 +54,7 @@ def recording_of(
     """Read a saga's checkpoints and its stream, oldest first."""
     facts = [event for _, event in told]
     failures, acts = _tried(facts)
+    blocks = _blocked(facts)
     return Recording(
         checkpoints={checkpoint.slot: checkpoint for checkpoint in checkpoints},
         arguments={each.slot: each.arguments for each in facts if isinstance(each, OUTCOMES)},
@@ -66,7 +73,8 @@ def recording_of(
         started_at=started_at,
         received=frozenset(each.slot for each in facts if isinstance(each, WaitEnded) and each.by == "signal"),
         recovered=recovered,
-        exhausted=exhausted,
+        exhausted=blocked_too_often(blocks[-1]) if len(blocks) >= BLOCKS else exhausted,
+        blocks=len(blocks),
         called_back=_called_back(facts),
         children=_children(facts),
         recalled=frozenset(each.child for each in facts if isinstance(each, ChildRecalled)),
@@ -89,6 +97,24 @@ def _tried(facts: Iterable[Told]) -> tuple[dict[int, tuple[int, datetime | None]
             case _:
                 continue
     return failures, acts
+
+
+def _blocked(facts: Iterable[Told]) -> list[EventLoopBlocked]:
+    """When the saga has blocked the event loop of an executor since a person looked at it."""
+    blocked: list[EventLoopBlocked] = []
+    for event in facts:
+        if isinstance(event, EventLoopBlocked):
+            blocked.append(event)
+        elif isinstance(event, OperatorActed | OperatorResumed | CancelRequested):
+            blocked.clear()
+    return blocked
+
+
+def blocked_too_often(last: EventLoopBlocked) -> Exhausted:
+    """Why a saga is stuck that blocked the event loop once more."""
+    where = one_line(last.stack.splitlines()[0]) if last.stack else "at an unknown place"
+    reason = f"{last.step or 'run'} blocked the event loop of its executor for {last.seconds:.1f} s, {where}"
+    return Exhausted(f"{reason}; it is not the first time", last.step is not None)
 
 
 def _called_back(facts: Sequence[Told]) -> bool:

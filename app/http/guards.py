@@ -14,8 +14,8 @@ from app.http.problems import Unauthorised, Unconditional, answer, problem
 from domain.errors import Invalid
 from domain.event import Cause
 from workflows.ids import new_id
+from workflows.limits import MIB
 
-LARGEST_BODY = 1024 * 1024
 OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 
 _LABEL = re.compile(r"[\x20-\x7e]{1,200}")
@@ -27,8 +27,8 @@ _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 class Guards:
     """An ASGI middleware: refuses bodies that are too large, other websites' pages, and callers without a token."""
 
-    def __init__(self, app: ASGIApp, tokens: Mapping[str, str]) -> None:
-        self._app, self._tokens = app, tokens
+    def __init__(self, app: ASGIApp, tokens: Mapping[str, str], largest: int = MIB) -> None:
+        self._app, self._tokens, self._largest = app, tokens, largest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,9 +56,9 @@ class Guards:
         return known[0]
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send, request: Request) -> None:
-        too_large = problem(413, "too-large", "The body is too large", f"A body may have {LARGEST_BODY} bytes.")
+        too_large = problem(413, "too-large", "The body is too large", f"A body may have {self._largest} bytes.")
         length = request.headers.get("Content-Length", "0")
-        if length.isdigit() and int(length) > LARGEST_BODY:
+        if length.isdigit() and int(length) > self._largest:
             await too_large(scope, receive, send)
             return
         body, more = bytearray(), request.method in ("POST", "PUT", "PATCH", "DELETE")
@@ -68,7 +68,7 @@ class Guards:
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > LARGEST_BODY:
+            if len(body) > self._largest:
                 await too_large(scope, receive, send)
                 return
         await self._app(scope, _replay(bytes(body), receive), send)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Counter, Gauge, generate_latest
 
 from app.projections.builds import Builds
 from app.store.held_back import holder
 from app.store.outages import outages
 from app.store.reader import Reader
 from app.store.sql import statements
+from app.watchdog.guard import Watchdog
 from workflows.durable.engine import Engine
 
 SQL = statements("metrics.sql")
@@ -18,8 +19,8 @@ SQL = statements("metrics.sql")
 class Metrics:
     """The route /metrics: looked up anew at each call, so that nothing is counted twice or forgotten at a restart."""
 
-    def __init__(self, engine: Engine, builds: Builds, reader: Reader) -> None:
-        self._engine, self._builds, self._reader = engine, builds, reader
+    def __init__(self, engine: Engine, builds: Builds, reader: Reader, watchdog: Watchdog) -> None:
+        self._engine, self._builds, self._reader, self._watchdog = engine, builds, reader, watchdog
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
 
@@ -40,6 +41,13 @@ class Metrics:
         )
         running = Gauge("amends_executor_running_sagas", "Sagas that run in this process.", registry=registry)
         running.set(len(self._engine.running))
+        labels = ["saga", "step"]
+        about = "How often code of a saga kept the event loop from answering; both empty for other code."
+        blocks = Counter("amends_event_loop_blocks", about, labels, registry=registry)
+        seconds = Counter("amends_event_loop_blocked_seconds", "For how long altogether.", labels, registry=registry)
+        for named, count in self._watchdog.blocks.items():
+            blocks.labels(*named).inc(count)
+            seconds.labels(*named).inc(self._watchdog.seconds[named])
 
     async def _of_feed(self, registry: CollectorRegistry) -> None:
         found = await holder(self._reader)
@@ -74,6 +82,10 @@ class Metrics:
         sagas = Gauge("amends_sagas", "Sagas that are not finished.", ["status"], registry=registry)
         for row in await self._reader.rows(SQL["open_sagas"], ()):
             sagas.labels(row["status"]).set(row["count"])
+        about = "Blocks longer than a lease, on record in any process since ever."
+        blocks = Gauge("amends_event_loop_blocks_recorded", about, ["saga", "step"], registry=registry)
+        for row in await self._reader.rows(SQL["recorded_blocks"], ()):
+            blocks.labels(row["name"], row["step"]).set(row["count"])
         (found,) = await self._reader.rows(SQL["executors"], ())
         alive = Gauge("amends_executors", "Executors whose lease holds.", registry=registry)
         alive.set(found["alive"])

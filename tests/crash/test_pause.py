@@ -49,6 +49,8 @@ def test_a_paused_server_whose_sagas_were_taken_over_exits_without_a_trace(datab
             paused.resume()
             assert paused.wait(20) == LEASE_LOST
             assert "lease was taken over" in paused.said
+            assert "blocked the event loop" not in paused.said, "nobody is to blame for a pause"
+            assert one(sql, "select count(*) from amends.events where type = 'event-loop-blocked'") == 0
             assert one(sql, "select count(*) from amends.events") == events, "nothing was committed"
             by_it = "select count(*) from amends.events where metadata ->> 'executor' = %s and recorded_at > %s"
             assert one(sql, by_it, executor, woken) == 0
@@ -72,5 +74,7 @@ def test_a_pause_that_nobody_noticed_ends_nothing(database_18: URL) -> None:
         wait_for(lambda: one(sql, expired), "its lease is over")
         server.resume()
         assert server.saga_when_back("alone")["status"] == "completed"
+        assert "was blocked" not in server.said
+        assert one(sql, "select count(*) from amends.events where type = 'event-loop-blocked'") == 0
         assert server.process is not None
         assert server.process.poll() is None

@@ -27,18 +27,19 @@ from workflows.engine.marks import clock
 from workflows.engine.user_code import Held, Scope, hold_exits
 from workflows.events import record_own
 from workflows.limits import Limits
-from workflows.ports import Entry, Fenced, Identity, Parked, Recording, StatusChange
+from workflows.ports import Entry, Exhausted, Fenced, Identity, Parked, Recording, StatusChange
 from workflows.problem import TurnedBack
 from workflows.recording import compensated, recording_of
 from workflows.saga import Saga
 from workflows.said import named, one_line, said
-from workflows.story import SagaStarted, SagaStranded, SagaStuck, stories
+from workflows.story import EventLoopBlocked, SagaStarted, SagaStranded, SagaStuck, stories
 
 log = logging.getLogger("amends.engine")
 
 TAKEOVERS = 20
-"""How many executors in a row may die with a saga that makes no progress, before a person is asked. From the sixth on
-it waits longer each time before it is run again (amends.release_sagas), so that it cannot kill one after the other."""
+"""How many executors in a row may die with a saga that makes no progress, before a person is asked: where it goes on;
+if one more dies on the way there, before `run` is run. From the sixth on it waits longer each time before it is
+run again (amends.release_sagas), so that it cannot kill one after the other."""
 DRAIN_SECONDS = 10.0
 """How long running steps may take to finish when this process is asked to stop."""
 HAND_OVER_SECONDS = 0.2
@@ -177,6 +178,12 @@ class Engine:
             if known == id:
                 journal.cancel(reason)
 
+    def blocked(self, id: str, event: EventLoopBlocked) -> None:
+        """The watchdog has put on record that a saga blocked this event loop for longer than the lease."""
+        for (known, _), journal in self._journals.items():
+            if known == id:
+                journal.blocked(event)
+
     # -- running
 
     async def run(self, claimed: Claimed, owner: str) -> None:
@@ -312,7 +319,8 @@ def _nothing(_: object) -> None:
 
 def _read(stored: StoredSaga) -> Recording:
     died = stored.takeovers
-    exhausted = f"{died} executors died in a row while they ran this step" if died > TAKEOVERS else None
+    told = f"{died} executors died in a row while they ran this step"
+    exhausted = Exhausted(told, died == TAKEOVERS + 1) if died > TAKEOVERS else None
     redo = compensated(stored.undone)
     return recording_of(
         stored.checkpoints,

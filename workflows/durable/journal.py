@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -16,7 +17,8 @@ from workflows.durable.runtime import next_step
 from workflows.durable.store import SagaStore
 from workflows.limits import Limits
 from workflows.ports import Committed, Entry, Identity, Parked, Recording, Stale, Start, Unit
-from workflows.story import FINISHED
+from workflows.recording import BLOCKS, blocked_too_often
+from workflows.story import FINISHED, EventLoopBlocked
 
 
 class DurableJournal:
@@ -84,6 +86,12 @@ class DurableJournal:
         if self._cancel is None:
             self._cancel = reason
             self.bell.ring()
+
+    def blocked(self, event: EventLoopBlocked) -> None:
+        """This life has blocked the event loop: after the second time a person is asked before more is begun."""
+        known, blocks = self.recording, self.recording.blocks + 1
+        exhausted = blocked_too_often(event) if blocks >= BLOCKS else known.exhausted
+        self.recording = replace(known, blocks=blocks, exhausted=exhausted)
 
     async def reload(self) -> Recording:
         self._go_on()

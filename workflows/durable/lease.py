@@ -77,6 +77,7 @@ class Lease(threading.Thread):
 
     def stop(self) -> None:
         self._stopped.set()
+        on_loop.rest()
 
     def run(self) -> None:
         while not self._stopped.wait(self.seconds / 5):
@@ -108,4 +109,5 @@ class Lease(threading.Thread):
 
     def _seen(self) -> None:
         self._loop_seen = clock()
-        on_loop.answered()
+        if not self._stopped.is_set():
+            on_loop.answered()

@@ -99,7 +99,7 @@ class _Undoing:
             told = self._told(0, by="skip" if act.act == "skip" else "resolve")
             await self.chronicle.write(self._entry(told, plain("null")))
         elif exhausted and not act:
-            await self._stuck(exhausted, None, 0)
+            await self._stuck(exhausted.reason, None, 0)
         elif self.step.step.kind == "child":
             await child()
             await self.chronicle.write(self._entry(self._told(1), None))

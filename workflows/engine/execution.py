@@ -22,7 +22,7 @@ from workflows.engine.compensating import TurnBack, turn_back
 from workflows.engine.outcomes import Outcomes
 from workflows.engine.running import Running
 from workflows.engine.speaking import RunSpeaks
-from workflows.engine.turning import GaveUp, Turning
+from workflows.engine.turning import BEFORE_RUN, GaveUp, Turning
 from workflows.engine.user_code import Exited, Raised, Returned, UserCode, hold_exits
 from workflows.engine.waiting import Waiting
 from workflows.ids import derived_id
@@ -75,7 +75,12 @@ class Execution:
         """From input to result, both plain data. Raises TurnedBack once all is compensated, Parked, or Fenced."""
         hold_exits()
         try:
-            return await self._forward(await self._request(given))
+            request = await self._request(given)
+            if (asked := self.attention.decided(BEFORE_RUN, None)) and asked.act == "resolve":
+                return await self._complete_unrun(asked.result)
+            if (exhausted := self.journal.recording.exhausted) and not exhausted.runs:
+                await self.attention.stuck(SagaStuck(exhausted.reason, BEFORE_RUN))
+            return await self._forward(request)
         except TurnBack as back:
             for step in self.begun:
                 if step.step.kind == "child" and not step.settled and step.outcome is None:
@@ -214,8 +219,8 @@ class Execution:
         self._live = True
         if act and act.act != "retry":
             return await self.outcomes.as_decided(begun, act)
-        if self.journal.recording.exhausted and not act:
-            await self.outcomes.stuck(begun, self.journal.recording.exhausted)
+        if (exhausted := self.journal.recording.exhausted) and not act:
+            await self.outcomes.stuck(begun, exhausted.reason)
         return await (self.outcomes.transact(begun) if step.kind == "transaction" else self.outcomes.call(begun))
 
     # -- the way forward
@@ -278,6 +283,12 @@ class Execution:
         if act and act.act == "skip" and not self.turning.past_pivot:
             raise TurnBack(f"given up: {act.reason}", problem)
         return await self.attention.stuck(SagaStuck(reason, slot, error=problem), self.turning.anywhere)
+
+    async def _complete_unrun(self, result: Any) -> Any:
+        """A person says what came of a saga whose `run` may not be run."""
+        while self.journal.last_slot < self._last_recorded:
+            self.journal.next_slot()
+        return await self._complete(result)
 
     async def _complete(self, result: Any) -> Any:
         """Record that all is done, knowing all that the saga was told: a cancel that came in time is not lost."""

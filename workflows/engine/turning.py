@@ -17,6 +17,8 @@ from workflows.story import CancelLost, Problem
 CANCELLED = "cancelled"
 DEADLINE = "deadline"
 GIVEN_UP = "given-up"
+BEFORE_RUN = 0
+"""The number under which a person is asked who must decide whether `run` may be run at all."""
 
 
 class GaveUp(BaseException):
@@ -33,6 +35,8 @@ class Turning:
         self._chronicle = chronicle
         self._journal = chronicle.journal
         self._lost = self._journal.recording.cancel_lost
+        act = self._journal.recording.acts.get(BEFORE_RUN)
+        self._skipped = act.reason if act and act.act == "skip" else None
         self.past_pivot = False
         self.given_up: str | None = None
         """What `run` stopped waiting for, by a time limit or a cancel of its own, if it did."""
@@ -96,6 +100,8 @@ class Turning:
             return TurnBack(told, Problem(GIVEN_UP, told))
         if self.past_pivot:
             return None
+        if skipped := self._skipped:
+            return TurnBack(f"given up: {skipped}", Problem(GIVEN_UP, skipped))
         if reason := self._journal.cancelled():
             return TurnBack(f"cancelled: {reason}", Problem(CANCELLED, reason))
         if self.deadline and self._journal.now() >= self.deadline:

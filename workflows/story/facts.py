@@ -195,6 +195,16 @@ class StepCompensated:
     by: Literal["compensation", "skip", "resolve"] = "compensation"
 
 
+@event("event-loop-blocked")
+class EventLoopBlocked:
+    """Code of the saga kept the event loop of its executor from answering for longer than its lease."""
+
+    step: str | None
+    seconds: float
+    executor: str
+    stack: str
+
+
 @event("saga-stuck")
 class SagaStuck:
     """The saga waits for a person; `step` is what it cannot get past, None if that is the code between the steps."""
@@ -269,6 +279,7 @@ Told: TypeAlias = (
     | OperatorResumed
     | CompensationFailed
     | StepCompensated
+    | EventLoopBlocked
     | SagaStuck
     | OperatorActed
     | SagaStranded

@@ -16,6 +16,7 @@ from workflows.story.facts import (
     ChildStarted,
     CompensationFailed,
     CompensationStatus,
+    EventLoopBlocked,
     OfStep,
     OperatorActed,
     OperatorResumed,
@@ -122,7 +123,7 @@ def evolve(story: Story, event: Told) -> Story:  # noqa: C901 (one case for each
             return replace(story, status="waiting", waiting_for=event.signal or TIMER, waiting_until=event.until)
         case WaitEnded():
             return replace(story, status="running", waiting_for=None, waiting_until=None)
-        case SignalReceived() | ChildRecalled() | CancelRequested() | CancelLost():
+        case SignalReceived() | ChildRecalled() | CancelRequested() | CancelLost() | EventLoopBlocked():
             return story
         case SagaCompensating():
             back = replace(story, status="compensating", turned_back=True, waiting_for=None, waiting_until=None)

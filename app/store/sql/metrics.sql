@@ -12,3 +12,10 @@ select each as status, count(s.id) as count
 -- name: executors
 -- How many executors live.
 select count(*) as alive from amends.executors where ended_at is null and lease_until > clock_timestamp()
+
+-- name: recorded_blocks
+-- How often code of sagas has blocked an event loop for longer than a lease, by saga and step.
+select s.name, coalesce(e.data ->> 'step', 'run') as step, count(*) as count
+  from amends.events as e join amends.sagas as s on s.id = e.metadata ->> 'workflow_id'
+ where e.type = 'event-loop-blocked'
+ group by 1, 2

@@ -1,0 +1,147 @@
+"""Code of a saga that blocks the event loop, or does not end: it is named, and it stops nobody else."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from functools import partial
+
+import httpx
+import psycopg
+import pytest
+from sqlalchemy import URL
+
+from app.store.database import conninfo
+from tests.server import Server, wait_for
+
+COMMAND = (sys.executable, "-m", "tests.crash.blocking")
+LEASE = 2
+
+
+def start(server: Server, id: str, saga: str = "blocking", **wanted: object) -> None:
+    """Start a saga; the server may be blocked, or killed, before it has answered."""
+    body = {"how": "sleep", "seconds": 120.0} | wanted
+    try:
+        httpx.post(f"{server.base}/workflows/{saga}", json=body, headers={"Idempotency-Key": id}, timeout=1)
+    except httpx.TransportError:
+        return
+
+
+def row(sql: psycopg.Connection, id: str) -> tuple[str, str]:
+    """A saga's status and reason, from the database: a server may not answer."""
+    found = sql.execute("select status, coalesce(reason, '') from amends.sagas where id = %s", (id,)).fetchone()
+    return found or ("", "")
+
+
+def is_at(sql: psycopg.Connection, id: str, status: str) -> bool:
+    return row(sql, id)[0] == status
+
+
+def blocks(sql: psycopg.Connection) -> list[tuple[str | None, float]]:
+    """What was put on record: the steps, and for how long they blocked."""
+    found = sql.execute(
+        "select data ->> 'step', (data ->> 'seconds')::float from amends.events"
+        " where type = 'event-loop-blocked' order by position"
+    )
+    return found.fetchall()
+
+
+def has_ended(server: Server) -> bool:
+    return server.process is not None and server.process.poll() is not None
+
+
+@pytest.mark.parametrize(
+    ("how", "where", "step"), [("sleep", "step", "call"), ("busy", "run", "run"), ("gil", "step", "call")]
+)
+def test_a_saga_that_blocks_its_server_is_stuck_the_second_time(
+    database_18: URL, how: str, where: str, step: str
+) -> None:
+    with ExitStack() as stack:
+        sql = stack.enter_context(psycopg.connect(conninfo(database_18), autocommit=True))
+        servers = [stack.enter_context(Server(database_18, lease_seconds=LEASE)) for _ in range(3)]
+        for server in servers:
+            server.launch(command=COMMAND)
+        for server in servers:
+            assert server.until_up().place_order(f"beside-{server.port}").status_code == 202
+        start(servers[0], "blocks", how=how, where=where)
+
+        wait_for(lambda: is_at(sql, "blocks", "stuck"), "it is stuck")
+        told = row(sql, "blocks")[1]
+        assert told.startswith(f"{step} blocked the event loop")
+        assert "in block" in told
+        assert [name or "run" for name, _ in blocks(sql)] == [step, step]
+        for server in servers:
+            wait_for(partial(is_at, sql, f"beside-{server.port}", "completed"), "the others go on")
+        wait_for(lambda: sum(map(has_ended, servers)) == 2, "two servers have ended")
+
+        (alive,) = (server for server in servers if not has_ended(server))
+        who = "run of saga" if step == "run" else f"step {step} of saga"
+        said = "".join(server.said for server in servers).lower()
+        assert said.count(f"{who} blocks (blocking:1) has blocked the event loop") == 2
+        assert alive.said.count("is stuck at") == 1
+        metric = f'amends_event_loop_blocks_recorded{{saga="blocking",step="{step}"}} 2.0'
+        assert metric in httpx.get(f"{alive.base}/metrics").text
+
+
+def test_a_short_block_is_a_warning_and_nothing_else(database_18: URL) -> None:
+    with (
+        Server(database_18, lease_seconds=10) as server,
+        psycopg.connect(conninfo(database_18), autocommit=True) as sql,
+    ):
+        server.start(command=COMMAND)
+        start(server, "blocks", seconds=2.0, times=1)
+        assert server.saga_when_back("blocks")["status"] == "completed"
+        wait_for(lambda: "The event loop was blocked for 2" in server.said, "it is said")
+        assert "by step call of saga blocks (blocking:1)" in server.said
+        assert "in block" in server.said
+        assert blocks(sql) == []
+        assert (
+            'amends_event_loop_blocks_total{saga="blocking",step="call"} 1.0'
+            in httpx.get(f"{server.base}/metrics").text
+        )
+
+
+def test_alone_a_blocked_server_goes_on_and_asks_a_person_the_second_time(database_18: URL) -> None:
+    with (
+        Server(database_18, lease_seconds=1) as server,
+        psycopg.connect(conninfo(database_18), autocommit=True) as sql,
+    ):
+        server.start(command=COMMAND)
+        start(server, "once", seconds=3.0, times=1)
+        assert server.saga_when_back("once")["status"] == "completed"
+        assert [step for step, _ in blocks(sql)] == ["call"]
+        start(server, "again", how="gil", seconds=3.0, where="twice")
+        assert server.saga_when_back("again")["status"] == "stuck"
+        server.post("/workflows/again/retry", {"reason": "it is quicker now"})
+        assert server.saga_when_back("again")["status"] == "completed"
+
+
+@pytest.mark.parametrize("how", ["swallow", "thread"])
+def test_a_step_that_does_not_end_keeps_nobody_from_stopping(database_18: URL, how: str) -> None:
+    with (
+        Server(database_18) as server,
+        Server(database_18) as other,
+        psycopg.connect(conninfo(database_18), autocommit=True) as sql,
+    ):
+        server.start(command=COMMAND)
+        start(server, "swallows", "swallowing", how=how)
+        for number in range(5):
+            server.post("/workflows/transfer-money", transfer(number), Idempotency_Key=f"waits-{number}")
+            server.place_order(f"slow-{number}", sku="SLOW-boat")
+        other.start(command=COMMAND)
+        assert server.process is not None
+        server.process.terminate()
+        for number in range(5):
+            wait_for(partial(is_at, sql, f"slow-{number}", "completed"), "the others go on")
+        assert server.wait(60) == 0, "it ends long before that step"
+        assert is_at(sql, "swallows", "running")
+
+
+def transfer(number: int) -> dict[str, object]:
+    return {
+        "transfer_id": f"t-{number}",
+        "from_account": "a",
+        "to_account": "b",
+        "amount": 1,
+        "currency": "EUR",
+    }
