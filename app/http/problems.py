@@ -11,7 +11,17 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app.store.committer import Unavailable
-from domain.errors import AmendsError, Conflict, Invalid, NotFound, Refusal, StaleVersion, TooLarge, Unstorable
+from domain.errors import (
+    AmendsError,
+    Conflict,
+    Contended,
+    Invalid,
+    NotFound,
+    Refusal,
+    StaleVersion,
+    TooLarge,
+    Unstorable,
+)
 from domain.vocabulary import Unreadable
 from workflows.codec import problems
 from workflows.events import Overtaken
@@ -73,6 +83,7 @@ PLAIN: dict[type[AmendsError], tuple[int, str, str]] = {
     Unreadable: (501, "unreadable-event", "An event cannot be read by this version"),
     Unavailable: (503, "unavailable", "Not now"),
     Overtaken: (503, "unavailable", "Not now"),
+    Contended: (503, "unavailable", "Not now"),
     Busy: (503, "unavailable", "Not now"),
     Behind: (503, "behind", "The read model is not that far yet"),
 }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,16 +15,15 @@ from app.projections.builds import Known
 from app.projections.feed import types_of
 from app.projections.folding import fold
 from app.projections.rows import Rows
-from app.store.committer import Doubled, Unavailable
 from app.store.reader import Reader
-from domain.errors import Unstorable
+from app.store.resending import Resending, deadline, unstorable
+from app.store.sqlstates import Verdict, said, verdict
 from domain.projection import Projection
 from domain.vocabulary import NewerEvent
 from workflows.events import NewEvent
 
 log = logging.getLogger("amends.projections")
 
-FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
 DONE = ("appended", "committed")
 """The outcomes of a statement that has appended its events."""
 
@@ -60,28 +57,21 @@ class Inline:
         """Run a statement that appends and write the read models, in one commit; returns its rows.
 
         `outcome` is the column that says what came of it. Like the committer's, the statement is resent until it is
-        answered: without `patience` (in seconds) for ever. Raises Unavailable, Unstorable and Doubled.
+        answered; with `patience` (in seconds), no longer. Raises Unavailable, Contended, Unstorable and Doubled.
         """
-        until = None if patience is None else time.monotonic() + patience
-        wait = FIRST_WAIT
+        tries = Resending("A commit with an inline read model", deadline(patience))
         while True:
             try:
-                async with self._reader.pool.connection() as connection, connection.transaction():
+                async with self._reader.connection() as connection, connection.transaction():
                     rows = await (await connection.execute(statement, parameters)).fetchall()
                     if rows[0][outcome] in DONE:
                         await self.write(connection, events)
                 self.on_commit()
                 return rows
-            except psycopg.errors.UniqueViolation as doubled:
-                raise Doubled(str(doubled.diag.message_primary)) from doubled
-            except psycopg.DataError as refused:
-                raise Unstorable(str(refused).splitlines()[0]) from refused
-            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as lost:
-                if until is not None and time.monotonic() + wait > until:
-                    raise Unavailable(patience or 0.0) from lost
-                log.info("A commit with an inline read model is sent again: %s", lost)
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, LONGEST_WAIT)
+            except (psycopg.Error, OSError, UnicodeError) as error:
+                if verdict(error, ours=True) is Verdict.NEVER:
+                    raise unstorable(error) from error
+                await tries.after(error)
 
     async def write(self, connection: AsyncConnection[TupleRow], events: Sequence[NewEvent]) -> None:
         """Write the read models in a transaction that has appended the events and holds their streams."""
@@ -123,8 +113,10 @@ async def _write(
     try:
         async with connection.transaction():
             await connection.execute(SQL["put_rows"], (*where, rows.json(changed)))
-    except (psycopg.DataError, psycopg.IntegrityError) as refused:
-        log.warning("%s: the row of %s does not fit its table: %s", projection.name, key, refused)
+    except (psycopg.Error, UnicodeError) as refused:
+        if verdict(refused, ours=True) is not Verdict.NEVER:
+            raise
+        log.warning("%s: the row of %s does not fit its table: %s", projection.name, key, said(refused))
 
 
 async def _all(connection: AsyncConnection[TupleRow], statement: str, parameters: Sequence[Any]) -> list[TupleRow]:

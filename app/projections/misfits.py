@@ -10,6 +10,7 @@ from app.projections import SQL
 from app.projections.feed import recorded
 from app.projections.folding import Aside, Folded
 from app.projections.rows import Ask, Rows
+from app.store.sqlstates import Verdict, said, verdict
 from domain.projection import Projection
 
 
@@ -48,7 +49,9 @@ async def _refused(where: tuple[str, int], row: str, ask: Ask) -> str | None:
     """Why the table does not take a row, None if it does."""
     try:
         ((error,),) = await ask(SQL["try_row"], (*where, row))
-    except psycopg.DataError as refused:
-        return str(refused).splitlines()[0]
+    except (psycopg.Error, UnicodeError) as refused:
+        if verdict(refused, ours=True) is not Verdict.NEVER:
+            raise
+        return said(refused)
     found: str | None = error
     return found

@@ -22,6 +22,8 @@ from app.projections.misfits import set_misfits_aside
 from app.projections.rows import Rows
 from app.store.committer import Committer, Unavailable
 from app.store.reader import Reader
+from app.store.resending import unstorable
+from app.store.sqlstates import Verdict, verdict
 from app.store.tail import Tail
 from domain.errors import Unstorable
 from domain.projection import Projection
@@ -258,11 +260,13 @@ class Runner:
 
     async def _committed(self, parameters: Mapping[str, Any]) -> bool:
         """Write once. If the answer is lost, the checkpoint says whether it was carried out: it is read anew then."""
-        async with self.reader.pool.connection() as connection:
-            try:
+        try:
+            async with self.reader.connection() as connection:
                 row = await (await connection.execute(SQL["write"], parameters)).fetchone()
-            except (psycopg.DataError, psycopg.IntegrityError) as refused:
-                raise Unstorable(str(refused).splitlines()[0]) from refused
+        except (psycopg.Error, UnicodeError) as refused:
+            if verdict(refused, ours=True) is Verdict.NEVER:
+                raise unstorable(refused) from refused
+            raise
         return row is not None and bool(row[0])
 
 

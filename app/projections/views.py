@@ -55,7 +55,7 @@ class Views:
     async def _rows(self, name: str, where: dict[str, str], after: str | None, limit: int) -> list[dict[str, Any]]:
         parameters = {"name": name, "where": text(where), "after": after, "limit": limit}
         try:
-            answer = await self._reader.tuples(SQL["rows"], parameters)
+            answer = await self._reader.tuples(SQL["rows"], parameters, ours=False)
         except psycopg.errors.UndefinedColumn as unknown:
             columns = ", ".join(column.name for column in self.projection(name).columns)
             field = next((each for each in where if f" {each} " in f" {unknown.diag.message_primary} "), "query")

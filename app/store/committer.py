@@ -7,45 +7,34 @@ and nothing waits for more to come.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
-from app.store.database import connect
-from domain.errors import AmendsError, Unstorable
+from app.store.database import connect, guarded
+from app.store.resending import Doubled as Doubled
+from app.store.resending import Resending, deadline, unstorable
+from app.store.resending import Unavailable as Unavailable
+from app.store.sqlstates import Verdict, verdict
+from domain.errors import AmendsError
 from workflows.durable.tasks import end
 
-log = logging.getLogger("amends.store")
-
 ANSWER_SECONDS = 20.0
-LONGEST_WAIT = 1.0
+"""How long an answer is waited for. A database that works ends a slow statement earlier (LIMITS), and says so: one that
+says nothing is away."""
 
 MOST_TOGETHER = 64
 MOST_CHARACTERS = 32 * 1024
 """How much shares a commit: beyond that, several connections at once are quicker than one with everything."""
 BUSY = "busy"
-NEVER = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, psycopg.errors.UniqueViolation, ValueError)
-"""What is said of values that will not be taken the next time either, by the database or on the way there."""
 
 Parameters = Sequence[object] | Mapping[str, object]
-
-
-class Unavailable(AmendsError):
-    """The database has not answered for {seconds} seconds. Nothing is lost; try again."""
-
-    seconds: float
-
-
-class Doubled(Unstorable):
-    """Something with this name is there already: {problem}"""
 
 
 @dataclass
@@ -116,7 +105,7 @@ class _Line:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._url, "committer")
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(ANSWER_SECONDS), guarded(self._connection):
                 cursor = await self._connection.execute(statement, parameters)
                 return await cursor.fetchall() if cursor.rownumber is not None else []
         except TimeoutError:
@@ -145,10 +134,11 @@ class Committer:
     async def run(self, statement: str, parameters: Parameters, patience: float | None = None) -> list[TupleRow]:
         """Run one statement in a commit of its own and return its rows.
 
-        The statement must be safe to resend: the answer to one that was carried out may be lost. Without `patience`
-        (in seconds) it is resent until it is answered; with it, raises Unavailable. Raises Unstorable for bad values.
+        The statement must be safe to resend: the answer to one that was carried out may be lost. While the database is
+        away it is resent for ever; with `patience` (in seconds), raises Unavailable. Raises Unstorable for values that
+        will never be taken, and Contended after as many tries as its errors allow (see app.store.sqlstates).
         """
-        caller = _Caller(_deadline(patience), asyncio.get_running_loop().create_future())
+        caller = _Caller(deadline(patience), asyncio.get_running_loop().create_future())
         self._put(_Message(statement, parameters, [caller]))
         return await caller.answer
 
@@ -158,7 +148,7 @@ class Committer:
         The statement answers each item with a row: its number from 0, its outcome, and whatever else. It keeps items
         apart; one whose outcome is `busy`, and all of a commit that fails, go again alone.
         """
-        caller = _Caller(_deadline(patience), asyncio.get_running_loop().create_future(), item)
+        caller = _Caller(deadline(patience), asyncio.get_running_loop().create_future(), item)
         if not self._sharing[statement]:
             self._put(statement)
         self._sharing[statement].append(caller)
@@ -193,12 +183,12 @@ class Committer:
         return _together(statement, callers)
 
     async def _settle(self, message: _Message, line: _Line) -> None:
-        """Send a message until it is answered."""
-        wait = 0.02
+        """Send a message until it is answered, or will not be."""
+        tries = Resending("A commit", message.give_up_at, message.callers[0].sent_at)
         while True:
             try:
                 rows = await line.ask(message.statement, message.parameters)
-            except (psycopg.Error, OSError, TimeoutError, ValueError) as error:
+            except Exception as error:
                 problem = error
             else:
                 self._alone(message.statement, message.answered(rows))
@@ -207,16 +197,14 @@ class Committer:
             if len(message.callers) > 1:
                 self._alone(message.statement, message.callers)
                 return
-            if isinstance(problem, NEVER):
-                doubled = isinstance(problem, psycopg.errors.UniqueViolation)
-                message.fail((Doubled if doubled else Unstorable)(str(problem).splitlines()[0]))
+            if verdict(problem, ours=True) is Verdict.NEVER:
+                message.fail(unstorable(problem))
                 return
-            if message.give_up_at is not None and time.monotonic() + wait > message.give_up_at:
-                message.fail(Unavailable(round(time.monotonic() - message.callers[0].sent_at, 1)))
+            try:
+                await tries.after(problem)
+            except AmendsError as over:
+                message.fail(over)
                 return
-            _say(problem, wait)
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, LONGEST_WAIT)
 
     def _alone(self, statement: str, callers: Sequence[_Caller]) -> None:
         for caller in callers:
@@ -234,10 +222,3 @@ def _deadline(patience: float | None) -> float | None:
 
 def _nothing() -> None:
     """Nobody listens yet."""
-
-
-def _say(problem: Exception, wait: float) -> None:
-    """A lost connection or a lock that took too long is weather; anything else is said loudly."""
-    weather = isinstance(problem, psycopg.OperationalError | psycopg.InterfaceError | OSError | TimeoutError)
-    level = logging.DEBUG if weather and wait < LONGEST_WAIT else logging.WARNING if weather else logging.ERROR
-    log.log(level, "A commit is not answered and is sent again: %s", str(problem).strip() or type(problem).__name__)

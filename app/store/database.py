@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -11,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.store.sqlstates import spoils, sqlstate
 from domain.errors import Unusable
 
 OLDEST = 150000
@@ -74,6 +77,24 @@ def pool(url: URL, size: int) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
         open=False,
         kwargs=settings(url, "reader") | {"prepare_threshold": 0},
     )
+
+
+@asynccontextmanager
+async def guarded(connection: AsyncConnection[TupleRow]) -> AsyncIterator[None]:
+    """Close a connection that an error has spoilt: the next try is made on another one.
+
+    An error that comes from this side while the connection stands is about the statement, such as too many parameters:
+    psycopg raises it as if the connection were lost, and it is raised as a ProgrammingError here.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        if spoils(error):
+            await connection.close()
+        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        if lost and sqlstate(error) is None and not connection.closed:
+            raise psycopg.ProgrammingError(str(error)) from error
+        raise
 
 
 def require_usable(url: URL) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import URL
 
 from app.store.database import conninfo, settings
 from app.store.sql import statements
+from app.store.sqlstates import spoils
 
 RENEW = statements("executors.sql")["renew"]
 
@@ -28,7 +29,12 @@ class Heartbeat:
         """
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(conninfo(self._url), **self._settings())
-        row = self._connection.execute(RENEW, {"id": executor, "lease": timedelta(seconds=lease)}).fetchone()
+        try:
+            row = self._connection.execute(RENEW, {"id": executor, "lease": timedelta(seconds=lease)}).fetchone()
+        except psycopg.Error as error:
+            if spoils(error):
+                self._connection.close()
+            raise
         return None if row is None else row[0]
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,9 +13,13 @@ from psycopg import AsyncConnection
 from psycopg.rows import AsyncRowFactory, TupleRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from app.store.committer import Parameters, Unavailable
+from app.store.committer import Parameters
+from app.store.database import guarded
+from app.store.resending import Resending, Unavailable, deadline
+from app.store.sqlstates import Verdict, described, verdict
 
-FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
+log = logging.getLogger("amends.store")
+
 Row = TypeVar("Row")
 
 
@@ -25,13 +29,25 @@ class Reader:
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection[TupleRow]]) -> None:
         self.pool = pool
 
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """A connection of the pool; one that an error has spoilt does not go back."""
+        async with self.pool.connection() as connection, guarded(connection):
+            yield connection
+
     async def rows(self, statement: str, parameters: Parameters, patience: float | None = 10.0) -> list[dict[str, Any]]:
-        """The rows of a read, by column. Raises Unavailable after `patience` seconds; None waits for ever."""
+        """The rows of a read, by column.
+
+        It is asked again until the database answers. Raises Unavailable after `patience` seconds (None waits for ever),
+        Contended after as many tries as its errors allow (see app.store.sqlstates), and what never passes as it is.
+        """
         return await self._ask(statement, parameters, patience, dict_row)
 
-    async def tuples(self, statement: str, parameters: Parameters, patience: float | None = 10.0) -> list[TupleRow]:
-        """The same as plain tuples, which cost less."""
-        return await self._ask(statement, parameters, patience, tuple_row)
+    async def tuples(
+        self, statement: str, parameters: Parameters, patience: float | None = 10.0, ours: bool = True
+    ) -> list[TupleRow]:
+        """The same as plain tuples, which cost less. A statement that names what somebody asked for is not `ours`."""
+        return await self._ask(statement, parameters, patience, tuple_row, ours)
 
     async def row(self, statement: str, parameters: Parameters, patience: float | None = 10.0) -> dict[str, Any] | None:
         """The first row of a read, or None."""
@@ -49,37 +65,40 @@ class Reader:
         try:
             async with AsyncExitStack() as stack:
                 yield await self._begin(stack, began + patience)
-        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as lost:
-            raise Unavailable(round(time.monotonic() - began, 1)) from lost
+        except (psycopg.Error, OSError) as error:
+            found = verdict(error, ours=True)
+            if found is Verdict.NEVER:
+                raise
+            if found.is_alarming:
+                log.error("A transaction is not carried out: %s", described(error, found))
+            raise Unavailable(round(time.monotonic() - began, 1)) from error
 
     async def _begin(self, stack: AsyncExitStack, until: float) -> AsyncConnection[TupleRow]:
         """Begin on a connection that works; those that a restart of the database has cut are still in the pool."""
-        wait = FIRST_WAIT
+        tries = Resending("The begin of a transaction", until)
         while True:
             try:
                 async with AsyncExitStack() as opening:
-                    connection = await opening.enter_async_context(self.pool.connection())
+                    connection = await opening.enter_async_context(self.connection())
                     await opening.enter_async_context(connection.transaction())
                     stack.push_async_exit(opening.pop_all())
                     return connection
-            except (psycopg.OperationalError, psycopg.InterfaceError, OSError):
-                if time.monotonic() + wait > until:
-                    raise
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, LONGEST_WAIT)
+            except (psycopg.Error, OSError) as error:
+                await tries.after(error)
 
     async def _ask(
-        self, statement: str, parameters: Parameters, patience: float | None, rows: AsyncRowFactory[Row]
+        self,
+        statement: str,
+        parameters: Parameters,
+        patience: float | None,
+        rows: AsyncRowFactory[Row],
+        ours: bool = True,
     ) -> list[Row]:
-        began, wait = time.monotonic(), FIRST_WAIT
+        tries = Resending("A read", deadline(patience), ours=ours)
         while True:
             try:
-                async with self.pool.connection() as connection, connection.cursor(row_factory=rows) as cursor:
+                async with self.connection() as connection, connection.cursor(row_factory=rows) as cursor:
                     await cursor.execute(statement, parameters)
                     return await cursor.fetchall()
-            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
-                passed = time.monotonic() - began
-                if patience is not None and passed + wait > patience:
-                    raise Unavailable(round(passed, 1)) from error
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, LONGEST_WAIT)
+            except (psycopg.Error, OSError) as error:
+                await tries.after(error)

@@ -11,10 +11,11 @@ from psycopg.rows import TupleRow
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from app.store.committer import Committer, Unavailable
+from app.store.committer import Committer
 from app.store.fingerprint import code_version
 from app.store.sql import statements
 from domain.aggregate import Aggregate
+from domain.errors import AmendsError
 from domain.event import EventType
 from workflows.codec import adapter, dump, text
 from workflows.events import read_event
@@ -94,5 +95,5 @@ class States:
             await self._committer.run(SQL["forget_snapshots"], (stream, code), PATIENCE)
         except (ValueError, TypeError, PydanticSerializationError) as error:
             log.warning("No snapshot of %s is kept: %s", stream, error)
-        except Unavailable as error:
+        except AmendsError as error:
             log.debug("No snapshot of %s is kept: %s", stream, error)

@@ -24,6 +24,7 @@ from app.store.sagas import PostgresSagas
 from app.store.tail import Tail
 from app.store.units import PostgresUnit
 from domain.banking import AccountOpened, MoneyDeposited, MoneyWithdrawn, accounts
+from domain.errors import Unstorable
 from domain.event import Cause
 from domain.expected import exact
 from domain.projection import Projection, Recorded
@@ -124,7 +125,7 @@ async def test_rows_and_events_stand_together_or_not_at_all(database: URL, sql: 
     async with desk(database) as it:
         await it.append("a", opened("a"))
         sql.execute(FAIL_AT_COMMIT)
-        with pytest.raises(psycopg.errors.RaiseException, match="not today"):
+        with pytest.raises(Unstorable, match="not today"):
             await it.append("a", MoneyDeposited(1))
         sql.execute("drop trigger fail on views.account_now_1")
         assert await it.events.version("account-a") == 1

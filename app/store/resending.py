@@ -1,0 +1,95 @@
+"""One way to send a statement again: until it is answered, will never be, or has been tried often enough."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+
+import psycopg
+
+from app.store.sqlstates import Verdict, described, said, sqlstate, verdict
+from domain.errors import AmendsError, Contended, Unstorable
+
+log = logging.getLogger("amends.store")
+
+FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
+"""Seconds before the second try, and between later ones at most: each wait is twice the one before."""
+QUIET_SECONDS = 2.0
+"""For how long a database may be away, or others in the way, before that is a warning: most of it is over sooner."""
+LOCKED = "55P03"
+
+
+class Unavailable(AmendsError):
+    """The database has not answered for {seconds} seconds. Nothing is lost; try again."""
+
+    seconds: float
+
+
+class Doubled(Unstorable):
+    """Something with this name is there already: {problem}"""
+
+
+def unstorable(error: BaseException) -> Unstorable:
+    """What callers are told of an error that never passes."""
+    taken = isinstance(error, psycopg.errors.UniqueViolation) and error.diag.schema_name != "views"
+    return (Doubled if taken else Unstorable)(said(error))
+
+
+def deadline(patience: float | None) -> float | None:
+    """Until when somebody waits who has so much patience, in seconds; None waits for ever."""
+    return None if patience is None else time.monotonic() + patience
+
+
+class Resending:
+    """The tries of one statement. Nobody answers after `until`; `what` names it in the log.
+
+    `began` is when its caller began to wait; both are in seconds of `time.monotonic`.
+    """
+
+    def __init__(self, what: str, until: float | None, began: float | None = None, ours: bool = True) -> None:
+        self._what, self._until, self._ours = what, until, ours
+        self._began = time.monotonic() if began is None else began
+        self._wait = FIRST_WAIT
+        self._counts = Counter[Verdict]()
+        self._alarm_at, self._warn_at = 0.0, QUIET_SECONDS
+        self._unanswered = False
+
+    async def after(self, error: Exception) -> None:
+        """Return when it is time for the next try.
+
+        Raises the error itself if it never passes, Contended if that was the last try, and Unavailable if there is no
+        time for another one.
+        """
+        found = verdict(error, self._ours)
+        if found is Verdict.NEVER:
+            raise error
+        self._count(found, error)
+        lasted = time.monotonic() - self._began
+        if self._until is not None and time.monotonic() + self._wait > self._until:
+            raise Unavailable(round(lasted, 1)) from error
+        log.log(self._level(found, lasted), "%s is sent again: %s", self._what, described(error, found))
+        await asyncio.sleep(self._wait * random.uniform(0.75, 1.25))
+        self._wait = min(2 * self._wait, LONGEST_WAIT)
+
+    def _count(self, found: Verdict, error: Exception) -> None:
+        """Count what is counted. A lock that is taken after an answer was lost is not: the very try that lost it may
+        hold it, and may yet come to something."""
+        if found.tries is None:
+            self._unanswered = True
+        elif not (self._unanswered and sqlstate(error) == LOCKED):
+            self._counts[found] += 1
+            if self._counts[found] >= found.tries:
+                raise Contended(self._counts.total(), said(error)) from error
+
+    def _level(self, found: Verdict, lasted: float) -> int:
+        """What lasts is said again each time it has lasted twice as long."""
+        if found.is_alarming and lasted >= self._alarm_at:
+            self._alarm_at = 2 * max(lasted, QUIET_SECONDS)
+            return logging.ERROR
+        if not found.is_alarming and lasted >= self._warn_at:
+            self._warn_at = 2 * lasted
+            return logging.WARNING
+        return logging.DEBUG

@@ -1,0 +1,226 @@
+"""What is sent again, how often, and how that ends: for commits, reads and commits with an inline read model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+import pytest
+from sqlalchemy import URL
+
+from app.store.committer import Committer, Doubled, Unavailable
+from app.store.database import pool
+from app.store.events import PostgresEvents
+from app.store.reader import Reader
+from app.store.resending import Resending
+from app.store.roles import as_service
+from app.store.sqlstates import CONTENDED_TRIES, Verdict
+from domain.errors import Contended, Unstorable
+from tests.store.sagas import entry, event, started, store
+from tests.store.trouble import (
+    FOR_EVER,
+    LONG,
+    end_sessions,
+    fails_for,
+    held,
+    limited,
+    missing,
+    read_only,
+    said,
+    soon,
+    tries,
+    trouble,
+    until,
+)
+from workflows.events import Appended
+from workflows.ports import Committed
+
+__all__ = ["soon", "trouble"]
+
+Sql = psycopg.Connection
+FAIL, SLEEP = "select public.fail(%s, %s)", "select nextval('public.tries'), pg_sleep(60)"
+
+
+@asynccontextmanager
+async def committing(url: URL) -> AsyncIterator[Committer]:
+    committer = Committer(as_service(url), 1)
+    committer.start()
+    try:
+        yield committer
+    finally:
+        await committer.stop()
+
+
+@asynccontextmanager
+async def reading(url: URL, size: int = 2) -> AsyncIterator[Reader]:
+    async with pool(as_service(url), size) as readers:
+        yield Reader(readers)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("code", ["08006", "25006", "42501", "42P01", "53100", "57P03", "XX000"])
+async def test_what_passes_is_sent_again_until_it_has(database: URL, trouble: Sql, code: str) -> None:
+    often = 2 * CONTENDED_TRIES
+    async with committing(database) as committer, reading(database) as reader:
+        assert await committer.run(FAIL, (often, code)) == [(often + 1,)]
+        trouble.execute("alter sequence public.tries restart")
+        assert await reader.tuples(FAIL, (often, code), patience=None) == [(often + 1,)]
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("code", ["40001", "40P01", "55P03", "72000"])
+async def test_what_is_contended_is_counted_and_ends(database: URL, trouble: Sql, code: str) -> None:
+    async with committing(database) as committer, reading(database) as reader:
+        with pytest.raises(Contended, match=f"20 tries came to nothing, lastly with: trouble with {code}"):
+            await committer.run(FAIL, (FOR_EVER, code))
+        assert tries(trouble) == CONTENDED_TRIES
+        trouble.execute("alter sequence public.tries restart")
+        with pytest.raises(Contended, match=f"20 tries came to nothing, lastly with: trouble with {code}"):
+            await reader.tuples(FAIL, (FOR_EVER, code), patience=None)
+        assert tries(trouble) == CONTENDED_TRIES
+        trouble.execute("alter sequence public.tries restart")
+        assert await committer.run(FAIL, (CONTENDED_TRIES - 1, code)) == [(CONTENDED_TRIES,)]
+
+
+async def test_a_statement_that_takes_longer_than_it_may_is_tried_three_times(database: URL, trouble: Sql) -> None:
+    url = limited(database, statement_timeout="200ms")
+    async with committing(url) as committer, reading(url) as reader:
+        for asked in (committer.run(SLEEP, ()), reader.tuples(SLEEP, (), patience=None)):
+            with pytest.raises(Contended) as ended:
+                await asked
+            assert ended.value.facts() == {"times": 3, "problem": "canceling statement due to statement timeout"}
+        assert tries(trouble) == 6
+
+
+async def test_who_has_no_patience_left_is_told_so_whatever_is_counted(database: URL, trouble: Sql) -> None:
+    async with committing(database) as committer, reading(database) as reader:
+        for asked in (committer.run, reader.tuples):
+            for code in ("40001", "55P03", "53100", "42501"):
+                with pytest.raises(Unavailable):
+                    await asked(FAIL, (FOR_EVER, code), 0.1)
+
+
+async def test_what_never_passes_is_tried_once(database: URL, trouble: Sql) -> None:
+    hold = "with a as (select nextval('public.tries')) insert into public.notes"
+    async with committing(database) as committer:
+        for number, (statement, expected) in enumerate(
+            [
+                (f"{hold} (n) select 4711 from a", "violates foreign key constraint"),
+                (f"{hold} (n, long) select null, ({LONG}) from a", "index row requires"),
+                ("select (nextval('public.tries') || 'x')::int", "invalid input syntax"),
+                ("select public.fail(1000, 'P0001')", "trouble with P0001"),
+                ("select public.fail(1000, 'MY001')", "trouble with MY001"),
+            ]
+        ):
+            with pytest.raises(Unstorable, match=expected) as ended:
+                await committer.run(statement, ())
+            assert not isinstance(ended.value, Doubled)
+            assert tries(trouble) == number + 1
+        with pytest.raises(Doubled):
+            await committer.run("insert into public.stock values ('apple', 1)", ())
+        with pytest.raises(Unstorable, match="number of parameters"):
+            await committer.run(f"select {','.join(['%s'] * 70_000)}", list(range(70_000)))
+    async with reading(database) as reader:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await reader.tuples("select 1 / 0", (), patience=None)
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            await reader.tuples("select from public.nothing", (), patience=None, ours=False)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_who_always_meets_an_error_holds_up_nobody_who_is_ready_with_him(
+    database: URL, trouble: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.store.events.PATIENCE", None)
+    fails_for(trouble, "s-3", "40001")
+    async with store(database, connections=1) as it:
+        events = PostgresEvents(it.committer, it.reader)
+        done = await asyncio.gather(*(events.append([event(f"s-{n}")]) for n in range(20)), return_exceptions=True)
+        ended = done.pop(3)
+        assert isinstance(ended, Contended)
+        assert ended.times == CONTENDED_TRIES
+        assert tries(trouble) == CONTENDED_TRIES + 1
+        assert all(isinstance(each, Appended) for each in done)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("what", ["right", "table", "function"])
+async def test_what_amends_itself_lacks_is_said_and_waited_for(
+    database: URL, trouble: Sql, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    async with store(database) as it:
+        saga = await started(it)
+        with said(caplog) as times:
+            with missing(trouble, what):
+                commit = asyncio.create_task(it.sagas.commit(saga, "me", entry(saga, 1, event("order-1"))))
+                await until(lambda: times("the database lacks what Amends needs") > 2 * CONTENDED_TRIES)
+                assert not commit.done()
+            assert await commit == Committed()
+        assert any(each.levelname == "ERROR" for each in caplog.records)
+        assert [each.version for each in await PostgresEvents(it.committer, it.reader).read("order-1")] == [1]
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_read_waits_for_a_table_that_is_missing(
+    database: URL, trouble: Sql, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with store(database) as it:
+        saga = await started(it)
+        with said(caplog) as times:
+            with missing(trouble, "table"):
+                read = asyncio.create_task(it.sagas.load(saga))
+                await until(lambda: times("A read is sent again: the database lacks") > 2 * CONTENDED_TRIES)
+            assert await read is not None
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_database_that_takes_no_writes_is_waited_for(
+    database: URL, trouble: Sql, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with store(database, connections=1) as it:
+        saga = await started(it)
+        with said(caplog) as times:
+            with read_only(trouble):
+                commit = asyncio.create_task(it.sagas.commit(saga, "me", entry(saga, 1)))
+                await until(lambda: times("read-only transaction") > 2 * CONTENDED_TRIES)
+                assert not commit.done()
+            assert await commit == Committed(), "its session was read-only, and is another one now"
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_stream_that_is_never_free_ends_the_commit(database: URL, trouble: Sql) -> None:
+    async with store(database) as it, store(limited(database, lock_timeout="10ms")) as other:
+        saga = await started(it)
+        with held(database, f"saga-{saga}"), pytest.raises(Contended, match="lock timeout"):
+            await other.sagas.commit(saga, "me", entry(saga, 1))
+        assert await other.sagas.commit(saga, "me", entry(saga, 1)) == Committed()
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_lock_is_not_counted_that_the_try_may_hold_whose_answer_was_lost(
+    database: URL, trouble: Sql, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with store(database) as it, store(limited(database, lock_timeout="100ms"), connections=1) as other:
+        saga = await started(it)
+        with said(caplog) as times:
+            with held(database, f"saga-{saga}"):
+                commit = asyncio.create_task(other.sagas.commit(saga, "me", entry(saga, 1)))
+                await until(lambda: times("lock timeout") > 0)
+                end_sessions(trouble)
+                before = times("lock timeout")
+                await until(lambda: times("lock timeout") > before + CONTENDED_TRIES)
+                assert not commit.done()
+            assert await commit == Committed()
+
+
+def test_the_log_is_quiet_at_first_and_then_speaks_up_more_and_more_rarely() -> None:
+    seconds = [0.0, 0.1, 1.9, 2.1, 3.0, 4.1, 4.3, 8.0, 8.7, 17.3, 17.5, 36.0]
+    for found in Verdict:
+        tries = Resending("A commit", None)
+        levels = [logging.getLevelName(tries._level(found, lasted)) for lasted in seconds]
+        aloud = [lasted for lasted, level in zip(seconds, levels, strict=True) if level != "DEBUG"]
+        assert aloud == ([0.0, 4.1, 8.7, 17.5, 36.0] if found.is_alarming else [2.1, 4.3, 8.7, 17.5, 36.0])
+        assert set(levels) == {"DEBUG", "ERROR" if found.is_alarming else "WARNING"}
