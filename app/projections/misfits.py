@@ -10,7 +10,7 @@ from app.projections import SQL
 from app.projections.feed import recorded
 from app.projections.folding import Aside, Folded
 from app.projections.rows import Ask, Rows
-from app.store.sqlstates import Verdict, said, verdict
+from app.store.sqlstates import said
 from domain.projection import Projection
 
 
@@ -49,9 +49,7 @@ async def _refused(where: tuple[str, int], row: str, ask: Ask) -> str | None:
     """Why the table does not take a row, None if it does."""
     try:
         ((error,),) = await ask(SQL["try_row"], (*where, row))
-    except (psycopg.Error, UnicodeError) as refused:
-        if verdict(refused, ours=True) is not Verdict.NEVER:
-            raise
+    except (psycopg.Error, UnicodeError) as refused:  # what may pass is asked again by the reader
         return said(refused)
     found: str | None = error
     return found

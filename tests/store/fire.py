@@ -156,9 +156,12 @@ async def own(fire: Fire) -> None:
                 await unit.execute(HOLD, {"sku": f"sku-{random.randrange(10)}"})
                 if slow := random.random() < 0.5:
                     await unit.execute("select pg_sleep(%(seconds)s)", {"seconds": random.uniform(0.05, 0.3)})
-                assert await unit.commit(step) == Committed()
-            fire.committed("slow" if slow else "own", step.events)
+                stands = await unit.commit(step) == Committed()
         except Interrupted:
+            stands = False
+        if stands:
+            fire.committed("slow" if slow else "own", step.events)
+        else:
             fire.taken_back("interrupted", step.events)
 
 

@@ -19,18 +19,22 @@ from app.projections.inline import Inline
 from app.projections.runner import Runner, Target
 from app.projections.set_aside import SetAsides
 from app.projections.views import Views
-from app.store.events import PostgresEvents
+from app.store.events import SQL, PostgresEvents, append_item
 from app.store.sagas import PostgresSagas
 from app.store.tail import Tail
 from app.store.units import PostgresUnit
 from domain.banking import AccountOpened, MoneyDeposited, MoneyWithdrawn, accounts
-from domain.errors import Unstorable
+from domain.errors import Contended, Unstorable
 from domain.event import Cause
 from domain.expected import exact
 from domain.projection import Projection, Recorded
 from tests.store.sagas import Store, checkpoint, event, started, store
+from tests.store.trouble import limited, said, soon, until
+from workflows.codec import text
 from workflows.events import NewEvent, record
 from workflows.ports import Committed, Entry, Stale
+
+__all__ = ["soon"]
 
 Sql = psycopg.Connection
 POISON = 666
@@ -191,6 +195,64 @@ async def test_an_event_that_cannot_be_applied_keeps_nobody_from_appending(datab
         assert (aside.key, aside.version, aside.waiting) == ("a", 3, 1)
         await it.append("a", MoneyDeposited(7))
         assert await it.balance("a") == 1
+
+
+TOO_LONG = """
+create function public.long(n bigint) returns text immutable language sql
+    as $$ select string_agg(md5((i + n)::text), '') from generate_series(1, 1000) as i $$;
+grant execute on function public.long to amends_service;
+create index on views.account_now_1 (public.long(balance)) where balance = 13;
+"""
+
+
+async def test_a_row_that_is_too_long_for_an_index_keeps_nobody_from_appending(database: URL, sql: Sql) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a", 12))
+        sql.execute(TOO_LONG)
+        await it.append("a", MoneyDeposited(1))
+        await it.append("b", opened("b", 2))
+        assert [await it.balance(id) for id in "ab"] == [12, 2]
+        await it.follow()
+        (aside,) = await SetAsides(it.store.reader).all()
+        assert (aside.key, aside.version) == ("a", 2)
+        assert "index row requires" in aside.error
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_row_that_is_never_free_ends_the_append_and_not_only_the_patience(database: URL, sql: Sql) -> None:
+    async with desk(database) as it, store(limited(database, lock_timeout="20ms")) as other:
+        await it.append("a", opened("a"))
+        sagas = PostgresSagas(other.committer, other.reader, other.states, Inline(KNOWN, other.reader))
+        saga = await started(it.store)
+        entry = Entry([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {}, checkpoint(1))
+        with sql.transaction():
+            sql.execute("select * from views.account_now_1 for update")
+            with pytest.raises(Contended, match="20 tries came to nothing, lastly with: canceling statement"):
+                await sagas.commit(saga, "me", entry)
+        assert await it.events.version("account-a") == 1
+        assert await sagas.commit(saga, "me", entry) == Committed()
+        assert await it.balance("a") == 1
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_table_that_the_service_may_not_write_is_waited_for(
+    database: URL, sql: Sql, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a"))
+        sql.execute("revoke update on views.account_now_1 from amends_service")
+        with said(caplog) as times:
+            commit = asyncio.create_task(it.inline.commit(*appending(moved("a", MoneyDeposited(1)))))
+            await until(lambda: times("the database lacks what Amends needs") > 40)
+            assert not commit.done()
+            sql.execute("grant update on views.account_now_1 to amends_service")
+            await commit
+        assert await it.balance("a") == 1
+
+
+def appending(events: list[NewEvent]) -> tuple[str, tuple[str], int, list[NewEvent]]:
+    """An append as PostgresEvents makes it, but that it waits for ever."""
+    return SQL["append"], (f"[{text(append_item(events, {}, None))}]",), 1, events
 
 
 async def test_a_saga_writes_it_with_its_step(database: URL, sql: Sql) -> None:

@@ -11,9 +11,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.http.problems import answer
 from app.store.committer import Committer, Doubled, Unavailable
 from app.store.database import pool
 from app.store.events import PostgresEvents
+from app.store.heartbeat import Heartbeat
 from app.store.reader import Reader
 from app.store.resending import Resending
 from app.store.roles import as_service
@@ -214,6 +216,22 @@ async def test_a_lock_is_not_counted_that_the_try_may_hold_whose_answer_was_lost
                 await until(lambda: times("lock timeout") > before + CONTENDED_TRIES)
                 assert not commit.done()
             assert await commit == Committed()
+
+
+async def test_a_lease_is_renewed_on_another_session_once_the_database_takes_writes(
+    database: URL, trouble: Sql
+) -> None:
+    heartbeat = Heartbeat(as_service(database))
+    with read_only(trouble), pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        heartbeat.beat("nobody", 5)
+    assert heartbeat.beat("nobody", 5) is False
+    heartbeat.close()
+
+
+def test_a_request_that_came_to_nothing_is_told_to_come_again() -> None:
+    answered = answer(Contended(3, "canceling statement due to statement timeout"))
+    assert (answered.status_code, answered.headers["retry-after"]) == (503, "1")
+    assert b"3 tries came to nothing, lastly with: canceling statement" in bytes(answered.body)
 
 
 def test_the_log_is_quiet_at_first_and_then_speaks_up_more_and_more_rarely() -> None:
