@@ -15,6 +15,7 @@ from app.masks import Masks
 from app.store.committer import Unavailable
 from app.store.events import PostgresEvents
 from app.store.tail import Tail
+from domain.errors import Contended
 from workflows.events import Filter, Place
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -70,7 +71,7 @@ class Events:
         while not self._stopping.is_set():
             try:
                 events = await self._events.feed(place, PAGE, only)
-            except Unavailable:
+            except (Unavailable, Contended):
                 yield format_sse_event(comment="the database is away; this goes on when it is back")
                 continue
             for event in events:

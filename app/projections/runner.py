@@ -25,7 +25,7 @@ from app.store.reader import Reader
 from app.store.resending import unstorable
 from app.store.sqlstates import Verdict, verdict
 from app.store.tail import Tail
-from domain.errors import Unstorable
+from domain.errors import Contended, Unstorable
 from domain.projection import Projection
 from domain.vocabulary import NewerEvent
 from workflows.codec import text
@@ -124,7 +124,7 @@ class Runner:
     async def _give_back(self) -> None:
         await end(self._ahead, self._writing, self._counting)
         self._ahead = self._writing = None
-        with suppress(Unavailable):  # then it is over soon
+        with suppress(Unavailable, Contended):  # then it is over soon
             await self._committer.run(SQL["give_back"], (*self._where, self._token), GIVE_BACK_SECONDS)
 
     async def _begin(self) -> None:

@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
-from app.store.database import connect, guarded
+from app.store.database import Guarded, connect
 from app.store.resending import Doubled as Doubled
 from app.store.resending import Resending, deadline, unstorable
 from app.store.resending import Unavailable as Unavailable
@@ -105,7 +105,7 @@ class _Line:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._url, "committer")
         try:
-            async with asyncio.timeout(ANSWER_SECONDS), guarded(self._connection):
+            async with asyncio.timeout(ANSWER_SECONDS), Guarded(self._connection):
                 cursor = await self._connection.execute(statement, parameters)
                 return await cursor.fetchall() if cursor.rownumber is not None else []
         except TimeoutError:

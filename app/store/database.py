@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Any
 
 import psycopg
@@ -79,22 +78,29 @@ def pool(url: URL, size: int) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
     )
 
 
-@asynccontextmanager
-async def guarded(connection: AsyncConnection[TupleRow]) -> AsyncIterator[None]:
-    """Close a connection that an error has spoilt: the next try is made on another one.
+class Guarded:
+    """Closes a connection that an error has spoilt: the next try is made on another one.
 
     An error that comes from this side while the connection stands is about the statement, such as too many parameters:
     psycopg raises it as if the connection were lost, and it is raised as a ProgrammingError here.
     """
-    try:
-        yield
-    except psycopg.Error as error:
+
+    def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
+        self._connection = connection
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, psycopg.Error):
+            return
         if spoils(error):
-            await connection.close()
+            await self._connection.close()
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-        if lost and sqlstate(error) is None and not connection.closed:
+        if lost and sqlstate(error) is None and not self._connection.closed:
             raise psycopg.ProgrammingError(str(error)) from error
-        raise
 
 
 def require_usable(url: URL) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from app.store.committer import Unavailable
 from app.store.events import SQL
 from app.store.reader import Reader
+from domain.errors import Contended
 
 log = logging.getLogger("amends.feed")
 
@@ -47,7 +48,7 @@ async def watch(reader: Reader) -> None:
         await asyncio.sleep(LOOK_SECONDS)
         try:
             found = await holder(reader)
-        except Unavailable:
+        except (Unavailable, Contended):
             continue
         if found is None or found.seconds < LONG_SECONDS:
             continue

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from app.store.committer import Committer, Unavailable
 from app.store.reader import Reader
 from app.store.sql import statements
+from domain.errors import Contended
 from workflows.codec import text
 
 log = logging.getLogger("amends.store")
@@ -48,7 +49,7 @@ async def report(committer: Committer, executor: str, outages: Callable[[], Sequ
         try:
             parameters = {"executor": executor, "providers": providers, "outages": text(seen)}
             await committer.run(SQL["report"], parameters, PATIENCE)
-        except Unavailable as away:
+        except (Unavailable, Contended) as away:
             log.debug("Outages are not reported: %s", away)
             continue
         known = seen

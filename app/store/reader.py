@@ -14,7 +14,7 @@ from psycopg.rows import AsyncRowFactory, TupleRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from app.store.committer import Parameters
-from app.store.database import guarded
+from app.store.database import Guarded
 from app.store.resending import Resending, Unavailable, deadline
 from app.store.sqlstates import Verdict, described, verdict
 
@@ -32,7 +32,7 @@ class Reader:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
         """A connection of the pool; one that an error has spoilt does not go back."""
-        async with self.pool.connection() as connection, guarded(connection):
+        async with self.pool.connection() as connection, Guarded(connection):
             yield connection
 
     async def rows(self, statement: str, parameters: Parameters, patience: float | None = 10.0) -> list[dict[str, Any]]:
@@ -97,7 +97,8 @@ class Reader:
         tries = Resending("A read", deadline(patience), ours=ours)
         while True:
             try:
-                async with self.connection() as connection, connection.cursor(row_factory=rows) as cursor:
+                async with self.pool.connection() as connection, Guarded(connection):
+                    cursor = connection.cursor(row_factory=rows)
                     await cursor.execute(statement, parameters)
                     return await cursor.fetchall()
             except (psycopg.Error, OSError) as error:

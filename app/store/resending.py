@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import time
-from collections import Counter
 
 import psycopg
 
@@ -53,7 +52,7 @@ class Resending:
         self._what, self._until, self._ours = what, until, ours
         self._began = time.monotonic() if began is None else began
         self._wait = FIRST_WAIT
-        self._counts = Counter[Verdict]()
+        self._counts: dict[Verdict, int] = {}
         self._alarm_at, self._warn_at = 0.0, QUIET_SECONDS
         self._unanswered = False
 
@@ -80,9 +79,9 @@ class Resending:
         if found.tries is None:
             self._unanswered = True
         elif not (self._unanswered and sqlstate(error) == LOCKED):
-            self._counts[found] += 1
+            self._counts[found] = self._counts.get(found, 0) + 1
             if self._counts[found] >= found.tries:
-                raise Contended(self._counts.total(), said(error)) from error
+                raise Contended(sum(self._counts.values()), said(error)) from error
 
     def _level(self, found: Verdict, lasted: float) -> int:
         """What lasts is said again each time it has lasted twice as long."""

@@ -8,6 +8,7 @@ import logging
 from app.store.committer import Unavailable
 from app.store.events import SQL
 from app.store.reader import Reader
+from domain.errors import Contended
 from workflows.durable.tasks import end, nudged
 from workflows.events import START, Place
 
@@ -58,7 +59,7 @@ class Tail:
             self._nudged.clear()
             try:
                 row = await self._reader.row(SQL["end"], ())
-            except Unavailable as away:
+            except (Unavailable, Contended) as away:
                 log.debug("The end of the feed is not known: %s", away)
                 continue
             if row and (end := Place(**row)) != self.end:

@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, dict_row
 
 from app.store.committer import Committer, Parameters
-from app.store.database import guarded
+from app.store.database import Guarded
 from app.store.encoding import checkpoint_text, events_text, family_text
 from app.store.inline import InlineWriter
 from app.store.reader import Reader
@@ -237,7 +237,7 @@ class PostgresUnit:
         """Raise Interrupted for an error of a statement that passes or is counted, and Aborted for one that only says
         that an earlier one was not handled."""
         try:
-            async with guarded(own):
+            async with Guarded(own):
                 yield
         except Exception as error:
             if self._aborted_by and sqlstate(error) == "25P02":
