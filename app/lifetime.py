@@ -36,8 +36,8 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]], last: Callable[
         while True:
             try:
                 return loop.run_until_complete(task)
-            except (SystemExit, KeyboardInterrupt) as error:
-                if task.done():
+            except (SystemExit, KeyboardInterrupt, RuntimeError) as error:
+                if task.done() or loop.is_closed():
                     raise
                 log.exception("Code that ran in a callback wanted to end this process, which goes on: %s", named(error))
     finally:

@@ -86,7 +86,10 @@ class Store:
     def of(cls, settings: Settings, url: URL, reader: Reader) -> Store:
         """A store on a database; its committer is not started yet."""
         committer, known, tail = Committer(url, settings.connections), catalogue(), Tail(reader)
-        inline, states = Inline(known.projections, reader), States(committer, settings.snapshot_every)
+        inline, states = (
+            Inline(known.projections, reader),
+            States(committer, settings.snapshot_every, settings.value_bytes),
+        )
         committer.on_commit = inline.on_commit = tail.nudge
         return cls(known, committer, reader, states, tail, inline, Builds(known.projections, committer, reader))
 

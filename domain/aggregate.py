@@ -9,6 +9,7 @@ from functools import cached_property, reduce
 from inspect import signature
 from typing import Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from domain.contained import contained
 from domain.errors import Invalid, Misdeclared
 from domain.event import NAME, event_type
 from domain.vocabulary import Vocabulary
@@ -52,8 +53,11 @@ class Aggregate(Generic[S, E]):
         return key if key != stream and key.strip() else None
 
     def fold(self, events: Iterable[E], state: S | None = None) -> S:
-        """The state after these events, from `state` on, else from the initial one."""
-        return reduce(self.evolve, events, self.initial if state is None else state)
+        """The state after these events, from `state` on, else from the initial one.
+
+        Raises what `evolve` raises, and Escaped for what is no Exception.
+        """
+        return contained(reduce, self.evolve, events, self.initial if state is None else state)
 
     @cached_property
     def vocabulary(self) -> Vocabulary[E]:

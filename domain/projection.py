@@ -15,6 +15,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, Union,
 from uuid import UUID
 
 from domain.aggregate import Aggregate
+from domain.contained import contained
 from domain.errors import AmendsError, Misdeclared
 from domain.event import event_type
 from domain.sensitive import SECRET, mark
@@ -131,11 +132,11 @@ class Projection(Generic[Row, E]):
 
     def key_for(self, recorded: Recorded[E]) -> str | None:
         """Which row an event belongs to."""
-        return self.key_of(recorded) if self.key_of else self.of.key(recorded.stream)
+        return contained(self.key_of, recorded) if self.key_of else self.of.key(recorded.stream)
 
     def next(self, row: Row | None, recorded: Recorded[E], key: str) -> Row | None:
         """The row after one more event. Raises WrongKey, NoValue, and whatever `evolve` raises."""
-        after = self.evolve(row, recorded)
+        after = contained(self.evolve, row, recorded)
         if after is None:
             return None
         if getattr(after, self.key) != key:

@@ -31,6 +31,7 @@ def exceeds(value: object, limit: int) -> bool:
     A value that contains itself exceeds every limit.
     """
     left, parts = limit, [value]
+    within: dict[int, int] = {}  # the containers around a part, and how many parts were left outside of each
     while parts:
         part = parts.pop()
         kind = type(part)
@@ -40,14 +41,22 @@ def exceeds(value: object, limit: int) -> bool:
             left -= part.bit_length() // 4 + 1  # type: ignore[attr-defined]
         elif kind in _SMALL or (inner := _inner(kind, part)) is None:
             left -= 1
-        elif 2 * len(inner) > left:
+        elif 2 * len(inner) > left or _is_around(part, len(parts), within):
             return True
         else:
+            within[id(part)] = len(parts)
             left -= 2
             parts += inner
         if left < 0:
             return True
     return False
+
+
+def _is_around(part: object, left: int, within: dict[int, int]) -> bool:
+    """Whether a container is one of those around it; those that have been looked at whole are around nothing."""
+    while within and left < next(reversed(within.values())):
+        within.popitem()
+    return id(part) in within
 
 
 _TEXTS = (str, bytes, bytearray)

@@ -59,7 +59,7 @@ class Inline:
         `outcome` is the column that says what came of it. Like the committer's, the statement is resent until it is
         answered; with `patience` (in seconds), no longer. Raises Unavailable, Contended, Unstorable and Doubled.
         """
-        tries = Resending("A commit with an inline read model", deadline(patience))
+        tries = Resending("A commit with an inline read model", deadline(patience), parameters=parameters)
         while True:
             try:
                 async with self._reader.connection() as connection, connection.transaction():

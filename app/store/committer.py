@@ -7,6 +7,7 @@ and nothing waits for more to come.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +23,10 @@ from app.store.resending import Doubled as Doubled
 from app.store.resending import Resending, deadline, unstorable
 from app.store.resending import Unavailable as Unavailable
 from app.store.sqlstates import Verdict, verdict
-from domain.errors import AmendsError
+from domain.errors import AmendsError, Unstorable
 from workflows.durable.tasks import end
+
+log = logging.getLogger("amends.store")
 
 ANSWER_SECONDS = 20.0
 """How long an answer is waited for. A database that works ends a slow statement earlier (LIMITS), and says so: one that
@@ -167,7 +170,12 @@ class Committer:
             while True:
                 while self._ready:
                     ready = self._ready.popleft()
-                    await self._settle(self._shared(ready) if isinstance(ready, str) else ready, line)
+                    message = self._shared(ready) if isinstance(ready, str) else ready
+                    try:
+                        await self._settle(message, line)
+                    except Exception as bug:
+                        log.exception("A commit failed by a fault of Amends itself.")
+                        message.fail(Unstorable(f"a fault of Amends itself: {type(bug).__name__}"))
                 idle = asyncio.get_running_loop().create_future()
                 self._idle.append(idle)
                 await idle
@@ -184,7 +192,7 @@ class Committer:
 
     async def _settle(self, message: _Message, line: _Line) -> None:
         """Send a message until it is answered, or will not be."""
-        tries = Resending("A commit", message.give_up_at, message.callers[0].sent_at)
+        tries = Resending("A commit", message.give_up_at, message.callers[0].sent_at, parameters=message.parameters)
         while True:
             try:
                 rows = await line.ask(message.statement, message.parameters)

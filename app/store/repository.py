@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from domain.aggregate import Aggregate
+from domain.contained import contained
 from domain.errors import StaleVersion
 from domain.event import Cause
 from domain.expected import exact
@@ -86,7 +87,7 @@ class Acting:
         stream = aggregate.stream(key)
         for attempt in range(ATTEMPTS):
             state, version = await self._states.load(aggregate, stream)
-            events = list(decision(state, *args, **kwargs))
+            events = list(contained(decision, state, *args, **kwargs))
             try:
                 return await self.append(aggregate, stream, version, state, events)
             except StaleVersion:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Mapping, Sequence
 
 import psycopg
 
@@ -18,7 +19,9 @@ FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
 """Seconds before the second try, and between later ones at most: each wait is twice the one before."""
 QUIET_SECONDS = 2.0
 """For how long a database may be away, or others in the way, before that is a warning: most of it is over sooner."""
-LOCKED = "55P03"
+TOO_LONG = "57014"
+LARGE = 256 * 1024
+"""Characters of parameters from which on a statement that takes longer than it may is taken to do so by itself."""
 
 
 class Unavailable(AmendsError):
@@ -48,13 +51,21 @@ class Resending:
     `began` is when its caller began to wait; both are in seconds of `time.monotonic`.
     """
 
-    def __init__(self, what: str, until: float | None, began: float | None = None, ours: bool = True) -> None:
+    def __init__(
+        self,
+        what: str,
+        until: float | None,
+        began: float | None = None,
+        ours: bool = True,
+        parameters: Sequence[object] | Mapping[str, object] = (),
+    ) -> None:
         self._what, self._until, self._ours = what, until, ours
+        given = parameters.values() if isinstance(parameters, Mapping) else parameters
+        self._large = sum(len(each) for each in given if isinstance(each, str)) > LARGE
         self._began = time.monotonic() if began is None else began
         self._wait = FIRST_WAIT
         self._counts: dict[Verdict, int] = {}
         self._alarm_at, self._warn_at = 0.0, QUIET_SECONDS
-        self._unanswered = False
 
     async def after(self, error: Exception) -> None:
         """Return when it is time for the next try.
@@ -65,23 +76,18 @@ class Resending:
         found = verdict(error, self._ours)
         if found is Verdict.NEVER:
             raise error
-        self._count(found, error)
+        if found is Verdict.BUSY and self._large and sqlstate(error) == TOO_LONG:
+            found = Verdict.SLOW
+        if found.tries is not None:
+            self._counts[found] += 1
+            if self._counts[found] >= found.tries:
+                raise Contended(sum(self._counts.values()), said(error)) from error
         lasted = time.monotonic() - self._began
         if self._until is not None and time.monotonic() + self._wait > self._until:
             raise Unavailable(round(lasted, 1)) from error
         log.log(self._level(found, lasted), "%s is sent again: %s", self._what, described(error, found))
         await asyncio.sleep(self._wait * random.uniform(0.75, 1.25))
         self._wait = min(2 * self._wait, LONGEST_WAIT)
-
-    def _count(self, found: Verdict, error: Exception) -> None:
-        """Count what is counted. A lock that is taken after an answer was lost is not: the very try that lost it may
-        hold it, and may yet come to something."""
-        if found.tries is None:
-            self._unanswered = True
-        elif not (self._unanswered and sqlstate(error) == LOCKED):
-            self._counts[found] = self._counts.get(found, 0) + 1
-            if self._counts[found] >= found.tries:
-                raise Contended(sum(self._counts.values()), said(error)) from error
 
     def _level(self, found: Verdict, lasted: float) -> int:
         """What lasts is said again each time it has lasted twice as long."""

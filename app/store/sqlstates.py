@@ -23,10 +23,12 @@ class Verdict(Enum):
     """It lacks a right, a table or a function that Amends needs. Somebody must add it; then all goes on by itself."""
     SURPRISING = "surprising"
     """A statement of Amends itself meets what it should not. No saga is to blame for that either."""
+    BUSY = "busy"
+    """Others were in the way of a statement of Amends itself. It is short and locks in one order: it waits for them."""
     CONTENDED = "contended"
-    """Others were in the way. They may be again, or it brings that on itself: it is tried again, and counted."""
+    """Others were in the way of a user's SQL, which may bring that on itself: it is tried again, and counted."""
     SLOW = "slow"
-    """It took longer than it may: it is tried again, and counted."""
+    """It took longer than it may, by its own doing: it is tried again, and counted."""
     NEVER = "never"
     """The same fails in the same way each time."""
 
@@ -42,7 +44,7 @@ class Verdict(Enum):
 
 
 _AWAY, _MISSING, _SURPRISING = Verdict.AWAY, Verdict.MISSING, Verdict.SURPRISING
-_CONTENDED, _SLOW, _NEVER = Verdict.CONTENDED, Verdict.SLOW, Verdict.NEVER
+_BUSY, _CONTENDED, _SLOW, _NEVER = Verdict.BUSY, Verdict.CONTENDED, Verdict.SLOW, Verdict.NEVER
 
 TABLE: Mapping[str, tuple[Verdict, Verdict]] = {
     # Appendix A of Postgres' manual, in its order. First what an error means in a statement of Amends itself, then in
@@ -82,7 +84,7 @@ TABLE: Mapping[str, tuple[Verdict, Verdict]] = {
     "3B": (_SURPRISING, _NEVER),  #      savepoint exception
     "3D": (_AWAY, _NEVER),  #            invalid catalog name: there is no such database
     "3F": (_MISSING, _NEVER),  #         invalid schema name
-    "40": (_CONTENDED, _CONTENDED),  #   transaction rollback: serialization failure, deadlock
+    "40": (_BUSY, _CONTENDED),  #        transaction rollback: serialization failure, deadlock
     "42": (_SURPRISING, _NEVER),  #      syntax error or access rule violation
     "42501": (_MISSING, _NEVER),  #          insufficient privilege
     "42703": (_MISSING, _NEVER),  #          undefined column
@@ -94,12 +96,12 @@ TABLE: Mapping[str, tuple[Verdict, Verdict]] = {
     "53": (_AWAY, _AWAY),  #             insufficient resources: disk full, out of memory, too many connections
     "54": (_NEVER, _NEVER),  #           program limit exceeded: too long for an index (but see ROUTINES)
     "55": (_SURPRISING, _NEVER),  #      object not in prerequisite state
-    "55006": (_CONTENDED, _CONTENDED),  #    object in use
-    "55P03": (_CONTENDED, _CONTENDED),  #    lock not available
+    "55006": (_BUSY, _CONTENDED),  #         object in use
+    "55P03": (_BUSY, _CONTENDED),  #         lock not available
     "57": (_AWAY, _AWAY),  #             operator intervention: shutdown, crash, starting up
-    "57014": (_SLOW, _SLOW),  #              query canceled: the statement's limit of time, or somebody's cancel
+    "57014": (_BUSY, _SLOW),  #              query canceled: the statement's limit of time, or somebody's cancel
     "58": (_AWAY, _CONTENDED),  #        system error outside Postgres: a disk that fails
-    "72": (_CONTENDED, _CONTENDED),  #   snapshot failure (until Postgres 16)
+    "72": (_BUSY, _CONTENDED),  #        snapshot failure (until Postgres 16)
     "F0": (_SURPRISING, _NEVER),  #      configuration file error
     "HV": (_SURPRISING, _NEVER),  #      foreign data wrapper error
     "HV00N": (_AWAY, _AWAY),  #              unable to establish connection
@@ -133,7 +135,7 @@ def verdict(error: BaseException, ours: bool) -> Verdict:
         absent = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError)
         return Verdict.AWAY if absent else Verdict.NEVER
     if ours and overtaken(error):
-        return Verdict.CONTENDED
+        return Verdict.BUSY
     assert isinstance(error, psycopg.Error)
     routine = (code, error.diag.source_function or "")
     pair = ROUTINES.get(routine) or TABLE.get(code) or TABLE.get(code[:2], (Verdict.NEVER, Verdict.NEVER))

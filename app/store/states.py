@@ -9,16 +9,18 @@ from typing import Any, TypeVar
 
 from psycopg.rows import TupleRow
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
 from app.store.committer import Committer
 from app.store.fingerprint import code_version
 from app.store.sql import statements
 from domain.aggregate import Aggregate
-from domain.errors import AmendsError
+from domain.contained import contained
+from domain.errors import AmendsError, TooLarge, Unstorable
 from domain.event import EventType
-from workflows.codec import adapter, dump, text
+from workflows.codec import adapter, kept, text
 from workflows.events import read_event
+from workflows.limits import Limits
+from workflows.said import said
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -38,8 +40,8 @@ log = logging.getLogger("amends.store")
 class States:
     """Loads aggregates. After `every` events that were folded, the state is kept, off the reader's way."""
 
-    def __init__(self, committer: Committer, every: int) -> None:
-        self._committer, self._every = committer, every
+    def __init__(self, committer: Committer, every: int, limit: int = Limits().value) -> None:
+        self._committer, self._every, self._limit = committer, every, limit
         self._keeping: dict[str, asyncio.Task[None]] = {}
 
     async def load(self, aggregate: Aggregate[S, E], stream: str, ask: Ask, until: int = NEWEST) -> tuple[S, int]:
@@ -76,7 +78,7 @@ class States:
     def _fold(self, aggregate: Aggregate[S, E], rows: list[TupleRow], state: S) -> S:
         vocabulary, evolve = aggregate.vocabulary, aggregate.evolve
         for _, name, schema_version, json in rows:
-            state = evolve(state, read_event(vocabulary, EventType(name, schema_version), json))
+            state = contained(evolve, state, read_event(vocabulary, EventType(name, schema_version), json))
         return state
 
     def _keep_soon(self, aggregate: Aggregate[S, E], stream: str, code: str, version: int, state: S) -> None:
@@ -88,12 +90,13 @@ class States:
     async def _keep(self, aggregate: Aggregate[S, E], stream: str, code: str, version: int, state: S) -> None:
         """Only a state that comes back from JSON as it went in is kept."""
         try:
-            kept = text(dump(state, aggregate.state_type))
-            if adapter(aggregate.state_type).validate_json(kept) != state:
+            snapshot = text(kept(state, aggregate.state_type, f"the state of {stream}", self._limit).data)
+            if adapter(aggregate.state_type).validate_json(snapshot) != state:
                 raise ValueError("it does not come back from JSON as it went in")
-            await self._committer.run(SQL["snapshot"], (stream, code, version, kept), PATIENCE)
+            await self._committer.run(SQL["snapshot"], (stream, code, version, snapshot), PATIENCE)
             await self._committer.run(SQL["forget_snapshots"], (stream, code), PATIENCE)
-        except (ValueError, TypeError, PydanticSerializationError) as error:
-            log.warning("No snapshot of %s is kept: %s", stream, error)
         except AmendsError as error:
-            log.debug("No snapshot of %s is kept: %s", stream, error)
+            level = logging.WARNING if isinstance(error, Unstorable | TooLarge) else logging.DEBUG
+            log.log(level, "No snapshot of %s is kept: %s", stream, error)
+        except Exception as error:
+            log.warning("No snapshot of %s is kept: %s", stream, said(error))

@@ -15,6 +15,7 @@ from app.store.loading import Loading
 from app.store.reader import Reader
 from app.store.repository import Acting, Asked, Decided
 from domain.aggregate import Aggregate
+from domain.contained import contained
 from domain.errors import Conflict, NotFound, Refusal, StaleVersion
 from domain.event import Cause
 from workflows.events import StoredEvent, read_event
@@ -81,7 +82,7 @@ class Undoing:
         for stored in reversed(target.events):
             event = read_event(aggregate.vocabulary, stored.type, stored.data_json)
             try:
-                back = aggregate.inverse(state, event)
+                back = contained(aggregate.inverse, state, event)
             except Refusal as refusal:
                 raise _cannot(turn, f"the state has moved on: {refusal}") from refusal
             if back is None:

@@ -24,7 +24,7 @@ from app.store.sql import statements
 from app.store.sqlstates import Verdict, described, overtaken, said, sqlstate, verdict, version_taken
 from app.store.states import States
 from domain.aggregate import Aggregate
-from domain.errors import AmendsError, Contended
+from domain.errors import AmendsError
 from workflows.codec import text
 from workflows.ports import Committed, Entry, Fenced, ForeignStep, Interrupted, Stale, Taken
 
@@ -196,12 +196,8 @@ class PostgresUnit:
     async def _landed(self, entry: Entry) -> bool:
         """Whether a commit whose answer was lost was carried out; waits until it has ended either way."""
         streams = sorted({event.stream for event in entry.events})
-        while True:
-            try:
-                rows = await self._committer.run(SAGAS["landed"], (streams, entry.events[0].id))
-                return bool(rows[0][0])
-            except Contended as held:
-                log.warning("Whether a step of saga %s was committed is asked again: %s", self._saga, held)
+        rows = await self._committer.run(SAGAS["landed"], (streams, entry.events[0].id))
+        return bool(rows[0][0])
 
     async def _begin(self) -> AsyncConnection[TupleRow]:
         """A transaction of its own, at REPEATABLE READ: its snapshot is older than its id, as the feed needs it."""

@@ -12,10 +12,11 @@ from psycopg_pool import PoolTimeout
 from app.store.sqlstates import ROUTINES, TABLE, Verdict, described, overtaken, said, spoils, verdict, version_taken
 
 Sql = psycopg.Connection
-A, M, S, C, L, N = (
+A, M, S, B, C, L, N = (
     Verdict.AWAY,
     Verdict.MISSING,
     Verdict.SURPRISING,
+    Verdict.BUSY,
     Verdict.CONTENDED,
     Verdict.SLOW,
     Verdict.NEVER,
@@ -27,12 +28,12 @@ VERDICTS = {
     "23502": (N, N), "23503": (N, N), "23505": (N, N), "23514": (N, N), "23P01": (N, N), "24000": (S, N),
     "25001": (S, N), "25006": (A, A), "25P01": (S, N), "25P02": (N, N), "25P03": (L, L), "25P04": (L, L),
     "26000": (S, C), "28000": (A, N), "28P01": (A, N), "2D000": (S, N), "3B001": (S, N), "3D000": (A, N),
-    "3F000": (M, N), "40000": (C, C), "40001": (C, C), "40002": (C, C), "40003": (C, C), "40P01": (C, C),
+    "3F000": (M, N), "40000": (B, C), "40001": (B, C), "40002": (B, C), "40003": (B, C), "40P01": (B, C),
     "42501": (M, N), "42601": (S, N), "42703": (M, N), "42704": (M, N), "42804": (S, N), "42883": (M, N),
     "42P01": (M, N), "42P05": (S, C), "44000": (N, N), "53000": (A, A), "53100": (A, A), "53200": (A, A),
-    "53300": (A, A), "53400": (A, A), "54000": (N, N), "54001": (N, N), "55000": (S, N), "55006": (C, C),
-    "55P03": (C, C), "57000": (A, A), "57014": (L, L), "57P01": (A, A), "57P02": (A, A), "57P03": (A, A),
-    "57P04": (A, A), "57P05": (A, A), "58000": (A, C), "58030": (A, C), "58P01": (A, C), "72000": (C, C),
+    "53300": (A, A), "53400": (A, A), "54000": (N, N), "54001": (N, N), "55000": (S, N), "55006": (B, C),
+    "55P03": (B, C), "57000": (A, A), "57014": (B, L), "57P01": (A, A), "57P02": (A, A), "57P03": (A, A),
+    "57P04": (A, A), "57P05": (A, A), "58000": (A, C), "58030": (A, C), "58P01": (A, C), "72000": (B, C),
     "F0000": (S, N), "HV000": (S, N), "HV00N": (A, A), "P0001": (N, N), "P0002": (N, N), "P0004": (N, N),
     "XX000": (S, C), "XX001": (S, C), "XX002": (S, C), "MY001": (N, N),
 }  # fmt: skip
@@ -136,7 +137,7 @@ def test_a_version_that_is_there_already_means_that_others_were_first(sql: Sql) 
         sql.execute(insert, (stream,))
     assert overtaken(found.value)
     assert version_taken(found.value) == (stream, 1)
-    assert (verdict(found.value, ours=True), verdict(found.value, ours=False)) == (C, N)
+    assert (verdict(found.value, ours=True), verdict(found.value, ours=False)) == (B, N)
     untold = made("23505", schema_name="amends", constraint_name="events_stream_version_key")
     assert overtaken(untold)
     assert version_taken(untold) is None
