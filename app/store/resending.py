@@ -79,7 +79,7 @@ class Resending:
         if found is Verdict.BUSY and self._large and sqlstate(error) == TOO_LONG:
             found = Verdict.SLOW
         if found.tries is not None:
-            self._counts[found] += 1
+            self._counts[found] = self._counts.get(found, 0) + 1
             if self._counts[found] >= found.tries:
                 raise Contended(sum(self._counts.values()), said(error)) from error
         lasted = time.monotonic() - self._began

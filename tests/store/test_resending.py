@@ -74,7 +74,7 @@ async def test_what_passes_is_sent_again_until_it_has(database: URL, trouble: Sq
 
 
 @pytest.mark.usefixtures("soon")
-@pytest.mark.parametrize("statement", [FAIL, f"{FAIL} where %s is not null"])
+@pytest.mark.parametrize("statement", [FAIL, f"{FAIL} where %s::text is not null"])
 async def test_what_is_large_and_takes_longer_than_it_may_ends(database: URL, trouble: Sql, statement: str) -> None:
     parameters = (FOR_EVER, "57014", *(["x" * 2 * LARGE] if statement != FAIL else []))
     async with committing(database) as committer:
