@@ -93,10 +93,11 @@ def _failed(annotation: Any, error: BaseException) -> ValidationError:
 
 
 class Kept(NamedTuple):
-    """A value as plain JSON data, and how many bytes it takes as text."""
+    """A value as plain JSON data, how many bytes it takes as text, and the value that comes back of it."""
 
     data: Any
     size: int
+    value: Any
 
 
 def kept(value: object, annotation: Any, what: str, limit: int) -> Kept:
@@ -109,14 +110,14 @@ def kept(value: object, annotation: Any, what: str, limit: int) -> Kept:
             raise TooLarge(what, limit)
         data = dump(value, annotation)
         size = require_storable(data, what, limit)
-        load(data, annotation)
+        value = load(data, annotation)
     except (TooLarge, Unstorable):
         raise
     except ValidationError as error:
         raise Unstorable(f"{what} does not come back as it was: {problems(error)[0]}") from error
     except BaseException as error:
         raise Unstorable(f"{what} is not what its annotation says: {' '.join(said(error).split())}") from error
-    return Kept(data, size)
+    return Kept(data, size, value)
 
 
 def read(data: Any, annotation: type[T]) -> T:

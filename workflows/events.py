@@ -173,8 +173,8 @@ def record(stream: str, event: object, cause: Cause, id: UUID | None = None, lim
     (domain/sensitive.py) will be encrypted.
     """
     type = event_type(event)
-    data, size = kept(event, event.__class__, f"event {type.name}", limit)
-    return NewEvent(id or new_id(), stream, type, data, cause, size)
+    made = kept(event, event.__class__, f"event {type.name}", limit)
+    return NewEvent(id or new_id(), stream, type, made.data, cause, made.size)
 
 
 def record_own(stream: str, event: object, cause: Cause, id: UUID | None = None) -> NewEvent:

@@ -95,7 +95,8 @@ class StepCall(Word[R]):
         self.declared, self.step = declared, declared.step
         known = performer.get(None)
         limit = (known.limits if known else Limits()).value
-        self.given = kept(arguments, declared.arguments_type, f"what {self.step.name} is called with", limit).data
+        made = kept(arguments, declared.arguments_type, f"what {self.step.name} is called with", limit)
+        self.given, self.values = made.data, made.value
         self.digest = digest(self.given)
         super().__init__(self.step.name)
 

@@ -208,6 +208,9 @@ class Committer:
             if verdict(problem, ours=True) is Verdict.NEVER:
                 message.fail(unstorable(problem))
                 return
+            tries = tries or Resending(
+                "A commit", message.give_up_at, message.callers[0].sent_at, parameters=message.parameters
+            )
             try:
                 await tries.after(problem)
             except AmendsError as over:

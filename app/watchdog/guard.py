@@ -56,7 +56,7 @@ class Watchdog:
     def start(self) -> None:
         """Share the marks, and start the watchdog beside everything else."""
         self._memory.truncate(SIZE)
-        on_loop.memory = memoryview(mmap(self._memory.fileno(), SIZE))
+        on_loop.share(memoryview(mmap(self._memory.fileno(), SIZE)))
         on_loop.answered()
         faulthandler.register(SIGNAL, file=self._dump, all_threads=True)
         self._task = asyncio.create_task(self._watched(), name="watchdog")

@@ -43,6 +43,14 @@ def raises(error: BaseException) -> Does:
     return body
 
 
+async def cancels_itself() -> None:
+    """Cancel the own task, and then wait."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(60)
+
+
 async def cancelled_task() -> None:
     """Wait for a task that was cancelled."""
     task = asyncio.ensure_future(asyncio.sleep(60))

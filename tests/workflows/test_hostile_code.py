@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from domain.errors import Refusal
-from tests.workflows.hostile import Does, Hostile, Own, Unspeakable, cancelled_task, nothing, raises, refuses
+from tests.workflows.hostile import (
+    Does,
+    Hostile,
+    Own,
+    Unspeakable,
+    cancelled_task,
+    cancels_itself,
+    nothing,
+    raises,
+    refuses,
+)
 from workflows.limits import Limits
 from workflows.rehearsal import Played, Stage
 from workflows.saga import Saga
@@ -18,6 +28,7 @@ from workflows.saga import Saga
 ORDINARY: dict[str, Does] = {
     "a cancel of its own": raises(asyncio.CancelledError()),
     "a cancelled task": cancelled_task,
+    "a cancel of its own task": cancels_itself,
     "GeneratorExit": raises(GeneratorExit()),
     "a BaseException": raises(Own("mine")),
     "an error that cannot speak": raises(Unspeakable()),

@@ -24,7 +24,7 @@ from workflows.durable.store import Claimed, SagaStore, StoredSaga
 from workflows.durable.supervisor import Supervisor
 from workflows.engine.execution import Execution
 from workflows.engine.marks import clock
-from workflows.engine.user_code import Held, Scope, hold_exits
+from workflows.engine.user_code import hold_exits
 from workflows.events import record_own
 from workflows.limits import Limits
 from workflows.ports import Entry, Exhausted, Fenced, Identity, Parked, Recording, StatusChange
@@ -208,9 +208,8 @@ class Engine:
             id, owner, task = runtime.current_id(), runtime.current_owner(), asyncio.current_task()
             self.running[id, owner] = task
             identity = Identity(id, root, Cause(workflow_id=id, executor=self.executor, **origin), parent)
-            mine = Scope(id, f"{name}:{version}", None, _nothing)
             try:
-                ended = await Held(self._live(name, version, identity, given, started, owner), mine)
+                ended = await self._live(name, version, identity, given, started, owner)
             except TurnedBack:
                 self._over_with(task, id, owner)
                 raise

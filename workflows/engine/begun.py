@@ -35,6 +35,7 @@ class Begun:
     outcome: Done[JsonValue] | Unknown | None = None
     in_doubt: bool = False
     settled: bool = False
+    _used: bool = False
 
     @property
     def step(self) -> StepSpec:
@@ -47,8 +48,12 @@ class Begun:
 
     def arguments(self) -> tuple[Any, ...]:
         """Its arguments, as new values."""
-        given: tuple[Any, ...] = load(self.call.given, self.call.declared.arguments_type)
-        return given
+        if not self._used:
+            self._used = True
+            first: tuple[Any, ...] = self.call.values
+            return first
+        again: tuple[Any, ...] = load(self.call.given, self.call.declared.arguments_type)
+        return again
 
     def result(self, plain: JsonValue) -> Any:
         """A result of it, as a new value. Raises ValidationError if it does not fit its type."""

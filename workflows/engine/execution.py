@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from workflows.engine.begun import Begun
 from workflows.engine.children import Children
 from workflows.engine.chronicle import TURN_BACK, Chronicle
 from workflows.engine.compensating import TurnBack, turn_back
+from workflows.engine.marks import on_loop
 from workflows.engine.outcomes import Outcomes
 from workflows.engine.running import Running
 from workflows.engine.speaking import RunSpeaks
@@ -121,15 +123,14 @@ class Execution:
         """What `run` asks for next; None once it has ended. Meanwhile it can be cancelled, and it has a limit."""
         left = limit = self.journal.limits.between
         while running.word is None and running.ended is None and self.speaks.misplaced is None:
+            if self._may_turn:
+                self.turning.anywhere()
+            if left <= 0:
+                raise Hanging(limit)
             since, due = monotonic(), self.turning.deadline if self._may_turn else None
             patience = left if due is None else min(left, max((due - self.journal.now()).total_seconds(), 0.001))
             await self.journal.listen(patience)
             left -= monotonic() - since
-            if running.word is None and running.ended is None:
-                if self._may_turn:
-                    self.turning.anywhere()
-                if left <= 0:
-                    raise Hanging(limit)
         if self.speaks.misplaced:
             raise self.speaks.misplaced
         self._look_once_more()
@@ -228,7 +229,7 @@ class Execution:
     async def _request(self, given: Any) -> Any:
         self.chronicle.hide(hidden_values(given, marks(self.definition.input)))
         try:
-            return load(given, self.definition.input)
+            return on_loop.during(self.code.who(None), partial(load, given), self.definition.input)
         except ValidationError as error:
             await self.attention.stranded(f"the recorded input does not fit its type: {problems(error)[0]}")
 
@@ -250,8 +251,9 @@ class Execution:
 
     def _result(self, value: Any) -> Any:
         """What `run` returned, as plain data. Raises TooLarge and Unstorable."""
-        limit = self.journal.limits.value
-        return kept(value, self.definition.output, f"the result of {self.definition.kind}", limit).data
+        what, limit = f"the result of {self.definition.kind}", self.journal.limits.value
+        keep = partial(kept, annotation=self.definition.output, what=what, limit=limit)
+        return on_loop.during(self.code.who(None), keep, value).data
 
     async def _failed(self, error: BaseException) -> Any:
         """`run` has ended with an error: a Refusal turns the saga back, anything else is for a person to look at."""

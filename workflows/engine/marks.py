@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 import struct
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 SIZE: Final = 1024
 _HEAD = struct.Struct("<ddI")
@@ -33,27 +37,40 @@ class Marks:
 
     def __init__(self) -> None:
         self.memory: memoryview = memoryview(bytearray(SIZE))
+        self._who: bytes | None = None
+        self._written: bytes | None = None
 
-    def enter(self, who: bytes) -> None:
-        """From here on `who` runs, until `leave`."""
-        memory, size = self.memory, len(who)
-        memory[_NAME : _NAME + size] = who
-        _ENTERED.pack_into(memory, 8, clock(), size)
+    def share(self, memory: memoryview) -> None:
+        """Write here from now on, for another process to read."""
+        self.memory, self._written = memory, None
 
-    def leave(self) -> None:
-        """Nobody's code runs."""
-        _ENTERED.pack_into(self.memory, 8, 0.0, 0)
+    def enter(self, who: bytes | None) -> bytes | None:
+        """From here on `who` runs, or nobody's code; returns whose did before."""
+        before, self._who = self._who, who
+        if who is not None and who is not self._written:
+            _ENTERED.pack_into(self.memory, 8, 0.0, len(who))
+            self.memory[_NAME : _NAME + len(who)] = self._written = who
+        _MOMENT.pack_into(self.memory, 8, 0.0 if who is None else clock())
+        return before
+
+    def during(self, who: bytes, function: Callable[[T], R], given: T) -> R:
+        """What a function returns; meanwhile `who` runs."""
+        before = self.enter(who)
+        try:
+            return function(given)
+        finally:
+            self.enter(before)
 
     def answered(self) -> None:
         """The event loop has come round."""
-        _ANSWERED.pack_into(self.memory, 0, clock())
+        _MOMENT.pack_into(self.memory, 0, clock())
 
     def rest(self) -> None:
         """From here on nobody says any more that the event loop comes round."""
-        _ANSWERED.pack_into(self.memory, 0, 1e18)
+        _MOMENT.pack_into(self.memory, 0, 1e18)
 
 
-_ANSWERED, _ENTERED = struct.Struct("<d"), struct.Struct("<dI")
+_MOMENT, _ENTERED = struct.Struct("<d"), struct.Struct("<dI")
 
 
 def read(memory: memoryview) -> tuple[float, float, bytes]:

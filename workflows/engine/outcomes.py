@@ -9,12 +9,13 @@ from pydantic import ValidationError
 
 from domain.errors import Refusal, TooLarge, Unstorable
 from domain.vocabulary import Unreadable
-from workflows.codec import kept, plain, problems
+from workflows.codec import Kept, kept, plain, problems
 from workflows.engine.attempts import Answered, Bug, Failed, Refused, Trial, attempt
 from workflows.engine.attention import Attention
 from workflows.engine.begun import Begun
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.compensating import TurnBack
+from workflows.engine.marks import on_loop
 from workflows.engine.transacting import Changes, transact
 from workflows.engine.turning import Turning
 from workflows.engine.user_code import Raised, UserCode
@@ -71,7 +72,7 @@ class Outcomes:
     async def call(self, begun: Begun) -> Any:
         """Call another system, as often as the step allows."""
 
-        async def body(number: int) -> Any:
+        async def body(number: int) -> Kept:
             return self._kept(begun, await begun.step.body(self._saga, Call(begun.key, number), *begun.arguments()))
 
         def tell(number: int, problem: Problem, due: datetime) -> StepRetrying:
@@ -83,9 +84,9 @@ class Outcomes:
         deadline = self._turning.deadline
         trial = Trial(begun.step.name, begun.slot, body, begun.step.retry, begun.step.timeout, tell, deadline, again)
         match await attempt(trial, self._chronicle, self._code):
-            case Answered(value, attempts):
-                await self._chronicle.write(self._answered(begun, value, attempts))
-                return self._done(begun, value)
+            case Answered(made, attempts):
+                await self._chronicle.write(self._answered(begun, made.data, attempts))
+                return self._done(begun, made.data, made.value)
             case Refused(refusal, problem, attempts):
                 await self._refused(begun, refusal, problem, attempts)
             case Failed(problem, attempts):
@@ -97,11 +98,11 @@ class Outcomes:
     async def transact(self, begun: Begun) -> Any:
         """Change our own database, in the commit that records it."""
 
-        async def body(changes: Changes) -> Any:
+        async def body(changes: Changes) -> Kept:
             return self._kept(begun, await begun.step.body(self._saga, changes, *begun.arguments()))
 
-        def entry(result: Any, changes: Changes) -> Entry:
-            return self._answered(begun, result, 1, changes)
+        def entry(result: Kept, changes: Changes) -> Entry:
+            return self._answered(begun, result.data, 1, changes)
 
         def again() -> None:
             self._turning.between_attempts(begun, False)
@@ -109,7 +110,7 @@ class Outcomes:
         step = begun.step
         ended = await transact(step.name, self._chronicle, self._code, step.timeout, body, entry, again)
         if not isinstance(ended, Raised):
-            return self._done(begun, ended.value)
+            return self._done(begun, ended.value.data, ended.value.value)
         error = ended.error
         if isinstance(error, Refusal):
             try:
@@ -123,9 +124,9 @@ class Outcomes:
         reason = f"{begun.step.name} failed, and did nothing: {self._chronicle.bug(error)}"
         return await self.stuck(begun, reason, self._chronicle.problem(error), 1)
 
-    def _kept(self, begun: Begun, result: Any) -> Any:
+    def _kept(self, begun: Begun, result: Any) -> Kept:
         limit = self._chronicle.journal.limits.value
-        return kept(result, begun.call.declared.result, f"the result of {begun.step.name}", limit).data
+        return kept(result, begun.call.declared.result, f"the result of {begun.step.name}", limit)
 
     async def ended(self, begun: Begun, result: Any, *told: object) -> Any:
         """A child was completed with this; what else is told of it goes into the same commit."""
@@ -134,7 +135,7 @@ class Outcomes:
         completed, going = begun.told(StepCompleted, attempts=1, result=result), StatusChange("running")
         entry = self._chronicle.entry(*told, completed, step=begun.step.name, checkpoint=checkpoint, change=going)
         await self._chronicle.write(entry)
-        return self._done(begun, result)
+        return self._again(begun, result)
 
     async def refused(self, begun: Begun, refusal: Refusal, attempts: int, *also: object) -> NoReturn:
         """The same for a refusal that was stored before."""
@@ -173,19 +174,22 @@ class Outcomes:
             checkpoint = self._chronicle.answered(begun.slot, begun.step.name, begun.started_at, act.result)
             told = begun.told(StepSkipped, reason=act.reason)
             await self._chronicle.write(self._chronicle.entry(told, step=begun.step.name, checkpoint=checkpoint))
-        return self._done(begun, act.result)
+        return self._again(begun, act.result)
 
     async def _loaded(self, begun: Begun, result: Any) -> Any:
         try:
-            return self._done(begun, result)
+            return self._again(begun, result)
         except ValidationError as error:
             await self._attention.stranded(
                 f"the recorded result of {begun.step.name} does not fit its type: {problems(error)[0]}"
             )
 
-    def _done(self, begun: Begun, result: Any) -> Any:
+    def _again(self, begun: Begun, result: Any) -> Any:
+        """The same for a result that is on record. Raises ValidationError if it does not fit its type."""
+        return self._done(begun, result, on_loop.during(self._code.who(begun.step.name), begun.result, result))
+
+    def _done(self, begun: Begun, result: Any, value: Any) -> Any:
         """Take note that a step is done; returns its result as every replay will see it."""
-        value = begun.result(result)
         begun.outcome, begun.settled = Done(result), True
         self._chronicle.hide(hidden_values(result, marks(begun.call.declared.result)))
         self._turning.past_pivot = self._turning.past_pivot or begun.step.pivot

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from typing import Any, Final
 
 from domain.errors import Refusal
 from workflows.bell import Bell
+from workflows.engine.eager import Entered, as_task
 from workflows.engine.marks import on_loop
 from workflows.engine.speaking import RunSpeaks
-from workflows.engine.user_code import Raised, Returned, Scope, new_task
+from workflows.engine.user_code import Raised, Returned, Scope, context_of
 from workflows.said import named
 from workflows.words import Word
 
@@ -30,8 +32,10 @@ class OverNow(BaseException):
 class Running:
     """`run` of one saga, from word to word.
 
-    `bell` is rung when it has said one, and when it has ended. `stopped` is told when something in `run`, such as a
-    time limit of its own, takes back what it asks for: if it says True, `run` does not go on.
+    The engine answers a word by letting `run` go on from it at once, as if its own task did; what `run` waits for
+    besides its words is waited for by that task, and `bell` is rung when it comes to a word or to its end. `stopped` is
+    told when something in `run`, such as a time limit of its own, takes back what it asks for: if it says True, `run`
+    does not go on.
     """
 
     def __init__(
@@ -46,73 +50,96 @@ class Running:
         self.word: Word[Any] | None = None
         """What it asks for and has not been given."""
         self.ended: Returned[Any] | Raised | None = None
-        self._reply: Callable[[], Any] | None = None
+        self._waits: list[Any] = []
         self._waiter: asyncio.Future[None] | None = None
-        self._over, self._refused = False, 0
-        self.task = new_task(self._drive(), mine, speaks)
+        self._over, self._dropped, self._cancelled, self._refused = False, False, False, 0
+        self._context = context_of(mine, speaks)
+        loop = asyncio.get_running_loop()
+        self.task = asyncio.Task(Entered(self._drive()), loop=loop, name=f"run of {mine.saga}", context=self._context)
         speaks.task = self.task
         self.task.add_done_callback(self._done)
+        self._go_on(self._run.send, None)
 
     def answer(self, value: Any) -> None:
         """Give `run` what it asked for."""
-        self._give(lambda: self._step(self._run.send, value))
+        self._go_on(self._run.send, value)
 
     def refuse(self, refusal: Refusal) -> None:
         """Raise a refusal where `run` asked."""
-        self._give(lambda: self._step(self._run.throw, refusal))
+        self._go_on(self._run.throw, refusal)
 
     async def close(self) -> None:
         """End it, wherever it is: its own clean-up may run, but nothing that it asks for is done. Once is enough."""
         self._over = self._scope.over = self._speaks.over = True
         for _ in range(2):
-            if self.task.done():
-                return
-            if self._waiter is None:
+            if not self._wake():
                 self.task.cancel()
-            elif not self._waiter.done():
-                self._waiter.set_result(None)
+            if self.ended:
+                return
             await asyncio.wait({self.task}, timeout=CLOSE_SECONDS / 2)
         if not self.task.done():
             log.info("%s: run has not ended, though this execution of it is over.", self._scope.saga)
 
+    def _go_on(self, how: Callable[[Any], Any], given: Any) -> None:
+        """Let `run` go on until it says a word, waits for something else, which its task then does, or ends."""
+        self.word = None
+        said = as_task(self.task, self._context, partial(self._step, how), given)
+        if isinstance(said, Word):
+            self.word = said
+        elif self.ended is None:
+            self._waits.append(said)
+            self._wake()
+
+    def _wake(self) -> bool:
+        """Wake the task of `run`, if it rests."""
+        if self._waiter is None:
+            return False
+        if not self._waiter.done():
+            self._waiter.set_result(None)
+        return True
+
     # -- in its own task
 
-    async def _drive(self) -> None:
-        await self
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        """Drive `run`: its words are answered by the engine, whatever else it waits for is waited for."""
-        said = self._step(self._run.send, None)
+    def _drive(self) -> Generator[Any, Any, None]:
+        """Wait for what `run` waits for besides its words, and rest meanwhile."""
         while self.ended is None:
+            yield from self._rest()
+            said: Any = None
+            if self.ended is None and (self._over or self._cancelled):
+                self._cancelled = False
+                said = self._step(self._run.throw, asyncio.CancelledError())
+            elif self._waits:
+                said = self._waits.pop()
+            while self.ended is None and (self._over or not isinstance(said, Word)):
+                said = self._refused_now() if isinstance(said, Word) else (yield from self._waited(said))
             if isinstance(said, Word):
-                said = yield from self._asked(said)
-                continue
-            try:
-                given = yield said
-            except BaseException as error:
-                said = self._step(self._run.throw, error)
-            else:
-                said = self._step(self._run.send, given)
+                self.word = said
+            self._bell.ring()
 
-    def _asked(self, word: Word[Any]) -> Generator[Any, Any, Any]:
-        """Wait for the engine's answer to a word; goes on with `run` by it."""
-        if self._over:
-            return self._refused_now()
-        self.word, self._reply = word, None
-        self._bell.ring()
-        dropped = False
-        while (self._reply is None or dropped) and not self._over:
+    def _rest(self) -> Generator[Any, Any, None]:
+        """Wait until there is something to wait for, or until all is over; a cancel takes back what `run` asks for."""
+        while not (self._waits or self._over or self._cancelled or self.ended):
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 yield from self._waiter
             except asyncio.CancelledError:
-                dropped = dropped or (not self._over and self._stopped(word))
-                self._bell.ring()
+                if self._over or not self.task.cancelling():
+                    continue  # it was taken back before it came
+                if self.word is None:
+                    self._cancelled = True
+                elif not self._dropped:
+                    self._dropped = self._stopped(self.word)
+                    self._bell.ring()
             finally:
                 self._waiter = None
-        if self._reply is not None and not self._over:
-            return self._reply()
-        return self._step(self._run.throw, asyncio.CancelledError())
+
+    def _waited(self, said: Any) -> Generator[Any, Any, Any]:
+        """Wait for something that is no word, and let `run` go on with what comes of it."""
+        try:
+            given = yield said
+        except BaseException as error:
+            return self._step(self._run.throw, error)
+        return self._step(self._run.send, given)
 
     def _refused_now(self) -> Any:
         """A word that comes after the end: refused, and after many of them `run` is dropped where it stands."""
@@ -126,14 +153,9 @@ class Running:
             log.info("%s: run does not end, though this execution of it is over: %s", self._scope.saga, named(error))
         return None
 
-    def _give(self, reply: Callable[[], Any]) -> None:
-        self.word, self._reply = None, reply
-        if self._waiter and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _step(self, how: Callable[..., Any], given: Any) -> Any:
+    def _step(self, how: Callable[[Any], Any], given: Any) -> Any:
         """Let `run` go on until it waits for something, which is returned, or ends."""
-        on_loop.enter(self._scope.who)
+        before = on_loop.enter(self._scope.who)
         try:
             return how(given)
         except StopIteration as over:
@@ -141,13 +163,14 @@ class Running:
         except BaseException as error:
             self.ended = Raised(error)
         finally:
-            on_loop.leave()
+            on_loop.enter(before)
+        self._wake()
         return None
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        """Its task is over, also where it was cancelled before it began."""
+        """Its task is over, also where somebody ended it from outside."""
         if self.ended is None:
             self._run.close()
             error = None if task.cancelled() else task.exception()
             self.ended = Raised(error or asyncio.CancelledError())
-        self._bell.ring()
+            self._bell.ring()

@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, ContextVar, copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from workflows.calls import Turn, turn
+from workflows.engine.eager import Entered, as_task
 from workflows.engine.marks import label, on_loop
 from workflows.engine.speaking import StepSpeaks
 from workflows.limits import Limits
@@ -45,12 +46,9 @@ class Scope:
     kind: str
     step: str | None
     exited: Callable[[BaseException], None]
+    who: bytes
     over: bool = False
     exit: Exited | None = None
-    who: bytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.who = label(self.saga, self.kind, self.step)
 
 
 scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
@@ -92,8 +90,7 @@ class Held(Coroutine[Any, Any, T]):
 
     def _go(self, how: Callable[..., Any], *given: Any) -> Any:
         mine = self._scope
-        if not mine.over:
-            on_loop.enter(mine.who)
+        before = on_loop.enter(None if mine.over else mine.who)
         try:
             return how(*given)
         except EXITS as error:
@@ -102,7 +99,7 @@ class Held(Coroutine[Any, Any, T]):
                 mine.exited(mine.exit)
             raise Exited(named(error)) from error
         finally:
-            on_loop.leave()
+            on_loop.enter(before)
 
 
 @dataclass(frozen=True)
@@ -124,16 +121,56 @@ class NeverEnds(Exception):
     """Code of a team's goes on although it was cancelled again and again."""
 
 
-def new_task(
-    coroutine: Coroutine[Any, Any, T], mine: Scope, speaks: Performer, mine_turn: Turn | None = None
-) -> asyncio.Task[T]:
-    """A task for code of a team: in a context of its own, past the factory that holds what such code makes itself."""
+def context_of(mine: Scope, speaks: Performer, mine_turn: Turn | None = None) -> Context:
+    """The context of code of a team: whose it is, what it may say, and the time that it has."""
     context = copy_context()
     context.run(scope.set, mine)
     context.run(performer.set, speaks)
-    context.run(turn.set, mine_turn)
-    name = f"{mine.step or 'run'} of {mine.saga}"
-    return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), name=name, context=context)
+    if mine_turn:
+        context.run(turn.set, mine_turn)
+    return context
+
+
+class Attempt(Generic[T]):
+    """A coroutine of a team's in a task of its own. It has begun already: what needs no waiting has ended by then."""
+
+    def __init__(self, coroutine: Held[T], mine: Scope, speaks: Performer, mine_turn: Turn | None) -> None:
+        loop = asyncio.get_running_loop()
+        self._coroutine, self._said = coroutine, None
+        self.how: Returned[T] | Raised | None = None
+        self._listener: asyncio.Future[None] | None = None
+        context = context_of(mine, speaks, mine_turn)
+        name = f"{mine.step or 'run'} of {mine.saga}"
+        self.task = asyncio.Task(Entered(self._rest()), loop=loop, name=name, context=context)
+        self._said = as_task(self.task, context, self._step, (coroutine.send, None))
+
+    def _step(self, given: tuple[Callable[[Any], Any], Any]) -> Any:
+        try:
+            return given[0](given[1])
+        except StopIteration as over:
+            self.how = Returned(over.value)
+        except BaseException as error:
+            self.how = Raised(error)
+        if self._listener and not self._listener.done():
+            self._listener.set_result(None)
+        return None
+
+    async def ended(self) -> None:
+        """Return once it has ended; a cancel of whoever waits does not reach it."""
+        if self.how is None:
+            self._listener = asyncio.get_running_loop().create_future()
+            await self._listener
+
+    def _rest(self) -> Generator[Any, Any, None]:
+        """What is left of it once it waits for something."""
+        said = self._said
+        while self.how is None:
+            try:
+                given = yield said
+            except BaseException as error:
+                said = self._step((self._coroutine.throw, error))
+            else:
+                said = self._step((self._coroutine.send, given))
 
 
 def hold_exits() -> None:
@@ -175,11 +212,19 @@ class UserCode:
     def __init__(self, saga: str, kind: str, limits: Limits, noted: Callable[[BaseException], None]) -> None:
         self._saga, self._kind, self.limits, self._noted = saga, kind, limits, noted
         self._clocks: set[asyncio.Timeout] = set()
+        self._labels: dict[str | None, bytes] = {}
         self.given_up = False
         """Whether `run` does not wait any more for what it asked for."""
 
     def scope(self, step: str | None) -> Scope:
-        return Scope(self._saga, self._kind, step, self._noted)
+        return Scope(self._saga, self._kind, step, self._noted, self.who(step))
+
+    def who(self, step: str | None) -> bytes:
+        """How a step's code, or `run`, is named to the watchdog."""
+        known = self._labels.get(step)
+        if known is None:
+            known = self._labels[step] = label(self._saga, self._kind, step)
+        return known
 
     def give_up(self) -> None:
         """Nobody wants what runs any more: its time is over now."""
@@ -200,42 +245,39 @@ class UserCode:
         Who does not end when the time is over is cancelled, every second anew. After five times that is an error too:
         NeverEnds, and then it still runs.
         """
-        mine, task, clock = self.scope(step), None, asyncio.timeout(seconds)
+        mine, clock = self.scope(step), asyncio.timeout(seconds)
+        attempt: Attempt[T] | None = None
         try:
             async with clock:
                 speaks, mine_turn = StepSpeaks(step, self.limits, now), may_call and Turn(clock, may_call)
-                task = new_task(Held(body(), mine), mine, speaks, mine_turn)
-                task.add_done_callback(_take_note)
                 self._clocks.add(clock)
-                await asyncio.wait({task})
-            return Raised(mine.exit) if mine.exit else _how(task, False)
+                attempt = Attempt(Held(body(), mine), mine, speaks, mine_turn)
+                await attempt.ended()
+            return _how(attempt, mine, False)
         except TimeoutError:
-            assert task is not None
-            ended = await _stopped(task)
-            return Raised(mine.exit) if mine.exit else _how(task, True) if ended else Raised(NeverEnds(), True)
+            assert attempt is not None
+            return _how(attempt, mine, True) if await _stopped(attempt) else Raised(NeverEnds(), True)
         finally:
             self._clocks.discard(clock)
-            if task:
-                mine.over = not task.cancel()
+            if attempt:
+                mine.over = attempt.how is not None
+                if not mine.over:
+                    attempt.task.cancel()
 
 
-async def _stopped(task: asyncio.Task[Any]) -> bool:
-    """Cancel a task until it has ended; whether it has."""
+async def _stopped(attempt: Attempt[Any]) -> bool:
+    """Cancel an attempt until it has ended; whether it has."""
     for _ in range(STOP_SECONDS):
-        task.cancel()
-        if (await asyncio.wait({task}, timeout=1.0))[0]:
-            return True
-    return task.done()
+        if attempt.how is not None:
+            break
+        attempt.task.cancel()
+        await asyncio.wait({attempt.task}, timeout=1.0)
+    return attempt.how is not None
 
 
-def _how(task: asyncio.Task[T], late: bool) -> Returned[T] | Raised:
-    if task.cancelled():
-        return Raised(asyncio.CancelledError("a cancel of its own"), late)
-    error = task.exception()
-    return Returned(task.result()) if error is None else Raised(error, late)
-
-
-def _take_note(task: asyncio.Task[Any]) -> None:
-    """Take note of an error that nobody waits for any more, so that Python does not complain of it."""
-    if not task.cancelled():
-        task.exception()
+def _how(attempt: Attempt[T], mine: Scope, late: bool) -> Returned[T] | Raised:
+    """How an attempt has ended; wanting to end the process counts more than what came of it."""
+    if mine.exit:
+        return Raised(mine.exit)
+    assert attempt.how is not None
+    return Raised(attempt.how.error, late) if isinstance(attempt.how, Raised) else attempt.how
