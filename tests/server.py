@@ -21,6 +21,9 @@ ROOT = Path(__file__).parents[1]
 START_SECONDS = 60.0
 COMMAND = (sys.executable, "-m", "app", "up")
 
+http = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
+"""The tests' client: a connection for each request, as from as many clients, but no certificates are read for it."""
+
 
 def wait_for(met: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Wait for a condition, not for a time."""
@@ -117,13 +120,13 @@ class Server:
     # -- talking to it
 
     def get(self, path: str, **parameters: Any) -> Any:
-        answer = httpx.get(self.base + path, params=parameters, timeout=60)
+        answer = http.get(self.base + path, params=parameters)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(self.base + path, json=body, headers=named, timeout=60)
+        return http.post(self.base + path, json=body, headers=named)
 
     def place_order(self, id: str, **changes: Any) -> httpx.Response:
         return self.post("/workflows/place-order", order(id, **changes), Idempotency_Key=id)
@@ -137,7 +140,7 @@ class Server:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
-                answer = httpx.get(f"{self.base}/workflows/{id}", params={"wait": 5}, timeout=30)
+                answer = http.get(f"{self.base}/workflows/{id}", params={"wait": 5}, timeout=30)
             except httpx.TransportError:
                 time.sleep(0.1)
                 continue

@@ -13,7 +13,7 @@ import pytest
 from app.store.embedded import EmbeddedPostgres
 from tests.app.test_api import problem
 from tests.databases import fresh_database
-from tests.server import Server
+from tests.server import Server, http
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_an_account_is_opened_paid_into_and_paid_out_of(server: Server) -> None:
     assert server.post(f"/accounts/{id}/deposit", {"amount": 50}).json()["balance"] == 150
     taken = server.post(f"/accounts/{id}/withdraw", {"amount": 120})
     assert (taken.status_code, taken.json()["balance"], taken.json()["version"]) == (200, 30, 3)
-    answer = httpx.get(f"{server.base}/accounts/{id}")
+    answer = http.get(f"{server.base}/accounts/{id}")
     assert answer.json() == whole | {"balance": 30, "version": 3}
     assert answer.headers["etag"] == '"3"'
     told = server.get(f"/streams/account-{id}")["events"]
@@ -88,7 +88,7 @@ def test_a_wrong_field_of_an_opening_is_named(server: Server, change: Any, field
 
 
 def test_an_unknown_account_is_not_found(server: Server) -> None:
-    problem(httpx.get(f"{server.base}/accounts/nobody"), 404, "not-found")
+    problem(http.get(f"{server.base}/accounts/nobody"), 404, "not-found")
     problem(server.post("/accounts/nobody/deposit", {"amount": 1}), 404, "not-found")
     problem(server.post("/accounts/nobody/withdraw", {"amount": 1}), 404, "not-found")
 
@@ -148,6 +148,6 @@ def test_every_event_says_what_it_goes_back_to(server: Server, id: str) -> None:
 def test_owners_are_masked_in_lists_and_shown_to_those_who_ask_for_the_account(server: Server, id: str) -> None:
     assert server.get(f"/accounts/{id}")["owner"] == "Ann Example"
     for path in (f"/streams/account-{id}", "/events"):
-        answer = httpx.get(server.base + path, params={"limit": 1000})
+        answer = http.get(server.base + path, params={"limit": 1000})
         assert "Ann Example" not in answer.text
     assert server.get(f"/streams/account-{id}")["events"][0]["data"]["owner"] == "***"

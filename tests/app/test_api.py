@@ -14,7 +14,7 @@ import pytest
 from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
 from tests.databases import fresh_database
-from tests.server import Server, order
+from tests.server import Server, http, order
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_a_wrong_field_is_named_and_nothing_is_started(server: Server, id: str, 
     answer = server.post("/workflows/place-order", order(id) | change, Idempotency_Key=id)
     said = problem(answer, 422, "invalid")
     assert [error["field"] for error in said["errors"]] == [field]
-    assert httpx.get(f"{server.base}/workflows/{id}").status_code == 404
+    assert http.get(f"{server.base}/workflows/{id}").status_code == 404
 
 
 def test_every_wrong_field_is_named(server: Server, id: str) -> None:
@@ -161,7 +161,7 @@ def test_every_wrong_field_is_named(server: Server, id: str) -> None:
 
 
 def test_a_body_that_is_not_json_is_refused(server: Server) -> None:
-    answer = httpx.post(f"{server.base}/workflows/place-order", content=b"{not json")
+    answer = http.post(f"{server.base}/workflows/place-order", content=b"{not json")
     problem(answer, 400, "malformed-json")
 
 
@@ -174,12 +174,12 @@ def test_a_body_with_a_character_that_cannot_be_stored_is_refused(server: Server
 def test_a_body_over_one_mebibyte_is_refused(server: Server, id: str, chunked: bool) -> None:
     body = b'{"order_id": "' + b"x" * 1024 * 1024 + b'"}'
     content = iter([body[:500_000], body[500_000:]]) if chunked else body
-    problem(httpx.post(f"{server.base}/workflows/place-order", content=content), 413, "too-large")
+    problem(http.post(f"{server.base}/workflows/place-order", content=content), 413, "too-large")
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 129, "ä"])
 def test_a_bad_idempotency_key_is_named(server: Server, id: str, key: str) -> None:
-    answer = httpx.post(
+    answer = http.post(
         f"{server.base}/workflows/place-order", json=order(id), headers=[(b"Idempotency-Key", key.encode())]
     )
     assert problem(answer, 422, "invalid")["errors"][0]["field"] == "Idempotency-Key"
@@ -191,12 +191,12 @@ def test_another_websites_page_may_not_act(server: Server, id: str) -> None:
 
 def test_an_unknown_workflow_id_is_not_found(server: Server) -> None:
     for path in ("/workflows/nobody", "/workflows/nobody/events"):
-        problem(httpx.get(server.base + path), 404, "not-found")
+        problem(http.get(server.base + path), 404, "not-found")
 
 
 def test_an_unknown_path_and_method_are_problems(server: Server) -> None:
-    problem(httpx.get(f"{server.base}/nowhere"), 404, "not-found")
-    problem(httpx.delete(f"{server.base}/workflows"), 405, "method-not-allowed")
+    problem(http.get(f"{server.base}/nowhere"), 404, "not-found")
+    problem(http.delete(f"{server.base}/workflows"), 405, "method-not-allowed")
 
 
 def test_sagas_are_listed_newest_first_and_in_pages(server: Server, id: str) -> None:
@@ -224,7 +224,7 @@ def test_sagas_are_listed_newest_first_and_in_pages(server: Server, id: str) -> 
     "query", ["limit=0", "limit=1001", "limit=x", "cursor=nonsense", "status=done", "state=stuck", "stuck"]
 )
 def test_a_bad_page_is_refused(server: Server, query: str) -> None:
-    said = problem(httpx.get(f"{server.base}/workflows?{query}"), 422, "invalid")
+    said = problem(http.get(f"{server.base}/workflows?{query}"), 422, "invalid")
     assert said["errors"][0]["field"] == query.split("=")[0]
 
 
@@ -248,7 +248,7 @@ def test_definitions_tell_inputs_and_steps(server: Server) -> None:
 def test_a_stream_tells_an_orders_history(server: Server, id: str) -> None:
     server.place_order(id)
     server.saga(id)
-    answer = httpx.get(f"{server.base}/streams/order-{id}")
+    answer = http.get(f"{server.base}/streams/order-{id}")
     assert answer.headers["etag"] == '"2"'
     events = answer.json()["events"]
     assert [(event["version"], event["type"]) for event in events] == [(1, "order-placed"), (2, "order-confirmed")]
@@ -294,7 +294,7 @@ def test_secrets_and_personal_data_are_masked_in_lists_and_errors(server: Server
         "/workflows",
         f"/streams/saga-{id}",
     ):
-        text = httpx.get(server.base + path, params={"limit": 1000}).text
+        text = http.get(server.base + path, params={"limit": 1000}).text
         assert "tok_" not in text, path
         assert "12345" not in text, path
     given = server.get(f"/workflows/{id}/events")["events"][0]["data"]["input"]
@@ -311,7 +311,7 @@ def test_secrets_and_personal_data_are_masked_in_lists_and_errors(server: Server
 
 @pytest.mark.parametrize("after", ["nonsense", "-1", "1-2", "99999999"])
 def test_a_bad_place_in_the_feed_is_named(server: Server, after: str) -> None:
-    said = problem(httpx.get(f"{server.base}/events", params={"after": after}), 422, "invalid")
+    said = problem(http.get(f"{server.base}/events", params={"after": after}), 422, "invalid")
     assert said["errors"][0]["field"] == "after"
 
 
@@ -352,8 +352,8 @@ def test_only_a_stuck_saga_is_decided_about(server: Server, id: str) -> None:
 def test_health_is_told(server: Server) -> None:
     assert server.get("/healthz")["status"] == "ok"
     assert server.get("/readyz")["status"] == "ready"
-    assert httpx.get(f"{server.base}/docs").status_code == 200
-    assert httpx.get(f"{server.base}/", follow_redirects=True).status_code == 200
+    assert http.get(f"{server.base}/docs").status_code == 200
+    assert http.get(f"{server.base}/", follow_redirects=True).status_code == 200
 
 
 def test_dbos_shows_steps_and_outcomes_as_json(server: Server, id: str) -> None:
@@ -381,14 +381,14 @@ def test_tokens_are_required_once_there_are_any(postgres_18: EmbeddedPostgres, i
     url = fresh_database(postgres_18)
     with Server(url, api_tokens="ann:secret-1,bob:secret-2") as server:
         server.start()
-        problem(httpx.get(f"{server.base}/workflows"), 401, "unauthorised")
-        problem(httpx.get(f"{server.base}/workflows", headers={"Authorization": "Bearer wrong"}), 401, "unauthorised")
-        assert httpx.get(f"{server.base}/healthz").status_code == 200
+        problem(http.get(f"{server.base}/workflows"), 401, "unauthorised")
+        problem(http.get(f"{server.base}/workflows", headers={"Authorization": "Bearer wrong"}), 401, "unauthorised")
+        assert http.get(f"{server.base}/healthz").status_code == 200
         bob = {"Authorization": "Bearer secret-2", "X-Actor": "ann"}
-        answer = httpx.post(f"{server.base}/workflows/place-order", json=order(id), headers=bob)
-        found = httpx.get(f"{server.base}/workflows/{answer.json()['id']}?wait=30", headers=bob, timeout=40).json()
+        answer = http.post(f"{server.base}/workflows/place-order", json=order(id), headers=bob)
+        found = http.get(f"{server.base}/workflows/{answer.json()['id']}?wait=30", headers=bob, timeout=40).json()
         assert found["status"] == "completed", "the server's own calls to its provider pass"
-        events = httpx.get(f"{server.base}/workflows/{found['id']}/events", headers=bob).json()["events"]
+        events = http.get(f"{server.base}/workflows/{found['id']}/events", headers=bob).json()["events"]
         assert events[0]["metadata"]["actor"] == "bob"
         assert "secret-" not in server.said
     assert conninfo(url)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import psycopg
 import pytest
 
@@ -14,7 +13,7 @@ from app.store.embedded import EmbeddedPostgres
 from tests.app.test_api import problem
 from tests.crash.ledger import net_effects
 from tests.databases import fresh_database
-from tests.server import Server, wait_for
+from tests.server import Server, http, wait_for
 
 ANN = {"traveller": "Ann Example", "flight": "LH1", "hotel": "Ritz", "car": "Mini"}
 BOB = {"traveller": "Bob Example", "flight": "LH1", "hotel": "Ritz", "car": "Golf"}
@@ -46,7 +45,7 @@ def begin(server: Server, *members: dict[str, str], price: int = 500) -> str:
 
 def until(server: Server, id: str, status: str) -> dict[str, Any]:
     """The saga once it has that status; a child may have to be started first."""
-    wait_for(lambda: httpx.get(f"{server.base}/workflows/{id}").json().get("status") == status, f"{id} is {status}")
+    wait_for(lambda: http.get(f"{server.base}/workflows/{id}").json().get("status") == status, f"{id} is {status}")
     found: dict[str, Any] = server.get(f"/workflows/{id}")
     return found
 

@@ -18,7 +18,7 @@ from app.store.embedded import EmbeddedPostgres
 from tests.app.test_accounts import opening
 from tests.app.test_api import problem
 from tests.databases import fresh_database
-from tests.server import Server, wait_for
+from tests.server import Server, http, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ class Follower(threading.Thread):
 
     def _follow(self) -> None:
         url = f"{self._base}/events/live"
-        with httpx.stream("GET", url, params=self._parameters, headers=self._headers, timeout=30) as answer:
+        with http.stream("GET", url, params=self._parameters, headers=self._headers, timeout=30) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             data = ""
             for line in answer.iter_lines():
@@ -116,7 +116,7 @@ def test_filters_and_the_place_to_begin_are_those_of_the_feed(server: Server) ->
 
 
 def test_a_bad_place_is_named_before_anything_is_streamed(server: Server) -> None:
-    said = problem(httpx.get(f"{server.base}/events/live", params={"after": "nonsense"}), 422, "invalid")
+    said = problem(http.get(f"{server.base}/events/live", params={"after": "nonsense"}), 422, "invalid")
     assert said["errors"][0]["field"] == "after"
 
 
@@ -155,7 +155,7 @@ def test_a_server_that_stops_lets_its_followers_go(url: URL) -> None:
 
 
 def metrics(server: Server) -> str:
-    answer = httpx.get(f"{server.base}/metrics")
+    answer = http.get(f"{server.base}/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
     return answer.text

@@ -18,7 +18,7 @@ from app.store.embedded import EmbeddedPostgres
 from tests.app.test_accounts import opening
 from tests.app.test_api import problem
 from tests.databases import fresh_database
-from tests.server import ROOT, Server
+from tests.server import ROOT, Server, http
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def stream(server: Server) -> str:
 
 
 def state(server: Server, stream: str, **point: Any) -> httpx.Response:
-    return httpx.get(f"{server.base}/streams/{stream}/state", params=point)
+    return http.get(f"{server.base}/streams/{stream}/state", params=point)
 
 
 def turn(server: Server, stream: str, turn: str, version: Any, **headers: str) -> httpx.Response:

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import psycopg
 import pytest
 
 from app.store.embedded import EmbeddedPostgres
 from tests.app.test_api import problem
 from tests.databases import fresh_database
-from tests.server import ROOT, Server, wait_for
+from tests.server import ROOT, Server, http, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +73,10 @@ def test_every_write_says_what_to_wait_for(server: Server) -> None:
 
 def test_a_read_model_that_is_not_that_far_says_when_to_ask_again(server: Server) -> None:
     future = "1-999999999-999999999"
-    said = httpx.get(f"{server.base}/views/order_board", params={"after_position": future, "timeout": 0.2})
+    said = http.get(f"{server.base}/views/order_board", params={"after_position": future, "timeout": 0.2})
     problem(said, 503, "behind")
     assert int(said.headers["Retry-After"]) > 0
-    problem(httpx.get(f"{server.base}/views/order_board", params={"after_position": "soon"}), 422, "invalid")
+    problem(http.get(f"{server.base}/views/order_board", params={"after_position": "soon"}), 422, "invalid")
 
 
 def test_rows_are_found_by_their_columns_page_by_page(server: Server) -> None:
@@ -102,7 +101,7 @@ def test_rows_are_found_by_their_columns_page_by_page(server: Server) -> None:
     ],
 )
 def test_what_is_wrong_is_named(server: Server, path: str, status: int, kind: str, field: str | None) -> None:
-    said = problem(httpx.get(server.base + path), status, kind)
+    said = problem(http.get(server.base + path), status, kind)
     if field:
         assert said["errors"][0]["field"] == field
 
@@ -179,6 +178,6 @@ def test_an_event_that_does_not_fit_keeps_only_its_own_key_back(server: Server, 
 
 
 def test_lag_is_shown_to_monitoring(server: Server) -> None:
-    said = httpx.get(f"{server.base}/metrics").text
+    said = http.get(f"{server.base}/metrics").text
     assert 'amends_projection_lag_events{build="1",projection="account_balances",state="live"} 0.0' in said
     assert "amends_projection_lag_seconds" in said

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.server import Server, order
+from tests.server import Server, http, order
 
 PAYER, PAID = "payer", "paid"
 FUNDS, PRICE = 1_000_000, 5
@@ -112,7 +112,7 @@ class Load:
     def _ended(self, id: str) -> bool:
         with suppress(httpx.TransportError, IndexError):
             server = self.dice.choice(self.servers)
-            answer = httpx.get(f"http://127.0.0.1:{server.port}/workflows/{id}", params={"wait": 1}, timeout=5)
+            answer = http.get(f"http://127.0.0.1:{server.port}/workflows/{id}", params={"wait": 1}, timeout=5)
             return answer.status_code == 200 and answer.json()["status"] in ("completed", "compensated")
         return False
 
@@ -120,7 +120,7 @@ class Load:
         while True:
             server = self.dice.choice(self.servers)
             with suppress(httpx.TransportError, IndexError):
-                answer = httpx.post(
+                answer = http.post(
                     f"http://127.0.0.1:{server.port}/workflows/{kind.workflow}",
                     json=kind.body(id),
                     headers={"Idempotency-Key": id},

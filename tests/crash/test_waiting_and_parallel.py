@@ -22,7 +22,7 @@ from sqlalchemy import URL
 from app.store.database import conninfo
 from tests.crash.holding import Holder, patient
 from tests.crash.ledger import doubled_keys, net_effects
-from tests.server import Server, wait_for
+from tests.server import Server, http, wait_for
 
 MANY = {"connections": 150, "readers": 40, "approval_limit": 100}
 MEMBER = {"traveller": "Ann", "flight": "LH1", "hotel": "Ritz", "car": "Mini"}
@@ -130,7 +130,7 @@ def until_answered(server: Server, point: Point) -> None:
 def _when_it_waits(server: Server, id: str) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        found = httpx.get(f"{server.base}/workflows/{id}", params={"wait": 1}, timeout=60).json()
+        found = http.get(f"{server.base}/workflows/{id}", params={"wait": 1}, timeout=60).json()
         if found["status"] not in (404, 503, "running", "queued", "compensating"):
             return
         time.sleep(0.02)
