@@ -80,13 +80,21 @@ class Fire:
     count: Counter[str] = field(default_factory=Counter)
 
     async def burn(self, seconds: float) -> None:
-        """Let everybody write for a while."""
+        """Let everybody write for a while, and until there was enough of everything."""
         writers = 6 * [hot, crossing] + 2 * [batch, saga, idle, raw, elsewhere] + 3 * [own]
         async with asyncio.TaskGroup() as group:
             for writer in writers:
                 group.create_task(self._repeat(writer))
             await asyncio.sleep(seconds)
+            while not self._enough:
+                await asyncio.sleep(0.1)
             self.over.set()
+
+    @property
+    def _enough(self) -> bool:
+        few = min(self.count[kind] for kind in ("append", "step", "own", "idle", "elsewhere", "stale"))
+        many = min(self.count[kind] for kind in ("rollback", "slow"))
+        return few > 5 and many > 20 and len(self.told) > 2000
 
     async def _repeat(self, writer: Writer) -> None:
         while not self.over.is_set():

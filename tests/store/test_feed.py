@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
@@ -17,9 +16,6 @@ from tests.store.fire import STORIES, TYPES, Fire, Follower, fire, session, sett
 from tests.store.sagas import Store, entry, event, started, store
 from workflows.events import START, Filter, Place, StoredEvent
 from workflows.ports import Committed
-
-FEED_SECONDS = float(os.environ.get("FEED_SECONDS", "60"))
-SHORT_SECONDS = min(8.0, FEED_SECONDS)
 
 
 async def followed(burning: Fire, seconds: float) -> list[Follower]:
@@ -64,10 +60,6 @@ async def require_proof(url: URL, seconds: float) -> None:
             stored = {id for (id,) in await (await connection.execute("select id from amends.events")).fetchall()}
     assert burning.told <= stored, "what was answered for is there"
     assert not burning.undone & stored, "what was taken back is not"
-    assert len(stored) > 2000
-    assert burning.count["rollback"] > 20
-    assert burning.count["slow"] > 20
-    assert min(burning.count[kind] for kind in ("append", "step", "own", "idle", "elsewhere", "stale")) > 5
     whole = followers[0].seen
     require_in_order(whole)
     assert len(whole) == len(stored)
@@ -76,12 +68,9 @@ async def require_proof(url: URL, seconds: float) -> None:
         assert each.seen == [one for one in whole if wanted(each.only, one)]
 
 
-async def test_the_feed_never_skips_and_never_reorders_under_fire(database_18: URL) -> None:
-    await require_proof(database_18, FEED_SECONDS)
-
-
-async def test_the_feed_never_skips_and_never_reorders_on_either_server(database: URL) -> None:
-    await require_proof(database, SHORT_SECONDS)
+@pytest.mark.parametrize("seconds", [15, pytest.param(600, marks=[pytest.mark.soak, pytest.mark.timeout(1200)])])
+async def test_the_feed_never_skips_and_never_reorders_under_fire(database: URL, seconds: int) -> None:
+    await require_proof(database, seconds)
 
 
 Feed = Callable[[Store, Place], Awaitable[list[StoredEvent]]]
