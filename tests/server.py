@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 from sqlalchemy import URL
@@ -37,6 +37,9 @@ def wait_for(met: Callable[[], object], what: str, seconds: float = 60.0) -> Non
 class Server:
     """`python -m app up` with a database; what it says is kept in a file that a failing test shows."""
 
+    open: ClassVar[list[Server]] = []
+    """Those of tests that have not ended yet, and of whole files of tests."""
+
     def __init__(self, url: URL | None, port: int = 0, **settings: object) -> None:
         self.port = port
         self.base = ""
@@ -46,6 +49,8 @@ class Server:
         if url is not None:
             self.environment["DATABASE_URL"] = conninfo(url)
         self._log = Path(tempfile.mkstemp(prefix="amends-server-", suffix=".log")[1])
+        self._earlier = 0
+        """How many bytes of that were said before it was started last."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, host: str = "127.0.0.1", command: Sequence[str] = COMMAND) -> Self:
@@ -55,22 +60,25 @@ class Server:
     def until_up(self) -> Self:
         """Return once it says that it is up, and where."""
         wait_for(self._is_up, "the server is up", START_SECONDS)
-        self.base = self.said.rsplit("Amends is up: ", 1)[1].split("\n", 1)[0]
+        self.base = self._said_now().split("Amends is up: ", 1)[1].split("\n", 1)[0]
         self.port = int(self.base.rsplit(":", 1)[1])
         return self
 
     def launch(self, host: str = "127.0.0.1", command: Sequence[str] = COMMAND) -> Self:
         """Start, and return at once."""
         whole = [*command, "--port", str(self.port), "--host", host]
+        self._earlier = self._log.stat().st_size
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(whole, stdout=log, stderr=log, cwd=ROOT, env=self.environment)
         return self
 
     def _is_up(self) -> bool:
-        assert self.process is not None
-        if self.process.poll() is not None:
-            raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.said}")
-        return "Amends is up: " in self.said.rsplit("Stopping", 1)[-1]
+        if self.ended():
+            raise AssertionError(f"the server ended with {self.wait()}:\n{self.said}")
+        return "Amends is up: " in self._said_now()
+
+    def _said_now(self) -> str:
+        return self._log.read_bytes()[self._earlier :].decode(errors="replace")
 
     @property
     def said(self) -> str:
@@ -84,7 +92,6 @@ class Server:
     def kill(self) -> None:
         """SIGKILL; returns when it is dead."""
         self._end(signal.SIGKILL)
-        self._log.write_text("")
 
     def stop(self) -> int:
         """SIGTERM; returns its exit status."""
@@ -95,6 +102,11 @@ class Server:
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
+
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        assert self.process is not None
+        return self.process.poll() is not None
 
     def wait(self, seconds: float = 60.0) -> int:
         assert self.process is not None
@@ -108,11 +120,13 @@ class Server:
         return self.process.wait(60)
 
     def __enter__(self) -> Self:
+        self.open.append(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.process is not None:
             self._end(signal.SIGKILL)
+        self.open.remove(self)
         if kind is not None:
             print(f"--- the server on port {self.port} said:\n{self.said}")
         self._log.unlink(missing_ok=True)

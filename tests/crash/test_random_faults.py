@@ -7,6 +7,7 @@ import random
 import time
 from contextlib import suppress
 
+import httpx
 import psutil
 import psycopg
 import pytest
@@ -17,19 +18,20 @@ from app.store.database import conninfo, parse_url
 from app.store.embedded import EmbeddedPostgres
 from tests.crash.ledger import doubled_keys, net_effects, pending
 from tests.crash.load import FUNDS, PAID, PAYER, Kind, Load
-from tests.server import Server, wait_for
+from tests.server import Server, http, wait_for
 
 LEASE = 2
 
 
 class Faults:
-    """What goes wrong, one at a time; each returns once the cause is mended."""
+    """What goes wrong, one at a time; each returns once the cause is mended. Who lost its lease is started again."""
 
     def __init__(self, cluster: EmbeddedPostgres, servers: list[Server], dice: random.Random) -> None:
         self.cluster, self.servers, self.dice = cluster, servers, dice
         self.history: list[str] = []
 
     def one(self) -> None:
+        self.restart()
         fault = self.dice.choice([self.kill, self.kill, self.pause, self.postgres, self.both, self.everything])
         self.history.append(fault.__name__)
         fault()
@@ -47,16 +49,13 @@ class Faults:
             server.start()
 
     def pause(self) -> None:
-        server = self.dice.choice(self.servers)
+        server, seconds = self.dice.choice(self.servers), LEASE * self.dice.choice([0.3, 2.0])
         server.pause()
         began = time.monotonic()
-        wait_for(lambda: time.monotonic() - began > LEASE * self.dice.choice([0.3, 2.0]), "the pause is over")
+        wait_for(lambda: time.monotonic() - began > seconds, "the pause is over")
         server.resume()
-        assert server.process is not None
-        with suppress(Exception):
-            assert server.wait(3) == LEASE_LOST
-            server.kill()
-            server.start()
+        wait_for(lambda: server.ended() or ready(server), "it has its lease, or knows that it has lost it")
+        self.restart()
 
     def postgres(self) -> None:
         running = self.cluster.process()
@@ -65,6 +64,12 @@ class Faults:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self.cluster.start()
+
+    def restart(self) -> None:
+        for server in self.servers:
+            if server.ended():
+                assert server.wait() == LEASE_LOST, server.said
+                server.start()
 
     def everything(self) -> None:
         for server in self.servers:
@@ -91,9 +96,16 @@ def storm(cluster: EmbeddedPostgres, seconds: float, clients: int) -> None:
         load.stop()
         for thread in threads:
             thread.join(120)
+        faults.restart()
         print(f"{len(load.placed)} sagas, in flight at the faults: {in_flight}, faults: {' '.join(faults.history)}")
         assert sum(count > 0 for count in in_flight) >= len(in_flight) // 2, "the faults hit running sagas"
         check(url, load.placed, one)
+
+
+def ready(server: Server) -> bool:
+    with suppress(httpx.TransportError):
+        return http.get(f"{server.base}/readyz", timeout=5).status_code == 200
+    return False
 
 
 def unfinished(url: URL) -> int:
