@@ -138,7 +138,7 @@ def command(url: URL, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_what_was_cancelled_in_dbos_is_taken_up_by_a_person(
     server: Server, url: URL, id: str, how: str, status: str
 ) -> None:
-    server.place_order(id, sku="SLOW-boat")
+    server.place_order(id, sku="SLOW-boat", token="tok_timeout_after_charge")  # so that DBOS's command comes in time
     wait_for(lambda: len(server.get(f"/workflows/{id}")["steps"]) == 1, "its order is open")
     dbos = [str(ROOT / ".venv" / "bin" / "dbos"), "workflow", "cancel", id, "-s", conninfo(url)]
     done = subprocess.run(dbos, capture_output=True, text=True, cwd=ROOT, check=False)
