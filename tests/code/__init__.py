@@ -1,0 +1,1 @@
+"""The code itself, looked at and not run."""
