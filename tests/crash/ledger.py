@@ -47,6 +47,15 @@ def told(connection: psycopg.Connection, saga: str, reference: str) -> list[Any]
     ]
 
 
+def unanswered(connection: psycopg.Connection) -> set[str]:
+    """Sagas that a busy machine did not answer in time: how they end is the same, how they come there is not."""
+    rows = connection.execute(
+        "select distinct substr(stream, 6) from amends.events where stream like 'saga-%' and"
+        " (data #>> '{error,name}' = 'TimeoutError' or data #>> '{error,message}' like '%: 500 %')"
+    ).fetchall()
+    return {str(id) for (id,) in rows}
+
+
 def _plain(data: Any, known: dict[str, str]) -> Any:
     """Data without what differs between two runs: times, and the ids that the provider or we make up."""
     if isinstance(data, dict):

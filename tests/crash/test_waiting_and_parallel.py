@@ -24,7 +24,8 @@ from tests.crash.holding import Holder, patient
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.server import Server, http, wait_for
 
-MANY = {"connections": 150, "readers": 40, "approval_limit": 100}
+SETTINGS = {"approval_limit": 100, "provider_calls": 8}
+MANY = {"connections": 150, "readers": 40} | SETTINGS
 MEMBER = {"traveller": "Ann", "flight": "LH1", "hotel": "Ritz", "car": "Mini"}
 YES, NO = {"approved": True, "by": "ann"}, {"approved": False, "by": "ann"}
 
@@ -220,7 +221,7 @@ def test_a_kill_at_any_commit_changes_nothing(
     with (
         Holder.on(database_18) as holder,
         Server(patient(database_18), **MANY) as server,
-        Server(database_18, approval_limit=100) as other,
+        Server(database_18, **SETTINGS) as other,
     ):
         server.start()
         expected = undisturbed(server, sql, workflows)
