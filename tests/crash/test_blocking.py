@@ -12,17 +12,18 @@ import pytest
 from sqlalchemy import URL
 
 from app.store.database import conninfo
-from tests.server import Server, wait_for
+from tests.server import Server, http, wait_for
 
 COMMAND = (sys.executable, "-m", "tests.crash.blocking")
-LEASE = 2
+LEASE = 5
+"""Long enough for a watchdog on a busy machine to put on record, before it is over, who blocks."""
 
 
 def start(server: Server, id: str, saga: str = "blocking", **wanted: object) -> None:
     """Start a saga; the server may be blocked, or killed, before it has answered."""
     body = {"how": "sleep", "seconds": 120.0} | wanted
     try:
-        httpx.post(f"{server.base}/workflows/{saga}", json=body, headers={"Idempotency-Key": id}, timeout=1)
+        http.post(f"{server.base}/workflows/{saga}", json=body, headers={"Idempotency-Key": id}, timeout=1)
     except httpx.TransportError:
         return
 
@@ -80,7 +81,7 @@ def test_a_saga_that_blocks_its_server_is_stuck_the_second_time(
         assert said.count(f"{who} blocks (blocking:1) has blocked the event loop") == 2
         assert alive.said.count("is stuck at") == 1
         metric = f'amends_event_loop_blocks_recorded{{saga="blocking",step="{step}"}} 2.0'
-        assert metric in httpx.get(f"{alive.base}/metrics").text
+        assert metric in http.get(f"{alive.base}/metrics").text
 
 
 def test_a_short_block_is_a_warning_and_nothing_else(database_18: URL) -> None:
@@ -91,13 +92,12 @@ def test_a_short_block_is_a_warning_and_nothing_else(database_18: URL) -> None:
         server.start(command=COMMAND)
         start(server, "blocks", seconds=2.0, times=1)
         assert server.saga_when_back("blocks")["status"] == "completed"
-        wait_for(lambda: "The event loop was blocked for 2" in server.said, "it is said")
+        wait_for(lambda: "The event loop was blocked for " in server.said, "it is said")
         assert "by step call of saga blocks (blocking:1)" in server.said
         assert "in block" in server.said
         assert blocks(sql) == []
         assert (
-            'amends_event_loop_blocks_total{saga="blocking",step="call"} 1.0'
-            in httpx.get(f"{server.base}/metrics").text
+            'amends_event_loop_blocks_total{saga="blocking",step="call"} 1.0' in http.get(f"{server.base}/metrics").text
         )
 
 
@@ -107,10 +107,10 @@ def test_alone_a_blocked_server_goes_on_and_asks_a_person_the_second_time(databa
         psycopg.connect(conninfo(database_18), autocommit=True) as sql,
     ):
         server.start(command=COMMAND)
-        start(server, "once", seconds=3.0, times=1)
+        start(server, "once", seconds=6.0, times=1)
         assert server.saga_when_back("once")["status"] == "completed"
         assert [step for step, _ in blocks(sql)] == ["call"]
-        start(server, "again", how="gil", seconds=3.0, where="twice")
+        start(server, "again", how="gil", seconds=6.0, where="twice")
         assert server.saga_when_back("again")["status"] == "stuck"
         server.post("/workflows/again/retry", {"reason": "it is quicker now"})
         assert server.saga_when_back("again")["status"] == "completed"

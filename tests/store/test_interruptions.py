@@ -166,8 +166,10 @@ async def test_a_connection_that_none_is_left_of_is_never_counted(database: URL,
         small = AsyncConnectionPool(
             conninfo(url), min_size=1, max_size=1, timeout=0.02, kwargs=settings(url, "reader"), open=False
         )
-        async with small, small.connection():
-            came = await ran(it, saga, asking("select 1"), reader=Reader(small))
+        async with small:
+            await small.wait()
+            async with small.connection():
+                came = await ran(it, saga, asking("select 1"), reader=Reader(small))
             assert (came.runs, came.tries) == (FAR, None)
 
 
