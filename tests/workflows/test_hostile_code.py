@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,13 +57,20 @@ async def exit_in_a_task_that_nobody_awaits() -> None:
 EXITS |= {"SystemExit in a task": exit_in_a_task, "KeyboardInterrupt unawaited": exit_in_a_task_that_nobody_awaits}
 
 
-async def swallow() -> None:
-    """Go on for a while, whatever anybody wants."""
-    for _ in range(40):
-        try:
-            await asyncio.sleep(0.5)
-        except asyncio.CancelledError:
-            continue
+@pytest.fixture
+async def swallow() -> AsyncIterator[Does]:
+    """Goes on, whatever anybody wants, until the test is over."""
+    over = asyncio.Event()
+
+    async def goes_on() -> None:
+        while not over.is_set():
+            try:
+                await asyncio.sleep(0.5)
+            except asyncio.CancelledError:
+                continue
+
+    yield goes_on
+    over.set()
 
 
 async def play(**at: Does) -> tuple[Played, Hostile]:
@@ -132,7 +140,7 @@ async def test_wanting_to_end_the_process_is_a_bug(name: str, place: str, caplog
 
 
 @pytest.mark.parametrize("place", ["call", "undo"])
-async def test_what_swallows_its_cancellation_is_not_waited_for(place: str) -> None:
+async def test_what_swallows_its_cancellation_is_not_waited_for(place: str, swallow: Does) -> None:
     played, saga = await play(**{"run": refuses} | {place: swallow})
     assert played.story.status == "stuck"
     assert "it swallows its cancellation" in (played.story.reason or "")
@@ -140,7 +148,7 @@ async def test_what_swallows_its_cancellation_is_not_waited_for(place: str) -> N
 
 
 @pytest.mark.parametrize("place", ["prepare", "tidy"])
-async def test_a_transaction_that_takes_its_time_did_nothing(place: str) -> None:
+async def test_a_transaction_that_takes_its_time_did_nothing(place: str, swallow: Does) -> None:
     played, _ = await play(**{"run": refuses} | {place: swallow})
     assert played.story.status == "stuck"
     assert "It took longer than 0.5 s, and did nothing" in (played.story.reason or "")
@@ -228,7 +236,7 @@ async def test_a_task_left_behind_does_not_keep_the_saga() -> None:
 
 
 async def test_a_cancel_reaches_a_run_that_hangs() -> None:
-    stage = Stage(limits=Limits(between=60))
+    stage = Stage(limits=Limits(between=1))
     stage.cancel("enough", at=2)
     saga = Hostile({"run": lambda: asyncio.sleep(60)})
     played = await stage.play(saga, "x")
