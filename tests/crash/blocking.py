@@ -8,6 +8,7 @@ import ctypes
 import os
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.main import serve
@@ -84,6 +85,8 @@ def block(wanted: Wanted) -> None:
     if wanted.how == "sleep":
         time.sleep(wanted.seconds)
     elif wanted.how == "busy":
+        with suppress(PermissionError):
+            os.nice(-6)  # who does not get the processor is not to blame: on a busy machine too this one gets it
         until = time.monotonic() + wanted.seconds
         while time.monotonic() < until:
             pass
