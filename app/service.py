@@ -162,9 +162,10 @@ def _routers(engine: Engine, store: Store, runners: Runners, watchdog: Watchdog)
     engine.on_rest = waiting.rests
     yield Workflows(engine, overview, waiting, events, requests, masks).router
     yield Events(events, store.tail, masks, engine.draining).router
-    history, undoing = History(events, loading, reader), Undoing(events, loading, reader)
+    limit = engine.options.limits.value
+    history, undoing = History(events, loading, reader), Undoing(events, loading, reader, limit)
     yield Streams(store.known, events, history, undoing, requests, masks).router
-    yield Accounts(Repository(events, loading), requests).router
+    yield Accounts(Repository(events, loading, limit), requests).router
     yield Providers(reader).router
     yield Health(engine, reader).router
     yield Views(ViewRows(store.builds, events, reader), events).router

@@ -28,8 +28,8 @@ def starting(
     `at` is the time by the clock of its store. Raises Unstorable if the saga has no proper reference for it.
     """
     definition, correlation = saga.definition, cause.correlation_id or id
-    reference = _reference(saga, given)
-    told = SagaStarted(definition.name, definition.version, reference, id, given)
+    called = reference(saga, given)
+    told = SagaStarted(definition.name, definition.version, called, id, given)
     whole = replace(cause, correlation_id=correlation, workflow_id=id)
     started = at.isoformat(timespec="milliseconds")
     origin = {"version": definition.version, "root": id, "started": started} | _origin(whole)
@@ -39,7 +39,7 @@ def starting(
         id=id,
         name=definition.name,
         version=definition.version,
-        reference=reference,
+        reference=called,
         correlation_id=correlation,
         request=digest([definition.name, given]),
         inputs=text({"positionalArgs": [given], "namedArgs": origin}),
@@ -49,17 +49,20 @@ def starting(
     )
 
 
-def _reference(saga: Saga[Any, Any], given: JsonValue) -> str:
-    """The business's own name for an instance, looked at before it is stored: an index has to take it."""
+def reference(saga: Saga[Any, Any], given: JsonValue) -> str:
+    """The business's own name for an instance, looked at before it is stored: an index has to take it.
+
+    Raises Unstorable if there is no proper one.
+    """
     what = f"the reference of {saga.definition.name}"
     try:
-        reference = saga.reference(load(given, saga.definition.input))
+        called = saga.reference(load(given, saga.definition.input))
     except BaseException as error:
         raise Unstorable(f"{what} cannot be told: {named(error)}") from error
-    if not isinstance(reference, str) or len(reference) > LONGEST_REFERENCE:
+    if not isinstance(called, str) or len(called) > LONGEST_REFERENCE:
         raise Unstorable(f"{what} must be a text of at most {LONGEST_REFERENCE} characters")
-    require_storable(reference, what)
-    return reference
+    require_storable(called, what)
+    return called
 
 
 def _origin(cause: Cause) -> dict[str, str]:

@@ -15,6 +15,7 @@ from domain.event import Cause
 from domain.expected import exact
 from workflows.events import Answer, EventStore, Overtaken, Place, Repeated, record, same_request
 from workflows.ids import new_id
+from workflows.limits import Limits
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -55,8 +56,8 @@ class Decided(Generic[S]):
 class Repository:
     """Aggregates by key. Each decision is one commit of its own; in a saga it is `tx.decide` that joins the step's."""
 
-    def __init__(self, events: EventStore, states: Loader) -> None:
-        self._events, self._states = events, states
+    def __init__(self, events: EventStore, states: Loader, limit: int = Limits().value) -> None:
+        self._events, self._states, self._limit = events, states, limit
 
     async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
         """The state and the version of its stream; version 0 before the first event."""
@@ -64,14 +65,14 @@ class Repository:
 
     def acting(self, cause: Cause, asked: Asked[Any] | None = None) -> Acting:
         """Decide on somebody's behalf, and once only for a request that has a key."""
-        return Acting(self._events, self._states, cause, asked)
+        return Acting(self._events, self._states, cause, asked, self._limit)
 
 
 class Acting:
     """Decides with one cause."""
 
-    def __init__(self, events: EventStore, states: Loader, cause: Cause, asked: Asked[Any] | None) -> None:
-        self._events, self._states, self._asked = events, states, asked
+    def __init__(self, events: EventStore, states: Loader, cause: Cause, asked: Asked[Any] | None, limit: int) -> None:
+        self._events, self._states, self._asked, self._limit = events, states, asked, limit
         decision = str(new_id())
         self._cause = replace(cause, decision=decision, correlation_id=cause.correlation_id or decision)
 
@@ -103,7 +104,7 @@ class Acting:
             return Decided(after, reached, None)
         asked = self._asked
         answer = Answer(asked.key, asked.digest, asked.answer(after, reached)) if asked else None
-        new = [record(stream, event, self._cause) for event in events]
+        new = [record(stream, event, self._cause, limit=self._limit) for event in events]
         done = await self._events.append(new, {stream: exact(version)}, answer)
         if not isinstance(done, Repeated):
             return Decided(after, reached, done.place)

@@ -19,6 +19,7 @@ from domain.contained import contained
 from domain.errors import Conflict, NotFound, Refusal, StaleVersion
 from domain.event import Cause
 from workflows.events import StoredEvent, read_event
+from workflows.limits import Limits
 
 Turn = Literal["undo", "redo"]
 PAGE = 200
@@ -44,8 +45,8 @@ class Decision:
 class Undoing:
     """Undoes and redoes in Postgres."""
 
-    def __init__(self, events: PostgresEvents, loading: Loading, reader: Reader) -> None:
-        self._events, self._loading, self._reader = events, loading, reader
+    def __init__(self, events: PostgresEvents, loading: Loading, reader: Reader, limit: int = Limits().value) -> None:
+        self._events, self._loading, self._reader, self._limit = events, loading, reader, limit
 
     async def turn(
         self,
@@ -71,7 +72,7 @@ class Undoing:
         inverse = self._inverse(turn, aggregate, state, target)
         undone, redone = (target.id, None) if turn == "undo" else (None, target.id)
         marked = replace(cause, undoes=undone, redoes=redone, reason=reason)
-        acting = Acting(self._events, self._loading, marked, asked)
+        acting = Acting(self._events, self._loading, marked, asked, self._limit)
         return await acting.append(aggregate, stream, newest, state, inverse)
 
     def _inverse(self, turn: Turn, aggregate: Aggregate[Any, Any], state: Any, target: Decision) -> list[Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,40 +13,26 @@ from uuid import uuid4
 
 from domain.errors import AmendsError
 from domain.event import Cause
-from domain.vocabulary import Unreadable
-from workflows.codec import load
 from workflows.durable import runtime
 from workflows.durable.desk import Desk, Started
-from workflows.durable.journal import DurableJournal
 from workflows.durable.lease import Lease, born, machine
-from workflows.durable.store import Claimed, SagaStore, StoredSaga
+from workflows.durable.lives import Around, Lives
+from workflows.durable.store import Claimed, SagaStore
 from workflows.durable.supervisor import Supervisor
-from workflows.engine.execution import Execution
 from workflows.engine.marks import clock
 from workflows.engine.user_code import hold_exits
-from workflows.events import record_own
 from workflows.limits import Limits
-from workflows.ports import Entry, Exhausted, Fenced, Identity, Parked, Recording, StatusChange
-from workflows.problem import TurnedBack
-from workflows.recording import compensated, recording_of
 from workflows.saga import Saga
-from workflows.said import named, one_line, said
-from workflows.story import EventLoopBlocked, SagaStarted, SagaStranded, SagaStuck, stories
+from workflows.story import EventLoopBlocked
 
 log = logging.getLogger("amends.engine")
 
-TAKEOVERS = 20
-"""How many executors in a row may die with a saga that makes no progress, before a person is asked: where it goes on;
-if one more dies on the way there, before `run` is run. From the sixth on it waits longer each time before it is
-run again (amends.release_sagas), so that it cannot kill one after the other."""
 DRAIN_SECONDS = 10.0
 """How long running steps may take to finish when this process is asked to stop."""
 HAND_OVER_SECONDS = 0.2
 """How often what has stopped meanwhile is handed over."""
 LAST_SECONDS = 1.0
 """How long what was cancelled is waited for then."""
-FAILURES = 3
-"""How often in a row a saga may fail by a fault of the engine before a person is asked."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +58,16 @@ class Engine:
     ) -> None:
         self.store, self.options = store, options
         self.executor = f"{os.uname().nodename}-{os.getpid()}-{uuid4().hex[:8]}"
-        self.running: dict[tuple[str, str], asyncio.Task[Any] | None] = {}
         self.draining = asyncio.Event()
         self.on_rest: Callable[[str], None] = _nothing
-        self._fresh: set[str] = set()
-        self._journals: dict[tuple[str, str], DurableJournal] = {}
         self._runtime = runtime.Runtime(url, self.executor)
         self._lease = Lease(options.lease, lambda: beat(self.executor, options.lease), lost)
         self.desk = Desk(sagas, store, self._lease.clock.now, options.limits)
         self._supervisor = Supervisor(self, store, self._lease)
-        self._failures: Counter[str] = Counter()
+        room = self._supervisor.ended
+        around = Around(self.executor, self.draining, options.limits, self.look, self._rests, room)
+        self._lives = Lives(self.desk, store, self._lease, around)
+        self.running = self._lives.running
 
     @property
     def kinds(self) -> list[str]:
@@ -97,7 +82,7 @@ class Engine:
         """Register this executor, start DBOS in this event loop, and begin to take over what nobody runs."""
         self._runtime.create()
         for name in {name for name, _ in self.desk.sagas}:
-            self._runtime.bind(name, self._body(name))
+            self._runtime.bind(name, self._lives.body(name))
         hold_exits()
         asked_at = clock()
         told = await self.store.register(
@@ -118,8 +103,7 @@ class Engine:
         if self.draining.is_set():
             return
         self.draining.set()
-        for journal in self._journals.values():
-            journal.bell.ring()
+        self._lives.stop()
         await self._supervisor.stop()
         await self._drain()
         self._lease.stop()
@@ -159,7 +143,7 @@ class Engine:
             order = replace(order, executor=self.executor, owner=owner)
         started, new = await self.desk.start(order)
         if new and owner:
-            self._fresh.add(order.id)
+            self._lives.fresh(order.id)
             await self.run(Claimed(order.id, name, order.inputs), owner)
         return started
 
@@ -174,159 +158,19 @@ class Engine:
 
     def cancelled(self, id: str, reason: str) -> None:
         """Tell a saga, if it runs here, that it is to be cancelled."""
-        for (known, _), journal in self._journals.items():
-            if known == id:
-                journal.cancel(reason)
+        self._lives.cancelled(id, reason)
 
     def blocked(self, id: str, event: EventLoopBlocked) -> None:
         """The watchdog has put on record that a saga blocked this event loop for longer than the lease."""
-        for (known, _), journal in self._journals.items():
-            if known == id:
-                journal.blocked(event)
-
-    # -- running
+        self._lives.blocked(id, event)
 
     async def run(self, claimed: Claimed, owner: str) -> None:
         """Run a saga that this executor has claimed. What cannot be started is given back by the supervisor."""
-        self.running[claimed.id, owner] = None
-        try:
-            await self._runtime.run(claimed, owner)
-        except Exception:
-            log.exception("Saga %s could not be started here; it is given back.", claimed.id)
-            self.running.pop((claimed.id, owner), None)
+        await self._lives.run(self._runtime.run, claimed, owner)
 
-    def _body(self, name: str) -> runtime.Body:
-        async def body(
-            given: Any,
-            *,
-            version: int,
-            root: str,
-            started: str | None = None,
-            parent: str | None = None,
-            **origin: str,
-        ) -> Any:
-            id, owner, task = runtime.current_id(), runtime.current_owner(), asyncio.current_task()
-            self.running[id, owner] = task
-            identity = Identity(id, root, Cause(workflow_id=id, executor=self.executor, **origin), parent)
-            try:
-                ended = await self._live(name, version, identity, given, started, owner)
-            except TurnedBack:
-                self._over_with(task, id, owner)
-                raise
-            except (Fenced, Parked, asyncio.CancelledError):
-                self._forget(id, owner)
-                raise
-            except BaseException as error:
-                await self._failed(identity, owner, error)
-                self._forget(id, owner)
-                raise Parked from None
-            self._failures.pop(id, None)
-            self._over_with(task, id, owner)
-            return ended
-
-        return body
-
-    async def _failed(self, identity: Identity, owner: str, error: BaseException) -> None:
-        """This engine cannot run a saga: it is tried again a few times, then a person is asked. It is never ended."""
-        id = identity.id
-        self._failures[id] += 1
-        if isinstance(error, Unreadable):
-            event: SagaStranded | SagaStuck = SagaStranded(said(error))
-            change = StatusChange("stranded", said(error))
-        elif self._failures[id] < FAILURES:
-            log.info("Saga %s cannot run here for now; it is given back.", id, exc_info=error)
-            await self.store.release(id, self.executor, owner)
-            return
-        else:
-            reason = f"a fault of the engine: {named(error)}"
-            event, change = SagaStuck(reason, 0), StatusChange("stuck", reason)
-            log.warning("Saga %s is stuck at the engine: %s", id, one_line(reason), exc_info=error)
-        new = record_own(stories.stream(id), event, identity.cause)
-        await self.store.commit(id, owner, Entry([new], change=change, park=True))
-        self._failures.pop(id, None)
-
-    def _over_with(self, task: asyncio.Task[Any] | None, id: str, owner: str) -> None:
-        """The saga is finished; it is off our hands once DBOS has written its outcome."""
+    def _rests(self, id: str) -> None:
         self.on_rest(id)
-        assert task is not None
-        task.add_done_callback(lambda _: self._forget(id, owner))
-
-    def _forget(self, id: str, owner: str) -> None:
-        self.running.pop((id, owner), None)
-        self._journals.pop((id, owner), None)
-        self._supervisor.ended()
-        self.on_rest(id)
-
-    async def _live(
-        self,
-        name: str,
-        version: int,
-        identity: Identity,
-        given: Any,
-        started: str | None,
-        owner: str,
-    ) -> Any:
-        """One life of a saga, from its recording on."""
-        id = identity.id
-        recording, fork = await self._recording(id, name, version)
-        if started:  # what now() says before the first step is recorded too
-            recording = replace(recording, started_at=datetime.fromisoformat(started))
-
-        async def reload() -> Recording:
-            again, _ = await self._recording(id, name, version)
-            return again
-
-        journal = DurableJournal(
-            identity,
-            recording,
-            owner,
-            self.store,
-            self._lease,
-            self.draining,
-            reload,
-            self.desk.child,
-            self.look,
-            self.options.limits,
-        )
-        saga = self.desk.sagas[name, version]
-        self._journals[id, owner] = journal
-        execution = Execution(saga, journal)
-        if fork:
-            reference = saga.reference(load(given, saga.definition.input))
-            told = SagaStarted(name, version, reference, identity.root, given)
-            await execution.chronicle.write(execution.chronicle.entry(told))
-        return await execution.run(given)
-
-    async def _recording(self, id: str, name: str, version: int) -> tuple[Recording, bool]:
-        """What earlier lives recorded, and whether this is the first life of a fork that DBOS's tools made."""
-        if id in self._fresh:
-            self._fresh.discard(id)
-            deadline = self.desk.sagas[name, version].definition.deadline
-            return Recording(deadline_at=self._lease.clock.now() + deadline if deadline else None), False
-        stored = await self.store.load(id)
-        fork = stored is None
-        if stored is None:
-            await self.store.adopt(id)
-            stored = await self.store.load(id)
-        assert stored is not None, f"{id} is neither a saga nor a fork of one"
-        return _read(stored), fork
 
 
 def _nothing(_: object) -> None:
     """Nobody listens."""
-
-
-def _read(stored: StoredSaga) -> Recording:
-    died = stored.takeovers
-    told = f"{died} executors died in a row while they ran this step"
-    exhausted = Exhausted(told, died == TAKEOVERS + 1) if died > TAKEOVERS else None
-    redo = compensated(stored.undone)
-    return recording_of(
-        stored.checkpoints,
-        stored.told,
-        stored.status,
-        redo,
-        exhausted,
-        deadline_at=stored.deadline_at,
-        recovered=stored.lives > 1,
-    )

@@ -1,0 +1,228 @@
+"""The lives of sagas in one process: each from its recording on, until it ends, rests, or is somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from domain.event import Cause
+from domain.vocabulary import Unreadable
+from workflows.durable import runtime
+from workflows.durable.desk import Desk
+from workflows.durable.journal import DurableJournal
+from workflows.durable.lease import Lease
+from workflows.durable.store import Claimed, SagaStore, StoredSaga
+from workflows.engine.execution import Execution
+from workflows.events import record_own
+from workflows.limits import Limits
+from workflows.ports import Entry, Exhausted, Fenced, Identity, Parked, Recording, StatusChange
+from workflows.problem import TurnedBack
+from workflows.recording import compensated, recording_of
+from workflows.said import named, one_line, said
+from workflows.starting import reference
+from workflows.story import EventLoopBlocked, SagaStarted, SagaStranded, SagaStuck, stories
+
+log = logging.getLogger("amends.engine")
+
+TAKEOVERS = 20
+"""How many executors in a row may die with a saga that makes no progress, before a person is asked: where it goes on;
+if one more dies on the way there, before `run` is run. From the sixth on it waits longer each time before it is
+run again (amends.release_sagas), so that it cannot kill one after the other."""
+FAILURES = 3
+"""How often in a row a saga may fail by a fault of the engine before a person is asked."""
+
+
+@dataclass(frozen=True)
+class Around:
+    """What is around the sagas of a process: `look` has queued ones looked for, `rests` is told of every one that has
+    come to rest, and `room` whenever one has left."""
+
+    executor: str
+    draining: asyncio.Event
+    limits: Limits
+    look: Callable[[], None]
+    rests: Callable[[str], None]
+    room: Callable[[], None]
+
+
+class Lives:
+    """`running` has a task for each saga that runs here, by its id and its owner; None until it has begun."""
+
+    def __init__(self, desk: Desk, store: SagaStore, lease: Lease, around: Around) -> None:
+        self._desk, self._store, self._lease, self._around = desk, store, lease, around
+        self.running: dict[tuple[str, str], asyncio.Task[Any] | None] = {}
+        self._fresh: set[str] = set()
+        self._journals: dict[tuple[str, str], DurableJournal] = {}
+        self._failures: Counter[str] = Counter()
+
+    def fresh(self, id: str) -> None:
+        """A saga has just been started: nothing of it is on record that its first life would have to read."""
+        self._fresh.add(id)
+
+    async def run(self, run: Callable[[Claimed, str], Any], claimed: Claimed, owner: str) -> None:
+        """Run a saga that this executor has claimed. What cannot be started is given back by the supervisor."""
+        self.running[claimed.id, owner] = None
+        try:
+            await run(claimed, owner)
+        except Exception:
+            log.exception("Saga %s could not be started here; it is given back.", claimed.id)
+            self.running.pop((claimed.id, owner), None)
+
+    # -- what is told to those that run here
+
+    def stop(self) -> None:
+        """This process is to end: whatever waits looks up."""
+        for journal in self._journals.values():
+            journal.bell.ring()
+
+    def cancelled(self, id: str, reason: str) -> None:
+        """Tell a saga, if it runs here, that it is to be cancelled."""
+        for (known, _), journal in self._journals.items():
+            if known == id:
+                journal.cancel(reason)
+
+    def blocked(self, id: str, event: EventLoopBlocked) -> None:
+        """The watchdog has put on record that a saga blocked this event loop for longer than the lease."""
+        for (known, _), journal in self._journals.items():
+            if known == id:
+                journal.blocked(event)
+
+    # -- one life
+
+    def body(self, name: str) -> runtime.Body:
+        """What DBOS runs for the sagas of a name."""
+
+        async def live(
+            given: Any,
+            *,
+            version: int,
+            root: str,
+            started: str | None = None,
+            parent: str | None = None,
+            **origin: str,
+        ) -> Any:
+            id, owner, task = runtime.current_id(), runtime.current_owner(), asyncio.current_task()
+            self.running[id, owner] = task
+            identity = Identity(id, root, Cause(workflow_id=id, executor=self._around.executor, **origin), parent)
+            try:
+                ended = await self._live(name, version, identity, given, started, owner)
+            except TurnedBack:
+                self._over_with(task, id, owner)
+                raise
+            except (Fenced, Parked, asyncio.CancelledError):
+                self._forget(id, owner)
+                raise
+            except BaseException as error:
+                await self._failed(identity, owner, error)
+                self._forget(id, owner)
+                raise Parked from None
+            self._failures.pop(id, None)
+            self._over_with(task, id, owner)
+            return ended
+
+        return live
+
+    async def _failed(self, identity: Identity, owner: str, error: BaseException) -> None:
+        """This engine cannot run a saga: it is tried again a few times, then a person is asked. It is never ended."""
+        id = identity.id
+        self._failures[id] += 1
+        if isinstance(error, Unreadable):
+            event: SagaStranded | SagaStuck = SagaStranded(said(error))
+            change = StatusChange("stranded", said(error))
+        elif self._failures[id] < FAILURES:
+            log.info("Saga %s cannot run here for now; it is given back.", id, exc_info=error)
+            await self._store.release(id, self._around.executor, owner)
+            return
+        else:
+            reason = f"a fault of the engine: {named(error)}"
+            event, change = SagaStuck(reason, 0), StatusChange("stuck", reason)
+            log.warning("Saga %s is stuck at the engine: %s", id, one_line(reason), exc_info=error)
+        new = record_own(stories.stream(id), event, identity.cause)
+        await self._store.commit(id, owner, Entry([new], change=change, park=True))
+        self._failures.pop(id, None)
+
+    def _over_with(self, task: asyncio.Task[Any] | None, id: str, owner: str) -> None:
+        """The saga is finished; it is off our hands once DBOS has written its outcome."""
+        self._around.rests(id)
+        assert task is not None
+        task.add_done_callback(lambda _: self._forget(id, owner))
+
+    def _forget(self, id: str, owner: str) -> None:
+        self.running.pop((id, owner), None)
+        self._journals.pop((id, owner), None)
+        self._around.room()
+        self._around.rests(id)
+
+    async def _live(
+        self,
+        name: str,
+        version: int,
+        identity: Identity,
+        given: Any,
+        started: str | None,
+        owner: str,
+    ) -> Any:
+        """One life of a saga, from its recording on."""
+        id = identity.id
+        recording, fork = await self._recording(id, name, version)
+        if started:  # what now() says before the first step is recorded too
+            recording = replace(recording, started_at=datetime.fromisoformat(started))
+
+        async def reload() -> Recording:
+            again, _ = await self._recording(id, name, version)
+            return again
+
+        journal = DurableJournal(
+            identity,
+            recording,
+            owner,
+            self._store,
+            self._lease,
+            self._around.draining,
+            reload,
+            self._desk.child,
+            self._around.look,
+            self._around.limits,
+        )
+        saga = self._desk.sagas[name, version]
+        self._journals[id, owner] = journal
+        execution = Execution(saga, journal)
+        if fork:
+            told = SagaStarted(name, version, reference(saga, given), identity.root, given)
+            await execution.chronicle.write(execution.chronicle.entry(told))
+        return await execution.run(given)
+
+    async def _recording(self, id: str, name: str, version: int) -> tuple[Recording, bool]:
+        """What earlier lives recorded, and whether this is the first life of a fork that DBOS's tools made."""
+        if id in self._fresh:
+            self._fresh.discard(id)
+            deadline = self._desk.sagas[name, version].definition.deadline
+            return Recording(deadline_at=self._lease.clock.now() + deadline if deadline else None), False
+        stored = await self._store.load(id)
+        fork = stored is None
+        if stored is None:
+            await self._store.adopt(id)
+            stored = await self._store.load(id)
+        assert stored is not None, f"{id} is neither a saga nor a fork of one"
+        return _read(stored), fork
+
+
+def _read(stored: StoredSaga) -> Recording:
+    died = stored.takeovers
+    told = f"{died} executors died in a row while they ran this step"
+    exhausted = Exhausted(told, died == TAKEOVERS + 1) if died > TAKEOVERS else None
+    redo = compensated(stored.undone)
+    return recording_of(
+        stored.checkpoints,
+        stored.told,
+        stored.status,
+        redo,
+        exhausted,
+        deadline_at=stored.deadline_at,
+        recovered=stored.lives > 1,
+    )

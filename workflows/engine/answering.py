@@ -1,0 +1,218 @@
+"""What `run` asks for, answered: its steps are done or found on record, its waits are waited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+
+from domain.errors import AmendsError, Refusal
+from workflows.engine.attention import Attention, Resting
+from workflows.engine.begun import Begun
+from workflows.engine.children import Children
+from workflows.engine.chronicle import TURN_BACK, Chronicle
+from workflows.engine.compensating import TurnBack
+from workflows.engine.outcomes import Outcomes
+from workflows.engine.running import Running
+from workflows.engine.speaking import RunSpeaks
+from workflows.engine.turning import Turning
+from workflows.engine.user_code import Raised, Returned, UserCode
+from workflows.engine.waiting import Waiting
+from workflows.ports import Fenced, ForeignStep, Parked, Recording
+from workflows.saga import Saga
+from workflows.steps import StepCall
+from workflows.words import Gathered, MisplacedCall, Received, Slept, Word
+
+_UNDER_WAY = object()
+"""What a child comes to that was started and has not told how it ended."""
+
+_OVER = (Fenced, ForeignStep, asyncio.CancelledError, Parked)
+"""After these nothing more is recorded in this life of the saga."""
+
+
+class Hanging(AmendsError):
+    """run waits for something that is none of its words, since {seconds} s: what takes time belongs into a step."""
+
+    seconds: float
+
+
+def _gravity(error: BaseException) -> int:
+    """What a saga does about several branches that failed: what is worst for all of them comes first."""
+    order = (*_OVER, Resting, TurnBack, Refusal)
+    return next((number for number, kind in enumerate(order) if isinstance(error, kind)), -1)
+
+
+class Answering:
+    """Answers the words of one `run`. `begun` are the steps that it has asked for so far, in their order."""
+
+    def __init__(
+        self,
+        saga: Saga[Any, Any],
+        chronicle: Chronicle,
+        attention: Attention,
+        turning: Turning,
+        code: UserCode,
+        speaks: RunSpeaks,
+    ) -> None:
+        self.journal, self.attention, self.turning = chronicle.journal, attention, turning
+        self.code, self.speaks = code, speaks
+        self.waiting = Waiting(chronicle, attention, turning)
+        self.outcomes = Outcomes(saga, chronicle, attention, turning, code)
+        self.children = Children(chronicle, attention, turning, self.outcomes)
+        self.begun: list[Begun] = []
+        self._live, self._replaying = False, False
+        self._last_recorded = last_recorded(self.journal.recording)
+        self._occurrences: Counter[str] = Counter()
+
+    async def until_ended(self, running: Running) -> Returned[Any] | Raised:
+        """Answer the words of `run` until it ends. Raises TurnBack, Parked and the like: then it does not go on."""
+        while (word := await self._next(running)) is not None:
+            numbers = range(self.journal.last_slot + 1, self.journal.last_slot + 1 + _steps(word))
+            self._replaying = all(slot in self.journal.recording.checkpoints for slot in numbers)
+            try:
+                answer = await self._do(word)
+            except Refusal as refusal:
+                self._look_once_more()
+                running.refuse(refusal)
+            else:
+                self._look_once_more()
+                running.answer(answer)
+        assert running.ended is not None
+        return running.ended
+
+    def leave(self) -> list[Begun]:
+        """The saga turns back: children that have not told how they ended are left. Returns what has begun."""
+        for step in self.begun:
+            if step.step.kind == "child" and not step.settled and step.outcome is None:
+                self.children.leave(step)
+        return self.begun
+
+    async def _next(self, running: Running) -> Word[Any] | None:
+        """What `run` asks for next; None once it has ended. Meanwhile it can be cancelled, and it has a limit."""
+        left = limit = self.journal.limits.between
+        while running.word is None and running.ended is None and self.speaks.misplaced is None:
+            if self._may_turn:
+                self.turning.anywhere()
+            if left <= 0:
+                raise Hanging(limit)
+            since, due = monotonic(), self.turning.deadline if self._may_turn else None
+            patience = left if due is None else min(left, max((due - self.journal.now()).total_seconds(), 0.001))
+            await self.journal.listen(patience)
+            left -= monotonic() - since
+        if self.speaks.misplaced:
+            raise self.speaks.misplaced
+        self._look_once_more()
+        return running.word
+
+    @property
+    def _may_turn(self) -> bool:
+        """Whether `run` may be turned back where it is: no earlier life has begun anything that it has not reached."""
+        return self.journal.last_slot >= self._last_recorded and (self._live or not self.journal.recording.recovered)
+
+    def stopped_waiting(self, word: Word[Any]) -> bool:
+        """Something in `run` took back what it asks for; False if that is recorded, so that `run` has it at once."""
+        if self._replaying:
+            return False
+        self.turning.given_up = word.says
+        self.code.give_up()
+        return True
+
+    def _look_once_more(self) -> None:
+        """Raise TurnBack, or GaveUp, if `run` did not wait for what was done."""
+        if self.turning.given_up:
+            self.turning.anywhere()
+
+    async def _do(self, word: Word[Any]) -> Any:
+        match word:
+            case StepCall():
+                begun = self._begin(word)
+                done = await self._perform(begun)
+                return await self._settle(begun) if done is _UNDER_WAY else done
+            case Gathered():
+                return await self._gather(word.calls)
+            case Received():
+                return await self.waiting.receive(word.name, word.signal, word.patience)
+            case Slept():
+                return await self.waiting.sleep(word.duration)
+
+    async def _gather(self, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]:
+        """Do several steps at the same time: numbered in their order, and all of them settled before any is judged."""
+        if pivot := next((call.step.name for call in calls if call.step.pivot), None):
+            problem = f"{pivot} is the pivot: the others may fail, and there is no way back from it"
+            raise MisplacedCall("gather", problem)
+        begun = [self._begin(call) for call in calls]
+        with self.attention.later():
+            settled = await asyncio.gather(*map(self._perform, begun), return_exceptions=True)
+        worst = min((each for each in settled if isinstance(each, BaseException)), key=_gravity, default=None)
+        if isinstance(worst, Resting):
+            await self.attention.rest(worst)
+        if not isinstance(worst, _OVER):
+            for number, step in enumerate(begun):
+                if settled[number] is _UNDER_WAY:
+                    settled[number] = await self._told(step)
+            worst = min((each for each in settled if isinstance(each, BaseException)), key=_gravity, default=None)
+        if worst is not None:
+            raise worst
+        return tuple(settled)
+
+    async def _told(self, begun: Begun) -> Any:
+        """What came of a child among other branches, be it a refusal or a reason to turn back."""
+        try:
+            return await self._settle(begun)
+        except (Refusal, TurnBack) as answer:
+            return answer
+
+    async def _settle(self, begun: Begun) -> Any:
+        """What came of a child that is under way; until it tells, the saga rests."""
+        try:
+            return await self.children.settle(begun)
+        finally:
+            self._live = True
+
+    async def _perform(self, begun: Begun) -> Any:
+        step = begun.step
+        checkpoint = await self.attention.recorded(begun.slot, step.name, begun.digest)
+        if checkpoint:
+            try:
+                return await self.outcomes.replayed(begun, checkpoint)
+            except Refusal:
+                if step.kind == "child":
+                    self.children.called_back(begun)
+                raise
+        act = self.attention.decided(begun.slot, step.name)
+        if step.kind == "child" and (act is None or act.act == "retry"):
+            await self.children.begin(begun, park=not self.attention.is_later)
+            return _UNDER_WAY
+        self.turning.before(begun)
+        await self.turning.tell_lost()
+        self._live = True
+        if act and act.act != "retry":
+            return await self.outcomes.as_decided(begun, act)
+        if (exhausted := self.journal.recording.exhausted) and not act:
+            await self.outcomes.stuck(begun, exhausted.reason)
+        return await (self.outcomes.transact(begun) if step.kind == "transaction" else self.outcomes.call(begun))
+
+    def _begin(self, call: StepCall[Any]) -> Begun:
+        name, slot = call.step.name, self.journal.next_slot()
+        self._occurrences[name] += 1
+        occurrence = self._occurrences[name]
+        redo = self.journal.recording.redo.get((name, occurrence), 0)
+        key = f"{self.journal.identity.root}.{name}.{occurrence}.{redo}"
+        doubtful = self.journal.recording.recovered and not self._live
+        begun = Begun(call, slot, occurrence, redo, key, self.journal.now(), doubtful)
+        self.begun.append(begun)
+        return begun
+
+
+def _steps(word: Word[Any]) -> int:
+    """How many step numbers a word takes."""
+    return len(word.calls) if isinstance(word, Gathered) else 1
+
+
+def last_recorded(recording: Recording) -> int:
+    """The last step of the way forward that an earlier life has begun, as far as that is on record."""
+    back = next((slot for slot, known in recording.checkpoints.items() if known.name == TURN_BACK), None)
+    slots = {*recording.checkpoints, *recording.failures, *recording.children, *recording.waits}
+    return max((slot for slot in slots if back is None or slot < back), default=0)
