@@ -28,12 +28,15 @@ class Aggregate(Generic[S, E]):
     `inverse`, where the business has one, is the decision that takes one event back: `(state, event) -> events`. It
     returns None for an event that is never taken back, and raises a Refusal where the state does not allow it any more.
     It also knows the inverses of the events that it returns: that is what redo is.
+
+    `folding`, for a state that is dear to change one event at a time, does what `evolve` does for several in turn.
     """
 
     category: str
     initial: S
     evolve: Callable[[S, E], S]
     inverse: Callable[[S, E], Sequence[E] | None] | None = None
+    folding: Callable[[S, Iterable[E]], S] | None = None
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.category):
@@ -57,7 +60,10 @@ class Aggregate(Generic[S, E]):
 
         Raises what `evolve` raises, and Escaped for what is no Exception.
         """
-        return contained(reduce, self.evolve, events, self.initial if state is None else state)
+        before = self.initial if state is None else state
+        if self.folding is not None:
+            return contained(self.folding, before, events)
+        return contained(reduce, self.evolve, events, before)
 
     @cached_property
     def vocabulary(self) -> Vocabulary[E]:

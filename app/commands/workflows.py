@@ -62,13 +62,14 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
         if found is None:
             raise NotFound("workflow", id)
         if as_json:
-            print_json(shown_saga(*found, console.masks))
+            print_json(shown_saga(*found, console.masks, limit=len(found[1].steps)))
             return
         row, _, _ = found
         print(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}", end="")
         print(f", {row.reason}" if row.reason else "")
-        events = await console.events.read(stories.stream(id), limit=10_000)
-        shown = [shown_event(event, console.masks) for event in events]
+        shown: list[dict[str, Any]] = []
+        while events := await console.events.read(stories.stream(id), after=len(shown)):
+            shown += [shown_event(event, console.masks) for event in events]
         for line in lines(timeline(shown)):
             print(line)
 
@@ -107,10 +108,10 @@ def signal_workflow(
         from domain.errors import NotFound
         from workflows.codec import dump, read
 
-        found = await console.overview.saga(id)
-        if found is None:
+        row = await console.overview.row(id)
+        if row is None:
             raise NotFound("workflow", id)
-        cls = console.desk.payload(found[0].name, found[0].version, signal)
+        cls = console.desk.payload(row.name, row.version, signal)
         said = read(parsed(sys.stdin.read() if payload == "-" else payload), cls)
         await console.desk.signal(id, signal, dump(said, cls), console.cause)
         _say(id, signal)
@@ -125,10 +126,10 @@ def cancel_workflow(id: Id, reason: Reason) -> None:
     async def cancel(console: Console) -> None:
         from domain.errors import NotFound
 
-        found = await console.overview.saga(id)
-        if found is None:
+        row = await console.overview.row(id)
+        if row is None:
             raise NotFound("workflow", id)
-        await console.desk.cancel(id, found[0].name, found[0].version, reason, console.cause)
+        await console.desk.cancel(id, row.name, row.version, reason, console.cause)
         _say(id, "cancel")
 
     with_console(cancel)

@@ -14,6 +14,9 @@ from workflows.codec import dump
 from workflows.events import Place, StoredEvent
 from workflows.story import Problem, StepTold, Story
 
+STEPS = 200
+"""How many steps of a saga are shown at a time."""
+
 
 def shown_row(row: Row) -> dict[str, Any]:
     """A saga in a list."""
@@ -33,14 +36,22 @@ def shown_row(row: Row) -> dict[str, Any]:
     }
 
 
-def shown_saga(row: Row, story: Story, place: Place, masks: Masks) -> dict[str, Any]:
-    """A saga in full; what went wrong is shown without marked values."""
+def shown_saga(
+    row: Row, story: Story, place: Place, masks: Masks, after: int = -1, limit: int = STEPS
+) -> dict[str, Any]:
+    """A saga with a page of its steps, those that were started after the one with number `after`.
+
+    What went wrong is shown without marked values.
+    """
+    steps = [step for step in story.steps if step.slot > after]
+    page = steps[:limit]
     return shown_row(row) | {
         "input": story.input,
         "result": story.result,
         "error": _problem(story.error, masks),
         "position": str(place),
-        "steps": [_step(step, masks) for step in story.steps],
+        "steps": [_step(step, masks) for step in page],
+        "steps_next": str(page[-1].slot) if len(steps) > limit else None,
     }
 
 

@@ -23,6 +23,7 @@ from workflows.events import Answer
 from workflows.story import Act, stories
 
 LONGEST_WAIT = 300.0
+MOST_STEPS = 2**31 - 1
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -94,8 +95,16 @@ class Workflows:
         rows, after = await self._overview.page(Filters(name, status, reference, correlation_id, parent), limit, cursor)
         return {"workflows": [shown_row(row) for row in rows], "next": after}
 
-    async def get(self, id: str, wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT)] = 0) -> dict[str, Any]:
-        """One saga with its steps; with `wait`, held for so many seconds or until it is finished, waits or is stuck."""
+    async def get(
+        self,
+        id: str,
+        wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT)] = 0,
+        steps_after: Annotated[int, Query(ge=0, le=MOST_STEPS)] = -1,
+    ) -> dict[str, Any]:
+        """One saga with its steps; with `wait`, held for so many seconds or until it is finished, waits or is stuck.
+
+        It shows 200 steps at a time: `steps_next`, given back as `steps_after`, goes on where a page has ended.
+        """
         until = time.monotonic() + wait
         found = await self._overview.saga(id)
         while found and not found[0].rests and (left := until - time.monotonic()) > 0:
@@ -103,22 +112,22 @@ class Workflows:
             found = await self._overview.saga(id)
         if found is None:
             raise NotFound("workflow", id)
-        return shown_saga(*found, self._masks)
+        return shown_saga(*found, self._masks, steps_after)
 
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
         """The saga's own story, oldest first."""
         place = await self._events.place(after)
         events = await self._events.read_after(stories.stream(id), place, limit)
-        if not events and await self._overview.saga(id) is None:
+        if not events and await self._overview.row(id) is None:
             raise NotFound("workflow", id)
         return shown_page(events, place, self._masks)
 
     async def signal(self, id: str, signal: str, request: Request) -> dict[str, Any]:
         """Tell a saga something; the body is the signal's payload. One that comes early waits until it is asked for."""
-        found, cause = await self._overview.saga(id), cause_of(request)
-        if found is None:
+        row, cause = await self._overview.row(id), cause_of(request)
+        if row is None:
             raise NotFound("workflow", id)
-        cls = self._engine.desk.payload(found[0].name, found[0].version, signal)
+        cls = self._engine.desk.payload(row.name, row.version, signal)
         payload = dump(await given(request, cls), cls)
 
         async def tell(key: Key | None) -> dict[str, Any]:
@@ -131,10 +140,9 @@ class Workflows:
 
     async def cancel(self, id: str, why: Why, request: Request) -> dict[str, Any]:
         """Turn a saga back at its next step; what is under way settles first. After its pivot it is too late: 409."""
-        found, cause = await self._overview.saga(id), cause_of(request)
-        if found is None:
+        row, cause = await self._overview.row(id), cause_of(request)
+        if row is None:
             raise NotFound("workflow", id)
-        row = found[0]
 
         async def note(key: Key | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id}) if key else None

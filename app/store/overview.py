@@ -6,9 +6,10 @@ import asyncio
 import base64
 import binascii
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import get_args
+from typing import Any, get_args
 
 from app.store.reader import Reader
 from app.store.sql import statements
@@ -16,10 +17,12 @@ from domain.errors import Invalid
 from domain.event import EventType
 from workflows.codec import plain, text
 from workflows.durable.tasks import nudged
-from workflows.events import Place, load_event
-from workflows.story import RESTING, Status, Story, stories, tell
+from workflows.events import Place, read_event
+from workflows.story import RESTING, Status, Story, Telling, stories
 
 SQL = statements("sagas.sql")
+STRETCH = 250
+"""How many events of a story are read and told at a time."""
 ASK_SECONDS = 0.1
 """How often it is asked whether a saga that somebody waits for, and that runs elsewhere, rests by now."""
 
@@ -81,17 +84,32 @@ class Overview:
         page = rows[:limit]
         return page, _cursor(page[-1]) if len(rows) > limit else None
 
-    async def saga(self, id: str) -> tuple[Row, Story, Place] | None:
-        """One saga, its story, and the place in the feed that the story reaches to."""
+    async def row(self, id: str) -> Row | None:
+        """One saga as it stands in lists."""
         row = await self._reader.row(SQL["saga"], (id,))
+        return Row(**row) if row else None
+
+    async def saga(self, id: str) -> tuple[Row, Story, Place] | None:
+        """One saga, its story, and the place in the feed that the story reaches to.
+
+        A long story is read in stretches, and other work goes on in between.
+        """
+        row = await self._reader.row(SQL["saga_told"], {"id": id, "stretch": STRETCH})
         if row is None:
             return None
-        place = Place(row.pop("generation") or 0, int(row.pop("transaction_id") or 0), row.pop("position") or 0)
-        told = [
-            (datetime.fromisoformat(at), load_event(stories.vocabulary, EventType(type, version), data))
-            for at, type, version, data in row.pop("told") or ()
-        ]
-        return Row(**row), tell(told), place
+        place = Place(row.pop("generation") or 0, row.pop("transaction_id") or 0, row.pop("position") or 0)
+        newest, told = row.pop("newest") or 0, row.pop("told") or ()
+        telling = Telling()
+        _tell(telling, [(datetime.fromisoformat(at), *event) for at, *event in told])
+        for after in range(STRETCH, newest, STRETCH):
+            span = {"stream": stories.stream(id), "after": after, "until": min(after + STRETCH, newest)}
+            _tell(telling, await self._reader.tuples(SQL["told"], span))
+        return Row(**row), telling.story(), place
+
+
+def _tell(telling: Telling, rows: Iterable[Sequence[Any]]) -> None:
+    for at, type, version, data in rows:
+        telling.tell(read_event(stories.vocabulary, EventType(type, version), data), at)
 
 
 class Waiting:

@@ -14,7 +14,6 @@ from app.store.committer import Committer
 from app.store.fingerprint import code_version
 from app.store.sql import statements
 from domain.aggregate import Aggregate
-from domain.contained import contained
 from domain.errors import AmendsError, TooLarge, Unstorable
 from domain.event import EventType
 from workflows.codec import adapter, kept, text
@@ -76,10 +75,9 @@ class States:
         return state, version
 
     def _fold(self, aggregate: Aggregate[S, E], rows: list[TupleRow], state: S) -> S:
-        vocabulary, evolve = aggregate.vocabulary, aggregate.evolve
-        for _, name, schema_version, json in rows:
-            state = contained(evolve, state, read_event(vocabulary, EventType(name, schema_version), json))
-        return state
+        vocabulary = aggregate.vocabulary
+        events = (read_event(vocabulary, EventType(name, version), json) for _, name, version, json in rows)
+        return aggregate.fold(events, state)
 
     def _keep_soon(self, aggregate: Aggregate[S, E], stream: str, code: str, version: int, state: S) -> None:
         if stream not in self._keeping:

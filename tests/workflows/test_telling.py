@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
+from functools import reduce
+from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workflows.story import (
+    CancelLost,
+    CancelRequested,
+    ChildRecalled,
+    ChildStarted,
+    EventLoopBlocked,
+    OperatorActed,
+    OperatorResumed,
+    SagaAbandoned,
+    SagaCompensated,
+    SagaCompensating,
+    SagaCompleted,
+    SagaResumed,
+    SagaStarted,
+    SagaStranded,
+    SagaStuck,
+    SagaWaiting,
+    SignalReceived,
+    StepCompleted,
+    StepFailed,
+    StepRefused,
+    StepRetrying,
+    StepSkipped,
+    Story,
+    WaitEnded,
+    stories,
+)
 from workflows.story.facts import CompensationFailed, Problem, StepCompensated, Told
-from workflows.story.telling import StepTold, tell
+from workflows.story.telling import StepTold, evolve, tell
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FAILED = CompensationFailed("charge", 1, "refund", 5, 1, Problem("Failed", "the bank sleeps", {}), NOW)
@@ -23,3 +56,95 @@ def test_a_step_without_a_record_is_told_as_soon_as_it_is_undone() -> None:
     assert step.compensation.status == "retrying"
     (step,) = steps(FAILED, REFUNDED)
     assert (step.status, step.compensation and step.compensation.status) == ("compensated", "completed")
+
+
+# -- however many events there are
+
+STEPS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "step": st.sampled_from(["hold", "charge"]),
+        "occurrence": st.integers(1, 2),
+        "kind": st.just("step"),
+        "slot": st.integers(1, 6),
+        "arguments": st.just(""),
+        "started_at": st.just(NOW),
+    }
+)
+UNDONE: st.SearchStrategy[dict[str, Any]] = STEPS.map(
+    lambda step: {name: step[name] for name in ("step", "occurrence", "slot")}
+)
+NOT_UNDONE: dict[str, Any] = {"compensation": "undo", "attempts": 1, "error": FAILED.error, "next_at": None}
+FACTS: st.SearchStrategy[Told] = st.one_of(
+    STEPS.map(lambda step: StepCompleted(**step, attempts=1, result=1)),
+    STEPS.map(lambda step: StepRefused(**step, attempts=1, error=Problem("NoMoney", "no money"))),
+    STEPS.map(lambda step: StepRetrying(**step, attempts=2, error=Problem("Failed", "no"), next_at=NOW)),
+    STEPS.map(lambda step: StepFailed(**step, attempts=3, error=Problem("Failed", "no"))),
+    STEPS.map(lambda step: StepSkipped(**step, reason="by hand")),
+    STEPS.map(lambda step: ChildStarted(**step, child="c")),
+    UNDONE.map(
+        lambda step: CompensationFailed(**step, compensation="undo", attempts=1, error=FAILED.error, next_at=None)
+    ),
+    st.builds(
+        lambda step, by: StepCompensated(**step, compensation="undo", attempts=1, by=by),
+        UNDONE,
+        st.sampled_from(["compensation", "skip", "resolve"]),
+    ),
+    st.builds(
+        lambda step, by: SagaStuck("why", **step, compensation=by, error=FAILED.error),
+        UNDONE,
+        st.sampled_from([None, "undo"]),
+    ),
+    st.sampled_from(
+        [
+            SagaStarted("s", 1, "r", "i", {"a": 1}),
+            SagaStuck("why", 3),
+            SagaWaiting(2, "paid", NOW),
+            WaitEnded(2, "paid", "time"),
+            SignalReceived("paid", 1),
+            SagaCompensating("no", FAILED.error),
+            OperatorActed("retry", "now", 3),
+            OperatorResumed("go"),
+            SagaResumed(),
+            SagaStranded("no code"),
+            SagaAbandoned("cancelled"),
+            SagaCompleted(3),
+            SagaCompensated("no"),
+            CancelRequested("no"),
+            CancelLost("late"),
+            ChildRecalled(1, "c", "no"),
+            EventLoopBlocked("hold", 6.0, "e", ""),
+        ]
+    ),
+)
+
+
+@given(st.lists(FACTS, max_size=12), st.integers(0, 12))
+def test_many_events_tell_the_same_at_once_as_one_after_the_other(facts: list[Told], cut: int) -> None:
+    one_by_one = reduce(evolve, facts, Story())
+    assert stories.fold(facts) == one_by_one
+    assert stories.fold(facts[cut:], stories.fold(facts[:cut])) == one_by_one
+
+
+def calls_to_tell(count: int) -> int:
+    """How many functions are called to tell so many steps, the later ones undone."""
+    done: list[Told] = [
+        StepCompleted("charge", number, "step", number, "", NOW, 1, None) for number in range(1, count + 1)
+    ]
+    undone = [StepCompensated("charge", number, "refund", count + number, 1) for number in range(count // 2, count)]
+    facts: list[tuple[datetime, Told]] = [(NOW, fact) for fact in (*done, *undone)]
+    calls = 0
+
+    def count_calls(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count_calls)
+    try:
+        tell(facts)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_a_long_story_costs_as_much_for_each_step_as_a_short_one() -> None:
+    assert calls_to_tell(2000) < 10.5 * calls_to_tell(200)

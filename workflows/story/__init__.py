@@ -36,7 +36,7 @@ from workflows.story.facts import (
     Told,
     WaitEnded,
 )
-from workflows.story.telling import TIMER, CompensationTold, StepTold, Story, stories, tell
+from workflows.story.telling import TIMER, CompensationTold, StepTold, Story, Telling, stories, tell
 
 __all__ = [
     "FINISHED",
@@ -75,6 +75,7 @@ __all__ = [
     "StepStatus",
     "StepTold",
     "Story",
+    "Telling",
     "Told",
     "WaitEnded",
     "stories",

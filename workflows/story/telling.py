@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -87,49 +88,96 @@ class Story:
     def step(self, name: str, occurrence: int) -> StepTold | None:
         return next((told for told in self.steps if (told.name, told.occurrence) == (name, occurrence)), None)
 
-    def with_step(self, told: StepTold) -> Story:
-        """The story with this step put in its place: steps stand in the order of their start."""
-        others = [step for step in self.steps if (step.name, step.occurrence) != (told.name, told.occurrence)]
-        return replace(self, steps=tuple(sorted([*others, told], key=lambda step: step.slot)))
-
-    def with_compensation(self, name: str, occurrence: int, slot: int, told: CompensationTold) -> Story:
-        """The story with what became of undoing a step, at `slot`; one without a record may have been done."""
-        step = self.step(name, occurrence) or StepTold(name, occurrence, "step", "unknown", 0, None, slot)
-        undone = told.status in ("completed", "resolved")
-        return self.with_step(replace(step, compensation=told, status="compensated" if undone else step.status))
-
 
 TIMER = "timer"
 """What a saga waits for that sleeps."""
 
 
-def evolve(story: Story, event: Told) -> Story:  # noqa: C901 (one case for each event)
+class Telling:
+    """A story as it grows: each event costs the same, however many came before it."""
+
+    def __init__(self, story: Story = Story()) -> None:
+        self._story = story
+        self._steps = {(step.name, step.occurrence): step for step in story.steps}
+
+    def story(self) -> Story:
+        """The story so far; its steps stand in the order of their start."""
+        steps = sorted(self._steps.values(), key=lambda step: (step.slot, step.name, step.occurrence))
+        return replace(self._story, steps=tuple(steps))
+
+    def tell(self, event: Told, at: datetime | None = None) -> None:
+        """One event more, and when it was recorded: a step's `finished_at` is when its outcome was."""
+        match event:
+            case OfStep():
+                self._step(event, at)
+            case CompensationFailed():
+                status: CompensationStatus = "retrying" if event.next_at else "failed"
+                self._undone(event, CompensationTold(event.compensation, status, event.attempts, event.error))
+            case StepCompensated():
+                self._undone(event, CompensationTold(event.compensation, _UNDONE[event.by], event.attempts))
+            case SagaStuck():
+                self._stuck(event)
+                self._change(status="stuck", reason=event.reason)
+            case SignalReceived() | ChildRecalled() | CancelRequested() | CancelLost() | EventLoopBlocked():
+                pass
+            case _:
+                self._story = _turned(self._story, event)
+
+    def _change(self, **changes: Any) -> None:
+        self._story = replace(self._story, **changes)
+
+    def _step(self, event: OfStep, at: datetime | None) -> None:
+        status, attempts = _OUTCOMES[type(event)], getattr(event, "attempts", 0)
+        key = event.step, event.occurrence
+        known = self._steps.get(key)
+        child = event.child if isinstance(event, ChildStarted) else known.child if known else None
+        self._steps[key] = StepTold(
+            event.step,
+            event.occurrence,
+            event.kind,
+            status,
+            attempts,
+            event.started_at,
+            event.slot,
+            at if isinstance(event, StepCompleted | StepRefused | StepFailed | StepSkipped) else None,
+            getattr(event, "error", None),
+            getattr(event, "next_at", None),
+            child=child,
+        )
+
+    def _undone(self, event: CompensationFailed | StepCompensated | SagaStuck, told: CompensationTold) -> None:
+        """What became of undoing a step; one without a record may have been done."""
+        assert event.step is not None
+        key = event.step, event.occurrence
+        step = self._steps.get(key) or StepTold(*key, "step", "unknown", 0, None, event.slot)
+        undone = told.status in ("completed", "resolved")
+        self._steps[key] = replace(step, compensation=told, status="compensated" if undone else step.status)
+
+    def _stuck(self, event: SagaStuck) -> None:
+        if event.step is None:
+            return
+        if event.compensation:
+            self._undone(event, CompensationTold(event.compensation, "failed", event.attempts, event.error))
+            return
+        key = event.step, event.occurrence
+        known = self._steps.get(key)
+        started_at, child = (known.started_at, known.child) if known else (None, None)
+        step = StepTold(*key, event.kind, "failed", event.attempts, started_at, event.slot)
+        self._steps[key] = replace(step, error=event.error, child=child)
+
+
+def _turned(story: Story, event: Told) -> Story:
+    """What an event says of the saga as a whole."""
     match event:
         case SagaStarted():
             return replace(story, input=event.input)
-        case OfStep():
-            return _step(story, event)
-        case CompensationFailed():
-            status: CompensationStatus = "retrying" if event.next_at else "failed"
-            told = CompensationTold(event.compensation, status, event.attempts, event.error)
-            return story.with_compensation(event.step, event.occurrence, event.slot, told)
-        case StepCompensated():
-            done: CompensationStatus = (
-                "completed" if event.by == "compensation" else "skipped" if event.by == "skip" else "resolved"
-            )
-            told = CompensationTold(event.compensation, done, event.attempts)
-            return story.with_compensation(event.step, event.occurrence, event.slot, told)
         case SagaWaiting():
             return replace(story, status="waiting", waiting_for=event.signal or TIMER, waiting_until=event.until)
         case WaitEnded():
             return replace(story, status="running", waiting_for=None, waiting_until=None)
-        case SignalReceived() | ChildRecalled() | CancelRequested() | CancelLost() | EventLoopBlocked():
-            return story
         case SagaCompensating():
             back = replace(story, status="compensating", turned_back=True, waiting_for=None, waiting_until=None)
             return replace(back, reason=event.reason, error=event.error, result=None)
-        case SagaStuck():
-            return replace(_stuck(story, event), status="stuck", reason=event.reason)
         case OperatorActed() | OperatorResumed() | SagaResumed():
             return replace(story, status="compensating" if story.turned_back else "running", reason=None)
         case SagaStranded():
@@ -140,8 +188,11 @@ def evolve(story: Story, event: Told) -> Story:  # noqa: C901 (one case for each
             return replace(story, status="completed", result=event.result, reason=None)
         case SagaCompensated():
             return replace(story, status="compensated", reason=event.reason)
+        case _:
+            raise AssertionError(f"{event} is told elsewhere")
 
 
+_UNDONE: dict[str, CompensationStatus] = {"compensation": "completed", "skip": "skipped", "resolve": "resolved"}
 _OUTCOMES: dict[type[OfStep], StepStatus] = {
     StepCompleted: "completed",
     StepRefused: "refused",
@@ -152,36 +203,24 @@ _OUTCOMES: dict[type[OfStep], StepStatus] = {
 }
 
 
-def _step(story: Story, event: OfStep) -> Story:
-    status, attempts = _OUTCOMES[type(event)], getattr(event, "attempts", 0)
-    known = story.step(event.step, event.occurrence)
-    child = event.child if isinstance(event, ChildStarted) else known.child if known else None
-    told = StepTold(event.step, event.occurrence, event.kind, status, attempts, event.started_at, event.slot)
-    told = replace(told, error=getattr(event, "error", None), next_at=getattr(event, "next_at", None), child=child)
-    return story.with_step(told)
+def evolve(story: Story, event: Told) -> Story:
+    return fold(story, (event,))
 
 
-def _stuck(story: Story, event: SagaStuck) -> Story:
-    if event.step is None:
-        return story
-    if event.compensation:
-        told = CompensationTold(event.compensation, "failed", event.attempts, event.error)
-        return story.with_compensation(event.step, event.occurrence, event.slot, told)
-    known = story.step(event.step, event.occurrence)
-    started_at = known.started_at if known else None
-    step = StepTold(event.step, event.occurrence, event.kind, "failed", event.attempts, started_at, event.slot)
-    return story.with_step(replace(step, error=event.error, child=known.child if known else None))
+def fold(story: Story, events: Iterable[Told]) -> Story:
+    """The story after several events."""
+    telling = Telling(story)
+    for event in events:
+        telling.tell(event)
+    return telling.story()
 
 
-stories: Aggregate[Story, Told] = Aggregate("saga", initial=Story(), evolve=evolve)
+stories: Aggregate[Story, Told] = Aggregate("saga", initial=Story(), evolve=evolve, folding=fold)
 
 
 def tell(recorded: Iterable[tuple[datetime, Told]]) -> Story:
-    """Fold a saga's stream, oldest first; a step's `finished_at` is when its outcome was recorded."""
-    story = Story()
+    """Fold a saga's stream, oldest first."""
+    telling = Telling()
     for at, fact in recorded:
-        story = evolve(story, fact)
-        if isinstance(fact, StepCompleted | StepRefused | StepFailed | StepSkipped):
-            told = story.step(fact.step, fact.occurrence)
-            story = story.with_step(replace(told, finished_at=at)) if told else story
-    return story
+        telling.tell(fact, at)
+    return telling.story()

@@ -59,16 +59,27 @@ select %(id)s, o.name, o.version, o.root, o.reference, 'running', o.correlation_
 on conflict (id) do nothing
 
 -- name: saga
--- One saga's row with its story and the place of its newest event.
+-- One saga's row.
+select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at, waiting_for,
+       due_at, parent
+  from amends.sagas where id = %s
+
+-- name: saga_told
+-- One saga's row, the place and the version of its newest event, and the first stretch of its story.
 select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.correlation_id, s.started_at, s.since,
-       s.finished_at, s.waiting_for, s.due_at, s.parent, t.told, t.generation, t.transaction_id, t.position
+       s.finished_at, s.waiting_for, s.due_at, s.parent,
+       n.generation, n.transaction_id::text::bigint as transaction_id, n.position, n.version as newest,
+       (select jsonb_agg(jsonb_build_array(e.recorded_at, e.type, e.schema_version, e.data::text) order by e.version)
+          from amends.events as e where e.stream = 'saga-' || s.id and e.version <= %(stretch)s) as told
   from amends.sagas as s
- cross join lateral (
-       select jsonb_agg(jsonb_build_array(e.recorded_at, e.type, e.schema_version, e.data) order by e.version) as told,
-              max(e.generation) as generation, max(e.transaction_id::text::bigint) as transaction_id,
-              max(e.position) as position
-         from amends.events as e where e.stream = 'saga-' || s.id) as t
- where s.id = %s
+  left join lateral (select e.generation, e.transaction_id, e.position, e.version from amends.events as e
+                      where e.stream = 'saga-' || s.id order by e.version desc limit 1) as n on true
+ where s.id = %(id)s
+
+-- name: told
+-- A further stretch of a story.
+select e.recorded_at, e.type, e.schema_version, e.data::text
+  from amends.events as e where e.stream = %(stream)s and e.version > %(after)s and e.version <= %(until)s order by e.version
 
 -- name: sagas
 -- A page of sagas, newest first, with what was asked for.
