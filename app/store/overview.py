@@ -23,6 +23,15 @@ from workflows.story import RESTING, Status, Story, Telling, stories
 SQL = statements("sagas.sql")
 STRETCH = 250
 """How many events of a story are read and told at a time."""
+CONDITIONS = {
+    "name": "name = %(name)s",
+    "status": "status = %(status)s",
+    "reference": "reference = %(reference)s",
+    "correlation_id": "correlation_id = %(correlation_id)s",
+    "parent": "parent = %(parent)s",
+    "before_at": "(started_at, id) < (%(before_at)s, %(before_id)s)",
+}
+"""What a list may be asked for; only what is asked for is in the statement, so that each kind of list has its plan."""
 ASK_SECONDS = 0.1
 """How often it is asked whether a saga that somebody waits for, and that runs elsewhere, rests by now."""
 
@@ -80,7 +89,9 @@ class Overview:
         """Newest first, and the cursor of the next page, None at the end."""
         at, id = _read_cursor(cursor) if cursor else (None, None)
         parameters = vars(filters) | {"before_at": at, "before_id": id, "limit": limit + 1}
-        rows = [Row(**row) for row in await self._reader.rows(SQL["sagas"], parameters)]
+        met = [condition for name, condition in CONDITIONS.items() if parameters[name] is not None]
+        statement = SQL["sagas"].format(conditions=" and ".join(met or ["true"]))
+        rows = [Row(**row) for row in await self._reader.rows(statement, parameters)]
         page = rows[:limit]
         return page, _cursor(page[-1]) if len(rows) > limit else None
 

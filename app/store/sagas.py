@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from psycopg.rows import TupleRow
@@ -19,14 +18,17 @@ from app.store.sql import statements
 from app.store.states import States
 from app.store.units import PostgresUnit, commit_parameters, committed
 from domain.errors import NotFound, StaleVersion
-from domain.event import EventType
+from domain.event import EventType, event_type
 from workflows.codec import load, text
-from workflows.durable.store import Claimed, Neighbour, StartOutcome, StoredSaga
-from workflows.events import START, Answer, NewEvent, Place, Repeated, load_event
+from workflows.durable.store import Claimed, Neighbour, Standing, StartOutcome, StoredSaga
+from workflows.events import START, Answer, NewEvent, Place, Repeated, read_event
 from workflows.ports import Committed, Entry, Stale, Start, StatusChange, Unit
-from workflows.story import Status, StepCompensated, Told, stories
+from workflows.story import SagaStuck, Status, StepCompensated, Told, stories
 
 SQL, EXECUTORS = statements("sagas.sql"), statements("executors.sql")
+STRETCH = 250
+"""How many checkpoints or events of a saga are read at a time: other work of the event loop goes on in between."""
+STUCK = event_type(SagaStuck).name
 HAND_OVER_PATIENCE = 5.0
 START_PATIENCE = 10.0
 """How long a start waits for the database, in seconds, before the caller is told to try again."""
@@ -60,11 +62,20 @@ class PostgresSagas:
         return int(rows[0][0])
 
     async def load(self, id: str) -> StoredSaga | None:
-        row = await self._reader.row(SQL["recording"], (id,), patience=None)
+        row = await self._reader.row(SQL["recording"], {"id": id, "stretch": STRETCH}, patience=None)
         if row is None:
             return None
-        checkpoints = [checkpoint_of(tuple(kept)) for kept in row["checkpoints"]]
         told = [_told(*kept) for kept in row["told"]]
+        for after in range(STRETCH, row["newest"] or 0, STRETCH):
+            stretch = (stories.stream(id), after, min(after + STRETCH, row["newest"]))
+            told += [_told(*kept) for kept in await self._reader.tuples(SQL["more_told"], stretch, patience=None)]
+        checkpoints = [checkpoint_of(tuple(kept)) for kept in row["checkpoints"]]
+        while len(checkpoints) and len(checkpoints) % STRETCH == 0:
+            further = (id, checkpoints[-1].slot, STRETCH)
+            rows = await self._reader.tuples(SQL["more_checkpoints"], further, patience=None)
+            if not rows:
+                break
+            checkpoints += map(checkpoint_of, rows)
         undone = [load(data, StepCompensated) for (data,) in row["undone"]]
         return StoredSaga(
             row["root"],
@@ -90,10 +101,19 @@ class PostgresSagas:
     def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]:
         return PostgresUnit(self._committer, self._reader, self._states, id, owner, self._inline)
 
+    async def standing(self, id: str) -> Standing | None:
+        row = await self._reader.row(SQL["standing"], (id,))
+        if row is None:
+            return None
+        version, shape, data = row["version"], row["schema_version"], row["data"]
+        stuck = None if version is None else read_event(stories.vocabulary, EventType(STUCK, shape), data)
+        assert stuck is None or isinstance(stuck, SagaStuck)
+        return Standing(row["status"], row["turned_back"], stuck, version)
+
     async def act(
         self,
         id: str,
-        version: int,
+        stuck_at: int | None,
         allowed: Sequence[Status],
         event: NewEvent,
         status: Status,
@@ -101,12 +121,12 @@ class PostgresSagas:
         cancel: str | None = None,
     ) -> Place | Status | Repeated:
         kept = answer and text(answer_json(answer))
-        parameters = (id, version, list(allowed), events_text([event]), status, kept, cancel)
+        parameters = (id, stuck_at, list(allowed), events_text([event]), status, kept, cancel)
         rows = await self._committer.run(SQL["act_on_saga"], parameters, START_PATIENCE)
         outcome, status, place, digest, body = rows[0]
         match outcome:
             case "stale":
-                raise StaleVersion(stories.stream(id), version, -1)
+                raise StaleVersion(stories.stream(id), stuck_at or 0, -1)
             case "repeated":
                 return Repeated(digest, body)
             case "wrong":
@@ -178,8 +198,8 @@ class PostgresSagas:
         return int(rows[0][0])
 
 
-def _told(id: str, type: str, version: int, data: Any, metadata: Any) -> tuple[UUID, Told]:
-    return UUID(id), load_event(stories.vocabulary, EventType(type, version), data)
+def _told(id: str, type: str, version: int, data: str) -> tuple[UUID, Told]:
+    return UUID(id), read_event(stories.vocabulary, EventType(type, version), data)
 
 
 def _answered(id: str, row: TupleRow) -> Place | Status | Repeated:

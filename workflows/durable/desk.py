@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from domain.errors import Conflict, Misdeclared, NotFound, StaleVersion
 from domain.event import Cause
 from workflows.codec import kept, require_storable
-from workflows.durable.store import SagaStore, StartOutcome, StoredSaga
+from workflows.durable.store import SagaStore, Standing, StartOutcome
 from workflows.events import Answer, Place, Repeated, record_own, same_request
 from workflows.ids import new_id
 from workflows.limits import Limits
@@ -24,8 +24,6 @@ from workflows.story import (
     CancelRequested,
     OperatorActed,
     OperatorResumed,
-    SagaCompensating,
-    SagaStuck,
     SignalReceived,
     Status,
     stories,
@@ -149,21 +147,14 @@ class Desk:
         """
         told = OperatorResumed(reason) if how == "resume" else CancelRequested(reason)
         event = record_own(stories.stream(id), told, cause)
-        while True:
-            stored = await self._store.load(id)
-            if stored is None:
-                raise NotFound("workflow", id)
-            going, cancel = _going(stored), None if how == "resume" else reason
-            try:
-                found = await self._store.act(id, len(stored.told), ["abandoned"], event, going, answer, cancel)
-            except StaleVersion:
-                continue
-            if isinstance(found, Repeated):
-                assert answer is not None
-                return same_request(answer.key, answer.digest, found)
-            if isinstance(found, Place):
-                return {"id": id, "act": how, "position": str(found)}
-            raise Conflict("status", f"Workflow {id} is {found}, not abandoned: there is nothing to {how}.")
+        going, cancel = _going(await self._standing(id)), None if how == "resume" else reason
+        found = await self._store.act(id, None, ["abandoned"], event, going, answer, cancel)
+        if isinstance(found, Repeated):
+            assert answer is not None
+            return same_request(answer.key, answer.digest, found)
+        if isinstance(found, Place):
+            return {"id": id, "act": how, "position": str(found)}
+        raise Conflict("status", f"Workflow {id} is {found}, not abandoned: there is nothing to {how}.")
 
     async def act(
         self, id: str, act: Act, reason: str, cause: Cause, result: Any = None, answer: Answer | None = None
@@ -174,16 +165,14 @@ class Desk:
         """
         require_storable(result, "result", self._limits.value)
         while True:
-            stored = await self._store.load(id)
-            if stored is None:
-                raise NotFound("workflow", id)
-            stuck = _what_stuck(stored)
-            if stuck is None:
-                raise _not_stuck(id, stored.status, act)
+            standing = await self._standing(id)
+            stuck = standing.stuck
+            if standing.status != "stuck" or stuck is None:
+                raise _not_stuck(id, standing.status, act)
             told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
             event = record_own(stories.stream(id), told, cause)
             try:
-                found = await self._store.act(id, len(stored.told), ["stuck"], event, _going(stored), answer)
+                found = await self._store.act(id, standing.stuck_at, ["stuck"], event, _going(standing), answer)
             except StaleVersion:
                 continue
             if isinstance(found, Repeated):
@@ -193,16 +182,15 @@ class Desk:
                 return {"id": id, "act": act, "position": str(found)}
             raise _not_stuck(id, found, act)
 
+    async def _standing(self, id: str) -> Standing:
+        standing = await self._store.standing(id)
+        if standing is None:
+            raise NotFound("workflow", id)
+        return standing
 
-def _going(stored: StoredSaga) -> Status:
-    back = any(isinstance(event, SagaCompensating) for _, event in stored.told)
-    return "compensating" if back else "running"
 
-
-def _what_stuck(stored: StoredSaga) -> SagaStuck | None:
-    if stored.status != "stuck":
-        return None
-    return next((event for _, event in reversed(stored.told) if isinstance(event, SagaStuck)), None)
+def _going(standing: Standing) -> Status:
+    return "compensating" if standing.turned_back else "running"
 
 
 def _not_stuck(id: str, status: str, act: Act) -> Conflict:

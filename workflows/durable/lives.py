@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,9 @@ TAKEOVERS = 20
 """How many executors in a row may die with a saga that makes no progress, before a person is asked: where it goes on;
 if one more dies on the way there, before `run` is run. From the sixth on it waits longer each time before it is
 run again (amends.release_sagas), so that it cannot kill one after the other."""
+LONG = 2000
+"""So many events of a story are read beside the event loop, which other work needs meanwhile."""
+_aside = ThreadPoolExecutor(1, "recordings")
 FAILURES = 3
 """How often in a row a saga may fail by a fault of the engine before a person is asked."""
 
@@ -209,6 +213,8 @@ class Lives:
             await self._store.adopt(id)
             stored = await self._store.load(id)
         assert stored is not None, f"{id} is neither a saga nor a fork of one"
+        if len(stored.told) > LONG:
+            return await asyncio.get_running_loop().run_in_executor(_aside, _read, stored), fork
         return _read(stored), fork
 
 

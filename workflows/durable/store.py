@@ -12,7 +12,7 @@ from uuid import UUID
 
 from workflows.events import Answer, NewEvent, Place, Repeated
 from workflows.ports import Checkpoint, Committed, Entry, Stale, Start, StatusChange, Unit
-from workflows.story import Status, StepCompensated, Told
+from workflows.story import SagaStuck, Status, StepCompensated, Told
 
 
 class StartOutcome(Enum):
@@ -45,6 +45,19 @@ class StoredSaga:
     undone: Sequence[StepCompensated]
     deadline_at: datetime | None
     lives: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a saga stands, for those who decide about it.
+
+    `stuck` says what it got stuck at last, and `stuck_at` at which version of its story that was told.
+    """
+
+    status: Status
+    turned_back: bool
+    stuck: SagaStuck | None
+    stuck_at: int | None
 
 
 @dataclass(frozen=True)
@@ -85,10 +98,14 @@ class SagaStore(Protocol):
 
     def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]: ...
 
+    async def standing(self, id: str) -> Standing | None:
+        """How a saga stands; None if there is none."""
+        ...
+
     async def act(
         self,
         id: str,
-        version: int,
+        stuck_at: int | None,
         allowed: Sequence[Status],
         event: NewEvent,
         status: Status,
@@ -97,9 +114,8 @@ class SagaStore(Protocol):
     ) -> Place | Status | Repeated:
         """Append a person's act and queue the saga again; returns its status if that is not an allowed one.
 
-        With `cancel` it turns back when it goes on.
-
-        Raises StaleVersion if the saga's stream is not at `version`.
+        With `cancel` it turns back when it goes on. `stuck_at` says about what was decided, None for a saga that is not
+        stuck. Raises StaleVersion if it has got stuck anew since then.
         """
         ...
 

@@ -18,6 +18,7 @@ from workflows.engine.outcomes import Outcomes
 from workflows.engine.running import Running
 from workflows.engine.speaking import RunSpeaks
 from workflows.engine.turning import Turning
+from workflows.engine.turns import Turns
 from workflows.engine.user_code import Raised, Returned, UserCode
 from workflows.engine.waiting import Waiting
 from workflows.ports import Fenced, ForeignStep, Parked, Recording
@@ -68,7 +69,9 @@ class Answering:
 
     async def until_ended(self, running: Running) -> Returned[Any] | Raised:
         """Answer the words of `run` until it ends. Raises TurnBack, Parked and the like: then it does not go on."""
+        turns = Turns()
         while (word := await self._next(running)) is not None:
+            await turns.end()
             numbers = range(self.journal.last_slot + 1, self.journal.last_slot + 1 + _steps(word))
             self._replaying = all(slot in self.journal.recording.checkpoints for slot in numbers)
             try:

@@ -15,6 +15,7 @@ from workflows.engine.attention import Attention
 from workflows.engine.begun import Begun
 from workflows.engine.chronicle import TURN_BACK, Chronicle
 from workflows.engine.transacting import Changes, transact
+from workflows.engine.turns import Turns
 from workflows.engine.user_code import Raised, UserCode
 from workflows.ports import Entry, StatusChange
 from workflows.problem import TurnedBack
@@ -51,7 +52,9 @@ async def turn_back(
     in_doubt = tuple(step.slot for step in begun if step.in_doubt)
     told = SagaCompensating(back.reason, back.problem, in_doubt)
     await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), chronicle, attention)
+    turns = Turns()
     for step in reversed(begun):
+        await turns.end()
         if step.outcome is not None and step.step.compensation is not None:
             undoing = _Undoing(saga, step, step.step.compensation, chronicle, attention, code)
             await undoing.undo(partial(undo_child, step, back.reason))

@@ -37,18 +37,41 @@ select s.id, s.cancel_reason
 select amends.wake_due(%s)
 
 -- name: recording
--- Everything that the next life of a saga needs to know of the earlier ones, in one row.
+-- What the next life of a saga needs to know of the earlier ones: all of it in one row, unless there is more than one
+-- stretch of checkpoints or of its story. `newest` is the version of its last event.
 select s.id, s.name, s.version, s.root, s.status, s.takeovers, s.started_at, s.deadline_at, s.cancel_reason,
        (select w.recovery_attempts from dbos.workflow_status as w where w.workflow_uuid = s.id) as lives,
        (select coalesce(jsonb_agg(jsonb_build_array(o.function_id, o.function_name, o.output, o.error,
                         o.started_at_epoch_ms, o.completed_at_epoch_ms) order by o.function_id), '[]')
-          from dbos.operation_outputs as o where o.workflow_uuid = s.id) as checkpoints,
-       (select coalesce(jsonb_agg(jsonb_build_array(e.id, e.type, e.schema_version, e.data, e.metadata) order by e.version), '[]')
-          from amends.events as e where e.stream = 'saga-' || s.id) as told,
+          from (select * from dbos.operation_outputs as x where x.workflow_uuid = s.id
+                 order by x.function_id limit %(stretch)s) as o) as checkpoints,
+       (select max(e.version) from amends.events as e where e.stream = 'saga-' || s.id) as newest,
+       (select coalesce(jsonb_agg(jsonb_build_array(e.id, e.type, e.schema_version, e.data::text) order by e.version), '[]')
+          from amends.events as e where e.stream = 'saga-' || s.id and e.version <= %(stretch)s) as told,
        (select coalesce(jsonb_agg(jsonb_build_array(e.data) order by e.transaction_id, e.position), '[]')
           from amends.sagas as kin join amends.events as e on e.stream = 'saga-' || kin.id
          where kin.root = s.root and kin.id <> s.id and e.type = 'step-compensated') as undone
-  from amends.sagas as s where s.id = %s
+  from amends.sagas as s where s.id = %(id)s
+
+-- name: more_checkpoints
+-- A further stretch of checkpoints.
+select o.function_id, o.function_name, o.output, o.error, o.started_at_epoch_ms, o.completed_at_epoch_ms
+  from dbos.operation_outputs as o where o.workflow_uuid = %s and o.function_id > %s order by o.function_id limit %s
+
+-- name: more_told
+-- A further stretch of a story.
+select e.id::text, e.type, e.schema_version, e.data::text
+  from amends.events as e where e.stream = %s and e.version > %s and e.version <= %s order by e.version
+
+-- name: standing
+-- How a saga stands: whether it has turned back, and what it got stuck at last.
+select s.status, exists (select from amends.events as e
+                          where e.stream = 'saga-' || s.id and e.type = 'saga-compensating') as turned_back,
+       k.version, k.schema_version, k.data::text
+  from amends.sagas as s
+  left join lateral (select e.version, e.schema_version, e.data from amends.events as e
+                      where e.stream = 'saga-' || s.id and e.type = 'saga-stuck' order by e.version desc limit 1) as k on true
+ where s.id = %s
 
 -- name: adopt_fork
 -- A fork that DBOS's tools made of a saga becomes a saga of ours, with the same root.
@@ -82,16 +105,11 @@ select e.recorded_at, e.type, e.schema_version, e.data::text
   from amends.events as e where e.stream = %(stream)s and e.version > %(after)s and e.version <= %(until)s order by e.version
 
 -- name: sagas
--- A page of sagas, newest first, with what was asked for.
+-- A page of sagas, newest first: those that meet conditions of app/store/overview.py.
 select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at, waiting_for,
        due_at, parent
   from amends.sagas
- where (%(name)s::text is null or name = %(name)s)
-   and (%(status)s::text is null or status = %(status)s)
-   and (%(reference)s::text is null or reference = %(reference)s)
-   and (%(correlation_id)s::text is null or correlation_id = %(correlation_id)s)
-   and (%(parent)s::text is null or parent = %(parent)s)
-   and (%(before_at)s::timestamptz is null or (started_at, id) < (%(before_at)s, %(before_id)s))
+ where {conditions}
  order by started_at desc, id desc
  limit %(limit)s
 
@@ -140,8 +158,8 @@ select amends.release_orphans()
 -- name: ended_abnormally
 -- Sagas whose workflow was ended by other means than their own.
 select s.id, w.status from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
- where w.status in ('CANCELLED', 'ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
-   and s.status not in ('completed', 'compensated', 'abandoned')
+ where s.status in ('queued', 'running', 'waiting', 'compensating', 'stuck', 'stranded')
+   and w.status in ('CANCELLED', 'ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
  limit 100
 
 -- name: unstrand
