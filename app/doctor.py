@@ -58,8 +58,10 @@ async def _executors(reader: Reader) -> Finding:
 
 async def _sagas(reader: Reader) -> Finding:
     rows = await reader.rows(SQL["sagas"], ())
-    found = ", ".join(f"{row['count']} {row['status']}" for row in rows) or "none yet"
-    return Finding("sagas", not any(row["needs_somebody"] for row in rows), found)
+    open_ = [row for row in rows if row["count"]]
+    found = ", ".join(f"{row['count']} {row['status']}" for row in open_) or "none open"
+    about = f"; about {rows[0]['about']:,} altogether" if rows[0]["about"] else ""
+    return Finding("sagas", not any(row["needs_somebody"] for row in open_), found + about)
 
 
 async def _feed(reader: Reader) -> Finding:

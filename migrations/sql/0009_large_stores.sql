@@ -5,6 +5,9 @@ create index sagas_name on amends.sagas (name, started_at desc, id desc);
 -- Where sagas turned back or got stuck: the few events that say how one stands, found without reading its story.
 create index events_turns on amends.events (stream, version) where type in ('saga-compensating', 'saga-stuck');
 
+-- Who runs what: everything that waits is pending too, and belongs to nobody.
+create index amends_running on dbos.workflow_status (executor_id) where status = 'PENDING';
+
 -- The version of the last event of a stream that does not come after a place in the feed, 0 if there is none. Versions
 -- rise with places, so it is found by halving.
 create function amends.version_at(p_stream text, p_generation int, p_transaction xid8, p_position bigint) returns int
@@ -73,3 +76,26 @@ begin
     perform amends.keep_answer(p_answer, v_place);
     return query select 'acted', p_status, v_place, null::text, null::jsonb;
 end $$;
+
+-- Whether no event of these types lies between two places, the second included, and none can come there any more.
+create or replace function amends.nothing_between(
+    p_types text[], p_generation int, p_transaction bigint, p_position bigint,
+    p_to_generation int, p_to_transaction bigint, p_to_position bigint
+) returns boolean language sql stable as $$
+    select (p_generation, p_transaction, p_position) >= (p_to_generation, p_to_transaction, p_to_position)
+        or ((p_to_transaction::text::xid8 < pg_snapshot_xmin(pg_current_snapshot())
+             or p_to_generation < (select max(g.generation) from amends.generations as g))
+            and not exists (
+                select from unnest(p_types) as t (type)
+                 cross join lateral (
+                       (select e.generation, e.transaction_id, e.position from amends.events as e
+                         where e.type = t.type and e.generation = p_generation
+                           and (e.transaction_id, e.position) > (p_transaction::text::xid8, p_position)
+                         order by e.generation, e.transaction_id, e.position limit 1)
+                       union all
+                       (select e.generation, e.transaction_id, e.position from amends.events as e
+                         where e.type = t.type and e.generation > p_generation
+                         order by e.generation, e.transaction_id, e.position limit 1)) as first
+                 where (first.generation, first.transaction_id, first.position)
+                       <= (p_to_generation, p_to_transaction::text::xid8, p_to_position)))
+$$;

@@ -4,10 +4,9 @@ select coalesce(max(position), 0) as position from amends.events
 
 -- name: open_sagas
 -- How many sagas are not finished, in every status that one can have then.
-select each as status, count(s.id) as count
+select each as status, found.count
   from unnest(array['queued', 'running', 'waiting', 'compensating', 'stuck', 'stranded', 'abandoned']) as each
-  left join amends.sagas as s on s.status = each
- group by each
+ cross join lateral (select count(*) as count from amends.sagas as s where s.status = each) as found
 
 -- name: executors
 -- How many executors live.
