@@ -37,20 +37,16 @@ select b.name, b.build, b.version, b.state, b.types, b.generation, b.transaction
  order by b.name, b.build
 
 -- name: lag
--- How many events a build still has to take, up to a limit, and how old the first of them is. Each type is asked by itself:
--- a rare one is found at once by its index, wherever the build stands.
-select least(count(*), %(limit)s) as events,
-       coalesce(extract(epoch from clock_timestamp() - min(e.recorded_at)), 0)::float8 as seconds
-  from unnest(%(types)s::text[]) as t (type)
- cross join lateral (
-       (select x.recorded_at from amends.events as x
-         where x.type = t.type and x.generation = %(generation)s
-           and (x.transaction_id, x.position) > (%(transaction_id)s::text::xid8, %(position)s)
-         order by x.generation, x.transaction_id, x.position limit %(limit)s)
-       union all
-       (select x.recorded_at from amends.events as x
-         where x.type = t.type and x.generation > %(generation)s
-         order by x.generation, x.transaction_id, x.position limit %(limit)s)) as e
+-- How many events of a type a build still has to take, up to a limit, and when the first of them was recorded.
+select count(*) as events, min(e.recorded_at) as first, clock_timestamp() as now
+  from ((select x.recorded_at from amends.events as x
+          where x.type = %(type)s and x.generation = %(generation)s
+            and (x.transaction_id, x.position) > (%(transaction_id)s::text::xid8, %(position)s)
+          order by x.generation, x.transaction_id, x.position limit %(limit)s)
+        union all
+        (select x.recorded_at from amends.events as x
+          where x.type = %(type)s and x.generation > %(generation)s
+          order by x.generation, x.transaction_id, x.position limit %(limit)s)) as e
 
 -- name: open_build
 -- Make the table of a new build; see the function's comment.
