@@ -1,4 +1,4 @@
-"""In a store of a million events, whatever is asked often is answered by an index: pages, lists, what servers look for."""
+"""In a store of a million events, what is asked often is answered by an index: pages, lists, what servers look for."""
 
 from __future__ import annotations
 
@@ -100,10 +100,9 @@ ASKED: dict[str, Asked] = {
     "queued": Asked(SAGAS["queued"], (), 50),
     "newest position": Asked(METRICS["newest_position"], (), 20),
     "blocks on record": Asked(METRICS["recorded_blocks"], (), 50),
-    "lag of rare events": Asked(PROJECTIONS["lag"], HALF | {"types": ["rare-thing", "none"], "limit": 10_000}, 100),
-    "lag at the end": Asked(
-        PROJECTIONS["lag"], place(COUNT) | {"types": ["order-placed", "rare-thing"], "limit": 10_000}, 100
-    ),
+    "lag of rare events": Asked(PROJECTIONS["lag"], HALF | {"type": "rare-thing", "limit": 10_000}, 100),
+    "lag of no events": Asked(PROJECTIONS["lag"], HALF | {"type": "none", "limit": 10_000}, 50),
+    "lag at the end": Asked(PROJECTIONS["lag"], place(COUNT) | {"type": "order-placed", "limit": 10_000}, 50),
     "page of a read model": Asked(PROJECTIONS["page"], HALF | {"types": ["rare-thing"], "limit": 500}, 500),
     "wake those due": Asked(SAGAS["wake_due"], (500,), 200),
     "hand over": Asked(SAGAS["hand_over"], ("me", []), 50),
