@@ -31,19 +31,30 @@ def as_task(task: asyncio.Task[Any], context: Context, how: Callable[[Any], Any]
         asyncio.tasks._enter_task(loop, me)
 
 
+def taken_back(waited: Any) -> bool:
+    """Cancel what a task waits for, as asyncio does for a task that is cancelled; whether the cancel comes out of that.
+
+    What has come already, and a mere turn of the event loop, cannot be taken back.
+    """
+    cancel = getattr(waited, "cancel", None)
+    return callable(cancel) and bool(cancel())
+
+
 class Entered(Coroutine[Any, Any, T], Generic[T]):
-    """What a task runs whose code has begun before it: a cancel of before its first turn is raised where it waits."""
+    """What a task runs whose code has begun before it: a cancel of before its first turn meets it where it waits."""
 
     def __init__(self, rest: Generator[Any, Any, T]) -> None:
-        self._rest, self._begun = rest, False
+        self._rest, self.begun = rest, False
 
     def send(self, value: Any) -> Any:
-        self._begun = True
+        self.begun = True
         return self._rest.send(value)
 
     def throw(self, *error: Any) -> Any:
-        if not self._begun:
-            self.send(None)
+        if not self.begun:
+            waited = self.send(None)
+            if taken_back(waited):
+                return waited
         return self._rest.throw(*error)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from domain.errors import Refusal
 from workflows.bell import Bell
-from workflows.engine.eager import Entered, as_task
+from workflows.engine.eager import Entered, as_task, taken_back
 from workflows.engine.marks import on_loop
 from workflows.engine.speaking import RunSpeaks
 from workflows.engine.user_code import Raised, Returned, Scope, context_of
@@ -55,7 +55,8 @@ class Running:
         self._over, self._dropped, self._cancelled, self._refused = False, False, False, 0
         self._context = context_of(mine, speaks)
         loop = asyncio.get_running_loop()
-        self.task = asyncio.Task(Entered(self._drive()), loop=loop, name=f"run of {mine.saga}", context=self._context)
+        self._entered = Entered(self._drive())
+        self.task = asyncio.Task(self._entered, loop=loop, name=f"run of {mine.saga}", context=self._context)
         speaks.task = self.task
         self.task.add_done_callback(self._done)
         self._go_on(self._run.send, None)
@@ -72,7 +73,7 @@ class Running:
         """End it, wherever it is: its own clean-up may run, but nothing that it asks for is done. Once is enough."""
         self._over = self._scope.over = self._speaks.over = True
         for _ in range(2):
-            if not self._wake():
+            if not self._wake() and self._entered.begun:
                 self.task.cancel()
             if self.ended:
                 return
@@ -104,12 +105,11 @@ class Running:
         """Wait for what `run` waits for besides its words, and rest meanwhile."""
         while self.ended is None:
             yield from self._rest()
-            said: Any = None
+            said = self._waits.pop() if self._waits else None
             if self.ended is None and (self._over or self._cancelled):
                 self._cancelled = False
-                said = self._step(self._run.throw, asyncio.CancelledError())
-            elif self._waits:
-                said = self._waits.pop()
+                if not taken_back(said):
+                    said = self._step(self._run.throw, asyncio.CancelledError())
             while self.ended is None and (self._over or not isinstance(said, Word)):
                 said = self._refused_now() if isinstance(said, Word) else (yield from self._waited(said))
             if isinstance(said, Word):
