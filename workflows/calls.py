@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
@@ -73,30 +73,66 @@ class ProviderDown(AmendsError):
     since: str
 
 
+class Clock:
+    """The time that one attempt has: `over` is called once when it has passed."""
+
+    def __init__(self, seconds: float, over: Callable[[], None]) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), over
+        self._until = self._loop.time() + seconds
+        self._left: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.is_over = False
+
+    def start(self) -> None:
+        """From here on it is looked at."""
+        if self._left is None and not self.is_over:
+            self._timer = self._loop.call_at(self._until, self.end, context=Context())
+
+    def stand_still(self) -> None:
+        """No time passes until `go_on`."""
+        self._left = self._until - self._loop.time()
+        self.stop()
+
+    def go_on(self) -> None:
+        """Time passes again."""
+        if self._left is not None:
+            self._until, self._left = self._loop.time() + self._left, None
+            self.start()
+
+    def end(self) -> None:
+        """The time is over now."""
+        self.stop()
+        if not self.is_over:
+            self.is_over = True
+            self._over()
+
+    def stop(self) -> None:
+        """It is not looked at any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
 @dataclass
 class Turn:
     """The time that one attempt has, and the right to make it: both stand still while the attempt waits in a queue."""
 
-    clock: asyncio.Timeout
+    clock: Clock
     may_call: Callable[[], Awaitable[None]]
     _queueing: int = 0
-    _left: float | None = None
 
     @contextmanager
     def queueing(self) -> Iterator[None]:
         """Wait in here at no cost of time; several calls of one attempt may wait at the same time."""
-        loop = asyncio.get_running_loop()
         if self._queueing == 0:
-            until = self.clock.when()
-            self._left = None if until is None else until - loop.time()
-            self.clock.reschedule(None)
+            self.clock.stand_still()
         self._queueing += 1
         try:
             yield
         finally:
             self._queueing -= 1
-            if self._queueing == 0 and not self.clock.expired():
-                self.clock.reschedule(None if self._left is None else loop.time() + self._left)
+            if self._queueing == 0:
+                self.clock.go_on()
 
 
 turn: ContextVar[Turn | None] = ContextVar("turn", default=None)

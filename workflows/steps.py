@@ -26,16 +26,19 @@ Event = TypeVar("Event")
 
 
 class Transaction(Protocol):
-    """Changes to our own database that are committed together with the step, exactly once, or not at all."""
+    """Changes to our own database that are committed together with the step, exactly once, or not at all.
 
-    async def decide(
+    Await each of them; those that are asked for at once are done one after the other.
+    """
+
+    def decide(
         self,
         aggregate: Aggregate[State, Event],
         key: str,
         decision: Callable[Concatenate[State, P], Iterable[Event]],
         *args: P.args,
         **kwargs: P.kwargs,
-    ) -> State:
+    ) -> Awaitable[State]:
         """Load the aggregate, decide, and append the events if nobody else has written meanwhile.
 
         Returns the state after them. If somebody has, the whole step runs again with fresh state.
@@ -46,7 +49,7 @@ class Transaction(Protocol):
         """Append events to a stream, whatever its version."""
         ...
 
-    async def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> Awaitable[list[dict[str, Any]]]:
         """Run SQL on tables of your own in the same transaction; returns rows as dictionaries."""
         ...
 

@@ -20,7 +20,7 @@ from workflows.durable.lives import Around, Lives
 from workflows.durable.store import Claimed, SagaStore
 from workflows.durable.supervisor import Supervisor
 from workflows.engine.marks import clock
-from workflows.engine.user_code import hold_exits
+from workflows.engine.tasks import guard
 from workflows.limits import Limits
 from workflows.saga import Saga
 from workflows.story import EventLoopBlocked
@@ -83,7 +83,7 @@ class Engine:
         self._runtime.create()
         for name in {name for name, _ in self.desk.sagas}:
             self._runtime.bind(name, self._lives.body(name))
-        hold_exits()
+        guard()
         asked_at = clock()
         told = await self.store.register(
             self.executor, machine(), os.getpid(), born(os.getpid()), self.kinds, self.options.lease

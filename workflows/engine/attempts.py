@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeVar
 from domain.errors import Refusal, TooLarge, Unstorable
 from workflows.calls import ProviderDown, Retry, seconds
 from workflows.engine.chronicle import Chronicle
-from workflows.engine.user_code import Exited, NeverEnds, Raised, Returned, UserCode
+from workflows.engine.tasks import Exited
+from workflows.engine.user_code import NeverEnds, Raised, Returned, UserCode
 from workflows.said import said
 from workflows.story import Problem
 from workflows.words import MisplacedCall

@@ -13,8 +13,9 @@ from workflows.codec import plain
 from workflows.engine.attempts import Answered, Bug, Failed, Refused, Trial, attempt
 from workflows.engine.attention import Attention
 from workflows.engine.begun import Begun
+from workflows.engine.changes import Changes
 from workflows.engine.chronicle import TURN_BACK, Chronicle
-from workflows.engine.transacting import Changes, transact
+from workflows.engine.transacting import transact
 from workflows.engine.turns import Turns
 from workflows.engine.user_code import Raised, UserCode
 from workflows.ports import Entry, StatusChange

@@ -18,8 +18,9 @@ from workflows.engine.compensating import TurnBack, turn_back
 from workflows.engine.marks import on_loop
 from workflows.engine.running import Running
 from workflows.engine.speaking import RunSpeaks
+from workflows.engine.tasks import Exited, guard
 from workflows.engine.turning import BEFORE_RUN, GaveUp, Turning
-from workflows.engine.user_code import Exited, Raised, Returned, UserCode, hold_exits
+from workflows.engine.user_code import Raised, Returned, UserCode
 from workflows.ids import derived_id
 from workflows.ports import ForeignStep, Journal, StatusChange
 from workflows.saga import Saga, Unknown
@@ -43,7 +44,7 @@ class Execution:
 
     async def run(self, given: Any) -> Any:
         """From input to result, both plain data. Raises TurnedBack once all is compensated, Parked, or Fenced."""
-        hold_exits()
+        guard()
         try:
             request = await self._request(given)
             if (asked := self.attention.decided(BEFORE_RUN, None)) and asked.act == "resolve":

@@ -13,10 +13,11 @@ from workflows.codec import Kept, kept, plain, problems
 from workflows.engine.attempts import Answered, Bug, Failed, Refused, Trial, attempt
 from workflows.engine.attention import Attention
 from workflows.engine.begun import Begun
+from workflows.engine.changes import Changes
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.compensating import TurnBack
 from workflows.engine.marks import on_loop
-from workflows.engine.transacting import Changes, transact
+from workflows.engine.transacting import transact
 from workflows.engine.turning import Turning
 from workflows.engine.user_code import Raised, UserCode
 from workflows.ports import Checkpoint, Entry, StatusChange

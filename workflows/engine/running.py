@@ -13,8 +13,8 @@ from workflows.bell import Bell
 from workflows.engine.eager import Entered, as_task, taken_back
 from workflows.engine.marks import on_loop
 from workflows.engine.speaking import RunSpeaks
-from workflows.engine.user_code import Raised, Returned, Scope, context_of
-from workflows.said import named
+from workflows.engine.tasks import GuardedTask, Scope, context_of, drop
+from workflows.engine.user_code import Raised, Returned
 from workflows.words import Word
 
 log = logging.getLogger("amends.saga")
@@ -56,7 +56,8 @@ class Running:
         self._context = context_of(mine, speaks)
         loop = asyncio.get_running_loop()
         self._entered = Entered(self._drive())
-        self.task = asyncio.Task(self._entered, loop=loop, name=f"run of {mine.saga}", context=self._context)
+        self.task = GuardedTask(self._entered, loop=loop, name=f"run of {mine.saga}", context=self._context)
+        self.task.saga = mine.saga
         speaks.task = self.task
         self.task.add_done_callback(self._done)
         self._go_on(self._run.send, None)
@@ -79,7 +80,8 @@ class Running:
                 return
             await asyncio.wait({self.task}, timeout=CLOSE_SECONDS / 2)
         if not self.task.done():
-            log.info("%s: run has not ended, though this execution of it is over.", self._scope.saga)
+            log.info("%s: run does not end, though this execution of it is over; it is dropped.", self._scope.saga)
+            self._dropped_where_it_waits()
 
     def _go_on(self, how: Callable[[Any], Any], given: Any) -> None:
         """Let `run` go on until it says a word, waits for something else, which its task then does, or ends."""
@@ -135,22 +137,24 @@ class Running:
 
     def _waited(self, said: Any) -> Generator[Any, Any, Any]:
         """Wait for something that is no word, and let `run` go on with what comes of it."""
+        how: Callable[[Any], Any] = self._run.send
         try:
             given = yield said
         except BaseException as error:
-            return self._step(self._run.throw, error)
-        return self._step(self._run.send, given)
+            how, given = self._run.throw, error
+        return self._step(how, given) if self.ended is None else None
+
+    def _dropped_where_it_waits(self) -> None:
+        self.ended = Raised(OverNow())
+        drop(self._run)
+        self.task.cancel()
 
     def _refused_now(self) -> Any:
         """A word that comes after the end: refused, and after many of them `run` is dropped where it stands."""
         self._refused += 1
         if self._refused <= REFUSALS:
             return self._step(self._run.throw, OverNow())
-        self.ended = Raised(OverNow())
-        try:
-            self._run.close()
-        except BaseException as error:
-            log.info("%s: run does not end, though this execution of it is over: %s", self._scope.saga, named(error))
+        self._dropped_where_it_waits()
         return None
 
     def _step(self, how: Callable[[Any], Any], given: Any) -> Any:
@@ -170,7 +174,7 @@ class Running:
     def _done(self, task: asyncio.Task[None]) -> None:
         """Its task is over, also where somebody ended it from outside."""
         if self.ended is None:
-            self._run.close()
+            drop(self._run)
             error = None if task.cancelled() else task.exception()
             self.ended = Raised(error or asyncio.CancelledError())
             self._bell.ring()

@@ -74,10 +74,12 @@ class StepSpeaks:
     def __init__(self, step: str, limits: Limits, now: datetime) -> None:
         self.limits = limits
         self._step, self._at = step, now
+        self.misplaced: MisplacedCall | None = None
+        """What was done against the rules first, if anything was: a bug of the step, whatever it makes of it."""
 
     def called(self, word: Word[Any]) -> None:
         problem = f"was called inside {self._step}: a step does one thing and calls no other; call both from run"
-        raise MisplacedCall(word.says, problem)
+        self._wrong(MisplacedCall(word.says, problem))
 
     def awaited(self, word: Word[Any]) -> None:
         self.called(word)
@@ -85,6 +87,10 @@ class StepSpeaks:
     def now(self) -> datetime:
         return self._at
 
-    def new_id(self) -> UUID:
+    def new_id(self) -> NoReturn:
         problem = f"was called inside {self._step}, which may run again: make the id in run, and give it to the step"
-        raise MisplacedCall("new_id", problem)
+        self._wrong(MisplacedCall("new_id", problem))
+
+    def _wrong(self, error: MisplacedCall) -> NoReturn:
+        self.misplaced = self.misplaced or error
+        raise error

@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
-from domain.aggregate import Aggregate
-from domain.errors import AmendsError, Contended, TooLarge
+from domain.errors import AmendsError, Contended
 from workflows.calls import Retry, seconds
+from workflows.engine.changes import Changes
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.user_code import NeverEnds, Raised, Returned, UserCode
-from workflows.events import NewEvent, Overtaken
-from workflows.ids import new_id
-from workflows.ports import Committed, Entry, Interrupted, Stale, Unit
-from workflows.words import MisplacedCall
+from workflows.events import Overtaken
+from workflows.ports import Committed, Entry, Interrupted, Stale
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -37,60 +34,6 @@ class TooSlow(AmendsError):
     """It took longer than {limit} s, and did nothing: what takes time belongs into a step, before the transaction."""
 
     limit: float
-
-
-@dataclass
-class Changes:
-    """The `tx` of a transaction: collects what it decides until the step is committed."""
-
-    unit: Unit
-    chronicle: Chronicle
-    step: str
-    events: list[NewEvent] = field(default_factory=list)
-    expected: dict[str, int] = field(default_factory=dict)
-    over: bool = False
-    _size: int = 0
-    _states: dict[str, Any] = field(default_factory=dict)
-
-    async def decide(
-        self,
-        aggregate: Aggregate[S, E],
-        key: str,
-        decision: Callable[Concatenate[S, P], Iterable[E]],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> S:
-        self._require_open("decide")
-        stream = aggregate.stream(key)
-        if stream not in self._states:
-            self._states[stream], self.expected[stream] = await self.unit.load(aggregate, key)
-        decided, id = list(decision(self._states[stream], *args, **kwargs)), str(new_id())
-        self._add(stream, decided, id)
-        self._states[stream] = aggregate.fold(decided, self._states[stream])
-        state: S = self._states[stream]
-        return state
-
-    def append(self, stream: str, *events: object) -> None:
-        self._require_open("append")
-        self._add(stream, events)
-
-    async def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        self._require_open("execute")
-        return await self.unit.execute(sql, parameters)
-
-    def _add(self, stream: str, events: Iterable[object], decision: str | None = None) -> None:
-        limit = self.chronicle.journal.limits.commit
-        for event in events:
-            self.events.append(self.chronicle.business_event(stream, event, self.step, decision))
-            self._size += self.events[-1].size
-            if self._size > limit:
-                raise TooLarge(f"what {self.step} writes in one transaction", limit)
-
-    def _require_open(self, what: str) -> None:
-        if self.over:
-            raise MisplacedCall(
-                f"tx.{what}", f"the transaction of {self.step} is over: what it does must be awaited in it"
-            )
 
 
 class _Failed(Exception):
@@ -158,6 +101,8 @@ async def _once(
             changes.over = True
         if unit.interrupted:
             raise unit.interrupted
+        if isinstance(ended, Returned) and (wrong := changes.misplaced):
+            ended = Raised(wrong)
         if isinstance(ended, Raised):
             too_slow = ended.late and isinstance(ended.error, asyncio.CancelledError | NeverEnds)
             raise _Failed(Raised(TooSlow(limit)) if too_slow and not code.given_up else ended)

@@ -3,103 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
-from workflows.calls import Turn, turn
+from workflows.calls import Clock, Turn
 from workflows.engine.eager import Entered, as_task
-from workflows.engine.marks import label, on_loop
+from workflows.engine.marks import label
 from workflows.engine.speaking import StepSpeaks
+from workflows.engine.tasks import GuardedTask, Held, Scope, context_of, drop
 from workflows.limits import Limits
-from workflows.said import named, one_line
-from workflows.words import Performer, performer
+from workflows.words import Performer
 
 T = TypeVar("T")
-log = logging.getLogger("amends.saga")
-
-EXITS = (SystemExit, KeyboardInterrupt)
-"""asyncio lets these leave the event loop, even where they are caught: in a team's code they are held."""
-
 
 STOP_SECONDS: Final = 5
 """How often, once a second, code is cancelled that does not end."""
-
-
-class Exited(BaseException):
-    """Code of a saga wanted to end the process: a bug of that saga."""
-
-
-@dataclass(eq=False)
-class Scope:
-    """Whose code runs: a saga, its kind, and the step, or None for `run`.
-
-    `exit` is what wanted to end the process in it, or in a task that it made; `exited` is told of that too where nobody
-    looks at it any more.
-    """
-
-    saga: str
-    kind: str
-    step: str | None
-    exited: Callable[[BaseException], None]
-    who: bytes
-    over: bool = False
-    exit: Exited | None = None
-
-
-scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
-"""Whose code this is; tasks that it makes inherit it."""
-
-
-class Held(Coroutine[Any, Any, T]):
-    """A coroutine of a team's, named while it runs; what would end the process becomes Exited."""
-
-    def __init__(self, inner: Coroutine[Any, Any, T], mine: Scope) -> None:
-        self._inner, self._scope = inner, mine
-
-    def send(self, value: Any) -> Any:
-        return self._go(self._inner.send, value)
-
-    def throw(self, *error: Any) -> Any:
-        return self._go(self._inner.throw, *error)
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        how: Callable[[Any], Any] = self.send
-        given: Any = None
-        while True:
-            try:
-                waits = how(given)
-            except StopIteration as over:
-                ended: T = over.value
-                return ended
-            try:
-                how, given = self.send, (yield waits)
-            except BaseException as error:
-                how, given = self.throw, error
-
-    def __getattr__(self, name: str) -> Any:
-        """What is asked of a coroutine's frame, by anyio for instance, is the team's."""
-        return getattr(self._inner, name)
-
-    def _go(self, how: Callable[..., Any], *given: Any) -> Any:
-        mine = self._scope
-        before = on_loop.enter(None if mine.over else mine.who)
-        try:
-            return how(*given)
-        except EXITS as error:
-            mine.exit = mine.exit or Exited(named(error))
-            if mine.over or mine.step is None:
-                mine.exited(mine.exit)
-            raise Exited(named(error)) from error
-        finally:
-            on_loop.enter(before)
 
 
 @dataclass(frozen=True)
@@ -118,31 +38,37 @@ class Raised:
 
 
 class NeverEnds(Exception):
-    """Code of a team's goes on although it was cancelled again and again."""
-
-
-def context_of(mine: Scope, speaks: Performer, mine_turn: Turn | None = None) -> Context:
-    """The context of code of a team: whose it is, what it may say, and the time that it has."""
-    context = copy_context()
-    context.run(scope.set, mine)
-    context.run(performer.set, speaks)
-    if mine_turn:
-        context.run(turn.set, mine_turn)
-    return context
+    """Code of a team's went on although it was cancelled again and again, until it was dropped where it waited."""
 
 
 class Attempt(Generic[T]):
-    """A coroutine of a team's in a task of its own. It has begun already: what needs no waiting has ended by then."""
+    """A coroutine of a team's in a task of its own; what needs no waiting has ended when `begin` returns."""
 
-    def __init__(self, coroutine: Held[T], mine: Scope, speaks: Performer, mine_turn: Turn | None) -> None:
-        loop = asyncio.get_running_loop()
-        self._coroutine, self._said = coroutine, None
+    def __init__(self, coroutine: Held[T], mine: Scope) -> None:
+        self._coroutine, self._mine, self._said = coroutine, mine, None
         self.how: Returned[T] | Raised | None = None
         self._listener: asyncio.Future[None] | None = None
+        self.task: GuardedTask[None] | None = None
+
+    def begin(self, speaks: Performer, mine_turn: Turn | None) -> None:
+        """Run it until it waits for something."""
+        loop, mine = asyncio.get_running_loop(), self._mine
         context = context_of(mine, speaks, mine_turn)
-        name = f"{mine.step or 'run'} of {mine.saga}"
-        self.task = asyncio.Task(Entered(self._rest()), loop=loop, name=name, context=context)
-        self._said = as_task(self.task, context, self._step, (coroutine.send, None))
+        name = f"{mine.step} of {mine.saga}"
+        self.task = GuardedTask(Entered(self._rest()), loop=loop, name=name, context=context)
+        self.task.saga = mine.saga
+        self._said = as_task(self.task, context, self._step, (self._coroutine.send, None))
+
+    def cancel(self) -> None:
+        """Cancel it, as often as somebody wants."""
+        if self.task:
+            self.task.cancel()
+
+    def drop(self) -> None:
+        """Go on with it no more."""
+        self.how = Raised(NeverEnds(), True)
+        drop(self._coroutine)
+        self.cancel()
 
     def _step(self, given: tuple[Callable[[Any], Any], Any]) -> Any:
         try:
@@ -151,12 +77,16 @@ class Attempt(Generic[T]):
             self.how = Returned(over.value)
         except BaseException as error:
             self.how = Raised(error)
-        if self._listener and not self._listener.done():
-            self._listener.set_result(None)
+        self.wake()
         return None
 
+    def wake(self) -> None:
+        """Wake whoever waits for it."""
+        if self._listener and not self._listener.done():
+            self._listener.set_result(None)
+
     async def ended(self) -> None:
-        """Return once it has ended; a cancel of whoever waits does not reach it."""
+        """Return once it has ended, or somebody wakes whoever waits here; a cancel of that one does not reach it."""
         if self.how is None:
             self._listener = asyncio.get_running_loop().create_future()
             await self._listener
@@ -165,45 +95,12 @@ class Attempt(Generic[T]):
         """What is left of it once it waits for something."""
         said = self._said
         while self.how is None:
+            how: tuple[Callable[[Any], Any], Any]
             try:
-                given = yield said
+                how = self._coroutine.send, (yield said)
             except BaseException as error:
-                said = self._step((self._coroutine.throw, error))
-            else:
-                said = self._step((self._coroutine.send, given))
-
-
-def hold_exits() -> None:
-    """From now on, tasks that are made inside sagas hold what would leave the running event loop."""
-    loop = asyncio.get_running_loop()
-    known = loop.get_task_factory()
-    if not isinstance(known, _Factory):
-        loop.set_task_factory(_Factory(known))  # type: ignore[arg-type]
-
-
-class _Factory:
-    """Makes tasks as before, but those of a team's code from held coroutines."""
-
-    def __init__(self, known: Callable[..., Any] | None) -> None:
-        self._known = known or (lambda loop, coroutine, **options: asyncio.Task(coroutine, loop=loop, **options))
-
-    def __call__(
-        self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
-    ) -> asyncio.Future[Any]:
-        context: Context | None = options.get("context")
-        mine = scope.get() if context is None else context.get(scope)
-        if mine is None:
-            plain: asyncio.Future[Any] = self._known(loop, coroutine, **options)
-            return plain
-        made: asyncio.Task[Any] = self._known(loop, Held(coroutine, mine), **options)
-        made.add_done_callback(partial(_tell, mine))
-        return made
-
-
-def _tell(mine: Scope, task: asyncio.Task[Any]) -> None:
-    """Say how a task of a saga's own ended, where asyncio would complain, without a name, that nobody has asked."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.info("%s: a task that %s made has failed: %s", mine.saga, mine.step or "run", one_line(named(error)))
+                how = self._coroutine.throw, error
+            said = self._step(how) if self.how is None else None
 
 
 class UserCode:
@@ -211,7 +108,7 @@ class UserCode:
 
     def __init__(self, saga: str, kind: str, limits: Limits, noted: Callable[[BaseException], None]) -> None:
         self._saga, self._kind, self.limits, self._noted = saga, kind, limits, noted
-        self._clocks: set[asyncio.Timeout] = set()
+        self._clocks: set[Clock] = set()
         self._labels: dict[str | None, bytes] = {}
         self.given_up = False
         """Whether `run` does not wait any more for what it asked for."""
@@ -229,8 +126,8 @@ class UserCode:
     def give_up(self) -> None:
         """Nobody wants what runs any more: its time is over now."""
         self.given_up = True
-        for clock in self._clocks:
-            clock.reschedule(asyncio.get_running_loop().time())
+        for clock in tuple(self._clocks):
+            clock.end()
 
     async def within(
         self,
@@ -242,37 +139,40 @@ class UserCode:
     ) -> Returned[T] | Raised:
         """Run a function of the team's in the time that it has; returns how it ended, and raises nothing of it.
 
-        Who does not end when the time is over is cancelled, every second anew. After five times that is an error too:
-        NeverEnds, and then it still runs.
+        Who does not end when the time is over is cancelled, every second anew. After five times it is dropped where it
+        waits: NeverEnds.
         """
-        mine, clock = self.scope(step), asyncio.timeout(seconds)
-        attempt: Attempt[T] | None = None
+        mine, speaks = self.scope(step), StepSpeaks(step, self.limits, now)
+        attempt = Attempt(Held(body(), mine), mine)
+        clock = Clock(seconds, attempt.wake)
         try:
-            async with clock:
-                speaks, mine_turn = StepSpeaks(step, self.limits, now), may_call and Turn(clock, may_call)
-                self._clocks.add(clock)
-                attempt = Attempt(Held(body(), mine), mine, speaks, mine_turn)
+            self._clocks.add(clock)
+            attempt.begin(speaks, may_call and Turn(clock, may_call))
+            if attempt.how is None:
+                clock.start()
                 await attempt.ended()
-            return _how(attempt, mine, False)
-        except TimeoutError:
-            assert attempt is not None
-            return _how(attempt, mine, True) if await _stopped(attempt) else Raised(NeverEnds(), True)
+            late = attempt.how is None
+            if late:
+                await _stop(attempt)
+            return Raised(speaks.misplaced) if speaks.misplaced else _how(attempt, mine, late)
         finally:
+            clock.stop()
             self._clocks.discard(clock)
-            if attempt:
-                mine.over = attempt.how is not None
-                if not mine.over:
-                    attempt.task.cancel()
+            mine.over = attempt.how is not None
+            if not mine.over:
+                attempt.cancel()
 
 
-async def _stopped(attempt: Attempt[Any]) -> bool:
-    """Cancel an attempt until it has ended; whether it has."""
+async def _stop(attempt: Attempt[Any]) -> None:
+    """Cancel an attempt until it has ended, and drop it if it never does."""
     for _ in range(STOP_SECONDS):
         if attempt.how is not None:
-            break
-        attempt.task.cancel()
+            return
+        attempt.cancel()
+        assert attempt.task is not None
         await asyncio.wait({attempt.task}, timeout=1.0)
-    return attempt.how is not None
+    if attempt.how is None:
+        attempt.drop()
 
 
 def _how(attempt: Attempt[T], mine: Scope, late: bool) -> Returned[T] | Raised:
