@@ -6,7 +6,7 @@ import asyncio
 
 
 class Bell:
-    """Rung by anybody in the event loop, heard by one task; what was rung before is heard at once."""
+    """Rung by anybody in any thread, heard by one task; what was rung before is heard at once."""
 
     def __init__(self) -> None:
         self._rung, self._listener = False, None
@@ -16,8 +16,13 @@ class Bell:
     def ring(self) -> None:
         """Wake whoever listens, or whoever listens next."""
         self._rung = True
-        if self._listener and not self._listener.done():
-            self._listener.set_result(None)
+        listener = self._listener
+        if listener is None or listener.done():
+            return
+        if asyncio._get_running_loop() is listener.get_loop():
+            listener.set_result(None)
+        else:
+            listener.get_loop().call_soon_threadsafe(_wake, listener)
 
     async def heard(self, seconds: float | None = None) -> bool:
         """Return once it was rung, or after so many seconds; whether it was rung."""

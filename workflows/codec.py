@@ -93,7 +93,10 @@ def _failed(annotation: Any, error: BaseException) -> ValidationError:
 
 
 class Kept(NamedTuple):
-    """A value as plain JSON data, how many bytes it takes as text, and the value that comes back of it."""
+    """A value as plain JSON data, how many bytes it takes as text, and the value that comes back of it.
+
+    None of the three shares anything with another one, nor with the value that was given.
+    """
 
     data: Any
     size: int
@@ -108,16 +111,15 @@ def kept(value: object, annotation: Any, what: str, limit: int) -> Kept:
     try:
         if exceeds(value, limit):
             raise TooLarge(what, limit)
-        data = dump(value, annotation)
-        size = require_storable(data, what, limit)
-        value = load(data, annotation)
+        written = storable(dump(value, annotation), what, limit)
+        value = load(plain(written), annotation)
     except (TooLarge, Unstorable):
         raise
     except ValidationError as error:
         raise Unstorable(f"{what} does not come back as it was: {problems(error)[0]}") from error
     except BaseException as error:
         raise Unstorable(f"{what} is not what its annotation says: {' '.join(said(error).split())}") from error
-    return Kept(data, size, value)
+    return Kept(plain(written), len(written), value)
 
 
 def read(data: Any, annotation: type[T]) -> T:
@@ -165,12 +167,23 @@ def plain(text: str | bytes) -> Any:
         return json.loads(text)
 
 
+def fresh(data: Any, annotation: type[T]) -> T:
+    """The same of data that is kept: the value shares nothing with it. Raises ValidationError, and nothing else."""
+    return load(plain(to_json(data)), annotation)
+
+
 def require_storable(data: Any, what: str, limit: int | None = None) -> int:
-    """How many bytes plain data takes as text.
+    """How many bytes plain data takes as text. Raises Unstorable and TooLarge as `storable` does."""
+    return len(storable(data, what, limit))
+
+
+def storable(data: Any, what: str, limit: int | None = None) -> bytes:
+    """Plain data as text, as it will be stored.
 
     Raises Unstorable for what JSON or Postgres does not take, TooLarge for more than `limit` bytes.
 
-    Not taken are halves of characters, the character U+0000, and numbers that JSON has no word for.
+    Not taken are halves of characters, the character U+0000, numbers that JSON has no word for, and numbers of more
+    digits than Python reads.
     """
     try:
         written = to_json(data)
@@ -182,7 +195,27 @@ def require_storable(data: Any, what: str, limit: int | None = None) -> int:
         raise Unstorable(f"{what} contains the character U+0000")
     if (b"NaN" in written or b"Infinity" in written) and not _is_finite(data):
         raise Unstorable(f"{what} contains a number that JSON has no word for: NaN or infinity")
-    return len(written)
+    if len(written) > MOST_DIGITS and not _is_legible(data):
+        raise Unstorable(f"{what} contains a number of more than {MOST_DIGITS} digits")
+    return written
+
+
+MOST_DIGITS = 4300
+"""Python refuses to read longer numbers (sys.int_info.default_max_str_digits)."""
+
+
+def _is_legible(data: Any) -> bool:
+    """Whether no number in plain data has too many digits to be read."""
+    parts = [data]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            parts += part.values()
+        elif isinstance(part, list):
+            parts += part
+        elif isinstance(part, int) and part.bit_length() > 14_280 and abs(part) >= 10**MOST_DIGITS:
+            return False
+    return True
 
 
 def _any_text(data: Any, part: str) -> bool:

@@ -187,7 +187,7 @@ class Saga(ABC, Generic[In, Out]):
         refusal is raised here, or ChildFailed. If this saga turns back later, it is called back and compensates itself;
         one that has a pivot is a pivot here too. A cancel of this saga travels to it.
         """
-        return StepCall(self.definition.child(saga), (request,))
+        return StepCall(self, self.definition.child(saga), (request,))
 
     @overload
     def gather(self, a: StepCall[A], b: StepCall[B], /) -> Gathered[tuple[A, B]]: ...

@@ -94,8 +94,8 @@ class StepCall(Word[R]):
     The arguments are taken as they are now, as plain JSON data: what becomes of a list afterwards changes nothing.
     """
 
-    def __init__(self, declared: DeclaredStep, arguments: tuple[Any, ...]) -> None:
-        self.declared, self.step = declared, declared.step
+    def __init__(self, saga: Saga[Any, Any], declared: DeclaredStep, arguments: tuple[Any, ...]) -> None:
+        self.saga, self.declared, self.step = saga, declared, declared.step
         known = performer.get(None)
         limit = (known.limits if known else Limits()).value
         made = kept(arguments, declared.arguments_type, f"what {self.step.name} is called with", limit)
@@ -120,7 +120,7 @@ class Step(Generic[S, P, R]):
 
         def call(*args: P.args, **kwargs: P.kwargs) -> StepCall[R]:
             declared = saga.definition.step(self.spec.name)
-            return StepCall(declared, declared.arguments(args, kwargs))
+            return StepCall(saga, declared, declared.arguments(args, kwargs))
 
         return call
 

@@ -34,6 +34,7 @@ ELSEWHERE = (
     "to_thread). Steps side by side are await self.gather(self.a(…), self.b(…)), a longer branch is a child saga, a "
     "limit of time is @step(timeout=…) or receive(timeout=…)"
 )
+FOREIGN = "is a step of another saga than the one that runs: start that one with await self.child(Other, request)"
 TWICE = "was awaited before: call it again to do it again"
 UNAWAITED = "was called, but never awaited, so it was not done: write await"
 
@@ -73,6 +74,9 @@ class Word(Generic[R]):
 
     Awaiting it hands it to whoever drives `run` (workflows/engine/running.py), who sends the answer back.
     """
+
+    saga: object = None
+    """Whose step this is, if it is one."""
 
     def __init__(self, says: str) -> None:
         self.says, self.taken = says, False

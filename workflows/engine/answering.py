@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from time import monotonic
 from typing import Any
 
@@ -147,25 +147,19 @@ class Answering:
             raise MisplacedCall("gather", problem)
         begun = [self._begin(call) for call in calls]
         with self.attention.later():
-            settled = await asyncio.gather(*map(self._perform, begun), return_exceptions=True)
-        worst = min((each for each in settled if isinstance(each, BaseException)), key=_gravity, default=None)
+            settled = await asyncio.gather(*(_how(self._perform(step)) for step in begun))
+        worst = _worst(settled)
         if isinstance(worst, Resting):
             await self.attention.rest(worst)
         if not isinstance(worst, _OVER):
             for number, step in enumerate(begun):
-                if settled[number] is _UNDER_WAY:
-                    settled[number] = await self._told(step)
-            worst = min((each for each in settled if isinstance(each, BaseException)), key=_gravity, default=None)
+                how = settled[number]
+                if isinstance(how, Returned) and how.value is _UNDER_WAY:
+                    settled[number] = await _how(self._settle(step), (Refusal, TurnBack))
+            worst = _worst(settled)
         if worst is not None:
             raise worst
-        return tuple(settled)
-
-    async def _told(self, begun: Begun) -> Any:
-        """What came of a child among other branches, be it a refusal or a reason to turn back."""
-        try:
-            return await self._settle(begun)
-        except (Refusal, TurnBack) as answer:
-            return answer
+        return tuple(how.value for how in settled if isinstance(how, Returned))
 
     async def _settle(self, begun: Begun) -> Any:
         """What came of a child that is under way; until it tells, the saga rests."""
@@ -207,6 +201,21 @@ class Answering:
         begun = Begun(call, slot, occurrence, redo, key, self.journal.now(), doubtful)
         self.begun.append(begun)
         return begun
+
+
+async def _how(
+    branch: Awaitable[Any], kinds: tuple[type[BaseException], ...] = (BaseException,)
+) -> Returned[Any] | Raised:
+    """How a branch ended: an error that it returned is a value. Raises errors of other kinds."""
+    try:
+        return Returned(await branch)
+    except kinds as error:
+        return Raised(error)
+
+
+def _worst(settled: Iterable[Returned[Any] | Raised]) -> BaseException | None:
+    """What is raised of several branches that failed."""
+    return min((how.error for how in settled if isinstance(how, Raised)), key=_gravity, default=None)
 
 
 def _steps(word: Word[Any]) -> int:

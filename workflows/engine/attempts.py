@@ -78,7 +78,7 @@ async def attempt(trial: Trial[T], chronicle: Chronicle, code: UserCode) -> Outc
     """Try until answered or out of attempts; those of earlier lives count."""
     journal = chronicle.journal
     failed, due = journal.recording.failures.get(trial.slot, (0, None))
-    before, down = failed, 0
+    before, down, exhausted = failed, 0, journal.recording.exhausted
     while True:
         if due is not None:
             await _pause(trial, chronicle, due, failed > before)
@@ -96,6 +96,8 @@ async def attempt(trial: Trial[T], chronicle: Chronicle, code: UserCode) -> Outc
         if not isinstance(outcome, Problem):
             return outcome
         log.info("%s %s: attempt %d failed: %s", journal.identity.id, trial.name, failed, outcome.message)
+        if (wrong := journal.recording.exhausted) and wrong is not exhausted:
+            return Bug(Problem("Exhausted", wrong.reason), failed)
         if failed >= trial.retry.attempts or code.given_up:
             return Failed(outcome, failed)
         due = journal.now() + trial.retry.wait_after(failed)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import JsonValue
 
-from workflows.codec import load
+from workflows.codec import fresh
 from workflows.saga import Done, Unknown
 from workflows.steps import StepCall, StepSpec
 
@@ -52,12 +52,12 @@ class Begun:
             self._used = True
             first: tuple[Any, ...] = self.call.values
             return first
-        again: tuple[Any, ...] = load(self.call.given, self.call.declared.arguments_type)
+        again: tuple[Any, ...] = fresh(self.call.given, self.call.declared.arguments_type)
         return again
 
     def result(self, plain: JsonValue) -> Any:
         """A result of it, as a new value. Raises ValidationError if it does not fit its type."""
-        return load(plain, self.call.declared.result)
+        return fresh(plain, self.call.declared.result)
 
     def known_outcome(self) -> Done[Any] | Unknown:
         """What whoever undoes it is told of its outcome."""

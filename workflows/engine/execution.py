@@ -35,7 +35,7 @@ class Execution:
     def __init__(self, saga: Saga[Any, Any], journal: Journal) -> None:
         self.saga, self.journal, self.definition = saga, journal, saga.definition
         self.chronicle = Chronicle(journal)
-        self.speaks = RunSpeaks(journal.bell, journal.limits, self.now, self.new_id)
+        self.speaks = RunSpeaks(saga, journal.bell, journal.limits, self.now, self.new_id)
         self.code = UserCode(journal.identity.id, self.definition.kind, journal.limits, self.speaks.noted)
         self.attention = Attention(self.chronicle, self.definition.kind)
         self.turning = Turning(self.chronicle)

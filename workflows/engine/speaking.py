@@ -10,14 +10,16 @@ from uuid import UUID
 
 from workflows.bell import Bell
 from workflows.limits import Limits
-from workflows.words import ELSEWHERE, UNAWAITED, MisplacedCall, Word
+from workflows.words import ELSEWHERE, FOREIGN, UNAWAITED, MisplacedCall, Word
 
 
 class RunSpeaks:
     """What `run` may say: in its own task, each word once."""
 
-    def __init__(self, bell: Bell, limits: Limits, now: Callable[[], datetime], new_id: Callable[[], UUID]) -> None:
-        self.limits, self._bell = limits, bell
+    def __init__(
+        self, saga: object, bell: Bell, limits: Limits, now: Callable[[], datetime], new_id: Callable[[], UUID]
+    ) -> None:
+        self.limits, self._saga, self._bell = limits, saga, bell
         self._now, self._new_id = now, new_id
         self._words: list[Word[Any]] = []
         self.task: asyncio.Task[None] | None = None
@@ -32,6 +34,8 @@ class RunSpeaks:
         return MisplacedCall(word.says, UNAWAITED) if word else None
 
     def called(self, word: Word[Any]) -> None:
+        if word.saga is not None and word.saga is not self._saga:
+            self.wrong(MisplacedCall(word.says, FOREIGN))
         self._words = [*(each for each in self._words if not each.taken), word]
 
     def awaited(self, word: Word[Any]) -> None:

@@ -36,6 +36,12 @@ class TooSlow(AmendsError):
     limit: float
 
 
+class StandsStill(AmendsError):
+    """{reason}"""
+
+    reason: str
+
+
 class _Failed(Exception):
     """The body ended otherwise than by returning: nothing is committed."""
 
@@ -59,7 +65,10 @@ async def transact(
     before every further run; it raises what prevents that. Nothing was written where Raised is returned.
     """
     stale = tries = interruptions = 0
+    exhausted = chronicle.journal.recording.exhausted
     while True:
+        if (wrong := chronicle.journal.recording.exhausted) and wrong is not exhausted:
+            return Raised(StandsStill(wrong.reason))
         try:
             made, result, committed = await _once(name, chronicle, code, limit.total_seconds(), body, entry)
         except _Failed as failed:

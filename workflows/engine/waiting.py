@@ -6,7 +6,9 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from workflows.codec import load, plain
+from pydantic import ValidationError
+
+from workflows.codec import load, plain, problems
 from workflows.engine.attention import Attention
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.turning import Turning
@@ -42,7 +44,11 @@ class Waiting:
             return None
         self._taken[signal] += mine
         self._chronicle.hide(hidden_values(told["payload"], marks(payload)))
-        return load(told["payload"], payload)
+        try:
+            return load(told["payload"], payload)
+        except ValidationError as error:
+            wrong = problems(error)[0]
+            await self._attention.stranded(f"signal {signal}, as it was told, does not fit its type: {wrong}")
 
     async def sleep(self, duration: timedelta) -> None:
         """Let so much time pass."""
