@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
 from domain.errors import AmendsError, Refusal, TooLarge, Unstorable
 from workflows.codec import dump, kept, load, plain, require_storable, text
-from workflows.said import said
+from workflows.said import kind, said
 from workflows.sensitive import cleaned
 from workflows.story import Problem
 
@@ -42,14 +42,19 @@ LARGEST_FACTS: Final = 64 * 1024
 """Bytes of facts that are kept of an error which is not a Refusal."""
 
 
+def is_refusal(error: BaseException | None) -> TypeGuard[Refusal]:
+    """Whether an error is a refusal, as `except` sees it: some objects lie about their class to isinstance."""
+    return issubclass(type(error), Refusal)
+
+
 def problem_of(error: BaseException) -> Problem:
     """An error's name, message and facts, as far as they can be told: it never fails."""
-    if isinstance(error, Refusal):
+    if is_refusal(error):
         try:
             return refusal_problem(error, LARGEST_FACTS)
         except (Unstorable, TooLarge):
             return Problem(error.name, said(error))
-    return Problem(type(error).__name__, said(error), _facts(error) if isinstance(error, AmendsError) else {})
+    return Problem(kind(error), said(error), _facts(error) if isinstance(error, AmendsError) else {})
 
 
 def refusal_problem(refusal: Refusal, limit: int) -> Problem:

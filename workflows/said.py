@@ -7,23 +7,29 @@ from typing import Final
 
 LONGEST: Final = 2000
 """How many characters of an error's text are kept."""
+LONGEST_NAME: Final = 200
+
+
+def kind(error: BaseException) -> str:
+    """The name of an error's class; at most so many characters."""
+    return type(error).__name__[:LONGEST_NAME]
 
 
 def said(error: BaseException) -> str:
     """An error's text, or its class's name if it says nothing; at most so many characters."""
-    return _text(error, str) or type(error).__name__
+    return _text(error, str) or kind(error)
 
 
 def named(error: BaseException) -> str:
     """An error as Python writes it, with its class: ValueError('no'); at most so many characters."""
-    return _text(error, repr) or type(error).__name__
+    return _text(error, repr) or kind(error)
 
 
 def _text(error: BaseException, how: Callable[[object], str]) -> str:
     try:
         return str.__getitem__(how(error), slice(LONGEST))
     except BaseException as wrong:
-        return f"{type(error).__name__}, whose own text cannot be read: {type(wrong).__name__}"
+        return f"{kind(error)}, whose own text cannot be read: {kind(wrong)}"
 
 
 def one_line(text: str) -> str:

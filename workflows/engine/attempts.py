@@ -14,6 +14,7 @@ from workflows.calls import ProviderDown, Retry, seconds
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.tasks import Exited
 from workflows.engine.user_code import NeverEnds, Raised, Returned, UserCode
+from workflows.problem import is_refusal
 from workflows.said import said
 from workflows.story import Problem
 from workflows.words import MisplacedCall
@@ -117,7 +118,7 @@ def _judged(
 ) -> Refused | Bug | Problem:
     """What an attempt that raised something means; a Problem is one that may be made again."""
     error = ended.error
-    if isinstance(error, Refusal):
+    if is_refusal(error):
         try:
             return Refused(error, chronicle.refusal(error), attempts)
         except (Unstorable, TooLarge) as unstorable:

@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NoReturn
 
-from domain.errors import Refusal
 from domain.vocabulary import Unreadable
 from workflows.codec import plain
 from workflows.engine.attempts import Answered, Bug, Failed, Refused, Trial, attempt
@@ -19,7 +18,7 @@ from workflows.engine.transacting import transact
 from workflows.engine.turns import Turns
 from workflows.engine.user_code import Raised, UserCode
 from workflows.ports import Entry, StatusChange
-from workflows.problem import TurnedBack
+from workflows.problem import TurnedBack, is_refusal
 from workflows.saga import Saga, Undo
 from workflows.said import said
 from workflows.steps import Compensation
@@ -147,7 +146,7 @@ class _Undoing:
             await self.attention.stranded(f"{self.by.name}: {said(error)}")
         problem = self.chronicle.problem(error)
         reason = f"{self.by.name} failed, and did nothing: {self.chronicle.bug(error)}"
-        if isinstance(error, Refusal):
+        if is_refusal(error):
             reason = f"{self.by.name} was refused: {problem.message}"
         await self._stuck(reason, problem, 1)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from domain.errors import Contended, Refusal, TooLarge, Unstorable
+from domain.errors import Contended, TooLarge, Unstorable
 from workflows.codec import kept, load, problems
 from workflows.engine.answering import Answering, Hanging, last_recorded
 from workflows.engine.attention import Attention
@@ -23,6 +23,7 @@ from workflows.engine.turning import BEFORE_RUN, GaveUp, Turning
 from workflows.engine.user_code import Raised, Returned, UserCode
 from workflows.ids import derived_id
 from workflows.ports import ForeignStep, Journal, StatusChange
+from workflows.problem import is_refusal
 from workflows.saga import Saga, Unknown
 from workflows.sensitive import hidden_values, marks
 from workflows.story import Problem, SagaCompleted, SagaStuck
@@ -100,7 +101,7 @@ class Execution:
 
     async def _failed(self, error: BaseException) -> Any:
         """`run` has ended with an error: a Refusal turns the saga back, anything else is for a person to look at."""
-        if isinstance(error, Refusal):
+        if is_refusal(error):
             try:
                 problem = self.chronicle.refusal(error)
             except (Unstorable, TooLarge) as unstorable:

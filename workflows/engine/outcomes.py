@@ -21,7 +21,7 @@ from workflows.engine.transacting import transact
 from workflows.engine.turning import Turning
 from workflows.engine.user_code import Raised, UserCode
 from workflows.ports import Checkpoint, Entry, StatusChange
-from workflows.problem import UnknownRefusal, problem_in, refusal_of
+from workflows.problem import UnknownRefusal, is_refusal, problem_in, refusal_of
 from workflows.saga import Call, Done, Saga, Unknown
 from workflows.said import said
 from workflows.sensitive import hidden_values, marks
@@ -113,7 +113,7 @@ class Outcomes:
         if not isinstance(ended, Raised):
             return self._done(begun, ended.value.data, ended.value.value)
         error = ended.error
-        if isinstance(error, Refusal):
+        if is_refusal(error):
             try:
                 problem = self._chronicle.refusal(error)
             except (Unstorable, TooLarge) as unstorable:
