@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from inspect import signature
@@ -55,12 +56,16 @@ class Aggregate(Generic[S, E]):
         key = stream.removeprefix(f"{self.category}-")
         return key if key != stream and key.strip() else None
 
+    def beginning(self) -> S:
+        """The state before the first event: a new one each time, for an `evolve` that changes what it is given."""
+        return deepcopy(self.initial)
+
     def fold(self, events: Iterable[E], state: S | None = None) -> S:
         """The state after these events, from `state` on, else from the initial one.
 
         Raises what `evolve` raises, and Escaped for what is no Exception.
         """
-        before = self.initial if state is None else state
+        before = self.beginning() if state is None else state
         if self.folding is not None:
             return contained(self.folding, before, events)
         return contained(reduce, self.evolve, events, before)

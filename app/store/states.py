@@ -47,7 +47,7 @@ class States:
         """The state after the event with version `until`, and the version that it has; 0 before the first event."""
         code = code_version(aggregate)
         rows = await ask(SQL["load"], {"stream": stream, "code": code or "", "until": until, "limit": PAGE})
-        state, version, folded = aggregate.initial, 0, 0
+        state, version, folded = aggregate.beginning(), 0, 0
         if rows and rows[0][1] is None:
             version, _, _, kept = rows.pop(0)
             try:
@@ -69,7 +69,7 @@ class States:
         await asyncio.gather(*self._keeping.values(), return_exceptions=True)
 
     async def _from_the_beginning(self, aggregate: Aggregate[S, E], stream: str, ask: Ask, until: int) -> tuple[S, int]:
-        state, version = aggregate.initial, 0
+        state, version = aggregate.beginning(), 0
         while rows := await ask(SQL["fold"], {"stream": stream, "after": version, "until": until, "limit": PAGE}):
             state, version = self._fold(aggregate, rows, state), rows[-1][0]
         return state, version
