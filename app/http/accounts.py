@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from app.http.bodies import ANY_BODY, given
+from app.http.bodies import ANY_BODY, Body, given
 from app.http.guards import cause_of, key_of
 from app.store.repository import Asked, Repository
 from app.store.requests import Key, Requests
@@ -17,10 +17,8 @@ from domain.banking.account import MOST, AccountEvent
 from domain.errors import NotFound
 
 
-class Amount(BaseModel):
+class Amount(Body):
     """Minor units of the account's currency."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     amount: int = Field(ge=1, le=MOST)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import from_json
 
 from app.http.problems import Malformed
 from domain.errors import Invalid
-from workflows.codec import read
+from workflows.codec import SHOWN, read
 
 T = TypeVar("T")
 
@@ -18,16 +18,30 @@ ANY_BODY = {"requestBody": {"required": True, "content": {"application/json": {"
 """For OpenAPI: what exactly is wanted depends on more than the path."""
 
 
-class Why(BaseModel):
-    """Why a person decides so; it stays on record."""
+class Body(BaseModel):
+    """The body of a request whose fields FastAPI looks at: strict types, no unknown fields.
+
+    One with more fields than any body here has is refused as a whole: FastAPI would make an error of each.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_few_fields(cls, given: object) -> object:
+        if isinstance(given, dict) and len(given) > SHOWN:
+            raise ValueError(f"has {len(given)} fields; there are: {', '.join(cls.model_fields)}")
+        return given
+
+
+class Why(Body):
+    """Why a person decides so; it stays on record."""
 
     reason: str = Field(min_length=1, max_length=2000)
 
 
 async def given(request: Request, annotation: type[T]) -> T:
-    """The body as a value of a type. Raises Malformed, or Invalid with the path of every wrong field."""
+    """The body as a value of a type. Raises Malformed, or Invalid with the paths of the wrong fields."""
     return read(await body_of(request), annotation)
 
 

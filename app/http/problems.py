@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from app.store.committer import Unavailable
@@ -23,7 +24,7 @@ from domain.errors import (
     Unstorable,
 )
 from domain.vocabulary import Unreadable
-from workflows.codec import problems
+from workflows.codec import SHOWN, problems
 from workflows.events import Overtaken
 
 log = logging.getLogger("amends.http")
@@ -67,10 +68,13 @@ def problem(
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
-def invalid(found: list[Invalid]) -> JSONResponse:
-    """Which fields are wrong, and why."""
+def invalid(found: list[Invalid], count: int) -> JSONResponse:
+    """Which fields are wrong, and why; if there are more than those that were found, how many are not shown."""
     errors = [{"field": each.field, "problem": each.problem} for each in found]
-    return problem(422, "invalid", "A value is not as it must be", str(found[0]), errors=errors)
+    members: dict[str, Any] = {"errors": errors}
+    if count > len(found):
+        members["not_shown"] = count - len(found)
+    return problem(422, "invalid", "A value is not as it must be", str(found[0]), **members)
 
 
 PLAIN: dict[type[AmendsError], tuple[int, str, str]] = {
@@ -95,8 +99,9 @@ def answer(error: AmendsError) -> JSONResponse:
     match error:
         case Invalid():
             cause = error.__cause__
-            found = problems(cause) if hasattr(cause, "errors") else [error]  # type: ignore[arg-type]
-            return invalid(found)
+            if isinstance(cause, ValidationError):
+                return invalid(problems(cause), cause.error_count())
+            return invalid([error], 1)
         case NotFound():
             return problem(404, "not-found", f"No such {error.kind}", str(error).strip())
         case Conflict():
@@ -125,7 +130,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def request(_: Request, error: RequestValidationError) -> JSONResponse:
-        return invalid([_invalid(found) for found in error.errors()])
+        found = error.errors()
+        return invalid([_invalid(each) for each in found[:SHOWN]], len(found))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

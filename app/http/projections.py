@@ -8,9 +8,9 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from app.http.bodies import Why
+from app.http.bodies import Body, Why
 from app.http.guards import cause_of, key_of
 from app.projections.acts import Acts
 from app.projections.builds import Builds
@@ -25,10 +25,8 @@ from workflows.codec import dump
 Number = Annotated[int | None, Query(ge=1, description="A table's number.")]
 
 
-class Which(BaseModel):
+class Which(Body):
     """Which table of a read model is meant; without it the one that suggests itself."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     build: int | None = Field(None, ge=1)
 

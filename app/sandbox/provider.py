@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 import psycopg
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import FailFast, Field
 
+from app.http.bodies import Body
 from app.sandbox.ledger import Action, Answer, Ledger, Page
 from workflows.durable.tasks import end, nudged
 
@@ -28,9 +29,7 @@ FLAKY_FAILURES = 2
 Key = Annotated[str, Header(alias="Idempotency-Key", pattern=r"^[A-Za-z0-9._:-]{1,255}$")]
 
 
-class Wanted(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class Wanted(Body):
     reference: str
 
 
@@ -44,15 +43,13 @@ class Inverse(Wanted):
     of: str
 
 
-class Held(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class Held(Body):
     sku: str
     quantity: int = Field(ge=1)
 
 
 class Hold(Wanted):
-    lines: list[Held] = Field(min_length=1)
+    lines: Annotated[list[Held], FailFast()] = Field(min_length=1)
 
 
 class Booking(Wanted):
@@ -65,9 +62,7 @@ class Travel(Wanted):
     traveller: str
 
 
-class RefundSwitch(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class RefundSwitch(Body):
     fail: bool
 
 

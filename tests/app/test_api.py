@@ -28,6 +28,9 @@ def id() -> str:
     return f"o-{uuid4().hex[:10]}"
 
 
+KEYED = {"Idempotency-Key": "never"}
+
+
 def problem(answer: httpx.Response, status: int, kind: str) -> Any:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -158,6 +161,30 @@ def test_a_wrong_field_is_named_and_nothing_is_started(server: Server, id: str, 
 def test_every_wrong_field_is_named(server: Server, id: str) -> None:
     said = problem(server.post("/workflows/place-order", {"order_id": 5, "more": 1}), 422, "invalid")
     assert {"order_id", "more", "lines", "postcode"} <= {error["field"] for error in said["errors"]}
+
+
+UNKNOWN = b"{%s}" % b",".join(b'"a%d":1' % number for number in range(90_000))
+LINES = b'{"lines":[%s]}' % b",".join([b"1"] * 500_000)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "count"),
+    [
+        ("/workflows/place-order", LINES, 500_000),
+        ("/workflows/place-order", UNKNOWN, 90_000),
+        ("/accounts/a/deposit", UNKNOWN, 1),
+        ("/workflows/x/cancel", UNKNOWN, 1),
+        ("/projections/order_board/promote", UNKNOWN, 1),
+        ("/sandbox/stock/hold", LINES, 1),
+        ("/sandbox/payments/charge", UNKNOWN, 1),
+    ],
+)
+def test_of_very_many_wrong_fields_the_first_are_named(server: Server, path: str, body: bytes, count: int) -> None:
+    answer = http.post(server.base + path, content=body, headers={"Content-Type": "application/json", **KEYED})
+    said = problem(answer, 422, "invalid")
+    assert len(said["errors"]) <= 100
+    assert len(said["errors"]) + said.get("not_shown", 0) >= count
+    assert len(answer.content) < 20_000
 
 
 def test_a_body_that_is_not_json_is_refused(server: Server) -> None:

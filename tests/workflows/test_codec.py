@@ -9,12 +9,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from domain.errors import Invalid
 from domain.money import Money
 from domain.ordering import Line, OrderRequest
-from workflows.codec import digest, dump, load, plain, read, text
+from workflows.codec import SHOWN, digest, dump, load, plain, problems, read, text
 from workflows.place_order import CardDeclined
 from workflows.problem import error_text, problem_in, problem_of, refusal_of
 
@@ -74,6 +75,15 @@ def test_a_missing_field_is_named() -> None:
     with pytest.raises(Invalid) as raised:
         read({name: value for name, value in GIVEN.items() if name != "postcode"}, OrderRequest)
     assert raised.value.field == "postcode"
+
+
+def test_of_very_many_wrong_fields_the_first_hundred_are_told() -> None:
+    with pytest.raises(Invalid) as caught:
+        read(GIVEN | {"lines": [1] * 1000} | {"more": 1}, OrderRequest)
+    assert isinstance(caught.value.__cause__, ValidationError)
+    told = problems(caught.value.__cause__)
+    assert [each.field for each in told] == [f"lines.{number}" for number in range(SHOWN)]
+    assert {each.problem for each in told} == {caught.value.problem} == {"Input should be an object"}
 
 
 def test_something_else_than_an_object_is_refused() -> None:
