@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 import time
+from typing import Final
 from uuid import UUID, uuid5
 
+from domain.errors import Invalid
+
+_GIVEN: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NAMESPACE = UUID("6d3c1f0e-5b0a-5e52-9a3e-2a64a1c0f9b7")
 _dice = random.Random()  # seeded by the system; ids need to be different, not secret
 
@@ -16,6 +21,12 @@ def new_id() -> UUID:
     value = (stamp & (2**48 - 1)) << 80 | _dice.getrandbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+def require_id(id: str, field: str) -> None:
+    """Refuse an id that somebody gave and that is none. Raises Invalid with the name of the field."""
+    if not _GIVEN.fullmatch(id):
+        raise Invalid(field, "must be 1 to 128 letters, digits or . _ : -")
 
 
 def derived_id(*parts: object) -> UUID:

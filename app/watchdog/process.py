@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SIZE = 1024
+SIZE = 4096
 HEAD = struct.Struct("<ddI")
 LOOK_SECONDS = 0.25
 GAP_SECONDS = 1.0

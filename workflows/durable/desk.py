@@ -14,7 +14,7 @@ from domain.event import Cause
 from workflows.codec import kept, require_storable
 from workflows.durable.store import SagaStore, Standing, StartOutcome
 from workflows.events import Answer, Place, Repeated, record_own, same_request
-from workflows.ids import new_id
+from workflows.ids import new_id, require_id
 from workflows.limits import Limits
 from workflows.ports import Start
 from workflows.saga import Saga
@@ -71,9 +71,11 @@ class Desk:
     def order(self, name: str, request: Any, id: str | None, cause: Cause) -> Start:
         """A saga to be started with a request of its input type; it will be queued unless it is given an owner.
 
-        Raises NotFound, and TooLarge or Unstorable for what cannot be kept of the request.
+        Raises NotFound, Invalid for an id that is none, and TooLarge or Unstorable for what cannot be kept.
         """
         saga = self.newest(name)
+        if id is not None:
+            require_id(id, "id")
         given = kept(request, saga.definition.input, f"the input of {name}", self._limits.value).data
         return starting(saga, given, id or str(new_id()), cause, self._now())
 

@@ -1,7 +1,7 @@
 """Whose code runs on the event loop right now, written where another process can read it, also while nothing else runs.
 
 Some code holds Python's lock while it blocks: then only another process can tell who it was, as
-workflows/durable/watchdog.py does.
+app/watchdog/process.py does.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-SIZE: Final = 1024
+SIZE: Final = 4096
+"""As much as a page of memory; app/watchdog/process.py knows it too."""
 _HEAD = struct.Struct("<ddI")
 """When the event loop last answered, when the code that is named was entered (0: none is), and how long its name is."""
 _NAME: Final = _HEAD.size
-_LONGEST: Final = 200
+_ROOM: Final = SIZE - _NAME
+_MOST: Final = {"saga": 3000, "kind": 500, "step": 500}
+"""How many bytes of a name each of its parts may take: together, with what is between them, they fit."""
 
 
 def clock() -> float:
@@ -28,8 +31,14 @@ def clock() -> float:
 
 
 def label(saga: str, kind: str, step: str | None) -> bytes:
-    """Whose code it is, as it is written: a saga, its kind, and the step; None is `run`."""
-    return json.dumps([saga[:_LONGEST], kind[:_LONGEST], step and step[:_LONGEST]], ensure_ascii=True).encode()
+    """Whose code it is, as it is written: a saga, its kind, and the step; None is `run`. It always fits."""
+    given = {"saga": saga, "kind": kind, "step": step}
+    return json.dumps([_cut(text, _MOST[name]) for name, text in given.items()]).encode()
+
+
+def _cut(text: str | None, most: int) -> str | None:
+    """A text, or what of it takes so many bytes as JSON: a character takes twelve at the most."""
+    return text if text is None or len(json.dumps(text)) <= most else text[: most // 12]
 
 
 class Marks:
@@ -45,11 +54,12 @@ class Marks:
         self.memory, self._written = memory, None
 
     def enter(self, who: bytes | None) -> bytes | None:
-        """From here on `who` runs, or nobody's code; returns whose did before."""
+        """From here on `who` runs, as `label` wrote it, or nobody's code; returns whose did before. Raises nothing."""
         before, self._who = self._who, who
         if who is not None and who is not self._written:
-            _ENTERED.pack_into(self.memory, 8, 0.0, len(who))
-            self.memory[_NAME : _NAME + len(who)] = self._written = who
+            text = who[:_ROOM]
+            _ENTERED.pack_into(self.memory, 8, 0.0, len(text))
+            self.memory[_NAME : _NAME + len(text)], self._written = text, who
         _MOMENT.pack_into(self.memory, 8, 0.0 if who is None else clock())
         return before
 
