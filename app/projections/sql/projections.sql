@@ -64,7 +64,7 @@ with slice as materialized (
         union all
         (select e.generation, e.transaction_id, e.position from amends.events as e
           where e.type = %(type)s and e.generation > %(generation)s
-          order by e.generation, e.transaction_id, e.position limit %(limit)s)) as both
+          order by e.generation, e.transaction_id, e.position limit %(limit)s)) as later
      order by generation, transaction_id, position
      limit %(limit)s
 )
