@@ -40,7 +40,6 @@ from app.settings import Settings
 from app.store.committer import Committer
 from app.store.database import conninfo, pool
 from app.store.events import PostgresEvents
-from app.store.heartbeat import Heartbeat
 from app.store.held_back import watch
 from app.store.history import History
 from app.store.loading import Loading
@@ -54,6 +53,7 @@ from app.store.states import States
 from app.store.tail import Tail
 from app.store.undoing import Undoing
 from app.watchdog.guard import Watchdog
+from app.watchdog.heartbeats import Heartbeats
 from workflows.durable.engine import Engine, Options
 from workflows.durable.tasks import end
 from workflows.limits import Limits
@@ -127,7 +127,7 @@ async def service(
     known_sagas = sagas(ProviderClient(client, gates), settings.approval_limit)
     limits = Limits(settings.value_bytes, settings.commit_bytes)
     options = Options(settings.lease_seconds, settings.running, limits)
-    engine = Engine([*known_sagas, *more], store.sagas, conninfo(url), Heartbeat(url).beat, lost, options)
+    engine = Engine([*known_sagas, *more], store.sagas, conninfo(url), Heartbeats(url).beat, lost, options)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked)
     runners = Runners(store.builds, store.committer, store.reader, store.tail, engine.executor)
     routers = [*_routers(engine, store, runners, watchdog), *([] if settings.provider_url else [sandbox.router])]

@@ -43,6 +43,26 @@ def is_gone(other: Neighbour, here: str) -> bool:
         return True
 
 
+class Pulse:
+    """Marks that the event loop comes round, by a timer of its own: the database has no part in it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._loop, self._seconds = asyncio.get_running_loop(), seconds
+        self._timer: asyncio.TimerHandle | None = None
+        self.seen = clock()
+
+    def beat(self) -> None:
+        """Mark it now, and again and again until `stop`."""
+        self.seen = clock()
+        on_loop.answered()
+        self._timer = self._loop.call_later(self._seconds, self.beat)
+
+    def stop(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        on_loop.rest()
+
+
 class Lease(threading.Thread):
     """Renews the lease five times in its length.
 
@@ -53,8 +73,8 @@ class Lease(threading.Thread):
         super().__init__(name="lease", daemon=True)
         self.clock = DatabaseClock()
         self.seconds, self._beat, self._lost = seconds, beat, lost
-        self._loop = asyncio.get_running_loop()
-        self._until = self._held_since = self._loop_seen = clock()
+        self._pulse = Pulse(seconds / 5)
+        self._until = self._held_since = self._pulse.seen
         self._stopped = threading.Event()
 
     def first(self, asked_at: float, told: datetime) -> None:
@@ -75,19 +95,25 @@ class Lease(threading.Thread):
         while not self.holds():  # noqa: ASYNC110 (renewed by another thread)
             await asyncio.sleep(0.05)
 
+    def start(self) -> None:
+        """Begin, in the event loop whose answers count."""
+        self._pulse.beat()
+        super().start()
+
     def stop(self) -> None:
         self._stopped.set()
-        on_loop.rest()
+        self._pulse.stop()
 
     def run(self) -> None:
+        silent = False
         while not self._stopped.wait(self.seconds / 5):
-            asked_at = clock()
-            self._loop.call_soon_threadsafe(self._seen)
-            if asked_at - self._loop_seen > self.seconds / 2:
-                log.warning(
-                    "The event loop has not answered for %.1f s: the lease is not renewed.", asked_at - self._loop_seen
-                )
+            asked_at, seen = clock(), self._pulse.seen
+            if asked_at - seen > self.seconds / 2:
+                if not silent:  # the watchdog says more of it
+                    log.info("The event loop has not answered for %.1f s: the lease is not renewed.", asked_at - seen)
+                silent = True
                 continue
+            silent = False
             if not self._renewed(asked_at) and not self._stopped.is_set():
                 self._lost()
                 return
@@ -106,8 +132,3 @@ class Lease(threading.Thread):
         self._held_since = self._held_since if had else asked_at
         self._until = asked_at + self.seconds
         return True
-
-    def _seen(self) -> None:
-        self._loop_seen = clock()
-        if not self._stopped.is_set():
-            on_loop.answered()

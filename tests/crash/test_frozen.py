@@ -1,0 +1,71 @@
+"""The database stands still without a word, as a whole or one connection of it: the event loop answers all the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+import psycopg
+
+from app.store.database import conninfo, parse_url
+from app.store.embedded import EmbeddedPostgres
+from tests.server import Server, http, wait_for
+
+LEASE = 2
+BACKENDS = "select pid from pg_stat_activity where application_name = 'amends lease' and datname = current_database()"
+
+
+@contextmanager
+def frozen(cluster: EmbeddedPostgres) -> Iterator[None]:
+    """No process of Postgres runs; its sockets stay open."""
+    postgres = cluster.process()
+    assert postgres is not None
+    stopped = [postgres, *postgres.children()]
+    for process in stopped:
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
+    try:
+        yield
+    finally:
+        for process in stopped:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+def test_a_heartbeat_that_hangs_is_given_up_and_the_lease_is_renewed_over_another_connection(
+    cluster: EmbeddedPostgres,
+) -> None:
+    url = parse_url(cluster.url)
+    with Server(url, lease_seconds=LEASE) as server, psycopg.connect(conninfo(url), autocommit=True) as sql:
+        server.start()
+        wait_for(lambda: sql.execute(BACKENDS).fetchall(), "the lease is renewed")
+        (hung,) = [pid for (pid,) in sql.execute(BACKENDS).fetchall()]
+        os.kill(hung, signal.SIGSTOP)
+        try:
+            later = "select lease_until > %s + interval '6 s' from amends.executors"
+            first = sql.execute("select lease_until from amends.executors").fetchone()
+            wait_for(lambda: sql.execute(later, first).fetchone() == (True,), "the lease is renewed for long")
+            assert [pid for (pid,) in sql.execute(BACKENDS).fetchall() if pid != hung]
+            assert http.get(f"{server.base}/readyz").status_code == 200
+        finally:
+            os.kill(hung, signal.SIGCONT)
+        assert not server.ended()
+        assert "the database has not answered within" in server.said
+        assert "blocked" not in server.said
+
+
+def test_the_event_loop_is_not_taken_for_blocked_while_postgres_stands_still(cluster: EmbeddedPostgres) -> None:
+    url = parse_url(cluster.url)
+    with Server(url, lease_seconds=LEASE) as server:
+        server.start()
+        server.place_order("before", sku="SLOW-boat")
+        with frozen(cluster):
+            wait_for(lambda: server.said.count("The lease could not be renewed") >= 4, "it stands still for long")
+            assert http.get(f"{server.base}/healthz").status_code == 200
+        assert server.saga_when_back("before")["status"] == "completed"
+        assert "blocked" not in server.said
+        assert "has not answered for" not in server.said
+        assert not server.ended()
