@@ -137,6 +137,22 @@ def test_a_step_that_does_not_end_keeps_nobody_from_stopping(database_18: URL, h
         assert is_at(sql, "swallows", "running")
 
 
+def test_sagas_whose_threads_do_not_end_stop_no_others(database_18: URL) -> None:
+    with Server(database_18) as server:
+        server.start(command=COMMAND)
+        for number in range(80):
+            server.post(
+                "/workflows/swallowing", {"how": "thread", "seconds": 120.0}, Idempotency_Key=f"thread-{number}"
+            )
+        server.place_order("beside")
+        assert server.saga_when_back("beside")["status"] == "completed"
+        wait_for(lambda: "code of sagas has all its 64 threads" in server.said, "it is said")
+        server.place_order("later")
+        assert server.saga_when_back("later")["status"] == "completed"
+        assert server.said.count("waits for a thread") == 1
+        assert server.stop() == 0
+
+
 def transfer(number: int) -> dict[str, object]:
     return {
         "transfer_id": f"t-{number}",

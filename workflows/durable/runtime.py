@@ -20,6 +20,7 @@ from dbos._sys_db import WorkflowStatusInternal
 
 from domain.errors import Unusable
 from workflows.durable.store import Claimed
+from workflows.durable.threads import Threads
 from workflows.ports import Fenced, Parked
 from workflows.problem import TurnedBack
 
@@ -92,7 +93,8 @@ class Runtime:
 
     def launch(self) -> None:
         """Start DBOS in the running event loop, with enough threads for its writes."""
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2 * THREADS, "threads"))
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(Threads(loop, 2 * THREADS))
         DBOS.launch()
 
     def destroy(self) -> None:
