@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
+from app.store.database import borrowed
 from app.store.sql import statements
 
 SQL = statements("sandbox.sql", Path(__file__).parent)
@@ -139,23 +140,23 @@ class Ledger:
 
     @asynccontextmanager
     async def page(self, action: Action) -> AsyncIterator[Page]:
-        async with self._pool.connection() as connection, connection.transaction():
+        async with borrowed(self._pool) as connection, connection.transaction():
             await connection.execute(SQL["lock"], {"keys": sorted({action.key, action.of or action.key})})
             yield Page(connection, action)
 
     async def switch(self, name: str, enabled: bool) -> None:
-        async with self._pool.connection() as connection:
+        async with borrowed(self._pool) as connection:
             await connection.execute(SQL["set_switch"], {"name": name, "enabled": enabled})
 
     async def next_due(self) -> float | None:
         """In how many seconds the next postponed action is due; None if there is none."""
-        async with self._pool.connection() as connection:
+        async with borrowed(self._pool) as connection:
             row = await (await connection.execute(SQL["next_due"])).fetchone()
         return float(row[0]) if row and row[0] is not None else None
 
     async def land(self) -> bool:
         """Let one postponed action that is due arrive; False if none is."""
-        async with self._pool.connection() as connection, connection.transaction():
+        async with borrowed(self._pool) as connection, connection.transaction():
             row = await (await connection.execute(SQL["take_due"])).fetchone()
             if row is None:
                 return False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +28,8 @@ LIMITS = {
     "idle_in_transaction_session_timeout": "15s",
     "timezone": "UTC",
 }
+SHORTEST_WAIT = 0.01
+"""Seconds for which a connection of a pool is waited for by somebody who has no time left."""
 WIRE: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -61,9 +66,9 @@ def settings(url: URL, purpose: str, **limits: str) -> dict[str, Any]:
     return WIRE | {"application_name": f"amends {purpose}", "options": options, "autocommit": True}
 
 
-async def connect(url: URL, purpose: str) -> AsyncConnection[TupleRow]:
+async def connect(url: URL, purpose: str, **limits: str) -> AsyncConnection[TupleRow]:
     """One connection in autocommit mode whose statements are prepared at their first use."""
-    return await AsyncConnection.connect(conninfo(url), prepare_threshold=0, **settings(url, purpose))
+    return await AsyncConnection.connect(conninfo(url), prepare_threshold=0, **settings(url, purpose, **limits))
 
 
 def pool(url: URL, size: int) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
@@ -76,6 +81,16 @@ def pool(url: URL, size: int) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
         open=False,
         kwargs=settings(url, "reader") | {"prepare_threshold": 0},
     )
+
+
+@asynccontextmanager
+async def borrowed(
+    pool: AsyncConnectionPool[AsyncConnection[TupleRow]], until: float | None = None
+) -> AsyncIterator[AsyncConnection[TupleRow]]:
+    """A connection of a pool; one that an error has spoilt does not go back. It is waited for until `until` at most."""
+    left = pool.timeout if until is None else min(pool.timeout, max(until - time.monotonic(), SHORTEST_WAIT))
+    async with pool.connection(left) as connection, Guarded(connection):
+        yield connection
 
 
 class Guarded:

@@ -14,7 +14,7 @@ from psycopg.rows import AsyncRowFactory, TupleRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from app.store.committer import Parameters
-from app.store.database import Guarded
+from app.store.database import borrowed
 from app.store.resending import Resending, Unavailable, deadline
 from app.store.sqlstates import Verdict, described, verdict
 
@@ -30,9 +30,9 @@ class Reader:
         self.pool = pool
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
+    async def connection(self, until: float | None = None) -> AsyncIterator[AsyncConnection[TupleRow]]:
         """A connection of the pool; one that an error has spoilt does not go back."""
-        async with self.pool.connection() as connection, Guarded(connection):
+        async with borrowed(self.pool, until) as connection:
             yield connection
 
     async def rows(self, statement: str, parameters: Parameters, patience: float | None = 10.0) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ class Reader:
         while True:
             try:
                 async with AsyncExitStack() as opening:
-                    connection = await opening.enter_async_context(self.connection())
+                    connection = await opening.enter_async_context(self.connection(until))
                     await opening.enter_async_context(connection.transaction())
                     stack.push_async_exit(opening.pop_all())
                     return connection
@@ -94,10 +94,11 @@ class Reader:
         rows: AsyncRowFactory[Row],
         ours: bool = True,
     ) -> list[Row]:
-        tries = Resending("A read", deadline(patience), ours=ours)
+        until = deadline(patience)
+        tries = Resending("A read", until, ours=ours)
         while True:
             try:
-                async with self.pool.connection() as connection, Guarded(connection):
+                async with borrowed(self.pool, until) as connection:
                     cursor = connection.cursor(row_factory=rows)
                     await cursor.execute(statement, parameters)
                     return await cursor.fetchall()

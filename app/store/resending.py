@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
-from app.store.sqlstates import Verdict, described, said, sqlstate, verdict
+from app.store.sqlstates import Verdict, described, is_large, said, weighed
 from domain.errors import AmendsError, Contended, Unstorable
 
 log = logging.getLogger("amends.store")
@@ -19,9 +19,6 @@ FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
 """Seconds before the second try, and between later ones at most: each wait is twice the one before."""
 QUIET_SECONDS = 2.0
 """For how long a database may be away, or others in the way, before that is a warning: most of it is over sooner."""
-TOO_LONG = "57014"
-LARGE = 256 * 1024
-"""Characters of parameters from which on a statement that takes longer than it may is taken to do so by itself."""
 
 
 class Unavailable(AmendsError):
@@ -45,6 +42,17 @@ def deadline(patience: float | None) -> float | None:
     return None if patience is None else time.monotonic() + patience
 
 
+class Waits:
+    """The waits before further tries, in seconds: each is twice the one before, give or take a quarter."""
+
+    def __init__(self) -> None:
+        self.shortest = FIRST_WAIT
+
+    def next(self) -> float:
+        wait, self.shortest = self.shortest, min(2 * self.shortest, LONGEST_WAIT)
+        return wait * random.uniform(0.75, 1.25)
+
+
 class Resending:
     """The tries of one statement. Nobody answers after `until`; `what` names it in the log.
 
@@ -60,34 +68,34 @@ class Resending:
         parameters: Sequence[object] | Mapping[str, object] = (),
     ) -> None:
         self._what, self._until, self._ours = what, until, ours
-        given = parameters.values() if isinstance(parameters, Mapping) else parameters
-        self._large = sum(len(each) for each in given if isinstance(each, str)) > LARGE
+        self._large = is_large(parameters)
         self._began = time.monotonic() if began is None else began
-        self._wait = FIRST_WAIT
+        self._waits = Waits()
         self._counts: dict[Verdict, int] = {}
         self._alarm_at, self._warn_at = 0.0, QUIET_SECONDS
 
     async def after(self, error: Exception) -> None:
-        """Return when it is time for the next try.
+        """Return when it is time for the next try; raises what `wait_after` does."""
+        await asyncio.sleep(self.wait_after(error))
+
+    def wait_after(self, error: Exception) -> float:
+        """In how many seconds it is time for the next try.
 
         Raises the error itself if it never passes, Contended if that was the last try, and Unavailable if there is no
         time for another one.
         """
-        found = verdict(error, self._ours)
+        found = weighed(error, self._ours, self._large)
         if found is Verdict.NEVER:
             raise error
-        if found is Verdict.BUSY and self._large and sqlstate(error) == TOO_LONG:
-            found = Verdict.SLOW
         if found.tries is not None:
             self._counts[found] = self._counts.get(found, 0) + 1
             if self._counts[found] >= found.tries:
                 raise Contended(sum(self._counts.values()), said(error)) from error
         lasted = time.monotonic() - self._began
-        if self._until is not None and time.monotonic() + self._wait > self._until:
+        if self._until is not None and time.monotonic() + self._waits.shortest > self._until:
             raise Unavailable(round(lasted, 1)) from error
         log.log(self._level(found, lasted), "%s is sent again: %s", self._what, described(error, found))
-        await asyncio.sleep(self._wait * random.uniform(0.75, 1.25))
-        self._wait = min(2 * self._wait, LONGEST_WAIT)
+        return self._waits.next()
 
     def _level(self, found: Verdict, lasted: float) -> int:
         """What lasts is said again each time it has lasted twice as long."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 import psycopg
@@ -12,6 +12,9 @@ SLOW_TRIES = 3
 """How often a statement may run into a limit of time: each try costs as long as that limit."""
 CONTENDED_TRIES = 20
 """How often it may find others in its way. With the waits between them, that takes a quarter of a minute at least."""
+TOO_LONG = "57014"
+LARGE = 256 * 1024
+"""Characters of parameters from which on a statement that takes longer than it may is taken to do so by itself."""
 
 
 class Verdict(Enum):
@@ -68,7 +71,7 @@ TABLE: Mapping[str, tuple[Verdict, Verdict]] = {
     "23": (_NEVER, _NEVER),  #           integrity constraint violation (but see `overtaken`)
     "24": (_SURPRISING, _NEVER),  #      invalid cursor state
     "25": (_SURPRISING, _NEVER),  #      invalid transaction state
-    "25006": (_AWAY, _AWAY),  #              read-only
+    "25006": (_AWAY, _AWAY),  #              read-only (but see app.store.own: a step can make itself so)
     "25P02": (_NEVER, _NEVER),  #            in a failed transaction: an error before this one says why
     "25P03": (_SLOW, _SLOW),  #              idle in a transaction: its code did something else for too long
     "25P04": (_SLOW, _SLOW),  #              transaction timeout
@@ -94,6 +97,7 @@ TABLE: Mapping[str, tuple[Verdict, Verdict]] = {
     "42P05": (_SURPRISING, _CONTENDED),  #   duplicate prepared statement: another of a pooler's
     "44": (_NEVER, _NEVER),  #           WITH CHECK OPTION violation
     "53": (_AWAY, _AWAY),  #             insufficient resources: disk full, out of memory, too many connections
+    "53400": (_AWAY, _NEVER),  #             a limit of the session's own: it needs more temporary files than it may
     "54": (_NEVER, _NEVER),  #           program limit exceeded: too long for an index (but see ROUTINES)
     "55": (_SURPRISING, _NEVER),  #      object not in prerequisite state
     "55006": (_BUSY, _CONTENDED),  #         object in use
@@ -142,6 +146,18 @@ def verdict(error: BaseException, ours: bool) -> Verdict:
     found = pair[0 if ours else 1]
     ends_session = error.diag.severity_nonlocalized in ("FATAL", "PANIC")
     return Verdict.AWAY if ends_session and found is Verdict.NEVER else found
+
+
+def weighed(error: BaseException, ours: bool, large: bool) -> Verdict:
+    """The same for a statement that has much to write, or not: what is large and takes too long does so by itself."""
+    found = verdict(error, ours)
+    return Verdict.SLOW if large and found is Verdict.BUSY and sqlstate(error) == TOO_LONG else found
+
+
+def is_large(parameters: Sequence[object] | Mapping[str, object]) -> bool:
+    """Whether a statement with these parameters has much to write."""
+    given = parameters.values() if isinstance(parameters, Mapping) else parameters
+    return sum(len(each) for each in given if isinstance(each, str)) > LARGE
 
 
 def sqlstate(error: BaseException) -> str | None:

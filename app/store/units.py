@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection, IsolationLevel
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, dict_row
 
@@ -18,27 +18,34 @@ from app.store.committer import Committer, Parameters
 from app.store.database import Guarded
 from app.store.encoding import checkpoint_text, events_text, family_text
 from app.store.inline import InlineWriter
+from app.store.own import CONTROL, Aborted, EndsTransaction, Own, begun
 from app.store.reader import Reader
-from app.store.resending import unstorable
+from app.store.resending import Resending, Unavailable, deadline, unstorable
 from app.store.sql import statements
-from app.store.sqlstates import Verdict, described, overtaken, said, sqlstate, verdict, version_taken
+from app.store.sqlstates import (
+    CONTENDED_TRIES,
+    Verdict,
+    described,
+    is_large,
+    overtaken,
+    said,
+    sqlstate,
+    version_taken,
+)
 from app.store.states import States
 from domain.aggregate import Aggregate
 from domain.errors import AmendsError
 from workflows.codec import text
 from workflows.ports import Committed, Entry, Fenced, ForeignStep, Interrupted, Stale, Taken
+from workflows.words import MisplacedCall
 
 S = TypeVar("S")
 E = TypeVar("E")
 
 SAGAS = statements("sagas.sql")
-CONTROL = re.compile(
-    r"(?:\s|;|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)*+"
-    r"(commit|end|abort|begin|start\s+transaction|prepare\s+transaction"
-    r"|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b",
-    re.IGNORECASE,
-)
-"""A statement that would begin or end a transaction, with its comments; one that goes back to a savepoint would not."""
+PATIENCE = 1.0
+"""For how long a step waits for the database, in seconds, at the cost of its own time."""
+SILENT = "the database did not answer in the time that the step has"
 
 log = logging.getLogger("amends.store")
 
@@ -76,26 +83,15 @@ def committed(rows: list[TupleRow]) -> Committed | Stale:
             raise ForeignStep
 
 
-class Aborted(AmendsError):
-    """An earlier statement of this step has failed, and its transaction with it: {problem}
-
-    A step that wants to go on after an error sets a savepoint before it.
-    """
-
-    problem: str
-
-
-class EndsTransaction(AmendsError):
-    """A step's own SQL may neither begin nor end a transaction, its commit does that: {statement!r} is refused."""
-
-    statement: str
-
-
 class PostgresUnit:
-    """Reads, own SQL and the commit of one step of one saga.
+    """Reads, own SQL and the commit of one step of one saga, one after the other, whoever asks at the same time.
 
     What passes, and what may come again and again, is raised as Interrupted and stays so: the step runs again whatever
     its code made of that. What never passes in a step's own SQL is raised as it is.
+
+    The database is waited for in here for PATIENCE seconds at most, since that is time of the step: whoever is
+    interrupted waits outside of it. What is asked for once the unit is over is refused, and what comes too late given
+    back.
     """
 
     def __init__(
@@ -109,10 +105,12 @@ class PostgresUnit:
     ) -> None:
         self._committer, self._reader, self._states, self._inline = committer, reader, states, inline
         self._saga, self._owner = saga, owner
-        self._own: AsyncConnection[TupleRow] | None = None
-        self._stack = AsyncExitStack()
+        self._began, self._turn = time.monotonic(), asyncio.Lock()
+        self._word: asyncio.Timeout | None = None
+        self._own: Own | None = None
+        self._stack, self._left = AsyncExitStack(), False
         self._aborted_by: Exception | None = None
-        self._over: AmendsError | None = None
+        self._over: Exception | None = None
         self.interrupted: Interrupted | None = None
 
     async def __aenter__(self) -> Self:
@@ -121,44 +119,44 @@ class PostgresUnit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            await self._stack.__aexit__(kind, error, trace)
-        except (psycopg.Error, OSError) as lost:  # what was not committed is undone by that too
-            log.debug("The connection of a step is not given back: %s", lost)
+        self._left, self._over = True, self._over or _too_late()
+        if self._word:
+            self._word.reschedule(asyncio.get_running_loop().time())
+        async with self._turn:
+            await self._give_back()
 
     async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
-        self._require_open()
-        return await self._states.load(aggregate, aggregate.stream(key), self._ask)
+        async with self._speaking():
+            return await self._states.load(aggregate, aggregate.stream(key), self._ask)
 
     async def execute(self, sql: str, parameters: Parameters | None) -> list[dict[str, Any]]:
-        self._require_open()
-        if isinstance(sql, str) and (control := CONTROL.match(sql)):
-            raise self._end(EndsTransaction(control[1]))
-        if self._own is None:
-            self._own = await self._begin()
-        async with self._judging(self._own, ours=False), self._own.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(sql, parameters)
-            rows, did = await cursor.fetchall() if cursor.description else [], cursor.statusmessage
-        if did == "COMMIT" or self._own.info.transaction_status is not TransactionStatus.INTRANS:
-            raise self._end(EndsTransaction(did or sql))
-        return rows
+        async with self._speaking():
+            if isinstance(sql, str) and (control := CONTROL.match(sql)):
+                raise self._end(EndsTransaction(control[1]))
+            own = self._own = self._own or await self._begin()
+            async with self._judging(own, ours=False), own.connection.cursor(row_factory=dict_row) as cursor:
+                await cursor.execute(sql, parameters)
+                rows, did = await cursor.fetchall() if cursor.description else [], cursor.statusmessage
+            if did == "COMMIT" or not own.stands:
+                raise self._end(EndsTransaction(did or sql))
+            own.noted(sql, did)
+            return rows
 
     async def commit(self, entry: Entry) -> Committed | Stale:
-        self._require_open()
-        parameters = commit_parameters(self._saga, self._owner, entry)
-        inline = self._inline if self._inline and self._inline.concerns(entry.events) else None
-        if self._own:
-            return await self._commit_own(self._own, parameters, entry, inline)
-        if inline:
-            return committed(await inline.commit(SAGAS["commit_step"], parameters, 0, entry.events))
-        return committed(await self._committer.run(SAGAS["commit_step"], parameters))
+        """Commit once what was asked for before has been answered; nothing can be asked for after that."""
+        async with self._turn:
+            self._require_open()
+            self._over = _too_late()
+            parameters = commit_parameters(self._saga, self._owner, entry)
+            inline = self._inline if self._inline and self._inline.concerns(entry.events) else None
+            if self._own:
+                return await self._commit_own(self._own, parameters, entry, inline)
+            if inline:
+                return committed(await inline.commit(SAGAS["commit_step"], parameters, 0, entry.events))
+            return committed(await self._committer.run(SAGAS["commit_step"], parameters))
 
     async def _commit_own(
-        self,
-        own: AsyncConnection[TupleRow],
-        parameters: tuple[object, ...],
-        entry: Entry,
-        inline: InlineWriter | None,
+        self, own: Own, parameters: tuple[object, ...], entry: Entry, inline: InlineWriter | None
     ) -> Committed | Stale:
         """Commit what the step did by itself, with its entry."""
         try:
@@ -168,24 +166,22 @@ class PostgresUnit:
         if isinstance(outcome, Stale):
             return outcome
         if inline:
-            async with self._judging(own, ours=True):
-                await inline.write(own, entry.events)
+            async with self._judging(own, ours=True, large=is_large(parameters)):
+                await inline.write(own.connection, entry.events)
         try:
             async with self._judging(own, ours=False):
-                await own.commit()
+                await own.connection.commit()
         except Interrupted:
-            if not own.closed or not await self._landed(entry):
+            if not own.connection.closed or not await self._landed(entry):
                 raise
             self.interrupted = None
         return outcome
 
-    async def _written(
-        self, own: AsyncConnection[TupleRow], parameters: tuple[object, ...], entry: Entry
-    ) -> Committed | Stale:
+    async def _written(self, own: Own, parameters: tuple[object, ...], entry: Entry) -> Committed | Stale:
         """What `commit_step` answers. This transaction's snapshot may be too old to see who wrote to a stream first."""
-        async with self._judging(own, ours=True):
+        async with self._judging(own, ours=True, large=is_large(parameters)):
             try:
-                rows = await (await own.execute(SAGAS["commit_step"], parameters)).fetchall()
+                rows = await (await own.connection.execute(SAGAS["commit_step"], parameters)).fetchall()
             except psycopg.errors.UniqueViolation as error:
                 if not overtaken(error):
                     raise
@@ -199,25 +195,64 @@ class PostgresUnit:
         rows = await self._committer.run(SAGAS["landed"], (streams, entry.events[0].id))
         return bool(rows[0][0])
 
-    async def _begin(self) -> AsyncConnection[TupleRow]:
-        """A transaction of its own, at REPEATABLE READ: its snapshot is older than its id, as the feed needs it."""
-        try:
-            connection = await self._stack.enter_async_context(self._reader.pool.connection())
-            await connection.set_autocommit(False)
-            self._stack.push_async_callback(_back_to_autocommit, connection)
-            await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
-            return connection
-        except (psycopg.Error, OSError) as error:
-            raise self._interrupt(error, verdict(error, ours=True)) from error
+    async def _begin(self) -> Own:
+        """A transaction of its own, on a connection that works: those that a restart has cut are still in the pool."""
+        until = deadline(PATIENCE)
+        assert until is not None
+        tries = Resending("The begin of a step's own SQL", until)
+        async with self._waiting():
+            while True:
+                try:
+                    return await self._stack.enter_async_context(begun(self._reader, until))
+                except (psycopg.Error, OSError) as error:
+                    await tries.after(error)
 
     async def _ask(self, statement: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
-        if self._own:
-            async with self._judging(self._own, ours=True):
-                return await (await self._own.execute(statement, parameters)).fetchall()
+        async with self._waiting():
+            if self._own:
+                async with self._judging(self._own, ours=True):
+                    return await (await self._own.connection.execute(statement, parameters)).fetchall()
+            return await self._reader.tuples(statement, parameters, PATIENCE)
+
+    @asynccontextmanager
+    async def _speaking(self) -> AsyncIterator[None]:
+        """One word of the step, once those before it have been answered; the end of the unit cuts it short."""
+        async with self._turn:
+            self._require_open()
+            try:
+                async with asyncio.timeout(None) as self._word:
+                    yield
+            except TimeoutError as cut:
+                if self._left:
+                    raise _too_late() from cut
+                raise
+            finally:
+                self._word = None
+                if self._left:
+                    await self._give_back()
+
+    @asynccontextmanager
+    async def _waiting(self) -> AsyncIterator[None]:
+        """A wait for the database. One that has no end in time, or took most of the step's, interrupts the step."""
+        began = time.monotonic()
         try:
-            return await self._reader.tuples(statement, parameters, patience=None)
+            yield
+        except Unavailable as away:
+            self.interrupted = Interrupted(said(away.__cause__ or away))
+            raise self.interrupted from away.__cause__
+        except asyncio.CancelledError:
+            waited = time.monotonic() - began
+            if 2 * waited > time.monotonic() - self._began and not self.interrupted:
+                self.interrupted = Interrupted(SILENT, None if waited > PATIENCE else CONTENDED_TRIES)
+            raise
         except AmendsError as over:
             raise self._end(over) from over.__cause__
+
+    async def _give_back(self) -> None:
+        try:
+            await self._stack.aclose()
+        except (psycopg.Error, OSError) as lost:  # what was not committed is undone by that too
+            log.debug("The connection of a step is not given back: %s", lost)
 
     def _require_open(self) -> None:
         """Raise again what this transaction came to, if the step's code went on after that."""
@@ -229,19 +264,19 @@ class PostgresUnit:
         return over
 
     @asynccontextmanager
-    async def _judging(self, own: AsyncConnection[TupleRow], ours: bool) -> AsyncIterator[None]:
+    async def _judging(self, own: Own, ours: bool, large: bool = False) -> AsyncIterator[None]:
         """Raise Interrupted for an error of a statement that passes or is counted, and Aborted for one that only says
         that an earlier one was not handled."""
         try:
-            async with Guarded(own):
+            async with Guarded(own.connection):
                 yield
         except Exception as error:
             if self._aborted_by and sqlstate(error) == "25P02":
                 raise Aborted(said(self._aborted_by)) from self._aborted_by
-            found = verdict(error, ours)
+            found = own.verdict(error, ours, large)
             if found is not Verdict.NEVER:
                 raise self._interrupt(error, found) from error
-            if own.info.transaction_status is TransactionStatus.INERROR:
+            if own.connection.info.transaction_status is TransactionStatus.INERROR:
                 self._aborted_by = error
             raise
         self._aborted_by = None
@@ -253,8 +288,5 @@ class PostgresUnit:
         return self.interrupted
 
 
-async def _back_to_autocommit(connection: AsyncConnection[TupleRow]) -> None:
-    if not connection.closed:
-        await connection.rollback()
-        await connection.set_isolation_level(None)
-        await connection.set_autocommit(True)
+def _too_late() -> MisplacedCall:
+    return MisplacedCall("tx", "the transaction is over: what it does must be awaited in it")

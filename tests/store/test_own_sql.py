@@ -6,7 +6,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.units import Aborted, EndsTransaction, PostgresUnit
+from app.store.own import Aborted, EndsTransaction
+from app.store.units import PostgresUnit
 from domain.errors import Unstorable
 from domain.ordering import orders
 from tests.store.sagas import started, store

@@ -17,9 +17,9 @@ from app.store.database import pool
 from app.store.events import PostgresEvents
 from app.store.heartbeat import Heartbeat
 from app.store.reader import Reader
-from app.store.resending import LARGE, Resending
+from app.store.resending import Resending
 from app.store.roles import as_service
-from app.store.sqlstates import CONTENDED_TRIES, SLOW_TRIES, Verdict
+from app.store.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES, Verdict
 from domain.errors import Contended, Unstorable
 from tests.store.sagas import entry, event, started, store
 from tests.store.trouble import (
