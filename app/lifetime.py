@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
+from workflows.engine.tasks import guard
 from workflows.said import named
 
 T = TypeVar("T")
@@ -90,6 +91,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     else:
         loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
+    guard(loop)  # also the tasks of the server itself, which are made before the first saga
     return loop
 
 

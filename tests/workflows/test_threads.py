@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from workflows.durable.threads import Threads
-from workflows.engine.user_code import Scope, scope
+from workflows.engine.tasks import Scope, scope
 
 
 def of_saga(step: str | None = "call") -> None:

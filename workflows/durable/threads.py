@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
 
-from workflows.engine.user_code import Scope, scope
+from workflows.engine.tasks import Scope, scope
 from workflows.said import one_line
 
 P = ParamSpec("P")
