@@ -6,12 +6,12 @@ import asyncio
 import base64
 import binascii
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, get_args
+from typing import get_args
 
 from app.store.reader import Reader
+from app.store.sagas import STRETCH
 from app.store.sql import statements
 from domain.errors import Invalid
 from domain.event import EventType
@@ -21,8 +21,6 @@ from workflows.events import Place, read_event
 from workflows.story import RESTING, Status, Story, Telling, stories
 
 SQL = statements("sagas.sql")
-STRETCH = 250
-"""How many events of a story are read and told at a time."""
 CONDITIONS = {
     "name": "name = %(name)s",
     "status": "status = %(status)s",
@@ -105,22 +103,23 @@ class Overview:
 
         A long story is read in stretches, and other work goes on in between.
         """
-        row = await self._reader.row(SQL["saga_told"], {"id": id, "stretch": STRETCH})
+        row = await self._reader.row(SQL["saga_told"], {"id": id} | STRETCH)
         if row is None:
             return None
         place = Place(row.pop("generation") or 0, row.pop("transaction_id") or 0, row.pop("position") or 0)
-        newest, told = row.pop("newest") or 0, row.pop("told") or ()
-        telling = Telling()
-        _tell(telling, [(datetime.fromisoformat(at), *event) for at, *event in told])
-        for after in range(STRETCH, newest, STRETCH):
-            span = {"stream": stories.stream(id), "after": after, "until": min(after + STRETCH, newest)}
-            _tell(telling, await self._reader.tuples(SQL["told"], span))
+        newest, stretch = row.pop("newest") or 0, row.pop("told") or ()
+        telling, count = Telling(), 0
+        while stretch:
+            for _, type, version, data, at in stretch:
+                telling.tell(read_event(stories.vocabulary, EventType(type, version), data), _instant(at))
+            count += len(stretch)
+            further = {"id": id, "after": count} | STRETCH
+            stretch = await self._reader.tuples(SQL["more_told"], further) if count < newest else ()
         return Row(**row), telling.story(), place
 
 
-def _tell(telling: Telling, rows: Iterable[Sequence[Any]]) -> None:
-    for at, type, version, data in rows:
-        telling.tell(read_event(stories.vocabulary, EventType(type, version), data), at)
+def _instant(at: str | datetime) -> datetime:
+    return datetime.fromisoformat(at) if isinstance(at, str) else at
 
 
 class Waiting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from psycopg.rows import TupleRow
@@ -26,8 +27,8 @@ from workflows.ports import Committed, Entry, Stale, Start, StatusChange, Unit
 from workflows.story import SagaStuck, Status, StepCompensated, Told, stories
 
 SQL, EXECUTORS = statements("sagas.sql"), statements("executors.sql")
-STRETCH = 250
-"""How many checkpoints or events of a saga are read at a time: other work of the event loop goes on in between."""
+STRETCH: dict[str, Any] = {"rows": 250, "bytes": 512 * 1024}
+"""What is read of a saga's checkpoints or events at a time: other work of the event loop goes on in between."""
 STUCK = event_type(SagaStuck).name
 HAND_OVER_PATIENCE = 5.0
 START_PATIENCE = 10.0
@@ -62,20 +63,15 @@ class PostgresSagas:
         return int(rows[0][0])
 
     async def load(self, id: str) -> StoredSaga | None:
-        row = await self._reader.row(SQL["recording"], {"id": id, "stretch": STRETCH}, patience=None)
+        row = await self._reader.row(SQL["recording"], {"id": id} | STRETCH, patience=None)
         if row is None:
             return None
         told = [_told(*kept) for kept in row["told"]]
-        for after in range(STRETCH, row["newest"] or 0, STRETCH):
-            stretch = (stories.stream(id), after, min(after + STRETCH, row["newest"]))
-            told += [_told(*kept) for kept in await self._reader.tuples(SQL["more_told"], stretch, patience=None)]
+        while told and len(told) < row["newest"]:
+            told += [_told(*kept) for kept in await self._further("more_told", id, len(told))]
         checkpoints = [checkpoint_of(tuple(kept)) for kept in row["checkpoints"]]
-        while len(checkpoints) and len(checkpoints) % STRETCH == 0:
-            further = (id, checkpoints[-1].slot, STRETCH)
-            rows = await self._reader.tuples(SQL["more_checkpoints"], further, patience=None)
-            if not rows:
-                break
-            checkpoints += map(checkpoint_of, rows)
+        while checkpoints and checkpoints[-1].slot < row["last"]:
+            checkpoints += map(checkpoint_of, await self._further("more_checkpoints", id, checkpoints[-1].slot))
         undone = [load(data, StepCompensated) for (data,) in row["undone"]]
         return StoredSaga(
             row["root"],
@@ -88,6 +84,10 @@ class PostgresSagas:
             row["deadline_at"],
             row["lives"],
         )
+
+    async def _further(self, what: str, id: str, after: int) -> list[TupleRow]:
+        """A further stretch of checkpoints or of a story."""
+        return await self._reader.tuples(SQL[what], {"id": id, "after": after} | STRETCH, patience=None)
 
     async def adopt(self, id: str) -> None:
         await self._committer.run(SQL["adopt_fork"], {"id": id})
@@ -198,7 +198,7 @@ class PostgresSagas:
         return int(rows[0][0])
 
 
-def _told(id: str, type: str, version: int, data: str) -> tuple[UUID, Told]:
+def _told(id: str, type: str, version: int, data: str, *_: object) -> tuple[UUID, Told]:
     return UUID(id), read_event(stories.vocabulary, EventType(type, version), data)
 
 

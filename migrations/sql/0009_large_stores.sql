@@ -99,3 +99,40 @@ create or replace function amends.nothing_between(
                  where (first.generation, first.transaction_id, first.position)
                        <= (p_to_generation, p_to_transaction::text::xid8, p_to_position)))
 $$;
+
+-- A stretch of a saga's story: so many events at most, and none after the one that makes it longer than so many bytes.
+create function amends.told(p_saga text, p_after int, p_rows int, p_bytes int)
+returns table (version int, id uuid, type text, schema_version int, data text, recorded_at timestamptz)
+language plpgsql stable as $$
+#variable_conflict use_column
+declare
+    v_bytes int := 0;
+begin
+    for version, id, type, schema_version, data, recorded_at in
+        select e.version, e.id, e.type, e.schema_version, e.data::text, e.recorded_at from amends.events as e
+         where e.stream = 'saga-' || p_saga and e.version > p_after order by e.version limit p_rows
+    loop
+        return next;
+        v_bytes := v_bytes + octet_length(data);
+        exit when v_bytes > p_bytes;
+    end loop;
+end $$;
+
+-- A stretch of a saga's checkpoints, as long as one of its story.
+create function amends.checkpoints(p_saga text, p_after int, p_rows int, p_bytes int)
+returns table (slot int, name text, output text, error text, started bigint, completed bigint)
+language plpgsql stable as $$
+#variable_conflict use_column
+declare
+    v_bytes int := 0;
+begin
+    for slot, name, output, error, started, completed in
+        select o.function_id, o.function_name, o.output, o.error, o.started_at_epoch_ms, o.completed_at_epoch_ms
+          from dbos.operation_outputs as o
+         where o.workflow_uuid = p_saga and o.function_id > p_after order by o.function_id limit p_rows
+    loop
+        return next;
+        v_bytes := v_bytes + coalesce(octet_length(output), 0) + coalesce(octet_length(error), 0);
+        exit when v_bytes > p_bytes;
+    end loop;
+end $$;

@@ -14,6 +14,7 @@ from app.projections import SQL as PROJECTIONS
 from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
 from app.store.overview import CONDITIONS
+from app.store.sagas import STRETCH
 from app.store.sql import statements
 from tests.databases import drop_database, fresh_database
 from tests.store.large import fill
@@ -81,9 +82,9 @@ ASKED: dict[str, Asked] = {
     ),
     "version of a stream": Asked(EVENTS["stream_version"], ("account-long",), 20),
     "version at a place": Asked(EVENTS["version_at_place"], ("account-long", 2, "51000", 500_000), 250),
-    "recording": Asked(SAGAS["recording"], {"id": "s-100001", "stretch": 250}, 150),
+    "recording": Asked(SAGAS["recording"], {"id": "s-100001"} | STRETCH, 200),
     "saga": Asked(SAGAS["saga"], ("s-100001",), 20),
-    "saga told": Asked(SAGAS["saga_told"], {"id": "s-100001", "stretch": 250}, 100),
+    "saga told": Asked(SAGAS["saga_told"], {"id": "s-100001"} | STRETCH, 150),
     "standing": Asked(SAGAS["standing"], ("s-100001",), 60),
     "newest sagas": listed(),
     "further sagas": listed(before_at="2026-01-02", before_id="s-1"),

@@ -38,16 +38,17 @@ select amends.wake_due(%s)
 
 -- name: recording
 -- What the next life of a saga needs to know of the earlier ones: all of it in one row, unless there is more than one
--- stretch of checkpoints or of its story. `newest` is the version of its last event.
+-- stretch of checkpoints or of its story; `last` is the number of the last checkpoint, `newest` the version of the last
+-- event.
 select s.id, s.name, s.version, s.root, s.status, s.takeovers, s.started_at, s.deadline_at, s.cancel_reason,
        (select w.recovery_attempts from dbos.workflow_status as w where w.workflow_uuid = s.id) as lives,
-       (select coalesce(jsonb_agg(jsonb_build_array(o.function_id, o.function_name, o.output, o.error,
-                        o.started_at_epoch_ms, o.completed_at_epoch_ms) order by o.function_id), '[]')
-          from (select * from dbos.operation_outputs as x where x.workflow_uuid = s.id
-                 order by x.function_id limit %(stretch)s) as o) as checkpoints,
+       (select max(o.function_id) from dbos.operation_outputs as o where o.workflow_uuid = s.id) as last,
+       (select coalesce(jsonb_agg(jsonb_build_array(c.slot, c.name, c.output, c.error, c.started, c.completed)
+                                  order by c.slot), '[]')
+          from amends.checkpoints(s.id, -1, %(rows)s, %(bytes)s) as c) as checkpoints,
        (select max(e.version) from amends.events as e where e.stream = 'saga-' || s.id) as newest,
-       (select coalesce(jsonb_agg(jsonb_build_array(e.id, e.type, e.schema_version, e.data::text) order by e.version), '[]')
-          from amends.events as e where e.stream = 'saga-' || s.id and e.version <= %(stretch)s) as told,
+       (select coalesce(jsonb_agg(jsonb_build_array(t.id, t.type, t.schema_version, t.data) order by t.version), '[]')
+          from amends.told(s.id, 0, %(rows)s, %(bytes)s) as t) as told,
        (select coalesce(jsonb_agg(jsonb_build_array(e.data) order by e.transaction_id, e.position), '[]')
           from amends.sagas as kin join amends.events as e on e.stream = 'saga-' || kin.id
          where kin.root = s.root and kin.id <> s.id and e.type = 'step-compensated') as undone
@@ -55,13 +56,13 @@ select s.id, s.name, s.version, s.root, s.status, s.takeovers, s.started_at, s.d
 
 -- name: more_checkpoints
 -- A further stretch of checkpoints.
-select o.function_id, o.function_name, o.output, o.error, o.started_at_epoch_ms, o.completed_at_epoch_ms
-  from dbos.operation_outputs as o where o.workflow_uuid = %s and o.function_id > %s order by o.function_id limit %s
+select slot, name, output, error, started, completed
+  from amends.checkpoints(%(id)s, %(after)s, %(rows)s, %(bytes)s) order by slot
 
 -- name: more_told
 -- A further stretch of a story.
-select e.id::text, e.type, e.schema_version, e.data::text
-  from amends.events as e where e.stream = %s and e.version > %s and e.version <= %s order by e.version
+select id::text, type, schema_version, data, recorded_at
+  from amends.told(%(id)s, %(after)s, %(rows)s, %(bytes)s) order by version
 
 -- name: standing
 -- How a saga stands: whether it has turned back, and what it got stuck at last.
@@ -92,17 +93,12 @@ select id, name, version, root, reference, status, reason, correlation_id, start
 select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.correlation_id, s.started_at, s.since,
        s.finished_at, s.waiting_for, s.due_at, s.parent,
        n.generation, n.transaction_id::text::bigint as transaction_id, n.position, n.version as newest,
-       (select jsonb_agg(jsonb_build_array(e.recorded_at, e.type, e.schema_version, e.data::text) order by e.version)
-          from amends.events as e where e.stream = 'saga-' || s.id and e.version <= %(stretch)s) as told
+       (select jsonb_agg(jsonb_build_array(t.id, t.type, t.schema_version, t.data, t.recorded_at) order by t.version)
+          from amends.told(s.id, 0, %(rows)s, %(bytes)s) as t) as told
   from amends.sagas as s
   left join lateral (select e.generation, e.transaction_id, e.position, e.version from amends.events as e
                       where e.stream = 'saga-' || s.id order by e.version desc limit 1) as n on true
  where s.id = %(id)s
-
--- name: told
--- A further stretch of a story.
-select e.recorded_at, e.type, e.schema_version, e.data::text
-  from amends.events as e where e.stream = %(stream)s and e.version > %(after)s and e.version <= %(until)s order by e.version
 
 -- name: sagas
 -- A page of sagas, newest first: those that meet conditions of app/store/overview.py.
