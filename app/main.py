@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -78,6 +79,8 @@ async def _serve(
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
             await asyncio.sleep(0.01)
+        gc.collect()
+        gc.freeze()  # what the server itself consists of need not be gone through at every collection
         print(f"Amends is up: {here}", flush=True)
         await asyncio.wait([asyncio.create_task(stopping.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
         log.info("Stopping: running steps finish, the rest is handed over.")

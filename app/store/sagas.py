@@ -27,7 +27,7 @@ from workflows.ports import Committed, Entry, Stale, Start, StatusChange, Unit
 from workflows.story import SagaStuck, Status, StepCompensated, Told, stories
 
 SQL, EXECUTORS = statements("sagas.sql"), statements("executors.sql")
-STRETCH: dict[str, Any] = {"rows": 250, "bytes": 512 * 1024}
+STRETCH: dict[str, Any] = {"rows": 100, "bytes": 256 * 1024}
 """What is read of a saga's checkpoints or events at a time: other work of the event loop goes on in between."""
 STUCK = event_type(SagaStuck).name
 HAND_OVER_PATIENCE = 5.0
