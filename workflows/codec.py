@@ -188,7 +188,12 @@ def plain(text: str | bytes) -> Any:
 
 def fresh(data: Any, annotation: type[T]) -> T:
     """The same of data that is kept: the value shares nothing with it. Raises ValidationError, and nothing else."""
-    return load(plain(to_json(data)), annotation)
+    return load(copied(data), annotation)
+
+
+def copied(data: Any) -> Any:
+    """Plain data that shares nothing with this."""
+    return plain(to_json(data))
 
 
 def require_storable(data: Any, what: str, limit: int | None = None) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
+from uuid import UUID
 
 from domain.errors import Conflict, StaleVersion
 from domain.expected import Expected
@@ -25,6 +26,7 @@ class MemoryEvents:
     stored: list[StoredEvent] = field(default_factory=list)
     _streams: dict[str, list[StoredEvent]] = field(default_factory=dict)
     _answers: dict[str, Repeated] = field(default_factory=dict)
+    _known: dict[UUID, Place] = field(default_factory=dict)
     _transactions: int = 0
 
     async def append(
@@ -42,8 +44,7 @@ class MemoryEvents:
         """The same at once, without an answer to keep."""
         require_distinct(events)
         written = [(text(event.data), text(event.cause.metadata())) for event in events]
-        known = {kept.id: kept.place for kept in self.stored}
-        again = [known[event.id] for event in events if event.id in known]
+        again = [self._known[event.id] for event in events if event.id in self._known]
         if again and len(again) < len(events):
             raise Conflict("event-ids", "Some of these events were appended before, but not all of them.")
         if again:
@@ -100,3 +101,4 @@ class MemoryEvents:
         )
         stream.append(stored)
         self.stored.append(stored)
+        self._known[stored.id] = stored.place

@@ -50,7 +50,7 @@ class MemoryJournal:
     def cancelled(self) -> str | None:
         """A running saga is told at once by its engine; one that parks finds out as it does."""
         if self._stage.tells:
-            self._cancel = self._cancel or self._recorded().cancel
+            self._cancel = self._cancel or self._stage.cancelled(self._id)
         return self._cancel
 
     async def reload(self) -> Recording:

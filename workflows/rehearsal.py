@@ -22,10 +22,10 @@ from domain.aggregate import Aggregate
 from domain.errors import StaleVersion
 from domain.event import Cause
 from domain.expected import exact
-from workflows.codec import dump
+from workflows.codec import copied, dump
 from workflows.engine.children import ended, undone
 from workflows.engine.execution import Execution
-from workflows.events import read_event, record_own
+from workflows.events import StoredEvent, read_event, record_own
 from workflows.limits import Limits
 from workflows.memory import MemoryEvents
 from workflows.memory_journal import MemoryJournal
@@ -46,9 +46,9 @@ from workflows.story import (
     SignalReceived,
     Status,
     Story,
+    Telling,
     Told,
     stories,
-    tell,
 )
 
 S = TypeVar("S")
@@ -66,6 +66,22 @@ class Played:
     story: Story
     result: Any
     lives: int
+
+
+@dataclass
+class _Known:
+    """What was read of a saga's story so far: each of its events is read once."""
+
+    told: list[tuple[UUID, Told]] = field(default_factory=list)
+    telling: Telling = field(default_factory=Telling)
+    cancel: str | None = None
+
+    def read(self, stored: StoredEvent) -> None:
+        event = read_event(stories.vocabulary, stored.type, stored.data_json)
+        self.told.append((stored.id, event))
+        self.telling.tell(event, stored.recorded_at)
+        if isinstance(event, CancelRequested):
+            self.cancel = self.cancel or event.reason
 
 
 @dataclass
@@ -88,6 +104,7 @@ class Stage:
     _cancel: tuple[int, str] | None = None
     _dead: bool = False
     _ready: set[str] = field(default_factory=set)
+    _known: dict[str, _Known] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.store = MemoryEvents(lambda: self.clock)
@@ -133,7 +150,7 @@ class Stage:
         self._ready.discard(id)
         try:
             with suppress(TurnedBack, Parked):
-                return await Execution(saga, MemoryJournal(self, id)).run(self.story(id).input)
+                return await Execution(saga, MemoryJournal(self, id)).run(copied(self.story(id).input))
         except Crash:
             self._ready.add(id)
         return None
@@ -187,12 +204,20 @@ class Stage:
 
     def told(self, id: str = "rehearsal") -> list[tuple[UUID, Told]]:
         """The saga's own events with their ids, oldest first."""
-        kept = self.store.of(stories.stream(id))
-        return list(zip((stored.id for stored in kept), self.events(stories, id), strict=True))
+        return list(self._read(id).told)
 
     def story(self, id: str = "rehearsal") -> Story:
-        kept = self.store.of(stories.stream(id))
-        return tell(zip((stored.recorded_at for stored in kept), self.events(stories, id), strict=True))
+        return self._read(id).telling.story()
+
+    def cancelled(self, id: str) -> str | None:
+        """Why somebody wants the saga cancelled; None if nobody does."""
+        return self._read(id).cancel
+
+    def _read(self, id: str) -> _Known:
+        known = self._known.setdefault(id, _Known())
+        for stored in self.store.of(stories.stream(id))[len(known.told) :]:
+            known.read(stored)
+        return known
 
     def start(self, saga: Saga[Any, Any], request: Any, id: str = "rehearsal") -> None:
         """Start the saga without playing it yet: it can be told something first."""

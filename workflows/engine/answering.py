@@ -63,7 +63,7 @@ class Answering:
         self.outcomes = Outcomes(saga, chronicle, attention, turning, code)
         self.children = Children(chronicle, attention, turning, self.outcomes)
         self.begun: list[Begun] = []
-        self._live, self._replaying = False, False
+        self._live, self._before = False, 0
         self._last_recorded = last_recorded(self.journal.recording)
         self._occurrences: Counter[str] = Counter()
 
@@ -71,9 +71,9 @@ class Answering:
         """Answer the words of `run` until it ends. Raises TurnBack, Parked and the like: then it does not go on."""
         turns = Turns()
         while (word := await self._next(running)) is not None:
-            await turns.end()
-            numbers = range(self.journal.last_slot + 1, self.journal.last_slot + 1 + _steps(word))
-            self._replaying = all(slot in self.journal.recording.checkpoints for slot in numbers)
+            if turns.is_long:
+                await turns.end()
+            self._before = self.journal.last_slot
             try:
                 answer = await self._do(word)
             except Refusal as refusal:
@@ -116,7 +116,8 @@ class Answering:
 
     def stopped_waiting(self, word: Word[Any]) -> bool:
         """Something in `run` took back what it asks for; False if that is recorded, so that `run` has it at once."""
-        if self._replaying:
+        numbers = range(self._before + 1, self._before + 1 + _steps(word))
+        if all(slot in self.journal.recording.checkpoints for slot in numbers):
             return False
         self.turning.given_up = word.says
         self.code.give_up()

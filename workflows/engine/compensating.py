@@ -54,7 +54,8 @@ async def turn_back(
     await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), chronicle, attention)
     turns = Turns()
     for step in reversed(begun):
-        await turns.end()
+        if turns.is_long:
+            await turns.end()
         if step.outcome is not None and step.step.compensation is not None:
             undoing = _Undoing(saga, step, step.step.compensation, chronicle, attention, code)
             await undoing.undo(partial(undo_child, step, back.reason))

@@ -17,8 +17,12 @@ class Turns:
     def __init__(self) -> None:
         self._since = clock()
 
+    @property
+    def is_long(self) -> bool:
+        """Whether this turn has been a long one."""
+        return clock() - self._since > LONGEST
+
     async def end(self) -> None:
-        """End this turn, if it has been a long one."""
-        if clock() - self._since > LONGEST:
-            await asyncio.sleep(0)
-            self._since = clock()
+        """End this turn; the next one begins when everybody else has had theirs."""
+        await asyncio.sleep(0)
+        self._since = clock()
