@@ -17,6 +17,8 @@ from dbos._error import DBOSWorkflowConflictIDError
 from dbos._migration import get_dbos_migrations
 from dbos._serialization import DBOSPortableJSONSerializer
 from dbos._sys_db import WorkflowStatusInternal
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import ExceptionContext
 
 from domain.errors import Unusable
 from workflows.durable.store import Claimed
@@ -29,6 +31,9 @@ APPLICATION = "amends"
 
 SUPPORTED = "3.4."
 THREADS = 8
+
+SPOILING = ("25006", "57P")
+"""Errors, by SQLSTATE, after which DBOS's sessions are replaced: one that began read-only remains so for good."""
 
 Body = Callable[..., Awaitable[Any]]
 
@@ -96,6 +101,7 @@ class Runtime:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(Threads(loop, 2 * THREADS))
         DBOS.launch()
+        event.listen(_get_dbos_instance()._sys_db.engine, "handle_error", _replaced)
 
     def destroy(self) -> None:
         """Stop DBOS; blocks until its threads have ended."""
@@ -164,6 +170,12 @@ def _status(claimed: Claimed, executor: str) -> WorkflowStatusInternal:
         "application_name": APPLICATION,
         "shard_key": None,
     }
+
+
+def _replaced(context: ExceptionContext) -> None:
+    """Let DBOS see a session that is spoilt as one that was lost: it tries again, and on other sessions."""
+    code = getattr(context.original_exception, "sqlstate", None) or ""
+    context.is_disconnect = context.is_disconnect or code.startswith(SPOILING)
 
 
 def _expected(record: logging.LogRecord) -> bool:
