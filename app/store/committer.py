@@ -1,7 +1,8 @@
 """Everything that is written goes through here: one round trip, one commit, resent until it is answered.
 
 What cannot share a commit has one of its own. Appends can: whatever is ready when a connection is free goes together,
-and nothing waits for more to come.
+and nothing waits for more to come. What has to be sent again gives its connection back until then; what waits for
+somebody's locks has half of the connections at most.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 from psycopg import AsyncConnection
@@ -20,7 +22,7 @@ from sqlalchemy import URL
 
 from app.store.database import Guarded, connect
 from app.store.resending import Doubled as Doubled
-from app.store.resending import Resending, deadline, unstorable
+from app.store.resending import Resending, Waits, deadline, unstorable
 from app.store.resending import Unavailable as Unavailable
 from app.store.sqlstates import Verdict, verdict
 from domain.errors import AmendsError, Unstorable
@@ -36,18 +38,26 @@ MOST_TOGETHER = 64
 MOST_CHARACTERS = 32 * 1024
 """How much shares a commit: beyond that, several connections at once are quicker than one with everything."""
 BUSY = "busy"
+LOCK_TIMEOUT = "1s"
+"""How long a connection waits for a lock before it does something else; the commit comes again, however often."""
 
 Parameters = Sequence[object] | Mapping[str, object]
 
 
 @dataclass
 class _Caller:
-    """Somebody who waits for an answer; `item` is what of a shared commit is theirs."""
+    """Somebody who waits for an answer, until `give_up_at`; `item` is what of a shared commit is theirs."""
 
     give_up_at: float | None
     answer: asyncio.Future[list[TupleRow]]
     item: str = ""
     sent_at: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.give_up_at is not None:
+            patience = self.give_up_at - self.sent_at
+            timer = self.answer.get_loop().call_later(patience, self.told, Unavailable(round(patience, 1)))
+            self.answer.add_done_callback(lambda _: timer.cancel())
 
     def told(self, answer: list[TupleRow] | AmendsError) -> None:
         if self.answer.done():
@@ -60,16 +70,24 @@ class _Caller:
 
 @dataclass
 class _Message:
-    """One commit, for one caller or for several who share it."""
+    """One commit, for one caller or for several who share it; `held_up` says that others were in its way."""
 
     statement: str
     parameters: Parameters
     callers: Sequence[_Caller]
     shared: bool = False
+    held_up: bool = False
 
     @property
-    def give_up_at(self) -> float | None:
-        return min((each.give_up_at for each in self.callers if each.give_up_at is not None), default=None)
+    def wanted(self) -> bool:
+        """Whether somebody still waits for the answer."""
+        return any(not each.answer.done() for each in self.callers)
+
+    @cached_property
+    def tries(self) -> Resending:
+        """The tries of a message that has one caller."""
+        caller = self.callers[0]
+        return Resending("A commit", caller.give_up_at, caller.sent_at, parameters=self.parameters)
 
     def fail(self, error: AmendsError) -> None:
         for caller in self.callers:
@@ -93,7 +111,7 @@ class _Line:
     """One connection: made when it is needed, anew when it was lost, and closed at the end, whatever was going on."""
 
     def __init__(self, url: URL) -> None:
-        self._url = url
+        self._url, self._waits = url, Waits()
         self._connection: AsyncConnection[TupleRow] | None = None
 
     async def __aenter__(self) -> Self:
@@ -106,14 +124,20 @@ class _Line:
     async def ask(self, statement: str, parameters: Parameters) -> list[TupleRow]:
         """Run a statement and return its rows. An answer that takes too long, a TimeoutError, costs the connection."""
         if self._connection is None or self._connection.closed:
-            self._connection = await connect(self._url, "committer")
+            self._connection = await connect(self._url, "committer", lock_timeout=LOCK_TIMEOUT)
         try:
             async with asyncio.timeout(ANSWER_SECONDS), Guarded(self._connection):
                 cursor = await self._connection.execute(statement, parameters)
-                return await cursor.fetchall() if cursor.rownumber is not None else []
+                rows = await cursor.fetchall() if cursor.rownumber is not None else []
         except TimeoutError:
             await self._connection.close()
             raise
+        self._waits = Waits()
+        return rows
+
+    async def rest(self) -> None:
+        """Leave a database alone that is away: no message is to blame, and the next one would fare no better."""
+        await asyncio.sleep(self._waits.next())
 
 
 class Committer:
@@ -123,6 +147,8 @@ class Committer:
         self._url, self._size = url, connections
         self.on_commit: Callable[[], None] = _nothing
         self._ready: deque[_Message | str] = deque()
+        self._held_up: deque[_Message] = deque()
+        self._waiting_for_others, self._most_waiting = 0, max(1, connections // 2)
         self._idle: list[asyncio.Future[None]] = []
         self._sharing: defaultdict[str, deque[_Caller]] = defaultdict(deque)
         self._workers: list[asyncio.Task[None]] = []
@@ -138,8 +164,9 @@ class Committer:
         """Run one statement in a commit of its own and return its rows.
 
         The statement must be safe to resend: the answer to one that was carried out may be lost. While the database is
-        away it is resent for ever; with `patience` (in seconds), raises Unavailable. Raises Unstorable for values that
-        will never be taken, and Contended after as many tries as its errors allow (see app.store.sqlstates).
+        away it is resent for ever; with `patience` (in seconds), raises Unavailable, and what has not been sent by then
+        never is. Raises Unstorable for values that will never be taken, and Contended after as many tries as its errors
+        allow (see app.store.sqlstates).
         """
         caller = _Caller(deadline(patience), asyncio.get_running_loop().create_future())
         self._put(_Message(statement, parameters, [caller]))
@@ -159,7 +186,10 @@ class Committer:
 
     def _put(self, ready: _Message | str) -> None:
         """Hand over to the connection that was busy last: what it needs is still at hand there."""
-        self._ready.append(ready)
+        if isinstance(ready, _Message) and ready.held_up:
+            self._held_up.append(ready)
+        else:
+            self._ready.append(ready)
         while self._idle:
             if not (idle := self._idle.pop()).done():
                 idle.set_result(None)
@@ -168,67 +198,81 @@ class Committer:
     async def _work(self) -> None:
         async with _Line(self._url) as line:
             while True:
-                while self._ready:
-                    ready = self._ready.popleft()
-                    message = self._shared(ready) if isinstance(ready, str) else ready
+                while message := self._taken():
+                    held_up = message.held_up
+                    self._waiting_for_others += held_up
                     try:
-                        await self._settle(message, line)
+                        await self._send(message, line)
                     except Exception as bug:
                         log.exception("A commit failed by a fault of Amends itself.")
                         message.fail(Unstorable(f"a fault of Amends itself: {type(bug).__name__}"))
+                    finally:
+                        self._waiting_for_others -= held_up
                 idle = asyncio.get_running_loop().create_future()
                 self._idle.append(idle)
                 await idle
+
+    def _taken(self) -> _Message | None:
+        """The next message that somebody still waits for, if this connection may send one now."""
+        while self._ready or self._held_up:
+            if self._held_up and self._waiting_for_others < self._most_waiting:
+                message = self._held_up.popleft()
+            elif self._ready:
+                ready = self._ready.popleft()
+                message = self._shared(ready) if isinstance(ready, str) else ready
+            else:
+                return None
+            if message.wanted:
+                return message
+        return None
 
     def _shared(self, statement: str) -> _Message:
         """Everything that is ready now, up to a limit; what is more goes with the next."""
         waiting, callers, size = self._sharing[statement], list[_Caller](), 0
         while waiting and len(callers) < MOST_TOGETHER and size < MOST_CHARACTERS:
-            callers.append(waiting.popleft())
-            size += len(callers[-1].item)
+            caller = waiting.popleft()
+            if not caller.answer.done():
+                callers.append(caller)
+                size += len(caller.item)
         if waiting:
             self._put(statement)
         return _together(statement, callers)
 
-    async def _settle(self, message: _Message, line: _Line) -> None:
-        """Send a message until it is answered, or will not be."""
-        tries = Resending("A commit", message.give_up_at, message.callers[0].sent_at, parameters=message.parameters)
-        while True:
-            try:
-                rows = await line.ask(message.statement, message.parameters)
-            except Exception as error:
-                problem = error
-            else:
-                self._alone(message.statement, message.answered(rows))
-                self.on_commit()
-                return
+    async def _send(self, message: _Message, line: _Line) -> None:
+        """Send a message once. What has to be sent again comes back when it is time, and holds up nobody meanwhile."""
+        try:
+            rows = await line.ask(message.statement, message.parameters)
+        except Exception as error:
+            found = verdict(error, ours=True)
             if len(message.callers) > 1:
                 self._alone(message.statement, message.callers)
-                return
-            if verdict(problem, ours=True) is Verdict.NEVER:
-                message.fail(unstorable(problem))
-                return
-            tries = tries or Resending(
-                "A commit", message.give_up_at, message.callers[0].sent_at, parameters=message.parameters
-            )
-            try:
-                await tries.after(problem)
-            except AmendsError as over:
-                message.fail(over)
-                return
+            elif found is Verdict.NEVER:
+                message.fail(unstorable(error))
+            else:
+                self._later(message, error, found)
+            if found is Verdict.AWAY:
+                await line.rest()
+        else:
+            self._alone(message.statement, message.answered(rows), held_up=True)
+            self.on_commit()
 
-    def _alone(self, statement: str, callers: Sequence[_Caller]) -> None:
+    def _later(self, message: _Message, error: Exception, found: Verdict) -> None:
+        try:
+            wait = message.tries.wait_after(error)
+        except AmendsError as over:
+            message.fail(over)
+        else:
+            message.held_up = found is Verdict.BUSY
+            asyncio.get_running_loop().call_later(wait, self._put, message)
+
+    def _alone(self, statement: str, callers: Sequence[_Caller], held_up: bool = False) -> None:
         for caller in callers:
-            self._put(_together(statement, [caller]))
+            self._put(_together(statement, [caller], held_up))
 
 
-def _together(statement: str, callers: Sequence[_Caller]) -> _Message:
+def _together(statement: str, callers: Sequence[_Caller], held_up: bool = False) -> _Message:
     items = ",".join(caller.item for caller in callers)
-    return _Message(statement, (f"[{items}]",), callers, shared=True)
-
-
-def _deadline(patience: float | None) -> float | None:
-    return None if patience is None else time.monotonic() + patience
+    return _Message(statement, (f"[{items}]",), callers, shared=True, held_up=held_up)
 
 
 def _nothing() -> None:

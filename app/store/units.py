@@ -134,6 +134,7 @@ class PostgresUnit:
             if isinstance(sql, str) and (control := CONTROL.match(sql)):
                 raise self._end(EndsTransaction(control[1]))
             own = self._own = self._own or await self._begin()
+            self._require_open()
             async with self._judging(own, ours=False), own.connection.cursor(row_factory=dict_row) as cursor:
                 await cursor.execute(sql, parameters)
                 rows, did = await cursor.fetchall() if cursor.description else [], cursor.statusmessage
