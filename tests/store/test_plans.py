@@ -107,7 +107,7 @@ ASKED: dict[str, Asked] = {
     "page of a read model": Asked(PROJECTIONS["page"], HALF | {"types": ["rare-thing"], "limit": 500}, 500),
     "wake those due": Asked(SAGAS["wake_due"], (500,), 200),
     "hand over": Asked(SAGAS["hand_over"], ("me", []), 50),
-    "end executors": Asked(EXECUTORS["end_executors"], (["me"], "itself", True), 200),
+    "end executors": Asked(EXECUTORS["end_executors"], (["me"], "itself", True), 400),
     "orphans": Asked(SAGAS["release_orphans"], (), 400),
 }
 """What is asked again and again, or for each request."""

@@ -6,8 +6,10 @@ import asyncio
 from typing import Any
 
 import psycopg
+import pytest
 from sqlalchemy import URL
 
+from app.store.database import conninfo
 from tests.store.sagas import Store, entry, event, started, store
 from workflows.durable.store import Neighbour, StartOutcome
 from workflows.ids import new_id
@@ -127,6 +129,27 @@ async def test_a_hand_over_is_no_death(database: URL, sql: Sql) -> None:
         saga = await started(it)
         assert await it.sagas.end(["executor-1"], "itself", False) == 1
     assert status(sql, saga) == ("ENQUEUED", None, None, "running", 0)
+
+
+@pytest.mark.parametrize("how", ["ends", "hands over"])
+async def test_a_saga_whose_row_is_locked_keeps_no_other_from_being_handed_over(
+    database: URL, sql: Sql, how: str
+) -> None:
+    async with store(database) as it:
+        await register(it, "executor-1")
+        locked, free = await started(it), await started(it)
+        with psycopg.connect(conninfo(database)) as holder:
+            holder.execute("select from dbos.workflow_status where workflow_uuid = %s for update", (locked,))
+            if how == "ends":
+                assert await it.sagas.end(["executor-1"], "itself", False) == 1
+            else:
+                assert await it.sagas.hand_over("executor-1", []) == 1
+            assert (status(sql, locked)[0], status(sql, free)[0]) == ("PENDING", "ENQUEUED")
+        if how == "ends":
+            assert await it.sagas.release_orphans() == 1
+        else:
+            assert await it.sagas.hand_over("executor-1", []) == 1
+        assert status(sql, locked)[:3] == ("ENQUEUED", None, None)
 
 
 async def test_after_many_deaths_a_saga_waits_before_it_is_run_again(database: URL, sql: Sql) -> None:

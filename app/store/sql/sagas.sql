@@ -137,12 +137,16 @@ update dbos.workflow_status
  where workflow_uuid = %s and status = 'PENDING' and executor_id = %s and owner_xid = %s
 
 -- name: hand_over
--- Give back what is recorded as ours, but for what still runs here; answers how many that were.
-with given as (
-    update dbos.workflow_status
+-- Give back what is recorded as ours, but for what still runs here or is locked; answers how many that were.
+with free as materialized (
+    select workflow_uuid from dbos.workflow_status
+     where status = 'PENDING' and application_name = 'amends' and executor_id = %s and workflow_uuid <> all (%s)
+       for no key update skip locked
+), given as (
+    update dbos.workflow_status as w
        set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
            updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
-     where status = 'PENDING' and application_name = 'amends' and executor_id = %s and workflow_uuid <> all (%s)
+     where w.workflow_uuid = any (array(select free.workflow_uuid from free))
     returning 1
 )
 select count(*) from given
