@@ -30,6 +30,9 @@ LIMITS = {
 }
 SHORTEST_WAIT = 0.01
 """Seconds for which a connection of a pool is waited for by somebody who has no time left."""
+RECONNECT_SECONDS = 2.0
+"""For how long a pool tries to replace a connection by itself, more and more rarely; after that, whenever it is asked
+for one: so it is back as soon as the database is."""
 WIRE: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -78,6 +81,7 @@ def pool(url: URL, size: int) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
         min_size=1,
         max_size=size,
         timeout=15,
+        reconnect_timeout=RECONNECT_SECONDS,
         open=False,
         kwargs=settings(url, "reader") | {"prepare_threshold": 0},
     )

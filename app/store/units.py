@@ -43,8 +43,8 @@ S = TypeVar("S")
 E = TypeVar("E")
 
 SAGAS = statements("sagas.sql")
-PATIENCE = 1.0
-"""For how long a step waits for the database, in seconds, at the cost of its own time."""
+PATIENCE, BRIEF = 0.5, 0.1
+"""For how long a step waits for the database, in seconds, at the cost of its own time; what is brief always happens."""
 SILENT = "the database did not answer in the time that the step has"
 
 log = logging.getLogger("amends.store")
@@ -234,7 +234,8 @@ class PostgresUnit:
 
     @asynccontextmanager
     async def _waiting(self) -> AsyncIterator[None]:
-        """A wait for the database. One that has no end in time, or took most of the step's, interrupts the step."""
+        """A wait for the database. One that has no end in time interrupts the step; if the step itself took most of
+        the time, that is counted."""
         began = time.monotonic()
         try:
             yield
@@ -243,8 +244,9 @@ class PostgresUnit:
             raise self.interrupted from away.__cause__
         except asyncio.CancelledError:
             waited = time.monotonic() - began
-            if 2 * waited > time.monotonic() - self._began and not self.interrupted:
-                self.interrupted = Interrupted(SILENT, None if waited > PATIENCE else CONTENDED_TRIES)
+            if waited > BRIEF and not self.interrupted:
+                blameless = waited > max(PATIENCE, (time.monotonic() - self._began) / 2)
+                self.interrupted = Interrupted(SILENT, None if blameless else CONTENDED_TRIES)
             raise
         except AmendsError as over:
             raise self._end(over) from over.__cause__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import suppress
 
@@ -10,8 +11,10 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo, parse_url
+from app.store.database import conninfo, parse_url, pool
 from app.store.embedded import EmbeddedPostgres
+from app.store.reader import Reader
+from app.store.resending import Unavailable
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.server import Server, wait_for
 
@@ -89,3 +92,17 @@ def test_no_saga_ends_while_postgres_is_stopped(cluster: EmbeddedPostgres, secon
         for server in (one, two):
             assert server.process is not None
             assert server.process.poll() is None, "nobody took the other for dead"
+
+
+async def test_connections_are_back_as_soon_as_the_database_is_after_a_long_time(cluster: EmbeddedPostgres) -> None:
+    """A pool that tried by itself only would wait as long again as the database was away."""
+    async with pool(parse_url(cluster.url), 2) as readers:
+        await readers.wait()
+        cluster.stop()
+        reader = Reader(readers)
+        async with asyncio.timeout(60):
+            while readers.get_stats()["pool_size"] > 0:
+                with suppress(Unavailable):
+                    await reader.tuples("select 1", (), 0.1)
+        cluster.start()
+        assert await reader.tuples("select 1", ()) == [(1,)]

@@ -19,7 +19,7 @@ from domain.ordering import orders
 from tests.store.sagas import started, store
 from tests.store.steps import FAR, HOLD, Body, Ran, left, ran, swallowing
 from tests.store.trouble import limited, missing, trouble, until
-from workflows.ports import Committed, Interrupted
+from workflows.ports import Committed
 
 __all__ = ["trouble"]
 
@@ -71,38 +71,33 @@ async def test_a_pool_that_is_full_is_waited_for_outside_of_the_step(database: U
         assert await ran(it, saga, body, reader=reader) == Ran(1, Committed())
 
 
-@pytest.mark.parametrize(("patience", "tries"), [(0.0, None), (60.0, CONTENDED_TRIES)])
+@pytest.mark.parametrize(
+    ("patience", "brief", "took", "tries"),
+    [(0.0, 0.0, 0.0, [None]), (60.0, 0.0, 0.0, [CONTENDED_TRIES]), (0.0, 0.0, 60.0, [CONTENDED_TRIES]), (0, 60, 0, [])],
+    ids=["waits only", "waits shortly", "does something else before", "waits no longer than ever"],
+)
 async def test_a_step_whose_time_ends_while_it_waits_for_the_database_runs_again(
-    database: URL, trouble: Sql, monkeypatch: pytest.MonkeyPatch, patience: float, tries: int | None
+    database: URL,
+    trouble: Sql,
+    monkeypatch: pytest.MonkeyPatch,
+    patience: float,
+    brief: float,
+    took: float,
+    tries: list[int | None],
 ) -> None:
     async with store(database) as it:
         saga = await started(it)
         with events_locked(database):
             async with PostgresUnit(it.committer, it.reader, it.states, saga, "me") as one:
+                one._began -= took
                 load = asyncio.create_task(one.load(orders, "1"))
                 await until(lambda: _waits(trouble))
                 monkeypatch.setattr("app.store.units.PATIENCE", patience)
+                monkeypatch.setattr("app.store.units.BRIEF", brief)
                 load.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await load
-        assert isinstance(one.interrupted, Interrupted)
-        assert one.interrupted.tries == tries
-
-
-async def test_a_load_that_somebody_stops_after_the_step_took_its_time_is_the_steps_own(
-    database: URL, trouble: Sql
-) -> None:
-    async with store(database) as it:
-        one = PostgresUnit(it.committer, it.reader, it.states, await started(it), "me")
-        one._began -= 3600
-        with events_locked(database):
-            async with one:
-                load = asyncio.create_task(one.load(orders, "1"))
-                await until(lambda: _waits(trouble))
-                load.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await load
-        assert one.interrupted is None
+        assert ([one.interrupted.tries] if one.interrupted else []) == tries
 
 
 async def test_connections_that_a_restart_has_cut_do_not_interrupt_a_step(database: URL, trouble: Sql) -> None:
