@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from sqlalchemy import URL
 
+from app.lifetime import HARD_SECONDS
 from app.store.database import conninfo, settings
 from domain.event import event_type
 from workflows.engine.marks import SIZE, on_loop
@@ -31,6 +32,8 @@ log = logging.getLogger("amends.watchdog")
 PROGRAM: Final = Path(__file__).with_name("process.py")
 SIGNAL: Final = signal.SIGUSR2
 """By it the watchdog asks for the stacks: they are written by C code, whatever Python does."""
+STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+"""What asks a server to stop. C code notes them where the watchdog looks: Python may not come to hear of them."""
 RESTARTS: Final = 5
 """How often the watchdog is started again when it has died, before the server goes on without one."""
 
@@ -47,7 +50,8 @@ class Watchdog:
         self, url: URL, executor: str, lease: float, recorded: Callable[[str, EventLoopBlocked], None]
     ) -> None:
         self._url, self._executor, self._lease, self._recorded = url, executor, lease, recorded
-        self._memory, self._dump = tempfile.TemporaryFile(), tempfile.TemporaryFile("a+b")  # noqa: SIM115 (closed by stop)
+        self._memory = tempfile.TemporaryFile()  # noqa: SIM115 (all three are closed by stop)
+        self._dump, self._asked = tempfile.TemporaryFile("a+b"), tempfile.TemporaryFile("a+b")  # noqa: SIM115
         self._task: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.blocks: Counter[tuple[str, str]] = Counter()
@@ -59,6 +63,9 @@ class Watchdog:
         on_loop.share(memoryview(mmap(self._memory.fileno(), SIZE)))
         on_loop.answered()
         faulthandler.register(SIGNAL, file=self._dump, all_threads=True)
+        for number in STOPS:
+            faulthandler.register(number, file=self._asked, all_threads=False, chain=True)
+        os.register_at_fork(after_in_child=_note_no_stops)
         self._task = asyncio.create_task(self._watched(), name="watchdog")
 
     async def stop(self) -> None:
@@ -71,7 +78,9 @@ class Watchdog:
                 self._process.kill()
             await self._process.wait()
         faulthandler.unregister(SIGNAL)
-        self._dump.close()
+        _note_no_stops()
+        for file in (self._memory, self._dump, self._asked):
+            file.close()
 
     async def _watched(self) -> None:
         for wait in range(1, RESTARTS + 1):
@@ -85,7 +94,7 @@ class Watchdog:
 
     async def _once(self) -> None:
         """Start it, and hear what it says until it ends."""
-        files = (self._memory.fileno(), self._dump.fileno())
+        files = (self._memory.fileno(), self._dump.fileno(), self._asked.fileno())
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
@@ -103,7 +112,7 @@ class Watchdog:
             self._heard(json.loads(line))
         await self._process.wait()
 
-    def _given(self, memory: int, dump: int) -> dict[str, Any]:
+    def _given(self, memory: int, dump: int, asked: int) -> dict[str, Any]:
         """What the watchdog needs to know; it goes through a pipe, for it holds a password."""
         name, version = event_type(EventLoopBlocked)
         quick = settings(self._url, "watchdog", statement_timeout="2s", lock_timeout="2s")
@@ -115,6 +124,8 @@ class Watchdog:
             "memory": memory,
             "dump": dump,
             "signal": SIGNAL,
+            "asked": asked,
+            "hard": HARD_SECONDS + 1,
             "url": conninfo(self._url),
             "connect": quick | {"connect_timeout": 2},
             "path": sys.path,
@@ -131,7 +142,15 @@ class Watchdog:
         self.blocks[named] += 1
         self.seconds[named] += seconds
         who = f"{f'step {step}' if step else 'run'} of saga {one_line(saga)} ({kind})" if saga else "code of no saga"
+        if told["held"]:
+            who = "another thread, which held Python's lock; no saga is blamed for it"
         log.warning("The event loop was blocked for %.1f s by %s.\n%s", seconds, who, _indented(told["stack"]))
+
+
+def _note_no_stops() -> None:
+    """From here on signals that ask to stop go to Python alone: in a process that was forked nobody looks for them."""
+    for number in STOPS:
+        faulthandler.unregister(number)
 
 
 def _indented(stack: str) -> str:

@@ -18,7 +18,10 @@ from workflows.saga import Call, Retry, Saga, Undo, seconds, step
 
 @dataclass(frozen=True)
 class Wanted:
-    """How the saga blocks, for how many seconds, and how often at most; `where` is step, twice (in a row) or run."""
+    """How the saga blocks, for how many seconds, and how often at most.
+
+    `where` is step, twice (in a row), run, thread (beside the event loop), or first: then the step takes its time.
+    """
 
     how: str
     seconds: float
@@ -48,6 +51,11 @@ class Blocking(Saga[Wanted, str], name="blocking"):
     async def call(self, call: Call, request: Wanted) -> None:
         if request.where in ("step", "twice"):
             block(request)
+        if request.where == "first":
+            block(request)
+            await asyncio.sleep(600)
+        if request.where == "thread":
+            await asyncio.to_thread(block, request)
 
     @call.compensation
     async def undo(self, undo: Undo[None], request: Wanted) -> None:
@@ -74,6 +82,24 @@ class Swallowing(Saga[Wanted, str], name="swallowing"):
                 continue
 
 
+@dataclass(frozen=True)
+class Working(Saga[Wanted, str], name="working"):
+    """Works on the event loop in pieces that are short enough for everybody."""
+
+    async def run(self, request: Wanted) -> str:
+        await self.call(request)
+        return "done"
+
+    @step(compensation=None, timeout=seconds(600))
+    async def call(self, call: Call, request: Wanted) -> None:
+        over = time.monotonic() + request.seconds
+        while time.monotonic() < over:
+            until = time.monotonic() + 0.02
+            while time.monotonic() < until:
+                pass
+            await asyncio.sleep(0.002)
+
+
 COUNTED: dict[str, int] = {}
 
 
@@ -94,6 +120,10 @@ def block(wanted: Wanted) -> None:
         until = time.monotonic() + wanted.seconds
         while (left := until - time.monotonic()) > 0:
             ctypes.PyDLL(None).usleep(int(min(left, 0.9) * 1e6))
+    elif wanted.how == "hold":  # as a long regular expression does it, but for a known time
+        with suppress(PermissionError):
+            os.nice(-6)
+        next(filter((time.monotonic() + wanted.seconds).__lt__, iter(time.monotonic, None)))
     elif wanted.how == "regex":
         re.match(r"(a+)+$", "a" * 64 + "b")
     elif wanted.how == "die":
@@ -106,7 +136,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--host", default="127.0.0.1")
     given = parser.parse_args()
-    serve(read_settings(), given.host, given.port, [Blocking(), Swallowing()])
+    serve(read_settings(), given.host, given.port, [Blocking(), Swallowing(), Working()])
 
 
 if __name__ == "__main__":

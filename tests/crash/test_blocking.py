@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import ExitStack
 from functools import partial
@@ -45,6 +46,14 @@ def blocks(sql: psycopg.Connection) -> list[tuple[str | None, float]]:
         " where type = 'event-loop-blocked' order by position"
     )
     return found.fetchall()
+
+
+def answers(server: Server) -> bool:
+    """Whether the event loop comes round."""
+    try:
+        return http.get(f"{server.base}/healthz", timeout=1).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def has_ended(server: Server) -> bool:
@@ -99,6 +108,52 @@ def test_a_short_block_is_a_warning_and_nothing_else(database_18: URL) -> None:
         assert (
             'amends_event_loop_blocks_total{saga="blocking",step="call"} 1.0' in http.get(f"{server.base}/metrics").text
         )
+
+
+def test_nobody_is_blamed_for_a_thread_of_another_saga_that_holds_python(database_18: URL) -> None:
+    with (
+        Server(database_18, lease_seconds=LEASE) as server,
+        psycopg.connect(conninfo(database_18), autocommit=True) as sql,
+    ):
+        server.start(command=COMMAND)
+        for number in range(3):
+            start(server, f"works-{number}", "working", seconds=20.0)
+        start(server, "holds", how="hold", seconds=LEASE + 3.0, where="thread")
+        assert server.saga_when_back("holds")["status"] == "completed"
+        wait_for(lambda: "another thread, which held Python's lock" in server.said, "it is said")
+        assert "in block" in server.said, "with the stack of that thread"
+        assert "A thread that holds Python's lock has blocked the event loop" in server.said
+        for number in range(3):
+            assert server.saga_when_back(f"works-{number}")["status"] == "completed"
+        assert blocks(sql) == []
+        assert "of saga works" not in server.said
+
+
+def test_a_block_is_put_on_record_once_the_database_can_be_written_again(database_18: URL) -> None:
+    with (
+        Server(database_18, lease_seconds=LEASE) as server,
+        psycopg.connect(conninfo(database_18), autocommit=True) as sql,
+    ):
+        server.start(command=COMMAND)
+        with psycopg.connect(conninfo(database_18)) as other:
+            other.execute("select from amends.executors for update")
+            start(server, "blocks", seconds=LEASE + 3.0, times=1, where="first")
+            wait_for(lambda: "event loop was blocked for" in server.said, "it is over")
+            assert "The watchdog could not say what blocks" in server.said
+            assert blocks(sql) == []
+        wait_for(lambda: [step for step, _ in blocks(sql)] == ["call"], "it is on record")
+        assert is_at(sql, "blocks", "running")
+
+
+def test_a_server_whose_code_holds_python_ends_in_time_when_it_is_asked_to(database_18: URL) -> None:
+    with Server(database_18, lease_seconds=60) as server:
+        server.start(command=COMMAND)
+        start(server, "blocks", how="hold", seconds=100)
+        wait_for(lambda: not answers(server), "it blocks")
+        assert server.process is not None
+        server.process.terminate()
+        assert server.wait(40) == -signal.SIGKILL
+        assert "This server is ended: it was asked to stop and does not" in server.said
 
 
 def test_alone_a_blocked_server_goes_on_and_asks_a_person_the_second_time(database_18: URL) -> None:

@@ -1,0 +1,56 @@
+"""What Linux tells of a process's threads: what they do, and the processor time that they have had."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Threads:
+    """The threads of a process at one moment; where nothing is told of them, they seem to sleep.
+
+    `cpu` is processor time in seconds by thread, and `pauses` how often the first one has stopped to wait.
+    """
+
+    at: float
+    first: int
+    state: str = "S"
+    cpu: dict[int, float] = field(default_factory=dict)
+    pauses: int = 0
+
+    @classmethod
+    def of(cls, pid: int, at: float, all: bool) -> Threads:
+        """All threads of a process, or the first one alone, on which the event loop runs."""
+        tasks, cpu, first = Path(f"/proc/{pid}/task"), {}, None
+        try:
+            for number in map(int, os.listdir(tasks) if all else [pid]):
+                with suppress(OSError):  # a thread may end meanwhile
+                    fields = (tasks / str(number) / "stat").read_text().rpartition(")")[2].split()
+                    cpu[number] = (int(fields[11]) + int(fields[12])) / TICKS
+                    first = fields[0] if number == pid else first
+            status = (tasks / str(pid) / "status").read_text() if all else ""
+        except OSError:
+            return cls(at, pid)
+        pauses = int(status.partition("voluntary_ctxt_switches:")[2].split("\n")[0] or 0)
+        return cls(at, pid, first or "S", cpu, pauses)
+
+    def used(self, since: Threads) -> float:
+        """How many seconds of processor time the first thread has had."""
+        return self.cpu.get(self.first, 0.0) - since.cpu.get(self.first, 0.0)
+
+    def hold_python(self, since: Threads) -> bool:
+        """Whether the first thread was kept waiting for Python's lock by another one that did not let go of it.
+
+        Whoever waits for that lock looks two hundred times a second whether it is free. A thread that sleeps does not,
+        and one that computes has the processor itself.
+        """
+        seconds, mine = self.at - since.at, self.used(since)
+        others = [used - since.cpu.get(number, 0.0) for number, used in self.cpu.items() if number != self.first]
+        waits = self.pauses - since.pauses >= 40 * seconds
+        return seconds >= 0.4 and waits and mine < seconds / 10 and max(others, default=0.0) >= seconds / 5

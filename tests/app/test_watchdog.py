@@ -1,0 +1,159 @@
+"""What the watchdog says and does of what it sees: whose fault a block is, and what is put on record of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+
+from app.watchdog.record import Record
+from app.watchdog.telling import names
+from app.watchdog.threads import Threads
+from app.watchdog.watch import Block, Watch, stacks_of
+from workflows.engine.marks import label
+
+WHO = label("s-1", "selling:1", "charge")
+
+
+def threads(at: float, state: str = "S", pauses: int = 0, mine: float = 0.0, other: float = 0.0) -> Threads:
+    return Threads(at, 7, state, {7: mine, 8: other, 9: 0.0}, pauses)
+
+
+def block(now: Threads, looks: int = 8, asleep: int = 8) -> Block:
+    return Block(0.0, WHO, threads(0.0), now, looks, asleep, "its stack", "the other stack")
+
+
+@pytest.mark.parametrize(
+    ("now", "asleep", "held", "fault"),
+    [
+        pytest.param(threads(4.0), 8, False, True, id="it sleeps"),
+        pytest.param(threads(4.0, "R", 3, mine=3.9), 0, False, True, id="it computes"),
+        pytest.param(threads(4.0, "R", 3, mine=0.5), 0, False, False, id="the machine has no time for it"),
+        pytest.param(threads(4.0, "S", 800, 0.02, 3.9), 8, True, False, id="another thread holds Python"),
+        pytest.param(threads(4.0, "S", 300, 0.02, 1.5), 8, True, False, id="the same on a busy machine"),
+        pytest.param(threads(4.0, "S", 2, 0.0, 3.9), 8, False, True, id="it sleeps while another thread computes"),
+        pytest.param(threads(4.0, "R", 800, 2.0, 2.0), 4, False, True, id="both compute in turns"),
+    ],
+)
+def test_whose_fault_it_is(now: Threads, asleep: int, held: bool, fault: bool) -> None:
+    seen = block(now, asleep=asleep)
+    assert (seen.is_held, seen.is_its_fault(4.0)) == (held, fault)
+    told = seen.told(4.0)
+    assert told["saga"] == (None if held else "s-1")
+    assert told["stack"] == ("the other stack" if held else "its stack")
+
+
+def test_a_processs_threads_are_read_from_linux() -> None:
+    me, over = os.getpid(), threading.Event()
+    before = Threads.of(me, 0.0, all=True)
+    other = threading.Thread(target=over.wait)
+    other.start()
+    threading.Event().wait(0.01)
+    after, alone = Threads.of(me, 1.0, all=True), Threads.of(me, 1.0, all=False)
+    assert set(after.cpu) - set(before.cpu) == {other.native_id}
+    assert set(alone.cpu) == {me}
+    assert alone.state == after.state == "R"
+    assert after.pauses > before.pauses
+    assert after.used(before) >= 0
+    over.set()
+    other.join()
+    assert Threads.of(2**22 + 1, 1.0, all=True) == Threads(1.0, 2**22 + 1), "a process that there is not"
+
+
+class FakeDatabase(Record):
+    """A record whose database answers as it is told."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__({"executor": "e-1", "event": {}} | given)
+        self.answers = True
+        self.asked: list[tuple[str | None, bool]] = []
+
+    def connect(self) -> None:
+        return None
+
+    def _run(self, statement: str, parameters: tuple[Any, ...]) -> Any:
+        if not self.answers:
+            return None
+        if "note_blocked" in statement:
+            _, text, final = parameters
+            self.asked.append((text and json.loads(text)["saga"], final))
+            return (True,)
+        return (False,)
+
+
+@contextmanager
+def watching(record: FakeDatabase) -> Iterator[Watch]:
+    """A watch with files of its own; it looks at this process, which it would have to end, and is never asked to."""
+    fds = [os.memfd_create(name) for name in ("memory", "dump", "asked")]
+    os.ftruncate(fds[0], 4096)
+    given = dict(zip(("memory", "dump", "asked"), fds, strict=True)) | {"pid": os.getpid(), "lease": 5.0}
+    try:
+        yield Watch(given | {"signal": 0, "thread": 0, "hard": 18}, cast(Record, record))
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def test_a_block_is_put_on_record_when_the_database_answers_again(capsys: pytest.CaptureFixture[str]) -> None:
+    record = FakeDatabase()
+    record.answers = False
+    with watching(record) as watch:
+        seen = block(threads(6.0))
+        watch.goes_on(seen, threads(6.0), 6.0)
+        assert seen.said
+        assert not seen.recorded
+        watch.ended(seen, 6.5)
+        assert record.asked == []
+        record.answers = True
+        record.settle()
+        record.settle()
+        assert record.asked == [("s-1", True)], "once"
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["what"] for each in told] == ["ended", "recorded"]
+
+
+def test_a_note_that_could_not_be_taken_back_is_taken_back_later(capsys: pytest.CaptureFixture[str]) -> None:
+    record = FakeDatabase()
+    with watching(record) as watch:
+        seen = block(threads(4.0))
+        watch.goes_on(seen, threads(4.0), 4.0)
+        assert record.asked == [("s-1", False)]
+        record.answers = False
+        watch.ended(seen, 4.5)
+        record.answers = True
+        record.settle()
+        record.settle()
+        assert record.asked == [("s-1", False), (None, False)]
+
+
+def test_a_note_is_taken_back_where_it_turns_out_that_another_thread_held_python() -> None:
+    record = FakeDatabase()
+    with watching(record) as watch:
+        seen = block(threads(4.0))
+        watch.goes_on(seen, threads(4.0), 4.0)
+        watch.goes_on(seen, threads(4.5, "S", 900, 0.0, 4.4), 4.5)
+        assert record.asked == [("s-1", False), (None, False)]
+        watch.goes_on(seen, threads(6.0, "S", 900, 0.0, 4.4), 6.0)
+        assert not seen.recorded
+
+
+def test_of_all_stacks_the_event_loops_and_those_of_threads_that_work_are_told() -> None:
+    written = (
+        'Thread 0x000000000000aaaa (most recent call first):\n  File "/lib/re/__init__.py", line 166 in match\n\n'
+        'Thread 0x000000000000bbbb (most recent call first):\n  File "/lib/threading.py", line 331 in wait\n\n'
+        'Current thread 0x000000000000cccc (most recent call first):\n  Garbage-collecting\n  File "/app/x.py", line 1'
+    )
+    assert stacks_of(written, 0xCCCC) == (
+        '  File "/app/x.py", line 1',
+        '  File "/lib/re/__init__.py", line 166 in match',
+    )
+
+
+def test_a_name_that_cannot_be_read_is_nobodys() -> None:
+    assert names(WHO) == ("s-1", "selling:1", "charge")
+    assert names(WHO[:-3]) == names(b"") == (None, None, None)
