@@ -6,11 +6,13 @@ import asyncio
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import psutil
 import pytest
 
 from workflows.durable.lease import Lease, born, is_gone, machine
@@ -47,6 +49,21 @@ def test_a_process_that_lives_is_not_gone() -> None:
 
 def test_another_process_under_the_same_number_is_not_the_same_one() -> None:
     assert is_gone(Neighbour("x", HERE, os.getpid(), born(os.getpid()) - 1000, False), HERE)
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the start of a process is told by the clock")
+def test_a_clock_that_is_set_makes_nobody_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start is told by the clock that counts from the boot, which nobody can set."""
+    since_boot = time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
+    assert 0 < born(os.getpid()) <= since_boot
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the start of a process is told by the clock")
+def test_servers_of_the_version_that_told_births_by_the_clock_are_on_another_machine() -> None:
+    boot, _, _ = HERE.partition(":")
+    old = f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"
+    assert machine() != old
+    assert not is_gone(Neighbour("x", old, os.getpid(), psutil.Process().create_time(), False), HERE)
 
 
 def test_nothing_is_known_of_another_machines_processes() -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import psutil
 
@@ -20,16 +21,32 @@ log = logging.getLogger("amends.lease")
 
 
 def machine() -> str:
-    """Names what a process number means something in: a boot of a machine, and a container on it."""
+    """Names what a process number means something in: a boot of a machine, a container on it, and how births are told.
+
+    The last part keeps servers of a version that told births in another way from taking each other for dead.
+    """
     boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     if boot.exists() and namespace.exists():
-        return f"{boot.read_text().strip()}:{namespace.stat().st_ino}"
+        return f"{boot.read_text().strip()}:{namespace.stat().st_ino}:ticks"
     return f"{os.uname().nodename}:{psutil.boot_time():.0f}"
 
 
 def born(pid: int) -> float:
-    """When a process started, in seconds since the epoch."""
-    return psutil.Process(pid).create_time()
+    """When a process started: on Linux in ticks since the boot, which no setting of the clock moves, else by the clock.
+
+    Raises psutil.NoSuchProcess.
+    """
+    if not psutil.LINUX:
+        return psutil.Process(pid).create_time()
+    try:
+        line = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        raise psutil.NoSuchProcess(pid) from None
+    return float(line.rpartition(")")[2].split()[_STARTED])
+
+
+_STARTED: Final = 22 - 3
+"""Where the start is in /proc/<pid>/stat, counted from the third field, which is the first after the name."""
 
 
 def is_gone(other: Neighbour, here: str) -> bool:
@@ -37,8 +54,7 @@ def is_gone(other: Neighbour, here: str) -> bool:
     if other.machine != here:
         return False
     try:
-        process = psutil.Process(other.pid)
-        return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - other.born) > 2
+        return psutil.Process(other.pid).status() == psutil.STATUS_ZOMBIE or abs(born(other.pid) - other.born) > 2
     except psutil.NoSuchProcess:
         return True
 
