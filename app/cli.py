@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from app.commands.opened import AsJson, print_json, with_console
 from app.commands.projections import projections
 from app.commands.schema import schema
 from app.commands.workflows import Reason, workflows
+from app.passwords import hidden
 from domain.errors import AmendsError
 
 if TYPE_CHECKING:
@@ -97,9 +99,16 @@ def restored(reason: Reason) -> None:
 
 
 def main() -> None:
-    """Run a command; our own errors are told in words, without a traceback."""
+    """Run a command; our own errors are told in words, without a traceback, and SIGTERM ends it as SIGINT does."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except AmendsError as error:
-        print(f"{error}", file=sys.stderr)
+        print(hidden(f"{error}"), file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _terminated(number: int, _: object) -> None:
+    """End, and stop a database that was started for this; a second signal does not interrupt that."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)

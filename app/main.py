@@ -17,6 +17,7 @@ import uvicorn
 from sqlalchemy import URL
 
 from app import lifetime
+from app.passwords import Hiding, hide
 from app.service import service
 from app.settings import Settings, require_guarded
 from app.store.choose import database, embedded_postgres
@@ -118,10 +119,11 @@ def _exit_without_lease() -> None:
 
 
 def _log_to_stderr(level: str) -> None:
-    form = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    form = Hiding("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     form.converter = time.gmtime
     handler = logging.StreamHandler()
     handler.setFormatter(form)
     logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger("dbos").addFilter(hide)
     for noisy in ("httpx", "httpcore", "alembic", "uvicorn"):
         logging.getLogger(noisy).setLevel("WARNING")

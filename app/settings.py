@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from app.store.database import parse_url
 from domain.errors import Unusable
@@ -66,6 +68,16 @@ class Settings(BaseSettings):
         if not all(name.strip() and token.strip() for name, _, token in pairs):
             raise ValueError("must be name:token pairs, separated by commas")
         return {name.strip(): token.strip() for name, _, token in pairs}
+
+    @field_validator("database_url", "migration_url")
+    @classmethod
+    def _port(cls, value: str | None) -> str | None:
+        with suppress(ArgumentError):  # what else may be wrong with it is said by whoever connects
+            try:
+                make_url(value or "")
+            except ValueError as error:
+                raise ValueError("its port is not a number") from error
+        return value
 
     @field_validator("data_dir", mode="after")
     @classmethod

@@ -63,6 +63,41 @@ def test_a_url_that_is_no_postgres_is_refused(url: str) -> None:
     assert "geheim" not in said
 
 
+@pytest.mark.parametrize("name", ["DATABASE_URL", "AMENDS_MIGRATION_URL"])
+def test_a_port_that_is_no_number_is_said(name: str) -> None:
+    server = Server(make_url("postgresql://127.0.0.1/x"))
+    server.environment[name] = "postgresql://u:geheim@127.0.0.1:abc/x"
+    said = refused(server)
+    assert f"{name} is wrong: its port is not a number." in said
+    assert "geheim" not in said
+
+
+def test_a_password_in_a_urls_query_is_shown_nowhere(database_18: URL) -> None:
+    assert database_18.password
+    url = database_18.set(password=None).update_query_dict({"password": str(database_18.password)})
+    with Server(url) as server:
+        server.start()
+        assert server.place_order("a").status_code == 202
+        assert server.stop() == 0
+        assert "Initializing DBOS system database with URL" in server.said
+        assert database_18.password not in server.said
+    said = refused(Server(url.set(database="nowhere")))
+    assert 'database "nowhere" does not exist' in said
+    assert database_18.password not in said
+
+
+def test_a_signal_while_it_starts_stops_the_database_again(folder: Path) -> None:
+    embedded = EmbeddedPostgres(folder / "postgres", find_binaries())
+    with Server(None, data_dir=folder) as server:
+        server.launch()
+        wait_for(lambda: embedded.process() is not None and embedded.answers(), "Postgres is up")
+        os.kill(server.pid, signal.SIGTERM)
+        assert server.wait() == 128 + signal.SIGTERM
+        assert "Traceback" not in server.said
+        assert "Amends is up" not in server.said
+        wait_for(lambda: embedded.process() is None, "no Postgres is left running")
+
+
 def test_a_database_that_does_not_answer_is_named_without_its_password() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
