@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -41,7 +42,12 @@ async def test_sagas_end_on_other_sessions_of_dbos(database_18: URL, caplog: pyt
         async with engine(database_18, Echo()) as running:
             sessions = _get_dbos_instance()._sys_db.engine
             with read_only(sql):
-                sessions.dispose()
+                sql.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"
+                    " and datname = current_database()"
+                )
+                with suppress(sqlalchemy.exc.DBAPIError):
+                    await asyncio.to_thread(look, sessions)
                 await asyncio.to_thread(look, sessions)
             for number in range(3):
                 await running.start("echo", "text", f"s-{number}", Cause())
