@@ -26,7 +26,14 @@ LONGEST_STACK: Final = 4000
 PATIENCE_LEASES: Final = 12
 PATIENCE_SECONDS: Final = 60
 """A server that does not come back for so many leases, and so long, is ended: nobody else may be there to take over."""
-IDLE: Final = ("threading.py", "concurrent/futures/thread.py", "queue.py", "selectors.py", "socket.py", "psycopg/connection.py")
+IDLE: Final = (
+    "threading.py",
+    "concurrent/futures/thread.py",
+    "queue.py",
+    "selectors.py",
+    "socket.py",
+    "psycopg/connection.py",
+)
 """Where threads wait that have nothing to do."""
 
 
