@@ -52,5 +52,5 @@ async def test_what_is_read_at_a_time_is_bounded_by_its_size_too(database: URL, 
         statement = f"select count(*), sum(octet_length({text})) from amends.{function} %(rows)s, %(bytes)s)"
         row = sql.execute(statement.encode(), asked).fetchone()
         assert row is not None
-        assert row[0] in (2, 3)  # the event that says how it started is a small one
+        assert 1 <= row[0] <= 2  # the event that says how it started is a small one
         assert row[1] <= STRETCH["bytes"] + 500_000
