@@ -84,6 +84,8 @@ async def attempt(trial: Trial[T], chronicle: Chronicle, code: UserCode) -> Outc
         if due is not None:
             await _pause(trial, chronicle, due, failed > before)
         await journal.may_call()
+        if (wrong := journal.recording.exhausted) and wrong is not exhausted:
+            return Bug(Problem("Exhausted", wrong.reason), failed)
         ended = await _once(trial, failed + 1, chronicle, code)
         if isinstance(ended, Returned):
             return Answered(ended.value, failed + 1)
@@ -97,8 +99,6 @@ async def attempt(trial: Trial[T], chronicle: Chronicle, code: UserCode) -> Outc
         if not isinstance(outcome, Problem):
             return outcome
         log.info("%s %s: attempt %d failed: %s", journal.identity.id, trial.name, failed, outcome.message)
-        if (wrong := journal.recording.exhausted) and wrong is not exhausted:
-            return Bug(Problem("Exhausted", wrong.reason), failed)
         if failed >= trial.retry.attempts or code.given_up:
             return Failed(outcome, failed)
         due = journal.now() + trial.retry.wait_after(failed)
