@@ -24,6 +24,7 @@ from workflows.engine.user_code import Raised, Returned, UserCode
 from workflows.ids import derived_id
 from workflows.ports import ForeignStep, Journal, StatusChange
 from workflows.problem import is_refusal
+from workflows.recording import BLOCKS
 from workflows.saga import Saga, Unknown
 from workflows.sensitive import hidden_values, marks
 from workflows.story import Problem, SagaCompleted, SagaStuck
@@ -91,7 +92,18 @@ class Execution:
             ended = Raised(failed)
         finally:
             await running.close()
-        return await (self._complete(ended.value) if isinstance(ended, Returned) else self._failed(ended.error))
+        if isinstance(ended, Raised):
+            return await self._failed(ended.error)
+        if reason := self._stands_still():
+            return await self._between_steps(reason, Problem("Exhausted", reason))
+        return await self._complete(ended.value)
+
+    def _stands_still(self) -> str | None:
+        """Why a saga is not completed though it has done all: it has blocked an event loop once too often."""
+        recording, act = self.journal.recording, self.attention.decided(self.journal.last_slot + 1, None)
+        if recording.blocks >= BLOCKS and recording.exhausted:
+            return recording.exhausted.reason
+        return act.reason if act and act.act != "retry" else None
 
     def _result(self, value: Any) -> Any:
         """What `run` returned, as plain data. Raises TooLarge and Unstorable."""

@@ -1,0 +1,80 @@
+"""A saga that blocked event loops twice asks a person before it goes on, also before it is completed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from domain.event import Cause
+from workflows.events import record_own
+from workflows.rehearsal import Played, Stage
+from workflows.saga import Call, Saga, Undo, step
+from workflows.story import Act, EventLoopBlocked, stories
+
+
+@dataclass(frozen=True)
+class Blocks(Saga[int, str], name="blocks"):
+    """Does so many steps, the last of which blocks the event loop: the stage is told so."""
+
+    stage: Stage
+    done: list[str] = field(default_factory=list)
+
+    async def run(self, request: int) -> str:
+        for number in range(1, request + 1):
+            await self.work(number, number == request)
+        return "by itself"
+
+    @step
+    async def work(self, call: Call, number: int, blocks: bool) -> None:
+        self.done.append(f"work {number}")
+        if blocks:
+            block(self.stage)
+
+    @work.compensation
+    async def undo(self, undo: Undo[None], number: int, blocks: bool) -> None:
+        self.done.append(f"undo {number}")
+
+
+def block(stage: Stage) -> None:
+    told = EventLoopBlocked("work", 6.0, "executor", 'File "work.py", line 7 in work')
+    stage.store.write([record_own(stories.stream("rehearsal"), told, Cause()) for _ in range(2)])
+
+
+async def blocked(steps: int) -> tuple[Stage, Blocks, Played]:
+    """A saga whose executor died just after its last step had blocked for the second time, and was recorded."""
+    stage = Stage()
+    saga = Blocks(stage)
+    stage.crash(at=steps, landed=True)
+    return stage, saga, await stage.play(saga, steps)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+async def test_it_is_stuck_with_that_reason_though_everything_is_done(steps: int) -> None:
+    _, saga, played = await blocked(steps)
+    assert played.story.status == "stuck"
+    assert "blocked the event loop" in (played.story.reason or "")
+    assert "not the first time" in (played.story.reason or "")
+    assert saga.done == [f"work {number}" for number in range(1, steps + 1)]
+
+
+@pytest.mark.parametrize(
+    ("act", "status", "result"),
+    [("retry", "completed", "by itself"), ("resolve", "completed", "by hand"), ("skip", "compensated", None)],
+)
+async def test_a_person_decides_how_it_goes_on(act: Act, status: str, result: str | None) -> None:
+    stage, saga, _ = await blocked(2)
+    stage.act(act, "looked at", "by hand" if act == "resolve" else None)
+    played = await stage.play(saga, 2)
+    assert (played.story.status, played.story.result) == (status, result)
+    assert saga.done[2:] == (["undo 2", "undo 1"] if act == "skip" else [])
+
+
+async def test_it_is_stuck_before_the_next_step() -> None:
+    stage = Stage()
+    saga = Blocks(stage)
+    stage.start(saga, 2)
+    block(stage)
+    played = await stage.play(saga, 2)
+    assert played.story.status == "stuck"
+    assert saga.done == []
