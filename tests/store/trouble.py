@@ -111,8 +111,10 @@ def read_only(sql: Sql) -> Iterator[None]:
     named = psycopg.sql.Identifier(sql.info.dbname)
     sql.execute(psycopg.sql.SQL(change).format(named, psycopg.sql.SQL("on")))
     end_sessions(sql)
-    yield
-    sql.execute(psycopg.sql.SQL(change).format(named, psycopg.sql.SQL("off")))
+    try:
+        yield
+    finally:
+        sql.execute(psycopg.sql.SQL(change).format(named, psycopg.sql.SQL("off")))
 
 
 @contextmanager
