@@ -32,7 +32,7 @@ PLACES: dict[str, list[str]] = {
     "shown": sorted(RAISED),
 }
 LEAVES_THE_LOOP = ("callback-exit", "loop-stop")
-"""What leaves the event loop itself: in about one crowd of four a saga is lost by that until its server ends, which is
+"""What leaves the event loop itself: in one crowd of four a saga was lost by that until its server ended, which is
 not mended yet. The long crowds of the soak tests have it, the short one has not."""
 LIMITS = {"prepare": 1, "call": 3, "undo": 5, "tidy": 1}
 """How often code may be run at a place before a person is asked, or before it turns back."""
