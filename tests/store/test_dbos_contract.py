@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from dbos import DBOS, SetWorkflowID
+from dbos._dbos import _get_dbos_instance
 from dbos._serialization import PortableWorkflowError
 from sqlalchemy import URL
 
@@ -313,3 +314,13 @@ async def test_a_cancel_in_dbos_is_shown_as_needing_a_person(database_18: URL) -
             async with asyncio.timeout(30):
                 while sql.execute("select status from amends.sagas").fetchone() != ("abandoned",):
                     await asyncio.sleep(0.05)
+
+
+def test_dbos_stays_in_the_event_loop_that_launched_it_while_that_stands_still(database_18: URL) -> None:
+    """Code of a saga can make it stop for a moment; what DBOS began in a loop of its own would hear of no commit."""
+    with asyncio.Runner() as runner:
+        around = engine(database_18, Echo())
+        runner.run(around.__aenter__())
+        assert not runner.get_loop().is_running()
+        assert _get_dbos_instance()._background_event_loop.target_loop() is runner.get_loop()
+        runner.run(around.__aexit__(None, None, None))

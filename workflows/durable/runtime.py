@@ -101,7 +101,11 @@ class Runtime:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(Threads(loop, 2 * THREADS))
         DBOS.launch()
-        event.listen(_get_dbos_instance()._sys_db.engine, "handle_error", _replaced)
+        dbos = _get_dbos_instance()
+        event.listen(dbos._sys_db.engine, "handle_error", _replaced)
+        # DBOS has a loop of its own for the time that this one does not run. It stands still for a moment when code of
+        # a saga makes it stop; a saga that began meanwhile, in the other one, would never hear of its commits.
+        dbos._background_event_loop.target_loop = lambda: loop  # type: ignore[method-assign]
 
     def destroy(self) -> None:
         """Stop DBOS; blocks until its threads have ended."""
