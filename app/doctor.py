@@ -8,7 +8,7 @@ from typing import Any
 from app.projections.builds import Builds
 from app.projections.reporting import report
 from app.store.held_back import LONG_SECONDS, holder
-from app.store.outages import outages
+from app.store.outages import awaiting, outages
 from app.store.reader import Reader
 from app.store.sql import statements
 
@@ -78,7 +78,13 @@ async def _providers(reader: Reader) -> Finding:
         f"{row['waiting']} sagas wait for it"
         for row in rows
     ]
-    return Finding("providers", not down, "; ".join(down) or "all answer, as far as anybody has asked")
+    named = {row["provider"] for row in rows}
+    back = [
+        f"{row['sagas']} sagas wait for {row['provider']} since {row['since']:%Y-%m-%d %H:%M:%S}"
+        for row in await awaiting(reader)
+        if row["provider"] not in named
+    ]
+    return Finding("providers", not down, "; ".join([*down, *back]) or "all answer, as far as anybody has asked")
 
 
 async def _read_models(builds: Builds) -> list[Finding]:

@@ -6,16 +6,16 @@ from typing import Any
 
 import httpx
 
-from app.gateways.gate import Gates
-from app.gateways.provider import HttpCouriers, HttpPayments, HttpStock, HttpTravel, ProviderClient
+from app.gateways.provider import Connections, HttpCouriers, HttpPayments, HttpStock, HttpTravel
 from workflows.book_group_trip import BookGroupTrip
 from workflows.book_trip import BookTrip
 from workflows.place_order import PlaceOrder
+from workflows.providers import Providers
 from workflows.saga import Saga
 from workflows.transfer_money import TransferMoney
 
 
-def sagas(provider: ProviderClient, approval_limit: int) -> list[Saga[Any, Any]]:
+def sagas(provider: Connections, approval_limit: int) -> list[Saga[Any, Any]]:
     """The sagas, each with its ports' implementations."""
     return [
         PlaceOrder(HttpStock(provider), HttpPayments(provider), HttpCouriers(provider)),
@@ -25,6 +25,6 @@ def sagas(provider: ProviderClient, approval_limit: int) -> list[Saga[Any, Any]]
     ]
 
 
-def unconnected() -> ProviderClient:
+def unconnected() -> Connections:
     """A provider for those who look at sagas and run none."""
-    return ProviderClient(httpx.AsyncClient(), Gates(1))
+    return Connections(httpx.AsyncClient(), Providers())

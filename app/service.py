@@ -14,8 +14,7 @@ from fastapi import APIRouter
 from sqlalchemy import URL
 
 from app.catalogue import Catalogue, catalogue
-from app.gateways.gate import Gates
-from app.gateways.provider import ProviderClient
+from app.gateways.provider import Connections
 from app.http.accounts import Accounts
 from app.http.api import build
 from app.http.events import Events
@@ -23,7 +22,7 @@ from app.http.guards import Guards
 from app.http.health import Health
 from app.http.metrics import Metrics
 from app.http.projections import Projections
-from app.http.providers import Providers
+from app.http.providers import Providers as ProviderRoutes
 from app.http.streams import Streams
 from app.http.views import Views
 from app.http.workflows import Workflows
@@ -34,6 +33,7 @@ from app.projections.builds import Builds
 from app.projections.inline import Inline
 from app.projections.runners import Runners
 from app.projections.views import Views as ViewRows
+from app.providers.http import CONNECT_SECONDS
 from app.sandbox.ledger import Ledger
 from app.sandbox.provider import Sandbox
 from app.settings import Settings
@@ -57,9 +57,13 @@ from app.watchdog.heartbeats import Heartbeats
 from workflows.durable.engine import Engine, Options
 from workflows.durable.tasks import end
 from workflows.limits import Limits
+from workflows.providers import Providers
 from workflows.saga import Saga
 
 PROVIDER_SECONDS = 60.0
+KEPT_SECONDS = 2.0
+"""How long a connection to the provider is kept for the next call: shorter than servers keep theirs, which is 5 s or
+more, or a call would be sent just as its connection is closed, and its outcome unknown."""
 
 
 @dataclass(frozen=True)
@@ -115,19 +119,16 @@ async def service(
     readers, books, own_token = pool(url, settings.readers), pool(url, settings.readers), secrets.token_urlsafe(24)
     client = httpx.AsyncClient(
         base_url=settings.provider_url or f"{here}/sandbox",
-        timeout=PROVIDER_SECONDS,
+        timeout=httpx.Timeout(PROVIDER_SECONDS, connect=CONNECT_SECONDS),
         headers={} if settings.provider_url else {"Authorization": f"Bearer {own_token}"},
-        limits=httpx.Limits(max_connections=None),
+        limits=httpx.Limits(max_connections=None, keepalive_expiry=KEPT_SECONDS),
     )
-    store, sandbox, gates = (
-        Store.of(settings, url, Reader(readers)),
-        Sandbox(Ledger(books)),
-        Gates(settings.provider_calls),
-    )
-    known_sagas = sagas(ProviderClient(client, gates), settings.approval_limit)
-    limits = Limits(settings.value_bytes, settings.commit_bytes)
+    store, sandbox = Store.of(settings, url, Reader(readers)), Sandbox(Ledger(books))
+    providers = Providers(settings.provider_calls)
+    known_sagas = sagas(Connections(client, providers), settings.approval_limit)
+    limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
     options = Options(settings.lease_seconds, settings.running, limits)
-    engine = Engine([*known_sagas, *more], store.sagas, conninfo(url), Heartbeats(url).beat, lost, options)
+    engine = Engine([*known_sagas, *more], store.sagas, conninfo(url), Heartbeats(url).beat, lost, options, providers)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked)
     runners = Runners(store.builds, store.committer, store.reader, store.tail, engine.executor)
     routers = [*_routers(engine, store, runners, watchdog), *([] if settings.provider_url else [sandbox.router])]
@@ -139,7 +140,7 @@ async def service(
         await runners.start()
         background = [
             asyncio.create_task(watch(store.reader), name="feed watch"),
-            asyncio.create_task(report(store.committer, engine.executor, lambda: gates.outages), name="outages"),
+            asyncio.create_task(report(store.committer, engine.executor, providers), name="outages"),
         ]
         try:
             yield Service(engine, Guards(build(routers), tokens, settings.request_bytes))
@@ -166,7 +167,7 @@ def _routers(engine: Engine, store: Store, runners: Runners, watchdog: Watchdog)
     history, undoing = History(events, loading, reader), Undoing(events, loading, reader, limit)
     yield Streams(store.known, events, history, undoing, requests, masks).router
     yield Accounts(Repository(events, loading, limit), requests).router
-    yield Providers(reader).router
+    yield ProviderRoutes(reader).router
     yield Health(engine, reader).router
     yield Views(ViewRows(store.builds, events, reader), events).router
     acts = Acts(store.builds, reader, store.tail.nudge)

@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     approval_limit: int = Field(100_000, ge=0, description="minor units above which a transfer needs an approval")
     provider_url: str | None = Field(None, description="base URL of the provider; its own test-mode one if not set")
     provider_calls: int = Field(32, ge=1, le=10_000, description="calls to one provider at a time, in one process")
+    provider_wait_seconds: float = Field(
+        86_400.0,
+        gt=0,
+        le=31_536_000,
+        description="how long a saga waits for a provider that is down, before a person is asked",
+    )
     lease_seconds: float = Field(5.0, ge=1.0, le=300.0, description="how long an executor may be silent")
     connections: int = Field(8, ge=1, le=200, description="connections that commit")
     readers: int = Field(8, ge=2, le=200, description="connections that read")

@@ -41,6 +41,8 @@ def _detail(event: dict[str, Any], data: dict[str, Any]) -> str:  # noqa: C901 (
             return f"{data['step']}{again}"
         case "step-retrying" | "step-failed" | "step-refused":
             return f"{data['step']}, attempt {data['attempts']}: {error}"
+        case "step-waiting" | "compensation-waiting":
+            return f"{data.get('compensation') or data['step']} for {data['provider']}: {error}"
         case "step-compensated":
             by = "" if data["by"] == "compensation" else f" ({data['by']})"
             return f"{data['step']} by {data['compensation']}{by}"

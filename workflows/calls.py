@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from domain.errors import AmendsError, Misdeclared
 
@@ -55,22 +55,47 @@ ATTEMPT_TIMEOUT: Final = seconds(30)
 class Call:
     """One attempt of a step in the outside world.
 
-    `key` is the same for every attempt, also after a crash: hand it to the other system as idempotency key.
+    `key` is the same for every attempt, also after a crash: hand it to the other system as idempotency key. Whoever
+    reads it may have called somebody: that is how the engine knows of calls that go through no Provider.
     """
 
     key: str
     attempt: int = 1
 
+    def __getattribute__(self, name: str) -> Any:
+        if name == "key" and (mine := turn.get()) is not None:
+            mine.outbound.keys += 1
+        return super().__getattribute__(name)
+
 
 class ProviderDown(AmendsError):
-    """{provider} is down since {since}: nobody was called.
+    """{provider} is down: {problem}
 
-    A port's implementation raises it instead of calling. It is no attempt: the saga waits and tries again, however long
-    that takes, unless it is cancelled or its deadline is over.
+    A gateway raises it for a call of which no byte was sent: refused, no route, no such host, no connection in time.
+    That is no attempt. The saga waits until the provider is back, unless it is cancelled or its deadline is over.
     """
 
     provider: str
-    since: str
+    problem: str
+
+
+@dataclass
+class Outbound:
+    """What one attempt has sent to other systems.
+
+    `keys` is how often its key was read, `calls` how many calls it made through a Provider, `sent` whether a byte of
+    one of these may have left, and `down` which provider its last call found down, if it did.
+    """
+
+    keys: int = 0
+    calls: int = 0
+    sent: bool = False
+    down: ProviderDown | None = None
+
+    def may_have_sent(self, error: BaseException) -> bool:
+        """Whether anybody may have been called in an attempt that ended with this: what is not known counts."""
+        unseen = self.keys - self.calls - (isinstance(error, ProviderDown) and error is not self.down)
+        return self.sent or unseen > 0
 
 
 class Clock:
@@ -119,6 +144,7 @@ class Turn:
 
     clock: Clock
     may_call: Callable[[], Awaitable[None]]
+    outbound: Outbound
     _queueing: int = 0
 
     @contextmanager
@@ -136,7 +162,7 @@ class Turn:
 
 
 turn: ContextVar[Turn | None] = ContextVar("turn", default=None)
-"""The attempt that runs here; a port's implementation that queues calls waits with it."""
+"""The attempt that runs here; a gateway that queues calls waits with it."""
 
 
 @dataclass(frozen=True)

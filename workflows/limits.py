@@ -16,12 +16,14 @@ class Limits:
     """What one saga may take: bytes of values as JSON, and seconds.
 
     `value` bounds each argument list, result, signal, state and event; `commit` what one commit writes; `between` is
-    how long `run` may take from one of its words to the next: it decides, and waits for nothing else.
+    how long `run` may take from one of its words to the next: it decides, and waits for nothing else. `provider` is how
+    long a step waits for a provider that is down.
     """
 
     value: int = 2 * MIB
     commit: int = 8 * MIB
     between: float = 30.0
+    provider: float = 86_400.0
 
 
 def exceeds(value: object, limit: int) -> bool:

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from domain.aggregate import Aggregate
 from domain.event import Cause
 from workflows.bell import Bell
-from workflows.ports import Committed, Entry, Identity, Interrupted, Recording, Stale, Start, Unit
+from workflows.ports import Committed, Entry, Identity, Interrupted, Recording, Stale, Start, StatusChange, Unit
 from workflows.recording import recording_of
 from workflows.starting import starting
 from workflows.story import stories
@@ -23,6 +23,28 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 E = TypeVar("E")
+
+
+@dataclass
+class Awaited:
+    """A provider that a saga waits for; it is asked after a second, then ever later, and when the wait is over."""
+
+    provider: str
+    due: datetime
+    asked: int = 0
+
+    @classmethod
+    def note(cls, known: dict[str, Awaited], id: str, change: StatusChange) -> None:
+        """Take note of what a saga's new status says of that."""
+        before = known.pop(id, None)
+        if change.provider and change.due_at:
+            goes_on = before is not None and before.provider == change.provider
+            known[id] = cls(change.provider, change.due_at, before.asked if before and goes_on else 0)
+
+    def again(self, now: datetime) -> datetime:
+        """When it is asked again."""
+        self.asked += 1
+        return min(now + timedelta(seconds=2 ** min(self.asked - 1, 16)), self.due)
 
 
 class MemoryJournal:
@@ -44,7 +66,8 @@ class MemoryJournal:
             stage.status[id],
             deadline_at=stage.deadline,
             started_at=stage.store.of(stories.stream(id))[0].recorded_at,
-            recovered=stage.lives[id] > 1,
+            recovered=stage.lives[id] - 1 > stage.settled.get(id, 0),
+            provider=stage.awaited[id].provider if id in stage.awaited else None,
         )
 
     def cancelled(self) -> str | None:

@@ -36,15 +36,18 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class StatusChange:
-    """What the row of the saga in lists is to say from now on.
+    """What the row of the saga in lists is to say from now on; one that keeps its status keeps its reason too.
 
-    For one that waits: the name of the signal, or a timer, and when it goes on by itself, if ever.
+    For one that waits: the name of the signal, or a timer, and when it goes on by itself, if ever. For one that waits
+    for a provider: which one, since when, and until when at most.
     """
 
     status: Status
     reason: str | None = None
     waiting_for: str | None = None
     due_at: datetime | None = None
+    provider: str | None = None
+    provider_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,9 @@ class Entry:
     """What one commit writes: events, at most one checkpoint, and the saga's status if it changes.
 
     `expected` gives the version that a stream must have; a stream without one may have any.
-    `park` releases the saga: nobody runs it until it is queued again. `start` begins a child of the saga, and `recall`
-    calls one back, in the same commit.
+    `park` releases the saga: nobody runs it until it is queued again. `settled` says that the execution which ends with
+    that leaves nothing behind that the record does not tell: no step is in doubt because of it. `start` begins a child
+    of the saga, and `recall` calls one back, in the same commit.
     """
 
     events: Sequence[NewEvent]
@@ -63,6 +67,7 @@ class Entry:
     park: bool = False
     start: Start | None = None
     recall: Recall | None = None
+    settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,18 +183,28 @@ class Exhausted:
 
 
 @dataclass(frozen=True)
+class ProviderWait:
+    """What a step or a compensation waits for, since when, and whether it may have taken effect all the same."""
+
+    provider: str
+    since: datetime
+    sent: bool
+
+
+@dataclass(frozen=True)
 class Recording:
     """What earlier lives of a saga have recorded; empty in its first life.
 
-    By step number: `arguments` are the digests, `failures` the failed attempts of a step without an outcome and when
-    the next one is due, `acts` what a person decided last, `waits` what the saga began to wait for, `received` which of
-    them a signal ended. `redo` says how often a step was compensated in the family of forks. `version` is that of the
-    saga's stream, `signals` what it was told, by name and oldest first. `turned_back` is told once it did, `cancel` why
-    somebody wants it to, `cancel_lost` that this came too late. `recovered` says that a life before this one may have
-    ended in the middle of a step, `exhausted` why the next step may not be tried again by itself, if so, and `blocks`
-    how often the saga has blocked an event loop since a person looked at it. `called_back` says that its parent wants
-    it undone after it was completed, `children` are the sagas that were started for a step, oldest first, `recalled`
-    those of them that were called back.
+    By step number: `arguments` are the digests, `failures` the failed attempts of a step without an outcome and
+    when the next one is due, `provider_waits` which provider it waits for, `acts` what a person decided last,
+    `waits` what the saga began to wait for, `received` which of them a signal ended. `redo` says how often a step
+    was compensated in the family of forks. `version` is that of the saga's stream, `signals` what it was told, by
+    name and oldest first. `turned_back` is told once it did, `cancel` why somebody wants it to, `cancel_lost` that
+    this came too late. `recovered` says that a life before this one may have ended in the middle of a step,
+    `exhausted` why the next step may not be tried again by itself, if so, and `blocks` how often the saga has
+    blocked an event loop since a person looked at it. `called_back` says that its parent wants it undone after it
+    was completed, `children` are the sagas that were started for a step, oldest first, `recalled` those of them
+    that were called back.
     """
 
     checkpoints: Mapping[int, Checkpoint] = field(default_factory=dict)
@@ -214,6 +229,9 @@ class Recording:
     called_back: bool = False
     children: Mapping[int, Sequence[ChildStarted]] = field(default_factory=dict)
     recalled: frozenset[str] = frozenset()
+    provider_waits: Mapping[int, ProviderWait] = field(default_factory=dict)
+    provider: str | None = None
+    """The provider that the saga's row says it waits for, until the next status says otherwise."""
 
 
 class Journal(Protocol):

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from workflows.ports import Checkpoint, Exhausted, Recording
+from workflows.ports import Checkpoint, Exhausted, ProviderWait, Recording
 from workflows.said import one_line
 from workflows.story import (
     CancelLost,
@@ -16,6 +16,7 @@ from workflows.story import (
     ChildRecalled,
     ChildStarted,
     CompensationFailed,
+    CompensationWaiting,
     EventLoopBlocked,
     OperatorActed,
     OperatorResumed,
@@ -31,6 +32,7 @@ from workflows.story import (
     StepRefused,
     StepRetrying,
     StepSkipped,
+    StepWaiting,
     Told,
     WaitEnded,
 )
@@ -50,6 +52,7 @@ def recording_of(
     deadline_at: datetime | None = None,
     started_at: datetime | None = None,
     recovered: bool = False,
+    provider: str | None = None,
 ) -> Recording:
     """Read a saga's checkpoints and its stream, oldest first."""
     facts = [event for _, event in told]
@@ -78,6 +81,8 @@ def recording_of(
         called_back=_called_back(facts),
         children=_children(facts),
         recalled=frozenset(each.child for each in facts if isinstance(each, ChildRecalled)),
+        provider_waits=_provider_waits(facts),
+        provider=provider,
     )
 
 
@@ -97,6 +102,22 @@ def _tried(facts: Iterable[Told]) -> tuple[dict[int, tuple[int, datetime | None]
             case _:
                 continue
     return failures, acts
+
+
+def _provider_waits(facts: Iterable[Told]) -> dict[int, ProviderWait]:
+    """What steps and compensations wait for; an attempt that was made ends a wait, and so does a person."""
+    waits: dict[int, ProviderWait] = {}
+    for event in facts:
+        match event:
+            case StepWaiting():
+                waits[event.slot] = ProviderWait(event.provider, event.since, event.sent)
+            case CompensationWaiting():
+                waits[event.slot] = ProviderWait(event.provider, event.since, False)
+            case StepRetrying() | CompensationFailed() | OperatorActed():
+                waits.pop(event.slot, None)
+            case _:
+                continue
+    return waits
 
 
 def _blocked(facts: Iterable[Told]) -> list[EventLoopBlocked]:

@@ -28,7 +28,7 @@ from workflows.engine.execution import Execution
 from workflows.events import StoredEvent, read_event, record_own
 from workflows.limits import Limits
 from workflows.memory import MemoryEvents
-from workflows.memory_journal import MemoryJournal
+from workflows.memory_journal import Awaited, MemoryJournal
 from workflows.ports import Checkpoint, Committed, Entry, Parked, Recall, Stale, Start, Taken
 from workflows.problem import TurnedBack
 from workflows.saga import Saga
@@ -100,6 +100,10 @@ class Stage:
     limits: Limits = Limits()
     tells: bool = True
     """Whether a life is told of a cancel while it runs, as by its own server; another server's is found by parking."""
+    awaited: dict[str, Awaited] = field(default_factory=dict)
+    """The providers that sagas wait for, by the sagas' ids."""
+    settled: dict[str, int] = field(default_factory=dict)
+    """Up to which of its lives a saga has left nothing behind that its record does not tell."""
     _crash: tuple[int, bool] | None = None
     _cancel: tuple[int, str] | None = None
     _dead: bool = False
@@ -167,6 +171,10 @@ class Stage:
 
     def _goes_on(self, id: str, signals: list[object]) -> bool:
         """Let a saga that waits be told something, or its time come; False if it waits for ever."""
+        if id in self.awaited and self.status[id] in ("running", "compensating"):
+            self.clock = self.clock if self.cancelled(id) else max(self.clock, self.awaited[id].again(self.clock))
+            self._ready.add(id)
+            return True
         if self.status[id] != "waiting":
             return False
         told, story = [event for _, event in self.told(id)], self.story(id)
@@ -258,6 +266,9 @@ class Stage:
             self.checkpoints[id][entry.checkpoint.slot] = entry.checkpoint
         if entry.change:
             self.status[id] = entry.change.status
+            Awaited.note(self.awaited, id, entry.change)
+        if entry.settled:
+            self.settled[id] = self.lives[id]
         if entry.start:
             self._begin(entry.start)
         if entry.recall:
@@ -268,7 +279,9 @@ class Stage:
     def _recall(self, recall: Recall) -> None:
         child = recall.saga
         self.store.write([recall.event])
-        if self.status[child] in ("completed", "waiting", "stuck") and not self.story(child).turned_back:
+        if (self.status[child] in ("completed", "waiting", "stuck") or child in self.awaited) and not self.story(
+            child
+        ).turned_back:
             self._wake(child)
 
     def _tell_parent(self, id: str) -> None:

@@ -7,15 +7,13 @@ from typing import Any
 
 import httpx
 
-from app.gateways.gate import Gates, NoAnswer
+from app.providers.http import HttpProvider
 from domain.errors import AmendsError, Refusal
 from domain.money import Money
 from domain.ordering import Line
 from workflows.book_trip import Booking, Part, SoldOut
 from workflows.place_order import CardDeclined, NoCourier, OutOfStock, Parcel, Receipt
-
-NOBODY_IN = (502, 503, 504)
-"""What a front door answers when nobody is behind it."""
+from workflows.providers import NoAnswer, Providers
 
 
 class ProviderFailed(AmendsError):
@@ -25,24 +23,33 @@ class ProviderFailed(AmendsError):
     problem: str
 
 
-class ProviderClient:
-    """One provider. A refusal is raised as the Refusal that its code stands for, anything else as ProviderFailed."""
+class Connections:
+    """The way to the parts of the provider: each part is a provider of its own, with its own name and breaker."""
 
-    def __init__(self, client: httpx.AsyncClient, gates: Gates) -> None:
-        self._client, self._gates = client, gates
+    def __init__(self, client: httpx.AsyncClient, providers: Providers) -> None:
+        self._client, self._providers = client, providers
 
-    async def post(self, path: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
+    def to(self, name: str) -> Operations:
+        """The part with this name."""
+        return Operations(HttpProvider(self._providers.to(name), self._client))
+
+
+class Operations:
+    """One part. A refusal is raised as the Refusal that its code stands for, anything else as ProviderFailed."""
+
+    def __init__(self, provider: HttpProvider) -> None:
+        self._http = provider
+
+    async def post(self, operation: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call with an idempotency key; returns the answer's body. The time it may take is the step's.
 
-        Raises ProviderDown, and calls nobody, while calls to this part of the provider are not answered.
+        Raises ProviderDown if nobody was called, because this part of the provider is down.
         """
+        path = f"/{self._http.provider.name}/{operation}"
         try:
-            async with self._gates.to(path.split("/")[1]).call(key):
-                response = await self._client.post(path, json=body, headers={"Idempotency-Key": key})
-                if response.status_code in NOBODY_IN:
-                    raise NoAnswer(f"{response.status_code} {response.reason_phrase}")
+            response = await self._http.request("POST", path, json=body, headers={"Idempotency-Key": key})
             answer: dict[str, Any] = response.json()
-        except (httpx.HTTPError, NoAnswer, ValueError) as error:
+        except (NoAnswer, ValueError) as error:
             raise ProviderFailed(path, str(error) or type(error).__name__) from error
         if response.status_code in (200, 201):
             return answer
@@ -66,47 +73,47 @@ def _refusal(answer: dict[str, Any], body: dict[str, Any]) -> Refusal | None:
 
 
 class HttpPayments:
-    def __init__(self, provider: ProviderClient) -> None:
-        self._provider = provider
+    def __init__(self, connections: Connections) -> None:
+        self._payments = connections.to("payments")
 
     async def charge(self, token: str, amount: Money, *, reference: str, key: str) -> Receipt:
         body = {"token": token, "amount": amount.amount, "currency": amount.currency, "reference": reference}
-        answer = await self._provider.post("/payments/charge", key, body)
+        answer = await self._payments.post("charge", key, body)
         return Receipt(str(answer["id"]), amount)
 
     async def refund(self, *, of: str, reference: str, key: str) -> None:
-        await self._provider.post("/payments/refund", key, {"of": of, "reference": reference})
+        await self._payments.post("refund", key, {"of": of, "reference": reference})
 
 
 class HttpStock:
-    def __init__(self, provider: ProviderClient) -> None:
-        self._provider = provider
+    def __init__(self, connections: Connections) -> None:
+        self._stock = connections.to("stock")
 
     async def hold(self, lines: Sequence[Line], *, reference: str, key: str) -> None:
         held = [{"sku": line.sku, "quantity": line.quantity} for line in lines]
-        await self._provider.post("/stock/hold", key, {"lines": held, "reference": reference})
+        await self._stock.post("hold", key, {"lines": held, "reference": reference})
 
     async def release(self, *, of: str, reference: str, key: str) -> None:
-        await self._provider.post("/stock/release", key, {"of": of, "reference": reference})
+        await self._stock.post("release", key, {"of": of, "reference": reference})
 
 
 class HttpCouriers:
-    def __init__(self, provider: ProviderClient) -> None:
-        self._provider = provider
+    def __init__(self, connections: Connections) -> None:
+        self._couriers = connections.to("couriers")
 
     async def book(self, postcode: str, *, reference: str, key: str) -> Parcel:
-        answer = await self._provider.post("/couriers/book", key, {"postcode": postcode, "reference": reference})
+        answer = await self._couriers.post("book", key, {"postcode": postcode, "reference": reference})
         return Parcel(str(answer["id"]))
 
 
 class HttpTravel:
-    def __init__(self, provider: ProviderClient) -> None:
-        self._provider = provider
+    def __init__(self, connections: Connections) -> None:
+        self._travel = connections.to("travel")
 
     async def book(self, part: Part, wanted: str, traveller: str, *, reference: str, key: str) -> Booking:
         body = {"part": part, "wanted": wanted, "traveller": traveller, "reference": reference}
-        answer = await self._provider.post("/travel/book", key, body)
+        answer = await self._travel.post("book", key, body)
         return Booking(str(answer["id"]))
 
     async def cancel(self, *, of: str, reference: str, key: str) -> None:
-        await self._provider.post("/travel/cancel", key, {"of": of, "reference": reference})
+        await self._travel.post("cancel", key, {"of": of, "reference": reference})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Counter, Gauge, generate_latest
 
 from app.projections.builds import Builds
 from app.store.held_back import holder
-from app.store.outages import outages
+from app.store.outages import awaiting, outages
 from app.store.reader import Reader
 from app.store.sql import statements
 from app.watchdog.guard import Watchdog
@@ -62,9 +64,16 @@ class Metrics:
         position.set(row["position"] if row else 0)
 
     async def _of_providers(self, registry: CollectorRegistry) -> None:
-        waiting = Gauge("amends_provider_down_sagas", "Sagas that wait for it.", ["provider"], registry=registry)
+        down = Gauge("amends_provider_down_sagas", "Sagas that wait for it.", ["provider"], registry=registry)
+        about = "For how long it has been down."
+        seconds = Gauge("amends_provider_down_seconds", about, ["provider"], registry=registry)
         for row in await outages(self._reader):
-            waiting.labels(row["provider"]).set(row["waiting"])
+            down.labels(row["provider"]).set(row["waiting"])
+            seconds.labels(row["provider"]).set(max((datetime.now(UTC) - row["down_since"]).total_seconds(), 0))
+        about = "Sagas that wait for it, down or just back."
+        waiting = Gauge("amends_provider_waiting_sagas", about, ["provider"], registry=registry)
+        for row in await awaiting(self._reader):
+            waiting.labels(row["provider"]).set(row["sagas"])
 
     async def _of_projections(self, registry: CollectorRegistry) -> None:
         labels = ["projection", "build", "state"]

@@ -9,7 +9,7 @@ from typing import Any
 from app.masks import Masks
 from app.store.difference import Change
 from app.store.history import StateAt
-from app.store.overview import Row
+from app.store.overview import Row, Wait
 from workflows.codec import dump
 from workflows.events import Place, StoredEvent
 from workflows.story import Problem, StepTold, Story
@@ -30,8 +30,9 @@ def shown_row(row: Row) -> dict[str, Any]:
         "started_at": at(row.started_at),
         "finished_at": at(row.finished_at),
         "correlation_id": row.correlation_id,
-        "waiting_for": row.waiting_for,
+        "waiting_for": " and ".join(map(str, row.waits)) or None,
         "waiting_until": at(row.due_at),
+        "waits": [_wait(wait) for wait in row.waits],
         "parent": row.parent,
     }
 
@@ -45,7 +46,10 @@ def shown_saga(
     """
     steps = [step for step in story.steps if step.slot > after]
     page = steps[:limit]
+    waits = _waits(row, story)
     return shown_row(row) | {
+        "waiting_for": " and ".join(map(str, waits)) or None,
+        "waits": [_wait(wait) for wait in waits],
         "input": story.input,
         "result": story.result,
         "error": _problem(story.error, masks),
@@ -53,6 +57,21 @@ def shown_saga(
         "steps": [_step(step, masks) for step in page],
         "steps_next": str(page[-1].slot) if len(steps) > limit else None,
     }
+
+
+def _waits(row: Row, story: Story) -> list[Wait]:
+    """What a saga waits for: of steps at the same time, each that waits for a provider."""
+    if not any(wait.kind == "provider" for wait in row.waits):
+        return row.waits
+    told = [Wait("provider", *vars(step.awaits).values()) for step in story.steps if step.awaits]
+    first: dict[str, Wait] = {}
+    for wait in (*row.waits, *told):
+        first.setdefault(wait.name, wait)
+    return list(first.values())
+
+
+def _wait(wait: Wait) -> dict[str, Any]:
+    return {"kind": wait.kind, "name": wait.name, "since": at(wait.since), "until": at(wait.until)}
 
 
 def shown_event(event: StoredEvent, masks: Masks) -> dict[str, Any]:

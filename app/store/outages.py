@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from app.store.committer import Committer, Unavailable
 from app.store.reader import Reader
 from app.store.sql import statements
 from domain.errors import Contended
 from workflows.codec import text
+from workflows.providers import Providers
 
 log = logging.getLogger("amends.store")
 
@@ -21,33 +20,20 @@ REPORT_SECONDS = 1.0
 PATIENCE = 5.0
 
 
-class Outage(Protocol):
-    """A provider that is down, as one process sees it."""
-
-    @property
-    def provider(self) -> str: ...
-    @property
-    def since(self) -> datetime: ...
-    @property
-    def error(self) -> str: ...
-    @property
-    def waiting(self) -> int: ...
-
-
-async def report(committer: Committer, executor: str, outages: Callable[[], Sequence[Outage]]) -> None:
+async def report(committer: Committer, executor: str, providers: Providers) -> None:
     """Write down what this process sees, whenever that changes; runs until it is cancelled."""
     known: list[dict[str, Any]] = []
     while True:
         await asyncio.sleep(REPORT_SECONDS)
         seen = [
-            {"provider": each.provider, "down_since": each.since, "error": each.error, "waiting": each.waiting}
-            for each in outages()
+            {"provider": each.provider, "down_since": each.since, "error": each.error} for each in providers.outages
         ]
         if seen == known:
             continue
-        providers = [each["provider"] for each in seen]
+        down = [each["provider"] for each in seen]
+        changed = sorted({*down, *(each["provider"] for each in known)})
         try:
-            parameters = {"executor": executor, "providers": providers, "outages": text(seen)}
+            parameters = {"executor": executor, "providers": down, "known": changed, "outages": text(seen)}
             await committer.run(SQL["report"], parameters, PATIENCE)
         except (Unavailable, Contended) as away:
             log.debug("Outages are not reported: %s", away)
@@ -58,3 +44,8 @@ async def report(committer: Committer, executor: str, outages: Callable[[], Sequ
 async def outages(reader: Reader) -> list[dict[str, Any]]:
     """Providers that are down: since when, how many sagas wait for each, and what it said last."""
     return await reader.rows(SQL["outages"], ())
+
+
+async def awaiting(reader: Reader) -> list[dict[str, Any]]:
+    """How many sagas wait for which provider, and since when the first of them does."""
+    return await reader.rows(SQL["awaiting"], ())

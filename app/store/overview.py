@@ -18,7 +18,7 @@ from domain.event import EventType
 from workflows.codec import plain, text
 from workflows.durable.tasks import nudged
 from workflows.events import Place, read_event
-from workflows.story import RESTING, Status, Story, Telling, stories
+from workflows.story import RESTING, TIMER, Status, Story, Telling, stories
 
 SQL = statements("sagas.sql")
 CONDITIONS = {
@@ -32,6 +32,27 @@ CONDITIONS = {
 """What a list may be asked for; only what is asked for is in the statement, so that each kind of list has its plan."""
 ASK_SECONDS = 0.1
 """How often it is asked whether a saga that somebody waits for, and that runs elsewhere, rests by now."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Something that a saga waits for: of which kind, its name, since when, and until when at most."""
+
+    kind: str
+    name: str
+    since: datetime
+    until: datetime | None
+
+    def __str__(self) -> str:
+        until = f", until {self.until.isoformat(timespec='seconds')}" if self.until else ""
+        match self.kind:
+            case "provider":
+                since = self.since.isoformat(timespec="seconds")
+                return f"the provider {self.name}, which is down; it waits since {since}{until}"
+            case "timer":
+                return f"a time{until}"
+            case _:
+                return f"the {self.kind} {self.name}{until}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +73,21 @@ class Row:
     waiting_for: str | None
     due_at: datetime | None
     parent: str | None
+    provider: str | None
+    provider_since: datetime | None
+
+    @property
+    def waits(self) -> list[Wait]:
+        """What it waits for, as far as its row says."""
+        if self.provider and self.provider_since and self.status in ("running", "compensating"):
+            return [Wait("provider", self.provider, self.provider_since, self.due_at)]
+        if self.status != "waiting" or self.waiting_for is None:
+            return []
+        kind, name = self.waiting_for, self.waiting_for
+        if kind != TIMER:
+            family = [each for each in ("child ", "undone ") if name.startswith(each)]
+            kind, name = ("child", name.removeprefix(family[0])) if family else ("signal", name)
+        return [Wait(kind, name, self.since, self.due_at)]
 
     @property
     def rests(self) -> bool:

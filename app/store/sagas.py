@@ -21,9 +21,10 @@ from app.store.units import PostgresUnit, commit_parameters, committed
 from domain.errors import NotFound, StaleVersion
 from domain.event import EventType, event_type
 from workflows.codec import load, text
-from workflows.durable.store import Claimed, Neighbour, Standing, StartOutcome, StoredSaga
+from workflows.durable.store import Awaited, Claimed, Neighbour, Standing, StartOutcome, StoredSaga
 from workflows.events import START, Answer, NewEvent, Place, Repeated, read_event
 from workflows.ports import Committed, Entry, Stale, Start, StatusChange, Unit
+from workflows.providers import Outage
 from workflows.story import SagaStuck, Status, StepCompensated, Told, stories
 
 SQL, EXECUTORS = statements("sagas.sql"), statements("executors.sql")
@@ -58,6 +59,23 @@ class PostgresSagas:
         rows = await self._committer.run(SQL["claim_sagas"], (executor, owner, list(kinds), limit))
         return [Claimed(id, name, inputs) for id, name, inputs, _ in rows]
 
+    async def awaited(self, executor: str) -> list[Awaited]:
+        rows = await self._reader.rows(SQL["awaited"], (executor,))
+        return [
+            Awaited(
+                row["provider"],
+                row["awaited"],
+                row["down_since"] and Outage(row["provider"], row["down_since"], row["error"]),
+            )
+            for row in rows
+        ]
+
+    async def claim_awaiting(
+        self, executor: str, owner: str, provider: str, kinds: Sequence[str], limit: int
+    ) -> list[Claimed]:
+        rows = await self._committer.run(SQL["claim_awaiting"], (executor, owner, provider, list(kinds), limit))
+        return [Claimed(*row) for row in rows]
+
     async def wake_due(self, limit: int) -> int:
         rows = await self._committer.run(SQL["wake_due"], (limit,))
         return int(rows[0][0])
@@ -83,6 +101,8 @@ class PostgresSagas:
             undone,
             row["deadline_at"],
             row["lives"],
+            row["settled_lives"],
+            row["provider"],
         )
 
     async def _further(self, what: str, id: str, after: int) -> list[TupleRow]:
@@ -200,6 +220,10 @@ class PostgresSagas:
 
 def _told(id: str, type: str, version: int, data: str, *_: object) -> tuple[UUID, Told]:
     return UUID(id), read_event(stories.vocabulary, EventType(type, version), data)
+
+
+def _outage(row: dict[str, Any]) -> Outage | None:
+    return Outage(row["provider"], row["down_since"], row["error"]) if row["down_since"] else None
 
 
 def _answered(id: str, row: TupleRow) -> Place | Status | Repeated:

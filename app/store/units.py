@@ -62,9 +62,19 @@ def commit_parameters(saga: str, owner: str, entry: Entry) -> tuple[object, ...]
         change and change.status,
         change and change.reason,
         entry.park,
-        change and change.waiting_for and text({"for": change.waiting_for, "due": change.due_at}),
+        _wait(entry),
         family_text(entry.start, entry.recall),
     )
+
+
+def _wait(entry: Entry) -> str | None:
+    """What a saga that rests waits for, as commit_step takes it."""
+    change = entry.change
+    if change is None or not (change.waiting_for or change.provider):
+        return None
+    since, due = change.provider_since, change.due_at
+    told = {"for": change.waiting_for, "due": due, "provider": change.provider, "since": since}
+    return text(told | {"settled": entry.settled})
 
 
 def committed(rows: list[TupleRow]) -> Committed | Stale:

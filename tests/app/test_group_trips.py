@@ -106,7 +106,7 @@ def test_a_child_waits_for_its_own_approval_and_a_cancel_travels_to_it(server: S
     id, other = begin(server, price=1500), begin(server, price=1500)
     for each in (id, other):
         until(server, f"{each}.transfer-money.1.0", "waiting")
-        assert until(server, each, "waiting")["waiting_for"] == f"child {each}.transfer-money.1.0"
+        assert until(server, each, "waiting")["waiting_for"] == f"the child {each}.transfer-money.1.0"
     assert server.post(f"/workflows/{id}.transfer-money.1.0/signals/approval", YES).status_code == 202
     assert server.post(f"/workflows/{other}/cancel", {"reason": "no"}).status_code == 202
     until(server, id, "completed")

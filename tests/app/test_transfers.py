@@ -71,7 +71,8 @@ def test_a_small_transfer_is_made_at_once(server: Server) -> None:
 def test_a_large_one_waits_for_its_approval(server: Server) -> None:
     id = transfer(server, 101)
     saga = server.saga(id)
-    assert (saga["status"], saga["waiting_for"]) == ("waiting", "approval")
+    assert (saga["status"], saga["waits"][0]["name"]) == ("waiting", "approval")
+    assert saga["waiting_for"].startswith("the signal approval, until ")
     assert saga["waiting_until"] > saga["started_at"]
     assert balances(server, id) == [899, 0]
     assert id in [each["id"] for each in server.get("/workflows", status="waiting")["workflows"]]

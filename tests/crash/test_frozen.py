@@ -23,6 +23,7 @@ def frozen(cluster: EmbeddedPostgres) -> Iterator[None]:
     """No process of Postgres runs; its sockets stay open."""
     postgres = cluster.process()
     assert postgres is not None
+    postgres.suspend()  # first: it has no further children then
     stopped = [postgres, *postgres.children()]
     for process in stopped:
         with suppress(psutil.NoSuchProcess):

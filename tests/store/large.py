@@ -19,18 +19,20 @@ select md5(n::text)::uuid,
   from generate_series(1, %(count)s) as n
 """
 SAGAS = """
-insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, started_at, finished_at)
+insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, started_at, finished_at,
+                          provider, provider_since)
 select 's-' || n, case when n %% 50000 = 3 then 'rare' else 'place-order' end, 1, 's-' || n, 'r-' || n,
        case when n %% 1000 = 1 then 'waiting' when n %% 5000 = 2 then 'stuck' when n %% 20 = 5 then 'compensated'
-            else 'completed' end,
-       'c-' || n, 'digest', timestamptz '2026-01-01' + n * interval '1 second', now()
+            when n %% 50 = 11 then 'running' else 'completed' end,
+       'c-' || n, 'digest', timestamptz '2026-01-01' + n * interval '1 second', now(),
+       case when n %% 50 = 11 then 'provider-' || n %% 3 end, case when n %% 50 = 11 then now() end
   from generate_series(1, %(count)s) as n
 """
 WORKFLOWS = """
 insert into dbos.workflow_status (workflow_uuid, status, name, executor_id, created_at, updated_at, application_name,
                                   queue_name, priority)
 select s.id, case s.status when 'completed' then 'SUCCESS' when 'compensated' then 'ERROR' else 'PENDING' end, s.name,
-       case when s.status in ('waiting', 'stuck') then 'parked' else 'somebody' end,
+       case when s.status in ('waiting', 'stuck', 'running') then 'parked' else 'somebody' end,
        n, n, 'amends', 'amends', 0
   from amends.sagas as s cross join lateral (select (extract(epoch from s.started_at) * 1000)::bigint as n) as at
 """

@@ -21,6 +21,7 @@ from tests.store.large import fill
 
 EVENTS, SAGAS = statements("events.sql"), statements("sagas.sql")
 METRICS, DOCTOR, EXECUTORS = statements("metrics.sql"), statements("doctor.sql"), statements("executors.sql")
+OUTAGES = statements("outages.sql")
 COUNT = 1_000_000
 LARGE = {"events", "sagas", "workflow_status"}
 SORTED = 5000
@@ -34,6 +35,10 @@ def large(postgres_18: EmbeddedPostgres) -> Iterator[Sql]:
     url = fresh_database(postgres_18)
     with psycopg.connect(conninfo(url), autocommit=True) as connection:
         fill(connection, COUNT, 200_000)
+        connection.execute(
+            "insert into amends.executors (id, machine, pid, born, kinds, lease_until)"
+            " values ('me', 'm', 1, 1, array['place-order:1'], now() + interval '1 day')"
+        )
         yield connection
     drop_database(postgres_18, url)
 
@@ -106,6 +111,9 @@ ASKED: dict[str, Asked] = {
     "lag at the end": Asked(PROJECTIONS["lag"], place(COUNT) | {"type": "order-placed", "limit": 10_000}, 50),
     "page of a read model": Asked(PROJECTIONS["page"], HALF | {"types": ["rare-thing"], "limit": 500}, 500),
     "wake those due": Asked(SAGAS["wake_due"], (500,), 200),
+    "awaited providers": Asked(SAGAS["awaited"], ("me",), 60),
+    "claim those who wait": Asked(SAGAS["claim_awaiting"], ("me", "o", "provider-1", ["place-order:1"], 50), 4_000),
+    "outages": Asked(OUTAGES["outages"], (), 50),
     "hand over": Asked(SAGAS["hand_over"], ("me", []), 50),
     "end executors": Asked(EXECUTORS["end_executors"], (["me"], "itself", True), 400),
     "orphans": Asked(SAGAS["release_orphans"], (), 400),
@@ -114,6 +122,7 @@ ASKED: dict[str, Asked] = {
 OPEN: dict[str, Asked] = {
     "ended by other means": Asked(SAGAS["ended_abnormally"], (), 6_000),
     "open sagas": Asked(METRICS["open_sagas"], (), 1_000),
+    "waiting for providers": Asked(OUTAGES["awaiting"], (), 200),
     "doctor": Asked(DOCTOR["sagas"], (), 1_000),
     "unstrand": Asked(SAGAS["unstrand"], (["place-order:1"],), 2_000),
 }

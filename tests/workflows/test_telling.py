@@ -33,11 +33,12 @@ from workflows.story import (
     StepRefused,
     StepRetrying,
     StepSkipped,
+    StepWaiting,
     Story,
     WaitEnded,
     stories,
 )
-from workflows.story.facts import CompensationFailed, Problem, StepCompensated, Told
+from workflows.story.facts import CompensationFailed, CompensationWaiting, Problem, StepCompensated, Told
 from workflows.story.telling import StepTold, evolve, tell
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,10 +75,13 @@ UNDONE: st.SearchStrategy[dict[str, Any]] = STEPS.map(
     lambda step: {name: step[name] for name in ("step", "occurrence", "slot")}
 )
 NOT_UNDONE: dict[str, Any] = {"compensation": "undo", "attempts": 1, "error": FAILED.error, "next_at": None}
+AWAITED: dict[str, Any] = {"provider": "stock", "error": Problem("ProviderDown", "down"), "since": NOW, "until": NOW}
 FACTS: st.SearchStrategy[Told] = st.one_of(
     STEPS.map(lambda step: StepCompleted(**step, attempts=1, result=1)),
     STEPS.map(lambda step: StepRefused(**step, attempts=1, error=Problem("NoMoney", "no money"))),
     STEPS.map(lambda step: StepRetrying(**step, attempts=2, error=Problem("Failed", "no"), next_at=NOW)),
+    STEPS.map(lambda step: StepWaiting(**step, attempts=0, **AWAITED, sent=False)),
+    UNDONE.map(lambda step: CompensationWaiting(**step, compensation="undo", attempts=0, **AWAITED)),
     STEPS.map(lambda step: StepFailed(**step, attempts=3, error=Problem("Failed", "no"))),
     STEPS.map(lambda step: StepSkipped(**step, reason="by hand")),
     STEPS.map(lambda step: ChildStarted(**step, child="c")),

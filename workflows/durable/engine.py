@@ -14,6 +14,7 @@ from uuid import uuid4
 from domain.errors import AmendsError
 from domain.event import Cause
 from workflows.durable import runtime
+from workflows.durable.awaiting import Awaiting
 from workflows.durable.desk import Desk, Started
 from workflows.durable.lease import Lease, born, machine
 from workflows.durable.lives import Around, Lives
@@ -22,6 +23,7 @@ from workflows.durable.supervisor import Supervisor
 from workflows.engine.marks import clock
 from workflows.engine.tasks import guard
 from workflows.limits import Limits
+from workflows.providers import Providers
 from workflows.saga import Saga
 from workflows.story import EventLoopBlocked
 
@@ -55,6 +57,7 @@ class Engine:
         beat: Callable[[str, float], datetime | None],
         lost: Callable[[], None],
         options: Options = Options(),
+        providers: Providers | None = None,
     ) -> None:
         self.store, self.options = store, options
         self.executor = f"{os.uname().nodename}-{os.getpid()}-{uuid4().hex[:8]}"
@@ -64,8 +67,10 @@ class Engine:
         self._lease = Lease(options.lease, lambda: beat(self.executor, options.lease), lost)
         self.desk = Desk(sagas, store, self._lease.clock.now, options.limits)
         self._supervisor = Supervisor(self, store, self._lease)
+        providers = providers or Providers()
+        self._awaiting = Awaiting(self, store, providers)
         room = self._supervisor.ended
-        around = Around(self.executor, self.draining, options.limits, self.look, self._rests, room)
+        around = Around(self.executor, self.draining, options.limits, self.look, self._rests, room, providers)
         self._lives = Lives(self.desk, store, self._lease, around)
         self.running = self._lives.running
 
@@ -92,6 +97,7 @@ class Engine:
         self._runtime.launch()
         self._lease.start()
         await self.store.unstrand(self.kinds)
+        await self._awaiting.start()
         self._supervisor.start()
 
     async def shut_down(self) -> None:
@@ -105,6 +111,7 @@ class Engine:
         self.draining.set()
         self._lives.stop()
         await self._supervisor.stop()
+        await self._awaiting.stop()
         await self._drain()
         self._lease.stop()
         handed_over = await self.store.end([self.executor], "itself", False)

@@ -17,6 +17,7 @@ from workflows.durable.runtime import next_step
 from workflows.durable.store import SagaStore
 from workflows.limits import Limits
 from workflows.ports import Committed, Entry, Identity, Parked, Recording, Stale, Start, Unit
+from workflows.providers import Providers
 from workflows.recording import BLOCKS, blocked_too_often
 from workflows.story import FINISHED, EventLoopBlocked
 
@@ -35,10 +36,11 @@ class DurableJournal:
         reload: Callable[[], Awaitable[Recording]],
         order: Callable[[str, JsonValue, str, Cause], Start],
         look: Callable[[], None],
-        limits: Limits = Limits(),
+        limits: Limits,
+        providers: Providers,
     ) -> None:
         self.identity, self.recording, self._reload = identity, recording, reload
-        self._order, self._look = order, look
+        self._order, self._look, self._providers = order, look, providers
         self._owner, self._store, self._lease, self._draining = owner, store, lease, draining
         self._cancel, self.bell = recording.cancel, Bell()
         self.limits, self.last_slot = limits, 0
@@ -56,10 +58,19 @@ class DurableJournal:
 
     async def commit(self, entry: Entry) -> Committed | Stale:
         committed = await self._store.commit(self.identity.id, self._owner, entry)
+        self._note(entry)
         told = self.identity.parent and entry.change and entry.change.status in FINISHED
         if entry.start or entry.recall or told:
             self._look()  # a child was queued, or the parent that waits for this one
         return committed
+
+    def _note(self, entry: Entry) -> None:
+        """Let providers know of what their own gateways may not have told: who waits for one, and who no more."""
+        awaited = self.recording.provider
+        if entry.change and entry.change.provider:
+            self._providers.to(entry.change.provider).found_down("its gateway says so")
+        elif entry.change and awaited:
+            self._providers.to(awaited).found_up()
 
     def transaction(self) -> AbstractAsyncContextManager[Unit]:
         self._go_on()

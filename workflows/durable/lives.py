@@ -23,6 +23,7 @@ from workflows.events import record_own
 from workflows.limits import Limits
 from workflows.ports import Entry, Exhausted, Fenced, Identity, Parked, Recording, StatusChange
 from workflows.problem import TurnedBack
+from workflows.providers import Providers
 from workflows.recording import compensated, recording_of
 from workflows.said import named, one_line, said
 from workflows.starting import reference
@@ -52,6 +53,7 @@ class Around:
     look: Callable[[], None]
     rests: Callable[[str], None]
     room: Callable[[], None]
+    providers: Providers
 
 
 class Lives:
@@ -192,6 +194,7 @@ class Lives:
             self._desk.child,
             self._around.look,
             self._around.limits,
+            self._around.providers,
         )
         saga = self._desk.sagas[name, version]
         self._journals[id, owner] = journal
@@ -230,5 +233,6 @@ def _read(stored: StoredSaga) -> Recording:
         redo,
         exhausted,
         deadline_at=stored.deadline_at,
-        recovered=stored.lives > 1,
+        recovered=stored.lives - 1 > stored.settled,
+        provider=stored.provider,
     )

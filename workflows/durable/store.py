@@ -12,6 +12,7 @@ from uuid import UUID
 
 from workflows.events import Answer, NewEvent, Place, Repeated
 from workflows.ports import Checkpoint, Committed, Entry, Stale, Start, StatusChange, Unit
+from workflows.providers import Outage
 from workflows.story import SagaStuck, Status, StepCompensated, Told
 
 
@@ -45,6 +46,8 @@ class StoredSaga:
     undone: Sequence[StepCompensated]
     deadline_at: datetime | None
     lives: int
+    settled: int
+    provider: str | None
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,15 @@ class Standing:
     turned_back: bool
     stuck: SagaStuck | None
     stuck_at: int | None
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """A provider that sagas wait for, or that other executors find down."""
+
+    provider: str
+    waits: bool
+    outage: Outage | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,16 @@ class SagaStore(Protocol):
 
     async def claim(self, executor: str, owner: str, kinds: Sequence[str], limit: int) -> list[Claimed]:
         """Take queued sagas, oldest first, if this executor is alive."""
+        ...
+
+    async def awaited(self, executor: str) -> list[Awaited]:
+        """The providers that sagas wait for, and those that others than this executor find down."""
+        ...
+
+    async def claim_awaiting(
+        self, executor: str, owner: str, provider: str, kinds: Sequence[str], limit: int
+    ) -> list[Claimed]:
+        """Take sagas that wait for a provider, those first that asked longest ago, if this executor is alive."""
         ...
 
     async def wake_due(self, limit: int) -> int:

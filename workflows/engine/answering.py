@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -17,7 +18,7 @@ from workflows.engine.compensating import TurnBack
 from workflows.engine.outcomes import Outcomes
 from workflows.engine.running import Running
 from workflows.engine.speaking import RunSpeaks
-from workflows.engine.turning import Turning
+from workflows.engine.turning import GaveUp, Turning
 from workflows.engine.turns import Turns
 from workflows.engine.user_code import Raised, Returned, UserCode
 from workflows.engine.waiting import Waiting
@@ -151,7 +152,7 @@ class Answering:
             settled = await asyncio.gather(*(_how(self._perform(step)) for step in begun))
         worst = _worst(settled)
         if isinstance(worst, Resting):
-            await self.attention.rest(worst)
+            await self.attention.rest(_together(settled))
         if not isinstance(worst, _OVER):
             for number, step in enumerate(begun):
                 how = settled[number]
@@ -217,6 +218,32 @@ async def _how(
 def _worst(settled: Iterable[Returned[Any] | Raised]) -> BaseException | None:
     """What is raised of several branches that failed."""
     return min((how.error for how in settled if isinstance(how, Raised)), key=_gravity, default=None)
+
+
+def _together(settled: Iterable[Returned[Any] | Raised]) -> Resting:
+    """What several branches rest for: first of all for a person; all that wait for providers say so at once."""
+    resting = [how.error for how in settled if isinstance(how, Raised) and isinstance(how.error, Resting)]
+    first = min(resting, key=lambda each: each.change.provider is not None)
+
+    def instead() -> None:
+        backs = [back for each in resting if (back := _raised(each.instead))]
+        if backs:
+            raise backs[0]
+
+    if first.change.provider is None:
+        return Resting(first.told, first.change, instead)
+    due = min((each.change.due_at for each in resting if each.change.due_at), default=None)
+    told = tuple(event for each in resting for event in each.told)
+    return Resting(told, replace(first.change, due_at=due), instead)
+
+
+def _raised(instead: Callable[[], None]) -> TurnBack | GaveUp | None:
+    """How a saga turns back rather than rest, if it does."""
+    try:
+        instead()
+    except (TurnBack, GaveUp) as back:
+        return back
+    return None
 
 
 def _steps(word: Word[Any]) -> int:

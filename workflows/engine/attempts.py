@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from domain.errors import Refusal, TooLarge, Unstorable
-from workflows.calls import ProviderDown, Retry, seconds
+from workflows.calls import Outbound, ProviderDown, Retry
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.tasks import Exited
 from workflows.engine.user_code import NeverEnds, Raised, Returned, UserCode
@@ -19,8 +19,8 @@ from workflows.said import said
 from workflows.story import Problem
 from workflows.words import MisplacedCall
 
-WAIT_FOR_PROVIDER = Retry(first_wait=seconds(0.25), longest_wait=seconds(4))
-"""How long it takes a saga to notice that a provider is back; each a little differently, so not all come at once."""
+BUGS = (Exited, MisplacedCall, NeverEnds)
+"""What another attempt does not mend."""
 
 T = TypeVar("T")
 log = logging.getLogger("amends.saga")
@@ -57,7 +57,17 @@ class Bug:
     attempts: int
 
 
-Outcome = Answered[T] | Refused | Failed | Bug
+@dataclass(frozen=True)
+class Down:
+    """A provider is down, so no attempt was made; `sent` says that something was sent all the same."""
+
+    provider: str
+    problem: Problem
+    attempts: int
+    sent: bool
+
+
+Outcome = Answered[T] | Refused | Failed | Bug | Down
 
 
 @dataclass(frozen=True)
@@ -76,24 +86,24 @@ class Trial(Generic[T]):
 
 
 async def attempt(trial: Trial[T], chronicle: Chronicle, code: UserCode) -> Outcome[T]:
-    """Try until answered or out of attempts; those of earlier lives count."""
+    """Try until answered or out of attempts, those of earlier lives counted; a provider that is down ends the trial."""
     journal = chronicle.journal
     failed, due = journal.recording.failures.get(trial.slot, (0, None))
-    before, down, exhausted = failed, 0, journal.recording.exhausted
+    before, exhausted = failed, journal.recording.exhausted
     while True:
         if due is not None:
             await _pause(trial, chronicle, due, failed > before)
         await journal.may_call()
         if (wrong := journal.recording.exhausted) and wrong is not exhausted:
             return Bug(Problem("Exhausted", wrong.reason), failed)
-        ended = await _once(trial, failed + 1, chronicle, code)
+        outbound = Outbound()
+        ended = await _once(trial, failed + 1, chronicle, code, outbound)
         if isinstance(ended, Returned):
             return Answered(ended.value, failed + 1)
-        if isinstance(ended.error, ProviderDown):
-            down += 1
-            due = journal.now() + WAIT_FOR_PROVIDER.wait_after(down)
-            log.debug("%s %s waits: %s", journal.identity.id, trial.name, said(ended.error))
-            continue
+        if down := _down(ended.error, outbound):
+            log.debug("%s %s waits: %s", journal.identity.id, trial.name, said(down))
+            sent = failed > before or outbound.may_have_sent(ended.error)
+            return Down(down.provider, chronicle.problem(down), failed, sent)
         failed += 1
         outcome = _judged(ended, failed, trial, chronicle, code)
         if not isinstance(outcome, Problem):
@@ -105,12 +115,21 @@ async def attempt(trial: Trial[T], chronicle: Chronicle, code: UserCode) -> Outc
         await chronicle.write(chronicle.entry(trial.tell(failed, outcome, due), step=trial.name))
 
 
-async def _once(trial: Trial[T], number: int, chronicle: Chronicle, code: UserCode) -> Returned[T] | Raised:
+def _down(error: BaseException, outbound: Outbound) -> ProviderDown | None:
+    """The provider that an attempt found down last, whatever its code made of that, short of an answer of its own."""
+    if isinstance(error, ProviderDown):
+        return error
+    return None if is_refusal(error) or isinstance(error, BUGS) else outbound.down
+
+
+async def _once(
+    trial: Trial[T], number: int, chronicle: Chronicle, code: UserCode, outbound: Outbound
+) -> Returned[T] | Raised:
     async def body() -> T:
         return await trial.body(number)
 
     limit = trial.timeout.total_seconds()
-    return await code.within(trial.name, limit, body, chronicle.completed_at, chronicle.journal.may_call)
+    return await code.within(trial.name, limit, body, chronicle.completed_at, chronicle.journal.may_call, outbound)
 
 
 def _judged(
@@ -124,7 +143,7 @@ def _judged(
         except (Unstorable, TooLarge) as unstorable:
             return chronicle.problem(unstorable)
     problem = _explained(ended, trial.timeout, chronicle, code)
-    return Bug(problem, attempts) if isinstance(error, Exited | MisplacedCall | NeverEnds) else problem
+    return Bug(problem, attempts) if isinstance(error, BUGS) else problem
 
 
 async def _pause(trial: Trial[T], chronicle: Chronicle, due: datetime, called: bool) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import NoReturn
 
 from workflows.engine.chronicle import Chronicle
-from workflows.ports import Checkpoint, Parked, StatusChange
+from workflows.ports import Checkpoint, Parked, ProviderWait, StatusChange
 from workflows.said import one_line
 from workflows.story import OperatorActed, SagaStranded, SagaStuck
 
@@ -25,8 +26,10 @@ class Resting(BaseException):
     `instead` raises TurnBack if the saga turns back rather than rest: somebody may have asked for that meanwhile.
     """
 
-    def __init__(self, told: object, change: StatusChange, instead: Callable[[], None]) -> None:
+    def __init__(self, told: tuple[object, ...], change: StatusChange, instead: Callable[[], None]) -> None:
         self.told, self.change, self.instead = told, change, instead
+        self.settled = change.provider is not None
+        """Whether nothing is in doubt after it that is not on record."""
 
 
 class Attention:
@@ -58,11 +61,19 @@ class Attention:
 
     async def stuck(self, told: SagaStuck, instead: Callable[[], None] = _nothing) -> NoReturn:
         """Ask a person, unless `instead` turns the saga back."""
-        await self._rest(Resting(told, StatusChange("stuck", told.reason), instead))
+        await self._rest(Resting((told,), StatusChange("stuck", told.reason), instead))
+
+    async def suspend(
+        self, told: object | None, wait: ProviderWait, until: datetime, instead: Callable[[], None] = _nothing
+    ) -> NoReturn:
+        """Wait for a provider, unless `instead` turns the saga back; `told` is what is not on record of that."""
+        going = self._chronicle.going().status
+        change = StatusChange(going, None, None, until, wait.provider, wait.since)
+        await self._rest(Resting((told,) if told else (), change, instead))
 
     async def stranded(self, reason: str) -> NoReturn:
         """Wait for fitting code."""
-        await self._rest(Resting(SagaStranded(reason), StatusChange("stranded", reason), _nothing))
+        await self._rest(Resting((SagaStranded(reason),), StatusChange("stranded", reason), _nothing))
 
     async def recorded(self, slot: int, name: str, arguments: str | None = None) -> Checkpoint | None:
         """What an earlier life recorded under this number; strands the saga if that was something else."""
@@ -80,10 +91,11 @@ class Attention:
         """Rest now, knowing all that the saga was told."""
         while True:
             wanted.instead()
-            entry = self._chronicle.entry(wanted.told, change=wanted.change, park=True)
+            entry = self._chronicle.entry(*wanted.told, change=wanted.change, park=True, settled=wanted.settled)
             if await self._chronicle.write_if_untold(entry):
-                if isinstance(wanted.told, SagaStuck):
-                    _say(self._kind, self._chronicle.journal.identity.id, wanted.told)
+                for stuck in wanted.told:
+                    if isinstance(stuck, SagaStuck):
+                        _say(self._kind, self._chronicle.journal.identity.id, stuck)
                 raise Parked
             self._chronicle.version = (await self._chronicle.journal.reload()).version
 

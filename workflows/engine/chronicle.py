@@ -29,8 +29,11 @@ class Chronicle:
         self.completed_at, self._passed = journal.recording.started_at or journal.now(), False
         self.hidden: tuple[str, ...] = ()
         self.version = journal.recording.version
+        self.turned_back = False
+        """Whether this life has turned back."""
         self._last: UUID | None = journal.recording.last_event
         self._revive = journal.recording.status in ("stranded", "stuck", "abandoned")
+        self._waited = journal.recording.provider is not None
 
     @property
     def stream(self) -> str:
@@ -84,16 +87,20 @@ class Chronicle:
         park: bool = False,
         start: Start | None = None,
         recall: Recall | None = None,
+        settled: bool = False,
     ) -> Entry:
         """One commit's content: what is told of the saga, and what happened to the business."""
         if self._revive:
-            happened, change = (SagaResumed(), *happened), change or self._going()
+            happened = (SagaResumed(), *happened)
+        if self._revive or self._waited:
+            change = change or self.going()
         events = [*(self.event(self.stream, event, step) for event in happened), *business]
-        return Entry(events, expected or {}, checkpoint, change, park, start, recall)
+        return Entry(events, expected or {}, checkpoint, change, park, start, recall, settled)
 
-    def _going(self) -> StatusChange:
+    def going(self) -> StatusChange:
+        """The status of a saga that goes on, forwards or back."""
         back = any(checkpoint.name == TURN_BACK for checkpoint in self.journal.recording.checkpoints.values())
-        return StatusChange("compensating" if back else "running")
+        return StatusChange("compensating" if back or self.turned_back else "running")
 
     async def write(self, entry: Entry) -> None:
         """Commit an entry that expects nothing of any stream."""
@@ -113,7 +120,10 @@ class Chronicle:
         if entry.events:
             self._last, self._revive = entry.events[0].id, False
         self.version += sum(event.stream == self.stream for event in entry.events)
+        if entry.change:
+            self._waited = False
         if entry.checkpoint:
+            self.turned_back = self.turned_back or entry.checkpoint.name == TURN_BACK
             self.passed(entry.checkpoint)
 
     def passed(self, checkpoint: Checkpoint) -> None:

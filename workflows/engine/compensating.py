@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, NoReturn
 
 from domain.vocabulary import Unreadable
 from workflows.codec import plain
-from workflows.engine.attempts import Answered, Bug, Failed, Refused, Trial, attempt
+from workflows.engine.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
 from workflows.engine.attention import Attention
 from workflows.engine.begun import Begun
 from workflows.engine.changes import Changes
 from workflows.engine.chronicle import TURN_BACK, Chronicle
+from workflows.engine.suspending import out_of_patience, waited, waiting
 from workflows.engine.transacting import transact
 from workflows.engine.turns import Turns
 from workflows.engine.user_code import Raised, UserCode
@@ -24,6 +26,7 @@ from workflows.said import said
 from workflows.steps import Compensation
 from workflows.story import (
     CompensationFailed,
+    CompensationWaiting,
     Problem,
     SagaCompensated,
     SagaCompensating,
@@ -130,6 +133,19 @@ class _Undoing:
                 await self._stuck(reason, problem, attempts)
             case Bug(problem, attempts):
                 await self._stuck(f"a bug in {self.by.name}: {problem.message}", problem, attempts)
+            case Down() as down:
+                await self._suspend(down)
+
+    async def _suspend(self, down: Down) -> NoReturn:
+        """Rest until the provider is back; a person is asked when that takes too long."""
+        journal, step = self.chronicle.journal, self.step
+        known = journal.recording.provider_waits.get(self.slot)
+        wait, until = waiting(replace(down, sent=False), known, journal)
+        if journal.now() >= until:
+            await self._stuck(out_of_patience(self.by.name, down, wait), down.problem, down.attempts)
+        name, undoes = step.step.name, self.by.name
+        told = CompensationWaiting(name, step.occurrence, undoes, self.slot, **waited(down, wait, until))
+        await self.attention.suspend(None if known == wait else told, wait, until)
 
     async def _transact(self) -> None:
         async def body(changes: Changes) -> None:

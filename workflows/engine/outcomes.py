@@ -10,13 +10,14 @@ from pydantic import ValidationError
 from domain.errors import Refusal, TooLarge, Unstorable
 from domain.vocabulary import Unreadable
 from workflows.codec import Kept, kept, plain, problems
-from workflows.engine.attempts import Answered, Bug, Failed, Refused, Trial, attempt
+from workflows.engine.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
 from workflows.engine.attention import Attention
 from workflows.engine.begun import Begun
 from workflows.engine.changes import Changes
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.compensating import TurnBack
 from workflows.engine.marks import on_loop
+from workflows.engine.suspending import out_of_patience, waited, waiting
 from workflows.engine.transacting import transact
 from workflows.engine.turning import Turning
 from workflows.engine.user_code import Raised, UserCode
@@ -34,6 +35,7 @@ from workflows.story import (
     StepRefused,
     StepRetrying,
     StepSkipped,
+    StepWaiting,
 )
 
 UNANSWERED = "unanswered"
@@ -94,7 +96,28 @@ class Outcomes:
                 await self._failed(begun, problem, attempts)
             case Bug(problem, attempts):
                 await self.stuck(begun, f"a bug in {begun.step.name}: {problem.message}", problem, attempts)
+            case Down() as down:
+                await self._suspend(begun, down)
         return None
+
+    async def _suspend(self, begun: Begun, down: Down) -> NoReturn:
+        """Rest until the provider is back; a person is asked when that takes too long."""
+
+        def instead() -> None:
+            self._turning.between_attempts(begun, down.sent)
+
+        instead()
+        known, journal = self._chronicle.journal.recording.provider_waits.get(begun.slot), self._chronicle.journal
+        wait, until = waiting(down, known, journal, self._turning.tried_before(begun))
+        if journal.now() >= until:
+            reason = out_of_patience(begun.step.name, down, wait)
+            step = begun.step
+            attempts, problem = down.attempts, down.problem
+            told = SagaStuck(reason, begun.slot, step.name, begun.occurrence, step.kind, attempts, None, problem)
+            await self._attention.stuck(told, instead)
+        waits = begun.told(StepWaiting, **waited(down, wait, until), sent=wait.sent)
+        due = min(until, self._turning.deadline or until)
+        await self._attention.suspend(None if known == wait else waits, wait, due, instead)
 
     async def transact(self, begun: Begun) -> Any:
         """Change our own database, in the commit that records it."""

@@ -52,7 +52,7 @@ class Turning:
             begun.outcome = Unknown() if begun.slot in back.in_doubt else None
             raise back
         wanted = self.wanted()
-        doubtful = begun.step.kind == "step" and (begun.doubtful or begun.slot in self._journal.recording.failures)
+        doubtful = begun.step.kind == "step" and self.tried_before(begun)
         if wanted is None or (doubtful and begun.step.pivot):
             return  # a pivot in doubt is asked again: it may have happened
         begun.in_doubt, begun.outcome = doubtful, Unknown() if doubtful else None
@@ -61,12 +61,18 @@ class Turning:
     def between_attempts(self, begun: Begun, called: bool) -> None:
         """Raise TurnBack rather than try a step again; what was called and failed may have taken effect."""
         wanted = self.wanted()
-        doubtful = called or begun.doubtful or begun.slot in self._journal.recording.failures
+        doubtful = called or self.tried_before(begun)
         doubtful = doubtful and begun.step.kind != "child"  # whether that was started is on record
         if wanted is None or (doubtful and begun.step.pivot):
             return
         begun.in_doubt, begun.outcome = doubtful, Unknown() if doubtful else None
         raise wanted
+
+    def tried_before(self, begun: Begun) -> bool:
+        """Whether an earlier life may have called somebody for this step."""
+        recording = self._journal.recording
+        waited = recording.provider_waits.get(begun.slot)
+        return begun.doubtful or begun.slot in recording.failures or (waited is not None and waited.sent)
 
     def rather_than_stuck(self, begun: Begun) -> None:
         """Raise TurnBack rather than ask a person about a step that failed; a pivot that failed may have happened."""

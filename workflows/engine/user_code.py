@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from workflows.calls import Clock, Turn
+from workflows.calls import Clock, Outbound, Turn
 from workflows.engine.eager import Entered, as_task
 from workflows.engine.marks import label
 from workflows.engine.speaking import StepSpeaks
@@ -136,8 +136,11 @@ class UserCode:
         body: Callable[[], Coroutine[Any, Any, T]],
         now: datetime,
         may_call: Callable[[], Awaitable[None]] | None = None,
+        outbound: Outbound | None = None,
     ) -> Returned[T] | Raised:
         """Run a function of the team's in the time that it has; returns how it ended, and raises nothing of it.
+
+        What it sends to other systems, if it `may_call` any, is noted in `outbound`.
 
         Who does not end when the time is over is cancelled, every second anew. After five times it is dropped where it
         waits: NeverEnds.
@@ -147,7 +150,7 @@ class UserCode:
         clock = Clock(seconds, attempt.wake)
         try:
             self._clocks.add(clock)
-            attempt.begin(speaks, may_call and Turn(clock, may_call))
+            attempt.begin(speaks, may_call and Turn(clock, may_call, outbound or Outbound()))
             if attempt.how is None:
                 clock.start()
                 await attempt.ended()

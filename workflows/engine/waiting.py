@@ -101,6 +101,6 @@ class Waiting:
         """Rest, unless something was told meanwhile. Raises Parked."""
         told = [] if begun else [SagaWaiting(slot, signal, until)]
         change = StatusChange("waiting", None, signal or TIMER, wake)
-        entry = self._chronicle.entry(*told, change=change, park=True)
+        entry = self._chronicle.entry(*told, change=change, park=True, settled=True)
         if await self._chronicle.write_if_untold(entry):
             raise Parked

@@ -10,6 +10,7 @@ from workflows.story.facts import (
     ChildStarted,
     CompensationFailed,
     CompensationStatus,
+    CompensationWaiting,
     EventLoopBlocked,
     OfStep,
     OperatorActed,
@@ -33,16 +34,18 @@ from workflows.story.facts import (
     StepRetrying,
     StepSkipped,
     StepStatus,
+    StepWaiting,
     Told,
     WaitEnded,
 )
-from workflows.story.telling import TIMER, CompensationTold, StepTold, Story, Telling, stories, tell
+from workflows.story.telling import TIMER, AwaitedProvider, CompensationTold, StepTold, Story, Telling, stories, tell
 
 __all__ = [
     "FINISHED",
     "RESTING",
     "TIMER",
     "Act",
+    "AwaitedProvider",
     "CancelLost",
     "CancelRequested",
     "ChildRecalled",
@@ -50,6 +53,7 @@ __all__ = [
     "CompensationFailed",
     "CompensationStatus",
     "CompensationTold",
+    "CompensationWaiting",
     "EventLoopBlocked",
     "OfStep",
     "OperatorActed",
@@ -74,6 +78,7 @@ __all__ = [
     "StepSkipped",
     "StepStatus",
     "StepTold",
+    "StepWaiting",
     "Story",
     "Telling",
     "Told",

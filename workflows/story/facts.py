@@ -75,6 +75,21 @@ class StepRetrying(OfStep):
     next_at: datetime
 
 
+@event("step-waiting")
+class StepWaiting(OfStep):
+    """A step waits for a provider that is down, since when and until when at most; that is no attempt.
+
+    `sent` says that it may have taken effect all the same: something was sent before the provider was found down.
+    """
+
+    attempts: int
+    provider: str
+    error: Problem
+    since: datetime
+    until: datetime
+    sent: bool
+
+
 @event("step-failed")
 class StepFailed(OfStep):
     """No attempt was answered: nobody knows whether it happened."""
@@ -183,6 +198,21 @@ class CompensationFailed:
     next_at: datetime | None
 
 
+@event("compensation-waiting")
+class CompensationWaiting:
+    """A compensation waits for a provider that is down, since when and until when at most; that is no attempt."""
+
+    step: str
+    occurrence: int
+    compensation: str
+    slot: int
+    attempts: int
+    provider: str
+    error: Problem
+    since: datetime
+    until: datetime
+
+
 @event("step-compensated")
 class StepCompensated:
     """A step was undone, or a person says that it was (`resolved`) or need not be (`skipped`)."""
@@ -266,6 +296,7 @@ Told: TypeAlias = (
     | StepCompleted
     | StepRefused
     | StepRetrying
+    | StepWaiting
     | StepFailed
     | StepSkipped
     | ChildStarted
@@ -278,6 +309,7 @@ Told: TypeAlias = (
     | CancelLost
     | OperatorResumed
     | CompensationFailed
+    | CompensationWaiting
     | StepCompensated
     | EventLoopBlocked
     | SagaStuck

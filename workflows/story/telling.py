@@ -17,6 +17,7 @@ from workflows.story.facts import (
     ChildStarted,
     CompensationFailed,
     CompensationStatus,
+    CompensationWaiting,
     EventLoopBlocked,
     OfStep,
     OperatorActed,
@@ -40,9 +41,19 @@ from workflows.story.facts import (
     StepRetrying,
     StepSkipped,
     StepStatus,
+    StepWaiting,
     Told,
     WaitEnded,
 )
+
+
+@dataclass(frozen=True)
+class AwaitedProvider:
+    """A provider that a step or its compensation waits for."""
+
+    name: str
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,7 @@ class StepTold:
     next_at: datetime | None = None
     compensation: CompensationTold | None = None
     child: str | None = None
+    awaits: AwaitedProvider | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,9 @@ class Telling:
             case CompensationFailed():
                 status: CompensationStatus = "retrying" if event.next_at else "failed"
                 self._undone(event, CompensationTold(event.compensation, status, event.attempts, event.error))
+            case CompensationWaiting():
+                waiting = CompensationTold(event.compensation, "retrying", event.attempts, event.error)
+                self._undone(event, waiting, _awaited(event))
             case StepCompensated():
                 self._undone(event, CompensationTold(event.compensation, _UNDONE[event.by], event.attempts))
             case SagaStuck():
@@ -143,15 +158,24 @@ class Telling:
             getattr(event, "error", None),
             getattr(event, "next_at", None),
             child=child,
+            awaits=AwaitedProvider(event.provider, event.since, event.until)
+            if isinstance(event, StepWaiting)
+            else None,
         )
 
-    def _undone(self, event: CompensationFailed | StepCompensated | SagaStuck, told: CompensationTold) -> None:
+    def _undone(
+        self,
+        event: CompensationFailed | CompensationWaiting | StepCompensated | SagaStuck,
+        told: CompensationTold,
+        awaits: AwaitedProvider | None = None,
+    ) -> None:
         """What became of undoing a step; one without a record may have been done."""
         assert event.step is not None
         key = event.step, event.occurrence
         step = self._steps.get(key) or StepTold(*key, "step", "unknown", 0, None, event.slot)
         undone = told.status in ("completed", "resolved")
-        self._steps[key] = replace(step, compensation=told, status="compensated" if undone else step.status)
+        status: StepStatus = "compensated" if undone else step.status
+        self._steps[key] = replace(step, compensation=told, status=status, awaits=awaits)
 
     def _stuck(self, event: SagaStuck) -> None:
         if event.step is None:
@@ -192,11 +216,16 @@ def _turned(story: Story, event: Told) -> Story:
             raise AssertionError(f"{event} is told elsewhere")
 
 
+def _awaited(event: StepWaiting | CompensationWaiting) -> AwaitedProvider:
+    return AwaitedProvider(event.provider, event.since, event.until)
+
+
 _UNDONE: dict[str, CompensationStatus] = {"compensation": "completed", "skip": "skipped", "resolve": "resolved"}
 _OUTCOMES: dict[type[OfStep], StepStatus] = {
     StepCompleted: "completed",
     StepRefused: "refused",
     StepRetrying: "retrying",
+    StepWaiting: "running",
     StepFailed: "unknown",
     StepSkipped: "skipped",
     ChildStarted: "running",

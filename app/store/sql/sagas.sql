@@ -26,6 +26,23 @@ select outcome, status, place, digest, answer from amends.signal_saga(%s, %s, %s
 -- Somebody wants a saga cancelled.
 select outcome, status, place, digest, answer from amends.cancel_saga(%s, %s::text[], %s, %s::jsonb, %s::jsonb)
 
+-- name: claim_awaiting
+-- Take sagas that wait for a provider.
+select id, name, inputs from amends.claim_awaiting(%s, %s, %s, %s::text[], %s)
+
+-- name: awaited
+-- Providers that sagas wait for, and those that other executors find down, with what these say.
+with recursive awaited as (
+    (select provider from amends.sagas where provider is not null order by provider limit 1)
+    union all
+    select (select s.provider from amends.sagas as s where s.provider > a.provider order by s.provider limit 1)
+      from awaited as a where a.provider is not null
+)
+select coalesce(a.provider, o.provider) as provider, a.provider is not null as awaited, o.down_since, o.error
+  from (select provider from awaited where provider is not null) as a
+  full join (select provider, min(down_since) as down_since, max(error) as error
+               from amends.outages where executor <> %s group by provider) as o using (provider)
+
 -- name: cancelled
 -- Sagas that this executor runs and that somebody wants cancelled.
 select s.id, s.cancel_reason
@@ -41,6 +58,7 @@ select amends.wake_due(%s)
 -- stretch of checkpoints or of its story; `last` is the number of the last checkpoint, `newest` the version of the last
 -- event.
 select s.id, s.name, s.version, s.root, s.status, s.takeovers, s.started_at, s.deadline_at, s.cancel_reason,
+       s.provider, s.settled_lives,
        (select w.recovery_attempts from dbos.workflow_status as w where w.workflow_uuid = s.id) as lives,
        (select max(o.function_id) from dbos.operation_outputs as o where o.workflow_uuid = s.id) as last,
        (select coalesce(jsonb_agg(jsonb_build_array(c.slot, c.name, c.output, c.error, c.started, c.completed)
@@ -85,13 +103,13 @@ on conflict (id) do nothing
 -- name: saga
 -- One saga's row.
 select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at, waiting_for,
-       due_at, parent
+       due_at, parent, provider, provider_since
   from amends.sagas where id = %s
 
 -- name: saga_told
 -- One saga's row, the place and the version of its newest event, and the first stretch of its story.
 select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.correlation_id, s.started_at, s.since,
-       s.finished_at, s.waiting_for, s.due_at, s.parent,
+       s.finished_at, s.waiting_for, s.due_at, s.parent, s.provider, s.provider_since,
        n.generation, n.transaction_id::text::bigint as transaction_id, n.position, n.version as newest,
        (select jsonb_agg(jsonb_build_array(t.id, t.type, t.schema_version, t.data, t.recorded_at) order by t.version)
           from amends.told(s.id, 0, %(rows)s, %(bytes)s) as t) as told
@@ -103,7 +121,7 @@ select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.corre
 -- name: sagas
 -- A page of sagas, newest first: those that meet conditions of app/store/overview.py.
 select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at, waiting_for,
-       due_at, parent
+       due_at, parent, provider, provider_since
   from amends.sagas
  where {conditions}
  order by started_at desc, id desc

@@ -1,0 +1,1 @@
+"""How gateways speak to other systems."""

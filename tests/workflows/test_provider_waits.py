@@ -1,0 +1,271 @@
+"""A provider that is down costs no attempts; what was sent all the same is in doubt, and nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from workflows.calls import ProviderDown
+from workflows.limits import Limits
+from workflows.providers import NoAnswer, Provider
+from workflows.rehearsal import Stage
+from workflows.saga import Call, Retry, Saga, Undo, seconds, step
+from workflows.story import CompensationWaiting, SagaStuck, StepRetrying, StepWaiting
+
+Does = Callable[[Call], Coroutine[Any, Any, None]]
+
+
+async def nothing(call: Call) -> None:
+    """It has been done."""
+
+
+@dataclass
+class Script:
+    """What the first step does at each of its attempts, the last one again and again; and what undoing it does."""
+
+    attempts: list[Does] = field(default_factory=list)
+    undoing: list[Does] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+
+    async def play(self, what: str, left: list[Does], call: Call) -> None:
+        self.done.append(what)
+        if left:
+            await (left.pop(0) if len(left) > 1 else left[0])(call)
+
+
+@dataclass(frozen=True)
+class Two(Saga[str, str], name="two"):
+    script: Script
+
+    async def run(self, request: str) -> str:
+        await self.before()
+        await self.hold()
+        if request == "fail":
+            raise ValueError("a bug")
+        return request
+
+    @step
+    async def before(self, call: Call) -> None: ...
+
+    @before.compensation
+    async def after(self, undo: Undo[None]) -> None:
+        self.script.done.append("after")
+
+    @step(retry=Retry(attempts=2), timeout=seconds(0.2))
+    async def hold(self, call: Call) -> None:
+        await self.script.play("hold", self.script.attempts, call)
+
+    @hold.compensation(retry=Retry(attempts=2), timeout=seconds(0.2))
+    async def release(self, undo: Undo[None]) -> None:
+        self.script.done.append(type(undo.outcome).__name__)
+        await self.script.play("release", self.script.undoing, Call(undo.key))
+
+
+async def down(call: Call) -> None:
+    raise ProviderDown("stock", "connection refused")
+
+
+async def refused(call: Call) -> None:
+    async with Provider("stock").call(tells=True):
+        raise NoAnswer("connection refused")
+
+
+async def broken(call: Call) -> None:
+    raise ValueError("500")
+
+
+async def another_first(call: Call) -> None:
+    """Another system is called, and then this one cannot be."""
+    async with Provider("couriers").call():
+        pass
+    await refused(call)
+
+
+async def another_first_in_its_own_way(call: Call) -> None:
+    """The same, by a gateway that uses nothing of ours but the key and the error."""
+    assert call.key
+    assert call.key
+    await down(call)
+
+
+async def unanswered_and_then_refused(call: Call) -> None:
+    with pytest.raises(NoAnswer):
+        async with Provider("couriers").call():
+            raise NoAnswer("silence")
+    await refused(call)
+
+
+async def wrapped(call: Call) -> None:
+    """A gateway that hides the error behind one of its own."""
+    try:
+        await refused(call)
+    except ProviderDown as error:
+        raise ValueError("the stock is not there") from error
+
+
+async def stuck_connecting(call: Call) -> None:
+    """No byte leaves in the time that the step has."""
+    async with Provider("stock").call(tells=True):
+        await asyncio.sleep(60)
+
+
+async def silent(call: Call) -> None:
+    async with Provider("stock").call(tells=True) as sending:
+        sending.started()
+        await asyncio.sleep(60)
+
+
+async def elsewhere_instead(call: Call) -> None:
+    """A gateway that has two systems to choose from."""
+    try:
+        await refused(call)
+    except ProviderDown:
+        async with Provider("other").call():
+            raise ValueError("500") from None
+
+
+NOTHING_SENT = [down, refused, wrapped, stuck_connecting]
+SENT = [another_first, another_first_in_its_own_way, unanswered_and_then_refused]
+ATTEMPTS = [broken, silent, elsewhere_instead]
+
+
+def told(on: Stage, kind: type) -> list[object]:
+    return [event for _, event in on.told() if isinstance(event, kind)]
+
+
+@pytest.mark.parametrize("how", [*NOTHING_SENT, *SENT], ids=lambda how: how.__name__)
+async def test_a_provider_that_is_down_costs_no_attempt(how: Does) -> None:
+    on, script = Stage(), Script([how] * 9 + [nothing])
+    played = await on.play(Two(script), "x")
+    assert played.story.status == "completed"
+    assert script.done == ["hold"] * 10
+    assert not told(on, StepRetrying)
+    assert len(told(on, StepWaiting)) == 1, "a wait is told once, however often is asked"
+
+
+@pytest.mark.parametrize("how", ATTEMPTS, ids=lambda how: how.__name__)
+async def test_what_was_sent_and_failed_is_an_attempt(how: Does) -> None:
+    on, script = Stage(), Script([how])
+    played = await on.play(Two(script), "x")
+    assert played.story.status == "compensated"
+    assert script.done == ["hold", "hold", "Unknown", "release", "after"]
+
+
+@pytest.mark.parametrize("how", [*NOTHING_SENT, *SENT], ids=lambda how: how.__name__)
+async def test_a_wait_that_ends_in_a_deadline_undoes_what_may_have_been_done_and_nothing_else(how: Does) -> None:
+    on, script = Stage(), Script([how])
+    on.deadline = on.clock + seconds(60)
+    played = await on.play(Two(script), "x")
+    assert played.story.status == "compensated"
+    assert "deadline" in (played.story.reason or "")
+    undone = ["Unknown", "release"] if how in SENT else []
+    assert [each for each in script.done if each != "hold"] == [*undone, "after"]
+
+
+@pytest.mark.parametrize("first", [broken, another_first], ids=lambda how: how.__name__)
+async def test_what_was_sent_before_the_provider_went_down_stays_in_doubt(first: Does) -> None:
+    on, script = Stage(), Script([first, refused])
+    on.deadline = on.clock + seconds(60)
+    await on.play(Two(script), "x")
+    assert "release" in script.done
+
+
+async def test_a_compensation_waits_too_and_costs_no_attempt() -> None:
+    on, script = Stage(), Script([broken], [*[refused] * 9, nothing])
+    played = await on.play(Two(script), "x")
+    assert played.story.status == "compensated"
+    assert script.done.count("release") == 10
+    assert len(told(on, CompensationWaiting)) == 1
+
+
+@pytest.mark.parametrize("fails", ["hold", "release"])
+async def test_a_provider_that_stays_away_makes_the_saga_stuck_and_is_named(fails: str) -> None:
+    on = Stage(limits=Limits(provider=3600.0))
+    script = Script([refused]) if fails == "hold" else Script([broken], [refused])
+    began = on.clock
+    played = await on.play(Two(script), "x")
+    assert played.story.status == "stuck"
+    assert f"{fails} waits for stock since" in (played.story.reason or "")
+    assert "connection refused" in (played.story.reason or "")
+    assert seconds(3600) <= on.clock - began < seconds(3700)
+    on.act("retry")
+    script.attempts, script.undoing = [nothing], [nothing]
+    played = await on.play(Two(script), "x")
+    assert played.story.status == ("completed" if fails == "hold" else "compensated")
+
+
+async def test_a_retry_after_that_waits_anew() -> None:
+    on, script = Stage(limits=Limits(provider=3600.0)), Script([refused])
+    await on.play(Two(script), "x")
+    before = on.clock
+    on.act("retry")
+    await on.play(Two(script), "x")
+    assert on.clock - before >= seconds(3600)
+    assert len(told(on, SagaStuck)) == 2
+
+
+def deaths() -> Iterator[tuple[int, bool]]:
+    for at in range(1, 6):
+        yield at, False
+        yield at, True
+
+
+@pytest.mark.parametrize(("at", "landed"), list(deaths()))
+@pytest.mark.parametrize("how", [refused, another_first], ids=lambda how: how.__name__)
+async def test_a_crash_changes_nothing_but_that_more_is_in_doubt(how: Does, at: int, landed: bool) -> None:
+    on, script = Stage(), Script([how, how, nothing])
+    on.crash(at, landed)
+    played = await on.play(Two(script), "x")
+    assert played.story.status == "completed"
+    assert len(told(on, StepWaiting)) <= 2
+
+
+@dataclass(frozen=True)
+class Side(Saga[str, str], name="side-by-side"):
+    script: Script
+
+    async def run(self, request: str) -> str:
+        await self.gather(self.one(), self.other(), self.third())
+        return request
+
+    @step(compensation=None)
+    async def one(self, call: Call) -> None:
+        await self.script.play("one", self.script.attempts, call)
+
+    @step(compensation=None)
+    async def other(self, call: Call) -> None:
+        await self.script.play("other", self.script.undoing, call)
+
+    @step
+    async def third(self, call: Call) -> None:
+        self.script.done.append("third")
+
+    @third.compensation
+    async def undo_third(self, undo: Undo[None]) -> None:
+        self.script.done.append("undo")
+
+
+async def couriers_refused(call: Call) -> None:
+    async with Provider("couriers").call(tells=True):
+        raise NoAnswer("no such host")
+
+
+async def test_steps_side_by_side_wait_for_their_providers_together() -> None:
+    on, script = Stage(), Script([refused, refused, nothing], [*[couriers_refused] * 5, nothing])
+    played = await on.play(Side(script), "x")
+    assert played.story.status == "completed"
+    waits = [event for event in told(on, StepWaiting) if isinstance(event, StepWaiting)]
+    assert sorted(wait.provider for wait in waits) == ["couriers", "stock"]
+    assert (script.done.count("one"), script.done.count("other"), script.done.count("third")) == (3, 6, 1)
+
+
+async def test_a_wait_can_be_cancelled() -> None:
+    on, script = Stage(), Script([refused])
+    on.cancel("no patience", at=3)
+    played = await on.play(Two(script), "x")
+    assert played.story.reason == "cancelled: no patience"
+    assert "release" not in script.done

@@ -1,0 +1,36 @@
+"""What a step and a compensation have in common when they wait for a provider that is down."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from workflows.calls import seconds
+from workflows.engine.attempts import Down
+from workflows.ports import Journal, ProviderWait
+
+
+def waiting(
+    down: Down, known: ProviderWait | None, journal: Journal, sent_before: bool = False
+) -> tuple[ProviderWait, datetime]:
+    """The wait that this is, the one that is known if it goes on, and when it lasts too long."""
+    goes_on = known is not None and known.provider == down.provider
+    since = known.since if known and goes_on else journal.now()
+    return ProviderWait(down.provider, since, down.sent or sent_before), since + seconds(journal.limits.provider)
+
+
+def waited(down: Down, wait: ProviderWait, until: datetime) -> dict[str, Any]:
+    """What is told of a wait."""
+    return {
+        "attempts": down.attempts,
+        "provider": wait.provider,
+        "error": down.problem,
+        "since": wait.since,
+        "until": until,
+    }
+
+
+def out_of_patience(step: str, down: Down, wait: ProviderWait) -> str:
+    """Why a saga is stuck whose provider does not come back."""
+    since = wait.since.isoformat(timespec="seconds")
+    return f"{step} waits for {wait.provider} since {since}, which is too long: {down.problem.message}"
