@@ -33,6 +33,7 @@ class Guards:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = _with_encoded_streams(scope)
         request = Request(scope)
         if refusal := _foreign_page(request):
             await refusal(scope, receive, send)
@@ -73,6 +74,15 @@ class Guards:
         await self._app(scope, _replay(bytes(body), receive), send)
 
 
+def _with_encoded_streams(scope: Scope) -> Scope:
+    """Below /streams the path is read as it was sent: a stream's name may hold a slash, which is sent as %2F.
+
+    The routes decode what they take of it (app/http/parameters.py).
+    """
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return {**scope, "path": raw.decode("latin-1")} if raw.startswith(b"/streams/") else scope
+
+
 def _replay(body: bytes, receive: Receive) -> Receive:
     """Give the body that was read, then whatever comes."""
     given = False
@@ -90,11 +100,19 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 def _foreign_page(request: Request) -> ASGIApp | None:
     """A browser on another website's behalf; other clients send no Origin."""
     origin = request.headers.get("Origin")
-    if origin is None or urlsplit(origin).netloc == request.headers.get("Host"):
+    if origin is None or _host(origin) == request.headers.get("Host"):
         return None
     return problem(
         403, "foreign-origin", "Another website's page may not act here", f"Origin {origin} is not this one."
     )
+
+
+def _host(origin: str) -> str | None:
+    """The host and port of an origin, None if it is no address at all."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def actor_of(request: Request) -> str:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+from urllib.parse import unquote
+
 from fastapi import Request
 from fastapi.routing import APIRoute
+from pydantic import BeforeValidator
 
 from domain.errors import Invalid
+
+
+def _decoded(name: str) -> str:
+    try:
+        return unquote(name, errors="strict")
+    except UnicodeDecodeError as error:
+        raise ValueError("is not UTF-8 once it is decoded") from error
+
+
+StreamName = Annotated[str, BeforeValidator(_decoded)]
+"""A stream in a path: whatever its name holds, percent-encoded; a slash is %2F."""
 
 ANY_COLUMN = {
     "parameters": [
@@ -23,7 +38,13 @@ ANY_COLUMN = {
 
 
 async def only_known(request: Request) -> None:
-    """Raises Invalid for a query parameter that the route does not know."""
+    """Raises Invalid for a query parameter that the route does not know, and for text that nothing stored can hold."""
+    path = {name: unquote(str(value)) for name, value in request.path_params.items()}  # some are decoded already
+    for name, value in (*path.items(), *request.query_params.multi_items()):
+        if "\0" in value or "\0" in name:
+            raise Invalid(
+                name.replace("\0", "\\0"), "contains the character U+0000, which is nowhere in what is stored"
+            )
     route = request.scope.get("route")
     if not isinstance(route, APIRoute) or route.openapi_extra is ANY_COLUMN:
         return

@@ -12,6 +12,7 @@ from app.catalogue import Catalogue
 from app.http.bodies import Why
 from app.http.events import Limit
 from app.http.guards import cause_of, key_of, version_of
+from app.http.parameters import StreamName
 from app.http.shown import shown_difference, shown_page, shown_state
 from app.masks import Masks
 from app.store.events import PostgresEvents
@@ -47,7 +48,7 @@ class Streams:
         route("/{stream}/redo", self.redo, methods=["POST"])
 
     async def stream(
-        self, stream: str, response: Response, after: str | None = None, limit: Limit = 100
+        self, stream: StreamName, response: Response, after: str | None = None, limit: Limit = 100
     ) -> dict[str, Any]:
         """One stream, oldest first; the ETag is its version."""
         place = await self._events.place(after)
@@ -57,7 +58,7 @@ class Streams:
 
     async def state(
         self,
-        stream: str,
+        stream: StreamName,
         response: Response,
         version: Version = None,
         position: str | None = None,
@@ -70,7 +71,7 @@ class Streams:
 
     async def difference(
         self,
-        stream: str,
+        stream: StreamName,
         from_version: Annotated[int | None, Query(ge=0, le=2**31 - 1)] = None,
         from_position: str | None = None,
         from_at: AwareDatetime | None = None,
@@ -85,11 +86,11 @@ class Streams:
             *await self._history.difference(self._catalogue.aggregate(stream), stream, before, after)
         )
 
-    async def undo(self, stream: str, why: Why, request: Request, response: Response) -> dict[str, Any]:
+    async def undo(self, stream: StreamName, why: Why, request: Request, response: Response) -> dict[str, Any]:
         """Take the last decision back by inverse events; `If-Match` names the version that you have seen."""
         return await self._turn("undo", stream, why, request, response)
 
-    async def redo(self, stream: str, why: Why, request: Request, response: Response) -> dict[str, Any]:
+    async def redo(self, stream: StreamName, why: Why, request: Request, response: Response) -> dict[str, Any]:
         """Make the decision again that was undone last."""
         return await self._turn("redo", stream, why, request, response)
 

@@ -30,6 +30,8 @@ CONDITIONS = {
     "before_at": "(started_at, id) < (%(before_at)s, %(before_id)s)",
 }
 """What a list may be asked for; only what is asked for is in the statement, so that each kind of list has its plan."""
+LONGEST_CURSOR = 500
+"""How many characters a cursor has at most: an instant and an id."""
 ASK_SECONDS = 0.1
 """How often it is asked whether a saga that somebody waits for, and that runs elsewhere, rests by now."""
 
@@ -197,8 +199,15 @@ def _cursor(row: Row) -> str:
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    """Where a page ended. Raises Invalid for anything that `_cursor` has not made."""
+    wrong = Invalid("cursor", "is not one that was given out as `next`")
+    if len(cursor) > LONGEST_CURSOR:
+        raise wrong
     try:
-        at, id = plain(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return datetime.fromisoformat(at), str(id)
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise Invalid("cursor", "is not one that was given out as `next`") from error
+        read = plain(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        match read:
+            case [str(at), str(id)] if "\0" not in id:
+                return datetime.fromisoformat(at), id
+    except (ValueError, binascii.Error) as error:
+        raise wrong from error
+    raise wrong
