@@ -153,6 +153,10 @@ class EventStore(Protocol):
         ...
 
 
+KNOWN_IN_PART = "Some of these events were appended before, but not all of them."
+DIFFERENT = "Event {id} was appended before, to {stream}, and is another one: an id stands for one event."
+
+
 def require_distinct(events: Sequence[NewEvent]) -> None:
     """Raise Conflict if two events of one append have the same id."""
     if len({event.id for event in events}) < len(events):

@@ -10,8 +10,20 @@ from uuid import UUID
 
 from domain.errors import Conflict, StaleVersion
 from domain.expected import Expected
-from workflows.codec import text
-from workflows.events import START, Answer, Appended, Filter, NewEvent, Place, Repeated, StoredEvent, require_distinct
+from workflows.codec import plain, text
+from workflows.events import (
+    DIFFERENT,
+    KNOWN_IN_PART,
+    START,
+    Answer,
+    Appended,
+    Filter,
+    NewEvent,
+    Place,
+    Repeated,
+    StoredEvent,
+    require_distinct,
+)
 
 
 def _now() -> datetime:
@@ -26,7 +38,7 @@ class MemoryEvents:
     stored: list[StoredEvent] = field(default_factory=list)
     _streams: dict[str, list[StoredEvent]] = field(default_factory=dict)
     _answers: dict[str, Repeated] = field(default_factory=dict)
-    _known: dict[UUID, Place] = field(default_factory=dict)
+    _known: dict[UUID, StoredEvent] = field(default_factory=dict)
     _transactions: int = 0
 
     async def append(
@@ -44,9 +56,14 @@ class MemoryEvents:
         """The same at once, without an answer to keep."""
         require_distinct(events)
         written = [(text(event.data), text(event.cause.metadata())) for event in events]
-        again = [self._known[event.id] for event in events if event.id in self._known]
+        again = [
+            self._again(event, data)
+            for event, (data, _) in zip(events, written, strict=True)
+            if event.id in self._known
+        ]
         if again and len(again) < len(events):
-            raise Conflict("event-ids", "Some of these events were appended before, but not all of them.")
+            known = next(event for event in events if event.id in self._known)
+            raise Conflict("event-ids", f"{KNOWN_IN_PART} Event {known.id} stands in {known.stream}.")
         if again:
             return max(again)
         for stream, value in expected.items():
@@ -59,6 +76,14 @@ class MemoryEvents:
             return self.stored[-1].place
         last = [self._streams[stream][-1].place for stream in expected if self._streams.get(stream)]
         return max(last, default=START)
+
+    def _again(self, event: NewEvent, data: str) -> Place:
+        """The place of an event that was appended before. Raises Conflict if the one with its id is another one."""
+        stored = self._known[event.id]
+        same = (stored.stream, stored.type, plain(stored.data_json)) == (event.stream, event.type, plain(data))
+        if not same:
+            raise Conflict("event-ids", DIFFERENT.format(id=event.id, stream=stored.stream))
+        return stored.place
 
     def version(self, stream: str) -> int:
         """The version of a stream, 0 if it has no event."""
@@ -101,4 +126,4 @@ class MemoryEvents:
         )
         stream.append(stored)
         self.stored.append(stored)
-        self._known[stored.id] = stored.place
+        self._known[stored.id] = stored

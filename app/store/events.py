@@ -13,10 +13,21 @@ from app.store.sql import statements
 from domain.errors import Conflict, Invalid, StaleVersion
 from domain.expected import Expected
 from workflows.codec import text
-from workflows.events import START, Answer, Appended, Filter, NewEvent, Place, Repeated, StoredEvent, require_distinct
+from workflows.events import (
+    DIFFERENT,
+    KNOWN_IN_PART,
+    START,
+    Answer,
+    Appended,
+    Filter,
+    NewEvent,
+    Place,
+    Repeated,
+    StoredEvent,
+    require_distinct,
+)
 
 SQL = statements("events.sql")
-KNOWN_IN_PART = "Some of these events were appended before, but not all of them."
 PATIENCE = 10.0
 """How long an append waits for the database, in seconds, before the caller is told to try again."""
 
@@ -48,15 +59,22 @@ class PostgresEvents:
                 return Repeated(digest, body)
             case "stale":
                 raise StaleVersion(stream, wanted, actual)
+            case "different":
+                raise Conflict("event-ids", DIFFERENT.format(id=digest, stream=stream))
             case _:
-                raise Conflict("event-ids", KNOWN_IN_PART)
+                raise Conflict("event-ids", f"{KNOWN_IN_PART} Event {digest} stands in {stream}.")
 
     async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
         return await self._events("stream", {"stream": stream, "after": after, "limit": limit})
 
     async def read_after(self, stream: str, after: Place, limit: int = 1000) -> list[StoredEvent]:
         """Events of one stream beyond a place in the feed, oldest first."""
-        return await self._events("stream_after", {"stream": stream, "after": after.position, "limit": limit})
+        beyond = {
+            "generation": after.generation,
+            "transaction_id": str(after.transaction_id),
+            "position": after.position,
+        }
+        return await self._events("stream_after", {"stream": stream, "limit": limit} | beyond)
 
     async def read_back(self, stream: str, before: int, limit: int = 1000) -> list[StoredEvent]:
         """Events of one stream with versions below `before`, newest first."""
@@ -73,12 +91,7 @@ class PostgresEvents:
             else "feed"
         )
         wanted = {"type": only.type, "stream": only.stream, "correlation_id": only.correlation_id, "limit": limit}
-        beyond = {
-            "generation": after.generation,
-            "transaction_id": str(after.transaction_id),
-            "position": after.position,
-        }
-        return await self._events(statement, wanted | beyond)
+        return await self._events(statement, wanted | _place(after))
 
     async def version(self, stream: str) -> int:
         """The version of a stream, 0 if it has no event."""
@@ -100,6 +113,15 @@ class PostgresEvents:
 
     async def _events(self, statement: str, parameters: dict[str, Any]) -> list[StoredEvent]:
         return list(map(StoredEvent._make, await self._reader.tuples(SQL[statement], parameters)))
+
+
+def _place(after: Place) -> dict[str, Any]:
+    """A place in the feed as statements take it."""
+    return {
+        "generation": after.generation,
+        "transaction_id": str(after.transaction_id),
+        "position": after.position,
+    }
 
 
 def answer_json(answer: Answer | None) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -115,6 +116,38 @@ class AppendContract:
         await require_refused(events, Conflict, event("b"), known, a=exact(1))
         await require_refused(events, Conflict, event("b"), known, event("b"))
         await whole(events, 1)
+
+    @pytest.mark.parametrize("change", ["stream", "type", "version", "data"])
+    async def test_a_known_id_for_another_event_is_a_conflict_that_names_it(
+        self, events: EventStore, change: str
+    ) -> None:
+        known = event("a", data={"n": 1})
+        await events.append([known, event("a")])
+        other = {
+            "stream": replace(known, stream="b"),
+            "type": replace(known, type=EventType("another", known.type.version)),
+            "version": replace(known, type=EventType(known.type.name, known.type.version + 1)),
+            "data": replace(known, data={"n": 2}),
+        }[change]
+        await require_refused(events, Conflict, other)
+        await require_refused(events, Conflict, other, event("c"))
+        with pytest.raises(Conflict, match=str(known.id)):
+            await events.append([other])
+        await whole(events, 2)
+
+    async def test_a_resend_is_known_whatever_its_cause_says(self, events: EventStore) -> None:
+        known = event("a", data={"n": 1, "m": [1.5, None]})
+        place = await place_of(events, known)
+        again = replace(known, cause=Cause(correlation_id="another"), data={"m": [1.5, None], "n": 1})
+        assert await place_of(events, again) == place
+
+    async def test_events_stand_in_the_feed_as_they_were_given(self, events: EventStore) -> None:
+        new = [event(stream) for stream in "cabcbaac"]
+        place = await place_of(events, *new)
+        seen = await whole(events, len(new))
+        assert [each.id for each in seen] == [each.id for each in new]
+        assert place == seen[-1].place
+        assert [each.version for each in await events.read("c")] == [1, 2, 3]
 
     async def test_one_id_for_two_events_is_a_conflict(self, events: EventStore) -> None:
         new = event("a")

@@ -13,10 +13,16 @@ select e.generation, e.transaction_id::text::bigint as transaction, e.position, 
   from amends.events as e where stream = %(stream)s and version > %(after)s order by version limit %(limit)s
 
 -- name: stream_after
--- A stretch of one stream after a place in the feed, oldest first.
+-- A stretch of one stream after a place in the feed, oldest first: after the event that stands there, if it is one of
+-- the stream, as the order of versions and that of the feed need not be the same; else after all that come before it.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
        e.schema_version, e.data::text, e.metadata::text, e.recorded_at
-  from amends.events as e where stream = %(stream)s and position > %(after)s order by version limit %(limit)s
+  from amends.events as e
+ where e.stream = %(stream)s
+   and e.version > coalesce(
+       (select x.version from amends.events as x where x.position = %(position)s and x.stream = %(stream)s),
+       amends.version_at(%(stream)s, %(generation)s, %(transaction_id)s::text::xid8, %(position)s))
+ order by e.version limit %(limit)s
 
 -- name: stream_version
 -- The version of a stream, 0 if it has no event.
