@@ -17,6 +17,7 @@ from app.store.database import parse_url
 from app.store.embedded import EmbeddedPostgres, find_binaries
 from app.store.preparing import prepare
 from benchmarks import sagas, waiting
+from benchmarks.long import comparison as long
 from benchmarks.store import big, comparison
 from benchmarks.views import comparison as views
 
@@ -26,21 +27,25 @@ BENCHMARKS: dict[str, Callable[[Any, Console], Any]] = {
     "store": comparison.compare,
     "views": views.compare,
     "store-big": big.compare,
+    "long": long.compare,
 }
-SLOW = ("store-big",)
+SLOW = ("store-big", "long")
 """These run only when they are named."""
 
 
 def main(
     names: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(BENCHMARKS)}.")] = None,
     to: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
-    events: Annotated[int, typer.Option(hidden=True, help="How many events store-big begins with.")] = big.EVENTS,
+    events: Annotated[int, typer.Option(hidden=True, help="How many events store-big and long have.")] = big.EVENTS,
 ) -> None:
     """Run benchmarks on a Postgres of their own, with its settings as they come."""
     unknown = [name for name in names or () if name not in BENCHMARKS]
     if unknown:
         raise typer.BadParameter(f"There is no benchmark {unknown[0]}. There are: {', '.join(BENCHMARKS)}.")
-    benchmarks = BENCHMARKS | {"store-big": partial(big.compare, events=events)}
+    benchmarks = BENCHMARKS | {
+        "store-big": partial(big.compare, events=events),
+        "long": partial(long.compare, events=events),
+    }
     folder = Path(tempfile.mkdtemp(prefix="amends-bench-"))
     cluster, console = EmbeddedPostgres(folder / "postgres", find_binaries()), Console()
     try:

@@ -1,0 +1,90 @@
+"""What a page of the feed costs in the middle of a large store, of everything and of what is asked for alone."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from sqlalchemy import URL
+
+from app.projections import SQL as PROJECTIONS
+from app.projections.builds import COUNTED
+from app.store.committer import Committer
+from app.store.database import pool
+from app.store.events import PostgresEvents
+from app.store.reader import Reader
+from benchmarks.long.filling import EVERYTHING, LONG, RARE, place
+from benchmarks.long.growth import Figures, Rounds, grown
+from workflows.events import Filter, Place
+
+ROUNDS, READS, LIMIT = 7, 40, 100
+KINDS: dict[str, Filter] = {
+    "plain": Filter(),
+    "frequent_type": Filter(type="order-placed"),
+    "rare_type": Filter(type="rare-thing"),
+    "stream": Filter(stream=LONG),
+    "correlation": Filter(correlation_id=EVERYTHING),
+}
+
+Read = Callable[[Place], Awaitable[int]]
+"""Reads something behind a place; returns how many events that are."""
+
+
+def reads(reader: Reader, url: URL) -> dict[str, Read]:
+    """What is read, by its name: a page of each kind, and how far one who wants the rare type is behind."""
+    events = PostgresEvents(Committer(url, 1), reader)
+
+    def page(only: Filter) -> Read:
+        async def read(after: Place) -> int:
+            return len(await events.feed(after, LIMIT, only))
+
+        return read
+
+    async def lag(after: Place) -> int:
+        asked = after._asdict() | {"transaction_id": str(after.transaction_id), "limit": COUNTED, "type": "rare-thing"}
+        (row,) = await reader.rows(PROJECTIONS["lag"], asked)
+        return min(int(row["events"]), LIMIT)
+
+    return {name: page(only) for name, only in KINDS.items()} | {"lag": lag}
+
+
+async def measure(stores: dict[int, URL], advance: Callable[[], None]) -> dict[str, Any]:
+    """Read in each store in turn, in rounds, after one that does not count. `advance` is called once for each."""
+    rounds: Rounds = {size: [] for size in stores}
+    async with AsyncExitStack() as stack:
+        known: dict[int, dict[str, Read]] = {}
+        for size, url in stores.items():
+            known[size] = reads(Reader(await stack.enter_async_context(pool(url, 2))), url)
+        for number in range(ROUNDS + 1):
+            for size, each in known.items():
+                figures = await _round(each, size, number)
+                if number:
+                    rounds[size].append(figures)
+                advance()
+    return grown(rounds)
+
+
+def units(stores: int) -> int:
+    """How often `advance` is called."""
+    return stores * (ROUNDS + 1)
+
+
+async def _round(known: dict[str, Read], size: int, number: int) -> Figures:
+    """The median of some reads of each kind, at places that are others in each round and the same for each kind."""
+    some = random.Random(number)
+    places = [Place(*place(int(size * some.uniform(0.4, 0.5)))) for _ in range(READS)]
+    figures: Figures = {}
+    for name, read in known.items():
+        took = []
+        for after in places:
+            began = time.perf_counter()
+            found = await read(after)
+            took.append((time.perf_counter() - began) * 1000)
+            if found != LIMIT:
+                raise RuntimeError(f"{name} behind {after} has {found} events, not {LIMIT}: of {RARE} half lie there")
+        figures[f"{name}_ms"] = statistics.median(took)
+    return figures
