@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -50,7 +51,7 @@ def measure(owner: URL, advance: Callable[[], None]) -> dict[str, Any]:
                     advance()
             for number in range(ROUNDS):
                 for steps in STEPS:
-                    rounds[steps][number] |= _timed("signal", pulse, lambda steps=steps: _remarks(client, steps))  # type: ignore[misc]
+                    rounds[steps][number] |= _timed("signal", pulse, partial(_remarks, client, steps))
                     advance()
     per_step = {name: slope(rounds, f"{name}_ms") for name in ("wake", "page", "further", "signal")}
     return grown(rounds) | {"us_per_step": per_step, "idle_healthz_ms": round(idle, 2)}
