@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Final, Generic, TypeVar
 
 from domain.errors import AmendsError, Misdeclared
+from workflows.said import one_line
 
 R = TypeVar("R")
 
@@ -79,23 +80,61 @@ class ProviderDown(AmendsError):
     problem: str
 
 
+LONGEST_NAME: Final = 100
+LONGEST_PROBLEM: Final = 500
+
+
+def provider_name(name: object) -> str:
+    """A provider's name as it is kept: on one line, and not too long; "unnamed" for what is no name."""
+    return (one_line(name)[:LONGEST_NAME].strip() if isinstance(name, str) else "") or "unnamed"
+
+
+def provider_down(error: BaseException) -> ProviderDown | None:
+    """What a ProviderDown says, in words that can be kept, whatever its class makes of it; None for other errors."""
+    if not issubclass(type(error), ProviderDown):
+        return None
+    try:
+        provider, problem = vars(error).get("provider"), vars(error).get("problem")
+    except BaseException as unreadable:
+        provider, problem = None, f"its error cannot be read: {type(unreadable).__name__}"
+    told = one_line(problem)[:LONGEST_PROBLEM] if isinstance(problem, str) else ""
+    return ProviderDown(provider_name(provider), told or "its gateway says so")
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
 @dataclass
 class Outbound:
     """What one attempt has sent to other systems.
 
-    `keys` is how often its key was read, `calls` how many calls it made through a Provider, `sent` whether a byte of
-    one of these may have left, and `down` which provider its last call found down, if it did.
+    `sent` says that a byte of a call through a Provider may have left, `under_way` how many such calls are made right
+    now, `queueing` how many of them wait for a place, and `down` which provider the last one found down, if it did.
+    `elsewhere` says that the attempt has waited for something that was no such call: nobody knows what. `keys` is how
+    often its key was read, `calls` how many calls it made. `waited` says that its saga has waited for a provider.
+    `shown` masks what must not be shown in what is said of its calls.
     """
 
+    shown: Callable[[str], str] = _as_it_is
+    waited: bool = False
+    sent: bool = False
+    elsewhere: bool = False
+    down: ProviderDown | None = None
     keys: int = 0
     calls: int = 0
-    sent: bool = False
-    down: ProviderDown | None = None
+    under_way: int = 0
+    queueing: int = 0
+
+    def waits(self) -> None:
+        """The attempt waits for something now."""
+        if not self.under_way:
+            self.elsewhere, self.down = True, None
 
     def may_have_sent(self, error: BaseException) -> bool:
         """Whether anybody may have been called in an attempt that ended with this: what is not known counts."""
-        unseen = self.keys - self.calls - (isinstance(error, ProviderDown) and error is not self.down)
-        return self.sent or unseen > 0
+        bare = issubclass(type(error), ProviderDown) and error is not self.down
+        return self.sent or self.elsewhere or (bare and self.keys > self.calls + 1)
 
 
 class Clock:
@@ -115,8 +154,9 @@ class Clock:
 
     def stand_still(self) -> None:
         """No time passes until `go_on`."""
-        self._left = self._until - self._loop.time()
-        self.stop()
+        if self._left is None:
+            self._left = self._until - self._loop.time()
+            self.stop()
 
     def go_on(self) -> None:
         """Time passes again."""
@@ -140,25 +180,39 @@ class Clock:
 
 @dataclass
 class Turn:
-    """The time that one attempt has, and the right to make it: both stand still while the attempt waits in a queue."""
+    """The time that one attempt has, and the right to make it: both stand still while all its calls wait in queues."""
 
     clock: Clock
     may_call: Callable[[], Awaitable[None]]
     outbound: Outbound
-    _queueing: int = 0
 
     @contextmanager
-    def queueing(self) -> Iterator[None]:
-        """Wait in here at no cost of time; several calls of one attempt may wait at the same time."""
-        if self._queueing == 0:
-            self.clock.stand_still()
-        self._queueing += 1
+    def calling(self) -> Iterator[None]:
+        """A call is made in here."""
+        self.outbound.under_way += 1
+        self._look()
         try:
             yield
         finally:
-            self._queueing -= 1
-            if self._queueing == 0:
-                self.clock.go_on()
+            self.outbound.under_way -= 1
+            self._look()
+
+    @contextmanager
+    def queueing(self) -> Iterator[None]:
+        """Such a call waits in here for a place: at no cost of time, unless another one of the attempt has its own."""
+        self.outbound.queueing += 1
+        self._look()
+        try:
+            yield
+        finally:
+            self.outbound.queueing -= 1
+            self._look()
+
+    def _look(self) -> None:
+        if self.outbound.queueing and self.outbound.queueing == self.outbound.under_way:
+            self.clock.stand_still()
+        else:
+            self.clock.go_on()
 
 
 turn: ContextVar[Turn | None] = ContextVar("turn", default=None)

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
 
-from domain.errors import AmendsError
-from workflows.calls import Outbound, ProviderDown, Turn, turn
+from domain.errors import AmendsError, Misdeclared
+from workflows.calls import LONGEST_NAME, Outbound, ProviderDown, Turn, provider_name, turn
 from workflows.said import one_line, said
 
 log = logging.getLogger("amends.providers")
@@ -28,7 +28,16 @@ CALLS: Final = 32
 PROBE_SECONDS: Final = 1.0
 """How often one call tries whether a provider that is down is back."""
 SILENT_SECONDS: Final = 1.5
-"""While one such call waits for its whole time, as a slow provider needs, others wait so long, one after the other."""
+"""So long such a call waits for an answer, or twice as long as the longest call that was answered took."""
+WHOLE: Final = 10
+"""One in so many of these calls waits for the whole time that its step has, as a slow provider needs; others go on
+beside it."""
+FORGET_SECONDS: Final = 30.0
+"""After so many seconds in which nobody called, and nobody waits, a provider is not said to be down any more."""
+MOMENT: Final = 5.0
+"""For so many seconds after an answer a provider is taken to answer; so long waits who is refused all the same."""
+ERROR: Final = 300
+"""How many characters of an error are kept."""
 
 
 class NoAnswer(AmendsError):
@@ -53,7 +62,7 @@ class Sending:
     """One call to a provider. A gateway that can tell says `started` when the first byte leaves."""
 
     def __init__(self, outbound: Outbound) -> None:
-        self._outbound, self.sent = outbound, False
+        self._outbound, self.sent, self.began = outbound, False, monotonic()
 
     def started(self) -> None:
         """The first byte of the call leaves: from here on the provider may have acted."""
@@ -62,9 +71,107 @@ class Sending:
 
 @dataclass(frozen=True, eq=False)
 class _Probe:
-    """A call that tries whether a provider is back."""
+    """A call that tries whether a provider is back, and how long it waits for that; None: for its whole time."""
 
     began: float
+    seconds: float | None
+
+
+class Breaker:
+    """Whether a provider is down, and who may try whether it is back."""
+
+    def __init__(self, name: str, failures: int) -> None:
+        self.name, self.failures = name, failures
+        self.closed: Callable[[], None] = _nobody
+        self._in_a_row = self._probes = 0
+        self._since: datetime | None = None
+        self._answered_at: datetime | None = None
+        self._error, self._probe_at, self._called_at, self._longest = "", 0.0, monotonic(), 0.0
+        self._whole: _Probe | None = None
+        self._answered = self._closed_at = -MOMENT
+
+    @property
+    def outage(self) -> Outage | None:
+        """What is wrong, None if nothing is."""
+        return Outage(self.name, self._since, self._error) if self._since else None
+
+    @property
+    def answers(self) -> bool:
+        """Whether somebody was answered a moment ago."""
+        return monotonic() - self._answered < MOMENT
+
+    @property
+    def closed_for(self) -> float:
+        """For how many seconds it has been closed, as far as this process knows."""
+        return monotonic() - self._closed_at
+
+    @property
+    def may_probe(self) -> bool:
+        """Whether it is open, and a call may try."""
+        return self._since is not None and monotonic() >= self._probe_at
+
+    def enter(self) -> _Probe | None:
+        """The right to make a call: None while it is closed. Raises ProviderDown while it is open, but for one call."""
+        self._called_at = now = monotonic()
+        if self._since is None:
+            return None
+        if now < self._probe_at:
+            raise self.down()
+        self._probes += 1
+        patience = max(SILENT_SECONDS, 2 * self._longest)
+        self._probe_at = now + patience
+        if self._whole is None and self._probes % WHOLE == 0:
+            self._whole = _Probe(now, None)
+            return self._whole
+        return _Probe(now, patience)
+
+    def left(self, probe: _Probe) -> None:
+        """Such a call has ended: the next one may try a second after it began."""
+        if probe is self._whole:
+            self._whole = None
+        self._probe_at = max(probe.began + PROBE_SECONDS, min(self._probe_at, monotonic()))
+
+    def down(self) -> ProviderDown:
+        since = f"since {self._since.isoformat(timespec='seconds')}, " if self._since else ""
+        return ProviderDown(self.name, f"{since}{self._error}")
+
+    def failed(self, error: str, waited: bool = False) -> None:
+        """A call was not answered. While others are, one of a saga that `waited` says more of the saga than of it."""
+        if waited and self._since is None and self.answers:
+            return
+        self._in_a_row, self._error = self._in_a_row + 1, one_line(error)[:ERROR]
+        if self._in_a_row >= self.failures and self._since is None:
+            self._open(datetime.now(UTC))
+            log.warning("The provider %s is down (%s): sagas wait for it.", self.name, self._error)
+
+    def answered(self, seconds: float = 0.0) -> None:
+        """A call was answered, whatever the answer says, after so many seconds."""
+        self._in_a_row, self._answered_at, self._answered = 0, datetime.now(UTC), monotonic()
+        self._longest = max(seconds, self._longest * 0.99)
+        if self._since is not None:
+            took = (self._answered_at - self._since).total_seconds()
+            log.warning("The provider %s is back after %.0f s.", self.name, took)
+            self._since, self._closed_at = None, monotonic()
+            self.closed()
+
+    def reported(self, outage: Outage) -> None:
+        """Another process says that it is down: so it is here too, unless it has answered here since then."""
+        if self._since is None and (self._answered_at is None or self._answered_at < outage.since):
+            self._error, self._called_at = outage.error, monotonic()
+            self._open(outage.since)
+            log.warning("The provider %s is down (%s), as others found: sagas wait for it.", self.name, self._error)
+
+    def asked(self) -> None:
+        """Somebody was let go on who may be refused without a call: the next one may try a second later."""
+        self._probe_at = monotonic() + PROBE_SECONDS
+
+    def forget(self) -> None:
+        """Nobody waits: what nobody has tried for a while is not known any more. The next failure says it again."""
+        if self._since is not None and monotonic() - self._called_at > FORGET_SECONDS:
+            self._since, self._answered_at, self._in_a_row = None, datetime.now(UTC), self.failures - 1
+
+    def _open(self, since: datetime) -> None:
+        self._since, self._probe_at = since, monotonic() + PROBE_SECONDS
 
 
 class Provider:
@@ -74,27 +181,29 @@ class Provider:
     """
 
     def __init__(self, name: str, calls: int = CALLS, failures: int = FAILURES) -> None:
-        self.name, self.calls, self.failures = name, calls, failures
+        if provider_name(name) != name:
+            problem = f"is 1 to {LONGEST_NAME} printable characters, without spaces around or side by side"
+            raise Misdeclared("the name of a provider", problem)
+        if calls < 1 or failures < 1:
+            raise Misdeclared(f"provider {name}", "takes at least one call at a time, and one failure to be down")
+        self.name, self.calls, self.breaker = name, calls, Breaker(name, failures)
         self.changed: Callable[[], None] = _nobody
+        self.has_gateway = True
+        """Whether calls to it are made through this object; else only what sagas come to tells of it."""
         self._places = asyncio.Semaphore(calls)
-        self._under_way = self._failed_in_a_row = self._made = 0
-        self._down_since: datetime | None = None
-        self._answered_at: datetime | None = None
-        self._error, self._probe_at, self._probe = "", 0.0, None
-
-    _probe: _Probe | None
-    """The call that waits for its whole time to see whether it is back."""
+        self._under_way = 0
+        self.breaker.closed = lambda: self.changed()
 
     @property
     def outage(self) -> Outage | None:
         """What is wrong, None if nothing is."""
-        return Outage(self.name, self._down_since, self._error) if self._down_since else None
+        return self.breaker.outage
 
     @property
     def room(self) -> int:
         """How many sagas that wait for it may go on now."""
-        if self._down_since:
-            return int(monotonic() >= self._probe_at)
+        if self.breaker.outage:
+            return int(self.breaker.may_probe)
         return max(self.calls - self._under_way, 0)
 
     @asynccontextmanager
@@ -108,17 +217,19 @@ class Provider:
         mine = turn.get()
         outbound = mine.outbound if mine else Outbound()
         outbound.calls += 1
-        self._made, self._under_way = self._made + 1, self._under_way + 1
+        self._under_way += 1
         probe = None
         try:
-            probe = self._enter(outbound)
-            async with self._place(mine):
-                probe = probe or self._enter(outbound)
-                async with self._watched(outbound, tells, probe) as sending:
-                    yield sending
+            with mine.calling() if mine else nullcontext():
+                probe = self._enter(outbound)
+                async with self._place(mine):
+                    probe = probe or self._enter(outbound)
+                    async with self._watched(outbound, tells, probe) as sending:
+                        yield sending
         finally:
             self._under_way -= 1
-            self._probed(probe)
+            if probe:
+                self.breaker.left(probe)
             self.changed()
 
     @asynccontextmanager
@@ -126,25 +237,29 @@ class Provider:
         """Take note of how a call ends."""
         sending = Sending(outbound)
         try:
-            async with asyncio.timeout(SILENT_SECONDS if probe and probe is not self._probe else None):
+            async with asyncio.timeout(probe.seconds if probe else None):
                 yield sending
         except (NoAnswer, ProviderDown, TimeoutError, asyncio.CancelledError) as error:
-            if not tells and not isinstance(error, ProviderDown):
+            if not tells and not issubclass(type(error), ProviderDown):
                 sending.started()
-            self.failed(said(error) if isinstance(error, AmendsError) else "no answer in time")
-            outbound.down = self._down(error) if probe or self._down_since or not sending.sent else None
+            ours = issubclass(type(error), AmendsError)
+            told = outbound.shown(said(error)) if ours else "no answer in time"
+            self.breaker.failed(told, outbound.waited)
+            outbound.down = self.breaker.down() if probe or self.outage or not sending.sent else None
             if outbound.down is None or isinstance(error, asyncio.CancelledError):
                 raise
             raise outbound.down from error
         except BaseException:
             outbound.down = None
             if not tells or sending.sent:
-                sending.started()
-                self.answered()
+                self._answered(sending)
             raise
         outbound.down = None
+        self._answered(sending)
+
+    def _answered(self, sending: Sending) -> None:
         sending.started()
-        self.answered()
+        self.breaker.answered(monotonic() - sending.began)
 
     @asynccontextmanager
     async def _place(self, mine: Turn | None) -> AsyncIterator[None]:
@@ -159,67 +274,22 @@ class Provider:
             self._places.release()
 
     def _enter(self, outbound: Outbound) -> _Probe | None:
-        """Raise ProviderDown while it is down, but for the one call that may try whether it is back."""
-        if self._down_since is None:
-            return None
-        now = monotonic()
-        if now >= self._probe_at:
-            self._probe_at = now + SILENT_SECONDS
-            probe = _Probe(now)
-            self._probe = self._probe or probe
-            return probe
-        outbound.down = self._down()
-        raise outbound.down
-
-    def _probed(self, probe: _Probe | None) -> None:
-        """Such a call has ended: the next one may try a second after it began."""
-        if probe is None:
-            return
-        if probe is self._probe:
-            self._probe = None
-        self._probe_at = max(probe.began + PROBE_SECONDS, min(self._probe_at, monotonic()))
-
-    def _down(self, error: BaseException | None = None) -> ProviderDown:
-        if isinstance(error, ProviderDown):
-            return error
-        since = f"since {self._down_since.isoformat(timespec='seconds')}, " if self._down_since else ""
-        return ProviderDown(self.name, f"{since}{self._error}")
-
-    def failed(self, error: str) -> None:
-        """A call was not answered."""
-        self._failed_in_a_row, self._error = self._failed_in_a_row + 1, one_line(error)
-        if self._failed_in_a_row >= self.failures and self._down_since is None:
-            self._open(datetime.now(UTC))
-            log.warning("The provider %s is down (%s): sagas wait for it.", self.name, self._error)
-
-    def answered(self) -> None:
-        """A call was answered, whatever the answer says."""
-        self._failed_in_a_row, self._answered_at = 0, datetime.now(UTC)
-        if self._down_since is not None:
-            took = (self._answered_at - self._down_since).total_seconds()
-            log.warning("The provider %s is back after %.0f s.", self.name, took)
-            self._down_since = None
-            self.changed()
-
-    def reported(self, outage: Outage) -> None:
-        """Another process says that it is down: so it is here too, unless it has answered here since then."""
-        if self._down_since is None and (self._answered_at is None or self._answered_at < outage.since):
-            self._error = outage.error
-            self._open(outage.since)
-            log.warning("The provider %s is down (%s), as others found: sagas wait for it.", self.name, self._error)
+        try:
+            return self.breaker.enter()
+        except ProviderDown as down:
+            outbound.down = down
+            raise
 
     def found_down(self, error: str) -> None:
         """A saga waits for it: news only where its gateway calls without telling this object."""
-        if not self._made:
-            self.failed(error)
+        if not self.has_gateway:
+            self.breaker.failed(error)
+            self.breaker.asked()
 
     def found_up(self) -> None:
-        """A saga waits for it no more, which is news as little."""
-        if not self._made:
-            self.answered()
-
-    def _open(self, since: datetime) -> None:
-        self._down_since, self._probe_at = since, monotonic() + PROBE_SECONDS
+        """A saga that waited for it has made an attempt, which is news as little."""
+        if not self.has_gateway:
+            self.breaker.answered()
 
 
 class Providers:
@@ -232,16 +302,35 @@ class Providers:
         """Called whenever a call ends or a provider is back."""
 
     def to(self, name: str, calls: int | None = None, failures: int = FAILURES) -> Provider:
-        """The provider of this name; who asks for it first says what it takes."""
-        if name not in self._known:
-            made = self._known[name] = Provider(name, calls or self._calls, failures)
+        """The provider of this name, for a gateway to call; the first one says what it takes."""
+        found = self._known.get(name)
+        if found is None or not found.has_gateway:
+            made = Provider(name, self._calls if calls is None else calls, failures)
             made.changed = lambda: self.changed()
+            if found is not None and (outage := found.outage):
+                made.breaker.reported(outage)  # sagas, or other processes, knew of it before its gateway was made
+            self._known[name] = made
+            return made
+        return found
+
+    def named(self, name: str) -> Provider:
+        """The provider that a saga waits for, whether it has a gateway here or not."""
+        if name not in self._known:
+            self.to(name).has_gateway = False
         return self._known[name]
 
     @property
     def outages(self) -> list[Outage]:
         """Every provider that is down, as far as this process knows."""
         return [outage for provider in self._known.values() if (outage := provider.outage)]
+
+    def forget(self, awaited: set[str]) -> None:
+        """What nobody waits for, and nobody has called for a while, is not said to be down any more."""
+        for name, provider in list(self._known.items()):
+            if name not in awaited:
+                provider.breaker.forget()
+                if not provider.has_gateway and not provider.outage:
+                    del self._known[name]
 
 
 def _nobody() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -105,7 +106,10 @@ def _tried(facts: Iterable[Told]) -> tuple[dict[int, tuple[int, datetime | None]
 
 
 def _provider_waits(facts: Iterable[Told]) -> dict[int, ProviderWait]:
-    """What steps and compensations wait for; an attempt that was made ends a wait, and so does a person."""
+    """What steps and compensations wait for; an attempt that was made ends a wait, and so does a person.
+
+    Of a wait that has ended it is kept, under no provider's name, whether something was sent.
+    """
     waits: dict[int, ProviderWait] = {}
     for event in facts:
         match event:
@@ -113,8 +117,8 @@ def _provider_waits(facts: Iterable[Told]) -> dict[int, ProviderWait]:
                 waits[event.slot] = ProviderWait(event.provider, event.since, event.sent)
             case CompensationWaiting():
                 waits[event.slot] = ProviderWait(event.provider, event.since, False)
-            case StepRetrying() | CompensationFailed() | OperatorActed():
-                waits.pop(event.slot, None)
+            case StepRetrying() | CompensationFailed() | OperatorActed() if event.slot in waits:
+                waits[event.slot] = replace(waits[event.slot], provider="")
             case _:
                 continue
     return waits

@@ -38,6 +38,9 @@ async def report(committer: Committer, executor: str, providers: Providers) -> N
         except (Unavailable, Contended) as away:
             log.debug("Outages are not reported: %s", away)
             continue
+        except Exception as error:
+            log.warning("Outages cannot be reported, which is tried again: %s", error)
+            continue
         known = seen
 
 

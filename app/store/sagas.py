@@ -71,9 +71,10 @@ class PostgresSagas:
         ]
 
     async def claim_awaiting(
-        self, executor: str, owner: str, provider: str, kinds: Sequence[str], limit: int
+        self, executor: str, owner: str, provider: str, kinds: Sequence[str], limit: int, patience: float
     ) -> list[Claimed]:
-        rows = await self._committer.run(SQL["claim_awaiting"], (executor, owner, provider, list(kinds), limit))
+        parameters = (executor, owner, provider, list(kinds), limit, patience)
+        rows = await self._committer.run(SQL["claim_awaiting"], parameters)
         return [Claimed(*row) for row in rows]
 
     async def wake_due(self, limit: int) -> int:
@@ -100,14 +101,16 @@ class PostgresSagas:
             told,
             undone,
             row["deadline_at"],
-            row["lives"],
-            row["settled_lives"],
+            row["was_settled"],
             row["provider"],
         )
 
     async def _further(self, what: str, id: str, after: int) -> list[TupleRow]:
         """A further stretch of checkpoints or of a story."""
         return await self._reader.tuples(SQL[what], {"id": id, "after": after} | STRETCH, patience=None)
+
+    async def unsettle(self, id: str) -> None:
+        await self._committer.run(SQL["unsettle"], (id,))
 
     async def adopt(self, id: str) -> None:
         await self._committer.run(SQL["adopt_fork"], {"id": id})

@@ -70,7 +70,7 @@ def commit_parameters(saga: str, owner: str, entry: Entry) -> tuple[object, ...]
 def _wait(entry: Entry) -> str | None:
     """What a saga that rests waits for, as commit_step takes it."""
     change = entry.change
-    if change is None or not (change.waiting_for or change.provider):
+    if change is None or not (change.waiting_for or change.provider or entry.settled):
         return None
     since, due = change.provider_since, change.due_at
     told = {"for": change.waiting_for, "due": due, "provider": change.provider, "since": since}

@@ -4,10 +4,13 @@ alter table amends.sagas add column provider text;
 alter table amends.sagas add column provider_since timestamptz;
 comment on column amends.sagas.provider is 'The provider that it waits for, or asks whether it is back.';
 comment on column amends.sagas.provider_since is 'Since when it waits for that.';
-alter table amends.sagas add column settled_lives int not null default 0;
-comment on column amends.sagas.settled_lives is
-    'How many executions of it, by the count of DBOS, ended with everything on record: a later one may have left a step in doubt.';
-create index sagas_provider on amends.sagas (provider, since) include (provider_since) where provider is not null;
+alter table amends.sagas add column settled boolean not null default false;
+alter table amends.sagas add column was_settled boolean not null default false;
+comment on column amends.sagas.settled is
+    'Nobody runs it, and whoever did last has left nothing behind that is not on record: no step is in doubt because of that.';
+comment on column amends.sagas.was_settled is 'Whether that was so when it was claimed last.';
+create index sagas_provider on amends.sagas (provider, since) include (provider_since)
+    where provider is not null and status in ('running', 'compensating');
 alter table amends.outages alter column waiting set default 0;
 
 -- Whether a saga waits for a provider, and nobody runs it.
@@ -18,7 +21,7 @@ create function amends.awaits_provider(p_saga text) returns boolean language sql
 $$;
 
 -- Takes some of the sagas that wait for a provider, those first that were let go on longest ago, if this executor lives.
-create function amends.claim_awaiting(p_executor text, p_owner text, p_provider text, p_kinds text[], p_limit int)
+create function amends.claim_awaiting(p_executor text, p_owner text, p_provider text, p_kinds text[], p_limit int, p_patience double precision)
 returns table (id text, name text, inputs text) language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -32,6 +35,7 @@ begin
         select s.id from amends.sagas as s
          where s.provider = p_provider and s.status in ('running', 'compensating')
            and s.name || ':' || s.version = any (p_kinds)
+           and s.since <= clock_timestamp() - make_interval(secs => p_patience)
          order by s.since
     loop
         perform from dbos.workflow_status as w
@@ -48,6 +52,8 @@ begin
                updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
          where w.workflow_uuid = any (v_taken)
         returning w.workflow_uuid, w.name
+    ), taken as (
+        update amends.sagas set was_settled = settled, settled = false where id = any (v_taken)
     )
     select c.workflow_uuid, c.name, i.inputs
       from claimed as c join dbos.workflow_input as i on i.workflow_uuid = c.workflow_uuid;
@@ -160,7 +166,6 @@ create or replace function amends.commit_step(
 declare
     v_owner text;
     v_parent text;
-    v_lives int;
 begin
     if p_status in ('completed', 'compensated') then
         select s.parent into v_parent from amends.sagas as s where s.id = p_saga;
@@ -216,9 +221,9 @@ begin
     if p_park then
         update dbos.workflow_status
            set executor_id = 'parked', owner_xid = null, updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
-         where workflow_uuid = p_saga returning recovery_attempts into v_lives;
+         where workflow_uuid = p_saga;
         if (p_wait ->> 'settled')::boolean then
-            update amends.sagas set settled_lives = v_lives where id = p_saga;
+            update amends.sagas set settled = true where id = p_saga;
         end if;
     end if;
     if p_family ? 'start' then
@@ -234,4 +239,74 @@ begin
         perform amends.tell_parent(p_saga);
     end if;
     return query select 'committed', null::text, null::int, null::int;
+end $$;
+
+-- Claims queued sagas that this executor has code for, oldest first, if it is alive itself.
+create or replace function amends.claim_sagas(p_executor text, p_owner text, p_kinds text[], p_limit int)
+returns table (id text, name text, inputs text, takeovers int) language plpgsql as $$
+#variable_conflict use_column
+begin
+    perform from amends.executors where id = p_executor and ended_at is null and lease_until > clock_timestamp() for share;
+    if not found then return; end if;
+    return query
+    with candidate as materialized (
+        select w.workflow_uuid from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
+         where w.queue_name = 'amends' and w.status = 'ENQUEUED' and s.name || ':' || s.version = any (p_kinds)
+           and (s.not_before is null or s.not_before < clock_timestamp())
+         order by w.priority, w.created_at limit p_limit for no key update of w skip locked
+    ), claimed as (
+        update dbos.workflow_status as w
+           set status = 'PENDING', executor_id = p_executor, owner_xid = p_owner,
+               recovery_attempts = coalesce(w.recovery_attempts, 0) + 1,
+               started_at_epoch_ms = (extract(epoch from clock_timestamp()) * 1000)::bigint,
+               updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+          from candidate as c where w.workflow_uuid = c.workflow_uuid
+        returning w.workflow_uuid, w.name
+    ), running as (
+        update amends.sagas as s
+           set status = case when s.status = 'queued' then 'running' else s.status end,
+               since = case when s.status = 'queued' then clock_timestamp() else s.since end,
+               was_settled = s.settled, settled = false
+          from claimed as c where s.id = c.workflow_uuid
+    )
+    select c.workflow_uuid, c.name, i.inputs, s.takeovers
+      from claimed as c
+      join dbos.workflow_input as i on i.workflow_uuid = c.workflow_uuid
+      join amends.sagas as s on s.id = c.workflow_uuid;
+end $$;
+
+-- Starts a saga, once per id; as before.
+create or replace function amends.start_saga(
+    p_id text, p_name text, p_version int, p_reference text, p_correlation text, p_request text,
+    p_inputs text, p_events jsonb, p_executor text, p_owner text, p_deadline interval default null,
+    p_parent text default null
+) returns table (outcome text, name text, version int) language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_now bigint := (extract(epoch from clock_timestamp()) * 1000)::bigint;
+begin
+    perform amends.lock_streams(array['saga-' || p_id]);
+    insert into dbos.workflow_status (workflow_uuid, status, name, executor_id, created_at, updated_at,
+        started_at_epoch_ms, application_version, application_id, recovery_attempts, queue_name, priority,
+        serialization, creator_xid, owner_xid, application_name, parent_workflow_id)
+    values (p_id, case when p_owner is null then 'ENQUEUED' else 'PENDING' end, p_name, p_executor, v_now, v_now,
+        case when p_owner is null then null else v_now end, 'amends', '', case when p_owner is null then 0 else 1 end,
+        'amends', 0, 'portable_json', coalesce(p_owner, gen_random_uuid()::text), p_owner, 'amends', p_parent)
+    on conflict (workflow_uuid) do nothing;
+    if not found then
+        return query
+            select case when s.request = p_request then 'repeated' else 'taken' end, s.name, s.version
+              from amends.sagas as s where s.id = p_id;
+        if not found then
+            return query select 'foreign', null::text, null::int;
+        end if;
+        return;
+    end if;
+    insert into dbos.workflow_input (workflow_uuid, inputs, retention_timestamp) values (p_id, p_inputs, v_now);
+    insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, deadline_at, parent,
+        settled)
+    values (p_id, p_name, p_version, p_id, p_reference, case when p_owner is null then 'queued' else 'running' end,
+        p_correlation, p_request, clock_timestamp() + p_deadline, p_parent, p_owner is null);
+    perform amends.insert_events(p_events);
+    return query select 'started', p_name, p_version;
 end $$;

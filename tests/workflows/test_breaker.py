@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from domain.errors import Misdeclared
 from workflows import providers
 from workflows.calls import ProviderDown
-from workflows.providers import FAILURES, NoAnswer, Outage, Provider
+from workflows.providers import FAILURES, NoAnswer, Outage, Provider, Providers
 
 REFUSED = "connection refused"
 
@@ -48,7 +49,7 @@ async def test_nobody_is_called_while_it_is_open_but_one_a_second() -> None:
         async with provider.call():
             raise AssertionError("nobody is called")
     assert provider.room == 0
-    provider._probe_at = 0
+    provider.breaker._probe_at = 0
     assert provider.room == 1
     async with provider.call():
         assert provider.room == 0
@@ -62,7 +63,7 @@ async def test_nobody_is_called_while_it_is_open_but_one_a_second() -> None:
 async def test_while_it_is_open_a_failure_is_a_provider_that_is_down_whatever_it_was() -> None:
     provider = Provider("stock")
     await fail(provider, FAILURES)
-    provider._probe_at = 0
+    provider.breaker._probe_at = 0
     with pytest.raises(ProviderDown):
         async with provider.call(tells=True) as sending:
             sending.started()
@@ -90,7 +91,7 @@ async def test_an_error_that_is_an_answer_is_no_outage() -> None:
 async def test_a_bug_before_anything_is_sent_says_nothing_of_the_provider() -> None:
     provider = Provider("stock")
     await fail(provider, FAILURES)
-    provider._probe_at = 0
+    provider.breaker._probe_at = 0
     with pytest.raises(ValueError, match="no such path"):
         async with provider.call(tells=True):
             raise ValueError("no such path")
@@ -116,34 +117,95 @@ async def test_what_others_say_counts_unless_it_has_answered_here_since() -> Non
     provider, now = Provider("stock"), datetime.now(UTC)
     async with provider.call():
         pass
-    provider.reported(Outage("stock", now - timedelta(hours=1), REFUSED))
+    provider.breaker.reported(Outage("stock", now - timedelta(hours=1), REFUSED))
     assert provider.outage is None
-    provider.reported(Outage("stock", datetime.now(UTC), REFUSED))
+    provider.breaker.reported(Outage("stock", datetime.now(UTC), REFUSED))
     assert provider.outage is not None
 
 
-async def test_a_silent_probe_keeps_others_from_trying_only_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One waits for its whole time, as a slow provider needs; meanwhile others try one by one, and are cut short."""
+async def test_a_silent_probe_is_given_up_after_a_while_but_one_in_ten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow provider needs the whole time of a step; meanwhile others go on trying."""
     monkeypatch.setattr(providers, "SILENT_SECONDS", 0.02)
     monkeypatch.setattr(providers, "PROBE_SECONDS", 0.0)
-    provider, ended, asked = Provider("stock"), asyncio.Event(), 0
+    provider, ended = Provider("stock"), asyncio.Event()
     await fail(provider, FAILURES)
+    provider.breaker._probe_at = 0
 
     async def probe() -> None:
-        nonlocal asked
-        async with provider.call():
-            asked += 1
-            await ended.wait()
-
-    first = asyncio.ensure_future(probe())
-    await asyncio.sleep(0)
-    for number in range(3):
         while not provider.room:
             await asyncio.sleep(0.001)
+        async with provider.call():
+            await ended.wait()
+
+    for _ in range(providers.WHOLE - 1):
         with pytest.raises(ProviderDown):
             await probe()
-        assert asked == number + 2
-    assert not first.done()
+    whole = asyncio.ensure_future(probe())
+    await asyncio.sleep(0.005)
+    for _ in range(3):
+        with pytest.raises(ProviderDown):
+            await probe()
+    assert not whole.done()
     ended.set()
-    await first
+    await whole
     assert provider.outage is None
+
+
+async def test_a_probe_waits_twice_as_long_as_the_provider_has_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "SILENT_SECONDS", 0.0)
+    provider = Provider("stock")
+    async with provider.call():
+        await asyncio.sleep(0.1)
+    await fail(provider, FAILURES)
+    provider.breaker._probe_at = 0
+    async with provider.call():
+        await asyncio.sleep(0.1)
+    assert provider.outage is None
+
+
+async def test_what_nobody_waits_for_is_not_said_to_be_down_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Providers()
+    provider = known.to("stock")
+    await fail(provider, FAILURES)
+    known.forget(set())
+    assert known.outages, "somebody has just called"
+    monkeypatch.setattr(providers, "FORGET_SECONDS", 0.0)
+    known.forget({"stock"})
+    assert known.outages, "somebody waits"
+    known.forget(set())
+    assert not known.outages
+    await fail(provider, 1)
+    assert known.outages, "the next failure says it again"
+
+
+async def test_one_saga_that_fails_again_and_again_says_nothing_of_a_provider_that_answers_others() -> None:
+    provider = Provider("stock")
+    async with provider.call():
+        pass
+    for _ in range(3 * FAILURES):
+        provider.breaker.failed(REFUSED, waited=True)
+    assert provider.outage is None
+    provider.breaker._answered -= providers.MOMENT
+    for _ in range(FAILURES):
+        provider.breaker.failed(REFUSED, waited=True)
+    assert provider.outage is not None
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\0b", "a\nb", "x" * 101, "half \ud800", " a", "a  b"])
+def test_a_name_that_cannot_be_shown_is_refused(name: str) -> None:
+    with pytest.raises(Misdeclared, match="the name of a provider"):
+        Providers().to(name)
+
+
+@pytest.mark.parametrize(("calls", "failures"), [(0, 5), (1, 0), (-1, 5)])
+def test_limits_that_let_nobody_call_are_refused(calls: int, failures: int) -> None:
+    with pytest.raises(Misdeclared, match="at least one"):
+        Providers().to("stock", calls, failures)
+
+
+def test_a_provider_without_a_gateway_is_forgotten_once_nobody_waits() -> None:
+    known = Providers()
+    for number in range(100):
+        known.named(f"replica-{number}")
+    known.forget({"replica-1"})
+    assert list(known._known) == ["replica-1"]

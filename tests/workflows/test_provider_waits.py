@@ -92,6 +92,36 @@ async def another_first_in_its_own_way(call: Call) -> None:
     await down(call)
 
 
+async def its_own_client_first(call: Call) -> None:
+    """A client that goes through no Provider is given the key; what it waits for is not seen."""
+    key = call.key
+    await asyncio.sleep(0)
+    assert key
+    await refused(call)
+
+
+async def its_own_client_first_and_its_own_error(call: Call) -> None:
+    key = call.key
+    await asyncio.sleep(0)
+    assert key
+    await down(call)
+
+
+async def another_beside_it(call: Call) -> None:
+    """Of two calls at the same time, one is refused, and the other leaves later."""
+
+    async def later() -> None:
+        await asyncio.sleep(0.01)
+        async with Provider("couriers").call():
+            pass
+
+    left = asyncio.ensure_future(later())
+    try:
+        await asyncio.gather(left, refused(call))
+    finally:
+        left.cancel()
+
+
 async def unanswered_and_then_refused(call: Call) -> None:
     with pytest.raises(NoAnswer):
         async with Provider("couriers").call():
@@ -113,10 +143,26 @@ async def stuck_connecting(call: Call) -> None:
         await asyncio.sleep(60)
 
 
+async def key_in_two_headers(call: Call) -> None:
+    """The key is read more than once, for one call."""
+    assert call.key == call.key
+    assert repr(call)
+    await refused(call)
+
+
 async def silent(call: Call) -> None:
     async with Provider("stock").call(tells=True) as sending:
         sending.started()
         await asyncio.sleep(60)
+
+
+async def elsewhere_by_its_own_client_instead(call: Call) -> None:
+    """The other system is called by a client that goes through no Provider."""
+    try:
+        await refused(call)
+    except ProviderDown:
+        await asyncio.sleep(0)
+        raise ValueError("500") from None
 
 
 async def elsewhere_instead(call: Call) -> None:
@@ -128,9 +174,16 @@ async def elsewhere_instead(call: Call) -> None:
             raise ValueError("500") from None
 
 
-NOTHING_SENT = [down, refused, wrapped, stuck_connecting]
-SENT = [another_first, another_first_in_its_own_way, unanswered_and_then_refused]
-ATTEMPTS = [broken, silent, elsewhere_instead]
+NOTHING_SENT = [down, refused, wrapped, stuck_connecting, key_in_two_headers]
+SENT = [
+    another_first,
+    another_first_in_its_own_way,
+    its_own_client_first,
+    its_own_client_first_and_its_own_error,
+    another_beside_it,
+    unanswered_and_then_refused,
+]
+ATTEMPTS = [broken, silent, elsewhere_instead, elsewhere_by_its_own_client_instead]
 
 
 def told(on: Stage, kind: type) -> list[object]:
@@ -269,3 +322,70 @@ async def test_a_wait_can_be_cancelled() -> None:
     played = await on.play(Two(script), "x")
     assert played.story.reason == "cancelled: no patience"
     assert "release" not in script.done
+
+
+async def test_a_person_who_gives_up_a_wait_undoes_nothing_that_was_not_sent() -> None:
+    on, script = Stage(limits=Limits(provider=3600.0)), Script([refused])
+    await on.play(Two(script), "x")
+    on.act("retry")
+    on.cancel("no patience")
+    played = await on.play(Two(script), "x")
+    assert played.story.reason == "cancelled: no patience"
+    assert "release" not in script.done
+
+
+async def test_what_was_sent_stays_in_doubt_after_a_person_has_retried() -> None:
+    on, script = Stage(limits=Limits(provider=3600.0)), Script([another_first])
+    await on.play(Two(script), "x")
+    on.act("retry")
+    on.cancel("no patience")
+    await on.play(Two(script), "x")
+    assert "release" in script.done
+
+
+@pytest.mark.parametrize("name", [None, "", " ", 5, ["a"], "a\0b", "half \ud800", "x" * 10_000, "\x1b[31m", b"stock"])
+async def test_a_gateway_may_call_its_provider_anything(name: Any) -> None:
+    async def odd(call: Call) -> None:
+        raise ProviderDown(name, name)
+
+    on, script = Stage(), Script([odd, odd, nothing])
+    played = await on.play(Two(script), "x")
+    assert played.story.status == "completed"
+    (wait,) = (event for event in told(on, StepWaiting) if isinstance(event, StepWaiting))
+    assert 1 <= len(wait.provider) <= 100
+    assert wait.provider.isprintable()
+    assert len(wait.error.message) < 1000
+
+
+async def test_a_wait_ends_also_if_the_provider_is_another_one_each_time() -> None:
+    replicas = iter(range(10_000))
+
+    async def swapped(call: Call) -> None:
+        raise ProviderDown(f"stock-{next(replicas)}", "no such host")
+
+    on, began = Stage(limits=Limits(provider=3600.0)), Stage().clock
+    played = await on.play(Two(Script([swapped])), "x")
+    assert played.story.status == "stuck"
+    assert on.clock - began < seconds(3700)
+
+
+@dataclass(frozen=True)
+class Pivot(Saga[str, str], name="pivot-in-doubt"):
+    script: Script
+
+    async def run(self, request: str) -> str:
+        await self.book()
+        return request
+
+    @step(pivot=True)
+    async def book(self, call: Call) -> None:
+        await self.script.play("book", self.script.attempts, call)
+
+
+async def test_a_pivot_in_doubt_waits_beyond_its_deadline_and_is_not_asked_all_the_time() -> None:
+    on, script = Stage(limits=Limits(provider=3600.0)), Script([another_first])
+    on.deadline = on.clock + seconds(10)
+    played = await on.play(Pivot(script), "x")
+    assert played.story.status == "stuck"
+    assert len(script.done) < 20
+    assert [wait for wait in told(on, StepWaiting) if isinstance(wait, StepWaiting) and wait.sent]

@@ -126,6 +126,10 @@ class FakeEngine:
     options: FakeOptions = field(default_factory=FakeOptions)
     running: dict[tuple[str, str], Any] = field(default_factory=dict)
 
+    @property
+    def occupied(self) -> int:
+        return len(self.running)
+
     async def run(self, claimed: Claimed, owner: str) -> None:
         self.running[claimed.id, owner] = None
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from workflows.durable.store import SagaStore
 from workflows.durable.tasks import end, nudged
-from workflows.providers import Providers
+from workflows.providers import MOMENT, Provider, Providers
 
 if TYPE_CHECKING:
     from workflows.durable.engine import Engine
@@ -31,6 +31,7 @@ class Awaiting:
     def __init__(self, engine: Engine, store: SagaStore, providers: Providers) -> None:
         self._engine, self._store, self._providers = engine, store, providers
         self._wake, self._awaited, self._asked_at = asyncio.Event(), set[str](), 0.0
+        self._probes, self._let = set[tuple[str, str]](), dict[str, set[tuple[str, str]]]()
         self._task: asyncio.Task[None] | None = None
         providers.changed = self._changed
 
@@ -42,9 +43,15 @@ class Awaiting:
     async def stop(self) -> None:
         await end(self._task)
 
+    @property
+    def probing(self) -> int:
+        """How many sagas run here only to see whether a provider is back: they take nobody's place."""
+        self._probes &= self._engine.running.keys()
+        return len(self._probes)
+
     def _changed(self) -> None:
         """A call has ended, or a provider is back: look now, if there is room for several."""
-        if any(self._providers.to(name).room > self._providers.to(name).calls // 4 for name in self._awaited):
+        if any(self._providers.named(name).room > self._providers.named(name).calls // 4 for name in self._awaited):
             self._wake.set()
 
     async def _watch(self) -> None:
@@ -53,7 +60,7 @@ class Awaiting:
             try:
                 if time.monotonic() - self._asked_at >= ASK_SECONDS:
                     await self._ask()
-                for name in sorted(self._awaited):
+                for name in tuple(self._awaited):
                     await self._let_go_on(name)
             except Exception as error:
                 log.warning("Sagas that wait for providers are looked after again after: %s", error)
@@ -65,17 +72,36 @@ class Awaiting:
         self._awaited = {each.provider for each in found if each.waits}
         for each in found:
             if each.outage:
-                self._providers.to(each.provider).reported(each.outage)
+                self._providers.named(each.provider).breaker.reported(each.outage)
+        self._providers.forget(self._awaited)
 
     async def _let_go_on(self, name: str) -> None:
         """Run as many of those who wait for a provider as it takes now, and as there is room for here."""
-        engine = self._engine
-        room = min(self._providers.to(name).room, engine.options.running - len(engine.running), MOST)
+        engine, provider = self._engine, self._providers.named(name)
+        probes = provider.outage is not None
+        room = self._room(provider)
         if not engine.ready or room <= 0:
             return
+        if not provider.has_gateway:
+            provider.breaker.asked()
+        patience = 0.0 if probes else min(MOMENT, provider.breaker.closed_for)
         owner = str(uuid4())
-        claimed = await self._store.claim_awaiting(engine.executor, owner, name, engine.kinds, room)
+        claimed = await self._store.claim_awaiting(engine.executor, owner, name, engine.kinds, room, patience)
         if len(claimed) < room:
             self._awaited.discard(name)
+        keys = {(saga.id, owner) for saga in claimed}
+        if probes:
+            self._probes |= keys
+        elif not provider.has_gateway:
+            self._let[name] = self._let.get(name, set()) | keys
         for saga in claimed:
             await engine.run(saga, owner)
+
+    def _room(self, provider: Provider) -> int:
+        """How many may go on now: one that asks whether it is back takes nobody's place."""
+        if provider.outage:
+            return provider.room
+        left = self._engine.options.running - self._engine.occupied
+        under_way = self._let.get(provider.name, set())
+        under_way &= self._engine.running.keys()
+        return min(provider.room - len(under_way), left, MOST)

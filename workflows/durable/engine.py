@@ -79,6 +79,11 @@ class Engine:
         return [saga.definition.kind for saga in self.desk.sagas.values()]
 
     @property
+    def occupied(self) -> int:
+        """How many of the places for sagas are taken."""
+        return len(self.running) - self._awaiting.probing
+
+    @property
     def ready(self) -> bool:
         """Whether this executor may run sagas: its lease holds and it is not shutting down."""
         return self._lease.holds() and not self.draining.is_set()

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from domain.event import Cause
+from domain.event import Cause, event_type
 from workflows.bell import Bell
 from workflows.durable.lease import Lease
 from workflows.durable.runtime import next_step
@@ -19,7 +19,25 @@ from workflows.limits import Limits
 from workflows.ports import Committed, Entry, Identity, Parked, Recording, Stale, Start, Unit
 from workflows.providers import Providers
 from workflows.recording import BLOCKS, blocked_too_often
-from workflows.story import FINISHED, EventLoopBlocked
+from workflows.story import (
+    FINISHED,
+    CompensationFailed,
+    CompensationWaiting,
+    EventLoopBlocked,
+    StepCompensated,
+    StepCompleted,
+    StepFailed,
+    StepRefused,
+    StepRetrying,
+    StepWaiting,
+)
+
+WAITS = frozenset(event_type(cls).name for cls in (StepWaiting, CompensationWaiting))
+ATTEMPTS = frozenset(
+    event_type(cls).name
+    for cls in (StepCompleted, StepRefused, StepRetrying, StepFailed, StepCompensated, CompensationFailed)
+)
+"""What tells that a step or a compensation did not end with a provider that is down."""
 
 
 class DurableJournal:
@@ -65,12 +83,16 @@ class DurableJournal:
         return committed
 
     def _note(self, entry: Entry) -> None:
-        """Let providers know of what their own gateways may not have told: who waits for one, and who no more."""
-        awaited = self.recording.provider
+        """Let providers know of what their own gateways may not have told: who waits for one, and who was answered."""
         if entry.change and entry.change.provider:
-            self._providers.to(entry.change.provider).found_down("its gateway says so")
-        elif entry.change and awaited:
-            self._providers.to(awaited).found_up()
+            told = [event.data for event in entry.events if event.type.name in WAITS]
+            down = {each["provider"]: str(each["error"]["message"]) for each in told}
+            for name, error in ({entry.change.provider: "its gateway says so"} | down).items():
+                self._providers.named(name).found_down(error)
+        made = [event.data["slot"] for event in entry.events if event.type.name in ATTEMPTS]
+        for wait in (self.recording.provider_waits.get(slot) for slot in made):
+            if wait and wait.provider:
+                self._providers.named(wait.provider).found_up()
 
     def transaction(self) -> AbstractAsyncContextManager[Unit]:
         self._go_on()

@@ -113,6 +113,8 @@ class Lives:
             **origin: str,
         ) -> Any:
             id, owner, task = runtime.current_id(), runtime.current_owner(), asyncio.current_task()
+            if (id, owner) not in self.running:  # DBOS itself runs it, which knows nothing of what is settled
+                await self._store.unsettle(id)
             self.running[id, owner] = task
             identity = Identity(id, root, Cause(workflow_id=id, executor=self._around.executor, **origin), parent)
             try:
@@ -233,6 +235,6 @@ def _read(stored: StoredSaga) -> Recording:
         redo,
         exhausted,
         deadline_at=stored.deadline_at,
-        recovered=stored.lives - 1 > stored.settled,
+        recovered=not stored.settled,
         provider=stored.provider,
     )

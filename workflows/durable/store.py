@@ -45,8 +45,7 @@ class StoredSaga:
     told: Sequence[tuple[UUID, Told]]
     undone: Sequence[StepCompensated]
     deadline_at: datetime | None
-    lives: int
-    settled: int
+    settled: bool
     provider: str | None
 
 
@@ -99,9 +98,12 @@ class SagaStore(Protocol):
         ...
 
     async def claim_awaiting(
-        self, executor: str, owner: str, provider: str, kinds: Sequence[str], limit: int
+        self, executor: str, owner: str, provider: str, kinds: Sequence[str], limit: int, patience: float
     ) -> list[Claimed]:
-        """Take sagas that wait for a provider, those first that asked longest ago, if this executor is alive."""
+        """Take sagas that wait for a provider, those first that asked longest ago, if this executor is alive.
+
+        Those who asked within the last `patience` seconds are left out.
+        """
         ...
 
     async def wake_due(self, limit: int) -> int:
@@ -109,6 +111,10 @@ class SagaStore(Protocol):
         ...
 
     async def load(self, id: str) -> StoredSaga | None: ...
+
+    async def unsettle(self, id: str) -> None:
+        """Note that a saga runs that was not claimed: what it does may be left without a record."""
+        ...
 
     async def adopt(self, id: str) -> None:
         """Make a saga of a fork that DBOS's tools made of one."""

@@ -56,7 +56,7 @@ class Supervisor:
     def ended(self) -> None:
         """A saga ended here: there is room for a queued one."""
         self._ended += 1
-        full = len(self._engine.running) + 1 >= self._engine.options.running
+        full = self._engine.occupied + 1 >= self._engine.options.running
         if full or (self._more_are_queued and self._ended >= CLAIM // 2):
             self._wake.set()
 
@@ -92,7 +92,7 @@ class Supervisor:
         engine = self._engine
         if engine.ready:
             await self._store.wake_due(WAKE)
-        room = min(engine.options.running - len(engine.running), CLAIM)
+        room = min(engine.options.running - engine.occupied, CLAIM)
         if self._more_are_queued and self._ended >= CLAIM // 2:
             room = min(room, self._ended)  # as many as have ended meanwhile
         self._ended = 0

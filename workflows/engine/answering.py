@@ -234,7 +234,7 @@ def _together(settled: Iterable[Returned[Any] | Raised]) -> Resting:
         return Resting(first.told, first.change, instead)
     due = min((each.change.due_at for each in resting if each.change.due_at), default=None)
     told = tuple(event for each in resting for event in each.told)
-    return Resting(told, replace(first.change, due_at=due), instead)
+    return Resting(told, replace(first.change, due_at=due), instead, settled=True)
 
 
 def _raised(instead: Callable[[], None]) -> TurnBack | GaveUp | None:

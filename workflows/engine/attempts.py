@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from domain.errors import Refusal, TooLarge, Unstorable
-from workflows.calls import Outbound, ProviderDown, Retry
+from workflows.calls import Outbound, ProviderDown, Retry, provider_down
 from workflows.engine.chronicle import Chronicle
 from workflows.engine.tasks import Exited
 from workflows.engine.user_code import NeverEnds, Raised, Returned, UserCode
@@ -96,7 +96,7 @@ async def attempt(trial: Trial[T], chronicle: Chronicle, code: UserCode) -> Outc
         await journal.may_call()
         if (wrong := journal.recording.exhausted) and wrong is not exhausted:
             return Bug(Problem("Exhausted", wrong.reason), failed)
-        outbound = Outbound()
+        outbound = Outbound(chronicle.shown, trial.slot in journal.recording.provider_waits)
         ended = await _once(trial, failed + 1, chronicle, code, outbound)
         if isinstance(ended, Returned):
             return Answered(ended.value, failed + 1)
@@ -117,9 +117,9 @@ async def attempt(trial: Trial[T], chronicle: Chronicle, code: UserCode) -> Outc
 
 def _down(error: BaseException, outbound: Outbound) -> ProviderDown | None:
     """The provider that an attempt found down last, whatever its code made of that, short of an answer of its own."""
-    if isinstance(error, ProviderDown):
-        return error
-    return None if is_refusal(error) or isinstance(error, BUGS) else outbound.down
+    if down := provider_down(error):
+        return down
+    return None if is_refusal(error) or issubclass(type(error), BUGS) else outbound.down
 
 
 async def _once(
@@ -143,7 +143,7 @@ def _judged(
         except (Unstorable, TooLarge) as unstorable:
             return chronicle.problem(unstorable)
     problem = _explained(ended, trial.timeout, chronicle, code)
-    return Bug(problem, attempts) if isinstance(error, BUGS) else problem
+    return Bug(problem, attempts) if issubclass(type(error), BUGS) else problem
 
 
 async def _pause(trial: Trial[T], chronicle: Chronicle, due: datetime, called: bool) -> None:

@@ -26,10 +26,10 @@ class Resting(BaseException):
     `instead` raises TurnBack if the saga turns back rather than rest: somebody may have asked for that meanwhile.
     """
 
-    def __init__(self, told: tuple[object, ...], change: StatusChange, instead: Callable[[], None]) -> None:
-        self.told, self.change, self.instead = told, change, instead
-        self.settled = change.provider is not None
-        """Whether nothing is in doubt after it that is not on record."""
+    def __init__(
+        self, told: tuple[object, ...], change: StatusChange, instead: Callable[[], None], settled: bool = False
+    ) -> None:
+        self.told, self.change, self.instead, self.settled = told, change, instead, settled
 
 
 class Attention:
@@ -59,9 +59,9 @@ class Attention:
         act = self._recording.acts.get(slot)
         return act if act and act.step == step else None
 
-    async def stuck(self, told: SagaStuck, instead: Callable[[], None] = _nothing) -> NoReturn:
-        """Ask a person, unless `instead` turns the saga back."""
-        await self._rest(Resting((told,), StatusChange("stuck", told.reason), instead))
+    async def stuck(self, told: SagaStuck, instead: Callable[[], None] = _nothing, settled: bool = False) -> NoReturn:
+        """Ask a person, unless `instead` turns the saga back; `settled` as for an Entry."""
+        await self._rest(Resting((told,), StatusChange("stuck", told.reason), instead, settled))
 
     async def suspend(
         self, told: object | None, wait: ProviderWait, until: datetime, instead: Callable[[], None] = _nothing
@@ -69,7 +69,7 @@ class Attention:
         """Wait for a provider, unless `instead` turns the saga back; `told` is what is not on record of that."""
         going = self._chronicle.going().status
         change = StatusChange(going, None, None, until, wait.provider, wait.since)
-        await self._rest(Resting((told,) if told else (), change, instead))
+        await self._rest(Resting((told,) if told else (), change, instead, settled=True))
 
     async def stranded(self, reason: str) -> NoReturn:
         """Wait for fitting code."""

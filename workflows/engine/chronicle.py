@@ -47,19 +47,20 @@ class Chronicle:
     def problem(self, error: BaseException) -> Problem:
         """An error as it is stored and logged: without the values that must not be shown, and as text can be stored."""
         found = problem_of(error)
-        return Problem(found.name, self._shown(found.message), cleaned(found.facts, self.hidden))
+        return Problem(found.name, self.shown(found.message), cleaned(found.facts, self.hidden))
 
     def refusal(self, refusal: Refusal) -> Problem:
         """A refusal as it is stored, whole: it comes back from its facts. Raises Unstorable or TooLarge."""
         found = refusal_problem(refusal, self.journal.limits.value)
-        return Problem(found.name, self._shown(found.message), found.facts)
+        return Problem(found.name, self.shown(found.message), found.facts)
 
     def bug(self, error: BaseException) -> str:
         """An error that is a bug, in one line."""
         text = said(error) if isinstance(error, AmendsError) else named(error)
-        return self._shown(one_line(text))
+        return self.shown(one_line(text))
 
-    def _shown(self, said: str) -> str:
+    def shown(self, said: str) -> str:
+        """A text without the values that must not be shown."""
         shown: str = cleaned(said, self.hidden)
         return shown
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -37,12 +39,11 @@ class Execution:
     def __init__(self, saga: Saga[Any, Any], journal: Journal) -> None:
         self.saga, self.journal, self.definition = saga, journal, saga.definition
         self.chronicle = Chronicle(journal)
-        self.speaks = RunSpeaks(saga, journal.bell, journal.limits, self.now, self.new_id)
+        self.speaks = RunSpeaks(saga, journal.bell, journal.limits, *_says(self.chronicle))
         self.code = UserCode(journal.identity.id, self.definition.kind, journal.limits, self.speaks.noted)
         self.attention = Attention(self.chronicle, self.definition.kind)
         self.turning = Turning(self.chronicle)
         self.answering = Answering(saga, self.chronicle, self.attention, self.turning, self.code, self.speaks)
-        self._ids = 0
 
     async def run(self, given: Any) -> Any:
         """From input to result, both plain data. Raises TurnedBack once all is compensated, Parked, or Fenced."""
@@ -61,13 +62,6 @@ class Execution:
             return await self.attention.stranded(
                 "a step was recorded that is not this saga's: look at it in DBOS's tools"
             )
-
-    def now(self) -> datetime:
-        return self.chronicle.completed_at
-
-    def new_id(self) -> UUID:
-        self._ids += 1
-        return derived_id(self.journal.identity.root, "id", self._ids)
 
     # -- the way forward
 
@@ -164,3 +158,9 @@ class Execution:
             if await self.chronicle.write_if_untold(entry):
                 return result
             self.chronicle.version = (await self.journal.reload()).version
+
+
+def _says(chronicle: Chronicle) -> tuple[Callable[[], datetime], Callable[[], UUID]]:
+    """What `run` is told of the time, and the ids that it makes; methods of an execution would hold it in a circle."""
+    root, ids = chronicle.journal.identity.root, count(1)
+    return lambda: chronicle.completed_at, lambda: derived_id(root, "id", next(ids))

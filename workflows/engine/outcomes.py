@@ -114,9 +114,10 @@ class Outcomes:
             step = begun.step
             attempts, problem = down.attempts, down.problem
             told = SagaStuck(reason, begun.slot, step.name, begun.occurrence, step.kind, attempts, None, problem)
-            await self._attention.stuck(told, instead)
+            await self._attention.stuck(told, instead, settled=True)
         waits = begun.told(StepWaiting, **waited(down, wait, until), sent=wait.sent)
-        due = min(until, self._turning.deadline or until)
+        deadline = self._turning.deadline
+        due = min(until, deadline) if deadline and deadline > journal.now() else until  # a pivot in doubt goes on
         await self._attention.suspend(None if known == wait else waits, wait, due, instead)
 
     async def transact(self, begun: Begun) -> Any:

@@ -13,9 +13,8 @@ from workflows.ports import Journal, ProviderWait
 def waiting(
     down: Down, known: ProviderWait | None, journal: Journal, sent_before: bool = False
 ) -> tuple[ProviderWait, datetime]:
-    """The wait that this is, the one that is known if it goes on, and when it lasts too long."""
-    goes_on = known is not None and known.provider == down.provider
-    since = known.since if known and goes_on else journal.now()
+    """The wait that this is, which goes on whichever provider is down now, and when it lasts too long."""
+    since = known.since if known and known.provider else journal.now()
     return ProviderWait(down.provider, since, down.sent or sent_before), since + seconds(journal.limits.provider)
 
 

@@ -49,6 +49,7 @@ class Attempt(Generic[T]):
         self.how: Returned[T] | Raised | None = None
         self._listener: asyncio.Future[None] | None = None
         self.task: GuardedTask[None] | None = None
+        self._outbound: Outbound | None = None
 
     def begin(self, speaks: Performer, mine_turn: Turn | None) -> None:
         """Run it until it waits for something."""
@@ -57,6 +58,7 @@ class Attempt(Generic[T]):
         name = f"{mine.step} of {mine.saga}"
         self.task = GuardedTask(Entered(self._rest()), loop=loop, name=name, context=context)
         self.task.saga = mine.saga
+        self._outbound = mine_turn.outbound if mine_turn else None
         self._said = as_task(self.task, context, self._step, (self._coroutine.send, None))
 
     def cancel(self) -> None:
@@ -72,11 +74,15 @@ class Attempt(Generic[T]):
 
     def _step(self, given: tuple[Callable[[Any], Any], Any]) -> Any:
         try:
-            return given[0](given[1])
+            said = given[0](given[1])
         except StopIteration as over:
             self.how = Returned(over.value)
         except BaseException as error:
             self.how = Raised(error)
+        else:
+            if self._outbound:
+                self._outbound.waits()
+            return said
         self.wake()
         return None
 

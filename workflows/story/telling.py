@@ -133,10 +133,21 @@ class Telling:
             case SagaStuck():
                 self._stuck(event)
                 self._change(status="stuck", reason=event.reason)
+            case SagaCompensating():
+                self._not_begun(event.in_doubt)
+                self._story = _turned(self._story, event)
             case SignalReceived() | ChildRecalled() | CancelRequested() | CancelLost() | EventLoopBlocked():
                 pass
             case _:
                 self._story = _turned(self._story, event)
+
+    def _not_begun(self, in_doubt: tuple[int, ...]) -> None:
+        """The saga turns back: a step that waited for its provider is in doubt, or has not been begun."""
+        for key, step in list(self._steps.items()):
+            if step.awaits and step.slot in in_doubt:
+                self._steps[key] = replace(step, status="unknown", awaits=None)
+            elif step.awaits:
+                del self._steps[key]
 
     def _change(self, **changes: Any) -> None:
         self._story = replace(self._story, **changes)

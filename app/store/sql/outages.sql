@@ -16,7 +16,7 @@ on conflict (provider, executor) do update
 -- name: outages
 -- Providers that are down, one line each, as the living executors see it, and how many sagas wait for each.
 select o.provider, min(o.down_since) as down_since, max(o.error) as error,
-       (select count(*)::int from amends.sagas as s where s.provider = o.provider) as waiting
+       (select count(*)::int from amends.sagas as s where s.provider = o.provider and s.status in ('running', 'compensating')) as waiting
   from amends.outages as o join amends.executors as x on x.id = o.executor
  where x.ended_at is null
  group by o.provider order by o.provider
@@ -24,4 +24,4 @@ select o.provider, min(o.down_since) as down_since, max(o.error) as error,
 -- name: awaiting
 -- How many sagas wait for which provider, down or just back.
 select provider, count(*)::int as sagas, min(provider_since) as since
-  from amends.sagas where provider is not null group by provider order by provider
+  from amends.sagas where provider is not null and status in ('running', 'compensating') group by provider order by provider

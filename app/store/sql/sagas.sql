@@ -28,14 +28,16 @@ select outcome, status, place, digest, answer from amends.cancel_saga(%s, %s::te
 
 -- name: claim_awaiting
 -- Take sagas that wait for a provider.
-select id, name, inputs from amends.claim_awaiting(%s, %s, %s, %s::text[], %s)
+select id, name, inputs from amends.claim_awaiting(%s, %s, %s, %s::text[], %s, %s)
 
 -- name: awaited
 -- Providers that sagas wait for, and those that other executors find down, with what these say.
 with recursive awaited as (
-    (select provider from amends.sagas where provider is not null order by provider limit 1)
+    (select provider from amends.sagas where provider is not null and status in ('running', 'compensating')
+      order by provider limit 1)
     union all
-    select (select s.provider from amends.sagas as s where s.provider > a.provider order by s.provider limit 1)
+    select (select s.provider from amends.sagas as s
+             where s.provider > a.provider and s.status in ('running', 'compensating') order by s.provider limit 1)
       from awaited as a where a.provider is not null
 )
 select coalesce(a.provider, o.provider) as provider, a.provider is not null as awaited, o.down_since, o.error
@@ -58,8 +60,7 @@ select amends.wake_due(%s)
 -- stretch of checkpoints or of its story; `last` is the number of the last checkpoint, `newest` the version of the last
 -- event.
 select s.id, s.name, s.version, s.root, s.status, s.takeovers, s.started_at, s.deadline_at, s.cancel_reason,
-       s.provider, s.settled_lives,
-       (select w.recovery_attempts from dbos.workflow_status as w where w.workflow_uuid = s.id) as lives,
+       s.provider, s.was_settled,
        (select max(o.function_id) from dbos.operation_outputs as o where o.workflow_uuid = s.id) as last,
        (select coalesce(jsonb_agg(jsonb_build_array(c.slot, c.name, c.output, c.error, c.started, c.completed)
                                   order by c.slot), '[]')
@@ -92,10 +93,14 @@ select s.status, exists (select from amends.events as e
                       where e.stream = 'saga-' || s.id and e.type = 'saga-stuck' order by e.version desc limit 1) as k on true
  where s.id = %s
 
+-- name: unsettle
+-- A saga runs that was not claimed.
+update amends.sagas set settled = false, was_settled = false where id = %s and (settled or was_settled)
+
 -- name: adopt_fork
 -- A fork that DBOS's tools made of a saga becomes a saga of ours, with the same root.
-insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request)
-select %(id)s, o.name, o.version, o.root, o.reference, 'running', o.correlation_id, 'fork of ' || o.id
+insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, was_settled)
+select %(id)s, o.name, o.version, o.root, o.reference, 'running', o.correlation_id, 'fork of ' || o.id, true
   from dbos.workflow_status as w join amends.sagas as o on o.id = w.forked_from
  where w.workflow_uuid = %(id)s
 on conflict (id) do nothing
@@ -133,13 +138,19 @@ select id, status = any (%s::text[]) or (status = 'waiting' and waiting_for not 
   from amends.sagas where id = any (%s::text[])
 
 -- name: queued
--- Queued sagas that nobody alive has code for.
-select s.id, s.name, s.version
-  from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
- where w.queue_name = 'amends' and w.status = 'ENQUEUED' and s.status <> 'stranded'
-   and not exists (select from amends.executors as x
-                    where x.ended_at is null and s.name || ':' || s.version = any (x.kinds))
- limit 100
+-- Sagas that nobody alive has code for: queued ones, and those that wait for a provider.
+(select s.id, s.name, s.version
+   from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
+  where w.queue_name = 'amends' and w.status = 'ENQUEUED' and s.status <> 'stranded'
+    and not exists (select from amends.executors as x
+                     where x.ended_at is null and s.name || ':' || s.version = any (x.kinds))
+  limit 100)
+union all
+(select s.id, s.name, s.version from amends.sagas as s
+  where s.provider is not null and s.status in ('running', 'compensating')
+    and not exists (select from amends.executors as x
+                     where x.ended_at is null and s.name || ':' || s.version = any (x.kinds))
+  limit 100)
 
 -- name: mine
 -- What this executor is recorded as running since a while.
