@@ -90,7 +90,7 @@ class Builds:
         asked = build.place._asdict() | {"transaction_id": str(build.place.transaction_id), "limit": COUNTED}
         events, seconds = 0, 0.0
         for type in build.types:  # each by itself: a rare one is found by its index wherever the build stands
-            (row,) = await self._reader.rows(SQL["lag"], asked | {"type": type})
+            (row,) = await self._reader.rows(SQL["lag"], asked | {"type": type}, anew=True)
             events += row["events"]
             if row["first"]:
                 seconds = max(seconds, (row["now"] - row["first"]).total_seconds())

@@ -91,7 +91,8 @@ class PostgresEvents:
             else "feed"
         )
         wanted = {"type": only.type, "stream": only.stream, "correlation_id": only.correlation_id, "limit": limit}
-        return await self._events(statement, wanted | _place(after))
+        rows = await self._reader.tuples(SQL[statement], wanted | _place(after), anew=statement != "feed")
+        return list(map(StoredEvent._make, rows))
 
     async def version(self, stream: str) -> int:
         """The version of a stream, 0 if it has no event."""

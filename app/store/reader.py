@@ -35,19 +35,30 @@ class Reader:
         async with borrowed(self.pool, until) as connection:
             yield connection
 
-    async def rows(self, statement: str, parameters: Parameters, patience: float | None = 10.0) -> list[dict[str, Any]]:
+    async def rows(
+        self, statement: str, parameters: Parameters, patience: float | None = 10.0, anew: bool = False
+    ) -> list[dict[str, Any]]:
         """The rows of a read, by column.
 
         It is asked again until the database answers. Raises Unavailable after `patience` seconds (None waits for ever),
         Contended after as many tries as its errors allow (see app.store.sqlstates), and what never passes as it is.
         """
-        return await self._ask(statement, parameters, patience, dict_row)
+        return await self._ask(statement, parameters, patience, dict_row, anew=anew)
 
     async def tuples(
-        self, statement: str, parameters: Parameters, patience: float | None = 10.0, ours: bool = True
+        self,
+        statement: str,
+        parameters: Parameters,
+        patience: float | None = 10.0,
+        ours: bool = True,
+        anew: bool = False,
     ) -> list[TupleRow]:
-        """The same as plain tuples, which cost less. A statement that names what somebody asked for is not `ours`."""
-        return await self._ask(statement, parameters, patience, tuple_row, ours)
+        """The same as plain tuples, which cost less. A statement that names what somebody asked for is not `ours`.
+
+        One that is planned `anew` each time is planned for its values: the plan for any of them, which Postgres takes
+        for a prepared statement after a while, would read a large part of the feed for a frequent one.
+        """
+        return await self._ask(statement, parameters, patience, tuple_row, ours, anew)
 
     async def row(self, statement: str, parameters: Parameters, patience: float | None = 10.0) -> dict[str, Any] | None:
         """The first row of a read, or None."""
@@ -93,6 +104,7 @@ class Reader:
         patience: float | None,
         rows: AsyncRowFactory[Row],
         ours: bool = True,
+        anew: bool = False,
     ) -> list[Row]:
         until = deadline(patience)
         tries = Resending("A read", until, ours=ours)
@@ -100,7 +112,7 @@ class Reader:
             try:
                 async with borrowed(self.pool, until) as connection:
                     cursor = connection.cursor(row_factory=rows)
-                    await cursor.execute(statement, parameters)
+                    await cursor.execute(statement, parameters, prepare=False if anew else None)
                     return await cursor.fetchall()
             except (psycopg.Error, OSError) as error:
                 await tries.after(error)

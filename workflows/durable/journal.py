@@ -86,7 +86,7 @@ class DurableJournal:
         """Let providers know of what their own gateways may not have told: who waits for one, and who was answered."""
         if entry.change and entry.change.provider:
             told = [event.data for event in entry.events if event.type.name in WAITS]
-            down = {each["provider"]: str(each["error"]["message"]) for each in told}
+            down = {each["provider"]: str(each["error"]["facts"].get("problem", "")) for each in told}
             for name, error in ({entry.change.provider: "its gateway says so"} | down).items():
                 self._providers.named(name).found_down(error)
         made = [event.data["slot"] for event in entry.events if event.type.name in ATTEMPTS]
