@@ -69,7 +69,7 @@ async def test_a_write_that_came_in_between_makes_own_sql_stale(database: URL, s
             await one.execute(HOLD, {"n": 2})
             await it.sagas.commit(saga, "me", entry(saga, 1, event("order (1, 2)")))
             late = Entry([event(f"saga-{saga}"), event("order (1, 2)")], {"order (1, 2)": 0}, checkpoint(2))
-            assert await one.commit(late) == Stale("order (1, 2)", 0, 1)
+            assert await one.commit(late) == Stale(f"saga-{saga}", 1, 2), "the first of the two, as they were given"
             assert one.interrupted is None
         assert await it.sagas.commit(saga, "me", entry(saga, 2, event("order-1"))) == Committed()
     assert held(stock) == (0,)
