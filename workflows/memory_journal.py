@@ -38,8 +38,7 @@ class Awaited:
         """Take note of what a saga's new status says of that."""
         before = known.pop(id, None)
         if change.provider and change.due_at:
-            goes_on = before is not None and before.provider == change.provider
-            known[id] = cls(change.provider, change.due_at, before.asked if before and goes_on else 0)
+            known[id] = cls(change.provider, change.due_at, before.asked if before else 0)
 
     def again(self, now: datetime) -> datetime:
         """When it is asked again."""

@@ -165,6 +165,19 @@ async def elsewhere_by_its_own_client_instead(call: Call) -> None:
         raise ValueError("500") from None
 
 
+async def elsewhere_at_once(call: Call) -> None:
+    """A client that has its answer at once, and no fault of the provider that is down."""
+    with pytest.raises(ProviderDown):
+        await refused(call)
+    raise ValueError("500")
+
+
+async def limited_by_itself(call: Call) -> None:
+    """A gateway with a time limit of its own, that is over while it connects."""
+    async with asyncio.timeout(0.01):
+        await stuck_connecting(call)
+
+
 async def elsewhere_instead(call: Call) -> None:
     """A gateway that has two systems to choose from."""
     try:
@@ -174,7 +187,7 @@ async def elsewhere_instead(call: Call) -> None:
             raise ValueError("500") from None
 
 
-NOTHING_SENT = [down, refused, wrapped, stuck_connecting, key_in_two_headers]
+NOTHING_SENT = [down, refused, wrapped, stuck_connecting, key_in_two_headers, limited_by_itself]
 SENT = [
     another_first,
     another_first_in_its_own_way,
@@ -183,7 +196,7 @@ SENT = [
     another_beside_it,
     unanswered_and_then_refused,
 ]
-ATTEMPTS = [broken, silent, elsewhere_instead, elsewhere_by_its_own_client_instead]
+ATTEMPTS = [broken, silent, elsewhere_instead, elsewhere_by_its_own_client_instead, elsewhere_at_once]
 
 
 def told(on: Stage, kind: type) -> list[object]:

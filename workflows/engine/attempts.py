@@ -19,6 +19,8 @@ from workflows.said import said
 from workflows.story import Problem
 from workflows.words import MisplacedCall
 
+CHAIN = 20
+"""How far back it is looked for what an error came of."""
 BUGS = (Exited, MisplacedCall, NeverEnds)
 """What another attempt does not mend."""
 
@@ -116,10 +118,21 @@ async def attempt(trial: Trial[T], chronicle: Chronicle, code: UserCode) -> Outc
 
 
 def _down(error: BaseException, outbound: Outbound) -> ProviderDown | None:
-    """The provider that an attempt found down last, whatever its code made of that, short of an answer of its own."""
+    """The provider that an attempt found down last, if it failed because of that, whatever its code made of it."""
     if down := provider_down(error):
         return down
-    return None if is_refusal(error) or issubclass(type(error), BUGS) else outbound.down
+    if outbound.down is None or is_refusal(error) or issubclass(type(error), BUGS):
+        return None
+    return outbound.down if _came_of(error) else None
+
+
+def _came_of(error: BaseException | None) -> bool:
+    """Whether an error came of a provider that is down, or of the time that a call to one took."""
+    for _ in range(CHAIN):
+        if error is None or issubclass(type(error), (ProviderDown, asyncio.CancelledError)):
+            break
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 async def _once(
