@@ -28,6 +28,7 @@ class Masks:
         self._events = catalogue.events
         self._inputs: dict[tuple[str, int], Any] = {}
         self._outputs: list[Any] = []
+        self._output: dict[tuple[str, int], Any] = {}
         self._results: defaultdict[str, list[Any]] = defaultdict(list)
         self._signals: defaultdict[str, list[Any]] = defaultdict(list)
         for definition in definitions:
@@ -35,6 +36,7 @@ class Masks:
                 self._signals[name].append(payload)
             self._inputs[definition.name, definition.version] = definition.input
             self._outputs.append(definition.output)
+            self._output[definition.name, definition.version] = definition.output
             for name, declared in definition.steps.items():
                 self._results[name].append(declared.result)
 
@@ -48,6 +50,14 @@ class Masks:
             data = _without_unknown(data, cls)
         return self._of_saga(stored.name, masked(data, where))
 
+    def input(self, name: str, version: int, data: Any) -> Any:
+        """What a saga was started with; of one that nobody here knows, nothing is shown."""
+        return _of_known(self._inputs.get((name, version)), data)
+
+    def result(self, name: str, version: int, data: Any) -> Any:
+        """What came of a saga; of one that nobody here knows, nothing is shown."""
+        return _of_known(self._output.get((name, version)), data)
+
     def facts(self, name: str, facts: Any) -> Any:
         """The facts of a refusal as they may be shown."""
         cls = refusal_class(name)
@@ -56,8 +66,7 @@ class Masks:
     def _of_saga(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
         """A saga's own events hold data of types that its definition knows."""
         if name == "saga-started":
-            given = self._inputs.get((data["name"], data["version"]))
-            return data | {"input": MASK if given is None else masked(data["input"], marks(given))}
+            return data | {"input": self.input(data["name"], data["version"], data["input"])}
         if name == "signal-received" and str(data["signal"]).startswith(CHILD):
             return data | {"payload": self._of_child(data["payload"])}
         if name == "signal-received":
@@ -86,6 +95,12 @@ class Masks:
         for annotation in annotations:
             value = masked(value, marks(annotation))
         return {field: value}
+
+
+def _of_known(annotation: Any, data: Any) -> Any:
+    if data is None:
+        return None
+    return MASK if annotation is None else masked(data, marks(annotation))
 
 
 def _without_unknown(data: dict[str, Any], cls: type[Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def shown_saga(
 ) -> dict[str, Any]:
     """A saga with a page of its steps, those that were started after the one with number `after`.
 
-    What went wrong is shown without marked values.
+    Everything is shown without marked values.
     """
     steps = [step for step in story.steps if step.slot > after]
     page = steps[:limit]
@@ -50,8 +50,8 @@ def shown_saga(
     return shown_row(row) | {
         "waiting_for": " and ".join(map(str, waits)) or None,
         "waits": [_wait(wait) for wait in waits],
-        "input": story.input,
-        "result": story.result,
+        "input": masks.input(row.name, row.version, story.input),
+        "result": masks.result(row.name, row.version, story.result),
         "error": _problem(story.error, masks),
         "position": str(place),
         "steps": [_step(step, masks) for step in page],

@@ -51,7 +51,7 @@ def test_an_order_is_started_watched_and_completed(server: Server, id: str) -> N
     assert saga["status"] == "completed"
     assert saga["reference"] == id
     assert saga["correlation_id"] == "story-1"
-    assert saga["input"] == order(id)
+    assert saga["input"] == order(id) | {"payment_token": "***", "postcode": "***"}
     assert saga["result"]["order_id"] == id
     assert [(step["name"], step["status"]) for step in saga["steps"]] == [
         ("open_order", "completed"),
