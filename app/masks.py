@@ -12,7 +12,7 @@ from domain.event import event_type
 from domain.sensitive import MASK
 from workflows.definition import Definition
 from workflows.events import StoredEvent
-from workflows.problem import refusal_class
+from workflows.problem import refusal_classes
 from workflows.sensitive import marks, masked
 
 CHILD = ("child ", "undone ")
@@ -59,9 +59,16 @@ class Masks:
         return _of_known(self._output.get((name, version)), data)
 
     def facts(self, name: str, facts: Any) -> Any:
-        """The facts of a refusal as they may be shown."""
-        cls = refusal_class(name)
-        return masked(facts, marks(cls)) if cls else facts
+        """The facts of a refusal as they may be shown: without what any refusal of that name marks.
+
+        Those of one that nobody here knows are all masked; other errors are stored without their marked values.
+        """
+        known = refusal_classes(name)
+        if not known and not name[:1].isupper() and isinstance(facts, dict):
+            return dict.fromkeys(facts, MASK)
+        for cls in known:
+            facts = masked(facts, marks(cls))
+        return facts
 
     def _of_saga(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
         """A saga's own events hold data of types that its definition knows."""

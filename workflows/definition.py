@@ -14,6 +14,7 @@ from domain.errors import Misdeclared
 from domain.event import NAME
 from workflows.calls import ATTEMPT_TIMEOUT
 from workflows.codec import dump, json_schema, require_json
+from workflows.problem import has_sagas
 from workflows.saga import Call, Retry, Saga, Transaction, Undo
 from workflows.steps import Compensation, Step, StepSpec
 from workflows.words import NotInSaga
@@ -59,6 +60,8 @@ class Definition:
     signals: Mapping[str, type[Any]]
     children: Sequence[Definition] = ()
     deadline: timedelta | None = None
+    module: str = ""
+    """Where the saga is declared: the refusals that it means are those known there."""
 
     @property
     def kind(self) -> str:
@@ -140,7 +143,10 @@ def define(
     require_json(input_type, f"{cls.__name__}.run, input {given!r}")
     require_json(output, f"{cls.__name__}.run, result")
     started = [child.definition for child in children]
-    return Definition(name, version, input_type, output, steps, _signals(cls, signals), started, deadline)
+    has_sagas(cls.__module__)
+    return Definition(
+        name, version, input_type, output, steps, _signals(cls, signals), started, deadline, cls.__module__
+    )
 
 
 def _child(child: Definition) -> DeclaredStep:

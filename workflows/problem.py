@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final, TypeGuard
 
 from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
-from domain.errors import AmendsError, Refusal, TooLarge, Unstorable
+from domain.errors import AmendsError, Misdeclared, Refusal, TooLarge, Unstorable
 from workflows.codec import dump, kept, load, plain, require_storable, text
 from workflows.said import kind, said
 from workflows.sensitive import cleaned
@@ -33,7 +34,7 @@ class TurnedBack(AmendsError):
 
 
 class UnknownRefusal(AmendsError):
-    """No code here declares the refusal {name!r} that is recorded."""
+    """No code here declares the refusal {name!r} that is recorded, or several do and the saga's file imports none."""
 
     name: str
 
@@ -84,17 +85,66 @@ def problem_in(stored: str) -> Problem:
     return Problem(data["name"], data["message"], facts if isinstance(facts, dict) else {})
 
 
-def refusal_of(problem: Problem) -> Refusal:
-    """The refusal that was stored. Raises UnknownRefusal if its class is gone."""
-    cls = refusal_class(problem.name)
+def refusal_of(problem: Problem, *modules: str) -> Refusal:
+    """The refusal that was stored. Raises UnknownRefusal if its class is gone; see `refusal_class` for `modules`."""
+    cls = refusal_class(problem.name, *modules)
     if cls is None:
         raise UnknownRefusal(problem.name)
     return load(problem.facts, cls)
 
 
-def refusal_class(name: str) -> type[Refusal] | None:
-    """The class of the refusals that are stored under a name."""
-    return next((found for found in _refusals(Refusal) if found.name == name), None)
+def refusal_class(name: str, *modules: str) -> type[Refusal] | None:
+    """The class of the refusals that are stored under a name, for sagas of these modules, the first that knows one.
+
+    A name may stand for several classes, as of a saga's older version and its newer one: a module knows those that it
+    declares, and else those that it imports. What no module of any saga knows is another one's, such as a gateway's.
+    Returns None if there is none, or no telling which.
+    """
+    found = refusal_classes(name)
+    for module in modules:
+        near = [cls for cls in found if cls.__module__ == module] or [cls for cls in found if _imports(module, cls)]
+        if near:
+            return near[-1] if _one(near) else None
+    free = [cls for cls in found if not any(_knows(module, cls) for module in _saga_modules)] or found
+    return free[-1] if free and _one(free) else None
+
+
+def refusal_classes(name: str) -> list[type[Refusal]]:
+    """All classes of refusals with this name."""
+    return [found for found in _refusals(Refusal) if found.name == name]
+
+
+def has_sagas(module: str) -> None:
+    """Sagas are declared in this module: the refusals that it knows are theirs."""
+    _saga_modules.add(module)
+
+
+def require_distinct_refusals() -> None:
+    """Raise Misdeclared where a name stands for several refusals, and no saga's file says which one it means."""
+    names = {cls.name for cls in _refusals(Refusal)}
+    for name in sorted(names):
+        free = [cls for cls in refusal_classes(name) if not any(_knows(module, cls) for module in _saga_modules)]
+        if not _one(free):
+            where = " and ".join(sorted({f"{cls.__module__}.{cls.__qualname__}" for cls in free}))
+            problem = f"is declared by {where}: give one another name, or import it where the saga is that means it"
+            raise Misdeclared(f"refusal {name!r}", problem)
+
+
+_saga_modules: set[str] = set()
+
+
+def _knows(module: str, cls: type[Refusal]) -> bool:
+    return cls.__module__ == module or _imports(module, cls)
+
+
+def _imports(module: str, cls: type[Refusal]) -> bool:
+    found = sys.modules.get(module)
+    return found is not None and any(each is cls for each in vars(found).values())
+
+
+def _one(classes: list[type[Refusal]]) -> bool:
+    """Whether these are one class, declared once or, as by code that is loaded again, several times."""
+    return len({(cls.__module__, cls.__qualname__) for cls in classes}) <= 1
 
 
 def _refusals(cls: type[Refusal]) -> list[type[Refusal]]:

@@ -17,6 +17,7 @@ from workflows.events import Answer, Place, Repeated, record_own, same_request
 from workflows.ids import new_id, require_id
 from workflows.limits import Limits
 from workflows.ports import Start
+from workflows.problem import require_distinct_refusals
 from workflows.saga import Saga
 from workflows.starting import starting
 from workflows.story import (
@@ -59,6 +60,7 @@ class Desk:
                     raise Misdeclared(
                         f"saga {saga.definition.kind}", f"starts {child.kind}, which is not among the sagas"
                     )
+        require_distinct_refusals()
         self._store, self._now, self._limits = store, now, limits
 
     def newest(self, name: str) -> Saga[Any, Any]:

@@ -18,6 +18,7 @@ from workflows.events import record_own
 from workflows.ports import Parked, Recall, StatusChange, Taken
 from workflows.problem import UnknownRefusal, refusal_of
 from workflows.saga import ChildFailed, Unknown
+from workflows.steps import StepCall
 from workflows.story import CancelRequested, ChildRecalled, ChildStarted, Problem, SagaWaiting, WaitEnded, stories
 
 
@@ -142,7 +143,7 @@ class Children:
         over = WaitEnded(begun.slot, ended(child), "signal")
         if told["status"] == "completed":
             return await self._outcomes.ended(begun, told["result"], over)
-        return await self._outcomes.refused(begun, _refusal(begun.step.name, told), 1, over)
+        return await self._outcomes.refused(begun, _refusal(begun.call, told), 1, over)
 
     async def _rest(self, begun: Begun, child: str) -> None:
         """Rest until the child tells something; call it back first if this saga wants to turn back."""
@@ -172,11 +173,13 @@ class Children:
         self._chronicle.version = self._recording.version
 
 
-def _refusal(name: str, told: Any) -> Refusal:
+def _refusal(call: StepCall[Any], told: Any) -> Refusal:
     """The refusal that made a child turn back, as its parent sees it."""
+    name, child, parent = call.step.name, call.declared.child, call.saga
+    modules = [definition.module for definition in (getattr(parent, "definition", None), child) if definition]
     if told.get("error"):
         try:
-            return refusal_of(load(told["error"], Problem))
+            return refusal_of(load(told["error"], Problem), *modules)
         except (UnknownRefusal, ValidationError):
             return ChildFailed(name, str(told.get("reason", "")))
     return ChildFailed(name, str(told.get("reason", "")))

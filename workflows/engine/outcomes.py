@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from domain.errors import Refusal, TooLarge, Unstorable
 from domain.vocabulary import Unreadable
-from workflows.codec import Kept, kept, plain, problems
+from workflows.codec import Kept, kept, load, plain, problems
 from workflows.engine.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
 from workflows.engine.attention import Attention
 from workflows.engine.begun import Begun
@@ -64,7 +64,7 @@ class Outcomes:
         if problem.name in (UNANSWERED, SKIPPED):
             self._turn_back_from(begun, problem)
         try:
-            refusal = refusal_of(problem)
+            refusal = refusal_of(problem, self._saga.definition.module)
         except UnknownRefusal as error:
             await self._attention.stranded(f"step {begun.slot}, {begun.step.name}: {error}")
         except ValidationError as error:
@@ -174,7 +174,7 @@ class Outcomes:
             await self.stuck(begun, f"{begun.step.name} was refused: {problem.message}", problem, attempts)
         told = begun.told(StepRefused, attempts=attempts, error=problem)
         await self._write_failure(begun, problem, *also, told)
-        raise refusal_of(problem)
+        raise load(problem.facts, type(refusal))
 
     async def stuck(self, begun: Begun, reason: str, problem: Problem | None = None, attempts: int = 0) -> NoReturn:
         """Ask a person about a step."""

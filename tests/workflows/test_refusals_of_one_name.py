@@ -1,0 +1,135 @@
+"""Two refusals of one name: a saga means the one that its own file declares or imports, also after a restart."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import ClassVar
+
+import pytest
+
+from domain.errors import Misdeclared
+from workflows.problem import refusal_class, require_distinct_refusals
+from workflows.rehearsal import Stage
+
+FILE = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.errors import Refusal
+from workflows.saga import Call, Saga, step
+{imports}
+{declares}
+
+
+@dataclass(frozen=True)
+class Selling(Saga[str, str], name="{name}", version={version}):
+    calls: list[str]
+
+    async def run(self, request: str) -> str:
+        try:
+            await self.hold()
+        except SoldOut as no:
+            return f"{version}: {{no.left}}"
+        return "held"
+
+    @step(compensation=None)
+    async def hold(self, call: Call) -> None:
+        self.calls.append(call.key)
+        raise SoldOut({left})
+"""
+DECLARES = '''
+class SoldOut(Refusal, name="NAME"):
+    """Only {{left}} are left."""
+
+    left: {type}
+'''
+
+
+@pytest.fixture
+def file() -> type[File]:
+    File.number += 1
+    return File
+
+
+class File:
+    """A file of a team's, as Python has it once it is imported."""
+
+    number: ClassVar[int] = 0
+    """Of the test: what is imported once stays, so that each test has names of its own."""
+
+    def __init__(self, name: str, source: str) -> None:
+        source = source.replace("NAME", self.refusal()).replace("a_team_s", self.team())
+        self.name = f"{self.team()}.{name}"
+        module = ModuleType(self.name)
+        sys.modules[self.name] = module
+        exec(source, vars(module))
+        self.names = vars(module)
+
+    @classmethod
+    def team(cls) -> str:
+        """The package of the test's files."""
+        return f"a_team_s_{cls.number}"
+
+    @classmethod
+    def refusal(cls) -> str:
+        """The name of the test's refusal."""
+        return f"sold-out-{cls.number}"
+
+
+def selling(version: int, imports: str = "", type: str = "int", left: str = "3") -> str:
+    declares = "" if imports else DECLARES.format(type=type)
+    return FILE.format(imports=imports, declares=declares, version=version, left=left, name="selling-here")
+
+
+async def play(made: File, crash: int) -> str:
+    on, calls = Stage(), list[str]()
+    if crash:
+        on.crash(crash, landed=True)
+    played = await on.play(made.names["Selling"](calls), "x")
+    assert len(calls) == 1, "it is not asked again after the crash"
+    return str(played.result)
+
+
+@pytest.mark.parametrize("crash", [0, 1])
+async def test_each_version_of_a_saga_has_its_own(file: type[File], crash: int) -> None:
+    one = file("selling_v1", selling(1))
+    two = file("selling", selling(2, type="str", left="'few'"))
+    require_distinct_refusals()
+    assert await play(one, crash) == "1: 3"
+    assert await play(two, crash) == "2: few"
+
+
+@pytest.mark.parametrize("crash", [0, 1])
+async def test_what_a_saga_imports_counts(file: type[File], crash: int) -> None:
+    declares = "from domain.errors import Refusal\n" + DECLARES
+    file("shops", declares.format(type="int"))
+    file("hotels", declares.format(type="str"))
+    one = file("selling", selling(1, imports="from a_team_s.shops import SoldOut"))
+    two = file("booking", selling(2, imports="from a_team_s.hotels import SoldOut", left="'few'"))
+    require_distinct_refusals()
+    assert await play(one, crash) == "1: 3"
+    assert await play(two, crash) == "2: few"
+
+
+def test_a_clash_that_no_saga_settles_is_refused_at_the_start(file: type[File]) -> None:
+    declares = "from domain.errors import Refusal\n" + DECLARES
+    first = file("gateway_one", declares.format(type="int"))
+    second = file("gateway_two", declares.format(type="str"))
+    with pytest.raises(Misdeclared, match=r"gateway_one.SoldOut and \S+.gateway_two.SoldOut"):
+        require_distinct_refusals()
+    assert refusal_class(file.refusal()) is None
+    assert refusal_class(file.refusal(), first.name) is first.names["SoldOut"]
+    assert refusal_class(file.refusal(), second.name) is second.names["SoldOut"]
+    file("selling", selling(1, imports="from a_team_s.gateway_one import SoldOut"))
+    require_distinct_refusals()
+
+
+async def test_a_gateway_has_one_of_its_own_beside_that_of_a_saga(file: type[File]) -> None:
+    declares = "from domain.errors import Refusal\n" + DECLARES
+    gateway = file("gateway", declares.format(type="str"))
+    saga = file("selling", selling(1))
+    require_distinct_refusals()
+    assert refusal_class(file.refusal()) is gateway.names["SoldOut"]
+    assert refusal_class(file.refusal(), saga.name) is saga.names["SoldOut"]
