@@ -265,4 +265,6 @@ def digest(data: Any) -> str:
 def _sorted(data: Any) -> Any:
     if isinstance(data, dict):
         return {key: _sorted(data[key]) for key in sorted(data)}
-    return [_sorted(item) for item in data] if isinstance(data, list) else data
+    if isinstance(data, list) and any(isinstance(item, dict | list) for item in data):
+        return [_sorted(item) for item in data]
+    return data

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -44,6 +46,10 @@ BLOCKS = 2
 OUTCOMES = (StepCompleted, StepRefused, StepFailed, StepSkipped)
 
 
+FREQUENT = frozenset({StepCompleted, SagaWaiting, WaitEnded, SignalReceived})
+"""What a long story consists of for the most part."""
+
+
 def recording_of(
     checkpoints: Iterable[Checkpoint],
     told: Sequence[tuple[UUID, Told]],
@@ -56,35 +62,44 @@ def recording_of(
     provider: str | None = None,
 ) -> Recording:
     """Read a saga's checkpoints and its stream, oldest first."""
-    facts = [event for _, event in told]
-    failures, acts = _tried(facts)
-    blocks = _blocked(facts)
+    by = _by_class(event for _, event in told)
+    rare = [event for _, event in told if type(event) not in FREQUENT]
+    failures, acts = _tried(rare)
+    blocks = _blocked(rare)
     return Recording(
         checkpoints={checkpoint.slot: checkpoint for checkpoint in checkpoints},
-        arguments={each.slot: each.arguments for each in facts if isinstance(each, OUTCOMES)},
+        arguments={each.slot: each.arguments for cls in OUTCOMES for each in by[cls]},
         failures=failures,
         acts=acts,
         redo=redo or {},
         status=status,
         last_event=told[-1][0] if told else None,
         version=len(told),
-        signals=_signals(facts),
-        waits={each.slot: each for each in facts if isinstance(each, SagaWaiting)},
-        turned_back=next((each for each in facts if isinstance(each, SagaCompensating)), None),
-        cancel=next((each.reason for each in facts if isinstance(each, CancelRequested)), None),
-        cancel_lost=any(isinstance(each, CancelLost) for each in facts),
+        signals=_signals(by[SignalReceived]),
+        waits={each.slot: each for each in by[SagaWaiting]},
+        turned_back=next(iter(by[SagaCompensating]), None),
+        cancel=next((each.reason for each in by[CancelRequested]), None),
+        cancel_lost=bool(by[CancelLost]),
         deadline_at=deadline_at,
         started_at=started_at,
-        received=frozenset(each.slot for each in facts if isinstance(each, WaitEnded) and each.by == "signal"),
+        received=frozenset(each.slot for each in by[WaitEnded] if each.by == "signal"),
         recovered=recovered,
         exhausted=blocked_too_often(blocks[-1]) if len(blocks) >= BLOCKS else exhausted,
         blocks=len(blocks),
-        called_back=_called_back(facts),
-        children=_children(facts),
-        recalled=frozenset(each.child for each in facts if isinstance(each, ChildRecalled)),
-        provider_waits=_provider_waits(facts),
+        called_back=_called_back(rare),
+        children=_children(by[ChildStarted]),
+        recalled=frozenset(each.child for each in by[ChildRecalled]),
+        provider_waits=_provider_waits(rare),
         provider=provider,
     )
+
+
+def _by_class(facts: Iterable[Told]) -> dict[type[Any], list[Any]]:
+    """What was told, by its class: a long story is gone through once."""
+    by: dict[type[Any], list[Any]] = defaultdict(list)
+    for event in facts:
+        by[type(event)].append(event)
+    return by
 
 
 def _tried(facts: Iterable[Told]) -> tuple[dict[int, tuple[int, datetime | None]], dict[int, OperatorActed]]:
@@ -148,21 +163,19 @@ def _called_back(facts: Sequence[Told]) -> bool:
     return any(isinstance(each, CancelRequested) for each in facts[completed:])
 
 
-def _children(facts: Iterable[Told]) -> dict[int, list[ChildStarted]]:
+def _children(started: Iterable[ChildStarted]) -> dict[int, list[ChildStarted]]:
     """The sagas that were started, by the numbers of the steps that they are."""
     children: dict[int, list[ChildStarted]] = {}
-    for event in facts:
-        if isinstance(event, ChildStarted):
-            children.setdefault(event.slot, []).append(event)
+    for event in started:
+        children.setdefault(event.slot, []).append(event)
     return children
 
 
-def _signals(facts: Iterable[Told]) -> dict[str, list[JsonValue]]:
+def _signals(received: Iterable[SignalReceived]) -> dict[str, list[JsonValue]]:
     """What the saga was told, by the signals' names."""
     signals: dict[str, list[JsonValue]] = {}
-    for event in facts:
-        if isinstance(event, SignalReceived):
-            signals.setdefault(event.signal, []).append(event.payload)
+    for event in received:
+        signals.setdefault(event.signal, []).append(event.payload)
     return signals
 
 

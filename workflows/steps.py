@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, final, overload
 
+from pydantic_core import PydanticSerializationError
+
 from domain.aggregate import Aggregate
 from domain.errors import Misdeclared, Refusal
 from workflows.calls import ATTEMPT_TIMEOUT, COMPENSATION_RETRY, Retry, Undo
-from workflows.codec import digest, kept
+from workflows.codec import digest, dump, fresh, kept
 from workflows.limits import Limits
 from workflows.words import Word, performer
 
@@ -97,11 +99,37 @@ class StepCall(Word[R]):
     def __init__(self, saga: Saga[Any, Any], declared: DeclaredStep, arguments: tuple[Any, ...]) -> None:
         self.saga, self.declared, self.step = saga, declared, declared.step
         known = performer.get(None)
-        limit = (known.limits if known else Limits()).value
-        made = kept(arguments, declared.arguments_type, f"what {self.step.name} is called with", limit)
-        self.given, self.values = made.data, made.value
-        self.digest = digest(self.given)
+        self._limit = (known.limits if known else Limits()).value
+        self._values: tuple[Any, ...] | None = None
+        if known is None or not known.replays or not self._given_again(arguments):
+            self._give(arguments)
         super().__init__(self.step.name)
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The arguments, as they come back from what is recorded of them."""
+        if self._values is None:
+            self._values = fresh(self.given, self.declared.arguments_type)
+        return self._values
+
+    def require_kept(self) -> None:
+        """Look at arguments that were taken for recorded ones, and are not. Raises TooLarge and Unstorable."""
+        if self._values is None:
+            self._give(self.values)
+
+    def _give(self, arguments: tuple[Any, ...]) -> None:
+        made = kept(arguments, self.declared.arguments_type, f"what {self.step.name} is called with", self._limit)
+        self.given, self._values = made.data, made.value
+        self.digest = digest(self.given)
+
+    def _given_again(self, arguments: tuple[Any, ...]) -> bool:
+        """Take the arguments of a call that is on record: they were looked at then, and their digest is compared."""
+        try:
+            self.given = dump(arguments, self.declared.arguments_type)
+            self.digest = digest(self.given)
+        except PydanticSerializationError:
+            return False
+        return True
 
 
 class Step(Generic[S, P, R]):

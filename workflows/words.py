@@ -45,6 +45,11 @@ class Performer(Protocol):
     @property
     def limits(self) -> Limits: ...
 
+    @property
+    def replays(self) -> bool:
+        """Whether the next step that is asked for is on record."""
+        ...
+
     def called(self, word: Word[Any]) -> None:
         """Take note of a word. Raises MisplacedCall where none may be said."""
         ...

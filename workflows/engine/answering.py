@@ -67,6 +67,7 @@ class Answering:
         self._live, self._before = False, 0
         self._last_recorded = last_recorded(self.journal.recording)
         self._occurrences: Counter[str] = Counter()
+        self._look_ahead()
 
     async def until_ended(self, running: Running) -> Returned[Any] | Raised:
         """Answer the words of `run` until it ends. Raises TurnBack, Parked and the like: then it does not go on."""
@@ -79,9 +80,11 @@ class Answering:
                 answer = await self._do(word)
             except Refusal as refusal:
                 self._look_once_more()
+                self._look_ahead()
                 running.refuse(refusal)
             else:
                 self._look_once_more()
+                self._look_ahead()
                 running.answer(answer)
         assert running.ended is not None
         return running.ended
@@ -123,6 +126,10 @@ class Answering:
         self.turning.given_up = word.says
         self.code.give_up()
         return True
+
+    def _look_ahead(self) -> None:
+        """Say whether the next step is on record: then its arguments need not be looked at again."""
+        self.speaks.replays = self.journal.last_slot + 1 in self.journal.recording.checkpoints
 
     def _look_once_more(self) -> None:
         """Raise TurnBack, or GaveUp, if `run` did not wait for what was done."""
@@ -180,6 +187,7 @@ class Answering:
                 if step.kind == "child":
                     self.children.called_back(begun)
                 raise
+        begun.call.require_kept()
         act = self.attention.decided(begun.slot, step.name)
         if step.kind == "child" and (act is None or act.act == "retry"):
             await self.children.begin(begun, park=not self.attention.is_later)

@@ -10,6 +10,7 @@ import json
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -25,9 +26,9 @@ _MOST: Final = {"saga": 3000, "kind": 500, "step": 500}
 """How many bytes of a name each of its parts may take: together, with what is between them, they fit."""
 
 
-def clock() -> float:
-    """Seconds that also pass while this process, or the whole machine, is suspended."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+clock: Final[Callable[[], float]] = partial(time.clock_gettime, _CLOCK)
+"""Seconds that also pass while this process, or the whole machine, is suspended."""
 
 
 def label(saga: str, kind: str, step: str | None) -> bytes:

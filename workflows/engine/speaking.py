@@ -25,7 +25,7 @@ class RunSpeaks:
         self.task: asyncio.Task[None] | None = None
         self.misplaced: BaseException | None = None
         """What was done against the rules first, if anything was: a bug of the saga, whatever `run` makes of it."""
-        self.over = False
+        self.over = self.replays = False
 
     @property
     def forgotten(self) -> MisplacedCall | None:
@@ -76,7 +76,7 @@ class StepSpeaks:
     """What a step may say: the time, and nothing else."""
 
     def __init__(self, step: str, limits: Limits, now: datetime) -> None:
-        self.limits = limits
+        self.limits, self.replays = limits, False
         self._step, self._at = step, now
         self.misplaced: MisplacedCall | None = None
         """What was done against the rules first, if anything was: a bug of the step, whatever it makes of it."""
