@@ -108,9 +108,10 @@ class StepCall(Word[R]):
     @property
     def values(self) -> tuple[Any, ...]:
         """The arguments, as they come back from what is recorded of them."""
-        if self._values is None:
-            self._values = fresh(self.given, self.declared.arguments_type)
-        return self._values
+        known = self._values
+        if known is None:
+            known = self._values = fresh(self.given, self.declared.arguments_type)
+        return known
 
     def require_kept(self) -> None:
         """Look at arguments that were taken for recorded ones, and are not. Raises TooLarge and Unstorable."""
