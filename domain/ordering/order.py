@@ -14,6 +14,11 @@ from domain.money import CURRENCY, Money
 from domain.sensitive import PERSONAL, SECRET
 
 ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+LONGEST = 200
+"""How many characters a text has at most: as many as its provider and its index take."""
+MOST_LINES = 1000
+MOST = 10**15
+"""What an order may cost at most, in minor units: as much as its provider and its column take."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,8 @@ class Line:
     unit_price: int
 
     def __post_init__(self) -> None:
-        if not self.sku.strip():
-            raise Invalid("sku", "must not be empty")
+        if not 1 <= len(self.sku.strip()) <= LONGEST:
+            raise Invalid("sku", f"must have 1 to {LONGEST} characters")
         if not 1 <= self.quantity <= 1_000_000:
             raise Invalid("quantity", f"must be between 1 and 1000000, but is {self.quantity}")
         if not 0 <= self.unit_price <= 10**12:
@@ -49,11 +54,13 @@ class OrderRequest:
             raise Invalid("order_id", "must be 1 to 100 letters, digits or . _ : -")
         if not CURRENCY.fullmatch(self.currency):
             raise Invalid("currency", "must be a three-letter ISO 4217 code such as EUR")
-        if not self.lines:
-            raise Invalid("lines", "must have at least one line")
+        if not 1 <= len(self.lines) <= MOST_LINES:
+            raise Invalid("lines", f"must be 1 to {MOST_LINES} lines, but there are {len(self.lines)}")
+        if self.total.amount > MOST:
+            raise Invalid("lines", f"cost {self.total.amount} together, which is more than 10^15 minor units")
         for field in ("customer_id", "payment_token", "postcode"):
-            if not getattr(self, field).strip():
-                raise Invalid(field, "must not be empty")
+            if not 1 <= len(getattr(self, field).strip()) <= LONGEST:
+                raise Invalid(field, f"must have 1 to {LONGEST} characters")
 
     @property
     def total(self) -> Money:
