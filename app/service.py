@@ -117,14 +117,8 @@ async def service(
     `more` are sagas beside those of app/processes.py.
     """
     readers, books, own_token = pool(url, settings.readers), pool(url, settings.readers), secrets.token_urlsafe(24)
-    client = httpx.AsyncClient(
-        base_url=settings.provider_url or f"{here}/sandbox",
-        timeout=httpx.Timeout(PROVIDER_SECONDS, connect=CONNECT_SECONDS),
-        headers={} if settings.provider_url else {"Authorization": f"Bearer {own_token}"},
-        limits=httpx.Limits(max_connections=None, keepalive_expiry=KEPT_SECONDS),
-    )
+    client, providers = _client(settings, here, own_token), Providers(settings.provider_calls)
     store, sandbox = Store.of(settings, url, Reader(readers)), Sandbox(Ledger(books))
-    providers = Providers(settings.provider_calls)
     known_sagas = sagas(Connections(client, providers), settings.approval_limit)
     limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
     options = Options(settings.lease_seconds, settings.running, limits)
@@ -152,6 +146,16 @@ async def service(
             await store.tail.stop()
             await store.states.settle()
             await store.committer.stop()
+
+
+def _client(settings: Settings, here: str, own_token: str) -> httpx.AsyncClient:
+    """What the provider is called with: another one, or the sandbox of this very server by a token of its own."""
+    return httpx.AsyncClient(
+        base_url=settings.provider_url or f"{here}/sandbox",
+        timeout=httpx.Timeout(PROVIDER_SECONDS, connect=CONNECT_SECONDS),
+        headers={} if settings.provider_url else {"Authorization": f"Bearer {own_token}"},
+        limits=httpx.Limits(max_connections=None, keepalive_expiry=KEPT_SECONDS),
+    )
 
 
 def _routers(engine: Engine, store: Store, runners: Runners, watchdog: Watchdog) -> Iterator[APIRouter]:

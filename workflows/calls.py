@@ -56,8 +56,8 @@ ATTEMPT_TIMEOUT: Final = seconds(30)
 class Call:
     """One attempt of a step in the outside world.
 
-    `key` is the same for every attempt, also after a crash: hand it to the other system as idempotency key. Whoever
-    reads it may have called somebody: that is how the engine knows of calls that go through no Provider.
+    `key` is the same for every attempt, also after a crash: hand it to the other system as idempotency key. How
+    often it is read is counted, for gateways that raise ProviderDown and go through no Provider (see Outbound).
     """
 
     key: str

@@ -14,7 +14,6 @@ from domain.errors import Misdeclared
 from domain.event import NAME
 from workflows.calls import ATTEMPT_TIMEOUT
 from workflows.codec import dump, json_schema, require_json
-from workflows.problem import has_sagas
 from workflows.saga import Call, Retry, Saga, Transaction, Undo
 from workflows.steps import Compensation, Step, StepSpec
 from workflows.words import NotInSaga
@@ -143,10 +142,8 @@ def define(
     require_json(input_type, f"{cls.__name__}.run, input {given!r}")
     require_json(output, f"{cls.__name__}.run, result")
     started = [child.definition for child in children]
-    has_sagas(cls.__module__)
-    return Definition(
-        name, version, input_type, output, steps, _signals(cls, signals), started, deadline, cls.__module__
-    )
+    taken, module = _signals(cls, signals), cls.__module__
+    return Definition(name, version, input_type, output, steps, taken, started, deadline, module)
 
 
 def _child(child: Definition) -> DeclaredStep:

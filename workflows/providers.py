@@ -22,8 +22,8 @@ from workflows.said import one_line, said
 log = logging.getLogger("amends.providers")
 
 FAILURES: Final = 3
-"""So many calls in a row without an answer, of whichever sagas, and a provider is taken to be down: before the last
-attempt of a step is spent on it, also of one that has been taken over from a server that died."""
+"""So many calls in a row without an answer, of whichever sagas, and a provider is taken to be down. A step has as many
+attempts by default, and the call that opens the breaker is none: a saga alone does not spend its last one on that."""
 CALLS: Final = 32
 """So many calls to one provider at a time, in one process."""
 PROBE_SECONDS: Final = 1.0

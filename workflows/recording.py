@@ -62,8 +62,7 @@ def recording_of(
     provider: str | None = None,
 ) -> Recording:
     """Read a saga's checkpoints and its stream, oldest first."""
-    by = _by_class(event for _, event in told)
-    rare = [event for _, event in told if type(event) not in FREQUENT]
+    by, rare = _by_class(event for _, event in told)
     failures, acts = _tried(rare)
     blocks = _blocked(rare)
     return Recording(
@@ -94,12 +93,15 @@ def recording_of(
     )
 
 
-def _by_class(facts: Iterable[Told]) -> dict[type[Any], list[Any]]:
-    """What was told, by its class: a long story is gone through once."""
+def _by_class(facts: Iterable[Told]) -> tuple[dict[type[Any], list[Any]], list[Told]]:
+    """What was told, by its class, and all but the frequent in their order: a long story is gone through once."""
     by: dict[type[Any], list[Any]] = defaultdict(list)
+    rare: list[Told] = []
     for event in facts:
         by[type(event)].append(event)
-    return by
+        if type(event) not in FREQUENT:
+            rare.append(event)
+    return by, rare
 
 
 def _tried(facts: Iterable[Told]) -> tuple[dict[int, tuple[int, datetime | None]], dict[int, OperatorActed]]:

@@ -169,8 +169,10 @@ class Saga(ABC, Generic[In, Out]):
         if name is None:
             raise Misdeclared(cls.__name__, 'has no name: class …(Saga[In, Out], name="place-order", version=1)')
         from workflows.definition import define
+        from workflows.problem import has_sagas
 
         cls.definition = define(cls, name, version, signals, children, deadline)
+        has_sagas(cls.__module__)
 
     @abstractmethod
     async def run(self, request: In, /) -> Out:

@@ -39,7 +39,9 @@ ANY_COLUMN = {
 
 async def only_known(request: Request) -> None:
     """Raises Invalid for a query parameter that the route does not know, and for text that nothing stored can hold."""
-    path = {name: unquote(str(value)) for name, value in request.path_params.items()}  # some are decoded already
+    path = {name: str(value) for name, value in request.path_params.items()}
+    if "stream" in path:
+        path["stream"] = unquote(path["stream"])  # others are decoded
     for name, value in (*path.items(), *request.query_params.multi_items()):
         if "\0" in value or "\0" in name:
             raise Invalid(
