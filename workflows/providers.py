@@ -60,10 +60,16 @@ class Outage:
 
 
 class Sending:
-    """One call to a provider. A gateway that can tell says `started` when the first byte leaves."""
+    """One call to a provider. A gateway that can tell awaits `starts` right before the first byte leaves."""
 
-    def __init__(self, outbound: Outbound) -> None:
-        self._outbound, self.sent, self.began = outbound, False, monotonic()
+    def __init__(self, outbound: Outbound, mine: Turn | None) -> None:
+        self._outbound, self._mine, self.sent, self.began = outbound, mine, False, monotonic()
+
+    async def starts(self) -> None:
+        """The first byte leaves next, once this process still may: it can have been paused while it connected."""
+        if self._mine:
+            await self._mine.may_call()
+        self.started()
 
     def started(self) -> None:
         """The first byte of the call leaves: from here on the provider may have acted."""
@@ -212,7 +218,7 @@ class Provider:
         """Make one call inside, and raise NoAnswer there if there is no answer. Raises ProviderDown instead of that if
         nothing was sent, or while the provider is down.
 
-        With `tells`, the gateway says by `Sending.started` when the first byte leaves; else it counts as sent at once,
+        With `tells`, the gateway says by `Sending.starts` when the first byte leaves; else it counts as sent at once,
         unless the gateway itself raises ProviderDown.
         """
         mine = turn.get()
@@ -225,7 +231,7 @@ class Provider:
                 probe = self._enter(outbound)
                 async with self._place(mine):
                     probe = probe or self._enter(outbound)
-                    async with self._watched(outbound, tells, probe) as sending:
+                    async with self._watched(Sending(outbound, mine), outbound, tells, probe) as sending:
                         yield sending
         finally:
             self._under_way -= 1
@@ -234,9 +240,10 @@ class Provider:
             self.changed()
 
     @asynccontextmanager
-    async def _watched(self, outbound: Outbound, tells: bool, probe: _Probe | None) -> AsyncIterator[Sending]:
+    async def _watched(
+        self, sending: Sending, outbound: Outbound, tells: bool, probe: _Probe | None
+    ) -> AsyncIterator[Sending]:
         """Take note of how a call ends."""
-        sending = Sending(outbound)
         try:
             async with asyncio.timeout(probe.seconds if probe else None):
                 yield sending

@@ -34,7 +34,7 @@ class HttpProvider:
 
             async def trace(event: str, info: Mapping[str, Any]) -> None:
                 if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
-                    sending.started()
+                    await sending.starts()
 
             extensions = {"trace": trace}
             try:

@@ -83,12 +83,14 @@ async def may_call() -> None:
     """It may."""
 
 
-async def ask(client: httpx.AsyncClient, provider: Provider, calls: int = 1) -> Outbound:
+async def ask(
+    client: httpx.AsyncClient, provider: Provider, calls: int = 1, may: Callable[[], Awaitable[None]] = may_call
+) -> Outbound:
     """Call within an attempt of 0.3 s; what it has sent, and how it ended in `down`."""
     outbound, http = Outbound(), HttpProvider(provider, client)
 
     async def attempt() -> None:
-        turn.set(Turn(clock, may_call, outbound))
+        turn.set(Turn(clock, may, outbound))
         for _ in range(calls):
             await http.request("POST", "/hold", json={"a": 1})
 
@@ -203,3 +205,27 @@ async def test_a_kept_connection_that_breaks_counts_as_sent() -> None:
         outbound = await ask(client, Provider("stock"))
     assert outbound.sent
     assert outbound.down is None
+
+
+async def test_nothing_is_sent_after_the_right_to_call_was_lost_while_connecting() -> None:
+    """A process that was paused between the two finds out before the first byte."""
+    asked = 0
+    heard = bytearray()
+
+    async def hears(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.extend(await reader.read())
+
+    async def only_once() -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            await asyncio.Event().wait()
+
+    async with (
+        serving(hears) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client,
+    ):
+        outbound = await ask(client, Provider("stock"), may=only_once)
+    assert asked == 2
+    assert not outbound.sent
+    assert not heard
