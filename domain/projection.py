@@ -57,6 +57,14 @@ class WrongKey(AmendsError):
     wanted: str
 
 
+class NoKey(AmendsError):
+    """{projection} gave {event} a row under {given!r}: a key is a text that is not blank, and can be stored."""
+
+    projection: str
+    event: str
+    given: object
+
+
 class NoValue(AmendsError):
     """{projection} gave {event} a row without {column}, which is not `| None`."""
 
@@ -78,9 +86,10 @@ class Column:
 class Projection(Generic[Row, E]):
     """A pure function from a row, or none, and an event to the next row, or none; the runner does the rest.
 
-    `evolve` says by its annotations what a row is (a frozen dataclass) and which events it reads; `of` are the streams.
-    Every event belongs to one row: the one of its stream, or of what `key_of` returns (None if it is for no row). `key`
-    names the row's field that holds that. Whoever changes what it does raises `version`, rebuilds, and promotes.
+    `evolve` says by its annotations what a row is (a frozen dataclass) and which events it reads; `of` names the
+    streams that it reads them from, and `also` those of further aggregates, for a `key_of`. Every event belongs to one
+    row: the one of its stream, or of what `key_of` returns (None if it is for no row). `key` names the row's field that
+    holds that. Whoever changes what it does raises `version`, rebuilds, and promotes.
 
     `mode` is how up to date it is: "async" follows the feed; "inline" is written in the commit that appends the events;
     "live" has no table and is folded when somebody asks. The last two have one row per stream.
@@ -95,6 +104,7 @@ class Projection(Generic[Row, E]):
     key_of: Callable[[Recorded[E]], str | None] | None = None
     indexes: Sequence[Sequence[str]] = ()
     mode: Mode = "async"
+    also: Sequence[Aggregate[Any, Any]] = ()
 
     def __post_init__(self) -> None:
         where = f"projection {self.name!r}"
@@ -104,6 +114,11 @@ class Projection(Generic[Row, E]):
             raise Misdeclared(where, f"versions count from 1, not {self.version}")
         if self.mode != "async" and self.key_of is not None:
             raise Misdeclared(where, f"is {self.mode}: it has one row per stream, and no key_of")
+        if self.also and self.key_of is None:
+            raise Misdeclared(where, "reads several categories: a key_of says which row an event of each belongs to")
+        categories = [each.category for each in self._read]
+        if doubled := next((each for each in categories if categories.count(each) > 1), None):
+            raise Misdeclared(where, f"names the category {doubled!r} more than once")
         known = {column.name: column for column in self.columns}
         if self.key not in known or known[self.key] != Column(self.key, "text", False):
             raise Misdeclared(where, f"its key {self.key!r} must be a field of {self.row.__name__} that is a str")
@@ -125,14 +140,40 @@ class Projection(Generic[Row, E]):
 
         Raises WrongKey, and whatever `evolve` raises; then nothing is changed.
         """
+        own = self.own_key(recorded.stream)
+        if own is not None and own != recorded.key:
+            recorded = recorded._replace(key=own)
         key = self.key_for(recorded)
         if key is not None:
             rows[key] = self.next(rows.get(key), recorded, key)
         return key
 
     def key_for(self, recorded: Recorded[E]) -> str | None:
-        """Which row an event belongs to."""
-        return contained(self.key_of, recorded) if self.key_of else self.of.key(recorded.stream)
+        """Which row an event belongs to; None for one of a stream that it does not read.
+
+        Raises NoKey, and whatever `key_of` raises.
+        """
+        own = self.own_key(recorded.stream)
+        if own is None or self.key_of is None:
+            return own
+        key: object = contained(self.key_of, recorded)
+        if key is None:
+            return None
+        if isinstance(key, str) and key.strip() and _is_storable(key):
+            return str.__str__(key)
+        raise NoKey(self.name, event_type(recorded.event).name, key)
+
+    def own_key(self, stream: str) -> str | None:
+        """What a stream's name says after its category; None for a stream of none that it reads."""
+        return next((key for each in self._read if (key := each.key(stream)) is not None), None)
+
+    def held_as(self, stream: str) -> str | None:
+        """Under which key events of a stream wait whose own row is not known; None if they are not read.
+
+        With a `key_of` that is no key of a row, for nobody knows which one they would have changed.
+        """
+        own = self.own_key(stream)
+        return own if own is None or self.key_of is None else f"stream {stream}"
 
     def next(self, row: Row | None, recorded: Recorded[E], key: str) -> Row | None:
         """The row after one more event. Raises WrongKey, NoValue, and whatever `evolve` raises."""
@@ -145,6 +186,11 @@ class Projection(Generic[Row, E]):
             if getattr(after, name) is None:
                 raise NoValue(self.name, event_type(recorded.event).name, name)
         return after
+
+    @cached_property
+    def _read(self) -> tuple[Aggregate[Any, Any], ...]:
+        """Whose streams it reads."""
+        return (self.of, *self.also)
 
     @cached_property
     def _required(self) -> tuple[str, ...]:
@@ -224,6 +270,11 @@ def _type(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return "text"
     return PLAIN.get(annotation, "jsonb")
+
+
+def _is_storable(text: str) -> bool:
+    """Whether Postgres takes it: neither U+0000 nor halves of characters."""
+    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def same_rows(one: Mapping[str, Row], other: Mapping[str, Row]) -> list[str]:

@@ -46,7 +46,7 @@ def recorded(projection: Projection[Any, Any], row: TupleRow) -> Recorded[Any]:
     """An event as a projection sees it. Raises Unreadable."""
     _, _, _, stream, version, name, schema_version, data, at = row
     event = read_event(projection.vocabulary, EventType(name, schema_version), data)
-    return Recorded(event, stream, projection.of.key(stream) or stream, version, at)
+    return Recorded(event, stream, projection.own_key(stream) or stream, version, at)
 
 
 def types_of(projection: Projection[Any, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,25 +55,38 @@ async def fold(projection: Projection[Any, Any], found: Sequence[TupleRow], rows
     for number, row in enumerate(found):
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
-        read.append(_read(projection, row))
+        read.append(keyed(projection, row))
     known = await rows.of(key for key, event in read if isinstance(event, Recorded) and key not in waiting)
     for number, (row, (key, event)) in enumerate(zip(found, read, strict=True)):
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
-        if key in folded.aside or key in waiting:
-            _wait(folded, key, row)
+        if event is None:
+            continue
+        if held := _held(projection, key, row[3], folded.aside, waiting):
+            _wait(folded, held, row)
         elif isinstance(event, str):
             _wait(folded, key, row, event)
-        elif event is not None and not (rows.inline and event.version <= rows.versions.get(key, 0)):
-            try:
-                known[key] = folded.changed[key] = _next(projection, known[key], event, key)
-            except Exception as error:
-                _wait(folded, key, row, said(error, event.event))
-                continue
-            folded.applied.setdefault(key, []).append(row[2])
-            if rows.inline:
+        elif not (rows.inline and event.version <= rows.versions.get(key, 0)):
+            _apply(projection, folded, known, key, row, event)
+            if rows.inline and key not in folded.aside:
                 rows.versions[key] = event.version
     return folded
+
+
+def _apply(
+    projection: Projection[Any, Any],
+    folded: Folded,
+    known: dict[str, Any],
+    key: str,
+    row: TupleRow,
+    event: Recorded[Any],
+) -> None:
+    try:
+        known[key] = folded.changed[key] = _next(projection, known[key], event, key)
+    except Exception as error:
+        _wait(folded, key, row, said(error, event.event))
+    else:
+        folded.applied.setdefault(key, []).append(row[2])
 
 
 def _next(projection: Projection[Any, Any], row: Any, event: Recorded[Any], key: str) -> Any:
@@ -90,17 +103,30 @@ def said(error: Exception, event: object) -> str:
     return message[:MOST]
 
 
-def _read(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorded[Any] | str | None]:
-    """An event and its key; an error in its place if it cannot be read, under its stream's key; None for no row."""
-    stream = row[3]
+def keyed(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorded[Any] | str | None]:
+    """An event and its row's key; None in its place if it is for no row.
+
+    If it cannot be read, or has no key, the error stands in its place, and it is its stream that has to wait.
+    """
+    held_as = projection.held_as(row[3])
+    if held_as is None:
+        return "", None
     try:
         event = recorded(projection, row)
         key = projection.key_for(event)
     except NewerEvent:
         raise
     except Exception as error:
-        return projection.of.key(stream) or stream, f"{type(error).__name__}: {problem_of(error).message}"[:MOST]
+        return held_as, f"{type(error).__name__}: {problem_of(error).message}"[:MOST]
     return (key, event) if key is not None else ("", None)
+
+
+def _held(projection: Projection[Any, Any], key: str, stream: str, *waiting: Container[str]) -> str | None:
+    """The key behind which an event has to wait, if there is one: its row's, or its stream's."""
+    for name in (key, projection.held_as(stream) if projection.key_of else None):
+        if name is not None and any(name in each for each in waiting):
+            return name
+    return None
 
 
 def _wait(folded: Folded, key: str, row: TupleRow, error: str | None = None) -> None:

@@ -171,7 +171,7 @@ class Runner:
         if not await self._written():
             return  # the one before had to leave something out: this one is folded anew
         self._looked = stretch.end
-        if folded.changed or folded.aside or (not stretch.full and not self._caught_up):
+        if folded.changed or folded.aside or (not stretch.full and (stretch.rows or not self._caught_up)):
             self._writing = asyncio.create_task(self._write(folded, caught_up=not stretch.full))
             if not stretch.full or self._rows.inline:
                 await self._written()
@@ -208,7 +208,9 @@ class Runner:
         wishes = await self.reader.tuples(SQL["wishes"], self._where, patience=None)
         for key, wish in wishes:
             found = await self.reader.tuples(SQL["aside_events"], (*self._where, key), patience=None)
-            folded = await fold(self.projection, found[1:] if wish == "skip" else found, self._rows, set())
+            folded = await fold(
+                self.projection, found[1:] if wish == "skip" else found, self._rows, self._waiting - {key}
+            )
             if not await self._write(folded, caught_up=self._caught_up, cleared=[key]):
                 await self._begin()
             log.info("%s: %s of %s.", self.target.name, wish, key)

@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 
 from app.projections import SQL
 from app.projections.builds import Build, Builds
-from app.projections.feed import recorded
+from app.projections.folding import keyed
 from app.store.reader import Reader
 from domain.errors import Conflict
 from domain.projection import Projection
@@ -116,6 +116,7 @@ async def _moving(
         *found, last = rows
         place = Place(*last[:3])
         for row in found:
-            if Place(*row[:3]) <= until and (key := projection.key_for(recorded(projection, row))) is not None:
+            key, event = keyed(projection, row)
+            if Place(*row[:3]) <= until and event is not None:
                 moving.add(key)
     return moving
