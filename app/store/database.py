@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -17,6 +19,8 @@ from sqlalchemy.exc import ArgumentError
 
 from app.store.sqlstates import spoils, sqlstate
 from domain.errors import Unusable
+
+T = TypeVar("T")
 
 OLDEST = 150000
 """The oldest server that is supported, as Postgres numbers its versions."""
@@ -91,10 +95,67 @@ def pool(url: URL, size: int) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
 async def borrowed(
     pool: AsyncConnectionPool[AsyncConnection[TupleRow]], until: float | None = None
 ) -> AsyncIterator[AsyncConnection[TupleRow]]:
-    """A connection of a pool; one that an error has spoilt does not go back. It is waited for until `until` at most."""
-    left = pool.timeout if until is None else min(pool.timeout, max(until - time.monotonic(), SHORTEST_WAIT))
-    async with pool.connection(left) as connection, Guarded(connection):
-        yield connection
+    """A connection of a pool; one that an error has spoilt does not go back. It is waited for until `until` at most.
+
+    It is given back however its borrower ends. Whoever is cancelled by anyio is cancelled again at each await, also at
+    those of its cleaning up: so taking and giving back are tasks of their own, which nobody cancels.
+    """
+    taking = unheard(pool.getconn(_patience(pool, until)))
+    try:
+        connection = await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        taking.add_done_callback(partial(_give_back, pool))
+        raise
+    try:
+        async with Guarded(connection):
+            yield connection
+    finally:
+        await asyncio.shield(unheard(pool.putconn(connection)))
+
+
+async def asked(
+    pool: AsyncConnectionPool[AsyncConnection[TupleRow]],
+    until: float | None,
+    ask: Callable[[AsyncConnection[TupleRow]], Awaitable[T]],
+) -> T:
+    """What a single read on a connection of a pool comes to: it ends, and gives back its connection as good as it was,
+    although whoever asked may be cancelled."""
+
+    async def read() -> T:
+        async with pool.connection(_patience(pool, until)) as connection, Guarded(connection):
+            return await ask(connection)
+
+    return await asyncio.shield(unheard(read()))
+
+
+def _patience(pool: AsyncConnectionPool[AsyncConnection[TupleRow]], until: float | None) -> float:
+    return pool.timeout if until is None else min(pool.timeout, max(until - time.monotonic(), SHORTEST_WAIT))
+
+
+_going_on: Final = set[asyncio.Task[Any]]()
+"""What nobody may wait for any more; the event loop alone would not keep it."""
+
+
+def unheard(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task that goes on, also if nobody waits for it any more."""
+    task = asyncio.get_running_loop().create_task(work, name="a connection is used")
+    _going_on.add(task)
+    task.add_done_callback(_ended)
+    return task
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    _going_on.discard(task)
+    if not task.cancelled():
+        task.exception()  # whoever asked may have gone, and nobody else wants to know
+
+
+def _give_back(
+    pool: AsyncConnectionPool[AsyncConnection[TupleRow]], taken: asyncio.Task[AsyncConnection[TupleRow]]
+) -> None:
+    """Nobody waits any more for a connection that was asked for."""
+    if not taken.cancelled() and taken.exception() is None:
+        unheard(pool.putconn(taken.result()))
 
 
 class Guarded:

@@ -14,7 +14,7 @@ from psycopg.rows import AsyncRowFactory, TupleRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from app.store.committer import Parameters
-from app.store.database import borrowed
+from app.store.database import asked, borrowed
 from app.store.resending import Resending, Unavailable, deadline
 from app.store.sqlstates import Verdict, described, verdict
 
@@ -106,13 +106,15 @@ class Reader:
         ours: bool = True,
         anew: bool = False,
     ) -> list[Row]:
+        async def ask(connection: AsyncConnection[TupleRow]) -> list[Row]:
+            cursor = connection.cursor(row_factory=rows)
+            await cursor.execute(statement, parameters, prepare=False if anew else None)
+            return await cursor.fetchall()
+
         until = deadline(patience)
         tries = Resending("A read", until, ours=ours)
         while True:
             try:
-                async with borrowed(self.pool, until) as connection:
-                    cursor = connection.cursor(row_factory=rows)
-                    await cursor.execute(statement, parameters, prepare=False if anew else None)
-                    return await cursor.fetchall()
+                return await asked(self.pool, until, ask)
             except (psycopg.Error, OSError) as error:
                 await tries.after(error)
