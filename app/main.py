@@ -17,6 +17,7 @@ import uvicorn
 from sqlalchemy import URL
 
 from app import lifetime
+from app.http.connections import Connection, cut_unread, make_room
 from app.passwords import Hiding, hide
 from app.service import service
 from app.settings import Settings, require_guarded
@@ -41,6 +42,7 @@ def bind(host: str, port: int) -> socket.socket:
             f"Port {port} of {host} cannot be used: {error.strerror}.", "Choose another: --port 8001."
         ) from error
     made.setblocking(False)
+    cut_unread(made)
     return made
 
 
@@ -48,6 +50,7 @@ def serve(settings: Settings, host: str, port: int, more: Sequence[Saga[Any, Any
     """Serve until a signal; the whole life of `./run up`. `more` are sagas beside those of app/processes.py."""
     require_guarded(settings, host)
     _log_to_stderr(settings.log_level)
+    make_room()
     listening = bind(host, port)
     with listening, ExitStack() as stack:
         url = stack.enter_context(database(settings.database_url, settings.data_dir, settings.postgres_bin))
@@ -70,6 +73,8 @@ async def _serve(
     async with service(settings, url, here, _exit_without_lease, more) as running:
         config = uvicorn.Config(
             running.api,
+            http=Connection,
+            ws="none",
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=3,

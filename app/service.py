@@ -18,6 +18,7 @@ from app.gateways.provider import Connections
 from app.http.accounts import Accounts
 from app.http.api import build
 from app.http.events import Events
+from app.http.following import Followers
 from app.http.guards import Guards
 from app.http.health import Health
 from app.http.metrics import Metrics
@@ -125,7 +126,11 @@ async def service(
     engine = Engine([*known_sagas, *more], store.sagas, conninfo(url), Heartbeats(url).beat, lost, options, providers)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked)
     runners = Runners(store.builds, store.committer, store.reader, store.tail, engine.executor)
-    routers = [*_routers(engine, store, runners, watchdog), *([] if settings.provider_url else [sandbox.router])]
+    followers = Followers(settings.followers)
+    routers = [
+        *_routers(engine, store, runners, watchdog, followers),
+        *([] if settings.provider_url else [sandbox.router]),
+    ]
     tokens = settings.api_tokens and settings.api_tokens | {"amends": own_token}
     async with readers, books, client, sandbox.open():
         store.committer.start()
@@ -158,7 +163,9 @@ def _client(settings: Settings, here: str, own_token: str) -> httpx.AsyncClient:
     )
 
 
-def _routers(engine: Engine, store: Store, runners: Runners, watchdog: Watchdog) -> Iterator[APIRouter]:
+def _routers(
+    engine: Engine, store: Store, runners: Runners, watchdog: Watchdog, followers: Followers
+) -> Iterator[APIRouter]:
     """The HTTP API in front of one engine."""
     reader, events = store.reader, store.events
     masks = Masks(store.known, [saga.definition for saga in engine.desk.sagas.values()])
@@ -166,7 +173,7 @@ def _routers(engine: Engine, store: Store, runners: Runners, watchdog: Watchdog)
     waiting, overview = Waiting(reader), Overview(reader)
     engine.on_rest = waiting.rests
     yield Workflows(engine, overview, waiting, events, requests, masks).router
-    yield Events(events, store.tail, masks, engine.draining).router
+    yield Events(events, store.tail, masks, engine.draining, followers).router
     limit = engine.options.limits.value
     history, undoing = History(events, loading, reader), Undoing(events, loading, reader, limit)
     yield Streams(store.known, events, history, undoing, requests, masks).router
@@ -176,4 +183,4 @@ def _routers(engine: Engine, store: Store, runners: Runners, watchdog: Watchdog)
     yield Views(ViewRows(store.builds, events, reader), events).router
     acts = Acts(store.builds, reader, store.tail.nudge)
     yield Projections(store.builds, acts, runners, requests, reader).router
-    yield Metrics(engine, store.builds, reader, watchdog).router
+    yield Metrics(engine, store.builds, reader, watchdog, followers).router

@@ -57,6 +57,7 @@ class Settings(BaseSettings):
         2 * MIB, ge=1024, le=64 * MIB, description="the largest value as JSON: an event, a result, a signal, a state"
     )
     commit_bytes: int = Field(8 * MIB, ge=1024, le=128 * MIB, description="the most that one transaction may write")
+    followers: int = Field(256, ge=1, le=100_000, description="clients that follow /events/live at a time")
     request_bytes: int = Field(MIB, ge=1024, le=64 * MIB, description="the largest body of a request")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
 

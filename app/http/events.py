@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.sse import EventSourceResponse, format_sse_event
+from fastapi.sse import format_sse_event
 from pydantic_core import to_json
 
+from app.http.following import Followers, LiveResponse
 from app.http.shown import shown_event, shown_page
 from app.masks import Masks
 from app.store.committer import Unavailable
@@ -20,7 +21,10 @@ from workflows.events import Filter, Place
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
-PAGE = 500
+FIRST_PAGE, PAGE = 10, 100
+"""How many events are read for a follower at first, and at most; it is fewer while they are large."""
+BUFFER = 64 * 1024
+"""Bytes that a follower's next chunk has at most, or one event."""
 QUIET_SECONDS = 10.0
 """After so long without an event, those who follow are told that the connection lives."""
 RECONNECT_MS = 1000
@@ -29,8 +33,11 @@ RECONNECT_MS = 1000
 class Events:
     """The routes below /events."""
 
-    def __init__(self, events: PostgresEvents, tail: Tail, masks: Masks, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, events: PostgresEvents, tail: Tail, masks: Masks, stopping: asyncio.Event, followers: Followers
+    ) -> None:
         self._events, self._tail, self._masks, self._stopping = events, tail, masks, stopping
+        self._followers = followers
         self.router = APIRouter(tags=["events"])
         self.router.add_api_route("/events", self.feed, methods=["GET"])
         self.router.add_api_route("/events/live", self.live, methods=["GET"], response_model=None)
@@ -55,33 +62,46 @@ class Events:
         type: str | None = None,
         stream: str | None = None,
         correlation_id: str | None = None,
-    ) -> EventSourceResponse:
-        """The same as server-sent events, for as long as you like.
+    ) -> LiveResponse:
+        """The same as server-sent events, for as long as you like and read them.
 
         The id of each is its place: whoever reconnects with it as `Last-Event-ID` misses nothing and repeats nothing.
         """
+        self._followers.require_room()
         place = await self._events.place(request.headers.get("Last-Event-ID") or after)
         following = self._follow(place, Filter(type, stream, correlation_id))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return EventSourceResponse(following, headers=headers)
+        return LiveResponse(following, self._followers, headers)
 
-    async def _follow(self, place: Place, only: Filter) -> AsyncIterator[bytes]:
+    async def _follow(self, place: Place, only: Filter) -> AsyncGenerator[bytes, None]:
         yield format_sse_event(retry=RECONNECT_MS, comment="here is the feed")
-        looked = place
+        looked, limit = place, FIRST_PAGE
         while not self._stopping.is_set():
             try:
-                events = await self._events.feed(place, PAGE, only)
+                chunk, place, sent, more = await self._chunk(place, limit, only)
             except (Unavailable, Contended):
                 yield format_sse_event(comment="the database is away; this goes on when it is back")
                 continue
-            for event in events:
-                place = event.place
-                shown = to_json(shown_event(event, self._masks)).decode()
-                yield format_sse_event(data_str=shown, id=str(place))
+            if chunk:
+                yield chunk
+            limit = max(FIRST_PAGE, min(2 * sent, PAGE))
             looked = max(looked, place)
-            if len(events) < PAGE and not await self._beyond(looked):
+            if not more and not await self._beyond(looked):
                 yield format_sse_event(comment="nothing new")
             looked = max(looked, self._tail.end)
+
+    async def _chunk(self, place: Place, limit: int, only: Filter) -> tuple[bytes, Place, int, bool]:
+        """The next events as they are sent, the place of the last of them, how many they are, and whether more may
+        follow at once. What does not fit is read again: it takes no room while a client is slow."""
+        events, chunk, sent = await self._events.feed(place, limit, only), bytearray(), 0
+        for event in events:
+            shown = to_json(shown_event(event, self._masks)).decode()
+            following = format_sse_event(data_str=shown, id=str(event.place))
+            if sent and len(chunk) + len(following) > BUFFER:
+                break
+            chunk += following
+            place, sent = event.place, sent + 1
+        return bytes(chunk), place, sent, sent < len(events) or len(events) == limit
 
     async def _beyond(self, place: Place) -> bool:
         """Wait for the feed to go on, or for this server to stop."""

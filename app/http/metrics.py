@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Counter, Gauge, generate_latest
 
+from app.http.following import Followers
 from app.projections.builds import Builds
 from app.store.held_back import holder
 from app.store.outages import awaiting, outages
@@ -21,8 +22,11 @@ SQL = statements("metrics.sql")
 class Metrics:
     """The route /metrics: looked up anew at each call, so that nothing is counted twice or forgotten at a restart."""
 
-    def __init__(self, engine: Engine, builds: Builds, reader: Reader, watchdog: Watchdog) -> None:
+    def __init__(
+        self, engine: Engine, builds: Builds, reader: Reader, watchdog: Watchdog, followers: Followers
+    ) -> None:
         self._engine, self._builds, self._reader, self._watchdog = engine, builds, reader, watchdog
+        self._followers = followers
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
 
@@ -43,6 +47,8 @@ class Metrics:
         )
         running = Gauge("amends_executor_running_sagas", "Sagas that run in this process.", registry=registry)
         running.set(len(self._engine.running))
+        following = Gauge("amends_followers", "Clients that follow the feed live here.", registry=registry)
+        following.set(self._followers.count)
         labels = ["saga", "step"]
         about = "How often code of a saga kept the event loop from answering; both empty for other code."
         blocks = Counter("amends_event_loop_blocks", about, labels, registry=registry)

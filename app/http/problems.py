@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
+from app.http.following import TooManyFollowers
 from app.store.committer import Unavailable
 from domain.errors import (
     AmendsError,
@@ -89,6 +90,7 @@ PLAIN: dict[type[AmendsError], tuple[int, str, str]] = {
     Overtaken: (503, "unavailable", "Not now"),
     Contended: (503, "unavailable", "Not now"),
     Busy: (503, "unavailable", "Not now"),
+    TooManyFollowers: (503, "too-many-followers", "So many follow the feed already"),
     Behind: (503, "behind", "The read model is not that far yet"),
 }
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_SECONDS)}}
