@@ -45,9 +45,9 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]], last: Callable[
         _close(loop)
 
 
-def end_for_sure() -> None:
+def end_for_sure(status: int = 0) -> None:
     """End this process soon, also where a thread of somebody's code does not end: Python would wait for it for ever."""
-    _later(TIDY_SECONDS, lambda: None)
+    _timer(TIDY_SECONDS, lambda: None, status).start()
 
 
 def _end_by_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event, last: Callable[[], None]) -> None:
@@ -66,17 +66,13 @@ def _end_by_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event, la
         signal.signal(number, asked)
 
 
-def _later(seconds: float, last: Callable[[], None]) -> None:
-    _timer(seconds, last).start()
-
-
-def _timer(seconds: float, last: Callable[[], None]) -> threading.Timer:
+def _timer(seconds: float, last: Callable[[], None], status: int = 0) -> threading.Timer:
     def end() -> None:
         try:
             last()
         finally:
             sys.stderr.flush()
-            os._exit(0)
+            os._exit(status)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True

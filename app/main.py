@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -30,6 +31,8 @@ log = logging.getLogger("amends")
 
 LEASE_LOST = 70
 """The exit status of a server whose lease was taken away."""
+UNFIT = 71
+"""That of one which did not get through to a database that answers."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -50,13 +53,17 @@ def serve(settings: Settings, host: str, port: int, more: Sequence[Saga[Any, Any
     """Serve until a signal; the whole life of `./run up`. `more` are sagas beside those of app/processes.py."""
     require_guarded(settings, host)
     _log_to_stderr(settings.log_level)
+    if settings.provider_url is None and settings.api_tokens:
+        log.warning("AMENDS_PROVIDER_URL is not set: sagas call the test-mode provider, which moves nothing real.")
     make_room()
     listening = bind(host, port)
     with listening, ExitStack() as stack:
         url = stack.enter_context(database(settings.database_url, settings.data_dir, settings.postgres_bin))
         url = prepare(url, settings.owner_url)
-        lifetime.run(lambda stopping: _serve(settings, url, listening, host, stopping, more), stack.close)
-    lifetime.end_for_sure()
+        status = lifetime.run(lambda stopping: _serve(settings, url, listening, host, stopping, more), stack.close)
+    lifetime.end_for_sure(status)
+    if status:
+        sys.exit(status)
 
 
 async def _serve(
@@ -66,11 +73,17 @@ async def _serve(
     host: str,
     stopping: asyncio.Event,
     more: Sequence[Saga[Any, Any]],
-) -> None:
+) -> int:
     port = listening.getsockname()[1]
     here = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::', 'localhost') else host}:{port}"  # noqa: S104
     watch = asyncio.create_task(_watch_embedded(settings)) if settings.database_url is None else None
-    async with service(settings, url, here, _exit_without_lease, more) as running:
+    unfit = asyncio.Event()
+
+    def end() -> None:
+        unfit.set()
+        stopping.set()
+
+    async with service(settings, url, here, _exit_without_lease, end, more) as running:
         config = uvicorn.Config(
             running.api,
             http=Connection,
@@ -95,6 +108,7 @@ async def _serve(
         await serving
     if watch:
         watch.cancel()
+    return UNFIT if unfit.is_set() else 0
 
 
 class _Server(uvicorn.Server):
@@ -110,10 +124,20 @@ async def _watch_embedded(settings: Settings) -> None:
     embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
     while True:
         await asyncio.sleep(1.0)
-        if await asyncio.to_thread(embedded.process) is None:
+        if _no_files_left():
+            log.error("This process has no file descriptor left: nothing can be opened or connected to now.")
+        elif await asyncio.to_thread(embedded.process) is None:
             log.warning("The embedded Postgres is gone; it is started again.")
             with suppress(Unusable):
                 await asyncio.to_thread(embedded.start)
+
+
+def _no_files_left() -> bool:
+    try:
+        os.close(os.dup(2))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
 
 
 def _exit_without_lease() -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from fastapi import APIRouter
@@ -19,7 +20,7 @@ from app.http.accounts import Accounts
 from app.http.api import build
 from app.http.events import Events
 from app.http.following import Followers
-from app.http.guards import Guards
+from app.http.guards import HEALTH, Door, Guards
 from app.http.health import Health
 from app.http.metrics import Metrics
 from app.http.projections import Projections
@@ -50,9 +51,11 @@ from app.store.reader import Reader
 from app.store.repository import Repository
 from app.store.requests import Requests
 from app.store.sagas import PostgresSagas
+from app.store.serving import Probe, Serving
 from app.store.states import States
 from app.store.tail import Tail
 from app.store.undoing import Undoing
+from app.tokens import OWN, Caller, Role, Token
 from app.watchdog.guard import Watchdog
 from app.watchdog.heartbeats import Heartbeats
 from workflows.durable.engine import Engine, Options
@@ -111,10 +114,16 @@ class Store:
 
 @asynccontextmanager
 async def service(
-    settings: Settings, url: URL, here: str, lost: Callable[[], None], more: Sequence[Saga[Any, Any]] = ()
+    settings: Settings,
+    url: URL,
+    here: str,
+    lost: Callable[[], None],
+    unfit: Callable[[], None],
+    more: Sequence[Saga[Any, Any]] = (),
 ) -> AsyncIterator[Service]:
     """Everything that runs in one process; `here` is the base URL at which its API will be served.
 
+    `lost` is called when its lease was taken away, `unfit` when it cannot serve any more and should end.
     `more` are sagas beside those of app/processes.py.
     """
     readers, books, own_token = pool(url, settings.readers), pool(url, settings.readers), secrets.token_urlsafe(24)
@@ -126,12 +135,14 @@ async def service(
     engine = Engine([*known_sagas, *more], store.sagas, conninfo(url), Heartbeats(url).beat, lost, options, providers)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked)
     runners = Runners(store.builds, store.committer, store.reader, store.tail, engine.executor)
-    followers = Followers(settings.followers)
+    followers, probe = Followers(settings.followers), Probe(url)
+    serving = Serving(store.reader, probe, unfit)
     routers = [
+        Health(engine, probe, serving).router,
         *_routers(engine, store, runners, watchdog, followers),
         *([] if settings.provider_url else [sandbox.router]),
     ]
-    tokens = settings.api_tokens and settings.api_tokens | {"amends": own_token}
+    door = _door(settings, here, own_token)
     async with readers, books, client, sandbox.open():
         store.committer.start()
         await engine.launch()
@@ -139,18 +150,31 @@ async def service(
         await runners.start()
         background = [
             asyncio.create_task(watch(store.reader), name="feed watch"),
+            asyncio.create_task(serving.watch(), name="serving"),
             asyncio.create_task(report(store.committer, engine.executor, providers), name="outages"),
         ]
         try:
-            yield Service(engine, Guards(build(routers), tokens, settings.request_bytes))
+            yield Service(engine, Guards(build(routers), door))
         finally:
             await engine.shut_down()
             await watchdog.stop()
             await runners.stop()
             await end(*background)
+            await probe.stop()
             await store.tail.stop()
             await store.states.settle()
             await store.committer.stop()
+
+
+def _door(settings: Settings, here: str, own_token: str) -> Door:
+    own = {OWN: Token(Caller(OWN, Role.operator), own_token)}
+    return Door(
+        tokens=settings.api_tokens and settings.api_tokens | own,
+        hosts={urlsplit(here).hostname or ""},
+        open_to_all=(*HEALTH, "/metrics") if settings.open_metrics else HEALTH,
+        open_sandbox=settings.open_sandbox,
+        largest=settings.request_bytes,
+    )
 
 
 def _client(settings: Settings, here: str, own_token: str) -> httpx.AsyncClient:
@@ -179,7 +203,6 @@ def _routers(
     yield Streams(store.known, events, history, undoing, requests, masks).router
     yield Accounts(Repository(events, loading, limit), requests).router
     yield ProviderRoutes(reader).router
-    yield Health(engine, reader).router
     yield Views(ViewRows(store.builds, events, reader), events).router
     acts = Acts(store.builds, reader, store.tail.nudge)
     yield Projections(store.builds, acts, runners, requests, reader).router

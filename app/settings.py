@@ -14,6 +14,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.store.database import parse_url
+from app.tokens import Token, parse
 from domain.errors import Unusable
 from workflows.limits import MIB
 
@@ -36,9 +37,11 @@ class Settings(BaseSettings):
     postgres_bin: Path | None = Field(
         None, description="the programs of the embedded Postgres, if not the packaged ones"
     )
-    api_tokens: Annotated[dict[str, str], NoDecode] = Field(
-        default_factory=dict, description="name:token,…", repr=False
+    api_tokens: Annotated[dict[str, Token], NoDecode] = Field(
+        default_factory=dict, description="name:token[:viewer|starter|operator],…", repr=False
     )
+    open_metrics: bool = Field(False, description="whether /metrics is open to those without a token")
+    open_sandbox: bool = Field(False, description="whether others than the service may call its test-mode provider")
     approval_limit: int = Field(100_000, ge=0, description="minor units above which a transfer needs an approval")
     provider_url: str | None = Field(None, description="base URL of the provider; its own test-mode one if not set")
     provider_calls: int = Field(32, ge=1, le=10_000, description="calls to one provider at a time, in one process")
@@ -69,12 +72,7 @@ class Settings(BaseSettings):
     @field_validator("api_tokens", mode="before")
     @classmethod
     def _tokens(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        pairs = [pair.partition(":") for pair in value.split(",") if pair.strip()]
-        if not all(name.strip() and token.strip() for name, _, token in pairs):
-            raise ValueError("must be name:token pairs, separated by commas")
-        return {name.strip(): token.strip() for name, _, token in pairs}
+        return parse(value) if isinstance(value, str) else value
 
     @field_validator("database_url", "migration_url")
     @classmethod

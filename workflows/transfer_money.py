@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from domain.banking import TransferRequest, accounts, receive, send, take_back
 from domain.errors import Refusal
+from domain.sender import SENDER
 from workflows.saga import Saga, Transaction, hours, signal, transaction
 
 APPROVAL_TIME = hours(48)
@@ -16,7 +18,7 @@ class Approval:
     """What a person says of a transfer above the limit."""
 
     approved: bool
-    by: str
+    by: Annotated[str, SENDER]
 
 
 class NotApproved(Refusal, name="not-approved"):

@@ -106,13 +106,15 @@ def signal_workflow(
 
     async def tell(console: Console) -> None:
         from domain.errors import NotFound
+        from domain.sender import signed
         from workflows.codec import dump, read
 
         row = await console.overview.row(id)
         if row is None:
             raise NotFound("workflow", id)
         cls = console.desk.payload(row.name, row.version, signal)
-        said = read(parsed(sys.stdin.read() if payload == "-" else payload), cls)
+        given = parsed(sys.stdin.read() if payload == "-" else payload)
+        said = read(signed(given, cls, console.cause.actor or "anonymous", known=False), cls)
         await console.desk.signal(id, signal, dump(said, cls), console.cause)
         _say(id, signal)
 

@@ -9,13 +9,20 @@ from fastapi.responses import RedirectResponse
 
 from app.http import problems
 from app.http.parameters import only_known
+from app.http.roles import only_allowed
 
 ABOUT = "Business processes that finish or are put right again, and every fact about them."
 
 
 def build(routers: Iterable[APIRouter]) -> FastAPI:
     """The API without its guards."""
-    app = FastAPI(title="Amends", summary=ABOUT, version="0.1.0", redoc_url=None, dependencies=[Depends(only_known)])
+    app = FastAPI(
+        title="Amends",
+        summary=ABOUT,
+        version="0.1.0",
+        redoc_url=None,
+        dependencies=[Depends(only_allowed), Depends(only_known)],
+    )
     problems.install(app)
     for router in routers:
         app.include_router(router)

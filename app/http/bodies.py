@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from app.http.problems import Malformed
 from domain.errors import Invalid
+from domain.sender import signed
 from workflows.codec import SHOWN, read
 
 T = TypeVar("T")
@@ -43,6 +44,11 @@ class Why(Body):
 async def given(request: Request, annotation: type[T]) -> T:
     """The body as a value of a type. Raises Malformed, or Invalid with the paths of the wrong fields."""
     return read(await body_of(request), annotation)
+
+
+async def sent_by(request: Request, annotation: type[T], actor: str, known: bool) -> T:
+    """The same, with the fields filled in that say who sent it."""
+    return read(signed(await body_of(request), annotation, actor, known), annotation)
 
 
 async def body_of(request: Request) -> Any:

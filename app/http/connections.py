@@ -37,7 +37,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._head, self._late, self._refusal = 0, None, (400, "malformed-request", "This is no HTTP request.")
+        self._head = 0
+        self._late: asyncio.TimerHandle | None = None
+        self._refusal = (400, "malformed-request", "This is no HTTP request.")
         if len(self.connections) > self.most:
             self._no_room()
             return
@@ -69,7 +71,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._wait_for_head()
-        self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[typeddict-item]
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_came()

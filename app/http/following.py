@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -75,7 +75,7 @@ class LiveResponse(Response):
                     raise error
             except TimeoutError:
                 log.warning("A follower of the feed has not read for %.0f s: it is dropped.", UNREAD_SECONDS)
-                abort: Callable[[], Any] | None = scope.get("extensions", {}).get(ABORT)
+                abort: Callable[[], None] | None = scope.get("extensions", {}).get(ABORT, {}).get("abort")
                 if abort:
                     abort()
             finally:

@@ -1,33 +1,55 @@
-"""What is looked at before a request is handled: its size, where it comes from, and who sends it."""
+"""What is looked at before a request is handled: where it comes from, who sends it, and what it brings."""
 
 from __future__ import annotations
 
-import hmac
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from fastapi import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.problems import Unauthorised, Unconditional, answer, problem
+from app.http.receiving import Bodies, Gone, Refused
+from app.tokens import OWN, Caller, Token, caller_of
 from domain.errors import Invalid
 from domain.event import Cause
 from workflows.ids import new_id, require_id
 from workflows.limits import MIB
 
-OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
+HEALTH = ("/healthz", "/readyz")
+"""What machines ask that know no token."""
 
 _LABEL = re.compile(r"[\x20-\x7e]{1,200}")
 _ETAG = re.compile(r'\*|(?:W/)?"?(\d{1,9})"?')
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-class Guards:
-    """An ASGI middleware: refuses bodies that are too large, other websites' pages, and callers without a token."""
+@dataclass(frozen=True)
+class Door:
+    """Who is let in: callers with one of the `tokens`, or if there is none whoever speaks to this machine itself.
 
-    def __init__(self, app: ASGIApp, tokens: Mapping[str, str], largest: int = MIB) -> None:
-        self._app, self._tokens, self._largest = app, tokens, largest
+    `hosts` are the names and addresses that a request may be sent to then, beside those of the loopback; a web page
+    that gives its own name to this machine's address sends that. `open_to_all` are paths that take no token, and
+    `largest` is how many bytes a body may have. The test-mode provider is the service's own, unless `open_sandbox`.
+    """
+
+    tokens: Mapping[str, Token] = field(default_factory=dict, repr=False)
+    hosts: Collection[str] = ()
+    open_to_all: Collection[str] = HEALTH
+    open_sandbox: bool = False
+    largest: int = MIB
+
+
+class Guards:
+    """An ASGI middleware: lets in who may come in, with a body that is JSON and has bounds."""
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app, self._door, self._bodies = app, door, Bodies(door.largest)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -35,43 +57,105 @@ class Guards:
             return
         scope = _with_encoded_streams(scope)
         request = Request(scope)
-        if refusal := _foreign_page(request):
-            await refusal(scope, receive, send)
+        try:
+            self._let_in(request)
+            body = await self._body(request, receive)
+        except Refused as refused:
+            await refused.answer(scope, receive, send)
+        except Unauthorised as error:
+            await answer(error)(scope, receive, send)
+        except Gone:
             return
-        if self._tokens and request.url.path not in OPEN_PATHS:
-            try:
-                scope["state"] = scope.get("state", {}) | {"actor": self._actor(request)}
-            except Unauthorised as error:
-                await answer(error)(scope, receive, send)
-                return
-        await self._limited(scope, receive, send, request)
+        else:
+            if scope["method"] == "HEAD":
+                await self._head(scope, send)
+            else:
+                await self._app(scope, receive if body is None else _replay(body, receive), send)
 
-    def _actor(self, request: Request) -> str:
+    async def _head(self, scope: Scope, send: Send) -> None:
+        """Answer HEAD as GET without its body: whoever would go on sending is told that nobody listens any more."""
+        sent, asked = asyncio.Event(), False
+
+        async def receive() -> Message:
+            nonlocal asked
+            if not asked:
+                asked = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            await sent.wait()
+            return {"type": "http.disconnect"}
+
+        async def head_only(message: Message) -> None:
+            if message["type"] != "http.response.body":
+                await send(message)
+            elif not sent.is_set():
+                sent.set()
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        await self._app({**scope, "method": "GET"}, receive, head_only)
+
+    def _let_in(self, request: Request) -> None:
+        """Raises Refused and Unauthorised."""
+        if refusal := self._foreign(request):
+            raise Refused(refusal)
+        if not self._door.tokens or request.url.path in self._door.open_to_all:
+            return
+        caller = self._caller(request)
+        request.scope["state"] = request.scope.get("state", {}) | {"caller": caller}
+        if request.url.path.startswith("/sandbox") and caller.name != OWN and not self._door.open_sandbox:
+            detail = "The test-mode provider is called by the service alone; AMENDS_OPEN_SANDBOX=true opens it."
+            raise Refused(problem(403, "forbidden", "Not for you", detail))
+
+    def _foreign(self, request: Request) -> Response | None:
+        """A browser that acts for another website: other clients send no Origin, and the name that they mean."""
+        host, origin = request.headers.get("Host"), request.headers.get("Origin")
+        if origin is not None and _host(origin) != host:
+            detail = f"Origin {origin} is not this one."
+            return problem(403, "foreign-origin", "Another website's page may not act here", detail)
+        path = request.url.path
+        if self._door.tokens or host is None or path in HEALTH or _is_ours(host, self._door.hosts):
+            return None
+        detail = f"Host {host} is not this machine: without AMENDS_API_TOKENS it is called as localhost or 127.0.0.1."
+        return problem(421, "wrong-host", "Whom do you mean?", detail)
+
+    def _caller(self, request: Request) -> Caller:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not given:
             raise Unauthorised("Send Authorization: Bearer with one of the tokens in AMENDS_API_TOKENS.")
-        known = [name for name, token in self._tokens.items() if hmac.compare_digest(token.encode(), given.encode())]
-        if not known:
+        caller = caller_of(self._door.tokens, given)
+        if caller is None:
             raise Unauthorised("This token is not known here.")
-        return known[0]
+        return caller
 
-    async def _limited(self, scope: Scope, receive: Receive, send: Send, request: Request) -> None:
-        too_large = problem(413, "too-large", "The body is too large", f"A body may have {self._largest} bytes.")
-        length = request.headers.get("Content-Length", "0")
-        if length.isdigit() and int(length) > self._largest:
-            await too_large(scope, receive, send)
-            return
-        body, more = bytearray(), request.method in ("POST", "PUT", "PATCH", "DELETE")
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._largest:
-                await too_large(scope, receive, send)
-                return
-        await self._app(scope, _replay(bytes(body), receive), send)
+    async def _body(self, request: Request, receive: Receive) -> bytes | None:
+        """The body of a request that has one. Raises Refused and Gone."""
+        if request.method not in ("POST", "PUT", "PATCH", "DELETE"):
+            return None
+        given = request.headers.get("Content-Type")
+        if given is not None and given.partition(";")[0].strip().lower() != "application/json":
+            raise Refused(_not_json(given))
+        body = await self._bodies.take_in(receive, request.headers.get("Content-Length", "0"))
+        if body and given is None:
+            raise Refused(_not_json("missing"))
+        return body
+
+
+def _not_json(given: str) -> Response:
+    detail = f"Send the body as Content-Type: application/json; it is {given[:100]}."
+    return problem(415, "not-json", "The body is not said to be JSON", detail)
+
+
+def _is_ours(host: str, names: Collection[str]) -> bool:
+    """Whether a Host header names the loopback, or one of these."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost" or name.endswith(".localhost") or name in names:
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _with_encoded_streams(scope: Scope) -> Scope:
@@ -97,16 +181,6 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _foreign_page(request: Request) -> ASGIApp | None:
-    """A browser on another website's behalf; other clients send no Origin."""
-    origin = request.headers.get("Origin")
-    if origin is None or _host(origin) == request.headers.get("Host"):
-        return None
-    return problem(
-        403, "foreign-origin", "Another website's page may not act here", f"Origin {origin} is not this one."
-    )
-
-
 def _host(origin: str) -> str | None:
     """The host and port of an origin, None if it is no address at all."""
     try:
@@ -117,8 +191,13 @@ def _host(origin: str) -> str | None:
 
 def actor_of(request: Request) -> str:
     """Who acts: the token's name, else what X-Actor says, else nobody known."""
-    known: str | None = getattr(request.state, "actor", None)
-    return known or _label(request, "X-Actor") or "anonymous"
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return caller.name if caller else _label(request, "X-Actor") or "anonymous"
+
+
+def is_known(request: Request) -> bool:
+    """Whether who acts is known by a token."""
+    return getattr(request.state, "caller", None) is not None
 
 
 def cause_of(request: Request) -> Cause:

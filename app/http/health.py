@@ -8,22 +8,23 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from app.http.problems import problem
-from app.store.committer import Unavailable
-from app.store.reader import Reader
+from app.store.serving import Probe, Serving
 from workflows.durable.engine import Engine
 
 
 class Health:
     """The routes that machines ask."""
 
-    def __init__(self, engine: Engine, reader: Reader) -> None:
-        self._engine, self._reader = engine, reader
+    def __init__(self, engine: Engine, probe: Probe, serving: Serving) -> None:
+        self._engine, self._probe, self._serving = engine, probe, serving
         self.router = APIRouter(tags=["health"])
-        self.router.add_api_route("/healthz", self.alive, methods=["GET"])
+        self.router.add_api_route("/healthz", self.alive, methods=["GET"], response_model=None)
         self.router.add_api_route("/readyz", self.ready, methods=["GET"], response_model=None)
 
-    async def alive(self) -> dict[str, Any]:
-        """The process answers."""
+    async def alive(self) -> dict[str, Any] | JSONResponse:
+        """The process answers, and gets through to the database if that answers."""
+        if self._serving.problem:
+            return problem(503, "unfit", "This server has to be started again", self._serving.problem)
         return {"status": "ok", "executor": self._engine.executor}
 
     async def ready(self) -> dict[str, Any] | JSONResponse:
@@ -32,8 +33,6 @@ class Health:
             return problem(
                 503, "not-ready", "Not ready", "This executor's lease does not hold, or it is shutting down."
             )
-        try:
-            await self._reader.rows("select 1", (), patience=2.0)
-        except Unavailable as error:
-            return problem(503, "not-ready", "Not ready", str(error))
+        if error := self._serving.problem or await self._probe.problem():
+            return problem(503, "not-ready", "Not ready", f"The database: {error}")
         return {"status": "ready", "executor": self._engine.executor, "running": len(self._engine.running)}

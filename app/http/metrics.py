@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
@@ -9,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorR
 
 from app.http.following import Followers
 from app.projections.builds import Builds
+from app.store.database import unheard
 from app.store.held_back import holder
 from app.store.outages import awaiting, outages
 from app.store.reader import Reader
@@ -17,6 +20,8 @@ from app.watchdog.guard import Watchdog
 from workflows.durable.engine import Engine
 
 SQL = statements("metrics.sql")
+ANSWER_SECONDS = 0.8
+"""How long the database is waited for."""
 
 
 class Metrics:
@@ -27,19 +32,43 @@ class Metrics:
     ) -> None:
         self._engine, self._builds, self._reader, self._watchdog = engine, builds, reader, watchdog
         self._followers = followers
+        self._asking: dict[str, asyncio.Task[CollectorRegistry]] = {}
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
 
     async def metrics(self) -> Response:
-        """Gauges of this process and of the database."""
+        """Gauges of this process and of the database; what that does not say within a second is left out."""
         registry = CollectorRegistry()
         registry.register(PROCESS_COLLECTOR)
         self._of_process(registry)
-        await self._of_feed(registry)
-        await self._of_sagas(registry)
-        await self._of_providers(registry)
-        await self._of_projections(registry)
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        parts = {
+            "feed": self._of_feed,
+            "sagas": self._of_sagas,
+            "providers": self._of_providers,
+            "projections": self._of_projections,
+        }
+        asked = {name: self._ask(name, part) for name, part in parts.items()}
+        await asyncio.wait(asked.values(), timeout=ANSWER_SECONDS)
+        about = "Whether a part could not be said now, for the database did not answer in time."
+        missing = Gauge("amends_metrics_missing", about, ["part"], registry=registry)
+        answered = b""
+        for name, task in asked.items():
+            fine = task.done() and task.exception() is None
+            missing.labels(name).set(not fine)
+            answered += generate_latest(task.result()) if fine else b""
+        return Response(generate_latest(registry) + answered, media_type=CONTENT_TYPE_LATEST)
+
+    def _ask(self, name: str, part: Callable[[CollectorRegistry], Awaitable[None]]) -> asyncio.Task[CollectorRegistry]:
+        """A part of the answer: one that is still being asked for, or a new one."""
+
+        async def ask() -> CollectorRegistry:
+            registry = CollectorRegistry()
+            await part(registry)
+            return registry
+
+        if name not in self._asking or self._asking[name].done():
+            self._asking[name] = unheard(ask())
+        return self._asking[name]
 
     def _of_process(self, registry: CollectorRegistry) -> None:
         Gauge("amends_executor_ready", "Whether this executor's lease holds.", registry=registry).set(

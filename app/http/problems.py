@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from app.http.following import TooManyFollowers
+from app.http.roles import Forbidden
 from app.store.committer import Unavailable
 from domain.errors import (
     AmendsError,
@@ -81,6 +82,7 @@ def invalid(found: list[Invalid], count: int) -> JSONResponse:
 PLAIN: dict[type[AmendsError], tuple[int, str, str]] = {
     Malformed: (400, "malformed-json", "The body is not JSON"),
     Unauthorised: (401, "unauthorised", "Who are you?"),
+    Forbidden: (403, "forbidden", "Not for you"),
     StaleVersion: (412, "stale", "The stream has moved on"),
     TooLarge: (413, "too-large", "This takes more room than there is for it"),
     Unstorable: (422, "unstorable", "This cannot be stored"),

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from app.http.bodies import Body, Why
 from app.http.guards import cause_of, key_of
+from app.http.roles import OPERATORS
 from app.projections.acts import Acts
 from app.projections.builds import Builds
 from app.projections.reporting import report
@@ -41,12 +42,14 @@ class Projections:
         route = self.router.add_api_route
         route("", self.all, methods=["GET"])
         route("/{name}", self.one, methods=["GET"])
-        route("/{name}/rebuild", self.rebuild, methods=["POST"], status_code=202)
+        route("/{name}/rebuild", self.rebuild, methods=["POST"], dependencies=OPERATORS, status_code=202)
         route("/{name}/verify", self.verify, methods=["GET"])
-        route("/{name}/promote", self.promote, methods=["POST"])
-        route("/{name}/drop", self.drop, methods=["POST"])
-        route("/{name}/set-aside/{key:path}/retry", self.retry, methods=["POST"], status_code=202)
-        route("/{name}/set-aside/{key:path}/skip", self.skip, methods=["POST"], status_code=202)
+        route("/{name}/promote", self.promote, methods=["POST"], dependencies=OPERATORS)
+        route("/{name}/drop", self.drop, methods=["POST"], dependencies=OPERATORS)
+        route(
+            "/{name}/set-aside/{key:path}/retry", self.retry, methods=["POST"], dependencies=OPERATORS, status_code=202
+        )
+        route("/{name}/set-aside/{key:path}/skip", self.skip, methods=["POST"], dependencies=OPERATORS, status_code=202)
 
     async def all(self) -> dict[str, Any]:
         """Every read model: its tables, how far behind they are, and how far a rebuild has got."""

@@ -13,6 +13,7 @@ from app.http.bodies import Why
 from app.http.events import Limit
 from app.http.guards import cause_of, key_of, version_of
 from app.http.parameters import StreamName
+from app.http.roles import OPERATORS
 from app.http.shown import shown_difference, shown_page, shown_state
 from app.masks import Masks
 from app.store.events import PostgresEvents
@@ -44,8 +45,8 @@ class Streams:
         route("/{stream}", self.stream, methods=["GET"])
         route("/{stream}/state", self.state, methods=["GET"])
         route("/{stream}/difference", self.difference, methods=["GET"])
-        route("/{stream}/undo", self.undo, methods=["POST"])
-        route("/{stream}/redo", self.redo, methods=["POST"])
+        route("/{stream}/undo", self.undo, methods=["POST"], dependencies=OPERATORS)
+        route("/{stream}/redo", self.redo, methods=["POST"], dependencies=OPERATORS)
 
     async def stream(
         self, stream: StreamName, response: Response, after: str | None = None, limit: Limit = 100

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.http.bodies import ANY_BODY, Why, given
-from app.http.guards import cause_of, key_of
+from app.http.bodies import ANY_BODY, Why, given, sent_by
+from app.http.guards import actor_of, cause_of, is_known, key_of
 from app.http.problems import Busy
+from app.http.roles import OPERATORS
 from app.http.shown import shown_page, shown_row, shown_saga
 from app.masks import Masks
 from app.store.events import PostgresEvents
@@ -56,10 +57,10 @@ class Workflows:
         route("/{id}", self.get, methods=["GET"])
         route("/{id}/events", self.events, methods=["GET"])
         route("/{id}/signals/{signal}", self.signal, methods=["POST"], status_code=202, openapi_extra=ANY_BODY)
-        route("/{id}/cancel", self.cancel, methods=["POST"], status_code=202)
-        route("/{id}/compensate", self.compensate, methods=["POST"], status_code=202)
-        route("/{id}/resume", self.resume, methods=["POST"], status_code=202)
-        route("/{id}/{act}", self.act, methods=["POST"], status_code=202)
+        route("/{id}/cancel", self.cancel, methods=["POST"], status_code=202, dependencies=OPERATORS)
+        route("/{id}/compensate", self.compensate, methods=["POST"], status_code=202, dependencies=OPERATORS)
+        route("/{id}/resume", self.resume, methods=["POST"], status_code=202, dependencies=OPERATORS)
+        route("/{id}/{act}", self.act, methods=["POST"], status_code=202, dependencies=OPERATORS)
 
     async def definitions(self) -> dict[str, Any]:
         """Every saga: its versions, the JSON Schema of its input, and its steps in order of declaration."""
@@ -128,7 +129,7 @@ class Workflows:
         if row is None:
             raise NotFound("workflow", id)
         cls = self._engine.desk.payload(row.name, row.version, signal)
-        payload = dump(await given(request, cls), cls)
+        payload = dump(await sent_by(request, cls, actor_of(request), is_known(request)), cls)
 
         async def tell(key: Key | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "signal": signal}) if key else None

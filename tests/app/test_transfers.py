@@ -116,7 +116,7 @@ def test_a_signal_of_the_wrong_shape_is_named_and_changes_nothing(server: Server
     server.saga(id)
     for payload, field in [
         ({"approved": "yes", "by": "a"}, "approved"),
-        ({"approved": True}, "by"),
+        ({"approved": True, "by": 7}, "by"),
         (YES | {"x": 1}, "x"),
     ]:
         said = problem(approve(server, id, payload), 422, "invalid")

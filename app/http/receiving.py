@@ -1,0 +1,86 @@
+"""Takes in the body of a request before anything else is done with it: bounded in size, in time, and all together."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import Message, Receive
+
+from app.http.problems import problem
+
+GRACE_SECONDS: Final = 15.0
+"""So long a body may take, and longer by a second for each so many bytes that have come."""
+BYTES_A_SECOND: Final = 4096
+LONGEST_SECONDS: Final = 300.0
+AT_ONCE: Final = 64
+"""All bodies that are being taken in have no more bytes together than so many of the largest ones."""
+
+
+class Gone(Exception):
+    """The client went away: nobody waits for an answer."""
+
+
+class Refused(Exception):
+    """The body is not taken in; `answer` says why."""
+
+    def __init__(self, answer: Response) -> None:
+        self.answer = answer
+
+
+@dataclass
+class Bodies:
+    """The bodies of one process; each has at most `largest` bytes."""
+
+    largest: int
+    held: int = 0
+
+    async def take_in(self, receive: Receive, length: str) -> bytes:
+        """The whole body. Raises Refused and Gone."""
+        if length.isdigit() and int(length) > self.largest:
+            raise Refused(self._too_large())
+        body = bytearray()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(GRACE_SECONDS) as limit:
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Gone
+                    self._add(body, message)
+                    if not message.get("more_body", False):
+                        return bytes(body)
+                    limit.reschedule(began + min(GRACE_SECONDS + len(body) / BYTES_A_SECOND, LONGEST_SECONDS))
+        except TimeoutError as late:
+            raise Refused(_too_slow(len(body))) from late
+        finally:
+            self.held -= len(body)
+
+    def _add(self, body: bytearray, message: Message) -> None:
+        part: bytes = message.get("body", b"")
+        if len(body) + len(part) > self.largest:
+            raise Refused(self._too_large())
+        if self.held + len(part) > AT_ONCE * self.largest:
+            raise Refused(_too_many())
+        body += part
+        self.held += len(part)
+
+    def _too_large(self) -> Response:
+        return problem(413, "too-large", "The body is too large", f"A body may have {self.largest} bytes.", CLOSE)
+
+
+CLOSE: Final = {"Connection": "close"}
+"""What comes of such a body after the answer is not read."""
+
+
+def _too_slow(came: int) -> Response:
+    detail = f"{came} bytes of the body came in time, and not the whole of it."
+    return problem(408, "too-slow", "The body does not come", detail, CLOSE)
+
+
+def _too_many() -> Response:
+    detail = "The bodies that are being sent here are too many together: send it again."
+    return problem(503, "unavailable", "Not now", detail, CLOSE | {"Retry-After": "1"})

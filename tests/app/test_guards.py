@@ -1,0 +1,199 @@
+"""Who is let in: neighbours by tokens and roles, web pages not at all, and bodies that are JSON, in time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter
+
+from app.http import receiving
+from app.http.api import build
+from app.http.guards import Door, Guards
+from app.http.roles import needs
+from app.tokens import OWN, Caller, Role, Token, parse
+
+TOKENS = parse("vera:v-1:viewer, stan:s-1:starter,olga:o-1:operator,otto:o-2")
+Send = Mapping[str, str]
+
+
+def api(door: Door) -> Guards:
+    async def fine() -> dict[str, str]:
+        return {"fine": "yes"}
+
+    async def boom() -> None:
+        raise RuntimeError("boom")
+
+    router, open_router = APIRouter(), APIRouter(prefix="/kiosk", dependencies=[needs(Role.viewer)])
+    router.add_api_route("/things", fine, methods=["GET"])
+    router.add_api_route("/things", fine, methods=["POST"])
+    router.add_api_route("/decided", fine, methods=["POST"], dependencies=[needs(Role.operator)])
+    router.add_api_route("/read", fine, methods=["GET"], dependencies=[needs(Role.operator)])
+    router.add_api_route("/healthz", fine, methods=["GET"])
+    router.add_api_route("/metrics", fine, methods=["GET"])
+    router.add_api_route("/sandbox/charge", fine, methods=["POST"])
+    open_router.add_api_route("/asked", fine, methods=["POST"])
+    return Guards(build([router, open_router]), door)
+
+
+def client(door: Door | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(api(door or Door())), base_url=f"http://{host}")
+
+
+def told(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json().get("type", "").rpartition(":")[2]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "least"),
+    [
+        ("GET", "/things", "vera"), ("HEAD", "/things", "vera"), ("GET", "/openapi.json", "vera"),
+        ("POST", "/kiosk/asked", "vera"), ("POST", "/things", "stan"), ("POST", "/decided", "olga"),
+        ("GET", "/read", "olga"),
+    ],
+)  # fmt: skip
+async def test_each_role_may_do_what_those_before_it_may(method: str, path: str, least: str) -> None:
+    names = ["vera", "stan", "olga", "otto"]
+    async with client(Door(TOKENS), "amends.example") as http:
+        assert told(await http.request("GET", path))[1] == "unauthorised"
+        for name in names:
+            headers = {"Authorization": f"Bearer {TOKENS[name].secret}"}
+            answer = await http.request(method, path, headers=headers)
+            if names.index(name) >= names.index(least):
+                assert answer.status_code == 200
+            else:
+                assert answer.status_code == 403
+                assert method == "HEAD" or answer.json()["type"] == "urn:amends:problem:forbidden"
+
+
+async def test_what_machines_ask_is_open_and_metrics_are_not_unless_somebody_says_so() -> None:
+    async with client(Door(TOKENS)) as http:
+        assert told(await http.get("/healthz")) == (200, "")
+        assert told(await http.get("/metrics")) == (401, "unauthorised")
+    async with client(Door(TOKENS, open_to_all=("/healthz", "/metrics"))) as http:
+        assert told(await http.get("/metrics")) == (200, "")
+
+
+async def test_the_sandbox_is_called_by_the_service_alone_where_there_are_tokens() -> None:
+    tokens = {**TOKENS, OWN: Token(Caller(OWN, Role.operator), "its-own")}
+    for door, expected in ((Door(tokens), 403), (Door(tokens, open_sandbox=True), 200)):
+        async with client(door) as http:
+            for secret, status in (("o-1", expected), ("its-own", 200)):
+                headers = {"Authorization": f"Bearer {secret}"}
+                assert (await http.post("/sandbox/charge", headers=headers)).status_code == status
+    async with client() as http:
+        assert (await http.post("/sandbox/charge")).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8000", "localhost", "LOCALHOST:1", "127.3.2.1", "[::1]:80",
+                                  "amends.localhost", "here.example:8000"])  # fmt: skip
+async def test_this_machine_is_called_by_its_names(host: str) -> None:
+    async with client(Door(hosts={"here.example"})) as http:
+        assert told(await http.get("/things", headers={"Host": host})) == (200, "")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil", "10.0.0.1", "[::", "", "x y"],
+)
+async def test_a_name_that_somebody_else_gave_to_this_machine_is_not_heard(host: str) -> None:
+    async with client() as http:
+        assert told(await http.get("/things", headers={"Host": host})) == (421, "wrong-host")
+        assert told(await http.post("/things", headers={"Host": host, "Origin": f"http://{host}"}))[0] in (403, 421)
+        assert told(await http.get("/healthz", headers={"Host": host})) == (200, "")
+    async with client(Door(TOKENS)) as http:
+        headers = {"Host": host, "Authorization": "Bearer v-1"}
+        assert told(await http.get("/things", headers=headers)) == (200, "")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/jsonx"],
+)
+@pytest.mark.parametrize("body", [b"{}", b""])
+async def test_a_body_is_json_and_says_so(kind: str, body: bytes) -> None:
+    async with client() as http:
+        for path in ("/things", "/decided", "/nowhere"):
+            answer = await http.post(path, content=body, headers={"Content-Type": kind})
+            assert told(answer) == (415, "not-json")
+        assert told(await http.post("/things", content=b"{}")) == (415, "not-json"), "nothing was said"
+        assert told(await http.post("/things")) == (200, ""), "there is none"
+        for fine in ("application/json", "Application/JSON ; charset=utf-8"):
+            assert told(await http.post("/things", content=b"{}", headers={"Content-Type": fine})) == (200, "")
+
+
+async def drip(parts: int, wait: float) -> AsyncIterator[dict[str, Any]]:
+    for _ in range(parts):
+        await asyncio.sleep(wait)
+        yield {"type": "http.request", "body": b"1", "more_body": True}
+    await asyncio.Event().wait()
+
+
+async def post(guards: Guards, parts: AsyncIterator[dict[str, Any]]) -> tuple[int, dict[str, Any]]:
+    answered: list[Any] = []
+
+    async def receive() -> Any:
+        return await anext(parts)
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/things", "raw_path": b"/things", "headers": headers,
+             "query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": ""}  # fmt: skip
+    await guards(scope, receive, send)
+    assert (b"connection", b"close") in answered[0]["headers"]
+    return answered[0]["status"], json.loads(answered[1]["body"])
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.01])
+async def test_a_body_that_does_not_come_is_not_waited_for(wait: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(receiving, "LONGEST_SECONDS", 0.4)
+    guards = api(Door())
+    status, said = await post(guards, drip(10 if wait == 0 else 10**9, wait))
+    assert (status, said["type"]) == (408, "urn:amends:problem:too-slow")
+    assert guards._bodies.held == 0
+
+
+async def test_bodies_have_a_bound_each_and_all_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    guards = api(Door(largest=10))
+    status, said = await post(guards, drip(11, 0))
+    assert (status, said["type"]) == (413, "urn:amends:problem:too-large")
+    monkeypatch.setattr(receiving, "AT_ONCE", 2)
+    held = [asyncio.create_task(post(guards, drip(8, 0))) for _ in range(2)]
+    while guards._bodies.held < 16:
+        await asyncio.sleep(0)
+    status, said = await post(guards, drip(8, 0))
+    assert (status, said["type"]) == (503, "urn:amends:problem:unavailable")
+    for task in held:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
+    assert guards._bodies.held == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("ann", "entry 1"), ("ann:", "entry 1"), (":x", "entry 1"), ("ann:x,bob", "entry 2"),
+        ("ann:x:king", "no role"), ("ann:x:viewer:y", "no role"), ("ann:x:", "no role"), ("amends:x", "Amends' own"),
+        ("Anonymous:x", "Amends' own"), ("ann:x,ann:y", "twice"), ("ann:x,ANN:y", "twice"), ("ann:x,bob:x", "same"),
+        ("ann:ä", "header"), ("ann:a b", "header"), ("ann:\x7f", "header"), ("änn:x", "printable ASCII"),
+        ("a" * 101 + ":x", "printable ASCII"),
+    ],
+)  # fmt: skip
+def test_tokens_that_could_be_misunderstood_are_refused_and_never_shown(given: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says) as refused:
+        parse(given)
+    assert ":x" not in str(refused.value)
+
+
+def test_who_a_token_names_is_said_and_the_token_is_not() -> None:
+    assert [(each.caller.name, each.caller.role.name) for each in TOKENS.values()] == [
+        ("vera", "viewer"), ("stan", "starter"), ("olga", "operator"), ("otto", "operator"),
+    ]  # fmt: skip
+    assert "s-1" not in repr(TOKENS)
