@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
+from domain.contained import Escaped, contained
 from domain.errors import AmendsError, Misdeclared
 from domain.event import EventType, Hop, Payload, event_type, upcasters
 
@@ -51,14 +52,19 @@ class Vocabulary(Generic[E]):
     def current(self, stored: EventType, data: Payload) -> tuple[type[E], Payload]:
         """The class of a stored event, and its data in that class's shape, one hop after the other.
 
-        Raises NewerEvent for a version that this code does not know yet, UnknownEvent for a name that it does not.
+        Raises NewerEvent for a version that this code does not know yet, UnknownEvent for a name that it does not, and
+        Unreadable for a hop that fails. The message leaves out what the hop raised: it may hold values of the event.
         """
         path = self._paths.get(stored)
         if path is None:
             raise self._unreadable(stored)
         cls, hops = path
         for hop in hops:
-            data = hop(data)
+            try:
+                data = contained(hop, data)
+            except Exception as error:
+                failed = type(error.__cause__ if isinstance(error, Escaped) else error).__name__
+                raise Unreadable(*stored, f"its upcaster {_name(hop)} failed with {failed}") from error
         return cls, data
 
     def require_sound(self) -> None:
@@ -86,6 +92,10 @@ class Vocabulary(Generic[E]):
         if stored.version > max(known):
             return NewerEvent(*stored, f"the newest version known here is {max(known)}; run the newer code")
         return Unreadable(*stored, "its upcaster is missing")
+
+
+def _name(hop: Hop) -> str:
+    return getattr(hop, "__name__", repr(hop))
 
 
 def _require_no_gap(cls: type[object]) -> None:
