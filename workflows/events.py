@@ -60,7 +60,7 @@ class Place(NamedTuple):
 
 
 START = Place()
-_TOKEN = re.compile(r"(\d{1,9})-(\d{1,18})-(\d{1,18})")
+_TOKEN = re.compile(r"([0-9]{1,9})-([0-9]{1,18})-([0-9]{1,18})")
 
 
 class StoredEvent(NamedTuple):
@@ -140,7 +140,8 @@ class EventStore(Protocol):
         """Append to one or several streams in one commit, all of it or nothing.
 
         The same events again, recognised by their ids, are a success and change nothing. Raises StaleVersion if a
-        stream has another version than expected, Conflict if only some of the ids are known.
+        stream has another version than expected, Conflict if only some of the ids are known or stand for other events,
+        and Unstorable for what JSON or Postgres does not take.
         """
         ...
 

@@ -35,7 +35,7 @@ def events(
     async def look(console: Console) -> None:
         from workflows.events import Filter
 
-        place = await console.events.place(after)
+        place = await console.events.after(after)
         found = await console.events.feed(place, limit, Filter(type, stream, correlation_id))
         _print(console, found, place, as_json)
 
@@ -51,7 +51,7 @@ def stream(
     """One stream, oldest first."""
 
     async def look(console: Console) -> None:
-        place = await console.events.place(after)
+        place = await console.events.after(after)
         _print(console, await console.events.read_after(name, place, limit), place, as_json)
 
     with_console(look)

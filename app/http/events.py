@@ -51,7 +51,7 @@ class Events:
         correlation_id: str | None = None,
     ) -> dict[str, Any]:
         """All events in an order that never skips one; go on with `after` = `next`."""
-        place = await self._events.place(after)
+        place = await self._events.after(after)
         events = await self._events.feed(place, limit, Filter(type, stream, correlation_id))
         return shown_page(events, place, self._masks)
 
@@ -68,7 +68,7 @@ class Events:
         The id of each is its place: whoever reconnects with it as `Last-Event-ID` misses nothing and repeats nothing.
         """
         self._followers.require_room()
-        place = await self._events.place(request.headers.get("Last-Event-ID") or after)
+        place = await self._events.after(request.headers.get("Last-Event-ID") or after)
         following = self._follow(place, Filter(type, stream, correlation_id))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return LiveResponse(following, self._followers, headers)

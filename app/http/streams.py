@@ -52,7 +52,7 @@ class Streams:
         self, stream: StreamName, response: Response, after: str | None = None, limit: Limit = 100
     ) -> dict[str, Any]:
         """One stream, oldest first; the ETag is its version."""
-        place = await self._events.place(after)
+        place = await self._events.after(after)
         events = await self._events.read_after(stream, place, limit)
         response.headers["ETag"] = f'"{await self._events.version(stream)}"'
         return shown_page(events, place, self._masks)

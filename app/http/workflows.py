@@ -117,7 +117,7 @@ class Workflows:
 
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
         """The saga's own story, oldest first."""
-        place = await self._events.place(after)
+        place = await self._events.after(after)
         events = await self._events.read_after(stories.stream(id), place, limit)
         if not events and await self._overview.row(id) is None:
             raise NotFound("workflow", id)

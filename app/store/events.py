@@ -12,7 +12,7 @@ from app.store.reader import Reader
 from app.store.sql import statements
 from domain.errors import Conflict, Invalid, StaleVersion
 from domain.expected import Expected
-from workflows.codec import text
+from workflows.codec import storable
 from workflows.events import (
     DIFFERENT,
     KNOWN_IN_PART,
@@ -32,17 +32,21 @@ PATIENCE = 10.0
 """How long an append waits for the database, in seconds, before the caller is told to try again."""
 
 
+AHEAD = "is ahead of all that was ever written here: another database gave it out, or this one before a recovery"
+
+
 class PostgresEvents:
     """The event store of a process; see workflows.events.EventStore for what it promises."""
 
     def __init__(self, committer: Committer, reader: Reader, inline: InlineWriter | None = None) -> None:
         self._committer, self._reader, self._inline = committer, reader, inline
+        self._reached = START
 
     async def append(
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
     ) -> Appended | Repeated:
         require_distinct(events)
-        item = text(append_item(events, expected, answer))
+        item = storable(append_item(events, expected, answer), "An append").decode()
         try:
             if self._inline and self._inline.concerns(events):
                 answered = await self._inline.commit(SQL["append"], (f"[{item}]",), 1, events, PATIENCE)
@@ -98,6 +102,19 @@ class PostgresEvents:
         """The version of a stream, 0 if it has no event."""
         row = await self._reader.row(SQL["stream_version"], (stream,))
         return int(row["version"]) if row else 0
+
+    async def after(self, token: str | None) -> Place:
+        """The place after which a reader goes on. Raises Invalid as `place` does, and for one that is still to come.
+
+        That is the token of another database: its reader would miss all that is written until it is reached.
+        """
+        place = await self.place(token)
+        if place > self._reached:
+            row = await self._reader.row(SQL["given_out"], _place(place))
+            if row is None or not row["given_out"]:
+                raise Invalid("after", AHEAD)
+            self._reached = place
+        return place
 
     async def place(self, token: str | None, field: str = "after") -> Place:
         """The place that a token or a plain position names. Raises Invalid for anything else."""

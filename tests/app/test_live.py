@@ -115,9 +115,11 @@ def test_filters_and_the_place_to_begin_are_those_of_the_feed(server: Server) ->
     assert story.positions == [events[0]["position"]]
 
 
-def test_a_bad_place_is_named_before_anything_is_streamed(server: Server) -> None:
-    said = problem(http.get(f"{server.base}/events/live", params={"after": "nonsense"}), 422, "invalid")
-    assert said["errors"][0]["field"] == "after"
+@pytest.mark.parametrize("after", ["nonsense", "999999", "1-999999999999-1", "9-9-9", "\uff11-\uff11-\uff11"])
+def test_a_bad_place_is_named_before_anything_is_streamed(server: Server, after: str) -> None:
+    for path in ("/events/live", "/events", "/streams/account-1"):
+        said = problem(http.get(f"{server.base}{path}", params={"after": after}), 422, "invalid")
+        assert said["errors"][0]["field"] == "after"
 
 
 def test_what_another_server_writes_is_told_too(server: Server, url: URL) -> None:

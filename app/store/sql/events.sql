@@ -82,6 +82,12 @@ select s.id from amends.sagas as s
 -- Where in the feed an event stands.
 select generation, transaction_id::text::bigint as transaction_id, position from amends.events where position = %s
 
+-- name: given_out
+-- Whether a place can be one of this database: no newer generation, and no transaction id that is still to come.
+select (%(generation)s::int, %(transaction_id)s::numeric)
+     < (max(g.generation), pg_snapshot_xmax(pg_current_snapshot())::text::numeric) as given_out
+  from amends.generations as g
+
 -- name: feed
 -- A page of the feed. It stops below the oldest transaction that still runs: what that one writes comes first.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
