@@ -7,16 +7,19 @@ from typing import Final
 
 from domain.errors import Invalid
 
+MOST: Final = 2**31 - 1
+"""The highest version that a stream can have."""
+
 
 @dataclass(frozen=True)
 class Expected:
-    """The version that a stream must have: 0 before its first event, None for any."""
+    """The version that a stream must have: 0 before its first event, None for any. Raises Invalid for what is none."""
 
     version: int | None
 
     def __post_init__(self) -> None:
-        if self.version is not None and self.version < 0:
-            raise Invalid("expected version", f"must not be negative, but is {self.version}")
+        if self.version is not None and not 0 <= self.version <= MOST:
+            raise Invalid("expected version", f"must be between 0 and {MOST}, but is {self.version}")
 
 
 ANY: Final = Expected(None)
