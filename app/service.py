@@ -40,7 +40,7 @@ from app.sandbox.ledger import Ledger
 from app.sandbox.provider import Sandbox
 from app.settings import Settings
 from app.store.committer import Committer
-from app.store.database import conninfo, pool
+from app.store.database import conninfo, formatted, pool
 from app.store.events import PostgresEvents
 from app.store.held_back import watch
 from app.store.history import History
@@ -132,7 +132,8 @@ async def service(
     known_sagas = sagas(Connections(client, providers), settings.approval_limit)
     limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
     options = Options(settings.lease_seconds, settings.running, limits)
-    engine = Engine([*known_sagas, *more], store.sagas, conninfo(url), Heartbeats(url).beat, lost, options, providers)
+    beat, where = Heartbeats(url).beat, conninfo(formatted(url))
+    engine = Engine([*known_sagas, *more], store.sagas, where, beat, lost, options, providers)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked)
     runners = Runners(store.builds, store.committer, store.reader, store.tail, engine.executor)
     followers, probe = Followers(settings.followers), Probe(url)

@@ -30,8 +30,20 @@ LIMITS = {
     "statement_timeout": "15s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "15s",
-    "timezone": "UTC",
 }
+FORMATS = {
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "quote_all_identifiers": "off",
+    "client_encoding": "UTF8",
+}
+"""How values travel, whatever the database, its roles and a URL set: they are read as this says."""
+AS_ASKED = """
+select current_setting('server_encoding'), current_setting('client_encoding'), current_setting('timezone'),
+       split_part(current_setting('datestyle'), ',', 1), pg_is_in_recovery()
+"""
 SHORTEST_WAIT = 0.01
 """Seconds for which a connection of a pool is waited for by somebody who has no time left."""
 RECONNECT_SECONDS = 2.0
@@ -66,11 +78,26 @@ def conninfo(url: URL) -> str:
 
 
 def settings(url: URL, purpose: str, **limits: str) -> dict[str, Any]:
-    """Keyword arguments of psycopg.connect; `purpose` is what pg_stat_activity shows. The URL's own options stay."""
-    ours = [f"-c {name}={value}" for name, value in (LIMITS | limits).items()]
+    """Keyword arguments of psycopg.connect; `purpose` is what pg_stat_activity shows. The URL's own limits stay."""
+    options = _options(LIMITS | limits, url)
+    encoding = FORMATS["client_encoding"]  # a variable of the environment would be stronger than an option
+    return WIRE | {
+        "application_name": f"amends {purpose}",
+        "options": options,
+        "client_encoding": encoding,
+        "autocommit": True,
+    }
+
+
+def formatted(url: URL) -> URL:
+    """The URL for connections that others make: values travel as on ours."""
+    return url.update_query_dict({"options": _options({}, url), "client_encoding": FORMATS["client_encoding"]})
+
+
+def _options(limits: dict[str, str], url: URL) -> str:
     given = url.query.get("options", ())
-    options = " ".join([*ours, *([given] if isinstance(given, str) else given)])
-    return WIRE | {"application_name": f"amends {purpose}", "options": options, "autocommit": True}
+    before, after = ([f"-c {name}={value}" for name, value in part.items()] for part in (limits, FORMATS))
+    return " ".join([*before, *([given] if isinstance(given, str) else given), *after])
 
 
 async def connect(url: URL, purpose: str, **limits: str) -> AsyncConnection[TupleRow]:
@@ -188,11 +215,23 @@ def require_usable(url: URL) -> None:
     try:
         with psycopg.connect(conninfo(url), **settings(url, "check")) as connection:
             version = connection.info.server_version
-            recovering = connection.execute("select pg_is_in_recovery()").fetchone()
+            row = connection.execute(AS_ASKED).fetchone()
+            assert row is not None
+            encoding, *formats, recovering = row
     except psycopg.Error as error:
         said = str(error).strip().splitlines()[-1]
         raise Unusable(f"The database does not let us in: {said}", f"Check DATABASE_URL ({url}).") from error
     if version < OLDEST:
         raise Unusable(f"The database is Postgres {version // 10000}.", "Amends needs Postgres 15 or newer.")
-    if recovering and recovering[0]:
+    if recovering:
         raise Unusable("The database is a standby and cannot be written to.", "Point DATABASE_URL to the primary.")
+    if encoding != "UTF8":
+        raise Unusable(
+            f"The database's encoding is {encoding}, which does not hold every text.",
+            "Create one with: create database … encoding 'UTF8' template template0.",
+        )
+    if formats != (asked := [FORMATS[name] for name in ("client_encoding", "timezone", "datestyle")]):
+        raise Unusable(
+            f"Sessions of the database come with {', '.join(formats)} instead of {', '.join(asked)}.",
+            "Unset PGTZ and PGDATESTYLE, and let a pooler pass the options of a connection on.",
+        )

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
+from app.store.database import formatted
 from domain.errors import Unusable
 
 FOLDER = Path(__file__).parents[2] / "migrations"
@@ -20,7 +21,7 @@ TURN = "select pg_advisory_lock(hashtextextended('amends.migrate', 0))"
 
 def migrate(url: URL) -> list[str]:
     """Apply what is missing, one process at a time; returns the names of the migrations that were applied."""
-    engine = create_engine(url.set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    engine = create_engine(formatted(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text(TURN))
         connection.execute(text("create schema if not exists amends"))

@@ -6,7 +6,7 @@ import logging
 
 from sqlalchemy import URL
 
-from app.store.database import conninfo, require_usable
+from app.store.database import conninfo, formatted, require_usable
 from app.store.generations import require_in_order
 from app.store.layout import require_known
 from app.store.migrate import migrate
@@ -24,7 +24,7 @@ def prepare(url: URL, owner: URL | None = None) -> URL:
     owner = owner or url
     require_usable(url)
     require_usable(owner)
-    runtime.migrate(conninfo(owner))
+    runtime.migrate(conninfo(formatted(owner)))
     for name in migrate(owner):
         log.info("Migrated: %s", name)
     require_known(owner, runtime.newest_migration())
