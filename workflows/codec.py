@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError, PydanticSerializationError, from_json, to_json
+from pydantic_core import PydanticCustomError, PydanticSerializationError, SchemaValidator, from_json, to_json
 
 from domain.errors import Invalid, Misdeclared, TooLarge, Unstorable
+from workflows.instants import strictly_dated
 from workflows.limits import exceeds
 from workflows.said import said
 
@@ -33,6 +34,7 @@ SHOWN: Final = 100
 """How many wrong fields of a value are told."""
 
 _adapters: dict[Any, TypeAdapter[Any]] = {}
+_readers: dict[Any, SchemaValidator] = {}
 
 
 def adapter(annotation: Any) -> TypeAdapter[Any]:
@@ -40,6 +42,16 @@ def adapter(annotation: Any) -> TypeAdapter[Any]:
     made = _adapters.get(annotation)
     if made is None:
         made = _adapters[annotation] = TypeAdapter(annotation)
+    return made
+
+
+def _reader(annotation: Any) -> SchemaValidator:
+    """The reader of values from outside, built once."""
+    made = _readers.get(annotation)
+    if made is None:
+        made = _readers[annotation] = SchemaValidator(
+            strictly_dated(adapter(annotation).core_schema), _use_prebuilt=False
+        )
     return made
 
 
@@ -128,7 +140,7 @@ def kept(value: object, annotation: Any, what: str, limit: int) -> Kept:
 def read(data: Any, annotation: type[T]) -> T:
     """A value from outside: strict types, no unknown fields. Raises Invalid with the path of the first wrong field."""
     try:
-        loaded: T = adapter(annotation).validate_json(to_json(data), strict=True, extra="forbid")
+        loaded: T = _reader(annotation).validate_json(to_json(data), strict=True, extra="forbid")
     except ValidationError as error:
         raise problems(error)[0] from error
     except BaseException as error:

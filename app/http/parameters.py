@@ -7,9 +7,10 @@ from urllib.parse import unquote
 
 from fastapi import Request
 from fastapi.routing import APIRoute
-from pydantic import BeforeValidator
+from pydantic import AwareDatetime, BeforeValidator
 
 from domain.errors import Invalid
+from workflows.instants import instant
 
 
 def _decoded(name: str) -> str:
@@ -21,6 +22,9 @@ def _decoded(name: str) -> str:
 
 StreamName = Annotated[str, BeforeValidator(_decoded)]
 """A stream in a path: whatever its name holds, percent-encoded; a slash is %2F."""
+
+Instant = Annotated[AwareDatetime, BeforeValidator(instant)]
+"""A point in time as RFC 3339 writes it, with its offset from UTC."""
 
 ANY_COLUMN = {
     "parameters": [

@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime
 
 from app.catalogue import Catalogue
 from app.http.bodies import Why
 from app.http.events import Limit
 from app.http.guards import cause_of, key_of, version_of
-from app.http.parameters import StreamName
+from app.http.parameters import Instant, StreamName
 from app.http.roles import OPERATORS
 from app.http.shown import shown_difference, shown_page, shown_state
 from app.masks import Masks
@@ -63,7 +62,7 @@ class Streams:
         response: Response,
         version: Version = None,
         position: str | None = None,
-        at: AwareDatetime | None = None,
+        at: Instant | None = None,
     ) -> dict[str, Any]:
         """What the stream's events add up to: now, or at a version, a position or an instant."""
         found = await self._history.state(self._catalogue.aggregate(stream), stream, Point(version, position, at))
@@ -75,10 +74,10 @@ class Streams:
         stream: StreamName,
         from_version: Annotated[int | None, Query(ge=0, le=2**31 - 1)] = None,
         from_position: str | None = None,
-        from_at: AwareDatetime | None = None,
+        from_at: Instant | None = None,
         to_version: Version = None,
         to_position: str | None = None,
-        to_at: AwareDatetime | None = None,
+        to_at: Instant | None = None,
     ) -> dict[str, Any]:
         """What changed between two points; without a `from` since the beginning, without a `to` until now."""
         before = _since(from_version, from_position, from_at)

@@ -85,6 +85,8 @@ def test_a_stream_of_no_aggregate_says_which_there_are(server: Server) -> None:
         ({"version": 0}, "version"),
         ({"version": "x"}, "version"),
         ({"at": "yesterday"}, "at"),
+        ({"at": "2026"}, "at"),
+        ({"at": "1767225600"}, "at"),
         ({"at": "2026-01-01T00:00:00"}, "at"),
         ({"position": "nonsense"}, "position"),
         ({"version": 1, "at": "2026-01-01T00:00:00Z"}, "at"),
