@@ -137,7 +137,7 @@ class EventStore(Protocol):
     async def append(
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
     ) -> Appended | Repeated:
-        """Append to one or several streams in one commit, all of it or nothing.
+        """Append to one or several streams in one commit, all of it or nothing. Those sent at once have no order.
 
         The same events again, recognised by their ids, are a success and change nothing. Raises StaleVersion if a
         stream has another version than expected, Conflict if only some of the ids are known or stand for other events,
