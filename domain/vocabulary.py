@@ -44,6 +44,11 @@ class Vocabulary(Generic[E]):
         """Every name and version under which these events may be stored."""
         return self._paths.keys()
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name under which these events may be stored: what is read, waited for and counted by name is this."""
+        return frozenset(type.name for type in self.stored)
+
     def today(self, stored: EventType) -> type[E] | None:
         """The class of a stored event whose shape is today's; None for all others."""
         path = self._paths.get(stored)

@@ -72,10 +72,21 @@ class Builds:
 
     async def open_first(self) -> None:
         """Make a table for every read model that has none; it is live at once, and empty first."""
+        await self.note_reads()
         for name in {name for name, _ in self.known}:
             projection = self.newest(name)
             if projection.mode != "live":
                 await self._open(projection)
+
+    async def note_reads(self) -> None:
+        """Note in its tables which events each read model reads, before this code appends one by a new name.
+
+        What waits for a table, counts its lag or promotes it goes by that; code that knows fewer does not follow it.
+        """
+        for projection in self.known.values():
+            if projection.mode != "live":
+                asked = {"name": projection.name, "version": projection.version, "types": types_of(projection)}
+                await self._committer.run(SQL["reads"], asked)
 
     async def one(self, name: str, build: int) -> Build:
         """One table. Raises NotFound."""

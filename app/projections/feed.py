@@ -12,6 +12,7 @@ from app.projections import SQL
 from app.store.reader import Reader
 from domain.event import EventType
 from domain.projection import Projection, Recorded
+from domain.vocabulary import NewerEvent
 from workflows.events import Place, read_event
 
 
@@ -25,20 +26,30 @@ class Stretch:
     """Whether more may follow at once."""
 
 
+class NewerReader(NewerEvent):
+    """Other code of version {version} of this read model reads {name}, which this code does not know: {problem}"""
+
+
 class Feed:
     """The feed as one projection reads it."""
 
-    def __init__(self, projection: Projection[Any, Any], reader: Reader) -> None:
-        self._projection, self._reader = projection, reader
+    def __init__(self, projection: Projection[Any, Any], build: int, reader: Reader) -> None:
+        self._projection, self._build, self._reader = projection, build, reader
         self.types = types_of(projection)
 
     async def after(self, place: Place, limit: int) -> Stretch:
-        """The next stretch of so many events, others' included."""
+        """The next stretch of so many events, others' included.
+
+        Raises NewerReader where other code reads events for this table that this code would pass over.
+        """
         wanted = place._asdict() | {"transaction_id": str(place.transaction_id), "types": self.types, "limit": limit}
-        rows = await self._reader.tuples(SQL["page"], wanted, patience=None)
+        of = {"name": self._projection.name, "build": self._build}
+        rows = await self._reader.tuples(SQL["page"], wanted | of, patience=None)
         if not rows:
             return Stretch((), None, False)
         *found, last = rows
+        if last[5]:
+            raise NewerReader(last[5], self._projection.version, "run that code, or raise the version and rebuild.")
         return Stretch(found, Place(*last[:3]), last[4] >= limit)
 
 
@@ -51,4 +62,4 @@ def recorded(projection: Projection[Any, Any], row: TupleRow) -> Recorded[Any]:
 
 def types_of(projection: Projection[Any, Any]) -> list[str]:
     """The names under which its events are stored, older ones included."""
-    return sorted({type.name for type in projection.vocabulary.stored})
+    return sorted(projection.vocabulary.names)

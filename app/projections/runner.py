@@ -76,7 +76,7 @@ class Runner:
         self.projection, self.target, self.reader = projection, target, reader
         self._committer, self._tail = committer, tail
         self._token = token
-        self._feed = Feed(projection, reader)
+        self._feed = Feed(projection, target.build, reader)
         self._rows = Rows(projection, *self._where, self._ask)
         self._place, self._looked = Place(), Place()
         self._waiting: set[str] = set()

@@ -110,6 +110,7 @@ async def _moving(
     place = since
     while place < until:
         wanted = place._asdict() | {"transaction_id": str(place.transaction_id), "types": build.types, "limit": EVENTS}
+        wanted |= {"name": build.name, "build": build.build}
         rows = await (await connection.execute(SQL["page"], wanted)).fetchall()
         if not rows:
             break

@@ -76,7 +76,7 @@ class Views:
             page = await self._events.read(projection.of.stream(key), after=version)
             for stored in page:
                 version = stored.version
-                if stored.name in {type.name for type in projection.vocabulary.stored}:
+                if stored.name in projection.vocabulary.names:
                     raw = (*stored.place, stored.stream, version, *stored.type, stored.data_json, stored.recorded_at)
                     row = projection.next(row, recorded(projection, raw), key)
             if not page:

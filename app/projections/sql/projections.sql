@@ -1,6 +1,7 @@
 -- name: page
 -- A stretch of the feed: the events of these types, in the feed's order, and at its end a row without a stream that says how
--- far the stretch goes and how many events it has, those of other types included. It stops below the oldest transaction that still runs.
+-- far the stretch goes, how many events it has, those of other types included, and which types of the build are none of
+-- these. It stops below the oldest transaction that still runs.
 with stretch as materialized (
     select e.generation, e.transaction_id, e.position, e.stream, e.version, e.type, e.schema_version, e.data, e.recorded_at
       from amends.events as e
@@ -17,7 +18,9 @@ select p.generation, p.transaction_id::text::bigint, p.position, p.stream, p.ver
        p.data::text, p.recorded_at
   from (select * from stretch where type = any (%(types)s::text[])
         union all
-        select generation, transaction_id, position, null, (select count(*) from stretch)::int, null, null, null, null
+        select generation, transaction_id, position, null, (select count(*) from stretch)::int,
+               (select string_agg(t.type, ', ' order by t.type) from amends.builds as b, unnest(b.types) as t (type)
+                 where b.name = %(name)s and b.build = %(build)s and t.type <> all (%(types)s::text[])), null, null, null
           from last) as p
  order by p.generation, p.transaction_id, p.position, p.stream nulls last
 
@@ -47,6 +50,12 @@ select count(*) as events, min(e.recorded_at) as first, clock_timestamp() as now
         (select x.recorded_at from amends.events as x
           where x.type = %(type)s and x.generation > %(generation)s
           order by x.generation, x.transaction_id, x.position limit %(limit)s)) as e
+
+-- name: reads
+-- Note the names of the events that a version of a read model reads: a renamed event has two. None is taken back.
+update amends.builds as b
+   set types = array(select distinct t.type from unnest(b.types || %(types)s::text[]) as t (type) order by t.type)
+ where b.name = %(name)s and b.version = %(version)s and not b.types @> %(types)s::text[]
 
 -- name: open_build
 -- Make the table of a new build; see the function's comment.
