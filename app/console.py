@@ -14,6 +14,7 @@ from app.catalogue import Catalogue, catalogue
 from app.masks import Masks
 from app.projections.acts import Acts
 from app.projections.builds import Builds
+from app.register import Register
 from app.store.committer import Committer
 from app.store.database import pool
 from app.store.events import PostgresEvents
@@ -22,6 +23,7 @@ from app.store.loading import Loading
 from app.store.overview import Overview
 from app.store.reader import Reader
 from app.store.sagas import PostgresSagas
+from app.store.shapes import PostgresShapes, SagaKinds
 from app.store.states import States
 from app.store.tail import Tail
 from domain.event import Cause
@@ -37,6 +39,7 @@ class Console:
     events: PostgresEvents
     history: History
     catalogue: Catalogue
+    register: Register
     masks: Masks
     reader: Reader
     committer: Committer
@@ -63,12 +66,16 @@ async def console(url: URL) -> AsyncIterator[Console]:
         try:
             desk = Desk(sagas(unconnected(), 0), PostgresSagas(committer, reader, states))
             events, loading = PostgresEvents(committer, reader), Loading(states, reader)
-            masks = Masks(known, [saga.definition for saga in desk.sagas.values()])
+            definitions, shapes = [saga.definition for saga in desk.sagas.values()], PostgresShapes(committer, reader)
+            register = Register.of(known, definitions, shapes)
+            masks = Masks(register, SagaKinds(reader))
             history = History(events, loading, reader)
             builds = Builds(known.projections, committer, reader)
             acts = Acts(builds, reader, tail.nudge)
             overview = Overview(reader)
-            yield Console(desk, overview, events, history, known, masks, reader, committer, tail, builds, acts)
+            yield Console(
+                desk, overview, events, history, known, register, masks, reader, committer, tail, builds, acts
+            )
         finally:
             await tail.stop()
             await committer.stop()

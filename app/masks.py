@@ -1,116 +1,184 @@
-"""What of stored data anybody may see: everything but the values that are marked personal or secret."""
+"""What of stored data anybody may see: everything but what is marked personal or secret, and what nobody knows."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import fields
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
-from app.catalogue import Catalogue
-from domain.event import event_type
+from app.register import Register, Wanted
+from app.shapes import Kind
+from app.store.difference import Change
 from domain.sensitive import MASK
-from workflows.definition import Definition
 from workflows.events import StoredEvent
-from workflows.problem import refusal_classes
-from workflows.sensitive import marks, masked
+from workflows.sensitive import cleaned, texts
+from workflows.shapes import Look
+from workflows.story import Problem, stories
 
-CHILD = ("child ", "undone ")
+T = TypeVar("T")
+
+CHILD: Final = ("child ", "undone ")
 """How the signals begin by which children tell how they ended."""
+OF_SAGAS: Final = ("step-completed", "operator-acted", "saga-completed", "signal-received")
+"""Events that hold values whose types only the saga knows."""
 
-RESULTS = ("step-completed", "step-skipped", "operator-acted")
+TOLD: Final = ("status", "result", "reason", "error")
+"""What children tell."""
+
+Masked = Literal["marked", "unknown"]
+
+
+class Shown(NamedTuple):
+    """An event's data as it may be shown.
+
+    `masked` is None if all is in clear, `marked` if values are personal or secret, and `unknown` if some are masked
+    only because this server does not know what they are: from one that does, the same event is read in clear.
+    """
+
+    data: Any
+    masked: Masked | None
+
+
+class Sagas(Protocol):
+    """Which saga an id is of."""
+
+    async def look_up(self, ids: Collection[str]) -> None:
+        """See to it that these are at hand."""
+        ...
+
+    def of(self, id: str) -> tuple[str, int] | None:
+        """A saga's name and version, None if nobody knows."""
+        ...
 
 
 class Masks:
-    """Knows the marks of every event, and of what the sagas take and give."""
+    """Shows values by what the register knows of them."""
 
-    def __init__(self, catalogue: Catalogue, definitions: Iterable[Definition]) -> None:
-        self._events = catalogue.events
-        self._inputs: dict[tuple[str, int], Any] = {}
-        self._outputs: list[Any] = []
-        self._output: dict[tuple[str, int], Any] = {}
-        self._results: defaultdict[str, list[Any]] = defaultdict(list)
-        self._signals: defaultdict[str, list[Any]] = defaultdict(list)
-        for definition in definitions:
-            for name, payload in definition.signals.items():
-                self._signals[name].append(payload)
-            self._inputs[definition.name, definition.version] = definition.input
-            self._outputs.append(definition.output)
-            self._output[definition.name, definition.version] = definition.output
-            for name, declared in definition.steps.items():
-                self._results[name].append(declared.result)
+    def __init__(self, register: Register, sagas: Sagas) -> None:
+        self.register, self._sagas = register, sagas
+        self._look, self._missing = Look(), set[Wanted]()
 
-    def event(self, stored: StoredEvent) -> Any:
+    async def shown(self, show: Callable[[], T], events: Sequence[StoredEvent] = ()) -> T:
+        """What `show` makes by these masks, with all that servers know by now: of values and of the sagas of events.
+
+        Where something is known to nobody here, it is asked once more whether others know it. Raises Unavailable.
+        """
+        await self.register.fresh()
+        await self._sagas.look_up({id for event in events for id in _sagas_of(event)})
+        self._missing.clear()
+        made = show()
+        if self._missing and await self.register.learns(list(self._missing)):
+            made = show()
+        return made
+
+    def event(self, stored: StoredEvent) -> Shown:
         """An event's data as it may be shown."""
-        data, cls = stored.data, self._events.get(stored.name)
-        if cls is None or not isinstance(data, dict):
-            return data
-        where = marks(cls)
-        if where and event_type(cls) != stored.type:
-            data = _without_unknown(data, cls)
-        return self._of_saga(stored.name, masked(data, where))
+        self._look, wanted = Look(), Wanted("event", stored.name, str(stored.schema_version))
+        form, data = self.register.form(wanted), stored.data
+        shown = self._masked(wanted, data)
+        if not form.unknown and isinstance(data, dict) and isinstance(shown, dict):
+            of_saga = self._of_saga(stored.name, data, self._sagas.of(stories.key(stored.stream) or ""))
+            shown |= {name: value for name, value in of_saga.items() if name in data}
+        return Shown(shown, "unknown" if self._look.unknown else "marked" if self._look.marked else None)
 
     def input(self, name: str, version: int, data: Any) -> Any:
-        """What a saga was started with; of one that nobody here knows, nothing is shown."""
-        return _of_known(self._inputs.get((name, version)), data)
+        """What a saga was started with."""
+        return self._of(("input", name, version), data)
 
     def result(self, name: str, version: int, data: Any) -> Any:
-        """What came of a saga; of one that nobody here knows, nothing is shown."""
-        return _of_known(self._output.get((name, version)), data)
+        """What came of a saga."""
+        return self._of(("output", name, version), data)
 
-    def facts(self, name: str, facts: Any) -> Any:
-        """The facts of a refusal as they may be shown: without what any refusal of that name marks.
+    def state(self, category: str, state: Any) -> Any:
+        """The state of an aggregate."""
+        return self._of(("state", category, 1), state)
 
-        Those of one that nobody here knows are all masked; other errors are stored without their marked values.
-        """
-        known = refusal_classes(name)
-        if not known and not name[:1].isupper() and isinstance(facts, dict):
-            return dict.fromkeys(facts, MASK)
-        for cls in known:
-            facts = masked(facts, marks(cls))
-        return facts
+    def change(self, category: str, change: Change) -> Change:
+        """What changed of a state."""
+        form = self.register.form(Wanted("state", category, "1"))
+        for step in change.path.split("/")[1:]:
+            if form.marked:
+                break
+            form = form.step(step.replace("~1", "/").replace("~0", "~"))
+        before, after = (
+            None if value is None else form.masked(value, Look()) for value in (change.before, change.after)
+        )
+        return replace(change, before=before, after=after)
 
-    def _of_saga(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
-        """A saga's own events hold data of types that its definition knows."""
-        if name == "saga-started":
-            return data | {"input": self.input(data["name"], data["version"], data["input"])}
-        if name == "signal-received" and str(data["signal"]).startswith(CHILD):
-            return data | {"payload": self._of_child(data["payload"])}
-        if name == "signal-received":
-            return data | self._masked_by_any("payload", data, self._signals.get(str(data["signal"]), []))
-        if name == "operator-acted" and data.get("step") is None:
-            return data | self._masked_by_any("result", data, self._outputs)
-        if name in RESULTS:
-            return data | self._masked_by_any("result", data, self._results.get(str(data.get("step")), []))
-        if name == "saga-completed":
-            return data | self._masked_by_any("result", data, self._outputs)
-        error = data.get("error")
+    def row(self, projection: str, row: Any) -> Any:
+        """A row of a read model, of whichever of its versions."""
+        return self._masked(Wanted("row", projection), row)
+
+    def problem(self, problem: Problem) -> dict[str, Any]:
+        """An error, without the values of its facts that are marked by now, also where its message says them."""
+        return self._error(vars(problem))
+
+    def said(self, text: str | None, problem: Problem | None) -> str | None:
+        """What is said because of an error, without the marked values of its facts."""
+        if text is None or problem is None:
+            return text
+        said: str = cleaned(text, self._hidden(vars(problem)))
+        return said
+
+    def _error(self, error: dict[str, Any]) -> dict[str, Any]:
+        shown = self._masked(self._facts_of(error), error.get("facts") or {})
+        return error | {"message": cleaned(error.get("message"), self._hidden(error)), "facts": shown}
+
+    def _hidden(self, error: dict[str, Any]) -> tuple[str, ...]:
+        """The values of an error's facts that are marked by now, and stand in what was said when they were not."""
+        return tuple(texts(self.register.form(self._facts_of(error)).hidden(error.get("facts"))))
+
+    def _facts_of(self, error: dict[str, Any]) -> Wanted:
+        refusal, other = Wanted("refusal", str(error.get("name"))), Wanted("error", str(error.get("name")))
+        return other if self.register.form(refusal).unknown and not self.register.form(other).unknown else refusal
+
+    def _of(self, what: tuple[Kind, str, int], data: Any) -> Any:
+        kind, name, version = what
+        return None if data is None else self._masked(Wanted(kind, name, str(version)), data)
+
+    def _masked(self, wanted: Wanted, data: Any) -> Any:
+        look = Look()
+        shown = self.register.form(wanted).masked(data, look)
+        self._look.marked |= look.marked
+        self._look.unknown |= look.unknown
+        if look.unknown:
+            self._missing.add(wanted)
+        return shown
+
+    def _of_saga(self, name: str, data: dict[str, Any], saga: tuple[str, int] | None) -> dict[str, Any]:
+        """What a saga's own events hold of types that only its definition knows."""
+        error, (of, version) = data.get("error"), saga or ("", 0)
+        signal, step = str(data.get("signal")), data.get("step")
         if isinstance(error, dict) and "facts" in error:
-            return data | {"error": error | {"facts": self.facts(str(error.get("name")), error["facts"])}}
-        return data
+            return {"error": self._error(error), "reason": cleaned(data.get("reason"), self._hidden(error))}
+        if name == "saga-started":
+            return {"input": self._of(("input", str(data.get("name")), data.get("version", 0)), data.get("input"))}
+        if name == "signal-received":
+            if signal.startswith(CHILD):
+                return {"payload": self._of_child(signal, data.get("payload"))}
+            return {"payload": self._of(("signal", f"{of}.{signal}", version), data.get("payload"))}
+        if name in OF_SAGAS:
+            what: tuple[Kind, str, int] = (
+                ("output", of, version) if step is None else ("result", f"{of}.{step}", version)
+            )
+            return {"result": self._of(what, data.get("result"))}
+        return {}
 
-    def _of_child(self, told: Any) -> Any:
+    def _of_child(self, signal: str, told: Any) -> Any:
         """How a child ended, as it tells its parent."""
-        error = told.get("error")
-        shown = error and error | {"facts": self.facts(str(error["name"]), error.get("facts", {}))}
-        return told | self._masked_by_any("result", told, self._outputs) | ({"error": shown} if error else {})
-
-    def _masked_by_any(self, field: str, data: dict[str, Any], annotations: list[Any]) -> dict[str, Any]:
-        if field not in data:
-            return {}
-        value = data[field]
-        for annotation in annotations:
-            value = masked(value, marks(annotation))
-        return {field: value}
+        if not isinstance(told, dict):
+            return MASK
+        name, version = self._sagas.of(signal.partition(" ")[2]) or ("", 0)
+        shown = {key: value if key in TOLD else MASK for key, value in told.items()}
+        if told.get("result") is not None:
+            shown["result"] = self._of(("output", name, version), told["result"])
+        return shown | ({"error": self._error(told["error"])} if isinstance(told.get("error"), dict) else {})
 
 
-def _of_known(annotation: Any, data: Any) -> Any:
-    if data is None:
-        return None
-    return MASK if annotation is None else masked(data, marks(annotation))
-
-
-def _without_unknown(data: dict[str, Any], cls: type[Any]) -> dict[str, Any]:
-    """An older or newer shape may hold a marked value under a name that is not known here."""
-    known = {field.name for field in fields(cls)}
-    return {name: value if name in known else MASK for name, value in data.items()}
+def _sagas_of(event: StoredEvent) -> Iterator[str]:
+    """The ids of the sagas that have to be known for an event to be shown."""
+    if event.name in OF_SAGAS and (saga := stories.key(event.stream)):
+        yield saga
+    if event.name == "signal-received" and isinstance(event.data, dict):
+        signal = str(event.data.get("signal"))
+        yield from [signal.partition(" ")[2]] if signal.startswith(CHILD) else []

@@ -36,6 +36,7 @@ from app.projections.inline import Inline
 from app.projections.runners import Runners
 from app.projections.views import Views as ViewRows
 from app.providers.http import CONNECT_SECONDS
+from app.register import Register
 from app.sandbox.ledger import Ledger
 from app.sandbox.provider import Sandbox
 from app.settings import Settings
@@ -52,6 +53,7 @@ from app.store.repository import Repository
 from app.store.requests import Requests
 from app.store.sagas import PostgresSagas
 from app.store.serving import Probe, Serving
+from app.store.shapes import PostgresShapes, SagaKinds
 from app.store.states import States
 from app.store.tail import Tail
 from app.store.undoing import Undoing
@@ -107,6 +109,11 @@ class Store:
         return PostgresEvents(self.committer, self.reader, self.inline)
 
     @property
+    def shapes(self) -> PostgresShapes:
+        """The shapes that are noted in it."""
+        return PostgresShapes(self.committer, self.reader)
+
+    @property
     def sagas(self) -> PostgresSagas:
         """The sagas in it."""
         return PostgresSagas(self.committer, self.reader, self.states, self.inline)
@@ -138,14 +145,18 @@ async def service(
     runners = Runners(store.builds, store.committer, store.reader, store.tail, engine.executor)
     followers, probe = Followers(settings.followers), Probe(url)
     serving = Serving(store.reader, probe, unfit)
+    register = Register.of(store.known, [saga.definition for saga in engine.desk.sagas.values()], store.shapes)
+    masks = Masks(register, SagaKinds(store.reader))
     routers = [
         Health(engine, probe, serving).router,
-        *_routers(engine, store, runners, watchdog, followers),
+        *_routers(engine, store, runners, watchdog, masks, followers),
         *([] if settings.provider_url else [sandbox.router]),
     ]
     door = _door(settings, here, own_token)
     async with readers, books, client, sandbox.open():
         store.committer.start()
+        await register.note()  # what is written from now on is masked by other servers too,
+        await store.builds.note_reads()  # and is waited for
         await engine.launch()
         watchdog.start()
         await runners.start()
@@ -189,11 +200,10 @@ def _client(settings: Settings, here: str, own_token: str) -> httpx.AsyncClient:
 
 
 def _routers(
-    engine: Engine, store: Store, runners: Runners, watchdog: Watchdog, followers: Followers
+    engine: Engine, store: Store, runners: Runners, watchdog: Watchdog, masks: Masks, followers: Followers
 ) -> Iterator[APIRouter]:
     """The HTTP API in front of one engine."""
     reader, events = store.reader, store.events
-    masks = Masks(store.known, [saga.definition for saga in engine.desk.sagas.values()])
     loading, requests = Loading(store.states, reader), Requests(reader)
     waiting, overview = Waiting(reader), Overview(reader)
     engine.on_rest = waiting.rests
@@ -204,7 +214,7 @@ def _routers(
     yield Streams(store.known, events, history, undoing, requests, masks).router
     yield Accounts(Repository(events, loading, limit), requests).router
     yield ProviderRoutes(reader).router
-    yield Views(ViewRows(store.builds, events, reader), events).router
+    yield Views(ViewRows(store.builds, events, reader), events, masks).router
     acts = Acts(store.builds, reader, store.tail.nudge)
     yield Projections(store.builds, acts, runners, requests, reader).router
     yield Metrics(engine, store.builds, reader, watchdog, followers).router

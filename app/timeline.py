@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from domain.sensitive import MASK
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -29,7 +31,9 @@ def timeline(events: Iterable[dict[str, Any]]) -> Iterator[Moment]:
         yield Moment((at - first).total_seconds(), event["type"], _detail(event, data), executor)
 
 
-def _detail(event: dict[str, Any], data: dict[str, Any]) -> str:  # noqa: C901 (one case for each event)
+def _detail(event: dict[str, Any], data: Any) -> str:  # noqa: C901 (one case for each event)
+    if not isinstance(data, dict) or (data and all(value == MASK for value in data.values())):
+        return "(unknown here)"
     error = (data.get("error") or {}).get("message", "")
     match event["type"]:
         case "saga-started":

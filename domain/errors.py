@@ -24,7 +24,7 @@ from dataclasses import dataclass, fields
 from inspect import cleandoc
 from typing import ClassVar, dataclass_transform, get_type_hints
 
-from domain.sensitive import MASK, mark
+from domain.sensitive import MASK, marks_within
 
 
 @dataclass_transform(eq_default=False)
@@ -48,9 +48,9 @@ class AmendsError(Exception):
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
     def shown(self) -> dict[str, object]:
-        """The facts as anybody may see them: those marked PERSONAL or SECRET are masked."""
+        """The facts as anybody may see them: those with a part that is marked PERSONAL or SECRET are masked."""
         hints = get_type_hints(type(self), include_extras=True)
-        return {name: MASK if mark(hints[name]) else value for name, value in self.facts().items()}
+        return {name: MASK if marks_within(hints[name]) else value for name, value in self.facts().items()}
 
 
 class Misdeclared(AmendsError):

@@ -18,7 +18,7 @@ from domain.aggregate import Aggregate
 from domain.contained import contained
 from domain.errors import AmendsError, Misdeclared
 from domain.event import event_type
-from domain.sensitive import SECRET, mark
+from domain.sensitive import SECRET, marks_within
 from domain.vocabulary import Vocabulary
 
 Row = TypeVar("Row")
@@ -249,7 +249,7 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 
 
 def _column(projection: str, name: str, annotation: Any) -> Column:
-    if mark(annotation) == SECRET:
+    if SECRET in marks_within(annotation):
         raise Misdeclared(f"projection {projection!r}", f"{name} is secret: it has no place in a table for everybody")
     if not NAME.fullmatch(name):
         raise Misdeclared(

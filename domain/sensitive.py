@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, get_args
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Final, get_args, get_type_hints
 
 MASK: Final = "***"
 """What is shown in place of a marked value."""
+
+KEYWORD: Final = "x-sensitive"
+"""The keyword of JSON Schema that says how a value is marked."""
 
 
 @dataclass(frozen=True)
@@ -15,11 +19,23 @@ class Sensitive:
 
     kind: str
 
+    def __get_pydantic_json_schema__(self, core: Any, schema_of: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """The mark stands in the JSON Schema of the value too."""
+        return schema_of(core) | {KEYWORD: self.kind}
+
 
 PERSONAL: Final = Sensitive("personal")
 SECRET: Final = Sensitive("secret")
 
 
-def mark(annotation: object) -> Sensitive | None:
-    """The mark on an annotation itself, None if it has none."""
-    return next((part for part in get_args(annotation)[1:] if isinstance(part, Sensitive)), None)
+def marks_within(annotation: Any, above: tuple[Any, ...] = ()) -> set[Sensitive]:
+    """All marks on an annotation and on what it is made of: parts of unions and lists, fields of dataclasses."""
+    if annotation in above:
+        return set()
+    within = (*above, annotation)
+    parts = [*get_args(annotation), *getattr(annotation, "__metadata__", ())]
+    if isinstance(annotation, type) and is_dataclass(annotation):
+        hints = get_type_hints(annotation, include_extras=True)
+        parts += [hints[field.name] for field in fields(annotation)]
+    found = {part for part in parts if isinstance(part, Sensitive)}
+    return found.union(*(marks_within(part, within) for part in parts if not isinstance(part, Sensitive)))

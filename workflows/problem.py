@@ -111,7 +111,12 @@ def refusal_class(name: str, *modules: str) -> type[Refusal] | None:
 
 def refusal_classes(name: str) -> list[type[Refusal]]:
     """All classes of refusals with this name."""
-    return [found for found in _refusals(Refusal) if found.name == name]
+    return [found for found in all_refusals() if found.name == name]
+
+
+def all_refusals() -> list[type[Refusal]]:
+    """All classes of refusals that were imported."""
+    return _refusals(Refusal)
 
 
 def has_sagas(module: str) -> None:
@@ -121,7 +126,7 @@ def has_sagas(module: str) -> None:
 
 def require_distinct_refusals() -> None:
     """Raise Misdeclared where a name stands for several refusals, and no saga's file says which one it means."""
-    names = {cls.name for cls in _refusals(Refusal)}
+    names = {cls.name for cls in all_refusals()}
     for name in sorted(names):
         free = [cls for cls in refusal_classes(name) if not any(_knows(module, cls) for module in _saga_modules)]
         if not _one(free):

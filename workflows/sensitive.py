@@ -1,86 +1,40 @@
-"""Marked values in plain JSON data: found by the annotations, and hidden from lists, errors and logs."""
+"""Marked values in plain JSON data: found by the annotations, and hidden from errors and logs."""
 
 from __future__ import annotations
 
-import types
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Hashable, Iterable, Iterator
 from functools import cache
-from typing import Any, Final, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final
 
-from domain.sensitive import MASK, mark
+from domain.sensitive import MASK
+from workflows.shapes import UNKNOWN, Form, Part, marked_paths, shape
 
-Marks: TypeAlias = "bool | Mapping[str, Any] | None"
-"""Where the marks are: True is here, a mapping is by the names of fields ("*" for all items), None is nowhere."""
-
-EACH: Final = "*"
 SHORTEST: Final = 4
 """A value that is shorter is not looked for in texts: it would be found everywhere."""
 
 
-def marks(annotation: Any) -> Marks:
-    """Where an annotation's values have marked parts."""
+def marks(annotation: Any) -> Form | None:
+    """Where an annotation's values have marked parts; None if they have none."""
     return _known(annotation)
 
 
 @cache
-def _known(annotation: Hashable) -> Marks:
-    return _marks(annotation, ())
+def _known(annotation: Hashable) -> Form | None:
+    made = shape(annotation)
+    part = Part(made, made, lasting=True)
+    return Form([part], [part]) if set(marked_paths(made).values()) - {UNKNOWN} else None
 
 
-def _marks(annotation: Any, above: tuple[Any, ...]) -> Marks:
-    if mark(annotation):
-        return True
-    if annotation in above:
-        return None
-    origin, within = get_origin(annotation), (*above, annotation)
-    if is_dataclass(annotation):
-        hints = get_type_hints(annotation, include_extras=True)
-        found = {each.name: _marks(hints[each.name], within) for each in fields(annotation)}
-        return {name: part for name, part in found.items() if part} or None
-    if origin in (Union, types.UnionType):
-        return _merged([_marks(part, within) for part in get_args(annotation)])
-    if origin in (tuple, list, dict):
-        parts = get_args(annotation)[1:] if origin is dict else get_args(annotation)
-        each = _merged([_marks(part, within) for part in parts if part is not Ellipsis])
-        return {EACH: each} if each else None
-    if origin is not None and hasattr(annotation, "__metadata__"):
-        return _marks(get_args(annotation)[0], within)
-    return None
-
-
-def _merged(parts: list[Marks]) -> Marks:
-    if any(part is True for part in parts):
-        return True
-    merged: dict[str, Any] = {}
-    for part in parts:
-        if isinstance(part, Mapping):
-            for name, inner in part.items():
-                merged[name] = _merged([merged.get(name), inner])
-    return merged or None
-
-
-def masked(data: Any, where: Marks) -> Any:
-    """The data with its marked values masked; what is not there stays so."""
-    if not where or data is None:
-        return data
-    if where is True:
-        return MASK
-    if isinstance(data, dict):
-        return {name: masked(value, where.get(name, where.get(EACH))) for name, value in data.items()}
-    return [masked(item, where.get(EACH)) for item in data] if isinstance(data, list) else data
-
-
-def hidden_values(data: Any, where: Marks) -> Iterator[str]:
+def hidden_values(data: Any, where: Form | None) -> Iterator[str]:
     """The marked values themselves, as text."""
-    if where is True:
-        yield from _texts(data)
-    elif where and isinstance(data, dict):
-        for name, value in data.items():
-            yield from hidden_values(value, where.get(name, where.get(EACH)))
-    elif where and isinstance(data, list):
-        for item in data:
-            yield from hidden_values(item, where.get(EACH))
+    if where is not None:
+        yield from texts(where.hidden(data))
+
+
+def texts(values: Iterable[Any]) -> Iterator[str]:
+    """What values say as text, as far as it is long enough to be looked for."""
+    for value in values:
+        yield from _texts(value)
 
 
 def _texts(data: Any) -> Iterator[str]:

@@ -37,7 +37,7 @@ def events(
 
         place = await console.events.after(after)
         found = await console.events.feed(place, limit, Filter(type, stream, correlation_id))
-        _print(console, found, place, as_json)
+        await _print(console, found, place, as_json)
 
     with_console(look)
 
@@ -52,7 +52,7 @@ def stream(
 
     async def look(console: Console) -> None:
         place = await console.events.after(after)
-        _print(console, await console.events.read_after(name, place, limit), place, as_json)
+        await _print(console, await console.events.read_after(name, place, limit), place, as_json)
 
     with_console(look)
 
@@ -66,12 +66,14 @@ def state(
         from app.http.shown import shown_state
 
         point = _point(version, position, at)
-        found = await console.history.state(console.catalogue.aggregate(name), name, point)
+        aggregate = console.catalogue.aggregate(name)
+        found = await console.history.state(aggregate, name, point)
+        shown = await console.masks.shown(lambda: shown_state(found, aggregate.category, console.masks))
         if as_json:
-            print_json(shown_state(found))
+            print_json(shown)
             return
         print(f"{name} at version {found.version}, position {found.place}, recorded {found.recorded_at.isoformat()}")
-        print_json(found.state)
+        print_json(shown["state"])
 
     with_console(look)
 
@@ -94,12 +96,14 @@ def difference(
         begun = from_version is None and from_position is None and from_at is None
         before = _point(0 if begun else from_version, from_position, from_at)
         after = _point(to_version, to_position, to_at)
-        found = await console.history.difference(console.catalogue.aggregate(name), name, before, after)
+        aggregate = console.catalogue.aggregate(name)
+        found = await console.history.difference(aggregate, name, before, after)
+        shown = await console.masks.shown(lambda: shown_difference(*found, aggregate.category, console.masks))
         if as_json:
-            print_json(shown_difference(*found))
+            print_json(shown)
             return
-        for change in found[2]:
-            print(f"{change.path or '/'}: {json.dumps(change.before)} -> {json.dumps(change.after)}")
+        for change in shown["changes"]:
+            print(f"{change['path'] or '/'}: {json.dumps(change['before'])} -> {json.dumps(change['after'])}")
 
     with_console(look)
 
@@ -116,14 +120,14 @@ def _point(version: int | None, position: str | None, at: str | None) -> Point:
         raise Invalid("at", "is no time; it looks like 2026-01-31T12:00:00Z") from error
 
 
-def _print(console: Console, found: Sequence[StoredEvent], after: Place, as_json: bool) -> None:
+async def _print(console: Console, found: Sequence[StoredEvent], after: Place, as_json: bool) -> None:
     from app.http.shown import shown_page
 
-    page: dict[str, Any] = shown_page(found, after, console.masks)
+    page: dict[str, Any] = await console.masks.shown(lambda: shown_page(found, after, console.masks), found)
     if as_json:
         print_json(page)
         return
     for event, shown in zip(found, page["events"], strict=True):
         at = event.recorded_at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-        data = json.dumps(shown["data"])
+        data = json.dumps(shown["data"]) + ("  (unknown here)" if shown["masked"] == "unknown" else "")
         print(f"{event.position:>8}  {at}  {event.stream} {event.version}  {event.name}  {data}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +15,7 @@ from app.commands.opened import AsJson, parsed, print_json, with_console
 if TYPE_CHECKING:
     from app.console import Console
     from workflows.durable.desk import TakeUp
+    from workflows.events import StoredEvent
     from workflows.story import Act
 
 workflows = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -53,7 +56,7 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
     """One saga: how it stands, and its timeline."""
 
     async def look(console: Console) -> None:
-        from app.http.shown import shown_event, shown_saga
+        from app.http.shown import shown_saga
         from app.timeline import lines, timeline
         from domain.errors import NotFound
         from workflows.story import stories
@@ -62,18 +65,25 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
         if found is None:
             raise NotFound("workflow", id)
         if as_json:
-            print_json(shown_saga(*found, console.masks, limit=len(found[1].steps)))
+            whole = partial(shown_saga, *found, console.masks, limit=len(found[1].steps))
+            print_json(await console.masks.shown(whole))
             return
         row, _, _ = found
         print(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}", end="")
         print(f", {row.reason}" if row.reason else "")
         shown: list[dict[str, Any]] = []
         while events := await console.events.read(stories.stream(id), after=len(shown)):
-            shown += [shown_event(event, console.masks) for event in events]
+            shown += await console.masks.shown(partial(_shown, events, console), events)
         for line in lines(timeline(shown)):
             print(line)
 
     with_console(look)
+
+
+def _shown(events: Sequence[StoredEvent], console: Console) -> list[dict[str, Any]]:
+    from app.http.shown import shown_event
+
+    return [shown_event(event, console.masks) for event in events]
 
 
 @workflows.command("start")
@@ -88,6 +98,7 @@ def start_workflow(
     async def start(console: Console) -> None:
         from workflows.codec import read
 
+        await console.register.note()
         definition = console.desk.newest(name).definition
         request = read(parsed(sys.stdin.read() if given == "-" else given), definition.input)
         started, _ = await console.desk.start(console.desk.order(name, request, id, console.cause))
@@ -115,6 +126,7 @@ def signal_workflow(
         cls = console.desk.payload(row.name, row.version, signal)
         given = parsed(sys.stdin.read() if payload == "-" else payload)
         said = read(signed(given, cls, console.cause.actor or "anonymous", known=False), cls)
+        await console.register.note()
         await console.desk.signal(id, signal, dump(said, cls), console.cause)
         _say(id, signal)
 

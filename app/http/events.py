@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -17,7 +18,7 @@ from app.store.committer import Unavailable
 from app.store.events import PostgresEvents
 from app.store.tail import Tail
 from domain.errors import Contended
-from workflows.events import Filter, Place
+from workflows.events import Filter, Place, StoredEvent
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -50,10 +51,14 @@ class Events:
         stream: str | None = None,
         correlation_id: str | None = None,
     ) -> dict[str, Any]:
-        """All events in an order that never skips one; go on with `after` = `next`."""
+        """All events in an order that never skips one; go on with `after` = `next`.
+
+        `masked` is null, `marked` where values are personal or secret, or `unknown` where some are masked only because
+        this server does not know what they are: one that does shows them, at the same `position`.
+        """
         place = await self._events.after(after)
         events = await self._events.feed(place, limit, Filter(type, stream, correlation_id))
-        return shown_page(events, place, self._masks)
+        return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
 
     async def live(
         self,
@@ -93,15 +98,19 @@ class Events:
     async def _chunk(self, place: Place, limit: int, only: Filter) -> tuple[bytes, Place, int, bool]:
         """The next events as they are sent, the place of the last of them, how many they are, and whether more may
         follow at once. What does not fit is read again: it takes no room while a client is slow."""
-        events, chunk, sent = await self._events.feed(place, limit, only), bytearray(), 0
-        for event in events:
-            shown = to_json(shown_event(event, self._masks)).decode()
-            following = format_sse_event(data_str=shown, id=str(event.place))
+        events = await self._events.feed(place, limit, only)
+        shown = await self._masks.shown(partial(self._shown, events), events)
+        chunk, sent = bytearray(), 0
+        for event, data in zip(events, shown, strict=True):
+            following = format_sse_event(data_str=data, id=str(event.place))
             if sent and len(chunk) + len(following) > BUFFER:
                 break
             chunk += following
             place, sent = event.place, sent + 1
         return bytes(chunk), place, sent, sent < len(events) or len(events) == limit
+
+    def _shown(self, events: Sequence[StoredEvent]) -> list[str]:
+        return [to_json(shown_event(event, self._masks)).decode() for event in events]
 
     async def _beyond(self, place: Place) -> bool:
         """Wait for the feed to go on, or for this server to stop."""

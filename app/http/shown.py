@@ -50,6 +50,7 @@ def shown_saga(
     return shown_row(row) | {
         "waiting_for": " and ".join(map(str, waits)) or None,
         "waits": [_wait(wait) for wait in waits],
+        "reason": masks.said(row.reason, story.error),
         "input": masks.input(row.name, row.version, story.input),
         "result": masks.result(row.name, row.version, story.result),
         "error": _problem(story.error, masks),
@@ -75,7 +76,11 @@ def _wait(wait: Wait) -> dict[str, Any]:
 
 
 def shown_event(event: StoredEvent, masks: Masks) -> dict[str, Any]:
-    """An event as it stands in the table, in the shape that it was stored in, its marked values masked."""
+    """An event as it stands in the table, in the shape that it was stored in, its marked values masked.
+
+    `masked` says so: `marked`, or `unknown` if some are masked only because this server does not know them.
+    """
+    data, masked = masks.event(event)
     return {
         "id": str(event.id),
         "position": event.position,
@@ -83,7 +88,8 @@ def shown_event(event: StoredEvent, masks: Masks) -> dict[str, Any]:
         "version": event.version,
         "type": event.name,
         "schema_version": event.schema_version,
-        "data": masks.event(event),
+        "data": data,
+        "masked": masked,
         "metadata": event.metadata,
         "recorded_at": at(event.recorded_at),
     }
@@ -95,24 +101,26 @@ def shown_page(events: Sequence[StoredEvent], after: Place, masks: Masks) -> dic
     return {"events": [shown_event(event, masks) for event in events], "next": str(reached)}
 
 
-def shown_state(found: StateAt) -> dict[str, Any]:
-    """A state of the past or of today."""
+def shown_state(found: StateAt, category: str, masks: Masks) -> dict[str, Any]:
+    """A state of the past or of today, its marked values masked."""
     return {
         "stream": found.stream,
         "version": found.version,
         "position": str(found.place),
         "recorded_at": at(found.recorded_at),
-        "state": found.state,
+        "state": masks.state(category, found.state),
     }
 
 
-def shown_difference(before: StateAt | None, after: StateAt, changes: Sequence[Change]) -> dict[str, Any]:
-    """What changed between two points."""
+def shown_difference(
+    before: StateAt | None, after: StateAt, changes: Sequence[Change], category: str, masks: Masks
+) -> dict[str, Any]:
+    """What changed between two points; that a marked value changed is shown, but not what it was and is."""
     return {
         "stream": after.stream,
-        "from": before and shown_state(before),
-        "to": shown_state(after),
-        "changes": [vars(change) for change in changes],
+        "from": before and shown_state(before, category, masks),
+        "to": shown_state(after, category, masks),
+        "changes": [vars(masks.change(category, change)) for change in changes],
     }
 
 
@@ -146,6 +154,4 @@ def _step(step: StepTold, masks: Masks) -> dict[str, Any]:
 
 
 def _problem(problem: Problem | None, masks: Masks) -> dict[str, Any] | None:
-    if problem is None:
-        return None
-    return {"name": problem.name, "message": problem.message, "facts": masks.facts(problem.name, problem.facts)}
+    return None if problem is None else masks.problem(problem)

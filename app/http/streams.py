@@ -50,11 +50,11 @@ class Streams:
     async def stream(
         self, stream: StreamName, response: Response, after: str | None = None, limit: Limit = 100
     ) -> dict[str, Any]:
-        """One stream, oldest first; the ETag is its version."""
+        """One stream, oldest first; the ETag is its version. `masked` is that of /events."""
         place = await self._events.after(after)
         events = await self._events.read_after(stream, place, limit)
         response.headers["ETag"] = f'"{await self._events.version(stream)}"'
-        return shown_page(events, place, self._masks)
+        return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
 
     async def state(
         self,
@@ -65,9 +65,10 @@ class Streams:
         at: Instant | None = None,
     ) -> dict[str, Any]:
         """What the stream's events add up to: now, or at a version, a position or an instant."""
-        found = await self._history.state(self._catalogue.aggregate(stream), stream, Point(version, position, at))
+        aggregate = self._catalogue.aggregate(stream)
+        found = await self._history.state(aggregate, stream, Point(version, position, at))
         response.headers["ETag"] = f'"{found.version}"'
-        return shown_state(found)
+        return await self._masks.shown(lambda: shown_state(found, aggregate.category, self._masks))
 
     async def difference(
         self,
@@ -82,9 +83,9 @@ class Streams:
         """What changed between two points; without a `from` since the beginning, without a `to` until now."""
         before = _since(from_version, from_position, from_at)
         after = Point(to_version, to_position, to_at)
-        return shown_difference(
-            *await self._history.difference(self._catalogue.aggregate(stream), stream, before, after)
-        )
+        aggregate = self._catalogue.aggregate(stream)
+        found = await self._history.difference(aggregate, stream, before, after)
+        return await self._masks.shown(lambda: shown_difference(*found, aggregate.category, self._masks))
 
     async def undo(self, stream: StreamName, why: Why, request: Request, response: Response) -> dict[str, Any]:
         """Take the last decision back by inverse events; `If-Match` names the version that you have seen."""
@@ -108,7 +109,8 @@ class Streams:
 
         answer = await self._requests.once(key_of(request), asked, act)
         response.headers["ETag"] = f'"{answer["version"]}"'
-        return answer
+        state = await self._masks.shown(lambda: self._masks.state(aggregate.category, answer["state"]))
+        return answer | {"state": state}
 
 
 def _since(version: int | None, position: str | None, at: datetime | None) -> Point:

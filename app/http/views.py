@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.http.parameters import ANY_COLUMN
 from app.http.problems import Behind
+from app.masks import Masks
 from app.projections.views import Views as Rows
 from app.store.events import PostgresEvents
 from domain.errors import NotFound
-from workflows.sensitive import marks, masked
 
 PATIENCE, LONGEST = 10.0, 60.0
 """How long `after_position` waits, in seconds, if nothing is said, and at most."""
@@ -24,8 +24,8 @@ Timeout = Annotated[float, Query(gt=0, le=LONGEST, description="How long to wait
 class Views:
     """The routes below /views."""
 
-    def __init__(self, rows: Rows, events: PostgresEvents) -> None:
-        self._rows, self._events = rows, events
+    def __init__(self, rows: Rows, events: PostgresEvents, masks: Masks) -> None:
+        self._rows, self._events, self._masks = rows, events, masks
         self.router = APIRouter(prefix="/views", tags=["views"])
         self.router.add_api_route("/{projection}", self.list, methods=["GET"], openapi_extra=ANY_COLUMN)
         self.router.add_api_route("/{projection}/{key:path}", self.get, methods=["GET"])
@@ -43,8 +43,8 @@ class Views:
         where = {name: value for name, value in request.query_params.items() if name not in OURS}
         await self._wait(projection, after_position, timeout)
         rows, following = await self._rows.rows(projection, where, after, limit)
-        seen = marks(self._rows.projection(projection).row)
-        return {"rows": [masked(row, seen) for row in rows], "next": following}
+        shown = await self._masks.shown(lambda: [self._masks.row(projection, row) for row in rows])
+        return {"rows": shown, "next": following}
 
     async def get(
         self,
@@ -59,7 +59,8 @@ class Views:
         row = await self._rows.row(projection, key)
         if row is None:
             raise NotFound(f"row of {projection}", key)
-        return row
+        shown: dict[str, Any] = await self._masks.shown(lambda: self._masks.row(projection, row))
+        return shown
 
     async def _wait(self, name: str, position: str | None, seconds: float) -> None:
         self._rows.projection(name)

@@ -113,15 +113,16 @@ class Workflows:
             found = await self._overview.saga(id)
         if found is None:
             raise NotFound("workflow", id)
-        return shown_saga(*found, self._masks, steps_after)
+        row, story, place = found
+        return await self._masks.shown(lambda: shown_saga(row, story, place, self._masks, steps_after))
 
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
-        """The saga's own story, oldest first."""
+        """The saga's own story, oldest first. `masked` is that of /events."""
         place = await self._events.after(after)
         events = await self._events.read_after(stories.stream(id), place, limit)
         if not events and await self._overview.row(id) is None:
             raise NotFound("workflow", id)
-        return shown_page(events, place, self._masks)
+        return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
 
     async def signal(self, id: str, signal: str, request: Request) -> dict[str, Any]:
         """Tell a saga something; the body is the signal's payload. One that comes early waits until it is asked for."""

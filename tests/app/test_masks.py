@@ -1,18 +1,26 @@
-"""What a saga was told, and what persons say for it, is masked like everything else."""
+"""What is stored is shown without what is marked by anybody who knows it, and without what nobody knows."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import uuid4
 
 from app.catalogue import catalogue
-from app.masks import Masks
-from domain.sensitive import PERSONAL
+from app.masks import Masks, Shown
+from app.register import Register
+from app.schema_lock import Lock
+from app.shapes import Key, Known, in_process
+from app.store.difference import Change
+from domain.errors import Refusal
+from domain.sensitive import PERSONAL, SECRET
 from workflows.events import StoredEvent
-from workflows.saga import Saga, signal
+from workflows.saga import Call, Saga, signal, step
+from workflows.shapes import Shape, shape
+from workflows.story import Problem
 
 
 @signal("answer")
@@ -26,18 +34,84 @@ class Result:
     name: Annotated[str, PERSONAL]
 
 
+class Unwelcome(Refusal, name="unwelcome"):
+    """{who} is not welcome."""
+
+    who: Annotated[str, PERSONAL] | None
+    tries: int
+
+
 @dataclass(frozen=True)
 class Asking(Saga[str, Result], name="asking", signals=(Answer,)):
     async def run(self, request: str) -> Result:
+        return await self.greet(request)
+
+    @step(compensation=None)
+    async def greet(self, call: Call, request: str) -> Result:
         return Result(request)
 
 
-MASKS = Masks(catalogue(), [Asking.definition])
+class Ids:
+    """Sagas by their ids."""
+
+    known = {"x": ("asking", 1)}
+
+    async def look_up(self, ids: Collection[str]) -> None:
+        """They are at hand."""
+
+    def of(self, id: str) -> tuple[str, int] | None:
+        return self.known.get(id)
 
 
-def shown(name: str, data: Any) -> Any:
-    stored = StoredEvent(1, 1, 1, uuid4(), "saga-x", 1, name, 1, json.dumps(data), "{}", datetime.now(UTC))
-    return MASKS.event(stored)
+class Notes:
+    """A table of shapes in memory."""
+
+    def __init__(self) -> None:
+        self.noted: dict[str, Known] = {}
+        self.reads = 0
+
+    async def read(self, known: Collection[str]) -> list[Known]:
+        self.reads += 1
+        return [each for digest, each in self.noted.items() if digest not in known]
+
+    async def write(self, shapes: Sequence[Known]) -> None:
+        self.noted.update({each.digest: each for each in shapes})
+
+
+def server(code: Iterable[Known], lock: Lock = Lock(), notes: Notes | None = None) -> Masks:
+    return Masks(Register(lambda: code, lambda _: lock, notes or Notes()), Ids())
+
+
+MASKS = server(list(in_process(catalogue(), [Asking.definition])))
+
+
+def stored(name: str, data: Any, version: int = 1, stream: str = "saga-x") -> StoredEvent:
+    return StoredEvent(1, 1, 1, uuid4(), stream, 1, name, version, json.dumps(data), "{}", datetime.now(UTC))
+
+
+def shown(name: str, data: Any, stream: str = "saga-x") -> Any:
+    return MASKS.event(stored(name, data, stream=stream)).data
+
+
+def lamp(version: int, annotation: Any, name: str = "lamp-lit", before: tuple[str, ...] = ()) -> Known:
+    return Known(Key("event", name, str(version)), shape(annotation), before)
+
+
+@dataclass(frozen=True)
+class First:
+    owner: str
+    watts: int
+
+
+@dataclass(frozen=True)
+class Second:
+    owner: Annotated[str, SECRET]
+    watts: int
+    room: str
+
+
+FULL = {"owner": "Ann Private", "watts": 60, "room": "hall"}
+OLD = {"owner": "Ann Private", "watts": 60}
 
 
 def test_signals_are_masked() -> None:
@@ -48,3 +122,100 @@ def test_signals_are_masked() -> None:
 def test_what_a_person_says_a_saga_came_to_is_masked() -> None:
     acted = {"act": "resolve", "reason": "by hand", "slot": 3, "step": None, "result": {"name": "Ann Private"}}
     assert shown("operator-acted", acted)["result"] == {"name": "***"}
+
+
+def test_what_only_a_saga_knows_is_masked_where_that_is_not_known() -> None:
+    """Values of a step, a signal, a result and a child of another saga, or of a step that is not there any more."""
+    done = {"step": "greet", "occurrence": 1, "result": {"name": "Ann Private", "age": 4}}
+    assert shown("step-completed", done)["result"] == {"name": "***", "age": "***"}
+    for stream, name in (("saga-gone", "greet"), ("saga-x", "wave")):
+        assert shown("step-completed", done | {"step": name}, stream)["result"] == {"name": "***", "age": "***"}
+    assert shown("saga-completed", {"result": "Ann Private"}, "saga-gone")["result"] == "***"
+    answer = {"signal": "answer", "payload": {"yes": True}}
+    assert shown("signal-received", answer, "saga-gone")["payload"] == {"yes": "***"}
+    told = {"status": "completed", "result": {"name": "Ann Private"}, "note": "Ann Private"}
+    for child, result in (("x", {"name": "***"}), ("gone", {"name": "***"})):
+        payload = shown("signal-received", {"signal": f"child {child}", "payload": told})["payload"]
+        assert payload == {"status": "completed", "result": result, "note": "***"}
+    assert MASKS.input("gone", 1, {"pin": 1}) == {"pin": "***"}
+    assert MASKS.input("asking", 2, "Ann Private") == "***"
+    assert MASKS.result("gone", 1, None) is None
+
+
+def test_facts_are_masked_by_what_any_refusal_of_that_name_marks_also_in_the_message() -> None:
+    """The message was made when the fact was not marked yet."""
+    old = Problem("unwelcome", "Ann Private is not welcome.", {"who": "Ann Private", "tries": 2, "pin": 1})
+    assert MASKS.problem(old) == {
+        "name": "unwelcome",
+        "message": "*** is not welcome.",
+        "facts": {"who": "***", "tries": 2, "pin": "***"},
+    }
+    assert MASKS.said("greet: Ann Private is not welcome.", old) == "greet: *** is not welcome."
+    back = {"reason": "greet: Ann Private is not welcome.", "error": vars(old), "in_doubt": []}
+    assert "Ann Private" not in str(shown("saga-compensating", back))
+    assert MASKS.problem(Problem("Gone", "no", {"who": "Ann"}))["facts"] == {"who": "***"}
+    assert MASKS.problem(Problem("NotFound", "no", {"kind": "x", "key": 1}))["facts"] == {"kind": "x", "key": 1}
+    assert str(Unwelcome("Ann Private", 2)) == "*** is not welcome.", "a mark within a union counts"
+
+
+def test_an_event_says_why_it_is_masked() -> None:
+    masks = server([lamp(1, First)])
+    assert masks.event(stored("lamp-lit", OLD)) == Shown(OLD, None)
+    assert masks.event(stored("lamp-lit", FULL)) == Shown(FULL | {"room": "***"}, "unknown")
+    assert masks.event(stored("lamp-lit", FULL, 2)) == Shown(dict.fromkeys(FULL, "***"), "unknown")
+    assert masks.event(stored("lamp-out", [FULL])) == Shown("***", "unknown")
+    assert server([lamp(1, Second)]).event(stored("lamp-lit", FULL)) == Shown(FULL | {"owner": "***"}, "marked")
+
+
+def test_a_mark_covers_all_versions_and_names_whoever_has_it() -> None:
+    """Whether the code, the lock or another server has it, for a version or a name before or after it."""
+    first, second = lamp(1, First), lamp(2, Second)
+    renamed = lamp(1, First, "bulb-lit", ("lamp-lit",))
+    wanted = Shown(OLD | {"owner": "***"}, "marked")
+    lock = Lock({second.key: second.shape})
+    for masks in (server([first, second]), server([first], lock), server([renamed, first, second])):
+        assert masks.event(stored("lamp-lit", OLD)) == wanted
+    masks = server([renamed], Lock({first.key: first.shape, second.key: second.shape}))
+    assert masks.event(stored("bulb-lit", OLD)) == wanted, "a new name does not show what the old one hid"
+    assert masks.event(stored("lamp-lit", OLD)) == wanted
+    marked = Known(Key("event", "bulb-lit", "1"), shape(Second), ("lamp-lit",))
+    assert server([marked, first]).event(stored("lamp-lit", OLD)) == wanted, "nor the old one what the new one hides"
+
+
+def test_a_lifted_mark_counts_only_where_the_code_has_it() -> None:
+    second = lamp(2, Second)
+    lock = Lock({second.key: second.shape}, lifted={("event", "lamp-lit"): frozenset({("owner",)})})
+    assert server([lamp(1, First)], lock).event(stored("lamp-lit", OLD)).data == OLD
+    assert server([lamp(1, First), second], lock).event(stored("lamp-lit", OLD)).data["owner"] == "***"
+
+
+async def test_an_old_server_learns_from_a_newer_one() -> None:
+    notes = Notes()
+    old, event = server([lamp(1, First)], notes=notes), stored("lamp-lit", FULL, 2)
+    assert await old.shown(lambda: old.event(event)) == Shown(dict.fromkeys(FULL, "***"), "unknown")
+    new = server([lamp(2, Second)], notes=notes)
+    await new.register.note()
+    assert await new.shown(lambda: new.event(event)) == Shown(FULL | {"owner": "***"}, "marked")
+    other = stored("lamp-lit", FULL, 2)
+    fresh = server([lamp(1, First)], notes=notes)
+    assert await fresh.shown(lambda: fresh.event(other)) == Shown(FULL | {"owner": "***"}, "marked")
+
+
+async def test_what_nobody_knows_is_not_asked_for_at_every_event() -> None:
+    notes = Notes()
+    masks, event = server([], notes=notes), stored("lamp-lit", FULL)
+    for _ in range(100):
+        await masks.shown(lambda: masks.event(event))
+    assert notes.reads <= 4
+
+
+def test_states_and_rows_are_masked_by_all_that_is_known_of_them() -> None:
+    row: Shape = shape(Second)
+    masks = server([Known(Key("row", "lamps", "1"), row), Known(Key("state", "lamp", "1"), row)])
+    assert masks.row("lamps", FULL | {"added": 1}) == FULL | {"owner": "***", "added": "***"}
+    assert masks.state("lamp", FULL) == FULL | {"owner": "***"}
+    assert masks.row("other", FULL) == dict.fromkeys(FULL, "***")
+    changes = [Change("/owner", "Ann", "Bob"), Change("/watts", 40, 60), Change("", None, FULL)]
+    assert [(each.before, each.after) for each in (masks.change("lamp", change) for change in changes)] == [
+        ("***", "***"), (40, 60), (None, FULL | {"owner": "***"}),
+    ]  # fmt: skip

@@ -12,8 +12,9 @@ from domain.errors import Refusal
 from domain.sensitive import PERSONAL, SECRET
 from tests.workflows.fakes import FakeProvider, place_order, request
 from workflows.rehearsal import Stage
-from workflows.saga import Call, Retry, Saga, seconds, step
-from workflows.sensitive import cleaned, hidden_values, marks, masked
+from workflows.saga import Call, Retry, Saga, Undo, seconds, step
+from workflows.sensitive import cleaned, hidden_values, marks
+from workflows.shapes import Form, Look, Part, shape
 from workflows.story import StepRetrying
 
 
@@ -45,8 +46,13 @@ CUSTOMER = {
 }
 
 
+def masked(data: Any, annotation: Any) -> Any:
+    known = [Part(made := shape(annotation), made)]
+    return Form(known, known).masked(data, Look())
+
+
 def test_marked_values_are_masked_wherever_they_are() -> None:
-    assert masked(CUSTOMER, marks(Customer)) == {
+    assert masked(CUSTOMER, Customer) == {
         "name": "***",
         "tokens": ["***", "***"],
         "home": {"street": "***", "country": "DE"},
@@ -57,11 +63,12 @@ def test_marked_values_are_masked_wherever_they_are() -> None:
     }
 
 
-def test_data_of_another_shape_is_masked_as_far_as_it_fits() -> None:
-    assert masked({"name": {"first": "Ann"}, "home": "none", "new": 1}, marks(Customer)) == {
+def test_data_of_another_shape_is_masked() -> None:
+    assert masked({"name": {"first": "Ann"}, "home": "none", "new": 1, "age": 41}, Customer) == {
         "name": "***",
-        "home": "none",
-        "new": 1,
+        "home": "***",
+        "new": "***",
+        "age": 41,
     }
 
 
@@ -73,7 +80,7 @@ def test_marked_values_are_found() -> None:
 
 def test_what_has_no_marks_is_passed_on() -> None:
     assert marks(int) is None
-    assert masked({"a": 1}, marks(dict[str, int])) == {"a": 1}
+    assert masked({"a": 1}, dict[str, int]) == {"a": 1}
 
 
 def test_what_others_say_is_cleaned() -> None:
@@ -122,6 +129,34 @@ async def test_errors_of_others_are_stored_and_logged_without_marked_values(capl
     assert "Ann Example" not in caplog.text
     assert "tok_1" not in caplog.text
     assert "nobody called" in caplog.text
+
+
+@dataclass(frozen=True)
+class Whispering(Saga[str, None], name="whispering"):
+    async def run(self, request: str) -> None:
+        await self.whisper(f"pin {request}")
+        await self.shout(f"pin {request}")
+
+    @step(retry=Retry(attempts=1))
+    async def whisper(self, call: Call, pin: Annotated[str, SECRET]) -> None:
+        """Nothing goes wrong yet."""
+
+    @whisper.compensation
+    async def hush(self, undo: Undo[None], pin: Annotated[str, SECRET]) -> None:
+        raise ConnectionError(f"nobody unheard {pin}")
+
+    @step(retry=Retry(attempts=1), compensation=None)
+    async def shout(self, call: Call, pin: Annotated[str, SECRET]) -> None:
+        raise ConnectionError(f"nobody heard {pin}")
+
+
+async def test_errors_do_not_say_the_marked_arguments_of_a_step() -> None:
+    stage = Stage()
+    await stage.play(Whispering(), "4711")
+    said = [str(event) for _, event in stage.told() if "nobody" in str(event)]
+    assert len(said) >= 2
+    assert all("nobody heard ***" in each or "nobody unheard ***" in each for each in said)
+    assert not any("4711" in each for each in said)
 
 
 async def test_a_courier_that_is_not_found_does_not_tell_the_postcode() -> None:

@@ -58,7 +58,8 @@ class Answering:
         code: UserCode,
         speaks: RunSpeaks,
     ) -> None:
-        self.journal, self.attention, self.turning = chronicle.journal, attention, turning
+        self.chronicle, self.journal = chronicle, chronicle.journal
+        self.attention, self.turning = attention, turning
         self.code, self.speaks = code, speaks
         self.waiting = Waiting(chronicle, attention, turning)
         self.outcomes = Outcomes(saga, chronicle, attention, turning, code)
@@ -188,6 +189,7 @@ class Answering:
                     self.children.called_back(begun)
                 raise
         begun.call.require_kept()
+        self.chronicle.hide(begun.hidden())
         act = self.attention.decided(begun.slot, step.name)
         if step.kind == "child" and (act is None or act.act == "retry"):
             await self.children.begin(begun, park=not self.attention.is_later)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from workflows.codec import fresh
 from workflows.saga import Done, Unknown
+from workflows.sensitive import hidden_values, marks
 from workflows.steps import StepCall, StepSpec
 
 T = TypeVar("T")
@@ -54,6 +55,10 @@ class Begun:
             return first
         again: tuple[Any, ...] = fresh(self.call.given, self.call.declared.arguments_type)
         return again
+
+    def hidden(self) -> Iterator[str]:
+        """What of its arguments must not be shown."""
+        return hidden_values(self.call.given, marks(self.call.declared.arguments_type))
 
     def result(self, plain: JsonValue) -> Any:
         """A result of it, as a new value. Raises ValidationError if it does not fit its type."""

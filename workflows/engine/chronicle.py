@@ -42,7 +42,8 @@ class Chronicle:
 
     def hide(self, values: Iterable[str]) -> None:
         """More values that must not be shown: what others say of them is masked from now on, the longest first."""
-        self.hidden = tuple(sorted({*self.hidden, *values}, key=len, reverse=True))
+        if new := set(values).difference(self.hidden):
+            self.hidden = tuple(sorted({*self.hidden, *new}, key=len, reverse=True))
 
     def problem(self, error: BaseException) -> Problem:
         """An error as it is stored and logged: without the values that must not be shown, and as text can be stored."""

@@ -100,6 +100,7 @@ class _Undoing:
         if checkpoint:
             self.chronicle.passed(checkpoint)
             return
+        self.chronicle.hide(self.step.hidden())
         act = self.attention.decided(self.slot, self.by.name)
         exhausted = self.chronicle.journal.recording.exhausted
         if act and act.act != "retry":

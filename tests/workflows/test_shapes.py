@@ -1,0 +1,191 @@
+"""What is marked is masked wherever it is in a value, whatever the value's type is made of; so is what nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, JsonValue
+from typing_extensions import TypedDict
+
+from domain.sensitive import MASK, PERSONAL, SECRET
+from workflows.codec import dump
+from workflows.sensitive import hidden_values, marks
+from workflows.shapes import Form, Look, Part, Shape, marked_paths, shape
+
+Name = Annotated[str, PERSONAL]
+
+
+class Model(BaseModel):
+    name: Name
+
+
+class Typed(TypedDict):
+    name: Name
+
+
+class Named(NamedTuple):
+    name: Name
+    age: int
+
+
+@dataclass(frozen=True)
+class Plain:
+    name: Name
+
+
+@dataclass(frozen=True)
+class Tree:
+    name: Name
+    age: int = 0
+    kids: list[Tree] = field(default_factory=list)
+
+
+def form(*known: Any, marking: Sequence[Any] = (), lifted: Sequence[str] = ()) -> Form:
+    """Of what is known, and of what only its marks count."""
+    parts = [[Part(made, made) for made in map(shape, each)] for each in (known, [*known, *marking])]
+    return Form(parts[0], parts[1], frozenset(tuple(way.split(".")) for way in lifted))
+
+
+def masked(form: Form, data: Any) -> tuple[Any, bool, bool]:
+    look = Look()
+    return form.masked(data, look), look.marked, look.unknown
+
+
+WITHIN: dict[str, Any] = {
+    "alone": Name,
+    "optional": Name | None,
+    "marked as optional": Annotated[str | None, PERSONAL],
+    "a dataclass": Plain,
+    "a dataclass that is marked": Annotated[Plain, SECRET],
+    "a pydantic model": Model,
+    "a typed dict": Typed,
+    "a named tuple": Named,
+    "a list": list[Name],
+    "a tuple": tuple[int, Name],
+    "keys": dict[Name, int],
+    "values": dict[str, Plain],
+    "a union": int | Plain,
+    "below itself": Tree,
+}
+VALUES: dict[str, Any] = {
+    "a dataclass": Plain("Ann Private"), "a dataclass that is marked": Plain("Ann Private"),
+    "a pydantic model": Model(name="Ann Private"), "a typed dict": {"name": "Ann Private"},
+    "a named tuple": Named("Ann Private", 4), "a list": ["Ann Private"], "a tuple": (1, "Ann Private"),
+    "keys": {"Ann Private": 1}, "values": {"x": Plain("Ann Private")}, "a union": Plain("Ann Private"),
+    "below itself": Tree("Bob", kids=[Tree("Cid", kids=[Tree("Ann Private")])]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", WITHIN)
+def test_a_mark_is_found_in_every_kind_of_type(where: str) -> None:
+    annotation = WITHIN[where]
+    data = dump(VALUES.get(where, "Ann Private"), annotation)
+    shown, marked, unknown = masked(form(annotation), data)
+    assert "Ann Private" not in str(shown)
+    assert (marked, unknown) == (True, False)
+    if where != "keys":
+        assert "Ann Private" in list(hidden_values(data, marks(annotation)))
+
+
+def test_what_is_not_marked_is_shown() -> None:
+    data = dump(Tree("Bob", 7, [Tree("Ann", 3)]), Tree)
+    assert masked(form(Tree), data)[0] == {
+        "name": MASK, "age": 7, "kids": [{"name": MASK, "age": 3, "kids": []}],
+    }  # fmt: skip
+    assert masked(form(JsonValue), {"any": [1, {"thing": None}]})[0] == {"any": [1, {"thing": None}]}
+
+
+def test_marks_are_told_by_their_ways() -> None:
+    assert marked_paths(shape(dict[str, tuple[int, Plain]])) == {("*", "1", "name"): "personal"}
+    assert marked_paths(shape(Tree)) == {("name",): "personal"} | {
+        way: mark for way, mark in marked_paths(shape(Tree)).items() if way[0] == "kids"
+    }
+
+
+def test_what_nobody_knows_is_masked_and_says_so() -> None:
+    assert masked(Form((), ()), {"pin": 1, "home": {"street": "x"}}) == ({"pin": MASK, "home": MASK}, False, True)
+    assert masked(Form((), ()), "text") == (MASK, False, True)
+    assert masked(form(Tree), {"name": "Ann", "age": 1, "pin": 4711})[0] == {"name": MASK, "age": 1, "pin": MASK}
+    assert masked(form(Tree), {"age": 1, "kids": [{"age": 1, "pin": 1}]}) == (
+        {"age": 1, "kids": [{"age": 1, "pin": MASK}]}, False, True,
+    )  # fmt: skip
+    assert masked(form(Tree), {"age": {"of": "Ann"}, "kids": "Ann"})[0] == {"age": MASK, "kids": MASK}
+
+
+@dataclass(frozen=True)
+class Clear:
+    name: str
+    age: int = 0
+
+
+def test_a_mark_of_another_version_covers_the_same_way() -> None:
+    data = {"name": "Ann Private", "age": 1}
+    assert masked(form(Clear), data) == (data, False, False)
+    assert masked(form(Clear, marking=[Tree]), data) == ({"name": MASK, "age": 1}, True, False)
+    assert masked(form(Clear, marking=[Tree], lifted=["name"]), data) == (data, False, False)
+
+
+FIELDS = st.sampled_from(["a", "b", "c"])
+SCALARS: st.SearchStrategy[Any] = st.sampled_from([{"type": "string"}, {"type": "integer"}])
+
+
+def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    plain = st.dictionaries(FIELDS, inner, max_size=3).map(lambda fields: {"type": "object", "properties": fields})
+    marked = inner.map(lambda made: made | {"x-sensitive": "secret"})
+    return st.one_of(
+        plain,
+        marked,
+        inner.map(lambda made: {"type": "array", "items": made}),
+        inner.map(lambda made: {"type": "object", "additionalProperties": made}),
+        st.lists(inner, min_size=1, max_size=2).map(lambda made: {"anyOf": made}),
+    )
+
+
+SHAPES = st.recursive(SCALARS, objects, max_leaves=8)
+DATA = st.recursive(
+    st.integers(0, 9),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(FIELDS, inner, max_size=3)),
+    max_leaves=8,
+)
+
+
+def clear(data: Any, shown: Any, way: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The ways to all values that are shown."""
+    if isinstance(shown, dict):
+        return [each for name in shown for each in clear(data[name], shown[name], (*way, name))]
+    if isinstance(shown, list):
+        return [each for number, one in enumerate(shown) for each in clear(data[number], one, (*way, number))]
+    assert shown in (data, MASK)
+    return [] if shown == MASK else [way]
+
+
+def says(schema: Shape, way: tuple[str | int, ...]) -> tuple[bool, bool]:
+    """Whether a shape knows a way, and whether it marks something on it: told step by step, as a person would."""
+    if "anyOf" in schema:
+        found = [says(each, way) for each in schema["anyOf"]]
+        known, marked = any(each[0] for each in found), any(each[1] for each in found)
+    elif not way:
+        known, marked = schema["type"] in ("string", "integer"), False
+    else:
+        step, *rest = way
+        inner = schema.get("items") if isinstance(step, int) else schema.get("properties", {}).get(step)
+        inner = inner or (schema.get("additionalProperties") if isinstance(step, str) else None)
+        known, marked = says(inner, tuple(rest)) if inner else (False, False)
+    return known, marked or "x-sensitive" in schema
+
+
+@settings(deadline=None)
+@given(st.lists(SHAPES, max_size=2), st.lists(SHAPES, max_size=2), DATA)
+def test_nothing_is_shown_that_is_marked_anywhere_or_known_nowhere(
+    known: list[Shape], others: list[Shape], data: Any
+) -> None:
+    parts = [Part(each, each) for each in known]
+    shown = Form(parts, [*parts, *(Part(each, each) for each in others)]).masked(data, Look())
+    for way in clear(data, shown):
+        assert any(says(each, way)[0] for each in known), f"{way} is known"
+        assert not any(says(each, way)[1] for each in [*known, *others]), f"{way} is not marked"
