@@ -25,7 +25,7 @@ from tests.store.large import fill
 
 EVENTS, SAGAS = statements("events.sql"), statements("sagas.sql")
 METRICS, DOCTOR, EXECUTORS = statements("metrics.sql"), statements("doctor.sql"), statements("executors.sql")
-OUTAGES = statements("outages.sql")
+OUTAGES, SHAPES = statements("outages.sql"), statements("shapes.sql")
 COUNT = 1_000_000
 LARGE = {"events", "sagas", "workflow_status"}
 KINDS = ["place-order:1"]
@@ -113,7 +113,10 @@ ASKED: dict[str, Asked] = {
     "lag of rare events": Asked(PROJECTIONS["lag"], HALF | {"type": "rare-thing", "limit": 10_000}, 100),
     "lag of no events": Asked(PROJECTIONS["lag"], HALF | {"type": "none", "limit": 10_000}, 50),
     "lag at the end": Asked(PROJECTIONS["lag"], place(COUNT) | {"type": "order-placed", "limit": 10_000}, 50),
-    "page of a read model": Asked(PROJECTIONS["page"], HALF | {"types": ["rare-thing"], "limit": 500}, 500),
+    "page of a read model": Asked(
+        PROJECTIONS["page"], HALF | {"types": ["rare-thing"], "limit": 500, "name": "order_board", "build": 1}, 500
+    ),
+    "sagas of events": Asked(SHAPES["sagas"], ([f"s-{number}" for number in range(100)],), 1_000),
     "wake those due": Asked(SAGAS["wake_due"], (500,), 200),
     "awaited providers": Asked(SAGAS["awaited"], ("me",), 60),
     "claim those who wait": Asked(
