@@ -12,7 +12,7 @@ from app.store.difference import Change
 from domain.sensitive import MASK
 from workflows.events import StoredEvent
 from workflows.sensitive import cleaned, texts
-from workflows.shapes import Look
+from workflows.shapes import Form, Look
 from workflows.story import Problem, stories
 
 T = TypeVar("T")
@@ -93,17 +93,14 @@ class Masks:
         """The state of an aggregate."""
         return self._of(("state", category, 1), state)
 
-    def change(self, category: str, change: Change) -> Change:
-        """What changed of a state."""
+    def changes(self, category: str, changes: Sequence[Change]) -> list[Change]:
+        """What changed of a state; of what is masked as a whole, that it changed, but not where in it."""
         form = self.register.form(Wanted("state", category, "1"))
-        for step in change.path.split("/")[1:]:
-            if form.marked:
-                break
-            form = form.step(step.replace("~1", "/").replace("~0", "~"))
-        before, after = (
-            None if value is None else form.masked(value, Look()) for value in (change.before, change.after)
-        )
-        return replace(change, before=before, after=after)
+        found: dict[str, Change] = {}
+        for change in changes:
+            shown = _change(form, change)
+            found.setdefault(shown.path, shown)
+        return list(found.values())
 
     def row(self, projection: str, row: Any) -> Any:
         """A row of a read model, of whichever of its versions."""
@@ -173,6 +170,16 @@ class Masks:
         if told.get("result") is not None:
             shown["result"] = self._of(("output", name, version), told["result"])
         return shown | ({"error": self._error(told["error"])} if isinstance(told.get("error"), dict) else {})
+
+
+def _change(form: Form, change: Change) -> Change:
+    start, *steps = change.path.split("/")
+    for number, step in enumerate(steps):
+        if form.marked or form.unknown:
+            return Change("/".join([start, *steps[:number]]), MASK, MASK)
+        form = form.step(step.replace("~1", "/").replace("~0", "~"))
+    before, after = (None if value is None else form.masked(value, Look()) for value in (change.before, change.after))
+    return replace(change, before=before, after=after)
 
 
 def _sagas_of(event: StoredEvent) -> Iterator[str]:

@@ -18,6 +18,7 @@ from domain.vocabulary import Unreadable, Vocabulary
 from workflows.codec import adapter, dump, kept, plain, problems
 from workflows.ids import new_id
 from workflows.limits import Limits
+from workflows.sensitive import cleaned, hidden_values, marks
 
 E = TypeVar("E")
 
@@ -193,7 +194,7 @@ def load_event(vocabulary: Vocabulary[E], stored: EventType, data: Any) -> E:
     try:
         event: E = adapter(cls).validate_python(current)
     except ValidationError as error:
-        raise _unfit(stored, cls, error) from None
+        raise _unfit(stored, cls, error, current) from None
     return event
 
 
@@ -207,9 +208,11 @@ def read_event(vocabulary: Vocabulary[E], stored: EventType, json: str) -> E:
     except ValidationError as error:
         if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
             return load_event(vocabulary, stored, plain(json))  # too deep for the quick way
-        raise _unfit(stored, cls, error) from None
+        raise _unfit(stored, cls, error, plain(json)) from None
     return event
 
 
-def _unfit(stored: EventType, cls: type[object], error: ValidationError) -> Unreadable:
-    return Unreadable(*stored, f"its data does not fit {cls.__name__}: {problems(error)[0]}")
+def _unfit(stored: EventType, cls: type[object], error: ValidationError, data: Any) -> Unreadable:
+    """What is wrong with an event's data; a validator of its own may say it with values that must not be shown."""
+    problem = cleaned(str(problems(error)[0]), tuple(hidden_values(data, marks(cls))))
+    return Unreadable(*stored, f"its data does not fit {cls.__name__}: {problem}")

@@ -120,7 +120,7 @@ def shown_difference(
         "stream": after.stream,
         "from": before and shown_state(before, category, masks),
         "to": shown_state(after, category, masks),
-        "changes": [vars(masks.change(category, change)) for change in changes],
+        "changes": [vars(change) for change in masks.changes(category, changes)],
     }
 
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import uuid4
 
+import pytest
+
 from app.catalogue import catalogue
 from app.masks import Masks, Shown
 from app.register import Register
@@ -16,8 +18,10 @@ from app.schema_lock import Lock
 from app.shapes import Key, Known, in_process
 from app.store.difference import Change
 from domain.errors import Refusal
+from domain.event import EventType, event
 from domain.sensitive import PERSONAL, SECRET
-from workflows.events import StoredEvent
+from domain.vocabulary import Unreadable, Vocabulary
+from workflows.events import StoredEvent, load_event, read_event
 from workflows.saga import Call, Saga, signal, step
 from workflows.shapes import Shape, shape
 from workflows.story import Problem
@@ -191,11 +195,11 @@ def test_a_lifted_mark_counts_only_where_the_code_has_it() -> None:
 
 async def test_an_old_server_learns_from_a_newer_one() -> None:
     notes = Notes()
-    old, event = server([lamp(1, First)], notes=notes), stored("lamp-lit", FULL, 2)
-    assert await old.shown(lambda: old.event(event)) == Shown(dict.fromkeys(FULL, "***"), "unknown")
+    old, lit = server([lamp(1, First)], notes=notes), stored("lamp-lit", FULL, 2)
+    assert await old.shown(lambda: old.event(lit)) == Shown(dict.fromkeys(FULL, "***"), "unknown")
     new = server([lamp(2, Second)], notes=notes)
     await new.register.note()
-    assert await new.shown(lambda: new.event(event)) == Shown(FULL | {"owner": "***"}, "marked")
+    assert await new.shown(lambda: new.event(lit)) == Shown(FULL | {"owner": "***"}, "marked")
     other = stored("lamp-lit", FULL, 2)
     fresh = server([lamp(1, First)], notes=notes)
     assert await fresh.shown(lambda: fresh.event(other)) == Shown(FULL | {"owner": "***"}, "marked")
@@ -203,9 +207,9 @@ async def test_an_old_server_learns_from_a_newer_one() -> None:
 
 async def test_what_nobody_knows_is_not_asked_for_at_every_event() -> None:
     notes = Notes()
-    masks, event = server([], notes=notes), stored("lamp-lit", FULL)
+    masks, lit = server([], notes=notes), stored("lamp-lit", FULL)
     for _ in range(100):
-        await masks.shown(lambda: masks.event(event))
+        await masks.shown(lambda: masks.event(lit))
     assert notes.reads <= 4
 
 
@@ -216,6 +220,39 @@ def test_states_and_rows_are_masked_by_all_that_is_known_of_them() -> None:
     assert masks.state("lamp", FULL) == FULL | {"owner": "***"}
     assert masks.row("other", FULL) == dict.fromkeys(FULL, "***")
     changes = [Change("/owner", "Ann", "Bob"), Change("/watts", 40, 60), Change("", None, FULL)]
-    assert [(each.before, each.after) for each in (masks.change("lamp", change) for change in changes)] == [
-        ("***", "***"), (40, 60), (None, FULL | {"owner": "***"}),
-    ]  # fmt: skip
+    assert masks.changes("lamp", changes) == [
+        Change("/owner", "***", "***"),
+        Change("/watts", 40, 60),
+        Change("", None, FULL | {"owner": "***"}),
+    ]
+
+
+def test_where_a_masked_value_changed_is_not_told() -> None:
+    """Its keys are as personal as what stands behind them."""
+    annotation = dict[str, dict[Annotated[str, PERSONAL], int]]
+    masks = server([Known(Key("state", "lamp", "1"), shape(annotation))])
+    changes = [Change("/by/Ann", 1, 2), Change("/by/Bob", None, 2), Change("/of/Ann/x", 1, 2)]
+    assert masks.changes("lamp", changes) == [Change("/by", "***", "***"), Change("/of", "***", "***")]
+    assert masks.changes("other", changes) == [Change("", "***", "***")]
+
+
+@dataclass(frozen=True)
+class Picky:
+    owner: Annotated[str, PERSONAL]
+
+    def __post_init__(self) -> None:
+        if self.owner:
+            raise ValueError(f"{self.owner} owns nothing")
+
+
+@event("picky-lit")
+class PickyLit:
+    by: Picky
+
+
+def test_an_event_that_cannot_be_read_is_no_leak() -> None:
+    with pytest.raises(Unreadable) as unreadable:
+        load_event(Vocabulary((PickyLit,)), EventType("picky-lit", 1), {"by": {"owner": "Ann Private"}})
+    assert "*** owns nothing" in str(unreadable.value)
+    with pytest.raises(Unreadable, match=r"\*\*\* owns nothing"):
+        read_event(Vocabulary((PickyLit,)), EventType("picky-lit", 1), '{"by": {"owner": "Ann Private"}}')
