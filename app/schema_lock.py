@@ -73,7 +73,7 @@ def read(file: Path = FILE, code: Sequence[Known] = ()) -> Lock:
         },
         {name: tuple(before) for name, before in data["before"].items()},
         {
-            (kind, name): frozenset(tuple(way.split(".")) for way in ways)
+            (kind, name): frozenset(tuple(way.split(".")) if way else () for way in ways)
             for kind, names in data["lifted"].items()
             for name, ways in names.items()
         },

@@ -49,6 +49,12 @@ class Vocabulary(Generic[E]):
         """Every name under which these events may be stored: what is read, waited for and counted by name is this."""
         return frozenset(type.name for type in self.stored)
 
+    @cached_property
+    def renamed(self) -> tuple[frozenset[str], ...]:
+        """The names of each event that has had several."""
+        names = (frozenset({event_type(cls).name, *(old.name for old in upcasters(cls))}) for cls in self.classes)
+        return tuple(each for each in names if len(each) > 1)
+
     def today(self, stored: EventType) -> type[E] | None:
         """The class of a stored event whose shape is today's; None for all others."""
         path = self._paths.get(stored)

@@ -82,11 +82,14 @@ class Builds:
         """Note in its tables which events each read model reads, before this code appends one by a new name.
 
         What waits for a table, counts its lag or promotes it goes by that; code that knows fewer does not follow it.
+        A table of a version that this code does not have gets what its events are called now.
         """
         for projection in self.known.values():
             if projection.mode != "live":
                 asked = {"name": projection.name, "version": projection.version, "types": types_of(projection)}
                 await self._committer.run(SQL["reads"], asked)
+                for names in projection.vocabulary.renamed:
+                    await self._committer.run(SQL["renamed"], {"name": projection.name, "types": sorted(names)})
 
     async def one(self, name: str, build: int) -> Build:
         """One table. Raises NotFound."""

@@ -183,7 +183,8 @@ def test_a_mark_on_an_older_version_or_name_is_not_removed_by_a_newer_one() -> N
 
 def test_what_the_file_holds_is_read_back(tmp_path: Path) -> None:
     whole = lock(declared(1, {"room": str}), lock(MARKED, FIRST), lifting=["event:lamp-lit:room"])
-    whole = Lock(whole.shapes, {"lamp-lit": ("torch-lit",)}, whole.lifted)
+    alone = {("input", "lamp"): frozenset[tuple[str, ...]]({()})}
+    whole = Lock(whole.shapes, {"lamp-lit": ("torch-lit",)}, whole.lifted | alone)
     schema_lock.write(whole, tmp_path / "lock.json")
     assert schema_lock.read(tmp_path / "lock.json") == whole
 

@@ -83,6 +83,17 @@ async def test_a_read_model_waits_for_an_event_by_whichever_name_it_is_stored(da
         assert await it.rows() == {"a": {"lamp": "a", "watts": 7}}
 
 
+async def test_a_table_of_an_older_version_is_behind_once_its_event_is_stored_by_another_name(database: URL) -> None:
+    """Nobody follows it any more, so it does not show what was written: who waits for that is told so."""
+    async with board_on(database, OLD) as it:
+        await it.append("a", Before(1))
+        await it.follow()
+    async with board_on(database, replace(NEW, version=2)) as it:
+        place = await it.append("a", After(2, "Ann"))
+        assert not await it.views.wait_for(NAME, place, 0.05)
+        assert (await it.builds.lag(await it.build())).events == 1
+
+
 async def test_a_live_read_model_reads_both_names(database: URL) -> None:
     async with board_on(database, replace(NEW, mode="live")) as it:
         await it.append("a", Before(1), After(2, "Ann"))

@@ -57,6 +57,12 @@ update amends.builds as b
    set types = array(select distinct t.type from unnest(b.types || %(types)s::text[]) as t (type) order by t.type)
  where b.name = %(name)s and b.version = %(version)s and not b.types @> %(types)s::text[]
 
+-- name: renamed
+-- The same for all versions of a read model that read an event by one of its names.
+update amends.builds as b
+   set types = array(select distinct t.type from unnest(b.types || %(types)s::text[]) as t (type) order by t.type)
+ where b.name = %(name)s and b.types && %(types)s::text[] and not b.types @> %(types)s::text[]
+
 -- name: open_build
 -- Make the table of a new build; see the function's comment.
 select amends.open_build(%(name)s, %(version)s, %(key)s, %(columns)s::jsonb, %(indexes)s::jsonb, %(types)s::text[],
