@@ -16,6 +16,7 @@ from domain.errors import Misdeclared, NotFound
 from domain.event import event_type
 from domain.projection import Projection
 from domain.vocabulary import Vocabulary
+from workflows.codec import require_json
 
 PACKAGES = (domain, workflows)
 
@@ -43,7 +44,10 @@ class Catalogue:
 
 
 def catalogue() -> Catalogue:
-    """Look into every file. Raises Misdeclared for names that stand twice, and for gaps and cycles of upcasters."""
+    """Look into every file.
+
+    Raises Misdeclared for names that stand twice, gaps and cycles of upcasters, and what does not survive JSON.
+    """
     modules = [importlib.import_module(name) for package in PACKAGES for name in _names(package)]
     aggregates: dict[str, Aggregate[Any, Any]] = {}
     for found in _of(modules, Aggregate):
@@ -52,10 +56,13 @@ def catalogue() -> Catalogue:
     classes = {cls: None for cls in _of(modules, type) if "__event__" in vars(cls)}
     vocabulary: Vocabulary[Any] = Vocabulary(tuple(sorted(classes, key=lambda cls: event_type(cls).name)))
     vocabulary.require_sound()
+    for cls in vocabulary:
+        require_json(cls, f"event {event_type(cls).name!r}")
     projections: dict[tuple[str, int], Projection[Any, Any]] = {}
     for each in _of(modules, Projection):
         if projections.setdefault((each.name, each.version), each) is not each:
             raise Misdeclared(f"projection {each.name!r}", f"its version {each.version} is declared twice")
+        require_json(each.row, f"projection {each.name!r}, row")
     return Catalogue(aggregates, vocabulary, projections)
 
 

@@ -18,6 +18,7 @@ from domain.aggregate import Aggregate
 from domain.contained import contained
 from domain.errors import AmendsError, Misdeclared
 from domain.event import event_type
+from domain.rows import as_kept
 from domain.sensitive import SECRET, marks_within
 from domain.vocabulary import Vocabulary
 
@@ -176,7 +177,10 @@ class Projection(Generic[Row, E]):
         return own if own is None or self.key_of is None else f"stream {stream}"
 
     def next(self, row: Row | None, recorded: Recorded[E], key: str) -> Row | None:
-        """The row after one more event. Raises WrongKey, NoValue, and whatever `evolve` raises."""
+        """The row after one more event, as its table will give it back: see `as_kept`.
+
+        Raises WrongKey, NoValue, ValueError for an instant without a time zone, and whatever `evolve` raises.
+        """
         after = contained(self.evolve, row, recorded)
         if after is None:
             return None
@@ -185,7 +189,7 @@ class Projection(Generic[Row, E]):
         for name in self._required:
             if getattr(after, name) is None:
                 raise NoValue(self.name, event_type(recorded.event).name, name)
-        return after
+        return as_kept(after, self._kept)
 
     @cached_property
     def _read(self) -> tuple[Aggregate[Any, Any], ...]:
@@ -195,6 +199,12 @@ class Projection(Generic[Row, E]):
     @cached_property
     def _required(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns if not column.nullable)
+
+    @cached_property
+    def _kept(self) -> tuple[tuple[str, str], ...]:
+        """The columns that may give something else back than they were given."""
+        kept = ("jsonb", "timestamptz", "numeric", "double precision")
+        return tuple((column.name, column.type) for column in self.columns if column.type in kept)
 
     @cached_property
     def vocabulary(self) -> Vocabulary[E]:

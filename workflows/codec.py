@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError, PydanticSerializationError, SchemaValidator, from_json, to_json
 
 from domain.errors import Invalid, Misdeclared, TooLarge, Unstorable
+from workflows.comparing import as_jsonb, difference, is_as_in_jsonb, is_same
 from workflows.instants import strictly_dated
 from workflows.limits import exceeds
+from workflows.lossless import keeps_order, lossy
 from workflows.said import said
+from workflows.storable import MOST_DIGITS, storable
 
 T = TypeVar("T")
-
-#: What pydantic would accept, but what does not come back from JSON as it went in, or not in the same order.
-_LOSSY = {
-    "any": "has no type that says what it holds",
-    "bytes": "holds bytes; use str",
-    "callable": "is a function",
-    "set": "has no order; use tuple[…, ...]",
-    "frozenset": "has no order; use tuple[…, ...]",
-    "generator": "can be read only once; use tuple[…, ...]",
-    "is-instance": "is a class without declared fields; use a dataclass",
-    "is-subclass": "is a class",
-}
-
 
 SHOWN: Final = 100
 """How many wrong fields of a value are told."""
 
 _adapters: dict[Any, TypeAdapter[Any]] = {}
 _readers: dict[Any, SchemaValidator] = {}
+_ordered: dict[Any, bool] = {}
 
 
 def adapter(annotation: Any) -> TypeAdapter[Any]:
@@ -61,18 +53,8 @@ def require_json(annotation: Any, what: str) -> None:
         schema = adapter(annotation).core_schema
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise Misdeclared(what, f"does not survive JSON: {str(error).splitlines()[0]}") from error
-    if problem := _lossy(schema):
-        raise Misdeclared(what, f"does not survive JSON: it {problem}")
-
-
-def _lossy(schema: Any) -> str | None:
-    if isinstance(schema, Mapping):
-        if (kind := schema.get("type")) in _LOSSY and isinstance(kind, str):
-            return _LOSSY[kind]
-        return next((found for key, part in schema.items() if key != "metadata" and (found := _lossy(part))), None)
-    if isinstance(schema, list | tuple):
-        return next((found for part in schema if (found := _lossy(part))), None)
-    return None
+    if problem := lossy(schema):
+        raise Misdeclared(what, f"does not survive JSON: {problem}")
 
 
 def dump(value: object, annotation: Any) -> Any:
@@ -89,9 +71,12 @@ def dump(value: object, annotation: Any) -> Any:
 
 
 def load(data: Any, annotation: type[T]) -> T:
-    """The value back from plain JSON data that `dump` made. Raises ValidationError, and nothing else."""
+    """The value back from plain JSON data that `dump` made: by the names of fields, whatever aliases they have.
+
+    Raises ValidationError, and nothing else.
+    """
     try:
-        loaded: T = adapter(annotation).validate_python(data)
+        loaded: T = adapter(annotation).validate_python(data, by_alias=True, by_name=True)
     except ValidationError:
         raise
     except BaseException as error:
@@ -121,20 +106,73 @@ class Kept(NamedTuple):
 def kept(value: object, annotation: Any, what: str, limit: int) -> Kept:
     """The value as plain data that can be stored, and that comes back: what every later reader gets is loaded of it.
 
-    Raises TooLarge and Unstorable, saying what `what` is.
+    Raises TooLarge and Unstorable, saying what `what` is; also for a value that would come back as another one.
     """
     try:
         if exceeds(value, limit):
             raise TooLarge(what, limit)
-        written = storable(dump(value, annotation), what, limit)
-        value = load(plain(written), annotation)
+        written = _settled(storable(dump(value, annotation), what, limit), annotation)
+        back = load(plain(written), annotation)
     except (TooLarge, Unstorable):
         raise
     except ValidationError as error:
         raise Unstorable(f"{what} does not come back as it was: {problems(error)[0]}") from error
     except BaseException as error:
         raise Unstorable(f"{what} is not what its annotation says: {' '.join(said(error).split())}") from error
-    return Kept(plain(written), len(written), value)
+    if other := difference(value, back):
+        raise Unstorable(f"{what} does not come back as it was: {other}")
+    return Kept(plain(written), len(written), back)
+
+
+def settled(value: T, annotation: Any, what: str, limit: int) -> T:
+    """The value as `kept` gives it back, quickly where nothing about it is odd. Raises TooLarge and Unstorable."""
+    if _is_ordered(annotation):
+        with suppress(Exception):  # then it is looked at closely, and said what is wrong with it
+            written = adapter(annotation).serializer.to_json(value, warnings="error")
+            if len(written) <= MOST_DIGITS and b"\\u0000" not in written and is_as_in_jsonb(written):
+                back: T = from_text(written, annotation)
+                if back == value:
+                    return back
+    return cast(T, kept(value, annotation, what, limit).value)
+
+
+def exactly(value: object, annotation: Any, what: str, limit: int) -> str:
+    """The value as JSON text of which `from_text` makes the same value, with the same types and order.
+
+    What jsonb would change is a text within the text. Raises TooLarge and Unstorable, saying what `what` is.
+    """
+    if exceeds(value, limit):
+        raise TooLarge(what, limit)
+    try:
+        written = storable(dump(value, annotation), what, limit)
+        changes = written[:1] == b'"' or _settled(written, annotation) != written
+        written = to_json(written.decode()) if changes else written
+        back = from_text(written, annotation)
+    except (PydanticSerializationError, ValidationError) as error:
+        raise Unstorable(f"{what} does not come back as it was: {' '.join(said(error).split())}") from error
+    if value != back or not is_same(value, back):
+        raise Unstorable(f"{what} does not come back as it was")
+    return written.decode()
+
+
+def from_text(written: str | bytes, annotation: Any) -> Any:
+    """The value back from the text that `exactly` made. Raises ValidationError."""
+    inner = from_json(written) if written[:1] in ('"', b'"') else written
+    return adapter(annotation).validate_json(inner, by_alias=True, by_name=True)
+
+
+def _settled(written: bytes, annotation: Any) -> bytes:
+    """The text of a value as it is once the database has had it, so that memory shows the same from the beginning."""
+    if _is_ordered(annotation) and is_as_in_jsonb(written):
+        return written
+    return to_json(as_jsonb(plain(written)))
+
+
+def _is_ordered(annotation: Any) -> bool:
+    known = _ordered.get(annotation)
+    if known is None:
+        known = _ordered[annotation] = keeps_order(adapter(annotation).core_schema)
+    return known
 
 
 def read(data: Any, annotation: type[T]) -> T:
@@ -208,70 +246,10 @@ def copied(data: Any) -> Any:
     return plain(to_json(data))
 
 
-def require_storable(data: Any, what: str, limit: int | None = None) -> int:
-    """How many bytes plain data takes as text. Raises Unstorable and TooLarge as `storable` does."""
-    return len(storable(data, what, limit))
-
-
-def storable(data: Any, what: str, limit: int | None = None) -> bytes:
-    """Plain data as text, as it will be stored.
-
-    Raises Unstorable for what JSON or Postgres does not take, TooLarge for more than `limit` bytes.
-
-    Not taken are halves of characters, the character U+0000, numbers that JSON has no word for, and numbers of more
-    digits than Python reads.
-    """
-    try:
-        written = to_json(data)
-    except PydanticSerializationError as error:
-        raise Unstorable(f"{what}: {error}") from error
-    if limit is not None and len(written) > limit:
-        raise TooLarge(what, limit)
-    if b"\\u0000" in written and _any_text(data, "\0"):
-        raise Unstorable(f"{what} contains the character U+0000")
-    if (b"NaN" in written or b"Infinity" in written) and not _is_finite(data):
-        raise Unstorable(f"{what} contains a number that JSON has no word for: NaN or infinity")
-    if len(written) > MOST_DIGITS and not _is_legible(data):
-        raise Unstorable(f"{what} contains a number of more than {MOST_DIGITS} digits")
-    return written
-
-
-MOST_DIGITS = 4300
-"""Python refuses to read longer numbers (sys.int_info.default_max_str_digits)."""
-
-
-def _is_legible(data: Any) -> bool:
-    """Whether no number in plain data has too many digits to be read."""
-    parts = [data]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, dict):
-            parts += part.values()
-        elif isinstance(part, list):
-            parts += part
-        elif isinstance(part, int) and part.bit_length() > 14_280 and abs(part) >= 10**MOST_DIGITS:
-            return False
-    return True
-
-
-def _any_text(data: Any, part: str) -> bool:
-    """Whether some text in plain data contains this."""
-    if isinstance(data, dict):
-        return any(_any_text(name, part) or _any_text(inner, part) for name, inner in data.items())
-    return any(_any_text(inner, part) for inner in data) if isinstance(data, list) else part in str(data)
-
-
-def _is_finite(data: Any) -> bool:
-    try:
-        json.dumps(data, allow_nan=False)
-    except ValueError:
-        return False
-    return True
-
-
 def digest(data: Any) -> str:
-    """A short fingerprint of plain JSON data; the order of keys does not matter."""
-    return hashlib.sha256(to_json(_sorted(data))).hexdigest()[:32]
+    """A short fingerprint of plain JSON data, the same for what comes back of it; the order of keys does not matter."""
+    written = to_json(_sorted(data))
+    return hashlib.sha256(written if is_as_in_jsonb(written) else to_json(_sorted(as_jsonb(data)))).hexdigest()[:32]
 
 
 def _sorted(data: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
@@ -41,6 +41,8 @@ class NewEvent:
     cause: Cause
     size: int = 0
     """How many bytes the data of an event of the business takes as JSON."""
+    event: Any = field(default=None, compare=False, repr=False)
+    """An event of the business as whoever reads it gets it."""
 
 
 class Place(NamedTuple):
@@ -180,7 +182,7 @@ def record(stream: str, event: object, cause: Cause, id: UUID | None = None, lim
     """
     type = event_type(event)
     made = kept(event, event.__class__, f"event {type.name}", limit)
-    return NewEvent(id or new_id(), stream, type, made.data, cause, made.size)
+    return NewEvent(id or new_id(), stream, type, made.data, cause, made.size, made.value)
 
 
 def record_own(stream: str, event: object, cause: Cause, id: UUID | None = None) -> NewEvent:
@@ -192,7 +194,7 @@ def load_event(vocabulary: Vocabulary[E], stored: EventType, data: Any) -> E:
     """An event back from its plain JSON data, whatever shape it had then. Raises Unreadable, never guesses."""
     cls, current = vocabulary.current(stored, data)
     try:
-        event: E = adapter(cls).validate_python(current)
+        event: E = adapter(cls).validate_python(current, by_alias=True, by_name=True)
     except ValidationError as error:
         raise _unfit(stored, cls, error, current) from None
     return event
@@ -204,7 +206,7 @@ def read_event(vocabulary: Vocabulary[E], stored: EventType, json: str) -> E:
     if cls is None:
         return load_event(vocabulary, stored, plain(json))
     try:
-        event: E = adapter(cls).validate_json(json)
+        event: E = adapter(cls).validate_json(json, by_alias=True, by_name=True)
     except ValidationError as error:
         if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
             return load_event(vocabulary, stored, plain(json))  # too deep for the quick way

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from domain.errors import Conflict, StaleVersion
 from domain.expected import Expected
-from workflows.codec import copied, storable
+from workflows.codec import copied
 from workflows.events import (
     DIFFERENT,
     KNOWN_IN_PART,
@@ -26,6 +26,7 @@ from workflows.events import (
     StoredEvent,
     require_distinct,
 )
+from workflows.storable import storable
 
 
 def _now() -> datetime:

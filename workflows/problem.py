@@ -9,9 +9,10 @@ from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
 from domain.errors import AmendsError, Misdeclared, Refusal, TooLarge, Unstorable
-from workflows.codec import dump, kept, load, plain, require_storable, text
+from workflows.codec import dump, kept, load, plain, text
 from workflows.said import kind, said
 from workflows.sensitive import cleaned
+from workflows.storable import require_storable
 from workflows.story import Problem
 
 

@@ -13,7 +13,8 @@ from itertools import cycle
 from typing import TypeVar
 
 from domain.projection import Projection, Recorded, same_rows
-from workflows.codec import dump, load
+from workflows.codec import kept, require_json
+from workflows.limits import Limits
 
 Row = TypeVar("Row")
 E = TypeVar("E")
@@ -22,8 +23,10 @@ E = TypeVar("E")
 def same_in_batches(projection: Projection[Row, E], history: Sequence[Recorded[E]], sizes: Iterable[int]) -> None:
     """Apply a history in batches of these sizes, over and over, and compare each prefix with the same taken at once.
 
-    Raises AssertionError naming the first event after which a row differs.
+    Raises AssertionError naming the first event after which a row differs, Misdeclared for rows of a type that does not
+    survive JSON, and Unstorable for a row that would come back as another one.
     """
+    require_json(projection.row, f"projection {projection.name!r}, row")
     rows: dict[str, Row] = {}
     done, lengths = 0, cycle([size for size in sizes if size > 0] or [1])
     while done < len(history):
@@ -38,6 +41,6 @@ def same_in_batches(projection: Projection[Row, E], history: Sequence[Recorded[E
 
 
 def _stored(projection: Projection[Row, E], row: Row) -> Row:
-    """A row as it comes back from a table."""
-    found: Row = load(dump(row, projection.row), projection.row)
+    """A row as it comes back from a table. Raises Unstorable for one that would come back as another one."""
+    found: Row = kept(row, projection.row, f"a row of {projection.name}", Limits().value).value
     return found

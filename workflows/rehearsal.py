@@ -22,7 +22,7 @@ from domain.aggregate import Aggregate
 from domain.errors import StaleVersion
 from domain.event import Cause
 from domain.expected import exact
-from workflows.codec import copied, dump
+from workflows.codec import copied, dump, kept
 from workflows.engine.children import ended, undone
 from workflows.engine.execution import Execution
 from workflows.events import StoredEvent, read_event, record_own
@@ -166,7 +166,7 @@ class Stage:
     def signal(self, signal: object, id: str = "rehearsal") -> None:
         """Tell the saga something, early or late."""
         name: str = getattr(signal, "__signal__")  # noqa: B009 (set by the decorator)
-        told = SignalReceived(name, dump(signal, type(signal)))
+        told = SignalReceived(name, kept(signal, type(signal), f"signal {name}", self.limits.value).data)
         self.store.write([record_own(stories.stream(id), told, Cause())])
 
     def _goes_on(self, id: str, signals: list[object]) -> bool:

@@ -10,11 +10,12 @@ from pydantic import JsonValue
 
 from domain.errors import Unstorable
 from domain.event import Cause
-from workflows.codec import digest, load, require_storable, text
+from workflows.codec import digest, load, text
 from workflows.events import record_own
 from workflows.ports import Start
 from workflows.saga import Saga
 from workflows.said import named
+from workflows.storable import require_storable
 from workflows.story import SagaStarted, stories
 
 LONGEST_REFERENCE: Final = 500

@@ -118,7 +118,7 @@ def signal_workflow(
     async def tell(console: Console) -> None:
         from domain.errors import NotFound
         from domain.sender import signed
-        from workflows.codec import dump, read
+        from workflows.codec import read
 
         row = await console.overview.row(id)
         if row is None:
@@ -127,7 +127,7 @@ def signal_workflow(
         given = parsed(sys.stdin.read() if payload == "-" else payload)
         said = read(signed(given, cls, console.cause.actor or "anonymous", known=False), cls)
         await console.register.note()
-        await console.desk.signal(id, signal, dump(said, cls), console.cause)
+        await console.desk.signal(id, signal, console.desk.told(signal, said, cls), console.cause)
         _say(id, signal)
 
     with_console(tell)

@@ -17,7 +17,6 @@ from app.store.events import PostgresEvents
 from app.store.overview import Filters, Overview, Waiting
 from app.store.requests import Key, Requests
 from domain.errors import NotFound
-from workflows.codec import dump
 from workflows.durable.desk import TakeUp
 from workflows.durable.engine import Engine
 from workflows.events import Answer
@@ -130,7 +129,8 @@ class Workflows:
         if row is None:
             raise NotFound("workflow", id)
         cls = self._engine.desk.payload(row.name, row.version, signal)
-        payload = dump(await sent_by(request, cls, actor_of(request), is_known(request)), cls)
+        said = await sent_by(request, cls, actor_of(request), is_known(request))
+        payload = self._engine.desk.told(signal, said, cls)
 
         async def tell(key: Key | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "signal": signal}) if key else None

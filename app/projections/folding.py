@@ -67,32 +67,27 @@ async def fold(projection: Projection[Any, Any], found: Sequence[TupleRow], rows
         elif isinstance(event, str):
             _wait(folded, key, row, event)
         elif not (rows.inline and event.version <= rows.versions.get(key, 0)):
-            _apply(projection, folded, known, key, row, event)
+            _apply(rows, folded, known, key, row, event)
             if rows.inline and key not in folded.aside:
                 rows.versions[key] = event.version
     return folded
 
 
 def _apply(
-    projection: Projection[Any, Any],
-    folded: Folded,
-    known: dict[str, Any],
-    key: str,
-    row: TupleRow,
-    event: Recorded[Any],
+    rows: Rows, folded: Folded, known: dict[str, Any], key: str, row: TupleRow, event: Recorded[Any]
 ) -> None:
     try:
-        known[key] = folded.changed[key] = _next(projection, known[key], event, key)
+        known[key] = folded.changed[key] = _next(rows, known[key], event, key)
     except Exception as error:
         _wait(folded, key, row, said(error, event.event))
     else:
         folded.applied.setdefault(key, []).append(row[2])
 
 
-def _next(projection: Projection[Any, Any], row: Any, event: Recorded[Any], key: str) -> Any:
-    after = projection.next(row, event, key)
-    if after is None and row is not None and projection.mode == "inline":
-        raise Misdeclared(projection.name, "an inline read model keeps its rows: mark them instead of removing them")
+def _next(rows: Rows, row: Any, event: Recorded[Any], key: str) -> Any:
+    after = rows.next(row, event, key)
+    if after is None and row is not None and rows.inline:
+        raise Misdeclared(rows.name, "an inline read model keeps its rows: mark them instead of removing them")
     return after
 
 

@@ -33,7 +33,7 @@ async def _cut(
     del folded.changed[key]
     for number, found in enumerate(await ask(SQL["events_at"], (positions,))):
         event = recorded(projection, found)
-        after = projection.next(row, event, key)
+        after = before.next(row, event, key)
         before.versions[key] = event.version
         error = await _refused(where, before.one(after), ask) if after is not None else None
         if error:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from psycopg.rows import TupleRow
 
 from app.projections import SQL
-from domain.projection import Projection
-from workflows.codec import adapter, plain
+from domain.projection import Projection, Recorded
+from workflows.codec import adapter, plain, settled
 
 ROOM = 100_000
 """How many rows are kept in memory."""
 
 Ask = Callable[[str, Sequence[Any]], Awaitable[list[TupleRow]]]
 """A read: of a connection in a transaction, or of any."""
+
+
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes of a row as JSON."""
+
+
+def as_read(projection: Projection[Any, Any], row: Any, key: str) -> Any:
+    """A row as it comes back from JSON. Raises Unstorable and TooLarge."""
+    return None if row is None else settled(row, projection.row, f"the row of {key}", LARGEST)
 
 
 class Rows:
@@ -28,6 +37,7 @@ class Rows:
 
     def __init__(self, projection: Projection[Any, Any], name: str, build: int, ask: Ask) -> None:
         self._where, self._ask = (name, build), ask
+        self._projection, self.name = projection, projection.name
         self._key, self.inline = projection.key, projection.mode == "inline"
         self._row = adapter(projection.row)
         self._list = adapter(list[projection.row])  # type: ignore[name-defined]
@@ -51,8 +61,15 @@ class Rows:
     def _read(self, found: str) -> list[Any]:
         if self.inline:
             self.versions = {each[self._key]: each["_version"] for each in plain(found)}
-        rows: list[Any] = self._list.validate_json(found)
+        rows: list[Any] = self._list.validate_json(found, by_alias=True, by_name=True)
         return rows
+
+    def next(self, row: Any, event: Recorded[Any], key: str) -> Any:
+        """The row after one more event, as it will be read of the table.
+
+        Raises what the projection raises, and Unstorable for what would not come back as it is.
+        """
+        return as_read(self._projection, self._projection.next(row, event, key), key)
 
     def keep(self, changed: Mapping[str, Any]) -> None:
         """Take note of rows that were written."""

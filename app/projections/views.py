@@ -9,6 +9,7 @@ import psycopg
 from app.projections import SQL
 from app.projections.builds import Builds
 from app.projections.feed import recorded
+from app.projections.rows import as_read
 from app.projections.waiting import Waiting
 from app.store.events import PostgresEvents
 from app.store.reader import Reader
@@ -78,7 +79,7 @@ class Views:
                 version = stored.version
                 if stored.name in projection.vocabulary.names:
                     raw = (*stored.place, stored.stream, version, *stored.type, stored.data_json, stored.recorded_at)
-                    row = projection.next(row, recorded(projection, raw), key)
+                    row = as_read(projection, projection.next(row, recorded(projection, raw), key), key)
             if not page:
                 break
         shown: dict[str, Any] | None = None if row is None else dump(row, projection.row)

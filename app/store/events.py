@@ -12,7 +12,6 @@ from app.store.reader import Reader
 from app.store.sql import statements
 from domain.errors import Conflict, Invalid, StaleVersion
 from domain.expected import Expected
-from workflows.codec import storable
 from workflows.events import (
     DIFFERENT,
     KNOWN_IN_PART,
@@ -26,6 +25,7 @@ from workflows.events import (
     StoredEvent,
     require_distinct,
 )
+from workflows.storable import storable
 
 SQL = statements("events.sql")
 PATIENCE = 10.0

@@ -99,12 +99,12 @@ class Acting:
         self, aggregate: Aggregate[S, E], stream: str, version: int, state: S, events: list[E]
     ) -> Decided[S]:
         """Append what was decided about a state at a version. Raises StaleVersion if it is not at that any more."""
-        after, reached = aggregate.fold(events, state), version + len(events)
+        new = [record(stream, event, self._cause, limit=self._limit) for event in events]
+        after, reached = aggregate.fold([each.event for each in new], state), version + len(events)
         if not events and self._asked is None:
             return Decided(after, reached, None)
         asked = self._asked
         answer = Answer(asked.key, asked.digest, asked.answer(after, reached)) if asked else None
-        new = [record(stream, event, self._cause, limit=self._limit) for event in events]
         done = await self._events.append(new, {stream: exact(version)}, answer)
         if not isinstance(done, Repeated):
             return Decided(after, reached, done.place)

@@ -16,7 +16,7 @@ from app.store.sql import statements
 from domain.aggregate import Aggregate
 from domain.errors import AmendsError, TooLarge, Unstorable
 from domain.event import EventType
-from workflows.codec import adapter, kept, text
+from workflows.codec import exactly, from_text
 from workflows.events import read_event
 from workflows.limits import Limits
 from workflows.said import said
@@ -51,7 +51,7 @@ class States:
         if rows and rows[0][1] is None:
             version, _, _, kept = rows.pop(0)
             try:
-                state = adapter(aggregate.state_type).validate_json(kept)
+                state = from_text(kept, aggregate.state_type)
             except ValidationError:
                 log.warning("The snapshot of %s at version %d is not readable; it is not used.", stream, version)
                 return await self._from_the_beginning(aggregate, stream, ask, until)
@@ -88,9 +88,7 @@ class States:
     async def _keep(self, aggregate: Aggregate[S, E], stream: str, code: str, version: int, state: S) -> None:
         """Only a state that comes back from JSON as it went in is kept."""
         try:
-            snapshot = text(kept(state, aggregate.state_type, f"the state of {stream}", self._limit).data)
-            if adapter(aggregate.state_type).validate_json(snapshot) != state:
-                raise ValueError("it does not come back from JSON as it went in")
+            snapshot = exactly(state, aggregate.state_type, f"the state of {stream}", self._limit)
             await self._committer.run(SQL["snapshot"], (stream, code, version, snapshot), PATIENCE)
             await self._committer.run(SQL["forget_snapshots"], (stream, code), PATIENCE)
         except AmendsError as error:

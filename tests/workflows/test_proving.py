@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from domain.banking import AccountOpened, MoneyDeposited, MoneySent, accounts
 from domain.banking.account_balances import account_balances
+from domain.errors import Misdeclared, Unstorable
 from domain.money import Money
 from domain.ordering import Line, orders
 from domain.ordering.order import OrderCancelled, OrderConfirmed, OrderPlaced
@@ -118,17 +119,29 @@ def test_one_that_keeps_something_elsewhere_is_found_out() -> None:
 @dataclass(frozen=True)
 class Loose:
     id: str
+    note: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Untyped:
+    id: str
     note: Any
 
 
 def test_one_whose_rows_do_not_survive_a_table_is_found_out() -> None:
     def evolve(row: Loose | None, told: Recorded[OrderCancelled]) -> Loose | None:
-        return Loose(told.key, ("a", "tuple"))
+        return Loose(told.key, ["a", "list"])  # type: ignore[arg-type]
 
     loose = Projection("loose", version=1, of=orders, evolve=evolve, key="id")
     history: Sequence[Recorded[OrderCancelled]] = [
         *recorded("order-1", OrderCancelled("1", "x")),
         *recorded("order-2", OrderCancelled("2", "x")),
     ]
-    with pytest.raises(AssertionError, match="after 2 events, in batches, '1'"):
+    with pytest.raises(Unstorable, match="a row of loose is not what its annotation says"):
         same_in_batches(loose, history, [1])
+
+    def untyped(row: Untyped | None, told: Recorded[OrderCancelled]) -> Untyped | None:
+        return Untyped(told.key, ("a", "tuple"))
+
+    with pytest.raises(Misdeclared, match="note has no type that says what it holds"):
+        same_in_batches(Projection("untyped", version=1, of=orders, evolve=untyped, key="id"), history[:1], [1])

@@ -11,7 +11,8 @@ from pydantic import JsonValue
 
 from domain.errors import Conflict, Misdeclared, NotFound, StaleVersion
 from domain.event import Cause
-from workflows.codec import kept, require_storable
+from workflows.codec import kept
+from workflows.comparing import as_jsonb
 from workflows.durable.store import SagaStore, Standing, StartOutcome
 from workflows.events import Answer, Place, Repeated, record_own, same_request
 from workflows.ids import new_id, require_id
@@ -20,6 +21,7 @@ from workflows.ports import Start
 from workflows.problem import require_distinct_refusals
 from workflows.saga import Saga
 from workflows.starting import starting
+from workflows.storable import require_storable
 from workflows.story import (
     Act,
     CancelRequested,
@@ -105,14 +107,17 @@ class Desk:
             raise NotFound("signal", signal, f"{name} takes: {', '.join(sorted(taken)) or 'none'}.")
         return taken[signal]
 
+    def told(self, signal: str, said: object, cls: type[Any]) -> Any:
+        """What a saga is told, as it is stored. Raises TooLarge, and Unstorable for what would not come back."""
+        return kept(said, cls, f"signal {signal}", self._limits.value).data
+
     async def signal(
         self, id: str, signal: str, payload: Any, cause: Cause, answer: Answer | None = None
     ) -> dict[str, Any]:
-        """Tell a saga something; returns the answer, the same again for a repeated request.
+        """Tell a saga what `told` made of it; returns the answer, the same again for a repeated request.
 
-        Raises NotFound, Conflict once the saga is finished, and TooLarge or Unstorable for its payload.
+        Raises NotFound, and Conflict once the saga is finished.
         """
-        require_storable(payload, f"signal {signal}", self._limits.value)
         told = SignalReceived(signal, payload)
         found = await self._store.signal(id, signal, record_own(stories.stream(id), told, cause), answer)
         if isinstance(found, Repeated):
@@ -173,7 +178,7 @@ class Desk:
             stuck = standing.stuck
             if standing.status != "stuck" or stuck is None:
                 raise _not_stuck(id, standing.status, act)
-            told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
+            told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, as_jsonb(result))
             event = record_own(stories.stream(id), told, cause)
             try:
                 found = await self._store.act(id, standing.stuck_at, ["stuck"], event, _going(standing), answer)
