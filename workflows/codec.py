@@ -238,7 +238,7 @@ def plain(text: str | bytes) -> Any:
 
 def fresh(data: Any, annotation: type[T]) -> T:
     """The same of data that is kept: the value shares nothing with it. Raises ValidationError, and nothing else."""
-    return load(copied(data), annotation)
+    return load(plain(_settled(to_json(data), annotation)), annotation)
 
 
 def copied(data: Any) -> Any:

@@ -55,7 +55,7 @@ def _a(value: object) -> str:
 
 
 def _differences(given: Any, back: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object, object]]:
-    if _equal(given, back):
+    if _equal(given, back) or (isinstance(given, float) and isinstance(back, int) and given == float(back)):
         return
     if type(given) is not type(back):
         yield path, given, back
@@ -101,7 +101,7 @@ def is_same(one: Any, other: Any) -> bool:
     """Whether two values cannot be told apart: the same types and the same order, also inside of them."""
     if type(one) is not type(other):
         return False
-    if isinstance(one, datetime | time) and not _is_fixed(one.tzinfo):
+    if isinstance(one, datetime | time) and (one.utcoffset() != other.utcoffset() or not _is_fixed(one.tzinfo)):
         return False
     if isinstance(one, dict) and list(one) != list(other):
         return False

@@ -70,7 +70,7 @@ def _problem(schema: Schema, known: Mapping[str, Schema]) -> str | None:
     kind = schema.get("type")
     if isinstance(kind, str) and kind in _LOSSY:
         return _LOSSY[kind]
-    if _is_masked(schema):
+    if kind == "lax-or-strict" and any(map(_is_masked, parts(schema))):
         return "is written as asterisks; use Annotated[str, SECRET] of domain.sensitive"
     if schema.get("serialization_exclude"):
         return "is left out when it is written; keep it, or take it out of the class"

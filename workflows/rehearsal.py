@@ -229,7 +229,9 @@ class Stage:
 
     def start(self, saga: Saga[Any, Any], request: Any, id: str = "rehearsal") -> None:
         """Start the saga without playing it yet: it can be told something first."""
-        self._begin(starting(saga, dump(request, saga.definition.input), id, Cause(), self.clock))
+        what = f"the input of {saga.definition.name}"
+        given = kept(request, saga.definition.input, what, self.limits.value).data
+        self._begin(starting(saga, given, id, Cause(), self.clock))
 
     def _begin(self, start: Start) -> None:
         self.store.write([start.event])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -82,8 +83,11 @@ class Views:
                     row = as_read(projection, projection.next(row, recorded(projection, raw), key), key)
             if not page:
                 break
-        shown: dict[str, Any] | None = None if row is None else dump(row, projection.row)
-        return shown
+        if row is None:
+            return None
+        shown: dict[str, Any] = dump(row, projection.row)
+        amounts = [column.name for column in projection.columns if column.type == "numeric"]
+        return shown | {name: f"{Decimal(shown[name]):f}" for name in amounts if shown[name] is not None}
 
 
 def _in_utc(instant: str) -> str:
