@@ -34,6 +34,15 @@ PLAIN = {str: "text", bool: "boolean", int: "bigint", float: "double precision",
          datetime: "timestamptz", date: "date", UUID: "uuid"}  # fmt: skip
 """Postgres's types for the types of fields; what is none of them is kept as jsonb."""
 
+UNKEPT: dict[Any, str] = {
+    set: "has no order: use tuple[…, ...]",
+    frozenset: "has no order: use tuple[…, ...]",
+    bytes: "holds bytes: use str",
+    object: "has no type that says what it holds",
+    Any: "has no type that says what it holds",
+}
+"""What does not come back of jsonb. More of it is known to workflows.codec.require_json, which a server asks."""
+
 
 class Recorded(NamedTuple, Generic[E]):
     """An event as a projection sees it. Its place in the feed is left out: a rebuild elsewhere gives the same rows.
@@ -265,11 +274,22 @@ def _column(projection: str, name: str, annotation: Any) -> Column:
         raise Misdeclared(
             f"projection {projection!r}", f"{name!r} cannot be a column: lower-case words, at most 40 letters"
         )
+    if problem := _unkept(annotation):
+        raise Misdeclared(f"projection {projection!r}", f"{name} {problem}")
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     parts = _parts(annotation)
     wanted = [part for part in parts if part is not type(None)]
     return Column(name, _type(wanted[0]) if len(wanted) == 1 else "jsonb", len(wanted) < len(parts))
+
+
+def _unkept(annotation: Any) -> str | None:
+    origin = get_origin(annotation) or annotation
+    if origin is Literal:
+        return None
+    if (origin is Any or isinstance(origin, type)) and (problem := UNKEPT.get(origin)):
+        return problem
+    return next((found for part in get_args(annotation) if (found := _unkept(part))), None)
 
 
 def _type(annotation: Any) -> str:

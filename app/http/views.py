@@ -39,7 +39,10 @@ class Views:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         after: str | None = None,
     ) -> dict[str, Any]:
-        """Rows in the order of their keys; other parameters are columns and the values that they must have."""
+        """Rows in the order of their keys; other parameters are columns and the values that they must have.
+
+        What is `numeric` in the table is a string, exact to the last digit.
+        """
         where = {name: value for name, value in request.query_params.items() if name not in OURS}
         await self._wait(projection, after_position, timeout)
         rows, following = await self._rows.rows(projection, where, after, limit)
@@ -54,7 +57,7 @@ class Views:
         after_position: Position = None,
         timeout: Timeout = PATIENCE,  # noqa: ASYNC109 (the caller's, not ours)
     ) -> dict[str, Any]:
-        """One row."""
+        """One row. What is `numeric` in the table is a string, exact to the last digit."""
         await self._wait(projection, after_position, timeout)
         row = await self._rows.row(projection, key)
         if row is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -125,7 +125,13 @@ class Loose:
 @dataclass(frozen=True)
 class Untyped:
     id: str
-    note: Any
+    note: dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Either:
+    id: str
+    at: date | datetime
 
 
 def test_one_whose_rows_do_not_survive_a_table_is_found_out() -> None:
@@ -141,7 +147,13 @@ def test_one_whose_rows_do_not_survive_a_table_is_found_out() -> None:
         same_in_batches(loose, history, [1])
 
     def untyped(row: Untyped | None, told: Recorded[OrderCancelled]) -> Untyped | None:
-        return Untyped(told.key, ("a", "tuple"))
+        return Untyped(told.key, {"a": [("a", "tuple")]})
 
     with pytest.raises(Misdeclared, match="note has no type that says what it holds"):
-        same_in_batches(Projection("untyped", version=1, of=orders, evolve=untyped, key="id"), history[:1], [1])
+        Projection("untyped", version=1, of=orders, evolve=untyped, key="id")
+
+    def either(row: Either | None, told: Recorded[OrderCancelled]) -> Either | None:
+        return Either(told.key, AT)
+
+    with pytest.raises(Misdeclared, match="at is date or datetime, and one can be read as the other"):
+        same_in_batches(Projection("either", version=1, of=orders, evolve=either, key="id"), history[:1], [1])
