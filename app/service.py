@@ -43,6 +43,7 @@ from app.settings import Settings
 from app.store.committer import Committer
 from app.store.database import conninfo, formatted, pool
 from app.store.events import PostgresEvents
+from app.store.fingerprint import code_version
 from app.store.held_back import watch
 from app.store.history import History
 from app.store.loading import Loading
@@ -101,6 +102,8 @@ class Store:
             States(committer, settings.snapshot_every, settings.value_bytes),
         )
         committer.on_commit = inline.on_commit = tail.nudge
+        for aggregate in known.aggregates.values():
+            code_version(aggregate)  # of the code as it is now, before it has remembered anything
         return cls(known, committer, reader, states, tail, inline, Builds(known.projections, committer, reader))
 
     @property

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
-from app.store import fingerprint
 from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
 from app.store.states import PAGE
@@ -117,13 +116,6 @@ async def test_a_state_that_does_not_come_back_as_it_went_in_is_not_kept(
         assert (state.count, version) == (4, 4)
         await it.states.settle()
     assert "No snapshot of odd-1 is kept" in caplog.text
-
-
-def test_the_code_of_an_aggregate_is_its_own_folder_and_the_words_of_the_domain() -> None:
-    code = fingerprint.code_version(accounts)
-    assert code
-    assert code == fingerprint.code_version(accounts)
-    assert code != fingerprint.code_version(Aggregate("odd", Odd(0), evolve))
 
 
 @pytest.mark.timeout(170)
