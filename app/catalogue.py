@@ -15,8 +15,10 @@ from domain.aggregate import Aggregate
 from domain.errors import Misdeclared, NotFound
 from domain.event import event_type
 from domain.projection import Projection
+from domain.stream import OWN
 from domain.vocabulary import Vocabulary
 from workflows.codec import require_json
+from workflows.story import stories
 
 PACKAGES = (domain, workflows)
 
@@ -52,7 +54,8 @@ def catalogue() -> Catalogue:
     aggregates: dict[str, Aggregate[Any, Any]] = {}
     for found in _of(modules, Aggregate):
         if aggregates.setdefault(found.category, found) is not found:
-            raise Misdeclared(f"aggregate {found.category!r}", "is declared twice")
+            raise Misdeclared(f"aggregate {found.category!r}", "is declared twice: give one of them another category")
+    require_apart(aggregates)
     classes = {cls: None for cls in _of(modules, type) if "__event__" in vars(cls)}
     vocabulary: Vocabulary[Any] = Vocabulary(tuple(sorted(classes, key=lambda cls: event_type(cls).name)))
     vocabulary.require_sound()
@@ -64,6 +67,20 @@ def catalogue() -> Catalogue:
             raise Misdeclared(f"projection {each.name!r}", f"its version {each.version} is declared twice")
         require_json(each.row, f"projection {each.name!r}, row")
     return Catalogue(aggregates, vocabulary, projections)
+
+
+def require_apart(categories: Iterable[str]) -> None:
+    """Raise Misdeclared if a stream could be of two categories: `order-line-1` of `order` and of `order-line`."""
+    known = [*categories, *(own.removesuffix("-") for own in OWN if own != f"{stories.category}-")]
+    for one in known:
+        for other in known:
+            if other.startswith(f"{one}-"):
+                raise Misdeclared(
+                    f"aggregate {other!r}",
+                    f"its streams could be those of {one!r} too: give one of them another category",
+                )
+    if len(set(known)) < len(known):
+        raise Misdeclared("aggregate 'projection'", "is a category of Amends' own: give it another one")
 
 
 def _names(package: Any) -> Iterable[str]:

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 from domain.contained import contained
 from domain.errors import Invalid, Misdeclared
 from domain.event import NAME, event_type
+from domain.stream import require_stream
 from domain.vocabulary import Vocabulary
 
 S = TypeVar("S")
@@ -46,15 +47,27 @@ class Aggregate(Generic[S, E]):
             event_type(event)
 
     def stream(self, key: str) -> str:
-        """The name of one instance's stream, such as `order-4711`."""
-        if not key.strip():
-            raise Invalid(f"{self.category} id", "is empty")
-        return f"{self.category}-{key}"
+        """The name of one instance's stream, such as `order-4711`. Raises Invalid for a key that cannot be in one."""
+        if not isinstance(key, str) or not key.strip():
+            raise Invalid(f"{self.category} id", "must be a text that is not empty")
+        stream = f"{self.category}-{key}"
+        require_stream(stream, f"{self.category} id")
+        return stream
 
     def key(self, stream: str) -> str | None:
         """The key of the instance whose stream this is; None if it is none of this category."""
         key = stream.removeprefix(f"{self.category}-")
         return key if key != stream and key.strip() else None
+
+    def require_own(self, events: Sequence[E]) -> Sequence[E]:
+        """The events, if `evolve` understands them all: others could be stored, but the stream not be read again.
+
+        Raises Misdeclared.
+        """
+        for event in events:
+            if type(event) not in self.vocabulary.classes:
+                raise Misdeclared(f"aggregate {self.category!r}", f"its evolve does not take {type(event).__name__}")
+        return events
 
     def beginning(self) -> S:
         """The state before the first event: a new one each time, for an `evolve` that changes what it is given."""

@@ -7,8 +7,8 @@ from typing import Final
 
 from domain.errors import Invalid
 
-MOST: Final = 2**31 - 1
-"""The highest version that a stream can have."""
+LARGEST: Final = 2**31 - 1
+"""No stream has a higher version."""
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Expected:
     version: int | None
 
     def __post_init__(self) -> None:
-        if self.version is not None and not 0 <= self.version <= MOST:
-            raise Invalid("expected version", f"must be between 0 and {MOST}, but is {self.version}")
+        if self.version is not None and (type(self.version) is not int or not 0 <= self.version <= LARGEST):
+            raise Invalid("expected version", f"must be a whole number from 0 to {LARGEST}, but is {self.version!r}")
 
 
 ANY: Final = Expected(None)

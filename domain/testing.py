@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from domain.aggregate import Aggregate
 from domain.errors import Refusal
@@ -65,7 +65,7 @@ class Given(Generic[S, E]):
     ) -> Decided[E]:
         """Decide. A Refusal is an outcome; any other error is a bug and is raised."""
         try:
-            return Decided(tuple(decision(self.state, *args, **kwargs)))
+            return Decided(tuple(self.aggregate.require_own(list(decision(self.state, *args, **kwargs)))))
         except Refusal as refusal:
             return Decided((), refusal)
 
@@ -73,9 +73,14 @@ class Given(Generic[S, E]):
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def recorded(stream: str, *events: E, after: int = 0, at: datetime = BEGAN) -> list[Recorded[E]]:
-    """These events as they would stand in a stream, after `after` others, one a second from `at` on."""
-    _, _, key = stream.partition("-")
+def recorded(
+    stream: str, *events: E, after: int = 0, at: datetime = BEGAN, of: Aggregate[Any, Any] | None = None
+) -> list[Recorded[E]]:
+    """These events as they would stand in a stream, after `after` others, one a second from `at` on.
+
+    `of` is whose stream it is, where its category has a hyphen.
+    """
+    key = (of and of.key(stream)) or stream.partition("-")[2]
     return [
         Recorded(event, stream, key, version, at + timedelta(seconds=version - 1))
         for version, event in enumerate(events, start=after + 1)

@@ -14,6 +14,7 @@ from domain.errors import Misdeclared
 from domain.event import NAME
 from workflows.calls import ATTEMPT_TIMEOUT
 from workflows.codec import dump, json_schema, require_json
+from workflows.ids import RESERVED
 from workflows.saga import Call, Retry, Saga, Transaction, Undo
 from workflows.steps import Compensation, Step, StepSpec
 from workflows.words import NotInSaga
@@ -118,6 +119,8 @@ def define(
         raise Misdeclared(
             cls.__name__, f"name {name!r} must be lower-case words joined by hyphens, such as 'place-order'"
         )
+    if name in RESERVED:
+        raise Misdeclared(cls.__name__, f"cannot be named {name!r}: /workflows/{name} is another page")
     if version < 1:
         raise Misdeclared(cls.__name__, f"versions count from 1, not {version}")
     if deadline is not None and deadline <= timedelta(0):

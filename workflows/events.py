@@ -11,9 +11,10 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from domain.errors import AmendsError, Conflict
+from domain.errors import AmendsError, Conflict, Invalid
 from domain.event import Cause, EventType, event_type
 from domain.expected import Expected
+from domain.stream import require_business_stream, require_stream
 from domain.vocabulary import Unreadable, Vocabulary
 from workflows.codec import adapter, dump, kept, plain, problems
 from workflows.ids import new_id
@@ -144,7 +145,7 @@ class EventStore(Protocol):
 
         The same events again, recognised by their ids, are a success and change nothing. Raises StaleVersion if a
         stream has another version than expected, Conflict if only some of the ids are known or stand for other events,
-        and Unstorable for what JSON or Postgres does not take.
+        Invalid for a stream that cannot be (domain/stream.py), and Unstorable for what JSON or Postgres does not take.
         """
         ...
 
@@ -161,8 +162,13 @@ KNOWN_IN_PART = "Some of these events were appended before, but not all of them.
 DIFFERENT = "Event {id} was appended before, to {stream}, and is another one: an id stands for one event."
 
 
-def require_distinct(events: Sequence[NewEvent]) -> None:
-    """Raise Conflict if two events of one append have the same id."""
+def require_appendable(events: Sequence[NewEvent], expected: Mapping[str, Expected]) -> None:
+    """Raise Invalid for a stream that cannot be, and Conflict if two events of one append have the same id."""
+    for stream in {event.stream for event in events} | expected.keys():
+        require_stream(stream)
+    for stream, value in expected.items():
+        if not isinstance(value, Expected):
+            raise Invalid(f"expected version of {stream}", f"is exact(…), NONE or ANY, not {value!r}")
     if len({event.id for event in events}) < len(events):
         raise Conflict("event-ids", "Two of these events have the same id.")
 
@@ -175,11 +181,12 @@ def same_request(key: str, digest: str, before: Repeated) -> dict[str, Any]:
 
 
 def record(stream: str, event: object, cause: Cause, id: UUID | None = None, limit: int = Limits().value) -> NewEvent:
-    """An event of the business as it is stored, of `limit` bytes at most. Raises TooLarge and Unstorable.
+    """An event of the business as it is stored, of `limit` bytes at most. Raises Invalid, TooLarge and Unstorable.
 
     Every event's data passes here on its way in, and `load_event` on its way out: this is where marked fields
     (domain/sensitive.py) will be encrypted.
     """
+    require_business_stream(stream)
     type = event_type(event)
     made = kept(event, event.__class__, f"event {type.name}", limit)
     return NewEvent(id or new_id(), stream, type, made.data, cause, made.size, made.value)

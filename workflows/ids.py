@@ -10,6 +10,9 @@ from uuid import UUID, uuid5
 
 from domain.errors import Invalid
 
+RESERVED: Final = frozenset(("definitions", "bulk", "causes"))
+"""What stands below /workflows beside the names of sagas and the ids of workflows."""
+
 _GIVEN: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NAMESPACE = UUID("6d3c1f0e-5b0a-5e52-9a3e-2a64a1c0f9b7")
 _dice = random.Random()  # seeded by the system; ids need to be different, not secret
@@ -27,6 +30,13 @@ def require_id(id: str, field: str) -> None:
     """Refuse an id that somebody gave and that is none. Raises Invalid with the name of the field."""
     if not _GIVEN.fullmatch(id):
         raise Invalid(field, "must be 1 to 128 letters, digits or . _ : -")
+
+
+def require_workflow_id(id: str, field: str) -> None:
+    """Refuse an id under which a workflow could not be reached afterwards. Raises Invalid with the field's name."""
+    require_id(id, field)
+    if id in RESERVED or id in (".", ".."):
+        raise Invalid(field, f"cannot be {id}: /workflows/{id} is another page. Use another one")
 
 
 def derived_id(*parts: object) -> UUID:

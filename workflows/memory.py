@@ -24,7 +24,7 @@ from workflows.events import (
     Place,
     Repeated,
     StoredEvent,
-    require_distinct,
+    require_appendable,
 )
 from workflows.storable import storable
 
@@ -62,7 +62,7 @@ class MemoryEvents:
 
     def write(self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}) -> Place:
         """The same at once, without an answer to keep."""
-        require_distinct(events)
+        require_appendable(events, expected)
         storable(list(expected), WHAT)
         written = [_written(event) for event in events]
         again = [

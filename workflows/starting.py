@@ -19,6 +19,8 @@ from workflows.storable import require_storable
 from workflows.story import SagaStarted, stories
 
 LONGEST_REFERENCE: Final = 500
+LONGEST_ID: Final = 400
+"""Characters; a child's id is its parent's and more, so that only children of children can get there."""
 
 
 def starting(
@@ -29,6 +31,8 @@ def starting(
     `at` is the time by the clock of its store. Raises Unstorable if the saga has no proper reference for it.
     """
     definition, correlation = saga.definition, cause.correlation_id or id
+    if len(id) > LONGEST_ID:
+        raise Unstorable(f"the id of {definition.name}, {id[:50]}…, would have more than {LONGEST_ID} characters")
     called = reference(saga, given)
     told = SagaStarted(definition.name, definition.version, called, id, given)
     whole = replace(cause, correlation_id=correlation, workflow_id=id)

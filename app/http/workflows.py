@@ -20,6 +20,7 @@ from domain.errors import NotFound
 from workflows.durable.desk import TakeUp
 from workflows.durable.engine import Engine
 from workflows.events import Answer
+from workflows.ids import require_workflow_id
 from workflows.story import Act, stories
 
 LONGEST_WAIT = 300.0
@@ -76,6 +77,8 @@ class Workflows:
         if self._engine.draining.is_set():
             raise Busy
         saga, key, cause = self._engine.desk.newest(name), key_of(request), cause_of(request)
+        if key is not None:
+            require_workflow_id(key, "Idempotency-Key")
         wanted = await given(request, saga.definition.input)
         started = await self._engine.start(name, wanted, key, cause)
         response.headers["Location"] = f"/workflows/{started.id}"

@@ -23,7 +23,7 @@ from workflows.events import (
     Place,
     Repeated,
     StoredEvent,
-    require_distinct,
+    require_appendable,
 )
 from workflows.storable import storable
 
@@ -45,7 +45,7 @@ class PostgresEvents:
     async def append(
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
     ) -> Appended | Repeated:
-        require_distinct(events)
+        require_appendable(events, expected)
         item = storable(append_item(events, expected, answer), "An append").decode()
         try:
             if self._inline and self._inline.concerns(events):

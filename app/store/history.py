@@ -30,6 +30,10 @@ class Point:
         given = [name for name in ("version", "position", "at") if getattr(self, name) is not None]
         if len(given) > 1:
             raise Invalid(given[1], f"cannot be asked for together with {given[0]}: give one of them")
+        if self.version is not None and (type(self.version) is not int or self.version < 0):
+            raise Invalid("version", f"must be a whole number that is not negative, but is {self.version!r}")
+        if self.position == "":
+            raise Invalid("position", "is empty")
         if self.at is not None and self.at.tzinfo is None:
             raise Invalid("at", "must say its offset from UTC, such as 2026-01-31T12:00:00Z")
 

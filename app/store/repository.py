@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
@@ -88,7 +88,7 @@ class Acting:
         stream = aggregate.stream(key)
         for attempt in range(ATTEMPTS):
             state, version = await self._states.load(aggregate, stream)
-            events = list(contained(decision, state, *args, **kwargs))
+            events = aggregate.require_own(list(contained(decision, state, *args, **kwargs)))
             try:
                 return await self.append(aggregate, stream, version, state, events)
             except StaleVersion:
@@ -96,7 +96,7 @@ class Acting:
         raise Overtaken(stream, ATTEMPTS)
 
     async def append(
-        self, aggregate: Aggregate[S, E], stream: str, version: int, state: S, events: list[E]
+        self, aggregate: Aggregate[S, E], stream: str, version: int, state: S, events: Sequence[E]
     ) -> Decided[S]:
         """Append what was decided about a state at a version. Raises StaleVersion if it is not at that any more."""
         new = [record(stream, event, self._cause, limit=self._limit) for event in events]

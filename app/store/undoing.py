@@ -88,8 +88,10 @@ class Undoing:
                 raise _cannot(turn, f"the state has moved on: {refusal}") from refusal
             if back is None:
                 raise _cannot(turn, f"{stored.name} has no inverse")
-            inverse += back
+            inverse += aggregate.require_own(back)
             state = aggregate.fold(back, state)
+        if not inverse:
+            raise _cannot(turn, f"the inverse of {target.shown} has no events, so that nothing would be told of it")
         return inverse
 
     async def _require_no_open_saga(self, turn: Turn, stream: str) -> None:

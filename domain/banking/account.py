@@ -13,7 +13,8 @@ from domain.event import event
 from domain.money import CURRENCY
 from domain.sensitive import PERSONAL
 
-ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:-]{1,100}")
+"""Not . and .., which no path can name."""
 MOST = 10**15
 """Minor units; far above any account, and far below what a bigint or a JSON number in a browser holds."""
 
@@ -34,7 +35,7 @@ class OpenAccount:
 
     def __post_init__(self) -> None:
         if not ID.fullmatch(self.account_id):
-            raise Invalid("account_id", "must be 1 to 100 letters, digits or . _ : -")
+            raise Invalid("account_id", "must be 1 to 100 letters, digits or . _ : -, and not . or ..")
         if not 1 <= len(self.owner.strip()) <= 200:
             raise Invalid("owner", "must have 1 to 200 characters")
         if not CURRENCY.fullmatch(self.currency):

@@ -13,7 +13,8 @@ from domain.event import event
 from domain.money import CURRENCY, Money
 from domain.sensitive import PERSONAL, SECRET
 
-ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:-]{1,100}")
+"""Not . and .., which no path can name."""
 LONGEST = 200
 """How many characters a text has at most: as many as its provider and its index take."""
 MOST_LINES = 1000
@@ -51,7 +52,7 @@ class OrderRequest:
 
     def __post_init__(self) -> None:
         if not ID.fullmatch(self.order_id):
-            raise Invalid("order_id", "must be 1 to 100 letters, digits or . _ : -")
+            raise Invalid("order_id", "must be 1 to 100 letters, digits or . _ : -, and not . or ..")
         if not CURRENCY.fullmatch(self.currency):
             raise Invalid("currency", "must be a three-letter ISO 4217 code such as EUR")
         if not 1 <= len(self.lines) <= MOST_LINES:

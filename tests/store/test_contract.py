@@ -28,6 +28,7 @@ from domain.event import Cause
 from domain.expected import Expected
 from tests.store.accounts import Bank, bank
 from tests.store.contract import AnswerContract, AppendContract, ReadContract, whole
+from tests.store.names import NamesContract
 from workflows.events import (
     Answer,
     Appended,
@@ -192,7 +193,7 @@ class Interfering:
         return loaded
 
 
-class TestPostgres(AppendContract, ReadContract, AnswerContract, DecisionContract):
+class TestPostgres(AppendContract, ReadContract, AnswerContract, DecisionContract, NamesContract):
     @pytest.fixture
     async def bank(self, database: URL) -> AsyncIterator[Bank]:
         async with bank(database) as it:
@@ -207,7 +208,7 @@ class TestPostgres(AppendContract, ReadContract, AnswerContract, DecisionContrac
         return bank.loading
 
 
-class TestMemory(AppendContract, ReadContract, AnswerContract, DecisionContract):
+class TestMemory(AppendContract, ReadContract, AnswerContract, DecisionContract, NamesContract):
     @pytest.fixture
     def events(self) -> EventStore:
         return MemoryEvents()

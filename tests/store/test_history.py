@@ -115,6 +115,26 @@ async def test_the_difference_between_two_points(database: URL) -> None:
         assert [change.path for change in all_of_it] == [""]
 
 
+async def test_points_at_the_borders(database_18: URL) -> None:
+    async with bank(database_18) as it:
+        await it.open("a")
+        for late in (Point(at=datetime.max.replace(tzinfo=UTC)), Point(position="9" * 18), Point(position="9-9-9")):
+            assert await balance(it, late) == (1, 0)
+        early = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
+        for before in (Point(0), Point(position="0"), Point(position="0-0-0"), Point(at=early), Point(10**30)):
+            with pytest.raises(NotFound):
+                await balance(it, before)
+        for position in ("-1", "9" * 19, "1.5", "", "x", "1-1"):
+            with pytest.raises(Invalid, match=r"^position: "):
+                await balance(it, Point(position=position))
+
+
+@pytest.mark.parametrize("version", [-1, True, 1.5, "1"])
+def test_what_is_no_version_is_no_point(version: Any) -> None:
+    with pytest.raises(Invalid, match=r"^version: must be a whole number"):
+        Point(version=version)
+
+
 def test_two_points_at_once_are_refused() -> None:
     with pytest.raises(Invalid, match="cannot be asked for together with version"):
         Point(version=1, position="3")

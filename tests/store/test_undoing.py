@@ -8,9 +8,10 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from domain.aggregate import Aggregate
 from domain.banking import MoneyDeposited, MoneyWithdrawn
-from domain.errors import Conflict, NotFound, StaleVersion
-from domain.event import Cause
+from domain.errors import Conflict, Misdeclared, NotFound, StaleVersion
+from domain.event import Cause, event
 from domain.money import Money
 from domain.ordering import Line, OrderPlaced, orders
 from tests.store.accounts import Bank, bank
@@ -157,6 +158,60 @@ async def test_of_many_who_undo_at_once_one_does(database: URL) -> None:
         outcomes = await asyncio.gather(*(it.turn("undo", "a", 3) for _ in range(12)), return_exceptions=True)
         assert sum(isinstance(outcome, StaleVersion) for outcome in outcomes) == 11
         assert await it.balance("a") == 1
+
+
+async def test_undo_and_redo_a_hundred_times_end_where_they_began(database_18: URL) -> None:
+    async with bank(database_18, snapshot_every=7) as it:
+        await it.open("a")
+        await it.deposit("a", 50)
+        for _ in range(100):
+            assert (await it.turn("undo", "a")).state.balance == 0
+            assert (await it.turn("redo", "a")).state.balance == 50
+        assert await it.balance("a") == 50
+        assert len(await it.told("a")) == 202
+        assert "nothing was undone" in await refused(it, "redo")
+
+
+async def test_events_that_were_appended_by_others_leave_nothing_to_redo(database_18: URL) -> None:
+    async with bank(database_18) as it:
+        await it.open("a")
+        await it.deposit("a", 50)
+        await it.turn("undo", "a")
+        await it.append("a", MoneyDeposited(1))
+        assert "nothing was undone since the last decision" in await refused(it, "redo")
+        await it.turn("undo", "a")
+        assert await it.balance("a") == 0
+        assert "account-opened has no inverse" in await refused(it, "undo")
+
+
+@event("switch-turned")
+class Turned:
+    pass
+
+
+def turned(state: int, event: Turned) -> int:
+    return state + 1
+
+
+async def test_an_inverse_without_events_is_refused_for_it_would_leave_no_trace(database_18: URL) -> None:
+    switches: Aggregate[int, Turned] = Aggregate("switch", 0, turned, inverse=lambda state, event: [])
+    async with bank(database_18) as it:
+        await it.events.append([record("switch-1", Turned(), Cause())])
+        with pytest.raises(Conflict, match="the inverse of switch-turned has no events"):
+            await it.undoing.turn("undo", switches, "switch-1", None, Cause(), "why")
+
+
+async def test_an_inverse_that_the_fold_does_not_take_is_refused(database_18: URL) -> None:
+    wrong: Aggregate[int, Turned] = Aggregate(
+        "switch",
+        0,
+        turned,
+        inverse=lambda state, event: [MoneyDeposited(1)],  # type: ignore[list-item]
+    )
+    async with bank(database_18) as it:
+        await it.events.append([record("switch-1", Turned(), Cause())])
+        with pytest.raises(Misdeclared, match="its evolve does not take MoneyDeposited"):
+            await it.undoing.turn("undo", wrong, "switch-1", None, Cause(), "why")
 
 
 async def test_a_stream_that_is_not_there_is_not_found(database: URL) -> None:

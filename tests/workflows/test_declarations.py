@@ -234,6 +234,15 @@ def test_a_misdeclared_saga_does_not_import(declare: Callable[[], None], says: s
         declare()
 
 
+@pytest.mark.parametrize("name", ["definitions", "bulk", "causes"])
+def test_a_saga_that_could_not_be_reached_does_not_import(name: str) -> None:
+    with pytest.raises(Misdeclared, match=f"cannot be named '{name}': /workflows/{name} is another page"):
+
+        class Bad(Saga[str, str], name=name):
+            async def run(self, request: str) -> str:
+                return request
+
+
 @pytest.mark.parametrize("wrong", [{"attempts": 0}, {"backoff": 0.5}, {"first_wait": seconds(-1)}])
 def test_a_retry_that_cannot_be_is_not_declared(wrong: dict[str, Any]) -> None:
     with pytest.raises(Misdeclared):

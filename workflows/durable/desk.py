@@ -15,7 +15,7 @@ from workflows.codec import kept
 from workflows.comparing import as_jsonb
 from workflows.durable.store import SagaStore, Standing, StartOutcome
 from workflows.events import Answer, Place, Repeated, record_own, same_request
-from workflows.ids import new_id, require_id
+from workflows.ids import new_id, require_workflow_id
 from workflows.limits import Limits
 from workflows.ports import Start
 from workflows.problem import require_distinct_refusals
@@ -79,7 +79,7 @@ class Desk:
         """
         saga = self.newest(name)
         if id is not None:
-            require_id(id, "id")
+            require_workflow_id(id, "id")
         given = kept(request, saga.definition.input, f"the input of {name}", self._limits.value).data
         return starting(saga, given, id or str(new_id()), cause, self._now())
 

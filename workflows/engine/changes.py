@@ -95,7 +95,8 @@ class Changes:
         stream = aggregate.stream(key)
         if stream not in self._states:
             self._states[stream], self.expected[stream] = await self._unit.load(aggregate, key)
-        made = self._made(stream, decision(self._states[stream]), str(new_id()))
+        decided = aggregate.require_own(list(decision(self._states[stream])))
+        made = self._made(stream, decided, str(new_id()))
         state = aggregate.fold([each.event for each in made], self._states[stream])
         self._add(made)
         self._states[stream] = state

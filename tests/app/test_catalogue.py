@@ -1,0 +1,72 @@
+"""Every stream belongs to one aggregate at most: categories that could be taken for one another are refused."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.catalogue import Catalogue, catalogue, require_apart
+from domain.aggregate import Aggregate
+from domain.errors import Invalid, Misdeclared, NotFound
+from domain.event import event
+from domain.testing import recorded
+from domain.vocabulary import Vocabulary
+
+
+@event("known")
+class Known:
+    pass
+
+
+def evolve(state: int, event: Known) -> int:
+    return state + 1
+
+
+def declared(*categories: str) -> Catalogue:
+    require_apart(categories)
+    return Catalogue({each: Aggregate(each, 0, evolve) for each in categories}, Vocabulary((Known,)), {})
+
+
+@pytest.mark.parametrize(
+    "categories",
+    [("order", "order-line"), ("order-line", "order"), ("a-b-c", "x", "a-b"), ("saga", "saga-x"), ("projection",)],
+)
+def test_categories_that_could_be_taken_for_one_another_are_refused(categories: tuple[str, ...]) -> None:
+    with pytest.raises(Misdeclared, match="another"):
+        declared(*categories)
+
+
+def test_other_categories_with_hyphens_are_taken() -> None:
+    found = declared("order", "orders", "order2-line", "line-order")
+    lines = found.aggregate("line-order-1")
+    assert (lines.category, lines.key("line-order-1")) == ("line-order", "1")
+    assert recorded("line-order-1", Known(), of=lines)[0].key == "1"
+    require_apart(catalogue().aggregates)
+
+
+WORDS = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=3).map("-".join)
+KEYS = st.text(alphabet="ab-/.% \n\0", max_size=5) | st.text(max_size=3)
+
+
+@given(categories=st.sets(WORDS, min_size=1, max_size=4), key=KEYS)
+def test_a_stream_that_can_be_named_leads_back_to_its_aggregate_and_key(categories: set[str], key: str) -> None:
+    try:
+        found = declared(*categories)
+    except Misdeclared:
+        return
+    for each in found.aggregates.values():
+        with suppress(Invalid):
+            stream = each.stream(key)
+            assert found.aggregate(stream) is each
+            assert each.key(stream) == key
+
+
+@pytest.mark.parametrize("stream", ["", "order", "order-", "order- ", "other-1"])
+def test_what_is_no_stream_of_any_is_not_found(stream: str) -> None:
+    known: Any = declared("order")
+    with pytest.raises(NotFound):
+        known.aggregate(stream)
