@@ -50,7 +50,7 @@ class MemoryEvents:
     async def append(
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
     ) -> Appended | Repeated:
-        require_distinct(events)
+        require_appendable(events, expected)
         if answer and (known := self._answers.get(answer.key)):
             return Repeated(known.digest, copied(known.body))
         body = storable(answer.body, WHAT) if answer else b""
@@ -61,8 +61,7 @@ class MemoryEvents:
         return Appended(place)
 
     def write(self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}) -> Place:
-        """The same at once, without an answer to keep."""
-        require_appendable(events, expected)
+        """The same at once, without an answer to keep, and to any stream."""
         storable(list(expected), WHAT)
         written = [_written(event) for event in events]
         again = [

@@ -17,11 +17,12 @@ schema = typer.Typer(no_args_is_help=True, help=__doc__)
 
 @schema.command("check")
 def check(as_json: AsJson = False) -> None:
-    """Compare the code with what is locked; exit 1 and say what differs."""
-    from app import schema_lock
+    """Compare the code with what is locked, and read the samples of events; exit 1 and say what is wrong."""
+    from app import schema_lock, schema_samples
 
     known, code = code_at_hand()
-    found = list(schema_lock.problems(known, code, schema_lock.read(code=code)))
+    locked = schema_lock.read(code=code)
+    found = [*schema_lock.problems(known, code, locked), *schema_samples.problems(known, locked.events)]
     if as_json:
         print_json({"problems": found})
     else:
@@ -40,15 +41,17 @@ def lock(
         typer.Option(metavar="KIND:NAME:PATH", help="This was marked, and may be seen by anybody, in all versions."),
     ] = None,
 ) -> None:
-    """Write the shape of everything that is not locked yet, with its marks; what is locked stays."""
-    from app import schema_lock
+    """Write the shape and marks of all that is not locked yet, and samples of events; what is there stays."""
+    from app import schema_lock, schema_samples
 
     known, code = code_at_hand()
     before = schema_lock.read(code=code)
     new = schema_lock.lock(code, before, replace or (), lift or ())
     schema_lock.write(new)
     print(f"{len(new.shapes) - len(before.shapes)} shapes were locked in {schema_lock.FILE.name}: commit it.")
-    left = list(schema_lock.problems(known, code, new))
+    if samples := schema_samples.write(known, new.events, [each.removeprefix("event:") for each in replace or ()]):
+        print(f"Samples were written to {schema_samples.FOLDER.name}: {', '.join(path.name for path in samples)}.")
+    left = [*schema_lock.problems(known, code, new), *schema_samples.problems(known, new.events)]
     print("\n".join(left), end="\n" if left else "")
     raise SystemExit(1 if left else 0)
 

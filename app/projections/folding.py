@@ -73,9 +73,7 @@ async def fold(projection: Projection[Any, Any], found: Sequence[TupleRow], rows
     return folded
 
 
-def _apply(
-    rows: Rows, folded: Folded, known: dict[str, Any], key: str, row: TupleRow, event: Recorded[Any]
-) -> None:
+def _apply(rows: Rows, folded: Folded, known: dict[str, Any], key: str, row: TupleRow, event: Recorded[Any]) -> None:
     try:
         known[key] = folded.changed[key] = _next(rows, known[key], event, key)
     except Exception as error:
