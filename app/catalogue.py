@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
 from typing import Any
 
 import domain
@@ -45,12 +46,13 @@ class Catalogue:
         return max(fitting, key=lambda found: len(found.category))
 
 
-def catalogue() -> Catalogue:
-    """Look into every file.
+def catalogue(packages: Iterable[ModuleType] = PACKAGES) -> Catalogue:
+    """Look into every file of some packages.
 
-    Raises Misdeclared for names that stand twice, gaps and cycles of upcasters, and what does not survive JSON.
+    Raises Misdeclared for names that stand twice, for categories of which a stream could be either, for gaps and cycles
+    of upcasters, and for what does not survive JSON.
     """
-    modules = [importlib.import_module(name) for package in PACKAGES for name in _names(package)]
+    modules = [importlib.import_module(name) for package in packages for name in _names(package)]
     aggregates: dict[str, Aggregate[Any, Any]] = {}
     for found in _of(modules, Aggregate):
         if aggregates.setdefault(found.category, found) is not found:

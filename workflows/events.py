@@ -163,10 +163,11 @@ DIFFERENT = "Event {id} was appended before, to {stream}, and is another one: an
 
 
 def require_appendable(events: Sequence[NewEvent], expected: Mapping[str, Expected]) -> None:
-    """Raise Invalid for a stream that cannot be, and Conflict if two events of one append have the same id."""
-    for stream in {event.stream for event in events} | expected.keys():
-        require_stream(stream)
+    """Raise Invalid for a stream that is not the business's, and Conflict if two events of one append have one id."""
+    for stream in {event.stream for event in events}:
+        require_business_stream(stream)
     for stream, value in expected.items():
+        require_stream(stream)
         if not isinstance(value, Expected):
             raise Invalid(f"expected version of {stream}", f"is exact(…), NONE or ANY, not {value!r}")
     if len({event.id for event in events}) < len(events):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.catalogue import Catalogue, catalogue, require_apart
@@ -52,6 +55,7 @@ WORDS = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=3).map(
 KEYS = st.text(alphabet="ab-/.% \n\0", max_size=5) | st.text(max_size=3)
 
 
+@settings(deadline=None)
 @given(categories=st.sets(WORDS, min_size=1, max_size=4), key=KEYS)
 def test_a_stream_that_can_be_named_leads_back_to_its_aggregate_and_key(categories: set[str], key: str) -> None:
     try:
@@ -63,6 +67,46 @@ def test_a_stream_that_can_be_named_leads_back_to_its_aggregate_and_key(categori
             stream = each.stream(key)
             assert found.aggregate(stream) is each
             assert each.key(stream) == key
+
+
+DECLARES = """
+from domain.aggregate import Aggregate
+from domain.event import event
+
+@event("{event}")
+class Seen:
+    pass
+
+def evolve(state: int, event: Seen) -> int:
+    return state + 1
+
+seen = Aggregate("{category}", 0, evolve)
+"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "says"),
+    [
+        ([("a-seen", "lamp"), ("b-seen", "lamp")], "aggregate 'lamp': is declared twice"),
+        (
+            [("a-seen", "lamp"), ("b-seen", "lamp-shade")],
+            "aggregate 'lamp-shade': its streams could be those of 'lamp'",
+        ),
+        ([("a-seen", "lamp"), ("a-seen", "shade")], "event 'a-seen': has two classes"),
+        ([("a-seen", "projection"), ("b-seen", "lamp")], "is a category of Amends' own"),
+        ([("a-seen", "projection-x"), ("b-seen", "lamp")], "its streams could be those of 'projection'"),
+    ],
+)
+def test_what_is_declared_in_two_files_is_held_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: list[tuple[str, str]], says: str
+) -> None:
+    package = ModuleType(f"declared_{tmp_path.name}")
+    package.__path__ = [str(tmp_path)]
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    for number, (name, category) in enumerate(declared):
+        (tmp_path / f"file{number}.py").write_text(DECLARES.format(event=name, category=category))
+    with pytest.raises(Misdeclared, match=says):
+        catalogue([package])
 
 
 @pytest.mark.parametrize("stream", ["", "order", "order-", "order- ", "other-1"])

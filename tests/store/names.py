@@ -41,7 +41,10 @@ class NamesContract:
     async def test_the_streams_of_amends_itself_are_not_written_to(self, events: EventStore, stream: str) -> None:
         with pytest.raises(Invalid, match="Amends' own"):
             record(stream, MoneyDeposited(1), Cause())
+        with pytest.raises(Invalid, match="Amends' own"):
+            await events.append([event("a"), event(stream)])
         await events.append([record("sagas", MoneyDeposited(1), Cause()), record("saga", MoneyDeposited(1), Cause())])
+        await whole(events, 2)
 
     @pytest.mark.parametrize("version", [-1, LARGEST + 1, True, 1.0, "1"])
     def test_what_is_no_version_is_not_expected(self, version: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.store.events import PostgresEvents
-from domain.errors import StaleVersion, Unstorable
+from domain.errors import Invalid, StaleVersion, Unstorable
 from domain.event import Cause, EventType
 from domain.expected import ANY, NONE, exact
 from tests.store.fire import session, settled, write
@@ -89,12 +89,12 @@ async def test_a_value_that_postgres_cannot_hold_fails_alone(database: URL, conn
     [event(LONG), NewEvent(new_id(), "s", EventType("it", 1), {}, Cause(correlation_id=LONG))],
     ids=["stream", "story"],
 )
-async def test_a_name_that_is_too_long_for_an_index_is_unstorable_and_not_unavailable(
+async def test_a_name_that_is_too_long_for_an_index_is_refused_and_not_unavailable(
     database: URL, new: NewEvent
 ) -> None:
     async with appending(database) as events:
         done = await asyncio.gather(events.append([new]), events.append([event("other")]), return_exceptions=True)
-        assert isinstance(done[0], Unstorable)
+        assert isinstance(done[0], Invalid | Unstorable)
         assert isinstance(done[1], Appended)
         assert await versions(events, new.stream) == []
 

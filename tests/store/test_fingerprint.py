@@ -215,6 +215,15 @@ def test_files_that_are_replaced_under_a_running_process_change_nothing(
     assert code_version(loaded(tmp_path)) != expected, "a new process loads the new files"
 
 
+@pytest.mark.parametrize(("change", "counts"), [(CHANGED[5], True), (CHANGED[0], True), (CHANGED[23], False)])
+def test_what_is_installed_counts_by_version_but_for_the_packages_of_the_fold_itself(
+    loaded: Load, tmp_path: Path, change: tuple[str, ...], counts: bool
+) -> None:
+    before = code_version(loaded(written(tmp_path / "before" / "site-packages")))
+    after = code_version(loaded(written(tmp_path / "after" / "site-packages", *change)))
+    assert (before != after) is counts
+
+
 def test_what_is_folded_does_not_change_the_fingerprint(loaded: Load, tmp_path: Path) -> None:
     orders = loaded(written(tmp_path))
     before = code_version(orders)

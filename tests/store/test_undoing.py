@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import URL
 
+from app.store.embedded import EmbeddedPostgres
 from domain.aggregate import Aggregate
 from domain.banking import MoneyDeposited, MoneyWithdrawn
 from domain.errors import Conflict, Misdeclared, NotFound, StaleVersion
 from domain.event import Cause, event
 from domain.money import Money
 from domain.ordering import Line, OrderPlaced, orders
+from tests.databases import fresh_database
 from tests.store.accounts import Bank, bank
 from tests.store.sagas import entry, started
 from workflows.events import record
@@ -170,6 +175,37 @@ async def test_undo_and_redo_a_hundred_times_end_where_they_began(database_18: U
         assert await it.balance("a") == 50
         assert len(await it.told("a")) == 202
         assert "nothing was undone" in await refused(it, "redo")
+
+
+@pytest.mark.timeout(170)
+def test_undo_and_redo_are_those_of_an_editor(postgres_18: EmbeddedPostgres) -> None:
+    """Random decisions, undos and redos, with and without snapshots, compared with a list and a place in it."""
+    url, numbers = fresh_database(postgres_18), iter(range(sys.maxsize))
+    words = st.integers(1, 9) | st.sampled_from(["undo", "undo", "redo"])
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(every=st.sampled_from([1, 3, 500]), words=st.lists(words, max_size=14))
+    def compare(every: int, words: list[int | str]) -> None:
+        asyncio.run(_compare(url, f"e{next(numbers)}", every, words))
+
+    compare()
+
+
+async def _compare(url: URL, id: str, every: int, words: list[int | str]) -> None:
+    amounts, place = list[int](), 0
+    async with bank(url, snapshot_every=every) as it:
+        await it.open(id)
+        for word in words:
+            if isinstance(word, int):
+                await it.deposit(id, word)
+                amounts, place = [*amounts[:place], word], place + 1
+            elif place == (0 if word == "undo" else len(amounts)):
+                await refused(it, word, id)
+            else:
+                await it.turn("undo" if word == "undo" else "redo", id)
+                place += -1 if word == "undo" else 1
+            assert await it.balance(id) == sum(amounts[:place])
+            await it.states.settle()
 
 
 async def test_events_that_were_appended_by_others_leave_nothing_to_redo(database_18: URL) -> None:

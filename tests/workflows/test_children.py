@@ -86,6 +86,14 @@ async def test_completed_children_are_compensated_when_their_parent_fails_later(
     assert on.story(TRIPS[0]).result is None
 
 
+async def test_a_child_whose_id_would_be_too_long_is_not_started() -> None:
+    on = stage(FakeTravel())
+    played = await on.play(BookGroupTrip(), request(), id="x" * 390)
+    assert played.story.status == "stuck"
+    assert "would have more than 400 characters" in (played.story.reason or "")
+    assert list(on.status) == ["x" * 390]
+
+
 async def test_a_cancel_travels_to_the_children() -> None:
     travel = FakeTravel()
     on = stage(travel, limit=100)

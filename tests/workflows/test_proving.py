@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.banking import AccountOpened, MoneyDeposited, MoneySent, accounts
@@ -70,6 +70,7 @@ HISTORIES = [
 
 
 @pytest.mark.parametrize(("projection", "category", "story"), HISTORIES, ids=lambda each: getattr(each, "name", ""))
+@settings(deadline=None)
 @given(data=st.data())
 def test_batches_of_any_size_give_the_same_rows(
     projection: Any, category: str, story: Any, data: st.DataObject
