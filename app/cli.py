@@ -4,22 +4,55 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 from app.commands import history
-from app.commands.opened import AsJson, print_json, with_console
+from app.commands.opened import AsJson, with_console
 from app.commands.projections import projections
 from app.commands.schema import schema
 from app.commands.workflows import Reason, workflows
+from app.log_lines import indented
 from app.passwords import hidden
-from domain.errors import AmendsError
+from app.terminal import complain, print_json, say
+from domain.errors import AmendsError, Unusable
+from workflows.said import escaped
 
 if TYPE_CHECKING:
     from app.console import Console
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+class Commands(typer.core.TyperGroup):
+    """All commands; what somebody typed is escaped where an error repeats it."""
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Read what stands before a command."""
+        with _escaping():
+            return super().make_context(*args, **more)
+
+    def invoke(self, *context: Any) -> Any:
+        """Read the rest, and run the command."""
+        with _escaping():
+            return super().invoke(*context)
+
+
+@contextmanager
+def _escaping() -> Iterator[None]:
+    try:
+        yield
+    except typer.TyperException as wrong:
+        wrong.message = escaped(wrong.message)
+        raise
+
+
+app = typer.Typer(
+    cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
+)
 app.add_typer(workflows, name="workflows")
 app.add_typer(projections, name="projections")
 app.add_typer(schema, name="schema")
@@ -58,12 +91,12 @@ def db_url() -> None:
 
     settings = read_settings()
     if settings.database_url is not None:
-        print(settings.database_url)
+        say(settings.database_url)
         return
     embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
     if not embedded.answers():
-        print("The embedded Postgres was started for this; the next server that stops will stop it.", file=sys.stderr)
-    print(embedded.start())
+        complain("The embedded Postgres was started for this; the next server that stops will stop it.")
+    say(embedded.start())
 
 
 @app.command()
@@ -78,7 +111,7 @@ def doctor(as_json: AsJson = False) -> None:
             print_json([vars(finding) for finding in findings])
         else:
             for finding in findings:
-                print(f"{'ok  ' if finding.well else 'LOOK'}  {finding.what}: {finding.found}")
+                say(f"{'ok  ' if finding.well else 'LOOK'}  {finding.what}: {finding.found}")
         if not all(finding.well for finding in findings):
             raise SystemExit(1)
 
@@ -95,7 +128,7 @@ def restored(reason: Reason) -> None:
     settings = read_settings()
     with database(settings.database_url, settings.data_dir, settings.postgres_bin) as url:
         number = open_generation(settings.owner_url or url, reason)
-    print(f"Generation {number} of the feed is open.")
+    say(f"Generation {number} of the feed is open.")
 
 
 def main() -> None:
@@ -104,7 +137,12 @@ def main() -> None:
     try:
         app()
     except AmendsError as error:
-        print(hidden(f"{error}"), file=sys.stderr)
+        told = hidden(f"{error}")
+        for line in told.expandtabs().splitlines() if isinstance(error, Unusable) else [told]:
+            complain(line)
+        raise SystemExit(1) from None
+    except Exception:
+        sys.stderr.write(indented(traceback.format_exc()) + "\n")
         raise SystemExit(1) from None
 
 

@@ -15,8 +15,11 @@ from typing import Any
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 
+from app.terminal import say
 from app.timeline import lines, timeline
+from workflows.said import escaped
 
 PATIENCE = 60.0
 ORDER = {
@@ -45,7 +48,7 @@ def play() -> int:
         with _server(console, signal.SIGTERM) as base:
             _end(console, base, order, "completed")
     except Failed as failure:
-        console.print(f"[red]{failure}[/red]")
+        console.print(escape(escaped(str(failure))), style="red")
         return 1
     console.print("\nAll three ended as they should.")
     return 0
@@ -83,7 +86,7 @@ def _scene(console: Console, base: str, title: str, changes: dict[str, Any], sta
 def _place(base: str, changes: dict[str, Any]) -> str:
     order = f"demo-{uuid.uuid4().hex[:8]}"
     body = ORDER | changes | {"order_id": order}
-    answer = httpx.post(f"{base}/workflows/place-order", json=body, headers={"Idempotency-Key": order}, timeout=30)
+    answer = _ask("POST", f"{base}/workflows/place-order", json=body, headers={"Idempotency-Key": order})
     if answer.status_code != 202:
         raise Failed(f"The order was not taken: {answer.text}")
     return order
@@ -92,19 +95,24 @@ def _place(base: str, changes: dict[str, Any]) -> str:
 def _end(console: Console, base: str, order: str, status: str) -> None:
     """Wait for an order's end and print its timeline."""
     saga = _until(base, order, lambda saga: saga["status"] not in ("running", "compensating", "queued"), "it rests")
-    events = httpx.get(f"{base}/workflows/{order}/events", params={"limit": 1000}, timeout=30).json()["events"]
+    events = _ask("GET", f"{base}/workflows/{order}/events", params={"limit": 1000}).json()["events"]
     for line in lines(timeline(events)):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        say(f"  {line}")
     why = f": {saga['reason']}" if saga["reason"] else ""
-    console.print(f"  → {saga['status']}{why}", markup=False, soft_wrap=True)
+    say(f"  → {saga['status']}{why}")
     if saga["status"] != status:
         raise Failed(f"{order} should be {status}.")
+
+
+def _ask(method: str, url: str, **more: Any) -> httpx.Response:
+    """Ask the server, which runs on this machine: no proxy from the environment is between."""
+    return httpx.request(method, url, timeout=30, trust_env=False, **more)
 
 
 def _until(base: str, order: str, met: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        saga: dict[str, Any] = httpx.get(f"{base}/workflows/{order}", params={"wait": 1}, timeout=30).json()
+        saga: dict[str, Any] = _ask("GET", f"{base}/workflows/{order}", params={"wait": 1}).json()
         if met(saga):
             return saga
     raise Failed(f"{order}: not within {PATIENCE:g} s: {what}")

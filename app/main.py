@@ -9,7 +9,6 @@ import logging
 import os
 import socket
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -19,11 +18,12 @@ from sqlalchemy import URL
 
 from app import lifetime
 from app.http.connections import Connection, cut_unread, make_room
-from app.passwords import Hiding, hide
+from app.log_lines import log_to_stderr
 from app.service import service
 from app.settings import Settings, require_guarded
 from app.store.choose import database, embedded_postgres
 from app.store.preparing import prepare
+from app.terminal import say
 from domain.errors import Unusable
 from workflows.saga import Saga
 
@@ -52,7 +52,7 @@ def bind(host: str, port: int) -> socket.socket:
 def serve(settings: Settings, host: str, port: int, more: Sequence[Saga[Any, Any]] = ()) -> None:
     """Serve until a signal; the whole life of `./run up`. `more` are sagas beside those of app/processes.py."""
     require_guarded(settings, host)
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level)
     if settings.provider_url is None and settings.api_tokens:
         log.warning("AMENDS_PROVIDER_URL is not set: sagas call the test-mode provider, which moves nothing real.")
     make_room()
@@ -100,7 +100,7 @@ async def _serve(
             await asyncio.sleep(0.01)
         gc.collect()
         gc.freeze()  # what the server itself consists of need not be gone through at every collection
-        print(f"Amends is up: {here}", flush=True)
+        say(f"Amends is up: {here}")
         await asyncio.wait([asyncio.create_task(stopping.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
         log.info("Stopping: running steps finish, the rest is handed over.")
         await running.engine.shut_down()
@@ -145,14 +145,3 @@ def _exit_without_lease() -> None:
     sys.stderr.write("This server's lease was taken over by another one, which goes on with its sagas. Exiting.\n")
     sys.stderr.flush()
     os._exit(LEASE_LOST)
-
-
-def _log_to_stderr(level: str) -> None:
-    form = Hiding("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-    form.converter = time.gmtime
-    handler = logging.StreamHandler()
-    handler.setFormatter(form)
-    logging.basicConfig(level=level, handlers=[handler])
-    logging.getLogger("dbos").addFilter(hide)
-    for noisy in ("httpx", "httpcore", "alembic", "uvicorn"):
-        logging.getLogger(noisy).setLevel("WARNING")

@@ -27,4 +27,4 @@ def sagas(provider: Connections, approval_limit: int) -> list[Saga[Any, Any]]:
 
 def unconnected() -> Connections:
     """A provider for those who look at sagas and run none."""
-    return Connections(httpx.AsyncClient(), Providers())
+    return Connections(httpx.AsyncClient(trust_env=False), Providers())

@@ -39,7 +39,7 @@ from app.providers.http import CONNECT_SECONDS
 from app.register import Register
 from app.sandbox.ledger import Ledger
 from app.sandbox.provider import Sandbox
-from app.settings import Settings
+from app.settings import LOOPBACK, Settings
 from app.store.committer import Committer
 from app.store.database import conninfo, formatted, pool
 from app.store.events import PostgresEvents
@@ -137,7 +137,7 @@ async def service(
     `more` are sagas beside those of app/processes.py.
     """
     readers, books, own_token = pool(url, settings.readers), pool(url, settings.readers), secrets.token_urlsafe(24)
-    client, providers = _client(settings, here, own_token), Providers(settings.provider_calls)
+    client, providers = service_client(settings, here, own_token), Providers(settings.provider_calls)
     store, sandbox = Store.of(settings, url, Reader(readers)), Sandbox(Ledger(books))
     known_sagas = sagas(Connections(client, providers), settings.approval_limit)
     limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
@@ -192,10 +192,15 @@ def _door(settings: Settings, here: str, own_token: str) -> Door:
     )
 
 
-def _client(settings: Settings, here: str, own_token: str) -> httpx.AsyncClient:
-    """What the provider is called with: another one, or the sandbox of this very server by a token of its own."""
+def service_client(settings: Settings, here: str, own_token: str) -> httpx.AsyncClient:
+    """What the provider is called with: another one, or the sandbox of this very server by a token of its own.
+
+    A proxy from the environment is for other machines: whatever is served on this one is called without.
+    """
+    url = httpx.URL(settings.provider_url or f"{here}/sandbox")
     return httpx.AsyncClient(
-        base_url=settings.provider_url or f"{here}/sandbox",
+        base_url=url,
+        trust_env=bool(settings.provider_url) and url.host not in LOOPBACK,
         timeout=httpx.Timeout(PROVIDER_SECONDS, connect=CONNECT_SECONDS),
         headers={} if settings.provider_url else {"Authorization": f"Bearer {own_token}"},
         limits=httpx.Limits(max_connections=None, keepalive_expiry=KEPT_SECONDS),

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.sensitive import MASK
+from workflows.said import escaped
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ def _detail(event: dict[str, Any], data: Any) -> str:  # noqa: C901 (one case fo
 
 
 def lines(moments: Iterable[Moment]) -> Iterator[str]:
-    """Moments as aligned text; an executor is named where it changes."""
+    """Moments as aligned text, a line each; an executor is named where it changes."""
     known = ""
     for moment in moments:
         where = f"   on {moment.executor}" if moment.executor and moment.executor != known else ""
         known = moment.executor or known
-        yield f"{moment.seconds:8.3f} s  {moment.what:<20} {moment.detail}{where}"
+        yield escaped(f"{moment.seconds:8.3f} s  {moment.what:<20} {moment.detail}{where}")

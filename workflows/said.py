@@ -33,5 +33,17 @@ def _text(error: BaseException, how: Callable[[object], str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text for a log or a terminal: on one line, and without what would steer either."""
-    return "".join(part if part.isprintable() else repr(part)[1:-1] for part in " ".join(text.split()))
+    """A text in a few words for a list or a reason: on one line, with single spaces, and otherwise escaped."""
+    return escaped(" ".join(text.split()))
+
+
+def escaped(text: str) -> str:
+    """A text for a log or a terminal: what would steer either is written as Python writes it.
+
+    These are all characters that do not print: controls, line separators, changes of direction, lone surrogates.
+    """
+    return text if text.isprintable() else "".join(_escaped(part) for part in text)
+
+
+def _escaped(part: str) -> str:
+    return part if part.isprintable() else repr(part)[1:-1]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.opened import AsJson, print_json, with_console
+from app.commands.opened import AsJson, with_console
+from app.terminal import print_json, say
 
 if TYPE_CHECKING:
     from app.console import Console
@@ -72,7 +73,7 @@ def state(
         if as_json:
             print_json(shown)
             return
-        print(f"{name} at version {found.version}, position {found.place}, recorded {found.recorded_at.isoformat()}")
+        say(f"{name} at version {found.version}, position {found.place}, recorded {found.recorded_at.isoformat()}")
         print_json(shown["state"])
 
     with_console(look)
@@ -103,7 +104,7 @@ def difference(
             print_json(shown)
             return
         for change in shown["changes"]:
-            print(f"{change['path'] or '/'}: {json.dumps(change['before'])} -> {json.dumps(change['after'])}")
+            say(f"{change['path'] or '/'}: {json.dumps(change['before'])} -> {json.dumps(change['after'])}")
 
     with_console(look)
 
@@ -130,4 +131,4 @@ async def _print(console: Console, found: Sequence[StoredEvent], after: Place, a
     for event, shown in zip(found, page["events"], strict=True):
         at = event.recorded_at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
         data = json.dumps(shown["data"]) + ("  (unknown here)" if shown["masked"] == "unknown" else "")
-        print(f"{event.position:>8}  {at}  {event.stream} {event.version}  {event.name}  {data}")
+        say(f"{event.position:>8}  {at}  {event.stream} {event.version}  {event.name}  {data}")

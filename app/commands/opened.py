@@ -1,4 +1,4 @@
-"""What the commands share: the database in use, opened for as long as one command takes, and how they print."""
+"""What the commands share: the database in use, opened for as long as one command takes."""
 
 from __future__ import annotations
 
@@ -41,8 +41,3 @@ def parsed(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise Invalid("input", f"is not JSON: {error}") from error
-
-
-def print_json(data: Any) -> None:
-    """Print plain JSON data for people and their tools."""
-    print(json.dumps(data, indent=2))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.opened import AsJson, print_json, with_console
+from app.commands.opened import AsJson, with_console
+from app.terminal import complain, print_json, say
+from workflows.said import escaped
 
 if TYPE_CHECKING:
     from app.console import Console
@@ -40,10 +41,10 @@ def list_projections(
             return
         for each in found:
             for line in _lines(each):
-                print(line)
+                say(line)
         for waits in aside:
             what = f"{waits.type} at position {waits.position}: {waits.error}"
-            print(f"SET ASIDE  {waits.name} {waits.key}, {waits.waiting} events wait behind {what}")
+            say(f"SET ASIDE  {waits.name} {waits.key}, {waits.waiting} events wait behind {what}")
 
     with_console(look)
 
@@ -72,8 +73,9 @@ def rebuild(name: Name, as_json: AsJson = False) -> None:
             (found,) = await report(console.builds, name)
             print_json(found)
         else:
-            print(f"{name} build {build.build} has caught up: {build.events} events. To show it:")
-            print(f"  ./run amends projections verify {name}\n  ./run amends projections promote {name}")
+            say(f"{name} build {build.build} has caught up: {build.events} events. To show it:")
+            say(f"  ./run amends projections verify {name}")
+            say(f"  ./run amends projections promote {name}")
 
     with_console(run)
 
@@ -92,10 +94,10 @@ def verify_build(name: Name, as_json: AsJson = False) -> None:
         if as_json:
             print_json(asdict(found))
         else:
-            print(f"{found.rows} rows of {name} compared, builds {found.one} and {found.other}: ", end="")
-            print(f"{len(found.differing)} differ, {found.moving} are on the move.")
+            compared = f"{found.rows} rows of {name} compared, builds {found.one} and {found.other}"
+            say(f"{compared}: {len(found.differing)} differ, {found.moving} are on the move.")
             for each in found.differing[:20]:
-                print(f"  {each.key}: {each.one} / {each.other}")
+                say(f"  {each.key}: {each.one} / {each.other}")
         if found.differing:
             raise SystemExit(1)
 
@@ -111,7 +113,7 @@ def promote(name: Name, build: Number = None, as_json: AsJson = False) -> None:
         if as_json:
             print_json(now)
         else:
-            print(f"views.{name} shows build {now['build']}, version {now['version']}.")
+            say(f"views.{name} shows build {now['build']}, version {now['version']}.")
 
     with_console(run)
 
@@ -125,7 +127,7 @@ def drop(name: Name, build: Number = None, as_json: AsJson = False) -> None:
         if as_json:
             print_json(gone)
         else:
-            print(f"{name} build {gone['build']} is dropped.")
+            say(f"{name} build {gone['build']} is dropped.")
 
     with_console(run)
 
@@ -148,15 +150,15 @@ def _counting(what: str, quiet: bool) -> Iterator[Callable[[int], None]]:
     from rich.console import Console as Screen
     from rich.progress import Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), TextColumn("{task.completed:,.0f}"))
+    columns = (TextColumn("{task.description}", markup=False), TextColumn("{task.completed:,.0f}"))
     with Progress(*columns, console=Screen(stderr=True), disable=quiet) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(escaped(what), total=None)
         yield lambda rows: progress.update(task, completed=rows)
 
 
 def _wish(name: str, key: str, wish: Wish, reason: str) -> None:
     async def run(console: Console) -> None:
         await console.acts.wish(name, key, wish, reason, console.cause)
-        print(f"Noted: a server does it within a second. ./run amends projections list {name}", file=sys.stderr)
+        complain(f"Noted: a server does it within a second. ./run amends projections list {name}")
 
     with_console(run)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.opened import AsJson, print_json
+from app.commands.opened import AsJson
+from app.terminal import print_json, say
 
 if TYPE_CHECKING:
     from app.catalogue import Catalogue
@@ -26,7 +27,8 @@ def check(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"problems": found})
     else:
-        print("\n".join(found) or "Everything has the shape and the marks that are locked.")
+        for line in found or ["Everything has the shape and the marks that are locked."]:
+            say(line)
     raise SystemExit(1 if found else 0)
 
 
@@ -48,11 +50,12 @@ def lock(
     before = schema_lock.read(code=code)
     new = schema_lock.lock(code, before, replace or (), lift or ())
     schema_lock.write(new)
-    print(f"{len(new.shapes) - len(before.shapes)} shapes were locked in {schema_lock.FILE.name}: commit it.")
+    say(f"{len(new.shapes) - len(before.shapes)} shapes were locked in {schema_lock.FILE.name}: commit it.")
     if samples := schema_samples.write(known, new.events, [each.removeprefix("event:") for each in replace or ()]):
-        print(f"Samples were written to {schema_samples.FOLDER.name}: {', '.join(path.name for path in samples)}.")
+        say(f"Samples were written to {schema_samples.FOLDER.name}: {', '.join(path.name for path in samples)}.")
     left = [*schema_lock.problems(known, code, new), *schema_samples.problems(known, new.events)]
-    print("\n".join(left), end="\n" if left else "")
+    for line in left:
+        say(line)
     raise SystemExit(1 if left else 0)
 
 

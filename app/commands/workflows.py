@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.opened import AsJson, parsed, print_json, with_console
+from app.commands.opened import AsJson, parsed, with_console
+from app.terminal import print_json, say
 
 if TYPE_CHECKING:
     from app.console import Console
@@ -46,7 +46,7 @@ def list_workflows(
             return
         for row in rows:
             at = row.started_at.strftime("%Y-%m-%d %H:%M:%S")
-            print(f"{at}  {row.status:<12} {row.name:<16} {row.id:<38} {row.reference}  {row.reason or ''}".rstrip())
+            say(f"{at}  {row.status:<12} {row.name:<16} {row.id:<38} {row.reference}  {row.reason or ''}".rstrip())
 
     with_console(look)
 
@@ -69,13 +69,13 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
             print_json(await console.masks.shown(whole))
             return
         row, _, _ = found
-        print(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}", end="")
-        print(f", {row.reason}" if row.reason else "")
+        why = f", {row.reason}" if row.reason else ""
+        say(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}{why}")
         shown: list[dict[str, Any]] = []
         while events := await console.events.read(stories.stream(id), after=len(shown)):
             shown += await console.masks.shown(partial(_shown, events, console), events)
         for line in lines(timeline(shown)):
-            print(line)
+            say(line)
 
     with_console(look)
 
@@ -102,7 +102,10 @@ def start_workflow(
         definition = console.desk.newest(name).definition
         request = read(parsed(sys.stdin.read() if given == "-" else given), definition.input)
         started, _ = await console.desk.start(console.desk.order(name, request, id, console.cause))
-        print(json.dumps(vars(started)) if as_json else started.id)
+        if as_json:
+            print_json(vars(started), indent=None)
+        else:
+            say(started.id)
 
     with_console(start)
 
@@ -200,4 +203,4 @@ def _take_up(id: str, how: TakeUp, reason: str) -> None:
 
 
 def _say(id: str, what: str) -> None:
-    print(f"{id}: {what} is on record; a running server goes on from there.")
+    say(f"{id}: {what} is on record; a running server goes on from there.")

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from app.projections.builds import Build
 from app.projections.runner import Lost, Runner, Target
 from domain.errors import Conflict
+from workflows.said import escaped
 
 if TYPE_CHECKING:
     from app.console import Console
@@ -28,7 +29,7 @@ async def fill(console: Console, name: str, quiet: bool) -> Build:
     if (build.name, build.version) not in console.builds.known:
         raise Conflict("version", f"{name} build {build.build} is of version {build.version}, whose code is not here.")
     with _bar(quiet) as progress:
-        task = progress.add_task(name, total=None, rate="")
+        task = progress.add_task(escaped(name), total=None, rate="")
         _show(progress, task, build)
         working: asyncio.Task[None] | None = None
         try:
@@ -69,7 +70,7 @@ def _rate(build: Build) -> float:
 
 def _bar(quiet: bool) -> Any:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),

@@ -24,7 +24,6 @@ from app.lifetime import HARD_SECONDS
 from app.store.database import conninfo, settings
 from domain.event import event_type
 from workflows.engine.marks import SIZE, on_loop
-from workflows.said import one_line
 from workflows.story import EventLoopBlocked
 
 log = logging.getLogger("amends.watchdog")
@@ -141,17 +140,14 @@ class Watchdog:
         named = (kind.partition(":")[0], step or ("run" if saga else ""))
         self.blocks[named] += 1
         self.seconds[named] += seconds
-        who = f"{f'step {step}' if step else 'run'} of saga {one_line(saga)} ({kind})" if saga else "code of no saga"
+        who = f"{f'step {step}' if step else 'run'} of saga {saga} ({kind})" if saga else "code of no saga"
         if told["held"]:
             who = "another thread, which held Python's lock; no saga is blamed for it"
-        log.warning("The event loop was blocked for %.1f s by %s.\n%s", seconds, who, _indented(told["stack"]))
+        below = {"below": told["stack"]}
+        log.warning("The event loop was blocked for %.1f s by %s.", seconds, who, extra=below)
 
 
 def _note_no_stops() -> None:
     """From here on signals that ask to stop go to Python alone: in a process that was forked nobody looks for them."""
     for number in STOPS:
         faulthandler.unregister(number)
-
-
-def _indented(stack: str) -> str:
-    return "\n".join(f"    {line.strip()}" for line in stack.splitlines())

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any
 
+from workflows.said import escaped
+
 
 def names(who: bytes) -> tuple[str | None, str | None, str | None]:
     """A saga, its kind and the step as the server has marked them; all None for code of no saga."""
@@ -30,11 +32,6 @@ def log(level: str, text: str, stack: str = "") -> None:
     """A line of the server's log, with a stack below it."""
     now = time.time()
     at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
-    lines = "".join(f"\n    {line.strip()}" for line in stack.splitlines())
-    sys.stderr.write(f"{at} {level} amends.watchdog: {text}.{lines}\n")
+    lines = "".join(f"\n    {escaped(line.strip())}" for line in stack.splitlines())
+    sys.stderr.write(f"{at} {level} amends.watchdog: {escaped(text)}.{lines}\n")
     sys.stderr.flush()
-
-
-def printable(text: str) -> str:
-    """A text as a log can take it."""
-    return "".join(part if part.isprintable() else "?" for part in text)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.watchdog.record import Record
-from app.watchdog.telling import log, names, printable, say
+from app.watchdog.telling import log, names, say
 from app.watchdog.threads import Threads
 from workflows.engine.marks import SIZE, clock, read
 
@@ -201,4 +201,4 @@ def said(told: dict[str, Any]) -> str:
     if told["saga"] is None:
         return "Code of no saga"
     step = f"Step {told['step']}" if told["step"] else "run"
-    return f"{step} of saga {printable(told['saga'])} ({printable(told['kind'])})"
+    return f"{step} of saga {told['saga']} ({told['kind']})"

@@ -1,4 +1,4 @@
-"""Passwords in what is said."""
+"""The lines of the log: without passwords, and without what somebody wrote to be taken for something else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from app.passwords import Hiding, hidden, hide
+from app.log_lines import LogLine, clean
+from app.passwords import hidden
 
 
 @pytest.mark.parametrize(
@@ -35,11 +36,11 @@ def test_a_log_hides_what_its_arguments_and_tracebacks_hold() -> None:
         raise ValueError("postgresql://h/x?password=geheim")
     except ValueError as error:
         made.exc_info = (ValueError, error, error.__traceback__)
-    assert "ValueError: postgresql://h/x?password=***" in Hiding("%(message)s").format(made)
-    assert "geheim" not in Hiding("%(message)s").format(made).partition("Traceback")[0]
+    assert "ValueError: postgresql://h/x?password=***" in LogLine().format(made)
+    assert "geheim" not in LogLine().format(made).partition("Traceback")[0]
 
 
 def test_a_loggers_own_handlers_are_given_it_hidden() -> None:
     made = record("with %s", "postgresql://u:geheim@h/x")
-    assert hide(made)
+    assert clean(made)
     assert made.getMessage() == "with postgresql://u:***@h/x"
