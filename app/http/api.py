@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import RedirectResponse
 
 from app.http import problems
+from app.http.docs import Docs
 from app.http.parameters import only_known
 from app.http.roles import only_allowed
 
@@ -20,11 +21,12 @@ def build(routers: Iterable[APIRouter]) -> FastAPI:
         title="Amends",
         summary=ABOUT,
         version="0.1.0",
+        docs_url=None,
         redoc_url=None,
         dependencies=[Depends(only_allowed), Depends(only_known)],
     )
     problems.install(app)
-    for router in routers:
+    for router in (*routers, Docs().router):
         app.include_router(router)
     app.add_api_route("/", _home, methods=["GET"], include_in_schema=False)
     return app

@@ -230,7 +230,7 @@ def test_a_start_that_fails_after_the_database_stops_it_again(folder: Path) -> N
 
 def test_help_is_printed_without_arguments() -> None:
     said = subprocess.run([str(ROOT / "run")], capture_output=True, text=True, check=True).stdout
-    for command in ("up", "demo", "amends", "dbos", "db-url", "check", "test", "soak", "bench"):
+    for command in ("up", "demo", "amends", "dbos", "db-url", "check", "test", "soak", "bench", "newest"):
         assert f"./run {command}" in said
 
 
