@@ -169,7 +169,7 @@ async def service(
             asyncio.create_task(report(store.committer, engine.executor, providers), name="outages"),
         ]
         try:
-            yield Service(engine, Guards(build(routers), door))
+            yield Service(engine, Guards(build(routers, bool(door.tokens)), door))
         finally:
             await engine.shut_down()
             await watchdog.stop()

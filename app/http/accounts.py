@@ -8,13 +8,16 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
+from app.http import answers
 from app.http.bodies import ANY_BODY, Body, given
+from app.http.described import tells
 from app.http.guards import cause_of, key_of
 from app.store.repository import Asked, Repository
 from app.store.requests import Key, Requests
 from domain.banking import Account, NoAccount, OpenAccount, accounts, deposit, open_account, withdraw
-from domain.banking.account import MOST, AccountEvent
+from domain.banking.account import MOST, AccountEvent, AccountExists, NotEnoughMoney, TooMuchMoney
 from domain.errors import NotFound
+from domain.vocabulary import Unreadable
 
 
 class Amount(Body):
@@ -35,6 +38,7 @@ class Accounts:
         route("/{id}/deposit", self.deposit, methods=["POST"])
         route("/{id}/withdraw", self.withdraw, methods=["POST"])
 
+    @tells(answers.AccountWritten, AccountExists, Unreadable, body=OpenAccount, sends=("Location",))
     async def open(self, request: Request, response: Response) -> dict[str, Any]:
         """Open an account."""
         wanted = await given(request, OpenAccount)
@@ -42,6 +46,7 @@ class Accounts:
         response.headers["Location"] = f"/accounts/{wanted.account_id}"
         return answer
 
+    @tells(answers.Account, NotFound, Unreadable, sends=("ETag",))
     async def get(self, id: str, response: Response) -> dict[str, Any]:
         """An account as it stands; the ETag is the version of its stream."""
         account, version = await self._repository.load(accounts, id)
@@ -50,10 +55,12 @@ class Accounts:
         response.headers["ETag"] = f'"{version}"'
         return _shown(account, version)
 
+    @tells(answers.AccountWritten, NotFound, TooMuchMoney, Unreadable)
     async def deposit(self, id: str, amount: Amount, request: Request) -> dict[str, Any]:
         """Pay in."""
         return await self._decide(request, id, {"deposit": amount.amount}, deposit, amount.amount)
 
+    @tells(answers.AccountWritten, NotFound, NotEnoughMoney, Unreadable)
     async def withdraw(self, id: str, amount: Amount, request: Request) -> dict[str, Any]:
         """Pay out, if there is enough."""
         return await self._decide(request, id, {"withdraw": amount.amount}, withdraw, amount.amount)

@@ -11,7 +11,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.sse import format_sse_event
 from pydantic_core import to_json
 
-from app.http.following import Followers, LiveResponse
+from app.http import answers
+from app.http.described import EVENT_STREAM, tells
+from app.http.following import Followers, LiveResponse, TooManyFollowers
 from app.http.shown import shown_event, shown_page
 from app.masks import Masks
 from app.store.committer import Unavailable
@@ -43,6 +45,7 @@ class Events:
         self.router.add_api_route("/events", self.feed, methods=["GET"])
         self.router.add_api_route("/events/live", self.live, methods=["GET"], response_model=None)
 
+    @tells(answers.Events)
     async def feed(
         self,
         after: str | None = None,
@@ -60,6 +63,7 @@ class Events:
         events = await self._events.feed(place, limit, Filter(type, stream, correlation_id))
         return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
 
+    @tells(EVENT_STREAM, TooManyFollowers)
     async def live(
         self,
         request: Request,

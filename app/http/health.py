@@ -7,6 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from app.http import answers
+from app.http.described import tells
 from app.http.problems import problem
 from app.store.serving import Probe, Serving
 from workflows.durable.engine import Engine
@@ -21,12 +23,14 @@ class Health:
         self.router.add_api_route("/healthz", self.alive, methods=["GET"], response_model=None)
         self.router.add_api_route("/readyz", self.ready, methods=["GET"], response_model=None)
 
+    @tells(answers.Alive, (503, "unfit", "This server has to be started again"))
     async def alive(self) -> dict[str, Any] | JSONResponse:
         """The process answers, and gets through to the database if that answers."""
         if self._serving.problem:
             return problem(503, "unfit", "This server has to be started again", self._serving.problem)
         return {"status": "ok", "executor": self._engine.executor}
 
+    @tells(answers.Ready, (503, "not-ready", "Not ready"))
     async def ready(self) -> dict[str, Any] | JSONResponse:
         """The database answers, and this executor's lease holds."""
         if not self._engine.ready:

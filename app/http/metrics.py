@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Counter, Gauge, generate_latest
 
+from app.http.described import tells
 from app.http.following import Followers
 from app.projections.builds import Builds
 from app.store.database import unheard
@@ -36,6 +37,7 @@ class Metrics:
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
 
+    @tells("text/plain")
     async def metrics(self) -> Response:
         """Gauges of this process and of the database; what that does not say within a second is left out."""
         registry = CollectorRegistry()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -76,10 +77,12 @@ def invalid(found: list[Invalid], count: int) -> JSONResponse:
     members: dict[str, Any] = {"errors": errors}
     if count > len(found):
         members["not_shown"] = count - len(found)
-    return problem(422, "invalid", "A value is not as it must be", str(found[0]), **members)
+    return problem(*PLAIN[Invalid], str(found[0]), **members)
 
 
 PLAIN: dict[type[AmendsError], tuple[int, str, str]] = {
+    Invalid: (422, "invalid", "A value is not as it must be"),
+    NotFound: (404, "not-found", "There is nothing of that name"),
     Malformed: (400, "malformed-json", "The body is not JSON"),
     Unauthorised: (401, "unauthorised", "Who are you?"),
     Forbidden: (403, "forbidden", "Not for you"),
@@ -125,8 +128,17 @@ def _facts(error: AmendsError) -> dict[str, Any]:
     return {name: value for name, value in error.shown().items() if name not in ("type", "title", "status", "detail")}
 
 
-def install(app: FastAPI) -> None:
-    """Let an app answer errors as problems."""
+def documented(error: type[AmendsError]) -> tuple[int, str, str]:
+    """An error's status, its problem's type as a regular expression, and its title, for the OpenAPI document."""
+    if issubclass(error, Conflict):
+        return 409, "conflict-[a-z-]+", "It does not fit what is stored"
+    if issubclass(error, Refusal):
+        return 409, error.name, "Refused"
+    return next(PLAIN[cls] for cls in error.__mro__ if cls in PLAIN)
+
+
+def install(app: FastAPI, allowed: Callable[[str], str]) -> None:
+    """Let an app answer errors as problems; `allowed` says with which methods a path may be asked."""
 
     @app.exception_handler(AmendsError)
     async def ours(_: Request, error: AmendsError) -> JSONResponse:
@@ -139,9 +151,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        kind = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
+        kind = {400: "malformed-json", 404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
         detail = f"{request.method} {request.url.path}: {error.detail}"
-        return problem(error.status_code, kind, str(error.detail), detail, dict(error.headers or {}))
+        headers = {"Allow": allowed(request.scope["path"])} if error.status_code == 405 else dict(error.headers or {})
+        return problem(error.status_code, kind, str(error.detail), detail, headers)
 
     @app.exception_handler(Exception)
     async def other(_: Request, error: Exception) -> JSONResponse:

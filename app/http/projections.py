@@ -10,7 +10,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
+from app.http import answers
 from app.http.bodies import Body, Why
+from app.http.described import tells
 from app.http.guards import cause_of, key_of
 from app.http.roles import OPERATORS
 from app.projections.acts import Acts
@@ -21,6 +23,7 @@ from app.projections.set_aside import Wish
 from app.projections.verifying import verify
 from app.store.reader import Reader
 from app.store.requests import Key, Requests
+from domain.errors import Conflict, NotFound
 from workflows.codec import dump
 
 Number = Annotated[int | None, Query(ge=1, description="A table's number.")]
@@ -51,10 +54,12 @@ class Projections:
         )
         route("/{name}/set-aside/{key:path}/skip", self.skip, methods=["POST"], dependencies=OPERATORS, status_code=202)
 
+    @tells(answers.Projections)
     async def all(self) -> dict[str, Any]:
         """Every read model: its tables, how far behind they are, and how far a rebuild has got."""
         return {"projections": await report(self._builds)}
 
+    @tells(answers.ProjectionInFull, NotFound)
     async def one(self, name: str) -> dict[str, Any]:
         """One read model, with what is set aside."""
         self._builds.newest(name)
@@ -62,10 +67,12 @@ class Projections:
         aside = [dump(asdict(each), dict[str, Any]) for each in await self._acts.asides.all(name)]
         return found | {"set_aside_keys": aside}
 
+    @tells(answers.Built, NotFound)
     async def rebuild(self, name: str, request: Request) -> dict[str, Any]:
         """Begin a table of the newest version beside the live one."""
         return await self._once(request, {"rebuild": name}, partial(self._acts.rebuild, name, cause_of(request)))
 
+    @tells(answers.Verified, NotFound, Conflict)
     async def verify(self, name: str, one: Number = None, other: Number = None) -> dict[str, Any]:
         """Compare the live table with the rebuilt one, row by row, or any two tables."""
         found = await verify(self._builds, self._reader, name, one, other)
@@ -79,22 +86,26 @@ class Projections:
             "examples": [each.key for each in found.differing[:20]],
         }
 
+    @tells(answers.Built, NotFound)
     async def promote(self, name: str, request: Request, which: Which | None = None) -> dict[str, Any]:
         """Let the view show the rebuilt table, or a retired one again."""
         build = which.build if which else None
         act = partial(self._acts.promote, name, build, cause_of(request))
         return await self._once(request, {"promote": name, "build": build}, act)
 
+    @tells(answers.Built, NotFound)
     async def drop(self, name: str, request: Request, which: Which | None = None) -> dict[str, Any]:
         """Drop a table that is not live."""
         build = which.build if which else None
         act = partial(self._acts.drop, name, build, cause_of(request))
         return await self._once(request, {"drop": name, "build": build}, act)
 
+    @tells(answers.Wished, NotFound)
     async def retry(self, name: str, key: str, why: Why, request: Request) -> dict[str, Any]:
         """Apply the event that was set aside, and those behind it, once more."""
         return await self._wish(name, key, "retry", why, request)
 
+    @tells(answers.Wished, NotFound)
     async def skip(self, name: str, key: str, why: Why, request: Request) -> dict[str, Any]:
         """Leave out the event that cannot be applied, and go on with those behind it."""
         return await self._wish(name, key, "skip", why, request)

@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from app.http import answers
+from app.http.described import tells
 from app.http.shown import at
 from app.store.outages import outages
 from app.store.reader import Reader
@@ -19,6 +21,7 @@ class Providers:
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/providers", self.down, methods=["GET"])
 
+    @tells(answers.Outages)
     async def down(self) -> dict[str, Any]:
         """Providers that do not answer; the list is empty when all is well."""
         rows = await outages(self._reader)

@@ -8,10 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from app.catalogue import Catalogue
+from app.http import answers
 from app.http.bodies import Why
+from app.http.described import tells
 from app.http.events import Limit
 from app.http.guards import cause_of, key_of, version_of
 from app.http.parameters import Instant, StreamName
+from app.http.problems import Unconditional
 from app.http.roles import OPERATORS
 from app.http.shown import shown_difference, shown_page, shown_state
 from app.masks import Masks
@@ -20,9 +23,13 @@ from app.store.history import History, Point
 from app.store.repository import Asked
 from app.store.requests import Key, Requests
 from app.store.undoing import Turn, Undoing
+from domain.errors import NotFound, StaleVersion
+from domain.vocabulary import Unreadable
 from workflows.codec import dump
 
 Version = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
+
+TURNING = (NotFound, StaleVersion, Unconditional, Unreadable)
 
 
 class Streams:
@@ -47,6 +54,7 @@ class Streams:
         route("/{stream}/undo", self.undo, methods=["POST"], dependencies=OPERATORS)
         route("/{stream}/redo", self.redo, methods=["POST"], dependencies=OPERATORS)
 
+    @tells(answers.Events, sends=("ETag",))
     async def stream(
         self, stream: StreamName, response: Response, after: str | None = None, limit: Limit = 100
     ) -> dict[str, Any]:
@@ -56,6 +64,7 @@ class Streams:
         response.headers["ETag"] = f'"{await self._events.version(stream)}"'
         return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
 
+    @tells(answers.State, NotFound, Unreadable, sends=("ETag",))
     async def state(
         self,
         stream: StreamName,
@@ -70,6 +79,7 @@ class Streams:
         response.headers["ETag"] = f'"{found.version}"'
         return await self._masks.shown(lambda: shown_state(found, aggregate.category, self._masks))
 
+    @tells(answers.Difference, NotFound, Unreadable)
     async def difference(
         self,
         stream: StreamName,
@@ -87,10 +97,12 @@ class Streams:
         found = await self._history.difference(aggregate, stream, before, after)
         return await self._masks.shown(lambda: shown_difference(*found, aggregate.category, self._masks))
 
+    @tells(answers.Turned, *TURNING, sends=("ETag",))
     async def undo(self, stream: StreamName, why: Why, request: Request, response: Response) -> dict[str, Any]:
         """Take the last decision back by inverse events; `If-Match` names the version that you have seen."""
         return await self._turn("undo", stream, why, request, response)
 
+    @tells(answers.Turned, *TURNING, sends=("ETag",))
     async def redo(self, stream: StreamName, why: Why, request: Request, response: Response) -> dict[str, Any]:
         """Make the decision again that was undone last."""
         return await self._turn("redo", stream, why, request, response)

@@ -6,12 +6,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.http import answers
+from app.http.described import tells
 from app.http.parameters import ANY_COLUMN
 from app.http.problems import Behind
 from app.masks import Masks
 from app.projections.views import Views as Rows
 from app.store.events import PostgresEvents
-from domain.errors import NotFound
+from domain.errors import Conflict, NotFound
+from domain.vocabulary import Unreadable
 
 PATIENCE, LONGEST = 10.0, 60.0
 """How long `after_position` waits, in seconds, if nothing is said, and at most."""
@@ -30,6 +33,7 @@ class Views:
         self.router.add_api_route("/{projection}", self.list, methods=["GET"], openapi_extra=ANY_COLUMN)
         self.router.add_api_route("/{projection}/{key:path}", self.get, methods=["GET"])
 
+    @tells(answers.Rows, NotFound, Conflict, Behind)
     async def list(
         self,
         projection: str,
@@ -49,6 +53,7 @@ class Views:
         shown = await self._masks.shown(lambda: [self._masks.row(projection, row) for row in rows])
         return {"rows": shown, "next": following}
 
+    @tells(dict[str, Any], NotFound, Conflict, Behind, Unreadable)
     async def get(
         self,
         projection: str,

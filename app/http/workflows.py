@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.http import answers
 from app.http.bodies import ANY_BODY, Why, given, sent_by
+from app.http.described import tells
 from app.http.guards import actor_of, cause_of, is_known, key_of
 from app.http.problems import Busy
 from app.http.roles import OPERATORS
@@ -17,16 +19,18 @@ from app.store.events import PostgresEvents
 from app.store.overview import Filters, Overview, Waiting
 from app.store.requests import Key, Requests
 from domain.errors import NotFound
+from domain.vocabulary import Unreadable
 from workflows.durable.desk import TakeUp
 from workflows.durable.engine import Engine
 from workflows.events import Answer
 from workflows.ids import require_workflow_id
-from workflows.story import Act, stories
+from workflows.story import Act, Status, stories
 
 LONGEST_WAIT = 300.0
 MOST_STEPS = 2**31 - 1
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
+AStatus = Annotated[str | None, Query(json_schema_extra={"enum": list(get_args(Status))})]
 
 
 class Decision(Why):
@@ -57,11 +61,10 @@ class Workflows:
         route("/{id}", self.get, methods=["GET"])
         route("/{id}/events", self.events, methods=["GET"])
         route("/{id}/signals/{signal}", self.signal, methods=["POST"], status_code=202, openapi_extra=ANY_BODY)
-        route("/{id}/cancel", self.cancel, methods=["POST"], status_code=202, dependencies=OPERATORS)
-        route("/{id}/compensate", self.compensate, methods=["POST"], status_code=202, dependencies=OPERATORS)
-        route("/{id}/resume", self.resume, methods=["POST"], status_code=202, dependencies=OPERATORS)
-        route("/{id}/{act}", self.act, methods=["POST"], status_code=202, dependencies=OPERATORS)
+        for act in ("cancel", "compensate", "resume", "retry", "skip", "resolve"):
+            route(f"/{{id}}/{act}", getattr(self, act), methods=["POST"], status_code=202, dependencies=OPERATORS)
 
+    @tells(answers.Definitions)
     async def definitions(self) -> dict[str, Any]:
         """Every saga: its versions, the JSON Schema of its input, and its steps in order of declaration."""
         names = sorted({name for name, _ in self._engine.desk.sagas})
@@ -72,6 +75,7 @@ class Workflows:
         described: dict[str, Any] = self._engine.desk.newest(name).definition.describe()
         return described | {"versions": versions}
 
+    @tells(answers.Started, NotFound, sends=("Location",))
     async def start(self, name: str, request: Request, response: Response) -> dict[str, Any]:
         """Start a saga. The body is its input; the Idempotency-Key becomes its id."""
         if self._engine.draining.is_set():
@@ -84,10 +88,11 @@ class Workflows:
         response.headers["Location"] = f"/workflows/{started.id}"
         return {"id": started.id, "name": started.name, "version": started.version, "status": started.status}
 
+    @tells(answers.Sagas)
     async def list(
         self,
         name: str | None = None,
-        status: str | None = None,
+        status: AStatus = None,
         reference: str | None = None,
         correlation_id: str | None = None,
         parent: str | None = None,
@@ -98,6 +103,7 @@ class Workflows:
         rows, after = await self._overview.page(Filters(name, status, reference, correlation_id, parent), limit, cursor)
         return {"workflows": [shown_row(row) for row in rows], "next": after}
 
+    @tells(answers.Saga, NotFound, Unreadable)
     async def get(
         self,
         id: str,
@@ -118,6 +124,7 @@ class Workflows:
         row, story, place = found
         return await self._masks.shown(lambda: shown_saga(row, story, place, self._masks, steps_after))
 
+    @tells(answers.Events, NotFound)
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
         """The saga's own story, oldest first. `masked` is that of /events."""
         place = await self._events.after(after)
@@ -126,6 +133,7 @@ class Workflows:
             raise NotFound("workflow", id)
         return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
 
+    @tells(answers.Noted, NotFound)
     async def signal(self, id: str, signal: str, request: Request) -> dict[str, Any]:
         """Tell a saga something; the body is the signal's payload. One that comes early waits until it is asked for."""
         row, cause = await self._overview.row(id), cause_of(request)
@@ -143,6 +151,7 @@ class Workflows:
 
         return await self._requests.once(key_of(request), {"id": id, "signal": signal, "payload": payload}, tell)
 
+    @tells(answers.Noted, NotFound, Unreadable)
     async def cancel(self, id: str, why: Why, request: Request) -> dict[str, Any]:
         """Turn a saga back at its next step; what is under way settles first. After its pivot it is too late: 409."""
         row, cause = await self._overview.row(id), cause_of(request)
@@ -157,10 +166,12 @@ class Workflows:
 
         return await self._requests.once(key_of(request), {"id": id, "cancel": why.reason}, note)
 
+    @tells(answers.Noted, NotFound)
     async def compensate(self, id: str, why: Why, request: Request) -> dict[str, Any]:
         """Let a saga that was ended in DBOS's own tools undo what it did."""
         return await self._take_up(id, "compensate", why, request)
 
+    @tells(answers.Noted, NotFound)
     async def resume(self, id: str, why: Why, request: Request) -> dict[str, Any]:
         """Let a saga that was ended in DBOS's own tools go on."""
         return await self._take_up(id, "resume", why, request)
@@ -176,8 +187,22 @@ class Workflows:
 
         return await self._requests.once(key_of(request), {"id": id, "act": how, "reason": why.reason}, decide)
 
-    async def act(self, id: str, act: Act, decision: Decision, request: Request) -> dict[str, Any]:
-        """Decide about a saga that is stuck: try again, go on without, or say that it was put right by hand."""
+    @tells(answers.Noted, NotFound, Unreadable)
+    async def retry(self, id: str, decision: Decision, request: Request) -> dict[str, Any]:
+        """Let a stuck saga try again what it could not do."""
+        return await self._act(id, "retry", decision, request)
+
+    @tells(answers.Noted, NotFound, Unreadable)
+    async def skip(self, id: str, decision: Decision, request: Request) -> dict[str, Any]:
+        """Let a stuck saga go on without what it could not do."""
+        return await self._act(id, "skip", decision, request)
+
+    @tells(answers.Noted, NotFound, Unreadable)
+    async def resolve(self, id: str, decision: Decision, request: Request) -> dict[str, Any]:
+        """Say that what a stuck saga could not do was put right by hand."""
+        return await self._act(id, "resolve", decision, request)
+
+    async def _act(self, id: str, act: Act, decision: Decision, request: Request) -> dict[str, Any]:
         cause = cause_of(request)
 
         async def decide(key: Key | None) -> dict[str, Any]:
