@@ -10,7 +10,7 @@ import subprocess
 import sys
 import unicodedata
 import uuid
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import psycopg
@@ -23,6 +23,7 @@ from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
 from app.terminal import print_json, say
 from app.timeline import lines, timeline
+from app.watchdog.telling import log
 from tests.databases import fresh_database
 from tests.server import ROOT, order
 
@@ -99,6 +100,16 @@ def test_a_loggers_own_handlers_are_given_plain_lines(hostile: str, error: str) 
     assert clean(made)
     head, *below = logging.Formatter("%(message)s").format(made).split("\n")
     assert steering("".join([head, *below])) == []
+    assert all(line.startswith("    ") for line in below)
+
+
+@given(text, text)
+def test_a_line_of_the_watchdog_is_one_line_and_the_stack_below_it(hostile: str, stack: str) -> None:
+    said = io.StringIO()
+    with redirect_stderr(said):
+        log("ERROR", hostile, stack)
+    head, *below = as_lines(said.getvalue())
+    assert " ERROR amends.watchdog: " in head
     assert all(line.startswith("    ") for line in below)
 
 
