@@ -2,9 +2,9 @@
 
 from migrations.sql import statements
 
-revision = "0015"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 
 
 def upgrade() -> None:
-    statements("0015_shapes.sql")
+    statements("0014_shapes.sql")
