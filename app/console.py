@@ -70,7 +70,7 @@ async def console(url: URL) -> AsyncIterator[Console]:
             register = Register.of(known, definitions, shapes)
             masks = Masks(register, SagaKinds(reader))
             history = History(events, loading, reader)
-            builds = Builds(known.projections, committer, reader)
+            builds = Builds(known.projections, reader)
             acts = Acts(builds, reader, tail.nudge)
             overview = Overview(reader)
             yield Console(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.projections.builds import Builds
+from app.projections.failures import short
 from app.projections.reporting import report
 from app.store.held_back import LONG_SECONDS, holder
 from app.store.outages import awaiting, outages
@@ -13,6 +14,8 @@ from app.store.reader import Reader
 from app.store.sql import statements
 
 SQL = statements("doctor.sql")
+NAMED = 3
+"""How many of the keys that are set aside are named."""
 LATE_SECONDS = 30.0
 """How far a read model may be behind before somebody should look."""
 
@@ -92,12 +95,22 @@ async def _read_models(builds: Builds) -> list[Finding]:
 
 
 def _read_model(found: dict[str, Any]) -> Finding:
-    """Whether a read model is followed, not long behind, and complete."""
-    well = (
-        found["status"] in ("following", "catching up", "live")
-        and found["lag_seconds"] < LATE_SECONDS
-        and not found["set_aside"]
-    )
-    aside = f", {found['set_aside']} keys set aside" if found["set_aside"] else ""
-    behind = f"{found['lag_events']} events and {found['lag_seconds']:.1f} s behind"
-    return Finding(f"read model {found['name']}", well, f"{found['status']}, {behind}{aside}")
+    """Whether a read model is followed, not long behind, and complete; so is its rebuild."""
+    well = found["status"] in ("following", "catching up", "live") and found["lag_seconds"] < LATE_SECONDS
+    told = [found["status"], f"{found['lag_events']} events and {found['lag_seconds']:.1f} s behind"]
+    if found["status"] == "orphaned":
+        told.append(f"its code is gone (./run amends projections drop {found['name']})")
+    troubles = [found["failure"]] if found["failure"] else []
+    if found["rebuild"] and found["rebuild"]["failure"]:
+        troubles.append(f"build {found['rebuild']['build']} that is being filled: {found['rebuild']['failure']}")
+    for build in found["builds"]:
+        if build["set_aside"] and build["state"] != "retired":
+            waiting = [each for each in found["set_aside_keys"] if each["build"] == build["build"]]
+            troubles.append(f"{build['set_aside']} keys set aside in build {build['build']}: {_first(waiting)}")
+    return Finding(f"read model {found['name']}", well and not troubles, "; ".join([", ".join(told), *troubles]))
+
+
+def _first(waiting: list[dict[str, Any]]) -> str:
+    """The first of the keys that are set aside, each with its event."""
+    shown = [f"{short(each['key'])} ({each['type']} at position {each['position']})" for each in waiting[:NAMED]]
+    return ", ".join(shown) + (", …" if len(waiting) > NAMED else "")

@@ -104,7 +104,7 @@ class Store:
         committer.on_commit = inline.on_commit = tail.nudge
         for aggregate in known.aggregates.values():
             code_version(aggregate)  # of the code as it is now, before it has remembered anything
-        return cls(known, committer, reader, states, tail, inline, Builds(known.projections, committer, reader))
+        return cls(known, committer, reader, states, tail, inline, Builds(known.projections, reader))
 
     @property
     def events(self) -> PostgresEvents:

@@ -31,20 +31,24 @@ def list_projections(
     """Every read model: its tables, how far behind they are, and what is set aside."""
 
     async def look(console: Console) -> None:
+        from app.projections.failures import short
         from app.projections.reporting import report
 
         if name is not None:
-            console.builds.newest(name)
-        found, aside = await report(console.builds, name), await console.acts.asides.all(name)
+            await console.builds.require(name)
+        found = await report(console.builds, name)
         if as_json:
             print_json(found)
             return
         for each in found:
             for line in _lines(each):
                 say(line)
-        for waits in aside:
-            what = f"{waits.type} at position {waits.position}: {waits.error}"
-            say(f"SET ASIDE  {waits.name} {waits.key}, {waits.waiting} events wait behind {what}")
+        for each in found:
+            for line in _troubles(each):
+                say(line)
+        for left_out in await console.acts.asides.skipped(name) if name else ():
+            what = f"{left_out.type} at position {left_out.position}, by {left_out.actor}: {left_out.reason}"
+            say(f"SKIPPED    {name} {short(left_out.key)}, {what}")
 
     with_console(look)
 
@@ -57,6 +61,23 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         state = f"{build['state']} {found['status'] if build['state'] == 'live' else ''}"
         lag = f"{build['lag_events']} events, {build['lag_seconds']:.1f} s behind"
         yield f"{found['name']:<24} build {build['build']:<3} version {build['version']:<3} {state:<20} {lag}"
+
+
+def _troubles(found: dict[str, Any]) -> Iterator[str]:
+    """What is the matter with a read model, a line each."""
+    from app.projections.failures import short
+
+    name = found["name"]
+    if found["status"] == "orphaned":
+        yield f"ORPHANED   {name}: its code is gone. ./run amends projections drop {name}"
+    if found["failure"] and not found["builds"]:
+        yield f"FAILING    {name}: {found['failure']}"
+    for build in found["builds"]:
+        if build["failure"]:
+            yield f"FAILING    {name} build {build['build']}: {build['failure']}"
+    for waits in found["set_aside_keys"]:
+        what = f"{waits['type']} at position {waits['position']}: {waits['error']}"
+        yield f"SET ASIDE  {name} {short(waits['key'])}, {waits['waiting']} events wait behind {what}"
 
 
 @projections.command("rebuild")
@@ -74,6 +95,8 @@ def rebuild(name: Name, as_json: AsJson = False) -> None:
             print_json(found)
         else:
             say(f"{name} build {build.build} has caught up: {build.events} events. To show it:")
+            if build.set_aside:
+                say(f"  {build.set_aside} keys are set aside in it: ./run amends projections list {name}")
             say(f"  ./run amends projections verify {name}")
             say(f"  ./run amends projections promote {name}")
 
@@ -105,11 +128,18 @@ def verify_build(name: Name, as_json: AsJson = False) -> None:
 
 
 @projections.command("promote")
-def promote(name: Name, build: Number = None, as_json: AsJson = False) -> None:
+def promote(
+    name: Name,
+    build: Number = None,
+    allow_set_aside: Annotated[
+        bool, typer.Option("--allow-set-aside", help="Also if keys are set aside in it that the live table shows.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Let views.NAME show the rebuilt table, or a retired one again."""
 
     async def run(console: Console) -> None:
-        now = await console.acts.promote(name, build, console.cause)
+        now = await console.acts.promote(name, build, console.cause, less=allow_set_aside)
         if as_json:
             print_json(now)
         else:
@@ -120,14 +150,15 @@ def promote(name: Name, build: Number = None, as_json: AsJson = False) -> None:
 
 @projections.command("drop")
 def drop(name: Name, build: Number = None, as_json: AsJson = False) -> None:
-    """Drop a table that is not live."""
+    """Drop a table that is not live, or all of a read model whose code is gone."""
 
     async def run(console: Console) -> None:
         gone = await console.acts.drop(name, build, console.cause)
         if as_json:
             print_json(gone)
         else:
-            say(f"{name} build {gone['build']} is dropped.")
+            builds = gone["dropped"] if isinstance(gone["dropped"], list) else [gone["dropped"]]
+            say(f"{name} build {', '.join(map(str, builds))} is dropped.")
 
     with_console(run)
 

@@ -28,6 +28,9 @@ _LABEL = re.compile(r"[\x20-\x7e]{1,200}")
 _ETAG = re.compile(r'\*|(?:W/)?"?(\d{1,9})"?')
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
+AS_SENT = (b"/streams/", b"/views/", b"/projections/")
+"""Where names in paths are decoded by their routes."""
+
 
 @dataclass(frozen=True)
 class Door:
@@ -55,7 +58,7 @@ class Guards:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope = _with_encoded_streams(scope)
+        scope = _with_encoded_names(scope)
         request = Request(scope)
         try:
             self._let_in(request)
@@ -158,13 +161,14 @@ def _is_ours(host: str, names: Collection[str]) -> bool:
         return False
 
 
-def _with_encoded_streams(scope: Scope) -> Scope:
-    """Below /streams the path is read as it was sent: a stream's name may hold a slash, which is sent as %2F.
+def _with_encoded_names(scope: Scope) -> Scope:
+    """Below /streams and the like the path is read as it was sent: what is named there may hold whatever is sent
+    percent-encoded, such as a slash.
 
     The routes decode what they take of it (app/http/parameters.py).
     """
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return {**scope, "path": raw.decode("latin-1")} if raw.startswith(b"/streams/") else scope
+    return {**scope, "path": raw.decode("latin-1")} if raw.startswith(AS_SENT) else scope
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

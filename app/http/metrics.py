@@ -12,6 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorR
 from app.http.described import tells
 from app.http.following import Followers
 from app.projections.builds import Builds
+from app.projections.failures import short
+from app.projections.set_aside import SetAsides
 from app.store.database import unheard
 from app.store.held_back import holder
 from app.store.outages import awaiting, outages
@@ -117,12 +119,21 @@ class Metrics:
         events = Gauge("amends_projection_lag_events", "Events that it has still to take.", labels, registry=registry)
         seconds = Gauge("amends_projection_lag_seconds", "Age of the first of them.", labels, registry=registry)
         aside = Gauge("amends_projection_set_aside", "Keys that wait for a person.", labels, registry=registry)
+        failing = Gauge("amends_projection_failing", "1 if it cannot go on.", labels, registry=registry)
         for build in await self._builds.all():
-            named = (build.name, str(build.build), build.state)
+            orphaned = self._builds.is_orphaned(build.name)
+            named = (build.name, str(build.build), "orphaned" if orphaned else build.state)
+            failing.labels(*named).set(build.failure is not None or orphaned)
             lag = await self._builds.lag(build)
             events.labels(*named).set(lag.events)
             seconds.labels(*named).set(lag.seconds)
             aside.labels(*named).set(build.set_aside)
+        about = "Since when the oldest keys wait, in seconds of Unix time."
+        labels = ["projection", "build", "key", "event", "position"]
+        since = Gauge("amends_projection_set_aside_since", about, labels, registry=registry)
+        for each in await SetAsides(self._reader).all():
+            event = (each.type, str(each.position))
+            since.labels(each.name, str(each.build), short(each.key), *event).set(each.since.timestamp())
 
     async def _of_sagas(self, registry: CollectorRegistry) -> None:
         sagas = Gauge("amends_sagas", "Sagas that are not finished.", ["status"], registry=registry)

@@ -23,6 +23,10 @@ def _decoded(name: str) -> str:
 StreamName = Annotated[str, BeforeValidator(_decoded)]
 """A stream in a path: whatever its name holds, percent-encoded; a slash is %2F."""
 
+RowKey = StreamName
+"""A key of a read model in a path, in the same way."""
+AS_SENT = {"stream", "key"}
+
 Instant = Annotated[AwareDatetime, BeforeValidator(instant)]
 """A point in time as RFC 3339 writes it, with its offset from UTC."""
 
@@ -44,8 +48,8 @@ ANY_COLUMN = {
 async def only_known(request: Request) -> None:
     """Raises Invalid for a query parameter that the route does not know, and for text that nothing stored can hold."""
     path = {name: str(value) for name, value in request.path_params.items()}
-    if "stream" in path:
-        path["stream"] = unquote(path["stream"])  # others are decoded
+    for name in AS_SENT & path.keys():
+        path[name] = unquote(path[name])  # others are decoded
     for name, value in (*path.items(), *request.query_params.multi_items()):
         if "\0" in value or "\0" in name:
             raise Invalid(

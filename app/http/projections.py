@@ -14,6 +14,7 @@ from app.http import answers
 from app.http.bodies import Body, Why
 from app.http.described import tells
 from app.http.guards import cause_of, key_of
+from app.http.parameters import RowKey
 from app.http.roles import OPERATORS
 from app.projections.acts import Acts
 from app.projections.builds import Builds
@@ -26,6 +27,7 @@ from app.store.requests import Key, Requests
 from domain.errors import Conflict, NotFound
 from workflows.codec import dump
 
+Less = Annotated[bool, Query(description="Also if keys are set aside in it that the live table shows.")]
 Number = Annotated[int | None, Query(ge=1, description="A table's number.")]
 
 
@@ -61,11 +63,11 @@ class Projections:
 
     @tells(answers.ProjectionInFull, NotFound)
     async def one(self, name: str) -> dict[str, Any]:
-        """One read model, with what is set aside."""
-        self._builds.newest(name)
+        """One read model, with what is set aside and what was skipped."""
+        await self._builds.require(name)
         (found,) = await report(self._builds, name)
-        aside = [dump(asdict(each), dict[str, Any]) for each in await self._acts.asides.all(name)]
-        return found | {"set_aside_keys": aside}
+        skipped = [dump(asdict(each), dict[str, Any]) for each in await self._acts.asides.skipped(name)]
+        return found | {"skipped_events": skipped}
 
     @tells(answers.Built, NotFound)
     async def rebuild(self, name: str, request: Request) -> dict[str, Any]:
@@ -87,26 +89,30 @@ class Projections:
         }
 
     @tells(answers.Built, NotFound)
-    async def promote(self, name: str, request: Request, which: Which | None = None) -> dict[str, Any]:
+    async def promote(
+        self, name: str, request: Request, which: Which | None = None, allow_set_aside: Less = False
+    ) -> dict[str, Any]:
         """Let the view show the rebuilt table, or a retired one again."""
         build = which.build if which else None
-        act = partial(self._acts.promote, name, build, cause_of(request))
-        return await self._once(request, {"promote": name, "build": build}, act)
+        act = partial(self._acts.promote, name, build, cause_of(request), less=allow_set_aside)
+        return await self._once(
+            request, {"promote": name, "build": build} | ({"less": True} if allow_set_aside else {}), act
+        )
 
     @tells(answers.Built, NotFound)
     async def drop(self, name: str, request: Request, which: Which | None = None) -> dict[str, Any]:
-        """Drop a table that is not live."""
+        """Drop a table that is not live, or all of a read model whose code is gone."""
         build = which.build if which else None
         act = partial(self._acts.drop, name, build, cause_of(request))
         return await self._once(request, {"drop": name, "build": build}, act)
 
     @tells(answers.Wished, NotFound)
-    async def retry(self, name: str, key: str, why: Why, request: Request) -> dict[str, Any]:
+    async def retry(self, name: str, key: RowKey, why: Why, request: Request) -> dict[str, Any]:
         """Apply the event that was set aside, and those behind it, once more."""
         return await self._wish(name, key, "retry", why, request)
 
     @tells(answers.Wished, NotFound)
-    async def skip(self, name: str, key: str, why: Why, request: Request) -> dict[str, Any]:
+    async def skip(self, name: str, key: RowKey, why: Why, request: Request) -> dict[str, Any]:
         """Leave out the event that cannot be applied, and go on with those behind it."""
         return await self._wish(name, key, "skip", why, request)
 

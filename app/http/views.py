@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.http import answers
 from app.http.described import tells
-from app.http.parameters import ANY_COLUMN
+from app.http.parameters import ANY_COLUMN, RowKey
 from app.http.problems import Behind
 from app.masks import Masks
 from app.projections.views import Views as Rows
@@ -57,7 +57,7 @@ class Views:
     async def get(
         self,
         projection: str,
-        key: str,
+        key: RowKey,
         response: Response,
         after_position: Position = None,
         timeout: Timeout = PATIENCE,  # noqa: ASYNC109 (the caller's, not ours)

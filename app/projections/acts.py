@@ -14,11 +14,13 @@ from psycopg.rows import TupleRow
 
 from app.projections import SQL
 from app.projections.builds import Build, Builds, missing, open_parameters
-from app.projections.set_aside import SetAsides, Wish
+from app.projections.failures import short
+from app.projections.set_aside import SetAsides, Wish, noted_of
 from app.store.events import SQL as EVENTS
 from app.store.events import append_item
 from app.store.reader import Reader
 from app.store.requests import Key, answered
+from app.store.sqlstates import said
 from domain.errors import Conflict, NotFound
 from domain.event import Cause
 from domain.projection_story import BuildBegun, BuildDropped, BuildPromoted, SetAsideRetried, SetAsideSkipped, stream
@@ -73,24 +75,37 @@ class Acts:
 
         return await self._commit(name, cause, once, act)
 
-    async def promote(self, name: str, build: int | None, cause: Cause, once: Key | None = None) -> Body:
-        """Let the view show another table: the one that was rebuilt, or an older one. Nobody reads less than before."""
+    async def promote(
+        self, name: str, build: int | None, cause: Cause, once: Key | None = None, less: bool = False
+    ) -> Body:
+        """Let the view show another table: the one that was rebuilt, or an older one. Nobody reads less than before.
+
+        With `less` it may be one in which keys are set aside that the live one shows.
+        """
         found = await self._builds.one(name, build or await self._builds.candidate(name))
         if found.caught_up_at is None and found.state != "live":
             raise await self._behind(found)
 
         async def act(connection: AsyncConnection[TupleRow]) -> Done:
-            outcome = await _switch(connection, "promote", found)
+            outcome = await _switch(connection, "promote", found, less)
             if outcome == "behind":
                 raise _NotYet(busy=False)
             if outcome == "live":
                 raise Conflict("live", f"{name} build {found.build} is live already.")
+            if outcome == "less":
+                raise await _shows_less(connection, found)
             return Done([BuildPromoted(name, found.build, found.version)], _body(found))
 
         return await self._patiently(found, partial(self._commit, name, cause, once, act))
 
     async def drop(self, name: str, build: int | None, cause: Cause, once: Key | None = None) -> Body:
-        """Drop a table that is not live: the one given, else the only one that there is beside it."""
+        """Drop a table that is not live: the one given, else the only one that there is beside it.
+
+        Of a read model whose code is gone all that there is, unless one is given.
+        """
+        await self._builds.require(name)
+        if build is None and self._builds.is_orphaned(name):
+            return await self._drop_orphan(name, cause, once)
         found = await self._builds.one(name, build or await self._builds.droppable(name))
 
         async def act(connection: AsyncConnection[TupleRow]) -> Done:
@@ -100,19 +115,30 @@ class Acts:
 
         return await self._patiently(found, partial(self._commit, name, cause, once, act))
 
+    async def _drop_orphan(self, name: str, cause: Cause, once: Key | None) -> Body:
+        found = await self._builds.all(name)
+
+        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+            outcome = await _switch(connection, "drop_model", found[0])
+            if outcome == "followed":
+                raise Conflict(
+                    "followed", f"A server that has the code of {name} follows the feed for it: stop it first."
+                )
+            told = [BuildDropped(name, each.build, each.version) for each in found]
+            return Done(told, _body(found[-1]) | {"dropped": [each.build for each in found]})
+
+        return await self._patiently(found[0], partial(self._commit, name, cause, once, act))
+
     async def wish(self, name: str, key: str, wish: Wish, reason: str, cause: Cause, once: Key | None = None) -> Body:
         """Note what is to become of a key that is set aside: the runners of the read model's tables do it next.
 
         `retry` applies the event and those behind it once more; `skip` leaves out the one that cannot be applied.
         """
         self._builds.newest(name)
-        found = await self.asides.all(name, key)
         told = SetAsideSkipped if wish == "skip" else SetAsideRetried
 
         async def act(connection: AsyncConnection[TupleRow]) -> Done:
-            noted = await connection.execute(SQL["wish"], {"name": name, "key": key, "wish": wish})
-            builds = {build for (build,) in await noted.fetchall()}
-            about = [each for each in found if each.build in builds]
+            about = await noted_of(connection, name, key, wish)
             if not about:
                 raise NotFound("set aside", f"{name} {key}", f"See what waits: ./run amends projections list {name}.")
             stories = [told(name, each.build, key, str(each.event_id), each.error, reason) for each in about]
@@ -152,17 +178,33 @@ class Acts:
         )
 
 
-async def _switch(connection: AsyncConnection[TupleRow], how: str, build: Build) -> str:
+async def _switch(connection: AsyncConnection[TupleRow], how: str, build: Build, less: bool = False) -> str:
     """Try once, and wait a moment at most: while it waits for a lock, the feed is held back for all."""
     try:
-        outcome = await _one(connection, SQL[how], {"name": build.name, "build": build.build})
+        outcome = await _one(connection, SQL[how], {"name": build.name, "build": build.build, "less": less})
     except psycopg.errors.DependentObjectsStillExist as needed:
-        raise Conflict("needed", f"Another view reads this one: {needed.diag.message_detail}") from needed
+        raise Conflict("needed", f"Something else stands on this view: {needed.diag.message_detail}") from needed
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as missing_there:
+        problem = f"{build.name} build {build.build} cannot be shown, or not by the same rules: {said(missing_there)}"
+        raise Conflict("table", problem) from missing_there
+    except psycopg.errors.InsufficientPrivilege as refused:
+        raise Conflict("rights", f"The owner of Amends' functions may not do that: {said(refused)}") from refused
     except psycopg.errors.LockNotAvailable as busy:
         raise _NotYet(busy=True) from busy
     if outcome == "unknown":
         raise missing(build.name, build.build)
     return str(outcome)
+
+
+async def _shows_less(connection: AsyncConnection[TupleRow], build: Build) -> Conflict:
+    wanted = {"name": build.name, "build": build.build}
+    keys = [key for (key,) in await (await connection.execute(SQL["shown_less"], wanted)).fetchall()]
+    first = ", ".join(map(short, keys[:5])) + (", …" if len(keys) > 5 else "")
+    return Conflict(
+        "set-aside",
+        f"{build.name} build {build.build} would show less than the live one: {len(keys)} keys are set aside in it "
+        f"({first}). Retry or skip them, or allow it: ?allow_set_aside=true, --allow-set-aside.",
+    )
 
 
 def _busy(build: Build) -> Conflict:

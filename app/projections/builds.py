@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg
+
 from app.projections import SQL
+from app.projections.failures import failure
 from app.projections.feed import types_of
-from app.store.committer import Committer
 from app.store.reader import Reader
 from domain.errors import Conflict, NotFound
 from domain.projection import Projection
@@ -43,6 +45,7 @@ class Build:
     promoted_at: datetime | None
     set_aside: int
     wished: bool
+    skipped: int
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,19 @@ class Lag:
 class Builds:
     """All tables. `known` are the projections that this code has, by name and version."""
 
-    def __init__(self, known: Known, committer: Committer, reader: Reader) -> None:
-        self.known, self._committer, self._reader = known, committer, reader
+    def __init__(self, known: Known, reader: Reader) -> None:
+        self.known, self.reader = known, reader
+        self.unopened: dict[str, str] = {}
+        """Why a read model has no table yet although it should, by name, as far as this process knows."""
+
+    async def require(self, name: str) -> None:
+        """Raise NotFound unless there is a read model of this name, be it one whose code is gone."""
+        if not self.is_orphaned(name) or not await self.all(name):
+            self.newest(name)
+
+    def is_orphaned(self, name: str) -> bool:
+        """Whether no version of its code is here."""
+        return not any(known == name for known, _ in self.known)
 
     def newest(self, name: str) -> Projection[Any, Any]:
         """The newest version of a projection. Raises NotFound, listing those that there are."""
@@ -68,32 +82,35 @@ class Builds:
 
     async def all(self, name: str | None = None) -> list[Build]:
         """All tables, or those of one read model, in the order in which they were made."""
-        return [_build(row) for row in await self._reader.rows(SQL["builds"], {"name": name})]
+        return [_build(row) for row in await self.reader.rows(SQL["builds"], {"name": name})]
 
     async def open_first(self) -> None:
-        """Make a table for every read model that has none; it is live at once, and empty first."""
+        """Make a table for every read model that has none; it is live at once, and empty first.
+
+        One that cannot be made keeps no other from being made: see `unopened`.
+        """
         await self.note_reads()
-        for name in {name for name, _ in self.known}:
-            projection = self.newest(name)
-            if projection.mode != "live":
-                await self._open(projection)
+        names = {name for name, _ in self.known}
+        wanted = [each for each in map(self.newest, sorted(names)) if each.mode != "live"]
+        self.unopened = {each.name: told for each in wanted if (told := await self._opened(each)) is not None}
 
     async def note_reads(self) -> None:
         """Note in its tables which events each read model reads, before this code appends one by a new name.
 
         What waits for a table, counts its lag or promotes it goes by that; code that knows fewer does not follow it.
-        A table of a version that this code does not have gets what its events are called now.
+        A table of a version that this code does not have gets what its events are called now. Raises Unavailable.
         """
-        for projection in self.known.values():
-            if projection.mode != "live":
-                asked = {"name": projection.name, "version": projection.version, "types": types_of(projection)}
-                await self._committer.run(SQL["reads"], asked)
-                for names in projection.vocabulary.renamed:
-                    await self._committer.run(SQL["renamed"], {"name": projection.name, "types": sorted(names)})
+        async with self.reader.transaction() as connection:
+            for projection in self.known.values():
+                if projection.mode != "live":
+                    asked = {"name": projection.name, "version": projection.version, "types": types_of(projection)}
+                    await connection.execute(SQL["reads"], asked)
+                    for names in projection.vocabulary.renamed:
+                        await connection.execute(SQL["renamed"], {"name": projection.name, "types": sorted(names)})
 
     async def one(self, name: str, build: int) -> Build:
         """One table. Raises NotFound."""
-        self.newest(name)
+        await self.require(name)
         found = next((each for each in await self.all(name) if each.build == build), None)
         if found is None:
             raise missing(name, build)
@@ -104,7 +121,7 @@ class Builds:
         asked = build.place._asdict() | {"transaction_id": str(build.place.transaction_id), "limit": COUNTED}
         events, seconds = 0, 0.0
         for type in build.types:  # each by itself: a rare one is found by its index wherever the build stands
-            (row,) = await self._reader.rows(SQL["lag"], asked | {"type": type}, anew=True)
+            (row,) = await self.reader.rows(SQL["lag"], asked | {"type": type}, anew=True)
             events += row["events"]
             if row["first"]:
                 seconds = max(seconds, (row["now"] - row["first"]).total_seconds())
@@ -127,8 +144,14 @@ class Builds:
             raise Conflict("which", f"Say which build of {name} to drop; there are: {builds}.")
         return found[0].build
 
-    async def _open(self, projection: Projection[Any, Any]) -> None:
-        await self._committer.run(SQL["open_build"], open_parameters(projection, first=True))
+    async def _opened(self, projection: Projection[Any, Any]) -> str | None:
+        """Why the first table of a read model cannot be made now; None if it is there."""
+        try:
+            async with self.reader.connection() as connection:
+                await connection.execute(SQL["open_build"], open_parameters(projection, first=True))
+        except (psycopg.Error, OSError) as error:
+            return failure(error)
+        return None
 
 
 def missing(name: str, build: int) -> NotFound:

@@ -12,7 +12,8 @@ from rich.console import Console as Screen
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from app.projections.builds import Build
-from app.projections.runner import Lost, Runner, Target
+from app.projections.runner import Runner
+from app.projections.writing import Lost, Target
 from domain.errors import Conflict
 from workflows.said import escaped
 
@@ -23,7 +24,10 @@ LOOK_SECONDS = 0.25
 
 
 async def fill(console: Console, name: str, quiet: bool) -> Build:
-    """Begin a rebuild, or go on with one that was begun; returns its table once it has caught up."""
+    """Begin a rebuild, or go on with one that was begun; returns its table once it has caught up.
+
+    Raises Conflict, with why, if it cannot go on.
+    """
     found = next((each for each in await console.builds.all(name) if each.state == "building"), None)
     build = found or await _begin(console, name)
     if (build.name, build.version) not in console.builds.known:
@@ -39,6 +43,8 @@ async def fill(console: Console, name: str, quiet: bool) -> Build:
                 await asyncio.sleep(LOOK_SECONDS)
                 build = await console.builds.one(name, build.build)
                 _show(progress, task, build)
+                if build.failure and build.free:
+                    raise Conflict("failing", f"{name} build {build.build} cannot be filled: {build.failure}")
         finally:
             if working:
                 await asyncio.gather(working, return_exceptions=True)

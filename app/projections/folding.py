@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.rows import TupleRow
 
+from app.projections.failures import legible
 from app.projections.feed import recorded
 from app.projections.rows import Rows
 from domain.errors import Misdeclared
@@ -20,8 +21,9 @@ from workflows.sensitive import cleaned, hidden_values, marks
 
 AT_ONCE = 100
 """How many events are folded before others have their turn in this process."""
-MOST = 1000
-"""How many characters of an error are kept."""
+
+Skipped = Collection[tuple[str, int]]
+"""Events that are left out, by key and position."""
 
 
 @dataclass
@@ -30,6 +32,8 @@ class Aside:
 
     error: str | None
     positions: list[int] = field(default_factory=list)
+    type: str = ""
+    """The name of the first one."""
 
 
 @dataclass
@@ -46,7 +50,13 @@ class Folded:
         return sum(map(len, self.applied.values()))
 
 
-async def fold(projection: Projection[Any, Any], found: Sequence[TupleRow], rows: Rows, waiting: set[str]) -> Folded:
+async def fold(
+    projection: Projection[Any, Any],
+    found: Sequence[TupleRow],
+    rows: Rows,
+    waiting: Collection[str],
+    skipped: Skipped = (),
+) -> Folded:
     """Fold events, in their order, into the rows of their keys. Keys that are waiting already are not touched.
 
     Raises NewerEvent if an event was written by newer code: then newer code must go on.
@@ -60,26 +70,30 @@ async def fold(projection: Projection[Any, Any], found: Sequence[TupleRow], rows
     for number, (row, (key, event)) in enumerate(zip(found, read, strict=True)):
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
-        if event is None:
+        if event is None or any((name, row[2]) in skipped for name in _names(projection, key, row[3])):
             continue
         if held := _held(projection, key, row[3], folded.aside, waiting):
             _wait(folded, held, row)
         elif isinstance(event, str):
             _wait(folded, key, row, event)
-        elif not (rows.inline and event.version <= rows.versions.get(key, 0)):
-            _apply(rows, folded, known, key, row, event)
-            if rows.inline and key not in folded.aside:
-                rows.versions[key] = event.version
+        elif not rows.inline or event.version > rows.versions.get(key, 0):
+            _apply(folded, rows, known, key, event, row)
     return folded
 
 
-def _apply(rows: Rows, folded: Folded, known: dict[str, Any], key: str, row: TupleRow, event: Recorded[Any]) -> None:
+def _apply(folded: Folded, rows: Rows, known: dict[str, Any], key: str, event: Recorded[Any], found: TupleRow) -> None:
+    """Apply one event to the row of its key, or set the key aside."""
+    if key in rows.unreadable:
+        _wait(folded, key, found, rows.unreadable[key])
+        return
     try:
         known[key] = folded.changed[key] = _next(rows, known[key], event, key)
     except Exception as error:
-        _wait(folded, key, row, said(error, event.event))
-    else:
-        folded.applied.setdefault(key, []).append(row[2])
+        _wait(folded, key, found, said(error, event.event))
+        return
+    folded.applied.setdefault(key, []).append(found[2])
+    if rows.inline:
+        rows.versions[key] = event.version
 
 
 def _next(rows: Rows, row: Any, event: Recorded[Any], key: str) -> Any:
@@ -93,7 +107,7 @@ def said(error: Exception, event: object) -> str:
     """An error in one line, without the event's values that must not be shown."""
     hidden = tuple(hidden_values(dump(event, type(event)), marks(type(event))))
     message: str = cleaned(f"{type(error).__name__}: {problem_of(error).message}", hidden)
-    return message[:MOST]
+    return legible(message)
 
 
 def keyed(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorded[Any] | str | None]:
@@ -110,17 +124,21 @@ def keyed(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorde
     except NewerEvent:
         raise
     except Exception as error:
-        return held_as, f"{type(error).__name__}: {problem_of(error).message}"[:MOST]
+        return held_as, legible(f"{type(error).__name__}: {problem_of(error).message}")
     return (key, event) if key is not None else ("", None)
 
 
+def _names(projection: Projection[Any, Any], key: str, stream: str) -> tuple[str, ...]:
+    """Under which keys an event may wait: its row's, and where there is a `key_of` its stream's."""
+    held_as = projection.held_as(stream) if projection.key_of else None
+    return (key,) if held_as is None else (key, held_as)
+
+
 def _held(projection: Projection[Any, Any], key: str, stream: str, *waiting: Container[str]) -> str | None:
-    """The key behind which an event has to wait, if there is one: its row's, or its stream's."""
-    for name in (key, projection.held_as(stream) if projection.key_of else None):
-        if name is not None and any(name in each for each in waiting):
-            return name
-    return None
+    """The key behind which an event has to wait, if there is one."""
+    names = _names(projection, key, stream)
+    return next((name for name in names if any(name in each for each in waiting)), None)
 
 
 def _wait(folded: Folded, key: str, row: TupleRow, error: str | None = None) -> None:
-    folded.aside.setdefault(key, Aside(error)).positions.append(row[2])
+    folded.aside.setdefault(key, Aside(error, type=row[5])).positions.append(row[2])

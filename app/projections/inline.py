@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -12,18 +14,26 @@ from psycopg.rows import TupleRow
 
 from app.projections import SQL
 from app.projections.builds import Known
+from app.projections.failures import failure, is_away, is_rows, short
 from app.projections.feed import types_of
 from app.projections.folding import fold
 from app.projections.rows import Rows
+from app.projections.shape import Changed, require_same
+from app.projections.writing import Target
 from app.store.reader import Reader
 from app.store.resending import Resending, deadline, unstorable
-from app.store.sqlstates import Verdict, said, verdict
+from app.store.sqlstates import Verdict, verdict
+from domain.errors import AmendsError
 from domain.projection import Projection
 from domain.vocabulary import NewerEvent
 from workflows.events import NewEvent
 
 log = logging.getLogger("amends.projections")
 
+PAUSE_SECONDS = 1.0
+"""How long a table that cannot be written is left to its runner."""
+LOCK_TIMEOUT = "1s"
+"""How long an append waits for a row of a read model that somebody has locked."""
 DONE = ("appended", "committed")
 """The outcomes of a statement that has appended its events."""
 
@@ -32,12 +42,14 @@ class Inline:
     """The inline read models of this code, in all their tables.
 
     A row tells which version of its stream is in it, and the events after that are folded in: so it does not matter
-    whether another server, without this code, has appended some. The runner that follows the feed does the same. Events
-    that cannot be applied never keep anybody from appending: the runner sets them aside.
+    whether another server, without this code, has appended some. The runner that follows the feed does the same. So
+    nothing about a read model keeps anybody from appending: what cannot be written now is left to the runner.
     """
 
     def __init__(self, known: Known, reader: Reader) -> None:
         self._reader = reader
+        self._same: set[Target] = set()
+        self._not_before: dict[Target, float] = {}
         self._projections = [each for each in known.values() if each.mode == "inline"]
         self.on_commit: Callable[[], None] = _nothing
         self._types = {type for each in self._projections for type in types_of(each)}
@@ -83,7 +95,48 @@ class Inline:
                 builds = await _all(connection, SQL["builds_of"], (projection.name, projection.version))
                 for (build,) in builds:
                     for stream, key in keys:
-                        await _write(connection, projection, build, stream, key)
+                        await self._bring_up(connection, projection, build, stream, key)
+
+    async def _bring_up(
+        self, connection: AsyncConnection[TupleRow], projection: Projection[Any, Any], build: int, stream: str, key: str
+    ) -> None:
+        """Bring one row up to its stream, if that can be done; a savepoint keeps from the append what cannot.
+
+        What is left out the runner does: it sets a key aside, or says what is the matter with the table. Raises what is
+        about neither, and passes.
+        """
+        table = Target(projection.name, build)
+        if time.monotonic() < self._not_before.get(table, 0.0):
+            return
+        try:
+            async with connection.transaction():
+                if table not in self._same:
+                    await require_same(projection, *table.where, partial(_all, connection))
+                await _write(connection, projection, build, stream, key)
+        except (Changed, NewerEvent) as waits:
+            self._left(table, waits)
+        except Exception as error:
+            if is_away(error):
+                raise
+            if is_rows(error):
+                log.debug("%s: the row of %s is left to the runner: %s", projection.name, short(key), failure(error))
+            else:
+                self._left(table, error)
+        else:
+            self._same.add(table)
+
+    def _left(self, table: Target, error: Exception) -> None:
+        """Leave a table to its runner for a while, so that not every append meets the same."""
+        self._same.discard(table)
+        self._not_before[table] = time.monotonic() + PAUSE_SECONDS
+        expected = isinstance(error, psycopg.Error | AmendsError)  # the runner says it
+        log.log(
+            logging.DEBUG if expected else logging.ERROR,
+            "%s build %d is left to its runner: %s",
+            *table.where,
+            failure(error),
+            exc_info=None if expected else error,
+        )
 
 
 def _nothing() -> None:
@@ -93,31 +146,25 @@ def _nothing() -> None:
 async def _write(
     connection: AsyncConnection[TupleRow], projection: Projection[Any, Any], build: int, stream: str, key: str
 ) -> None:
-    """Bring one row up to its stream. A savepoint keeps what the table does not take from ending the append."""
+    """Bring one row up to its stream, as far as its events can be applied."""
 
     async def ask(statement: str, parameters: Sequence[Any]) -> list[TupleRow]:
         return await _all(connection, statement, parameters)
 
     rows, where = Rows(projection, projection.name, build, ask), (projection.name, build)
-    if await ask(SQL["is_aside"], (*where, key)):
+    asked = {"name": projection.name, "build": build, "key": key, "patience": LOCK_TIMEOUT}
+    ((aside, left_out, _),) = await _all(connection, SQL["key"], asked)
+    if aside:
         return
     await rows.of([key])
     later = await ask(SQL["later"], (stream, rows.versions.get(key, 0), types_of(projection)))
-    try:
-        folded = await fold(projection, later, rows, set())
-    except NewerEvent:
-        return
+    folded = await fold(projection, later, rows, (), {(key, position) for position in left_out})
     changed = [row for row in folded.changed.values() if row is not None]
-    if folded.aside or not changed:
-        return
-    try:
-        async with connection.transaction():
-            await connection.execute(SQL["put_rows"], (*where, rows.json(changed)))
-    except (psycopg.Error, UnicodeError) as refused:
-        if verdict(refused, ours=True) is not Verdict.NEVER:
-            raise
-        log.warning("%s: the row of %s does not fit its table: %s", projection.name, key, said(refused))
+    if changed and not folded.aside:
+        await connection.execute(SQL["put_rows"], (*where, rows.json(changed), []))
 
 
-async def _all(connection: AsyncConnection[TupleRow], statement: str, parameters: Sequence[Any]) -> list[TupleRow]:
+async def _all(
+    connection: AsyncConnection[TupleRow], statement: str, parameters: Sequence[Any] | Mapping[str, Any]
+) -> list[TupleRow]:
     return await (await connection.execute(statement, parameters)).fetchall()

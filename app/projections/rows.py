@@ -9,6 +9,7 @@ from typing import Any, Final
 from psycopg.rows import TupleRow
 
 from app.projections import SQL
+from app.projections.failures import unreadable
 from domain.projection import Projection, Recorded
 from workflows.codec import adapter, plain, settled
 
@@ -17,6 +18,8 @@ ROOM = 100_000
 
 Ask = Callable[[str, Sequence[Any]], Awaitable[list[TupleRow]]]
 """A read: of a connection in a transaction, or of any."""
+AskNamed = Callable[[str, Mapping[str, Any]], Awaitable[list[TupleRow]]]
+"""The same with parameters that have names."""
 
 
 LARGEST: Final = 64 * 1024 * 1024
@@ -43,24 +46,40 @@ class Rows:
         self._list = adapter(list[projection.row])  # type: ignore[name-defined]
         self._kept: OrderedDict[str, Any] = OrderedDict()
         self.versions: dict[str, int] = {}
+        self.unreadable: dict[str, str] = {}
+        """Why a row of those that were asked for last does not read back, by key."""
 
     async def of(self, keys: Iterable[str]) -> dict[str, Any]:
-        """The rows with these keys."""
+        """The rows with these keys, without those that do not read back: see `unreadable`."""
         wanted = list(dict.fromkeys(keys))
         if self.inline:
             self._kept.clear()
             self.versions.clear()
+        self.unreadable.clear()
         missing = [key for key in wanted if key not in self._kept]
         if missing:
             self._kept.update(dict.fromkeys(missing))
-            ((found,),) = await self._ask(SQL["get_rows"], (*self._where, missing))
-            for row in self._read(found):
-                self._kept[getattr(row, self._key)] = row
-        return {key: self._kept[key] for key in wanted}
+            await self._load(missing)
+        return {key: self._kept.get(key) for key in wanted}
+
+    async def _load(self, keys: list[str]) -> None:
+        """Read rows; where one does not read back, it is looked for by halves."""
+        ((found,),) = await self._ask(SQL["get_rows"], (*self._where, keys))
+        try:
+            rows = self._read(found)
+        except Exception as error:
+            if len(keys) > 1:
+                await self._load(keys[: len(keys) // 2])
+                await self._load(keys[len(keys) // 2 :])
+            else:
+                del self._kept[keys[0]]
+                self.unreadable[keys[0]] = unreadable("views.{}_{}".format(*self._where), error)
+        else:
+            self._kept.update((getattr(row, self._key), row) for row in rows)
 
     def _read(self, found: str) -> list[Any]:
         if self.inline:
-            self.versions = {each[self._key]: each["_version"] for each in plain(found)}
+            self.versions.update((each[self._key], each["_version"]) for each in plain(found))
         rows: list[Any] = self._list.validate_json(found, by_alias=True, by_name=True)
         return rows
 

@@ -5,38 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
-
-import psycopg
-from psycopg.rows import TupleRow
 
 from app.projections import SQL
 from app.projections.counting import count
+from app.projections.failures import failure, is_away, short
 from app.projections.feed import Feed, Stretch
-from app.projections.folding import Aside, Folded, fold
-from app.projections.misfits import set_misfits_aside
+from app.projections.folding import Folded, fold
 from app.projections.rows import Rows
+from app.projections.writing import LEASE, Commit, Lost, Target, Writer
 from app.store.committer import Committer, Unavailable
 from app.store.reader import Reader
-from app.store.resending import unstorable
-from app.store.sqlstates import Verdict, verdict
 from app.store.tail import Tail
 from domain.errors import Contended, Unstorable
 from domain.projection import Projection
-from domain.vocabulary import NewerEvent
-from workflows.codec import text
 from workflows.durable.tasks import end
 from workflows.events import Place
 
 log = logging.getLogger("amends.projections")
 
-LEASE = timedelta(seconds=10)
 RENEW_SECONDS = 3.0
-"""How often a runner that has nothing to write says that it is still there, and how far it has looked."""
+"""How often a runner that has nothing to write says that it is still there, and how far it has looked,
+and looks whether its table is still what the code writes."""
 GIVE_BACK_SECONDS = 2.0
 LOOK_SECONDS = 1.0
 """How often a runner that waits for new events looks whether a person wants something."""
@@ -44,18 +36,6 @@ SMALL, LARGE = 500, 5_000
 """How many events a commit takes at least and at most while there are more to come."""
 LONGEST_COMMIT = 0.1
 """How long a commit may take, in seconds, before the next ones take fewer events: an open one holds the feed back."""
-
-
-class Lost(Exception):
-    """Somebody else follows the feed for this table now, or it was dropped; nothing was written."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A table of a read model."""
-
-    name: str
-    build: int
 
 
 class Runner:
@@ -77,55 +57,79 @@ class Runner:
         self._committer, self._tail = committer, tail
         self._token = token
         self._feed = Feed(projection, target.build, reader)
-        self._rows = Rows(projection, *self._where, self._ask)
+        self._writer = Writer(projection, target, reader, token)
+        self._rows = Rows(projection, *target.where, self._writer.ask)
         self._place, self._looked = Place(), Place()
         self._waiting: set[str] = set()
+        self._skipped: set[tuple[str, int]] = set()
         self._limit, self._renewed_at = SMALL, 0.0
-        self._caught_up = False
+        self._caught_up = self._failed = False
         self._ahead: asyncio.Task[Stretch] | None = None
         self._writing: asyncio.Task[bool] | None = None
         self._counting: asyncio.Task[None] | None = None
         self.wished = False
         """Whether a person wants something to be done about what is set aside."""
-
-    @property
-    def _where(self) -> tuple[str, int]:
-        return self.target.name, self.target.build
+        self.wrote = False
+        """Whether it has got on since it began."""
 
     async def run(self) -> None:
-        """Take the lease and follow the feed until the lease is lost; returns at once if somebody else has it."""
-        (taken,) = await self._committer.run(SQL["take"], (*self._where, self._token, LEASE))
-        if not taken[0]:
-            return
+        """Take the lease and follow the feed until the lease is lost; returns at once if somebody else has it.
+
+        Raises what keeps it from going on. Unless that passes by itself, it is noted for everybody, if nobody else
+        follows the feed for this table.
+        """
+        try:
+            if await self._take():
+                await self._follow(for_ever=True)
+        except Lost:
+            log.info("%s build %d is followed elsewhere now, or was dropped.", *self.target.where)
+        except Exception as error:
+            if not is_away(error) and await self._is_gone():
+                log.info("%s build %d was dropped.", *self.target.where)
+                return
+            await self._note(error)
+            raise
+
+    async def catch_up(self) -> None:
+        """Follow the feed to its end once, if nobody else does. Raises Lost if somebody does, and what `run` does."""
+        try:
+            if not await self._take():
+                raise Lost
+            await self._follow(for_ever=False)
+        except Lost:
+            raise
+        except Exception as error:
+            await self._note(error)
+            raise
+
+    async def _take(self) -> bool:
+        await self._writer.require_same()
+        (taken,) = await self._committer.run(SQL["take"], (*self.target.where, self._token, LEASE))
+        return bool(taken[0])
+
+    async def _follow(self, for_ever: bool) -> None:
         try:
             await self._begin()
-            while True:
+            while for_ever or not self._caught_up:
                 await self._turn()
-        except Lost:
-            log.info("%s build %d is followed elsewhere now, or was dropped.", *self._where)
-        except NewerEvent as newer:
-            log.warning("%s build %d waits for newer code: %s", *self._where, newer)
-            await self._committer.run(SQL["failed"], (str(newer), *self._where))
         finally:
             await self._give_back()
 
-    async def catch_up(self) -> None:
-        """Follow the feed to its end once, if nobody else does. Raises Lost if somebody does."""
-        (taken,) = await self._committer.run(SQL["take"], (*self._where, self._token, LEASE))
-        if not taken[0]:
-            raise Lost
-        try:
-            await self._begin()
-            while not self._caught_up:
-                await self._turn()
-        finally:
-            await self._give_back()
+    async def _is_gone(self) -> bool:
+        return not any(each["build"] == self.target.build for each in await self._builds())
+
+    async def _note(self, error: Exception) -> None:
+        if is_away(error):
+            return
+        noted = {"failure": failure(error), "runner": self._token} | vars(self.target)
+        with suppress(Unavailable, Contended, Unstorable):
+            await self._committer.run(SQL["failed"], noted, GIVE_BACK_SECONDS)
 
     async def _give_back(self) -> None:
         await end(self._ahead, self._writing, self._counting)
         self._ahead = self._writing = None
         with suppress(Unavailable, Contended):  # then it is over soon
-            await self._committer.run(SQL["give_back"], (*self._where, self._token), GIVE_BACK_SECONDS)
+            await self._committer.run(SQL["give_back"], (*self.target.where, self._token), GIVE_BACK_SECONDS)
 
     async def _begin(self) -> None:
         """Read how far the table has got: whoever had the lease before may have written until now."""
@@ -134,22 +138,21 @@ class Runner:
             raise Lost
         self._place = self._looked = Place(row["generation"], row["transaction_id"], row["position"])
         self._caught_up = self._caught_up and row["caught_up_at"] is not None
-        self._renewed_at = time.monotonic()
+        self._renewed_at, self._failed = time.monotonic(), row["failure"] is not None
         if row["caught_up_at"] is None and not row["expected"] and self._counting is None:
             self._counting = asyncio.create_task(self._count())
         if self._ahead:
             self._ahead.cancel()
             self._ahead = None
-        keys = await self.reader.tuples(SQL["aside_keys"], self._where, patience=None)
+        keys = await self.reader.tuples(SQL["aside_keys"], self.target.where, patience=None)
         self._waiting = {key for (key,) in keys}
-        self._rows = Rows(self.projection, *self._where, self._ask)
+        left_out = await self.reader.tuples(SQL["skipped_keys"], (self.target.name,), patience=None)
+        self._skipped = {(key, position) for key, position in left_out}
+        self._rows = Rows(self.projection, *self.target.where, self._writer.ask)
 
     async def _count(self) -> None:
         expected = await count(self.reader, self._feed.types)
         await self._committer.run(SQL["expect"], {"expected": expected} | vars(self.target))
-
-    async def _ask(self, statement: str, parameters: Sequence[Any]) -> list[TupleRow]:
-        return await self.reader.tuples(statement, parameters, patience=None)
 
     async def _builds(self) -> list[dict[str, Any]]:
         return await self.reader.rows(SQL["builds"], {"name": self.target.name}, patience=None)
@@ -167,7 +170,7 @@ class Runner:
             return
         if stretch.full:
             self._ahead = asyncio.create_task(self._feed.after(stretch.end, self._limit))
-        folded = await fold(self.projection, stretch.rows, self._rows, self._waiting)
+        folded = await fold(self.projection, stretch.rows, self._rows, self._waiting, self._skipped)
         if not await self._written():
             return  # the one before had to leave something out: this one is folded anew
         self._looked = stretch.end
@@ -194,7 +197,7 @@ class Runner:
 
     async def _rest(self) -> None:
         """The end of the feed: say so once, and wait for more."""
-        if not self._caught_up:
+        if not self._caught_up or self._failed:
             await self._write(Folded(), caught_up=True)
             return
         await self._renew()
@@ -202,81 +205,42 @@ class Runner:
 
     async def _renew(self) -> None:
         if time.monotonic() - self._renewed_at > RENEW_SECONDS:
+            await self._writer.require_same()
             await self._write(Folded(), caught_up=self._caught_up)
 
     async def _grant_wishes(self) -> None:
-        wishes = await self.reader.tuples(SQL["wishes"], self._where, patience=None)
+        wishes = await self.reader.tuples(SQL["wishes"], self.target.where, patience=None)
         for key, wish in wishes:
-            found = await self.reader.tuples(SQL["aside_events"], (*self._where, key), patience=None)
-            folded = await fold(
-                self.projection, found[1:] if wish == "skip" else found, self._rows, self._waiting - {key}
-            )
-            if not await self._write(folded, caught_up=self._caught_up, cleared=[key]):
+            found = await self.reader.tuples(SQL["aside_events"], (*self.target.where, key), patience=None)
+            left_out = [(key, each[2]) for each in found[: wish == "skip"]]
+            self._skipped.update(left_out)
+            others = self._waiting - {key}
+            folded = await fold(self.projection, found[len(left_out) :], self._rows, others, self._skipped)
+            if not await self._write(folded, caught_up=self._caught_up, cleared=(key, wish), skipped=left_out):
                 await self._begin()
-            log.info("%s: %s of %s.", self.target.name, wish, key)
+            log.info("%s: %s of %s.", self.target.name, wish, short(key))
 
-    def _write(self, folded: Folded, caught_up: bool, cleared: Iterable[str] = ()) -> Coroutine[Any, Any, bool]:
+    def _write(
+        self,
+        folded: Folded,
+        caught_up: bool,
+        cleared: tuple[str, str] | tuple[None, None] = (None, None),
+        skipped: Sequence[tuple[str, int]] = (),
+    ) -> Coroutine[Any, Any, bool]:
         """Begin to commit a fold: what comes next is folded onto it. The answer is False if it had to be changed.
 
         Raises Lost.
         """
-        known = self._waiting - set(cleared)
+        known = self._waiting - {cleared[0]}
         self._waiting = known | folded.aside.keys()
         self._rows.keep(folded.changed)
-        return self._commit(folded, self._looked, known, caught_up, list(cleared))
+        commit = Commit(folded, self._place, self._looked, known, caught_up, cleared, skipped)
+        return self._commit(commit)
 
-    async def _commit(self, folded: Folded, to: Place, known: set[str], caught_up: bool, cleared: list[str]) -> bool:
-        began, fits = time.monotonic(), True
-        try:
-            stands = await self._committed(self._parameters(folded, to, known, caught_up, cleared))
-        except Unstorable as refused:
-            log.warning("%s: a row does not fit its table: %s", self.target.name, refused)
-            await set_misfits_aside(self.projection, self._where, folded, self._rows, self._ask)
-            stands, fits = await self._committed(self._parameters(folded, to, known, caught_up, cleared)), False
-        if not stands:
-            raise Lost
-        self._place, self._renewed_at, self._caught_up = to, time.monotonic(), self._caught_up or caught_up
+    async def _commit(self, commit: Commit) -> bool:
+        began = time.monotonic()
+        fits = await self._writer.write(commit, self._rows)
+        self._place, self._renewed_at = commit.end, time.monotonic()
+        self._caught_up, self._failed, self.wrote = self._caught_up or commit.caught_up, False, True
         self._adapt(self._renewed_at - began)
-        for key, aside in folded.aside.items():
-            if aside.error:
-                log.warning("%s: %s is set aside: %s", self.target.name, key, aside.error)
         return fits
-
-    def _parameters(
-        self, folded: Folded, to: Place, known: set[str], caught_up: bool, cleared: list[str]
-    ) -> dict[str, Any]:
-        return {
-            "name": self.target.name,
-            "build": self.target.build,
-            "runner": self._token,
-            "lease": LEASE,
-            "from": list(self._place),
-            "to": list(to),
-            "events": folded.events,
-            "rows": self._rows.json(row for row in folded.changed.values() if row is not None),
-            "gone": [key for key, row in folded.changed.items() if row is None],
-            "cleared": cleared,
-            "aside": _aside_json(folded.aside, known),
-            "caught_up": caught_up,
-        }
-
-    async def _committed(self, parameters: Mapping[str, Any]) -> bool:
-        """Write once. If the answer is lost, the checkpoint says whether it was carried out: it is read anew then."""
-        try:
-            async with self.reader.connection() as connection:
-                row = await (await connection.execute(SQL["write"], parameters)).fetchone()
-        except (psycopg.Error, UnicodeError) as refused:
-            if verdict(refused, ours=True) is Verdict.NEVER:
-                raise unstorable(refused) from refused
-            raise
-        return row is not None and bool(row[0])
-
-
-def _aside_json(aside: Mapping[str, Aside], known: set[str]) -> str:
-    """What is set aside as the database's function takes it: an error for what is new, none for what waits behind."""
-    return text(
-        [
-            {"key": key, "error": None if key in known else each.error or "", "positions": each.positions}
-            for key, each in aside.items()
-        ]
-    )

@@ -7,7 +7,9 @@ import logging
 import time
 
 from app.projections.builds import Build, Builds
-from app.projections.runner import Runner, Target
+from app.projections.failures import failure, is_away
+from app.projections.runner import Runner
+from app.projections.writing import Target
 from app.store.committer import Committer
 from app.store.reader import Reader
 from app.store.tail import Tail
@@ -36,7 +38,7 @@ class Runners:
 
     async def start(self) -> None:
         """Make the tables that are missing, and begin to follow."""
-        await self._builds.open_first()
+        await self._open_first()
         self._watch = asyncio.create_task(self._look(), name="projections")
 
     async def stop(self) -> None:
@@ -48,10 +50,19 @@ class Runners:
         """Look now: a table was made, or a person wants something."""
         self._nudged.set()
 
+    async def _open_first(self) -> None:
+        before = self._builds.unopened
+        await self._builds.open_first()
+        for name, told in self._builds.unopened.items():
+            if before.get(name) != told:
+                log.error("%s has no table, and cannot be given one now: %s", name, told)
+
     async def _look(self) -> None:
         while True:
             self._nudged.clear()
             try:
+                if self._builds.unopened:
+                    await self._open_first()
                 found = await self._builds.all()
                 for build in found:
                     self._see_to(build)
@@ -80,14 +91,17 @@ class Runners:
         try:
             await runner.run()
         except Exception as error:
-            known = self._said.get(target) == repr(error)  # a database that is away is said once, not every second
-            level = logging.DEBUG if known else logging.WARNING
-            log.log(level, "%s build %d is followed again in a while, after: %r", target.name, target.build, error)
-            self._said[target] = repr(error)
+            told = failure(error)
+            known = self._said.get(target) == told and not runner.wrote  # it is said once, not every second
+            level = logging.DEBUG if known else logging.WARNING if is_away(error) else logging.ERROR
+            log.log(level, "%s build %d is not followed for now: %s", *target.where, told)
+            self._said[target] = told
         self._not_before[target] = time.monotonic() + PAUSE_SECONDS
 
     def _warn_of_outdated(self, found: list[Build]) -> None:
         for build in found:
+            if build.state == "live" and build.free and self._builds.is_orphaned(build.name):
+                self._warn_of_orphan(build.name)
             if build.state == "live" and (build.name, build.version) not in self._builds.known:
                 newest = max((version for name, version in self._builds.known if name == build.name), default=None)
                 key = Target(build.name, -build.version)
@@ -100,3 +114,9 @@ class Runners:
                         newest,
                         build.name,
                     )
+
+    def _warn_of_orphan(self, name: str) -> None:
+        key = Target(name, 0)
+        if key not in self._not_before:
+            self._not_before[key] = 0.0
+            log.warning("%s has tables, and its code is gone: ./run amends projections drop %s", name, name)

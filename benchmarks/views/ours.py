@@ -14,8 +14,9 @@ from sqlalchemy import URL
 
 from app.projections.acts import Acts
 from app.projections.builds import Build, Builds
-from app.projections.runner import Runner, Target
+from app.projections.runner import Runner
 from app.projections.views import Views
+from app.projections.writing import Target
 from app.store.committer import Committer
 from app.store.database import pool
 from app.store.events import PostgresEvents
@@ -101,7 +102,7 @@ async def board(url: URL) -> AsyncIterator[Board]:
     async with readers:
         committer.start()
         reader = Reader(readers)
-        builds, events = Builds({(NAME, 1): account_balances}, committer, reader), PostgresEvents(committer, reader)
+        builds, events = Builds({(NAME, 1): account_balances}, reader), PostgresEvents(committer, reader)
         tail = Tail(reader)
         committer.on_commit = tail.nudge
         try:

@@ -14,5 +14,8 @@ grant usage on schema views to amends_service;
 grant select, insert, update, delete on all tables in schema views to amends_service;
 grant select, update on amends.builds to amends_service;
 grant select, insert, update, delete on amends.set_aside, amends.set_aside_events to amends_service;
-revoke execute on function amends.open_build, amends.promote_build, amends.drop_build, amends.point_view from public;
-grant execute on function amends.open_build, amends.promote_build, amends.drop_build to amends_service;
+grant insert on amends.skipped to amends_service;
+revoke execute on function amends.open_build, amends.promote_build, amends.drop_build, amends.drop_model, amends.point_view,
+    amends.restore_view from public;
+grant execute on function amends.open_build, amends.promote_build, amends.drop_build, amends.drop_model, amends.restore_view
+    to amends_service;

@@ -14,9 +14,10 @@ from sqlalchemy import URL
 from app.projections.acts import Acts
 from app.projections.builds import Build, Builds
 from app.projections.feed import recorded
-from app.projections.runner import Runner, Target
+from app.projections.runner import Runner
 from app.projections.set_aside import SetAsides
 from app.projections.views import Views
+from app.projections.writing import Target
 from app.store.events import PostgresEvents
 from app.store.tail import Tail
 from domain.aggregate import Aggregate
@@ -107,7 +108,7 @@ class Board:
 
     @property
     def builds(self) -> Builds:
-        return Builds(self.known, self.store.committer, self.store.reader)
+        return Builds(self.known, self.store.reader)
 
     @cached_property
     def views(self) -> Views:
@@ -164,6 +165,13 @@ class Board:
             if each.name in ("bench-lamp-lit", "bench-lamp-out")
         ]
         return {key: vars(row) for key, row in projection(history).items()}
+
+
+def runner_of(it: Board, projection: Projection[Any, Any], build: int = 1) -> Runner:
+    """A runner of whatever projection."""
+    store = it.store
+    target, token = Target(projection.name, build), f"test/{uuid4()}"
+    return Runner(projection, target, store.committer, store.reader, Tail(store.reader), token)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from sqlalchemy import URL
 
 from app.projections import SQL
 from app.projections.counting import count
-from app.projections.runner import LEASE
+from app.projections.writing import LEASE
 from app.store.committer import Unavailable
 from app.store.requests import Key, Requests
 from domain.errors import Conflict

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import psycopg
@@ -16,21 +16,21 @@ from sqlalchemy import URL
 from app.projections.acts import Acts
 from app.projections.builds import Builds
 from app.projections.inline import Inline
-from app.projections.runner import Runner, Target
+from app.projections.runner import Runner
 from app.projections.set_aside import SetAsides
+from app.projections.shape import Changed
 from app.projections.views import Views
-from app.store.events import SQL, PostgresEvents, append_item
+from app.projections.writing import Target
+from app.store.events import PostgresEvents
 from app.store.sagas import PostgresSagas
 from app.store.tail import Tail
 from app.store.units import PostgresUnit
 from domain.banking import AccountOpened, MoneyDeposited, MoneyWithdrawn, accounts
-from domain.errors import Unstorable
 from domain.event import Cause
 from domain.expected import exact
 from domain.projection import Projection, Recorded
 from tests.store.sagas import Store, checkpoint, event, started, store
-from tests.store.trouble import limited, said, soon, until
-from workflows.codec import text
+from tests.store.trouble import soon
 from workflows.events import NewEvent, record
 from workflows.ports import Committed, Entry, Stale
 
@@ -40,11 +40,14 @@ Sql = psycopg.Connection
 POISON = 666
 
 
+Doing = Literal["opened", "deposited", "withdrawn"]
+
+
 @dataclass(frozen=True)
 class Now:
     account_id: str
     balance: int
-    last: str
+    last: Doing
 
 
 def evolve(row: Now | None, recorded: Recorded[AccountOpened | MoneyDeposited | MoneyWithdrawn]) -> Now | None:
@@ -110,7 +113,7 @@ def opened(id: str, balance: int = 0) -> AccountOpened:
 @asynccontextmanager
 async def desk(url: URL) -> AsyncIterator[Desk]:
     async with store(url) as it:
-        builds, inline = Builds(KNOWN, it.committer, it.reader), Inline(KNOWN, it.reader)
+        builds, inline = Builds(KNOWN, it.reader), Inline(KNOWN, it.reader)
         await builds.open_first()
         events = PostgresEvents(it.committer, it.reader, inline)
         views = Views(builds, events, it.reader)
@@ -125,18 +128,27 @@ async def test_a_row_is_there_with_the_answer_to_the_append(database: URL) -> No
         assert await it.balance("a") == 6
 
 
-async def test_rows_and_events_stand_together_or_not_at_all(database: URL, sql: Sql) -> None:
+async def test_rows_and_events_stand_together_or_not_at_all(database: URL) -> None:
     async with desk(database) as it:
         await it.append("a", opened("a"))
-        sql.execute(FAIL_AT_COMMIT)
-        with pytest.raises(Unstorable, match="not today"):
-            await it.append("a", MoneyDeposited(1))
-        sql.execute("drop trigger fail on views.account_now_1")
-        assert await it.events.version("account-a") == 1
-        assert await it.balance("a") == 0
         with pytest.raises(Exception, match="version"):
             await it.events.append(moved("a", MoneyDeposited(9)), {"account-a": exact(7)})
         assert await it.balance("a") == 0
+        await it.follow()
+        assert await it.balance("a") == 0
+
+
+async def test_a_row_that_is_refused_at_the_commit_keeps_nobody_from_appending(database: URL, sql: Sql) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a"))
+        sql.execute(FAIL_AT_COMMIT)
+        await it.append("a", MoneyDeposited(1))
+        await it.append("b", opened("b", 2))
+        assert [await it.balance(id) for id in "ab"] == [0, 2]
+        await it.follow()
+        (aside,) = await SetAsides(it.store.reader).all()
+        assert (aside.key, aside.version, aside.error) == ("a", 2, "not today")
+        assert (await it.events.version("account-a"), await it.balance("b")) == (2, 2)
 
 
 async def test_many_writers_of_one_account_lose_nothing(database: URL) -> None:
@@ -218,42 +230,95 @@ async def test_a_row_that_is_too_long_for_an_index_keeps_nobody_from_appending(d
         assert "index row requires" in aside.error
 
 
-@pytest.mark.usefixtures("soon")
-async def test_a_row_that_is_not_free_is_waited_for(database: URL, sql: Sql, caplog: pytest.LogCaptureFixture) -> None:
-    async with desk(database) as it, store(limited(database, lock_timeout="20ms")) as other:
-        await it.append("a", opened("a"))
-        sagas = PostgresSagas(other.committer, other.reader, other.states, Inline(KNOWN, other.reader))
-        saga = await started(it.store)
-        entry = Entry([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {}, checkpoint(1))
-        with said(caplog) as times:
-            with sql.transaction():
-                sql.execute("select * from views.account_now_1 for update")
-                commit = asyncio.create_task(sagas.commit(saga, "me", entry))
-                await until(lambda: times("canceling statement due to lock timeout") > 40)
-                assert not commit.done()
-            assert await commit == Committed()
-        assert await it.balance("a") == 1
-
-
-@pytest.mark.usefixtures("soon")
-async def test_a_table_that_the_service_may_not_write_is_waited_for(
-    database: URL, sql: Sql, caplog: pytest.LogCaptureFixture
+async def test_a_row_that_somebody_has_locked_is_left_to_the_runner(
+    database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("app.projections.inline.LOCK_TIMEOUT", "20ms")
     async with desk(database) as it:
         await it.append("a", opened("a"))
-        sql.execute("revoke update on views.account_now_1 from amends_service")
-        with said(caplog) as times:
-            commit = asyncio.create_task(it.inline.commit(*appending(moved("a", MoneyDeposited(1)))))
-            await until(lambda: times("the database lacks what Amends needs") > 40)
-            assert not commit.done()
-            sql.execute("grant update on views.account_now_1 to amends_service")
-            await commit
+        sagas = PostgresSagas(it.store.committer, it.store.reader, it.store.states, it.inline)
+        saga = await started(it.store)
+        entry = Entry([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {}, checkpoint(1))
+        with sql.transaction():
+            sql.execute("select * from views.account_now_1 for update")
+            assert await sagas.commit(saga, "me", entry) == Committed()
+        assert await it.balance("a") == 0
+        await it.follow()
         assert await it.balance("a") == 1
 
 
-def appending(events: list[NewEvent]) -> tuple[str, tuple[str], int, list[NewEvent]]:
-    """An append as PostgresEvents makes it, but that it waits for ever."""
-    return SQL["append"], (f"[{text(append_item(events, {}, None))}]",), 1, events
+BROKEN = {
+    "a right": ("revoke update on {} from amends_service", "grant update on {} to amends_service"),
+    "all rights": ("revoke all on {} from amends_service", "grant all on {} to amends_service"),
+    "its table": ("alter table {} rename to elsewhere", "alter table views.elsewhere rename to account_now_1"),
+    "a column": ("alter table {} rename balance to other", "alter table {} rename other to balance"),
+    "a type": (
+        "drop view views.account_now; alter table {} alter balance type numeric",
+        "alter table {} alter balance type bigint",
+    ),
+    "a column and the view": ("alter table {} drop balance cascade", "alter table {} add balance bigint default 0;"
+                              "alter table {} alter balance set not null; alter table {} alter balance drop default"),
+    "its key": (
+        "alter table {} drop constraint account_now_1_pkey",
+        "alter table {} add constraint account_now_1_pkey primary key (account_id)",
+    ),
+    "a column too many": ("alter table {} add more int not null default 0; alter table {} alter more drop default",
+                          "alter table {} drop more"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lost", BROKEN)
+async def test_a_table_that_cannot_be_written_keeps_nobody_from_appending(
+    database: URL, sql: Sql, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.projections.inline.PAUSE_SECONDS", 0.0)
+    async with desk(database) as it:
+        await it.append("a", opened("a"))
+        broken, mended = (each.replace("{}", "views.account_now_1") for each in BROKEN[lost])
+        sql.execute(broken.encode())
+        await it.append("a", MoneyDeposited(1))
+        await it.append("b", opened("b", 7))
+        assert [await it.events.version(f"account-{id}") for id in "ab"] == [2, 1]
+        with pytest.raises(Changed):
+            await it.follow()
+        (build,) = await it.builds.all("account_now")
+        assert "views.account_now_1" in (build.failure or "")
+        sql.execute(mended.encode())
+        await it.append("c", opened("c", 3))
+        written = sql.execute("select balance from views.account_now_1 where account_id = 'c'")
+        assert written.fetchall() == [(3,)], "it goes on by itself"
+        await it.follow()
+        assert [await it.balance(id) for id in "ab"] == [1, 7], "and its runner does what was left"
+        assert await SetAsides(it.store.reader).all() == []
+
+
+async def test_a_row_that_does_not_read_back_keeps_nobody_from_appending(database: URL, sql: Sql) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a"))
+        await it.append("b", opened("b"))
+        await it.follow()
+        sql.execute("update views.account_now_1 set last = '', balance = 1 where account_id = 'a'")
+        await it.append("a", MoneyDeposited(1))
+        await it.append("b", MoneyDeposited(1))
+        assert await it.balance("b") == 1
+        await it.follow()
+        (aside,) = await SetAsides(it.store.reader).all()
+        assert (aside.key, aside.version) == ("a", 2)
+        assert "does not read back: last" in aside.error
+
+
+async def test_what_is_skipped_is_skipped_by_later_appends_too(database: URL) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a"), MoneyDeposited(POISON))
+        await it.follow()
+        await it.acts.wish("account_now", "a", "skip", "by hand", Cause())
+        reader = it.store.reader
+        runner = Runner(now, Target("account_now", 1), it.store.committer, reader, Tail(reader), "test/x")
+        runner.wished = True
+        await runner.catch_up()
+        assert await SetAsides(reader).all() == []
+        await it.append("a", MoneyDeposited(5))
+        assert await it.balance("a") == 5, "at once, without the runner"
 
 
 async def test_a_saga_writes_it_with_its_step(database: URL, sql: Sql) -> None:

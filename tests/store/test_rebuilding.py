@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import URL
 
 from app.projections import SQL
-from app.projections.runner import LEASE
 from app.projections.verifying import verify
+from app.projections.writing import LEASE
 from domain.errors import Conflict
 from tests.store.projections import NAME, Lit, Out, board, board_on, wide
 

@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import URL
 
 from app.projections import SQL
-from app.projections.runner import LEASE
+from app.projections.rows import Rows
+from app.projections.writing import LEASE, Commit
+from app.store.database import conninfo
 from domain.errors import NotFound
 from domain.event import Cause
 from tests.store.projections import NAME, Board, Lit, Out, board_on, broken
@@ -140,3 +142,50 @@ async def test_what_is_not_set_aside_cannot_be_brought_on(database: URL) -> None
     async with board_on(database) as it:
         with pytest.raises(NotFound, match="lamp_board a"):
             await it.acts.wish(NAME, "a", "retry", "x", ANN)
+
+
+async def test_a_key_that_a_runner_is_at_can_be_skipped_all_the_same(database: URL, sql: Sql) -> None:
+    async with board_on(database) as it:
+        broken.add(13)
+        await it.append("a", Lit(13))
+        await it.follow()
+        with psycopg.connect(conninfo(database)) as runner:  # a retry that comes to nothing, as it commits
+            runner.execute(
+                "create temporary table before on commit drop as select position from amends.set_aside_events"
+            )
+            runner.execute("delete from amends.set_aside")
+            runner.execute(
+                "insert into amends.set_aside (name, build, key, error) values (%s, 1, 'a', 'again')", (NAME,)
+            )
+            runner.execute("insert into amends.set_aside_events select %s, 1, 'a', position from before", (NAME,))
+            skipping = asyncio.create_task(it.acts.wish(NAME, "a", "skip", "because", ANN))
+            waits = "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+            async with asyncio.timeout(20):
+                while sql.execute(waits).fetchone() is None:
+                    await asyncio.sleep(0.01)
+        await skipping
+        (aside,) = await it.asides.all()
+        assert (aside.wish, aside.error) == ("skip", "again")
+
+
+async def test_what_is_wished_while_a_runner_is_at_something_else_is_not_lost(database: URL) -> None:
+    async with board_on(database) as it:
+        broken.add(13)
+        await it.append("a", Lit(13), Lit(13))
+        await it.follow()
+        await it.acts.wish(NAME, "a", "retry", "perhaps", ANN)
+        runner = it.runner()
+        await runner._committer.run(SQL["take"], (NAME, 1, runner._token, LEASE))
+        await runner._begin()
+        write = runner._writer.write
+
+        async def later(commit: Commit, rows: Rows) -> bool:
+            await it.acts.wish(NAME, "a", "skip", "no, leave it out", ANN)
+            return await write(commit, rows)
+
+        runner._writer.write = later  # type: ignore[method-assign]
+        await runner._grant_wishes()
+        assert [(each.wish, each.waiting) for each in await it.asides.all()] == [("skip", 1)]
+        await runner._grant_wishes()
+        assert [(each.wish, each.waiting) for each in await it.asides.all()] == [(None, 0)], "one skip, asked for twice"
+        await runner._give_back()

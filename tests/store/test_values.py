@@ -20,7 +20,8 @@ from sqlalchemy import URL
 from app.projections.builds import Builds
 from app.projections.feed import recorded
 from app.projections.inline import Inline
-from app.projections.runner import Runner, Target
+from app.projections.runner import Runner
+from app.projections.writing import Target
 from app.projections.set_aside import SetAsides
 from app.projections.views import Views
 from app.store.database import conninfo
@@ -129,7 +130,7 @@ class Models:
 async def models(url: URL) -> AsyncIterator[Models]:
     before.clear()
     async with store(url) as it:
-        builds = Builds(KNOWN, it.committer, it.reader)
+        builds = Builds(KNOWN, it.reader)
         await builds.open_first()
         events = PostgresEvents(it.committer, it.reader, Inline(KNOWN, it.reader))
         yield Models(it, events, builds, Views(builds, events, it.reader))

@@ -34,7 +34,8 @@ select b.name, b.build, b.version, b.state, b.types, b.generation, b.transaction
             where x.id = split_part(b.runner, '/', 1) and x.ended_at is not null) as free,
        (select count(*) from amends.set_aside as s where s.name = b.name and s.build = b.build) as set_aside,
        exists (select from amends.set_aside as s
-                where s.name = b.name and s.build = b.build and s.wish is not null) as wished
+                where s.name = b.name and s.build = b.build and s.wish is not null) as wished,
+       (select count(*) from amends.skipped as s where s.name = b.name) as skipped
   from amends.builds as b
  where %(name)s::text is null or b.name = %(name)s
  order by b.name, b.build
@@ -93,7 +94,16 @@ update amends.builds set expected = %(expected)s where name = %(name)s and build
 
 -- name: promote
 -- Switch to another build; see the function's comment.
-select amends.promote_build(%(name)s, %(build)s) as outcome
+select amends.promote_build(%(name)s, %(build)s, %(less)s) as outcome
+
+-- name: shown_less
+-- The keys that a build shows less of than the live one.
+select amends.shown_less(b.name, %(build)s, b.build) as key
+  from amends.builds as b where b.name = %(name)s and b.state = 'live'
+
+-- name: drop_model
+-- Drop a read model whose code is gone; see the function's comment.
+select amends.drop_model(%(name)s) as outcome
 
 -- name: drop
 -- Drop a build that is not live; see the function's comment.
@@ -110,23 +120,67 @@ update amends.builds set runner = null, lease_until = null where name = %s and b
 -- name: write
 -- One commit of a runner; see the function's comment.
 select amends.write_build(%(name)s, %(build)s, %(runner)s, %(lease)s, %(from)s::bigint[], %(to)s::bigint[], %(events)s,
-                          %(rows)s::json, %(gone)s::text[], %(cleared)s::text[], %(aside)s::jsonb, %(caught_up)s)
+                          %(rows)s::json, %(gone)s::text[], %(cleared)s, %(granted)s, %(aside)s::jsonb, %(caught_up)s,
+                          %(skipped)s::jsonb)
 
 -- name: failed
--- Note why a build cannot be followed here.
-update amends.builds set failure = %s where name = %s and build = %s
+-- Note why a build cannot be followed here, unless somebody else follows it.
+update amends.builds as b set failure = %(failure)s
+ where b.name = %(name)s and b.build = %(build)s and b.failure is distinct from %(failure)s
+   and (b.runner is null or b.runner = %(runner)s or b.lease_until < clock_timestamp()
+        or exists (select from amends.executors as x
+                    where x.id = split_part(b.runner, '/', 1) and x.ended_at is not null))
+
+-- name: restore_view
+-- Make a view that is missing; see the function's comment.
+select amends.restore_view(%s)
+
+-- name: shape
+-- The table of a build as it is: its columns, its indexes of plain columns, which rights on it are lacking, the columns that
+-- it was made with, and whether it is live and its view is missing.
+select t.oid is not null as there,
+       (select coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, null),
+                                                   'nullable', not a.attnotnull,
+                                                   'given', a.atthasdef or a.attidentity <> '') order by a.attnum), '[]')
+          from pg_attribute as a where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped)::text as columns,
+       (select coalesce(json_agg(json_build_object('unique', i.indisunique and i.indimmediate, 'columns',
+                   (select json_agg(a.attname order by k.n)
+                      from unnest(i.indkey::int2[]) with ordinality as k (attnum, n)
+                      join pg_attribute as a on a.attrelid = t.oid and a.attnum = k.attnum
+                     where k.n <= i.indnkeyatts))), '[]')
+          from pg_index as i
+         where i.indrelid = t.oid and i.indisvalid and i.indpred is null and i.indexprs is null)::text as indexes,
+       array(select r from unnest(array['select', 'insert', 'update', 'delete']) as r
+              where t.oid is not null and not has_table_privilege(t.oid, r)) as lacking,
+       (select b.columns::text from amends.builds as b where b.name = %(name)s and b.build = %(build)s) as made,
+       exists (select from amends.builds as b where b.name = %(name)s and b.build = %(build)s and b.state = 'live')
+           and to_regclass(format('views.%%I', %(name)s::text)) is null as hidden
+  from (select to_regclass(format('views.%%I', amends.build_table(%(name)s, %(build)s)))::oid as oid) as t
 
 -- name: get_rows
 -- Rows of a build by their keys.
 select amends.get_rows(%s, %s, %s::text[])::text
 
--- name: try_row
--- Why a row cannot be put into a table, null if it can.
-select amends.try_row(%s, %s, %s::json)
-
 -- name: aside_keys
 -- The keys of a build that are set aside.
 select key from amends.set_aside where name = %s and build = %s
+
+-- name: skipped_keys
+-- The events that a read model leaves out, by key and position.
+select key, position from amends.skipped where name = %s
+
+-- name: skipped
+-- What a person let a read model leave out, the newest first: who, why, and which event.
+select s.key, s.build, s.at, e.id as event_id, e.type, e.stream, e.version, e.position,
+       t.data ->> 'reason' as reason, t.metadata ->> 'actor' as actor
+  from amends.skipped as s
+  join amends.events as e on e.position = s.position
+  left join lateral (
+      select x.data, x.metadata from amends.events as x
+       where x.stream = 'projection-' || s.name and x.type = 'set-aside-skipped' and x.data ->> 'event_id' = e.id::text
+       order by x.version desc limit 1) as t on true
+ where s.name = %(name)s
+ order by s.at desc, s.position desc limit %(limit)s
 
 -- name: wishes
 -- What persons want to be done about keys that are set aside.
@@ -137,25 +191,29 @@ select key, wish from amends.set_aside where name = %s and build = %s and wish i
 select e.generation, e.transaction_id::text::bigint, e.position, e.stream, e.version, e.type, e.schema_version,
        e.data::text, e.recorded_at
   from amends.set_aside_events as a join amends.events as e on e.position = a.position
- where a.name = %s and a.build = %s and a.key = %s
+ where a.name = %s and a.build = %s and a.digest = amends.key_digest(%s)
  order by e.generation, e.transaction_id, e.position
 
 -- name: set_aside
 -- What is set aside, with the event that could not be applied and how many wait behind it.
 select s.name, s.build, s.key, s.error, s.since, s.wish, e.id as event_id, e.type, e.stream, e.version,
        e.position, w.count - 1 as waiting
-  from amends.set_aside as s
+  from amends.builds as b
+ cross join lateral (select x.* from amends.set_aside as x
+                      where x.name = b.name and x.build = b.build
+                        and (%(key)s::text is null or x.digest = amends.key_digest(%(key)s))
+                      order by x.since limit %(limit)s) as s
  cross join lateral (select count(*) from amends.set_aside_events as a
-                      where a.name = s.name and a.build = s.build and a.key = s.key) as w
+                      where a.name = s.name and a.build = s.build and a.digest = s.digest) as w
  cross join lateral (select x.* from amends.set_aside_events as a join amends.events as x on x.position = a.position
-                      where a.name = s.name and a.build = s.build and a.key = s.key
+                      where a.name = s.name and a.build = s.build and a.digest = s.digest
                       order by x.generation, x.transaction_id, x.position limit 1) as e
- where (%(name)s::text is null or s.name = %(name)s) and (%(key)s::text is null or s.key = %(key)s)
- order by s.name, s.build, s.since limit %(limit)s
+ where %(name)s::text is null or b.name = %(name)s
+ order by s.name, s.build, s.since
 
 -- name: wish
 -- Note what a person wants to be done about a key, in all builds of a read model.
-update amends.set_aside set wish = %(wish)s where name = %(name)s and key = %(key)s returning build
+update amends.set_aside set wish = %(wish)s where name = %(name)s and digest = amends.key_digest(%(key)s) returning build
 
 -- name: reached
 -- To which of these places the live build of a read model has got: nothing that it reads lies before and is not in it.
@@ -181,9 +239,13 @@ select amends.compare_builds(%s, %s, %s, %s, %s, %s)::text
 -- All tables of one version of a read model.
 select build from amends.builds where name = %s and version = %s order by build
 
--- name: is_aside
--- Whether a key is set aside.
-select true from amends.set_aside where name = %s and build = %s and key = %s
+-- name: key
+-- Whether a key is set aside in a build, and which of its events are left out. What comes after it in this transaction does
+-- not wait for long.
+select exists (select from amends.set_aside where name = %(name)s and build = %(build)s and digest = k.digest),
+       array(select position from amends.skipped where name = %(name)s and digest = k.digest),
+       set_config('lock_timeout', %(patience)s, true)
+  from amends.key_digest(%(key)s) as k (digest)
 
 -- name: later
 -- The events of one stream after a version that a read model reads.
@@ -192,8 +254,8 @@ select e.generation, e.transaction_id::text::bigint, e.position, e.stream, e.ver
   from amends.events as e where e.stream = %s and e.version > %s and e.type = any (%s::text[]) order by e.version
 
 -- name: put_rows
--- Put rows into a table.
-select amends.put_rows(%s, %s, %s::json, '{}')
+-- Take keys out of a table, and put rows into it.
+select amends.put_rows(%s, %s, %s::json, %s::text[])
 
 -- name: events_at
 -- The events at these positions, in the order of the feed.
