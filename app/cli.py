@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -18,7 +19,7 @@ from app.commands.projections import projections
 from app.commands.schema import schema
 from app.commands.workflows import Reason, workflows
 from app.log_lines import indented
-from app.passwords import hidden
+from app.passwords import hidden, veil
 from app.terminal import complain, print_json, say
 from domain.errors import AmendsError, Unusable
 from workflows.said import escaped
@@ -96,7 +97,27 @@ def db_url() -> None:
     embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
     if not embedded.answers():
         complain("The embedded Postgres was started for this; the next server that stops will stop it.")
-    say(embedded.start())
+    embedded.admit()
+    say(embedded.owner_url)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def dbos(context: typer.Context) -> None:
+    """DBOS's own command line on the same database, as the owner of its tables."""
+    from importlib.metadata import entry_points
+
+    from app.settings import read_settings
+    from app.store.choose import database
+    from app.store.database import conninfo
+
+    settings = read_settings()
+    veil("stdout")
+    (entry,) = entry_points(group="console_scripts", name="dbos")
+    chosen = database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
+    with chosen as access:
+        os.environ["DBOS_SYSTEM_DATABASE_URL"] = conninfo(access.owner)
+        sys.argv[:] = ["dbos", *context.args]
+        entry.load()(prog_name="dbos")
 
 
 @app.command()
@@ -126,14 +147,16 @@ def restored(reason: Reason) -> None:
     from app.store.generations import open_generation
 
     settings = read_settings()
-    with database(settings.database_url, settings.data_dir, settings.postgres_bin) as url:
-        number = open_generation(settings.owner_url or url, reason)
+    chosen = database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
+    with chosen as access:
+        number = open_generation(access.owner, reason)
     say(f"Generation {number} of the feed is open.")
 
 
 def main() -> None:
     """Run a command; our own errors are told in words, without a traceback, and SIGTERM ends it as SIGINT does."""
     signal.signal(signal.SIGTERM, _terminated)
+    veil("stderr")
     try:
         app()
     except AmendsError as error:

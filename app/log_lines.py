@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, Final
 
-from app.passwords import hidden
+from app.passwords import hidden, veil
 from workflows.said import escaped
 
 log = logging.getLogger("amends")
@@ -51,6 +51,7 @@ def clean(record: logging.LogRecord) -> bool:
 
 def log_to_stderr(level: str) -> None:
     """Let everything that is logged in this process, and errors that nobody caught, be such lines."""
+    veil("stderr")
     handler = logging.StreamHandler()
     handler.setFormatter(LogLine())
     logging.basicConfig(level=level, handlers=[handler])

@@ -58,8 +58,9 @@ def serve(settings: Settings, host: str, port: int, more: Sequence[Saga[Any, Any
     make_room()
     listening = bind(host, port)
     with listening, ExitStack() as stack:
-        url = stack.enter_context(database(settings.database_url, settings.data_dir, settings.postgres_bin))
-        url = prepare(url, settings.owner_url)
+        chosen = database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
+        access = stack.enter_context(chosen)
+        url = prepare(access.service, access.owner)
         status = lifetime.run(lambda stopping: _serve(settings, url, listening, host, stopping, more), stack.close)
     lifetime.end_for_sure(status)
     if status:

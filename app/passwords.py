@@ -1,14 +1,104 @@
-"""Passwords are shown nowhere: not in a log, and not in what is said of a database that does not answer."""
+"""Passwords are shown nowhere: not in a log, not in a traceback, and not in what is said of a database.
+
+Those that are set are known, in whatever form a library may write them; besides, whatever looks like one is hidden.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
+import sys
+from typing import IO, Any, Final, cast
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus
 
-_IN_USER: Final = re.compile(r"(postgres(?:ql)?(?:\+\w+)?://[^\s:/@?]*):\S*@", re.IGNORECASE)
-_IN_QUERY: Final = re.compile(r"\b((?:ssl)?password=)[^\s&]+", re.IGNORECASE)
+SHOWN: Final = frozenset(
+    (
+        *("host", "hostaddr", "port", "dbname", "user", "application_name", "client_encoding", "connect_timeout"),
+        *("sslmode", "sslrootcert", "channel_binding", "gssencmode", "target_session_attrs", "keepalives"),
+    )
+)
+"""What stands in the query of a database's URL and may be shown; the rest may hold a secret."""
+SHORTEST: Final = 4
+"""A password that is shorter is hidden where it stands as one, and not wherever its letters do."""
+
+_URL: Final = re.compile(r"(postgres(?:ql)?(?:\+\w+)?://)([^\s:/@?]*)(\S*)", re.IGNORECASE)
+_PARAMETER: Final = re.compile(r"([?&])([^\s=&?]+)=[^\s&]*")
+_SECRET: Final = r"(?:ssl)?password|passfile|oauth_client_secret|scram_client_key|scram_server_key"
+_PAIR: Final = re.compile(
+    rf"""(\b(?:{_SECRET})['"]?\s*[=:]\s*)('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*"|[^\s&]+)""", re.IGNORECASE
+)
+_SETTING: Final = re.compile(r"([\w.]*(?:pass|secret|token|key)[\w.]*)\s*=\s*((?:\\.|\S)+)", re.IGNORECASE)
+_known: set[str] = set()
+
+
+def remember(url: str) -> None:
+    """Hide the secrets of this URL from now on, wherever they appear; it need not be one that can be parsed."""
+    _, _, rest = url.partition("://")
+    user, _, password = rest.rpartition("@")[0].partition(":")
+    secrets, plain = {password}, {user}
+    for key, value in parse_qsl(rest.partition("?")[2], keep_blank_values=True):
+        if key == "options":
+            secrets.update(found[2] for found in _SETTING.finditer(value))
+        elif re.fullmatch(_SECRET, key, re.IGNORECASE) and key != "passfile":
+            secrets.add(value)
+    if not password:  # what stands before a host is its password, however the rest is written
+        secrets.update(found[2].strip("'\"") for found in _PAIR.finditer(url))
+    remember_secrets(secrets - plain)
+
+
+def remember_secrets(secrets: set[str]) -> None:
+    """Hide these from now on, in every form in which they may be written."""
+    for secret in secrets:
+        for plain in {secret, unquote(secret), unquote_plus(secret)}:
+            forms = {secret, plain, repr(plain)[1:-1], json.dumps(plain)[1:-1], plain.replace("'", r"\'")}
+            if not any("\ud800" <= letter <= "\udfff" for letter in plain):
+                forms |= {quote(plain, safe=safe) for safe in ("", "/", " +")} | {quote_plus(plain)}
+            _known.update(form for form in forms if len(form) >= SHORTEST)
 
 
 def hidden(text: str) -> str:
-    """A text without the passwords of the database URLs in it, whether they stand before the host or in the query."""
-    return _IN_QUERY.sub(r"\1***", _IN_USER.sub(r"\1:***@", text))
+    """A text without the passwords in it."""
+    for secret in sorted(_known, key=len, reverse=True):
+        if secret in text:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+    return _PAIR.sub(r"\1***", _URL.sub(_url, text))
+
+
+def _url(found: re.Match[str]) -> str:
+    """A URL without its password, wherever that stands."""
+    scheme, user, rest = found.groups()
+    before, mark, query = rest.partition("?")
+    if "@" in query and rest.startswith(":"):  # either of them may be in the password
+        return f"{scheme}{user}:***"
+    if rest.startswith(":") and "@" in before:
+        before = ":***@" + before.rpartition("@")[2]
+    return scheme + user + before + _PARAMETER.sub(_parameter, mark + query)
+
+
+def _parameter(found: re.Match[str]) -> str:
+    return found[0] if unquote_plus(found[2]) in SHOWN else f"{found[1]}{found[2]}=***"
+
+
+class Veiled:
+    """A stream on which no password is written, by whatever library or traceback."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(hidden(text))
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        self.write("".join(lines))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def veil(*streams: str) -> None:
+    """Let nothing that is written to these streams of `sys` show a password, Python's own tracebacks included."""
+    for name in streams:
+        stream = getattr(sys, name)
+        if not isinstance(stream, Veiled):
+            setattr(sys, name, cast("IO[str]", Veiled(stream)))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
+from app.passwords import remember
 from app.store.database import parse_url
 from app.tokens import Token, parse
 from domain.errors import Unusable
@@ -74,16 +73,6 @@ class Settings(BaseSettings):
     def _tokens(cls, value: object) -> object:
         return parse(value) if isinstance(value, str) else value
 
-    @field_validator("database_url", "migration_url")
-    @classmethod
-    def _port(cls, value: str | None) -> str | None:
-        with suppress(ArgumentError):  # what else may be wrong with it is said by whoever connects
-            try:
-                make_url(value or "")
-            except ValueError as error:
-                raise ValueError("its port is not a number") from error
-        return value
-
     @field_validator("data_dir", mode="after")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -110,6 +99,10 @@ def read_settings() -> Settings:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
             raise Unusable(f"There is no setting {name}.", hint)
+    for name in ("DATABASE_URL", "AMENDS_MIGRATION_URL"):
+        if (url := os.environ.get(name)) is not None:
+            remember(url)
+            parse_url(url, name)
     try:
         return Settings()
     except ValidationError as error:

@@ -30,8 +30,9 @@ def with_console(use: Callable[[Console], Awaitable[None]]) -> None:
         async with console(service) as opened:
             await use(opened)
 
-    with database(settings.database_url, settings.data_dir, settings.postgres_bin) as url:
-        service = prepare(url, settings.owner_url)
+    chosen = database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
+    with chosen as access:
+        service = prepare(access.service, access.owner)
         asyncio.run(run())
 
 

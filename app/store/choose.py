@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import URL
 
+from app.passwords import remember
 from app.store.database import parse_url
 from app.store.embedded import EmbeddedPostgres, find_binaries
 
@@ -17,14 +19,26 @@ def embedded_postgres(data_dir: Path, programs: Path | None) -> EmbeddedPostgres
     return EmbeddedPostgres(data_dir / "postgres", programs or find_binaries())
 
 
+@dataclass(frozen=True)
+class Access:
+    """Two ways into one database: of who serves, and of who owns the tables and migrates."""
+
+    service: URL
+    owner: URL
+
+
 @contextmanager
-def database(url: str | None, data_dir: Path, programs: Path | None) -> Iterator[URL]:
-    """The database in use; an embedded one is stopped by its last user."""
+def database(url: str | None, owner: URL | None, data_dir: Path, programs: Path | None) -> Iterator[Access]:
+    """The database in use; an embedded one is stopped by its last user. `owner` migrates, if somebody else serves."""
     if url is not None:
-        yield parse_url(url)
+        given = parse_url(url)
+        yield Access(given, owner or given)
         return
     embedded = embedded_postgres(data_dir, programs)
     try:
-        yield parse_url(embedded.use())
+        embedded.use()
+        for made in (embedded.url, embedded.server_url, embedded.owner_url):
+            remember(made)
+        yield Access(parse_url(embedded.server_url), parse_url(embedded.owner_url))
     finally:
         embedded.leave()

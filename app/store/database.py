@@ -58,23 +58,58 @@ WIRE: dict[str, Any] = {
 }
 
 
+EXAMPLE = "It looks like postgresql://user:password@host:5432/database."
+
+
 def parse_url(text: str, setting: str = "DATABASE_URL") -> URL:
-    """A database URL, checked. Raises Unusable without showing its password."""
+    """A database URL, checked; its password stands in its place, not in the query.
+
+    Raises Unusable without showing any of it.
+    """
     try:
         url = make_url(text)
     except ArgumentError:
         url = None
+    except ValueError:
+        raise _wrong(setting, "its port is not a number") from None
     if url is None or url.get_backend_name() not in ("postgresql", "postgres") or (not url.host and not url.query):
-        raise Unusable(
-            f"{setting} is not the URL of a Postgres database.",
-            "It looks like postgresql://user:password@host:5432/database.",
-        )
+        raise Unusable(f"{setting} is not the URL of a Postgres database.", EXAMPLE)
+    if found := _problem(text, url):
+        raise _wrong(setting, found)
+    password = url.query.get("password")
+    if password is not None:  # where every library looks for it, and none shows it
+        last = password if isinstance(password, str) else password[-1]
+        url = url.difference_update_query(["password"]).set(password=last)
     return url.set(drivername="postgresql")
 
 
+def _problem(text: str, url: URL) -> str | None:
+    """What is wrong with a URL that could be parsed."""
+    rest = [part for value in url.query.values() for part in ([value] if isinstance(value, str) else value)]
+    parts = [str(part) for part in (url.username, url.password, url.host, url.database, *url.query, *rest) if part]
+    if any(not letter.isprintable() for letter in "".join(parts)):
+        return "it holds a character that cannot be printed"
+    if url.password is not None and "@" in text.partition("://")[2].partition(":")[2].partition("@")[2]:
+        return "an @ in its password is written as %40"
+    given = url.query.get("port", ())
+    ports = [port for text in ([given] if isinstance(given, str) else given) for port in text.split(",") if port]
+    if url.port is not None:
+        ports.append(str(url.port))
+    if not all(port.isascii() and port.isdecimal() for port in ports):
+        return "its port is not a number"
+    if not all(0 < int(port) < 65536 for port in ports):
+        return "its port is not one of 1 to 65535"
+    return None
+
+
+def _wrong(setting: str, what: str) -> Unusable:
+    return Unusable(f"{setting} is wrong: {what}.", EXAMPLE)
+
+
 def conninfo(url: URL) -> str:
-    """The URL as libpq wants it, password included: not for logs."""
-    return url.render_as_string(hide_password=False)
+    """The URL as libpq wants it, password included: not for logs. It takes no other spaces than encoded ones."""
+    place, mark, query = url.render_as_string(hide_password=False).partition("?")
+    return place.replace(" ", "%20") + mark + query.replace("+", "%20")
 
 
 def settings(url: URL, purpose: str, **limits: str) -> dict[str, Any]:
@@ -220,7 +255,9 @@ def require_usable(url: URL) -> None:
             encoding, *formats, recovering = row
     except psycopg.Error as error:
         said = str(error).strip().splitlines()[-1]
-        raise Unusable(f"The database does not let us in: {said}", f"Check DATABASE_URL ({url}).") from error
+        raise Unusable(
+            f"The database does not let us in: {said}", f"Check DATABASE_URL ({url.set(query={})})."
+        ) from error
     if version < OLDEST:
         raise Unusable(f"The database is Postgres {version // 10000}.", "Amends needs Postgres 15 or newer.")
     if recovering:

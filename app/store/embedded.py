@@ -3,6 +3,7 @@
 It survives kill -9 of anybody: users are counted by a file lock that the kernel releases, the server is recognised
 by its own identifier and not by a pid, and what an interrupted start leaves behind is thrown away. As root it runs
 under another account, whose way to the data is the working directory that it inherits: no folder is opened to others.
+Of the folder only the data are that account's; passwords, log and locks are ours, and no link there is followed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import contextlib
 import fcntl
 import importlib.util
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -19,7 +19,6 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -27,9 +26,11 @@ from typing import IO
 import psutil
 import psycopg
 
+from app.store.folder import Folder
+from app.store.logins import LOGINS, OWNER, SERVER, set_up
+from app.store.programs import account, program, reachable, version
 from domain.errors import Unusable
 
-ACCOUNTS = ("postgres", "nobody")
 HERE = "/proc/self/cwd"
 START_SECONDS = 60.0
 STOP = {signal.SIGINT: 30.0, signal.SIGQUIT: 5.0, signal.SIGKILL: 5.0}
@@ -40,6 +41,8 @@ SETTINGS = {
     "max_connections": "200",
     "log_min_messages": "warning",
 }
+FILES = ("password", *LOGINS, "port", "start.lock", "users.lock", "postgres.log")
+FOLDERS = ("data", "data.new")
 
 
 def find_binaries() -> Path:
@@ -58,26 +61,6 @@ def find_binaries() -> Path:
     )
 
 
-def account() -> pwd.struct_passwd | None:
-    """Whom the server runs as: ourselves, unless we are root, which Postgres refuses."""
-    if os.geteuid() != 0:
-        return None
-    for name in ACCOUNTS:
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name)
-    raise Unusable(
-        "Postgres does not run as root, and there is no account 'postgres' or 'nobody' to run it as.",
-        "Create one, run as an ordinary user, or set DATABASE_URL.",
-    )
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 @dataclass
 class EmbeddedPostgres:
     """One cluster below `root`, which is made if need be. `programs` is the folder of the server's programs."""
@@ -93,25 +76,47 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """Where the server is, or was when it ran last. Holds the password: not for logs."""
-        port = (self.root / "port").read_text()
-        return f"postgresql://postgres:{self._password()}@127.0.0.1:{port}/postgres"
+        """Where the server is for its superuser, or was when it ran last. Holds the password: not for logs."""
+        return self._url("postgres", "password")
+
+    @property
+    def owner_url(self) -> str:
+        """The same for the owner of the tables, who migrates and looks, and is no superuser."""
+        return self._url(OWNER, OWNER)
+
+    @property
+    def server_url(self) -> str:
+        """The same for the login that serves, which has the rights of the service's role alone."""
+        return self._url(SERVER, SERVER)
 
     def start(self) -> str:
-        """Make sure that the server runs, and return its URL. Raises Unusable with the server's own words."""
+        """Make sure that the server runs, and return the superuser's URL. Raises Unusable in the server's words."""
         self._own_root()
-        with _locked(self.root / "start.lock"):
-            if not self.answers() and not self._recovers():
-                self._create()
-                self._launch()
+        with Folder(self.root) as folder, folder.locked("start.lock"):
+            if not self.answers() and not self._recovers(folder):
+                self._create(folder)
+                self._launch(folder)
         return self.url
 
-    def use(self) -> str:
+    def admit(self) -> None:
+        """Make sure that the server runs and lets in who migrates and who serves, each with a password of its own."""
+        self.start()
+        with Folder(self.root) as folder, folder.locked("start.lock"):
+            if all(folder.has(login) for login in LOGINS) and _lets_in(self.owner_url) and _lets_in(self.server_url):
+                return
+            known = {login: folder.read(login).decode() if folder.has(login) else "" for login in LOGINS}
+            passwords = {login: password or secrets.token_urlsafe(24) for login, password in known.items()}
+            set_up(self.url, passwords)
+            for login, password in passwords.items():
+                folder.write(login, password)
+
+    def use(self) -> None:
         """Start the server and count as one of its users until `leave` or the end of this process."""
         self._own_root()
-        self._user = (self.root / "users.lock").open("ab")
+        with Folder(self.root) as folder:
+            self._user = folder.open("users.lock", "a")
         fcntl.flock(self._user, fcntl.LOCK_SH)
-        return self.start()
+        self.admit()
 
     def leave(self) -> None:
         """Stop the server if nobody else uses it."""
@@ -119,13 +124,17 @@ class EmbeddedPostgres:
             return
         self._user.close()
         self._user = None
-        with (self.root / "users.lock").open("ab") as users, contextlib.suppress(BlockingIOError):
+        with (
+            Folder(self.root) as folder,
+            folder.open("users.lock", "a") as users,
+            contextlib.suppress(BlockingIOError),
+        ):
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.stop()
 
     def stop(self) -> None:
         """Stop the server: cleanly, ending its connections; if that takes too long, less and less so."""
-        with _locked(self.root / "start.lock"):
+        with Folder(self.root) as folder, folder.locked("start.lock"):
             for number, seconds in STOP.items():
                 process = self.process()
                 if process is not None:
@@ -137,45 +146,50 @@ class EmbeddedPostgres:
     def process(self) -> psutil.Process | None:
         """The running server's first process, None if it does not run."""
         try:
-            pid = int((self.data / "postmaster.pid").read_text().split()[0])
+            with Folder(self.root) as folder, folder.within("data") as data:
+                pid = int(data.read("postmaster.pid").split()[0])
             process = psutil.Process(pid)
             return process if self._is_server(process) else None
-        except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
+        except (OSError, Unusable, ValueError, IndexError, psutil.NoSuchProcess):
             return None
 
     def answers(self) -> bool:
         """Whether this very cluster answers, whatever else may listen on its port."""
         try:
-            identifier = struct.unpack("=Q", (self.data / "global" / "pg_control").read_bytes()[:8])[0]
+            with Folder(self.root) as folder, folder.within("data") as data, data.within("global") as shared:
+                identifier = struct.unpack("=Q", shared.read("pg_control")[:8])[0]
             with psycopg.connect(self.url, connect_timeout=3) as connection:
                 row = connection.execute("select system_identifier from pg_control_system()").fetchone()
-        except (OSError, psycopg.Error):
+        except (OSError, Unusable, psycopg.Error):
             return False
         return row is not None and row[0] % 2**64 == identifier
 
     def _own_root(self) -> None:
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            if owner := account():
-                os.chown(self.root, owner.pw_uid, owner.pw_gid)
-            self.root.chmod(0o700)
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                self.root.mkdir(0o700)
+            with Folder(self.root) as folder:
+                folder.take((owner := account()) and owner.pw_gid, FILES, FOLDERS)
         except OSError as error:
             raise Unusable(
                 f"The embedded Postgres cannot use {self.root}: {error.strerror}.",
                 "Set AMENDS_DATA_DIR to a folder that may be written, or set DATABASE_URL.",
             ) from error
 
-    def _password(self) -> str:
-        return (self.root / "password").read_text().strip()
+    def _url(self, user: str, secret: str) -> str:
+        with Folder(self.root) as folder:
+            password, port = folder.read(secret).decode().strip(), folder.read("port").decode()
+        return f"postgresql://{user}:{password}@127.0.0.1:{port}/postgres"
 
     def _path(self, folder: Path) -> str:
         """How the server's account reaches a folder: by its name, or, if others may not walk there, from within."""
-        if account() is None or _reachable(self.root.parent):
+        if account() is None or reachable(self.root.parent):
             return str(folder)
-        if self._version() >= 16:  # older ones leave the working directory and cannot come back
+        if version(self.programs) >= 16:  # older ones leave the working directory and cannot come back
             return HERE
         raise Unusable(
-            f"Postgres {self._version()} may not run as root, and no other account may walk to {folder}.",
+            f"Postgres {version(self.programs)} may not run as root, and no other account may walk to {folder}.",
             "Set AMENDS_DATA_DIR to a folder below one that all may enter.",
         )
 
@@ -187,36 +201,17 @@ class EmbeddedPostgres:
             options |= {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
         return options
 
-    def _program(self, name: str) -> str:
-        """The path of a program, copied to where the server's account can reach it if it cannot be reached."""
-        if account() is None or _reachable(self.programs):
-            return str(self.programs / name)
-        copy = Path("/var/lib/amends") / f"postgres-{_fingerprint(self.programs)}"
-        if not copy.exists():
-            install = self.programs.parent
-            fresh = copy.with_name(f"{copy.name}.{os.getpid()}")
-            shutil.copytree(install, fresh / install.parent.name / install.name, symlinks=True)
-            libraries = install.parent.with_name(f"{install.parent.name}.libs")
-            if libraries.is_dir():
-                shutil.copytree(libraries, fresh / libraries.name, symlinks=True)
-            with contextlib.suppress(OSError):
-                fresh.rename(copy)
-            shutil.rmtree(fresh, ignore_errors=True)
-        return str(copy / self.programs.parent.parent.name / self.programs.parent.name / "bin" / name)
-
-    def _create(self) -> None:
+    def _create(self, folder: Folder) -> None:
         """Make the cluster: in a folder of its own first, so that an interrupted one is never taken for whole."""
-        if (self.data / "PG_VERSION").exists():
+        if folder.has("data"):
             return
         fresh, password = self.root / "data.new", self.root / "password"
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(mode=0o700)
-        password.touch(mode=0o600)
-        password.write_text(secrets.token_urlsafe(24))
+        folder.make(fresh.name)
+        folder.write(password.name, secrets.token_urlsafe(24))
         if owner := account():
-            os.chown(fresh, owner.pw_uid, owner.pw_gid)
-            os.chown(password, owner.pw_uid, owner.pw_gid)
-        command = [self._program("initdb"), "-D", self._path(fresh), "-U", "postgres", "--no-instructions"]
+            folder.give(fresh.name, owner.pw_uid, owner.pw_gid)
+            folder.give(password.name, owner.pw_uid, owner.pw_gid)
+        command = [program(self.programs, "initdb"), "-D", self._path(fresh), "-U", "postgres", "--no-instructions"]
         command += ["--pwfile=" + ("../password" if HERE in command else str(password))]
         command += ["--auth=scram-sha-256", "--encoding=UTF8", *self._locale()]
         made = subprocess.run(  # type: ignore[call-overload]
@@ -224,47 +219,46 @@ class EmbeddedPostgres:
         )
         if made.returncode:
             raise Unusable(f"The embedded Postgres could not be created:\n{made.stdout.decode()}", f"See {self.root}.")
-        fresh.rename(self.data)
-
-    def _version(self) -> int:
-        said = subprocess.run([self._program("postgres"), "--version"], capture_output=True, text=True, check=True)
-        return int(said.stdout.split()[2].split(".")[0])
+        folder.give(password.name, os.geteuid(), os.getegid())
+        folder.rename(fresh.name, self.data.name)
 
     def _locale(self) -> list[str]:
         builtin = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        return builtin if self._version() >= 17 else ["--locale=C.UTF-8"]
+        return builtin if version(self.programs) >= 17 else ["--locale=C.UTF-8"]
 
-    def _launch(self) -> None:
+    def _launch(self, folder: Folder) -> None:
         if self._child:
             self._child.poll()
-        log = self.root / "postgres.log"
-        (self.root / "port").write_text(str(self._free_port()))
-        options = SETTINGS | {"port": (self.root / "port").read_text()}
-        command = [self._program("postgres"), "-D", self._path(self.data)]
+        port = str(self._free_port(folder))
+        folder.write("port", port)
+        options = SETTINGS | {"port": port}
+        command = [program(self.programs, "postgres"), "-D", self._path(self.data)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        with log.open("ab") as output:
+        with folder.open("postgres.log", "a") as output:
             server = self._child = subprocess.Popen(  # type: ignore[call-overload]
                 command, stdout=output, stderr=output, start_new_session=True, **self._run_as(self.data)
             )
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             if server.poll() is not None or time.monotonic() > deadline:
-                tail = log.read_text(errors="replace")[-1500:]
-                raise Unusable(f"The embedded Postgres did not start:\n{tail}", f"Its whole log is {log}.")
+                tail = folder.read("postgres.log", last=1500).decode(errors="replace")
+                raise Unusable(
+                    f"The embedded Postgres did not start:\n{tail}", f"Its whole log is {self.root / 'postgres.log'}."
+                )
             time.sleep(0.05)
 
-    def _free_port(self) -> int:
+    def _free_port(self, folder: Folder) -> int:
         """The port that it had last time, if that is free: those who know its URL find it again."""
         with contextlib.suppress(OSError, ValueError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            port = int((self.root / "port").read_text())
+            port = int(folder.read("port"))
             probe.bind(("127.0.0.1", port))
             return port
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             return int(probe.getsockname()[1])
 
-    def _recovers(self) -> bool:
+    def _recovers(self, folder: Folder) -> bool:
         """Wait for what an ended launcher or server left running: True if it answers in the end, False once it is gone.
 
         Its pid file is removed then: Postgres trusts any live process that has the number written in it.
@@ -279,7 +273,8 @@ class EmbeddedPostgres:
                     "End it, then start again.",
                 )
             time.sleep(0.05)
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError), folder.within("data") as data:
+            data.remove("postmaster.pid")
         return False
 
     def _left_over(self) -> list[psutil.Process]:
@@ -293,16 +288,14 @@ class EmbeddedPostgres:
             return False
 
 
+def _lets_in(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=3).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 def _gone(process: psutil.Process, seconds: float) -> None:
     with contextlib.suppress(psutil.Error):
         process.wait(timeout=seconds)
-
-
-def _reachable(path: Path) -> bool:
-    """Whether any account may walk to this folder."""
-    return all(part.stat().st_mode & 0o001 for part in (path, *path.parents))
-
-
-def _fingerprint(programs: Path) -> str:
-    binary = (programs / "postgres").stat()
-    return f"{binary.st_size:x}-{int(binary.st_mtime):x}"

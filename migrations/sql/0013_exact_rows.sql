@@ -43,7 +43,7 @@ begin
         if v_filter.type is null then
             raise exception '% is no column of %', v_filter.key, p_name using errcode = 'undefined_column';
         end if;
-        v_where := v_where || format(' and v.%I = ($1 ->> %L)::%s', v_filter.key, v_filter.key, v_filter.type);
+        v_where := v_where || format(' and v.%I = ($1 ->> %L)::%s', v_filter.key, v_filter.key, v_filter.type::regtype);
     end loop;
     select string_agg(format(case when c ->> 'type' = 'numeric' then 'v.%1$I::text as %1$I' else 'v.%1$I' end, c ->> 'name'),
                       ', ' order by n) into v_columns

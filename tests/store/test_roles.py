@@ -54,6 +54,18 @@ REFUSED = [
     "update amends.requests set answer = '{}'",
     "delete from amends.sagas",
     "delete from amends.executors",
+    "update amends.sagas set name = 'other'",
+    "update dbos.dbos_migrations set version = 0",
+    "delete from dbos.workflow_status",
+    "select setval('amends.events_position_seq', 1)",
+    "select nextval('amends.events_position_seq')",
+    "do 'begin lock table amends.events in share mode; end'",
+    "do 'begin lock table amends.sagas in access exclusive mode; end'",
+    "select amends.point_view('order_board', 1)",
+    "copy amends.events (position) from program 'echo 1'",
+    "copy amends.events to '/tmp/events'",
+    "select pg_read_file('postgresql.conf')",
+    "alter system set fsync = off",
 ]
 ALLOWED = [
     INSERT,

@@ -21,9 +21,9 @@ from app.projections.builds import Builds
 from app.projections.feed import recorded
 from app.projections.inline import Inline
 from app.projections.runner import Runner
-from app.projections.writing import Target
 from app.projections.set_aside import SetAsides
 from app.projections.views import Views
+from app.projections.writing import Target
 from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
 from app.store.events import PostgresEvents
