@@ -187,8 +187,11 @@ def test_of_very_many_wrong_fields_the_first_are_named(server: Server, path: str
     assert len(answer.content) < 20_000
 
 
+JSON = {"Content-Type": "application/json"}
+
+
 def test_a_body_that_is_not_json_is_refused(server: Server) -> None:
-    answer = http.post(f"{server.base}/workflows/place-order", content=b"{not json")
+    answer = http.post(f"{server.base}/workflows/place-order", content=b"{not json", headers=JSON)
     problem(answer, 400, "malformed-json")
 
 

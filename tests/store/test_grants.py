@@ -26,7 +26,7 @@ GRANTED = {
     "schema views": "usage",
     "amends.alembic_version": "select",
     "amends.builds": "select; update (caught_up_at, events, expected, failure, generation, lease_until, moved_at,"
-    " position, runner, transaction_id)",
+    " position, runner, transaction_id, types)",
     "amends.events": "insert (data, id, metadata, schema_version, stream, type, version); select",
     "amends.executors": "insert (born, id, kinds, lease_until, machine, pid); select;"
     " update (blocked, ended_at, ended_by, lease_until, renewed_at)",
@@ -39,6 +39,8 @@ GRANTED = {
     " provider, provider_since, reason, settled, since, status, takeovers, waiting_for, was_settled)",
     "amends.set_aside": "delete; insert (build, error, key, name); select; update (wish)",
     "amends.set_aside_events": "insert (build, key, name, position); select",
+    "amends.shapes": "insert (before, digest, kind, name, shape, version); select",
+    "amends.skipped": "insert (build, key, name, position); select",
     "amends.snapshots": "delete; insert (code, state, stream, version); select; update (state, taken_at, version)",
     "dbos.application_versions": "insert; select; update",
     "dbos.dbos_migrations": "select",
@@ -148,7 +150,8 @@ def value(connection: Sql, statement: str) -> Any:
 def test_the_role_has_the_rights_that_stand_here_and_no_others(service: Sql) -> None:
     assert dict(service.execute(ALL).fetchall()) == GRANTED
     assert value(service, OTHERS + "prosecdef") == [
-        f"amends.{each}" for each in ("drop_build", "open_build", "point_view", "promote_build")
+        f"amends.{each}"
+        for each in ("drop_build", "drop_model", "open_build", "point_view", "promote_build", "restore_view")
     ]
     assert value(service, OTHERS + "not has_function_privilege('amends_service', p.oid, 'execute')") == [
         "amends.open_generation",
@@ -207,7 +210,7 @@ def test_every_column_that_is_not_granted_is_refused(service: Sql) -> None:
 
 
 def test_no_read_model_is_renamed_or_given_other_columns(service: Sql) -> None:
-    for change in ("name = 'x; drop'", "columns = '[]'", "key = 'x'", "types = '{}'", "state = 'live'", "build = 7"):
+    for change in ("name = 'x; drop'", "columns = '[]'", "key = 'x'", "state = 'live'", "build = 7"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             service.execute(f"update amends.builds set {change}".encode())
 
