@@ -68,7 +68,7 @@ class WrongKey(AmendsError):
 
 
 class NoKey(AmendsError):
-    """{projection} gave {event} a row under {given!r}: a key is a text that is not blank, and can be stored."""
+    """{projection} gave {event} a row under {given!r}: a key is a text that can be stored."""
 
     projection: str
     event: str
@@ -169,7 +169,7 @@ class Projection(Generic[Row, E]):
         key: object = contained(self.key_of, recorded)
         if key is None:
             return None
-        if isinstance(key, str) and key.strip() and _is_storable(key):
+        if isinstance(key, str) and _is_storable(key):
             return str.__str__(key)
         raise NoKey(self.name, event_type(recorded.event).name, key)
 

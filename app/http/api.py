@@ -34,7 +34,8 @@ class Documented(FastAPI):
         """The methods with which a path may be asked, whichever route each belongs to, as `Allow` lists them."""
         routes = [each for router in self._known for each in router.routes if isinstance(each, APIRoute)]
         found = {method for each in routes if each.path_regex.match(path) for method in each.methods or ()}
-        return ", ".join(sorted(found)) or "GET"
+        found |= {"HEAD"} if "GET" in found else set()  # the guards answer it
+        return ", ".join(sorted(found)) or "GET, HEAD"
 
 
 def build(routers: Iterable[APIRouter], guarded: bool = False) -> FastAPI:

@@ -87,6 +87,7 @@ class LiveResponse(Response):
         async for chunk in self._chunks:
             async with asyncio.timeout(UNREAD_SECONDS):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await asyncio.sleep(0)  # to somebody who has gone everything is sent at once
         async with asyncio.timeout(UNREAD_SECONDS):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -24,6 +24,9 @@ def given_as(values: Values) -> bytes:
     return text(data | {"renamed": {"the amount": data["renamed"]["amount"]}}).encode()
 
 
+JSON = {"Content-Type": "application/json"}
+
+
 @given(drawn=st.lists(st.tuples(VALUES, VALUES), min_size=8, max_size=8))
 @settings(max_examples=1, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_a_kill_between_two_steps_changes_no_value(
@@ -36,7 +39,7 @@ def test_a_kill_between_two_steps_changes_no_value(
             begun = http.post(
                 f"{server.base}/workflows/showing",
                 content=given_as(values),
-                headers={"Idempotency-Key": f"showing-{number}", "Content-Type": "application/json"},
+                headers={"Idempotency-Key": f"showing-{number}"} | JSON,
             )
             assert begun.status_code == 202, begun.text
         for number in range(len(drawn)):
@@ -45,7 +48,9 @@ def test_a_kill_between_two_steps_changes_no_value(
         server.start(command=COMMAND)
         for number, (_, told) in enumerate(drawn):
             body = b'{"values":' + given_as(told) + b"}"
-            said = http.post(f"{server.base}/workflows/showing-{number}/signals/showing-told", content=body)
+            said = http.post(
+                f"{server.base}/workflows/showing-{number}/signals/showing-told", content=body, headers=JSON
+            )
             assert said.status_code == 202, said.text
         for number in range(len(drawn)):
             until(server, number, "completed")

@@ -120,7 +120,7 @@ ASKED: dict[str, Asked] = {
     "wake those due": Asked(SAGAS["wake_due"], (500,), 200),
     "awaited providers": Asked(SAGAS["awaited"], ("me",), 60),
     "claim those who wait": Asked(
-        SAGAS["claim_awaiting"], ("me", "o", "provider-1", ["place-order:1"], 50, 0.0), 4_000
+        SAGAS["claim_awaiting"], ("me", "o", "provider-1", ["place-order:1"], 50, 0.0), 8_000
     ),
     "outages": Asked(OUTAGES["outages"], (), 50),
     "hand over": Asked(SAGAS["hand_over"], ("me", []), 50),

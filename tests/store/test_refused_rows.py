@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 from sqlalchemy import URL
 
 from app.projections.runner import Runner
@@ -184,9 +185,9 @@ async def follow(it: Board, wished: bool = False) -> None:
 @pytest.mark.parametrize(
     ("note", "key", "why"),
     [
-        ("nul", "x", "its key is no text"),
-        ("half", "x", "surrogates not allowed"),
-        ("number", "x", "its key is no text"),
+        ("nul", "stream lamp-x", "a key is a text that can be stored"),
+        ("half", "stream lamp-x", "a key is a text that can be stored"),
+        ("number", "stream lamp-x", "a key is a text that can be stored"),
         ("long", TOO_LONG, "index row"),
     ],
 )
@@ -215,7 +216,7 @@ async def test_a_key_that_no_table_takes_waits_and_is_skipped(database: URL, not
 class Odd:
     lamp: str
     note: str
-    more: dict[str, Any]
+    more: dict[str, JsonValue]
 
 
 VALUES: dict[str, tuple[str, Any]] = {
@@ -255,6 +256,5 @@ async def test_what_waits_is_told_once_in_the_log(database: URL, caplog: pytest.
             await it.follow()
         told = [each.getMessage() for each in caplog.records if "is set aside" in each.getMessage()]
         assert len(told) == 1
-        assert told[0].startswith(
-            "lamp_board build 1: a is set aside, bench-lamp-lit at position 2: bigint out of range"
-        )
+        assert told[0].startswith("lamp_board build 1: a is set aside, bench-lamp-lit at position 2: ")
+        assert "out of range" in told[0]
