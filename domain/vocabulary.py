@@ -90,6 +90,12 @@ class Vocabulary(Generic[E]):
             _require_no_gap(cls)
             for old in upcasters(cls):
                 _hops(cls, old)
+                if names.setdefault(old.name, cls) is not cls:
+                    raise Misdeclared(
+                        f"event {old.name!r}",
+                        f"is an older name of {cls.__name__}, and {names[old.name].__name__} has it too: what is "
+                        "stored by it could be either; give the newer one a name of its own",
+                    )
 
     @cached_property
     def _paths(self) -> dict[EventType, tuple[type[E], tuple[Hop, ...]]]:

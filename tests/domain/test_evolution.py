@@ -131,6 +131,26 @@ def test_a_cycle_is_refused() -> None:
         Vocabulary((Round,)).require_sound()
 
 
+@pytest.mark.parametrize("other_is_old", [True, False])
+def test_a_name_that_two_classes_have_had_is_refused(other_is_old: bool) -> None:
+    """What is stored by it would be read as the wrong one."""
+
+    @event("placed")
+    class Placed:
+        pass
+
+    @event("opened-again" if other_is_old else "opened")
+    class Opened:
+        pass
+
+    upcasts(Placed, 1, name="opened", to=("placed", 1))(lambda data: data)
+    if other_is_old:
+        upcasts(Opened, 1, name="opened", to=("opened-again", 1))(lambda data: data)
+    for classes in ((Placed, Opened), (Opened, Placed)):
+        with pytest.raises(Misdeclared, match=r"'opened'.* is an older name of .* has it too"):
+            Vocabulary(classes).require_sound()
+
+
 def test_a_hop_that_leads_nowhere_is_refused() -> None:
     @event("here")
     class Here:
