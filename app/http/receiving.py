@@ -11,8 +11,10 @@ from starlette.types import Message, Receive
 
 from app.http.problems import problem
 
+IDLE_SECONDS: Final = 15.0
+"""So long the next bytes of a body may take."""
 GRACE_SECONDS: Final = 15.0
-"""So long a body may take, and longer by a second for each so many bytes that have come."""
+"""So long the whole of it may take, and longer by a second for each so many bytes that have come."""
 BYTES_A_SECOND: Final = 4096
 LONGEST_SECONDS: Final = 300.0
 AT_ONCE: Final = 64
@@ -45,7 +47,7 @@ class Bodies:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            async with asyncio.timeout(GRACE_SECONDS) as limit:
+            async with asyncio.timeout(min(IDLE_SECONDS, GRACE_SECONDS)) as limit:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -53,7 +55,8 @@ class Bodies:
                     self._add(body, message)
                     if not message.get("more_body", False):
                         return bytes(body)
-                    limit.reschedule(began + min(GRACE_SECONDS + len(body) / BYTES_A_SECOND, LONGEST_SECONDS))
+                    longest = min(GRACE_SECONDS + len(body) / BYTES_A_SECOND, LONGEST_SECONDS)
+                    limit.reschedule(min(loop.time() + IDLE_SECONDS, began + longest))
         except TimeoutError as late:
             raise Refused(_too_slow(len(body))) from late
         finally:

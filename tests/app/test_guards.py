@@ -151,9 +151,19 @@ async def post(guards: Guards, parts: AsyncIterator[dict[str, Any]]) -> tuple[in
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.01])
-async def test_a_body_that_does_not_come_is_not_waited_for(wait: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiving, "GRACE_SECONDS", 0.2)
-    monkeypatch.setattr(receiving, "LONGEST_SECONDS", 0.4)
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"GRACE_SECONDS": 0.2, "BYTES_A_SECOND": 10**6},
+        {"GRACE_SECONDS": 0.1, "LONGEST_SECONDS": 0.2},
+        {"IDLE_SECONDS": 0.2, "LONGEST_SECONDS": 0.4, "BYTES_A_SECOND": 1},
+    ],
+)
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    wait: float, limits: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in limits.items():
+        monkeypatch.setattr(receiving, name, value)
     guards = api(Door())
     status, said = await post(guards, drip(10 if wait == 0 else 10**9, wait))
     assert (status, said["type"]) == (408, "urn:amends:problem:too-slow")
