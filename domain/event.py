@@ -58,7 +58,8 @@ def event(name: str, version: int = 1) -> Callable[[type[T]], type[T]]:
 
 def event_type(event: object) -> EventType:
     """The stored name and version of an event or of its class."""
-    declared: EventType | None = getattr(event, "__event__", None)
+    cls = event if isinstance(event, type) else type(event)
+    declared: EventType | None = vars(cls).get("__event__")  # a subclass is another event, or none
     if declared is None:
         raise Misdeclared(repr(event), "is not an event: decorate its class with @event(name, version)")
     return declared

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 from typing import Any, Final, TypeGuard
 
 from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
 from domain.errors import AmendsError, Misdeclared, Refusal, TooLarge, Unstorable
-from workflows.codec import dump, kept, load, plain, text
+from workflows.codec import dump, kept, load, plain, require_json, text
 from workflows.said import kind, said
 from workflows.sensitive import cleaned
 from workflows.storable import require_storable
@@ -103,8 +104,7 @@ def refusal_class(name: str, *modules: str) -> type[Refusal] | None:
     """
     found = refusal_classes(name)
     for module in modules:
-        near = [cls for cls in found if cls.__module__ == module] or [cls for cls in found if _imports(module, cls)]
-        if near:
+        if near := _near(module, found):
             return near[-1] if _one(near) else None
     free = [cls for cls in found if not any(_knows(module, cls) for module in _saga_modules)] or found
     return free[-1] if free and _one(free) else None
@@ -126,17 +126,31 @@ def has_sagas(module: str) -> None:
 
 
 def require_distinct_refusals() -> None:
-    """Raise Misdeclared where a name stands for several refusals, and no saga's file says which one it means."""
+    """Raise Misdeclared where a name stands for several refusals, and no saga's file says which one it means.
+
+    So it does for a refusal that a saga's file knows and whose facts would not come back as they were.
+    """
+    for cls in all_refusals():
+        if any(_knows(module, cls) for module in _saga_modules):
+            require_json(cls, f"refusal {cls.name!r}")
     names = {cls.name for cls in all_refusals()}
     for name in sorted(names):
-        free = [cls for cls in refusal_classes(name) if not any(_knows(module, cls) for module in _saga_modules)]
-        if not _one(free):
-            where = " and ".join(sorted({f"{cls.__module__}.{cls.__qualname__}" for cls in free}))
-            problem = f"is declared by {where}: give one another name, or import it where the saga is that means it"
-            raise Misdeclared(f"refusal {name!r}", problem)
+        found = refusal_classes(name)
+        free = [cls for cls in found if not any(_knows(module, cls) for module in _saga_modules)]
+        for classes in (free, *(_near(module, found) for module in sorted(_saga_modules))):
+            if not _one(classes):
+                where = " and ".join(sorted({f"{cls.__module__}.{cls.__qualname__}" for cls in classes}))
+                problem = f"is declared by {where}: give one another name, or import it where the saga is that means it"
+                raise Misdeclared(f"refusal {name!r}", problem)
 
 
 _saga_modules: set[str] = set()
+
+
+def _near(module: str, classes: list[type[Refusal]]) -> list[type[Refusal]]:
+    """Those that a module declares, else those that it imports."""
+    own = [cls for cls in classes if cls.__module__ == module]
+    return own or [cls for cls in classes if _imports(module, cls)]
 
 
 def _knows(module: str, cls: type[Refusal]) -> bool:
@@ -144,8 +158,15 @@ def _knows(module: str, cls: type[Refusal]) -> bool:
 
 
 def _imports(module: str, cls: type[Refusal]) -> bool:
+    """By its name, or with the module that it is in."""
     found = sys.modules.get(module)
-    return found is not None and any(each is cls for each in vars(found).values())
+    if found is None:
+        return False
+    return any(each is cls or _has(each, cls) for each in list(vars(found).values()))
+
+
+def _has(module: object, cls: type[Refusal]) -> bool:
+    return isinstance(module, ModuleType) and vars(module).get(cls.__name__) is cls
 
 
 def _one(classes: list[type[Refusal]]) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from domain.aggregate import Aggregate
 from domain.errors import Misdeclared
-from domain.event import EventType, Payload, event, upcasts
+from domain.event import EventType, Payload, event, event_type, upcasts
 from domain.vocabulary import NewerEvent, UnknownEvent, Unreadable, Vocabulary
 
 
@@ -196,3 +196,17 @@ def test_an_aggregates_vocabulary_comes_from_its_evolve() -> None:
 
     evolve.__annotations__["event"] = GuestRegistered
     assert Aggregate("hotel", 0, evolve).vocabulary.classes == (GuestRegistered,)
+
+
+def test_a_subclass_of_an_event_is_another_event_or_none() -> None:
+    @event("lit")
+    class Lit:
+        watts: int
+
+    class Brighter(Lit):
+        pass
+
+    with pytest.raises(Misdeclared, match="is not an event: decorate its class"):
+        event_type(Brighter(3))
+    assert event_type(event("lit-brighter")(Brighter)).name == "lit-brighter"
+    assert event_type(Lit(3)).name == "lit"

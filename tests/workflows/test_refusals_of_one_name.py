@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import ClassVar
 
 import pytest
 
 from domain.errors import Misdeclared
+from tests.server import ROOT
 from workflows.problem import refusal_class, require_distinct_refusals
 from workflows.rehearsal import Stage
 
@@ -133,3 +136,38 @@ async def test_a_gateway_has_one_of_its_own_beside_that_of_a_saga(file: type[Fil
     require_distinct_refusals()
     assert refusal_class(file.refusal()) is gateway.names["SoldOut"]
     assert refusal_class(file.refusal(), saga.name) is saga.names["SoldOut"]
+
+
+def refused(folder: Path, source: str) -> str:
+    """What is said at the start of a process whose sagas are in this file; nothing if it starts."""
+    (folder / "selling.py").write_text(source)
+    code = "import selling; from workflows.problem import require_distinct_refusals as require; require()"
+    paths = f"import sys; sys.path[:0] = [{str(folder)!r}, {str(ROOT)!r}]; "
+    done = subprocess.run([sys.executable, "-c", paths + code], capture_output=True, text=True, check=False)
+    return done.stderr.strip().splitlines()[-1] if done.stderr else ""
+
+
+def declared(name: str, fact: str) -> str:
+    lines = DECLARES.format(type=fact).replace("NAME", "gone").replace("SoldOut", name)
+    return "from datetime import date, datetime\n" + lines
+
+
+def test_two_in_one_file_are_refused_at_the_start(tmp_path: Path) -> None:
+    source = selling(1, imports=declared("SoldOut", "int") + declared("Gone", "int"))
+    assert "refusal 'gone': is declared by selling.Gone and selling.SoldOut" in refused(tmp_path, source)
+    assert refused(tmp_path, selling(1, imports=declared("SoldOut", "int"))) == ""
+
+
+def test_one_that_is_known_by_its_module_counts_as_imported(tmp_path: Path) -> None:
+    for name in ("shops", "hotels"):
+        (tmp_path / f"{name}.py").write_text("from domain.errors import Refusal\n" + declared("SoldOut", "int"))
+    imports = "import shops\nfrom hotels import SoldOut"
+    said = refused(tmp_path, selling(1, imports=imports))
+    assert "refusal 'gone': is declared by hotels.SoldOut and shops.SoldOut" in said
+    assert refused(tmp_path, selling(1, imports="import shops\nSoldOut = shops.SoldOut")) == ""
+
+
+@pytest.mark.parametrize("fact", ["object", "date | datetime", "frozenset[int]"])
+def test_facts_that_would_not_come_back_are_refused_at_the_start(tmp_path: Path, fact: str) -> None:
+    said = refused(tmp_path, selling(1, imports=declared("SoldOut", fact)))
+    assert "refusal 'gone': does not survive JSON" in said
