@@ -109,9 +109,11 @@ def dbos(context: typer.Context) -> None:
     from app.settings import read_settings
     from app.store.choose import database
     from app.store.database import conninfo
+    from workflows.durable.runtime import refuse_pickles
 
     settings = read_settings()
     veil("stdout")
+    refuse_pickles()
     (entry,) = entry_points(group="console_scripts", name="dbos")
     chosen = database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
     with chosen as access:

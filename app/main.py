@@ -19,6 +19,7 @@ from sqlalchemy import URL
 from app import lifetime
 from app.http.connections import Connection, cut_unread, make_room
 from app.log_lines import log_to_stderr
+from app.loopback import base_url
 from app.service import service
 from app.settings import Settings, require_guarded
 from app.store.choose import database, embedded_postgres
@@ -76,7 +77,7 @@ async def _serve(
     more: Sequence[Saga[Any, Any]],
 ) -> int:
     port = listening.getsockname()[1]
-    here = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::', 'localhost') else host}:{port}"  # noqa: S104
+    here = base_url(host, port)
     watch = asyncio.create_task(_watch_embedded(settings)) if settings.database_url is None else None
     unfit = asyncio.Event()
 

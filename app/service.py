@@ -28,6 +28,7 @@ from app.http.providers import Providers as ProviderRoutes
 from app.http.streams import Streams
 from app.http.views import Views
 from app.http.workflows import Workflows
+from app.loopback import is_loopback, is_unspecified
 from app.masks import Masks
 from app.processes import sagas
 from app.projections.acts import Acts
@@ -39,7 +40,7 @@ from app.providers.http import CONNECT_SECONDS
 from app.register import Register
 from app.sandbox.ledger import Ledger
 from app.sandbox.provider import Sandbox
-from app.settings import LOOPBACK, Settings
+from app.settings import Settings
 from app.store.committer import Committer
 from app.store.database import conninfo, formatted, pool
 from app.store.events import PostgresEvents
@@ -200,7 +201,7 @@ def service_client(settings: Settings, here: str, own_token: str) -> httpx.Async
     url = httpx.URL(settings.provider_url or f"{here}/sandbox")
     return httpx.AsyncClient(
         base_url=url,
-        trust_env=bool(settings.provider_url) and url.host not in LOOPBACK,
+        trust_env=not (is_loopback(url.host) or is_unspecified(url.host)),
         timeout=httpx.Timeout(PROVIDER_SECONDS, connect=CONNECT_SECONDS),
         headers={} if settings.provider_url else {"Authorization": f"Bearer {own_token}"},
         limits=httpx.Limits(max_connections=None, keepalive_expiry=KEPT_SECONDS),

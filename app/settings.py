@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy import URL
 
+from app.loopback import is_loopback
 from app.passwords import remember
 from app.store.database import parse_url
 from app.tokens import Token, parse
@@ -18,7 +19,6 @@ from domain.errors import Unusable
 from workflows.limits import MIB
 
 CHECKOUT = Path(__file__).parents[1]
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Settings(BaseSettings):
@@ -71,7 +71,11 @@ class Settings(BaseSettings):
     @field_validator("api_tokens", mode="before")
     @classmethod
     def _tokens(cls, value: object) -> object:
-        return parse(value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        if not (found := parse(value)):
+            raise ValueError("is set and names nobody: leave it unset, or name somebody as name:token")
+        return found
 
     @field_validator("data_dir", mode="after")
     @classmethod
@@ -119,7 +123,7 @@ def _wrong(found: Any) -> tuple[str, str]:
 
 def require_guarded(settings: Settings, host: str) -> None:
     """Refuse to serve other machines without tokens."""
-    if host not in LOOPBACK and not settings.api_tokens:
+    if not is_loopback(host) and not settings.api_tokens:
         raise Unusable(
             f"Serving on {host} would let anybody on the network act.",
             "Set AMENDS_API_TOKENS=name:token,… or serve on 127.0.0.1.",

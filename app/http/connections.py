@@ -17,6 +17,11 @@ from app.http.following import ABORT
 log = logging.getLogger("amends.http")
 
 HEAD_BYTES: Final = 64 * 1024
+HEADERS: Final = 200
+"""How many headers a head may have: each takes far more room than its bytes."""
+OVERHEAD: Final = 16
+"""So many bytes may come for each byte of a chunked body, beside as many as a head may have: sizes, and what is beside
+them."""
 HEAD_SECONDS: Final = 30.0
 TOO_LARGE: Final = f"The head of a request may have {HEAD_BYTES} bytes."
 UNREAD_SECONDS: Final = 30
@@ -37,7 +42,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._head = 0
+        self._head = self._headers = self._messages = self._rest = 0
         self._late: asyncio.TimerHandle | None = None
         self._refusal = (400, "malformed-request", "This is no HTTP request.")
         if len(self.connections) > self.most:
@@ -54,7 +59,12 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._late is None and (self.cycle is None or self.cycle.response_complete):
             self._wait_for_head()
+        message = self._messages
         super().data_received(data)
+        if self._late is None and self._messages == message:
+            self._rest += len(data)
+            if self._rest > HEAD_BYTES:
+                self._refuse(400, "malformed-request", "A body comes with far more than itself.")
         if self._late is not None:
             self._head += len(data)
             if self._head > HEAD_BYTES:
@@ -68,8 +78,25 @@ class Connection(HttpToolsProtocol):
         self._head_came()
         super().on_headers_complete()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers += 1
+        if self._late is None:
+            self._refusal = (400, "malformed-request", "Trailers after a body are not taken.")
+        elif self._headers > HEADERS:
+            self._refusal = (431, "head-too-large", f"The head of a request may have {HEADERS} headers.")
+        else:
+            super().on_header(name, value)
+            return
+        raise ValueError(self._refusal[2])
+
+    def on_body(self, body: bytes) -> None:
+        self._rest -= OVERHEAD * len(body)
+        super().on_body(body)
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._headers = self._rest = 0
+        self._messages += 1
         self._wait_for_head()
         self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
 

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.problems import Unauthorised, Unconditional, answer, problem
 from app.http.receiving import Bodies, Gone, Refused
+from app.loopback import is_loopback
 from app.tokens import OWN, Caller, Token, caller_of
 from domain.errors import Invalid
 from domain.event import Cause
@@ -131,7 +131,7 @@ class Guards:
 
     async def _body(self, request: Request, receive: Receive) -> bytes | None:
         """The body of a request that has one. Raises Refused and Gone."""
-        if request.method not in ("POST", "PUT", "PATCH", "DELETE"):
+        if request.method not in ("POST", "PUT", "PATCH", "DELETE") or request.url.path in HEALTH:
             return None
         given = request.headers.get("Content-Type")
         if given is not None and given.partition(";")[0].strip().lower() != "application/json":
@@ -153,12 +153,7 @@ def _is_ours(host: str, names: Collection[str]) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
-    if name == "localhost" or name.endswith(".localhost") or name in names:
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
+    return name in names or is_loopback(name)
 
 
 def _with_encoded_names(scope: Scope) -> Scope:

@@ -17,6 +17,8 @@ GRACE_SECONDS: Final = 15.0
 """So long the whole of it may take, and longer by a second for each so many bytes that have come."""
 BYTES_A_SECOND: Final = 4096
 LONGEST_SECONDS: Final = 300.0
+SMALL: Final = 64 * 1024
+"""So many bytes of each body are not counted in the next bound: small ones are taken in whatever others send."""
 AT_ONCE: Final = 64
 """All bodies that are being taken in have no more bytes together than so many of the largest ones."""
 
@@ -60,16 +62,17 @@ class Bodies:
         except TimeoutError as late:
             raise Refused(_too_slow(len(body))) from late
         finally:
-            self.held -= len(body)
+            self.held -= max(len(body) - SMALL, 0)
 
     def _add(self, body: bytearray, message: Message) -> None:
         part: bytes = message.get("body", b"")
         if len(body) + len(part) > self.largest:
             raise Refused(self._too_large())
-        if self.held + len(part) > AT_ONCE * self.largest:
+        more = max(len(body) + len(part) - SMALL, 0) - max(len(body) - SMALL, 0)
+        if more and self.held + more > AT_ONCE * self.largest:
             raise Refused(_too_many())
         body += part
-        self.held += len(part)
+        self.held += more
 
     def _too_large(self) -> Response:
         return problem(413, "too-large", "The body is too large", f"A body may have {self.largest} bytes.", CLOSE)

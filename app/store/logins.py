@@ -23,6 +23,7 @@ def set_up(url: str, passwords: dict[str, str]) -> None:
             if connection.execute(SQL["known"], (role,)).fetchone() is None:
                 connection.execute(sql.SQL("create role {}").format(sql.Identifier(role)))
         connection.execute(SQL["rights"])
+        connection.execute(SQL["reset"])
         for role, password in passwords.items():
             secret = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
             connection.execute(

@@ -4,6 +4,13 @@
 -- Nobody else gets anything. tests/store/test_grants.py holds the list of all of it.
 
 revoke all on all tables in schema amends, dbos from amends_service;
+revoke all on all tables in schema amends, dbos from public;
+revoke create on schema amends, dbos, sandbox, views from public, amends_service;
+do $$
+begin
+    execute format('revoke create on database %I from amends_service', current_database());
+exception when insufficient_privilege then null;  -- whoever owns the database has granted it, or has not
+end $$;
 revoke all on all sequences in schema amends, dbos, sandbox from amends_service;
 revoke execute on all functions in schema amends from public, amends_service;
 grant usage on schema amends, dbos, sandbox, views to amends_service;

@@ -182,3 +182,41 @@ async def test_the_system_cuts_whoever_does_not_read_any_answer(monkeypatch: pyt
         async with asyncio.timeout(30):
             assert isinstance(await sent, OSError)
         writer.close()
+
+
+CHUNKED = b"POST /fine HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [CHUNKED + b"0\r\n", *[b"Abcdef: 1\r\n" * 1000] * 100],
+        [CHUNKED + b"0\r\nA: ", *[b"x" * 65_536] * 100],
+        [CHUNKED + b"1;", *[b"a" * 65_536] * 100],
+        [CHUNKED.replace(b"fine", b"waits") + b"0\r\nA: ", *[b"x" * 65_536] * 100],
+        [b"GET /fine HTTP/1.1\r\nHost: x\r\n", *[b"A:\r\n" * 100] * 10],
+    ],
+    ids=["trailers", "a trailer", "an extension", "while it waits", "headers"],
+)
+async def test_what_comes_beside_a_body_has_a_bound_too(sent: list[bytes]) -> None:
+    async with serving() as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(20):
+            with pytest.raises(ConnectionError):
+                for part in (*sent, *[b"x" * 1000] * 1000):
+                    writer.write(part)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        writer.close()
+        assert (await talk(port, STARTED + b"connection: close\r\n\r\n"))[0] == 200
+
+
+async def test_a_body_in_the_smallest_chunks_is_taken() -> None:
+    async with serving() as port:
+        chunks = b"1\r\nx\r\n" * 200_000 + b"0\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(CHUNKED.replace(b"Host", b"Connection: close\r\nHost") + chunks)
+        async with asyncio.timeout(20):
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        writer.close()

@@ -15,7 +15,10 @@ from app.http import receiving
 from app.http.api import build
 from app.http.guards import Door, Guards
 from app.http.roles import needs
+from app.loopback import base_url, is_loopback
+from app.settings import read_settings
 from app.tokens import OWN, Caller, Role, Token, parse
+from domain.errors import Unusable
 
 TOKENS = parse("vera:v-1:viewer, stan:s-1:starter,olga:o-1:operator,otto:o-2")
 Send = Mapping[str, str]
@@ -175,11 +178,21 @@ async def test_bodies_have_a_bound_each_and_all_together(monkeypatch: pytest.Mon
     status, said = await post(guards, drip(11, 0))
     assert (status, said["type"]) == (413, "urn:amends:problem:too-large")
     monkeypatch.setattr(receiving, "AT_ONCE", 2)
+    monkeypatch.setattr(receiving, "SMALL", 4)
     held = [asyncio.create_task(post(guards, drip(8, 0))) for _ in range(2)]
-    while guards._bodies.held < 16:
+    more = asyncio.create_task(post(guards, drip(8, 0)))
+    while guards._bodies.held < 12:
+        await asyncio.sleep(0)
+    held += [asyncio.create_task(post(guards, drip(8, 0))) for _ in range(2)]
+    while guards._bodies.held < 20:
         await asyncio.sleep(0)
     status, said = await post(guards, drip(8, 0))
     assert (status, said["type"]) == (503, "urn:amends:problem:unavailable")
+    assert not more.done(), "the first ones are still waited for"
+    small = asyncio.create_task(post(guards, drip(4, 0)))
+    await asyncio.sleep(0.1)
+    assert not small.done(), "and small ones are taken in"
+    held += [more, small]
     for task in held:
         task.cancel()
     await asyncio.gather(*held, return_exceptions=True)
@@ -207,3 +220,22 @@ def test_who_a_token_names_is_said_and_the_token_is_not() -> None:
         ("vera", "viewer"), ("stan", "starter"), ("olga", "operator"), ("otto", "operator"),
     ]  # fmt: skip
     assert "s-1" not in repr(TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"), ("::1", "http://[::1]:80"), ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://127.0.0.1:80"), ("localhost", "http://127.0.0.1:80"), ("fe80::1", "http://[fe80::1]:80"),
+    ],
+)  # fmt: skip
+def test_a_server_calls_itself_where_it_listens(host: str, here: str) -> None:
+    assert base_url(host, 80) == here
+    assert is_loopback(httpx.URL(here).host) is (host != "fe80::1")
+
+
+def test_tokens_that_name_nobody_are_no_open_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    for empty in ("", " , ,"):
+        monkeypatch.setenv("AMENDS_API_TOKENS", empty)
+        with pytest.raises(Unusable, match="names nobody"):
+            read_settings()

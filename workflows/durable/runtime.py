@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NoReturn
 
 from dbos import DBOS, DBOSConfig
 from dbos._context import current_owner_xid
@@ -15,7 +15,7 @@ from dbos._core import execute_dequeued_workflow
 from dbos._dbos import _get_dbos_instance
 from dbos._error import DBOSWorkflowConflictIDError
 from dbos._migration import get_dbos_migrations
-from dbos._serialization import DBOSPortableJSONSerializer
+from dbos._serialization import DBOSPortableJSONSerializer, DefaultSerializer
 from dbos._sys_db import WorkflowStatusInternal
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import ExceptionContext
@@ -58,10 +58,24 @@ def newest_migration() -> int:
     return len(get_dbos_migrations("dbos", True))
 
 
+def refuse_pickles() -> None:
+    """Let DBOS read no pickle in this process: it would run whatever is in one.
+
+    DBOS takes the serializer of a value from the row that holds it, so that whoever may write a row could have its
+    reader run anything. Amends writes portable JSON alone.
+    """
+
+    def refuse(_serializer: DefaultSerializer, _data: str) -> NoReturn:
+        raise TypeError("A row of DBOS's tables holds a pickle, which is not read: it could run anything.")
+
+    DefaultSerializer.deserialize = refuse  # type: ignore
+
+
 class Runtime:
     """One process's DBOS: runs the bodies that are bound to names, in the event loop that launched it."""
 
     def __init__(self, url: str, executor: str) -> None:
+        refuse_pickles()
         self._executor = executor
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dbos-start")
         self._config: DBOSConfig = {

@@ -11,6 +11,18 @@ grant amends_service to amends_owner with admin option;
 grant pg_read_all_stats to amends_service;
 grant pg_monitor, pg_signal_backend, pg_checkpoint to amends_owner
 
+-- name: reset
+-- No login is bound by what it, or somebody with its password, has set for all its sessions to come.
+do $$
+declare
+    v_role text;
+begin
+    foreach v_role in array array['amends_owner', 'amends_server', 'amends_service'] loop
+        execute format('alter role %I reset all', v_role);
+        execute format('alter role %I in database %I reset all', v_role, current_database());
+    end loop;
+end $$
+
 -- name: own
 -- Everything that the superuser owns in this database, but for what is the server's own, is the owner's from now on.
 do $$
