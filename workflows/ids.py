@@ -15,7 +15,7 @@ RESERVED: Final = frozenset(("definitions", "bulk", "causes"))
 
 _GIVEN: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NAMESPACE = UUID("6d3c1f0e-5b0a-5e52-9a3e-2a64a1c0f9b7")
-_dice = random.Random()  # seeded by the system; ids need to be different, not secret
+_dice = random.SystemRandom()  # without a state, which would be another one in each process
 
 
 def new_id() -> UUID:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 import re
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from enum import Enum
 from hashlib import sha256
 from importlib.machinery import EXTENSION_SUFFIXES
-from logging import Logger
-from types import BuiltinFunctionType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
-from typing import Any, get_args, get_origin
-from zoneinfo import ZoneInfo
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import Any
 
+from app.store.holding import Unseen, attributes, idle, own_name, parts, reduced, usual
 from app.store.imports import Namespace, Origin, found_at, imported_by, module_of, origin_of, parents, vars_of
 
 ATOMS: dict[type, Callable[[Any], object]] = {
@@ -30,20 +39,15 @@ ATOMS: dict[type, Callable[[Any], object]] = {
     str: str,
     bytes: bytes.hex,
 }
+CONTAINERS = frozenset((tuple, list, dict, set, frozenset, bytearray, MappingProxyType))
+OF_PYTHON = (BuiltinFunctionType, MethodWrapperType, WrapperDescriptorType, MethodDescriptorType,
+             ClassMethodDescriptorType, GetSetDescriptorType, MemberDescriptorType)  # fmt: skip
 OF_MODULES = re.compile(r"__(name|doc|package|loader|spec|file|cached|path|builtins|annotations|warningregistry)__")
 OF_CLASSES = re.compile(
     r"__(doc|module|qualname|dict|weakref|slotnames|firstlineno|static_attributes|annotations_cache)__|_abc_impl|"
     r"__non_callable_proto_members__|_value2member_map_|_unhashable_values_|__pydantic_(?!fields__).*"
 )
 """What Python notes at a class by itself, some of it late."""
-
-
-REDUCED = (ZoneInfo, operator.itemgetter, operator.attrgetter, operator.methodcaller)
-"""Values that are told by what they are made of, although they are equal to themselves only."""
-
-
-class Unseen(Exception):
-    """Code of the project that cannot be looked into, such as a compiled extension."""
 
 
 class LoadedCode:
@@ -62,6 +66,8 @@ class LoadedCode:
         self._told: set[int] = set()
         self._open: list[int] = []
         self._names: set[str] = set()
+        self._used: set[str] = set()
+        self._docs: list[tuple[str, object]] = []
 
     def modules(self) -> dict[str, bytes]:
         """The digests of all modules that were reached, by name. Raises Unseen."""
@@ -71,6 +77,10 @@ class LoadedCode:
                 if key not in self._told:
                     self._told.add(key)
                     found[name] = _digest(found.get(name, ""), self._namespace(name, namespace))
+                    self._used |= self._names
+                    self._docs.append((name, namespace.get("__doc__")))
+        if "__doc__" in self._used:
+            found["__doc__"] = _digest(*(part for name, doc in self._docs for part in (name, self.of(doc))))
         return found
 
     def of(self, value: Any) -> bytes:
@@ -111,6 +121,7 @@ class LoadedCode:
         return "project" if found == "installed" and name.partition(".")[0] in self._own else found
 
     def _namespace(self, name: str, namespace: Namespace) -> bytes:
+        self._used |= self._names
         self._names, own = set(), dict[str, ModuleType]()
         told = list[object]()
         for known, value in sorted(namespace.items(), key=lambda item: item[0]):
@@ -164,6 +175,7 @@ class LoadedCode:
             return _digest("empty")
 
     def _class(self, cls: type) -> bytes:
+        self._docs.append((cls.__qualname__, vars(cls).get("__doc__")))
         told: list[object] = ["class", cls.__qualname__, self.of(type(cls)), *map(self.of, cls.__bases__)]
         for name, value in sorted(vars(cls).items()):
             if not OF_CLASSES.fullmatch(name):
@@ -189,38 +201,46 @@ class LoadedCode:
         match value:
             case Enum():
                 told = (value.name, self.of(value.value))
-            case Mapping() if not _is_weak(value):
-                told = (self.of(part) for pair in value.items() for part in pair)
-            case Set():
-                told = sorted(map(self.of, value))
-            case tuple() | list() | deque() | bytearray():
-                told = map(self.of, value)
-            case str() | int() | float() | bytes():
-                base = next(base for base in type(value).__mro__ if base in ATOMS)
-                told = (ATOMS[base](value),)
             case MethodType():
                 told = (self.of(value.__func__), self.of(value.__self__))
-            case BuiltinFunctionType() | MemberDescriptorType():
+            case _ if isinstance(value, OF_PYTHON):
                 told = (value.__qualname__, self.of(getattr(value, "__self__", None)))
+            case CodeType():
+                told = (self._code(value, {}),)
+            case _ if idle(value):
+                told = ()
             case _:
-                told = self._object(value)
+                told = (*self._contents(value), *self._beyond(value))
         return _digest(self.of(type(value)), *told)
 
-    def _object(self, value: Any) -> Iterator[bytes]:
-        if (parts := _parts(value)) is not None:
-            yield from map(self.of, parts)
-        elif self._is_ours(type(value)):
-            yield self._attributes(_state(value))
-        elif _is_weak(value):
+    def _contents(self, value: Any) -> Iterable[object]:
+        """What a container or a plain value is, whatever else its class adds to it."""
+        match value:
+            case Mapping():
+                return (self.of(part) for pair in value.items() for part in pair)
+            case Set():
+                return sorted(map(self.of, value))
+            case tuple() | list() | bytearray():
+                return map(self.of, value)
+            case str() | int() | float() | complex() | bytes():
+                base = next(base for base in type(value).__mro__ if base in ATOMS)
+                return (ATOMS[base](value),)
+        return ()
+
+    def _beyond(self, value: Any) -> Iterator[bytes]:
+        """What a value holds beside its contents."""
+        ours = self._is_ours(type(value))
+        if type(value) in CONTAINERS or (isinstance(value, Mapping | Set) and not isinstance(value, dict) and not ours):
             return
-        elif isinstance(value, REDUCED) or "__eq__" in {name for cls in type(value).__mro__[:-1] for name in vars(cls)}:
-            try:
-                yield self.of(value.__reduce_ex__(2))
-            except Exception:
-                yield _digest("opaque")
-        else:
-            told = {name: part for name, part in _state(value).items() if callable(part) or type(part) in ATOMS}
-            yield self._attributes({} if isinstance(value, Logger) else told)
+        if not ours and (name := own_name(value)) is not None:
+            yield _digest("own", name)
+            return
+        made_of = parts(value)
+        yield from map(self.of, made_of or ())
+        if ours or (made_of is None and usual(type(value))):
+            yield self._attributes(attributes(value))
+        if made_of is None and not isinstance(value, set | frozenset):  # their order is another one in each process
+            yield from map(self.of, reduced(value))
 
     def _attributes(self, attributes: Mapping[str, Any]) -> bytes:
         return _digest(*(part for name, value in sorted(attributes.items()) for part in (name, self.of(value))))
@@ -236,40 +256,6 @@ class LoadedCode:
             yield
         finally:
             self._open.pop()
-
-
-def _parts(value: Any) -> tuple[object, ...] | None:
-    """What a wrapper or an annotation consists of; None for anything else."""
-    match value:
-        case functools.partial() | functools.partialmethod():
-            return value.func, value.args, value.keywords
-        case property():
-            return value.fget, value.fset, value.fdel
-        case functools.cached_property():
-            return (value.func,)
-        case staticmethod() | classmethod():
-            return (value.__func__,)
-    if get_origin(value) is not None:
-        return get_origin(value), get_args(value)
-    if type(value).__module__ == "typing":
-        return (repr(value), getattr(value, "__bound__", None), getattr(value, "__constraints__", None))
-    return (value.__wrapped__,) if "__wrapped__" in getattr(value, "__dict__", {}) else None
-
-
-def _state(value: object) -> dict[str, Any]:
-    """What an object holds, without what it has only remembered."""
-    held: dict[str, Any] = dict(getattr(value, "__dict__", {}))
-    for cls in type(value).__mro__:
-        for name, declared in vars(cls).items():
-            if isinstance(declared, functools.cached_property):
-                held.pop(name, None)
-            elif isinstance(declared, MemberDescriptorType) and hasattr(value, name):
-                held[name] = getattr(value, name)
-    return held
-
-
-def _is_weak(value: object) -> bool:
-    return type(value).__module__ in ("weakref", "_weakref", "_weakrefset")
 
 
 def _digest(*parts: object) -> bytes:
