@@ -20,18 +20,20 @@ TEXTS = (
     "ann@example.org",
     "sample-1",
     "0" * 8,
+    *map(str, range(10, 14)),
 )
 NUMBERS = (1, 0, 2, 10, 100, 1000, -1, 0.5, 2026)
+DAYS = ("2026-01-31", "2100-12-31", "1970-01-01", "1900-01-01", "9999-12-31")
 FORMATS = {
-    "date-time": "2026-01-31T12:00:00Z",
-    "date": "2026-01-31",
-    "time": "12:00:00",
-    "duration": "PT1H",
-    "uuid": "00000000-0000-4000-8000-000000000001",
-    "uri": "https://example.org/",
-    "email": "ann@example.org",
-    "ipv4": "192.0.2.1",
-    "ipv6": "2001:db8::1",
+    "date-time": tuple(f"{day}T12:00:00{zone}" for zone in ("Z", "") for day in DAYS),
+    "date": DAYS,
+    "time": ("12:00:00", "23:59:59", "00:00:00"),
+    "duration": ("PT1H", "P1D", "PT1S", "P30D", "P3650D", "PT0S", "-PT1H", "-P3650D"),
+    "uuid": tuple(f"00000000-0000-4000-8000-00000000000{digit}" for digit in range(1, 5)),
+    "uri": ("https://example.org/",),
+    "email": ("ann@example.org",),
+    "ipv4": ("192.0.2.1",),
+    "ipv6": ("2001:db8::1",),
 }
 DEEPEST = 6
 """How deep a shape that contains itself is followed."""
@@ -56,6 +58,9 @@ class Example:
         within = [
             each for each in self._paths if each == path or each.startswith(f"{path}.") or path.startswith(f"{each}.")
         ]
+        keys = [each for each in self._paths if each.endswith("|key") and path.startswith(f"{each[:-4]}.")]
+        if keys and path.endswith(".[key]"):
+            within = [max(keys, key=len)]
         for each in within or list(self._paths):
             if self._tried.get(each, 0) + 1 < self._paths[each]:
                 self._tried[each] = self._tried.get(each, 0) + 1
@@ -63,11 +68,16 @@ class Example:
             self._tried.pop(each, None)
         return False
 
+    def _meant(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A schema, or the one that it refers to."""
+        if "$ref" not in schema:
+            return schema
+        own = {key: value for key, value in schema.items() if key != "$ref"}
+        meant: dict[str, Any] = self._definitions.get(schema["$ref"].rpartition("/")[2], {}) | own
+        return meant
+
     def _of(self, schema: Mapping[str, Any], path: str, depth: int) -> Any:
-        if "$ref" in schema:
-            schema = self._definitions.get(schema["$ref"].rpartition("/")[2], {}) | {
-                key: value for key, value in schema.items() if key != "$ref"
-            }
+        schema = self._meant(schema)
         for several in ("anyOf", "oneOf", "allOf"):
             if several in schema:
                 return self._of_one(schema[several], path, depth)
@@ -90,9 +100,16 @@ class Example:
         found = {name: self._of(inner, _below(path, name), depth + 1) for name, inner in known.items()}
         more = schema.get("additionalProperties")
         if isinstance(more, dict) and not known and depth <= DEEPEST:
-            key = self._of({"type": "string"} | schema.get("propertyNames", {}), f"{path}|key", depth + 1)
-            found[str(key)] = self._of(more, _below(path, str(key)), depth + 1)
+            for key in self._keys(schema, f"{path}|key"):
+                found[key] = self._of(more, _below(path, key), depth + 1)
         return found
+
+    def _keys(self, schema: Mapping[str, Any], path: str) -> list[str]:
+        """As many keys as there must be, one at least, beginning with the one whose turn it is."""
+        names = {"type": "string", **self._meant(schema.get("propertyNames", {}))}
+        values = list(dict.fromkeys(map(str, _values(names))))
+        first = self._chosen(list(range(len(values))), path) or 0
+        return [*values[first:], *values[:first]][: max(1, schema.get("minProperties", 1))]
 
     def _array(self, schema: Mapping[str, Any], path: str, depth: int) -> Any:
         first = list(schema.get("prefixItems", ()))
@@ -129,12 +146,27 @@ def _values(schema: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _texts(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Texts for a field. A pattern that Python does not read, as pydantic's are Rust's, is left to the class."""
     least, most = schema.get("minLength", 0), schema.get("maxLength", 10**6)
-    given = [FORMATS[schema["format"]]] if schema.get("format") in FORMATS else []
-    for text in (*given, *schema.get("examples", ()), *TEXTS):
+    fits = _pattern(schema.get("pattern", ""))
+    examples = (text for text in _examples(schema) if isinstance(text, str))
+    for text in (*FORMATS.get(schema.get("format", ""), ()), *examples, *TEXTS):
         fitting = (text if len(text) >= least else text.ljust(least, "x"))[:most]
-        if "pattern" not in schema or re.search(schema["pattern"], fitting):
+        if fits is None or fits.search(fitting):
             yield fitting
+
+
+def _pattern(pattern: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(pattern)
+    except re.error:
+        return None
+
+
+def _examples(schema: Mapping[str, Any]) -> list[Any]:
+    """What the declaration gives as examples, which may be anything."""
+    given = schema.get("examples")
+    return given if isinstance(given, list) else []
 
 
 def _numbers(schema: Mapping[str, Any]) -> Iterator[float]:
@@ -142,7 +174,8 @@ def _numbers(schema: Mapping[str, Any]) -> Iterator[float]:
     most = schema.get("maximum", schema.get("exclusiveMaximum"))
     unit = schema.get("multipleOf", 1)
     near = [(bound // unit + step) * unit for bound in (least, most) if bound is not None for step in (0, 1, -1)]
-    for number in (*NUMBERS, *near, unit):
+    examples = [number for number in _examples(schema) if type(number) in (int, float)]
+    for number in (*NUMBERS, *near, unit, *examples):
         if schema["type"] == "integer" and number != int(number):
             continue
         if _within(number, schema):

@@ -7,15 +7,16 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, JsonValue
+from typing_extensions import TypedDict
 
 from app import schema_lock, schema_samples
 from app.catalogue import Catalogue, catalogue
@@ -47,6 +48,16 @@ class Kind(StrEnum):
     NET = "net"
 
 
+class Number(IntEnum):
+    ONE = 1
+    TWO = 2
+
+
+class Typed(TypedDict):
+    amount: int
+    note: NotRequired[str]
+
+
 @dataclass(frozen=True)
 class Even:
     number: int
@@ -74,6 +85,15 @@ FIELDS: list[Any] = [
     Annotated[int, Field(multiple_of=12, gt=100)], Annotated[str, Field(min_length=9, max_length=9)],
     Annotated[str, Field(pattern=r"^[A-Z]{2}$")], Annotated[str, Field(max_length=2)],
     Annotated[tuple[int, ...], Field(min_length=3)], Annotated[list[int], Field(max_length=0)],
+    Annotated[str, Field(pattern=r"^\p{Lu}{3}$")], Annotated[str, Field(pattern=r"^[A-Z]+\z")],
+    Annotated[str, Field(pattern=r"^(?<code>[A-Z]+)$")], Annotated[str, Field(examples=[5, None, "z"])],
+    Annotated[str, Field(pattern=r"^\p{Lu}\d{7}$", examples=["Q1234567"])], Annotated[int, Field(examples=["five"])],
+    Annotated[int, Field(gt=40000, lt=50000, examples=[44444])], Typed, dict[int, str], dict[bool, int],
+    dict[Number, int], dict[Decimal, int], dict[date, int], dict[str, dict[int, Even]],
+    Annotated[dict[str, int], Field(min_length=3)], Annotated[dict[int, int], Field(min_length=3)],
+    Annotated[date, Field(gt=date(2030, 1, 1))], Annotated[date, Field(lt=date(1960, 1, 1))],
+    Annotated[datetime, Field(gt=datetime(2030, 1, 1))], Annotated[timedelta, Field(gt=timedelta(days=2))],
+    Annotated[timedelta, Field(lt=timedelta(0))],
 ]  # fmt: skip
 
 
@@ -118,12 +138,24 @@ class Never:
         raise ValueError("no value is right")
 
 
-def test_where_no_value_is_right_a_person_is_asked_for_one(tmp_path: Path) -> None:
-    code = declared(1, {"value": Never})
+@pytest.mark.parametrize("field", [Never, Annotated[str, Field(pattern=r"^\p{Greek}+$")]], ids=["never", "greek"])
+def test_where_no_value_is_right_a_person_is_asked_for_one(tmp_path: Path, field: Any) -> None:
+    code = declared(1, {"value": field})
     locked = lock(code)
     assert schema_samples.write(code, locked.events, folder=tmp_path) == []
     (problem,) = schema_samples.problems(code, locked.events, tmp_path)
     assert problem.startswith("lamp-lit version 1 has no sample: run ./run amends schema lock, or write one payload")
+
+
+def test_a_schema_of_which_no_value_can_be_made_has_no_sample() -> None:
+    odds: tuple[dict[str, Any], ...] = (
+        {"type": "integer", "multipleOf": 0},
+        {"anyOf": []},
+        {"type": "string", "minLength": "many"},
+    )
+    for odd in odds:
+        shape = {"type": "object", "properties": {"value": odd}}
+        assert schema_samples.made(declared(1, {"value": Never}), EventType("lamp-lit", 1), shape) is None
 
 
 def kept(folder: Path) -> dict[str, Any]:
