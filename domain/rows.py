@@ -12,13 +12,18 @@ from typing import Any, Final, TypeVar
 
 Row = TypeVar("Row")
 
+MOST_BEFORE: Final = 131_072
+MOST_AFTER: Final = 16_383
+"""How many digits Postgres' numeric has before and after the point."""
+
 _PLAIN: Final = frozenset((str, int, bool, type(None)))
 
 
 def as_kept(row: Row, columns: Iterable[tuple[str, str]]) -> Row:
     """The row that the next event meets, whether it was kept in memory or read; `columns` are names and types.
 
-    Raises ValueError for an instant without a time zone, which would depend on that of the session.
+    Raises ValueError for an instant without a time zone, which would depend on that of the session, and for a number of
+    more digits than numeric has.
     """
     changed: dict[str, Any] = {}
     for name, type in columns:
@@ -43,10 +48,18 @@ def _in_utc(instant: datetime) -> datetime:
     return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
 
 
+def fits(value: Decimal) -> bool:
+    """Whether a number has as few digits as numeric takes; what is not finite has none."""
+    exponent = value.as_tuple().exponent
+    return not isinstance(exponent, int) or (value.adjusted() < MOST_BEFORE and -exponent <= MOST_AFTER)
+
+
 def _amount(value: Decimal) -> Decimal:
     """A number as numeric has it: no exponent, no negative zero."""
     sign, _, exponent = value.as_tuple()
-    if not isinstance(exponent, int) or (exponent <= 0 and not (sign and not value)) or value.adjusted() > 131_071:
+    if not fits(value):
+        raise ValueError(f"a number has more digits than {MOST_BEFORE} before or {MOST_AFTER} after the point")
+    if not isinstance(exponent, int) or (exponent <= 0 and not (sign and not value)):
         return value
     return Decimal(f"{value if value else abs(value):f}")
 
@@ -59,6 +72,8 @@ def _part(value: Any) -> Any:
         return value if value.utcoffset() is None else _in_utc(value)
     if isinstance(value, float):
         return value + 0.0
+    if isinstance(value, Decimal):
+        return _amount(value)
     if type(value) is dict:
         return {key: _part(value[key]) for key in sorted(value, key=_place)}
     if type(value) in (list, tuple):

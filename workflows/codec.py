@@ -12,12 +12,13 @@ from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapt
 from pydantic_core import PydanticCustomError, PydanticSerializationError, SchemaValidator, from_json, to_json
 
 from domain.errors import Invalid, Misdeclared, TooLarge, Unstorable
+from workflows.amounts import require_amounts
 from workflows.comparing import as_jsonb, difference, is_as_in_jsonb, is_same
-from workflows.instants import strictly_dated
+from workflows.instants import strictly_read
 from workflows.limits import exceeds
 from workflows.lossless import keeps_order, lossy
 from workflows.said import said
-from workflows.storable import MOST_DIGITS, storable
+from workflows.storable import MOST_DIGITS, is_finite, storable
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ def _reader(annotation: Any) -> SchemaValidator:
     made = _readers.get(annotation)
     if made is None:
         made = _readers[annotation] = SchemaValidator(
-            strictly_dated(adapter(annotation).core_schema), _use_prebuilt=False
+            strictly_read(adapter(annotation).core_schema), _use_prebuilt=False
         )
     return made
 
@@ -112,6 +113,7 @@ def kept(value: object, annotation: Any, what: str, limit: int) -> Kept:
         if exceeds(value, limit):
             raise TooLarge(what, limit)
         written = _settled(storable(dump(value, annotation), what, limit), annotation)
+        require_amounts(value, written, what)
         back = load(plain(written), annotation)
     except (TooLarge, Unstorable):
         raise
@@ -130,6 +132,7 @@ def settled(value: T, annotation: Any, what: str, limit: int) -> T:
         with suppress(Exception):  # then it is looked at closely, and said what is wrong with it
             written = adapter(annotation).serializer.to_json(value, warnings="error")
             if len(written) <= MOST_DIGITS and b"\\u0000" not in written and is_as_in_jsonb(written):
+                require_amounts(value, written, what)
                 back: T = from_text(written, annotation)
                 if back == value:
                     return back
@@ -145,6 +148,7 @@ def exactly(value: object, annotation: Any, what: str, limit: int) -> str:
         raise TooLarge(what, limit)
     try:
         written = storable(dump(value, annotation), what, limit)
+        require_amounts(value, written, what)
         changes = written[:1] == b'"' or _settled(written, annotation) != written
         written = to_json(written.decode()) if changes else written
         back = from_text(written, annotation)
@@ -178,13 +182,28 @@ def _is_ordered(annotation: Any) -> bool:
 def read(data: Any, annotation: type[T]) -> T:
     """A value from outside: strict types, no unknown fields. Raises Invalid with the path of the first wrong field."""
     try:
-        loaded: T = _reader(annotation).validate_json(to_json(data), strict=True, extra="forbid")
+        written = to_json(data)
+        if not is_finite(written, data):
+            raise Invalid("body", "contains a number that is too large, or none")
+        loaded: T = _reader(annotation).validate_json(written, strict=True, extra="forbid")
+    except Invalid:
+        raise
     except ValidationError as error:
         raise problems(error)[0] from error
     except BaseException as error:
         failed = _failed(annotation, error)
         raise problems(failed)[0] from failed
     return loaded
+
+
+def require_exact(data: Any, annotation: Any) -> None:
+    """Refuse what a person gives as a kept value, if digits of it would be lost. Raises ValidationError."""
+    try:
+        _reader(annotation).validate_json(to_json(data), by_alias=True, by_name=True)
+    except ValidationError:
+        raise
+    except BaseException as error:
+        raise _failed(annotation, error) from error
 
 
 def problems(error: ValidationError) -> list[Invalid]:

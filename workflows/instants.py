@@ -1,4 +1,7 @@
-"""Dates and times from outside, as RFC 3339 writes them: a number in quotes is none, and no instant of 1970."""
+"""Dates and times from outside, as RFC 3339 writes them: a number in quotes is none, and no instant of 1970.
+
+Decimals are read exactly on the same way.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema, to_json
+
+from workflows.amounts import exact
 
 _WRITTEN: Final = {
     "datetime": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt _].+"),
@@ -35,17 +40,20 @@ def instant(value: object) -> object:
     return dated("datetime", value)
 
 
-def strictly_dated(schema: Any) -> Any:
-    """A schema of pydantic whose dates and times are read so: by itself it takes digits for seconds since 1970."""
+def strictly_read(schema: Any) -> Any:
+    """A schema of pydantic whose dates and times are read so, and its Decimals exactly.
+
+    By itself it takes digits for seconds since 1970, and rounds numbers to floats.
+    """
     if type(schema) in (list, tuple):
-        return type(schema)(map(strictly_dated, schema))
+        return type(schema)(map(strictly_read, schema))
     if not isinstance(schema, dict):
         return schema
-    made: Any = {name: part if name in _VALUES else strictly_dated(part) for name, part in schema.items()}
+    made: Any = {name: part if name in _VALUES else strictly_read(part) for name, part in schema.items()}
     kind = made.get("type")
     if kind == "union":
         made["choices"] = list(map(_named, made["choices"]))
-    if isinstance(kind, str) and kind in _WRITTEN:
+    if isinstance(kind, str) and kind in _READERS:
         return core_schema.no_info_before_validator_function(_READERS[kind], made)
     return made
 
@@ -58,7 +66,7 @@ def _named(choice: Any) -> Any:
     return choice
 
 
-_READERS: Final = {kind: partial(dated, kind) for kind in _WRITTEN}
+_READERS: Final = {kind: partial(dated, kind) for kind in _WRITTEN} | {"decimal": exact}
 _PARSERS: Final = {
     "datetime": SchemaValidator(core_schema.datetime_schema()),
     "date": SchemaValidator(core_schema.date_schema()),

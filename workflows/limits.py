@@ -41,14 +41,14 @@ def exceeds(value: object, limit: int) -> bool:
             left -= len(part) + 2  # type: ignore[arg-type]
         elif kind is int:
             left -= part.bit_length() // 4 + 1  # type: ignore[attr-defined]
-        elif kind in _SMALL or (inner := _inner(kind, part)) is None:
+        elif kind in _SMALL or (within_it := inner(kind, part)) is None:
             left -= 1
-        elif 2 * len(inner) > left or _is_around(part, len(parts), within):
+        elif 2 * len(within_it) > left or _is_around(part, len(parts), within):
             return True
         else:
             within[id(part)] = len(parts)
             left -= 2
-            parts += inner
+            parts += within_it
         if left < 0:
             return True
     return False
@@ -65,7 +65,7 @@ _TEXTS = (str, bytes, bytearray)
 _SMALL: frozenset[type] = frozenset((float, bool, type(None)))
 
 
-def _inner(kind: type[Any], value: Any) -> Collection[Any] | None:
+def inner(kind: type[Any], value: Any) -> Collection[Any] | None:
     """What a value consists of; None for what has no parts."""
     if issubclass(kind, dict):
         return [*value.keys(), *value.values()]

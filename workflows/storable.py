@@ -31,7 +31,7 @@ def storable(data: Any, what: str, limit: int | None = None) -> bytes:
         raise TooLarge(what, limit)
     if b"\\u0000" in written and _any_text(data, "\0"):
         raise Unstorable(f"{what} contains the character U+0000")
-    if (b"NaN" in written or b"Infinity" in written) and not _is_finite(data):
+    if not is_finite(written, data):
         raise Unstorable(f"{what} contains a number that JSON has no word for: NaN or infinity")
     if len(written) > MOST_DIGITS and not _is_legible(data):
         raise Unstorable(f"{what} contains a number of more than {MOST_DIGITS} digits")
@@ -63,7 +63,10 @@ def _any_text(data: Any, part: str) -> bool:
     return any(_any_text(inner, part) for inner in data) if isinstance(data, list) else part in str(data)
 
 
-def _is_finite(data: Any) -> bool:
+def is_finite(written: bytes, data: Any) -> bool:
+    """Whether JSON has a word for every number in plain data, whose text this is."""
+    if b"NaN" not in written and b"Infinity" not in written:
+        return True
     try:
         json.dumps(data, allow_nan=False)
     except ValueError:

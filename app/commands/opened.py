@@ -39,6 +39,10 @@ def with_console(use: Callable[[Console], Awaitable[None]]) -> None:
 def parsed(text: str) -> Any:
     """JSON that was given as text. Raises Invalid."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_number)
     except ValueError as error:
         raise Invalid("input", f"is not JSON: {error}") from error
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")

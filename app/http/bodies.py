@@ -55,7 +55,7 @@ async def body_of(request: Request) -> Any:
     """The body as plain JSON data. Raises Malformed, or Invalid for text that Postgres cannot store."""
     body = await request.body()
     try:
-        data = from_json(body)
+        data = from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise Malformed(str(error)) from error
     if b"\\u0000" in body and "\x00" in repr_text(data):

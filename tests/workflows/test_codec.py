@@ -12,10 +12,23 @@ import pytest
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from domain.errors import Invalid
+from domain.errors import Invalid, Unstorable
 from domain.money import Money
 from domain.ordering import Line, OrderRequest
-from workflows.codec import SHOWN, digest, dump, load, plain, problems, read, text
+from workflows.codec import (
+    SHOWN,
+    digest,
+    dump,
+    exactly,
+    kept,
+    load,
+    plain,
+    problems,
+    read,
+    require_exact,
+    settled,
+    text,
+)
 from workflows.place_order import CardDeclined
 from workflows.problem import error_text, problem_in, problem_of, refusal_of
 
@@ -69,6 +82,60 @@ def test_a_wrong_field_is_named_by_its_path(change: dict[str, Any], field: str) 
     with pytest.raises(Invalid) as raised:
         read(GIVEN | change, OrderRequest)
     assert raised.value.field == field
+
+
+@dataclass(frozen=True)
+class Priced:
+    price: Decimal | None
+    more: tuple[Decimal | bool, ...] = ()
+    real: float = 0.0
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "says"),
+    [
+        ('{"price": 90071992547409.93}', "price", 'written as a text, such as "1.10"'),
+        ('{"price": 1.10}', "price", "written as a text"),
+        ('{"price": 1e5}', "price", "written as a text"),
+        ('{"price": "1", "more": [true, 1.5]}', "more.1.decimal", "written as a text"),
+        ('{"price": 1e400}', "body", "too large"),
+        ('{"price": "1", "real": 1e400}', "body", "too large"),
+        ('{"price": "1E+50000000"}', "price", "more digits than can be stored"),
+        ('{"price": "1E+131072"}', "price", "more digits"),
+        ('{"price": "1E-16384"}', "price", "more digits"),
+        ('{"price": "0E+999999999"}', "price", "more digits"),
+        ('{"price": "NaN"}', "price", "finite"),
+    ],
+)
+def test_a_number_whose_digits_would_be_lost_is_not_taken(given: str, field: str, says: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        read(plain(given), Priced)
+    assert raised.value.field == field
+    assert says in raised.value.problem
+
+
+@pytest.mark.parametrize("given", ["90071992547409.93", "1.10", "-0", "1E+131071", "1E-16383", f"{'9' * 131_072}.5"])
+def test_a_decimal_that_is_written_as_a_text_is_read_exactly(given: str) -> None:
+    assert str(read({"price": given}, Priced).price) == str(Decimal(given))
+    assert kept(Priced(Decimal(given)), Priced, "it", 1_000_000).value == Priced(Decimal(given))
+
+
+def test_a_whole_number_is_a_decimal() -> None:
+    assert read({"price": 2**70}, Priced) == Priced(Decimal(2**70))
+
+
+@pytest.mark.parametrize("given", ["1E+50000000", "1E+131072", "1E-16384", "0E+999999999", f"0.{'1' * 16_384}"])
+def test_a_decimal_of_more_digits_than_postgres_has_is_not_kept(given: str) -> None:
+    value = {"a": [Priced(None, (True, Decimal(given)))]}
+    for way in (kept, settled, exactly):
+        with pytest.raises(Unstorable, match="more digits than can be stored"):
+            way(value, dict[str, list[Priced]], "it", 1_000_000)
+
+
+def test_a_result_that_a_person_gives_is_exact() -> None:
+    require_exact({"price": "1.10"}, Priced)
+    with pytest.raises(ValidationError, match="written as a text"):
+        require_exact({"price": 1.10}, Priced)
 
 
 def test_a_missing_field_is_named() -> None:

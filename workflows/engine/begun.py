@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import JsonValue
 
-from workflows.codec import fresh
+from workflows.codec import fresh, require_exact
 from workflows.saga import Done, Unknown
 from workflows.sensitive import hidden_values, marks
 from workflows.steps import StepCall, StepSpec
@@ -63,6 +63,11 @@ class Begun:
     def result(self, plain: JsonValue) -> Any:
         """A result of it, as a new value. Raises ValidationError if it does not fit its type."""
         return fresh(plain, self.call.declared.result)
+
+    def require_result(self, given: JsonValue) -> None:
+        """Refuse a result of a person's that does not fit its type, or not exactly. Raises ValidationError."""
+        require_exact(given, self.call.declared.result)
+        self.result(given)
 
     def known_outcome(self) -> Done[Any] | Unknown:
         """What whoever undoes it is told of its outcome."""

@@ -189,9 +189,11 @@ class Outcomes:
             await self._write_failure(begun, problem, begun.told(StepSkipped, reason=act.reason))
             self._turn_back_from(begun, problem)
         try:
-            begun.result(act.result)
-        except ValidationError:
+            begun.require_result(act.result)
+        except ValidationError as error:
             reason = f"{begun.step.name} must have a result that the next steps can use: resolve it with one"
+            if error.errors(include_url=False, include_input=False)[0]["type"] == "not_a_text":
+                reason = f"{reason}; {problems(error)[0]}"
             await self.stuck(begun, reason)
         if act.act == "resolve":
             await self._chronicle.write(self._answered(begun, act.result, 0))

@@ -1,0 +1,42 @@
+"""Bodies and arguments as JSON: numbers that JSON has no word for are none."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import Request
+
+from app.commands.opened import parsed
+from app.http.bodies import given
+from app.http.problems import Malformed
+from domain.errors import Invalid
+
+
+def request_of(body: bytes) -> Request:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return Request({"type": "http", "method": "POST", "headers": []}, receive)
+
+
+@pytest.mark.parametrize("body", [b"[NaN]", b"[Infinity]", b"[-Infinity]"])
+async def test_what_is_no_number_of_json_is_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        await given(request_of(body), list[float])
+    with pytest.raises(Invalid, match="is not JSON"):
+        parsed(body.decode())
+
+
+@pytest.mark.parametrize("annotation", [list[float], list[Decimal]])
+async def test_a_number_that_is_too_large_is_refused(annotation: Any) -> None:
+    with pytest.raises(Invalid, match="too large"):
+        await given(request_of(b"[1e400]"), annotation)
+
+
+async def test_an_amount_is_a_text_in_a_body() -> None:
+    assert await given(request_of(b'["90071992547409.93"]'), list[Decimal]) == [Decimal("90071992547409.93")]
+    with pytest.raises(Invalid, match="written as a text") as refused:
+        await given(request_of(b"[90071992547409.93]"), list[Decimal])
+    assert refused.value.field == "0"
