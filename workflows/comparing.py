@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from datetime import datetime, time, tzinfo
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from uuid import UUID
 
 from pydantic import BaseModel
+
+from workflows.limits import names
 
 _ODD: Final = re.compile(rb"[0-9]e\+|-0\.0")
 """Numbers as text that jsonb gives back in another form: 1e+20 as an integer, and the negative zero as zero."""
@@ -40,9 +42,10 @@ def _place(key: str) -> tuple[int, bytes]:
 def difference(given: object, back: object) -> str | None:
     """What is another value once it has come back, None if nothing is; no value is told.
 
-    What is equal may have become what its annotation says: 1 is 1.0 as a float, and a text of an Enum a text.
+    What is equal may have become what its annotation says: 1 is 1.0 as a float, and a text of an Enum a text. What has
+    parts is compared by them, whatever its own comparison says.
     """
-    found = next(_differences(given, back, ()), None)
+    found = _different(given, back)
     if found is None:
         return None
     path, one, other = found
@@ -54,22 +57,52 @@ def _a(value: object) -> str:
     return f"of type {type(value).__name__}"
 
 
-def _differences(given: Any, back: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object, object]]:
-    if _equal(given, back) or (isinstance(given, float) and isinstance(back, int) and given == float(back)):
-        return
-    if type(given) is not type(back):
-        yield path, given, back
-        return
-    parts, others = _parts(given), _parts(back)
-    if parts is None or others is None:
-        if _compares(type(given)):
-            yield path, given, back
-        return
-    if list(parts) != list(others) and set(parts) != set(others):
-        yield path, given, back
-        return
-    for name, part in parts.items():
-        yield from _differences(part, others[name], (*path, str(name)))
+_Path: TypeAlias = tuple[str, ...]
+
+
+def _different(given: object, back: object) -> tuple[_Path, object, object] | None:
+    """The first part that is another one, however deep it is."""
+    left: list[tuple[Any, Any, _Path]] = [(given, back, ())]
+    while left:
+        one, other, path = left.pop()
+        kind = type(one)
+        if kind is not type(other):
+            if _is_another(one, other):
+                return path, one, other
+        elif (parts := _parts(one)) is None:
+            if not _is_alike(one, other):
+                return path, one, other
+        else:
+            others = _parts(other) or {}
+            if parts.keys() != others.keys():
+                return path, one, other
+            left += [
+                (part, others[name], (*path, str(name)))
+                for name, part in parts.items()
+                if not _is_same_leaf(part, others[name])
+            ]
+    return None
+
+
+def _is_same_leaf(one: object, other: object) -> bool:
+    return type(one) is type(other) and type(one) in _LEAVES and one == other
+
+
+_LEAVES: Final = frozenset((str, int, float, bool, type(None), Decimal, UUID, date, timedelta))
+
+
+def _is_another(given: object, back: object) -> bool:
+    """Whether a value is not what its annotation made of it: of another type, but equal."""
+    if isinstance(given, float) and isinstance(back, int) and not isinstance(back, bool):
+        return given != float(back)
+    return not _equal(given, back)
+
+
+def _is_alike(given: Any, back: Any) -> bool:
+    """Whether two values without parts are equal, and at the same offset; what has no comparison is never another."""
+    if isinstance(given, datetime | time) and given.utcoffset() != back.utcoffset():
+        return False
+    return _equal(given, back) or not _compares(type(given))
 
 
 def _compares(cls: type) -> bool:
@@ -80,7 +113,7 @@ def _compares(cls: type) -> bool:
 def _equal(given: Any, back: Any) -> bool:
     try:
         return bool(given == back)
-    except Exception:  # a comparison of its own that fails says nothing; the parts are compared
+    except Exception:  # a comparison of its own that fails says nothing
         return False
 
 
@@ -91,10 +124,10 @@ def _parts(value: Any) -> Mapping[Any, Any] | None:
     if isinstance(value, list | tuple):
         return dict(enumerate(value))
     if isinstance(value, BaseModel):
-        return value.__dict__ | (value.__pydantic_extra__ or {})
-    if is_dataclass(value):
-        return {each.name: getattr(value, each.name, None) for each in fields(value)}
-    return None
+        held = {name: value.__dict__.get(name) for name in type(value).model_fields}
+        return held | (value.__pydantic_extra__ or {}) | (value.__pydantic_private__ or {})
+    named = names(type(value))
+    return None if named is None else {name: getattr(value, name, None) for name in named}
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -104,6 +137,8 @@ def is_same(one: Any, other: Any) -> bool:
     if isinstance(one, datetime | time) and (one.utcoffset() != other.utcoffset() or not _is_fixed(one.tzinfo)):
         return False
     if isinstance(one, dict) and list(one) != list(other):
+        return False
+    if isinstance(one, BaseModel) and one.model_fields_set != other.model_fields_set:
         return False
     parts, others = _parts(one), _parts(other)
     if parts is None or others is None:

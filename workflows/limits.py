@@ -72,11 +72,11 @@ def inner(kind: type[Any], value: Any) -> Collection[Any] | None:
     if issubclass(kind, list | tuple | set | frozenset):
         found: Collection[Any] = value
         return found
-    names = _names(kind)
-    return None if names is None else [getattr(value, name, None) for name in names]
+    named = names(kind)
+    return None if named is None else [getattr(value, name, None) for name in named]
 
 
-def _names(kind: type) -> tuple[str, ...] | None:
+def names(kind: type) -> tuple[str, ...] | None:
     """The fields of a class of records; None for any other class."""
     if kind not in _RECORDS:
         named = tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None

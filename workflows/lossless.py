@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ _LOSSY: Final = {
     "bytes": "holds bytes; use str",
     "call": "is a call",
     "callable": "is a function",
+    "deque": "may have a length of its own, which is not written; use list or tuple",
     "ellipsis": "is an ellipsis",
     "frozenset": "has no order; use tuple[…, ...]",
     "generator": "can be read only once; use tuple[…, ...]",
@@ -79,14 +80,22 @@ def _problem(schema: Schema, known: Mapping[str, Schema]) -> str | None:
     match kind:
         case "dict" | "counter" | "frozendict":
             return _key_problem(resolved(schema.get("keys_schema", {"type": "any"}), known))
-        case "literal" if not all(type(value) in (str, int, bool, type(None)) for value in schema["expected"]):
-            return "is a Literal of what JSON has no word for; use texts"
+        case "literal":
+            return _literal_problem(schema["expected"])
         case "enum" if not all(isinstance(_value(member), str | int | float) for member in schema["members"]):
             return "is an Enum whose values JSON has no word for; use texts"
         case "lax-or-strict" | "json-or-python" | "chain":
             return next((_LOSSY[part["type"]] for part in parts(schema) if part["type"] in _LOSSY), None)
         case "union" if pair := two_that_can_be_mistaken(schema, known):
             return pair.problem
+    return None
+
+
+def _literal_problem(expected: Sequence[Any]) -> str | None:
+    if not all(type(value) in (str, int, bool, type(None)) for value in expected):
+        return "is a Literal of what JSON has no word for; use texts"
+    if len(set(expected)) < len(expected):
+        return "is a Literal of a number and a truth value that are equal; use one of them"
     return None
 
 

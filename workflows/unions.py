@@ -157,6 +157,8 @@ def _is_clear(value: Any, of: Schema, other: Schema) -> bool:
         return True
     if kind is None:
         return False
+    if of["type"] == "literal" and {type(plain).__name__, other["type"]} == {"int", "bool"}:
+        return False
     if of["type"] == "literal" and isinstance(plain, str) != (kind == "text"):
         return True
     try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import InitVar, dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
 from pathlib import Path
@@ -16,7 +16,19 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json, JsonValue, RootModel, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Json,
+    JsonValue,
+    PrivateAttr,
+    RootModel,
+    SecretStr,
+    StrictBool,
+    field_serializer,
+)
 
 from domain.errors import Misdeclared, Refusal, Unstorable
 from tests.values import VALUES, Level, No, Renamed, Values, Yes
@@ -147,6 +159,10 @@ def test_a_type_whose_values_come_back_is_accepted(annotation: Any) -> None:
         (dict[str | int, str], "keys"),
         (dict[Literal[1], str], "keys"),
         (OrderedDict[str, int], "keeps an order"),
+        (deque[int], "a length of its own"),
+        (Literal[1, 0] | StrictBool, "literal or bool"),
+        (Literal[True] | int, "literal or int"),
+        (Literal[1, True], "a number and a truth value"),
         (SecretStr, "asterisks; use Annotated"),
         (Json[int], "annotate it as that"),
         (Hidden, "lost is left out when it is written"),
@@ -186,6 +202,74 @@ def test_a_value_that_would_come_back_as_another_one_is_not_kept(annotation: Any
     for way in (kept, settled, exactly):
         with pytest.raises(Unstorable):
             way(value, annotation, "it", LIMIT)
+
+
+class Rounded(BaseModel):
+    model_config = ConfigDict(ser_json_temporal="milliseconds")
+    at: datetime
+
+
+class InUtc(BaseModel):
+    at: datetime
+
+    @field_serializer("at")
+    def _at(self, at: datetime) -> datetime:
+        return at.astimezone(UTC)
+
+
+class Private(BaseModel):
+    a: int
+    _b: int = PrivateAttr(default=0)
+
+
+@dataclass
+class Careless:
+    a: Annotated[str, AfterValidator(str.upper)]
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+@dataclass
+class Uncompared:
+    a: Annotated[str, AfterValidator(str.upper)] = field(compare=False)
+
+
+class Partly(BaseModel):
+    a: int = 0
+
+
+BERLIN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=1)))
+
+
+def private() -> Private:
+    made = Private(a=1)
+    made._b = 2
+    return made
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        (Rounded(at=BERLIN), "at"),
+        (InUtc(at=BERLIN), "at"),
+        (private(), "_b"),
+        (Careless("small"), "a"),
+        (Uncompared("small"), "a"),
+    ],
+)
+def test_what_calls_itself_equal_is_compared_by_its_parts(value: Any, path: str) -> None:
+    for way in (kept, settled, exactly):
+        with pytest.raises(Unstorable) as refused:
+            way([value], list[type(value)], "it", LIMIT)  # type: ignore[misc]
+        assert way is exactly or f" 0.{path} is of type" in str(refused.value)
+
+
+def test_a_state_of_which_not_all_fields_were_set_is_not_kept_as_one_of_which_they_were() -> None:
+    assert from_text(exactly(Partly(a=0), Partly, "it", LIMIT), Partly).model_fields_set == {"a"}
+    with pytest.raises(Unstorable):
+        exactly(Partly(), Partly, "it", LIMIT)
+    assert kept(Partly(), Partly, "it", LIMIT).value.model_fields_set == {"a"}
 
 
 def test_what_is_lost_is_said_by_its_path_and_never_shown() -> None:
