@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 from app.register import Register, Wanted
+from app.sentences import Sentences
 from app.shapes import Kind
 from app.store.difference import Change
 from domain.sensitive import MASK
 from workflows.events import StoredEvent
-from workflows.sensitive import cleaned, texts
 from workflows.shapes import Form, Look
 from workflows.story import Problem, stories
 
@@ -21,6 +21,9 @@ CHILD: Final = ("child ", "undone ")
 """How the signals begin by which children tell how they ended."""
 OF_SAGAS: Final = ("step-completed", "operator-acted", "saga-completed", "signal-received")
 """Events that hold values whose types only the saga knows."""
+
+OVERVIEW: Final = ("workflow_overview", ("reason", "failing_error"))
+"""The read model that repeats what was said of sagas, and where it does."""
 
 TOLD: Final = ("status", "result", "reason", "error")
 """What children tell."""
@@ -50,26 +53,42 @@ class Sagas(Protocol):
         """A saga's name and version, None if nobody knows."""
         ...
 
+    async def look_up_errors(self, ids: Collection[str], names: Collection[str]) -> None:
+        """See to it that the errors of these names are at hand that these sagas, their parents and children met."""
+        ...
+
+    def errors(self, id: str) -> Sequence[dict[str, Any]] | None:
+        """These errors, with their facts; None if they were not looked up."""
+        ...
+
 
 class Masks:
     """Shows values by what the register knows of them."""
 
     def __init__(self, register: Register, sagas: Sagas) -> None:
-        self.register, self._sagas = register, sagas
+        self.register, self._sagas, self._sentences = register, sagas, Sentences(register)
         self._look, self._missing = Look(), set[Wanted]()
 
-    async def shown(self, show: Callable[[], T], events: Sequence[StoredEvent] = ()) -> T:
+    async def shown(self, show: Callable[[], T], events: Sequence[StoredEvent] = (), told: Collection[str] = ()) -> T:
         """What `show` makes by these masks, with all that servers know by now: of values and of the sagas of events.
 
-        Where something is known to nobody here, it is asked once more whether others know it. Raises Unavailable.
+        `told` are further sagas of which is shown what was said of them. Where something is known to nobody here, it is
+        asked once more whether others know it. Raises Unavailable.
         """
         await self.register.fresh()
         await self._sagas.look_up({id for event in events for id in _sagas_of(event)})
+        said = {*told, *(id for event in events if (id := _said_of(event)))}
+        await self._look_up_errors(said)
         self._missing.clear()
         made = show()
         if self._missing and await self.register.learns(list(self._missing)):
+            await self._look_up_errors(said)
             made = show()
         return made
+
+    async def _look_up_errors(self, ids: Collection[str]) -> None:
+        if ids and (names := self.register.telling()):
+            await self._sagas.look_up_errors(ids, names)
 
     def event(self, stored: StoredEvent) -> Shown:
         """An event's data as it may be shown."""
@@ -77,7 +96,7 @@ class Masks:
         form, data = self.register.form(wanted), stored.data
         shown = self._masked(wanted, data)
         if not form.unknown and isinstance(data, dict) and isinstance(shown, dict):
-            of_saga = self._of_saga(stored.name, data, self._sagas.of(stories.key(stored.stream) or ""))
+            of_saga = self._of_saga(stored.name, data, stories.key(stored.stream) or "")
             shown |= {name: value for name, value in of_saga.items() if name in data}
         return Shown(shown, "unknown" if self._look.unknown else "marked" if self._look.marked else None)
 
@@ -104,30 +123,32 @@ class Masks:
 
     def row(self, projection: str, row: Any) -> Any:
         """A row of a read model, of whichever of its versions."""
-        return self._masked(Wanted("row", projection), row)
+        shown, (overview, said) = self._masked(Wanted("row", projection), row), OVERVIEW
+        if projection == overview and isinstance(row, dict):
+            shown |= {name: self.said(shown[name], str(row.get("id"))) for name in said if name in shown}
+        return shown
 
-    def problem(self, problem: Problem) -> dict[str, Any]:
-        """An error, without the values of its facts that are marked by now, also where its message says them."""
-        return self._error(vars(problem))
+    def said_in(self, projection: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+        """The sagas of which something is said in rows of a read model."""
+        overview, said = OVERVIEW
+        told = rows if projection == overview else ()
+        return [str(row["id"]) for row in told if any(row.get(name) is not None for name in said)]
 
-    def said(self, text: str | None, problem: Problem | None) -> str | None:
-        """What is said because of an error, without the marked values of its facts."""
-        if text is None or problem is None:
-            return text
-        said: str = cleaned(text, self._hidden(vars(problem)))
-        return said
+    def problem(self, problem: Problem, saga: str) -> dict[str, Any]:
+        """An error of a saga, without the values of facts that are marked by now, also where its message says them."""
+        return self._error(vars(problem), saga)
 
-    def _error(self, error: dict[str, Any]) -> dict[str, Any]:
-        shown = self._masked(self._facts_of(error), error.get("facts") or {})
-        return error | {"message": cleaned(error.get("message"), self._hidden(error)), "facts": shown}
+    def said(self, said: Any, saga: str) -> Any:
+        """What was said of a saga, without the marked values of what it met; MASK where it is not known what it met."""
+        if said is None or not saga or not self.register.telling():
+            return said
+        errors = self._sagas.errors(saga)
+        return MASK if errors is None else self._sentences.cleaned(said, errors)
 
-    def _hidden(self, error: dict[str, Any]) -> tuple[str, ...]:
-        """The values of an error's facts that are marked by now, and stand in what was said when they were not."""
-        return tuple(texts(self.register.form(self._facts_of(error)).hidden(error.get("facts"))))
-
-    def _facts_of(self, error: dict[str, Any]) -> Wanted:
-        refusal, other = Wanted("refusal", str(error.get("name"))), Wanted("error", str(error.get("name")))
-        return other if self.register.form(refusal).unknown and not self.register.form(other).unknown else refusal
+    def _error(self, error: dict[str, Any], saga: str) -> dict[str, Any]:
+        facts = self._masked(self._sentences.wanted(error), error.get("facts") or {})
+        said = {"message": self._sentences.message(error), "facts": facts}
+        return error | {name: self.said(value, saga) for name, value in said.items()}
 
     def _of(self, what: tuple[Kind, str, int], data: Any) -> Any:
         kind, name, version = what
@@ -142,17 +163,19 @@ class Masks:
             self._missing.add(wanted)
         return shown
 
-    def _of_saga(self, name: str, data: dict[str, Any], saga: tuple[str, int] | None) -> dict[str, Any]:
-        """What a saga's own events hold of types that only its definition knows."""
-        error, (of, version) = data.get("error"), saga or ("", 0)
+    def _of_saga(self, name: str, data: dict[str, Any], saga: str) -> dict[str, Any]:
+        """What a saga's own events hold of types that only its definition knows, and what they say of errors."""
+        error, (of, version) = data.get("error"), self._sagas.of(saga) or ("", 0)
         signal, step = str(data.get("signal")), data.get("step")
         if isinstance(error, dict) and "facts" in error:
-            return {"error": self._error(error), "reason": cleaned(data.get("reason"), self._hidden(error))}
+            return {"error": self._error(error, saga), "reason": self._reason(data, saga)}
+        if "reason" in data and name != "operator-acted":
+            return {"reason": self._reason(data, saga)}
         if name == "saga-started":
             return {"input": self._of(("input", str(data.get("name")), data.get("version", 0)), data.get("input"))}
         if name == "signal-received":
             if signal.startswith(CHILD):
-                return {"payload": self._of_child(signal, data.get("payload"))}
+                return {"payload": self._of_child(signal, data.get("payload"), saga)}
             return {"payload": self._of(("signal", f"{of}.{signal}", version), data.get("payload"))}
         if name in OF_SAGAS:
             what: tuple[Kind, str, int] = (
@@ -161,7 +184,12 @@ class Masks:
             return {"result": self._of(what, data.get("result"))}
         return {}
 
-    def _of_child(self, signal: str, told: Any) -> Any:
+    def _reason(self, data: dict[str, Any], saga: str) -> Any:
+        error = data.get("error")
+        own = [error] if isinstance(error, dict) else []
+        return self.said(self._sentences.cleaned(data.get("reason"), own), saga)
+
+    def _of_child(self, signal: str, told: Any, saga: str) -> Any:
         """How a child ended, as it tells its parent."""
         if not isinstance(told, dict):
             return MASK
@@ -169,7 +197,9 @@ class Masks:
         shown = {key: value if key in TOLD else MASK for key, value in told.items()}
         if told.get("result") is not None:
             shown["result"] = self._of(("output", name, version), told["result"])
-        return shown | ({"error": self._error(told["error"])} if isinstance(told.get("error"), dict) else {})
+        if isinstance(told.get("error"), dict):
+            shown["error"] = self._error(told["error"], saga)
+        return shown | ({"reason": self._reason(told, saga)} if "reason" in told else {})
 
 
 def _change(form: Form, change: Change) -> Change:
@@ -189,3 +219,10 @@ def _sagas_of(event: StoredEvent) -> Iterator[str]:
     if event.name == "signal-received" and isinstance(event.data, dict):
         signal = str(event.data.get("signal"))
         yield from [signal.partition(" ")[2]] if signal.startswith(CHILD) else []
+
+
+def _said_of(event: StoredEvent) -> str | None:
+    """The id of the saga of whose errors an event may say something."""
+    data, saga = event.data, stories.key(event.stream)
+    told = isinstance(data, dict) and ("reason" in data or "error" in data or str(data.get("signal")).startswith(CHILD))
+    return saga if told else None

@@ -13,7 +13,7 @@ from app.catalogue import Catalogue
 from app.schema_lock import Lock
 from app.shapes import Kind, Known, in_process
 from workflows.definition import Definition
-from workflows.shapes import Form, Part, Path
+from workflows.shapes import UNKNOWN, Form, Part, Path, marked_paths
 
 FRESH_SECONDS: Final = 1.0
 """After so long it is asked again what other servers know, as soon as somebody wants to be shown something."""
@@ -58,6 +58,7 @@ class Register:
         self._related: dict[str, set[str]] = {}
         self._digests: set[str] = set()
         self._forms: dict[Wanted, Form] = {}
+        self._telling: frozenset[str] | None = None
         self._reading = asyncio.Lock()
         self._read_at = float("-inf")
         self._asked: dict[Wanted, float] = {}
@@ -81,6 +82,18 @@ class Register:
             if known:  # what nobody knows is no reason to keep something
                 self._forms[wanted] = form
         return form
+
+    def telling(self) -> frozenset[str]:
+        """The names of the refusals and errors that have marked facts: what was said because of them may tell these."""
+        self._load()
+        if self._telling is None:
+            self._telling = frozenset(
+                name
+                for (kind, name), known in self._shapes.items()
+                if kind in ("refusal", "error")
+                and any(set(marked_paths(part.root).values()) - {UNKNOWN} for _, part in known)
+            )
+        return self._telling
 
     async def note(self) -> None:
         """Note what the code at hand declares, before anything of it is stored. Waits while the database is away."""
@@ -132,6 +145,7 @@ class Register:
                 continue
             self._digests.add(digest)
             self._forms.clear()
+            self._telling = None
             kind, name, version = each.key
             self._shapes[kind, name].append((version, Part(each.shape, each.shape, lasting)))
             family = {name, *each.before} if kind == "event" else set[str]()

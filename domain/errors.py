@@ -20,11 +20,28 @@ AmendsError
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from inspect import cleandoc
 from typing import ClassVar, dataclass_transform, get_type_hints
 
 from domain.sensitive import MASK, marks_within
+
+
+class _Masked:
+    """A fact that is not told, however the message formats it, or whatever of it."""
+
+    def __format__(self, spec: str) -> str:
+        return MASK
+
+    def __repr__(self) -> str:
+        return MASK
+
+    def __getattr__(self, name: str) -> _Masked:
+        return self
+
+    def __getitem__(self, key: object) -> _Masked:
+        return self
 
 
 @dataclass_transform(eq_default=False)
@@ -40,8 +57,13 @@ class AmendsError(Exception):
         dataclass(eq=False)(cls)
 
     def __str__(self) -> str:
+        return self.told()
+
+    def told(self, hidden: Collection[str] = ()) -> str:
+        """The message, without the facts that are marked, and without those of these names."""
         says = cleandoc(type(self).__doc__ or type(self).__name__).split("\n\n")[0].replace("\n", " ")
-        return says.format_map(self.shown())
+        marked = self._marked().union(hidden)
+        return says.format_map({name: _Masked() if name in marked else fact for name, fact in self.facts().items()})
 
     def facts(self) -> dict[str, object]:
         """The fields by name, in order of declaration."""
@@ -49,8 +71,12 @@ class AmendsError(Exception):
 
     def shown(self) -> dict[str, object]:
         """The facts as anybody may see them: those with a part that is marked PERSONAL or SECRET are masked."""
+        marked = self._marked()
+        return {name: MASK if name in marked else value for name, value in self.facts().items()}
+
+    def _marked(self) -> set[str]:
         hints = get_type_hints(type(self), include_extras=True)
-        return {name: MASK if marks_within(hints[name]) else value for name, value in self.facts().items()}
+        return {field.name for field in fields(self) if marks_within(hints[field.name])}  # type: ignore[arg-type]
 
 
 class Misdeclared(AmendsError):

@@ -37,16 +37,18 @@ def list_workflows(
     """Sagas, newest first."""
 
     async def look(console: Console) -> None:
-        from app.http.shown import shown_row
+        from app.http.shown import said_of, shown_row
         from app.store.overview import Filters
 
         rows, _ = await console.overview.page(Filters(name, status, reference, correlation_id, parent), limit, None)
+        masks = console.masks
+        shown = await masks.shown(lambda: [shown_row(row, masks) for row in rows], told=said_of(rows))
         if as_json:
-            print_json([shown_row(row) for row in rows])
+            print_json(shown)
             return
-        for row in rows:
+        for row, told in zip(rows, shown, strict=True):
             at = row.started_at.strftime("%Y-%m-%d %H:%M:%S")
-            say(f"{at}  {row.status:<12} {row.name:<16} {row.id:<38} {row.reference}  {row.reason or ''}".rstrip())
+            say(f"{at}  {row.status:<12} {row.name:<16} {row.id:<38} {row.reference}  {told['reason'] or ''}".rstrip())
 
     with_console(look)
 
@@ -66,10 +68,11 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
             raise NotFound("workflow", id)
         if as_json:
             whole = partial(shown_saga, *found, console.masks, limit=len(found[1].steps))
-            print_json(await console.masks.shown(whole))
+            print_json(await console.masks.shown(whole, told=[id]))
             return
         row, _, _ = found
-        why = f", {row.reason}" if row.reason else ""
+        reason = await console.masks.shown(lambda: console.masks.said(row.reason, id), told=[id])
+        why = f", {reason}" if reason else ""
         say(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}{why}")
         shown: list[dict[str, Any]] = []
         while events := await console.events.read(stories.stream(id), after=len(shown)):

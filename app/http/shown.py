@@ -18,7 +18,7 @@ STEPS = 200
 """How many steps of a saga are shown at a time."""
 
 
-def shown_row(row: Row) -> dict[str, Any]:
+def shown_row(row: Row, masks: Masks) -> dict[str, Any]:
     """A saga in a list."""
     return {
         "id": row.id,
@@ -26,7 +26,7 @@ def shown_row(row: Row) -> dict[str, Any]:
         "version": row.version,
         "reference": row.reference,
         "status": row.status,
-        "reason": row.reason,
+        "reason": masks.said(row.reason, row.id),
         "started_at": at(row.started_at),
         "finished_at": at(row.finished_at),
         "correlation_id": row.correlation_id,
@@ -47,17 +47,27 @@ def shown_saga(
     steps = [step for step in story.steps if step.slot > after]
     page = steps[:limit]
     waits = _waits(row, story)
-    return shown_row(row) | {
+    return shown_row(row, masks) | {
         "waiting_for": " and ".join(map(str, waits)) or None,
         "waits": [_wait(wait) for wait in waits],
-        "reason": masks.said(row.reason, story.error),
         "input": masks.input(row.name, row.version, story.input),
         "result": masks.result(row.name, row.version, story.result),
-        "error": _problem(story.error, masks),
+        "error": _problem(story.error, row.id, masks),
         "position": str(place),
-        "steps": [_step(step, masks) for step in page],
+        "steps": [_step(step, row.id, masks) for step in page],
         "steps_next": str(page[-1].slot) if len(steps) > limit else None,
     }
+
+
+def said_of(rows: Sequence[Row]) -> list[str]:
+    """The sagas of which something is said in a list."""
+    return [row.id for row in rows if row.reason is not None]
+
+
+def said_in(row: Row, story: Story) -> list[str]:
+    """The saga itself, if something is said in it because of an error."""
+    errors = [story.error, *(each and each.error for step in story.steps for each in (step, step.compensation))]
+    return [row.id] if row.reason is not None or any(errors) else []
 
 
 def _waits(row: Row, story: Story) -> list[Wait]:
@@ -130,7 +140,7 @@ def at(moment: datetime | None) -> str | None:
     return shown
 
 
-def _step(step: StepTold, masks: Masks) -> dict[str, Any]:
+def _step(step: StepTold, saga: str, masks: Masks) -> dict[str, Any]:
     undone = step.compensation
     return {
         "name": step.name,
@@ -142,16 +152,16 @@ def _step(step: StepTold, masks: Masks) -> dict[str, Any]:
         "finished_at": at(step.finished_at),
         "next_attempt_at": at(step.next_at),
         "child": step.child,
-        "error": _problem(step.error, masks),
+        "error": _problem(step.error, saga, masks),
         "compensation": undone
         and {
             "name": undone.name,
             "status": undone.status,
             "attempts": undone.attempts,
-            "error": _problem(undone.error, masks),
+            "error": _problem(undone.error, saga, masks),
         },
     }
 
 
-def _problem(problem: Problem | None, masks: Masks) -> dict[str, Any] | None:
-    return None if problem is None else masks.problem(problem)
+def _problem(problem: Problem | None, saga: str, masks: Masks) -> dict[str, Any] | None:
+    return None if problem is None else masks.problem(problem, saga)

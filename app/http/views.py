@@ -50,7 +50,8 @@ class Views:
         where = {name: value for name, value in request.query_params.items() if name not in OURS}
         await self._wait(projection, after_position, timeout)
         rows, following = await self._rows.rows(projection, where, after, limit)
-        shown = await self._masks.shown(lambda: [self._masks.row(projection, row) for row in rows])
+        told = self._masks.said_in(projection, rows)
+        shown = await self._masks.shown(lambda: [self._masks.row(projection, row) for row in rows], told=told)
         return {"rows": shown, "next": following}
 
     @tells(dict[str, Any], NotFound, Conflict, Behind, Unreadable)
@@ -67,7 +68,9 @@ class Views:
         row = await self._rows.row(projection, key)
         if row is None:
             raise NotFound(f"row of {projection}", key)
-        shown: dict[str, Any] = await self._masks.shown(lambda: self._masks.row(projection, row))
+        shown: dict[str, Any] = await self._masks.shown(
+            lambda: self._masks.row(projection, row), told=self._masks.said_in(projection, [row])
+        )
         return shown
 
     async def _wait(self, name: str, position: str | None, seconds: float) -> None:

@@ -13,7 +13,7 @@ from app.http.described import tells
 from app.http.guards import actor_of, cause_of, is_known, key_of
 from app.http.problems import Busy
 from app.http.roles import OPERATORS
-from app.http.shown import shown_page, shown_row, shown_saga
+from app.http.shown import said_in, said_of, shown_page, shown_row, shown_saga
 from app.masks import Masks
 from app.store.events import PostgresEvents
 from app.store.overview import Filters, Overview, Waiting
@@ -101,7 +101,8 @@ class Workflows:
     ) -> dict[str, Any]:
         """Sagas, newest first."""
         rows, after = await self._overview.page(Filters(name, status, reference, correlation_id, parent), limit, cursor)
-        return {"workflows": [shown_row(row) for row in rows], "next": after}
+        shown = await self._masks.shown(lambda: [shown_row(row, self._masks) for row in rows], told=said_of(rows))
+        return {"workflows": shown, "next": after}
 
     @tells(answers.Saga, NotFound, Unreadable)
     async def get(
@@ -122,7 +123,8 @@ class Workflows:
         if found is None:
             raise NotFound("workflow", id)
         row, story, place = found
-        return await self._masks.shown(lambda: shown_saga(row, story, place, self._masks, steps_after))
+        told = said_in(row, story)
+        return await self._masks.shown(lambda: shown_saga(row, story, place, self._masks, steps_after), told=told)
 
     @tells(answers.Events, NotFound)
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 from app.shapes import Key, Known
 from app.store.committer import Committer
@@ -15,6 +15,8 @@ from workflows.codec import plain, text
 SQL = statements("shapes.sql")
 ROOM: Final = 10_000
 """Of how many sagas it is kept in memory which they are."""
+ERRORS: Final = 1_000
+"""Of how many it is kept at least which errors they met, until it is asked again."""
 
 
 class PostgresShapes:
@@ -44,6 +46,7 @@ class SagaKinds:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._kept: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._errors: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
 
     async def look_up(self, ids: Collection[str]) -> None:
         """See to it that these are at hand, as far as they are in the database. Raises Unavailable."""
@@ -57,3 +60,18 @@ class SagaKinds:
     def of(self, id: str) -> tuple[str, int] | None:
         """A saga's name and version; None if it was not looked up, or is not there."""
         return self._kept.get(id)
+
+    async def look_up_errors(self, ids: Collection[str], names: Collection[str]) -> None:
+        """See to it that the errors of these names are at hand that these sagas, their parents and children met.
+
+        They are read anew each time. Raises Unavailable.
+        """
+        for id, errors in await self._reader.tuples(SQL["errors"], (list(ids), list(names))):
+            self._errors[id] = plain(errors)
+            self._errors.move_to_end(id)
+        while len(self._errors) > max(ERRORS, len(ids)):
+            self._errors.popitem(last=False)
+
+    def errors(self, id: str) -> Sequence[dict[str, Any]] | None:
+        """These errors, with their facts; None if they were not looked up."""
+        return self._errors.get(id)

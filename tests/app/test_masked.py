@@ -102,6 +102,28 @@ def test_a_mark_that_a_newer_server_adds_covers_what_is_stored_already_also_by_a
     )
 
 
+def test_a_mark_added_later_covers_what_a_refusal_made_others_say(
+    server: Server, sql: psycopg.Connection, id: str
+) -> None:
+    server.place_order(id, payment_token="tok_declined")
+    saga = server.saga(id)
+    reason = saga["error"]["facts"]["reason"]
+    assert reason in saga["reason"]
+    shape = {"type": "object", "properties": {"reason": {"type": "string", "x-sensitive": "personal"}}}
+    sql.execute(
+        "insert into amends.shapes (kind, name, version, digest, shape, before)"
+        " values ('refusal', 'card-declined', 'newer', %s, %s, '{}')",
+        (uuid4().hex, json.dumps(shape)),
+    )
+    wait_for(lambda: server.get(f"/workflows/{id}")["reason"] != saga["reason"], "the mark is known")
+    overview = f"/views/workflow_overview/{id}"
+    for path in (f"/workflows/{id}", "/workflows", f"/workflows/{id}/events", f"/events?stream=saga-{id}", overview):
+        assert reason not in str(server.get(path)), path
+    assert "***" in server.get(overview)["reason"]
+    for command in (("list",), ("list", "--json"), ("show", id), ("show", id, "--json")):
+        assert reason not in amends(server, "workflows", *command), command
+
+
 def test_states_and_rows_are_masked_like_events(server: Server, id: str) -> None:
     opening = {"account_id": id, "owner": "Ann Private", "currency": "EUR", "opening_balance": 5}
     opened = server.post("/accounts", opening).json()

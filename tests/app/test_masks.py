@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -19,7 +19,7 @@ from app.shapes import Key, Known, in_process
 from app.store.difference import Change
 from domain.errors import Refusal
 from domain.event import EventType, event
-from domain.sensitive import PERSONAL, SECRET
+from domain.sensitive import KEYWORD, PERSONAL, SECRET
 from domain.vocabulary import Unreadable, Vocabulary
 from workflows.events import StoredEvent, load_event, read_event
 from workflows.saga import Call, Saga, signal, step
@@ -45,6 +45,14 @@ class Unwelcome(Refusal, name="unwelcome"):
     tries: int
 
 
+class Born(Refusal, name="too-young"):
+    """{who}, born {born:%d.%m.%Y} ({born.year}), is too young for {what}."""
+
+    who: Annotated[str, PERSONAL]
+    born: Annotated[date, PERSONAL]
+    what: str
+
+
 @dataclass(frozen=True)
 class Asking(Saga[str, Result], name="asking", signals=(Answer,)):
     async def run(self, request: str) -> Result:
@@ -59,12 +67,19 @@ class Ids:
     """Sagas by their ids."""
 
     known = {"x": ("asking", 1)}
+    met: ClassVar[dict[str, list[dict[str, Any]] | None]] = {}
 
     async def look_up(self, ids: Collection[str]) -> None:
         """They are at hand."""
 
     def of(self, id: str) -> tuple[str, int] | None:
         return self.known.get(id)
+
+    async def look_up_errors(self, ids: Collection[str], names: Collection[str]) -> None:
+        """They are at hand."""
+
+    def errors(self, id: str) -> Sequence[dict[str, Any]] | None:
+        return self.met.get(id, [])
 
 
 class Notes:
@@ -149,17 +164,53 @@ def test_what_only_a_saga_knows_is_masked_where_that_is_not_known() -> None:
 def test_facts_are_masked_by_what_any_refusal_of_that_name_marks_also_in_the_message() -> None:
     """The message was made when the fact was not marked yet."""
     old = Problem("unwelcome", "Ann Private is not welcome.", {"who": "Ann Private", "tries": 2, "pin": 1})
-    assert MASKS.problem(old) == {
+    assert MASKS.problem(old, "x") == {
         "name": "unwelcome",
         "message": "*** is not welcome.",
         "facts": {"who": "***", "tries": 2, "pin": "***"},
     }
-    assert MASKS.said("greet: Ann Private is not welcome.", old) == "greet: *** is not welcome."
     back = {"reason": "greet: Ann Private is not welcome.", "error": vars(old), "in_doubt": []}
     assert "Ann Private" not in str(shown("saga-compensating", back))
-    assert MASKS.problem(Problem("Gone", "no", {"who": "Ann"}))["facts"] == {"who": "***"}
-    assert MASKS.problem(Problem("NotFound", "no", {"kind": "x", "key": 1}))["facts"] == {"kind": "x", "key": 1}
+    assert MASKS.problem(Problem("Gone", "no", {"who": "Ann"}), "x")["facts"] == {"who": "***"}
+    assert MASKS.problem(Problem("NotFound", "no", {"kind": "x", "key": 1}), "x")["facts"] == {"kind": "x", "key": 1}
     assert str(Unwelcome("Ann Private", 2)) == "*** is not welcome.", "a mark within a union counts"
+
+
+def test_a_mark_added_later_covers_all_that_was_said_of_a_saga_and_of_those_it_belongs_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where the error itself does not stand beside what was said."""
+    error = {"name": "unwelcome", "message": "Ann Private is not welcome.", "facts": {"who": "Ann Private", "tries": 2}}
+    monkeypatch.setattr(Ids, "met", {"x": [error], "new": None})
+    reason = "parent: greet: Ann Private is not welcome."
+    for name in ("saga-compensated", "saga-stranded", "cancel-requested"):
+        assert shown(name, {"reason": reason})["reason"] == "parent: greet: *** is not welcome."
+        assert shown(name, {"reason": reason}, "saga-new")["reason"] == "***", "what was not looked up is masked"
+    recalled = {"slot": 1, "child": "c", "reason": reason}
+    assert shown("child-recalled", recalled)["reason"] == "parent: greet: *** is not welcome."
+    told = {"status": "compensated", "reason": "greet: Ann Private is not welcome.", "error": None}
+    payload = shown("signal-received", {"signal": "child c", "payload": told})["payload"]
+    assert payload == told | {"reason": "greet: *** is not welcome."}
+    wrapped = {"name": "child-failed", "message": "no: Ann Private", "facts": {"saga": "s", "reason": "Ann Private"}}
+    assert "Ann Private" not in str(shown("step-refused", {"error": wrapped}))
+    row = {"id": "x", "reason": reason, "failing_error": error["message"]}
+    assert MASKS.said_in("workflow_overview", [row, {"id": "y", "reason": None}]) == ["x"]
+    assert "Ann Private" not in str(MASKS.row("workflow_overview", row))
+
+
+def test_short_and_formatted_facts_are_masked_in_the_message_too() -> None:
+    assert str(Born("Bo", date(2020, 2, 1), "gin")) == "***, born *** (***), is too young for gin."
+    facts: dict[str, Any] = {"who": "Bo", "born": "2020-02-01", "what": "gin"}
+    old = Problem("too-young", "Bo, born 01.02.2020 (2020), is too young for gin.", facts)
+    message = "***, born *** (***), is too young for gin."
+    assert MASKS.problem(old, "x")["message"] == message
+    back = {"reason": f"buy: {old.message}", "error": vars(old), "in_doubt": []}
+    assert MASKS.event(stored("saga-compensating", back, 2)).data["reason"] == f"buy: {message}"
+    for unfit in (Problem("too-young", old.message, facts | {"born": "once"}), Problem("gone", "Bo!", {"who": "Bo"})):
+        who: Shape = {"type": "object", "properties": {"who": {"type": "string", KEYWORD: "personal"}}}
+        gone = Known(Key("refusal", "gone", "old"), who)
+        masks = server([*in_process(catalogue(), [Asking.definition]), gone])
+        assert masks.problem(unfit, "x")["message"] == "***", "what cannot be said anew is not said"
 
 
 def test_an_event_says_why_it_is_masked() -> None:
