@@ -12,7 +12,7 @@ from app.shapes import Kind
 from app.store.difference import Change
 from domain.sensitive import MASK
 from workflows.events import StoredEvent
-from workflows.shapes import Form, Look
+from workflows.forms import Form, Look
 from workflows.story import Problem, stories
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from app.register import Register, Wanted
 from domain.errors import AmendsError
 from domain.sensitive import MASK
 from workflows.codec import load
+from workflows.forms import Look
 from workflows.problem import refusal_class
 from workflows.sensitive import SHORTEST, cleaned, texts
-from workflows.shapes import Look
 
 
 class Sentences:

@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any, Final
 
 from domain.sensitive import MASK
-from workflows.shapes import UNKNOWN, Form, Part, marked_paths, shape
+from workflows.forms import Form
+from workflows.shapes import UNKNOWN, Part, marked_paths, shape
 
 SHORTEST: Final = 4
 """A value that is shorter is not looked for in texts: it would be found everywhere."""

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from domain.sensitive import KEYWORD, MASK
+from domain.sensitive import KEYWORD
 from workflows.codec import adapter
 
 Shape: TypeAlias = dict[str, Any]
@@ -66,10 +66,11 @@ def _without(schema: Any, words: Sequence[str], names: bool = False) -> Any:
 
 def marked_paths(shape: Shape) -> dict[Path, str]:
     """Where a shape is marked, and how; a part of itself is looked into once."""
-    return dict(_marked(Part(shape, shape), (), ()))
+    return dict(marks_of(Part(shape, shape), (), ()))
 
 
-def _marked(part: Part, path: Path, above: tuple[int, ...]) -> Iterator[tuple[Path, str]]:
+def marks_of(part: Part, path: Path, above: tuple[int, ...]) -> Iterator[tuple[Path, str]]:
+    """Where a part is marked, and how, without what is `above` it."""
     for each in part.alternatives():
         if id(each.schema) in above:
             continue
@@ -78,11 +79,11 @@ def _marked(part: Part, path: Path, above: tuple[int, ...]) -> Iterator[tuple[Pa
         within = (*above, id(each.schema))
         for name in each.names:
             for inner in each.field(name):
-                yield from _marked(inner, (*path, name), within)
+                yield from marks_of(inner, (*path, name), within)
         for inner in (*each.other(), *each.items()):
-            yield from _marked(inner, (*path, EACH), within)
+            yield from marks_of(inner, (*path, EACH), within)
         for number, inner in enumerate(each.places):
-            yield from _marked(inner, (*path, str(number)), within)
+            yield from marks_of(inner, (*path, str(number)), within)
 
 
 class Part:
@@ -151,6 +152,30 @@ class Part:
         found = [self.schema.get("additionalProperties", False), *self.schema.get("patternProperties", {}).values()]
         yield from (self._part(each) for each in found if each is not False)
 
+    @property
+    def holds(self) -> set[str]:
+        """Whether it is an `object`, an `array`, or a `scalar`; nothing for what only refers to others."""
+        if any(word in self.schema for word in (*ALTERNATIVES, "$ref")) and "type" not in self.schema:
+            return set()
+        if self.free:
+            return {"object", "array", "scalar"}
+        within = {"object": [*self.names, *self.other()], "array": [*self.places, *self.items()]}
+        kinds = self.kinds or [kind for kind, parts in within.items() if parts] or ["scalar"]
+        return {kind if kind in within else "scalar" for kind in kinds if kind != "null"}
+
+    def as_field(self, name: str) -> Iterator[Part]:
+        """What a list says of a field of an object that stands in its place: the same as of that of its items."""
+        for item in (*self.items(), *self.places):
+            for each in item.alternatives():
+                found = list(each.field(name)) if "object" in each.holds else []
+                yield from found or ([each] if each.holds or each.mark else [])
+
+    def as_item(self) -> Iterator[Part]:
+        """What an object says of the items of a list that stands in its place: it is one, or its values are."""
+        yield from self.other()
+        if self.names or self.mark:
+            yield self
+
     def items(self) -> Iterator[Part]:
         """What is known of the items of a list behind those that have places."""
         if (found := self.schema.get("items", False)) is not False:
@@ -170,107 +195,3 @@ class Part:
             yield self._part(places[number])
         else:
             yield from self.items()
-
-
-class Look:
-    """What was masked while something was shown: `marked` values, and those that are `unknown` here."""
-
-    def __init__(self) -> None:
-        self.marked = self.unknown = False
-
-
-class Form:
-    """What is known of a value by all that know it, and how it may be shown; those of its parts are made when needed.
-
-    `known` are shapes that it may have, `marking` all those whose marks cover it, `lifted` the ways to marks that count
-    no more.
-    """
-
-    def __init__(
-        self, known: Sequence[Part], marking: Sequence[Part], lifted: frozenset[Path] = frozenset(), path: Path = ()
-    ) -> None:
-        self._known = [each for part in known for each in part.alternatives()]
-        self._marking = [each for part in marking for each in part.alternatives()]
-        self._lifted, self._path = lifted, path
-        self._named = {name for part in (*self._known, *self._marking) for name in part.names}
-        self._places = max((len(part.places) for part in (*self._known, *self._marking)), default=0)
-        self._parts: dict[str, Form] = {}
-        marks = [part.mark for part in self._marking if part.mark != UNKNOWN and (part.lasting or path not in lifted)]
-        self.marked = any(marks)
-        """Whether it is personal or secret, of whichever shape it is."""
-        clear = [part for part in known if all(each.mark != UNKNOWN for each in part.alternatives())]
-        self.unknown = not clear and not (known and path in lifted)
-        """Whether nobody knows of it."""
-        said = [part for part in self._known if not any(word in part.schema for word in (*ALTERNATIVES, "$ref"))]
-        self._free = any(part.free for part in said)
-        self._kinds = {kind for part in said for kind in part.kinds or ("string",)}
-        self._open = (
-            self._free and not self.unknown and all(part.free or "$ref" in part.schema for part in self._marking)
-        )
-
-    def masked(self, data: Any, look: Look) -> Any:
-        """The data as it may be shown: nothing that is marked, and nothing that nobody knows."""
-        if (data is None and not self.unknown) or (self._open and not self.marked):
-            return data
-        if self.marked:
-            look.marked = True
-        elif self.unknown or not self._fits(data):
-            look.unknown = True
-            if self.unknown and not self._path and isinstance(data, dict):
-                return dict.fromkeys(data, MASK)
-        elif isinstance(data, dict):
-            return {name: self.field(name).masked(value, look) for name, value in data.items()}
-        elif isinstance(data, list):
-            return [self.item(number).masked(value, look) for number, value in enumerate(data)]
-        else:
-            return data
-        return MASK
-
-    def _fits(self, data: Any) -> bool:
-        """Whether the data may be of one of the shapes, as far as that matters: nothing is hidden in what fits."""
-        if self._free:
-            return True
-        if isinstance(data, dict):
-            return "object" in self._kinds
-        return "array" in self._kinds if isinstance(data, list) else bool(self._kinds - {"object", "array", "null"})
-
-    def field(self, name: str) -> Form:
-        """What is known of the value of a field."""
-        step = name if name in self._named else EACH
-        if step not in self._parts:
-            self._parts[step] = self._part(
-                [each for part in self._known for each in part.field(name)],
-                [each for part in self._marking for each in part.field(name)],
-                step,
-            )
-        return self._parts[step]
-
-    def item(self, number: int) -> Form:
-        """What is known of an item."""
-        step = str(number) if number < self._places else EACH
-        if f"[{step}" not in self._parts:
-            self._parts[f"[{step}"] = self._part(
-                [each for part in self._known for each in part.item(number)],
-                [each for part in self._marking for each in part.item(number)],
-                step,
-            )
-        return self._parts[f"[{step}"]
-
-    def step(self, step: str) -> Form:
-        """What is known of the part behind one step of a JSON Pointer."""
-        in_list = step.isdecimal() and step not in self._named and "array" in self._kinds
-        return self.item(int(step)) if in_list else self.field(step)
-
-    def _part(self, known: Sequence[Part], marking: Sequence[Part], step: str) -> Form:
-        return Form(known, marking, self._lifted, (*self._path, step))
-
-    def hidden(self, data: Any) -> Iterator[Any]:
-        """The marked values themselves."""
-        if self.marked:
-            yield data
-        elif isinstance(data, dict):
-            for name, value in data.items():
-                yield from self.field(name).hidden(value)
-        elif isinstance(data, list):
-            for number, value in enumerate(data):
-                yield from self.item(number).hidden(value)

@@ -11,10 +11,11 @@ import pytest
 from domain.errors import Refusal
 from domain.sensitive import PERSONAL, SECRET
 from tests.workflows.fakes import FakeProvider, place_order, request
+from workflows.forms import Form, Look
 from workflows.rehearsal import Stage
 from workflows.saga import Call, Retry, Saga, Undo, seconds, step
 from workflows.sensitive import cleaned, hidden_values, marks
-from workflows.shapes import Form, Look, Part, shape
+from workflows.shapes import Part, shape
 from workflows.story import StepRetrying
 
 

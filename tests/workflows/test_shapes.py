@@ -14,8 +14,9 @@ from typing_extensions import TypedDict
 
 from domain.sensitive import MASK, PERSONAL, SECRET
 from workflows.codec import dump
+from workflows.forms import Form, Look
 from workflows.sensitive import hidden_values, marks
-from workflows.shapes import Form, Look, Part, Shape, marked_paths, shape
+from workflows.shapes import Part, Shape, marked_paths, shape
 
 Name = Annotated[str, PERSONAL]
 
@@ -128,6 +129,38 @@ def test_a_mark_of_another_version_covers_the_same_way() -> None:
     assert masked(form(Clear), data) == (data, False, False)
     assert masked(form(Clear, marking=[Tree]), data) == ({"name": MASK, "age": 1}, True, False)
     assert masked(form(Clear, marking=[Tree], lifted=["name"]), data) == (data, False, False)
+
+
+@dataclass(frozen=True)
+class Person:
+    pin: str
+    age: int
+
+
+@dataclass(frozen=True)
+class Careful:
+    pin: Annotated[str, SECRET]
+    age: int
+
+
+def test_a_mark_follows_a_value_into_another_container() -> None:
+    """Whichever of two versions has one, and which has many of it."""
+    clear, secret = {"pin": "4711", "age": 3}, {"pin": MASK, "age": 3}
+    alone, many, by_name = Person, list[Person], dict[str, Person]
+    for known, data, shown in ((alone, clear, secret), (many, [clear], [secret]), (by_name, {"a": clear}, None)):
+        for marking in (Careful, list[Careful], tuple[Careful, ...], Careful | None, list[Careful | None]):
+            got, marked, _ = masked(form(known, marking=[marking]), data)
+            assert "4711" not in str(got), (known, marking)
+            assert marked
+            if shown is not None:
+                assert got == shown, (known, marking)
+    assert masked(form(many, marking=[dict[str, Careful]]), [clear])[0] == [secret]
+    assert masked(form(str, marking=[list[Name]]), "4711") == (MASK, True, False), "the only one it had"
+    assert masked(form(str, marking=[Careful]), "4711")[0] == MASK
+    assert masked(form(list[str], marking=[Careful]), ["4711"])[0] == [MASK]
+    assert masked(form(dict[str, str], marking=[list[Name]]), {"a": "4711"})[0] == {"a": MASK}
+    assert list(form(str, marking=[list[Name]]).hidden("4711")) == ["4711"]
+    assert masked(form(str | Careful), "4711")[0] == "4711", "a union tells which is marked"
 
 
 FIELDS = st.sampled_from(["a", "b", "c"])
