@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from pydantic import ValidationError
 
-from app.store.sqlstates import Verdict, said, sqlstate, verdict
+from app.store.sqlstates import Verdict, said, spoils, sqlstate, verdict
 from domain.errors import AmendsError
 from workflows.codec import problems
 from workflows.problem import problem_of
@@ -13,6 +13,8 @@ from workflows.said import one_line
 
 MOST = 1000
 """How many characters of an error are kept."""
+RAISE = "exec_stmt_raise"
+"""Postgres's function for PL/pgSQL's RAISE."""
 SHOWN = 100
 """How many characters of a key stand in a line."""
 
@@ -21,18 +23,34 @@ def is_rows(error: BaseException) -> bool:
     """Whether an error of a write is about a row, so that others may go on; what this side says of values is, too."""
     if sqlstate(error) is None:
         return isinstance(error, psycopg.DataError | ValueError | RecursionError | Warning)
-    return verdict(error, ours=True) is Verdict.NEVER
+    return verdict(error, ours=True) is Verdict.NEVER or _is_raised(error)
 
 
 def is_tables(error: BaseException) -> bool:
     """Whether an error is about the table, for whatever row; what is about neither passes by itself."""
-    found = verdict(error, ours=True)
-    return found.is_alarming or (found is Verdict.BUSY and not (sqlstate(error) or "").startswith("40"))
+    return not is_rows(error) and (verdict(error, ours=True).is_alarming or _is_answered(error))
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether the database is away, or two transactions were in each other's way: the same is tried again."""
-    return verdict(error, ours=True) is not Verdict.NEVER and not is_tables(error)
+    """Whether the database is away: nothing was said on a connection that still stands, and the same is tried again."""
+    return verdict(error, ours=True) is not Verdict.NEVER and not is_rows(error) and not is_tables(error)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether what a table or a row is blamed for may be over in a moment, such as a deadlock."""
+    told = verdict(error, ours=True) is Verdict.AWAY or (sqlstate(error) or "").startswith("40")
+    return told and not is_away(error)
+
+
+def _is_answered(error: BaseException) -> bool:
+    """Whether the database said it on a connection that stands: it is there, whatever the error is called."""
+    fatal = isinstance(error, psycopg.Error) and error.diag.severity_nonlocalized in ("FATAL", "PANIC")
+    return sqlstate(error) is not None and not fatal and not spoils(error)
+
+
+def _is_raised(error: BaseException) -> bool:
+    """Whether a function or a trigger of a user raised it, by whatever code it chose."""
+    return isinstance(error, psycopg.Error) and error.diag.source_function == RAISE
 
 
 def failure(error: Exception) -> str:

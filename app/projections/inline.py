@@ -34,6 +34,8 @@ PAUSE_SECONDS = 1.0
 """How long a table that cannot be written is left to its runner."""
 LOCK_TIMEOUT = "1s"
 """How long an append waits for a row of a read model that somebody has locked."""
+STATEMENT_TIMEOUT = "2s"
+"""How long a statement for a read model may take: a trigger of somebody's on the table may sleep."""
 DONE = ("appended", "committed")
 """The outcomes of a statement that has appended its events."""
 
@@ -102,8 +104,8 @@ class Inline:
     ) -> None:
         """Bring one row up to its stream, if that can be done; a savepoint keeps from the append what cannot.
 
-        What is left out the runner does: it sets a key aside, or says what is the matter with the table. Raises what is
-        about neither, and passes.
+        What is left out the runner does: it sets a key aside, or says what is the matter with the table. Raises what
+        the database did not say, or not on a connection that stands.
         """
         table = Target(projection.name, build)
         if time.monotonic() < self._not_before.get(table, 0.0):
@@ -152,16 +154,16 @@ async def _write(
         return await _all(connection, statement, parameters)
 
     rows, where = Rows(projection, projection.name, build, ask), (projection.name, build)
-    asked = {"name": projection.name, "build": build, "key": key, "patience": LOCK_TIMEOUT}
-    ((aside, left_out, _),) = await _all(connection, SQL["key"], asked)
-    if aside:
-        return
-    await rows.of([key])
-    later = await ask(SQL["later"], (stream, rows.versions.get(key, 0), types_of(projection)))
-    folded = await fold(projection, later, rows, (), {(key, position) for position in left_out})
-    changed = [row for row in folded.changed.values() if row is not None]
-    if changed and not folded.aside:
-        await connection.execute(SQL["put_rows"], (*where, rows.json(changed), []))
+    asked = {"name": projection.name, "build": build, "key": key, "patience": LOCK_TIMEOUT, "limit": STATEMENT_TIMEOUT}
+    ((aside, left_out, before, *_),) = await _all(connection, SQL["key"], asked)
+    if not aside:
+        await rows.of([key])
+        later = await ask(SQL["later"], (stream, rows.versions.get(key, 0), types_of(projection)))
+        folded = await fold(projection, later, rows, (), set(left_out))
+        changed = [row for row in folded.changed.values() if row is not None]
+        if changed and not folded.aside:
+            await connection.execute(SQL["put_rows"], (*where, rows.json(changed), []))
+    await connection.execute(SQL["unlimit"], (before,))
 
 
 async def _all(

@@ -61,7 +61,7 @@ class Runner:
         self._rows = Rows(projection, *target.where, self._writer.ask)
         self._place, self._looked = Place(), Place()
         self._waiting: set[str] = set()
-        self._skipped: set[tuple[str, int]] = set()
+        self._skipped: set[int] = set()
         self._limit, self._renewed_at = SMALL, 0.0
         self._caught_up = self._failed = False
         self._ahead: asyncio.Task[Stretch] | None = None
@@ -146,8 +146,8 @@ class Runner:
             self._ahead = None
         keys = await self.reader.tuples(SQL["aside_keys"], self.target.where, patience=None)
         self._waiting = {key for (key,) in keys}
-        left_out = await self.reader.tuples(SQL["skipped_keys"], (self.target.name,), patience=None)
-        self._skipped = {(key, position) for key, position in left_out}
+        left_out = await self.reader.tuples(SQL["skipped_positions"], (self.target.name,), patience=None)
+        self._skipped = {position for (position,) in left_out}
         self._rows = Rows(self.projection, *self.target.where, self._writer.ask)
 
     async def _count(self) -> None:
@@ -213,7 +213,7 @@ class Runner:
         for key, wish in wishes:
             found = await self.reader.tuples(SQL["aside_events"], (*self.target.where, key), patience=None)
             left_out = [(key, each[2]) for each in found[: wish == "skip"]]
-            self._skipped.update(left_out)
+            self._skipped.update(position for _, position in left_out)
             others = self._waiting - {key}
             folded = await fold(self.projection, found[len(left_out) :], self._rows, others, self._skipped)
             if not await self._write(folded, caught_up=self._caught_up, cleared=(key, wish), skipped=left_out):

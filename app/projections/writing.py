@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 from psycopg.rows import TupleRow
 
 from app.projections import SQL
-from app.projections.failures import is_rows, short
+from app.projections.failures import is_rows, may_pass, short
 from app.projections.folding import Aside, Folded
 from app.projections.misfits import set_misfits_aside
 from app.projections.rows import Rows
@@ -24,6 +25,8 @@ from workflows.events import Place
 log = logging.getLogger("amends.projections")
 
 LEASE = timedelta(seconds=10)
+TRIES, PAUSE_SECONDS = 3, 0.2
+"""How often a commit is tried that meets what may be over in a moment, before a row or the table is blamed."""
 
 
 class Lost(Exception):
@@ -71,7 +74,7 @@ class Writer:
         table's."""
         fits = True
         try:
-            stands = await self._committed(commit, rows)
+            stands = await self._insisted(commit, rows)
         except Exception as refused:
             if not is_rows(refused):
                 raise
@@ -96,6 +99,16 @@ class Writer:
         """Read once; whoever runs the runner tries again."""
         async with self._reader.connection() as connection:
             return await (await connection.execute(statement, parameters)).fetchall()
+
+    async def _insisted(self, commit: Commit, rows: Rows) -> bool:
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._committed(commit, rows)
+            except Exception as refused:
+                if not left or not may_pass(refused):
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
+        raise AssertionError("unreachable")
 
     async def _committed(self, commit: Commit, rows: Rows) -> bool:
         """Write once. If the answer is lost, the checkpoint says whether it was carried out: it is read anew then."""

@@ -247,6 +247,47 @@ async def test_a_row_that_somebody_has_locked_is_left_to_the_runner(
         assert await it.balance("a") == 1
 
 
+TRIGGER = """
+create function public.hinder() returns trigger language plpgsql as $$ begin {} return new; end $$;
+create trigger hinder before insert or update on views.account_now_1 for each row
+    when (new.account_id = 'a') execute function public.hinder();
+"""
+RAISED = ("08006", "HV00N", "40001", "53100", "57P01", "25006", "42501")
+
+
+@pytest.mark.parametrize("code", RAISED)
+async def test_whatever_a_trigger_raises_keeps_nobody_from_appending(database: URL, sql: Sql, code: str) -> None:
+    async with desk(database) as it:
+        await it.append("a", opened("a"))
+        sql.execute(TRIGGER.format(f"raise exception 'no' using errcode = '{code}';").encode())
+        await asyncio.wait_for(it.append("a", MoneyDeposited(1)), 2)
+        await it.append("b", opened("b", 2))
+        assert [await it.balance(id) for id in "ab"] == [0, 2]
+        await it.follow()
+        assert [each.key for each in await SetAsides(it.store.reader).all()] == ["a"]
+
+
+async def test_a_trigger_that_sleeps_does_not_hold_an_append_for_long(
+    database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.projections.inline.STATEMENT_TIMEOUT", "200ms")
+    async with desk(database) as it:
+        await it.append("a", opened("a"))
+        sql.execute(TRIGGER.format("perform pg_sleep(5);").encode())
+        await asyncio.wait_for(it.append("a", MoneyDeposited(1)), 2)
+        assert (await it.events.version("account-a"), await it.balance("a")) == (2, 0)
+        sql.execute("drop trigger hinder on views.account_now_1")
+        await it.follow()
+        assert await it.balance("a") == 1
+
+
+async def test_other_statements_of_a_transaction_may_take_as_long_as_before(database: URL) -> None:
+    async with desk(database) as it, it.store.reader.transaction() as connection:
+        before = await (await connection.execute("select current_setting('statement_timeout')")).fetchone()
+        await it.inline.write(connection, moved("a", opened("a")))
+        assert await (await connection.execute("select current_setting('statement_timeout')")).fetchone() == before
+
+
 BROKEN = {
     "a right": ("revoke update on {} from amends_service", "grant update on {} to amends_service"),
     "all rights": ("revoke all on {} from amends_service", "grant all on {} to amends_service"),

@@ -24,13 +24,17 @@ from tests.store.projections import NAME, Board, Lit, Out, board_on, lamps, runn
 
 Sql = psycopg.Connection
 TRIGGER = """
-create function public.refuse() returns trigger language plpgsql as $$
+create function public.refuse() returns trigger language plpgsql security definer as $$
 begin
     if new.note = 'bad' then raise exception 'not this one' using errcode = '{}'; end if;
     return new;
 end $$;
 """
 LONG = "public.long(note)"
+NO_ROOM = """
+    perform set_config('work_mem', '64kB', true), set_config('temp_file_limit', '1kB', true);
+    perform count(*) over (order by n) from generate_series(1, 200000) as n"""
+"""What meets a limit of the session's own, SQLSTATE 53400, in a trigger that a superuser made."""
 REFUSALS = {
     "too long for an index": (
         "create function public.long(n text) returns text immutable language sql as $$"
@@ -50,6 +54,11 @@ REFUSALS = {
     ),
     "a trigger with a code of its own": (
         TRIGGER.format("MY001") + "create trigger refuse after insert or update on views.lamp_board_1"
+        " for each row execute function public.refuse()",
+        "drop trigger refuse on views.lamp_board_1",
+    ),
+    "a trigger with a code of a database that is away": (
+        TRIGGER.format("08006") + "create trigger refuse before insert or update on views.lamp_board_1"
         " for each row execute function public.refuse()",
         "drop trigger refuse on views.lamp_board_1",
     ),
@@ -75,6 +84,8 @@ REFUSALS = {
         "alter table views.lamp_board_1 drop kind",
     ),
 }  # fmt: skip
+
+ODD_CODES = ("08006", "HV00N", "40001", "53100", "57P01", "57014", "55P03", "42501", "42P01", "XX000", "25006", "0A000")
 
 events = st.lists(
     st.tuples(st.sampled_from("abc"), st.sampled_from([Lit(1), Lit(2, "fine"), Lit(3, "bad"), Out()])),
@@ -112,6 +123,32 @@ def test_one_key_waits_for_each_row_that_is_refused(
         drop_database(postgres_18, url)
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("code", ODD_CODES)
+async def test_what_a_trigger_raises_is_about_its_row_whatever_it_is_called(database: URL, sql: Sql, code: str) -> None:
+    async with board_on(database) as it:
+        sql.execute(REFUSALS["a trigger"][0].replace("P0001", code).encode())
+        await it.append("a", Lit(3, "bad"))
+        await it.append("b", Lit(1))
+        await asyncio.wait_for(it.follow(), 10)
+        assert ([each.key for each in await it.asides.all()], set(await it.rows())) == (["a"], {"b"})
+        assert (await it.build()).failure is None
+
+
+async def test_what_a_table_reaches_elsewhere_is_noted_as_its_failure(database: URL, sql: Sql) -> None:
+    """A trigger that cannot get a connection of its own: the database that said so is there."""
+    async with board_on(database) as it:
+        sql.execute(TRIGGER.replace("raise exception 'not this one' using errcode = '{}'", NO_ROOM).encode())
+        sql.execute(REFUSALS["a trigger"][0].split("$$;")[1].encode())
+        await it.append("a", Lit(3, "bad"))
+        with pytest.raises(psycopg.errors.ConfigurationLimitExceeded):
+            await asyncio.wait_for(it.follow(), 10)
+        assert "53400" in ((await it.build()).failure or "")
+        sql.execute("drop trigger refuse on views.lamp_board_1")
+        await it.follow()
+        assert (await it.build()).failure is None
+        assert await it.rows() == await it.expected()
 
 
 async def retry_all(it: Board, wish: Any = "retry") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 import psycopg
 import pytest
@@ -14,7 +15,8 @@ from app.projections.writing import LEASE, Commit
 from app.store.database import conninfo
 from domain.errors import NotFound
 from domain.event import Cause
-from tests.store.projections import NAME, Board, Lit, Out, board_on, broken
+from domain.projection import Projection, Recorded
+from tests.store.projections import NAME, Board, Lamp, Lit, Out, board_on, broken, lamps, runner_of
 from workflows.durable.tasks import end
 
 Sql = psycopg.Connection
@@ -106,6 +108,42 @@ async def test_a_skip_leaves_out_that_one_event_only(database: URL) -> None:
         assert [(event.name, event.data["reason"], event.metadata["actor"]) for event in told] == [
             ("set-aside-skipped", "because", "ann")
         ] * 2
+
+
+@dataclass(frozen=True)
+class Total:
+    note: str
+    watts: int
+
+
+def total(row: Total | None, told: Recorded[Lit]) -> Total:
+    return Total("all", told.event.watts + (row.watts if row else 0))
+
+
+def by_lamp(row: Lamp | None, told: Recorded[Lit]) -> Lamp:
+    if told.event.watts in broken:
+        raise ValueError(f"{told.event.watts} watts cannot be")
+    return Lamp(told.key, told.event.watts + (row.watts if row else 0), 1)
+
+
+first_totals = Projection("totals", version=1, of=lamps, evolve=by_lamp, key="lamp")
+totals = Projection("totals", version=2, of=lamps, evolve=total, key="note", key_of=lambda told: "all")
+
+
+async def test_what_was_skipped_stays_skipped_where_it_has_another_key(database: URL) -> None:
+    async with board_on(database, first_totals) as it:
+        broken.add(13)
+        await it.append("a", Lit(1), Lit(13), Lit(2))
+        await runner_of(it, first_totals).catch_up()
+        await it.acts.wish("totals", "a", "skip", "because", ANN)
+        runner = runner_of(it, first_totals)
+        runner.wished = True
+        await runner.catch_up()
+        it.known["totals", 2] = totals
+        await it.acts.rebuild("totals", ANN)
+        await runner_of(it, totals, 2).catch_up()
+        await it.acts.promote("totals", 2, ANN)
+        assert await it.views.row("totals", "all") == {"note": "all", "watts": 3}
 
 
 HUGE, NULL = Lit(2**62), Lit(1, None)

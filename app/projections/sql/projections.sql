@@ -165,9 +165,9 @@ select amends.get_rows(%s, %s, %s::text[])::text
 -- The keys of a build that are set aside.
 select key from amends.set_aside where name = %s and build = %s
 
--- name: skipped_keys
--- The events that a read model leaves out, by key and position.
-select key, position from amends.skipped where name = %s
+-- name: skipped_positions
+-- The events that a read model leaves out.
+select position from amends.skipped where name = %s
 
 -- name: skipped
 -- What a person let a read model leave out, the newest first: who, why, and which event.
@@ -240,12 +240,17 @@ select amends.compare_builds(%s, %s, %s, %s, %s, %s)::text
 select build from amends.builds where name = %s and version = %s order by build
 
 -- name: key
--- Whether a key is set aside in a build, and which of its events are left out. What comes after it in this transaction does
--- not wait for long.
+-- Whether a key is set aside in a build, which events are left out, and how long a statement may take otherwise. What comes
+-- after it in this transaction does not wait for long, and does not take long.
 select exists (select from amends.set_aside where name = %(name)s and build = %(build)s and digest = k.digest),
-       array(select position from amends.skipped where name = %(name)s and digest = k.digest),
-       set_config('lock_timeout', %(patience)s, true)
+       array(select position from amends.skipped where name = %(name)s),
+       current_setting('statement_timeout'),
+       set_config('lock_timeout', %(patience)s, true), set_config('statement_timeout', %(limit)s, true)
   from amends.key_digest(%(key)s) as k (digest)
+
+-- name: unlimit
+-- Let a statement take as long as before.
+select set_config('statement_timeout', %s, true)
 
 -- name: later
 -- The events of one stream after a version that a read model reads.
