@@ -34,6 +34,9 @@ PLAIN = {str: "text", bool: "boolean", int: "bigint", float: "double precision",
          datetime: "timestamptz", date: "date", UUID: "uuid"}  # fmt: skip
 """Postgres's types for the types of fields; what is none of them is kept as jsonb."""
 
+SYSTEM = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+"""Columns that every table of Postgres has."""
+
 UNKEPT: dict[Any, str] = {
     set: "has no order: use tuple[…, ...]",
     frozenset: "has no order: use tuple[…, ...]",
@@ -274,6 +277,8 @@ def _column(projection: str, name: str, annotation: Any) -> Column:
         raise Misdeclared(
             f"projection {projection!r}", f"{name!r} cannot be a column: lower-case words, at most 40 letters"
         )
+    if name in SYSTEM:
+        raise Misdeclared(f"projection {projection!r}", f"{name!r} cannot be a column: every table of Postgres has one")
     if problem := _unkept(annotation):
         raise Misdeclared(f"projection {projection!r}", f"{name} {problem}")
     if get_origin(annotation) is Annotated:

@@ -76,6 +76,6 @@ class Views:
     async def _wait(self, name: str, position: str | None, seconds: float) -> None:
         self._rows.projection(name)
         if position is not None:
-            place = await self._events.place(position, "after_position")
+            place = await self._events.after(position, "after_position")
             if not await self._rows.wait_for(name, place, seconds):
                 raise Behind(name, position)

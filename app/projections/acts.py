@@ -68,7 +68,10 @@ class Acts:
             raise Conflict("mode", f"{name} is live: it has no table, and is folded whenever somebody asks.")
 
         async def act(connection: AsyncConnection[TupleRow]) -> Done:
-            build = await _one(connection, SQL["open_build"], open_parameters(projection, first=False))
+            try:
+                build = await _one(connection, SQL["open_build"], open_parameters(projection, first=False))
+            except psycopg.errors.DuplicateTable as foreign:
+                raise Conflict("view", f"{said(foreign)}: rename it, or drop it.") from foreign
             if build is None:
                 raise Conflict("building", f"{name} is being rebuilt already: promote it, or drop it first.")
             return Done([BuildBegun(name, build, projection.version)], {"build": build, "version": projection.version})
@@ -187,6 +190,9 @@ async def _switch(connection: AsyncConnection[TupleRow], how: str, build: Build,
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as missing_there:
         problem = f"{build.name} build {build.build} cannot be shown, or not by the same rules: {said(missing_there)}"
         raise Conflict("table", problem) from missing_there
+    except (psycopg.errors.WrongObjectType, psycopg.errors.DuplicateTable) as foreign:
+        problem = f"Something of another kind has the name of the view or a table of {build.name}: {said(foreign)}"
+        raise Conflict("view", problem) from foreign
     except psycopg.errors.InsufficientPrivilege as refused:
         raise Conflict("rights", f"The owner of Amends' functions may not do that: {said(refused)}") from refused
     except psycopg.errors.LockNotAvailable as busy:

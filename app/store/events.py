@@ -103,16 +103,16 @@ class PostgresEvents:
         row = await self._reader.row(SQL["stream_version"], (stream,))
         return int(row["version"]) if row else 0
 
-    async def after(self, token: str | None) -> Place:
+    async def after(self, token: str | None, field: str = "after") -> Place:
         """The place after which a reader goes on. Raises Invalid as `place` does, and for one that is still to come.
 
         That is the token of another database: its reader would miss all that is written until it is reached.
         """
-        place = await self.place(token)
+        place = await self.place(token, field)
         if place > self._reached:
             row = await self._reader.row(SQL["given_out"], _place(place))
             if row is None or not row["given_out"]:
-                raise Invalid("after", AHEAD)
+                raise Invalid(field, AHEAD)
             self._reached = place
         return place
 

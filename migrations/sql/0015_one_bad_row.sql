@@ -235,6 +235,19 @@ begin
     end if;
 end $$;
 
+-- Whether a relation is a view that reads a table of a read model, so that it is not one that somebody else has made.
+create function amends.is_view_of(p_view regclass, p_name text, p_build int default null) returns boolean
+language sql stable as $$
+    select exists (
+        select from pg_class as c
+          join pg_rewrite as r on r.ev_class = c.oid and r.rulename = '_RETURN'
+          join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+                             and d.refclassid = 'pg_class'::regclass
+          join amends.builds as b on b.name = p_name and (p_build is null or b.build = p_build)
+                                 and d.refobjid = to_regclass(format('views.%I', amends.build_table(b.name, b.build)))
+         where c.oid = p_view and c.relkind = 'v')
+$$;
+
 -- Lets the view of a read model show a build. What others have made of the view stays: rights, comments, options, owner.
 create or replace function amends.point_view(p_name text, p_build int) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -310,7 +323,9 @@ begin
     update amends.builds set state = 'retired' where name = p_name and build = v_old.build;
     update amends.builds set state = 'live', promoted_at = clock_timestamp() where name = p_name and build = p_build;
     perform amends.point_view(p_name, p_build);
-    v_from := to_regclass(format('views.%I', amends.build_table(p_name, v_old.build)));
+    if v_old.build is not null then
+        v_from := to_regclass(format('views.%I', amends.build_table(p_name, v_old.build)));
+    end if;
     if v_from is not null then
         perform amends.copy_surroundings(v_from, v_to);
         if exists (select from pg_roles where rolname = 'amends_service') then
@@ -352,7 +367,9 @@ begin
                                    where x.id = split_part(b.runner, '/', 1) and x.ended_at is not null)) then
         return 'followed';
     end if;
-    execute format('drop view if exists views.%I', p_name);
+    if amends.is_view_of(to_regclass(format('views.%I', p_name)), p_name) then
+        execute format('drop view views.%I', p_name);
+    end if;
     for v_build in delete from amends.builds where name = p_name returning build loop
         execute format('drop table if exists views.%I', amends.build_table(p_name, v_build));
     end loop;

@@ -20,11 +20,12 @@ begin
     if p_first then
         select build into v_build from amends.builds where name = p_name and state = 'live';
         if found then return v_build; end if;
-        if to_regclass(format('views.%I', p_name)) is not null then
-            raise exception 'views.% is there already and is no read model', p_name using errcode = 'duplicate_table';
-        end if;
     elsif exists (select from amends.builds where name = p_name and state = 'building') then
         return null;
+    end if;
+    if to_regclass(format('views.%I', p_name)) is not null
+       and not amends.is_view_of(to_regclass(format('views.%I', p_name)), p_name) then
+        raise exception 'views.% is there already and is no read model', p_name using errcode = 'duplicate_table';
     end if;
     for v_column in select value from jsonb_array_elements(p_columns) loop
         if coalesce(v_column ->> 'name', '') !~ '^[a-z][a-z0-9_]{0,39}$'

@@ -72,10 +72,20 @@ def test_every_write_says_what_to_wait_for(server: Server) -> None:
 
 
 def test_a_read_model_that_is_not_that_far_says_when_to_ask_again(server: Server) -> None:
-    future = "1-999999999-999999999"
-    said = http.get(f"{server.base}/views/order_board", params={"after_position": future, "timeout": 0.2})
+    with psycopg.connect(server.environment["DATABASE_URL"]) as other:
+        other.execute("select from amends.builds where name = 'order_board' for update")
+        wanted = {"after_position": ordered(server)["position"], "timeout": 0.2}
+        said = http.get(f"{server.base}/views/order_board", params=wanted)
     problem(said, 503, "behind")
     assert int(said.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("token", ["1-999999999-999999999", "7-1-1"])
+def test_a_place_of_another_database_is_refused_as_it_is_in_the_feed(server: Server, token: str) -> None:
+    for path, field in (("/views/order_board", "after_position"), ("/views/order_board/x", "after_position"),
+                        ("/events", "after")):  # fmt: skip
+        body = problem(http.get(f"{server.base}{path}", params={field: token}), 422, "invalid")
+        assert "ahead of all that was ever written" in str(body)
     problem(http.get(f"{server.base}/views/order_board", params={"after_position": "soon"}), 422, "invalid")
 
 

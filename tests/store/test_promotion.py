@@ -219,6 +219,40 @@ async def test_a_table_that_is_not_there_is_neither_promoted_nor_in_the_way(data
         assert await it.rows() == await it.expected()
 
 
+async def test_the_first_that_is_live_may_be_one_that_was_rebuilt(database: URL, sql: Sql) -> None:
+    async with board_on(database) as it:
+        await it.append("a", Lit(1))
+        await it.rebuild()
+        await it.follow()
+        sql.execute("update amends.builds set state = 'retired' where build = 1")
+        assert (await it.promote()).build == 2
+        assert await it.rows() == await it.expected()
+
+
+@pytest.mark.parametrize("kind", ["table", "materialized view"])
+async def test_something_else_by_the_name_of_the_view_is_told(database: URL, sql: Sql, kind: str) -> None:
+    async with board_on(database) as it:
+        await it.append("a", Lit(1))
+        await it.rebuild()
+        await it.follow()
+        sql.execute(f"drop view views.lamp_board; create {kind} views.lamp_board as select 1 as n".encode())
+        with pytest.raises(Conflict, match="Something of another kind"):
+            await it.promote()
+        sql.execute("alter table views.lamp_board_2 rename to mine; create view views.lamp_board_2 as select 1 as n")
+        with pytest.raises(Conflict, match="Something of another kind"):
+            await it.drop(2)
+
+
+async def test_a_view_of_somebody_elses_is_neither_replaced_nor_dropped(database: URL, sql: Sql) -> None:
+    async with board_on(database) as it:
+        sql.execute("drop view views.lamp_board; create view views.lamp_board as select 1 as n")
+        with pytest.raises(Conflict, match="is no read model"):
+            await it.rebuild()
+        it.known.pop((NAME, 1))
+        assert (await it.acts.drop(NAME, None, ANN))["dropped"] == [1]
+        assert sql.execute("select n from views.lamp_board").fetchall() == [(1,)]
+
+
 async def test_a_read_model_whose_code_is_gone_is_orphaned_and_can_be_dropped(database: URL, sql: Sql) -> None:
     async with board_on(database) as it:
         await it.append("a", Lit(13))

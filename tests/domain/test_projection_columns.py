@@ -1,0 +1,24 @@
+"""The names that a row's fields may have."""
+
+from __future__ import annotations
+
+from dataclasses import make_dataclass
+from typing import Any
+
+import pytest
+
+from domain.banking import AccountOpened, accounts
+from domain.errors import Misdeclared
+from domain.projection import SYSTEM, Projection, Recorded
+
+
+@pytest.mark.parametrize("name", SYSTEM)
+def test_a_column_of_postgres_itself_is_no_field(name: str) -> None:
+    row: Any = make_dataclass("Row", [("id", str), (name, int)], frozen=True)
+
+    def evolve(row: Any, recorded: Any) -> Any:
+        return row
+
+    evolve.__annotations__ = {"row": row | None, "recorded": Recorded[AccountOpened], "return": row | None}
+    with pytest.raises(Misdeclared, match="every table of Postgres has one"):
+        Projection("odd_names", version=1, of=accounts, evolve=evolve, key="id")
