@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError, PydanticSerializationError, SchemaValidator, from_json, to_json
 
 from domain.errors import Invalid, Misdeclared, TooLarge, Unstorable
@@ -16,7 +17,8 @@ from workflows.amounts import require_amounts
 from workflows.comparing import as_jsonb, difference, is_as_in_jsonb, is_same
 from workflows.instants import strictly_read
 from workflows.limits import exceeds
-from workflows.lossless import keeps_order, lossy
+from workflows.lossless import is_strict, keeps_order, lossy
+from workflows.once import once
 from workflows.said import said
 from workflows.storable import MOST_DIGITS, is_finite, storable
 
@@ -28,24 +30,21 @@ SHOWN: Final = 100
 _adapters: dict[Any, TypeAdapter[Any]] = {}
 _readers: dict[Any, SchemaValidator] = {}
 _ordered: dict[Any, bool] = {}
+_strict: dict[Any, bool] = {}
 
 
 def adapter(annotation: Any) -> TypeAdapter[Any]:
     """The reader and writer of one annotation, built once."""
-    made = _adapters.get(annotation)
-    if made is None:
-        made = _adapters[annotation] = TypeAdapter(annotation)
-    return made
+    return once(_adapters, annotation, TypeAdapter)
 
 
 def _reader(annotation: Any) -> SchemaValidator:
     """The reader of values from outside, built once."""
-    made = _readers.get(annotation)
-    if made is None:
-        made = _readers[annotation] = SchemaValidator(
-            strictly_read(adapter(annotation).core_schema), _use_prebuilt=False
-        )
-    return made
+    return once(_readers, annotation, _new_reader)
+
+
+def _new_reader(annotation: Any) -> SchemaValidator:
+    return SchemaValidator(strictly_read(adapter(annotation).core_schema), _use_prebuilt=False)
 
 
 def require_json(annotation: Any, what: str) -> None:
@@ -64,7 +63,7 @@ def dump(value: object, annotation: Any) -> Any:
     Raises PydanticSerializationError, and nothing else, if it is not what the annotation says.
     """
     try:
-        return adapter(annotation).serializer.to_python(value, mode="json", warnings="error")
+        return adapter(annotation).serializer.to_python(value, mode="json", by_alias=False, warnings="error")
     except PydanticSerializationError:
         raise
     except BaseException as error:
@@ -77,6 +76,9 @@ def load(data: Any, annotation: type[T]) -> T:
     Raises ValidationError, and nothing else.
     """
     try:
+        if once(_strict, annotation, _is_strict):  # a text is a date in JSON, and none in Python
+            strictly: T = adapter(annotation).validate_json(to_json(data), by_alias=True, by_name=True)
+            return strictly
         loaded: T = adapter(annotation).validate_python(data, by_alias=True, by_name=True)
     except ValidationError:
         raise
@@ -130,7 +132,7 @@ def settled(value: T, annotation: Any, what: str, limit: int) -> T:
     """The value as `kept` gives it back, quickly where nothing about it is odd. Raises TooLarge and Unstorable."""
     if _is_ordered(annotation):
         with suppress(Exception):  # then it is looked at closely, and said what is wrong with it
-            written = adapter(annotation).serializer.to_json(value, warnings="error")
+            written = adapter(annotation).serializer.to_json(value, by_alias=False, warnings="error")
             if len(written) <= MOST_DIGITS and b"\\u0000" not in written and is_as_in_jsonb(written):
                 require_amounts(value, written, what)
                 back: T = from_text(written, annotation)
@@ -173,10 +175,15 @@ def _settled(written: bytes, annotation: Any) -> bytes:
 
 
 def _is_ordered(annotation: Any) -> bool:
-    known = _ordered.get(annotation)
-    if known is None:
-        known = _ordered[annotation] = keeps_order(adapter(annotation).core_schema)
-    return known
+    return once(_ordered, annotation, _keeps_order)
+
+
+def _keeps_order(annotation: Any) -> bool:
+    return keeps_order(adapter(annotation).core_schema)
+
+
+def _is_strict(annotation: Any) -> bool:
+    return is_strict(adapter(annotation).core_schema)
 
 
 def read(data: Any, annotation: type[T]) -> T:
@@ -239,7 +246,17 @@ def _problem(found: Any) -> Invalid:
 
 def json_schema(annotation: Any, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
     """The JSON Schema of an annotation's values: as they are taken, or as they are written."""
-    return adapter(annotation).json_schema(mode=mode)
+    return adapter(annotation).json_schema(mode=mode, schema_generator=_Schemas)
+
+
+class _Schemas(GenerateJsonSchema):
+    def decimal_schema(self, schema: Any) -> dict[str, Any]:
+        """A number is a Decimal only without a point: see `exact`."""
+        made = super().decimal_schema(schema)
+        for each in made.get("anyOf", ()):
+            if each.get("type") == "number":
+                each["type"] = "integer"
+        return made
 
 
 def text(data: Any) -> str:

@@ -47,6 +47,11 @@ def keeps_order(schema: Schema) -> bool:
     )
 
 
+def is_strict(schema: Schema) -> bool:
+    """Whether something in it takes only what is of its very type already."""
+    return any(part.get("strict") or (part.get("config") or {}).get("strict") for part in parts(schema))
+
+
 def _problems(schema: Any, known: Mapping[str, Schema], path: tuple[str, ...]) -> Iterator[str]:
     """What is wrong in a schema and in all of its parts, with the names of the fields that lead there."""
     if is_json_value(schema):
@@ -73,10 +78,8 @@ def _problem(schema: Schema, known: Mapping[str, Schema]) -> str | None:
         return _LOSSY[kind]
     if kind == "lax-or-strict" and any(map(_is_masked, parts(schema))):
         return "is written as asterisks; use Annotated[str, SECRET] of domain.sensitive"
-    if schema.get("serialization_exclude"):
-        return "is left out when it is written; keep it, or take it out of the class"
-    if schema.get("init_only"):
-        return "is given to the class, and not kept by it; make it a field"
+    if problem := _record_problem(schema):
+        return problem
     match kind:
         case "dict" | "counter" | "frozendict":
             return _key_problem(resolved(schema.get("keys_schema", {"type": "any"}), known))
@@ -89,6 +92,27 @@ def _problem(schema: Schema, known: Mapping[str, Schema]) -> str | None:
         case "union" if pair := two_that_can_be_mistaken(schema, known):
             return pair.problem
     return None
+
+
+def _record_problem(schema: Schema) -> str | None:
+    """What is wrong with a class of fields, or with one of them."""
+    if schema.get("serialization_exclude"):
+        return "is left out when it is written; keep it, or take it out of the class"
+    if computed := _computed_in_vain(schema):
+        return f"computes {computed}, which it does not take back: make it a method, or let it ignore further fields"
+    if schema.get("init_only"):
+        return "is given to the class, and not kept by it; make it a field"
+    return None
+
+
+def _computed_in_vain(schema: Schema) -> str | None:
+    """A computed field of a class that forbids further fields, or keeps them as others."""
+    extra = (schema.get("config") or {}).get("extra_fields_behavior", "ignore")
+    inside = schema.get("schema")
+    while isinstance(inside, Mapping) and "computed_fields" not in inside:
+        inside = inside.get("schema") if inside.get("type") not in ("model", "dataclass") else None
+    computed = inside.get("computed_fields") if isinstance(inside, Mapping) else None
+    return str(computed[0]["property_name"]) if computed and extra != "ignore" else None
 
 
 def _literal_problem(expected: Sequence[Any]) -> str | None:

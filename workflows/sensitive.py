@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from domain.sensitive import MASK
 from workflows.forms import Form
+from workflows.once import once
 from workflows.shapes import UNKNOWN, Part, marked_paths, shape
 
 SHORTEST: Final = 4
@@ -16,11 +16,13 @@ SHORTEST: Final = 4
 
 def marks(annotation: Any) -> Form | None:
     """Where an annotation's values have marked parts; None if they have none."""
-    return _known(annotation)
+    return once(_known, annotation, _marks)
 
 
-@cache
-def _known(annotation: Hashable) -> Form | None:
+_known: Final[dict[Any, Form | None]] = {}
+
+
+def _marks(annotation: Any) -> Form | None:
     made = shape(annotation)
     part = Part(made, made, lasting=True)
     return Form([part], [part]) if set(marked_paths(made).values()) - {UNKNOWN} else None

@@ -103,11 +103,11 @@ class Rows:
         if self.inline:
             parts = (self.one(row) for row in rows)
             return f"[{','.join(parts)}]"
-        return self._list.dump_json(list(rows)).decode()
+        return self._list.dump_json(list(rows), by_alias=False).decode()
 
     def one(self, row: Any) -> str:
         """One row as JSON."""
-        shown = self._row.dump_json(row).decode()
+        shown = self._row.dump_json(row, by_alias=False).decode()
         if self.inline:
             return f'{shown[:-1]},"_version":{self.versions[getattr(row, self._key)]}}}'
         return shown

@@ -20,6 +20,7 @@ from workflows.codec import (
     digest,
     dump,
     exactly,
+    json_schema,
     kept,
     load,
     plain,
@@ -121,6 +122,8 @@ def test_a_decimal_that_is_written_as_a_text_is_read_exactly(given: str) -> None
 
 
 def test_a_whole_number_is_a_decimal() -> None:
+    said = json_schema(Decimal)["anyOf"]
+    assert [each["type"] for each in said] == ["integer", "string"]
     assert read({"price": 2**70}, Priced) == Priced(Decimal(2**70))
 
 

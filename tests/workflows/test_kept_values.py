@@ -27,12 +27,13 @@ from pydantic import (
     RootModel,
     SecretStr,
     StrictBool,
+    computed_field,
     field_serializer,
 )
 
 from domain.errors import Misdeclared, Refusal, Unstorable
 from tests.values import VALUES, Level, No, Renamed, Values, Yes
-from workflows.codec import digest, exactly, fresh, from_text, kept, require_json, settled, text
+from workflows.codec import digest, exactly, fresh, from_text, kept, read, require_json, settled, text
 from workflows.comparing import is_same
 from workflows.rehearsal import Stage
 from workflows.saga import Call, Saga, Undo, signal, step
@@ -110,6 +111,16 @@ class Deep:
     inner: dict[str, tuple[set[str], ...]]
 
 
+class Computing(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    a: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def twice(self) -> int:
+        return 2 * self.a
+
+
 @pytest.mark.parametrize(
     "annotation",
     [
@@ -160,6 +171,7 @@ def test_a_type_whose_values_come_back_is_accepted(annotation: Any) -> None:
         (dict[Literal[1], str], "keys"),
         (OrderedDict[str, int], "keeps an order"),
         (deque[int], "a length of its own"),
+        (list[Computing], "computes twice, which it does not take back"),
         (Literal[1, 0] | StrictBool, "literal or bool"),
         (Literal[True] | int, "literal or int"),
         (Literal[1, True], "a number and a truth value"),
@@ -270,6 +282,57 @@ def test_a_state_of_which_not_all_fields_were_set_is_not_kept_as_one_of_which_th
     with pytest.raises(Unstorable):
         exactly(Partly(), Partly, "it", LIMIT)
     assert kept(Partly(), Partly, "it", LIMIT).value.model_fields_set == {"a"}
+
+
+class Exacting(BaseModel):
+    model_config = ConfigDict(strict=True)
+    on: date
+    price: Decimal
+    both: tuple[UUID, Shade]
+
+
+@dataclass
+class PartlyExacting:
+    on: Annotated[date, Field(strict=True)]
+    several: list[Exacting]
+
+
+def test_what_takes_only_its_own_types_comes_back() -> None:
+    exacting = Exacting(on=date(2026, 1, 2), price=Decimal("1.10"), both=(UUID(int=1), Shade.DARK))
+    value = PartlyExacting(date(2026, 1, 2), [exacting])
+    for made in (kept(value, PartlyExacting, "it", LIMIT).value, settled(value, PartlyExacting, "it", LIMIT)):
+        assert is_same(made, value)
+    assert is_same(fresh(kept(value, PartlyExacting, "it", LIMIT).data, PartlyExacting), value)
+
+
+class ByAlias(BaseModel):
+    model_config = ConfigDict(serialize_by_alias=True)
+    amount: int = Field(alias="the amount")
+
+
+def test_a_field_is_kept_by_its_name_whatever_it_is_called_outside() -> None:
+    value = ByAlias(**{"the amount": 1})
+    assert kept(value, ByAlias, "it", LIMIT).data == {"amount": 1}
+    assert exactly(value, ByAlias, "it", LIMIT) == '{"amount":1}'
+    assert settled(value, ByAlias, "it", LIMIT) == value
+
+
+async def test_what_has_no_hash_may_be_said_about_a_type() -> None:
+    annotation = Annotated[str, {"doc": "x"}]
+    for _ in range(2):
+        assert kept("a", annotation, "it", LIMIT).value == settled("a", annotation, "it", LIMIT) == "a"
+        assert read("a", annotation) == "a"
+
+    @dataclass(frozen=True)
+    class Noting(Saga[str, str], name="kept-values-noting"):
+        async def run(self, request: str) -> str:
+            return await self.note(request)
+
+        @step(compensation=None)
+        async def note(self, call: Call, words: Annotated[str, {"doc": "x"}]) -> Annotated[str, ["y"]]:
+            return words
+
+    assert (await Stage().play(Noting(), "a")).result == "a"
 
 
 def test_what_is_lost_is_said_by_its_path_and_never_shown() -> None:
