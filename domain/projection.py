@@ -285,7 +285,22 @@ def _column(projection: str, name: str, annotation: Any) -> Column:
         annotation = get_args(annotation)[0]
     parts = _parts(annotation)
     wanted = [part for part in parts if part is not type(None)]
-    return Column(name, _type(wanted[0]) if len(wanted) == 1 else "jsonb", len(wanted) < len(parts))
+    return Column(name, _type(wanted[0]) if len(wanted) == 1 else "jsonb", _takes_none(annotation))
+
+
+def _takes_none(annotation: Any) -> bool:
+    """Whether a value may be None, also where a Literal or an alias hides that."""
+    if annotation is None or annotation is type(None):
+        return True
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return None in get_args(annotation)
+    if origin is Annotated:
+        return _takes_none(get_args(annotation)[0])
+    alias = annotation if hasattr(annotation, "__value__") else origin
+    if hasattr(alias, "__value__"):
+        return _takes_none(alias.__value__)
+    return origin in (Union, types.UnionType) and any(map(_takes_none, get_args(annotation)))
 
 
 def _unkept(annotation: Any) -> str | None:
