@@ -10,6 +10,7 @@ from app.register import Register, Wanted
 from app.sentences import Sentences
 from app.shapes import Kind
 from app.store.difference import Change
+from domain.errors import Invalid
 from domain.sensitive import MASK
 from workflows.events import StoredEvent
 from workflows.forms import Form, Look
@@ -127,6 +128,13 @@ class Masks:
         if projection == overview and isinstance(row, dict):
             shown |= {name: self.said(shown[name], str(row.get("id"))) for name in said if name in shown}
         return shown
+
+    async def require_shown(self, projection: str, columns: Collection[str]) -> None:
+        """Refuse to look for values of columns that are masked: what is found would tell them. Raises Invalid."""
+        await self.register.fresh()
+        form = self.register.form(Wanted("row", projection))
+        if hidden := next((name for name in columns if any(form.field(name).marks())), None):
+            raise Invalid(hidden, f"is masked in {projection}: rows cannot be looked for by it")
 
     def said_in(self, projection: str, rows: Sequence[dict[str, Any]]) -> list[str]:
         """The sagas of which something is said in rows of a read model."""

@@ -14,7 +14,8 @@ from app.schema_lock import Lock
 from app.shapes import Kind, Known, in_process
 from workflows.definition import Definition
 from workflows.forms import Form
-from workflows.shapes import UNKNOWN, Part, Path, marked_paths
+from workflows.marking import UNKNOWN
+from workflows.shapes import Part, Path, marked_paths
 
 FRESH_SECONDS: Final = 1.0
 """After so long it is asked again what other servers know, as soon as somebody wants to be shown something."""

@@ -13,7 +13,8 @@ from app.shapes import Key, Kind, Known
 from domain.errors import Invalid
 from domain.event import EventType, upcasters
 from domain.sensitive import KEYWORD
-from workflows.shapes import UNKNOWN, Part, Shape, marked_paths, plainly, unmarked
+from workflows.marking import UNKNOWN
+from workflows.shapes import Part, Shape, marked_paths, plainly, unmarked
 from workflows.shapes import Path as Way
 
 FILE = Path(__file__).parents[1] / "domain" / "events.lock.json"

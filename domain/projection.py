@@ -19,7 +19,7 @@ from domain.contained import contained
 from domain.errors import AmendsError, Misdeclared
 from domain.event import event_type
 from domain.rows import as_kept
-from domain.sensitive import SECRET, marks_within
+from domain.sensitive import PERSONAL, SECRET, marks_within
 from domain.vocabulary import Vocabulary
 
 Row = TypeVar("Row")
@@ -133,8 +133,7 @@ class Projection(Generic[Row, E]):
         if doubled := next((each for each in categories if categories.count(each) > 1), None):
             raise Misdeclared(where, f"names the category {doubled!r} more than once")
         known = {column.name: column for column in self.columns}
-        if self.key not in known or known[self.key] != Column(self.key, "text", False):
-            raise Misdeclared(where, f"its key {self.key!r} must be a field of {self.row.__name__} that is a str")
+        self._require_key(where, known.get(self.key))
         for name in (name for index in self.indexes for name in index):
             if name not in known:
                 raise Misdeclared(where, f"an index names {name!r}, which is no field of {self.row.__name__}")
@@ -202,6 +201,12 @@ class Projection(Generic[Row, E]):
             if getattr(after, name) is None:
                 raise NoValue(self.name, event_type(recorded.event).name, name)
         return as_kept(after, self._kept)
+
+    def _require_key(self, where: str, column: Column | None) -> None:
+        if column != Column(self.key, "text", False):
+            raise Misdeclared(where, f"its key {self.key!r} must be a field of {self.row.__name__} that is a str")
+        if PERSONAL in marks_within(get_type_hints(self.row, include_extras=True)[self.key]):
+            raise Misdeclared(where, f"its key {self.key!r} is personal: it stands in addresses; use an id")
 
     @cached_property
     def _read(self) -> tuple[Aggregate[Any, Any], ...]:

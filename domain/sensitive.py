@@ -29,13 +29,23 @@ SECRET: Final = Sensitive("secret")
 
 
 def marks_within(annotation: Any, above: tuple[Any, ...] = ()) -> set[Sensitive]:
-    """All marks on an annotation and on what it is made of: parts of unions and lists, fields of dataclasses."""
+    """All marks on an annotation and on what it is made of: parts of unions and lists, fields of classes."""
     if annotation in above:
         return set()
     within = (*above, annotation)
     parts = [*get_args(annotation), *getattr(annotation, "__metadata__", ())]
-    if isinstance(annotation, type) and is_dataclass(annotation):
+    if isinstance(annotation, type) and (names := _fields(annotation)):
         hints = get_type_hints(annotation, include_extras=True)
-        parts += [hints[field.name] for field in fields(annotation)]
+        parts += [hints[name] for name in names if name in hints]
     found = {part for part in parts if isinstance(part, Sensitive)}
     return found.union(*(marks_within(part, within) for part in parts if not isinstance(part, Sensitive)))
+
+
+def _fields(cls: type) -> list[str]:
+    """The fields of a dataclass, a model of pydantic's, a named tuple or a typed dict."""
+    if is_dataclass(cls):
+        return [field.name for field in fields(cls)]
+    if issubclass(cls, tuple):
+        return list(getattr(cls, "_fields", ()))
+    typed = issubclass(cls, dict) and hasattr(cls, "__total__")
+    return list(cls.__annotations__) if typed else list(getattr(cls, "model_fields", ()))

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from domain.sensitive import MASK
-from workflows.shapes import ALTERNATIVES, EACH, UNKNOWN, Part, Path, marks_of
+from workflows.marking import UNKNOWN
+from workflows.shapes import ALTERNATIVES, EACH, Part, Path, marks_of
 
 
 class Look:
@@ -117,12 +118,18 @@ class Form:
             return False
         if self._marks_within is None:
             held = [group for group in self._groups if not any("scalar" in part.holds for part in group)]
-            self._marks_within = any(
-                mark != UNKNOWN and (group[0].lasting or (*self._path, *way) not in self._lifted)
-                for group in held
-                for way, mark in marks_of(group[0], (), ())
-            )
+            self._marks_within = any(self._marks(held))
         return self._marks_within
+
+    def marks(self) -> Iterator[str]:
+        """How it and its parts are marked, of whichever shape."""
+        yield from self._marks(self._groups)
+
+    def _marks(self, groups: Sequence[Sequence[Part]]) -> Iterator[str]:
+        for group in groups:
+            for way, mark in marks_of(group[0], (), ()):
+                if mark != UNKNOWN and (group[0].lasting or (*self._path, *way) not in self._lifted):
+                    yield mark
 
     def step(self, step: str) -> Form:
         """What is known of the part behind one step of a JSON Pointer."""

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from domain.sensitive import MASK
 from workflows.forms import Form
+from workflows.marking import UNKNOWN
 from workflows.once import once
-from workflows.shapes import UNKNOWN, Part, marked_paths, shape
+from workflows.shapes import Part, marked_paths, shape
 
 SHORTEST: Final = 4
 """A value that is shorter is not looked for in texts: it would be found everywhere."""

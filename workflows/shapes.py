@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from pydantic.json_schema import GenerateJsonSchema
-
 from domain.sensitive import KEYWORD
 from workflows.codec import adapter
+from workflows.marking import UNKNOWN, Schemas
 
 Shape: TypeAlias = dict[str, Any]
 """A JSON Schema of values as they are stored, with their marks and without prose."""
@@ -17,8 +16,6 @@ Path: TypeAlias = tuple[str, ...]
 """The way to a part of a value: names of fields, numbers in tuples, and "*" for all other keys and items."""
 
 EACH: Final = "*"
-UNKNOWN: Final = "unknown"
-"""The mark of a part that was locked before marks were: nobody knows whether it is personal or secret."""
 
 PROSE = ("title", "description", "default")
 ALTERNATIVES = ("anyOf", "oneOf", "allOf")
@@ -26,16 +23,10 @@ WORDS = ("type", "properties", "enum", "const", "$ref", "items", "prefixItems", 
 """A schema without any of these is one of any value."""
 
 
-class _Schemas(GenerateJsonSchema):
-    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
-        """What no schema can say is known to nobody."""
-        return {KEYWORD: UNKNOWN}
-
-
 def shape(annotation: Any) -> Shape:
     """The shape of an annotation's values."""
     try:
-        made = adapter(annotation).json_schema(by_alias=False, mode="serialization", schema_generator=_Schemas)
+        made = adapter(annotation).json_schema(by_alias=False, mode="serialization", schema_generator=Schemas)
     except Exception:  # also what a type's own code raises when it is asked for its schema
         return {KEYWORD: UNKNOWN}
     return plainly(made)

@@ -49,6 +49,7 @@ class Views:
         """
         where = {name: value for name, value in request.query_params.items() if name not in OURS}
         await self._wait(projection, after_position, timeout)
+        await self._masks.require_shown(projection, where)
         rows, following = await self._rows.rows(projection, where, after, limit)
         told = self._masks.said_in(projection, rows)
         shown = await self._masks.shown(lambda: [self._masks.row(projection, row) for row in rows], told=told)

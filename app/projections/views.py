@@ -46,6 +46,10 @@ class Views:
         projection = self.projection(name)
         if projection.mode == "live":
             raise Conflict("mode", f"{name} is live: it is folded for one key at a time, /views/{name}/<key>.")
+        if unknown := next(
+            (each for each in where if each not in {column.name for column in projection.columns}), None
+        ):
+            raise self._no_column(name, unknown)
         found = await self._rows(name, where, after, limit + 1)
         page = found[:limit]
         return page, str(page[-1][projection.key]) if len(found) > limit else None
@@ -59,9 +63,8 @@ class Views:
         try:
             answer = await self._reader.tuples(SQL["rows"], parameters, ours=False)
         except psycopg.errors.UndefinedColumn as unknown:
-            columns = ", ".join(column.name for column in self.projection(name).columns)
             field = next((each for each in where if f" {each} " in f" {unknown.diag.message_primary} "), "query")
-            raise Invalid(field, f"is no column of {name}; there are: {columns}") from unknown
+            raise self._no_column(name, field) from unknown
         except psycopg.errors.UndefinedTable as missing:
             raise Conflict("missing", f"{name} has no table yet: a server that has its code makes it.") from missing
         except psycopg.DataError as wrong:
@@ -71,6 +74,10 @@ class Views:
         for row in found:
             row.update({column: _in_utc(row[column]) for column in instants if row.get(column)})
         return found
+
+    def _no_column(self, name: str, field: str) -> Invalid:
+        columns = ", ".join(column.name for column in self.projection(name).columns)
+        return Invalid(field, f"is no column of {name}; there are: {columns}")
 
     async def _folded(self, projection: Projection[Any, Any], key: str) -> dict[str, Any] | None:
         row, version = None, 0

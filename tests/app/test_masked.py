@@ -135,6 +135,9 @@ def test_states_and_rows_are_masked_like_events(server: Server, id: str) -> None
         assert "Ann Private" not in str(server.get(f"/streams/account-{id}/{path}")), path
     row = server.get(f"/views/account_balances/{id}", after_position=opened["position"])
     assert (row["owner"], row["account_id"]) == ("***", id)
+    refused = http.get(f"{server.base}/views/account_balances", params={"owner": "Ann Private"})
+    assert (refused.status_code, "Ann Private" in refused.text) == (422, False)
+    assert "rows cannot be looked for by it" in refused.text
     for command in (("state", f"account-{id}"), ("difference", f"account-{id}"), ("stream", f"account-{id}")):
         assert "Ann Private" not in amends(server, *command), command
     assert server.get(f"/accounts/{id}")["owner"] == "Ann Private", "the business's own page shows it"

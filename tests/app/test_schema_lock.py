@@ -22,7 +22,8 @@ from domain.event import Payload, event, upcasts
 from domain.sensitive import KEYWORD, PERSONAL
 from domain.vocabulary import Vocabulary
 from tests.server import ROOT
-from workflows.shapes import UNKNOWN, shape
+from workflows.marking import UNKNOWN
+from workflows.shapes import shape
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import pytest
 
-from domain.errors import Refusal
+from domain.errors import Misdeclared, Refusal
+from domain.projection import Projection, Recorded
 from domain.sensitive import PERSONAL, SECRET
 from tests.workflows.fakes import FakeProvider, place_order, request
 from workflows.forms import Form, Look
@@ -16,7 +17,7 @@ from workflows.rehearsal import Stage
 from workflows.saga import Call, Retry, Saga, Undo, seconds, step
 from workflows.sensitive import cleaned, hidden_values, marks
 from workflows.shapes import Part, shape
-from workflows.story import StepRetrying
+from workflows.story import SagaStarted, StepRetrying, stories
 
 
 @dataclass(frozen=True)
@@ -165,3 +166,18 @@ async def test_a_courier_that_is_not_found_does_not_tell_the_postcode() -> None:
     assert played.story.reason == "No courier delivers to postcode ***."
     assert played.story.error is not None
     assert played.story.error.facts == {"postcode": "00000"}, "it is stored, for the refusal to come back"
+
+
+@dataclass(frozen=True)
+class ByPhone:
+    phone: Annotated[str, PERSONAL]
+
+
+def test_the_key_of_a_read_model_is_not_personal() -> None:
+    """It stands in addresses, and in where the next page begins."""
+
+    def evolve(row: ByPhone | None, recorded: Recorded[SagaStarted]) -> ByPhone | None:
+        return row
+
+    with pytest.raises(Misdeclared, match="its key 'phone' is personal"):
+        Projection("by_phone", version=1, of=stories, evolve=evolve, key="phone")

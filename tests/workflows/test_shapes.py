@@ -9,10 +9,10 @@ from typing import Annotated, Any, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, WithJsonSchema, field_serializer, model_serializer
 from typing_extensions import TypedDict
 
-from domain.sensitive import MASK, PERSONAL, SECRET
+from domain.sensitive import MASK, PERSONAL, SECRET, marks_within
 from workflows.codec import dump
 from workflows.forms import Form, Look
 from workflows.sensitive import hidden_values, marks
@@ -44,6 +44,12 @@ class Tree:
     name: Name
     age: int = 0
     kids: list[Tree] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Clear:
+    name: str
+    age: int = 0
 
 
 def form(*known: Any, marking: Sequence[Any] = (), lifted: Sequence[str] = ()) -> Form:
@@ -93,6 +99,65 @@ def test_a_mark_is_found_in_every_kind_of_type(where: str) -> None:
         assert "Ann Private" in list(hidden_values(data, marks(annotation)))
 
 
+class OwnWords(BaseModel):
+    name: Name
+
+    @model_serializer
+    def written(self) -> dict[str, str]:
+        return {"who": self.name}
+
+
+class OwnRefs(BaseModel):
+    inner: Plain
+
+    @model_serializer
+    def written(self) -> dict[str, Clear]:
+        return {"who": Clear(self.inner.name)}
+
+
+class Replaced(BaseModel):
+    name: Annotated[str, PERSONAL, WithJsonSchema({"type": "string"})]
+    age: int = 0
+
+
+class Emptied(BaseModel):
+    model_config = ConfigDict(json_schema_extra=lambda made: made.update(properties={"name": {"type": "string"}}))
+    name: Name
+
+
+class Half(BaseModel):
+    model_config = ConfigDict(json_schema_extra=lambda made: made["properties"].update(name={"type": "string"}))
+    name: Name
+    other: Name
+
+
+class ByField(BaseModel):
+    inner: Plain
+
+    @field_serializer("inner")
+    def written(self, inner: Plain) -> str:
+        return inner.name
+
+
+OWN = {
+    OwnWords: OwnWords(name="Ann Private"), OwnRefs: OwnRefs(inner=Plain("Ann Private")),
+    Replaced: Replaced(name="Ann Private"), Emptied: Emptied(name="Ann Private"),
+    Half: Half(name="Ann Private", other=""), ByField: ByField(inner=Plain("Ann Private")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cls", OWN)
+def test_a_mark_counts_where_a_type_writes_its_own_schema(cls: Any) -> None:
+    """Where it cannot be placed in there, the whole value is marked."""
+    for annotation, value in ((cls, OWN[cls]), (list[cls], [OWN[cls]]), (cls | None, OWN[cls])):
+        shown, marked, _ = masked(form(annotation), dump(value, annotation))
+        assert "Ann Private" not in str(shown)
+        assert marked
+    assert marks_within(cls) == {PERSONAL}
+    if cls is Replaced:
+        assert masked(form(cls), {"name": "Ann Private", "age": 4})[0] == {"name": MASK, "age": 4}
+
+
 def test_what_is_not_marked_is_shown() -> None:
     data = dump(Tree("Bob", 7, [Tree("Ann", 3)]), Tree)
     assert masked(form(Tree), data)[0] == {
@@ -116,12 +181,6 @@ def test_what_nobody_knows_is_masked_and_says_so() -> None:
         {"age": 1, "kids": [{"age": 1, "pin": MASK}]}, False, True,
     )  # fmt: skip
     assert masked(form(Tree), {"age": {"of": "Ann"}, "kids": "Ann"})[0] == {"age": MASK, "kids": MASK}
-
-
-@dataclass(frozen=True)
-class Clear:
-    name: str
-    age: int = 0
 
 
 def test_a_mark_of_another_version_covers_the_same_way() -> None:
