@@ -155,7 +155,7 @@ class Masks:
 
     def _error(self, error: dict[str, Any], saga: str) -> dict[str, Any]:
         facts = self._masked(self._sentences.wanted(error), error.get("facts") or {})
-        said = {"message": self._sentences.message(error), "facts": facts}
+        said = {"message": self._sentences.message(error), "facts": self._sentences.facts(error, facts)}
         return error | {name: self.said(value, saga) for name, value in said.items()}
 
     def _of(self, what: tuple[Kind, str, int], data: Any) -> Any:

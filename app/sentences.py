@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from app.register import Register, Wanted
@@ -34,7 +34,25 @@ class Sentences:
             return said
         if all(len(value) >= SHORTEST and value in said for value in hidden):
             return cleaned(said, tuple(sorted(hidden, key=len, reverse=True)))
-        return self._anew(error)
+        return self._anew(error, self._suspect(error))
+
+    def facts(self, error: dict[str, Any], shown: Any) -> Any:
+        """An error's facts, of which the register has `shown` some, also without what its message hides."""
+        suspect = self._suspect(error)
+        return {name: MASK if name in suspect else fact for name, fact in shown.items()} if suspect else shown
+
+    def _suspect(self, error: dict[str, Any]) -> set[str]:
+        """The facts of a refusal that its message does not say, if something was hidden there that no mark explains.
+
+        A refusal is stored with whole facts, for it comes back of them, but its message without what was secret then,
+        such as the argument of a step: a fact may repeat it.
+        """
+        facts, said = error.get("facts"), error.get("message")
+        if self.wanted(error).kind != "refusal" or not isinstance(facts, dict) or MASK not in str(said):
+            return set()
+        if said == self._anew(error):
+            return set()
+        return {name for name, fact in facts.items() if not all(each in str(said) for each in _leaves([fact]))}
 
     def cleaned(self, said: Any, errors: Sequence[dict[str, Any]]) -> Any:
         """What was said because of some of these errors, in a text or in all texts of a value."""
@@ -56,7 +74,7 @@ class Sentences:
         """The values of an error's facts that are marked by now, also those too short to be looked for."""
         return list(_leaves(self._register.form(self.wanted(error)).hidden(error.get("facts"))))
 
-    def _anew(self, error: dict[str, Any]) -> str:
+    def _anew(self, error: dict[str, Any], also: Collection[str] = ()) -> str:
         """The message as the class makes it of its facts."""
         cls, facts = refusal_class(str(error.get("name"))), error.get("facts")
         if cls is None or cls.__str__ is not AmendsError.__str__ or not isinstance(facts, dict):
@@ -64,7 +82,7 @@ class Sentences:
         form = self._register.form(self.wanted(error))
         marked = [name for name, fact in facts.items() if form.field(name).masked(fact, Look()) != fact]
         try:
-            made: str = cleaned(load(facts, cls).told(marked))
+            made: str = cleaned(load(facts, cls).told({*marked, *also}))
         except Exception:  # facts of an older class, and whatever a class does when it is made
             return MASK
         return made

@@ -213,6 +213,25 @@ def test_short_and_formatted_facts_are_masked_in_the_message_too() -> None:
         assert masks.problem(unfit, "x")["message"] == "***", "what cannot be said anew is not said"
 
 
+class Wrong(Refusal, name="wrong-pin"):
+    """{pin} is wrong, tried {tries} times by {who}."""
+
+    pin: str
+    tries: int
+    who: Annotated[str, PERSONAL]
+
+
+def test_a_fact_does_not_tell_what_was_hidden_in_the_message() -> None:
+    """A secret argument of a step, which the engine hid in the message when it was stored."""
+    facts: dict[str, Any] = {"pin": "4711", "tries": 2, "who": "Ann Private"}
+    masks = server(list(in_process(catalogue(), [Asking.definition])))
+    hidden = masks.problem(Problem("wrong-pin", "*** is wrong, tried 2 times by ***.", facts), "x")
+    assert hidden["message"] == "*** is wrong, tried 2 times by ***."
+    assert hidden["facts"] == {"pin": "***", "tries": 2, "who": "***"}
+    clear = masks.problem(Problem("wrong-pin", "4711 is wrong, tried 2 times by ***.", facts), "x")
+    assert clear["facts"] == {"pin": "4711", "tries": 2, "who": "***"}, "it was not secret"
+
+
 def test_an_event_says_why_it_is_masked() -> None:
     masks = server([lamp(1, First)])
     assert masks.event(stored("lamp-lit", OLD)) == Shown(OLD, None)
