@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -143,8 +144,9 @@ class EventStore(Protocol):
     ) -> Appended | Repeated:
         """Append to one or several streams in one commit, all of it or nothing. Those sent at once have no order.
 
-        The same events again, recognised by their ids, are a success and change nothing. Raises StaleVersion if a
-        stream has another version than expected, Conflict if only some of the ids are known or stand for other events,
+        Events that are all there, recognised by their ids, are a success and change nothing, whatever is expected:
+        the same append again, in any order, or some of its events. Raises StaleVersion if a stream has another version
+        than expected, Conflict with an event's id if only some of the ids are known or stand for other events,
         Invalid for a stream that cannot be (domain/stream.py), and Unstorable for what JSON or Postgres does not take.
         """
         ...
@@ -158,7 +160,7 @@ class EventStore(Protocol):
         ...
 
 
-KNOWN_IN_PART = "Some of these events were appended before, but not all of them."
+KNOWN_IN_PART = "Some of these events were appended before, but not all of them. Event {id} stands in {stream}."
 DIFFERENT = "Event {id} was appended before, to {stream}, and is another one: an id stands for one event."
 
 
@@ -171,7 +173,8 @@ def require_appendable(events: Sequence[NewEvent], expected: Mapping[str, Expect
         if not isinstance(value, Expected):
             raise Invalid(f"expected version of {stream}", f"is exact(…), NONE or ANY, not {value!r}")
     if len({event.id for event in events}) < len(events):
-        raise Conflict("event-ids", "Two of these events have the same id.")
+        id, times = Counter(event.id for event in events).most_common(1)[0]
+        raise Conflict("event-ids", f"{times} of these events have the id {id}: an id stands for one event.")
 
 
 def same_request(key: str, digest: str, before: Repeated) -> dict[str, Any]:

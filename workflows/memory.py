@@ -71,7 +71,7 @@ class MemoryEvents:
         ]
         if again and len(again) < len(events):
             known = next(event for event in events if event.id in self._known)
-            raise Conflict("event-ids", f"{KNOWN_IN_PART} Event {known.id} stands in {known.stream}.")
+            raise Conflict("event-ids", KNOWN_IN_PART.format(id=known.id, stream=known.stream))
         if again:
             return max(again)
         for stream, value in expected.items():

@@ -53,8 +53,8 @@ class PostgresEvents:
                 row = answered[0][1:]
             else:
                 row = await self._committer.share(SQL["append"], item, PATIENCE)
-        except Doubled as known:
-            raise Conflict("event-ids", KNOWN_IN_PART) from known
+        except Doubled as doubled:
+            raise await self._known_in_part(events) or Conflict("event-ids", str(doubled)) from doubled
         outcome, stream, wanted, actual, place, digest, body = row
         match outcome:
             case "appended":
@@ -62,11 +62,21 @@ class PostgresEvents:
             case "repeated":
                 return Repeated(digest, body)
             case "stale":
+                if len(events) > 2 and (known := await self._known_in_part(events)):  # in the middle
+                    raise known
                 raise StaleVersion(stream, wanted, actual)
             case "different":
                 raise Conflict("event-ids", DIFFERENT.format(id=digest, stream=stream))
             case _:
-                raise Conflict("event-ids", f"{KNOWN_IN_PART} Event {digest} stands in {stream}.")
+                raise Conflict("event-ids", KNOWN_IN_PART.format(id=digest, stream=stream))
+
+    async def _known_in_part(self, events: Sequence[NewEvent]) -> Conflict | None:
+        """Which event of an append is known that is not known as a whole; None if there is none such."""
+        item = storable([event_json(event) for event in events], "An append").decode()
+        row = await self._reader.row(SQL["known_in_part"], (item,))
+        if row is None or (row["known"] == len(events) and not row["different"]):
+            return None
+        return Conflict("event-ids", (DIFFERENT if row["different"] else KNOWN_IN_PART).format(**row))
 
     async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
         return await self._events("stream", {"stream": stream, "after": after, "limit": limit})

@@ -112,7 +112,33 @@ class AppendContract:
         await require_refused(events, Conflict, known, event("a"))
         await require_refused(events, Conflict, event("b"), known, a=exact(1))
         await require_refused(events, Conflict, event("b"), known, event("b"))
+        await require_refused(events, Conflict, event("b"), known, event("b"), b=exact(7))
         await whole(events, 1)
+
+    @pytest.mark.parametrize("at", [0, 1, 2])
+    @pytest.mark.parametrize("expected", [ANY, exact(7)])
+    async def test_a_conflict_of_ids_names_the_event(self, events: EventStore, at: int, expected: Expected) -> None:
+        known, new = event("a"), [event("b"), event("b")]
+        await events.append([known])
+        new.insert(at, known)
+        with pytest.raises(Conflict, match=f"not all of them. Event {known.id} stands in a"):
+            await events.append(new, {"b": expected})
+        new[at] = replace(known, data={"another": 1})
+        with pytest.raises(Conflict, match=f"{known.id} was appended before, to a, and is another one"):
+            await events.append(new, {"b": expected})
+        with pytest.raises(Conflict, match=f"2 of these events have the id {known.id}"):
+            await events.append([known, event("b"), known])
+        await whole(events, 1)
+
+    @pytest.mark.parametrize("order", ["cba", "bca", "a", "b", "ca"])
+    async def test_events_that_are_all_there_are_a_success_in_any_order(self, events: EventStore, order: str) -> None:
+        new = {stream: event(stream) for stream in "abc"}
+        await events.append(list(new.values()), {"a": NONE})
+        await events.append([event("a")])
+        before = await whole(events, 4)
+        place = await place_of(events, *(new[stream] for stream in order), a=NONE, b=exact(7))
+        assert place == max(each.place for each in before[:3] if each.stream in order)
+        assert await whole(events, 4) == before
 
     @pytest.mark.parametrize("change", ["stream", "type", "version", "data"])
     async def test_a_known_id_for_another_event_is_a_conflict_that_names_it(

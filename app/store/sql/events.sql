@@ -6,6 +6,16 @@ select item, outcome, stream, expected, actual, place, digest, answer from amend
 -- Lock streams until the end of the transaction, before its first write.
 select amends.lock_streams(%s::text[])
 
+-- name: known_in_part
+-- How many of these events are there, and one of them: one that is another than the one that is there, if there is such.
+select e.id::text, e.stream, count(*) over () as known,
+       (e.stream, e.type, e.schema_version) is distinct from
+       (n.value ->> 'stream', n.value ->> 'type', (n.value ->> 'schema_version')::int)
+       or e.data is distinct from n.value -> 'data' as different
+  from jsonb_array_elements(%s::jsonb) with ordinality as n (value, number)
+  join amends.events as e on e.id = (n.value ->> 'id')::uuid
+ order by different desc, n.number limit 1
+
 -- name: stream
 -- A stretch of one stream, oldest first.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
