@@ -128,6 +128,8 @@ class Metrics:
             events.labels(*named).set(lag.events)
             seconds.labels(*named).set(lag.seconds)
             aside.labels(*named).set(build.set_aside)
+        for name in self._builds.unopened:
+            failing.labels(name, "0", "missing").set(1)
         about = "Since when the oldest keys wait, in seconds of Unix time."
         labels = ["projection", "build", "key", "event", "position"]
         since = Gauge("amends_projection_set_aside_since", about, labels, registry=registry)

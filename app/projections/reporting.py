@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg.rows import TupleRow
 
+from app.projections import SQL
 from app.projections.builds import Build, Builds, Lag
 from app.projections.set_aside import SetAsides
 from app.projections.shape import Changed, require_same
@@ -33,13 +34,16 @@ async def _of(builds: Builds, name: str, found: list[Build]) -> dict[str, Any]:
     found = [await _looked_at(builds, build) for build in found]
     live = next((build for build in found if build.state == "live"), None)
     building = next((build for build in found if build.state == "building"), None)
+    unopened = builds.unopened.get(name)
+    if unopened is None and not found and mode != "live":
+        unopened = await _obstacle(builds, name)
     return {
         "name": name,
         "mode": mode,
         "version": live.version if live else versions[-1] if versions else None,
         "code_versions": versions,
-        "status": "failing" if name in builds.unopened else _status(live, versions, mode),
-        "failure": builds.unopened.get(name) or (live and live.failure),
+        "status": "failing" if unopened else _status(live, versions, mode),
+        "failure": unopened or (live and live.failure),
         "build": live and live.build,
         "position": live and str(live.place),
         "lag_events": lags[live.build].events if live else 0,
@@ -49,6 +53,12 @@ async def _of(builds: Builds, name: str, found: list[Build]) -> dict[str, Any]:
         "rebuild": building and _shown(building, lags[building.build]),
         "builds": [_shown(build, lags[build.build]) for build in found],
     }
+
+
+async def _obstacle(builds: Builds, name: str) -> str | None:
+    """What keeps a read model without a table from being given one, as every process can see it."""
+    ((there,),) = await builds.reader.tuples(SQL["obstacle"], (name,))
+    return f"views.{name} is there already and is no read model" if there else None
 
 
 async def _looked_at(builds: Builds, build: Build) -> Build:

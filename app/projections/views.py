@@ -59,6 +59,8 @@ class Views:
         return self.projection(name).mode == "live" or await self._waiting.until(name, place, seconds)
 
     async def _rows(self, name: str, where: dict[str, str], after: str | None, limit: int) -> list[dict[str, Any]]:
+        if why := self._builds.unopened.get(name):
+            raise Conflict("missing", f"{name} has no table, and cannot be given one now: {why}")
         parameters = {"name": name, "where": text(where), "after": after, "limit": limit}
         try:
             answer = await self._reader.tuples(SQL["rows"], parameters, ours=False)

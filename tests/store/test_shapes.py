@@ -13,7 +13,9 @@ from sqlalchemy import URL
 from app.projections.reporting import report
 from app.projections.runners import Runners
 from app.projections.shape import Changed
+from app.projections.views import Views
 from app.store.tail import Tail
+from domain.errors import Conflict
 from domain.event import Cause
 from domain.projection import Projection, Recorded
 from tests.store.projections import NAME, Board, Lit, Out, board, board_on, lamps, runner_of
@@ -265,6 +267,13 @@ async def test_a_read_model_that_cannot_be_given_a_table_keeps_no_other_from_its
         (shown,) = await report(builds, NAME)
         assert shown["status"] == "failing"
         assert "lamp_board" in shown["failure"]
+        with pytest.raises(Conflict, match="cannot be given one now"):
+            await Views(builds, it.events, it.store.reader).rows(NAME, {}, None, 10)
+        with pytest.raises(Conflict, match="is no read model"):
+            await it.acts.rebuild(NAME, Cause())
+        (elsewhere,) = await report(it.builds, NAME)
+        assert elsewhere["status"] == "failing", "also for a process that makes no tables"
+        assert "is there already" in elsewhere["failure"]
         sql.execute("drop table views.lamp_board")
         await builds.open_first()
         assert (await it.build()).state == "live"

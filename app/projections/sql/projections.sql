@@ -69,6 +69,10 @@ update amends.builds as b
 select amends.open_build(%(name)s, %(version)s, %(key)s, %(columns)s::jsonb, %(indexes)s::jsonb, %(types)s::text[],
                          %(inline)s, %(first)s) as build
 
+-- name: obstacle
+-- Whether something has the name of the view of a read model.
+select to_regclass(format('views.%%I', %s::text)) is not null
+
 -- name: count
 -- How many events of a type come after a place, up to a limit, and the place of the last of them.
 with slice as materialized (
