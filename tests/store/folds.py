@@ -35,6 +35,22 @@ class Counter:
         return state + self.number
 
 
+@event("seen")
+class Seen:
+    pass
+
+
+@dataclass(frozen=True, eq=False)
+class Odd:
+    """Equal to nothing, itself included: it never comes back from JSON as it went in."""
+
+    count: int
+
+
+def seeing(state: Odd, event: Seen) -> Odd:
+    return Odd(state.count + 1)
+
+
 def annotated(function: Any) -> Any:
     function.__annotations__ = {"state": int, "event": Counted, "return": int}
     return function

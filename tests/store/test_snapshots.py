@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -20,9 +19,10 @@ from app.store.embedded import EmbeddedPostgres
 from app.store.states import PAGE
 from domain.aggregate import Aggregate
 from domain.banking import Account, MoneyDeposited, accounts
-from domain.event import Cause, event
+from domain.event import Cause
 from tests.databases import fresh_database
 from tests.store.accounts import Bank, bank
+from tests.store.folds import Odd, Seen, seeing
 from workflows.events import read_event, record
 
 Sql = psycopg.Connection
@@ -90,26 +90,10 @@ async def test_a_snapshot_that_cannot_be_read_is_not_used(database: URL, sql: Sq
         assert await it.balance("a") == 9
 
 
-@event("seen")
-class Seen:
-    pass
-
-
-@dataclass(frozen=True, eq=False)
-class Odd:
-    """Equal to nothing, itself included: it never comes back from JSON as it went in."""
-
-    count: int
-
-
-def evolve(state: Odd, event: Seen) -> Odd:
-    return Odd(state.count + 1)
-
-
 async def test_a_state_that_does_not_come_back_as_it_went_in_is_not_kept(
     database_18: URL, caplog: pytest.LogCaptureFixture
 ) -> None:
-    odd: Aggregate[Odd, Seen] = Aggregate("odd", Odd(0), evolve)
+    odd: Aggregate[Odd, Seen] = Aggregate("odd", Odd(0), seeing)
     async with bank(database_18, snapshot_every=2) as it:
         await it.events.append([record("odd-1", Seen(), Cause()) for _ in range(4)])
         state, version = await it.loading.load(odd, "odd-1")
