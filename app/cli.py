@@ -108,7 +108,7 @@ def dbos(context: typer.Context) -> None:
 
     from app.settings import read_settings
     from app.store.choose import database
-    from app.store.database import conninfo
+    from app.store.urls import conninfo
     from workflows.durable.runtime import refuse_pickles
 
     settings = read_settings()

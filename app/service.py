@@ -42,7 +42,7 @@ from app.sandbox.ledger import Ledger
 from app.sandbox.provider import Sandbox
 from app.settings import Settings
 from app.store.committer import Committer
-from app.store.database import conninfo, formatted, pool
+from app.store.database import pool
 from app.store.events import PostgresEvents
 from app.store.fingerprint import code_version
 from app.store.held_back import watch
@@ -59,6 +59,7 @@ from app.store.shapes import PostgresShapes, SagaKinds
 from app.store.states import States
 from app.store.tail import Tail
 from app.store.undoing import Undoing
+from app.store.urls import conninfo, formatted
 from app.tokens import OWN, Caller, Role, Token
 from app.watchdog.guard import Watchdog
 from app.watchdog.heartbeats import Heartbeats

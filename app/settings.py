@@ -13,7 +13,7 @@ from sqlalchemy import URL
 
 from app.loopback import is_loopback
 from app.passwords import remember
-from app.store.database import parse_url
+from app.store.urls import parse_url
 from app.tokens import Token, parse
 from domain.errors import Unusable
 from workflows.limits import MIB

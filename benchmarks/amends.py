@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import URL
 
 from app.store.committer import Committer
-from app.store.database import conninfo, pool
+from app.store.database import pool
 from app.store.heartbeat import Heartbeat
 from app.store.reader import Reader
 from app.store.sagas import PostgresSagas
 from app.store.states import States
+from app.store.urls import conninfo
 from domain.event import Cause, event
 from workflows.durable.engine import Engine
 from workflows.saga import Saga, Transaction, transaction

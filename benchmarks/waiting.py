@@ -21,7 +21,7 @@ from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy import URL, make_url
 
-from app.store.database import conninfo
+from app.store.urls import conninfo
 from benchmarks.amends import Amends
 from domain.event import Cause
 from workflows.saga import Saga, signal

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo, parse_url
 from app.store.embedded import EmbeddedPostgres, find_binaries
 from app.store.preparing import prepare
+from app.store.urls import conninfo, parse_url
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 MEMORY, ROOM = Path("/dev/shm"), 2 * 1024**3

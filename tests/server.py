@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import httpx
 from sqlalchemy import URL
 
-from app.store.database import conninfo
+from app.store.urls import conninfo
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 60.0

@@ -10,8 +10,8 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from app.passwords import remember
-from app.store.database import parse_url
 from app.store.embedded import EmbeddedPostgres, find_binaries
+from app.store.urls import parse_url
 
 
 def embedded_postgres(data_dir: Path, programs: Path | None) -> EmbeddedPostgres:

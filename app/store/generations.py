@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 from sqlalchemy import URL
 
-from app.store.database import conninfo, settings
 from app.store.sql import statements
+from app.store.urls import conninfo, settings
 from domain.errors import Unusable
 
 SQL = statements("events.sql")

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL
 
-from app.store.database import conninfo, settings
 from app.store.sql import statements
 from app.store.sqlstates import spoils
+from app.store.urls import conninfo, settings
 
 RENEW = statements("executors.sql")["renew"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from sqlalchemy import URL
 
-from app.store.database import conninfo, settings
+from app.store.urls import conninfo, settings
 from domain.errors import Unusable
 
 WRITTEN = {

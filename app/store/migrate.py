@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from app.store.database import formatted
+from app.store.urls import formatted
 from domain.errors import Unusable
 
 FOLDER = Path(__file__).parents[2] / "migrations"

@@ -6,11 +6,12 @@ import logging
 
 from sqlalchemy import URL
 
-from app.store.database import conninfo, formatted, require_usable
 from app.store.generations import require_in_order
 from app.store.layout import require_known
 from app.store.migrate import migrate
 from app.store.roles import grant
+from app.store.urls import conninfo, formatted
+from app.store.usable import require_usable
 from workflows.durable import runtime
 
 log = logging.getLogger("amends")

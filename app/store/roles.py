@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import URL
 
-from app.store.database import conninfo, settings
+from app.store.urls import conninfo, settings
 
 log = logging.getLogger("amends.roles")
 

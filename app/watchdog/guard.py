@@ -21,7 +21,7 @@ from typing import Any, Final
 from sqlalchemy import URL
 
 from app.lifetime import HARD_SECONDS
-from app.store.database import conninfo, settings
+from app.store.urls import conninfo, settings
 from domain.event import event_type
 from workflows.engine.marks import SIZE, on_loop
 from workflows.story import EventLoopBlocked

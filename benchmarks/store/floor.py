@@ -8,7 +8,7 @@ from itertools import count
 import psycopg
 from sqlalchemy import URL
 
-from app.store.database import conninfo
+from app.store.urls import conninfo
 from benchmarks.store.measuring import Figures, tasks
 from workflows.ids import new_id
 

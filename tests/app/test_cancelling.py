@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
+from app.store.urls import conninfo
 from tests.app.test_api import problem
 from tests.app.test_transfers import balances, rests, transfer
 from tests.crash.ledger import net_effects

@@ -10,7 +10,7 @@ import sys
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo
+from app.store.urls import conninfo
 from tests.server import ROOT
 
 TRANSFER = {"transfer_id": "t-1", "from_account": "a", "to_account": "b", "amount": 1, "currency": "EUR"}

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
+from app.store.urls import conninfo
 from tests.app.test_accounts import opening
 from tests.app.test_api import problem
 from tests.databases import fresh_database

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
+from app.store.urls import conninfo
 from tests.databases import fresh_database
 from tests.server import ROOT, Server, http
 

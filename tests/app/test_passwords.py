@@ -19,7 +19,7 @@ from sqlalchemy import URL, create_engine
 import app.passwords
 from app.log_lines import LogLine, clean
 from app.passwords import Veiled, hidden, remember
-from app.store.database import conninfo, parse_url
+from app.store.urls import conninfo, parse_url
 from domain.errors import Unusable
 from tests.server import ROOT
 

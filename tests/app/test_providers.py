@@ -9,8 +9,8 @@ import sys
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
+from app.store.urls import conninfo
 from tests.databases import fresh_database
 from tests.server import ROOT, Server, wait_for
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from app.store.database import parse_url
 from app.store.embedded import EmbeddedPostgres
+from app.store.urls import parse_url
 from tests.app.test_accounts import opening
 from tests.app.test_api import problem
 from tests.app.test_command_line import TRANSFER, amends

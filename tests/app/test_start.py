@@ -17,8 +17,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL, make_url
 
-from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres, find_binaries
+from app.store.urls import conninfo
 from tests.server import ROOT, Server, wait_for
 
 

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.log_lines import LogLine, clean
-from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
+from app.store.urls import conninfo
 from app.terminal import print_json, say
 from app.timeline import lines, timeline
 from app.watchdog.telling import log

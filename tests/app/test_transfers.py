@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
+from app.store.urls import conninfo
 from tests.app.test_api import problem
 from tests.databases import fresh_database
 from tests.server import ROOT, Server, wait_for

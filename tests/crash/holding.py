@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psycopg
 from sqlalchemy import URL
 
-from app.store.database import conninfo
+from app.store.urls import conninfo
 
 SETUP = """
 create schema if not exists test;

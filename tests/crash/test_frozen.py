@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 import psutil
 import psycopg
 
-from app.store.database import conninfo, parse_url
 from app.store.embedded import EmbeddedPostgres
+from app.store.urls import conninfo, parse_url
 from tests.server import Server, http, wait_for
 
 LEASE = 2

@@ -9,7 +9,7 @@ import psycopg
 from sqlalchemy import URL
 
 from app.main import LEASE_LOST
-from app.store.database import conninfo
+from app.store.urls import conninfo
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.server import Server, wait_for
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo
+from app.store.urls import conninfo
 from tests.server import ROOT, Server, wait_for
 
 ROW = """

@@ -11,10 +11,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo, parse_url, pool
+from app.store.database import pool
 from app.store.embedded import EmbeddedPostgres
 from app.store.reader import Reader
 from app.store.resending import Unavailable
+from app.store.urls import conninfo, parse_url
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.server import Server, wait_for
 

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import URL
 
 from app.main import LEASE_LOST
-from app.store.database import conninfo, parse_url
 from app.store.embedded import EmbeddedPostgres
+from app.store.urls import conninfo, parse_url
 from tests.crash.ledger import doubled_keys, net_effects, pending
 from tests.crash.load import FUNDS, PAID, PAYER, Kind, Load
 from tests.server import Server, http, wait_for

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo
+from app.store.urls import conninfo
 from domain.banking.account_balances import account_balances
 from domain.event import EventType
 from domain.ordering.order_board import order_board

@@ -14,10 +14,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
-from app.store.database import conninfo
 from app.store.encoding import events_text
 from app.store.events import PostgresEvents
 from app.store.units import PostgresUnit
+from app.store.urls import conninfo
 from domain.errors import StaleVersion
 from domain.event import Cause, EventType
 from domain.expected import exact

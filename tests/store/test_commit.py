@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.store.committer import Committer
-from app.store.database import conninfo
+from app.store.urls import conninfo
 from domain.errors import Unstorable
 from tests.store.sagas import checkpoint, entry, event, started, store
 from workflows.ports import Committed, Entry, Fenced, ForeignStep, Stale, StatusChange

@@ -17,8 +17,8 @@ from dbos._dbos import _get_dbos_instance
 from dbos._serialization import PortableWorkflowError
 from sqlalchemy import URL
 
-from app.store.database import conninfo
 from app.store.heartbeat import Heartbeat
+from app.store.urls import conninfo
 from domain.errors import Refusal
 from domain.event import Cause
 from tests.store.sagas import store

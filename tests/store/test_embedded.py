@@ -13,11 +13,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.store.database import parse_url
 from app.store.embedded import FILES, FOLDERS, EmbeddedPostgres, find_binaries
 from app.store.preparing import prepare
 from app.store.programs import account
 from app.store.roles import as_service
+from app.store.urls import parse_url
 from domain.errors import Unusable
 from tests.databases import POSTGRES_15, make_cluster, memory
 from tests.server import Server

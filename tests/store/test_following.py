@@ -12,11 +12,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo
 from app.store.events import PostgresEvents
 from app.store.held_back import Holder, holder
 from app.store.reader import Reader
 from app.store.tail import LOOK_SECONDS, Tail
+from app.store.urls import conninfo
 from tests.store.fire import session, write
 from tests.store.sagas import event, store
 from workflows.events import START, Appended, Place

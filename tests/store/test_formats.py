@@ -10,10 +10,12 @@ import pytest
 from psycopg import sql as words
 from sqlalchemy import URL
 
-from app.store.database import conninfo, parse_url, pool, require_usable
+from app.store.database import pool
 from app.store.embedded import EmbeddedPostgres
 from app.store.preparing import prepare
 from app.store.reader import Reader
+from app.store.urls import conninfo, parse_url
+from app.store.usable import require_usable
 from domain.errors import Unusable
 from domain.projection import Projection, Recorded
 from tests.databases import drop_database

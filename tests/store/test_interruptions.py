@@ -11,11 +11,11 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import URL
 
-from app.store.database import conninfo, settings
 from app.store.reader import Reader
 from app.store.roles import as_service
 from app.store.sqlstates import CONTENDED_TRIES, SLOW_TRIES
 from app.store.units import PostgresUnit
+from app.store.urls import conninfo, settings
 from domain.ordering import orders
 from tests.store.sagas import entry, event, started, store
 from tests.store.steps import FAR, HOLD, Body, Ran, asking, left, ran, swallowing

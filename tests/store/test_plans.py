@@ -15,11 +15,11 @@ from psycopg.adapt import Transformer
 from psycopg.sql import SQL, Literal
 
 from app.projections import SQL as PROJECTIONS
-from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
 from app.store.overview import CONDITIONS
 from app.store.sagas import STRETCH
 from app.store.sql import statements
+from app.store.urls import conninfo
 from tests.databases import drop_database, fresh_database
 from tests.store.large import fill
 

@@ -15,8 +15,9 @@ from dbos._dbos import _get_dbos_instance
 from sqlalchemy import URL
 
 from app.sandbox.ledger import Ledger
-from app.store.database import conninfo, pool
+from app.store.database import pool
 from app.store.roles import as_service
+from app.store.urls import conninfo
 from domain.event import Cause
 from tests.store.test_dbos_contract import Echo, ended, engine
 from tests.store.trouble import read_only, trouble

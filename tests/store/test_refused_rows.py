@@ -15,8 +15,8 @@ from pydantic import JsonValue
 from sqlalchemy import URL
 
 from app.projections.runner import Runner
-from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
+from app.store.urls import conninfo
 from domain.event import Cause
 from domain.projection import Projection, Recorded
 from tests.databases import drop_database, fresh_database

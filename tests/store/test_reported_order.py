@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo
+from app.store.urls import conninfo
 from domain.aggregate import Aggregate
 from domain.errors import Invalid
 from domain.event import Cause, EventType, event, upcasts

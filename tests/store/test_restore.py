@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo, parse_url
 from app.store.embedded import EmbeddedPostgres, find_binaries
 from app.store.events import PostgresEvents
 from app.store.generations import open_generation, require_in_order
 from app.store.preparing import prepare
+from app.store.urls import conninfo, parse_url
 from domain.errors import Unusable
 from domain.expected import exact
 from tests.databases import make_cluster

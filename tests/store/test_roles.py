@@ -13,12 +13,13 @@ import pytest
 from sqlalchemy import URL
 
 from app.store.committer import Committer
-from app.store.database import conninfo, parse_url, pool, settings
+from app.store.database import pool
 from app.store.embedded import EmbeddedPostgres, find_binaries
 from app.store.events import PostgresEvents
 from app.store.preparing import prepare
 from app.store.reader import Reader
 from app.store.roles import as_service
+from app.store.urls import conninfo, parse_url, settings
 from domain.expected import NONE
 from tests.databases import POSTGRES_15, make_cluster
 from tests.store.sagas import event

@@ -11,10 +11,11 @@ from sqlalchemy import URL
 
 from app.main import UNFIT
 from app.store import serving
-from app.store.database import conninfo, parse_url, pool
+from app.store.database import pool
 from app.store.embedded import EmbeddedPostgres
 from app.store.reader import Reader
 from app.store.serving import Probe, Serving
+from app.store.urls import conninfo, parse_url
 from tests.server import Server, http, wait_for
 
 

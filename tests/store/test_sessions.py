@@ -6,11 +6,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo, pool, settings
+from app.store.database import pool
 from app.store.own import restore
 from app.store.reader import Reader
 from app.store.roles import as_service
 from app.store.units import PostgresUnit
+from app.store.urls import conninfo, settings
 from tests.store.sagas import started, store
 from tests.store.steps import Body, ran
 from tests.store.trouble import limited, trouble

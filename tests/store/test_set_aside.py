@@ -12,7 +12,7 @@ from sqlalchemy import URL
 from app.projections import SQL
 from app.projections.rows import Rows
 from app.projections.writing import LEASE, Commit
-from app.store.database import conninfo
+from app.store.urls import conninfo
 from domain.errors import NotFound
 from domain.event import Cause
 from domain.projection import Projection, Recorded

@@ -10,7 +10,7 @@ import pytest
 from dbos import DBOS
 from sqlalchemy import URL
 
-from app.store.database import conninfo
+from app.store.urls import conninfo
 from domain.event import Cause
 from tests.store.test_dbos_contract import engine
 from workflows.calls import ProviderDown

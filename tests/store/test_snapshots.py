@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
-from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
 from app.store.states import PAGE
+from app.store.urls import conninfo
 from domain.aggregate import Aggregate
 from domain.banking import Account, MoneyDeposited, accounts
 from domain.event import Cause

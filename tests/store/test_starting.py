@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo
+from app.store.urls import conninfo
 from tests.store.sagas import Store, entry, event, started, store
 from workflows.durable.store import Neighbour, StartOutcome
 from workflows.ids import new_id

@@ -10,11 +10,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import conninfo, pool
+from app.store.database import pool
 from app.store.reader import Reader
 from app.store.roles import as_service
 from app.store.sqlstates import CONTENDED_TRIES
 from app.store.units import PostgresUnit
+from app.store.urls import conninfo
 from domain.ordering import orders
 from tests.store.sagas import started, store
 from tests.store.steps import FAR, HOLD, Body, Ran, left, ran, swallowing

@@ -24,13 +24,13 @@ from app.projections.runner import Runner
 from app.projections.set_aside import SetAsides
 from app.projections.views import Views
 from app.projections.writing import Target
-from app.store.database import conninfo
 from app.store.embedded import EmbeddedPostgres
 from app.store.events import PostgresEvents
 from app.store.loading import Loading
 from app.store.repository import Repository
 from app.store.states import States
 from app.store.tail import Tail
+from app.store.urls import conninfo
 from domain.aggregate import Aggregate
 from domain.errors import Unstorable
 from domain.event import Cause, event
