@@ -16,7 +16,7 @@ from app.projections.acts import Acts
 from app.projections.builds import Builds
 from app.register import Register
 from app.store.committer import Committer
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.events import PostgresEvents
 from app.store.history import History
 from app.store.loading import Loading
@@ -58,7 +58,7 @@ async def console(url: URL) -> AsyncIterator[Console]:
     """Open the database for a few commands."""
     from app.processes import sagas, unconnected
 
-    readers, committer = pool(url, 2), Committer(url, 1)
+    readers, committer = Pool(url, 2), Committer(url, 1)
     async with readers:
         committer.start()
         reader, states, known = Reader(readers), States(committer, sys.maxsize), catalogue()

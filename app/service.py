@@ -42,7 +42,7 @@ from app.sandbox.ledger import Ledger
 from app.sandbox.provider import Sandbox
 from app.settings import Settings
 from app.store.committer import Committer
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.events import PostgresEvents
 from app.store.fingerprint import code_version
 from app.store.held_back import watch
@@ -54,12 +54,13 @@ from app.store.reader import Reader
 from app.store.repository import Repository
 from app.store.requests import Requests
 from app.store.sagas import PostgresSagas
-from app.store.serving import Probe, Serving
+from app.store.serving import Serving
 from app.store.shapes import PostgresShapes, SagaKinds
 from app.store.states import States
 from app.store.tail import Tail
 from app.store.undoing import Undoing
 from app.store.urls import conninfo, formatted
+from app.store.watch import Watch as DatabaseWatch
 from app.tokens import OWN, Caller, Role, Token
 from app.watchdog.guard import Watchdog
 from app.watchdog.heartbeats import Heartbeats
@@ -138,9 +139,11 @@ async def service(
     `lost` is called when its lease was taken away, `unfit` when it cannot serve any more and should end.
     `more` are sagas beside those of app/processes.py.
     """
-    readers, books, own_token = pool(url, settings.readers), pool(url, settings.readers), secrets.token_urlsafe(24)
+    readers, books, own_token = Pool(url, settings.readers), Pool(url, settings.readers), secrets.token_urlsafe(24)
     client, providers = service_client(settings, here, own_token), Providers(settings.provider_calls)
-    store, sandbox = Store.of(settings, url, Reader(readers)), Sandbox(Ledger(books))
+    database = DatabaseWatch(url)
+    store, sandbox = Store.of(settings, url, Reader(readers, database)), Sandbox(Ledger(books))
+    database.on_moved += [store.committer.renew, readers.renew, books.renew]
     known_sagas = sagas(Connections(client, providers), settings.approval_limit)
     limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
     options = Options(settings.lease_seconds, settings.running, limits)
@@ -148,17 +151,18 @@ async def service(
     engine = Engine([*known_sagas, *more], store.sagas, where, beat, lost, options, providers)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked)
     runners = Runners(store.builds, store.committer, store.reader, store.tail, engine.executor)
-    followers, probe = Followers(settings.followers), Probe(url)
-    serving = Serving(store.reader, probe, unfit)
+    followers = Followers(settings.followers)
+    serving = Serving(store.reader, database, unfit)
     register = Register.of(store.known, [saga.definition for saga in engine.desk.sagas.values()], store.shapes)
     masks = Masks(register, SagaKinds(store.reader))
     routers = [
-        Health(engine, probe, serving).router,
+        Health(engine, database, serving).router,
         *_routers(engine, store, runners, watchdog, masks, followers),
         *([] if settings.provider_url else [sandbox.router]),
     ]
     door = _door(settings, here, own_token)
     async with readers, books, client, sandbox.open():
+        database.start()
         store.committer.start()
         await register.note()  # what is written from now on is masked by other servers too,
         await store.builds.note_reads()  # and is waited for
@@ -177,7 +181,7 @@ async def service(
             await watchdog.stop()
             await runners.stop()
             await end(*background)
-            await probe.stop()
+            await database.stop()
             await store.tail.stop()
             await store.states.settle()
             await store.committer.stop()

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import URL
 
 from app.store.committer import Committer
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.heartbeat import Heartbeat
 from app.store.reader import Reader
 from app.store.sagas import PostgresSagas
@@ -47,7 +47,7 @@ class Amends:
         self._saga = saga or FiveSteps()
 
     async def __aenter__(self) -> Amends:
-        readers, committer = pool(self._url, 8), Committer(self._url, 8)
+        readers, committer = Pool(self._url, 8), Committer(self._url, 8)
         await self._stack.enter_async_context(readers)
         committer.start()
         self._stack.push_async_callback(committer.stop)

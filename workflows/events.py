@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -47,33 +47,54 @@ class NewEvent:
     """An event of the business as whoever reads it gets it."""
 
 
-class Place(NamedTuple):
-    """A place in the feed. A bare position is not one: events are not ordered by position alone."""
+class _Order(NamedTuple):
+    generation: int
+    transaction_id: int
+    position: int
 
-    generation: int = 0
-    transaction_id: int = 0
-    position: int = 0
+
+class Place(_Order):
+    """A place in the feed. A bare position is not one: events are not ordered by position alone.
+
+    `event` is what stands there, None where nobody knows, and `run` the run of the database server in which the place
+    was given out, 0 where there is none. Neither is part of the order.
+    """
+
+    event: UUID | None
+    run: int
+
+    def __new__(
+        cls,
+        generation: int = 0,
+        transaction_id: int = 0,
+        position: int = 0,
+        event: UUID | None = None,
+        run: int | None = 0,
+    ) -> Self:
+        """A place; without anything it is the one before all events."""
+        place = super().__new__(cls, generation, transaction_id, position)
+        place.event, place.run = event or None, run or 0
+        return place
 
     def __str__(self) -> str:
-        return f"{self.generation}-{self.transaction_id}-{self.position}"
+        order = f"{self.generation}-{self.transaction_id}-{self.position}"
+        return f"{order}-{self.event.hex}-{self.run}" if self.event else order
 
     @classmethod
     def parse(cls, token: str) -> Place | None:
         """A place from its token; None for anything else."""
         match = _TOKEN.fullmatch(token)
-        return cls(*map(int, match.groups())) if match else None
+        if match is None:
+            return None
+        generation, transaction, position, event, run = match.groups()
+        return cls(int(generation), int(transaction), int(position), UUID(event) if event else None, int(run or 0))
 
 
 START = Place()
-_TOKEN = re.compile(r"([0-9]{1,9})-([0-9]{1,18})-([0-9]{1,18})")
+_TOKEN = re.compile(r"([0-9]{1,9})-([0-9]{1,18})-([0-9]{1,18})(?:-([0-9a-f]{32})-([0-9]{1,18}))?")
 
 
-class StoredEvent(NamedTuple):
-    """An event as it stands in the store, its JSON not read yet: most events of a feed are only passed on.
-
-    `version` counts from 1 in its stream; `data_json` is in the shape that `schema_version` of `name` had.
-    """
-
+class _Stored(NamedTuple):
     generation: int
     transaction_id: int
     position: int
@@ -85,10 +106,30 @@ class StoredEvent(NamedTuple):
     data_json: str
     metadata_json: str
     recorded_at: datetime
+    run: int | None = 0
+
+
+class StoredEvent(_Stored):
+    """An event as it stands in the store, its JSON not read yet: most events of a feed are only passed on.
+
+    `version` counts from 1 in its stream; `data_json` is in the shape that `schema_version` of `name` had. `run` is the
+    run of the database server in which it was read: it is no part of the event.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredEvent) and self[:-1] == other[:-1]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     @property
     def place(self) -> Place:
-        return Place(self.generation, self.transaction_id, self.position)
+        return Place(self.generation, self.transaction_id, self.position, self.id, self.run)
 
     @property
     def type(self) -> EventType:

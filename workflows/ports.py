@@ -68,6 +68,7 @@ class Entry:
     start: Start | None = None
     recall: Recall | None = None
     settled: bool = False
+    after: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,14 @@ class Stale:
 
 class Fenced(BaseException):
     """This execution does not own its saga any more: it must stop, and nothing it does would be kept."""
+
+
+class Missing(Fenced):
+    """There is no such saga any more: the database has lost its start."""
+
+
+class Gone(Fenced):
+    """What this execution has read or written is not on record any more: it starts anew from what is."""
 
 
 class ForeignStep(BaseException):

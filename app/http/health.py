@@ -10,15 +10,16 @@ from fastapi.responses import JSONResponse
 from app.http import answers
 from app.http.described import tells
 from app.http.problems import problem
-from app.store.serving import Probe, Serving
+from app.store.serving import Serving
+from app.store.watch import Watch
 from workflows.durable.engine import Engine
 
 
 class Health:
     """The routes that machines ask."""
 
-    def __init__(self, engine: Engine, probe: Probe, serving: Serving) -> None:
-        self._engine, self._probe, self._serving = engine, probe, serving
+    def __init__(self, engine: Engine, database: Watch, serving: Serving) -> None:
+        self._engine, self._database, self._serving = engine, database, serving
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/healthz", self.alive, methods=["GET"], response_model=None)
         self.router.add_api_route("/readyz", self.ready, methods=["GET"], response_model=None)
@@ -37,6 +38,6 @@ class Health:
             return problem(
                 503, "not-ready", "Not ready", "This executor's lease does not hold, or it is shutting down."
             )
-        if error := self._serving.problem or await self._probe.problem():
+        if error := self._serving.problem or await self._database.problem():
             return problem(503, "not-ready", "Not ready", f"The database: {error}")
         return {"status": "ready", "executor": self._engine.executor, "running": len(self._engine.running)}

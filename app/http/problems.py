@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from app.http.following import TooManyFollowers
 from app.http.roles import Forbidden
 from app.store.committer import Unavailable
+from app.store.events import WentBack
 from domain.errors import (
     AmendsError,
     Conflict,
@@ -86,6 +87,7 @@ PLAIN: dict[type[AmendsError], tuple[int, str, str]] = {
     Malformed: (400, "malformed-json", "The body is not JSON"),
     Unauthorised: (401, "unauthorised", "Who are you?"),
     Forbidden: (403, "forbidden", "Not for you"),
+    WentBack: (409, "history-went-back", "History went back"),
     StaleVersion: (412, "stale", "The stream has moved on"),
     TooLarge: (413, "too-large", "This takes more room than there is for it"),
     Unstorable: (422, "unstorable", "This cannot be stored"),

@@ -12,9 +12,8 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
-from psycopg_pool import AsyncConnectionPool
 
-from app.store.database import borrowed
+from app.store.database import Pool, borrowed
 from app.store.sql import statements
 
 SQL = statements("sandbox.sql", Path(__file__).parent)
@@ -135,7 +134,7 @@ class Page:
 class Ledger:
     """The provider's books in schema `sandbox`."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[TupleRow]]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ from app.store.encoding import event_json
 from app.store.inline import InlineWriter
 from app.store.reader import Reader
 from app.store.sql import statements
-from domain.errors import Conflict, Invalid, StaleVersion
+from domain.errors import AmendsError, Conflict, Invalid, StaleVersion
 from domain.expected import Expected
 from workflows.events import (
     DIFFERENT,
@@ -33,6 +33,14 @@ PATIENCE = 10.0
 
 
 AHEAD = "is ahead of all that was ever written here: another database gave it out, or this one before a recovery"
+
+
+class WentBack(AmendsError):
+    """History went back: what was at {place} is not on record any more. Go on from {stands}, the last place before it
+    that still stands; what comes after it is new, also where you have read as far before."""
+
+    place: str
+    stands: str
 
 
 class PostgresEvents:
@@ -83,12 +91,8 @@ class PostgresEvents:
 
     async def read_after(self, stream: str, after: Place, limit: int = 1000) -> list[StoredEvent]:
         """Events of one stream beyond a place in the feed, oldest first."""
-        beyond = {
-            "generation": after.generation,
-            "transaction_id": str(after.transaction_id),
-            "position": after.position,
-        }
-        return await self._events("stream_after", {"stream": stream, "limit": limit} | beyond)
+        events = await self._events("stream_after", {"stream": stream, "limit": limit} | _place(after))
+        return events or await self._none_after(after)
 
     async def read_back(self, stream: str, before: int, limit: int = 1000) -> list[StoredEvent]:
         """Events of one stream with versions below `before`, newest first."""
@@ -106,7 +110,22 @@ class PostgresEvents:
         )
         wanted = {"type": only.type, "stream": only.stream, "correlation_id": only.correlation_id, "limit": limit}
         rows = await self._reader.tuples(SQL[statement], wanted | _place(after), anew=statement != "feed")
-        return list(map(StoredEvent._make, rows))
+        return list(map(StoredEvent._make, rows)) or await self._none_after(after)
+
+    async def _none_after(self, place: Place) -> list[StoredEvent]:
+        """No events; raises WentBack if that is because the place does not stand any more."""
+        await self.require_standing(place)
+        return []
+
+    async def require_standing(self, place: Place) -> None:
+        """Raise WentBack if the event of a place is not there any more, with the last one before it that is."""
+        if place.event is None:
+            return
+        row = await self._reader.row(SQL["last_standing"], _place(place) | {"run": place.run})
+        assert row is not None
+        if not row.pop("stands"):
+            stands = START if row["event"] is None else Place(**row)
+            raise WentBack(str(place), str(stands))
 
     async def version(self, stream: str) -> int:
         """The version of a stream, 0 if it has no event."""
@@ -116,10 +135,11 @@ class PostgresEvents:
     async def after(self, token: str | None, field: str = "after") -> Place:
         """The place after which a reader goes on. Raises Invalid as `place` does, and for one that is still to come.
 
-        That is the token of another database: its reader would miss all that is written until it is reached.
+        That is the token of another database: its reader would miss all that is written until it is reached. One that
+        names its event is looked at when it is read on from: see `require_standing`.
         """
         place = await self.place(token, field)
-        if place > self._reached:
+        if place > self._reached and place.event is None:
             row = await self._reader.row(SQL["given_out"], _place(place))
             if row is None or not row["given_out"]:
                 raise Invalid(field, AHEAD)
@@ -149,6 +169,7 @@ def _place(after: Place) -> dict[str, Any]:
         "generation": after.generation,
         "transaction_id": str(after.transaction_id),
         "position": after.position,
+        "event": after.event,
     }
 
 

@@ -144,7 +144,8 @@ class Overview:
         row = await self._reader.row(SQL["saga_told"], {"id": id} | STRETCH)
         if row is None:
             return None
-        place = Place(row.pop("generation") or 0, row.pop("transaction_id") or 0, row.pop("position") or 0)
+        order = (row.pop(each) or 0 for each in ("generation", "transaction_id", "position"))
+        place = Place(*order, event=row.pop("event"), run=row.pop("run"))  # type: ignore
         newest, stretch = row.pop("newest") or 0, row.pop("told") or ()
         telling, count = Telling(), 0
         while stretch:

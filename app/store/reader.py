@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -11,29 +12,46 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import AsyncRowFactory, TupleRow, dict_row, tuple_row
-from psycopg_pool import AsyncConnectionPool
 
 from app.store.committer import Parameters
-from app.store.database import asked, borrowed
+from app.store.database import SHORTEST_WAIT, Pool, asked, borrowed
 from app.store.resending import Resending, Unavailable, deadline
+from app.store.sessions import Session
 from app.store.sqlstates import Verdict, described, verdict
+from app.store.watch import Watch
 
 log = logging.getLogger("amends.store")
 
 Row = TypeVar("Row")
 
+LEFT_FOR_READS = 2
+"""How many connections of the pool nobody writes with."""
+MOMENT = 0.25
+"""For how long, in seconds, a read waits for a database that is away."""
+
 
 class Reader:
     """Reads for one process, on a pool of connections."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[TupleRow]]) -> None:
-        self.pool = pool
+    def __init__(self, pool: Pool, database: Watch | None = None) -> None:
+        self.pool, self._database = pool, database
+        self._writing = asyncio.Semaphore(max(2, pool.max_size - LEFT_FOR_READS))
 
     @asynccontextmanager
     async def connection(self, until: float | None = None) -> AsyncIterator[AsyncConnection[TupleRow]]:
-        """A connection of the pool; one that an error has spoilt does not go back."""
-        async with borrowed(self.pool, until) as connection:
-            yield connection
+        """A connection of the pool to write with; one that an error has spoilt does not go back.
+
+        Reads have some connections to themselves: a commit may wait for a standby for long. Raises NotWritable.
+        """
+        async with asyncio.timeout(None if until is None else max(until - time.monotonic(), SHORTEST_WAIT)):
+            await self._writing.acquire()
+        try:
+            async with borrowed(self.pool, until) as connection:
+                if isinstance(connection, Session):
+                    await connection.enter()
+                yield connection
+        finally:
+            self._writing.release()
 
     async def rows(
         self, statement: str, parameters: Parameters, patience: float | None = 10.0, anew: bool = False
@@ -41,7 +59,8 @@ class Reader:
         """The rows of a read, by column.
 
         It is asked again until the database answers. Raises Unavailable after `patience` seconds (None waits for ever),
-        Contended after as many tries as its errors allow (see app.store.sqlstates), and what never passes as it is.
+        or almost at once while the database is known to be away; Contended after as many tries as its errors allow (see
+        app.store.sqlstates), and what never passes as it is.
         """
         return await self._ask(statement, parameters, patience, dict_row, anew=anew)
 
@@ -114,7 +133,16 @@ class Reader:
         until = deadline(patience)
         tries = Resending("A read", until, ours=ours)
         while True:
+            if patience is not None:
+                await self._require_there()
             try:
                 return await asked(self.pool, until, ask)
             except (psycopg.Error, OSError) as error:
+                if self._database and verdict(error, ours) is Verdict.AWAY:
+                    await self._database.problem()
                 await tries.after(error)
+
+    async def _require_there(self) -> None:
+        """Raise Unavailable almost at once while the database is known to be away: who waits may ask again."""
+        if self._database and self._database.away and not await self._database.back(MOMENT):
+            raise Unavailable(round(self._database.away_for, 1))

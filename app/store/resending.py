@@ -27,6 +27,13 @@ class Unavailable(AmendsError):
     seconds: float
 
 
+class Unanswered(Unavailable):
+    """The database has not answered for {seconds} seconds: this may be carried out yet. Send it again with the
+    Idempotency-Key {id}, which acts once."""
+
+    id: str
+
+
 class Doubled(Unstorable):
     """Something with this name is there already: {problem}"""
 

@@ -15,6 +15,7 @@ from app.store.encoding import checkpoint_of, events_text, start_json
 from app.store.events import answer_json
 from app.store.inline import InlineWriter
 from app.store.reader import Reader
+from app.store.resending import Unanswered, Unavailable
 from app.store.sql import statements
 from app.store.states import States
 from app.store.units import PostgresUnit, commit_parameters, committed
@@ -51,7 +52,10 @@ class PostgresSagas:
             "owner": start.owner,
             "deadline": start.deadline,
         }
-        rows = await self._committer.run(SQL["start_saga"], parameters, START_PATIENCE)
+        try:
+            rows = await self._committer.run(SQL["start_saga"], parameters, START_PATIENCE)
+        except Unavailable as away:
+            raise Unanswered(away.seconds, start.id) from away
         outcome = rows[0][0]
         return StartOutcome.TAKEN if outcome == "foreign" else StartOutcome(outcome)
 

@@ -15,12 +15,12 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, dict_row
 
 from app.store.committer import Committer, Parameters
-from app.store.database import Guarded
 from app.store.encoding import checkpoint_text, events_text, family_text
 from app.store.inline import InlineWriter
 from app.store.own import CONTROL, Aborted, EndsTransaction, Own, begun
 from app.store.reader import Reader
 from app.store.resending import Resending, Unavailable, deadline, unstorable
+from app.store.sessions import Guarded
 from app.store.sql import statements
 from app.store.sqlstates import (
     CONTENDED_TRIES,
@@ -36,7 +36,7 @@ from app.store.states import States
 from domain.aggregate import Aggregate
 from domain.errors import AmendsError
 from workflows.codec import text
-from workflows.ports import Committed, Entry, Fenced, ForeignStep, Interrupted, Stale, Taken
+from workflows.ports import Committed, Entry, Fenced, ForeignStep, Gone, Interrupted, Missing, Stale, Taken
 from workflows.words import MisplacedCall
 
 S = TypeVar("S")
@@ -64,6 +64,7 @@ def commit_parameters(saga: str, owner: str, entry: Entry) -> tuple[object, ...]
         entry.park,
         _wait(entry),
         family_text(entry.start, entry.recall),
+        list(entry.after),
     )
 
 
@@ -78,7 +79,7 @@ def _wait(entry: Entry) -> str | None:
 
 
 def committed(rows: list[TupleRow]) -> Committed | Stale:
-    """What `commit_step` answered. Raises Fenced, Taken or ForeignStep."""
+    """What `commit_step` answered. Raises Fenced, Missing, Gone, Taken or ForeignStep."""
     outcome, stream, expected, actual = rows[0]
     match outcome:
         case "committed":
@@ -87,6 +88,10 @@ def committed(rows: list[TupleRow]) -> Committed | Stale:
             return Stale(stream, expected, actual)
         case "fenced":
             raise Fenced
+        case "missing":
+            raise Missing
+        case "gone":
+            raise Gone
         case "taken":
             raise Taken
         case _:

@@ -14,7 +14,7 @@ from sqlalchemy import URL
 from app.projections import SQL as PROJECTIONS
 from app.projections.builds import COUNTED
 from app.store.committer import Committer
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.events import PostgresEvents
 from app.store.reader import Reader
 from benchmarks.long.filling import RARE, place
@@ -62,7 +62,7 @@ async def measure(stores: dict[int, URL], advance: Callable[[], None]) -> dict[s
     async with AsyncExitStack() as stack:
         known: dict[int, dict[str, Read]] = {}
         for size, url in stores.items():
-            known[size] = reads(Reader(await stack.enter_async_context(pool(url, 2))), url)
+            known[size] = reads(Reader(await stack.enter_async_context(Pool(url, 2))), url)
         for number in range(ROUNDS + 1):
             for size, each in known.items():
                 figures = await _round(each, size, number)

@@ -13,7 +13,7 @@ from uuid import uuid4
 from sqlalchemy import URL
 
 from app.store.committer import Committer
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.events import PostgresEvents
 from app.store.loading import Loading
 from app.store.reader import Reader
@@ -45,7 +45,7 @@ class Store(NamedTuple):
 @asynccontextmanager
 async def store(url: URL, snapshot_every: int = SNAPSHOT_EVERY) -> AsyncIterator[Store]:
     """The event store of one process."""
-    async with pool(url, CONNECTIONS) as readers:
+    async with Pool(url, CONNECTIONS) as readers:
         committer, reader = Committer(url, CONNECTIONS), Reader(readers)
         committer.start()
         events, states = PostgresEvents(committer, reader), States(committer, snapshot_every)

@@ -18,7 +18,7 @@ from app.projections.runner import Runner
 from app.projections.views import Views
 from app.projections.writing import Target
 from app.store.committer import Committer
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.events import PostgresEvents
 from app.store.reader import Reader
 from app.store.tail import Tail
@@ -98,7 +98,7 @@ class Board:
 @asynccontextmanager
 async def board(url: URL) -> AsyncIterator[Board]:
     """The read model on a database with the rights of the service."""
-    readers, committer = pool(url, 8), Committer(url, 8)
+    readers, committer = Pool(url, 8), Committer(url, 8)
     async with readers:
         committer.start()
         reader = Reader(readers)

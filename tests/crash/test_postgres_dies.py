@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.embedded import EmbeddedPostgres
 from app.store.reader import Reader
 from app.store.resending import Unavailable
@@ -97,7 +97,7 @@ def test_no_saga_ends_while_postgres_is_stopped(cluster: EmbeddedPostgres, secon
 
 async def test_connections_are_back_as_soon_as_the_database_is_after_a_long_time(cluster: EmbeddedPostgres) -> None:
     """A pool that tried by itself only would wait as long again as the database was away."""
-    async with pool(parse_url(cluster.url), 2) as readers:
+    async with Pool(parse_url(cluster.url), 2) as readers:
         await readers.wait()
         cluster.stop()
         reader = Reader(readers)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import URL
 
 from app.store.committer import Committer
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.reader import Reader
 from app.store.roles import as_service
 from app.store.sagas import PostgresSagas
@@ -38,7 +38,7 @@ class Store:
 async def store(url: URL, connections: int = 4, snapshot_every: int = 500) -> AsyncIterator[Store]:
     """The store with the rights that the service has."""
     url = as_service(url)
-    readers, committer = pool(url, 4), Committer(url, connections)
+    readers, committer = Pool(url, 4), Committer(url, connections)
     async with readers:
         committer.start()
         reader, states = Reader(readers), States(committer, snapshot_every)

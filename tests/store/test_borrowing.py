@@ -9,7 +9,7 @@ import anyio
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import borrowed, pool
+from app.store.database import Pool, borrowed
 from app.store.reader import Reader
 
 SIZE = 3
@@ -31,7 +31,7 @@ async def a_connection(reader: Reader) -> None:
 
 @pytest.mark.parametrize("way", [a_read, a_transaction, a_connection], ids=lambda way: way.__name__)
 async def test_it_goes_back_when_many_clients_are_cancelled_again_and_again(database_18: URL, way: Any) -> None:
-    async with pool(database_18, SIZE) as readers:
+    async with Pool(database_18, SIZE) as readers:
         reader = Reader(readers)
 
         async def client(number: int) -> None:

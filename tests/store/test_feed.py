@@ -94,7 +94,7 @@ def without_barrier(statement: str) -> Feed:
 
     async def read(it: Store, after: Place) -> list[StoredEvent]:
         parameters = after._asdict() | {"transaction_id": str(after.transaction_id)}
-        return list(map(StoredEvent._make, await it.reader.tuples(statement, parameters)))
+        return [StoredEvent(*row) for row in await it.reader.tuples(statement, parameters)]
 
     return read
 

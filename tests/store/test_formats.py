@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql as words
 from sqlalchemy import URL
 
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.embedded import EmbeddedPostgres
 from app.store.preparing import prepare
 from app.store.reader import Reader
@@ -78,7 +78,7 @@ async def test_values_come_back_whatever_a_database_sets(database_18: URL, name:
 @pytest.mark.parametrize(("name", "value"), CASES[:6])
 async def test_a_url_sets_limits_and_no_formats(database_18: URL, name: str, value: str) -> None:
     url = limited(database_18, lock_timeout="7s", **{name: value.replace(" ", "\\ ")})
-    async with pool(url, 1) as connections:
+    async with Pool(url, 1) as connections:
         asked = "select current_setting('lock_timeout'), current_setting('timezone'), now(), '世'"
         ((lock_timeout, timezone, now, text),) = await Reader(connections).tuples(asked, ())
     assert (lock_timeout, timezone, text) == ("7s", "UTC", "世")

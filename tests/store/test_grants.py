@@ -34,6 +34,7 @@ GRANTED = {
     "amends.outages": "delete; insert (down_since, error, executor, provider); select;"
     " update (down_since, error, reported_at)",
     "amends.requests": "insert (answer, digest, key); select",
+    "amends.runs": "select",
     "amends.sagas": "insert (correlation_id, deadline_at, id, name, parent, reference, request, root, settled, status,"
     " version, was_settled); select; update (cancel_reason, due_at, finished_at, not_before, parent, progress,"
     " provider, provider_since, reason, settled, since, status, takeovers, waiting_for, was_settled)",

@@ -6,16 +6,14 @@ import asyncio
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import URL
 
+from app.store.database import Pool
 from app.store.reader import Reader
 from app.store.roles import as_service
+from app.store.sessions import Session
 from app.store.sqlstates import CONTENDED_TRIES, SLOW_TRIES
 from app.store.units import PostgresUnit
-from app.store.urls import conninfo, settings
 from domain.ordering import orders
 from tests.store.sagas import entry, event, started, store
 from tests.store.steps import FAR, HOLD, Body, Ran, asking, left, ran, swallowing
@@ -166,9 +164,8 @@ async def test_a_connection_that_none_is_left_of_is_never_counted(
     async with store(database) as it:
         saga = await started(it)
         url = as_service(database)
-        small = AsyncConnectionPool(
-            conninfo(url), min_size=1, max_size=1, timeout=0.02, kwargs=settings(url, "reader"), open=False
-        )
+        small = Pool(url, 1)
+        small.timeout = 0.02
         async with small:
             await small.wait()
             async with small.connection():
@@ -176,7 +173,7 @@ async def test_a_connection_that_none_is_left_of_is_never_counted(
             assert (came.runs, came.tries) == (FAR, None)
 
 
-class Losing(AsyncConnection[TupleRow]):
+class Losing(Session):
     """A connection that is lost when the answer to a commit should come."""
 
     async def commit(self) -> None:
@@ -189,9 +186,8 @@ async def test_a_commit_whose_answer_was_lost_is_known_to_stand(database: URL, t
     url = as_service(database)
     async with store(database) as it:
         saga = await started(it)
-        losing: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
-            conninfo(url), connection_class=Losing, min_size=1, kwargs=settings(url, "reader"), open=False
-        )
+        losing = Pool(url, 1)
+        losing.connection_class = Losing
         async with losing:
             assert await ran(it, saga, asking("select 1"), reader=Reader(losing)) == Ran(1, Committed())
         assert left(trouble) == (1, 0, 1)

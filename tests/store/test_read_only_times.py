@@ -15,7 +15,7 @@ from dbos._dbos import _get_dbos_instance
 from sqlalchemy import URL
 
 from app.sandbox.ledger import Ledger
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.roles import as_service
 from app.store.urls import conninfo
 from domain.event import Cause
@@ -57,7 +57,7 @@ async def test_sagas_end_on_other_sessions_of_dbos(database_18: URL, caplog: pyt
 
 
 async def test_the_sandbox_writes_again(database: URL, trouble: Sql) -> None:
-    async with pool(as_service(database), 1) as single:
+    async with Pool(as_service(database), 1) as single:
         ledger = Ledger(single)
         with read_only(trouble):
             await single.check()

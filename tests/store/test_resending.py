@@ -13,7 +13,7 @@ from sqlalchemy import URL
 
 from app.http.problems import answer
 from app.store.committer import Committer, Doubled, Unavailable
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.events import PostgresEvents
 from app.store.heartbeat import Heartbeat
 from app.store.reader import Reader
@@ -57,7 +57,7 @@ async def committing(url: URL) -> AsyncIterator[Committer]:
 
 @asynccontextmanager
 async def reading(url: URL, size: int = 2) -> AsyncIterator[Reader]:
-    async with pool(as_service(url), size) as readers:
+    async with Pool(as_service(url), size) as readers:
         yield Reader(readers)
 
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.store.committer import Committer
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.embedded import EmbeddedPostgres, find_binaries
 from app.store.events import PostgresEvents
 from app.store.preparing import prepare
@@ -114,7 +114,7 @@ def test_the_service_may_work_with_rows(service: Sql) -> None:
 @asynccontextmanager
 async def appending(url: URL) -> AsyncIterator[PostgresEvents]:
     """Appends with just the rights of a URL."""
-    readers, committer = pool(url, 2), Committer(url, 2)
+    readers, committer = Pool(url, 2), Committer(url, 2)
     async with readers:
         committer.start()
         try:

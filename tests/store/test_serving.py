@@ -11,11 +11,12 @@ from sqlalchemy import URL
 
 from app.main import UNFIT
 from app.store import serving
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.embedded import EmbeddedPostgres
 from app.store.reader import Reader
-from app.store.serving import Probe, Serving
+from app.store.serving import Serving
 from app.store.urls import conninfo, parse_url
+from app.store.watch import Watch
 from tests.server import Server, http, wait_for
 
 
@@ -27,9 +28,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_it_is_unfit_once_no_read_comes_through_while_the_database_answers(database: URL, quick: None) -> None:
     unfit = asyncio.Event()
-    async with pool(database, 2) as readers:
+    async with Pool(database, 2) as readers:
         readers.timeout = 0.1
-        seeing = Serving(Reader(readers), Probe(database), unfit.set)
+        seeing = Serving(Reader(readers), Watch(database), unfit.set)
         watching = asyncio.create_task(seeing.watch())
         lost = [await readers.getconn(10) for _ in range(2)]
         async with asyncio.timeout(30):
@@ -38,38 +39,38 @@ async def test_it_is_unfit_once_no_read_comes_through_while_the_database_answers
         assert "no read of this process has come through" in str(seeing.problem)
         for each in lost:
             await readers.putconn(each)
-        await seeing._probe.stop()
+        await seeing._database.stop()
 
 
 async def test_it_is_fit_while_the_database_is_away(cluster: EmbeddedPostgres, quick: None) -> None:
     url = parse_url(cluster.url)
-    probe = Probe(url)
-    async with pool(url, 2) as readers:
+    watch = Watch(url)
+    async with Pool(url, 2) as readers:
         readers.timeout = 0.1
-        seeing = Serving(Reader(readers), probe, lambda: None)
+        seeing = Serving(Reader(readers), watch, lambda: None)
         watching = asyncio.create_task(seeing.watch())
-        assert await probe.problem() is None
+        assert await watch.problem() is None
         await asyncio.to_thread(cluster.stop)
-        away = [await probe.problem() for _ in range(20)]
+        away = [await watch.problem() for _ in range(20)]
         assert all(away)
         assert not await asyncio.wait_for(seeing._comes_through(), 30)
         assert seeing.problem is None
         await asyncio.to_thread(cluster.start)
         async with asyncio.timeout(30):
-            while await probe.problem() is not None:
+            while await watch.problem() is not None:
                 pass
         assert seeing.problem is None
         watching.cancel()
-    await probe.stop()
+    await watch.stop()
 
 
 async def test_those_who_ask_at_the_same_time_share_one_connection(database: URL) -> None:
-    probe = Probe(database)
-    assert set(await asyncio.gather(*(probe.problem() for _ in range(100)))) == {None}
+    watch = Watch(database)
+    assert set(await asyncio.gather(*(watch.problem() for _ in range(100)))) == {None}
     with psycopg.connect(conninfo(database)) as connection:
-        count = "select count(*) from pg_stat_activity where application_name = 'amends probe'"
+        count = "select count(*) from pg_stat_activity where application_name = 'amends watch'"
         assert connection.execute(count).fetchone() == (1,)
-    await probe.stop()
+    await watch.stop()
 
 
 def test_a_server_that_is_unfit_ends_with_a_status_of_its_own(database_18: URL) -> None:

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.own import restore
 from app.store.reader import Reader
 from app.store.roles import as_service
@@ -58,7 +58,7 @@ def leaking(statement: str, how: str) -> Body:
 @pytest.mark.parametrize("statement", LEAKS)
 async def test_a_session_is_given_back_as_it_was(database: URL, trouble: Sql, statement: str, how: str) -> None:
     url = limited(database, work_mem="123kB", lock_timeout="7s")
-    async with store(database) as it, pool(as_service(url), 1) as single:
+    async with store(database) as it, Pool(as_service(url), 1) as single:
         reader = Reader(single)
         (before,) = await reader.tuples(SETTINGS, ())
         assert before[0] == "amends_service"
@@ -78,7 +78,7 @@ async def test_statements_stay_prepared_on_a_session_that_was_brought_back(datab
     async def body(one: PostgresUnit) -> None:
         await one.execute("select held from public.stock where sku = %(sku)s", {"sku": "apple"})
 
-    async with store(database) as it, pool(as_service(database), 1) as single:
+    async with store(database) as it, Pool(as_service(database), 1) as single:
         reader = Reader(single)
         for _ in range(3):
             saga = await started(it)

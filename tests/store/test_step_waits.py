@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.reader import Reader
 from app.store.roles import as_service
 from app.store.sqlstates import CONTENDED_TRIES
@@ -64,7 +64,7 @@ async def test_a_load_that_gets_no_answer_is_no_time_of_the_step(database: URL, 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("body", [loading, executing])
 async def test_a_pool_that_is_full_is_waited_for_outside_of_the_step(database: URL, trouble: Sql, body: Body) -> None:
-    async with store(database) as it, pool(as_service(database), 1) as single:
+    async with store(database) as it, Pool(as_service(database), 1) as single:
         saga, reader = await started(it), Reader(single)
         async with single.connection():
             came = await ran(it, saga, body, reader=reader)

@@ -8,12 +8,10 @@ from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import URL
 
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.reader import Reader
 from app.store.roles import as_service
 from app.store.units import PostgresUnit
@@ -27,12 +25,11 @@ from workflows.words import MisplacedCall
 __all__ = ["trouble"]
 
 Sql = psycopg.Connection
-Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 
 
 @asynccontextmanager
 async def one_connection(url: URL) -> AsyncIterator[Pool]:
-    async with pool(as_service(url), 1) as single:
+    async with Pool(as_service(url), 1) as single:
         await single.wait()
         yield single
 

@@ -155,7 +155,7 @@ class Engine:
             order = replace(order, executor=self.executor, owner=owner)
         started, new = await self.desk.start(order)
         if new and owner:
-            self._lives.fresh(order.id)
+            self._lives.fresh(order.id, order.event.id)
             await self.run(Claimed(order.id, name, order.inputs), owner)
         return started
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from domain.event import Cause
 from domain.vocabulary import Unreadable
@@ -21,7 +22,7 @@ from workflows.durable.store import Claimed, SagaStore, StoredSaga
 from workflows.engine.execution import Execution
 from workflows.events import record_own
 from workflows.limits import Limits
-from workflows.ports import Entry, Exhausted, Fenced, Identity, Parked, Recording, StatusChange
+from workflows.ports import Entry, Exhausted, Fenced, Gone, Identity, Missing, Parked, Recording, StatusChange
 from workflows.problem import TurnedBack
 from workflows.providers import Providers
 from workflows.recording import compensated, recording_of
@@ -62,13 +63,13 @@ class Lives:
     def __init__(self, desk: Desk, store: SagaStore, lease: Lease, around: Around) -> None:
         self._desk, self._store, self._lease, self._around = desk, store, lease, around
         self.running: dict[tuple[str, str], asyncio.Task[Any] | None] = {}
-        self._fresh: set[str] = set()
+        self._fresh: dict[str, UUID] = {}
         self._journals: dict[tuple[str, str], DurableJournal] = {}
         self._failures: Counter[str] = Counter()
 
-    def fresh(self, id: str) -> None:
-        """A saga has just been started: nothing of it is on record that its first life would have to read."""
-        self._fresh.add(id)
+    def fresh(self, id: str, started: UUID) -> None:
+        """A saga has just been started by this event: nothing else is on record that its first life had to read."""
+        self._fresh[id] = started
 
     async def run(self, run: Callable[[Claimed, str], Any], claimed: Claimed, owner: str) -> None:
         """Run a saga that this executor has claimed. What cannot be started is given back by the supervisor."""
@@ -122,6 +123,10 @@ class Lives:
             except TurnedBack:
                 self._over_with(task, id, owner)
                 raise
+            except (Missing, Gone) as lost:
+                await self._begin_anew(id, owner, lost)
+                self._forget(id, owner)
+                raise Parked from None
             except (Fenced, Parked, asyncio.CancelledError):
                 self._forget(id, owner)
                 raise
@@ -134,6 +139,14 @@ class Lives:
             return ended
 
         return live
+
+    async def _begin_anew(self, id: str, owner: str, lost: Missing | Gone) -> None:
+        """The database has lost what this life has written: the next one goes on from what it still has."""
+        if isinstance(lost, Missing):
+            log.warning("Saga %s is not on record any more: the database has lost its start. Start it again.", id)
+        else:
+            log.warning("The database has lost commits of saga %s: it goes on from what is still on record.", id)
+            await self._store.release(id, self._around.executor, owner)
 
     async def _failed(self, identity: Identity, owner: str, error: BaseException) -> None:
         """This engine cannot run a saga: it is tried again a few times, then a person is asked. It is never ended."""
@@ -208,10 +221,10 @@ class Lives:
 
     async def _recording(self, id: str, name: str, version: int) -> tuple[Recording, bool]:
         """What earlier lives recorded, and whether this is the first life of a fork that DBOS's tools made."""
-        if id in self._fresh:
-            self._fresh.discard(id)
+        if started := self._fresh.pop(id, None):
             deadline = self._desk.sagas[name, version].definition.deadline
-            return Recording(deadline_at=self._lease.clock.now() + deadline if deadline else None), False
+            until = self._lease.clock.now() + deadline if deadline else None
+            return Recording(deadline_at=until, last_event=started), False
         stored = await self._store.load(id)
         fork = stored is None
         if stored is None:

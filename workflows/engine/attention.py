@@ -97,7 +97,7 @@ class Attention:
                     if isinstance(stuck, SagaStuck):
                         _say(self._kind, self._chronicle.journal.identity.id, stuck)
                 raise Parked
-            self._chronicle.version = (await self._chronicle.journal.reload()).version
+            self._chronicle.reread(await self._chronicle.journal.reload())
 
     async def _rest(self, wanted: Resting) -> NoReturn:
         if self._later:

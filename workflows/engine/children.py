@@ -170,7 +170,7 @@ class Children:
 
     async def _reload(self) -> None:
         self._recording = await self._chronicle.journal.reload()
-        self._chronicle.version = self._recording.version
+        self._chronicle.reread(self._recording)
 
 
 def _refusal(call: StepCall[Any], told: Any) -> Refusal:

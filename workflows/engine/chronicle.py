@@ -11,7 +11,7 @@ from domain.errors import AmendsError, Refusal
 from domain.event import Cause
 from workflows.codec import text
 from workflows.events import NewEvent, record, record_own
-from workflows.ports import Checkpoint, Entry, Journal, Recall, Stale, Start, StatusChange
+from workflows.ports import Checkpoint, Entry, Journal, Recall, Recording, Stale, Start, StatusChange
 from workflows.problem import error_text, problem_of, refusal_problem
 from workflows.said import named, one_line, said
 from workflows.sensitive import cleaned
@@ -32,6 +32,7 @@ class Chronicle:
         self.turned_back = False
         """Whether this life has turned back."""
         self._last: UUID | None = journal.recording.last_event
+        self._stand = frozenset({self._last} if self._last else ())
         self._revive = journal.recording.status in ("stranded", "stuck", "abandoned")
         self._waited = journal.recording.provider is not None
 
@@ -97,7 +98,7 @@ class Chronicle:
         if self._revive or self._waited:
             change = change or self.going()
         events = [*(self.event(self.stream, event, step) for event in happened), *business]
-        return Entry(events, expected or {}, checkpoint, change, park, start, recall, settled)
+        return Entry(events, expected or {}, checkpoint, change, park, start, recall, settled, self._stand)
 
     def going(self) -> StatusChange:
         """The status of a saga that goes on, forwards or back."""
@@ -121,12 +122,20 @@ class Chronicle:
         """Take note that an entry stands: what comes next was caused by it."""
         if entry.events:
             self._last, self._revive = entry.events[0].id, False
+            # Of steps at the same time nobody knows who came first: each commit takes the place of those it came after.
+            self._stand = (self._stand - entry.after) | {self._last}
         self.version += sum(event.stream == self.stream for event in entry.events)
         if entry.change:
             self._waited = False
         if entry.checkpoint:
             self.turned_back = self.turned_back or entry.checkpoint.name == TURN_BACK
             self.passed(entry.checkpoint)
+
+    def reread(self, recording: Recording) -> None:
+        """Take note of what is recorded by now: others have added to it."""
+        self.version = recording.version
+        if recording.last_event:
+            self._stand |= {recording.last_event}
 
     def passed(self, checkpoint: Checkpoint) -> None:
         """Take note of a recorded step; of those that ran at the same time, the last one to be completed counts."""

@@ -157,7 +157,7 @@ class Execution:
             entry = self.chronicle.entry(SagaCompleted(result), checkpoint=checkpoint, change=change)
             if await self.chronicle.write_if_untold(entry):
                 return result
-            self.chronicle.version = (await self.journal.reload()).version
+            self.chronicle.reread(await self.journal.reload())
 
 
 def _says(chronicle: Chronicle) -> tuple[Callable[[], datetime], Callable[[], UUID]]:

@@ -80,7 +80,7 @@ class Waiting:
             else:
                 await self._park(slot, signal, begun, until, wake)
             self._recording = await self._chronicle.journal.reload()
-            self._chronicle.version = self._recording.version
+            self._chronicle.reread(self._recording)
 
     def _next(self, signal: str | None) -> tuple[Any] | None:
         """The oldest signal of this name that the saga has not taken."""

@@ -1,6 +1,6 @@
 -- name: append
 -- Append what is ready, each item all of it or nothing. See the function's comment.
-select item, outcome, stream, expected, actual, place, digest, answer from amends.append(%s::jsonb)
+select item, outcome, stream, expected, actual, place, digest, answer from amends.append(%s::jsonb) where amends.durable()
 
 -- name: lock
 -- Lock streams until the end of the transaction, before its first write.
@@ -19,19 +19,20 @@ select e.id::text, e.stream, count(*) over () as known,
 -- name: stream
 -- A stretch of one stream, oldest first.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
   from amends.events as e where stream = %(stream)s and version > %(after)s order by version limit %(limit)s
 
 -- name: stream_after
 -- A stretch of one stream after a place in the feed, oldest first: after the event that stands there, if it is one of
 -- the stream, as the order of versions and that of the feed need not be the same; else after all that come before it.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
   from amends.events as e
  where e.stream = %(stream)s
    and e.version > coalesce(
        (select x.version from amends.events as x where x.position = %(position)s and x.stream = %(stream)s),
        amends.version_at(%(stream)s, %(generation)s, %(transaction_id)s::text::xid8, %(position)s))
+   and (select amends.stands(%(position)s, %(event)s))
  order by e.version limit %(limit)s
 
 -- name: stream_version
@@ -72,13 +73,14 @@ select amends.version_at(%s, %s, %s::text::xid8, %s) as version
 
 -- name: event_at
 -- One event of a stream, without its data.
-select generation, transaction_id::text::bigint as transaction_id, position, recorded_at
+select generation, transaction_id::text::bigint as transaction_id, position, id as event, (select max(r.id) from amends.runs as r) as run,
+       recorded_at
   from amends.events where stream = %s and version = %s
 
 -- name: backwards
 -- A stretch of one stream, newest first.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
   from amends.events as e where e.stream = %(stream)s and e.version < %(before)s order by version desc limit %(limit)s
 
 -- name: open_saga
@@ -90,7 +92,15 @@ select s.id from amends.sagas as s
 
 -- name: place_of
 -- Where in the feed an event stands.
-select generation, transaction_id::text::bigint as transaction_id, position from amends.events where position = %s
+select generation, transaction_id::text::bigint as transaction_id, position, id as event, (select max(r.id) from amends.runs as r) as run
+  from amends.events where position = %s
+
+-- name: last_standing
+-- Whether a place still stands, and else the last one before it that does.
+select amends.stands(%(position)s, %(event)s) as stands, e.generation, e.transaction_id::text::bigint as transaction_id,
+       e.position, e.id as event, (select max(r.id) from amends.runs as r) as run
+  from (values (1)) as one
+  left join amends.last_standing(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(run)s) as e on true
 
 -- name: given_out
 -- Whether a place can be one of this database: no newer generation, and no transaction id that is still to come.
@@ -101,11 +111,12 @@ select (%(generation)s::int, %(transaction_id)s::numeric)
 -- name: feed
 -- A page of the feed. It stops below the oldest transaction that still runs: what that one writes comes first.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
   from amends.events as e
  where (generation, transaction_id, position) > (%(generation)s, %(transaction_id)s::text::xid8, %(position)s)
    and (transaction_id < pg_snapshot_xmin(pg_current_snapshot())
         or generation < (select max(g.generation) from amends.generations as g))
+   and (select amends.stands(%(position)s, %(event)s))
  order by e.generation, e.transaction_id, e.position
  limit %(limit)s
 
@@ -132,20 +143,22 @@ with page as (
       order by e.generation, e.transaction_id, e.position limit %(limit)s)
 )
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
   from page as e
+ where (select amends.stands(%(position)s, %(event)s))
  order by e.generation, e.transaction_id, e.position
  limit %(limit)s
 
 -- name: feed_of_stream
 -- The same for one stream, and one type of events if it is given; a stream's order is that of its versions.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
   from amends.events as e
  where e.stream = %(stream)s and (%(type)s::text is null or e.type = %(type)s)
    and e.version > (select amends.version_at(%(stream)s, %(generation)s, %(transaction_id)s::text::xid8, %(position)s))
    and (e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
         or e.generation < (select max(g.generation) from amends.generations as g))
+   and (select amends.stands(%(position)s, %(event)s))
  order by e.version
  limit %(limit)s
 
@@ -173,14 +186,15 @@ with page as (
       order by e.generation, e.transaction_id, e.position limit %(limit)s)
 )
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
   from page as e
+ where (select amends.stands(%(position)s, %(event)s))
  order by e.generation, e.transaction_id, e.position
  limit %(limit)s
 
 -- name: end
 -- The place of the last event that readers of the feed may see.
-select generation, transaction_id::text::bigint as transaction_id, position
+select generation, transaction_id::text::bigint as transaction_id, position, id as event, (select max(r.id) from amends.runs as r) as run
   from amends.events as e
  where transaction_id < pg_snapshot_xmin(pg_current_snapshot())
     or generation < (select max(g.generation) from amends.generations as g)

@@ -1,13 +1,15 @@
 -- name: commit_step
 -- One commit of a saga: events, checkpoint, status, fenced by its owner. See the function's comment.
 select outcome, stream, expected, actual
-  from amends.commit_step(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb, %s, %s, %s, %s::jsonb, %s::jsonb)
+  from amends.commit_step(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb, %s, %s, %s, %s::jsonb, %s::jsonb, %s::uuid[])
+ where amends.durable()
 
 -- name: start_saga
 -- Start a saga, once per id.
 select outcome, name, version
   from amends.start_saga(%(id)s, %(name)s, %(version)s, %(reference)s, %(correlation)s, %(request)s, %(inputs)s,
                          %(events)s::jsonb, %(executor)s, %(owner)s, %(deadline)s, %(parent)s)
+ where amends.durable()
 
 -- name: claim_sagas
 -- Claim queued sagas for an executor.
@@ -17,14 +19,17 @@ select id, name, inputs, takeovers from amends.claim_sagas(%s, %s, %s::text[], %
 -- A person's act on a saga that rests.
 select outcome, status, place, digest, answer
   from amends.act_on_saga(%s, %s, %s::text[], %s::jsonb, %s, %s::jsonb, %s)
+ where amends.durable()
 
 -- name: signal_saga
 -- A signal to a saga.
 select outcome, status, place, digest, answer from amends.signal_saga(%s, %s, %s::jsonb, %s::jsonb)
+ where amends.durable()
 
 -- name: cancel_saga
 -- Somebody wants a saga cancelled.
 select outcome, status, place, digest, answer from amends.cancel_saga(%s, %s::text[], %s, %s::jsonb, %s::jsonb)
+ where amends.durable()
 
 -- name: claim_awaiting
 -- Take sagas that wait for a provider.
@@ -115,11 +120,12 @@ select id, name, version, root, reference, status, reason, correlation_id, start
 -- One saga's row, the place and the version of its newest event, and the first stretch of its story.
 select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.correlation_id, s.started_at, s.since,
        s.finished_at, s.waiting_for, s.due_at, s.parent, s.provider, s.provider_since,
-       n.generation, n.transaction_id::text::bigint as transaction_id, n.position, n.version as newest,
+       n.generation, n.transaction_id::text::bigint as transaction_id, n.position, n.id as event, n.version as newest,
+       (select max(r.id) from amends.runs as r) as run,
        (select jsonb_agg(jsonb_build_array(t.id, t.type, t.schema_version, t.data, t.recorded_at) order by t.version)
           from amends.told(s.id, 0, %(rows)s, %(bytes)s) as t) as told
   from amends.sagas as s
-  left join lateral (select e.generation, e.transaction_id, e.position, e.version from amends.events as e
+  left join lateral (select e.generation, e.transaction_id, e.position, e.id, e.version from amends.events as e
                       where e.stream = 'saga-' || s.id order by e.version desc limit 1) as n on true
  where s.id = %(id)s
 
@@ -206,4 +212,4 @@ select amends.note_saga(%s, %s::text[], %s::jsonb, %s, %s)
 
 -- name: landed
 -- Whether an event was committed, once nobody holds its streams any more.
-select amends.landed(%s::text[], %s)
+select landed from amends.landed(%s::text[], %s) as landed where amends.durable()
