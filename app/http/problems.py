@@ -149,11 +149,15 @@ def install(app: FastAPI, allowed: Callable[[str], str]) -> None:
     @app.exception_handler(RequestValidationError)
     async def request(_: Request, error: RequestValidationError) -> JSONResponse:
         found = error.errors()
+        if found[0]["type"] == "json_invalid":  # its place is a byte of the body, and no field
+            return answer(Malformed(found[0]["ctx"]["error"]))
         return invalid([_invalid(each) for each in found[:SHOWN]], len(found))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        kind = {400: "malformed-json", 404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
+        if error.status_code == 400:
+            return answer(Malformed(error.detail))
+        kind = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
         detail = f"{request.method} {request.url.path}: {error.detail}"
         headers = {"Allow": allowed(request.scope["path"])} if error.status_code == 405 else dict(error.headers or {})
         return problem(error.status_code, kind, str(error.detail), detail, headers)
