@@ -57,6 +57,7 @@ def log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler])
     logging.captureWarnings(True)
     logging.getLogger("dbos").addFilter(clean)
+    logging.getLogger("psycopg.pool").setLevel("ERROR")  # the watch of the database says when that is away
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel("WARNING")
     threading.excepthook = _in_thread

@@ -143,6 +143,12 @@ class TooLarge(AmendsError):
     limit: int
 
 
+class Unavailable(AmendsError):
+    """The database has not answered for {seconds} seconds. Nothing is lost; try again."""
+
+    seconds: float
+
+
 class Contended(AmendsError):
     """{times} tries came to nothing, lastly with: {problem}"""
 

@@ -20,8 +20,7 @@ from pydantic import TypeAdapter
 from app.http.answers import Wrong
 from app.http.guards import HEALTH
 from app.http.problems import MEDIA_TYPE, Malformed, Unauthorised, Unconditional, documented
-from app.store.committer import Unavailable
-from domain.errors import AmendsError, Conflict, Invalid, TooLarge, Unstorable
+from domain.errors import AmendsError, Conflict, Invalid, TooLarge, Unavailable, Unstorable
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Problem = tuple[int, str, str]

@@ -16,10 +16,9 @@ from app.http.described import EVENT_STREAM, tells
 from app.http.following import Followers, LiveResponse, TooManyFollowers
 from app.http.shown import shown_event, shown_page
 from app.masks import Masks
-from app.store.committer import Unavailable
 from app.store.events import PostgresEvents
 from app.store.tail import Tail
-from domain.errors import Contended
+from domain.errors import Contended, Unavailable
 from workflows.events import Filter, Place, StoredEvent
 
 Limit = Annotated[int, Query(ge=1, le=1000)]

@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 
 from app.http.following import TooManyFollowers
 from app.http.roles import Forbidden
-from app.store.committer import Unavailable
 from app.store.events import WentBack
 from domain.errors import (
     AmendsError,
@@ -25,6 +24,7 @@ from domain.errors import (
     Refusal,
     StaleVersion,
     TooLarge,
+    Unavailable,
     Unstorable,
 )
 from domain.vocabulary import Unreadable

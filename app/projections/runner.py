@@ -16,10 +16,10 @@ from app.projections.feed import Feed, Stretch
 from app.projections.folding import Folded, fold
 from app.projections.rows import Rows
 from app.projections.writing import LEASE, Commit, Lost, Target, Writer
-from app.store.committer import Committer, Unavailable
+from app.store.committer import Committer
 from app.store.reader import Reader
 from app.store.tail import Tail
-from domain.errors import Contended, Unstorable
+from domain.errors import Contended, Unavailable, Unstorable
 from domain.projection import Projection
 from workflows.durable.tasks import end
 from workflows.events import Place

@@ -13,6 +13,7 @@ from app.projections.writing import Target
 from app.store.committer import Committer
 from app.store.reader import Reader
 from app.store.tail import Tail
+from domain.errors import Unavailable
 from workflows.durable.tasks import end, nudged
 
 log = logging.getLogger("amends.projections")
@@ -67,6 +68,8 @@ class Runners:
                 for build in found:
                     self._see_to(build)
                 self._warn_of_outdated(found)
+            except Unavailable as away:
+                log.debug("The read models are looked at again when the database is back: %s", away)
             except Exception as error:
                 log.warning("The read models are looked at again, after: %r", error)
             await nudged(self._nudged, LOOK_SECONDS)

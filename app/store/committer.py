@@ -19,7 +19,6 @@ from app.store.lines import Line
 from app.store.lines import Parameters as Parameters
 from app.store.messages import Caller, Message, together
 from app.store.resending import Doubled as Doubled
-from app.store.resending import Unavailable as Unavailable
 from app.store.resending import deadline, unstorable
 from app.store.sqlstates import Verdict, verdict
 from domain.errors import AmendsError, Unstorable

@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from typing import Any, Final, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy.engine import URL
 
 from app.store.sessions import Guarded, Session, sever
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 READ_SECONDS = 20.0
 """For how long a read is waited for. A server that works ends a slow one earlier (LIMITS), and says so."""
+GLANCE_SECONDS = 2.0
+"""After so long, whoever waits for a connection of a pool looks whether there will be one."""
 SHORTEST_WAIT = 0.01
 """Seconds for which a connection of a pool is waited for by somebody who has no time left."""
 RECONNECT_SECONDS = 2.0
@@ -48,18 +51,36 @@ class Pool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
             kwargs=settings(url, "reader") | {"prepare_threshold": 0},
         )
         self._used = set[AsyncConnection[TupleRow]]()
+        self.reading = set[AsyncConnection[TupleRow]]()
+        self.is_away: Callable[[], bool] = lambda: False
+        """Whether the database is known to be away: then nobody waits for a connection."""
 
     async def take(self, until: float | None) -> AsyncConnection[TupleRow]:
-        """A connection, waited for until `until` at most; None waits as long as the pool does."""
-        patience = self.timeout if until is None else min(self.timeout, max(until - time.monotonic(), SHORTEST_WAIT))
-        connection = await self.getconn(patience)
-        self._used.add(connection)
-        return connection
+        """A connection, waited for until `until` at most; None waits as long as the pool does.
+
+        Raises PoolTimeout, and that sooner while the database is away.
+        """
+        until = min(time.monotonic() + self.timeout, until or inf)
+        while True:
+            patience = max(until - time.monotonic(), SHORTEST_WAIT)
+            try:
+                connection = await self.getconn(min(patience, GLANCE_SECONDS))
+            except PoolTimeout:
+                if patience <= GLANCE_SECONDS or self.is_away():
+                    raise
+            else:
+                self._used.add(connection)
+                return connection
 
     async def give_back(self, connection: AsyncConnection[TupleRow]) -> None:
         """Whoever took a connection is done with it."""
         self._used.discard(connection)
         await self.putconn(connection)
+
+    async def end_reads(self) -> None:
+        """The server says nothing any more: whoever reads is told so, and need not wait until it does."""
+        for connection in tuple(self.reading):
+            sever(connection)
 
     async def renew(self) -> None:
         """Another server answers, or the same one anew: nothing comes of the connections from before any more."""
@@ -94,12 +115,14 @@ async def asked(pool: Pool, until: float | None, ask: Callable[[AsyncConnection[
 
     async def read() -> T:
         connection = await pool.take(until)
+        pool.reading.add(connection)
         overdue = asyncio.get_running_loop().call_later(READ_SECONDS, sever, connection)
         try:
             async with Guarded(connection):
                 return await ask(connection)
         finally:
             overdue.cancel()
+            pool.reading.discard(connection)
             await pool.give_back(connection)
 
     return await asyncio.shield(unheard(read()))

@@ -6,10 +6,9 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from app.store.committer import Unavailable
 from app.store.events import SQL
 from app.store.reader import Reader
-from domain.errors import Contended
+from domain.errors import Contended, Unavailable
 
 log = logging.getLogger("amends.feed")
 

@@ -11,8 +11,8 @@ from functools import cached_property
 from psycopg.rows import TupleRow
 
 from app.store.lines import Parameters
-from app.store.resending import Resending, Unavailable
-from domain.errors import AmendsError
+from app.store.resending import Resending
+from domain.errors import AmendsError, Unavailable
 
 BUSY = "busy"
 

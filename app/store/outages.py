@@ -6,10 +6,10 @@ import asyncio
 import logging
 from typing import Any
 
-from app.store.committer import Committer, Unavailable
+from app.store.committer import Committer
 from app.store.reader import Reader
 from app.store.sql import statements
-from domain.errors import Contended
+from domain.errors import Contended, Unavailable
 from workflows.codec import text
 from workflows.providers import Providers
 

@@ -15,10 +15,11 @@ from psycopg.rows import AsyncRowFactory, TupleRow, dict_row, tuple_row
 
 from app.store.committer import Parameters
 from app.store.database import SHORTEST_WAIT, Pool, asked, borrowed
-from app.store.resending import Resending, Unavailable, deadline
+from app.store.resending import Resending, deadline
 from app.store.sessions import Session
 from app.store.sqlstates import Verdict, described, verdict
 from app.store.watch import Watch
+from domain.errors import Unavailable
 
 log = logging.getLogger("amends.store")
 

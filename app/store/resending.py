@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import psycopg
 
 from app.store.sqlstates import Verdict, described, is_large, said, weighed
-from domain.errors import AmendsError, Contended, Unstorable
+from domain.errors import Contended, Unavailable, Unstorable
 
 log = logging.getLogger("amends.store")
 
@@ -19,12 +19,6 @@ FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
 """Seconds before the second try, and between later ones at most: each wait is twice the one before."""
 QUIET_SECONDS = 2.0
 """For how long a database may be away, or others in the way, before that is a warning: most of it is over sooner."""
-
-
-class Unavailable(AmendsError):
-    """The database has not answered for {seconds} seconds. Nothing is lost; try again."""
-
-    seconds: float
 
 
 class Unanswered(Unavailable):

@@ -15,11 +15,11 @@ from app.store.encoding import checkpoint_of, events_text, start_json
 from app.store.events import answer_json
 from app.store.inline import InlineWriter
 from app.store.reader import Reader
-from app.store.resending import Unanswered, Unavailable
+from app.store.resending import Unanswered
 from app.store.sql import statements
 from app.store.states import States
 from app.store.units import PostgresUnit, commit_parameters, committed
-from domain.errors import NotFound, StaleVersion
+from domain.errors import NotFound, StaleVersion, Unavailable
 from domain.event import EventType, event_type
 from workflows.codec import load, text
 from workflows.durable.store import Awaited, Claimed, Neighbour, Standing, StartOutcome, StoredSaga

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from app.store.committer import Unavailable
 from app.store.events import SQL
 from app.store.reader import Reader
-from domain.errors import Contended
+from domain.errors import Contended, Unavailable
 from workflows.durable.tasks import end, nudged
 from workflows.events import START, Place
 

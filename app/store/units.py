@@ -19,7 +19,7 @@ from app.store.encoding import checkpoint_text, events_text, family_text
 from app.store.inline import InlineWriter
 from app.store.own import CONTROL, Aborted, EndsTransaction, Own, begun
 from app.store.reader import Reader
-from app.store.resending import Resending, Unavailable, deadline, unstorable
+from app.store.resending import Resending, deadline, unstorable
 from app.store.sessions import Guarded
 from app.store.sql import statements
 from app.store.sqlstates import (
@@ -34,7 +34,7 @@ from app.store.sqlstates import (
 )
 from app.store.states import States
 from domain.aggregate import Aggregate
-from domain.errors import AmendsError
+from domain.errors import AmendsError, Unavailable
 from workflows.codec import text
 from workflows.ports import Committed, Entry, Fenced, ForeignStep, Gone, Interrupted, Missing, Stale, Taken
 from workflows.words import MisplacedCall

@@ -25,12 +25,13 @@ AWAY_LOOK_SECONDS: Final = 0.25
 """How often it is asked, while it answers and while it does not."""
 RUN: Final = "select case when pg_is_in_recovery() then null else amends.this_run() end"
 STANDBY: Final = "a standby answers, which cannot be written to"
-Moved = Callable[[], Coroutine[Any, Any, None]]
+Hearer = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Watch:
     """`away` is why the database does not answer, None while it does.
 
+    `on_silent` are called when it has not answered in time, though connections to it may stand.
     `on_moved` are called when another run of a server answers than before: it was started again, or another one has
     taken its place. Nothing comes of the connections from before any more then, also where they seem to stand: a server
     that is frozen keeps them, and so does a standby that becomes the primary.
@@ -45,7 +46,8 @@ class Watch:
         self._away_since, self._warned = 0.0, 0.0
         self.away: str | None = None
         self.run: str | None = None
-        self.on_moved: list[Moved] = []
+        self.on_moved: list[Hearer] = []
+        self.on_silent: list[Hearer] = []
 
     def start(self) -> None:
         """Look again and again, until `stop`."""
@@ -59,6 +61,10 @@ class Watch:
         if self._asking is not None:
             await asyncio.wait({self._asking})
         await self._drop()
+
+    def is_away(self) -> bool:
+        """Whether it did not answer when it was asked last."""
+        return self.away is not None
 
     @property
     def away_for(self) -> float:
@@ -84,11 +90,12 @@ class Watch:
             await asyncio.sleep(AWAY_LOOK_SECONDS if await self.problem() else LOOK_SECONDS)
 
     async def _ask(self) -> str | None:
+        asked_at = time.monotonic()
         problem, run = await self._answered()
         moved = run is not None and self.run is not None and run != self.run
         if run is not None:
             self.run = run
-        self._note(problem)
+        self._note(problem, asked_at)
         if moved:
             log.warning("Another run of the database server answers: connections from before are given up.")
             for hear in self.on_moved:
@@ -102,6 +109,8 @@ class Watch:
         if not done:
             unheard(_given_up(asking, self._connection))
             self._connection = None
+            for hear in self.on_silent:
+                unheard(hear())
             return f"no answer within {ANSWER_SECONDS:.0f} s", None
         try:
             run = asking.result()
@@ -119,11 +128,11 @@ class Watch:
         row = await (await self._connection.execute(RUN)).fetchone()
         return row[0] if row else None
 
-    def _note(self, problem: str | None) -> None:
+    def _note(self, problem: str | None, asked_at: float) -> None:
         """Say when the database goes away and when it is back, and again whenever it has been away twice as long."""
         now, away = time.monotonic(), self.away
         if problem and not away:
-            self._away_since, self._warned = now, 0.0
+            self._away_since, self._warned = asked_at, 0.0
         self.away = problem
         if problem and now - self._away_since >= self._warned:
             log.warning("The database does not answer for %.1f s: %s", now - self._away_since, problem)

@@ -14,8 +14,8 @@ from sqlalchemy import URL
 from app.store.database import Pool
 from app.store.embedded import EmbeddedPostgres
 from app.store.reader import Reader
-from app.store.resending import Unavailable
 from app.store.urls import conninfo, parse_url
+from domain.errors import Unavailable
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.server import Server, wait_for
 

@@ -12,9 +12,8 @@ from sqlalchemy import URL
 from app.projections import SQL
 from app.projections.counting import count
 from app.projections.writing import LEASE
-from app.store.committer import Unavailable
 from app.store.requests import Key, Requests
-from domain.errors import Conflict
+from domain.errors import Conflict, Unavailable
 from domain.event import Cause
 from tests.store.projections import NAME, Elsewhere, Lit, Out, board_on
 

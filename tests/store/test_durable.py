@@ -14,8 +14,8 @@ from app.store.embedded import EmbeddedPostgres, find_binaries
 from app.store.events import PostgresEvents
 from app.store.preparing import prepare
 from app.store.requests import Requests
-from app.store.resending import Unavailable
 from app.store.urls import conninfo, parse_url
+from domain.errors import Unavailable
 from tests.databases import make_cluster, memory
 from tests.store.sagas import Store, entry, event, started, store
 from tests.store.trouble import until

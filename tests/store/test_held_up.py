@@ -10,10 +10,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.committer import Committer, Unavailable
+from app.store.committer import Committer
 from app.store.events import PostgresEvents
 from app.store.roles import as_service
 from app.store.urls import conninfo
+from domain.errors import Unavailable
 from tests.store.sagas import entry, event, started, store
 from tests.store.trouble import limited, tries, trouble, until
 from workflows.events import Appended

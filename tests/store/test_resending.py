@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.http.problems import answer
-from app.store.committer import Committer, Doubled, Unavailable
+from app.store.committer import Committer, Doubled
 from app.store.database import Pool
 from app.store.events import PostgresEvents
 from app.store.heartbeat import Heartbeat
@@ -20,7 +20,7 @@ from app.store.reader import Reader
 from app.store.resending import Resending
 from app.store.roles import as_service
 from app.store.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES, Verdict
-from domain.errors import Contended, Unstorable
+from domain.errors import Contended, Unavailable, Unstorable
 from tests.store.sagas import entry, event, started, store
 from tests.store.trouble import (
     FOR_EVER,

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from domain.errors import Unavailable
 from workflows.durable.store import SagaStore
 from workflows.durable.tasks import end, nudged
 from workflows.providers import MOMENT, Provider, Providers
@@ -62,6 +63,8 @@ class Awaiting:
                     await self._ask()
                 for name in tuple(self._awaited):
                     await self._let_go_on(name)
+            except Unavailable as away:
+                log.debug("Sagas that wait for providers are looked after when the database is back: %s", away)
             except Exception as error:
                 log.warning("Sagas that wait for providers are looked after again after: %s", error)
             await nudged(self._wake, LOOK_SECONDS)

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from domain.errors import Unavailable
 from domain.event import Cause
 from workflows.durable.lease import Lease, is_gone, machine
 from workflows.durable.store import SagaStore
@@ -71,6 +72,8 @@ class Supervisor:
                 if time.monotonic() - cared_at > CARE_SECONDS:
                     cared_at = time.monotonic()
                     await self._care()
+            except Unavailable as away:
+                log.debug("The supervisor goes on when the database is back: %s", away)
             except Exception as error:
                 log.warning("The supervisor goes on after: %s", error)
             await nudged(self._wake, LOOK_SECONDS)
