@@ -80,7 +80,13 @@ def test_the_event_loop_is_not_taken_for_blocked_while_postgres_stands_still(clu
         with frozen(cluster):
             wait_for(lambda: server.said.count("The lease could not be renewed") >= 4, "it stands still for long")
             assert http.get(f"{server.base}/healthz").status_code == 200
+            reads = [http.get(f"{server.base}/events", timeout=30) for _ in range(2)]
+            assert [each.status_code for each in reads] == [503, 503], "nobody waits until it is back"
+            late = server.place_order("later")
+            assert (late.status_code, late.json()["id"]) == (503, "later")
         assert server.saga_when_back("before")["status"] == "completed"
+        assert server.place_order("later").status_code == 202
+        assert server.saga_when_back("later")["status"] == "completed"
         assert "blocked" not in server.said
-        assert "has not answered for" not in server.said
+        assert "The event loop has not answered" not in server.said
         assert not server.ended()

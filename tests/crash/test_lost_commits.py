@@ -1,0 +1,111 @@
+"""A database that loses commits it has acknowledged: live servers go on from what is on record, not from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import psycopg
+
+from app.store.embedded import EmbeddedPostgres
+from app.store.urls import parse_url
+from tests.crash.test_postgres_dies import kill
+from tests.server import Server, http, wait_for
+
+FORGETFUL = (
+    "alter system set synchronous_commit = off",
+    "alter system set wal_writer_delay = '10s'",
+    "alter system set wal_writer_flush_after = '1GB'",
+    "select pg_reload_conf()",
+)
+"""Commits are on disk seconds after they were answered: a database that dies has lost the last ones."""
+ACCOUNTS, MONEY = ("a", "b", "c", "d"), 100_000
+ENDED = "select count(*) from amends.sagas where status = 'completed'"
+MOVED = """
+select e.metadata ->> 'workflow_id', count(*) filter (where e.type = 'money-withdrawn'),
+       count(*) filter (where e.type = 'money-deposited')
+  from amends.events as e where e.stream like 'account-%%' and e.metadata ->> 'workflow_id' is not null
+ group by 1"""
+HOLES = """
+select e.stream from amends.events as e where e.stream like 'saga-%%'
+ group by e.stream having count(*) <> max(e.version)"""
+
+
+def transfer(number: int) -> dict[str, object]:
+    giver, taker = ACCOUNTS[number % 4], ACCOUNTS[(number + 1 + number // 4 % 3) % 4]
+    return {"transfer_id": f"t-{number}", "from_account": giver, "to_account": taker, "amount": 7, "currency": "EUR"}
+
+
+def until_taken(server: Server, path: str, key: str, body: dict[str, object]) -> None:
+    """Send again until it is taken, as a client does; what was lost since then is taken anew."""
+
+    def taken() -> bool:
+        try:
+            answer = http.post(f"{server.base}{path}", json=body, headers={"Idempotency-Key": key}, timeout=60)
+        except httpx.TransportError:
+            return False
+        return answer.is_success
+
+    wait_for(taken, f"{key} is taken", 120)
+
+
+@contextmanager
+def load(server: Server, keys: range) -> Iterator[None]:
+    """Transfers from several clients at once, while something else happens."""
+    with ThreadPoolExecutor(8) as clients:
+        sent = [clients.submit(until_taken, server, "/workflows/transfer-money", f"t-{n}", transfer(n)) for n in keys]
+        yield
+        for each in sent:
+            each.result()
+
+
+def test_nobody_goes_on_from_commits_that_are_lost(cluster: EmbeddedPostgres) -> None:
+    url = parse_url(cluster.url)
+    with psycopg.connect(cluster.url, autocommit=True) as sql:
+        for statement in FORGETFUL:
+            sql.execute(statement)
+    with Server(url) as one, Server(url) as two:
+        one.start()
+        two.start()
+        for account in ACCOUNTS:
+            body = {"account_id": account, "owner": account, "currency": "EUR", "opening_balance": MONEY}
+            until_taken(one, "/accounts", f"open-{account}", body)
+        with psycopg.connect(cluster.url, autocommit=True) as sql:
+            sql.execute("set synchronous_commit = on")
+            sql.execute("select pg_logical_emit_message(true, 'test', 'what was before stands')")
+        lost = 0
+        for round in range(3):
+            before = completed(cluster)
+            with load((one, two)[round % 2], range(round * 60, round * 60 + 60)):
+                done = more_completed(cluster, before + 20)
+                kill(cluster)
+                cluster.start()
+                wait_for(cluster.answers, "Postgres is back")
+                lost += max(done - completed(cluster), 0)
+        assert lost > 0, "nothing was lost, and nothing is shown by that"
+        for number in range(180):  # of those that were acknowledged some starts are lost as well
+            until_taken(one, "/workflows/transfer-money", f"t-{number}", transfer(number))
+        with psycopg.connect(cluster.url, autocommit=True) as sql:
+            wait_for(lambda: sql.execute(ENDED).fetchone() == (180,), "all are completed", 120)
+            moved = {id: (out, into) for id, out, into in sql.execute(MOVED).fetchall()}
+            assert moved == {f"t-{number}": (1, 1) for number in range(180)}
+            assert sql.execute(HOLES).fetchall() == []
+        balances = [http.get(f"{one.base}/accounts/{account}").json()["balance"] for account in ACCOUNTS]
+        assert sum(balances) == MONEY * len(ACCOUNTS)
+        assert "stranded" not in one.said + two.said
+        assert not one.ended()
+        assert not two.ended()
+
+
+def completed(cluster: EmbeddedPostgres) -> int:
+    with psycopg.connect(cluster.url, autocommit=True) as sql:
+        row = sql.execute(ENDED).fetchone()
+        return row[0] if row else 0
+
+
+def more_completed(cluster: EmbeddedPostgres, least: int) -> int:
+    """Wait until so many sagas have completed; returns how many have."""
+    wait_for(lambda: completed(cluster) >= least, f"{least} have completed")
+    return completed(cluster)
