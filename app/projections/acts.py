@@ -125,7 +125,9 @@ class Acts:
             outcome = await _switch(connection, "drop_model", found[0])
             if outcome == "followed":
                 raise Conflict(
-                    "followed", f"A server that has the code of {name} follows the feed for it: stop it first."
+                    "followed",
+                    f"A server that has the code of {name} follows the feed for it, or did within the last 20 s:"
+                    " stop it first, and ask again then.",
                 )
             told = [BuildDropped(name, each.build, each.version) for each in found]
             return Done(told, _body(found[-1]) | {"dropped": [each.build for each in found]})

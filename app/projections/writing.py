@@ -25,6 +25,7 @@ from workflows.events import Place
 log = logging.getLogger("amends.projections")
 
 LEASE = timedelta(seconds=10)
+"""The database lets none hold longer: migrations/sql/0018_followed_read_models.sql."""
 TRIES, PAUSE_SECONDS = 3, 0.2
 """How often a commit is tried that meets what may be over in a moment, before a row or the table is blamed."""
 

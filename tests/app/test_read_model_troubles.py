@@ -18,6 +18,7 @@ from tests.app.test_api import problem
 from tests.app.test_views import amends, ordered
 from tests.databases import fresh_database
 from tests.server import Server, http, wait_for
+from tests.store.projections import LONG_AGO
 
 LETTERS = "".join(random.Random(5).choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=2685))
 
@@ -168,6 +169,7 @@ def test_a_read_model_whose_code_is_gone_is_told_and_dropped(server: Server, sql
     assert "read model old_board: orphaned" in amends(server, "doctor", status=1)
     assert 'projection="old_board",state="orphaned"} 1.0' in http.get(f"{server.base}/metrics").text
     assert server.said.count("old_board has tables, and its code is gone") == 1
+    sql.execute(LONG_AGO)
     assert "old_board build 1 is dropped" in amends(server, "projections", "drop", "old_board")
     problem(server.post("/projections/old_board/drop"), 404, "not-found")
     assert sql.execute("select to_regclass('views.old_board_1'), to_regclass('views.old_board')").fetchone() == (

@@ -26,6 +26,8 @@ from domain.projection import Projection, Recorded
 from tests.store.sagas import Store, store
 from workflows.events import Place, record
 
+LONG_AGO = "update amends.builds set touched_at = now() - interval '1 min'"
+"""Nobody has followed any read model for long, as only the owner can say."""
 NAME = "lamp_board"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -208,6 +210,49 @@ def test_every_column_that_is_not_granted_is_refused(service: Sql) -> None:
             if given is None or (given != right and column not in given.removeprefix(right).strip(" ()").split(", ")):
                 with pytest.raises(NOT_GIVEN):
                     service.execute(quoted.SQL(statement).format(quoted.SQL(table), quoted.Identifier(column)))
+
+
+def said_of_builds() -> list[str]:
+    """Every update of a build that the service may make, each with what would say that nobody follows it."""
+    columns = re.findall(r"[a-z_]+", GRANTED["amends.builds"].partition("update")[2])
+    defaults = {"failure": "'gone'", "generation": "9", "transaction_id": "9", "position": "9", "types": "'{}'"}
+    long_ago = dict.fromkeys(("moved_at", "caught_up_at", "lease_until"), "'-infinity'")
+    nothing = {"runner": "null", "events": "0", "expected": "0"}
+    values = defaults | long_ago | nothing
+    assert set(columns) == set(values), "a right to write another column has a case here"
+    return [
+        *(f"update amends.builds set {column} = {value}" for column, value in values.items()),
+        "update amends.builds set runner = null, lease_until = null, moved_at = null, caught_up_at = null",
+        "update amends.executors set ended_at = '-infinity', lease_until = '-infinity', ended_by = 'me'",
+        "insert into amends.builds select * from amends.builds",
+        "delete from amends.builds",
+        "update amends.builds set touched_at = '-infinity'",
+        "update amends.builds set started_at = '-infinity'",
+        "alter table amends.builds disable trigger builds_touched",
+    ]
+
+
+def test_a_read_model_that_is_followed_is_not_dropped_whatever_the_service_writes_of_it(service: Sql, sql: Sql) -> None:
+    """It has written a lease, and says in every way that it may that there is none."""
+    service.execute("select amends.take_build('board', 1, 'somebody/board_1', '10 s')")
+    for statement in said_of_builds():
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            service.execute(statement.encode())
+        assert value(service, "select amends.drop_model('board')") == "followed", statement
+    assert value(service, "select count(*) from views.board_1") == 0
+    sql.execute("update amends.builds set touched_at = now() - interval '19 s'")
+    assert value(service, "select amends.drop_model('board')") == "followed"
+    sql.execute("update amends.builds set touched_at = now() - interval '21 s', lease_until = now() + interval '1 h'")
+    assert value(service, "select amends.drop_model('board')") == "dropped", "nobody has written for so long"
+
+
+@pytest.mark.parametrize("lease", ["'infinity'", "now() + interval '100 y'"])
+def test_nobody_keeps_those_who_follow_from_it_by_a_lease_without_an_end(service: Sql, lease: str) -> None:
+    """Whoever did could wait until nobody has written for long enough, and drop it."""
+    service.execute(f"update amends.builds set runner = 'me', lease_until = {lease}".encode())
+    assert value(service, "select lease_until <= clock_timestamp() + interval '10 s' from amends.builds")
+    service.execute("select amends.take_build('board', 1, 'me', '100 years')")
+    assert value(service, "select lease_until <= clock_timestamp() + interval '10 s' from amends.builds")
 
 
 def test_no_read_model_is_renamed_or_given_other_columns(service: Sql) -> None:

@@ -16,7 +16,7 @@ from app.projections.views import Views
 from domain.errors import Conflict, NotFound
 from domain.event import Cause
 from domain.projection import Projection, Recorded
-from tests.store.projections import NAME, Board, Lit, Out, board, board_on, broken, lamps, wide
+from tests.store.projections import LONG_AGO, NAME, Board, Lit, Out, board, board_on, broken, lamps, wide
 
 Sql = psycopg.Connection
 ANN = Cause(actor="ann")
@@ -249,6 +249,7 @@ async def test_a_view_of_somebody_elses_is_neither_replaced_nor_dropped(database
         with pytest.raises(Conflict, match="is no read model"):
             await it.rebuild()
         it.known.pop((NAME, 1))
+        sql.execute(LONG_AGO)
         assert (await it.acts.drop(NAME, None, ANN))["dropped"] == [1]
         assert sql.execute("select n from views.lamp_board").fetchall() == [(1,)]
 
@@ -266,10 +267,9 @@ async def test_a_read_model_whose_code_is_gone_is_orphaned_and_can_be_dropped(da
             await Views(it.builds, it.events, it.store.reader).rows(NAME, {}, None, 10)
         with pytest.raises(NotFound):
             await it.rebuild()
-        sql.execute("update amends.builds set runner = 'elsewhere/x', lease_until = now() + interval '1 h'")
         with pytest.raises(Conflict, match="stop it first"):
             await it.acts.drop(NAME, None, ANN)
-        sql.execute("update amends.builds set runner = null")
+        sql.execute(LONG_AGO)
         assert (await it.acts.drop(NAME, None, ANN))["dropped"] == [1, 2]
         assert await report(it.builds) == []
         left = sql.execute("select count(*) from pg_class where relnamespace = 'views'::regnamespace").fetchone()
