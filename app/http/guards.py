@@ -24,6 +24,7 @@ from workflows.limits import MIB
 HEALTH = ("/healthz", "/readyz")
 """What machines ask that know no token."""
 
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d*)?", re.ASCII)
 _LABEL = re.compile(r"[\x20-\x7e]{1,200}")
 _ETAG = re.compile(r'\*|(?:W/)?"?(\d{1,9})"?')
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -49,7 +50,11 @@ class Door:
 
 
 class Guards:
-    """An ASGI middleware: lets in who may come in, with a body that is JSON and has bounds."""
+    """An ASGI middleware: lets in who may come in, with a body that is JSON and has bounds.
+
+    What is decided by a path goes by that of the scope, as routes do: a request's `url` begins with what its Host
+    header says, and that may hold a path.
+    """
 
     def __init__(self, app: ASGIApp, door: Door) -> None:
         self._app, self._door, self._bodies = app, door, Bodies(door.largest)
@@ -100,11 +105,11 @@ class Guards:
         """Raises Refused and Unauthorised."""
         if refusal := self._foreign(request):
             raise Refused(refusal)
-        if not self._door.tokens or request.url.path in self._door.open_to_all:
+        if not self._door.tokens or request.scope["path"] in self._door.open_to_all:
             return
         caller = self._caller(request)
         request.scope["state"] = request.scope.get("state", {}) | {"caller": caller}
-        if request.url.path.startswith("/sandbox") and caller.name != OWN and not self._door.open_sandbox:
+        if request.scope["path"].startswith("/sandbox") and caller.name != OWN and not self._door.open_sandbox:
             detail = "The test-mode provider is called by the service alone; AMENDS_OPEN_SANDBOX=true opens it."
             raise Refused(problem(403, "forbidden", "Not for you", detail))
 
@@ -114,7 +119,7 @@ class Guards:
         if origin is not None and _host(origin) != host:
             detail = f"Origin {origin} is not this one."
             return problem(403, "foreign-origin", "Another website's page may not act here", detail)
-        path = request.url.path
+        path = request.scope["path"]
         if self._door.tokens or host is None or path in HEALTH or _is_ours(host, self._door.hosts):
             return None
         detail = f"Host {host} is not this machine: without AMENDS_API_TOKENS it is called as localhost or 127.0.0.1."
@@ -131,7 +136,7 @@ class Guards:
 
     async def _body(self, request: Request, receive: Receive) -> bytes | None:
         """The body of a request that has one. Raises Refused and Gone."""
-        if request.method not in ("POST", "PUT", "PATCH", "DELETE") or request.url.path in HEALTH:
+        if request.method not in ("POST", "PUT", "PATCH", "DELETE") or request.scope["path"] in HEALTH:
             return None
         given = request.headers.get("Content-Type")
         if given is not None and given.partition(";")[0].strip().lower() != "application/json":
@@ -149,10 +154,8 @@ def _not_json(given: str) -> Response:
 
 def _is_ours(host: str, names: Collection[str]) -> bool:
     """Whether a Host header names the loopback, or one of these."""
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
+    found = _HOST.fullmatch(host)
+    name = found[1].strip("[]").lower() if found else ""
     return name in names or is_loopback(name)
 
 

@@ -158,8 +158,9 @@ def install(app: FastAPI, allowed: Callable[[str], str]) -> None:
         if error.status_code == 400:
             return answer(Malformed(error.detail))
         kind = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
-        detail = f"{request.method} {request.url.path}: {error.detail}"
-        headers = {"Allow": allowed(request.scope["path"])} if error.status_code == 405 else dict(error.headers or {})
+        path = request.scope["path"]  # that of a request's `url` is read out of its Host header too
+        detail = f"{request.method} {path}: {error.detail}"
+        headers = {"Allow": allowed(path)} if error.status_code == 405 else dict(error.headers or {})
         return problem(error.status_code, kind, str(error.detail), detail, headers)
 
     @app.exception_handler(Exception)

@@ -81,6 +81,34 @@ async def test_what_machines_ask_is_open_and_metrics_are_not_unless_somebody_say
         assert told(await http.get("/metrics")) == (200, "")
 
 
+FALSE_HOSTS = [f"{host}{path}{end}" for host in ("x", "localhost:80", "")
+               for path in ("/healthz", "/metrics", "/things/..") for end in ("?", "#", "?x=", "/?")]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", FALSE_HOSTS)
+async def test_a_path_is_not_read_out_of_the_host(host: str) -> None:
+    tokens = {**TOKENS, OWN: Token(Caller(OWN, Role.operator), "its-own")}
+    async with client(Door(tokens, open_to_all=("/healthz", "/metrics"))) as http:
+        for method, path in (
+            ("GET", "/things"),
+            ("POST", "/things"),
+            ("POST", "/decided"),
+            ("POST", "/sandbox/charge"),
+        ):
+            assert told(await http.request(method, path, headers={"Host": host})) == (401, "unauthorised")
+            headers = {"Host": host, "Authorization": "Bearer v-1"}
+            status = 200 if method == "GET" else 403
+            assert (await http.request(method, path, headers=headers)).status_code == status
+        sandbox = await http.post("/sandbox/charge", headers={"Host": host, "Authorization": "Bearer o-1"})
+        assert told(sandbox) == (403, "forbidden")
+        headers = {"Host": host, "Authorization": "Bearer o-1", "Content-Type": "text/plain"}
+        assert told(await http.post("/things", content=b"{}", headers=headers)) == (415, "not-json")
+        missing = await http.get("/nowhere", headers=headers)
+        assert missing.json()["detail"] == "GET /nowhere: Not Found"
+    async with client(Door()) as http:
+        assert told(await http.get("/things", headers={"Host": host})) == (421, "wrong-host")
+
+
 async def test_the_sandbox_is_called_by_the_service_alone_where_there_are_tokens() -> None:
     tokens = {**TOKENS, OWN: Token(Caller(OWN, Role.operator), "its-own")}
     for door, expected in ((Door(tokens), 403), (Door(tokens, open_sandbox=True), 200)):
@@ -101,8 +129,10 @@ async def test_this_machine_is_called_by_its_names(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil", "10.0.0.1", "[::", "", "x y"],
-)
+    ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil", "10.0.0.1", "[::", "", "x y",
+     "localhost/healthz?", "localhost/healthz#", "127.0.0.1:1/../metrics?", "evil@localhost",
+     "localhost\\healthz", "[::1]x"],
+)  # fmt: skip
 async def test_a_name_that_somebody_else_gave_to_this_machine_is_not_heard(host: str) -> None:
     async with client() as http:
         assert told(await http.get("/things", headers={"Host": host})) == (421, "wrong-host")

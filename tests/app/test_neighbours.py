@@ -94,6 +94,15 @@ def test_the_service_alone_calls_its_sandbox_and_strangers_see_nothing(server: S
     assert "-secret" not in server.said
 
 
+@pytest.mark.parametrize("host", ["x/healthz?", "localhost/readyz#", "/healthz?"])
+def test_no_host_opens_a_path_to_strangers(server: Server, host: str) -> None:
+    for path in ("/workflows", "/events", "/openapi.json"):
+        problem(http.get(f"{server.base}{path}", headers={"Host": host}), 401, "unauthorised")
+    answer = http.post(f"{server.base}/workflows/place-order", json=order("n-h"), headers={"Host": host})
+    problem(answer, 401, "unauthorised")
+    problem(ask(server, "olga", "POST", "/sandbox/payments/charge", {}, Host=host), 403, "forbidden")
+
+
 @pytest.mark.parametrize("path", ["/workflows", "/events", "/events/live", "/views/order_board", "/metrics", "/docs"])
 def test_head_is_answered_where_get_is(server: Server, path: str) -> None:
     answer = ask(server, "vera", "HEAD", path)

@@ -48,3 +48,10 @@ def test_pyright_refuses_exactly_what_is_wrong() -> None:
     found = json.loads(said)["generalDiagnostics"]
     refused = {each["range"]["start"]["line"] + 1 for each in found if each["severity"] == "error"}
     assert refused == marked(), said
+
+
+def test_nothing_reads_a_url_that_the_host_header_has_a_part_in() -> None:
+    """Its path may be one that a stranger chose; the scope has the one that is routed by."""
+    found = r"\brequest\.(url|url_for|base_url)\b"
+    files = [file for file in (ROOT / "app").rglob("*.py") if re.search(found, file.read_text())]
+    assert files == []
