@@ -8,12 +8,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.http.problems import Unauthorised, Unconditional, answer, problem
-from app.http.receiving import Bodies, Gone, Refused
+from app.http.receiving import Bodies, Gone, Refused, refuse
+from app.http.roles import Forbidden, require_role
 from app.loopback import is_loopback
 from app.tokens import OWN, Caller, Token, caller_of
 from domain.errors import Invalid
@@ -56,7 +57,7 @@ class Guards:
     header says, and that may hold a path.
     """
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: FastAPI, door: Door) -> None:
         self._app, self._door, self._bodies = app, door, Bodies(door.largest)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,9 +70,9 @@ class Guards:
             self._let_in(request)
             body = await self._body(request, receive)
         except Refused as refused:
-            await refused.answer(scope, receive, send)
-        except Unauthorised as error:
-            await answer(error)(scope, receive, send)
+            await refuse(refused.answer, scope, receive, send)
+        except (Unauthorised, Forbidden) as error:
+            await refuse(answer(error), scope, receive, send)
         except Gone:
             return
         else:
@@ -135,9 +136,10 @@ class Guards:
         return caller
 
     async def _body(self, request: Request, receive: Receive) -> bytes | None:
-        """The body of a request that has one. Raises Refused and Gone."""
+        """The body of a request that has one, if its caller may make it. Raises Refused, Forbidden and Gone."""
         if request.method not in ("POST", "PUT", "PATCH", "DELETE") or request.scope["path"] in HEALTH:
             return None
+        require_role(request, self._app.routes)
         given = request.headers.get("Content-Type")
         if given is not None and given.partition(";")[0].strip().lower() != "application/json":
             raise Refused(_not_json(given))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope, Send
 
 from app.http.problems import problem
 
@@ -19,6 +21,10 @@ BYTES_A_SECOND: Final = 4096
 LONGEST_SECONDS: Final = 300.0
 SMALL: Final = 64 * 1024
 """So many bytes of each body are not counted in the next bound: small ones are taken in whatever others send."""
+DRAIN_SECONDS: Final = 0.5
+DRAIN_BYTES: Final = 256 * 1024
+"""For so long, and so many bytes of it, a body that is refused is read after its answer: what is on its way when the
+connection is closed would have the client's system forget the answer."""
 AT_ONCE: Final = 64
 """All bodies that are being taken in have no more bytes together than so many of the largest ones."""
 
@@ -78,13 +84,40 @@ class Bodies:
         return problem(413, "too-large", "The body is too large", f"A body may have {self.largest} bytes.", CLOSE)
 
 
+TOO_SLOW: Final = 408
 CLOSE: Final = {"Connection": "close"}
 """What comes of such a body after the answer is not read."""
 
 
+async def refuse(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request whose body is not taken in, or not to its end: no more of it is asked for, and the connection
+    ends."""
+    headers = Headers(scope=scope)
+    if answer.headers.get("Connection") != "close":
+        if headers.get("Content-Length", "0") == "0" and "Transfer-Encoding" not in headers:
+            await answer(scope, receive, send)
+            return
+        answer.headers["Connection"] = "close"
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    if headers.get("Expect", "").lower() != "100-continue" and answer.status_code != TOO_SLOW:
+        await _drain(receive)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _drain(receive: Receive) -> None:
+    came, more = 0, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while more and came < DRAIN_BYTES:
+                message = await receive()
+                came += len(message.get("body", b""))
+                more = message.get("more_body", False)
+
+
 def _too_slow(came: int) -> Response:
     detail = f"{came} bytes of the body came in time, and not the whole of it."
-    return problem(408, "too-slow", "The body does not come", detail, CLOSE)
+    return problem(TOO_SLOW, "too-slow", "The body does not come", detail, CLOSE)
 
 
 def _too_many() -> Response:

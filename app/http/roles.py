@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import Depends, Request
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import BaseRoute, Match
 
 from app.tokens import Caller, Role
 from domain.errors import AmendsError
@@ -51,7 +52,21 @@ async def only_allowed(request: Request) -> None:
     if isinstance(route, APIRoute):
         included = request.scope.get("fastapi", {}).get("effective_route_context")  # with its routers' dependencies
         if not named((included or route).dependencies):
-            _require(request, Role.viewer if request.method in ("GET", "HEAD") else Role.starter)
+            _require(request, _unless_named(request))
+
+
+def require_role(request: Request, routes: Sequence[BaseRoute]) -> None:
+    """Raises Forbidden as the route that will be taken would, before anything but the head of the request is read."""
+    for route in iter_route_contexts(routes):
+        if route.matches(request.scope)[0] is Match.FULL:
+            dependencies: Sequence[Any] = getattr(route, "dependencies", ())
+            wanted = [each.dependency.role for each in dependencies if isinstance(each.dependency, Needs)]
+            _require(request, max(wanted, default=_unless_named(request)))
+            return
+
+
+def _unless_named(request: Request) -> Role:
+    return Role.viewer if request.method in ("GET", "HEAD") else Role.starter
 
 
 def _require(request: Request, wanted: Role) -> None:

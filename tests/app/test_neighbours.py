@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -101,6 +104,67 @@ def test_no_host_opens_a_path_to_strangers(server: Server, host: str) -> None:
     answer = http.post(f"{server.base}/workflows/place-order", json=order("n-h"), headers={"Host": host})
     problem(answer, 401, "unauthorised")
     problem(ask(server, "olga", "POST", "/sandbox/payments/charge", {}, Host=host), 403, "forbidden")
+
+
+NEVER = "Content-Length: 500000\r\nContent-Type: application/json\r\n"
+CHUNKS = "Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n"
+EXPECTS = NEVER + "Expect: 100-continue\r\n"
+
+
+def head(who: str, path: str, more: str, host: str = "x") -> bytes:
+    bearer = f"Authorization: Bearer {who[0]}-secret\r\n" if who else ""
+    return f"POST {path} HTTP/1.1\r\nHost: {host}\r\n{bearer}{more}\r\n".encode()
+
+
+def answers(server: Server, sent: bytes) -> tuple[int, str]:
+    """What is answered to this, and nothing after it, until the server closes: a status, and its problem."""
+    with socket.create_connection(("127.0.0.1", server.port), 30) as talking:
+        talking.sendall(sent)
+        answered = b"".join(iter(partial(talking.recv, 65_536), b""))
+    status, _, said = answered.partition(b"\r\n\r\n")
+    assert b"connection: close" in status
+    return int(status.split()[1]), json.loads(said)["type"].rpartition(":")[2]
+
+
+@pytest.mark.parametrize("body", [NEVER, NEVER + "\r\n{", CHUNKS, CHUNKS + "\r\n1\r\n{", EXPECTS])
+@pytest.mark.parametrize(
+    ("who", "path", "told"),
+    [
+        ("", "/workflows/place-order", (401, "unauthorised")),
+        ("", "/nowhere", (401, "unauthorised")),
+        ("x", "/events", (401, "unauthorised")),
+        ("vera", "/workflows/place-order", (403, "forbidden")),
+        ("vera", "/accounts", (403, "forbidden")),
+        ("vera", "/streams/account-a%2Fb/undo", (403, "forbidden")),
+        ("stan", "/streams/account-a/undo", (403, "forbidden")),
+        ("stan", "/workflows/bulk/cancel", (403, "forbidden")),
+        ("stan", "/projections/order_board/rebuild", (403, "forbidden")),
+        ("olga", "/sandbox/payments/charge", (403, "forbidden")),
+    ],
+)
+def test_a_body_is_not_asked_for_that_its_sender_may_not_send(
+    server: Server, who: str, path: str, body: str, told: tuple[int, str]
+) -> None:
+    """It never comes: whoever waited for it would say 408 in the end. With Expect, 100 would come first."""
+    assert answers(server, head(who, path, body)) == told
+
+
+def test_a_body_that_is_sent_whatever_is_said_does_not_hide_the_answer(server: Server) -> None:
+    for who, status in (("xavier", 401), ("vera", 403)):
+        for size in (10, 200_000, 5_000_000):
+            answer = ask(server, who, "POST", "/workflows/place-order", {"order_id": "x" * size})
+            assert answer.status_code == status
+            assert answer.headers["connection"] == "close"
+
+
+def test_who_may_send_a_body_is_asked_for_it(server: Server) -> None:
+    body = json.dumps(order("n-100")).encode()
+    more = EXPECTS.replace("500000", str(len(body))) + "Connection: close\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), 30) as talking:
+        talking.sendall(head("stan", "/workflows/place-order", more))
+        assert talking.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        talking.sendall(body)
+        assert talking.recv(65_536).startswith(b"HTTP/1.1 202 ")
 
 
 @pytest.mark.parametrize("path", ["/workflows", "/events", "/events/live", "/views/order_board", "/metrics", "/docs"])
