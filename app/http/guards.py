@@ -143,10 +143,16 @@ class Guards:
         given = request.headers.get("Content-Type")
         if given is not None and given.partition(";")[0].strip().lower() != "application/json":
             raise Refused(_not_json(given))
-        body = await self._bodies.take_in(receive, request.headers.get("Content-Length", "0"))
+        body = await self._bodies.take_in(receive, request.headers.get("Content-Length", "0"), _whose(request))
         if body and given is None:
             raise Refused(_not_json("missing"))
         return body
+
+
+def _whose(request: Request) -> str:
+    """Whom a body is counted for: the token's name, else where it comes from."""
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return f"name {caller.name}" if caller else f"address {request.client.host if request.client else None}"
 
 
 def _not_json(given: str) -> Response:

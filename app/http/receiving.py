@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -27,6 +28,8 @@ DRAIN_BYTES: Final = 256 * 1024
 connection is closed would have the client's system forget the answer."""
 AT_ONCE: Final = 64
 """All bodies that are being taken in have no more bytes together than so many of the largest ones."""
+OF_ONE: Final = 0.5
+"""This part of them may be of one caller: of one token, or without tokens of one address."""
 
 
 class Gone(Exception):
@@ -45,9 +48,10 @@ class Bodies:
     """The bodies of one process; each has at most `largest` bytes."""
 
     largest: int
-    held: int = 0
+    held: Counter[str] = field(default_factory=Counter)
+    """How many bytes of each caller's bodies are here now, beside those of small ones."""
 
-    async def take_in(self, receive: Receive, length: str) -> bytes:
+    async def take_in(self, receive: Receive, length: str, caller: str) -> bytes:
         """The whole body. Raises Refused and Gone."""
         if length.isdigit() and int(length) > self.largest:
             raise Refused(self._too_large())
@@ -60,7 +64,7 @@ class Bodies:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise Gone
-                    self._add(body, message)
+                    self._add(body, message, caller)
                     if not message.get("more_body", False):
                         return bytes(body)
                     longest = min(GRACE_SECONDS + len(body) / BYTES_A_SECOND, LONGEST_SECONDS)
@@ -68,17 +72,22 @@ class Bodies:
         except TimeoutError as late:
             raise Refused(_too_slow(len(body))) from late
         finally:
-            self.held -= max(len(body) - SMALL, 0)
+            self.held[caller] -= max(len(body) - SMALL, 0)
+            if not self.held[caller]:
+                del self.held[caller]
 
-    def _add(self, body: bytearray, message: Message) -> None:
+    def _add(self, body: bytearray, message: Message, caller: str) -> None:
         part: bytes = message.get("body", b"")
         if len(body) + len(part) > self.largest:
             raise Refused(self._too_large())
         more = max(len(body) + len(part) - SMALL, 0) - max(len(body) - SMALL, 0)
-        if more and self.held + more > AT_ONCE * self.largest:
-            raise Refused(_too_many())
+        room = AT_ONCE * self.largest
+        if more and self.held[caller] + more > room * OF_ONE:
+            raise Refused(_too_many("Your bodies"))
+        if more and self.held.total() + more > room:
+            raise Refused(_too_many("The bodies"))
         body += part
-        self.held += more
+        self.held[caller] += more
 
     def _too_large(self) -> Response:
         return problem(413, "too-large", "The body is too large", f"A body may have {self.largest} bytes.", CLOSE)
@@ -120,6 +129,6 @@ def _too_slow(came: int) -> Response:
     return problem(TOO_SLOW, "too-slow", "The body does not come", detail, CLOSE)
 
 
-def _too_many() -> Response:
-    detail = "The bodies that are being sent here are too many together: send it again."
+def _too_many(whose: str) -> Response:
+    detail = f"{whose} that are being sent here are too many together: send it again."
     return problem(503, "unavailable", "Not now", detail, CLOSE | {"Retry-After": "1"})

@@ -166,7 +166,9 @@ async def drip(parts: int, wait: float) -> AsyncIterator[dict[str, Any]]:
     await asyncio.Event().wait()
 
 
-async def post(guards: Guards, parts: AsyncIterator[dict[str, Any]]) -> tuple[int, dict[str, Any]]:
+async def post(
+    guards: Guards, parts: AsyncIterator[dict[str, Any]], client: str = "a", token: str = ""
+) -> tuple[int, dict[str, Any]]:
     answered: list[Any] = []
 
     async def receive() -> Any:
@@ -176,8 +178,10 @@ async def post(guards: Guards, parts: AsyncIterator[dict[str, Any]]) -> tuple[in
         answered.append(message)
 
     headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    headers += [(b"authorization", b"Bearer " + token.encode())] if token else []
     scope = {"type": "http", "method": "POST", "path": "/things", "raw_path": b"/things", "headers": headers,
-             "query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": ""}  # fmt: skip
+             "query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": "",
+             "client": (client, 1)}  # fmt: skip
     await guards(scope, receive, send)
     assert (b"connection", b"close") in answered[0]["headers"]
     return answered[0]["status"], json.loads(answered[1]["body"])
@@ -200,7 +204,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     guards = api(Door())
     status, said = await post(guards, drip(10 if wait == 0 else 10**9, wait))
     assert (status, said["type"]) == (408, "urn:amends:problem:too-slow")
-    assert guards._bodies.held == 0
+    assert not guards._bodies.held
 
 
 async def test_bodies_have_a_bound_each_and_all_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,14 +213,14 @@ async def test_bodies_have_a_bound_each_and_all_together(monkeypatch: pytest.Mon
     assert (status, said["type"]) == (413, "urn:amends:problem:too-large")
     monkeypatch.setattr(receiving, "AT_ONCE", 2)
     monkeypatch.setattr(receiving, "SMALL", 4)
-    held = [asyncio.create_task(post(guards, drip(8, 0))) for _ in range(2)]
-    more = asyncio.create_task(post(guards, drip(8, 0)))
-    while guards._bodies.held < 12:
+    held = [asyncio.create_task(post(guards, drip(8, 0), each)) for each in "ab"]
+    more = asyncio.create_task(post(guards, drip(8, 0), "a"))
+    while guards._bodies.held.total() < 12:
         await asyncio.sleep(0)
-    held += [asyncio.create_task(post(guards, drip(8, 0))) for _ in range(2)]
-    while guards._bodies.held < 20:
+    held += [asyncio.create_task(post(guards, drip(8, 0), each)) for each in "bc"]
+    while guards._bodies.held.total() < 20:
         await asyncio.sleep(0)
-    status, said = await post(guards, drip(8, 0))
+    status, said = await post(guards, drip(8, 0), "d")
     assert (status, said["type"]) == (503, "urn:amends:problem:unavailable")
     assert not more.done(), "the first ones are still waited for"
     small = asyncio.create_task(post(guards, drip(4, 0)))
@@ -226,7 +230,34 @@ async def test_bodies_have_a_bound_each_and_all_together(monkeypatch: pytest.Mon
     for task in held:
         task.cancel()
     await asyncio.gather(*held, return_exceptions=True)
-    assert guards._bodies.held == 0
+    assert not guards._bodies.held
+
+
+@pytest.mark.parametrize("tokens", [True, False], ids=["by token", "by address"])
+async def test_one_caller_cannot_take_the_room_for_all_bodies(tokens: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "AT_ONCE", 4)
+    monkeypatch.setattr(receiving, "SMALL", 0)
+    guards = api(Door(TOKENS if tokens else {}, largest=8))
+    one, other = ("s-1", "o-1") if tokens else ("a", "b")
+
+    def send(who: str, parts: int = 8) -> asyncio.Task[tuple[int, dict[str, Any]]]:
+        sent = post(guards, drip(parts, 0), token=who) if tokens else post(guards, drip(parts, 0), who)
+        return asyncio.create_task(sent)
+
+    held = [send(one), send(one)]
+    while guards._bodies.held.total() < 16:
+        await asyncio.sleep(0)
+    for _ in range(3):
+        status, said = await send(one)
+        assert (status, said["detail"][:11]) == (503, "Your bodies")
+    held += [send(other), send(other)]
+    while guards._bodies.held.total() < 32:
+        await asyncio.sleep(0)
+    assert not any(task.done() for task in held), "others have their share"
+    for task in held:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
+    assert not guards._bodies.held
 
 
 @pytest.mark.parametrize(
