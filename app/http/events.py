@@ -17,6 +17,7 @@ from app.http.following import Followers, LiveResponse, TooManyFollowers
 from app.http.shown import shown_event, shown_page
 from app.masks import Masks
 from app.store.events import PostgresEvents
+from app.store.pages import page
 from app.store.tail import Tail
 from domain.errors import Contended, Unavailable
 from workflows.events import Filter, Place, StoredEvent
@@ -53,13 +54,16 @@ class Events:
         stream: str | None = None,
         correlation_id: str | None = None,
     ) -> dict[str, Any]:
-        """All events in an order that never skips one; go on with `after` = `next`.
+        """All events in an order that never skips one; go on with `after` = `next` until there are none.
+
+        A page has at most `limit` events and about 8 MiB of their data, or one event: it may end before `limit`.
 
         `masked` is null, `marked` where values are personal or secret, or `unknown` where some are masked only because
         this server does not know what they are: one that does shows them, at the same `position`.
         """
         place = await self._events.after(after)
-        events = await self._events.feed(place, limit, Filter(type, stream, correlation_id))
+        only = Filter(type, stream, correlation_id)
+        events = await page(lambda beyond, most: self._events.feed(beyond, most, only), place, limit)
         return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
 
     @tells(EVENT_STREAM, TooManyFollowers)
@@ -92,7 +96,7 @@ class Events:
                 continue
             if chunk:
                 yield chunk
-            limit = max(FIRST_PAGE, min(2 * sent, PAGE))
+            limit = min(2 * sent, PAGE) if sent else FIRST_PAGE
             looked = max(looked, place)
             if not more and not await self._beyond(looked):
                 yield format_sse_event(comment="nothing new")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -20,6 +21,7 @@ from app.http.shown import shown_difference, shown_page, shown_state
 from app.masks import Masks
 from app.store.events import PostgresEvents
 from app.store.history import History, Point
+from app.store.pages import page
 from app.store.repository import Asked
 from app.store.requests import Key, Requests
 from app.store.undoing import Turn, Undoing
@@ -58,9 +60,9 @@ class Streams:
     async def stream(
         self, stream: StreamName, response: Response, after: str | None = None, limit: Limit = 100
     ) -> dict[str, Any]:
-        """One stream, oldest first; the ETag is its version. `masked` is that of /events."""
+        """One stream, oldest first; the ETag is its version. `masked` and the size of a page are those of /events."""
         place = await self._events.after(after)
-        events = await self._events.read_after(stream, place, limit)
+        events = await page(partial(self._events.read_after, stream), place, limit)
         response.headers["ETag"] = f'"{await self._events.version(stream)}"'
         return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
 

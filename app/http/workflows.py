@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query, Request, Response
@@ -17,6 +18,7 @@ from app.http.shown import said_in, said_of, shown_page, shown_row, shown_saga
 from app.masks import Masks
 from app.store.events import PostgresEvents
 from app.store.overview import Filters, Overview, Waiting
+from app.store.pages import page
 from app.store.requests import Key, Requests
 from domain.errors import NotFound
 from domain.vocabulary import Unreadable
@@ -128,9 +130,9 @@ class Workflows:
 
     @tells(answers.Events, NotFound)
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
-        """The saga's own story, oldest first. `masked` is that of /events."""
+        """The saga's own story, oldest first. `masked` and the size of a page are those of /events."""
         place = await self._events.after(after)
-        events = await self._events.read_after(stories.stream(id), place, limit)
+        events = await page(partial(self._events.read_after, stories.stream(id)), place, limit)
         if not events and await self._overview.row(id) is None:
             raise NotFound("workflow", id)
         return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
