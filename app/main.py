@@ -18,6 +18,7 @@ from sqlalchemy import URL
 
 from app import lifetime
 from app.http.connections import Connection, cut_unread, make_room
+from app.http.guards import Guards
 from app.log_lines import log_to_stderr
 from app.loopback import base_url
 from app.service import service
@@ -86,17 +87,7 @@ async def _serve(
         stopping.set()
 
     async with service(settings, url, here, _exit_without_lease, end, more) as running:
-        config = uvicorn.Config(
-            running.api,
-            http=Connection,
-            ws="none",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=3,
-            lifespan="off",
-            server_header=False,
-        )
-        server = _Server(config)
+        server = _Server(_config(running.api))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
             await asyncio.sleep(0.01)
@@ -111,6 +102,20 @@ async def _serve(
     if watch:
         watch.cancel()
     return UNFIT if unfit.is_set() else 0
+
+
+def _config(api: Guards) -> uvicorn.Config:
+    """How uvicorn serves the API: with our connections and our log, and without what is not used."""
+    return uvicorn.Config(
+        api,
+        http=Connection,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        lifespan="off",
+        server_header=False,
+    )
 
 
 class _Server(uvicorn.Server):
