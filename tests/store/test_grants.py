@@ -154,7 +154,7 @@ def test_the_role_has_the_rights_that_stand_here_and_no_others(service: Sql) -> 
     assert dict(service.execute(ALL).fetchall()) == GRANTED
     assert value(service, OTHERS + "prosecdef") == [
         f"amends.{each}"
-        for each in ("drop_build", "drop_model", "open_build", "point_view", "promote_build", "restore_view")
+        for each in ("drop_build", "drop_model", "enter", "open_build", "point_view", "promote_build", "restore_view")
     ]
     assert value(service, OTHERS + "not has_function_privilege('amends_service', p.oid, 'execute')") == [
         "amends.open_generation",
