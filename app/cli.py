@@ -89,10 +89,11 @@ def db_url() -> None:
     """Print the URL of the database in use."""
     from app.settings import read_settings
     from app.store.choose import embedded_postgres
+    from app.store.urls import conninfo, parse_url
 
     settings = read_settings()
     if settings.database_url is not None:
-        say(settings.database_url)
+        say(conninfo(parse_url(settings.database_url)))
         return
     embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
     if not embedded.answers():

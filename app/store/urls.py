@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 
+from app.store.libpq import Wrong, default, parameters, places
 from domain.errors import Unusable
 
 #: No statement and no lock is waited for longer than this, and a dead peer is noticed.
@@ -34,51 +35,59 @@ WIRE: dict[str, Any] = {
 
 
 EXAMPLE = "It looks like postgresql://user:password@host:5432/database."
+SEVERAL = "read-write"
+"""Which of several hosts is connected to, unless a URL says something else: the one that takes writes."""
+REFUSED = ("service", "servicefile")
+"""Parameters of libpq by which a URL would stand somewhere else: other libraries could not know what it says."""
 
 
 def parse_url(text: str, setting: str = "DATABASE_URL") -> URL:
-    """A database URL, checked; its password stands in its place, not in the query.
+    """A database URL, checked and written so that libpq, SQLAlchemy and DBOS read the same in it.
 
-    Raises Unusable without showing any of it.
+    One host stands in its usual place, several in the query. Raises Unusable without showing any of it.
     """
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        url = None
-    except ValueError:
-        raise _wrong(setting, "its port is not a number") from None
-    if url is None or url.get_backend_name() not in ("postgresql", "postgres") or (not url.host and not url.query):
+    scheme, mark, rest = text.partition("://")
+    if not mark or scheme.partition("+")[0] not in ("postgresql", "postgres"):
         raise Unusable(f"{setting} is not the URL of a Postgres database.", EXAMPLE)
-    if found := _problem(text, url):
-        raise _wrong(setting, found)
-    password = url.query.get("password")
-    if password is not None:  # where every library looks for it, and none shows it
-        last = password if isinstance(password, str) else password[-1]
-        url = url.difference_update_query(["password"]).set(password=last)
-    return url.set(drivername="postgresql")
+    try:
+        return _url(parameters(f"postgresql://{rest}"))
+    except Wrong as wrong:
+        raise Unusable(f"{setting} is wrong: {wrong}.", EXAMPLE) from None
 
 
-def _problem(text: str, url: URL) -> str | None:
-    """What is wrong with a URL that could be parsed."""
-    rest = [part for value in url.query.values() for part in ([value] if isinstance(value, str) else value)]
-    parts = [str(part) for part in (url.username, url.password, url.host, url.database, *url.query, *rest) if part]
-    if any(not letter.isprintable() for letter in "".join(parts)):
-        return "it holds a character that cannot be printed"
-    if url.password is not None and "@" in text.partition("://")[2].partition(":")[2].partition("@")[2]:
-        return "an @ in its password is written as %40"
-    given = url.query.get("port", ())
-    ports = [port for text in ([given] if isinstance(given, str) else given) for port in text.split(",") if port]
-    if url.port is not None:
-        ports.append(str(url.port))
-    if not all(port.isascii() and port.isdecimal() for port in ports):
-        return "its port is not a number"
-    if not all(0 < int(port) < 65536 for port in ports):
-        return "its port is not one of 1 to 65535"
-    return None
+def _url(given: dict[str, str]) -> URL:
+    for name in REFUSED:
+        if name in given:
+            raise Wrong(f"its {name} is not looked up: give host, port, user and database themselves")
+    hosts, ports = places(given)
+    user = given.get("user") or (default("user") if "password" in given else None)
+    database = given.get("dbname") or default("dbname") or user or default("user")
+    if database is None:
+        raise Wrong("it names no database")
+    taken = ("host", "port", "user", "password", "dbname", *(() if "host" in given else ("hostaddr",)))
+    query = {name: value for name, value in given.items() if name not in taken}
+    url = URL.create("postgresql", user, given.get("password"), database=database, query=query)
+    if len(hosts) == 1 and _NAME.fullmatch(hosts[0]):
+        return url.set(host=hosts[0] or None, port=int(ports[0]) if ports[0] else None)
+    named = {"host": ",".join(hosts)} | ({"port": ",".join(ports)} if any(ports) else {})
+    several = {"target_session_attrs": SEVERAL} if len(hosts) > 1 and "target_session_attrs" not in given else {}
+    return url.update_query_dict(named | several)
 
 
-def _wrong(setting: str, what: str) -> Unusable:
-    return Unusable(f"{setting} is wrong: {what}.", EXAMPLE)
+_NAME = re.compile(r"[\w.-]*|[0-9a-fA-F:.]+", re.ASCII)
+"""What stands where a host usually does: a name or an address, but no folder of a socket."""
+
+
+def shown(url: URL) -> str:
+    """Where a URL leads, without what may be secret: for messages."""
+    if "host" not in url.query:
+        return str(url.set(query={}))
+    hosts = str(url.query["host"]).split(",")
+    ports = str(url.query["port"]).split(",") if "port" in url.query else [""] * len(hosts)
+    bracketed = [f"[{host}]" if ":" in host else host for host in hosts]
+    all_ = ",".join(f"{host}:{port}" if port else host for host, port in zip(bracketed, ports, strict=True))
+    user = f"{url.username}@" if url.username else ""
+    return f"postgresql://{user}{all_}/{url.database}"
 
 
 def conninfo(url: URL) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from sqlalchemy.engine import URL
 
-from app.store.urls import FORMATS, conninfo, settings
+from app.store.urls import FORMATS, conninfo, settings, shown
 from domain.errors import Unusable
 
 OLDEST = 150000
@@ -26,9 +26,8 @@ def require_usable(url: URL) -> None:
             assert row is not None
             encoding, *formats, recovering = row
     except psycopg.Error as error:
-        said = str(error).strip().splitlines()[-1]
         raise Unusable(
-            f"The database does not let us in: {said}", f"Check DATABASE_URL ({url.set(query={})})."
+            f"The database does not let us in: {_said(error)}", f"Check DATABASE_URL ({shown(url)})."
         ) from error
     if version < OLDEST:
         raise Unusable(f"The database is Postgres {version // 10000}.", "Amends needs Postgres 15 or newer.")
@@ -44,3 +43,9 @@ def require_usable(url: URL) -> None:
             f"Sessions of the database come with {', '.join(formats)} instead of {', '.join(asked)}.",
             "Unset PGTZ and PGDATESTYLE, and let a pooler pass the options of a connection on.",
         )
+
+
+def _said(error: psycopg.Error) -> str:
+    """Why nobody was let in, by each of several hosts."""
+    lines = str(error).strip().splitlines()
+    return "; ".join(line[2:] for line in lines if line.startswith("- host: ")) or lines[-1]
