@@ -11,7 +11,7 @@ from app.store.layout import require_known
 from app.store.migrate import migrate
 from app.store.roles import grant
 from app.store.urls import conninfo, formatted
-from app.store.usable import require_usable
+from app.store.usable import require_as_asked, require_usable
 from workflows.durable import runtime
 
 log = logging.getLogger("amends")
@@ -30,4 +30,4 @@ def prepare(url: URL, owner: URL | None = None) -> URL:
         log.info("Migrated: %s", name)
     require_known(owner, runtime.newest_migration())
     require_in_order(owner)
-    return grant(owner, url)
+    return require_as_asked(grant(owner, url))

@@ -117,3 +117,10 @@ def _options(limits: dict[str, str], url: URL) -> str:
     given = url.query.get("options", ())
     before, after = ([f"-c {name}={value}" for name, value in part.items()] for part in (limits, FORMATS))
     return " ".join([*before, *([given] if isinstance(given, str) else given), *after])
+
+
+def promised(url: URL) -> dict[str, str]:
+    """What a session with these settings has, if they have reached the server; without limits of the URL's own."""
+    given = _options({}, url)
+    limits = {name: value for name, value in LIMITS.items() if name not in given}
+    return limits | FORMATS | dict(re.findall(r"-c (role)=(\w+)", given)[-1:])

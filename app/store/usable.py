@@ -2,50 +2,122 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
 import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
 from sqlalchemy.engine import URL
 
-from app.store.urls import FORMATS, conninfo, settings, shown
+from app.store.kept_sessions import require_kept, require_set
+from app.store.urls import conninfo, settings, shown
 from domain.errors import Unusable
+
+Session = AsyncConnection[TupleRow]
 
 OLDEST = 150000
 """The oldest server that is supported, as Postgres numbers its versions."""
+TOGETHER: Final = 3
+"""How many sessions are looked at beside each other: of a pooler of two processes, two of them are in the same one."""
+ANSWER_SECONDS: Final = 30.0
+"""How long all these questions may take, and how long each of several hosts is waited for is part of it."""
 
-AS_ASKED = """
-select current_setting('server_encoding'), current_setting('client_encoding'), current_setting('timezone'),
-       split_part(current_setting('datestyle'), ',', 1), pg_is_in_recovery()
-"""
+AS_ASKED = "select current_setting('server_encoding'), pg_is_in_recovery(), current_setting('transaction_read_only')"
 
 
 def require_usable(url: URL) -> None:
-    """Connect once and look at the server. Raises Unusable with what is wrong and what to do."""
+    """Look at the server, and at what stands before it. Raises Unusable with what is wrong and what to do."""
+    _ask(url, _look, TOGETHER)
+
+
+def require_as_asked(url: URL) -> URL:
+    """Require that sessions come as this URL asks for them, with their role and limits; returns it. Raises Unusable."""
+    _ask(url, lambda sessions: require_set(sessions[0], url), 1)
+    return url
+
+
+def _ask(url: URL, look: Callable[[list[Session]], Awaitable[None]], count: int) -> None:
+    """Look at so many sessions beside each other, in a thread of its own: there may be an event loop in this one."""
+    with ThreadPoolExecutor(1, "asks the database") as aside:
+        aside.submit(asyncio.run, _asked(url, look, count)).result()
+
+
+async def _asked(url: URL, look: Callable[[list[Session]], Awaitable[None]], count: int) -> None:
+    sessions: list[Session] = []
+
+    async def ask() -> None:
+        for _ in range(count):
+            opened = await AsyncConnection.connect(
+                conninfo(url), **settings(url, "check") | {"prepare_threshold": None}
+            )
+            sessions.append(opened)
+            await opened.execute("select 1")
+        await look(sessions)
+
+    asking = asyncio.create_task(ask())
+    await asyncio.wait({asking}, timeout=ANSWER_SECONDS)
+    for each in sessions:
+        each.pgconn.finish()  # at once: a server that hangs would not hear that it is over
+    if not asking.done():
+        asking.cancel()
+        await asyncio.wait({asking})
+        raise _silent(url, len(sessions))
     try:
-        with psycopg.connect(conninfo(url), **settings(url, "check")) as connection:
-            version = connection.info.server_version
-            row = connection.execute(AS_ASKED).fetchone()
-            assert row is not None
-            encoding, *formats, recovering = row
+        asking.result()
     except psycopg.Error as error:
-        raise Unusable(
-            f"The database does not let us in: {_said(error)}", f"Check DATABASE_URL ({shown(url)})."
-        ) from error
+        raise _refused(error, url) from error
+
+
+async def _look(sessions: list[Session]) -> None:
+    version = sessions[0].info.server_version
     if version < OLDEST:
         raise Unusable(f"The database is Postgres {version // 10000}.", "Amends needs Postgres 15 or newer.")
+    for each in sessions:
+        await _require_primary(each)
+    await require_kept(sessions)
+    await require_set(sessions[0])
+
+
+async def _require_primary(session: Session) -> None:
+    row = await (await session.execute(AS_ASKED)).fetchone()
+    assert row is not None
+    encoding, recovering, read_only = row
     if recovering:
-        raise Unusable("The database is a standby and cannot be written to.", "Point DATABASE_URL to the primary.")
+        raise Unusable(
+            "The database is a standby and cannot be written to.",
+            "Let DATABASE_URL lead to the primary, or name all hosts in it; a pooler must lead every session there.",
+        )
+    if read_only == "on":
+        raise Unusable(
+            "The database takes no writes: its sessions are read-only.",
+            "See default_transaction_read_only of the server, the database and the role.",
+        )
     if encoding != "UTF8":
         raise Unusable(
             f"The database's encoding is {encoding}, which does not hold every text.",
             "Create one with: create database … encoding 'UTF8' template template0.",
         )
-    if formats != (asked := [FORMATS[name] for name in ("client_encoding", "timezone", "datestyle")]):
-        raise Unusable(
-            f"Sessions of the database come with {', '.join(formats)} instead of {', '.join(asked)}.",
-            "Unset PGTZ and PGDATESTYLE, and let a pooler pass the options of a connection on.",
+
+
+def _silent(url: URL, opened: int) -> Unusable:
+    if opened > 1:
+        return Unusable(
+            f"Of {TOGETHER} sessions at the same time only {opened - 1} were answered within {ANSWER_SECONDS:.0f} s.",
+            "If a pooler stands before the database, give it more connections (default_pool_size).",
         )
+    return Unusable(f"The database does not answer within {ANSWER_SECONDS:.0f} s.", f"Look at {shown(url)}.")
 
 
-def _said(error: psycopg.Error) -> str:
+def _refused(error: psycopg.Error, url: URL) -> Unusable:
     """Why nobody was let in, by each of several hosts."""
     lines = str(error).strip().splitlines()
-    return "; ".join(line[2:] for line in lines if line.startswith("- host: ")) or lines[-1]
+    said = "; ".join(line[2:] for line in lines if line.startswith("- host: ")) or lines[-1]
+    if "startup parameter" in said:  # PgBouncer's words, which nobody translates
+        return Unusable(
+            f"A pooler refuses what sessions are opened with: {said}",
+            "Set ignore_startup_parameters = options in pgbouncer.ini, and see docs/own-postgres.md.",
+        )
+    return Unusable(f"The database does not let us in: {said}", f"Check DATABASE_URL ({shown(url)}).")
