@@ -8,13 +8,13 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 import typer.core
 
 from app.commands import history
-from app.commands.opened import AsJson, with_console
+from app.commands.opened import AsJson
 from app.commands.projections import projections
 from app.commands.schema import schema
 from app.commands.workflows import Reason, workflows
@@ -23,9 +23,6 @@ from app.passwords import hidden, veil
 from app.terminal import complain, print_json, say
 from domain.errors import AmendsError, Unusable
 from workflows.said import escaped
-
-if TYPE_CHECKING:
-    from app.console import Console
 
 
 class Commands(typer.core.TyperGroup):
@@ -125,21 +122,27 @@ def dbos(context: typer.Context) -> None:
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Look at the database, the executors and the sagas, and say what is wrong."""
+    """Look at the database, the executors and the sagas, and say what is wrong; nothing is changed, nor migrated."""
+    import asyncio
+    import logging
 
-    async def look(console: Console) -> None:
-        from app.doctor import examine
+    from app.catalogue import catalogue
+    from app.doctor import examine
+    from app.settings import read_settings
+    from app.store.choose import database
 
-        findings = await examine(console.reader, console.builds)
-        if as_json:
-            print_json([vars(finding) for finding in findings])
-        else:
-            for finding in findings:
-                say(f"{'ok  ' if finding.well else 'LOOK'}  {finding.what}: {finding.found}")
-        if not all(finding.well for finding in findings):
-            raise SystemExit(1)
-
-    with_console(look)
+    logging.getLogger("amends").setLevel(logging.CRITICAL)  # whatever is tried again stands among the findings
+    settings = read_settings()
+    chosen = database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
+    with chosen as access:
+        findings = asyncio.run(examine(access.service, catalogue().projections))
+    if as_json:
+        print_json([vars(finding) for finding in findings])
+    else:
+        for finding in findings:
+            say(f"{'ok  ' if finding.well else 'LOOK'}  {finding.what}: {finding.found}")
+    if not all(finding.well for finding in findings):
+        raise SystemExit(1)
 
 
 @app.command()

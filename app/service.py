@@ -50,6 +50,7 @@ from app.store.history import History
 from app.store.loading import Loading
 from app.store.outages import report
 from app.store.overview import Overview, Waiting
+from app.store.promises import watch_clock
 from app.store.reader import Reader
 from app.store.repository import Repository
 from app.store.requests import Requests
@@ -173,6 +174,7 @@ async def service(
         await runners.start()
         background = [
             asyncio.create_task(watch(store.reader), name="feed watch"),
+            asyncio.create_task(watch_clock(store.reader), name="clock watch"),
             asyncio.create_task(serving.watch(), name="serving"),
             asyncio.create_task(report(store.committer, engine.executor, providers), name="outages"),
         ]

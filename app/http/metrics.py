@@ -95,9 +95,13 @@ class Metrics:
         age = Gauge(
             "amends_feed_held_back_seconds", "Age of the oldest transaction that still writes.", registry=registry
         )
-        age.set(found.seconds if found else 0)
+        age.set((found.seconds or 0) if found else 0)
         pid = Gauge("amends_feed_held_back_pid", "Its process in the database, 0 if there is none.", registry=registry)
         pid.set((found.pid or 0) if found else 0)
+        about = "1 for a prepared transaction that holds the feed back."
+        prepared = Gauge("amends_feed_held_back_prepared", about, ["gid", "database"], registry=registry)
+        if found is not None and found.gid is not None:
+            prepared.labels(found.gid, found.database or "").set(1)
         row = await self._reader.row(SQL["newest_position"], ())
         position = Gauge("amends_events_newest_position", "Position of the newest event.", registry=registry)
         position.set(row["position"] if row else 0)

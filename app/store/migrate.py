@@ -48,3 +48,9 @@ def _current(connection: Connection) -> str | None:
     revision = context.get_current_revision()
     connection.commit()
     return revision
+
+
+def revisions() -> tuple[str | None, frozenset[str]]:
+    """The newest migration that this code knows, and all that it knows."""
+    known = ScriptDirectory(str(FOLDER))
+    return known.get_current_head(), frozenset(script.revision for script in known.walk_revisions())

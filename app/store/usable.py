@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow
 from sqlalchemy.engine import URL
 
 from app.store.kept_sessions import require_kept, require_set
+from app.store.promises import warn
 from app.store.urls import conninfo, settings, shown
 from domain.errors import Unusable
 
@@ -34,8 +35,16 @@ def require_usable(url: URL) -> None:
 
 
 def require_as_asked(url: URL) -> URL:
-    """Require that sessions come as this URL asks for them, with their role and limits; returns it. Raises Unusable."""
-    _ask(url, lambda sessions: require_set(sessions[0], url), 1)
+    """Require that sessions come as this URL asks for them, with their role and limits; returns it.
+
+    What else is wrong with the server is warned of. Raises Unusable.
+    """
+
+    async def look(sessions: list[Session]) -> None:
+        await require_set(sessions[0], url)
+        await warn(sessions[0])
+
+    _ask(url, look, 1)
     return url
 
 

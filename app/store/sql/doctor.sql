@@ -1,7 +1,20 @@
--- name: server
--- What the server promises.
-select current_setting('server_version') as version, current_setting('fsync') as fsync,
-       current_setting('synchronous_commit') as synchronous_commit
+-- name: readable
+-- The tables of a schema, and whether this session may read each.
+select c.relname as name,
+       has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable
+  from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+ where n.nspname = 'amends' and c.relkind in ('r', 'p', 'v')
+
+-- name: may_serve
+-- Whether this login may take the role of the service.
+select exists (select from pg_roles as r
+                where r.rolname = 'amends_service'
+                  and pg_has_role(r.oid, case when current_setting('server_version_num')::int >= 160000
+                                              then 'set' else 'member' end)) as may_serve
+
+-- name: revision
+-- The newest of our migrations that was applied.
+select version_num as revision from amends.alembic_version
 
 -- name: executors
 -- Who runs sagas, and whose heartbeat is overdue.

@@ -208,7 +208,8 @@ with holder as (
      where l.locktype = 'transactionid' and l.mode = 'ExclusiveLock' and l.granted and l.pid is distinct from pg_backend_pid()
      order by age(l.transactionid) desc limit 1
 )
-select h.pid, a.application_name, a.datname, coalesce(a.xact_start, p.prepared) as since,
+select h.pid, h.transactionid::text as xid, p.gid, coalesce(a.application_name, p.owner::text) as who,
+       coalesce(a.datname, p.database) as database,
        greatest(extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared)), 0)::float8 as seconds
   from holder as h
   left join pg_stat_activity as a on a.pid = h.pid
