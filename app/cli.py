@@ -166,13 +166,22 @@ def main() -> None:
     try:
         app()
     except AmendsError as error:
-        told = hidden(f"{error}")
-        for line in told.expandtabs().splitlines() if isinstance(error, Unusable) else [told]:
-            complain(line)
+        _complain(error)
         raise SystemExit(1) from None
-    except Exception:
-        sys.stderr.write(indented(traceback.format_exc()) + "\n")
+    except Exception as error:
+        from app.store.usable import in_words
+
+        if (told := in_words(error)) is not None:
+            _complain(told)
+        else:
+            sys.stderr.write(indented(traceback.format_exc()) + "\n")
         raise SystemExit(1) from None
+
+
+def _complain(error: AmendsError) -> None:
+    told = hidden(f"{error}")
+    for line in told.expandtabs().splitlines() if isinstance(error, Unusable) else [told]:
+        complain(line)
 
 
 def _terminated(number: int, _: object) -> None:

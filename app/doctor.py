@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import URL
 
 from app.projections.builds import Builds, Known
 from app.projections.failures import short
 from app.projections.reporting import report
 from app.store.committer import Parameters
-from app.store.database import connect, pool
+from app.store.database import connect
 from app.store.held_back import holder
 from app.store.migrate import revisions
 from app.store.outages import awaiting, outages
@@ -23,8 +26,9 @@ from app.store.reader import Reader
 from app.store.roles import as_service
 from app.store.sql import statements
 from app.store.sqlstates import said
-from app.store.usable import require_usable
-from domain.errors import AmendsError, Unusable
+from app.store.urls import conninfo, settings
+from app.store.usable import require_as_asked, require_usable
+from domain.errors import Unusable
 
 SQL = statements("doctor.sql")
 NAMED = 3
@@ -77,13 +81,14 @@ class Impatient(Reader):
 
 async def examine(url: URL, known: Known) -> list[Finding]:
     """Everything that can be seen from the database alone; what cannot be looked at says why, and nothing is raised."""
-    refusal = await asyncio.to_thread(_refusal, url)
+    refusal = await asyncio.to_thread(_refusal, require_usable, url)
     try:
         service, readable = await asyncio.wait_for(_entered(url), OPEN_SECONDS)
     except (psycopg.Error, OSError, TimeoutError) as error:
         found = refusal or f"does not let us in: {said(error)}"
         return [Finding("database", False, found), *(Finding(each.what, False, NOT_LET_IN) for each in CHECKS[1:])]
-    async with pool(service, len(CHECKS)) as readers:
+    refusal = refusal or await asyncio.to_thread(_refusal, require_as_asked, service)
+    async with _pool(service) as readers:
         reader = Impatient(readers)
         looking = Looking(reader, Builds(known, reader), str(url.username or "its login"), readable)
         found_by_all = await asyncio.gather(*(_made(check, looking) for check in CHECKS))
@@ -91,10 +96,16 @@ async def examine(url: URL, known: Known) -> list[Finding]:
     return [*refused, *(finding for found in found_by_all for finding in found)]
 
 
-def _refusal(url: URL) -> str | None:
+def _pool(url: URL) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
+    """Connections that prepare nothing: a pooler that keeps no sessions would answer one statement with another."""
+    named = settings(url, "doctor") | {"prepare_threshold": None}
+    return AsyncConnectionPool(conninfo(url), min_size=1, max_size=len(CHECKS), open=False, kwargs=named)
+
+
+def _refusal(require: Callable[[URL], object], url: URL) -> str | None:
     """Why no server would start on this database, in one line."""
     try:
-        require_usable(url)
+        require(url)
     except Unusable as no:
         return " ".join(str(no).split())
     return None
@@ -129,7 +140,7 @@ async def _made(check: Check, looking: Looking) -> list[Finding]:
         ]
     try:
         return await check.look(looking)
-    except (psycopg.Error, OSError, AmendsError) as error:
+    except Exception as error:  # whatever it is: the other checks go on
         cause = error if isinstance(error, psycopg.Error) else error.__cause__ or error
         return [Finding(check.what, False, f"not looked at: {said(cause)}{_remedy(cause, looking.login)}")]
 

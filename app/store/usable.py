@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 
 from app.store.kept_sessions import require_kept, require_set
 from app.store.promises import warn
+from app.store.sqlstates import said
 from app.store.urls import conninfo, settings, shown
 from domain.errors import Unusable
 
@@ -123,10 +124,26 @@ def _silent(url: URL, opened: int) -> Unusable:
 def _refused(error: psycopg.Error, url: URL) -> Unusable:
     """Why nobody was let in, by each of several hosts."""
     lines = str(error).strip().splitlines()
-    said = "; ".join(line[2:] for line in lines if line.startswith("- host: ")) or lines[-1]
-    if "startup parameter" in said:  # PgBouncer's words, which nobody translates
+    told = "; ".join(line[2:] for line in lines if line.startswith("- host: ")) or lines[-1]
+    if "startup parameter" in told:  # PgBouncer's words, which nobody translates
         return Unusable(
-            f"A pooler refuses what sessions are opened with: {said}",
+            f"A pooler refuses what sessions are opened with: {told}",
             "Set ignore_startup_parameters = options in pgbouncer.ini, and see docs/own-postgres.md.",
         )
-    return Unusable(f"The database does not let us in: {said}", f"Check DATABASE_URL ({shown(url)}).")
+    return Unusable(f"The database does not let us in: {told}", f"Check DATABASE_URL ({shown(url)}).")
+
+
+def in_words(error: BaseException | None) -> Unusable | None:
+    """What a person can do about an error that the database raised somewhere below; None of any other error."""
+    while error is not None and not isinstance(error, psycopg.Error):
+        error = error.__cause__
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return Unusable(
+            f"The database does not let its user do that: {said(error)}.",
+            "Set AMENDS_MIGRATION_URL to the URL of the tables' owner, who migrates and grants the service its rights.",
+        )
+    if isinstance(error, psycopg.errors.InvalidSchemaName | psycopg.errors.UndefinedTable):
+        return Unusable(f"The database lacks what is asked of it: {said(error)}.", "./run up migrates it.")
+    if isinstance(error, psycopg.OperationalError):
+        return Unusable(f"The database cannot do that now: {said(error)}.", "./run amends doctor looks at it.")
+    return None

@@ -43,16 +43,20 @@ def login(database_18: URL) -> Iterator[URL]:
         sql.execute(f"drop role {name}")
 
 
-def test_a_login_without_rights_is_told_which_and_to_whom_to_grant(login: URL) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "app", "doctor", "--json"],
+def run(url: URL, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app", *command],
         capture_output=True,
         text=True,
-        env=os.environ | {"DATABASE_URL": conninfo(login)},
+        env=os.environ | {"DATABASE_URL": conninfo(url)},
         cwd=ROOT,
         check=False,
         timeout=120,
     )
+
+
+def test_a_login_without_rights_is_told_which_and_to_whom_to_grant(login: URL) -> None:
+    done = run(login, "doctor", "--json")
     assert done.returncode == 1
     assert done.stderr == ""
     found = {each["what"]: each for each in json.loads(done.stdout)}
@@ -122,3 +126,19 @@ async def test_a_database_that_is_away_is_one_sentence() -> None:
     assert "geheim" not in found[0].found
     assert [each.what for each in found] == ALL
     assert not any(each.well for each in found)
+
+
+@pytest.mark.parametrize(
+    ("command", "denied"),
+    [
+        (("up", "--port", "0"), "database"),
+        (("workflows", "list"), "database"),
+        (("restored", "--reason", "x"), "schema"),
+    ],
+)
+def test_other_commands_say_who_may_do_what_they_need(login: URL, command: tuple[str, ...], denied: str) -> None:
+    done = run(login, *command)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"The database does not let its user do that: permission denied for {denied}" in done.stderr
+    assert "Set AMENDS_MIGRATION_URL" in done.stderr

@@ -46,6 +46,8 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
         ("{'user': 'u', 'password': 'geheim', 'host': 'h'}", "{'user': 'u', 'password': ***, 'host': 'h'}"),
         ('{"sslpassword": "ge\\"heim"}', '{"sslpassword": ***}'),
         ("postgresql://u@h:5432/x", "postgresql://u@h:5432/x"),
+        ("postgresql://u:geheim@h1:1,[::1]:2,h3/x?port=1,2", "postgresql://u:***@h1:1,[::1]:2,h3/x?port=1,2"),
+        ("postgresql://h1:5432,h2:5433/x", "postgresql://h1:5432,h2:5433/x"),
         ("http://127.0.0.1:8000/a@b", "http://127.0.0.1:8000/a@b"),
         ('password authentication failed for user "u"', 'password authentication failed for user "u"'),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from uuid import uuid4
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.doctor import examine
 from app.store.preparing import prepare
 from app.store.urls import conninfo
 from app.store.usable import require_as_asked, require_usable
@@ -17,7 +19,7 @@ from domain.errors import Unusable
 from tests.server import ROOT, Server
 from tests.store.pooler import pooled
 
-DOCUMENTED = re.findall(r"^alter role shop set .*;$", (ROOT / "docs" / "own-postgres.md").read_text(), re.MULTILINE)
+DOCUMENTED = re.findall(r"^ +(alter role shop set .*;)$", (ROOT / "docs" / "own-postgres.md").read_text(), re.MULTILINE)
 """What the docs say of a login behind a pooler."""
 
 
@@ -39,7 +41,9 @@ def refusal(url: URL) -> str:
 def test_a_pooler_that_does_not_keep_sessions_is_refused(database_18: URL, mode: str, more: dict[str, object]) -> None:
     with pooled(database_18, mode, more=more) as url:
         said = refusal(url)
+        found = asyncio.run(examine(url, {}))
     assert "does not keep sessions" in said
+    assert any("does not keep sessions" in each.found for each in found)
     assert "pool_mode = session" in said
 
 
@@ -78,6 +82,7 @@ def test_a_session_without_its_role_and_limits_is_refused_with_what_to_set(login
         said = str(raised.value)
         assert "role is none instead of amends_service" in said
         assert "lock_timeout is 0 instead of 5s" in said
+        assert any("role is none" in each.found and not each.well for each in asyncio.run(examine(url, {})))
         sets = said.split("connect anew: ")[1].rstrip(".\n")
         with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
             sql.execute(sets)
