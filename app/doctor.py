@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import URL
 
 from app.projections.builds import Builds, Known
 from app.projections.failures import short
 from app.projections.reporting import report
 from app.store.committer import Parameters
-from app.store.database import connect
+from app.store.database import Pool, connect
 from app.store.held_back import holder
 from app.store.migrate import revisions
 from app.store.outages import awaiting, outages
@@ -26,7 +23,6 @@ from app.store.reader import Reader
 from app.store.roles import as_service
 from app.store.sql import statements
 from app.store.sqlstates import said
-from app.store.urls import conninfo, settings
 from app.store.usable import require_as_asked, require_usable
 from domain.errors import Unusable
 
@@ -88,18 +84,13 @@ async def examine(url: URL, known: Known) -> list[Finding]:
         found = refusal or f"does not let us in: {said(error)}"
         return [Finding("database", False, found), *(Finding(each.what, False, NOT_LET_IN) for each in CHECKS[1:])]
     refusal = refusal or await asyncio.to_thread(_refusal, require_as_asked, service)
-    async with _pool(service) as readers:
+    # Nothing is prepared: a pooler that keeps no sessions would answer one statement with another.
+    async with Pool(service, len(CHECKS), "doctor", prepare=None) as readers:
         reader = Impatient(readers)
         looking = Looking(reader, Builds(known, reader), str(url.username or "its login"), readable)
         found_by_all = await asyncio.gather(*(_made(check, looking) for check in CHECKS))
     refused = [Finding("database", False, refusal)] if refusal else []
     return [*refused, *(finding for found in found_by_all for finding in found)]
-
-
-def _pool(url: URL) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
-    """Connections that prepare nothing: a pooler that keeps no sessions would answer one statement with another."""
-    named = settings(url, "doctor") | {"prepare_threshold": None}
-    return AsyncConnectionPool(conninfo(url), min_size=1, max_size=len(CHECKS), open=False, kwargs=named)
 
 
 def _refusal(require: Callable[[URL], object], url: URL) -> str | None:

@@ -37,9 +37,13 @@ async def connect(url: URL, purpose: str, **limits: str) -> Session:
 
 
 class Pool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
-    """Connections for reads and for transactions with SQL of their own; open it before use."""
+    """Connections for reads and for transactions with SQL of their own; open it before use.
 
-    def __init__(self, url: URL, size: int) -> None:
+    `prepare` is how often a statement runs before it is prepared; None is never.
+    """
+
+    def __init__(self, url: URL, size: int, purpose: str = "reader", prepare: int | None = 0) -> None:
+        wanted = url.query.get("target_session_attrs", "primary")  # a standby would show what was some time ago
         super().__init__(
             conninfo(url),
             connection_class=Session,
@@ -48,7 +52,7 @@ class Pool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
             timeout=15,
             reconnect_timeout=RECONNECT_SECONDS,
             open=False,
-            kwargs=settings(url, "reader") | {"prepare_threshold": 0},
+            kwargs=settings(url, purpose) | {"prepare_threshold": prepare, "target_session_attrs": wanted},
         )
         self._used = set[AsyncConnection[TupleRow]]()
         self.reading = set[AsyncConnection[TupleRow]]()

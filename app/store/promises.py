@@ -12,10 +12,9 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, dict_row
 
-from app.store.committer import Unavailable
 from app.store.reader import Reader
 from app.store.sql import statements
-from domain.errors import Contended
+from domain.errors import Contended, Unavailable
 
 log = logging.getLogger("amends.store")
 

@@ -23,6 +23,7 @@ FORMATS = {
     "extra_float_digits": "1",
     "quote_all_identifiers": "off",
     "client_encoding": "UTF8",
+    "client_min_messages": "warning",
 }
 """How values travel, whatever the database, its roles and a URL set: they are read as this says."""
 WIRE: dict[str, Any] = {

@@ -18,7 +18,7 @@ from sqlalchemy import URL
 
 from app.doctor import Finding, examine
 from app.store import held_back, promises
-from app.store.database import pool
+from app.store.database import Pool
 from app.store.embedded import EmbeddedPostgres, find_binaries
 from app.store.held_back import Holder, holder, watch
 from app.store.preparing import prepare
@@ -55,7 +55,7 @@ def own() -> Iterator[EmbeddedPostgres]:
 @asynccontextmanager
 async def beside(url: URL, work: Callable[[Reader], Coroutine[Any, Any, None]]) -> AsyncIterator[Reader]:
     """A watch that runs while a test looks at what it says."""
-    async with pool(as_service(url), 2) as readers:
+    async with Pool(as_service(url), 2) as readers:
         reader = Reader(readers)
         task = asyncio.create_task(work(reader))
         try:
