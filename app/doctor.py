@@ -23,7 +23,7 @@ from app.store.reader import Reader
 from app.store.roles import as_service
 from app.store.sql import statements
 from app.store.sqlstates import said
-from app.store.usable import require_as_asked, require_usable
+from app.store.usable import require_set, require_usable
 from domain.errors import Unusable
 
 SQL = statements("doctor.sql")
@@ -83,7 +83,9 @@ async def examine(url: URL, known: Known) -> list[Finding]:
     except (psycopg.Error, OSError, TimeoutError) as error:
         found = refusal or f"does not let us in: {said(error)}"
         return [Finding("database", False, found), *(Finding(each.what, False, NOT_LET_IN) for each in CHECKS[1:])]
-    refusal = refusal or await asyncio.to_thread(_refusal, require_as_asked, service)
+    if "target_session_attrs" not in service.query:
+        service = service.update_query_dict({"target_session_attrs": "any"})  # a standby can be looked at too
+    refusal = refusal or await asyncio.to_thread(_refusal, require_set, service)
     # Nothing is prepared: a pooler that keeps no sessions would answer one statement with another.
     async with Pool(service, len(CHECKS), "doctor", prepare=None) as readers:
         reader = Impatient(readers)

@@ -6,15 +6,13 @@ transactions loses them without a word, and a lone session does not show it: it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
-from sqlalchemy.engine import URL
 
-from app.store.urls import FORMATS, promised
 from domain.errors import Unusable
 
 Session = AsyncConnection[TupleRow]
@@ -41,15 +39,12 @@ async def require_kept(sessions: Sequence[Session]) -> None:
     _require_same(seen)
 
 
-async def require_set(session: Session, url: URL | None = None) -> None:
-    """Require that a session has what it was opened with: formats, and of a URL its role and the limits too.
-
-    Raises Unusable.
-    """
+async def require_settings(session: Session, asked: Mapping[str, str]) -> None:
+    """Require that a session has what it was opened with: formats, limits, and a role. Raises Unusable."""
     wrong: dict[str, str] = {}
     said = []
     async with session.transaction(force_rollback=True):
-        for name, value in (FORMATS if url is None else promised(url)).items():
+        for name, value in asked.items():
             row = await (await session.execute(AS_SET, (name, name, value))).fetchone()
             assert row is not None
             if row[0] != row[1]:

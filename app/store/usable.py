@@ -12,10 +12,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from sqlalchemy.engine import URL
 
-from app.store.kept_sessions import require_kept, require_set
+from app.store.kept_sessions import require_kept, require_settings
 from app.store.promises import warn
 from app.store.sqlstates import said
-from app.store.urls import conninfo, settings, shown
+from app.store.urls import conninfo, promised, settings, shown
 from domain.errors import Unusable
 
 Session = AsyncConnection[TupleRow]
@@ -40,13 +40,14 @@ def require_as_asked(url: URL) -> URL:
 
     What else is wrong with the server is warned of. Raises Unusable.
     """
-
-    async def look(sessions: list[Session]) -> None:
-        await require_set(sessions[0], url)
-        await warn(sessions[0])
-
-    _ask(url, look, 1)
+    require_set(url)
+    _ask(url, lambda sessions: warn(sessions[0]), 1)
     return url
+
+
+def require_set(url: URL) -> None:
+    """Require the same, without a word about the rest. Raises Unusable."""
+    _ask(url, lambda sessions: require_settings(sessions[0], promised(url)), 1)
 
 
 def _ask(url: URL, look: Callable[[list[Session]], Awaitable[None]], count: int) -> None:
@@ -57,14 +58,16 @@ def _ask(url: URL, look: Callable[[list[Session]], Awaitable[None]], count: int)
 
 async def _asked(url: URL, look: Callable[[list[Session]], Awaitable[None]], count: int) -> None:
     sessions: list[Session] = []
+    answered: list[Session] = []
+
+    async def open_one() -> None:
+        opened = await AsyncConnection.connect(conninfo(url), **settings(url, "check") | {"prepare_threshold": None})
+        sessions.append(opened)
+        await opened.execute("select 1")
+        answered.append(opened)
 
     async def ask() -> None:
-        for _ in range(count):
-            opened = await AsyncConnection.connect(
-                conninfo(url), **settings(url, "check") | {"prepare_threshold": None}
-            )
-            sessions.append(opened)
-            await opened.execute("select 1")
+        await asyncio.gather(*(open_one() for _ in range(count)))  # at once: hosts that are away are waited for
         await look(sessions)
 
     asking = asyncio.create_task(ask())
@@ -74,7 +77,7 @@ async def _asked(url: URL, look: Callable[[list[Session]], Awaitable[None]], cou
     if not asking.done():
         asking.cancel()
         await asyncio.wait({asking})
-        raise _silent(url, len(sessions))
+        raise _silent(url, len(answered), count)
     try:
         asking.result()
     except psycopg.Error as error:
@@ -88,7 +91,6 @@ async def _look(sessions: list[Session]) -> None:
     for each in sessions:
         await _require_primary(each)
     await require_kept(sessions)
-    await require_set(sessions[0])
 
 
 async def _require_primary(session: Session) -> None:
@@ -112,10 +114,10 @@ async def _require_primary(session: Session) -> None:
         )
 
 
-def _silent(url: URL, opened: int) -> Unusable:
-    if opened > 1:
+def _silent(url: URL, answered: int, count: int) -> Unusable:
+    if 0 < answered < count:
         return Unusable(
-            f"Of {TOGETHER} sessions at the same time only {opened - 1} were answered within {ANSWER_SECONDS:.0f} s.",
+            f"Of {count} sessions at the same time only {answered} were answered within {ANSWER_SECONDS:.0f} s.",
             "If a pooler stands before the database, give it more connections (default_pool_size).",
         )
     return Unusable(f"The database does not answer within {ANSWER_SECONDS:.0f} s.", f"Look at {shown(url)}.")
