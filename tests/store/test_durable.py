@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psycopg
@@ -17,6 +18,7 @@ from app.store.requests import Requests
 from app.store.urls import conninfo, parse_url
 from domain.errors import Unavailable
 from tests.databases import make_cluster, memory
+from tests.server import wait_for
 from tests.store.sagas import Store, entry, event, started, store
 from tests.store.trouble import until
 from workflows.events import Answer, Appended
@@ -49,9 +51,23 @@ async def it(replicated: EmbeddedPostgres) -> AsyncIterator[Store]:
 
 
 def standby(sql: Sql, wanted: bool) -> None:
-    """Say whether commits have to wait for a standby that does not exist."""
+    """Say whether commits have to wait for a standby that does not exist; returns once they do, or do not."""
     sql.execute(f"alter system set synchronous_standby_names = '{'nobody' if wanted else ''}'")
     sql.execute("select pg_reload_conf()")
+    wait_for(lambda: waits(sql) is wanted, "Postgres has taken note of that")
+
+
+def waits(sql: Sql) -> bool:
+    """Whether a commit waits for a standby now."""
+    dsn, password = sql.info.dsn, sql.info.password
+    with psycopg.connect(dsn, password=password, autocommit=True) as other, ThreadPoolExecutor(1) as aside:
+        asked = aside.submit(other.execute, "select pg_logical_emit_message(true, 'test', '')")
+        while not asked.done():
+            if (other.info.backend_pid,) in sql.execute(WAITING).fetchall():
+                sql.execute("select pg_terminate_backend(%s)", (other.info.backend_pid,))
+                asked.exception()
+                return True
+        return False
 
 
 async def waiting(sql: Sql, what: asyncio.Task[object]) -> list[int]:
