@@ -61,7 +61,11 @@ def _end_by_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event, la
         if not hard.is_alive() and not hard.finished.is_set():
             hard.start()
 
-    hard = _timer(HARD_SECONDS, last)
+    def end() -> None:
+        log.warning("Not everything here stops within %.0f s of being asked to: this process ends now.", HARD_SECONDS)
+        last()
+
+    hard = _timer(HARD_SECONDS, end)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, asked)
 

@@ -220,8 +220,8 @@ class PostgresSagas:
         rows = await self._committer.run(SQL["hand_over"], (executor, list(running)), HAND_OVER_PATIENCE)
         return int(rows[0][0])
 
-    async def end(self, executors: Sequence[str], by: str, died: bool) -> int:
-        rows = await self._committer.run(EXECUTORS["end_executors"], (list(executors), by, died))
+    async def end(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
+        rows = await self._committer.run(EXECUTORS["end_executors"], (list(executors), by, died), patience)
         return int(rows[0][0])
 
 

@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
-import psutil
 import psycopg
 
 from app.store.embedded import EmbeddedPostgres
 from app.store.urls import conninfo, parse_url
+from tests.crash.standstill import frozen
 from tests.server import Server, http, wait_for
 
 LEASE = 2
 BACKENDS = "select pid from pg_stat_activity where application_name = 'amends lease' and datname = current_database()"
-
-
-@contextmanager
-def frozen(cluster: EmbeddedPostgres) -> Iterator[None]:
-    """No process of Postgres runs; its sockets stay open."""
-    postgres = cluster.process()
-    assert postgres is not None
-    postgres.suspend()  # first: it has no further children then
-    stopped = [postgres, *postgres.children()]
-    for process in stopped:
-        with suppress(psutil.NoSuchProcess):
-            process.suspend()
-    try:
-        yield
-    finally:
-        for process in stopped:
-            with suppress(psutil.NoSuchProcess):
-                process.resume()
 
 
 def stop_between_its_beats(sql: psycopg.Connection, backend: int) -> None:

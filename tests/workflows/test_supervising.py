@@ -260,6 +260,49 @@ async def test_a_lease_that_was_taken_away_is_said_once() -> None:
     assert beat.beats == 1
 
 
+async def test_a_beat_that_failed_or_was_slow_is_followed_by_the_next_one_at_once() -> None:
+    """Else a switchover of the database that is shorter than the lease would cost it."""
+    beat = Beat()
+    beat.answer = ConnectionError("the database is away")
+    lease = Lease(5.0, beat, lambda: None)
+    assert [lease.wait_after(took) for took in (0.0, 0.5, 1.0, 2.4)] == [1.0, 0.5, 0.0, 0.0]
+    lease.problem = "the database is away"
+    assert all(lease.wait_after(took) == 0.25 for took in (0.0, 0.5, 1.0, 2.4))
+
+
+async def test_a_database_that_is_slow_does_not_count_against_the_event_loop(caplog: pytest.LogCaptureFixture) -> None:
+    """Each beat takes longer than the loop may be silent for."""
+    slow, beat = threading.Event(), Beat()
+
+    def beats() -> datetime | None:
+        slow.wait(0.3)
+        return beat()
+
+    lease = Lease(0.5, beats, lambda: None)
+    lease.first(clock(), datetime.now(UTC))
+    with caplog.at_level("INFO", "amends.lease"):
+        lease.start()
+        await until(lambda: beat.beats >= 5)
+    lease.stop()
+    slow.set()
+    assert lease.problem is None
+    assert "has not answered" not in caplog.text
+
+
+async def test_why_a_lease_is_not_renewed_is_known_until_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    beat = Beat()
+    beat.answer = ConnectionError("the database\n is away")
+    lease = Lease(0.5, beat, lambda: None)
+    lease.first(clock(), datetime.now(UTC))
+    lease.start()
+    await until(lambda: lease.problem == "the database is away")
+    await until(lambda: beat.beats > 5)
+    beat.answer = True
+    await until(lambda: lease.problem is None)
+    lease.stop()
+    assert 1 <= caplog.text.count("could not be renewed: the database is away") <= beat.beats // 2
+
+
 async def test_a_blocked_loop_lets_its_lease_run_out() -> None:
     beat, lost = Beat(), threading.Event()
     lease = Lease(0.4, beat, lost.set)

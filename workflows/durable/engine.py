@@ -35,6 +35,8 @@ HAND_OVER_SECONDS = 0.2
 """How often what has stopped meanwhile is handed over."""
 LAST_SECONDS = 1.0
 """How long what was cancelled is waited for then."""
+STOP_SECONDS = 14.0
+"""So long after it was asked to stop this process may still hand over what ran here: all of it has 18 s."""
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,35 @@ class Engine:
         """
         if self.draining.is_set():
             return
+        until = clock() + STOP_SECONDS
         self.draining.set()
         self._lives.stop()
         await self._supervisor.stop()
         await self._awaiting.stop()
         await self._drain()
         self._lease.stop()
-        handed_over = await self.store.end([self.executor], "itself", False)
-        log.info("This executor has ended; %d sagas were handed over with that.", handed_over)
-        await asyncio.to_thread(self._runtime.destroy)
+        await self._end(until - clock())
+        await self._destroy()
+
+    async def _end(self, patience: float) -> None:
+        """End this executor, and hand over what is left, if the database answers in so many seconds."""
+        try:
+            handed_over = await self.store.end([self.executor], "itself", False, patience)
+        except AmendsError:
+            log.warning(
+                "The database does not answer: this executor ends without handing over what ran here. Once it answers "
+                "again others go on with that, when they see that this process is gone or that its lease is over."
+            )
+        else:
+            log.info("This executor has ended; %d sagas were handed over with that.", handed_over)
+
+    async def _destroy(self) -> None:
+        """Stop DBOS, whose threads may wait for the database for ever: then they are left to themselves."""
+        try:
+            async with asyncio.timeout(LAST_SECONDS):
+                await asyncio.shield(asyncio.create_task(asyncio.to_thread(self._runtime.destroy), name="stop of DBOS"))
+        except TimeoutError:
+            log.debug("Threads of DBOS still wait for the database.")
 
     async def _drain(self) -> None:
         """Return once nothing runs any more, or after ten seconds; hand over meanwhile what has stopped."""

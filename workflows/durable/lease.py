@@ -16,6 +16,7 @@ import psutil
 from workflows.durable.clock import DatabaseClock
 from workflows.durable.store import Neighbour
 from workflows.engine.marks import clock, on_loop
+from workflows.said import one_line
 
 log = logging.getLogger("amends.lease")
 
@@ -80,7 +81,7 @@ class Pulse:
 
 
 class Lease(threading.Thread):
-    """Renews the lease five times in its length.
+    """Renews the lease five times in its length, and tries again soon where that did not work.
 
     `beat` does it in the database, and returns the database's time; None means that it was taken away.
     """
@@ -92,6 +93,9 @@ class Lease(threading.Thread):
         self._pulse = Pulse(seconds / 5)
         self._until = self._held_since = self._pulse.seen
         self._stopped = threading.Event()
+        self.problem: str | None = None
+        """Why it could not be renewed the last time, None if it was."""
+        self._say_again_at = 0.0
 
     def first(self, asked_at: float, told: datetime) -> None:
         """Take note of the lease that came with the registration, asked for at `asked_at`, and of the time then."""
@@ -121,30 +125,48 @@ class Lease(threading.Thread):
         self._pulse.stop()
 
     def run(self) -> None:
-        silent = False
-        while not self._stopped.wait(self.seconds / 5):
+        silent, wait = 0, self.seconds / 5
+        while not self._stopped.wait(wait):
             asked_at, seen = clock(), self._pulse.seen
             if asked_at - seen > self.seconds / 2:
-                if not silent:  # the watchdog says more of it
+                silent += 1
+                if silent == 2:  # whoever was suspended as a whole finds an old mark once; the watchdog says more
                     log.info("The event loop has not answered for %.1f s: the lease is not renewed.", asked_at - seen)
-                silent = True
+                wait = self.seconds / 20
                 continue
-            silent = False
+            silent = 0
             if not self._renewed(asked_at) and not self._stopped.is_set():
                 self._lost()
                 return
+            wait = self.wait_after(clock() - asked_at)
+
+    def wait_after(self, took: float) -> float:
+        """In how many seconds the next beat is due, when the last one took so many.
+
+        A fifth of the lease lies between the beginnings of two beats: after a slow one the next comes at once. One that
+        failed is tried again soon, so that the lease outlives a database that is away for most of its length.
+        """
+        return self.seconds / 20 if self.problem else max(self.seconds / 5 - took, 0.0)
 
     def _renewed(self, asked_at: float) -> bool:
         """False only if the lease was taken away; while the database does not answer, nothing is known."""
         had = self.holds()
         try:
             told = self._beat()
-            if told is None:
-                return False
         except Exception as error:
-            log.warning("The lease could not be renewed: %s", str(error).strip() or type(error).__name__)
+            self._failed(one_line(str(error).strip()) or type(error).__name__)
             return True
+        self.problem = None
+        if told is None:
+            return False
         self.clock.told(told, asked_at, clock())
         self._held_since = self._held_since if had else asked_at
         self._until = asked_at + self.seconds
         return True
+
+    def _failed(self, why: str) -> None:
+        """Say why it could not be renewed: at once if that is news, and again once a lease's length has passed."""
+        if why != self.problem or clock() >= self._say_again_at:
+            log.warning("The lease could not be renewed: %s", why)
+            self._say_again_at = clock() + self.seconds
+        self.problem = why

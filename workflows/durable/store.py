@@ -210,6 +210,9 @@ class SagaStore(Protocol):
         """
         ...
 
-    async def end(self, executors: Sequence[str], by: str, died: bool) -> int:
-        """End executors and queue what they ran; returns how many sagas that were."""
+    async def end(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
+        """End executors and queue what they ran; returns how many sagas that were.
+
+        With `patience`, raises Unavailable if the database does not answer in so many seconds.
+        """
         ...
