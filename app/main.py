@@ -32,7 +32,7 @@ from workflows.saga import Saga
 log = logging.getLogger("amends")
 
 LEASE_LOST = 70
-"""The exit status of a server whose lease was taken away."""
+"""The exit status of a server whose lease was taken away, and whose sagas do not end then."""
 UNFIT = 71
 """That of one which did not get through to a database that answers."""
 
@@ -86,7 +86,7 @@ async def _serve(
         unfit.set()
         stopping.set()
 
-    async with service(settings, url, here, _exit_without_lease, end, more) as running:
+    async with service(settings, url, here, _exit_with_what_does_not_end, end, more) as running:
         server = _Server(_config(running.api))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
@@ -147,8 +147,8 @@ def _no_files_left() -> bool:
     return False
 
 
-def _exit_without_lease() -> None:
-    """Another executor has taken over: whatever still runs here may change nothing any more."""
-    sys.stderr.write("This server's lease was taken over by another one, which goes on with its sagas. Exiting.\n")
+def _exit_with_what_does_not_end() -> None:
+    """Others may run the sagas of this server, and code of them goes on here: it may call nobody any more."""
+    sys.stderr.write("This server's lease was taken away, and code of its sagas does not end: the process ends.\n")
     sys.stderr.flush()
     os._exit(LEASE_LOST)

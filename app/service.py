@@ -137,7 +137,8 @@ async def service(
 ) -> AsyncIterator[Service]:
     """Everything that runs in one process; `here` is the base URL at which its API will be served.
 
-    `lost` is called when its lease was taken away, `unfit` when it cannot serve any more and should end.
+    `lost` is called, in a thread, when its lease was taken away and code of sagas does not end then, `unfit` when it
+    cannot serve any more and should end.
     `more` are sagas beside those of app/processes.py.
     """
     readers, books, own_token = Pool(url, settings.readers), Pool(url, settings.readers), secrets.token_urlsafe(24)
@@ -153,7 +154,8 @@ async def service(
     beat, where = Heartbeats(url).beat, conninfo(formatted(url))
     engine = Engine([*known_sagas, *more], store.sagas, where, beat, lost, options, providers)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked)
-    runners = Runners(store.builds, store.committer, store.reader, store.tail, engine.executor)
+    engine.became.append(watchdog.become)
+    runners = Runners(store.builds, store.committer, store.reader, store.tail, lambda: engine.executor)
     followers = Followers(settings.followers)
     serving = Serving(store.reader, database, unfit)
     register = Register.of(store.known, [saga.definition for saga in engine.desk.sagas.values()], store.shapes)
@@ -176,7 +178,7 @@ async def service(
             asyncio.create_task(watch(store.reader), name="feed watch"),
             asyncio.create_task(watch_clock(store.reader), name="clock watch"),
             asyncio.create_task(serving.watch(), name="serving"),
-            asyncio.create_task(report(store.committer, engine.executor, providers), name="outages"),
+            asyncio.create_task(report(store.committer, lambda: engine.executor, providers), name="outages"),
         ]
         try:
             yield Service(engine, Guards(build(routers, bool(door.tokens)), door))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -90,6 +90,8 @@ class Breaker:
     def __init__(self, name: str, failures: int) -> None:
         self.name, self.failures = name, failures
         self.closed: Callable[[], None] = _nobody
+        self.deaf = False
+        """Whether calls are cut off from this side: then their end says nothing of the provider."""
         self._in_a_row = self._probes = 0
         self._since: datetime | None = None
         self._answered_at: datetime | None = None
@@ -144,7 +146,7 @@ class Breaker:
 
     def failed(self, error: str, waited: bool = False) -> None:
         """A call was not answered. While others are, one of a saga that `waited` says more of the saga than of it."""
-        if waited and self._since is None and self.answers:
+        if self.deaf or (waited and self._since is None and self.answers):
             return
         self._in_a_row, self._error = self._in_a_row + 1, one_line(error)[:ERROR]
         if self._in_a_row >= self.failures and self._since is None:
@@ -326,6 +328,18 @@ class Providers:
         if name not in self._known:
             self.to(name).has_gateway = False
         return self._known[name]
+
+    @contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """Meanwhile calls are cut off from this side: no provider is to blame for how they end."""
+        breakers = [each.breaker for each in self._known.values()]
+        for breaker in breakers:
+            breaker.deaf = True
+        try:
+            yield
+        finally:
+            for breaker in breakers:
+                breaker.deaf = False
 
     @property
     def outages(self) -> list[Outage]:

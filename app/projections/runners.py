@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from app.projections.builds import Build, Builds
 from app.projections.failures import failure, is_away
@@ -27,10 +28,14 @@ PAUSE_SECONDS = 1.0
 class Runners:
     """The runners of one process."""
 
-    def __init__(self, builds: Builds, committer: Committer, reader: Reader, tail: Tail, executor: str) -> None:
+    def __init__(
+        self, builds: Builds, committer: Committer, reader: Reader, tail: Tail, executor: Callable[[], str]
+    ) -> None:
         self._builds, self._committer, self._reader, self._tail = builds, committer, reader, tail
         self._executor = executor
         self._runners: dict[Target, Runner] = {}
+        self._for: dict[Target, str] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self._tasks: dict[Target, asyncio.Task[None]] = {}
         self._not_before: dict[Target, float] = {}
         self._said: dict[Target, str] = {}
@@ -81,14 +86,23 @@ class Runners:
             return
         if target in self._tasks and not self._tasks[target].done():
             self._runners[target].wished = self._runners[target].wished or build.wished
+            if self._for[target] != self._executor():
+                self._for[target] = self._executor()
+                self._end_of_another(self._tasks[target])
         elif (build.free or self._is_mine(build)) and time.monotonic() > self._not_before.get(target, 0.0):
-            token = f"{self._executor}/{target.name}_{target.build}"  # taken up again at once after a failure
+            token = f"{self._executor()}/{target.name}_{target.build}"  # taken up again at once after a failure
             runner = Runner(projection, target, self._committer, self._reader, self._tail, token)
-            self._runners[target] = runner
+            self._runners[target], self._for[target] = runner, self._executor()
             self._tasks[target] = asyncio.create_task(self._run(target, runner), name=f"{build.name}_{build.build}")
 
+    def _end_of_another(self, task: asyncio.Task[None]) -> None:
+        """End a runner whose executor was ended: the next one follows as the executor that this process is now."""
+        ending = asyncio.create_task(end(task), name="end of a runner")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
     def _is_mine(self, build: Build) -> bool:
-        return build.runner is not None and build.runner.startswith(f"{self._executor}/")
+        return build.runner is not None and build.runner.startswith(f"{self._executor()}/")
 
     async def _run(self, target: Target, runner: Runner) -> None:
         try:

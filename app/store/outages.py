@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from app.store.committer import Committer
@@ -20,20 +21,25 @@ REPORT_SECONDS = 1.0
 PATIENCE = 5.0
 
 
-async def report(committer: Committer, executor: str, providers: Providers) -> None:
-    """Write down what this process sees, whenever that changes; runs until it is cancelled."""
-    known: list[dict[str, Any]] = []
+async def report(committer: Committer, executor: Callable[[], str], providers: Providers) -> None:
+    """Write down what this process sees, whenever that changes; runs until it is cancelled.
+
+    What one executor has said counts for as long as it lives: another one says it again.
+    """
+    known, me = list[dict[str, Any]](), executor()
     while True:
         await asyncio.sleep(REPORT_SECONDS)
         seen = [
             {"provider": each.provider, "down_since": each.since, "error": each.error} for each in providers.outages
         ]
+        if executor() != me:
+            known, me = [], executor()
         if seen == known:
             continue
         down = [each["provider"] for each in seen]
         changed = sorted({*down, *(each["provider"] for each in known)})
         try:
-            parameters = {"executor": executor, "providers": down, "known": changed, "outages": text(seen)}
+            parameters = {"executor": me, "providers": down, "known": changed, "outages": text(seen)}
             await committer.run(SQL["report"], parameters, PATIENCE)
         except (Unavailable, Contended) as away:
             log.debug("Outages are not reported: %s", away)

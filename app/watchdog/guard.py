@@ -67,6 +67,12 @@ class Watchdog:
         os.register_at_fork(after_in_child=_note_no_stops)
         self._task = asyncio.create_task(self._watched(), name="watchdog")
 
+    def become(self, executor: str) -> None:
+        """This process goes on as another executor: tell the watchdog, if it is there."""
+        self._executor = executor
+        if self._process and self._process.stdin and self._process.returncode is None:
+            self._process.stdin.write(json.dumps({"executor": executor}).encode() + b"\n")
+
     async def stop(self) -> None:
         """End the watchdog."""
         if self._task:

@@ -194,7 +194,7 @@ async def test_a_table_that_is_lost_while_it_is_followed_is_noticed_and_said_onc
     monkeypatch.setattr("app.projections.runners.LOOK_SECONDS", 0.01)
     async with board_on(database, board, other) as it:
         store = it.store
-        runners = Runners(it.builds, store.committer, store.reader, Tail(store.reader), "test")
+        runners = Runners(it.builds, store.committer, store.reader, Tail(store.reader), lambda: "test")
         await it.append("a", Lit(1))
         await runners.start()
         try:

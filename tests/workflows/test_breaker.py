@@ -209,3 +209,23 @@ def test_a_provider_without_a_gateway_is_forgotten_once_nobody_waits() -> None:
         known.named(f"replica-{number}")
     known.forget({"replica-1"})
     assert list(known._known) == ["replica-1"]
+
+
+async def test_calls_that_are_cut_off_from_this_side_are_nobodys_fault() -> None:
+    known = Providers()
+    provider = known.to("stock")
+
+    async def call() -> None:
+        async with provider.call():
+            await asyncio.sleep(60)
+
+    with known.cut_off():
+        calls = [asyncio.create_task(call()) for _ in range(FAILURES)]
+        await asyncio.sleep(0)
+        for each in calls:
+            each.cancel()
+        await asyncio.wait(calls)
+    assert all(each.cancelled() for each in calls)
+    assert provider.outage is None
+    await fail(provider, FAILURES)
+    assert provider.outage is not None, "what comes afterwards counts"

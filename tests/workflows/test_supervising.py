@@ -15,6 +15,7 @@ from typing import Any, cast
 import psutil
 import pytest
 
+from workflows.durable.clock import DatabaseClock
 from workflows.durable.lease import Lease, born, is_gone, machine
 from workflows.durable.store import Claimed, Neighbour, SagaStore
 from workflows.durable.supervisor import CLAIM, Supervisor
@@ -119,32 +120,35 @@ class FakeOptions:
 
 
 @dataclass
+class FakeLease:
+    seconds: float = 5.0
+    held: float = 0.0
+    executor: str = "me"
+
+    def held_for(self) -> float:
+        return self.held
+
+
+@dataclass
 class FakeEngine:
     executor: str = "me"
     kinds: list[str] = field(default_factory=list)
     ready: bool = True
     options: FakeOptions = field(default_factory=FakeOptions)
     running: dict[tuple[str, str], Any] = field(default_factory=dict)
+    lease: FakeLease = field(default_factory=FakeLease)
 
     @property
     def occupied(self) -> int:
         return len(self.running)
 
-    async def run(self, claimed: Claimed, owner: str) -> None:
+    async def run(self, claimed: Claimed, owner: str, lease: Lease) -> None:
         self.running[claimed.id, owner] = None
 
 
-@dataclass
-class FakeLease:
-    seconds: float = 5.0
-    held: float = 0.0
-
-    def held_for(self) -> float:
-        return self.held
-
-
 def supervisor(store: FakeStore, engine: FakeEngine, lease: FakeLease) -> Supervisor:
-    return Supervisor(cast(Any, engine), cast(SagaStore, store), cast(Lease, lease))
+    engine.lease = lease
+    return Supervisor(cast(Any, engine), cast(SagaStore, store))
 
 
 async def looked(store: FakeStore, engine: FakeEngine, lease: FakeLease) -> None:
@@ -216,7 +220,7 @@ class Beat:
         self.answer: bool | Exception = True
         self.beats = 0
 
-    def __call__(self) -> datetime | None:
+    def __call__(self, executor: str = "me", seconds: float = 5.0) -> datetime | None:
         self.beats += 1
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -225,7 +229,7 @@ class Beat:
 
 async def test_a_lease_is_renewed_while_the_loop_answers() -> None:
     beat, lost = Beat(), threading.Event()
-    lease = Lease(2.0, beat, lost.set)
+    lease = Lease("me", 2.0, DatabaseClock(), beat, lost.set)
     lease.first(clock(), datetime.now(UTC))
     lease.start()
     await until(lambda: beat.beats >= 2 and lease.held_for() > 0.5)
@@ -236,7 +240,7 @@ async def test_a_lease_is_renewed_while_the_loop_answers() -> None:
 
 async def test_a_lease_ends_by_its_own_clock_when_nobody_answers() -> None:
     beat, lost = Beat(), threading.Event()
-    lease = Lease(0.3, beat, lost.set)
+    lease = Lease("me", 0.3, DatabaseClock(), beat, lost.set)
     lease.first(clock(), datetime.now(UTC))
     beat.answer = ConnectionError("the database is away")
     lease.start()
@@ -251,7 +255,7 @@ async def test_a_lease_ends_by_its_own_clock_when_nobody_answers() -> None:
 
 async def test_a_lease_that_was_taken_away_is_said_once() -> None:
     beat, lost = Beat(), []
-    lease = Lease(0.2, beat, lambda: lost.append("lost"))
+    lease = Lease("me", 0.2, DatabaseClock(), beat, lambda: lost.append("lost"))
     lease.first(clock(), datetime.now(UTC))
     beat.answer = False
     lease.start()
@@ -264,7 +268,7 @@ async def test_a_beat_that_failed_or_was_slow_is_followed_by_the_next_one_at_onc
     """Else a switchover of the database that is shorter than the lease would cost it."""
     beat = Beat()
     beat.answer = ConnectionError("the database is away")
-    lease = Lease(5.0, beat, lambda: None)
+    lease = Lease("me", 5.0, DatabaseClock(), beat, lambda: None)
     assert [lease.wait_after(took) for took in (0.0, 0.5, 1.0, 2.4)] == [1.0, 0.5, 0.0, 0.0]
     lease.problem = "the database is away"
     assert all(lease.wait_after(took) == 0.25 for took in (0.0, 0.5, 1.0, 2.4))
@@ -274,11 +278,11 @@ async def test_a_database_that_is_slow_does_not_count_against_the_event_loop(cap
     """Each beat takes longer than the loop may be silent for."""
     slow, beat = threading.Event(), Beat()
 
-    def beats() -> datetime | None:
+    def beats(executor: str, seconds: float) -> datetime | None:
         slow.wait(0.3)
         return beat()
 
-    lease = Lease(0.5, beats, lambda: None)
+    lease = Lease("me", 0.5, DatabaseClock(), beats, lambda: None)
     lease.first(clock(), datetime.now(UTC))
     with caplog.at_level("INFO", "amends.lease"):
         lease.start()
@@ -292,7 +296,7 @@ async def test_a_database_that_is_slow_does_not_count_against_the_event_loop(cap
 async def test_why_a_lease_is_not_renewed_is_known_until_it_is(caplog: pytest.LogCaptureFixture) -> None:
     beat = Beat()
     beat.answer = ConnectionError("the database\n is away")
-    lease = Lease(0.5, beat, lambda: None)
+    lease = Lease("me", 0.5, DatabaseClock(), beat, lambda: None)
     lease.first(clock(), datetime.now(UTC))
     lease.start()
     await until(lambda: lease.problem == "the database is away")
@@ -305,7 +309,7 @@ async def test_why_a_lease_is_not_renewed_is_known_until_it_is(caplog: pytest.Lo
 
 async def test_a_blocked_loop_lets_its_lease_run_out() -> None:
     beat, lost = Beat(), threading.Event()
-    lease = Lease(0.4, beat, lost.set)
+    lease = Lease("me", 0.4, DatabaseClock(), beat, lost.set)
     lease.first(clock(), datetime.now(UTC))
     lease.start()
     await until(lambda: beat.beats >= 1)

@@ -80,7 +80,7 @@ class Awaiting:
 
     async def _let_go_on(self, name: str) -> None:
         """Run as many of those who wait for a provider as it takes now, and as there is room for here."""
-        engine, provider = self._engine, self._providers.named(name)
+        engine, lease, provider = self._engine, self._engine.lease, self._providers.named(name)
         probes = provider.outage is not None
         room = self._room(provider)
         if not engine.ready or room <= 0:
@@ -89,7 +89,7 @@ class Awaiting:
             provider.breaker.asked()
         patience = 0.0 if probes else min(MOMENT, provider.breaker.closed_for)
         owner = str(uuid4())
-        claimed = await self._store.claim_awaiting(engine.executor, owner, name, engine.kinds, room, patience)
+        claimed = await self._store.claim_awaiting(lease.executor, owner, name, engine.kinds, room, patience)
         if len(claimed) < room:
             self._awaited.discard(name)
         keys = {(saga.id, owner) for saga in claimed}
@@ -98,7 +98,7 @@ class Awaiting:
         elif not provider.has_gateway:
             self._let[name] = self._let.get(name, set()) | keys
         for saga in claimed:
-            await engine.run(saga, owner)
+            await engine.run(saga, owner, lease)
 
     def _room(self, provider: Provider) -> int:
         """How many may go on now: one that asks whether it is back takes nobody's place."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +15,8 @@ from domain.event import Cause
 from workflows.durable import runtime
 from workflows.durable.awaiting import Awaiting
 from workflows.durable.desk import Desk, Started
-from workflows.durable.lease import Lease, born, machine
+from workflows.durable.executor import Executor
+from workflows.durable.lease import Lease
 from workflows.durable.lives import Around, Lives
 from workflows.durable.store import Claimed, SagaStore
 from workflows.durable.supervisor import Supervisor
@@ -62,19 +62,34 @@ class Engine:
         providers: Providers | None = None,
     ) -> None:
         self.store, self.options = store, options
-        self.executor = f"{os.uname().nodename}-{os.getpid()}-{uuid4().hex[:8]}"
-        self.draining = asyncio.Event()
+        self._lost, self.draining = lost, asyncio.Event()
+        self._executor = Executor(store, options.lease, beat, self._give_up, self._do_not_end)
         self.on_rest: Callable[[str], None] = _nothing
         self._runtime = runtime.Runtime(url, self.executor)
-        self._lease = Lease(options.lease, lambda: beat(self.executor, options.lease), lost)
-        self.desk = Desk(sagas, store, self._lease.clock.now, options.limits)
-        self._supervisor = Supervisor(self, store, self._lease)
-        providers = providers or Providers()
+        self._executor.became.append(self._runtime.become)
+        self.desk = Desk(sagas, store, self._executor.clock.now, options.limits)
+        self._supervisor = Supervisor(self, store)
+        self._providers = providers = providers or Providers()
         self._awaiting = Awaiting(self, store, providers)
         room = self._supervisor.ended
-        around = Around(self.executor, self.draining, options.limits, self.look, self._rests, room, providers)
-        self._lives = Lives(self.desk, store, self._lease, around)
+        around = Around(self.draining, options.limits, self.look, self._rests, room, providers)
+        self._lives = Lives(self.desk, store, lambda: self.lease, around)
         self.running = self._lives.running
+
+    @property
+    def executor(self) -> str:
+        """The id of this executor; another one after its lease was taken away."""
+        return self._executor.id
+
+    @property
+    def lease(self) -> Lease:
+        """The lease of this executor, which goes with its id."""
+        return self._executor.lease
+
+    @property
+    def became(self) -> list[Callable[[str], None]]:
+        """Who is told when this process goes on as a new executor."""
+        return self._executor.became
 
     @property
     def kinds(self) -> list[str]:
@@ -88,7 +103,7 @@ class Engine:
     @property
     def ready(self) -> bool:
         """Whether this executor may run sagas: its lease holds and it is not shutting down."""
-        return self._lease.holds() and not self.draining.is_set()
+        return self.lease.holds() and not self.draining.is_set()
 
     async def launch(self) -> None:
         """Register this executor, start DBOS in this event loop, and begin to take over what nobody runs."""
@@ -96,13 +111,8 @@ class Engine:
         for name in {name for name, _ in self.desk.sagas}:
             self._runtime.bind(name, self._lives.body(name))
         guard()
-        asked_at = clock()
-        told = await self.store.register(
-            self.executor, machine(), os.getpid(), born(os.getpid()), self.kinds, self.options.lease
-        )
-        self._lease.first(asked_at, told)
+        await self._executor.begin(self.kinds)
         self._runtime.launch()
-        self._lease.start()
         await self.store.unstrand(self.kinds)
         await self._awaiting.start()
         self._supervisor.start()
@@ -117,11 +127,12 @@ class Engine:
             return
         until = clock() + STOP_SECONDS
         self.draining.set()
+        self._executor.leave()
         self._lives.stop()
         await self._supervisor.stop()
         await self._awaiting.stop()
         await self._drain()
-        self._lease.stop()
+        self._executor.stop()
         await self._end(until - clock())
         await self._destroy()
 
@@ -153,10 +164,11 @@ class Engine:
             ended, left = await asyncio.wait(left, timeout=min(HAND_OVER_SECONDS, seconds))
             if ended and left:
                 await self._hand_over()
-        for task in left:
-            task.cancel()
         if left:
-            await asyncio.wait(left, timeout=LAST_SECONDS)
+            with self._providers.cut_off():
+                for task in left:
+                    task.cancel()
+                await asyncio.wait(left, timeout=LAST_SECONDS)
 
     async def _hand_over(self) -> None:
         still = [id for (id, _), task in self.running.items() if task and not task.done()]
@@ -167,18 +179,30 @@ class Engine:
         else:
             log.info("%d sagas were handed over; %d still run here.", count, len(still))
 
+    # -- when its lease was taken away
+
+    async def _give_up(self) -> None:
+        with self._providers.cut_off():
+            await self._lives.give_up(lambda: self._runtime.runs_in_threads)
+
+    def _do_not_end(self) -> None:
+        """Code of sagas goes on without a lease: this process has to end, so that it can call nobody any more."""
+        log.error("These do not end: %s", ", ".join(self._lives.names()) or "functions in threads")
+        self._lost()
+
     # -- what is asked of it from outside
 
     async def start(self, name: str, request: Any, id: str | None, cause: Cause) -> Started:
         """Start a saga here, or queue it if this executor is full; see Desk.start."""
-        order = self.desk.order(name, request, id, replace(cause, executor=self.executor))
+        lease = self.lease
+        order = self.desk.order(name, request, id, replace(cause, executor=lease.executor))
         owner = str(uuid4()) if self.ready and len(self.running) < self.options.running else None
         if owner:
-            order = replace(order, executor=self.executor, owner=owner)
+            order = replace(order, executor=lease.executor, owner=owner)
         started, new = await self.desk.start(order)
         if new and owner:
             self._lives.fresh(order.id, order.event.id)
-            await self.run(Claimed(order.id, name, order.inputs), owner)
+            await self.run(Claimed(order.id, name, order.inputs), owner, lease)
         return started
 
     def look(self) -> None:
@@ -198,9 +222,9 @@ class Engine:
         """The watchdog has put on record that a saga blocked this event loop for longer than the lease."""
         self._lives.blocked(id, event)
 
-    async def run(self, claimed: Claimed, owner: str) -> None:
-        """Run a saga that this executor has claimed. What cannot be started is given back by the supervisor."""
-        await self._lives.run(self._runtime.run, claimed, owner)
+    async def run(self, claimed: Claimed, owner: str, lease: Lease) -> None:
+        """Run a saga that was claimed under a lease of this executor; see Lives.run."""
+        await self._lives.run(self._runtime.run, claimed, owner, lease)
 
     def _rests(self, id: str) -> None:
         self.on_rest(id)

@@ -75,6 +75,7 @@ class DurableJournal:
         return self._order(kind, given, id, cause)
 
     async def commit(self, entry: Entry) -> Committed | Stale:
+        self._lease.require()
         committed = await self._store.commit(self.identity.id, self._owner, entry)
         self._note(entry)
         told = self.identity.parent and entry.change and entry.change.status in FINISHED
@@ -133,6 +134,7 @@ class DurableJournal:
         return again
 
     def _go_on(self) -> None:
-        """Begin nothing new while this executor shuts down: another one goes on from here."""
+        """Begin nothing new without the lease, and while this executor shuts down: another one goes on from here."""
+        self._lease.require()
         if self._draining.is_set():
             raise Parked

@@ -16,6 +16,7 @@ import psutil
 from workflows.durable.clock import DatabaseClock
 from workflows.durable.store import Neighbour
 from workflows.engine.marks import clock, on_loop
+from workflows.ports import Parked
 from workflows.said import one_line
 
 log = logging.getLogger("amends.lease")
@@ -81,18 +82,28 @@ class Pulse:
 
 
 class Lease(threading.Thread):
-    """Renews the lease five times in its length, and tries again soon where that did not work.
+    """One executor's lease: renewed five times in its length, and again soon where that did not work.
 
-    `beat` does it in the database, and returns the database's time; None means that it was taken away.
+    `beat` does it in the database, and returns the database's time; None means that it was taken away, which is for
+    good: `lost` is called then, in this thread.
     """
 
-    def __init__(self, seconds: float, beat: Callable[[], datetime | None], lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        executor: str,
+        seconds: float,
+        told: DatabaseClock,
+        beat: Callable[[str, float], datetime | None],
+        lost: Callable[[], None],
+    ) -> None:
         super().__init__(name="lease", daemon=True)
-        self.clock = DatabaseClock()
-        self.seconds, self._beat, self._lost = seconds, beat, lost
+        self.executor, self.seconds, self.clock = executor, seconds, told
+        self._beat, self._lost = beat, lost
         self._pulse = Pulse(seconds / 5)
         self._until = self._held_since = self._pulse.seen
         self._stopped = threading.Event()
+        self.gone = False
+        """Whether it was taken away: nothing that runs under it may begin anything any more."""
         self.problem: str | None = None
         """Why it could not be renewed the last time, None if it was."""
         self._say_again_at = 0.0
@@ -104,15 +115,21 @@ class Lease(threading.Thread):
 
     def holds(self) -> bool:
         """Whether the lease holds by this process's own clock."""
-        return clock() < self._until
+        return not self.gone and clock() < self._until
 
     def held_for(self) -> float:
         """For how many seconds the lease has been held without a gap; 0 if it does not hold."""
         return clock() - self._held_since if self.holds() else 0.0
 
+    def require(self) -> None:
+        """Raise Parked if it was taken away: whoever runs under it is over."""
+        if self.gone:
+            raise Parked
+
     async def held(self) -> None:
-        """Return once the lease holds."""
-        while not self.holds():  # noqa: ASYNC110 (renewed by another thread)
+        """Return once the lease holds. Raises Parked if it never will."""
+        while not self.holds():
+            self.require()
             await asyncio.sleep(0.05)
 
     def start(self) -> None:
@@ -136,6 +153,7 @@ class Lease(threading.Thread):
                 continue
             silent = 0
             if not self._renewed(asked_at) and not self._stopped.is_set():
+                self.gone = True
                 self._lost()
                 return
             wait = self.wait_after(clock() - asked_at)
@@ -152,7 +170,7 @@ class Lease(threading.Thread):
         """False only if the lease was taken away; while the database does not answer, nothing is known."""
         had = self.holds()
         try:
-            told = self._beat()
+            told = self._beat(self.executor, self.seconds)
         except Exception as error:
             self._failed(one_line(str(error).strip()) or type(error).__name__)
             return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from workflows.durable.journal import DurableJournal
 from workflows.durable.lease import Lease
 from workflows.durable.store import Claimed, SagaStore, StoredSaga
 from workflows.engine.execution import Execution
+from workflows.engine.tasks import GuardedTask
 from workflows.events import record_own
 from workflows.limits import Limits
 from workflows.ports import Entry, Exhausted, Fenced, Gone, Identity, Missing, Parked, Recording, StatusChange
@@ -39,6 +40,8 @@ run again (amends.release_sagas), so that it cannot kill one after the other."""
 LONG = 2000
 """So many events of a story are read beside the event loop, which other work needs meanwhile."""
 _aside = ThreadPoolExecutor(1, "recordings")
+GIVE_UP_SECONDS = 0.5
+"""How often what does not end is cancelled once more."""
 FAILURES = 3
 """How often in a row a saga may fail by a fault of the engine before a person is asked."""
 
@@ -48,7 +51,6 @@ class Around:
     """What is around the sagas of a process: `look` has queued ones looked for, `rests` is told of every one that has
     come to rest, and `room` whenever one has left."""
 
-    executor: str
     draining: asyncio.Event
     limits: Limits
     look: Callable[[], None]
@@ -60,9 +62,11 @@ class Around:
 class Lives:
     """`running` has a task for each saga that runs here, by its id and its owner; None until it has begun."""
 
-    def __init__(self, desk: Desk, store: SagaStore, lease: Lease, around: Around) -> None:
+    def __init__(self, desk: Desk, store: SagaStore, lease: Callable[[], Lease], around: Around) -> None:
         self._desk, self._store, self._lease, self._around = desk, store, lease, around
         self.running: dict[tuple[str, str], asyncio.Task[Any] | None] = {}
+        self._under: dict[tuple[str, str], Lease] = {}
+        self._loop = asyncio.get_running_loop()
         self._fresh: dict[str, UUID] = {}
         self._journals: dict[tuple[str, str], DurableJournal] = {}
         self._failures: Counter[str] = Counter()
@@ -71,14 +75,45 @@ class Lives:
         """A saga has just been started by this event: nothing else is on record that its first life had to read."""
         self._fresh[id] = started
 
-    async def run(self, run: Callable[[Claimed, str], Any], claimed: Claimed, owner: str) -> None:
-        """Run a saga that this executor has claimed. What cannot be started is given back by the supervisor."""
-        self.running[claimed.id, owner] = None
+    async def run(self, run: Callable[[Claimed, str], Any], claimed: Claimed, owner: str, lease: Lease) -> None:
+        """Run a saga that was claimed under a lease; not if that was taken away meanwhile: then it is handed over.
+
+        What cannot be started is given back by the supervisor.
+        """
+        if lease is not self._lease() or lease.gone:
+            return
+        self.running[claimed.id, owner], self._under[claimed.id, owner] = None, lease
         try:
             await run(claimed, owner)
         except Exception:
             log.exception("Saga %s could not be started here; it is given back.", claimed.id)
+            self._under.pop((claimed.id, owner), None)
             self.running.pop((claimed.id, owner), None)
+
+    async def give_up(self, in_threads: Callable[[], int]) -> None:
+        """Return once nothing of any saga runs here any more: whatever does is cancelled, again and again.
+
+        `in_threads` counts what code of sagas runs in threads, which nobody can cancel.
+        """
+        self._fresh.clear()
+        tasks = {task for task in self.running.values() if task}
+        while tasks or self.running or in_threads():
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=GIVE_UP_SECONDS)
+            else:
+                await asyncio.sleep(0.02)  # some begin only now, or run in threads
+            tasks = {*self._tasks_of_sagas(), *(task for task in self.running.values() if task)}
+
+    def names(self) -> list[str]:
+        """What runs here of sagas, for a person."""
+        return sorted({*(task.get_name() for task in self._tasks_of_sagas()), *(id for id, _ in self.running)})
+
+    def _tasks_of_sagas(self) -> Iterator[asyncio.Task[Any]]:
+        """Tasks of a team's code that have not ended, also those that the engine has left to themselves."""
+        all = asyncio.all_tasks(self._loop)
+        return (task for task in all if isinstance(task, GuardedTask) and task.saga is not None)
 
     # -- what is told to those that run here
 
@@ -114,24 +149,26 @@ class Lives:
             **origin: str,
         ) -> Any:
             id, owner, task = runtime.current_id(), runtime.current_owner(), asyncio.current_task()
+            lease = self._under.pop((id, owner), None) or self._lease()
             if (id, owner) not in self.running:  # DBOS itself runs it, which knows nothing of what is settled
                 await self._store.unsettle(id)
             self.running[id, owner] = task
-            identity = Identity(id, root, Cause(workflow_id=id, executor=self._around.executor, **origin), parent)
+            identity = Identity(id, root, Cause(workflow_id=id, executor=lease.executor, **origin), parent)
             try:
-                ended = await self._live(name, version, identity, given, started, owner)
+                lease.require()
+                ended = await self._live(name, version, identity, given, started, owner, lease)
             except TurnedBack:
                 self._over_with(task, id, owner)
                 raise
             except (Missing, Gone) as lost:
-                await self._begin_anew(id, owner, lost)
+                await self._begin_anew(id, owner, lost, lease)
                 self._forget(id, owner)
                 raise Parked from None
             except (Fenced, Parked, asyncio.CancelledError):
                 self._forget(id, owner)
                 raise
             except BaseException as error:
-                await self._failed(identity, owner, error)
+                await self._failed(identity, owner, error, lease)
                 self._forget(id, owner)
                 raise Parked from None
             self._failures.pop(id, None)
@@ -140,15 +177,15 @@ class Lives:
 
         return live
 
-    async def _begin_anew(self, id: str, owner: str, lost: Missing | Gone) -> None:
+    async def _begin_anew(self, id: str, owner: str, lost: Missing | Gone, lease: Lease) -> None:
         """The database has lost what this life has written: the next one goes on from what it still has."""
         if isinstance(lost, Missing):
             log.warning("Saga %s is not on record any more: the database has lost its start. Start it again.", id)
         else:
             log.warning("The database has lost commits of saga %s: it goes on from what is still on record.", id)
-            await self._store.release(id, self._around.executor, owner)
+            await self._store.release(id, lease.executor, owner)
 
-    async def _failed(self, identity: Identity, owner: str, error: BaseException) -> None:
+    async def _failed(self, identity: Identity, owner: str, error: BaseException, lease: Lease) -> None:
         """This engine cannot run a saga: it is tried again a few times, then a person is asked. It is never ended."""
         id = identity.id
         self._failures[id] += 1
@@ -157,7 +194,7 @@ class Lives:
             change = StatusChange("stranded", said(error))
         elif self._failures[id] < FAILURES:
             log.info("Saga %s cannot run here for now; it is given back.", id, exc_info=error)
-            await self._store.release(id, self._around.executor, owner)
+            await self._store.release(id, lease.executor, owner)
             return
         else:
             reason = f"a fault of the engine: {named(error)}"
@@ -187,6 +224,7 @@ class Lives:
         given: Any,
         started: str | None,
         owner: str,
+        lease: Lease,
     ) -> Any:
         """One life of a saga, from its recording on."""
         id = identity.id
@@ -203,7 +241,7 @@ class Lives:
             recording,
             owner,
             self._store,
-            self._lease,
+            lease,
             self._around.draining,
             reload,
             self._desk.child,
@@ -223,7 +261,7 @@ class Lives:
         """What earlier lives recorded, and whether this is the first life of a fork that DBOS's tools made."""
         if started := self._fresh.pop(id, None):
             deadline = self._desk.sagas[name, version].definition.deadline
-            until = self._lease.clock.now() + deadline if deadline else None
+            until = self._lease().clock.now() + deadline if deadline else None
             return Recording(deadline_at=until, last_event=started), False
         stored = await self._store.load(id)
         fork = stored is None

@@ -17,6 +17,7 @@ from dbos._error import DBOSWorkflowConflictIDError
 from dbos._migration import get_dbos_migrations
 from dbos._serialization import DBOSPortableJSONSerializer, DefaultSerializer
 from dbos._sys_db import WorkflowStatusInternal
+from dbos._utils import GlobalParams
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import ExceptionContext
 
@@ -78,6 +79,7 @@ class Runtime:
         refuse_pickles()
         self._executor = executor
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dbos-start")
+        self._of_loop: Threads | None = None
         self._config: DBOSConfig = {
             "name": APPLICATION,
             "application_version": APPLICATION,
@@ -113,13 +115,23 @@ class Runtime:
     def launch(self) -> None:
         """Start DBOS in the running event loop, with enough threads for its writes."""
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(Threads(loop, 2 * THREADS))
+        self._of_loop = Threads(loop, 2 * THREADS)
+        loop.set_default_executor(self._of_loop)
         DBOS.launch()
         dbos = _get_dbos_instance()
         event.listen(dbos._sys_db.engine, "handle_error", _replaced)
         # DBOS has a loop of its own for the time that this one does not run. It stands still for a moment when code of
         # a saga makes it stop; a saga that began meanwhile, in the other one, would never hear of its commits.
         dbos._background_event_loop.target_loop = lambda: loop  # type: ignore[method-assign]
+
+    def become(self, executor: str) -> None:
+        """Run what comes from here on as another executor. DBOS looks up who it is whenever it takes a workflow."""
+        self._executor = GlobalParams.executor_id = executor
+
+    @property
+    def runs_in_threads(self) -> int:
+        """How many functions code of sagas runs in threads."""
+        return self._of_loop.of_sagas if self._of_loop else 0
 
     def destroy(self) -> None:
         """Stop DBOS; blocks until its threads have ended."""

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from domain.errors import Unavailable
 from domain.event import Cause
-from workflows.durable.lease import Lease, is_gone, machine
+from workflows.durable.lease import is_gone, machine
 from workflows.durable.store import SagaStore
 from workflows.durable.tasks import end, nudged
 from workflows.events import record_own
@@ -36,8 +36,8 @@ to their end before more are begun, so that a server that is killed every few se
 class Supervisor:
     """One task of the event loop."""
 
-    def __init__(self, engine: Engine, store: SagaStore, lease: Lease) -> None:
-        self._engine, self._store, self._lease = engine, store, lease
+    def __init__(self, engine: Engine, store: SagaStore) -> None:
+        self._engine, self._store = engine, store
         self._wake = asyncio.Event()
         self._here = machine()
         self._missed: set[tuple[str, str]] = set()
@@ -85,14 +85,15 @@ class Supervisor:
         time to renew it.
         """
         others = await self._store.neighbours(self._engine.executor)
-        patient = self._lease.held_for() >= self._lease.seconds
+        lease = self._engine.lease
+        patient = lease.held_for() >= lease.seconds
         dead = [other.id for other in others if is_gone(other, self._here) or (other.expired and patient)]
         if dead:
             count = await self._store.end(dead, self._engine.executor, True)
             log.warning("Took over from %s: %d sagas.", ", ".join(dead), count)
 
     async def _claim(self) -> None:
-        engine = self._engine
+        engine, lease = self._engine, self._engine.lease
         if engine.ready:
             await self._store.wake_due(WAKE)
         room = min(engine.options.running - engine.occupied, CLAIM)
@@ -102,10 +103,10 @@ class Supervisor:
         if not engine.ready or room <= 0:
             return
         owner = str(uuid4())
-        claimed = await self._store.claim(engine.executor, owner, engine.kinds, room)
+        claimed = await self._store.claim(lease.executor, owner, engine.kinds, room)
         self._more_are_queued = len(claimed) == room
         for saga in claimed:
-            await engine.run(saga, owner)
+            await engine.run(saga, owner, lease)
 
     async def _cancel(self) -> None:
         """Tell sagas that run here what was asked of another server."""

@@ -45,6 +45,11 @@ class Threads(ThreadPoolExecutor):
             self._loop.call_soon_threadsafe(self._loop.call_later, PATIENCE_SECONDS, self._look, asked, mine)
         return asked
 
+    @property
+    def of_sagas(self) -> int:
+        """How many functions code of sagas has in threads, those that wait for one included."""
+        return len(self._open)
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take nothing new. Only what is not code of sagas is waited for."""
         self._of_sagas.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,95 @@
+"""Who runs sagas here becomes another executor when its lease was taken away, once all has been given up."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+
+from workflows.durable import executor
+from workflows.durable.executor import Executor
+from workflows.durable.store import SagaStore
+from workflows.ports import Parked
+
+
+@dataclass
+class Store:
+    """As much of a store as an executor needs: `happened` is what it was asked for, in order."""
+
+    happened: list[str] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
+    fails: int = 0
+
+    def beat(self, id: str, seconds: float) -> datetime | None:
+        return None if id in self.ended else datetime.now(UTC)
+
+    async def register(
+        self, id: str, machine: str, pid: int, born: float, kinds: Sequence[str], lease: float
+    ) -> datetime:
+        if self.fails:
+            self.fails -= 1
+            raise ConnectionError("not yet")
+        self.happened.append(f"register {id}")
+        return datetime.now(UTC)
+
+    async def hand_over(self, id: str, running: Sequence[str]) -> int:
+        self.happened.append(f"hand over {id}")
+        return 0
+
+
+async def until(met: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not met():
+            await asyncio.sleep(0.005)
+
+
+def made(store: Store, give_up: asyncio.Event, stuck: threading.Event) -> Executor:
+    async def given_up() -> None:
+        store.happened.append("give up")
+        await give_up.wait()
+
+    return Executor(cast(SagaStore, store), 0.5, store.beat, given_up, stuck.set)
+
+
+async def test_it_goes_on_under_a_new_name_once_all_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "AGAIN_SECONDS", 0.01)
+    store, given_up, stuck, told = Store(), asyncio.Event(), threading.Event(), list[str]()
+    it = made(store, given_up, stuck)
+    it.became.append(told.append)
+    await it.begin(["order:1"])
+    first, lease = it.id, it.lease
+    store.fails = 2
+    store.ended.add(first)
+    await until(lambda: store.happened[-1] == "give up")
+    assert (it.id, lease.holds(), lease.gone) == (first, False, True)
+    with pytest.raises(Parked):
+        await lease.held()
+    given_up.set()
+    await until(lambda: it.id != first)
+    assert told == [it.id]
+    assert it.lease.holds()
+    assert not lease.holds(), "what ran under the first one gets no other"
+    last = [f"hand over {first}"] * 3 + [f"register {it.id}"]
+    assert store.happened == [f"register {first}", "give up", *last]
+    it.stop()
+    assert not stuck.is_set()
+
+
+async def test_it_says_that_something_does_not_end_although_the_event_loop_stands_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(executor, "GIVE_UP_SECONDS", 0.2)
+    store, stuck = Store(), threading.Event()
+    it = made(store, asyncio.Event(), stuck)
+    await it.begin(["order:1"])
+    first = it.id
+    store.ended.add(first)
+    await until(lambda: it.lease.gone)
+    assert stuck.wait(10), "a thread says so, while nothing else runs"
+    assert it.id == first
+    it.stop()
