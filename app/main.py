@@ -24,7 +24,7 @@ from app.loopback import base_url
 from app.service import service
 from app.settings import Settings, require_guarded
 from app.store.choose import database, embedded_postgres
-from app.store.preparing import prepare
+from app.store.preparing import prepare_in_time
 from app.terminal import say
 from domain.errors import Unusable
 from workflows.saga import Saga
@@ -62,7 +62,11 @@ def serve(settings: Settings, host: str, port: int, more: Sequence[Saga[Any, Any
     with listening, ExitStack() as stack:
         chosen = database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
         access = stack.enter_context(chosen)
-        url = prepare(access.service, access.owner)
+        try:
+            url = prepare_in_time(access.service, access.owner, settings.database_wait_seconds)
+        except (SystemExit, KeyboardInterrupt):
+            log.warning("It was asked to stop before the database was ready: this server has not been up.")
+            raise
         status = lifetime.run(lambda stopping: _serve(settings, url, listening, host, stopping, more), stack.close)
     lifetime.end_for_sure(status)
     if status:

@@ -133,7 +133,8 @@ class Masks:
         """Refuse to look for values of columns that are masked: what is found would tell them. Raises Invalid."""
         await self.register.fresh()
         form = self.register.form(Wanted("row", projection))
-        if hidden := next((name for name in columns if any(form.field(name).marks())), None):
+        said = OVERVIEW[1] if projection == OVERVIEW[0] and self.register.telling() else ()
+        if hidden := next((name for name in columns if name in said or any(form.field(name).marks())), None):
             raise Invalid(hidden, f"is masked in {projection}: rows cannot be looked for by it")
 
     def said_in(self, projection: str, rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
         le=31_536_000,
         description="how long a saga waits for a provider that is down, before a person is asked",
     )
+    database_wait_seconds: float = Field(
+        60.0, ge=0, le=86_400, description="how long a server that starts waits for a database that is away"
+    )
     lease_seconds: float = Field(5.0, ge=1.0, le=300.0, description="how long an executor may be silent")
     connections: int = Field(8, ge=1, le=200, description="connections that commit")
     readers: int = Field(8, ge=2, le=200, description="connections that read")

@@ -16,6 +16,7 @@ AmendsError
 ├── TooLarge             a value that takes more room than the limits allow
 ├── Contended            a commit that came to nothing again and again, by its own doing or by others'
 └── Unusable             the surroundings (settings, database, port) do not allow a start
+    └── NotYet           …now, which may pass by itself: the database is away, or is starting
 """
 
 from __future__ import annotations
@@ -167,3 +168,10 @@ class Unusable(AmendsError):
 
     def __str__(self) -> str:
         return f"{self.problem}\n  {self.remedy}"
+
+
+class NotYet(Unusable):
+    """{problem}
+
+    What to do about it, if it does not pass by itself: {remedy}
+    """

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from threading import Thread
 from typing import Final
 
 import psycopg
@@ -16,7 +18,7 @@ from app.store.kept_sessions import require_kept, require_settings
 from app.store.promises import warn
 from app.store.sqlstates import said
 from app.store.urls import conninfo, promised, settings, shown
-from domain.errors import Unusable
+from domain.errors import NotYet, Unusable
 
 Session = AsyncConnection[TupleRow]
 
@@ -26,6 +28,13 @@ TOGETHER: Final = 3
 """How many sessions are looked at beside each other: of a pooler of two processes, two of them are in the same one."""
 ANSWER_SECONDS: Final = 30.0
 """How long all these questions may take, and how long each of several hosts is waited for is part of it."""
+
+FOR_GOOD: Final = re.compile(
+    r"authentication failed|no password supplied|does not exist|not permitted to log in|permission denied|pg_hba\.conf"
+    r"|support SSL|certificate|unrecognized configuration parameter|invalid (port|connection option|integer|sslmode)"
+)
+"""What a database, or libpq, says where waiting helps nobody. Of a connection that does not come about there is a text
+alone, and no SQLSTATE; one in another language is waited for like a database that is away."""
 
 AS_ASKED = "select current_setting('server_encoding'), pg_is_in_recovery(), current_setting('transaction_read_only')"
 
@@ -51,9 +60,20 @@ def require_set(url: URL) -> None:
 
 
 def _ask(url: URL, look: Callable[[list[Session]], Awaitable[None]], count: int) -> None:
-    """Look at so many sessions beside each other, in a thread of its own: there may be an event loop in this one."""
-    with ThreadPoolExecutor(1, "asks the database") as aside:
-        aside.submit(asyncio.run, _asked(url, look, count)).result()
+    """Look at so many sessions beside each other, in a thread of its own: there may be an event loop in this one.
+
+    Whoever is asked to stop meanwhile does not wait for a database that stands still.
+    """
+    answer = Future[None]()
+
+    def ask() -> None:
+        try:
+            answer.set_result(asyncio.run(_asked(url, look, count)))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    Thread(target=ask, name="asks the database", daemon=True).start()
+    answer.result()
 
 
 async def _asked(url: URL, look: Callable[[list[Session]], Awaitable[None]], count: int) -> None:
@@ -81,7 +101,7 @@ async def _asked(url: URL, look: Callable[[list[Session]], Awaitable[None]], cou
     try:
         asking.result()
     except psycopg.Error as error:
-        raise _refused(error, url) from error
+        raise refused(error, url) from error
 
 
 async def _look(sessions: list[Session]) -> None:
@@ -98,7 +118,7 @@ async def _require_primary(session: Session) -> None:
     assert row is not None
     encoding, recovering, read_only = row
     if recovering:
-        raise Unusable(
+        raise NotYet(
             "The database is a standby and cannot be written to.",
             "Let DATABASE_URL lead to the primary, or name all hosts in it; a pooler must lead every session there.",
         )
@@ -120,19 +140,21 @@ def _silent(url: URL, answered: int, count: int) -> Unusable:
             f"Of {count} sessions at the same time only {answered} were answered within {ANSWER_SECONDS:.0f} s.",
             "If a pooler stands before the database, give it more connections (default_pool_size).",
         )
-    return Unusable(f"The database does not answer within {ANSWER_SECONDS:.0f} s.", f"Look at {shown(url)}.")
+    return NotYet(f"The database does not answer within {ANSWER_SECONDS:.0f} s.", f"Look at {shown(url)}.")
 
 
-def _refused(error: psycopg.Error, url: URL) -> Unusable:
-    """Why nobody was let in, by each of several hosts."""
+def refused(error: psycopg.Error, url: URL) -> Unusable:
+    """Why nobody was let in, by each of several hosts; NotYet if that may pass by itself, at one of them at least."""
     lines = str(error).strip().splitlines()
-    told = "; ".join(line[2:] for line in lines if line.startswith("- host: ")) or lines[-1]
+    parts = [line[2:] for line in lines if line.startswith("- host: ")] or [" ".join(str(error).split())]
+    told = "; ".join(parts)
     if "startup parameter" in told:  # PgBouncer's words, which nobody translates
         return Unusable(
             f"A pooler refuses what sessions are opened with: {told}",
             "Set ignore_startup_parameters = options in pgbouncer.ini, and see docs/own-postgres.md.",
         )
-    return Unusable(f"The database does not let us in: {told}", f"Check DATABASE_URL ({shown(url)}).")
+    kind = Unusable if all(FOR_GOOD.search(part) for part in parts) else NotYet
+    return kind(f"The database does not let us in: {told}", f"Check DATABASE_URL ({shown(url)}).")
 
 
 def in_words(error: BaseException | None) -> Unusable | None:

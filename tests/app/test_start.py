@@ -19,6 +19,8 @@ from sqlalchemy import URL, make_url
 
 from app.store.embedded import EmbeddedPostgres, find_binaries
 from app.store.urls import conninfo
+from app.store.usable import refused as refused_by
+from domain.errors import NotYet
 from tests.server import ROOT, Server, wait_for
 
 
@@ -101,9 +103,46 @@ def test_a_signal_while_it_starts_stops_the_database_again(folder: Path) -> None
 def test_a_database_that_does_not_answer_is_named_without_its_password() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        said = refused(Server(make_url(f"postgresql://u:geheim@127.0.0.1:{closed.getsockname()[1]}/x")))
+        url = make_url(f"postgresql://u:geheim@127.0.0.1:{closed.getsockname()[1]}/x")
+        said = refused(Server(url, database_wait_seconds=0.5))
     assert "The database does not let us in" in said
+    assert "Connection refused" in said
+    assert "It was waited for for 0.5 s." in said
     assert "geheim" not in said
+
+
+def test_a_role_without_the_right_to_migrate_is_told_which_in_a_sentence(postgres_18: EmbeddedPostgres) -> None:
+    role, server = f"nobody_{uuid4().hex[:8]}", make_url(postgres_18.url)
+    with psycopg.connect(postgres_18.url, autocommit=True) as sql:
+        sql.execute(f"create role {role} login password 'x'")
+        sql.execute(f"create database {role}")
+        try:
+            said = refused(Server(server.set(username=role, password="x", database=role)))
+        finally:
+            sql.execute(f"drop database {role} with (force)")
+            sql.execute(f"drop role {role}")
+    assert f"permission denied for database {role}" in said
+    assert "AMENDS_MIGRATION_URL" in said
+
+
+@pytest.mark.parametrize(
+    ("said", "passes"),
+    [
+        ("connection refused", True),
+        ("FATAL:  the database system is starting up", True),
+        ("FATAL:  the database system is not yet accepting connections", True),
+        ("FATAL:  sorry, too many clients already", True),
+        ('FATAL:  too many connections for role "amends"', True),
+        ("failed to resolve host 'db': [Errno -3] Temporary failure in name resolution", True),
+        ('FATAL:  password authentication failed for user "amends"', False),
+        ('FATAL:  database "amends" does not exist', False),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', False),
+        ("server does not support SSL, but SSL was required", False),
+    ],
+)
+def test_what_passes_by_itself_is_waited_for(said: str, passes: bool) -> None:
+    found = refused_by(psycopg.OperationalError(f"connection failed: {said}"), make_url("postgresql://u@h/x"))
+    assert isinstance(found, NotYet) is passes
 
 
 def test_a_wrong_password_and_a_missing_database_are_said(postgres_18: EmbeddedPostgres) -> None:

@@ -82,3 +82,25 @@ def test_a_server_that_is_asked_to_stop_ends_although_the_database_stands_still(
     with psycopg.connect(conninfo(url), autocommit=True) as sql:
         assert net_effects(sql, "left") == net_effects(sql, "handed-over") == HAPPY
         assert doubled_keys(sql) == 0
+
+
+def test_a_server_that_starts_before_its_database_waits_for_it(postgres: EmbeddedPostgres) -> None:
+    postgres.stop()
+    with Server(parse_url(postgres.url)) as server:
+        server.launch()
+        wait_for(lambda: "The database is waited for" in server.said, "it waits")
+        postgres.start()
+        assert server.until_up().place_order("early").status_code == 202
+        assert server.saga("early")["status"] == "completed"
+        assert "Connection refused" in server.said
+        assert "Traceback" not in server.said
+
+
+def test_a_server_that_is_asked_to_stop_while_it_waits_for_its_database_ends(postgres: EmbeddedPostgres) -> None:
+    with Server(parse_url(postgres.url)) as server, frozen(postgres):
+        server.launch()
+        wait_for(lambda: "The database is waited for" in server.said, "it waits")
+        ask_to_stop(server)
+        assert server.wait(20) == 128 + signal.SIGTERM
+        assert "asked to stop before the database was ready" in server.said
+        assert "Traceback" not in server.said
