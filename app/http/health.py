@@ -33,11 +33,20 @@ class Health:
 
     @tells(answers.Ready, (503, "not-ready", "Not ready"))
     async def ready(self) -> dict[str, Any] | JSONResponse:
-        """The database answers, and this executor's lease holds."""
-        if not self._engine.ready:
-            return problem(
-                503, "not-ready", "Not ready", "This executor's lease does not hold, or it is shutting down."
-            )
+        """The database answers and takes what is written, and this executor's lease holds."""
+        if lacks := self._lacks():
+            return problem(503, "not-ready", "Not ready", lacks)
         if error := self._serving.problem or await self._database.problem():
             return problem(503, "not-ready", "Not ready", f"The database: {error}")
         return {"status": "ready", "executor": self._engine.executor, "running": len(self._engine.running)}
+
+    def _lacks(self) -> str | None:
+        """What this executor lacks; the renewal of its lease tells what the database says to those who write."""
+        lease = self._engine.lease
+        if self._engine.draining.is_set():
+            return "This executor is shutting down."
+        if lease.gone:
+            return "This executor's lease was taken away: it gives up what it runs, and takes another one."
+        if lease.problem:
+            return f"The database does not renew this executor's lease: {lease.problem}"
+        return None if lease.holds() else "This executor's lease does not hold."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,12 +11,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from app.store.database import Pool, borrowed
+from app.store.resending import Unavailable
 from app.store.sql import statements
+from app.store.sqlstates import Verdict, described, verdict
+
+log = logging.getLogger("amends.sandbox")
 
 SQL = statements("sandbox.sql", Path(__file__).parent)
 
@@ -132,19 +139,32 @@ class Page:
 
 
 class Ledger:
-    """The provider's books in schema `sandbox`."""
+    """The provider's books in schema `sandbox`. Callers are told Unavailable while it, or what it needs, is away."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        began = time.monotonic()
+        try:
+            async with borrowed(self._pool) as connection, connection.transaction():
+                yield connection
+        except (psycopg.Error, OSError) as error:
+            found = verdict(error, ours=True)
+            if found is Verdict.NEVER:
+                raise
+            log.log(logging.ERROR if found.is_alarming else logging.INFO, "Not answered: %s", described(error, found))
+            raise Unavailable(round(time.monotonic() - began, 1)) from error
+
+    @asynccontextmanager
     async def page(self, action: Action) -> AsyncIterator[Page]:
-        async with borrowed(self._pool) as connection, connection.transaction():
+        async with self._transaction() as connection:
             await connection.execute(SQL["lock"], {"keys": sorted({action.key, action.of or action.key})})
             yield Page(connection, action)
 
     async def switch(self, name: str, enabled: bool) -> None:
-        async with borrowed(self._pool) as connection:
+        async with self._transaction() as connection:
             await connection.execute(SQL["set_switch"], {"name": name, "enabled": enabled})
 
     async def next_due(self) -> float | None:

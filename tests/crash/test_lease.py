@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from app.store.urls import conninfo, parse_url
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.crash.standstill import frozen
 from tests.databases import make_cluster
-from tests.server import Server, wait_for
+from tests.server import Server, http, wait_for
 
 HAPPY = {"hold": 1, "charge": 1, "book": 1}
 
@@ -51,6 +52,26 @@ def test_a_switchover_of_three_seconds_costs_nobody_the_lease(postgres: Embedded
         alive = sql.execute("select id from amends.executors where ended_at is null and lease_until > now()").fetchall()
         assert {id for (id,) in alive} == executors
         assert "has not answered for" not in one.said + two.said
+
+
+def test_a_backend_that_is_killed_for_want_of_memory_ends_nothing(postgres: EmbeddedPostgres) -> None:
+    """Postgres cuts all connections then, and recovers as after a crash."""
+    url = parse_url(postgres.url)
+    with Server(url) as server:
+        executor, orders = server.start().get("/healthz")["executor"], [f"killed-{number}" for number in range(4)]
+        for number, id in enumerate(orders):
+            assert server.place_order(id, sku="SLOW-boat" if number % 2 else "apple").status_code == 202
+        with psycopg.connect(conninfo(url), autocommit=True) as sql:
+            backends = "select pid from pg_stat_activity where application_name = 'amends committer'"
+            found = sql.execute(backends).fetchone()
+        assert found
+        os.kill(found[0], signal.SIGKILL)
+        assert {server.saga_when_back(id)["status"] for id in orders} == {"completed"}
+        wait_for(lambda: http.get(f"{server.base}/readyz").status_code == 200, "it is ready again")
+        assert server.get("/healthz")["executor"] == executor
+        with psycopg.connect(conninfo(url), autocommit=True) as sql:
+            assert all(net_effects(sql, id) == HAPPY for id in orders)
+            assert doubled_keys(sql) == 0
 
 
 def test_a_server_that_is_asked_to_stop_hands_over_what_it_runs_if_the_database_is_back_in_time(

@@ -174,7 +174,9 @@ class Lease(threading.Thread):
         except Exception as error:
             self._failed(one_line(str(error).strip()) or type(error).__name__)
             return True
-        self.problem = None
+        if self.problem:
+            log.info("The database answers the lease again.")
+            self.problem = None
         if told is None:
             return False
         self.clock.told(told, asked_at, clock())
