@@ -17,9 +17,9 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from app.store.database import Pool, borrowed
-from app.store.resending import Unavailable
 from app.store.sql import statements
 from app.store.sqlstates import Verdict, described, verdict
+from domain.errors import Unavailable
 
 log = logging.getLogger("amends.sandbox")
 
