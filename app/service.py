@@ -153,6 +153,7 @@ async def service(
     options = Options(settings.lease_seconds, settings.running, limits)
     beat, where = Heartbeats(url).beat, conninfo(formatted(url))
     engine = Engine([*known_sagas, *more], store.sagas, where, beat, lost, options, providers)
+    database.on_moved.append(engine.suspect)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked)
     engine.became.append(watchdog.become)
     runners = Runners(store.builds, store.committer, store.reader, store.tail, lambda: engine.executor)

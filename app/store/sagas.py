@@ -189,6 +189,10 @@ class PostgresSagas:
         rows = await self._committer.run(SQL["release_orphans"], ())
         return int(rows[0][0])
 
+    async def resume_lost(self) -> int:
+        rows = await self._committer.run(SQL["resume_lost"], ())
+        return int(rows[0][0])
+
     async def without_code(self) -> list[tuple[str, str, int]]:
         rows = await self._reader.rows(SQL["queued"], ())
         return [(row["id"], row["name"], row["version"]) for row in rows]

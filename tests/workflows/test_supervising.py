@@ -95,6 +95,9 @@ class FakeStore:
         taken, self.queue = self.queue[:limit], self.queue[limit:]
         return taken
 
+    async def resume_lost(self) -> int:
+        return 0
+
     async def release_orphans(self) -> int:
         return 0
 

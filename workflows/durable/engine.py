@@ -205,6 +205,10 @@ class Engine:
             await self.run(Claimed(order.id, name, order.inputs), owner, lease)
         return started
 
+    async def suspect(self) -> None:
+        """Another run of the database server answers: it may have lost commits."""
+        self._supervisor.suspect()
+
     def look(self) -> None:
         """Something was queued: take it now."""
         self._supervisor.look()

@@ -179,6 +179,10 @@ class SagaStore(Protocol):
         """Queue sagas whose start was committed for an executor that had been ended by then; returns how many."""
         ...
 
+    async def resume_lost(self) -> int:
+        """Queue sagas whose workflow has ended, while the commit that ended them was lost; returns how many."""
+        ...
+
     async def without_code(self) -> list[tuple[str, str, int]]:
         """Queued sagas, by id, name and version, that no living executor has code for."""
         ...

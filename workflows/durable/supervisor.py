@@ -26,6 +26,8 @@ LOOK_SECONDS = 0.25
 """How often it looks for sagas to take: the longest wait of a saga that was queued elsewhere."""
 CARE_SECONDS = 5.0
 """How often it looks for what should not happen."""
+SUSPICIOUS_SECONDS = 120.0
+"""For how long it looks for what a database has lost, after its start and after another run of the server answers."""
 WAKE = 500
 """How many sagas whose time has come are queued at a time."""
 CLAIM = 50
@@ -42,6 +44,7 @@ class Supervisor:
         self._here = machine()
         self._missed: set[tuple[str, str]] = set()
         self._more_are_queued, self._ended = False, 0
+        self._cared_at, self._suspicious_until = 0.0, time.monotonic() + SUSPICIOUS_SECONDS
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -54,6 +57,11 @@ class Supervisor:
         """Look now: something was queued."""
         self._wake.set()
 
+    def suspect(self) -> None:
+        """The database may have lost commits: look now, and for a while, for what that left behind."""
+        self._cared_at, self._suspicious_until = 0.0, time.monotonic() + SUSPICIOUS_SECONDS
+        self._wake.set()
+
     def ended(self) -> None:
         """A saga ended here: there is room for a queued one."""
         self._ended += 1
@@ -62,15 +70,14 @@ class Supervisor:
             self._wake.set()
 
     async def _watch(self) -> None:
-        cared_at = 0.0
         while True:
             self._wake.clear()  # what is queued from here on is looked for again
             try:
                 await self._take_over()
                 await self._claim()
                 await self._cancel()
-                if time.monotonic() - cared_at > CARE_SECONDS:
-                    cared_at = time.monotonic()
+                if time.monotonic() - self._cared_at > CARE_SECONDS:
+                    self._cared_at = time.monotonic()
                     await self._care()
             except Unavailable as away:
                 log.debug("The supervisor goes on when the database is back: %s", away)
@@ -117,6 +124,8 @@ class Supervisor:
         await self._give_back()
         if orphans := await self._store.release_orphans():
             log.warning("%d sagas of executors that were ended already are queued again.", orphans)
+        if time.monotonic() < self._suspicious_until and (lost := await self._store.resume_lost()):
+            log.warning("The database has lost how %d sagas ended: they go on from what is still on record.", lost)
         for id, name, version in await self._store.without_code():
             reason = f"no running server has code for {name} version {version}"
             await self._tell(id, SagaStranded(reason), StatusChange("stranded", reason))

@@ -190,6 +190,10 @@ select count(*) from given
 -- Queue what was committed for an executor after it was ended.
 select amends.release_orphans()
 
+-- name: resume_lost
+-- Queue sagas whose workflow has ended, while the commit that ended them was lost.
+select amends.resume_lost()
+
 -- name: ended_abnormally
 -- Sagas whose workflow was ended by other means than their own.
 select s.id, w.status from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
