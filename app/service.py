@@ -147,7 +147,7 @@ async def service(
     store, sandbox = Store.of(settings, url, Reader(readers, database)), Sandbox(Ledger(books))
     readers.is_away = books.is_away = database.is_away
     database.on_silent += [readers.end_reads, books.end_reads]
-    database.on_moved += [store.committer.renew, readers.renew, books.renew]
+    database.on_moved += [store.committer.renew, readers.renew, books.renew, store.tail.look_anew]
     known_sagas = sagas(Connections(client, providers), settings.approval_limit)
     limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
     options = Options(settings.lease_seconds, settings.running, limits)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.sse import format_sse_event
@@ -16,11 +17,14 @@ from app.http.described import EVENT_STREAM, tells
 from app.http.following import Followers, LiveResponse, TooManyFollowers
 from app.http.shown import shown_event, shown_page
 from app.masks import Masks
-from app.store.events import PostgresEvents
+from app.store.events import PostgresEvents, WentBack
+from app.store.follower import Follower
 from app.store.pages import page
 from app.store.tail import Tail
 from domain.errors import Contended, Unavailable
-from workflows.events import Filter, Place, StoredEvent
+from workflows.events import START, Filter, Place, StoredEvent
+
+log = logging.getLogger("amends.http")
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -31,6 +35,8 @@ BUFFER = 64 * 1024
 QUIET_SECONDS = 10.0
 """After so long without an event, those who follow are told that the connection lives."""
 RECONNECT_MS = 1000
+WENT_BACK: Final = "history-went-back"
+"""The type of the event by which a follower is told that something that it was sent is gone."""
 
 
 class Events:
@@ -45,7 +51,7 @@ class Events:
         self.router.add_api_route("/events", self.feed, methods=["GET"])
         self.router.add_api_route("/events/live", self.live, methods=["GET"], response_model=None)
 
-    @tells(answers.Events)
+    @tells(answers.Events, WentBack)
     async def feed(
         self,
         after: str | None = None,
@@ -78,6 +84,8 @@ class Events:
         """The same as server-sent events, for as long as you like and read them.
 
         The id of each is its place: whoever reconnects with it as `Last-Event-ID` misses nothing and repeats nothing.
+        Where history went back, as it may in a failover, an event of the type `history-went-back` says so: `place` is
+        gone, and after it comes all that follows `stands`, the last place before it that still stands.
         """
         self._followers.require_room()
         place = await self._events.after(request.headers.get("Last-Event-ID") or after)
@@ -87,25 +95,32 @@ class Events:
 
     async def _follow(self, place: Place, only: Filter) -> AsyncGenerator[bytes, None]:
         yield format_sse_event(retry=RECONNECT_MS, comment="here is the feed")
+        follower = Follower(self._events, self._tail, place, only)
         looked, limit = place, FIRST_PAGE
         while not self._stopping.is_set():
             try:
-                chunk, place, sent, more = await self._chunk(place, limit, only)
+                chunk, sent, more = await self._chunk(follower, limit)
+            except WentBack as back:
+                looked = self._go_back(follower, back)
+                yield format_sse_event(event=WENT_BACK, data_str=_told(back), id=back.stands)
+                continue
             except (Unavailable, Contended):
                 yield format_sse_event(comment="the database is away; this goes on when it is back")
                 continue
             if chunk:
                 yield chunk
             limit = min(2 * sent, PAGE) if sent else FIRST_PAGE
-            looked = max(looked, place)
+            looked = max(looked, follower.place)
             if not more and not await self._beyond(looked):
                 yield format_sse_event(comment="nothing new")
-            looked = max(looked, self._tail.end)
+            looked = max(follower.place, self._tail.end)
 
-    async def _chunk(self, place: Place, limit: int, only: Filter) -> tuple[bytes, Place, int, bool]:
-        """The next events as they are sent, the place of the last of them, how many they are, and whether more may
-        follow at once. What does not fit is read again: it takes no room while a client is slow."""
-        events = await self._events.feed(place, limit, only)
+    async def _chunk(self, follower: Follower, limit: int) -> tuple[bytes, int, bool]:
+        """The next events as they are sent, how many they are, and whether more may follow at once.
+
+        What does not fit is read again: it takes no room while a client is slow.
+        """
+        events = await follower.page(limit)
         shown = await self._masks.shown(partial(self._shown, events), events)
         chunk, sent = bytearray(), 0
         for event, data in zip(events, shown, strict=True):
@@ -113,8 +128,16 @@ class Events:
             if sent and len(chunk) + len(following) > BUFFER:
                 break
             chunk += following
-            place, sent = event.place, sent + 1
-        return bytes(chunk), place, sent, sent < len(events) or len(events) == limit
+            sent += 1
+        follower.sent(events[:sent])
+        return bytes(chunk), sent, sent < len(events) or len(events) == limit
+
+    def _go_back(self, follower: Follower, back: WentBack) -> Place:
+        """Let a follower go on from the last place that still stands."""
+        log.info("A follower of the feed is told that history went back before %s: to %s.", back.place, back.stands)
+        place = Place.parse(back.stands) or START
+        follower.go_back(place)
+        return place
 
     def _shown(self, events: Sequence[StoredEvent]) -> list[str]:
         return [to_json(shown_event(event, self._masks)).decode() for event in events]
@@ -131,3 +154,8 @@ class Events:
         finally:
             stopping.cancel()
             going.cancel()
+
+
+def _told(back: WentBack) -> str:
+    """What a follower is told."""
+    return to_json(back.shown() | {"detail": str(back)}).decode()

@@ -19,7 +19,7 @@ from app.http.problems import Unconditional
 from app.http.roles import OPERATORS
 from app.http.shown import shown_difference, shown_page, shown_state
 from app.masks import Masks
-from app.store.events import PostgresEvents
+from app.store.events import PostgresEvents, WentBack
 from app.store.history import History, Point
 from app.store.pages import page
 from app.store.repository import Asked
@@ -56,7 +56,7 @@ class Streams:
         route("/{stream}/undo", self.undo, methods=["POST"], dependencies=OPERATORS)
         route("/{stream}/redo", self.redo, methods=["POST"], dependencies=OPERATORS)
 
-    @tells(answers.Events, sends=("ETag",))
+    @tells(answers.Events, WentBack, sends=("ETag",))
     async def stream(
         self, stream: StreamName, response: Response, after: str | None = None, limit: Limit = 100
     ) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Streams:
         response.headers["ETag"] = f'"{await self._events.version(stream)}"'
         return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
 
-    @tells(answers.State, NotFound, Unreadable, sends=("ETag",))
+    @tells(answers.State, NotFound, Unreadable, WentBack, sends=("ETag",))
     async def state(
         self,
         stream: StreamName,
@@ -81,7 +81,7 @@ class Streams:
         response.headers["ETag"] = f'"{found.version}"'
         return await self._masks.shown(lambda: shown_state(found, aggregate.category, self._masks))
 
-    @tells(answers.Difference, NotFound, Unreadable)
+    @tells(answers.Difference, NotFound, Unreadable, WentBack)
     async def difference(
         self,
         stream: StreamName,

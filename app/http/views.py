@@ -12,7 +12,7 @@ from app.http.parameters import ANY_COLUMN, RowKey
 from app.http.problems import Behind
 from app.masks import Masks
 from app.projections.views import Views as Rows
-from app.store.events import PostgresEvents
+from app.store.events import PostgresEvents, WentBack
 from domain.errors import Conflict, NotFound
 from domain.vocabulary import Unreadable
 
@@ -33,7 +33,7 @@ class Views:
         self.router.add_api_route("/{projection}", self.list, methods=["GET"], openapi_extra=ANY_COLUMN)
         self.router.add_api_route("/{projection}/{key:path}", self.get, methods=["GET"])
 
-    @tells(answers.Rows, NotFound, Conflict, Behind)
+    @tells(answers.Rows, NotFound, Conflict, Behind, WentBack)
     async def list(
         self,
         projection: str,
@@ -55,7 +55,7 @@ class Views:
         shown = await self._masks.shown(lambda: [self._masks.row(projection, row) for row in rows], told=told)
         return {"rows": shown, "next": following}
 
-    @tells(dict[str, Any], NotFound, Conflict, Behind, Unreadable)
+    @tells(dict[str, Any], NotFound, Conflict, Behind, Unreadable, WentBack)
     async def get(
         self,
         projection: str,

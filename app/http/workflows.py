@@ -16,7 +16,7 @@ from app.http.problems import Busy
 from app.http.roles import OPERATORS
 from app.http.shown import said_in, said_of, shown_page, shown_row, shown_saga
 from app.masks import Masks
-from app.store.events import PostgresEvents
+from app.store.events import PostgresEvents, WentBack
 from app.store.overview import Filters, Overview, Waiting
 from app.store.pages import page
 from app.store.requests import Key, Requests
@@ -128,7 +128,7 @@ class Workflows:
         told = said_in(row, story)
         return await self._masks.shown(lambda: shown_saga(row, story, place, self._masks, steps_after), told=told)
 
-    @tells(answers.Events, NotFound)
+    @tells(answers.Events, NotFound, WentBack)
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
         """The saga's own story, oldest first. `masked` and the size of a page are those of /events."""
         place = await self._events.after(after)

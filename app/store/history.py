@@ -98,6 +98,7 @@ class History:
             if not (position.isascii() and position.isdecimal() and len(position) < 19):
                 raise
             return await self._ask("version_at_position", stream, int(position))
+        await self._events.require_standing(place)
         return await self._ask("version_at_place", stream, place.generation, str(place.transaction_id), place.position)
 
     async def _ask(self, question: str, *parameters: object) -> int:

@@ -21,11 +21,16 @@ LEAST_SECONDS = 0.01
 
 class Tail:
     """The end of the feed, as this process knows it. No notification is sent inside a transaction that writes: it would
-    take a lock that all of them share."""
+    take a lock that all of them share.
+
+    It goes back where history does. `turns` counts how often that may have happened: another run of the server answers
+    then, and whoever waits is woken to look whether what it has read still stands.
+    """
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self.end: Place = START
+        self.turns = 0
         self._moved, self._nudged = asyncio.Event(), asyncio.Event()
         self._followers = 0
         self._task: asyncio.Task[None] | None = None
@@ -35,14 +40,20 @@ class Tail:
         if self._followers:
             self._nudged.set()
 
+    async def look_anew(self) -> None:
+        """Another run of the server answers: what was read of the one before may be gone."""
+        self.turns += 1
+        self._wake()
+
     async def beyond(self, place: Place, seconds: float) -> bool:
-        """Wait until the feed goes further than a place; False if it did not within so many seconds."""
+        """Wait until the feed goes further than a place, or may have gone back; False if neither within so long."""
+        turns = self.turns
         self._followers += 1
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look(), name="tail")
         try:
             async with asyncio.timeout(seconds):
-                while self.end <= place:
+                while self.end <= place and self.turns == turns:
                     await self._moved.wait()
             return True
         except TimeoutError:
@@ -60,10 +71,19 @@ class Tail:
                 row = await self._reader.row(SQL["end"], ())
             except (Unavailable, Contended) as away:
                 log.debug("The end of the feed is not known: %s", away)
-                continue
-            if row and (end := Place(**row)) != self.end:
-                self.end = end
-                self._moved.set()
-                self._moved = asyncio.Event()
+            else:
+                self._know(Place(**row) if row else START)
             await asyncio.sleep(LEAST_SECONDS)
             await nudged(self._nudged, LOOK_SECONDS)
+
+    def _know(self, end: Place) -> None:
+        before, self.end = self.end, end
+        if before != START and (end < before or end.run != before.run or (end == before and end.event != before.event)):
+            self.turns += 1
+            self._wake()
+        elif end != before:
+            self._wake()
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()

@@ -102,6 +102,11 @@ select amends.stands(%(position)s, %(event)s) as stands, e.generation, e.transac
   from (values (1)) as one
   left join amends.last_standing(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(run)s) as e on true
 
+-- name: first_gone
+-- The number of the first of these places that does not stand any more.
+select p.number from unnest(%s::bigint[], %s::uuid[]) with ordinality as p (position, event, number)
+ where not amends.stands(p.position, p.event) order by p.number limit 1
+
 -- name: given_out
 -- Whether a place can be one of this database: no newer generation, and no transaction id that is still to come.
 select (%(generation)s::int, %(transaction_id)s::numeric)

@@ -1,0 +1,167 @@
+"""History that went back is told to whoever read it: by commits that are really lost, of a Postgres that is killed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy import URL
+
+from app.store.embedded import EmbeddedPostgres
+from app.store.events import PostgresEvents, WentBack
+from app.store.follower import Follower
+from app.store.tail import Tail
+from tests.databases import fresh_database
+from tests.losing import UNFLUSHED, copy, crash, losing_cluster, put_back, stop_flushing
+from tests.store.fire import session, write
+from tests.store.sagas import Store, event, store
+from tests.store.trouble import until
+from workflows.events import START, Appended, Filter, Place
+
+
+@pytest.fixture(scope="module")
+def losing() -> Iterator[EmbeddedPostgres]:
+    yield from losing_cluster()
+
+
+@pytest.fixture
+def url(losing: EmbeddedPostgres) -> URL:
+    """A database of a server that flushes nothing by itself."""
+    url = fresh_database(losing)
+    stop_flushing(losing)
+    return url
+
+
+@asynccontextmanager
+async def reading(url: URL) -> AsyncIterator[tuple[Store, PostgresEvents, Tail]]:
+    async with store(url) as it:
+        tail = Tail(it.reader)
+        try:
+            yield it, PostgresEvents(it.committer, it.reader), tail
+        finally:
+            await tail.stop()
+
+
+async def append(events: PostgresEvents, *streams: str) -> Place:
+    done = await events.append([event(stream) for stream in streams])
+    assert isinstance(done, Appended)
+    return done.place
+
+
+async def lost(url: URL, *streams: str) -> None:
+    """Append what nothing has flushed."""
+    async with session(url) as writer:
+        await writer.execute(UNFLUSHED)
+        for stream in streams:
+            await write(writer, event(stream))
+        await writer.commit()
+
+
+async def all_of(follower: Follower, count: int) -> list[str]:
+    """The streams of the next events that a follower is sent."""
+    streams = list[str]()
+    async with asyncio.timeout(30):
+        while len(streams) < count:
+            page = await follower.page(100)
+            follower.sent(page)
+            streams += [each.stream for each in page]
+            await asyncio.sleep(0.01)
+    return streams
+
+
+async def test_a_follower_whose_last_event_is_gone_goes_on_from_the_last_that_stands(
+    url: URL, losing: EmbeddedPostgres
+) -> None:
+    async with reading(url) as (_, events, tail):
+        stands = await append(events, "kept")
+        await lost(url, "lost", "lost-too")
+        follower = Follower(events, tail, START, Filter())
+        assert await all_of(follower, 3) == ["kept", "lost", "lost-too"]
+        gone = follower.place
+        crash(losing)
+        await append(events, "new", "newer", "newest")
+        with pytest.raises(WentBack) as told:
+            await follower.page(100)
+        assert told.value.stands.startswith(f"{stands.generation}-{stands.transaction_id}-{stands.position}-")
+        with pytest.raises(WentBack):
+            await events.feed(gone)
+        follower.go_back(Place.parse(told.value.stands) or START)
+        assert await all_of(follower, 3) == ["new", "newer", "newest"]
+
+
+async def test_a_follower_is_told_of_an_earlier_event_that_is_gone_while_its_last_one_stands(
+    url: URL, losing: EmbeddedPostgres
+) -> None:
+    """Of two transactions the one with the lower id commits later, and is lost; a token vouches for its own event."""
+    async with reading(url) as (_, events, tail):
+        first = await append(events, "first")
+        async with session(url) as low:
+            await low.execute(UNFLUSHED)
+            await write(low, event("low"))
+            high = await append(events, "high")
+            await low.commit()
+        follower = Follower(events, tail, START, Filter())
+        assert await all_of(follower, 3) == ["first", "low", "high"]
+        assert follower.place == high
+        crash(losing)
+        await append(events, "new")
+        token = await events.after(str(follower.place))
+        assert [each.stream for each in await events.feed(token)] == ["new"], "nobody knows yet that one is gone"
+        with pytest.raises(WentBack) as told:
+            await follower.page(100)
+        assert Place.parse(told.value.stands) == first
+        follower.go_back(first)
+        assert await all_of(follower, 2) == ["high", "new"]
+
+
+async def test_a_follower_is_told_also_where_nothing_new_is_written(url: URL, losing: EmbeddedPostgres) -> None:
+    """It waits for what comes after a place that will not come: the tail wakes it once the run changes."""
+    async with reading(url) as (_, events, tail):
+        await append(events, "kept")
+        await lost(url, "lost")
+        follower = Follower(events, tail, START, Filter(stream="lost"))
+        await all_of(follower, 1)
+        assert await tail.beyond(START, 20)
+        waiting = asyncio.create_task(tail.beyond(follower.place, 60))
+        await asyncio.sleep(0)
+        crash(losing)
+        async with asyncio.timeout(30):
+            assert await waiting
+        await until(lambda: tail.end < follower.place)
+        with pytest.raises(WentBack):
+            await follower.page(100)
+
+
+async def test_whoever_waits_at_the_tail_is_woken_by_whoever_sees_another_run(url: URL) -> None:
+    async with reading(url) as (_, events, tail):
+        place = await append(events, "kept")
+        waiting = asyncio.create_task(tail.beyond(place, 60))
+        await asyncio.sleep(0)
+        await tail.look_anew()
+        assert await asyncio.wait_for(waiting, 20)
+        assert not await tail.beyond(place, 0.05), "once for each turn"
+
+
+async def test_a_copy_of_the_data_that_is_put_back_is_told_in_a_store_that_has_grown_beyond_it(
+    url: URL, losing: EmbeddedPostgres
+) -> None:
+    """Timeline and system identifier stay as they were, and the places are given out again."""
+    copied = losing.root / "copied"
+    async with reading(url) as (_, events, tail):
+        kept = await append(events, "kept")
+        copy(losing, copied)
+        follower = Follower(events, tail, START, Filter())
+        await append(events, "gone-1")
+        await append(events, "gone-2")
+        assert await all_of(follower, 3) == ["kept", "gone-1", "gone-2"]
+        put_back(losing, copied)
+        for number in range(6):
+            await append(events, f"new-{number}")
+        assert (await events.feed())[-1].place > follower.place
+        with pytest.raises(WentBack) as told:
+            await follower.page(100)
+        assert Place.parse(told.value.stands) == kept
+        follower.go_back(kept)
+        assert await all_of(follower, 6) == [f"new-{number}" for number in range(6)]
