@@ -160,7 +160,9 @@ async def service(
     followers = Followers(settings.followers)
     serving = Serving(store.reader, database, unfit)
     register = Register.of(store.known, [saga.definition for saga in engine.desk.sagas.values()], store.shapes)
-    masks = Masks(register, SagaKinds(store.reader))
+    kinds = SagaKinds(store.reader)
+    masks = Masks(register, kinds)
+    database.on_moved += [kinds.look_anew, register.note, store.inline.look_anew, runners.look_anew]
     routers = [
         Health(engine, database, serving).router,
         *_routers(engine, store, runners, watchdog, masks, followers),

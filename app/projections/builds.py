@@ -176,5 +176,5 @@ def open_parameters(projection: Projection[Any, Any], first: bool) -> dict[str, 
 
 def _build(row: dict[str, Any]) -> Build:
     place = Place(row.pop("generation"), row.pop("transaction_id"), row.pop("position"))
-    row.pop("followed")
+    row.pop("followed"), row.pop("run")
     return Build(place=place, **row)

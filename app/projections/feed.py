@@ -24,6 +24,8 @@ class Stretch:
     end: Place | None
     full: bool
     """Whether more may follow at once."""
+    run: int | None = None
+    """The run of the server in which it was read."""
 
 
 class NewerReader(NewerEvent):
@@ -50,7 +52,7 @@ class Feed:
         *found, last = rows
         if last[5]:
             raise NewerReader(last[5], self._projection.version, "run that code, or raise the version and rebuild.")
-        return Stretch(found, Place(*last[:3]), last[4] >= limit)
+        return Stretch(found, Place(*last[:3]), last[4] >= limit, int(last[7]))
 
 
 def recorded(projection: Projection[Any, Any], row: TupleRow) -> Recorded[Any]:

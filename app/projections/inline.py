@@ -56,6 +56,10 @@ class Inline:
         self.on_commit: Callable[[], None] = _nothing
         self._types = {type for each in self._projections for type in types_of(each)}
 
+    async def look_anew(self) -> None:
+        """Another run of the server answers: a table may be another one than before."""
+        self._same.clear()
+
     def concerns(self, events: Iterable[NewEvent]) -> bool:
         """Whether an inline read model reads one of these."""
         return bool(self._types) and any(event.type.name in self._types for event in events)

@@ -15,7 +15,7 @@ from app.projections.failures import failure, is_away, short
 from app.projections.feed import Feed, Stretch
 from app.projections.folding import Folded, fold
 from app.projections.rows import Rows
-from app.projections.writing import LEASE, Commit, Lost, Target, Writer
+from app.projections.writing import LEASE, Commit, Lost, Moved, Target, Writer
 from app.store.committer import Committer
 from app.store.reader import Reader
 from app.store.tail import Tail
@@ -59,7 +59,7 @@ class Runner:
         self._feed = Feed(projection, target.build, reader)
         self._writer = Writer(projection, target, reader, token)
         self._rows = Rows(projection, *target.where, self._writer.ask)
-        self._place, self._looked = Place(), Place()
+        self._place, self._looked, self._run = Place(), Place(), 0
         self._waiting: set[str] = set()
         self._skipped: set[int] = set()
         self._limit, self._renewed_at = SMALL, 0.0
@@ -111,7 +111,10 @@ class Runner:
         try:
             await self._begin()
             while for_ever or not self._caught_up:
-                await self._turn()
+                try:
+                    await self._turn()
+                except Moved:
+                    await self._begin()
         finally:
             await self._give_back()
 
@@ -132,11 +135,16 @@ class Runner:
             await self._committer.run(SQL["give_back"], (*self.target.where, self._token), GIVE_BACK_SECONDS)
 
     async def _begin(self) -> None:
-        """Read how far the table has got: whoever had the lease before may have written until now."""
+        """Read how far the table has got: whoever had the lease before may have written until now.
+
+        Also where another run of the server answers. Then the checkpoint went back with the events that are gone, if
+        any are, and whatever is in memory beyond it may be of such events.
+        """
         row = next((each for each in await self._builds() if each["build"] == self.target.build), None)
         if row is None or row["runner"] != self._token:
             raise Lost
         self._place = self._looked = Place(row["generation"], row["transaction_id"], row["position"])
+        self._run = row["run"]
         self._caught_up = self._caught_up and row["caught_up_at"] is not None
         self._renewed_at, self._failed = time.monotonic(), row["failure"] is not None
         if row["caught_up_at"] is None and not row["expected"] and self._counting is None:
@@ -164,6 +172,8 @@ class Runner:
             await self._grant_wishes()
         stretch = await (self._ahead or self._feed.after(self._looked, self._limit))
         self._ahead = None
+        if stretch.run not in (None, self._run):
+            raise Moved
         if stretch.end is None:
             if await self._written():
                 await self._rest()
@@ -182,7 +192,7 @@ class Runner:
             await self._renew()
 
     async def _written(self) -> bool:
-        """Wait until what is being written stands; False if it is not what was folded. Raises Lost."""
+        """Wait until what is being written stands; False if it is not what was folded. Raises Lost and Moved."""
         if self._writing is None:
             return True
         writing, self._writing = self._writing, None
@@ -229,12 +239,12 @@ class Runner:
     ) -> Coroutine[Any, Any, bool]:
         """Begin to commit a fold: what comes next is folded onto it. The answer is False if it had to be changed.
 
-        Raises Lost.
+        Raises Lost and Moved.
         """
         known = self._waiting - {cleared[0]}
         self._waiting = known | folded.aside.keys()
         self._rows.keep(folded.changed)
-        commit = Commit(folded, self._place, self._looked, known, caught_up, cleared, skipped)
+        commit = Commit(folded, self._place, self._looked, known, caught_up, self._run, cleared, skipped)
         return self._commit(commit)
 
     async def _commit(self, commit: Commit) -> bool:

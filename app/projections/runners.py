@@ -41,6 +41,7 @@ class Runners:
         self._said: dict[Target, str] = {}
         self._watch: asyncio.Task[None] | None = None
         self._nudged = asyncio.Event()
+        self._open = False
 
     async def start(self) -> None:
         """Make the tables that are missing, and begin to follow."""
@@ -56,6 +57,11 @@ class Runners:
         """Look now: a table was made, or a person wants something."""
         self._nudged.set()
 
+    async def look_anew(self) -> None:
+        """Another run of the server answers: tables that were made, and what was noted of them, may be gone."""
+        self._open = True
+        self.look()
+
     async def _open_first(self) -> None:
         before = self._builds.unopened
         await self._builds.open_first()
@@ -67,8 +73,9 @@ class Runners:
         while True:
             self._nudged.clear()
             try:
-                if self._builds.unopened:
+                if self._open or self._builds.unopened:
                     await self._open_first()
+                    self._open = False
                 found = await self._builds.all()
                 for build in found:
                     self._see_to(build)

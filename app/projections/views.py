@@ -55,8 +55,11 @@ class Views:
         return page, str(page[-1][projection.key]) if len(found) > limit else None
 
     async def wait_for(self, name: str, place: Place, seconds: float) -> bool:
-        """Wait until a read model has got to a place; False if it has not in time."""
-        return self.projection(name).mode == "live" or await self._waiting.until(name, place, seconds)
+        """Wait until a read model has got to a place; False if it has not in time. Raises WentBack if it never will."""
+        if self.projection(name).mode != "live" and await self._waiting.until(name, place, seconds):
+            return True
+        await self._events.require_standing(place)
+        return self.projection(name).mode == "live"
 
     async def _rows(self, name: str, where: dict[str, str], after: str | None, limit: int) -> list[dict[str, Any]]:
         if why := self._builds.unopened.get(name):

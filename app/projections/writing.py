@@ -34,6 +34,10 @@ class Lost(Exception):
     """Somebody else follows the feed for this table now, or it was dropped; nothing was written."""
 
 
+class Moved(Exception):
+    """Another run of the server answers than the one in which this was read; nothing was written."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A table of a read model."""
@@ -49,7 +53,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit: a fold, from which checkpoint to which, and which keys waited before.
+    """One commit: a fold, from which checkpoint to which, which keys waited before, and in which run all was read.
 
     A key that was set aside is no longer, since a person wished something for it: `cleared` are both. `skipped` are
     events that a person let it leave out, by key and position.
@@ -60,6 +64,7 @@ class Commit:
     end: Place
     known: set[str]
     caught_up: bool
+    run: int
     cleared: tuple[str, str] | tuple[None, None] = (None, None)
     skipped: Sequence[tuple[str, int]] = field(default=())
 
@@ -71,8 +76,8 @@ class Writer:
         self._projection, self._target, self._reader, self._token = projection, target, reader, token
 
     async def write(self, commit: Commit, rows: Rows) -> bool:
-        """Commit; False if rows that do not fit had to be set aside before. Raises Lost, and what passes or is the
-        table's."""
+        """Commit; False if rows that do not fit had to be set aside before. Raises Lost, Moved, and what passes or is
+        the table's."""
         fits = True
         try:
             stands = await self._insisted(commit, rows)
@@ -114,6 +119,8 @@ class Writer:
     async def _committed(self, commit: Commit, rows: Rows) -> bool:
         """Write once. If the answer is lost, the checkpoint says whether it was carried out: it is read anew then."""
         ((stands,),) = await self.ask(SQL["write"], self._parameters(commit, rows))
+        if stands is None:
+            raise Moved
         return bool(stands)
 
     def _parameters(self, commit: Commit, rows: Rows) -> dict[str, Any]:
@@ -123,6 +130,7 @@ class Writer:
             "build": self._target.build,
             "runner": self._token,
             "lease": LEASE,
+            "run": commit.run,
             "from": list(commit.begin),
             "to": list(commit.end),
             "events": commit.folded.events,

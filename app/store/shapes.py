@@ -48,6 +48,11 @@ class SagaKinds:
         self._kept: OrderedDict[str, tuple[str, int]] = OrderedDict()
         self._errors: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
 
+    async def look_anew(self) -> None:
+        """Another run of the server answers: an id may be that of another saga by now."""
+        self._kept.clear()
+        self._errors.clear()
+
     async def look_up(self, ids: Collection[str]) -> None:
         """See to it that these are at hand, as far as they are in the database. Raises Unavailable."""
         missing = [id for id in ids if id not in self._kept]

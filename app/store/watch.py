@@ -14,6 +14,7 @@ from sqlalchemy import URL
 
 from app.store.database import connect, unheard
 from app.store.sessions import Session, sever
+from domain.errors import Contended, Unavailable
 from workflows.said import said
 
 log = logging.getLogger("amends.store")
@@ -99,7 +100,7 @@ class Watch:
         if moved:
             log.warning("Another run of the database server answers: connections from before are given up.")
             for hear in self.on_moved:
-                unheard(hear())
+                unheard(_told(hear))
         return problem
 
     async def _answered(self) -> tuple[str | None, str | None]:
@@ -147,6 +148,20 @@ class Watch:
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
+
+
+async def _told(hear: Hearer) -> None:
+    """Tell one who wants to know; whatever it does then, it does until the database answers."""
+    while True:
+        try:
+            await hear()
+        except (Unavailable, Contended):
+            await asyncio.sleep(LOOK_SECONDS)
+        except Exception:
+            log.exception("What has to be done in another run of the database server is not done.")
+            break
+        else:
+            break
 
 
 async def _given_up(asking: asyncio.Task[str | None], connection: Session | None) -> None:

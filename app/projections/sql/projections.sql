@@ -1,7 +1,7 @@
 -- name: page
 -- A stretch of the feed: the events of these types, in the feed's order, and at its end a row without a stream that says how
--- far the stretch goes, how many events it has, those of other types included, and which types of the build are none of
--- these. It stops below the oldest transaction that still runs.
+-- far the stretch goes, how many events it has, those of other types included, which types of the build are none of
+-- these, and in which run of the server it was read. It stops below the oldest transaction that still runs.
 with stretch as materialized (
     select e.generation, e.transaction_id, e.position, e.stream, e.version, e.type, e.schema_version, e.data, e.recorded_at
       from amends.events as e
@@ -20,13 +20,14 @@ select p.generation, p.transaction_id::text::bigint, p.position, p.stream, p.ver
         union all
         select generation, transaction_id, position, null, (select count(*) from stretch)::int,
                (select string_agg(t.type, ', ' order by t.type) from amends.builds as b, unnest(b.types) as t (type)
-                 where b.name = %(name)s and b.build = %(build)s and t.type <> all (%(types)s::text[])), null, null, null
+                 where b.name = %(name)s and b.build = %(build)s and t.type <> all (%(types)s::text[])), null,
+               (select to_jsonb(coalesce(max(r.id), 0)) from amends.runs as r), null
           from last) as p
  order by p.generation, p.transaction_id, p.position, p.stream nulls last
 
 -- name: builds
--- All builds, with what their runners are doing.
-select b.name, b.build, b.version, b.state, b.types, b.generation, b.transaction_id, b.position, b.events, b.expected,
+-- All builds, with what their runners are doing, and the run of the server in which this was read.
+select (select coalesce(max(r.id), 0) from amends.runs as r) as run, b.name, b.build, b.version, b.state, b.types, b.generation, b.transaction_id, b.position, b.events, b.expected,
        b.runner, b.lease_until > clock_timestamp() as followed, b.failure, b.started_at, b.moved_at, b.caught_up_at,
        b.promoted_at,
        b.runner is null or b.lease_until < clock_timestamp() or exists (
@@ -122,10 +123,13 @@ select amends.take_build(%s, %s, %s, %s) as taken
 update amends.builds set runner = null, lease_until = null where name = %s and build = %s and runner = %s
 
 -- name: write
--- One commit of a runner; see the function's comment.
-select amends.write_build(%(name)s, %(build)s, %(runner)s, %(lease)s, %(from)s::bigint[], %(to)s::bigint[], %(events)s,
-                          %(rows)s::json, %(gone)s::text[], %(cleared)s, %(granted)s, %(aside)s::jsonb, %(caught_up)s,
-                          %(skipped)s::jsonb)
+-- One commit of a runner; see the function's comment. Null in another run of the server than the one in which the runner
+-- read what it folded: some of it may be gone, also where the checkpoint stands.
+select case when %(run)s = (select coalesce(max(r.id), 0) from amends.runs as r) then
+           amends.write_build(%(name)s, %(build)s, %(runner)s, %(lease)s, %(from)s::bigint[], %(to)s::bigint[], %(events)s,
+                              %(rows)s::json, %(gone)s::text[], %(cleared)s, %(granted)s, %(aside)s::jsonb,
+                              %(caught_up)s, %(skipped)s::jsonb)
+       end
 
 -- name: failed
 -- Note why a build cannot be followed here, unless somebody else follows it.
@@ -221,10 +225,16 @@ update amends.set_aside set wish = %(wish)s where name = %(name)s and digest = a
 
 -- name: reached
 -- To which of these places the live build of a read model has got: nothing that it reads lies before and is not in it.
-select p.generation, p.transaction_id, p.position
-  from unnest(%s::int[], %s::bigint[], %s::bigint[]) as p (generation, transaction_id, position)
-  join amends.builds as b on b.name = %s and b.state = 'live'
- where amends.nothing_between(b.types, b.generation, b.transaction_id, b.position,
+-- And which do not stand any more, so that nothing will get to them.
+with places as (
+    select p.*, amends.stands(p.position, p.event) as stands
+      from unnest(%s::int[], %s::bigint[], %s::bigint[], %s::uuid[])
+           with ordinality as p (generation, transaction_id, position, event, number)
+)
+select p.number, p.stands
+  from places as p left join amends.builds as b on b.name = %s and b.state = 'live'
+ where not p.stands
+    or amends.nothing_between(b.types, b.generation, b.transaction_id, b.position,
                               p.generation, p.transaction_id, p.position)
 
 -- name: rows
