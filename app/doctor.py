@@ -15,6 +15,7 @@ from app.projections.failures import short
 from app.projections.reporting import report
 from app.store.committer import Parameters
 from app.store.database import Pool, connect
+from app.store.events import SQL as EVENTS
 from app.store.held_back import holder
 from app.store.migrate import revisions
 from app.store.outages import awaiting, outages
@@ -204,6 +205,18 @@ async def _feed(looking: Looking) -> list[Finding]:
     return [Finding("feed", not found.is_long, told + (f"; {found.remedy}" if found.is_long else ""))]
 
 
+async def _history(looking: Looking) -> list[Finding]:
+    rows = await looking.reader.rows(EVENTS["losses"], (NAMED + 1,))
+    if not rows:
+        return [Finding("history", True, "nothing that was committed is known to be gone")]
+    told = [
+        f"at {row['noticed_at']:%Y-%m-%d %H:%M:%S} at least {row['events']} events were gone that came after "
+        f"{row['stands']}, from {row['first']} to {row['last']} ({row['noticed_by']})"
+        for row in rows[:NAMED]
+    ]
+    return [Finding("history", not rows[0]["recent"], "; ".join(told) + ("; …" if len(rows) > NAMED else ""))]
+
+
 async def _providers(looking: Looking) -> list[Finding]:
     rows = await outages(looking.reader)
     down = [
@@ -252,6 +265,7 @@ CHECKS = (
     Check("executors", _executors, ("executors",)),
     Check("sagas", _sagas, ("sagas",)),
     Check("feed", _feed),
+    Check("history", _history, ("losses",)),
     Check("providers", _providers, ("outages", "sagas")),
     Check("read models", _read_models, ("builds", "set_aside", "events")),
 )

@@ -48,10 +48,12 @@ from app.store.fingerprint import code_version
 from app.store.held_back import watch
 from app.store.history import History
 from app.store.loading import Loading
+from app.store.losses import Losses
 from app.store.outages import report
 from app.store.overview import Overview, Waiting
 from app.store.promises import watch_clock
 from app.store.reader import Reader
+from app.store.remembered import Remembered
 from app.store.repository import Repository
 from app.store.requests import Requests
 from app.store.sagas import PostgresSagas
@@ -96,11 +98,13 @@ class Store:
     tail: Tail
     inline: Inline
     builds: Builds
+    remembered: Remembered
 
     @classmethod
     def of(cls, settings: Settings, url: URL, reader: Reader) -> Store:
         """A store on a database; its committer is not started yet."""
-        committer, known, tail = Committer(url, settings.connections), catalogue(), Tail(reader)
+        committer, known, remembered = Committer(url, settings.connections), catalogue(), Remembered()
+        tail = Tail(reader, remembered)
         inline, states = (
             Inline(known.projections, reader),
             States(committer, settings.snapshot_every, settings.value_bytes),
@@ -108,12 +112,13 @@ class Store:
         committer.on_commit = inline.on_commit = tail.nudge
         for aggregate in known.aggregates.values():
             code_version(aggregate)  # of the code as it is now, before it has remembered anything
-        return cls(known, committer, reader, states, tail, inline, Builds(known.projections, reader))
+        builds = Builds(known.projections, reader)
+        return cls(known, committer, reader, states, tail, inline, builds, remembered)
 
     @property
     def events(self) -> PostgresEvents:
         """The events in it."""
-        return PostgresEvents(self.committer, self.reader, self.inline)
+        return PostgresEvents(self.committer, self.reader, self.inline, self.remembered)
 
     @property
     def shapes(self) -> PostgresShapes:
@@ -123,7 +128,7 @@ class Store:
     @property
     def sagas(self) -> PostgresSagas:
         """The sagas in it."""
-        return PostgresSagas(self.committer, self.reader, self.states, self.inline)
+        return PostgresSagas(self.committer, self.reader, self.states, self.inline, self.remembered)
 
 
 @asynccontextmanager
@@ -162,10 +167,11 @@ async def service(
     register = Register.of(store.known, [saga.definition for saga in engine.desk.sagas.values()], store.shapes)
     kinds = SagaKinds(store.reader)
     masks = Masks(register, kinds)
-    database.on_moved += [kinds.look_anew, register.note, store.inline.look_anew, runners.look_anew]
+    losses = Losses(store.remembered, store.events, store.committer, store.reader, lambda: engine.executor)
+    database.on_moved += [kinds.look_anew, register.note, store.inline.look_anew, runners.look_anew, losses.look_anew]
     routers = [
         Health(engine, database, serving).router,
-        *_routers(engine, store, runners, watchdog, masks, followers),
+        *_routers(engine, store, runners, watchdog, masks, followers, losses),
         *([] if settings.provider_url else [sandbox.router]),
     ]
     door = _door(settings, here, own_token)
@@ -223,7 +229,13 @@ def service_client(settings: Settings, here: str, own_token: str) -> httpx.Async
 
 
 def _routers(
-    engine: Engine, store: Store, runners: Runners, watchdog: Watchdog, masks: Masks, followers: Followers
+    engine: Engine,
+    store: Store,
+    runners: Runners,
+    watchdog: Watchdog,
+    masks: Masks,
+    followers: Followers,
+    losses: Losses,
 ) -> Iterator[APIRouter]:
     """The HTTP API in front of one engine."""
     reader, events = store.reader, store.events
@@ -240,4 +252,4 @@ def _routers(
     yield Views(ViewRows(store.builds, events, reader), events, masks).router
     acts = Acts(store.builds, reader, store.tail.nudge)
     yield Projections(store.builds, acts, runners, requests, reader).router
-    yield Metrics(engine, store.builds, reader, watchdog, followers).router
+    yield Metrics(engine, store.builds, reader, watchdog, followers, losses).router

@@ -16,6 +16,7 @@ from app.projections.failures import short
 from app.projections.set_aside import SetAsides
 from app.store.database import unheard
 from app.store.held_back import holder
+from app.store.losses import Losses
 from app.store.outages import awaiting, outages
 from app.store.reader import Reader
 from app.store.sql import statements
@@ -31,10 +32,16 @@ class Metrics:
     """The route /metrics: looked up anew at each call, so that nothing is counted twice or forgotten at a restart."""
 
     def __init__(
-        self, engine: Engine, builds: Builds, reader: Reader, watchdog: Watchdog, followers: Followers
+        self,
+        engine: Engine,
+        builds: Builds,
+        reader: Reader,
+        watchdog: Watchdog,
+        followers: Followers,
+        losses: Losses,
     ) -> None:
         self._engine, self._builds, self._reader, self._watchdog = engine, builds, reader, watchdog
-        self._followers = followers
+        self._followers, self._losses = followers, losses
         self._asking: dict[str, asyncio.Task[CollectorRegistry]] = {}
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
@@ -82,6 +89,10 @@ class Metrics:
         running.set(len(self._engine.running))
         following = Gauge("amends_followers", "Clients that follow the feed live here.", registry=registry)
         following.set(self._followers.count)
+        about = "How often this process noticed that events which were committed are gone."
+        Counter("amends_history_went_back", about, registry=registry).inc(self._losses.times)
+        about = "How many of them it has noticed; there may be more."
+        Counter("amends_events_lost", about, registry=registry).inc(self._losses.events)
         labels = ["saga", "step"]
         about = "How often code of a saga kept the event loop from answering; both empty for other code."
         blocks = Counter("amends_event_loop_blocks", about, labels, registry=registry)

@@ -9,6 +9,7 @@ from app.store.committer import Committer, Doubled
 from app.store.encoding import event_json
 from app.store.inline import InlineWriter
 from app.store.reader import Reader
+from app.store.remembered import Remembered
 from app.store.sql import statements
 from domain.errors import AmendsError, Conflict, Invalid, StaleVersion
 from domain.expected import Expected
@@ -46,14 +47,21 @@ class WentBack(AmendsError):
 class PostgresEvents:
     """The event store of a process; see workflows.events.EventStore for what it promises."""
 
-    def __init__(self, committer: Committer, reader: Reader, inline: InlineWriter | None = None) -> None:
+    def __init__(
+        self,
+        committer: Committer,
+        reader: Reader,
+        inline: InlineWriter | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
         self._committer, self._reader, self._inline = committer, reader, inline
+        self._remembered = remembered or Remembered()
 
     async def append(
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
     ) -> Appended | Repeated:
         require_appendable(events, expected)
-        item = storable(append_item(events, expected, answer), "An append").decode()
+        item, end = storable(append_item(events, expected, answer), "An append").decode(), self._remembered.end
         try:
             if self._inline and self._inline.concerns(events):
                 answered = await self._inline.commit(SQL["append"], (f"[{item}]",), 1, events, PATIENCE)
@@ -65,7 +73,10 @@ class PostgresEvents:
         outcome, stream, wanted, actual, place, digest, body = row
         match outcome:
             case "appended":
-                return Appended(Place.parse(place) or START if place else START)
+                reached = Place.parse(place) or START if place else START
+                if reached > end:  # else it was there before
+                    self._remembered.committed(events, end)
+                return Appended(reached)
             case "repeated":
                 return Repeated(digest, body)
             case "stale":
@@ -109,22 +120,34 @@ class PostgresEvents:
         )
         wanted = {"type": only.type, "stream": only.stream, "correlation_id": only.correlation_id, "limit": limit}
         rows = await self._reader.tuples(SQL[statement], wanted | _place(after), anew=statement != "feed")
-        return list(map(StoredEvent._make, rows)) or await self._none_after(after)
+        return self._read(rows) or await self._none_after(after)
 
     async def _none_after(self, place: Place) -> list[StoredEvent]:
-        """No events; raises WentBack if that is because the place does not stand any more."""
-        await self.require_standing(place)
+        """No events; raises WentBack if that is because a reader who goes on after the place would miss some."""
+        stands, vouched, last = await self._last_standing(place)
+        if not (stands and vouched):
+            raise WentBack(str(place), str(last))
         return []
 
     async def require_standing(self, place: Place) -> None:
         """Raise WentBack if the event of a place is not there any more, with the last one before it that is."""
+        stands, _, last = await self._last_standing(place)
+        if not stands:
+            raise WentBack(str(place), str(last))
+
+    async def last_standing(self, place: Place) -> Place:
+        """A place, if it stands; else the last one before it that does."""
+        stands, _, last = await self._last_standing(place)
+        return place if stands else last
+
+    async def _last_standing(self, place: Place) -> tuple[bool, bool, Place]:
+        """Whether a place stands, whether nothing before it is known to be gone, and the last one that is both."""
         if place.event is None:
-            return
-        row = await self._reader.row(SQL["last_standing"], _place(place) | {"run": place.run})
+            return True, True, place
+        row = await self._reader.row(SQL["last_standing"], _place(place))
         assert row is not None
-        if not row.pop("stands"):
-            stands = START if row["event"] is None else Place(**row)
-            raise WentBack(str(place), str(stands))
+        stands, vouched = row.pop("stands"), row.pop("vouched")
+        return stands, vouched, START if row["event"] is None else Place(**row)
 
     async def require_all_standing(self, places: Sequence[Place]) -> None:
         """The same for places in the order of the feed, in one query: the first one that is gone is named."""
@@ -165,7 +188,12 @@ class PostgresEvents:
         return Place(**row)
 
     async def _events(self, statement: str, parameters: dict[str, Any]) -> list[StoredEvent]:
-        return list(map(StoredEvent._make, await self._reader.tuples(SQL[statement], parameters)))
+        return self._read(await self._reader.tuples(SQL[statement], parameters))
+
+    def _read(self, rows: Sequence[Any]) -> list[StoredEvent]:
+        events = list(map(StoredEvent._make, rows))
+        self._remembered.read(events)
+        return events
 
 
 def _place(after: Place) -> dict[str, Any]:
@@ -175,6 +203,7 @@ def _place(after: Place) -> dict[str, Any]:
         "transaction_id": str(after.transaction_id),
         "position": after.position,
         "event": after.event,
+        "run": after.run,
     }
 
 

@@ -15,6 +15,7 @@ from app.store.encoding import checkpoint_of, events_text, start_json
 from app.store.events import answer_json
 from app.store.inline import InlineWriter
 from app.store.reader import Reader
+from app.store.remembered import Remembered
 from app.store.resending import Unanswered
 from app.store.sql import statements
 from app.store.states import States
@@ -41,9 +42,15 @@ class PostgresSagas:
     """The engine's store."""
 
     def __init__(
-        self, committer: Committer, reader: Reader, states: States, inline: InlineWriter | None = None
+        self,
+        committer: Committer,
+        reader: Reader,
+        states: States,
+        inline: InlineWriter | None = None,
+        remembered: Remembered | None = None,
     ) -> None:
         self._committer, self._reader, self._states, self._inline = committer, reader, states, inline
+        self._remembered = remembered or Remembered()
 
     async def start(self, start: Start) -> StartOutcome:
         parameters = start_json(start) | {
@@ -52,12 +59,15 @@ class PostgresSagas:
             "owner": start.owner,
             "deadline": start.deadline,
         }
+        end = self._remembered.end
         try:
             rows = await self._committer.run(SQL["start_saga"], parameters, START_PATIENCE)
         except Unavailable as away:
             raise Unanswered(away.seconds, start.id) from away
-        outcome = rows[0][0]
-        return StartOutcome.TAKEN if outcome == "foreign" else StartOutcome(outcome)
+        outcome = StartOutcome.TAKEN if rows[0][0] == "foreign" else StartOutcome(rows[0][0])
+        if outcome is StartOutcome.STARTED:
+            self._remembered.committed([start.event], end)
+        return outcome
 
     async def claim(self, executor: str, owner: str, kinds: Sequence[str], limit: int) -> list[Claimed]:
         rows = await self._committer.run(SQL["claim_sagas"], (executor, owner, list(kinds), limit))
@@ -120,13 +130,17 @@ class PostgresSagas:
         await self._committer.run(SQL["adopt_fork"], {"id": id})
 
     async def commit(self, id: str, owner: str, entry: Entry) -> Committed | Stale:
-        parameters = commit_parameters(id, owner, entry)
+        parameters, end = commit_parameters(id, owner, entry), self._remembered.end
         if self._inline and self._inline.concerns(entry.events):
-            return committed(await self._inline.commit(SQL["commit_step"], parameters, 0, entry.events))
-        return committed(await self._committer.run(SQL["commit_step"], parameters))
+            done = committed(await self._inline.commit(SQL["commit_step"], parameters, 0, entry.events))
+        else:
+            done = committed(await self._committer.run(SQL["commit_step"], parameters))
+        if isinstance(done, Committed):
+            self._remembered.committed(entry.events, end)
+        return done
 
     def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]:
-        return PostgresUnit(self._committer, self._reader, self._states, id, owner, self._inline)
+        return PostgresUnit(self._committer, self._reader, self._states, id, owner, self._inline, self._remembered)
 
     async def standing(self, id: str) -> Standing | None:
         row = await self._reader.row(SQL["standing"], (id,))

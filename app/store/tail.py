@@ -7,6 +7,7 @@ import logging
 
 from app.store.events import SQL
 from app.store.reader import Reader
+from app.store.remembered import Remembered
 from domain.errors import Contended, Unavailable
 from workflows.durable.tasks import end, nudged
 from workflows.events import START, Place
@@ -27,8 +28,8 @@ class Tail:
     then, and whoever waits is woken to look whether what it has read still stands.
     """
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, reader: Reader, remembered: Remembered | None = None) -> None:
+        self._reader, self._remembered = reader, remembered or Remembered()
         self.end: Place = START
         self.turns = 0
         self._moved, self._nudged = asyncio.Event(), asyncio.Event()
@@ -78,6 +79,7 @@ class Tail:
 
     def _know(self, end: Place) -> None:
         before, self.end = self.end, end
+        self._remembered.reached(end)
         if before != START and (end < before or end.run != before.run or (end == before and end.event != before.event)):
             self.turns += 1
             self._wake()

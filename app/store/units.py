@@ -19,6 +19,7 @@ from app.store.encoding import checkpoint_text, events_text, family_text
 from app.store.inline import InlineWriter
 from app.store.own import CONTROL, Aborted, EndsTransaction, Own, begun
 from app.store.reader import Reader
+from app.store.remembered import Remembered
 from app.store.resending import Resending, deadline, unstorable
 from app.store.sessions import Guarded
 from app.store.sql import statements
@@ -117,8 +118,10 @@ class PostgresUnit:
         saga: str,
         owner: str,
         inline: InlineWriter | None = None,
+        remembered: Remembered | None = None,
     ) -> None:
         self._committer, self._reader, self._states, self._inline = committer, reader, states, inline
+        self._remembered = remembered or Remembered()
         self._saga, self._owner = saga, owner
         self._began, self._turn = time.monotonic(), asyncio.Lock()
         self._word: asyncio.Timeout | None = None
@@ -162,14 +165,20 @@ class PostgresUnit:
         """Commit once what was asked for before has been answered; nothing can be asked for after that."""
         async with self._turn:
             self._require_open()
-            self._over = _too_late()
-            parameters = commit_parameters(self._saga, self._owner, entry)
-            inline = self._inline if self._inline and self._inline.concerns(entry.events) else None
-            if self._own:
-                return await self._commit_own(self._own, parameters, entry, inline)
-            if inline:
-                return committed(await inline.commit(SAGAS["commit_step"], parameters, 0, entry.events))
-            return committed(await self._committer.run(SAGAS["commit_step"], parameters))
+            self._over, end = _too_late(), self._remembered.end
+            done = await self._commit(entry)
+            if isinstance(done, Committed):
+                self._remembered.committed(entry.events, end)
+            return done
+
+    async def _commit(self, entry: Entry) -> Committed | Stale:
+        parameters = commit_parameters(self._saga, self._owner, entry)
+        inline = self._inline if self._inline and self._inline.concerns(entry.events) else None
+        if self._own:
+            return await self._commit_own(self._own, parameters, entry, inline)
+        if inline:
+            return committed(await inline.commit(SAGAS["commit_step"], parameters, 0, entry.events))
+        return committed(await self._committer.run(SAGAS["commit_step"], parameters))
 
     async def _commit_own(
         self, own: Own, parameters: tuple[object, ...], entry: Entry, inline: InlineWriter | None

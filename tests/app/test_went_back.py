@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -12,11 +13,16 @@ import httpx
 import pytest
 from sqlalchemy import URL
 
+from app.catalogue import catalogue
+from app.doctor import examine
 from app.store.embedded import EmbeddedPostgres
+from tests.app.test_accounts import opening
 from tests.app.test_live import deposits
 from tests.databases import fresh_database
 from tests.losing import crash, lose_commits, losing_cluster, stop_flushing
 from tests.server import Server, http, wait_for
+
+WATCHED = ("amends_history_went_back_total 1.0", "amends_events_lost_total")
 
 
 class Sent(NamedTuple):
@@ -133,3 +139,24 @@ def test_whoever_comes_back_with_the_id_of_a_lost_event_is_told_too(server: Serv
     page = http.get(f"{server.base}/events", params={"after": lost.token})
     assert (page.status_code, page.json()["type"]) == (409, "urn:amends:problem:history-went-back")
     assert without_run(page.json()["stands"]) == without_run(follower.sent[0].id)
+
+
+def test_it_is_a_warning_a_metric_and_a_finding(server: Server, url: URL, lost: Lost) -> None:
+    wait_for(lambda: "WARNING amends.store: History went back: at least" in server.said, "it is a warning")
+    told = http.get(f"{server.base}/metrics").text
+    assert not [each for each in WATCHED if each not in told]
+    finding = next(each for each in asyncio.run(examine(url, catalogue().projections)) if each.what == "history")
+    assert not finding.well
+    assert "events were gone" in finding.found
+
+
+def test_whoever_waits_for_a_place_that_is_gone_is_told_at_once(server: Server, lost: Lost) -> None:
+    answer = http.get(f"{server.base}/views/account_balances", params={"after_position": lost.token, "timeout": "30"})
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:amends:problem:history-went-back")
+
+
+def test_read_models_are_what_the_events_that_stand_add_up_to(server: Server, lost: Lost) -> None:
+    new = server.post("/accounts", opening("a-later")).json()
+    rows = server.get("/views/account_balances", after_position=new["position"], limit=1000)["rows"]
+    assert lost.lost.removeprefix("account-") not in {row["account_id"] for row in rows}
+    assert lost.kept.removeprefix("account-") in {row["account_id"] for row in rows}

@@ -33,6 +33,7 @@ GRANTED = {
     "amends.executors": "insert (born, id, kinds, lease_until, machine, pid); select;"
     " update (blocked, ended_at, ended_by, lease_until, renewed_at)",
     "amends.generations": "select",
+    "amends.losses": "select",
     "amends.outages": "delete; insert (down_since, error, executor, provider); select;"
     " update (down_since, error, reported_at)",
     "amends.requests": "insert (answer, digest, key); select",
@@ -154,7 +155,16 @@ def test_the_role_has_the_rights_that_stand_here_and_no_others(service: Sql) -> 
     assert dict(service.execute(ALL).fetchall()) == GRANTED
     assert value(service, OTHERS + "prosecdef") == [
         f"amends.{each}"
-        for each in ("drop_build", "drop_model", "enter", "open_build", "point_view", "promote_build", "restore_view")
+        for each in (
+            "drop_build",
+            "drop_model",
+            "enter",
+            "note_loss",
+            "open_build",
+            "point_view",
+            "promote_build",
+            "restore_view",
+        )
     ]
     assert value(service, OTHERS + "not has_function_privilege('amends_service', p.oid, 'execute')") == [
         "amends.open_generation",

@@ -59,7 +59,13 @@ class Asked:
 
 def place(number: int, generation: int = 2) -> dict[str, Any]:
     """The place of an event by its number."""
-    return {"generation": generation, "transaction_id": str(1000 + number // 10), "position": number, "event": None}
+    return {
+        "generation": generation,
+        "transaction_id": str(1000 + number // 10),
+        "position": number,
+        "event": None,
+        "run": 0,
+    }
 
 
 HALF, START = place(COUNT // 2), place(0, 0)

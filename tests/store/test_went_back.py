@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 
+import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.store.database import Pool
 from app.store.embedded import EmbeddedPostgres
-from app.store.events import PostgresEvents, WentBack
+from app.store.events import SQL, PostgresEvents, WentBack
 from app.store.follower import Follower
+from app.store.losses import Losses
+from app.store.remembered import Remembered
 from app.store.tail import Tail
+from app.store.urls import conninfo
 from tests.databases import fresh_database
 from tests.losing import UNFLUSHED, copy, crash, losing_cluster, put_back, stop_flushing
 from tests.store.fire import session, write
@@ -57,6 +63,13 @@ async def lost(url: URL, *streams: str) -> None:
         for stream in streams:
             await write(writer, event(stream))
         await writer.commit()
+
+
+async def noticed(it: Store, remembered: Remembered) -> Losses:
+    """What a process notices in another run of the server."""
+    losses = Losses(remembered, PostgresEvents(it.committer, it.reader), it.committer, it.reader, lambda: "executor-1")
+    await losses.look_anew()
+    return losses
 
 
 async def all_of(follower: Follower, count: int) -> list[str]:
@@ -165,3 +178,87 @@ async def test_a_copy_of_the_data_that_is_put_back_is_told_in_a_store_that_has_g
         assert Place.parse(told.value.stands) == kept
         follower.go_back(kept)
         assert await all_of(follower, 6) == [f"new-{number}" for number in range(6)]
+
+
+async def test_a_loss_is_noticed_and_put_on_record_by_whoever_had_committed(
+    url: URL, losing: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody has read it: it is known by its id, and to have come after the end of the feed of then."""
+    remembered = Remembered()
+    async with store(url) as it:
+        tail, events = Tail(it.reader, remembered), PostgresEvents(it.committer, it.reader, remembered=remembered)
+        kept = await append(events, "kept")
+        assert await tail.beyond(START, 20)
+        await tail.stop()
+        with psycopg.connect(conninfo(url), autocommit=True) as sql:
+            sql.execute(f"alter database {url.database} set synchronous_commit = off".encode())
+        await renewed(it)
+        new = [event("lost"), event("lost")]
+        await events.append(new)
+        crash(losing)
+        await renewed(it)
+        await append(events, "new")
+        losses = await noticed(it, remembered)
+        assert (losses.times, losses.events) == (1, 2)
+        rows = await it.reader.rows(SQL["losses"], (10,))
+        assert [(row["noticed_by"], row["events"], row["stands"]) for row in rows] == [("executor-1", 2, order(kept))]
+        assert {rows[0]["first"], rows[0]["last"]} == {str(each.id) for each in new}
+        assert str(kept) in "".join(record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+        assert (await noticed(it, remembered)).times == 0, "it is noticed once"
+
+
+async def test_pages_are_refused_beyond_a_loss_that_was_noticed_since_their_token_was_given_out(
+    url: URL, losing: EmbeddedPostgres
+) -> None:
+    remembered = Remembered()
+    async with store(url) as it:
+        events = PostgresEvents(it.committer, it.reader, remembered=remembered)
+        first = await append(events, "first")
+        async with session(url) as low:
+            await low.execute(UNFLUSHED)
+            await write(low, event("low"))
+            high = await append(events, "high")
+            await low.commit()
+        assert [each.stream for each in await events.feed()] == ["first", "low", "high"]
+        crash(losing)
+        await renewed(it)
+        later = await append(events, "later")
+        await noticed(it, remembered)
+        for reading in (events.feed, partial(events.read_after, "high")):
+            with pytest.raises(WentBack) as told:
+                await reading(high)
+            stands = Place.parse(told.value.stands)
+            assert stands is not None
+            assert stands == first
+            assert stands.run > high.run
+        assert [each.stream for each in await events.feed(stands or START)] == ["high", "later"]
+        assert await events.feed(first), "what lies before the loss is vouched for in any run"
+        assert await events.feed(later) == [], "and so is what was given out since"
+        await events.require_standing(high)
+
+
+async def test_nothing_is_noticed_where_nothing_is_gone(
+    url: URL, losing: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    remembered = Remembered()
+    async with store(url) as it:
+        events = PostgresEvents(it.committer, it.reader, remembered=remembered)
+        await append(events, *(f"kept-{number}" for number in range(20)))
+        await events.feed()
+        crash(losing)
+        await renewed(it)
+        assert (await noticed(it, remembered)).times == 0
+        assert await it.reader.rows(SQL["losses"], (10,)) == []
+    assert "History went back" not in caplog.text
+
+
+def order(place: Place) -> str:
+    """A place without its event."""
+    return f"{place.generation}-{place.transaction_id}-{place.position}"
+
+
+async def renewed(it: Store) -> None:
+    """Give up all connections, as a watch sees to in another run of the server."""
+    assert isinstance(it.reader.pool, Pool)
+    await it.reader.pool.renew()
+    await it.committer.renew()

@@ -32,7 +32,7 @@ select e.generation, e.transaction_id::text::bigint as transaction, e.position, 
    and e.version > coalesce(
        (select x.version from amends.events as x where x.position = %(position)s and x.stream = %(stream)s),
        amends.version_at(%(stream)s, %(generation)s, %(transaction_id)s::text::xid8, %(position)s))
-   and (select amends.stands(%(position)s, %(event)s))
+   and (select amends.vouched(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(event)s, %(run)s))
  order by e.version limit %(limit)s
 
 -- name: stream_version
@@ -96,8 +96,9 @@ select generation, transaction_id::text::bigint as transaction_id, position, id 
   from amends.events where position = %s
 
 -- name: last_standing
--- Whether a place still stands, and else the last one before it that does.
-select amends.stands(%(position)s, %(event)s) as stands, e.generation, e.transaction_id::text::bigint as transaction_id,
+-- Whether a place still stands, whether it is vouched for, and the last one before it that is.
+select amends.stands(%(position)s, %(event)s) as stands,
+       amends.vouched(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(event)s, %(run)s) as vouched, e.generation, e.transaction_id::text::bigint as transaction_id,
        e.position, e.id as event, (select max(r.id) from amends.runs as r) as run
   from (values (1)) as one
   left join amends.last_standing(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(run)s) as e on true
@@ -106,6 +107,21 @@ select amends.stands(%(position)s, %(event)s) as stands, e.generation, e.transac
 -- The number of the first of these places that does not stand any more.
 select p.number from unnest(%s::bigint[], %s::uuid[]) with ordinality as p (position, event, number)
  where not amends.stands(p.position, p.event) order by p.number limit 1
+
+-- name: gone
+-- The numbers of those of these events that are gone, or are not where they were.
+select k.number from unnest(%s::uuid[], %s::bigint[]) with ordinality as k (id, position, number)
+ where not exists (select from amends.events as e where e.id = k.id and (k.position is null or e.position = k.position))
+
+-- name: note_loss
+-- Put on record that events are gone.
+select amends.note_loss(%s, %s, %s::text::xid8, %s, %s, %s, %s)
+
+-- name: losses
+-- What was noticed to be gone, the newest first.
+select l.noticed_at, l.noticed_by, l.events, l.first, l.last, clock_timestamp() - l.noticed_at < interval '7 days' as recent,
+       l.generation || '-' || l.transaction_id || '-' || l.position as stands
+  from amends.losses as l order by l.id desc limit %s
 
 -- name: given_out
 -- Whether a place can be one of this database: no newer generation, and no transaction id that is still to come.
@@ -121,7 +137,7 @@ select e.generation, e.transaction_id::text::bigint as transaction, e.position, 
  where (generation, transaction_id, position) > (%(generation)s, %(transaction_id)s::text::xid8, %(position)s)
    and (transaction_id < pg_snapshot_xmin(pg_current_snapshot())
         or generation < (select max(g.generation) from amends.generations as g))
-   and (select amends.stands(%(position)s, %(event)s))
+   and (select amends.vouched(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(event)s, %(run)s))
  order by e.generation, e.transaction_id, e.position
  limit %(limit)s
 
@@ -150,7 +166,7 @@ with page as (
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
        e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
   from page as e
- where (select amends.stands(%(position)s, %(event)s))
+ where (select amends.vouched(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(event)s, %(run)s))
  order by e.generation, e.transaction_id, e.position
  limit %(limit)s
 
@@ -163,7 +179,7 @@ select e.generation, e.transaction_id::text::bigint as transaction, e.position, 
    and e.version > (select amends.version_at(%(stream)s, %(generation)s, %(transaction_id)s::text::xid8, %(position)s))
    and (e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
         or e.generation < (select max(g.generation) from amends.generations as g))
-   and (select amends.stands(%(position)s, %(event)s))
+   and (select amends.vouched(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(event)s, %(run)s))
  order by e.version
  limit %(limit)s
 
@@ -193,7 +209,7 @@ with page as (
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
        e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
   from page as e
- where (select amends.stands(%(position)s, %(event)s))
+ where (select amends.vouched(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(event)s, %(run)s))
  order by e.generation, e.transaction_id, e.position
  limit %(limit)s
 

@@ -1,0 +1,64 @@
+"""Sees that history went back: what was committed is looked for once another run of the database server answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from app.store.committer import Committer
+from app.store.events import SQL, PostgresEvents
+from app.store.reader import Reader
+from app.store.remembered import Known, Remembered
+from workflows.events import Place
+
+log = logging.getLogger("amends.store")
+
+WENT_BACK: Final = (
+    "History went back: at least %d events that were committed are gone, from %s to %s. The last place before them "
+    "that still stands is %s. The database has lost commits, and whoever has read further than that is told so."
+)
+
+
+class Losses:
+    """What one process notices; `executor` is by which name it does. `times` and `events` count it."""
+
+    def __init__(
+        self,
+        remembered: Remembered,
+        events: PostgresEvents,
+        committer: Committer,
+        reader: Reader,
+        executor: Callable[[], str],
+    ) -> None:
+        self._remembered, self._committer, self._reader = remembered, committer, reader
+        self._all_events, self._executor = events, executor
+        self.times = self.events = 0
+
+    async def look_anew(self) -> None:
+        """Another run of the server answers: look whether all that is remembered still stands. Raises Unavailable."""
+        gone = await self._gone()
+        self._remembered.go_back(())
+        if not gone:
+            return
+        stands = await self._all_events.last_standing(gone[0].bound)
+        first, last, place = (
+            str(gone[0]),
+            str(gone[-1]),
+            (stands.generation, str(stands.transaction_id), stands.position),
+        )
+        await self._committer.run(SQL["note_loss"], (self._executor(), *place, len(gone), first, last))
+        self._remembered.go_back(gone)
+        self.times, self.events = self.times + 1, self.events + len(gone)
+        log.warning(WENT_BACK, len(gone), first, last, stands)
+
+    async def _gone(self) -> Sequence[Known]:
+        """What is gone of all that is remembered, in the order of the feed as far as that is known."""
+        known = self._remembered.all()
+        positions = [each.place and each.place.position for each in known]
+        rows = await self._reader.tuples(SQL["gone"], ([each.id for each in known], positions))
+        return sorted((known[number - 1] for (number,) in rows), key=_order)
+
+
+def _order(known: Known) -> Place:
+    return known.bound
