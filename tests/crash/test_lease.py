@@ -34,6 +34,10 @@ def pause(seconds: float) -> None:
     wait_for(lambda: time.monotonic() - began > seconds, "so much time has passed")
 
 
+def is_ready(server: Server) -> bool:
+    return http.get(f"{server.base}/readyz").status_code == 200
+
+
 def ask_to_stop(server: Server) -> None:
     assert server.process is not None
     server.process.send_signal(signal.SIGTERM)
@@ -48,7 +52,7 @@ def test_a_switchover_of_three_seconds_costs_nobody_the_lease(postgres: Embedded
         wait_for(lambda: sql.execute(held).fetchone() == (True,), "both have held their leases so long that they may")
         with frozen(postgres):
             pause(3)
-        wait_for(lambda: one.get("/readyz") and two.get("/readyz"), "both are ready")
+        wait_for(lambda: is_ready(one) and is_ready(two), "both are ready")
         alive = sql.execute("select id from amends.executors where ended_at is null and lease_until > now()").fetchall()
         assert {id for (id,) in alive} == executors
         assert "has not answered for" not in one.said + two.said
@@ -67,7 +71,7 @@ def test_a_backend_that_is_killed_for_want_of_memory_ends_nothing(postgres: Embe
         assert found
         os.kill(found[0], signal.SIGKILL)
         assert {server.saga_when_back(id)["status"] for id in orders} == {"completed"}
-        wait_for(lambda: http.get(f"{server.base}/readyz").status_code == 200, "it is ready again")
+        wait_for(lambda: is_ready(server), "it is ready again")
         assert server.get("/healthz")["executor"] == executor
         with psycopg.connect(conninfo(url), autocommit=True) as sql:
             assert all(net_effects(sql, id) == HAPPY for id in orders)
