@@ -170,7 +170,7 @@ async def service(
     losses = Losses(store.remembered, store.events, store.committer, store.reader, lambda: engine.executor)
     database.on_moved += [kinds.look_anew, register.note, store.inline.look_anew, runners.look_anew, losses.look_anew]
     routers = [
-        Health(engine, database, serving).router,
+        Health(engine, database, serving, store.committer).router,
         *_routers(engine, store, runners, watchdog, masks, followers, losses),
         *([] if settings.provider_url else [sandbox.router]),
     ]

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from app.http import answers
 from app.http.described import tells
 from app.http.problems import problem
+from app.store.committer import Committer
 from app.store.serving import Serving
 from app.store.watch import Watch
 from workflows.durable.engine import Engine
@@ -18,8 +19,9 @@ from workflows.durable.engine import Engine
 class Health:
     """The routes that machines ask."""
 
-    def __init__(self, engine: Engine, database: Watch, serving: Serving) -> None:
+    def __init__(self, engine: Engine, database: Watch, serving: Serving, committer: Committer) -> None:
         self._engine, self._database, self._serving = engine, database, serving
+        self._committer = committer
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/healthz", self.alive, methods=["GET"], response_model=None)
         self.router.add_api_route("/readyz", self.ready, methods=["GET"], response_model=None)
@@ -38,6 +40,8 @@ class Health:
             return problem(503, "not-ready", "Not ready", lacks)
         if error := self._serving.problem or await self._database.problem():
             return problem(503, "not-ready", "Not ready", f"The database: {error}")
+        if error := self._committer.problem:
+            return problem(503, "not-ready", "Not ready", f"The database does not take what is written: {error}")
         return {"status": "ready", "executor": self._engine.executor, "running": len(self._engine.running)}
 
     def _lacks(self) -> str | None:

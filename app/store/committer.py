@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 
@@ -20,7 +21,7 @@ from app.store.lines import Parameters as Parameters
 from app.store.messages import Caller, Message, together
 from app.store.resending import Doubled as Doubled
 from app.store.resending import deadline, unstorable
-from app.store.sqlstates import Verdict, verdict
+from app.store.sqlstates import Verdict, described, verdict
 from domain.errors import AmendsError, Unstorable
 from workflows.durable.tasks import end
 
@@ -29,6 +30,8 @@ log = logging.getLogger("amends.store")
 ANSWER_SECONDS = 20.0
 """How long an answer is waited for. A database that works ends a slow statement earlier (LIMITS), and says so: one that
 says nothing is away, or waits for a standby."""
+PROBLEM_SECONDS = 10.0
+"""How long a refusal by the database counts; whoever needs an answer has sent the statement again by then."""
 STOP_SECONDS = 2.0
 """How long the end of what was cut off is waited for."""
 MOST_TOGETHER = 64
@@ -48,6 +51,13 @@ class Committer:
         self._idle: list[asyncio.Future[None]] = []
         self._sharing: defaultdict[str, deque[Caller]] = defaultdict(deque)
         self._workers = dict[asyncio.Task[None], Line]()
+        self._problems = dict[str, tuple[float, str]]()
+
+    @property
+    def problem(self) -> str | None:
+        """What the database says to something that is written here, and would pass; None if all is taken."""
+        now = time.monotonic()
+        return next((said for at, said in self._problems.values() if now - at < PROBLEM_SECONDS), None)
 
     def start(self) -> None:
         for _ in range(self._size):
@@ -169,6 +179,7 @@ class Committer:
         else:
             if not line.given_up:
                 self._alone(message.statement, message.answered(rows), held_up=True)
+            self._problems.pop(message.statement, None)
             self.on_commit()
         finally:
             overdue.cancel()
@@ -187,6 +198,8 @@ class Committer:
 
     def _failed(self, message: Message, error: Exception) -> Verdict:
         found = verdict(error, ours=True)
+        if found.is_alarming or found is Verdict.AWAY:
+            self._problems[message.statement] = time.monotonic(), described(error, found)
         if len(message.callers) > 1:
             self._alone(message.statement, message.callers)
         elif found is Verdict.NEVER:

@@ -130,12 +130,12 @@ class Watch:
         return row[0] if row else None
 
     def _note(self, problem: str | None, asked_at: float) -> None:
-        """Say when the database goes away and when it is back, and again whenever it has been away twice as long."""
+        """Say when the database goes away and when it is back; again for another reason, or twice as long."""
         now, away = time.monotonic(), self.away
         if problem and not away:
             self._away_since, self._warned = asked_at, 0.0
         self.away = problem
-        if problem and now - self._away_since >= self._warned:
+        if problem and (now - self._away_since >= self._warned or problem != away):
             log.warning("The database does not answer for %.1f s: %s", now - self._away_since, problem)
             self._warned = 2 * (now - self._away_since) + 1.0
         if away and not problem:

@@ -21,6 +21,7 @@ begin raise exception 'could not extend file: No space left on device' using err
 create trigger no_room before update on amends.executors for each row execute function public.no_room();
 create trigger no_room before insert on amends.events for each statement execute function public.no_room()
 """
+FULL_FOR_EVENTS = FULL.replace("update on amends.executors", "insert on amends.snapshots")
 ROOM = "drop function public.no_room() cascade"
 CUT = "select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'"
 FAULTS = {
@@ -34,7 +35,13 @@ FAULTS = {
         "alter role {role} connection limit -1",
         "too many connections for role",
     ),
+    "no-right-to-write": (
+        "revoke insert on amends.events from amends_service",
+        "grant insert (id, stream, version, type, schema_version, data, metadata) on amends.events to amends_service",
+        "permission denied for table events",
+    ),
     "disk-full": (FULL, ROOM, "No space left on device"),
+    "full-for-events": (FULL_FOR_EVENTS, ROOM, "No space left on device"),
     "another-schema": (
         "alter table amends.executors rename renewed_at to seen_at",
         "alter table amends.executors rename seen_at to renewed_at",
@@ -74,7 +81,7 @@ def test_a_fault_is_told_and_what_was_asked_for_meanwhile_is_done_once_it_is_men
     try:
         wait_for(lambda: said in readiness(server)[1], "/readyz says so", 30)
         assert readiness(server)[0] == 503
-        assert said in server.said
+        wait_for(lambda: said in server.said, "the log says so", 30)
     finally:
         sql.execute(mends.format(role=role))
     wait_for(lambda: readiness(server)[0] == 200, "it is ready again", 30)

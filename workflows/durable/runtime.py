@@ -36,6 +36,9 @@ THREADS = 8
 SPOILING = ("25006", "57P")
 """Errors, by SQLSTATE, after which DBOS's sessions are replaced: one that began read-only remains so for good."""
 
+LOST = ("psycopg.OperationalError", "psycopg.errors.AdminShutdown", "connection failed:", "connection to server at")
+"""In what DBOS says of a database that is away."""
+
 Body = Callable[..., Awaitable[Any]]
 
 
@@ -209,6 +212,11 @@ def _replaced(context: ExceptionContext) -> None:
 
 
 def _expected(record: logging.LogRecord) -> bool:
-    """Drop what DBOS says loudly of ordinary ends of a saga: compensated, or resting until somebody acts."""
-    ended = record.exc_info[1] if record.exc_info else None
-    return not isinstance(ended, TurnedBack) and "Asyncio task cancelled for workflow" not in record.getMessage()
+    """Drop what DBOS says loudly of ordinary ends of a saga: compensated, or resting until somebody acts.
+
+    That its own threads do not get through to the database it says several times a second, with stacks: whoever watches
+    the database says it once.
+    """
+    ended, said = record.exc_info[1] if record.exc_info else None, record.getMessage()
+    lost = record.levelno == logging.WARNING and any(each in said for each in LOST)
+    return not isinstance(ended, TurnedBack) and "Asyncio task cancelled for workflow" not in said and not lost
