@@ -187,6 +187,7 @@ async def service(
             asyncio.create_task(watch(store.reader), name="feed watch"),
             asyncio.create_task(watch_clock(store.reader), name="clock watch"),
             asyncio.create_task(serving.watch(), name="serving"),
+            asyncio.create_task(losses.watch(), name="losses"),
             asyncio.create_task(report(store.committer, lambda: engine.executor, providers), name="outages"),
         ]
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -10,10 +11,13 @@ from app.store.committer import Committer
 from app.store.events import SQL, PostgresEvents
 from app.store.reader import Reader
 from app.store.remembered import Known, Remembered
-from workflows.events import Place
+from domain.errors import Contended, Unavailable
+from workflows.events import START, Place
 
 log = logging.getLogger("amends.store")
 
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked how far the feed goes."""
 WENT_BACK: Final = (
     "History went back: at least %d events that were committed are gone, from %s to %s. The last place before them "
     "that still stands is %s. The database has lost commits, and whoever has read further than that is told so."
@@ -37,8 +41,8 @@ class Losses:
 
     async def look_anew(self) -> None:
         """Another run of the server answers: look whether all that is remembered still stands. Raises Unavailable."""
-        gone = await self._gone()
-        self._remembered.go_back(())
+        gone, row = await self._gone(), await self._reader.row(SQL["end"], ())
+        self._remembered.go_back(Place(**row) if row else START)
         if not gone:
             return
         stands = await self._all_events.last_standing(gone[0].bound)
@@ -48,9 +52,20 @@ class Losses:
             (stands.generation, str(stands.transaction_id), stands.position),
         )
         await self._committer.run(SQL["note_loss"], (self._executor(), *place, len(gone), first, last))
-        self._remembered.go_back(gone)
+        self._remembered.forget(gone)
         self.times, self.events = self.times + 1, self.events + len(gone)
         log.warning(WENT_BACK, len(gone), first, last, stands)
+
+    async def watch(self) -> None:
+        """Look how far the feed goes, so that of what is committed here it is known what it comes after; for ever."""
+        while True:
+            try:
+                row = await self._reader.row(SQL["end"], ())
+            except (Unavailable, Contended) as away:
+                log.debug("The end of the feed is not known: %s", away)
+            else:
+                self._remembered.reached(Place(**row) if row else START)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _gone(self) -> Sequence[Known]:
         """What is gone of all that is remembered, in the order of the feed as far as that is known."""

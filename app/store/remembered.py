@@ -66,9 +66,12 @@ class Remembered:
         """All that is kept."""
         return [*(self._read | self._committed).values()]
 
-    def go_back(self, gone: Iterable[Known]) -> None:
-        """These are gone, and the feed may go less far than it did."""
-        self.end = self._read_to = START
+    def go_back(self, end: Place) -> None:
+        """The feed goes so far in another run of the server."""
+        self.end = self._read_to = end
+
+    def forget(self, gone: Iterable[Known]) -> None:
+        """These are gone, which is on record."""
         for each in gone:
             self._committed.pop(each.id, None)
             self._read.pop(each.id, None)

@@ -11,8 +11,10 @@ import psycopg
 
 from app.store.embedded import EmbeddedPostgres
 from app.store.urls import parse_url
+from tests.app.test_went_back import Follower
 from tests.crash.test_postgres_dies import kill
 from tests.server import Server, http, wait_for
+from workflows.events import Place
 
 FORGETFUL = (
     "alter system set synchronous_commit = off",
@@ -28,6 +30,8 @@ select e.metadata ->> 'workflow_id', count(*) filter (where e.type = 'money-sent
        count(*) filter (where e.type = 'money-received')
   from amends.events as e where e.stream like 'account-%%' and e.metadata ->> 'workflow_id' is not null
  group by 1"""
+STRANDED = "select count(*) from amends.events where type = 'saga-stranded'"
+NEWEST = "select amends.place_token(position) from amends.events order by generation desc, transaction_id desc limit 1"
 HOLES = """
 select e.stream from amends.events as e where e.stream like 'saga-%%'
  group by e.stream having count(*) <> max(e.version)"""
@@ -72,7 +76,7 @@ def test_nobody_goes_on_from_commits_that_are_lost(cluster: EmbeddedPostgres) ->
         for account in ACCOUNTS:
             body = {"account_id": account, "owner": account, "currency": "EUR", "opening_balance": MONEY}
             until_taken(one, "/accounts", f"open-{account}", body)
-        lost = 0
+        follower, lost = Follower(one.base), 0
         for round in range(ROUNDS):
             with load((one, two)[round % 2], range(round * MANY, round * MANY + MANY)):
                 enough = completed(cluster) + MANY // 4
@@ -91,11 +95,42 @@ def test_nobody_goes_on_from_commits_that_are_lost(cluster: EmbeddedPostgres) ->
             moved = {id: (out, into) for id, out, into in sql.execute(MOVED).fetchall()}
             assert moved == {f"t-{number}": (1, 1) for number in range(ROUNDS * MANY)}
             assert sql.execute(HOLES).fetchall() == []
+            assert sql.execute(STRANDED).fetchone() == (0,)
+            written = sql.execute(NEWEST).fetchone()
+        assert written is not None
+        wait_for(lambda: kept(follower) == everything(two), "whoever follows has what stands, and nothing else", 30)
+        assert follower.told
+        for account in ACCOUNTS:
+            row = two.get(f"/views/account_balances/{account}", after_position=written[0])
+            assert row["balance"] == two.get(f"/accounts/{account}")["balance"]
         balances = [http.get(f"{one.base}/accounts/{account}").json()["balance"] for account in ACCOUNTS]
         assert sum(balances) == MONEY * len(ACCOUNTS)
         assert "stranded" not in one.said + two.said
         assert not one.ended()
         assert not two.ended()
+
+
+def kept(follower: Follower) -> list[str]:
+    """The ids of the events that a follower has in the end: what comes after the place that it is told to go back to is
+    dropped, and comes again."""
+    found: list[tuple[Place, str]] = []
+    for each in list(follower.sent):
+        place = Place.parse(each.id)
+        assert place is not None
+        if each.type:
+            found = [known for known in found if known[0] <= place]
+        else:
+            found.append((place, each.data["id"]))
+    return [id for _, id in found]
+
+
+def everything(server: Server) -> list[str]:
+    """The ids of all events, in the order of the feed."""
+    found, after = list[str](), "0"
+    while page := server.get("/events", after=after, limit=1000)["events"]:
+        found += [each["id"] for each in page]
+        after = page[-1]["position"]
+    return found
 
 
 def completed(cluster: EmbeddedPostgres) -> int:

@@ -24,6 +24,7 @@ from tests.losing import UNFLUSHED, copy, crash, losing_cluster, put_back, stop_
 from tests.store.fire import session, write
 from tests.store.sagas import Store, event, store
 from tests.store.trouble import until
+from workflows.durable.tasks import end
 from workflows.events import START, Appended, Filter, Place
 
 
@@ -65,9 +66,13 @@ async def lost(url: URL, *streams: str) -> None:
         await writer.commit()
 
 
+def watched(it: Store, remembered: Remembered) -> Losses:
+    return Losses(remembered, PostgresEvents(it.committer, it.reader), it.committer, it.reader, lambda: "executor-1")
+
+
 async def noticed(it: Store, remembered: Remembered) -> Losses:
     """What a process notices in another run of the server."""
-    losses = Losses(remembered, PostgresEvents(it.committer, it.reader), it.committer, it.reader, lambda: "executor-1")
+    losses = watched(it, remembered)
     await losses.look_anew()
     return losses
 
@@ -186,10 +191,11 @@ async def test_a_loss_is_noticed_and_put_on_record_by_whoever_had_committed(
     """Nobody has read it: it is known by its id, and to have come after the end of the feed of then."""
     remembered = Remembered()
     async with store(url) as it:
-        tail, events = Tail(it.reader, remembered), PostgresEvents(it.committer, it.reader, remembered=remembered)
+        events = PostgresEvents(it.committer, it.reader, remembered=remembered)
         kept = await append(events, "kept")
-        assert await tail.beyond(START, 20)
-        await tail.stop()
+        watching = asyncio.create_task(watched(it, remembered).watch())
+        await until(lambda: remembered.end == kept)
+        await end(watching)
         with psycopg.connect(conninfo(url), autocommit=True) as sql:
             sql.execute(f"alter database {url.database} set synchronous_commit = off".encode())
         await renewed(it)
