@@ -38,7 +38,7 @@ class Health:
         """The database answers and takes what is written, and this executor's lease holds."""
         if lacks := self._lacks():
             return problem(503, "not-ready", "Not ready", lacks)
-        if error := self._serving.problem or await self._database.problem():
+        if error := self._serving.problem or await self._database.problem() or self._database.unwritable:
             return problem(503, "not-ready", "Not ready", f"The database: {error}")
         if error := self._committer.problem:
             return problem(503, "not-ready", "Not ready", f"The database does not take what is written: {error}")

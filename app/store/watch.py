@@ -14,6 +14,7 @@ from sqlalchemy import URL
 
 from app.store.database import connect, unheard
 from app.store.sessions import Session, sever
+from app.store.sql import statements
 from domain.errors import Contended, Unavailable
 from workflows.said import said
 
@@ -24,7 +25,11 @@ ANSWER_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 1.0
 AWAY_LOOK_SECONDS: Final = 0.25
 """How often it is asked, while it answers and while it does not."""
-RUN: Final = "select case when pg_is_in_recovery() then null else amends.this_run() end"
+SQL: Final = statements("events.sql")
+RESTORED: Final = (
+    "it was restored from another server, whose transaction ids went further: nothing is written until its owner opens "
+    'a new generation of the feed: ./run amends restored --reason "…"'
+)
 STANDBY: Final = "a standby answers, which cannot be written to"
 Hearer = Callable[[], Coroutine[Any, Any, None]]
 
@@ -47,6 +52,8 @@ class Watch:
         self._away_since, self._warned = 0.0, 0.0
         self.away: str | None = None
         self.run: str | None = None
+        self.unwritable: str | None = None
+        """Why nothing is written, although it answers and is read."""
         self.on_moved: list[Hearer] = []
         self.on_silent: list[Hearer] = []
 
@@ -126,8 +133,19 @@ class Watch:
     async def _run(self) -> str | None:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._url, "watch")
-        row = await (await self._connection.execute(RUN)).fetchone()
-        return row[0] if row else None
+        row = await (await self._connection.execute(SQL["run"])).fetchone()
+        assert row is not None
+        self._note_order(is_ahead=bool(row[1]))
+        run: str | None = row[0]
+        return run
+
+    def _note_order(self, is_ahead: bool) -> None:
+        """Say once that nothing is written, and once that it is again."""
+        before, self.unwritable = self.unwritable, RESTORED if is_ahead else None
+        if self.unwritable and not before:
+            log.error("The database is not written to: %s", self.unwritable)
+        if before and not self.unwritable:
+            log.warning("The database is written to again.")
 
     def _note(self, problem: str | None, asked_at: float) -> None:
         """Say when the database goes away and when it is back; again for another reason, or twice as long."""

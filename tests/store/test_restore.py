@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -15,8 +16,10 @@ from app.store.embedded import EmbeddedPostgres, find_binaries
 from app.store.events import PostgresEvents
 from app.store.generations import open_generation, require_in_order
 from app.store.preparing import prepare
+from app.store.roles import as_service
 from app.store.urls import conninfo, parse_url
-from domain.errors import Unusable
+from app.store.watch import Watch
+from domain.errors import Unavailable, Unusable
 from domain.expected import exact
 from tests.databases import make_cluster
 from tests.store.fire import anything, session, settled, write
@@ -158,7 +161,7 @@ def run(cluster: EmbeddedPostgres, program: str, *arguments: str, input: bytes =
 
 def restore(source: URL, cluster: EmbeddedPostgres, tool: str) -> URL:
     """Dump one database and restore it as a new one of another cluster."""
-    url = parse_url(cluster.url).set(database=f"restored_by_{tool}")
+    url = parse_url(cluster.url).set(database=f"restored_by_{tool}_{uuid4().hex[:8]}")
     with psycopg.connect(cluster.url, autocommit=True) as connection:
         connection.execute(f"create database {url.database}")
     if tool == "psql":
@@ -210,3 +213,40 @@ async def test_a_dump_restored_into_another_cluster_goes_on_where_it_ended(
         pytest.raises(psycopg.errors.RestrictViolation, match="immutable"),
     ):
         connection.execute("update amends.events set version = version + 1")
+
+
+async def test_servers_that_run_write_nothing_until_a_generation_is_opened_and_go_on_by_themselves(
+    database_18: URL, younger: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a name leads to the restored cluster from one moment to the next."""
+    monkeypatch.setattr("app.store.events.PATIENCE", 0.5)
+    with psycopg.connect(conninfo(database_18), autocommit=True) as connection:
+        connection.execute(BURN)
+    await append(database_18, "old")
+    await settled(database_18)
+    url = restore(database_18, younger, "psql")
+    watch = Watch(as_service(url))
+    async with store(url) as it:
+        events = PostgresEvents(it.committer, it.reader)
+        (old,) = await events.read("old")
+        assert await events.feed(old.place) == [], "it stands, and nobody is told otherwise"
+        assert await watch.problem() is None, "it is read"
+        assert "./run amends restored" in (watch.unwritable or "")
+        new = [event("new")]
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await events.append(new)
+        open_generation(url, "restored while servers run")
+        assert isinstance(await events.append(new), Appended)
+        assert await watch.problem() is None
+        assert watch.unwritable is None
+        async with asyncio.timeout(30):
+            while not (page := await events.feed(old.place)):
+                await asyncio.sleep(0.02)
+        assert names(page) == [("new", 1)]
+    await watch.stop()
+    told = [each.getMessage().partition(":")[0] for each in caplog.records]
+    assert [each for each in told if "written to" in each] == [
+        "The database is not written to",
+        "The database is written to again.",
+    ]

@@ -236,6 +236,14 @@ select h.pid, h.transactionid::text as xid, p.gid, coalesce(a.application_name, 
   left join pg_stat_activity as a on a.pid = h.pid
   left join pg_prepared_xacts as p on p.transaction = h.transactionid
 
+-- name: run
+-- Which run of a server answers, null of a standby, and whether events claim transaction ids that it has not given out yet.
+select case when pg_is_in_recovery() then null else amends.this_run() end,
+       (select newest.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())
+          from (select e.transaction_id from amends.events as e
+                 where e.generation = (select max(g.generation) from amends.generations as g)
+                 order by e.generation desc, e.transaction_id desc, e.position desc limit 1) as newest)
+
 -- name: newest
 -- Whether events of this generation claim transaction ids that this server has not given out yet.
 select max(e.transaction_id::text::numeric) >= pg_snapshot_xmax(pg_current_snapshot())::text::numeric as ahead
