@@ -196,7 +196,7 @@ def test_no_command_shows_a_password(command: list[str], url: str) -> None:
         [sys.executable, "-m", "app", *command],
         capture_output=True,
         text=True,
-        env=environment | {"DATABASE_URL": url, "AMENDS_MIGRATION_URL": url},
+        env=environment | {"DATABASE_URL": url, "AMENDS_MIGRATION_URL": url, "AMENDS_DATABASE_WAIT_SECONDS": "0.5"},
         cwd=ROOT,
         check=False,
         timeout=60,
