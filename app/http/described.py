@@ -27,6 +27,11 @@ Problem = tuple[int, str, str]
 """A status, a type after `urn:amends:problem:` as a regular expression, and a title."""
 
 EVENT_STREAM: Final = "text/event-stream"
+SENT: Final = (
+    "Server-sent events. One without a type is an event of the feed, as a page has it; its id is its place. One of the "
+    "type `history-went-back` has the data `{place, stands, detail}`: `place` is not on record any more, and what "
+    "comes after `stands`, which is its id, follows."
+)
 REFS: Final = "#/components/schemas/"
 
 ANYWHERE: Final[list[Problem]] = [
@@ -176,6 +181,8 @@ def _problems(route: APIRoute, told: Told, method: str, has_body: bool) -> list[
 
 def _content(answer: Any, schemas: Schemas) -> tuple[str, dict[str, Any]]:
     """The media type of an answer, and its schema."""
+    if answer == EVENT_STREAM:
+        return answer, {"type": "string", "description": SENT}
     return (answer, {"type": "string"}) if isinstance(answer, str) else ("application/json", schemas.of(answer))
 
 

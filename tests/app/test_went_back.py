@@ -10,12 +10,14 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import httpx
+import psycopg
 import pytest
 from sqlalchemy import URL
 
 from app.catalogue import catalogue
 from app.doctor import examine
 from app.store.embedded import EmbeddedPostgres
+from app.store.urls import conninfo
 from tests.app.test_accounts import opening
 from tests.app.test_live import deposits
 from tests.databases import fresh_database
@@ -90,11 +92,16 @@ class Lost(NamedTuple):
     kept: str
     lost: str
     token: str
+    noted: int
 
 
 @pytest.fixture(scope="module")
 def lost(url: URL, losing: EmbeddedPostgres, server: Server) -> Lost:
     """Three events that were answered and read, and are gone."""
+    with psycopg.connect(conninfo(url), autocommit=True) as sql:
+        # As if what the server noted at its start was lost too.
+        sql.execute("set session_replication_role = replica")
+        noted = sql.execute("delete from amends.shapes returning 1").rowcount
     kept = deposits(server, 2)
     everything = Follower(server.base)
     wait_for(lambda: everything.streams.count(kept) == 2, "what is kept is followed")
@@ -107,7 +114,7 @@ def lost(url: URL, losing: EmbeddedPostgres, server: Server) -> Lost:
     token = server.get(f"/streams/{stream}")["next"]
     crash(losing)
     wait_for(lambda: is_ready(server), "the server is back")
-    return Lost(everything, of_lost, kept, stream, token)
+    return Lost(everything, of_lost, kept, stream, token, noted)
 
 
 def without_run(token: str) -> str:
@@ -160,3 +167,11 @@ def test_read_models_are_what_the_events_that_stand_add_up_to(server: Server, lo
     rows = server.get("/views/account_balances", after_position=new["position"], limit=1000)["rows"]
     assert lost.lost.removeprefix("account-") not in {row["account_id"] for row in rows}
     assert lost.kept.removeprefix("account-") in {row["account_id"] for row in rows}
+
+
+def test_what_a_server_noted_at_its_start_is_noted_again(url: URL, lost: Lost) -> None:
+    """Shapes that are not noted would let other servers mask by guesswork."""
+    assert lost.noted > 0
+    with psycopg.connect(conninfo(url), autocommit=True) as sql:
+        count = "select count(*) from amends.shapes"
+        wait_for(lambda: sql.execute(count).fetchone() == (lost.noted,), "they are noted")

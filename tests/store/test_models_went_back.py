@@ -6,18 +6,24 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import psycopg
 import pytest
 from sqlalchemy import URL
 
 from app.projections.runner import Runner
+from app.projections.runners import Runners
 from app.store.database import Pool
 from app.store.embedded import EmbeddedPostgres
 from app.store.events import WentBack
+from app.store.shapes import SagaKinds
+from app.store.tail import Tail
+from app.store.urls import conninfo
 from domain.event import Cause
 from tests.databases import fresh_database
 from tests.losing import UNFLUSHED, copy, crash, losing_cluster, put_back, stop_flushing
 from tests.store.fire import session, write
 from tests.store.projections import NAME, Board, Elsewhere, Lit, board_on
+from tests.store.sagas import started
 from workflows.durable.tasks import end
 from workflows.events import Place, record_own
 
@@ -151,3 +157,33 @@ async def test_nobody_waits_for_a_place_that_is_gone(url: URL, losing: EmbeddedP
         await it.follow()
         with pytest.raises(WentBack):
             await it.views.wait_for(NAME, Place(*gone, gone.event, gone.run), 60)
+
+
+async def test_tables_of_read_models_that_are_gone_are_made_again(url: URL) -> None:
+    async with board_on(url) as it:
+        store = it.store
+        runners = Runners(it.builds, store.committer, store.reader, Tail(store.reader), lambda: "test")
+        await runners.start()
+        try:
+            with psycopg.connect(conninfo(url), autocommit=True) as sql:
+                sql.execute("drop table views.lamp_board_1 cascade")
+                sql.execute("delete from amends.builds")
+            await runners.look_anew()
+            async with asyncio.timeout(30):
+                while not await it.builds.all(NAME):
+                    await asyncio.sleep(0.02)
+            await it.append("new", Lit(1))
+            await as_expected(it)
+        finally:
+            await runners.stop()
+
+
+async def test_a_saga_is_looked_up_anew(url: URL) -> None:
+    """Its id may be that of another one by now."""
+    async with board_on(url) as it:
+        id = await started(it.store)
+        kinds = SagaKinds(it.store.reader)
+        await kinds.look_up([id])
+        assert kinds.of(id) == ("place-order", 1)
+        await kinds.look_anew()
+        assert kinds.of(id) is None

@@ -19,6 +19,8 @@ from app.store.losses import Losses
 from app.store.remembered import Remembered
 from app.store.tail import Tail
 from app.store.urls import conninfo
+from app.store.watch import Watch
+from domain.errors import Unavailable
 from tests.databases import fresh_database
 from tests.losing import UNFLUSHED, copy, crash, losing_cluster, put_back, stop_flushing
 from tests.store.fire import session, write
@@ -256,6 +258,25 @@ async def test_nothing_is_noticed_where_nothing_is_gone(
         assert (await noticed(it, remembered)).times == 0
         assert await it.reader.rows(SQL["losses"], (10,)) == []
     assert "History went back" not in caplog.text
+
+
+async def test_what_has_to_be_done_in_another_run_is_done_until_the_database_answers(
+    url: URL, losing: EmbeddedPostgres
+) -> None:
+    asked = list[str]()
+
+    async def hear() -> None:
+        asked.append("asked")
+        if len(asked) == 1:
+            raise Unavailable(1.0)
+
+    watch = Watch(url)
+    watch.on_moved.append(hear)
+    assert await watch.problem() is None
+    crash(losing)
+    watch.start()
+    await until(lambda: len(asked) == 2)
+    await watch.stop()
 
 
 def order(place: Place) -> str:
