@@ -15,7 +15,7 @@ from domain.event import EventType
 from domain.ordering.order_board import order_board
 from domain.projection import Projection, Recorded
 from tests.crash.holding import Holder
-from tests.server import Server, wait_for
+from tests.server import Server, http, wait_for
 from workflows.events import load_event
 
 BOARDS: tuple[Projection[Any, Any], ...] = (order_board, account_balances)
@@ -92,7 +92,9 @@ def test_a_runner_that_was_paused_writes_nothing_beside_its_successor(
         ).json()
         other.get("/views/account_balances/a", after_position=opened["position"], timeout=60)
         server.resume()
-        server.wait()
+        taken = "select count(*) from amends.executors where ended_by is not null and ended_by <> 'itself'"
+        wait_for(lambda: sql.execute(taken).fetchone() == (1,), "its lease was taken away")
+        wait_for(lambda: http.get(f"{server.base}/readyz").status_code == 200, "it goes on as another executor")
         for projection in BOARDS:
             is_right(sql, projection)
 
