@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,8 +21,9 @@ from app.projections.folding import fold
 from app.projections.rows import Rows
 from app.projections.shape import Changed, require_same
 from app.projections.writing import Target
+from app.store.database import unheard
 from app.store.reader import Reader
-from app.store.resending import Resending, deadline, unstorable
+from app.store.resending import Resending, Unsettled, deadline, unstorable
 from app.store.sqlstates import Verdict, verdict
 from domain.errors import AmendsError
 from domain.projection import Projection
@@ -76,7 +78,24 @@ class Inline:
 
         `outcome` is the column that says what came of it. Like the committer's, the statement is resent until it is
         answered; with `patience` (in seconds), no longer. Raises Unavailable, Contended, Unstorable and Doubled.
+
+        A commit that is under way is not cancelled, whoever waits for it: it may wait for a standby.
         """
+        committing = unheard(self._commit(statement, parameters, outcome, events, patience))
+        done, _ = await asyncio.wait({committing}, timeout=patience)
+        if not done:
+            assert patience is not None
+            raise Unsettled(round(patience, 1))
+        return committing.result()
+
+    async def _commit(
+        self,
+        statement: str,
+        parameters: Sequence[Any] | Mapping[str, Any],
+        outcome: int,
+        events: Sequence[NewEvent],
+        patience: float | None,
+    ) -> list[TupleRow]:
         tries = Resending("A commit with an inline read model", deadline(patience), parameters=parameters)
         while True:
             try:

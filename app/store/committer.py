@@ -171,6 +171,8 @@ class Committer:
     async def _send(self, message: Message, line: Line) -> None:
         """Send a message once. What has to be sent again comes back when it is time, and holds up nobody meanwhile."""
         overdue = self._timed(message, line)
+        for caller in message.callers:
+            caller.was_sent = caller.was_sent or line.is_open
         try:
             rows = await line.ask(message.statement, message.parameters)
         except Exception as error:

@@ -42,6 +42,6 @@ class Heartbeat:
             self._connection.close()
 
     def _settings(self) -> dict[str, Any]:
-        """A heartbeat does not wait long for anything: the next one is due."""
+        """A heartbeat does not wait long for anything, and for no standby: the next one is due."""
         quick = settings(self._url, "lease", statement_timeout="2s", lock_timeout="2s")
         return quick | {"connect_timeout": 2, "tcp_user_timeout": 2000}

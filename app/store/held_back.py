@@ -32,6 +32,8 @@ class Holder:
     who: str | None
     database: str | None
     seconds: float | None
+    replicates: bool = False
+    """Whether it is a commit that waits for a synchronous standby."""
 
     def __str__(self) -> str:
         what = f"process {self.pid}" if self.pid else f"the prepared transaction {self._quoted}"
@@ -45,6 +47,11 @@ class Holder:
     @property
     def remedy(self) -> str:
         """How to end it."""
+        if self.replicates:
+            return (
+                "bring back a standby: the commit waits for one. Do not end or cancel it: that would show "
+                "everybody what may still be lost"
+            )
         if self.pid:
             return f"end it, or: select pg_terminate_backend({self.pid})"
         return (

@@ -33,6 +33,11 @@ class Line:
         self._session: Session | None = None
         self.held_up, self.given_up = False, False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, as far as that is known."""
+        return self._session is not None and not self._session.closed
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -18,6 +18,10 @@ log = logging.getLogger("amends.store")
 
 LOOK_SECONDS: Final = 1.0
 """How often it is looked how far the feed goes."""
+KEPT: Final = 100
+"""Of how many losses it is seen to that they stay on record."""
+TOLD: Final = 50
+"""How many sagas one line of the log names."""
 WENT_BACK: Final = (
     "History went back: at least %d events that were committed are gone, from %s to %s. The last place before them "
     "that still stands is %s. The database has lost commits, and whoever has read further than that is told so."
@@ -37,10 +41,14 @@ class Losses:
     ) -> None:
         self._remembered, self._committer, self._reader = remembered, committer, reader
         self._all_events, self._executor = events, executor
+        self._noted = dict[int, tuple[object, ...]]()
         self.times = self.events = 0
 
     async def look_anew(self) -> None:
-        """Another run of the server answers: look whether all that is remembered still stands. Raises Unavailable."""
+        """Another run of the server answers: look whether all that is remembered still stands, also what was noted of
+        earlier losses. Raises Unavailable."""
+        for (lost,) in await self._reader.tuples(SQL["lost_notes"], (list(self._noted),)):
+            await self._note(self._noted.pop(lost))
         gone, row = await self._gone(), await self._reader.row(SQL["end"], ())
         self._remembered.go_back(Place(**row) if row else START)
         if not gone:
@@ -51,10 +59,21 @@ class Losses:
             str(gone[-1]),
             (stands.generation, str(stands.transaction_id), stands.position),
         )
-        await self._committer.run(SQL["note_loss"], (self._executor(), *place, len(gone), first, last))
+        await self._note((self._executor(), *place, len(gone), first, last))
         self._remembered.forget(gone)
         self.times, self.events = self.times + 1, self.events + len(gone)
         log.warning(WENT_BACK, len(gone), first, last, stands)
+        starts = [each.starts for each in gone if each.starts]
+        for number in range(0, len(starts), TOLD):
+            named = ", ".join(starts[number : number + TOLD])
+            log.warning("The database has lost the start of these sagas; start them again: %s", named)
+
+    async def _note(self, noted: tuple[object, ...]) -> None:
+        """Put a loss on record. The record may be lost by the next crash: then it is written again."""
+        rows = await self._committer.run(SQL["note_loss"], noted)
+        self._noted[int(rows[0][0])] = noted
+        while len(self._noted) > KEPT:
+            self._noted.pop(next(iter(self._noted)))
 
     async def watch(self) -> None:
         """Look how far the feed goes, so that of what is committed here it is known what it comes after; for ever."""

@@ -11,7 +11,7 @@ from functools import cached_property
 from psycopg.rows import TupleRow
 
 from app.store.lines import Parameters
-from app.store.resending import Resending
+from app.store.resending import Resending, Unsettled
 from domain.errors import AmendsError, Unavailable
 
 BUSY = "busy"
@@ -25,12 +25,17 @@ class Caller:
     answer: asyncio.Future[list[TupleRow]]
     item: str = ""
     sent_at: float = field(default_factory=time.monotonic)
+    was_sent: bool = False
+    """Whether the database may have got it."""
 
     def __post_init__(self) -> None:
         if self.give_up_at is not None:
             patience = self.give_up_at - self.sent_at
-            timer = self.answer.get_loop().call_later(patience, self.told, Unavailable(round(patience, 1)))
+            timer = self.answer.get_loop().call_later(patience, self._give_up, round(patience, 1))
             self.answer.add_done_callback(lambda _: timer.cancel())
+
+    def _give_up(self, patience: float) -> None:
+        self.told(Unsettled(patience) if self.was_sent else Unavailable(patience))
 
     def told(self, answer: list[TupleRow] | AmendsError) -> None:
         if self.answer.done():

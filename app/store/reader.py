@@ -14,8 +14,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import AsyncRowFactory, TupleRow, dict_row, tuple_row
 
 from app.store.committer import Parameters
-from app.store.database import SHORTEST_WAIT, Pool, asked, borrowed
-from app.store.resending import Resending, deadline
+from app.store.database import SHORTEST_WAIT, Pool, asked, borrowed, unheard
+from app.store.resending import Resending, Unsettled, deadline
 from app.store.sessions import Session
 from app.store.sqlstates import Verdict, described, verdict
 from app.store.watch import Watch
@@ -25,6 +25,8 @@ log = logging.getLogger("amends.store")
 
 Row = TypeVar("Row")
 
+COMMIT_SECONDS = 2.0
+"""How long a commit is waited for at least, however long what came before it took."""
 LEFT_FOR_READS = 2
 """How many connections of the pool nobody writes with."""
 MOMENT = 0.25
@@ -90,12 +92,18 @@ class Reader:
         """A transaction; it begins within `patience` seconds.
 
         Raises Unavailable if it cannot, if a lock takes too long, and if the database goes away later: then it may have
-        been committed or not.
+        been committed or not. So it may after Unsettled, where the commit waits, as for a standby.
         """
-        began = time.monotonic()
+        began, stack = time.monotonic(), AsyncExitStack()
         try:
-            async with AsyncExitStack() as stack:
-                yield await self._begin(stack, began + patience)
+            async with AsyncExitStack() as undoing:
+                yield await self._begin(undoing, began + patience)
+                stack.push_async_exit(undoing.pop_all())
+            committing = unheard(stack.aclose())
+            await asyncio.wait({committing}, timeout=max(began + patience - time.monotonic(), COMMIT_SECONDS))
+            if not committing.done():
+                raise Unsettled(round(time.monotonic() - began, 1))
+            committing.result()
         except (psycopg.Error, OSError) as error:
             found = verdict(error, ours=True)
             if found is Verdict.NEVER:

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from domain.event import event_type
 from workflows.events import START, NewEvent, Place, StoredEvent
+from workflows.story import SagaStarted
 
+START_OF_SAGA: Final = event_type(SagaStarted).name
 KEPT: Final = 5_000
 """How many events are kept of those that were committed here, and as many of those that were read here."""
 
@@ -21,6 +24,8 @@ class Known:
     id: UUID
     place: Place | None
     after: Place
+    starts: str | None = None
+    """The saga that it starts, if that is known."""
 
     @property
     def bound(self) -> Place:
@@ -46,7 +51,8 @@ class Remembered:
     def committed(self, events: Iterable[NewEvent], after: Place) -> None:
         """These were committed; `after` is what `end` was before they were sent."""
         for event in events:
-            self._committed[event.id] = Known(event.id, None, after)
+            starts = event.stream.partition("-")[2] if event.type.name == START_OF_SAGA else None
+            self._committed[event.id] = Known(event.id, None, after, starts)
         _bound(self._committed)
 
     def reached(self, end: Place) -> None:
@@ -79,7 +85,8 @@ class Remembered:
     def _keep(self, place: Place) -> None:
         if place.event is not None:
             kept = self._committed if place.event in self._committed else self._read
-            kept[place.event] = Known(place.event, place, place)
+            known = kept.get(place.event)
+            kept[place.event] = Known(place.event, place, place, known.starts if known else None)
             _bound(kept)
 
 

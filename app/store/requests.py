@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,13 @@ from psycopg.rows import TupleRow
 
 from app.store.reader import Reader
 from app.store.sql import statements
-from domain.errors import AmendsError
+from domain.errors import AmendsError, Unavailable
 from workflows.codec import digest
 from workflows.events import Repeated, same_request
 
 SQL = statements("requests.sql")
+PATIENCE, MOMENT = 10.0, 0.5
+"""How long the database is waited for, in seconds: by whoever asks, and after it was waited for already."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,13 @@ class Requests:
         try:
             return await act(mine)
         except AmendsError:
-            if (known := await self._known(mine)) is not None:
-                return known
+            with suppress(Unavailable):
+                if (known := await self._known(mine, MOMENT)) is not None:
+                    return known
             raise
 
-    async def _known(self, key: Key) -> dict[str, Any] | None:
-        row = await self._reader.row(SQL["answer"], (key.key,))
+    async def _known(self, key: Key, patience: float = PATIENCE) -> dict[str, Any] | None:
+        row = await self._reader.row(SQL["answer"], (key.key,), patience)
         return same_request(key.key, key.digest, Repeated(row["digest"], row["answer"])) if row else None
 
 

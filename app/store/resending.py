@@ -21,6 +21,11 @@ QUIET_SECONDS = 2.0
 """For how long a database may be away, or others in the way, before that is a warning: most of it is over sooner."""
 
 
+class Unsettled(Unavailable):
+    """The database has not answered for {seconds} seconds: this may be carried out yet. Send it again with the same
+    Idempotency-Key; without one, look first whether it was done."""
+
+
 class Unanswered(Unavailable):
     """The database has not answered for {seconds} seconds: this may be carried out yet. Send it again with the
     Idempotency-Key {id}, which acts once."""

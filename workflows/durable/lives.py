@@ -268,7 +268,8 @@ class Lives:
         if stored is None:
             await self._store.adopt(id)
             stored = await self._store.load(id)
-        assert stored is not None, f"{id} is neither a saga nor a fork of one"
+        if stored is None:  # neither a saga nor a fork of one: its start was lost after it had been claimed
+            raise Missing
         if len(stored.told) > LONG:
             return await asyncio.get_running_loop().run_in_executor(_aside, _read, stored), fork
         return _read(stored), fork

@@ -19,14 +19,14 @@ select e.id::text, e.stream, count(*) over () as known,
 -- name: stream
 -- A stretch of one stream, oldest first.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select amends.as_of()) as run
   from amends.events as e where stream = %(stream)s and version > %(after)s order by version limit %(limit)s
 
 -- name: stream_after
 -- A stretch of one stream after a place in the feed, oldest first: after the event that stands there, if it is one of
 -- the stream, as the order of versions and that of the feed need not be the same; else after all that come before it.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select amends.as_of()) as run
   from amends.events as e
  where e.stream = %(stream)s
    and e.version > coalesce(
@@ -73,14 +73,14 @@ select amends.version_at(%s, %s, %s::text::xid8, %s) as version
 
 -- name: event_at
 -- One event of a stream, without its data.
-select generation, transaction_id::text::bigint as transaction_id, position, id as event, (select max(r.id) from amends.runs as r) as run,
+select generation, transaction_id::text::bigint as transaction_id, position, id as event, (select amends.as_of()) as run,
        recorded_at
   from amends.events where stream = %s and version = %s
 
 -- name: backwards
 -- A stretch of one stream, newest first.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select amends.as_of()) as run
   from amends.events as e where e.stream = %(stream)s and e.version < %(before)s order by version desc limit %(limit)s
 
 -- name: open_saga
@@ -92,14 +92,14 @@ select s.id from amends.sagas as s
 
 -- name: place_of
 -- Where in the feed an event stands.
-select generation, transaction_id::text::bigint as transaction_id, position, id as event, (select max(r.id) from amends.runs as r) as run
+select generation, transaction_id::text::bigint as transaction_id, position, id as event, (select amends.as_of()) as run
   from amends.events where position = %s
 
 -- name: last_standing
 -- Whether a place still stands, whether it is vouched for, and the last one before it that is.
 select amends.stands(%(position)s, %(event)s) as stands,
        amends.vouched(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(event)s, %(run)s) as vouched, e.generation, e.transaction_id::text::bigint as transaction_id,
-       e.position, e.id as event, (select max(r.id) from amends.runs as r) as run
+       e.position, e.id as event, (select amends.as_of()) as run
   from (values (1)) as one
   left join amends.last_standing(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(run)s) as e on true
 
@@ -117,6 +117,10 @@ select k.number from unnest(%s::uuid[], %s::bigint[]) with ordinality as k (id, 
 -- Put on record that events are gone.
 select amends.note_loss(%s, %s, %s::text::xid8, %s, %s, %s, %s)
 
+-- name: lost_notes
+-- Those of these records of losses that are lost themselves.
+select n.id from unnest(%s::bigint[]) as n (id) where not exists (select from amends.losses as l where l.id = n.id)
+
 -- name: losses
 -- What was noticed to be gone, the newest first.
 select l.noticed_at, l.noticed_by, l.events, l.first, l.last, clock_timestamp() - l.noticed_at < interval '7 days' as recent,
@@ -132,7 +136,7 @@ select (%(generation)s::int, %(transaction_id)s::numeric)
 -- name: feed
 -- A page of the feed. It stops below the oldest transaction that still runs: what that one writes comes first.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select amends.as_of()) as run
   from amends.events as e
  where (generation, transaction_id, position) > (%(generation)s, %(transaction_id)s::text::xid8, %(position)s)
    and (transaction_id < pg_snapshot_xmin(pg_current_snapshot())
@@ -164,7 +168,7 @@ with page as (
       order by e.generation, e.transaction_id, e.position limit %(limit)s)
 )
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select amends.as_of()) as run
   from page as e
  where (select amends.vouched(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(event)s, %(run)s))
  order by e.generation, e.transaction_id, e.position
@@ -173,7 +177,7 @@ select e.generation, e.transaction_id::text::bigint as transaction, e.position, 
 -- name: feed_of_stream
 -- The same for one stream, and one type of events if it is given; a stream's order is that of its versions.
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select amends.as_of()) as run
   from amends.events as e
  where e.stream = %(stream)s and (%(type)s::text is null or e.type = %(type)s)
    and e.version > (select amends.version_at(%(stream)s, %(generation)s, %(transaction_id)s::text::xid8, %(position)s))
@@ -207,7 +211,7 @@ with page as (
       order by e.generation, e.transaction_id, e.position limit %(limit)s)
 )
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
-       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select max(r.id) from amends.runs as r) as run
+       e.schema_version, e.data::text, e.metadata::text, e.recorded_at, (select amends.as_of()) as run
   from page as e
  where (select amends.vouched(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(event)s, %(run)s))
  order by e.generation, e.transaction_id, e.position
@@ -215,7 +219,7 @@ select e.generation, e.transaction_id::text::bigint as transaction, e.position, 
 
 -- name: end
 -- The place of the last event that readers of the feed may see.
-select generation, transaction_id::text::bigint as transaction_id, position, id as event, (select max(r.id) from amends.runs as r) as run
+select generation, transaction_id::text::bigint as transaction_id, position, id as event, (select amends.as_of()) as run
   from amends.events as e
  where transaction_id < pg_snapshot_xmin(pg_current_snapshot())
     or generation < (select max(g.generation) from amends.generations as g)
@@ -231,7 +235,8 @@ with holder as (
 )
 select h.pid, h.transactionid::text as xid, p.gid, coalesce(a.application_name, p.owner::text) as who,
        coalesce(a.datname, p.database) as database,
-       greatest(extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared)), 0)::float8 as seconds
+       greatest(extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared)), 0)::float8 as seconds,
+       a.wait_event is not distinct from 'SyncRep' as replicates
   from holder as h
   left join pg_stat_activity as a on a.pid = h.pid
   left join pg_prepared_xacts as p on p.transaction = h.transactionid

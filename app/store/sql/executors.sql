@@ -8,9 +8,11 @@ with made as (
 select clock_timestamp()
 
 -- name: renew
--- A heartbeat; answers with the database's time, or with no row if the lease was taken away.
-update amends.executors set renewed_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s
- where id = %(id)s and ended_at is null
+-- A heartbeat; answers with the database's time, or with no row if the lease was taken away. It waits for no standby.
+update amends.executors as x set renewed_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s
+  from (select case when current_setting('synchronous_commit') <> 'off'
+                    then set_config('synchronous_commit', 'local', true) end) as waits
+ where x.id = %(id)s and x.ended_at is null
 returning clock_timestamp()
 
 -- name: others

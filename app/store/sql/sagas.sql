@@ -121,7 +121,7 @@ select id, name, version, root, reference, status, reason, correlation_id, start
 select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.correlation_id, s.started_at, s.since,
        s.finished_at, s.waiting_for, s.due_at, s.parent, s.provider, s.provider_since,
        n.generation, n.transaction_id::text::bigint as transaction_id, n.position, n.id as event, n.version as newest,
-       (select max(r.id) from amends.runs as r) as run,
+       (select amends.as_of()) as run,
        (select jsonb_agg(jsonb_build_array(t.id, t.type, t.schema_version, t.data, t.recorded_at) order by t.version)
           from amends.told(s.id, 0, %(rows)s, %(bytes)s) as t) as told
   from amends.sagas as s
