@@ -61,6 +61,12 @@ def gone(sql: psycopg.Connection, load: Load) -> tuple[list[str], list[str]]:
     return sorted(set(load.placed) - there), sorted(set(load.deposited) - paid)
 
 
+def losses(sql: psycopg.Connection) -> Iterator[str]:
+    """That events are gone is on record, for doctor and for whoever comes with an earlier token."""
+    if sql.execute("select count(*) from amends.losses").fetchone() == (0,):
+        yield "events are gone, and that is not on record"
+
+
 def sagas(sql: psycopg.Connection, load: Load, went_back: bool) -> Iterator[str]:
     """Every saga has ended as it should, and has done each step before the next.
 

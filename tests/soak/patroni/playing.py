@@ -145,6 +145,7 @@ class Play:
         self.say(f"{len(sagas)} sagas and {len(payments)} payments were acknowledged and are gone")
         if not self.scenario.may_lose:
             self._note([f"acknowledged and gone: {', '.join([*sagas, *payments])}"])
+        self._note(counting.losses(sql))
         self._note(counting.money(sql, load, PAYMENT * (len(load.deposited) - len(payments))))
         load.again(sagas, payments)
         self._note(counting.settle(sql))
