@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,19 +167,20 @@ class Cluster:
     # -- where clients connect to
 
     def url(self, way: str, database: str) -> str:
-        """What DATABASE_URL is."""
+        """What DATABASE_URL is; of several hosts the primary is first, the worst place for one that stands still."""
         if way == "multi-host":
-            return self.multi_host(database)
+            return self._multi_host(database, "amends", [self.leader(), *self.replicas()])
         return f"postgresql://amends:{PASSWORD}@{self.network.address(CLIENTS)}:{PORT}/{database}"
-
-    def multi_host(self, database: str, user: str = "amends") -> str:
-        """The URL of all nodes, of which a client takes the one that can be written to."""
-        hosts = ",".join(f"{node.address}:5432" for node in self.nodes)
-        return f"postgresql://{user}:{PASSWORD}@{hosts}/{database}?target_session_attrs=read-write"
 
     def connect(self, database: str, user: str = "amends") -> psycopg.Connection:
         """A connection to the primary, past HAProxy."""
-        return psycopg.connect(self.multi_host(database, user), connect_timeout=3, autocommit=True)
+        return psycopg.connect(self._multi_host(database, user, self.nodes), connect_timeout=3, autocommit=True)
+
+    @staticmethod
+    def _multi_host(database: str, user: str, nodes: Sequence[Node]) -> str:
+        """The URL of several nodes, of which a client takes the one that can be written to."""
+        hosts = ",".join(f"{node.address}:5432" for node in nodes)
+        return f"postgresql://{user}:{PASSWORD}@{hosts}/{database}?target_session_attrs=read-write"
 
     def fresh_database(self) -> str:
         """The name of a new, empty database of the role that the servers are."""
