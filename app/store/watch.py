@@ -12,9 +12,10 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import URL
 
-from app.store.database import connect, unheard
+from app.store.database import unheard
 from app.store.sessions import Session, sever
 from app.store.sql import statements
+from app.store.urls import conninfo, settings
 from domain.errors import Contended, Unavailable
 from workflows.said import said
 
@@ -22,6 +23,8 @@ log = logging.getLogger("amends.store")
 
 ANSWER_SECONDS: Final = 2.0
 """How long the database is waited for by whoever asks whether it answers."""
+LEAST_SECONDS: Final = 0.5
+NO_ANSWER: Final = f"no answer within {ANSWER_SECONDS:.0f} s"
 LOOK_SECONDS: Final = 1.0
 AWAY_LOOK_SECONDS: Final = 0.25
 """How often it is asked, while it answers and while it does not."""
@@ -44,7 +47,7 @@ class Watch:
     """
 
     def __init__(self, url: URL) -> None:
-        self._url = url
+        self._url, self._hosts = url, len(str(url.query.get("host", "")).split(","))
         self._connection: Session | None = None
         self._asking: asyncio.Task[str | None] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -80,10 +83,14 @@ class Watch:
         return time.monotonic() - self._away_since if self.away else 0.0
 
     async def problem(self) -> str | None:
-        """Ask now why the database does not answer; None if it does. Those who ask at once share the answer."""
+        """Ask now why the database does not answer; None if it does. Those who ask at once share the answer.
+
+        Nobody waits until all of several hosts have been tried.
+        """
         if self._asking is None or self._asking.done():
             self._asking = unheard(self._ask())
-        return await asyncio.shield(self._asking)
+        done, _ = await asyncio.wait({self._asking}, timeout=ANSWER_SECONDS + LEAST_SECONDS)
+        return self._asking.result() if done else self.away or NO_ANSWER
 
     async def back(self, seconds: float) -> bool:
         """Wait until it answers; False if it has not in so many seconds."""
@@ -112,14 +119,15 @@ class Watch:
 
     async def _answered(self) -> tuple[str | None, str | None]:
         """What is wrong, and which run of a server answers."""
-        asking = asyncio.create_task(self._run())
-        done, _ = await asyncio.wait({asking}, timeout=ANSWER_SECONDS)
+        asking, opens = asyncio.create_task(self._run()), self._connection is None or self._connection.closed
+        tried = self._hosts if opens else 1
+        done, _ = await asyncio.wait({asking}, timeout=tried * ANSWER_SECONDS + (LEAST_SECONDS if opens else 0.0))
         if not done:
             unheard(_given_up(asking, self._connection))
             self._connection = None
             for hear in self.on_silent:
                 unheard(hear())
-            return f"no answer within {ANSWER_SECONDS:.0f} s", None
+            return NO_ANSWER, None
         try:
             run = asking.result()
         except (psycopg.Error, OSError) as error:
@@ -132,7 +140,8 @@ class Watch:
 
     async def _run(self) -> str | None:
         if self._connection is None or self._connection.closed:
-            self._connection = await connect(self._url, "watch")
+            named = settings(self._url, "watch") | {"connect_timeout": int(ANSWER_SECONDS)}
+            self._connection = await Session.connect(conninfo(self._url), prepare_threshold=0, **named)
         row = await (await self._connection.execute(SQL["run"])).fetchone()
         assert row is not None
         self._note_order(is_ahead=bool(row[1]))
