@@ -73,6 +73,8 @@ from workflows.limits import Limits
 from workflows.providers import Providers
 from workflows.saga import Saga
 
+LOOKS = 4
+"""How many connections are there for /metrics at most, which answers also where all others wait for a locked table."""
 PROVIDER_SECONDS = 60.0
 KEPT_SECONDS = 2.0
 """How long a connection to the provider is kept for the next call: shorter than servers keep theirs, which is 5 s or
@@ -148,11 +150,11 @@ async def service(
     """
     readers, books, own_token = Pool(url, settings.readers), Pool(url, settings.readers), secrets.token_urlsafe(24)
     client, providers = service_client(settings, here, own_token), Providers(settings.provider_calls)
-    database = DatabaseWatch(url)
+    database, looks = DatabaseWatch(url), Pool(url, LOOKS, "metrics")
     store, sandbox = Store.of(settings, url, Reader(readers, database)), Sandbox(Ledger(books))
-    readers.is_away = books.is_away = database.is_away
-    database.on_silent += [readers.end_reads, books.end_reads]
-    database.on_moved += [store.committer.renew, readers.renew, books.renew, store.tail.look_anew]
+    readers.is_away = books.is_away = looks.is_away = database.is_away
+    database.on_silent += [readers.end_reads, books.end_reads, looks.end_reads]
+    database.on_moved += [store.committer.renew, readers.renew, books.renew, looks.renew, store.tail.look_anew]
     known_sagas = sagas(Connections(client, providers), settings.approval_limit)
     limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
     options = Options(settings.lease_seconds, settings.running, limits)
@@ -171,11 +173,12 @@ async def service(
     database.on_moved += [kinds.look_anew, register.note, store.inline.look_anew, runners.look_anew, losses.look_anew]
     routers = [
         Health(engine, database, serving, store.committer).router,
-        *_routers(engine, store, runners, watchdog, masks, followers, losses),
+        Metrics(engine, store.builds, Reader(looks, database), watchdog, followers, losses).router,
+        *_routers(engine, store, runners, masks, followers),
         *([] if settings.provider_url else [sandbox.router]),
     ]
     door = _door(settings, here, own_token)
-    async with readers, books, client, sandbox.open():
+    async with readers, books, looks, client, sandbox.open():
         database.start()
         store.committer.start()
         await register.note()  # what is written from now on is masked by other servers too,
@@ -229,15 +232,7 @@ def service_client(settings: Settings, here: str, own_token: str) -> httpx.Async
     )
 
 
-def _routers(
-    engine: Engine,
-    store: Store,
-    runners: Runners,
-    watchdog: Watchdog,
-    masks: Masks,
-    followers: Followers,
-    losses: Losses,
-) -> Iterator[APIRouter]:
+def _routers(engine: Engine, store: Store, runners: Runners, masks: Masks, followers: Followers) -> Iterator[APIRouter]:
     """The HTTP API in front of one engine."""
     reader, events = store.reader, store.events
     loading, requests = Loading(store.states, reader), Requests(reader)
@@ -253,4 +248,3 @@ def _routers(
     yield Views(ViewRows(store.builds, events, reader), events, masks).router
     acts = Acts(store.builds, reader, store.tail.nudge)
     yield Projections(store.builds, acts, runners, requests, reader).router
-    yield Metrics(engine, store.builds, reader, watchdog, followers, losses).router
