@@ -129,8 +129,7 @@ async def asked(pool: Pool, until: float | None, ask: Callable[[AsyncConnection[
             pool.reading.discard(connection)
             await pool.give_back(connection)
 
-    async with asyncio.timeout(None if until is None else max(until - time.monotonic(), SHORTEST_WAIT)):
-        return await asyncio.shield(unheard(read()))
+    return await asyncio.shield(unheard(read()))
 
 
 _going_on: Final = set[asyncio.Task[Any]]()

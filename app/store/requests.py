@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,7 +57,11 @@ class Requests:
             raise
 
     async def _known(self, key: Key, patience: float = PATIENCE) -> dict[str, Any] | None:
-        row = await self._reader.row(SQL["answer"], (key.key,), patience)
+        try:
+            async with asyncio.timeout(patience):  # what is known may wait for a standby
+                row = await self._reader.row(SQL["answer"], (key.key,), patience)
+        except TimeoutError:
+            raise Unavailable(patience) from None
         return same_request(key.key, key.digest, Repeated(row["digest"], row["answer"])) if row else None
 
 

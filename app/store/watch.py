@@ -87,10 +87,11 @@ class Watch:
 
         Nobody waits until all of several hosts have been tried.
         """
-        if self._asking is None or self._asking.done():
-            self._asking = unheard(self._ask())
-        done, _ = await asyncio.wait({self._asking}, timeout=ANSWER_SECONDS + LEAST_SECONDS)
-        return self._asking.result() if done else self.away or NO_ANSWER
+        asking = self._asking
+        if asking is None or asking.done():
+            asking = self._asking = unheard(self._ask())
+        done, _ = await asyncio.wait({asking}, timeout=ANSWER_SECONDS + LEAST_SECONDS)
+        return asking.result() if done else self.away or NO_ANSWER
 
     async def back(self, seconds: float) -> bool:
         """Wait until it answers; False if it has not in so many seconds."""

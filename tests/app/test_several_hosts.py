@@ -42,7 +42,7 @@ def several(database_18: URL, postgres_15: EmbeddedPostgres) -> Iterator[str]:
 
 
 def run(url: str, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"DATABASE_URL": url}
+    environment = os.environ | {"DATABASE_URL": url, "AMENDS_DATABASE_WAIT_SECONDS": "0.5"}
     whole = [sys.executable, "-m", "app", *command]
     return subprocess.run(whole, capture_output=True, text=True, env=environment, cwd=ROOT, check=False, timeout=120)
 

@@ -91,7 +91,7 @@ def test_nobody_goes_on_from_commits_that_are_lost(cluster: EmbeddedPostgres) ->
         for number in range(ROUNDS * MANY):  # of those that were acknowledged some starts are lost as well
             until_taken(one, "/workflows/transfer-money", f"t-{number}", transfer(number))
         with psycopg.connect(cluster.url, autocommit=True) as sql:
-            wait_for(lambda: sql.execute(ENDED).fetchone() == (ROUNDS * MANY,), "all are completed", 120)
+            wait_for(lambda: sql.execute(ENDED).fetchone() == (ROUNDS * MANY,), "all are completed", 60)
             moved = {id: (out, into) for id, out, into in sql.execute(MOVED).fetchall()}
             assert moved == {f"t-{number}": (1, 1) for number in range(ROUNDS * MANY)}
             assert sql.execute(HOLES).fetchall() == []

@@ -190,7 +190,7 @@ async def test_a_committer_that_is_stopped_in_its_first_commit_leaves_no_connect
     mine = "select state, query like '%%pg_sleep%%' from pg_stat_activity where application_name = 'amends committer'"
     committer = Committer(database, 1)
     committer.start()
-    commit = asyncio.create_task(committer.run("select pg_sleep(60)", ()))
+    commit = asyncio.create_task(committer.run("select pg_sleep(2)", ()))
     await until(lambda: rows(sql, mine) == [("active", True)])
     await committer.stop()
     commit.cancel()
