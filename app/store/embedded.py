@@ -169,8 +169,11 @@ class EmbeddedPostgres:
             self.root.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 self.root.mkdir(0o700)
+            group = (owner := account()) and owner.pw_gid
             with Folder(self.root) as folder:
-                folder.take((owner := account()) and owner.pw_gid, FILES, FOLDERS)
+                folder.take(group, ("start.lock",), ())
+                with folder.locked("start.lock"):  # while somebody makes the cluster, its password is another account's
+                    folder.take(group, FILES, FOLDERS)
         except OSError as error:
             raise Unusable(
                 f"The embedded Postgres cannot use {self.root}: {error.strerror}.",
