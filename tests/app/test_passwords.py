@@ -188,7 +188,7 @@ PLACES = [
 
 @pytest.mark.parametrize(
     ("command", "url"),
-    [(each, PLACES[0]) for each in COMMANDS] + [(each, url) for each in COMMANDS[:5:4] for url in PLACES[1:]],
+    [(each, PLACES[0]) for each in COMMANDS] + [(each, url) for each in COMMANDS[:1] for url in PLACES[1:]],
 )
 def test_no_command_shows_a_password(command: list[str], url: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AMENDS_")}

@@ -129,8 +129,8 @@ def is_ready(server: Server) -> bool:
 def test_those_who_follow_are_told_and_go_on(server: Server, lost: Lost) -> None:
     wait_for(lambda: lost.everything.told and lost.of_lost.told, "both are told")
     new = deposits(server, 2)
-    wait_for(lambda: lost.everything.streams.count(new) == 2, "what is new is followed")
-    (told,) = lost.everything.told
+    wait_for(lambda: lost.everything.streams.count(new) >= 2, "what is new is followed")
+    told = lost.everything.told[0]  # once the loss is on record it may be told once more
     assert told.type == "history-went-back"
     first = next(each for each in lost.everything.sent if each.data.get("stream") == lost.lost)
     assert told.data["place"] == first.id
