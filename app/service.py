@@ -149,18 +149,11 @@ async def service(
     `more` are sagas beside those of app/processes.py.
     """
     readers, books, own_token = Pool(url, settings.readers), Pool(url, settings.readers), secrets.token_urlsafe(24)
-    client, providers = service_client(settings, here, own_token), Providers(settings.provider_calls)
-    database, looks = DatabaseWatch(url), Pool(url, LOOKS, "metrics")
+    looks, client = Pool(url, LOOKS, "metrics"), service_client(settings, here, own_token)
+    database, providers = _watched(url, readers, books, looks), Providers(settings.provider_calls)
     store, sandbox = Store.of(settings, url, Reader(readers, database)), Sandbox(Ledger(books))
-    readers.is_away = books.is_away = looks.is_away = database.is_away
-    database.on_silent += [readers.end_reads, books.end_reads, looks.end_reads]
-    database.on_moved += [store.committer.renew, readers.renew, books.renew, looks.renew, store.tail.look_anew]
     known_sagas = sagas(Connections(client, providers), settings.approval_limit)
-    limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
-    options = Options(settings.lease_seconds, settings.running, limits)
-    beat, where = Heartbeats(url).beat, conninfo(formatted(url))
-    engine = Engine([*known_sagas, *more], store.sagas, where, beat, lost, options, providers)
-    database.on_moved.append(engine.suspect)
+    engine = _engine(settings, url, [*known_sagas, *more], store, lost, providers)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked)
     engine.became.append(watchdog.become)
     runners = Runners(store.builds, store.committer, store.reader, store.tail, lambda: engine.executor)
@@ -170,7 +163,8 @@ async def service(
     kinds = SagaKinds(store.reader)
     masks = Masks(register, kinds)
     losses = Losses(store.remembered, store.events, store.committer, store.reader, lambda: engine.executor)
-    database.on_moved += [kinds.look_anew, register.note, store.inline.look_anew, runners.look_anew, losses.look_anew]
+    database.on_moved += [store.committer.renew, engine.suspect, register.note]
+    database.on_moved += [each.look_anew for each in (store.tail, kinds, store.inline, runners, losses)]
     routers = [
         Health(engine, database, serving, store.committer).router,
         Metrics(engine, store.builds, Reader(looks, database), watchdog, followers, losses).router,
@@ -187,11 +181,14 @@ async def service(
         watchdog.start()
         await runners.start()
         background = [
-            asyncio.create_task(watch(store.reader), name="feed watch"),
-            asyncio.create_task(watch_clock(store.reader), name="clock watch"),
-            asyncio.create_task(serving.watch(), name="serving"),
-            asyncio.create_task(losses.watch(), name="losses"),
-            asyncio.create_task(report(store.committer, lambda: engine.executor, providers), name="outages"),
+            asyncio.create_task(work, name=name)
+            for name, work in {
+                "feed watch": watch(store.reader),
+                "clock watch": watch_clock(store.reader),
+                "serving": serving.watch(),
+                "losses": losses.watch(),
+                "outages": report(store.committer, lambda: engine.executor, providers),
+            }.items()
         ]
         try:
             yield Service(engine, Guards(build(routers, bool(door.tokens)), door))
@@ -204,6 +201,29 @@ async def service(
             await store.tail.stop()
             await store.states.settle()
             await store.committer.stop()
+
+
+def _watched(url: URL, *pools: Pool) -> DatabaseWatch:
+    """A watch of the database that tells these pools what it sees."""
+    database = DatabaseWatch(url)
+    for each in pools:
+        each.is_away = database.is_away
+        database.on_silent.append(each.end_reads)
+        database.on_moved.append(each.renew)
+    return database
+
+
+def _engine(
+    settings: Settings,
+    url: URL,
+    sagas: Sequence[Saga[Any, Any]],
+    store: Store,
+    lost: Callable[[], None],
+    providers: Providers,
+) -> Engine:
+    limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
+    options = Options(settings.lease_seconds, settings.running, limits)
+    return Engine(sagas, store.sagas, conninfo(formatted(url)), Heartbeats(url).beat, lost, options, providers)
 
 
 def _door(settings: Settings, here: str, own_token: str) -> Door:

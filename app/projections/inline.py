@@ -25,7 +25,7 @@ from app.store.database import unheard
 from app.store.reader import Reader
 from app.store.resending import Resending, Unsettled, deadline, unstorable
 from app.store.sqlstates import Verdict, verdict
-from domain.errors import AmendsError
+from domain.errors import AmendsError, Unavailable
 from domain.projection import Projection
 from domain.vocabulary import NewerEvent
 from workflows.events import NewEvent
@@ -97,18 +97,23 @@ class Inline:
         patience: float | None,
     ) -> list[TupleRow]:
         tries = Resending("A commit with an inline read model", deadline(patience), parameters=parameters)
+        was_sent = False
         while True:
             try:
                 async with self._reader.connection() as connection, connection.transaction():
                     rows = await (await connection.execute(statement, parameters)).fetchall()
                     if rows[0][outcome] in DONE:
                         await self.write(connection, events)
+                    was_sent = True
                 self.on_commit()
                 return rows
             except (psycopg.Error, OSError, UnicodeError) as error:
                 if verdict(error, ours=True) is Verdict.NEVER:
                     raise unstorable(error) from error
-                await tries.after(error)
+                try:
+                    await tries.after(error)
+                except Unavailable as away:
+                    raise Unsettled(away.seconds) if was_sent else away from error
 
     async def write(self, connection: AsyncConnection[TupleRow], events: Sequence[NewEvent]) -> None:
         """Write the read models in a transaction that has appended the events and holds their streams."""

@@ -171,9 +171,10 @@ class Committer:
     async def _send(self, message: Message, line: Line) -> None:
         """Send a message once. What has to be sent again comes back when it is time, and holds up nobody meanwhile."""
         overdue = self._timed(message, line)
-        for caller in message.callers:
-            caller.was_sent = caller.was_sent or line.is_open
         try:
+            await line.open()
+            for caller in message.callers:
+                caller.was_sent = True
             rows = await line.ask(message.statement, message.parameters)
         except Exception as error:
             if not line.given_up and self._failed(message, error) is Verdict.AWAY and not self._stopping:

@@ -15,14 +15,12 @@ from psycopg.rows import TupleRow
 
 from domain.errors import Unusable
 
-Session = AsyncConnection[TupleRow]
-
 ROUNDS: Final = 2
 AS_SET: Final = "select current_setting(%s), set_config(%s, %s, true)"
 """What a session has, and what it would have if it were set: as Postgres writes both."""
 
 
-async def require_kept(sessions: Sequence[Session]) -> None:
+async def require_kept(sessions: Sequence[AsyncConnection[TupleRow]]) -> None:
     """Require that each session has a process of the server to itself. Raises Unusable.
 
     Each is asked in turn, then again while another one is in a transaction.
@@ -39,7 +37,7 @@ async def require_kept(sessions: Sequence[Session]) -> None:
     _require_same(seen)
 
 
-async def require_settings(session: Session, asked: Mapping[str, str]) -> None:
+async def require_settings(session: AsyncConnection[TupleRow], asked: Mapping[str, str]) -> None:
     """Require that a session has what it was opened with: formats, limits, and a role. Raises Unusable."""
     wrong: dict[str, str] = {}
     said = []
@@ -60,7 +58,7 @@ async def require_settings(session: Session, asked: Mapping[str, str]) -> None:
         )
 
 
-async def _processes(sessions: Sequence[Session]) -> list[Any]:
+async def _processes(sessions: Sequence[AsyncConnection[TupleRow]]) -> list[Any]:
     found = []
     for each in sessions:
         row = await (await each.execute("select pg_backend_pid()")).fetchone()

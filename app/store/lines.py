@@ -33,11 +33,6 @@ class Line:
         self._session: Session | None = None
         self.held_up, self.given_up = False, False
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a connection, as far as that is known."""
-        return self._session is not None and not self._session.closed
-
     async def __aenter__(self) -> Self:
         return self
 
@@ -46,18 +41,19 @@ class Line:
             await self._session.close()
 
     async def ask(self, statement: str, parameters: Parameters) -> list[TupleRow]:
-        """Run a statement and return its rows."""
+        """Run a statement and return its rows; the line was opened before."""
         session = self._session
-        if session is None or session.closed:
-            session = await self._opened()
+        assert session is not None
         async with Guarded(session):
             cursor = await session.execute(statement, parameters)
             rows = await cursor.fetchall() if cursor.rownumber is not None else []
         self._waits = Waits()
         return rows
 
-    async def _opened(self) -> Session:
-        """A session that has noted the run of its server. Raises TimeoutError, and NotWritable."""
+    async def open(self) -> None:
+        """Have a session that has noted the run of its server. Raises TimeoutError, and NotWritable."""
+        if self._session is not None and not self._session.closed:
+            return
         async with asyncio.timeout(OPEN_SECONDS):
             session = self._session = await connect(self._url, "committer", lock_timeout=LOCK_TIMEOUT)
         overdue = asyncio.get_running_loop().call_later(OPEN_SECONDS, sever, session)
@@ -66,7 +62,6 @@ class Line:
                 await session.enter()
         finally:
             overdue.cancel()
-        return session
 
     def sever(self) -> None:
         """Cut the connection off, if there is one: whatever was asked on it fails."""

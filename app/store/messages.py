@@ -31,15 +31,14 @@ class Caller:
     def __post_init__(self) -> None:
         if self.give_up_at is not None:
             patience = self.give_up_at - self.sent_at
-            timer = self.answer.get_loop().call_later(patience, self._give_up, round(patience, 1))
+            timer = self.answer.get_loop().call_later(patience, self.told, Unavailable(round(patience, 1)))
             self.answer.add_done_callback(lambda _: timer.cancel())
-
-    def _give_up(self, patience: float) -> None:
-        self.told(Unsettled(patience) if self.was_sent else Unavailable(patience))
 
     def told(self, answer: list[TupleRow] | AmendsError) -> None:
         if self.answer.done():
             return
+        if type(answer) is Unavailable and self.was_sent:
+            answer = Unsettled(answer.seconds)
         if isinstance(answer, AmendsError):
             self.answer.set_exception(answer)
         else:

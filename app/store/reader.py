@@ -91,8 +91,8 @@ class Reader:
     async def transaction(self, patience: float = 10.0) -> AsyncIterator[AsyncConnection[TupleRow]]:
         """A transaction; it begins within `patience` seconds.
 
-        Raises Unavailable if it cannot, if a lock takes too long, and if the database goes away later: then it may have
-        been committed or not. So it may after Unsettled, where the commit waits, as for a standby.
+        Raises Unavailable if it cannot, if a lock takes too long, and if the database goes away before the commit; and
+        Unsettled if the commit waits, as for a standby, or its answer is lost: it may be carried out or not.
         """
         began, stack = time.monotonic(), AsyncExitStack()
         try:
@@ -103,7 +103,10 @@ class Reader:
             await asyncio.wait({committing}, timeout=max(began + patience - time.monotonic(), COMMIT_SECONDS))
             if not committing.done():
                 raise Unsettled(round(time.monotonic() - began, 1))
-            committing.result()
+            try:
+                committing.result()
+            except (psycopg.OperationalError, OSError) as lost:
+                raise Unsettled(round(time.monotonic() - began, 1)) from lost
         except (psycopg.Error, OSError) as error:
             found = verdict(error, ours=True)
             if found is Verdict.NEVER:

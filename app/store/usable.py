@@ -20,8 +20,6 @@ from app.store.sqlstates import said
 from app.store.urls import conninfo, promised, settings, shown
 from domain.errors import NotYet, Unusable
 
-Session = AsyncConnection[TupleRow]
-
 OLDEST = 150000
 """The oldest server that is supported, as Postgres numbers its versions."""
 TOGETHER: Final = 3
@@ -59,7 +57,7 @@ def require_set(url: URL) -> None:
     _ask(url, lambda sessions: require_settings(sessions[0], promised(url)), 1)
 
 
-def _ask(url: URL, look: Callable[[list[Session]], Awaitable[None]], count: int) -> None:
+def _ask(url: URL, look: Callable[[list[AsyncConnection[TupleRow]]], Awaitable[None]], count: int) -> None:
     """Look at so many sessions beside each other, in a thread of its own: there may be an event loop in this one.
 
     Whoever is asked to stop meanwhile does not wait for a database that stands still.
@@ -76,9 +74,9 @@ def _ask(url: URL, look: Callable[[list[Session]], Awaitable[None]], count: int)
     answer.result()
 
 
-async def _asked(url: URL, look: Callable[[list[Session]], Awaitable[None]], count: int) -> None:
-    sessions: list[Session] = []
-    answered: list[Session] = []
+async def _asked(url: URL, look: Callable[[list[AsyncConnection[TupleRow]]], Awaitable[None]], count: int) -> None:
+    sessions: list[AsyncConnection[TupleRow]] = []
+    answered: list[AsyncConnection[TupleRow]] = []
 
     async def open_one() -> None:
         opened = await AsyncConnection.connect(conninfo(url), **settings(url, "check") | {"prepare_threshold": None})
@@ -104,7 +102,7 @@ async def _asked(url: URL, look: Callable[[list[Session]], Awaitable[None]], cou
         raise refused(error, url) from error
 
 
-async def _look(sessions: list[Session]) -> None:
+async def _look(sessions: list[AsyncConnection[TupleRow]]) -> None:
     version = sessions[0].info.server_version
     if version < OLDEST:
         raise Unusable(f"The database is Postgres {version // 10000}.", "Amends needs Postgres 15 or newer.")
@@ -113,7 +111,7 @@ async def _look(sessions: list[Session]) -> None:
     await require_kept(sessions)
 
 
-async def _require_primary(session: Session) -> None:
+async def _require_primary(session: AsyncConnection[TupleRow]) -> None:
     row = await (await session.execute(AS_ASKED)).fetchone()
     assert row is not None
     encoding, recovering, read_only = row

@@ -1,13 +1,12 @@
--- What a commit was answered is durable, a run of the database has a name, and a place says which event stands there.
+-- What a commit was answered is durable, and a run of the database has a name (migration 0019 makes places of it).
 
 -- Makes an answer as durable as a first one, and returns true. Whoever answers from what is there, because the same was sent
--- before, may see a commit that no standby has yet (its wait was cancelled): so this transaction writes something as well,
--- and its commit waits as any other. One that has written already waits by itself.
+-- before, may see a commit that no standby has yet (its wait was cancelled): so its transaction writes something as well,
+-- and its commit waits as any other. It does so whatever the transaction has done before: one may have an id and have written
+-- nothing, such as after an insert that did nothing, whose column asked for the id.
 create function amends.durable() returns boolean language plpgsql as $$
 begin
-    if pg_current_xact_id_if_assigned() is null then
-        perform pg_logical_emit_message(true, 'amends', '');
-    end if;
+    perform pg_logical_emit_message(true, 'amends', '');
     return true;
 end $$;
 
@@ -63,9 +62,8 @@ begin
         return;
     end if;
     insert into amends.runs (id, server, generation, first_transaction, noted_at)
-    select greatest((extract(epoch from clock_timestamp()) * 1000000)::bigint, coalesce(max(r.id), 0) + 1), v_server,
-           v_generation, pg_current_xact_id(), clock_timestamp()
-      from amends.runs as r
+    values (greatest((extract(epoch from clock_timestamp()) * 1000000)::bigint, amends.as_of() + 1), v_server,
+            v_generation, pg_current_xact_id(), clock_timestamp())
     returning id into run;
 end $$;
 
@@ -73,54 +71,6 @@ end $$;
 create function amends.stands(p_position bigint, p_event uuid) returns boolean language plpgsql stable as $$
 begin
     return p_event is null or exists (select from amends.events as e where e.position = p_position and e.id = p_event);
-end $$;
-
--- The last event before a place that does not stand any more that was there when the place was given out, in run p_run: what
--- was written in a later run may come before the place, and its reader has not seen it. No row: there is none.
-create function amends.last_standing(p_generation int, p_transaction xid8, p_position bigint, p_run bigint)
-returns table (generation int, transaction_id xid8, "position" bigint, id uuid) language plpgsql stable as $$
-#variable_conflict use_column
-declare
-    v_first xid8 := (select min(r.first_transaction) from amends.runs as r where r.id > p_run and r.generation = p_generation);
-begin
-    return query
-    select e.generation, e.transaction_id, e.position, e.id from amends.events as e
-     where (e.generation, e.transaction_id, e.position)
-         < (p_generation, least(v_first, p_transaction), case when v_first <= p_transaction then 0 else p_position end)
-     order by e.generation desc, e.transaction_id desc, e.position desc limit 1;
-end $$;
-
--- The place of an event as a token: generation, transaction and position are its order, the event is what stands there, and
--- the run is the one in which the token was given out.
-create or replace function amends.place_token(p_position bigint) returns text language plpgsql as $$
-begin
-    return (select e.generation || '-' || e.transaction_id || '-' || e.position || '-' || replace(e.id::text, '-', '') || '-'
-                   || coalesce((select max(r.id) from amends.runs as r), 0)
-              from amends.events as e where e.position = p_position);
-end $$;
-
--- The most frequent append, one event to one stream, in as few statements as there can be; null if it is another one,
--- or if it cannot be done: amends.append_locked then says why.
-create or replace function amends.append_one(p_events jsonb, p_expected jsonb) returns text language plpgsql as $$
-#variable_conflict use_column
-declare
-    v_event jsonb := p_events -> 0;
-    v_stream text := v_event ->> 'stream';
-    v_version int;
-    v_generation int;
-    v_position bigint;
-begin
-    if jsonb_array_length(p_events) <> 1 or p_expected - v_stream <> '{}' then return null; end if;
-    select coalesce(max(e.version), 0) into v_version from amends.events as e where e.stream = v_stream;
-    if (p_expected ->> v_stream)::int <> v_version then return null; end if;
-    insert into amends.events (id, stream, version, type, schema_version, data, metadata)
-    values ((v_event ->> 'id')::uuid, v_stream, v_version + 1, v_event ->> 'type',
-            (v_event ->> 'schema_version')::int, v_event -> 'data', v_event -> 'metadata')
-        on conflict (id) do nothing
-    returning generation, position into v_generation, v_position;
-    if v_position is null then return null; end if;
-    return v_generation || '-' || pg_current_xact_id() || '-' || v_position || '-' || replace(v_event ->> 'id', '-', '') || '-'
-           || coalesce((select max(r.id) from amends.runs as r), 0);
 end $$;
 
 -- One step of a saga: its events, its checkpoint in DBOS and its status, if this execution still owns the saga.

@@ -56,7 +56,7 @@ end $$;
 -- The last event before a place that is not vouched for any more that was there when the place was given out, as of p_run,
 -- and before which nothing is known to be gone since: what was written in a later run may come before the place, and its
 -- reader has not seen it. No row: there is none.
-create or replace function amends.last_standing(p_generation int, p_transaction xid8, p_position bigint, p_run bigint)
+create function amends.last_standing(p_generation int, p_transaction xid8, p_position bigint, p_run bigint)
 returns table (generation int, transaction_id xid8, "position" bigint, id uuid) language plpgsql stable as $$
 #variable_conflict use_column
 declare

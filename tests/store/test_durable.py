@@ -15,6 +15,7 @@ from app.store.embedded import EmbeddedPostgres, find_binaries
 from app.store.events import PostgresEvents
 from app.store.preparing import prepare
 from app.store.requests import Requests
+from app.store.resending import Unsettled
 from app.store.urls import conninfo, parse_url
 from domain.errors import Unavailable
 from tests.databases import make_cluster, memory
@@ -93,6 +94,11 @@ async def append(it: Store) -> Callable[[], Awaitable[object]]:
     return lambda: PostgresEvents(it.committer, it.reader).append(new)
 
 
+async def append_one(it: Store) -> Callable[[], Awaitable[object]]:
+    new = [event("order-append-one")]
+    return lambda: PostgresEvents(it.committer, it.reader).append(new)
+
+
 async def commit(it: Store) -> Callable[[], Awaitable[object]]:
     saga = await started(it)
     new = entry(saga, 1, event("order-commit"))
@@ -123,7 +129,7 @@ async def cancel(it: Store) -> Callable[[], Awaitable[object]]:
     return lambda: it.sagas.cancel(saga, [], "no more", told, None)
 
 
-KINDS = [start, append, commit, own_sql, signal, cancel]
+KINDS = [start, append, append_one, commit, own_sql, signal, cancel]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -182,7 +188,8 @@ async def test_whoever_loses_patience_cancels_nothing(it: Store, sql: Sql, monke
     standby(sql, True)
     new = [[event(f"order-patience-{number}")] for number in range(30)]
     asked = await asyncio.gather(*(events.append(each) for each in new), return_exceptions=True)
-    assert {type(each) for each in asked} == {Unavailable}
+    assert all(isinstance(each, Unavailable) for each in asked)
+    assert isinstance(asked[0], Unsettled), "what was sent may be carried out yet, and nobody is told otherwise"
     seen = "select count(*) from amends.events where stream like 'order-patience-%'"
     assert sql.execute(seen).fetchone() == (0,)
     left = sql.execute(f"select count(*) from ({WAITING}) as w").fetchone()
@@ -206,3 +213,33 @@ async def test_a_saga_goes_on_only_from_what_is_on_record(it: Store) -> None:
     assert await it.sagas.commit(saga, "me", third) == Committed(), "the same again"
     with pytest.raises(Missing):
         await it.sagas.commit("never-started", "me", entry("never-started", 1))
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["waits", "answer lost"])
+async def test_nobody_is_told_that_nothing_was_done_of_what_may_be_carried_out(
+    it: Store, sql: Sql, monkeypatch: pytest.MonkeyPatch, cut: bool
+) -> None:
+    """Also where the connection was made anew for it, and where it is lost while the commit waits."""
+    monkeypatch.setattr("app.store.events.PATIENCE", 1.0)
+    events, name = PostgresEvents(it.committer, it.reader), f"order-unsettled-{cut}"
+    await it.committer.renew()
+    standby(sql, True)
+    asked = asyncio.ensure_future(events.append([event(name)]))
+    for pid in await waiting(sql, asked):
+        if cut:
+            sql.execute("select pg_terminate_backend(%s)", (pid,))
+    with pytest.raises(Unsettled):
+        await asked
+    standby(sql, False)
+    await until(lambda: sql.execute("select from amends.events where stream = %s", (name,)).rowcount == 1)
+
+
+async def test_what_was_never_sent_is_said_to_be_so(it: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(_: object) -> None:
+        raise OSError("connection refused")
+
+    monkeypatch.setattr("app.store.lines.Line.open", refused)
+    monkeypatch.setattr("app.store.events.PATIENCE", 0.3)
+    with pytest.raises(Unavailable) as told:
+        await PostgresEvents(it.committer, it.reader).append([event("order-never-sent")])
+    assert type(told.value) is Unavailable
