@@ -17,9 +17,9 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from app.terminal import say
-from app.timeline import lines, timeline
-from workflows.said import escaped
+from app.amends.cli.terminal import say
+from app.amends.cli.timeline import lines, timeline
+from workflows.amends.values.said import escaped
 
 PATIENCE = 60.0
 ORDER = {
@@ -33,6 +33,11 @@ ORDER = {
 
 class Failed(Exception):
     """The demo did not go as it should."""
+
+
+def demo() -> None:
+    """Play the main job in front of you: an order that succeeds, one that is undone, one that survives a kill."""
+    raise SystemExit(play())
 
 
 def play() -> int:
@@ -59,7 +64,7 @@ def _server(console: Console, end: signal.Signals) -> Iterator[str]:
     """A server of its own, ended by this signal; SIGKILL leaves it no chance to say goodbye."""
     console.print("[dim]Starting a server …[/dim]")
     process = subprocess.Popen(
-        [sys.executable, "-m", "app", "up", "--port", "0"],
+        [sys.executable, "-m", "amends", "up", "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -1,158 +1,41 @@
-"""The entry to everything: brings a database up to date and serves on it. Only it and the commands read settings."""
+"""This service: its settings, its business processes with their gateways, and its endpoints. Everything begins here."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import gc
-import logging
-import os
-import socket
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from pathlib import Path
 
-import uvicorn
-from sqlalchemy import URL
-
-from app import lifetime
-from app.http.connections import Connection, cut_unread, make_room
-from app.http.guards import Guards
-from app.log_lines import log_to_stderr
-from app.loopback import base_url
-from app.service import service
-from app.settings import Settings, require_guarded
-from app.store.choose import database, embedded_postgres
-from app.store.preparing import prepare_in_time
-from app.terminal import say
-from domain.errors import Unusable
-from workflows.saga import Saga
-
-log = logging.getLogger("amends")
-
-LEASE_LOST = 70
-"""The exit status of a server whose lease was taken away, and whose sagas do not end then."""
-UNFIT = 71
-"""That of one which did not get through to a database that answers."""
+from app.amends.service import Host, Parts, Service
+from app.demo import demo
+from app.gateways.provider import Connections, HttpCouriers, HttpPayments, HttpStock, HttpTravel, provider_client
+from app.http.accounts import Accounts
+from app.sandbox.ledger import Ledger
+from app.sandbox.provider import Sandbox
+from app.settings import ShopSettings
+from workflows.book_group_trip import BookGroupTrip
+from workflows.book_trip import BookTrip
+from workflows.place_order import PlaceOrder
+from workflows.transfer_money import TransferMoney
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises Unusable before anything else is begun."""
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        made = socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        raise Unusable(
-            f"Port {port} of {host} cannot be used: {error.strerror}.", "Choose another: --port 8001."
-        ) from error
-    made.setblocking(False)
-    cut_unread(made)
-    return made
-
-
-def serve(settings: Settings, host: str, port: int, more: Sequence[Saga[Any, Any]] = ()) -> None:
-    """Serve until a signal; the whole life of `./run up`. `more` are sagas beside those of app/processes.py."""
-    require_guarded(settings, host)
-    log_to_stderr(settings.log_level)
-    if settings.provider_url is None and settings.api_tokens:
-        log.warning("AMENDS_PROVIDER_URL is not set: sagas call the test-mode provider, which moves nothing real.")
-    make_room()
-    listening = bind(host, port)
-    with listening, ExitStack() as stack:
-        chosen = database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
-        access = stack.enter_context(chosen)
-        try:
-            url = prepare_in_time(access.service, access.owner, settings.database_wait_seconds)
-        except (SystemExit, KeyboardInterrupt):
-            log.warning("It was asked to stop before the database was ready: this server has not been up.")
-            raise
-        status = lifetime.run(lambda stopping: _serve(settings, url, listening, host, stopping, more), stack.close)
-    lifetime.end_for_sure(status)
-    if status:
-        sys.exit(status)
-
-
-async def _serve(
-    settings: Settings,
-    url: URL,
-    listening: socket.socket,
-    host: str,
-    stopping: asyncio.Event,
-    more: Sequence[Saga[Any, Any]],
-) -> int:
-    port = listening.getsockname()[1]
-    here = base_url(host, port)
-    watch = asyncio.create_task(_watch_embedded(settings)) if settings.database_url is None else None
-    unfit = asyncio.Event()
-
-    def end() -> None:
-        unfit.set()
-        stopping.set()
-
-    async with service(settings, url, here, _exit_with_what_does_not_end, end, more) as running:
-        server = _Server(_config(running.api))
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
-            await asyncio.sleep(0.01)
-        gc.collect()
-        gc.freeze()  # what the server itself consists of need not be gone through at every collection
-        say(f"Amends is up: {here}")
-        await asyncio.wait([asyncio.create_task(stopping.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
-        log.info("Stopping: running steps finish, the rest is handed over.")
-        await running.engine.shut_down()
-        server.should_exit = True
-        await serving
-    if watch:
-        watch.cancel()
-    return UNFIT if unfit.is_set() else 0
-
-
-def _config(api: Guards) -> uvicorn.Config:
-    """How uvicorn serves the API: with our connections and our log, and without what is not used."""
-    return uvicorn.Config(
-        api,
-        http=Connection,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=3,
-        lifespan="off",
-        server_header=False,
+def build(host: Host[ShopSettings]) -> Parts:
+    """The parts of one process: the sagas, each with its gateways, and what is served and opened beside them."""
+    client = provider_client(host.settings.provider_url, host.here, host.token)
+    provider = Connections(client, host.providers)
+    sandbox = Sandbox(Ledger(host.pool))
+    return Parts(
+        sagas=[
+            PlaceOrder(HttpStock(provider), HttpPayments(provider), HttpCouriers(provider)),
+            BookTrip(HttpTravel(provider)),
+            TransferMoney(host.settings.approval_limit),
+            BookGroupTrip(),
+        ],
+        routers=[
+            Accounts(host.repository, host.requests).router,
+            *([] if host.settings.provider_url else [sandbox.router]),
+        ],
+        resources=[client, sandbox.open()],
+        private=() if host.settings.open_sandbox else ("/sandbox",),
     )
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to us: steps that call this very server finish before it stops."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def _watch_embedded(settings: Settings) -> None:
-    """Start the embedded Postgres again if it dies under us."""
-    embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
-    while True:
-        await asyncio.sleep(1.0)
-        if _no_files_left():
-            log.error("This process has no file descriptor left: nothing can be opened or connected to now.")
-        elif await asyncio.to_thread(embedded.process) is None:
-            log.warning("The embedded Postgres is gone; it is started again.")
-            with suppress(Unusable):
-                await asyncio.to_thread(embedded.start)
-
-
-def _no_files_left() -> bool:
-    try:
-        os.close(os.dup(2))
-    except OSError as error:
-        return error.errno in (errno.EMFILE, errno.ENFILE)
-    return False
-
-
-def _exit_with_what_does_not_end() -> None:
-    """Others may run the sagas of this server, and code of them goes on here: it may call nobody any more."""
-    sys.stderr.write("This server's lease was taken away, and code of its sagas does not end: the process ends.\n")
-    sys.stderr.flush()
-    os._exit(LEASE_LOST)
+service = Service(root=Path(__file__).parents[1], build=build, settings=ShopSettings, commands=[demo])

@@ -1,133 +1,15 @@
-"""Everything that can be set, from the environment, read once and checked as a whole."""
+"""The settings of this service, beside those of Amends."""
 
 from __future__ import annotations
 
-import difflib
-import os
-from pathlib import Path
-from typing import Annotated, Any
+from pydantic import Field
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
-from sqlalchemy import URL
-
-from app.loopback import is_loopback
-from app.passwords import remember
-from app.store.urls import parse_url
-from app.tokens import Token, parse
-from domain.errors import Unusable
-from workflows.limits import MIB
-
-CHECKOUT = Path(__file__).parents[1]
+from app.amends.settings import Settings
 
 
-class Settings(BaseSettings):
-    """`DATABASE_URL`, and `AMENDS_` before the name of each other field."""
+class ShopSettings(Settings):
+    """`AMENDS_` stands before the name of each of these too."""
 
-    model_config = SettingsConfigDict(env_prefix="AMENDS_", frozen=True, extra="forbid")
-
-    database_url: str | None = Field(
-        None, validation_alias="DATABASE_URL", description="a Postgres 15 or newer", repr=False
-    )
-    migration_url: str | None = Field(
-        None, description="the same database for whoever may create tables and roles, if not DATABASE_URL", repr=False
-    )
-    data_dir: Path = Field(CHECKOUT / ".amends", description="where the embedded Postgres lives")
-    postgres_bin: Path | None = Field(
-        None, description="the programs of the embedded Postgres, if not the packaged ones"
-    )
-    api_tokens: Annotated[dict[str, Token], NoDecode] = Field(
-        default_factory=dict, description="name:token[:viewer|starter|operator],…", repr=False
-    )
-    open_metrics: bool = Field(False, description="whether /metrics is open to those without a token")
-    open_sandbox: bool = Field(False, description="whether others than the service may call its test-mode provider")
     approval_limit: int = Field(100_000, ge=0, description="minor units above which a transfer needs an approval")
     provider_url: str | None = Field(None, description="base URL of the provider; its own test-mode one if not set")
-    provider_calls: int = Field(32, ge=1, le=10_000, description="calls to one provider at a time, in one process")
-    provider_wait_seconds: float = Field(
-        86_400.0,
-        gt=0,
-        le=31_536_000,
-        description="how long a saga waits for a provider that is down, before a person is asked",
-    )
-    database_wait_seconds: float = Field(
-        60.0, ge=0, le=86_400, description="how long a server that starts waits for a database that is away"
-    )
-    lease_seconds: float = Field(5.0, ge=1.0, le=300.0, description="how long an executor may be silent")
-    connections: int = Field(8, ge=1, le=200, description="connections that commit")
-    readers: int = Field(8, ge=2, le=200, description="connections that read")
-    snapshot_every: int = Field(500, ge=1, le=1_000_000, description="events that are folded before a snapshot is kept")
-    running: int = Field(1000, ge=1, le=100_000, description="sagas that run at a time in one process")
-    value_bytes: int = Field(
-        2 * MIB, ge=1024, le=64 * MIB, description="the largest value as JSON: an event, a result, a signal, a state"
-    )
-    commit_bytes: int = Field(8 * MIB, ge=1024, le=128 * MIB, description="the most that one transaction may write")
-    followers: int = Field(256, ge=1, le=100_000, description="clients that follow /events/live at a time")
-    request_bytes: int = Field(MIB, ge=1024, le=64 * MIB, description="the largest body of a request")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
-
-    @property
-    def owner_url(self) -> URL | None:
-        """Who migrates, if that is not whom the service is. Raises Unusable."""
-        return parse_url(self.migration_url, "AMENDS_MIGRATION_URL") if self.migration_url is not None else None
-
-    @field_validator("api_tokens", mode="before")
-    @classmethod
-    def _tokens(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        if not (found := parse(value)):
-            raise ValueError("is set and names nobody: leave it unset, or name somebody as name:token")
-        return found
-
-    @field_validator("data_dir", mode="after")
-    @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment alone: no file that somebody forgot."""
-        return (init_settings, env_settings)
-
-
-def read_settings() -> Settings:
-    """The settings. Raises Unusable naming what is wrong and how to put it right."""
-    known = {f"AMENDS_{name.upper()}" for name in Settings.model_fields if name != "database_url"}
-    for name in sorted(os.environ):
-        if name.startswith("AMENDS_") and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
-            raise Unusable(f"There is no setting {name}.", hint)
-    for name in ("DATABASE_URL", "AMENDS_MIGRATION_URL"):
-        if (url := os.environ.get(name)) is not None:
-            remember(url)
-            parse_url(url, name)
-    try:
-        return Settings()
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)[0]
-        raise Unusable(*_wrong(found)) from None
-
-
-def _wrong(found: Any) -> tuple[str, str]:
-    field = str(found["loc"][0])
-    name = field if field == "DATABASE_URL" else f"AMENDS_{field.upper()}"
-    about = Settings.model_fields[field.lower()].description
-    return f"{name} is wrong: {found['msg'].removeprefix('Value error, ')}.", f"It says: {about}."
-
-
-def require_guarded(settings: Settings, host: str) -> None:
-    """Refuse to serve other machines without tokens."""
-    if not is_loopback(host) and not settings.api_tokens:
-        raise Unusable(
-            f"Serving on {host} would let anybody on the network act.",
-            "Set AMENDS_API_TOKENS=name:token,… or serve on 127.0.0.1.",
-        )
+    open_sandbox: bool = Field(False, description="whether others than the service may call its test-mode provider")

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from app.store.embedded import EmbeddedPostgres, find_binaries
-from app.store.preparing import prepare
-from app.store.urls import parse_url
+from app.amends.postgres.bootstrap import prepare
+from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.urls import parse_url
 from benchmarks import sagas, waiting
 from benchmarks.long import comparison as long
 from benchmarks.store import big, comparison

@@ -10,16 +10,16 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from app.store.committer import Committer
-from app.store.database import Pool
-from app.store.heartbeat import Heartbeat
-from app.store.reader import Reader
-from app.store.sagas import PostgresSagas
-from app.store.states import States
-from app.store.urls import conninfo
-from domain.event import Cause, event
-from workflows.durable.engine import Engine
-from workflows.saga import Saga, Transaction, transaction
+from app.amends.postgres.urls import conninfo
+from app.amends.store.aggregates.states import States
+from app.amends.store.connections.committer import Committer
+from app.amends.store.connections.heartbeat import Heartbeat
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.sagas import PostgresSagas
+from domain.amends.event import Cause, event
+from workflows.amends.dbos.engine import Engine
+from workflows.amends.saga import Saga, Transaction, transaction
 
 
 @event("bench-happened")

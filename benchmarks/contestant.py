@@ -15,7 +15,7 @@ import psycopg
 import uvloop
 from sqlalchemy import URL, make_url
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 
 SETTLE_SECONDS = 1.5
 """Backends report their commits at most once a second."""

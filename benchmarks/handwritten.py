@@ -9,7 +9,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import URL
 
-from app.store.urls import conninfo, settings
+from app.amends.postgres.urls import conninfo, settings
 
 INSERT = """
 insert into amends.events (id, stream, version, type, schema_version, data, metadata)

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 
 ROUNDS = 3
 RUNS = {1: 100, 8: 400, 32: 1000}

@@ -21,10 +21,10 @@ from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy import URL, make_url
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from benchmarks.amends import Amends
-from domain.event import Cause
-from workflows.saga import Saga, signal
+from domain.amends.event import Cause
+from workflows.amends.saga import Saga, signal
 
 SAGAS = 20_000
 TOGETHER = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from domain.errors import Invalid
+from domain.amends.errors import Invalid
 
 CURRENCY = re.compile(r"[A-Z]{3}")
 

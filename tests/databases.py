@@ -13,14 +13,23 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres, find_binaries
-from app.store.preparing import prepare
-from app.store.urls import conninfo, parse_url
+from app.amends.postgres import bootstrap
+from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.migrate import Migrations
+from app.amends.postgres.urls import conninfo, parse_url
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 MEMORY, ROOM = Path("/dev/shm"), 2 * 1024**3
 """Where databases are made ten times as fast as on a disk, and how many bytes must be free there."""
 TEMPLATE = "amends_template"
+ROOT = Path(__file__).parents[1]
+MIGRATIONS = Migrations(ROOT)
+"""All that this checkout has: Amends' branch, and the example's."""
+
+
+def prepare(url: URL, owner: URL | None = None) -> URL:
+    """Bring a database up to date as a server of this checkout does; returns the URL that it would use."""
+    return bootstrap.prepare(url, owner, ROOT)
 
 
 def make_cluster(programs: Path, within: Path | None = None) -> Iterator[EmbeddedPostgres]:

@@ -13,8 +13,8 @@ import psutil
 import psycopg
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres, find_binaries
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.urls import conninfo
 from tests.databases import make_cluster, memory
 from tests.store.trouble import end_sessions
 

@@ -15,11 +15,11 @@ from typing import Any, ClassVar, Self
 import httpx
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 60.0
-COMMAND = (sys.executable, "-m", "app", "up")
+COMMAND = (sys.executable, "-m", "amends", "up")
 
 http = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
 """The tests' client: a connection for each request, as from as many clients, but no certificates are read for it."""

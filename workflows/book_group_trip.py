@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from domain.travel import GroupTripRequest
+from workflows.amends.saga import Saga
 from workflows.book_trip import BookTrip, Trip
-from workflows.saga import Saga
 from workflows.transfer_money import TransferMoney
 
 

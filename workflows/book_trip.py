@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from domain.errors import Refusal
+from domain.amends.errors import Refusal
 from domain.travel import TripRequest
-from workflows.saga import Call, Retry, Saga, Undo, seconds, step
+from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
 
 Part = Literal["flight", "hotel", "car"]
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
-from domain.errors import Refusal
+from domain.amends.errors import Refusal
+from domain.amends.sensitive import PERSONAL
 from domain.money import Money
 from domain.ordering import Line, OrderRequest, cancel, confirm, orders, place
-from domain.sensitive import PERSONAL
-from workflows.saga import Call, Retry, Saga, Transaction, Undo, seconds, step, transaction
+from workflows.amends.saga import Call, Retry, Saga, Transaction, Undo, seconds, step, transaction
 
 
 class OutOfStock(Refusal, name="out-of-stock"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from domain.amends.errors import Refusal
+from domain.amends.sender import SENDER
 from domain.banking import TransferRequest, accounts, receive, send, take_back
-from domain.errors import Refusal
-from domain.sender import SENDER
-from workflows.saga import Saga, Transaction, hours, signal, transaction
+from workflows.amends.saga import Saga, Transaction, hours, signal, transaction
 
 APPROVAL_TIME = hours(48)
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
-from app.providers.http import HttpProvider
-from domain.errors import AmendsError, Refusal
+from app.amends.providers.http import CONNECT_SECONDS, HttpProvider
+from app.amends.security.loopback import is_loopback, is_unspecified
+from domain.amends.errors import AmendsError, Refusal
 from domain.money import Money
 from domain.ordering import Line
+from workflows.amends.providers import NoAnswer, Providers
 from workflows.book_trip import Booking, Part, SoldOut
 from workflows.place_order import CardDeclined, NoCourier, OutOfStock, Parcel, Receipt
-from workflows.providers import NoAnswer, Providers
+
+PROVIDER_SECONDS: Final = 60.0
+KEPT_SECONDS: Final = 2.0
+"""How long a connection to the provider is kept for the next call: shorter than servers keep theirs, which is 5 s or
+more, or a call would be sent just as its connection is closed, and its outcome unknown."""
 
 
 class ProviderFailed(AmendsError):
@@ -21,6 +27,21 @@ class ProviderFailed(AmendsError):
 
     operation: str
     problem: str
+
+
+def provider_client(other: str | None, here: str, token: str) -> httpx.AsyncClient:
+    """What the provider is called with: another one, or the sandbox of the server `here` by a token of its own.
+
+    A proxy from the environment is for other machines: whatever is served on this one is called without.
+    """
+    url = httpx.URL(other or f"{here}/sandbox")
+    return httpx.AsyncClient(
+        base_url=url,
+        trust_env=not (is_loopback(url.host) or is_unspecified(url.host)),
+        timeout=httpx.Timeout(PROVIDER_SECONDS, connect=CONNECT_SECONDS),
+        headers={} if other else {"Authorization": f"Bearer {token}"},
+        limits=httpx.Limits(max_connections=None, keepalive_expiry=KEPT_SECONDS),
+    )
 
 
 class Connections:

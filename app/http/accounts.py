@@ -8,16 +8,16 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from app.http import answers
-from app.http.bodies import ANY_BODY, Body, given
-from app.http.described import tells
-from app.http.guards import cause_of, key_of
-from app.store.repository import Asked, Repository
-from app.store.requests import Key, Requests
+from app.amends.http.openapi import answers
+from app.amends.http.openapi.described import tells
+from app.amends.http.requests.bodies import ANY_BODY, Body, given
+from app.amends.http.requests.guards import cause_of, key_of
+from app.amends.store.aggregates.repository import Asked, Repository
+from app.amends.store.requests import Key, Requests
+from domain.amends.errors import NotFound
+from domain.amends.vocabulary import Unreadable
 from domain.banking import Account, NoAccount, OpenAccount, accounts, deposit, open_account, withdraw
 from domain.banking.account import MOST, AccountEvent, AccountExists, NotEnoughMoney, TooMuchMoney
-from domain.errors import NotFound
-from domain.vocabulary import Unreadable
 
 
 class Amount(Body):

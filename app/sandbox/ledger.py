@@ -16,10 +16,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from app.store.database import Pool, borrowed
-from app.store.sql import statements
-from app.store.sqlstates import Verdict, described, verdict
-from domain.errors import Unavailable
+from app.amends.store.connections.pool import Pool, borrowed
+from app.amends.store.connections.sqlstates import Verdict, described, verdict
+from app.amends.store.sql import statements
+from domain.amends.errors import Unavailable
 
 log = logging.getLogger("amends.sandbox")
 

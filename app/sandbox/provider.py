@@ -14,9 +14,9 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse
 from pydantic import FailFast, Field
 
-from app.http.bodies import Body
+from app.amends.http.requests.bodies import Body
 from app.sandbox.ledger import Action, Answer, Ledger, Page
-from workflows.durable.tasks import end, nudged
+from workflows.amends.background import end, nudged
 
 log = logging.getLogger("amends.sandbox")
 

@@ -11,15 +11,15 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from app.projections import SQL as PROJECTIONS
-from app.projections.builds import COUNTED
-from app.store.committer import Committer
-from app.store.database import Pool
-from app.store.events import PostgresEvents
-from app.store.reader import Reader
+from app.amends.projections import SQL as PROJECTIONS
+from app.amends.projections.builds import COUNTED
+from app.amends.store.connections.committer import Committer
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.events import PostgresEvents
 from benchmarks.long.filling import RARE, place
 from benchmarks.long.growth import Figures, Rounds, grown
-from workflows.events import Filter, Place
+from workflows.amends.ports.event_store import Filter, Place
 
 ROUNDS, READS, LIMIT = 7, 40, 100
 FEWEST, SECONDS = 3, 1.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from benchmarks.store.filling import settle
 
 CHUNK = 200_000

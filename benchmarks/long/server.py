@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 
 SECONDS = 300.0
 UP = "Amends is up: "

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from benchmarks.long.growth import Figures, Rounds, grown, slope
 from benchmarks.long.server import Client, Pulse, server
 from benchmarks.long.subscription import NAME

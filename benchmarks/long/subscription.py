@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from app.main import serve
-from app.settings import read_settings
-from workflows.saga import Call, Saga, signal, step
+from app.amends.server.serve import serve
+from app.amends.service import Parts, Service
+from app.amends.settings import Settings, read_settings
+from workflows.amends.saga import Call, Saga, signal, step
 
 NAME = "subscription"
 
@@ -48,4 +50,5 @@ class Subscription(Saga[int, int], name=NAME, signals=(Renewal, Remark)):
 
 
 if __name__ == "__main__":
-    serve(read_settings(), "127.0.0.1", 0, [Subscription()])
+    own = Service(root=Path(__file__).parents[2], build=lambda host: Parts(sagas=[Subscription()]), settings=Settings)
+    serve(own, read_settings(own.settings, own.root), "127.0.0.1", 0)

@@ -12,21 +12,21 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
-from app.store.committer import Committer
-from app.store.database import Pool
-from app.store.events import PostgresEvents
-from app.store.loading import Loading
-from app.store.reader import Reader
-from app.store.repository import Repository
-from app.store.states import States
+from app.amends.store.aggregates.loading import Loading
+from app.amends.store.aggregates.repository import Repository
+from app.amends.store.aggregates.states import States
+from app.amends.store.connections.committer import Committer
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.events import PostgresEvents
 from benchmarks.store.measuring import Figures, Watch, tasks
 from benchmarks.store.sizes import ACCOUNTS, EVENTS_BEFORE, FEED, loaded
+from domain.amends.event import Cause
+from domain.amends.expected import NONE, exact
 from domain.banking.account import AccountOpened, accounts, deposit
 from domain.banking.account import MoneyDeposited as Deposited
-from domain.event import Cause
-from domain.expected import NONE, exact
-from workflows.events import START, NewEvent, record
-from workflows.ids import new_id
+from workflows.amends.ids import new_id
+from workflows.amends.ports.event_store import START, NewEvent, record
 
 CONNECTIONS = 8
 SNAPSHOT_EVERY = 500

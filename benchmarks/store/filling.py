@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import psycopg
 from sqlalchemy import URL
 
-from app.store.preparing import prepare
-from app.store.urls import conninfo
+from app.amends.postgres.bootstrap import prepare
+from app.amends.postgres.urls import conninfo
 
 ORDERED_ID = """
 create or replace function pg_temp.ordered_id(p_millisecond bigint, p_seed text)

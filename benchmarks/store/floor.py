@@ -8,9 +8,9 @@ from itertools import count
 import psycopg
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from benchmarks.store.measuring import Figures, tasks
-from workflows.ids import new_id
+from workflows.amends.ids import new_id
 
 TABLE = """
 create table if not exists public.floor_events (

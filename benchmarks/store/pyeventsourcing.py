@@ -10,7 +10,7 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from benchmarks.store.measuring import Figures, Watch, threads
 from benchmarks.store.sizes import ACCOUNTS, EVENTS_BEFORE, FEED, LENGTHS, loaded
 

@@ -12,20 +12,20 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
-from app.projections.acts import Acts
-from app.projections.builds import Build, Builds
-from app.projections.runner import Runner
-from app.projections.views import Views
-from app.projections.writing import Target
-from app.store.committer import Committer
-from app.store.database import Pool
-from app.store.events import PostgresEvents
-from app.store.reader import Reader
-from app.store.tail import Tail
+from app.amends.projections.administration import Acts
+from app.amends.projections.applying.runner import Runner
+from app.amends.projections.applying.writing import Target
+from app.amends.projections.builds import Build, Builds
+from app.amends.projections.views import Views
+from app.amends.store.connections.committer import Committer
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.events import PostgresEvents
+from app.amends.store.feed.notifier import Tail
+from domain.amends.event import Cause
 from domain.banking import MoneyDeposited
 from domain.banking.account_balances import account_balances
-from domain.event import Cause
-from workflows.events import Appended, record
+from workflows.amends.ports.event_store import Appended, record
 
 NAME = account_balances.name
 RATE = 500

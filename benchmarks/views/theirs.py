@@ -12,7 +12,7 @@ from eventsourcing.projection import Projection, ProjectionRunner
 from psycopg.sql import SQL
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from benchmarks.store.pyeventsourcing import COPIES, Bank, account, bank
 
 

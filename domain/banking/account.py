@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from domain.aggregate import Aggregate
-from domain.errors import Invalid, Refusal
-from domain.event import event
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Invalid, Refusal
+from domain.amends.event import event
+from domain.amends.sensitive import PERSONAL
 from domain.money import CURRENCY
-from domain.sensitive import PERSONAL
 
 ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:-]{1,100}")
 """Not . and .., which no path can name."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 
+from domain.amends.projection import Projection, Recorded
+from domain.amends.sensitive import PERSONAL
 from domain.banking.account import (
     AccountEvent,
     AccountOpened,
@@ -18,8 +20,6 @@ from domain.banking.account import (
     WithdrawalReversed,
     accounts,
 )
-from domain.projection import Projection, Recorded
-from domain.sensitive import PERSONAL
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.amends.errors import Invalid
 from domain.banking.account import ID, MOST
-from domain.errors import Invalid
 from domain.money import CURRENCY
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from domain.amends.projection import Projection, Recorded
 from domain.ordering.order import OrderCancelled, OrderConfirmed, OrderPlaced, orders
-from domain.projection import Projection, Recorded
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
+from domain.amends.errors import Invalid
+from domain.amends.sensitive import PERSONAL
 from domain.banking import TransferRequest
-from domain.errors import Invalid
-from domain.sensitive import PERSONAL
 from domain.travel.trip import ID, TripRequest
 
 MOST = 50

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from domain.errors import Invalid
-from domain.sensitive import PERSONAL
+from domain.amends.errors import Invalid
+from domain.amends.sensitive import PERSONAL
 
 ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 

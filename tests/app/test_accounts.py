@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.store.embedded import EmbeddedPostgres
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.app.test_api import problem
 from tests.databases import fresh_database
 from tests.server import Server, http

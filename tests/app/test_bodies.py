@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from app.commands.opened import parsed
-from app.http.bodies import given
-from app.http.problems import Malformed
-from domain.errors import Invalid
+from app.amends.cli.context import parsed
+from app.amends.http.problems import Malformed
+from app.amends.http.requests.bodies import given
+from domain.amends.errors import Invalid
 
 
 def request_of(body: bytes) -> Request:

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
 from tests.app.test_api import problem
 from tests.app.test_transfers import balances, rests, transfer
 from tests.crash.ledger import net_effects
@@ -130,7 +130,7 @@ def test_a_crash_in_the_middle_of_a_charge_and_a_cancel_leave_nothing(postgres_1
 
 def command(url: URL, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"DATABASE_URL": conninfo(url)}
-    whole = [sys.executable, "-m", "app", *arguments]
+    whole = [sys.executable, "-m", "amends", *arguments]
     return subprocess.run(whole, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
 
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.catalogue import Catalogue, catalogue, require_apart
-from domain.aggregate import Aggregate
-from domain.errors import Invalid, Misdeclared, NotFound
-from domain.event import event
-from domain.testing import recorded
-from domain.vocabulary import Vocabulary
+from app.amends.schema.catalogue import Catalogue, catalogue, require_apart
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Invalid, Misdeclared, NotFound
+from domain.amends.event import event
+from domain.amends.testing import recorded
+from domain.amends.vocabulary import Vocabulary
 
 
 @event("known")
@@ -70,8 +70,8 @@ def test_a_stream_that_can_be_named_leads_back_to_its_aggregate_and_key(categori
 
 
 DECLARES = """
-from domain.aggregate import Aggregate
-from domain.event import event
+from domain.amends.aggregate import Aggregate
+from domain.amends.event import event
 
 @event("{event}")
 class Seen:
@@ -106,7 +106,7 @@ def test_what_is_declared_in_two_files_is_held_apart(
     for number, (name, category) in enumerate(declared):
         (tmp_path / f"file{number}.py").write_text(DECLARES.format(event=name, category=category))
     with pytest.raises(Misdeclared, match=says):
-        catalogue([package])
+        catalogue([package.__name__])
 
 
 @pytest.mark.parametrize("stream", ["", "order", "order-", "order- ", "other-1"])

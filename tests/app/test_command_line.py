@@ -10,7 +10,7 @@ import sys
 import pytest
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from tests.server import ROOT
 
 TRANSFER = {"transfer_id": "t-1", "from_account": "a", "to_account": "b", "amount": 1, "currency": "EUR"}
@@ -19,7 +19,7 @@ TRANSFER = {"transfer_id": "t-1", "from_account": "a", "to_account": "b", "amoun
 def amends(url: URL, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command on a database."""
     environment = os.environ | {"DATABASE_URL": conninfo(url)}
-    command = [sys.executable, "-m", "app", *arguments]
+    command = [sys.executable, "-m", "amends", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
 
 

@@ -12,10 +12,11 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from app.http import connections, following
-from app.http.connections import HEAD_BYTES, Connection, cut_unread, make_room
-from app.http.following import Followers, LiveResponse
-from app.main import bind
+from app.amends.http.requests import connections
+from app.amends.http.requests.connections import HEAD_BYTES, Connection, cut_unread, make_room
+from app.amends.http.routes import following
+from app.amends.http.routes.following import Followers, LiveResponse
+from app.amends.server.serve import bind
 
 GET = b"GET /fine HTTP/1.1\r\nHost: x\r\n\r\n"
 STARTED = b"GET /fine HTTP/1.1\r\nHost: x\r\n"

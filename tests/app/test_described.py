@@ -23,10 +23,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app.http import answers
-from app.http.api import build
-from app.http.described import tells
-from app.store.embedded import EmbeddedPostgres
+from app.amends.http.api import build
+from app.amends.http.openapi import answers
+from app.amends.http.openapi.described import tells
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.databases import fresh_database
 from tests.server import Server, http, order
 

@@ -14,10 +14,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.catalogue import catalogue
-from app.doctor import CHECKS, Finding, examine
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo, parse_url
+from app.amends.cli.doctor import CHECKS, Finding, examine
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo, parse_url
+from app.amends.schema.catalogue import catalogue
+from tests.databases import MIGRATIONS
 from tests.server import ROOT
 
 ALL = [check.what for check in CHECKS]
@@ -25,7 +26,7 @@ ALL = [check.what for check in CHECKS]
 
 async def looked_at(url: URL) -> dict[str, Finding]:
     """The findings by what they are about; none is missing."""
-    found = await examine(url, catalogue().projections)
+    found = await examine(url, catalogue().projections, MIGRATIONS)
     named = {each.what: each for each in found}
     assert set(ALL[:-1]) <= set(named)
     assert not any("Traceback" in each.found for each in found)
@@ -45,7 +46,7 @@ def login(database_18: URL) -> Iterator[URL]:
 
 def run(url: URL, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "app", *command],
+        [sys.executable, "-m", "amends", *command],
         capture_output=True,
         text=True,
         env=os.environ | {"DATABASE_URL": conninfo(url)},
@@ -121,7 +122,7 @@ async def test_a_column_that_is_missing_is_named(database_18: URL) -> None:
 async def test_a_database_that_is_away_is_one_sentence() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        found = await examine(parse_url(f"postgresql://u:geheim@127.0.0.1:{closed.getsockname()[1]}/x"), {})
+        found = await examine(parse_url(f"postgresql://u:geheim@127.0.0.1:{closed.getsockname()[1]}/x"), {}, MIGRATIONS)
     assert "does not let us in" in found[0].found
     assert "geheim" not in found[0].found
     assert [each.what for each in found] == ALL

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import APIRouter
 
-from app.http import receiving
-from app.http.api import build
-from app.http.guards import Door, Guards
-from app.http.roles import needs
-from app.loopback import base_url, is_loopback
-from app.settings import read_settings
-from app.tokens import OWN, Caller, Role, Token, parse
-from domain.errors import Unusable
+from app.amends.http.api import build
+from app.amends.http.requests import receiving
+from app.amends.http.requests.guards import Door, Guards
+from app.amends.http.requests.roles import needs
+from app.amends.security.loopback import base_url, is_loopback
+from app.amends.security.tokens import OWN, Caller, Role, Token, parse
+from app.amends.settings import Settings, read_settings
+from domain.amends.errors import Unusable
 
 TOKENS = parse("vera:v-1:viewer, stan:s-1:starter,olga:o-1:operator,otto:o-2")
 Send = Mapping[str, str]
@@ -109,9 +110,9 @@ async def test_a_path_is_not_read_out_of_the_host(host: str) -> None:
         assert told(await http.get("/things", headers={"Host": host})) == (421, "wrong-host")
 
 
-async def test_the_sandbox_is_called_by_the_service_alone_where_there_are_tokens() -> None:
+async def test_what_is_private_is_called_by_the_service_alone_where_there_are_tokens() -> None:
     tokens = {**TOKENS, OWN: Token(Caller(OWN, Role.operator), "its-own")}
-    for door, expected in ((Door(tokens), 403), (Door(tokens, open_sandbox=True), 200)):
+    for door, expected in ((Door(tokens, private=("/sandbox",)), 403), (Door(tokens), 200)):
         async with client(door) as http:
             for secret, status in (("o-1", expected), ("its-own", 200)):
                 headers = {"Authorization": f"Bearer {secret}"}
@@ -299,4 +300,4 @@ def test_tokens_that_name_nobody_are_no_open_door(monkeypatch: pytest.MonkeyPatc
     for empty in ("", " , ,"):
         monkeypatch.setenv("AMENDS_API_TOKENS", empty)
         with pytest.raises(Unusable, match="names nobody"):
-            read_settings()
+            read_settings(Settings, Path())

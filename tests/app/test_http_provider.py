@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from app.providers.http import HttpProvider
-from workflows.calls import Clock, Outbound, ProviderDown, Turn, turn
-from workflows.providers import NoAnswer, Provider
+from app.amends.providers.http import HttpProvider
+from workflows.amends.call import Clock, Outbound, ProviderDown, Turn, turn
+from workflows.amends.providers import NoAnswer, Provider
 
 Serves = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 FINE = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"

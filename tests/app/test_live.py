@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
 from tests.app.test_accounts import opening
 from tests.app.test_api import problem
 from tests.databases import fresh_database

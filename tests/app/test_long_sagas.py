@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
 from tests.databases import fresh_database
 from tests.server import ROOT, Server, http
 
@@ -81,7 +81,7 @@ def test_another_token_is_refused_by_its_name(server: Server, token: str) -> Non
 
 def test_the_command_line_shows_all_of_it(server: Server, url: URL) -> None:
     count = long_saga(server, url, "long-3", 1200)
-    command = [sys.executable, "-m", "app", "workflows", "show", "long-3"]
+    command = [sys.executable, "-m", "amends", "workflows", "show", "long-3"]
     environment = os.environ | {"DATABASE_URL": conninfo(url)}
     shown = subprocess.run([*command, "--json"], capture_output=True, text=True, cwd=ROOT, env=environment, check=True)
     assert len(json.loads(shown.stdout)["steps"]) == count

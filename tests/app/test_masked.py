@@ -12,7 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from app.store.embedded import EmbeddedPostgres
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.databases import fresh_database
 from tests.server import ROOT, Server, http, wait_for
 
@@ -38,7 +38,7 @@ def id() -> str:
 
 def amends(server: Server, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
+        [sys.executable, "-m", "amends", *arguments],
         capture_output=True, text=True, cwd=ROOT, env=server.environment, timeout=60, check=True,
     )  # fmt: skip
     return done.stdout

@@ -11,20 +11,20 @@ from uuid import uuid4
 
 import pytest
 
-from app.catalogue import catalogue
-from app.masks import Masks, Shown
-from app.register import Register
-from app.schema_lock import Lock
-from app.shapes import Key, Known, in_process
-from app.store.difference import Change
-from domain.errors import Refusal
-from domain.event import EventType, event
-from domain.sensitive import KEYWORD, PERSONAL, SECRET
-from domain.vocabulary import Unreadable, Vocabulary
-from workflows.events import StoredEvent, load_event, read_event
-from workflows.saga import Call, Saga, signal, step
-from workflows.shapes import Shape, shape
-from workflows.story import Problem
+from app.amends.redaction.masks import Masks, Shown
+from app.amends.schema.catalogue import catalogue
+from app.amends.schema.lock import Lock
+from app.amends.schema.register import Register
+from app.amends.schema.shapes import Key, Known, in_process
+from app.amends.store.aggregates.difference import Change
+from domain.amends.errors import Refusal
+from domain.amends.event import EventType, event
+from domain.amends.sensitive import KEYWORD, PERSONAL, SECRET
+from domain.amends.vocabulary import Unreadable, Vocabulary
+from workflows.amends.history import Problem
+from workflows.amends.ports.event_store import StoredEvent, load_event, read_event
+from workflows.amends.redaction.shapes import Shape, shape
+from workflows.amends.saga import Call, Saga, signal, step
 
 
 @signal("answer")

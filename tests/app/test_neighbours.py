@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.store.embedded import EmbeddedPostgres
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.app.test_accounts import opening
 from tests.app.test_api import problem
 from tests.databases import fresh_database

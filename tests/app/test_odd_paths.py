@@ -12,8 +12,8 @@ import httpx
 import psycopg
 import pytest
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
 from tests.databases import fresh_database
 from tests.server import ROOT, Server
 

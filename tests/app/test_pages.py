@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from app.store import pages
-from app.store.embedded import EmbeddedPostgres
-from app.store.pages import MOST, page, size
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
+from app.amends.store import pages
+from app.amends.store.pages import MOST, page, size
 from tests.databases import fresh_database
 from tests.server import Server, http
-from workflows.events import START, Place, StoredEvent
+from workflows.amends.ports.event_store import START, Place, StoredEvent
 
 SIZE, EVENTS = 700_000, 30
 LARGE = """

@@ -16,18 +16,18 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sqlalchemy import URL, create_engine
 
-import app.passwords
-from app.log_lines import LogLine, clean
-from app.passwords import Veiled, hidden, remember
-from app.store.urls import conninfo, parse_url
-from domain.errors import Unusable
+import app.amends.security.passwords
+from app.amends.postgres.urls import conninfo, parse_url
+from app.amends.security.passwords import Veiled, hidden, remember
+from app.amends.server.log_lines import LogLine, clean
+from domain.amends.errors import Unusable
 from tests.server import ROOT
 
 
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """No password is known but those of the test itself."""
-    monkeypatch.setattr(app.passwords, "_known", set())
+    monkeypatch.setattr(app.amends.security.passwords, "_known", set())
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_known_password_is_hidden_in_whatever_form_it_is_said(password: str, p
     if place == "options":
         assume(not any(letter.isspace() or letter == "\\" for letter in password))
     text = URLS[place].format(quote(password, safe=""))
-    app.passwords._known.clear()
+    app.amends.security.passwords._known.clear()
     remember(text)
     said = hidden(SAYINGS[how](text, password))
     assert password not in said
@@ -101,7 +101,7 @@ def parsed(text: str) -> URL | Unusable:
 def test_what_is_said_of_a_url_and_by_its_users_has_no_password_in_it(password: str, place: str, encoded: bool) -> None:
     """Also where it is written without %: whole, or in the parts into which a library would cut it."""
     text = URLS[place].format(quote(password, safe="") if encoded else password)
-    app.passwords._known.clear()
+    app.amends.security.passwords._known.clear()
     remember(text)
     url = parsed(text)
     if isinstance(url, Unusable):
@@ -193,7 +193,7 @@ PLACES = [
 def test_no_command_shows_a_password(command: list[str], url: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AMENDS_")}
     done = subprocess.run(
-        [sys.executable, "-m", "app", *command],
+        [sys.executable, "-m", "amends", *command],
         capture_output=True,
         text=True,
         env=environment | {"DATABASE_URL": url, "AMENDS_MIGRATION_URL": url, "AMENDS_DATABASE_WAIT_SECONDS": "0.5"},

@@ -9,8 +9,8 @@ import sys
 import pytest
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
 from tests.databases import fresh_database
 from tests.server import ROOT, Server, wait_for
 
@@ -49,7 +49,7 @@ def waiting(server: Server) -> int:
 
 def doctor(url: URL) -> str:
     environment = os.environ | {"DATABASE_URL": conninfo(url)}
-    command = [sys.executable, "-m", "app", "doctor"]
+    command = [sys.executable, "-m", "amends", "doctor"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     return done.stdout

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import URL
 
-from app.service import service_client
-from app.settings import Settings
+from app.gateways.provider import provider_client
 from tests.server import Server
 
 DEAD = "http://127.0.0.1:9"
@@ -32,5 +31,5 @@ def test_an_order_is_fulfilled_whatever_proxy_is_set(database_18: URL, proxy: di
     ],
 )
 def test_a_provider_elsewhere_alone_is_called_through_the_proxy(provider: str | None, asked: bool) -> None:
-    client = service_client(Settings(provider_url=provider), "http://127.0.0.1:8000", "token")
+    client = provider_client(provider, "http://127.0.0.1:8000", "token")
     assert client.trust_env == asked

@@ -8,15 +8,15 @@ from uuid import uuid4
 
 import pytest
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import parse_url
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import parse_url
 from tests.app.test_accounts import opening
 from tests.app.test_api import problem
 from tests.app.test_command_line import TRANSFER, amends
 from tests.app.test_group_trips import ANN
 from tests.databases import fresh_database
 from tests.server import Server, order
-from workflows.ids import RESERVED
+from workflows.amends.ids import RESERVED
 
 UNREACHABLE = [*sorted(RESERVED), ".", ".."]
 REACHABLE = ["definitions.", "...", "-", ":", "bulk-1", "Definitions", "x" * 128]

@@ -12,8 +12,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
 from tests.app.test_api import problem
 from tests.app.test_views import amends, ordered
 from tests.databases import fresh_database

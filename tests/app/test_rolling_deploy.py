@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from app.store.embedded import EmbeddedPostgres
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.databases import fresh_database
 from tests.server import ROOT, Server, http
 
@@ -50,9 +50,11 @@ def newer_code(folder: Path) -> tuple[str, ...]:
     assert BEFORE in code
     code = code.replace(BEFORE, AFTER).replace("import PERSONAL\n", "import PERSONAL, SECRET\n")
     file.write_text(
-        code.replace("from domain.event import event\n", "from domain.event import Payload, event, upcasts\n")
+        code.replace(
+            "from domain.amends.event import event\n", "from domain.amends.event import Payload, event, upcasts\n"
+        )
     )
-    return ("sh", "-c", 'cd "$0" && exec "$@"', str(folder), sys.executable, "-m", "app", "up")
+    return ("sh", "-c", 'cd "$0" && exec "$@"', str(folder), sys.executable, "-m", "amends", "up")
 
 
 def opened(server: Server, id: str) -> Any:

@@ -12,18 +12,19 @@ from typing import Annotated, Any
 
 import pytest
 
-from app import schema_lock
-from app.catalogue import Catalogue
-from app.commands.schema import code_at_hand
-from app.schema_lock import Lock
-from app.shapes import Key, Kind, Known, of_catalogue
-from domain.errors import Invalid
-from domain.event import Payload, event, upcasts
-from domain.sensitive import KEYWORD, PERSONAL
-from domain.vocabulary import Vocabulary
+from app.amends.cli.schema import code_at_hand
+from app.amends.schema import lock as schema_lock
+from app.amends.schema.catalogue import Catalogue
+from app.amends.schema.files import LockFiles
+from app.amends.schema.lock import Lock
+from app.amends.schema.shapes import Key, Kind, Known, of_catalogue
+from domain.amends.errors import Invalid
+from domain.amends.event import Payload, event, upcasts
+from domain.amends.sensitive import KEYWORD, PERSONAL
+from domain.amends.vocabulary import Vocabulary
 from tests.server import ROOT
-from workflows.marking import UNKNOWN
-from workflows.shapes import shape
+from workflows.amends.redaction.marking import UNKNOWN
+from workflows.amends.redaction.shapes import shape
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,12 @@ class Other:
     room: int
 
 
-LOCKED = schema_lock.read()
+LOCKED = LockFiles(ROOT).read()
 
 
 def test_the_committed_file_says_what_the_code_does() -> None:
-    assert list(schema_lock.problems(*code_at_hand(), LOCKED)) == []
+    _, known, code = code_at_hand()
+    assert list(schema_lock.problems(known, code, LOCKED)) == []
 
 
 def declared(version: int, fields: dict[str, Any], hop: bool = False) -> Catalogue:
@@ -212,7 +214,7 @@ def test_what_is_stored_of_a_version_goes_on_to_fit_it(kind: Kind, before: Any, 
 
 
 def amends(*command: str) -> subprocess.CompletedProcess[str]:
-    whole = [sys.executable, "-m", "app", "schema", *command]
+    whole = [sys.executable, "-m", "amends", "schema", *command]
     return subprocess.run(whole, capture_output=True, text=True, cwd=ROOT, check=False)
 
 

@@ -18,20 +18,26 @@ from hypothesis import strategies as st
 from pydantic import Field, JsonValue
 from typing_extensions import TypedDict
 
-from app import schema_lock, schema_samples
-from app.catalogue import Catalogue, catalogue
-from app.schema_lock import Lock
-from app.shapes import of_catalogue
-from domain.errors import Invalid
-from domain.event import EventType, Payload, event, upcasts
-from domain.vocabulary import Vocabulary
-from workflows.events import load_event
+from app.amends.cli.schema import code_at_hand
+from app.amends.schema import lock as schema_lock
+from app.amends.schema import samples as schema_samples
+from app.amends.schema.catalogue import Catalogue, catalogue
+from app.amends.schema.files import LockFiles
+from app.amends.schema.lock import Lock
+from app.amends.schema.shapes import of_catalogue
+from domain.amends.errors import Invalid
+from domain.amends.event import EventType, Payload, event, upcasts
+from domain.amends.vocabulary import Vocabulary
+from tests.server import ROOT
+from workflows.amends.ports.event_store import load_event
 
-LOCKED = schema_lock.read().events
+FILES = LockFiles(ROOT)
+LOCKED = FILES.read().events
 
 
 def test_the_committed_samples_are_read_by_the_code() -> None:
-    assert list(schema_samples.problems(catalogue(), LOCKED)) == []
+    files, known, code = code_at_hand()
+    assert list(files.problems(known, code, files.read(code))) == []
 
 
 def test_samples_of_all_events_can_be_made_anew(tmp_path: Path) -> None:
@@ -172,7 +178,7 @@ def test_a_sample_that_is_there_stays_unless_its_shape_is_replaced(tmp_path: Pat
     assert schema_samples.write(second, locked.events, folder=tmp_path) == [tmp_path / "lamp-lit.2.json"]
     assert kept(tmp_path) == {"lamp-lit.1.json": {"room": "hall"}, "lamp-lit.2.json": {"room": "sample", "watts": 1}}
     assert list(schema_samples.problems(second, locked.events, tmp_path)) == []
-    assert schema_samples.write(second, locked.events, ["lamp-lit:1"], tmp_path) == [path]
+    assert schema_samples.write(second, locked.events, tmp_path, ["lamp-lit:1"]) == [path]
     assert kept(tmp_path)["lamp-lit.1.json"] == {"room": "sample"}
 
 

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo, parse_url
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo, parse_url
 from tests.server import ROOT, Server
 
 
@@ -43,7 +43,7 @@ def several(database_18: URL, postgres_15: EmbeddedPostgres) -> Iterator[str]:
 
 def run(url: str, *command: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"DATABASE_URL": url, "AMENDS_DATABASE_WAIT_SECONDS": "0.5"}
-    whole = [sys.executable, "-m", "app", *command]
+    whole = [sys.executable, "-m", "amends", *command]
     return subprocess.run(whole, capture_output=True, text=True, env=environment, cwd=ROOT, check=False, timeout=120)
 
 

@@ -17,10 +17,10 @@ import psycopg
 import pytest
 from sqlalchemy import URL, make_url
 
-from app.store.embedded import EmbeddedPostgres, find_binaries
-from app.store.urls import conninfo
-from app.store.usable import refused as refused_by
-from domain.errors import NotYet
+from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.urls import conninfo
+from app.amends.postgres.usable import refused as refused_by
+from domain.amends.errors import NotYet
 from tests.server import ROOT, Server, wait_for
 
 
@@ -276,6 +276,11 @@ def test_help_is_printed_without_arguments() -> None:
 def test_the_command_line_prints_the_databases_url(database_18: URL) -> None:
     environment = os.environ | {"DATABASE_URL": conninfo(database_18)}
     said = subprocess.run(
-        [sys.executable, "-m", "app", "db-url"], capture_output=True, text=True, env=environment, cwd=ROOT, check=True
+        [sys.executable, "-m", "amends", "db-url"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+        check=True,
     )
     assert said.stdout.strip() == conninfo(database_18)

@@ -14,7 +14,7 @@ import httpx
 import psycopg
 import pytest
 
-from app.store.embedded import EmbeddedPostgres
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.app.test_accounts import opening
 from tests.app.test_api import problem
 from tests.databases import fresh_database
@@ -177,7 +177,7 @@ def test_an_event_of_newer_code_is_a_clear_error(server: Server, stream: str) ->
 
 def amends(server: Server, *command: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "app", *command],
+        [sys.executable, "-m", "amends", *command],
         capture_output=True,
         text=True,
         cwd=ROOT,

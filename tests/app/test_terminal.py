@@ -18,12 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.log_lines import LogLine, clean
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
-from app.terminal import print_json, say
-from app.timeline import lines, timeline
-from app.watchdog.telling import log
+from app.amends.cli.terminal import print_json, say
+from app.amends.cli.timeline import lines, timeline
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
+from app.amends.server.log_lines import LogLine, clean
+from app.amends.watchdog.telling import log
 from tests.databases import fresh_database
 from tests.server import ROOT, order
 
@@ -149,7 +149,7 @@ COMMANDS = [
 ]
 MAIN = """
 import json, sys
-from app.cli import main
+from app.amends.cli.main import main
 for arguments in json.loads(sys.argv[1]):
     sys.argv[1:] = arguments
     try:

@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
 from tests.app.test_api import problem
 from tests.databases import fresh_database
 from tests.server import ROOT, Server, wait_for
@@ -168,7 +168,7 @@ def test_a_signal_that_was_sent_to_no_server_is_found_by_the_next(postgres_18: E
         server.saga(id)
         server.kill()
         done = subprocess.run(
-            [sys.executable, "-m", "app", "workflows", "signal", id, "approval", json.dumps(YES)],
+            [sys.executable, "-m", "amends", "workflows", "signal", id, "approval", json.dumps(YES)],
             capture_output=True,
             text=True,
             cwd=ROOT,

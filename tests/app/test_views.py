@@ -12,7 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from app.store.embedded import EmbeddedPostgres
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.app.test_api import problem
 from tests.databases import fresh_database
 from tests.server import ROOT, Server, http, wait_for
@@ -32,7 +32,7 @@ def sql(server: Server) -> Iterator[psycopg.Connection]:
 
 def amends(server: Server, *arguments: str, status: int = 0) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
+        [sys.executable, "-m", "amends", *arguments],
         capture_output=True, text=True, cwd=ROOT, env=server.environment, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == status, done.stdout + done.stderr

@@ -11,11 +11,11 @@ from typing import Any, cast
 
 import pytest
 
-from app.watchdog.record import Record
-from app.watchdog.telling import names
-from app.watchdog.threads import Threads
-from app.watchdog.watch import Block, Watch, stacks_of
-from workflows.engine.marks import label
+from app.amends.watchdog.record import Record
+from app.amends.watchdog.telling import names
+from app.amends.watchdog.threads import Threads
+from app.amends.watchdog.watch import Block, Watch, stacks_of
+from workflows.amends.engine.user_code.marks import label
 
 WHO = label("s-1", "selling:1", "charge")
 

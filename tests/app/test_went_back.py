@@ -14,13 +14,13 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.catalogue import catalogue
-from app.doctor import examine
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
+from app.amends.cli.doctor import examine
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
+from app.amends.schema.catalogue import catalogue
 from tests.app.test_accounts import opening
 from tests.app.test_live import deposits
-from tests.databases import fresh_database
+from tests.databases import MIGRATIONS, fresh_database
 from tests.losing import crash, lose_commits, losing_cluster, stop_flushing
 from tests.server import Server, http, wait_for
 
@@ -152,7 +152,9 @@ def test_it_is_a_warning_a_metric_and_a_finding(server: Server, url: URL, lost: 
     wait_for(lambda: "WARNING amends.store: History went back: at least" in server.said, "it is a warning")
     told = http.get(f"{server.base}/metrics").text
     assert not [each for each in WATCHED if each not in told]
-    finding = next(each for each in asyncio.run(examine(url, catalogue().projections)) if each.what == "history")
+    finding = next(
+        each for each in asyncio.run(examine(url, catalogue().projections, MIGRATIONS)) if each.what == "history"
+    )
     assert not finding.well
     assert "events were gone" in finding.found
 

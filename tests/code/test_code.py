@@ -18,7 +18,7 @@ CHECKS = {
     "types": ["-m", "mypy"],
     "types, second opinion": ["-m", "pyright"],
     "import rules": ["-c", "from importlinter.cli import lint_imports_command as lint; lint()"],
-    "event shapes": ["-m", "app", "schema", "check"],
+    "event shapes": ["-m", "amends", "schema", "check"],
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import ctypes
 import os
@@ -11,9 +10,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.main import serve
-from app.settings import read_settings
-from workflows.saga import Call, Retry, Saga, Undo, seconds, step
+from tests.serving import serve_with
+from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
 
 
 @dataclass(frozen=True)
@@ -130,14 +128,5 @@ def block(wanted: Wanted) -> None:
         os._exit(9)
 
 
-def main() -> None:
-    """Serve the example's sagas and these."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--host", default="127.0.0.1")
-    given = parser.parse_args()
-    serve(read_settings(), given.host, given.port, [Blocking(), Swallowing(), Working()])
-
-
 if __name__ == "__main__":
-    main()
+    serve_with(Blocking(), Swallowing(), Working())

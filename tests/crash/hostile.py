@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import logging
@@ -16,12 +15,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, PlainSerializer
 
-from app.main import serve
-from app.settings import read_settings
-from domain.aggregate import Aggregate
-from domain.errors import Refusal
-from domain.event import event
-from workflows.saga import Call, Retry, Saga, Transaction, Undo, seconds, signal, step, transaction
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Refusal
+from domain.amends.event import event
+from tests.serving import serve_with
+from workflows.amends.saga import Call, Retry, Saga, Transaction, Undo, seconds, signal, step, transaction
 
 log = logging.getLogger("hostile")
 
@@ -333,14 +331,5 @@ class Scripted(Saga[Script, Result], name="scripted", signals=[Poke]):
         await does(request.undo)
 
 
-def main() -> None:
-    """Serve the example's sagas and this one."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--host", default="127.0.0.1")
-    given = parser.parse_args()
-    serve(read_settings(), given.host, given.port, [Scripted()])
-
-
 if __name__ == "__main__":
-    main()
+    serve_with(Scripted())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 
-from app.main import serve
-from app.settings import read_settings
+from tests.serving import serve_with
 from tests.values import Values
-from workflows.saga import Call, Saga, signal, step
+from workflows.amends.saga import Call, Saga, signal, step
 
 
 @signal("showing-told")
@@ -44,14 +42,5 @@ class Showing(Saga[Values, Seen], name="showing", signals=[ShowingTold]):
         return shown
 
 
-def main() -> None:
-    """Serve the example's sagas and this one."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--host", default="127.0.0.1")
-    given = parser.parse_args()
-    serve(read_settings(), given.host, given.port, [Showing()])
-
-
 if __name__ == "__main__":
-    main()
+    serve_with(Showing())

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from tests.server import Server, http, wait_for
 
 COMMAND = (sys.executable, "-m", "tests.crash.blocking")

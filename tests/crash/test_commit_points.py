@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from tests.crash.holding import Holder, patient
 from tests.crash.ledger import doubled_keys, net_effects, pending, told, unanswered
 from tests.server import Server, order, wait_for

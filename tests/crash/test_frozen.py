@@ -7,8 +7,8 @@ import signal
 
 import psycopg
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo, parse_url
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo, parse_url
 from tests.crash.standstill import frozen
 from tests.server import Server, http, wait_for
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from tests.crash.hostile import DOES, RAISED, RETURNED, SQL
 from tests.server import Server, wait_for
 

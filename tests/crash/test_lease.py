@@ -10,12 +10,11 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from app.store.embedded import EmbeddedPostgres, find_binaries
-from app.store.preparing import prepare
-from app.store.urls import conninfo, parse_url
+from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.urls import conninfo, parse_url
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.crash.standstill import frozen
-from tests.databases import make_cluster
+from tests.databases import make_cluster, prepare
 from tests.server import Server, http, wait_for
 
 HAPPY = {"hold": 1, "charge": 1, "book": 1}

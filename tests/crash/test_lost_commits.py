@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import httpx
 import psycopg
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import parse_url
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import parse_url
 from tests.app.test_went_back import Follower
 from tests.crash.test_postgres_dies import kill
 from tests.server import Server, http, wait_for
-from workflows.events import Place
+from workflows.amends.ports.event_store import Place
 
 FORGETFUL = (
     "alter system set synchronous_commit = off",

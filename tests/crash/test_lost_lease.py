@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.main import LEASE_LOST
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
+from app.amends.server.serve import LEASE_LOST
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.databases import drop_database, fresh_database
 from tests.server import Server, http, wait_for

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.server import Server, wait_for
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from tests.server import ROOT, Server, wait_for
 
 ROW = """
@@ -59,7 +59,7 @@ def test_a_server_runs_no_pickle(database_18: URL, left: Path) -> None:
 @pytest.mark.parametrize("command", [["list"], ["get", "ended"], ["steps", "ended"], ["get", "waits"]])
 def test_its_command_line_runs_none(database_18: URL, left: Path, command: list[str]) -> None:
     environment = os.environ | {"DATABASE_URL": conninfo(database_18)}
-    asked = [sys.executable, "-m", "app", "dbos", "workflow", *command]
+    asked = [sys.executable, "-m", "amends", "dbos", "workflow", *command]
     done = subprocess.run(asked, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
     assert done.stdout + done.stderr
     assert not left.exists()

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import Pool
-from app.store.embedded import EmbeddedPostgres
-from app.store.reader import Reader
-from app.store.urls import conninfo, parse_url
-from domain.errors import Unavailable
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo, parse_url
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from domain.amends.errors import Unavailable
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.server import Server, wait_for
 

@@ -9,14 +9,14 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
+from domain.amends.event import EventType
+from domain.amends.projection import Projection, Recorded
 from domain.banking.account_balances import account_balances
-from domain.event import EventType
 from domain.ordering.order_board import order_board
-from domain.projection import Projection, Recorded
 from tests.crash.holding import Holder
 from tests.server import Server, http, wait_for
-from workflows.events import load_event
+from workflows.amends.ports.event_store import load_event
 
 BOARDS: tuple[Projection[Any, Any], ...] = (order_board, account_balances)
 

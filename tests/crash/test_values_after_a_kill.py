@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.databases import fresh_database
 from tests.server import Server, http, wait_for
 from tests.values import VALUES, Values
-from workflows.codec import dump, text
+from workflows.amends.values.codec import dump, text
 
 COMMAND = (sys.executable, "-m", "tests.crash.showing")
 

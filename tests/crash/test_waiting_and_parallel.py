@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from tests.crash.holding import Holder, patient
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.server import Server, http, wait_for

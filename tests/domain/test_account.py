@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
+from domain.amends.errors import Invalid
+from domain.amends.testing import given
 from domain.banking import (
     Account,
     AccountExists,
@@ -23,8 +25,6 @@ from domain.banking import (
     withdraw,
 )
 from domain.banking.account import MOST, AccountEvent, TooMuchMoney, inverse
-from domain.errors import Invalid
-from domain.testing import given
 
 REQUEST = OpenAccount("a-1", "Ann", "EUR", 100)
 OPENED = AccountOpened("a-1", "Ann", "EUR", 100)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from domain.aggregate import Aggregate
-from domain.event import event
+from domain.amends.aggregate import Aggregate
+from domain.amends.event import event
 
 
 @event("aggregate-test-noted")

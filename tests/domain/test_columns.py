@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import JsonValue
 from typing_extensions import TypeAliasType
 
+from domain.amends.projection import Column, Projection, Recorded
 from domain.banking.account import AccountOpened, accounts
-from domain.projection import Column, Projection, Recorded
 
 Maybe = TypeAliasType("Maybe", str | None)
 Surely = TypeAliasType("Surely", str)

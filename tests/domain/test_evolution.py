@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from domain.aggregate import Aggregate
-from domain.errors import Misdeclared
-from domain.event import EventType, Payload, event, event_type, upcasts
-from domain.vocabulary import NewerEvent, UnknownEvent, Unreadable, Vocabulary
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Misdeclared
+from domain.amends.event import EventType, Payload, event, event_type, upcasts
+from domain.amends.vocabulary import NewerEvent, UnknownEvent, Unreadable, Vocabulary
 
 
 @event("guest-registered", version=5)

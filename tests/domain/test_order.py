@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.errors import Invalid
+from domain.amends.errors import Invalid
 from domain.money import Money
 from domain.ordering import (
     Line,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.errors import Invalid
+from domain.amends.errors import Invalid
 from domain.ordering import Line, OrderRequest
 
 FINE: dict[str, Any] = {

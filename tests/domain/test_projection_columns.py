@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from domain.amends.errors import Misdeclared
+from domain.amends.projection import SYSTEM, Projection, Recorded
 from domain.banking import AccountOpened, accounts
-from domain.errors import Misdeclared
-from domain.projection import SYSTEM, Projection, Recorded
 
 
 @pytest.mark.parametrize("name", SYSTEM)

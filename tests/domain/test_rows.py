@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from domain.rows import as_kept
+from domain.amends.rows import as_kept
 
 COLUMNS = [("amount", "numeric"), ("several", "jsonb")]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from domain.amends.errors import Invalid
+from domain.amends.testing import given
 from domain.banking import AccountOpened, MoneyDeposited, NoAccount, NotEnoughMoney, accounts, deposit, withdraw
-from domain.errors import Invalid
-from domain.testing import given
 
 OPENED = AccountOpened("a", "Ann", "EUR", 10)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.errors import Invalid
+from domain.amends.errors import Invalid
 from domain.travel import GroupTripRequest, Member, TripRequest
 
 ANN, BOB = Member("Ann", "LH1", "Ritz", "Mini"), Member("Bob", "LH1", "Ritz", "Golf")

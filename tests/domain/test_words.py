@@ -6,9 +6,9 @@ from dataclasses import FrozenInstanceError, dataclass
 
 import pytest
 
-from domain.aggregate import Aggregate
-from domain.errors import Invalid, Misdeclared, Refusal
-from domain.event import EventType, event, event_type
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Invalid, Misdeclared, Refusal
+from domain.amends.event import EventType, event, event_type
 from domain.money import Money
 
 

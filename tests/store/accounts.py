@@ -9,16 +9,16 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from app.store.events import PostgresEvents
-from app.store.history import History
-from app.store.loading import Loading
-from app.store.repository import Decided, Repository
-from app.store.states import States
-from app.store.undoing import Turn, Undoing
+from app.amends.store.aggregates.loading import Loading
+from app.amends.store.aggregates.repository import Decided, Repository
+from app.amends.store.aggregates.states import States
+from app.amends.store.aggregates.time_travel import History
+from app.amends.store.aggregates.undo import Turn, Undoing
+from app.amends.store.events import PostgresEvents
+from domain.amends.event import Cause
 from domain.banking import Account, OpenAccount, accounts, deposit, open_account, withdraw
-from domain.event import Cause
 from tests.store.sagas import Store, store
-from workflows.events import record
+from workflows.amends.ports.event_store import record
 
 
 @dataclass(frozen=True)

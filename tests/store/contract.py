@@ -1,4 +1,4 @@
-"""What every store of events promises, as tests that each store is held to (workflows.events.EventStore)."""
+"""What every store of events promises, as tests that each is held to (workflows.amends.ports.event_store)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,22 @@ from typing import Any
 
 import pytest
 
-from domain.errors import AmendsError, Conflict, StaleVersion, Unstorable
-from domain.event import Cause, EventType
-from domain.expected import ANY, NONE, Expected, exact
+from domain.amends.errors import AmendsError, Conflict, StaleVersion, Unstorable
+from domain.amends.event import Cause, EventType
+from domain.amends.expected import ANY, NONE, Expected, exact
 from tests.store.sagas import event
-from workflows.events import START, Answer, Appended, EventStore, Filter, NewEvent, Place, Repeated, StoredEvent
-from workflows.ids import new_id
+from workflows.amends.ids import new_id
+from workflows.amends.ports.event_store import (
+    START,
+    Answer,
+    Appended,
+    EventStore,
+    Filter,
+    NewEvent,
+    Place,
+    Repeated,
+    StoredEvent,
+)
 
 ANSWER = Answer("key-1", "digest-1", {"version": 1, "nested": {"name": "Ünï"}})
 

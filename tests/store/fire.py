@@ -14,17 +14,17 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
-from app.store.encoding import events_text
-from app.store.events import PostgresEvents
-from app.store.units import PostgresUnit
-from app.store.urls import conninfo
-from domain.errors import StaleVersion
-from domain.event import Cause, EventType
-from domain.expected import exact
+from app.amends.postgres.urls import conninfo
+from app.amends.store.encoding import events_text
+from app.amends.store.events import PostgresEvents
+from app.amends.store.units import PostgresUnit
+from domain.amends.errors import StaleVersion
+from domain.amends.event import Cause, EventType
+from domain.amends.expected import exact
 from tests.store.sagas import Store, entry, started, store
-from workflows.events import START, Filter, NewEvent, Place, StoredEvent
-from workflows.ids import new_id
-from workflows.ports import Committed, Interrupted
+from workflows.amends.ids import new_id
+from workflows.amends.ports.event_store import START, Filter, NewEvent, Place, StoredEvent
+from workflows.amends.ports.execution_log import Committed, Interrupted
 
 TYPES = ("thing-happened", "thing-broke", "thing-mended")
 STORIES = ("story-a", "story-b", "story-c")

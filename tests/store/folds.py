@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from domain.aggregate import Aggregate
-from domain.event import event
+from domain.amends.aggregate import Aggregate
+from domain.amends.event import event
 
 
 @event("counted")

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from domain.amends.errors import Invalid, Misdeclared, StaleVersion
+from domain.amends.event import Cause
+from domain.amends.expected import ANY, LARGEST, NONE, Expected, exact
 from domain.banking import AccountOpened, MoneyDeposited, accounts, deposit
-from domain.errors import Invalid, Misdeclared, StaleVersion
-from domain.event import Cause
-from domain.expected import ANY, LARGEST, NONE, Expected, exact
 from tests.store.contract import place_of, require_refused, whole
 from tests.store.sagas import event
-from workflows.events import START, EventStore, Filter, record
+from workflows.amends.ports.event_store import START, EventStore, Filter, record
 
 STORED = ["a", "a/b", "a//b", "a-b", "-", "100%", "a b", " a ", "%2F", "ü/世 界", "…", "x" * 500, "世" * 500, "'\"\\"]
 REFUSED = ["", " ", "\t", "a\nb", "a\0b", "\x7f", "\x85", "half \ud800", ".", "..", "x" * 501, "世" * 501]
@@ -68,7 +68,7 @@ class NamesContract:
         await whole(events, 0)
 
     async def test_what_a_fold_does_not_take_is_not_decided(self, events: EventStore, states: Any) -> None:
-        from app.store.repository import Repository
+        from app.amends.store.aggregates.repository import Repository
 
         repository, stray = Repository(events, states), event("x")
         await events.append([record("account-1", AccountOpened("1", "Ann", "EUR", 0), Cause())])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL
 
-from app.store.programs import account
+from app.amends.postgres.embedded.programs import account
 from tests.server import wait_for
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

@@ -11,20 +11,20 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
-from app.projections.acts import Acts
-from app.projections.builds import Build, Builds
-from app.projections.feed import recorded
-from app.projections.runner import Runner
-from app.projections.set_aside import SetAsides
-from app.projections.views import Views
-from app.projections.writing import Target
-from app.store.events import PostgresEvents
-from app.store.tail import Tail
-from domain.aggregate import Aggregate
-from domain.event import Cause, event
-from domain.projection import Projection, Recorded
+from app.amends.projections.administration import Acts
+from app.amends.projections.applying.dead_letters import SetAsides
+from app.amends.projections.applying.feed import recorded
+from app.amends.projections.applying.runner import Runner
+from app.amends.projections.applying.writing import Target
+from app.amends.projections.builds import Build, Builds
+from app.amends.projections.views import Views
+from app.amends.store.events import PostgresEvents
+from app.amends.store.feed.notifier import Tail
+from domain.amends.aggregate import Aggregate
+from domain.amends.event import Cause, event
+from domain.amends.projection import Projection, Recorded
 from tests.store.sagas import Store, store
-from workflows.events import Place, record
+from workflows.amends.ports.event_store import Place, record
 
 LONG_AGO = "update amends.builds set touched_at = now() - interval '1 min'"
 """Nobody has followed any read model for long, as only the owner can say."""

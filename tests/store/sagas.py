@@ -11,17 +11,17 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import URL
 
-from app.store.committer import Committer
-from app.store.database import Pool
-from app.store.reader import Reader
-from app.store.roles import as_service
-from app.store.sagas import PostgresSagas
-from app.store.states import States
-from domain.event import Cause, EventType
-from workflows.durable.store import StartOutcome
-from workflows.events import NewEvent
-from workflows.ids import new_id
-from workflows.ports import Checkpoint, Entry, Start
+from app.amends.postgres.roles import as_service
+from app.amends.store.aggregates.states import States
+from app.amends.store.connections.committer import Committer
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.sagas import PostgresSagas
+from domain.amends.event import Cause, EventType
+from workflows.amends.ids import new_id
+from workflows.amends.ports.event_store import NewEvent
+from workflows.amends.ports.execution_log import Checkpoint, Entry, Start
+from workflows.amends.ports.saga_store import StartOutcome
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

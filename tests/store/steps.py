@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import psycopg
 
-from app.store.reader import Reader
-from app.store.sqlstates import CONTENDED_TRIES
-from app.store.units import PostgresUnit
+from app.amends.store.connections.reader import Reader
+from app.amends.store.connections.sqlstates import CONTENDED_TRIES
+from app.amends.store.units import PostgresUnit
 from domain.ordering import orders
 from tests.store.sagas import Store, entry, event
-from workflows.ports import Committed, Interrupted, Stale
+from workflows.amends.ports.execution_log import Committed, Interrupted, Stale
 
 Sql = psycopg.Connection
 Body = Callable[[PostgresUnit], Awaitable[object]]

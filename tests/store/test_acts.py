@@ -9,12 +9,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.projections import SQL
-from app.projections.counting import count
-from app.projections.writing import LEASE
-from app.store.requests import Key, Requests
-from domain.errors import Conflict, Unavailable
-from domain.event import Cause
+from app.amends.projections import SQL
+from app.amends.projections.applying.writing import LEASE
+from app.amends.projections.counting import count
+from app.amends.store.requests import Key, Requests
+from domain.amends.errors import Conflict, Unavailable
+from domain.amends.event import Cause
 from tests.store.projections import NAME, Elsewhere, Lit, Out, board_on
 
 Sql = psycopg.Connection
@@ -119,7 +119,7 @@ async def test_a_promotion_waits_for_who_reads_the_view_only_for_a_while(
         await it.follow()
         with sql.transaction():
             sql.execute("select * from views.lamp_board")
-            monkeypatch.setattr("app.projections.acts.PATIENT_SECONDS", 0.0)
+            monkeypatch.setattr("app.amends.projections.administration.PATIENT_SECONDS", 0.0)
             with pytest.raises(Conflict, match="Somebody has been reading"):
                 await it.promote()
         assert (await it.promote()).state == "live"

@@ -10,15 +10,15 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.events import PostgresEvents
-from domain.errors import Invalid, StaleVersion, Unstorable
-from domain.event import Cause, EventType
-from domain.expected import ANY, NONE, exact
+from app.amends.store.events import PostgresEvents
+from domain.amends.errors import Invalid, StaleVersion, Unstorable
+from domain.amends.event import Cause, EventType
+from domain.amends.expected import ANY, NONE, exact
 from tests.store.fire import session, settled, write
 from tests.store.sagas import Store, event, started, store
-from workflows.events import Answer, Appended, EventStore, NewEvent, Repeated
-from workflows.ids import new_id
-from workflows.ports import Entry
+from workflows.amends.ids import new_id
+from workflows.amends.ports.event_store import Answer, Appended, EventStore, NewEvent, Repeated
+from workflows.amends.ports.execution_log import Entry
 
 Sql = psycopg.Connection
 

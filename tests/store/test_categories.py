@@ -12,15 +12,15 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from domain.aggregate import Aggregate
-from domain.errors import Misdeclared
-from domain.event import Cause, event
-from domain.projection import Projection, Recorded, WrongKey
-from domain.testing import recorded
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Misdeclared
+from domain.amends.event import Cause, event
+from domain.amends.projection import Projection, Recorded, WrongKey
+from domain.amends.testing import recorded
 from tests.store.projections import NAME, Board, Elsewhere, board_on
 from tests.store.test_set_aside import wish
-from workflows.durable.tasks import end
-from workflows.events import record
+from workflows.amends.background import end
+from workflows.amends.ports.event_store import record
 
 Sql = psycopg.Connection
 
@@ -108,7 +108,7 @@ async def test_those_who_wait_are_told_at_once_that_an_event_was_for_no_row(
     database: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the end of the feed the place moves with it, and not only when the lease is renewed."""
-    monkeypatch.setattr("app.projections.runner.RENEW_SECONDS", 1000)
+    monkeypatch.setattr("app.amends.projections.applying.runner.RENEW_SECONDS", 1000)
     async with on(database, used) as it:
         await switch(it, "desk-lamp-1", ("hall", 5))
         following = asyncio.create_task(it.runner().run())

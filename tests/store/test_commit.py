@@ -10,11 +10,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.committer import Committer
-from app.store.urls import conninfo
-from domain.errors import Unstorable
+from app.amends.postgres.urls import conninfo
+from app.amends.store.connections.committer import Committer
+from domain.amends.errors import Unstorable
 from tests.store.sagas import checkpoint, entry, event, started, store
-from workflows.ports import Committed, Entry, Fenced, ForeignStep, Stale, StatusChange
+from workflows.amends.ports.execution_log import Committed, Entry, Fenced, ForeignStep, Stale, StatusChange
 
 Sql = psycopg.Connection
 

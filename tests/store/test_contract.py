@@ -9,8 +9,11 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import URL
 
-from app.store.repository import ATTEMPTS, Asked, Loader, Repository
-from domain.aggregate import Aggregate
+from app.amends.store.aggregates.repository import ATTEMPTS, Asked, Loader, Repository
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Conflict, StaleVersion
+from domain.amends.event import Cause
+from domain.amends.expected import Expected
 from domain.banking import (
     Account,
     AccountExists,
@@ -23,13 +26,10 @@ from domain.banking import (
     open_account,
     withdraw,
 )
-from domain.errors import Conflict, StaleVersion
-from domain.event import Cause
-from domain.expected import Expected
 from tests.store.accounts import Bank, bank
 from tests.store.contract import AnswerContract, AppendContract, ReadContract, whole
 from tests.store.names import NamesContract
-from workflows.events import (
+from workflows.amends.ports.event_store import (
     Answer,
     Appended,
     EventStore,
@@ -40,7 +40,7 @@ from workflows.events import (
     read_event,
     record,
 )
-from workflows.memory import MemoryEvents
+from workflows.amends.simulation.memory_events import MemoryEvents
 
 S = TypeVar("S")
 E = TypeVar("E")

@@ -17,13 +17,13 @@ from dbos._dbos import _get_dbos_instance
 from dbos._serialization import PortableWorkflowError
 from sqlalchemy import URL
 
-from app.store.heartbeat import Heartbeat
-from app.store.urls import conninfo
-from domain.errors import Refusal
-from domain.event import Cause
+from app.amends.postgres.urls import conninfo
+from app.amends.store.connections.heartbeat import Heartbeat
+from domain.amends.errors import Refusal
+from domain.amends.event import Cause
 from tests.store.sagas import store
-from workflows.durable.engine import Engine
-from workflows.saga import Call, Saga, Transaction, Undo, step, transaction
+from workflows.amends.dbos.engine import Engine
+from workflows.amends.saga import Call, Saga, Transaction, Undo, step, transaction
 
 Sql = psycopg.Connection
 MEGABYTE = "x" * 1024 * 1024

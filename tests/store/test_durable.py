@@ -10,20 +10,19 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from app.store import committer
-from app.store.embedded import EmbeddedPostgres, find_binaries
-from app.store.events import PostgresEvents
-from app.store.preparing import prepare
-from app.store.requests import Requests
-from app.store.resending import Unsettled
-from app.store.urls import conninfo, parse_url
-from domain.errors import Unavailable
-from tests.databases import make_cluster, memory
+from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.urls import conninfo, parse_url
+from app.amends.store.connections import committer
+from app.amends.store.connections.resending import Unsettled
+from app.amends.store.events import PostgresEvents
+from app.amends.store.requests import Requests
+from domain.amends.errors import Unavailable
+from tests.databases import make_cluster, memory, prepare
 from tests.server import wait_for
 from tests.store.sagas import Store, entry, event, started, store
 from tests.store.trouble import until
-from workflows.events import Answer, Appended
-from workflows.ports import Committed, Gone, Missing
+from workflows.amends.ports.event_store import Answer, Appended
+from workflows.amends.ports.execution_log import Committed, Gone, Missing
 
 Sql = psycopg.Connection
 WAITING = "select pid from pg_stat_activity where wait_event = 'SyncRep'"
@@ -183,7 +182,7 @@ async def test_what_is_known_from_before_is_answered_once_it_is_durable(it: Stor
 async def test_whoever_loses_patience_cancels_nothing(it: Store, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit that is given up stays invisible until a standby has it, and so few of them are left behind."""
     monkeypatch.setattr(committer, "ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr("app.store.events.PATIENCE", 0.5)
+    monkeypatch.setattr("app.amends.store.events.PATIENCE", 0.5)
     events = PostgresEvents(it.committer, it.reader)
     standby(sql, True)
     new = [[event(f"order-patience-{number}")] for number in range(30)]
@@ -220,7 +219,7 @@ async def test_nobody_is_told_that_nothing_was_done_of_what_may_be_carried_out(
     it: Store, sql: Sql, monkeypatch: pytest.MonkeyPatch, cut: bool
 ) -> None:
     """Also where the connection was made anew for it, and where it is lost while the commit waits."""
-    monkeypatch.setattr("app.store.events.PATIENCE", 1.0)
+    monkeypatch.setattr("app.amends.store.events.PATIENCE", 1.0)
     events, name = PostgresEvents(it.committer, it.reader), f"order-unsettled-{cut}"
     await it.committer.renew()
     standby(sql, True)
@@ -238,8 +237,8 @@ async def test_what_was_never_sent_is_said_to_be_so(it: Store, monkeypatch: pyte
     async def refused(_: object) -> None:
         raise OSError("connection refused")
 
-    monkeypatch.setattr("app.store.lines.Line.open", refused)
-    monkeypatch.setattr("app.store.events.PATIENCE", 0.3)
+    monkeypatch.setattr("app.amends.store.connections.lines.Line.open", refused)
+    monkeypatch.setattr("app.amends.store.events.PATIENCE", 0.3)
     with pytest.raises(Unavailable) as told:
         await PostgresEvents(it.committer, it.reader).append([event("order-never-sent")])
     assert type(told.value) is Unavailable

@@ -13,13 +13,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.store.embedded import FILES, FOLDERS, EmbeddedPostgres, find_binaries
-from app.store.preparing import prepare
-from app.store.programs import account
-from app.store.roles import as_service
-from app.store.urls import parse_url
-from domain.errors import Unusable
-from tests.databases import POSTGRES_15, make_cluster, memory
+from app.amends.postgres.embedded.programs import account
+from app.amends.postgres.embedded.server import FILES, FOLDERS, EmbeddedPostgres, find_binaries
+from app.amends.postgres.roles import as_service
+from app.amends.postgres.urls import parse_url
+from domain.amends.errors import Unusable
+from tests.databases import POSTGRES_15, make_cluster, memory, prepare
 from tests.server import Server
 from tests.store.test_immutable import INSERT
 from tests.store.test_roles import REFUSED, require_works, session

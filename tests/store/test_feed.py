@@ -10,12 +10,12 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import URL
 
-from app.store.events import PostgresEvents
-from app.store.units import PostgresUnit
+from app.amends.store.events import PostgresEvents
+from app.amends.store.units import PostgresUnit
 from tests.store.fire import STORIES, TYPES, Fire, Follower, fire, session, settled, write
 from tests.store.sagas import Store, entry, event, started, store
-from workflows.events import START, Filter, Place, StoredEvent
-from workflows.ports import Committed
+from workflows.amends.ports.event_store import START, Filter, Place, StoredEvent
+from workflows.amends.ports.execution_log import Committed
 
 
 async def followed(burning: Fire, seconds: float) -> list[Follower]:

@@ -18,15 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from app.catalogue import catalogue
-from app.store.fingerprint import _made, code_version
-from app.store.imports import origin_of
-from domain.aggregate import Aggregate
-from domain.event import Cause
+from app.amends.schema.catalogue import catalogue
+from app.amends.store.fingerprint.fingerprint import _made, code_version
+from app.amends.store.fingerprint.imports import origin_of
+from domain.amends.aggregate import Aggregate
+from domain.amends.event import Cause
 from tests.server import ROOT
 from tests.store.accounts import bank
 from tests.store.folds import FOLDS, by
-from workflows.events import record
+from workflows.amends.ports.event_store import record
 
 PROJECT = {
     "shop/__init__.py": "from shop.order import orders\n",
@@ -35,8 +35,8 @@ PROJECT = {
         from dataclasses import dataclass, field
         import prices.steps as steps
         import prices.deep.table
-        from domain.aggregate import Aggregate
-        from domain.event import event, upcasts
+        from domain.amends.aggregate import Aggregate
+        from domain.amends.event import event, upcasts
         from prices import rate
         from prices.more import *
         from prices.constants import FLAT
@@ -263,8 +263,8 @@ async def test_a_snapshot_of_other_code_is_not_believed(
 SHOWN = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from app.catalogue import catalogue
-from app.store.fingerprint import code_version
+from app.amends.schema.catalogue import catalogue
+from app.amends.store.fingerprint.fingerprint import code_version
 import shop
 print([code_version(each) for each in (shop.orders, *catalogue().aggregates.values())])
 """
@@ -317,7 +317,7 @@ def test_code_that_cannot_be_seen_has_no_fingerprint(caplog: pytest.LogCaptureFi
         ("json", vars(importlib.import_module("json")), "python"),
         ("sys", vars(sys), "python"),
         ("pydantic", vars(importlib.import_module("pydantic")), "installed"),
-        ("app.service", {"__file__": "/srv/shop/app/service.py"}, "project"),
+        ("app.amends.service", {"__file__": "/srv/shop/app/amends/service.py"}, "project"),
         ("rates", {"__file__": "/usr/lib/python3/dist-packages/rates.py"}, "installed"),
         ("google", {"__path__": ["/venv/lib/python3.11/site-packages/google"]}, "installed"),
         ("domain", {"__path__": ["/srv/shop/domain"]}, "project"),

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from app.store.fingerprint import _made, code_version
-from domain.aggregate import Aggregate
+from app.amends.store.fingerprint.fingerprint import _made, code_version
+from domain.amends.aggregate import Aggregate
 from tests.server import ROOT
 from tests.store.folds import by
 from tests.store.held import CALLED, NUMBERS, VALUES, Loud, Registered, Remembering

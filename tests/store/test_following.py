@@ -12,14 +12,14 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.events import PostgresEvents
-from app.store.held_back import Holder, holder
-from app.store.reader import Reader
-from app.store.tail import LOOK_SECONDS, Tail
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
+from app.amends.store.connections.reader import Reader
+from app.amends.store.events import PostgresEvents
+from app.amends.store.feed.lag import Holder, holder
+from app.amends.store.feed.notifier import LOOK_SECONDS, Tail
 from tests.store.fire import session, write
 from tests.store.sagas import event, store
-from workflows.events import START, Appended, Place
+from workflows.amends.ports.event_store import START, Appended, Place
 
 AT_ONCE = LOOK_SECONDS / 2
 """Sooner than a look that nothing has asked for."""

@@ -10,15 +10,14 @@ import pytest
 from psycopg import sql as words
 from sqlalchemy import URL
 
-from app.store.database import Pool
-from app.store.embedded import EmbeddedPostgres
-from app.store.preparing import prepare
-from app.store.reader import Reader
-from app.store.urls import conninfo, parse_url
-from app.store.usable import require_usable
-from domain.errors import Unusable
-from domain.projection import Projection, Recorded
-from tests.databases import drop_database
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo, parse_url
+from app.amends.postgres.usable import require_usable
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from domain.amends.errors import Unusable
+from domain.amends.projection import Projection, Recorded
+from tests.databases import drop_database, prepare
 from tests.server import Server
 from tests.store.projections import NAME, Lit, board_on, lamps
 from tests.store.trouble import limited

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from psycopg import sql as quoted
 from sqlalchemy import URL
 
-from app.store.roles import as_service, grant
+from app.amends.postgres.roles import as_service, grant
+from tests.databases import MIGRATIONS
 from tests.store.test_immutable import INSERT
 from tests.store.test_roles import session
 
@@ -179,7 +180,7 @@ def test_a_start_brings_back_just_these_rights(database: URL, service: Sql, sql:
     sql.execute("grant all on all tables in schema amends, dbos, sandbox, views to amends_service")
     sql.execute("grant all on all sequences in schema amends, dbos, sandbox to amends_service")
     sql.execute("grant execute on all functions in schema amends to public")
-    grant(database, database)
+    grant(database, database, MIGRATIONS.rights)
     test_the_role_has_the_rights_that_stand_here_and_no_others(service)
 
 

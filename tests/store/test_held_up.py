@@ -10,15 +10,15 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.committer import Committer
-from app.store.events import PostgresEvents
-from app.store.roles import as_service
-from app.store.urls import conninfo
-from domain.errors import Unavailable
+from app.amends.postgres.roles import as_service
+from app.amends.postgres.urls import conninfo
+from app.amends.store.connections.committer import Committer
+from app.amends.store.events import PostgresEvents
+from domain.amends.errors import Unavailable
 from tests.store.sagas import entry, event, started, store
 from tests.store.trouble import limited, tries, trouble, until
-from workflows.events import Appended
-from workflows.ports import Committed
+from workflows.amends.ports.event_store import Appended
+from workflows.amends.ports.execution_log import Committed
 
 __all__ = ["trouble"]
 

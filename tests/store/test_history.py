@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.difference import Change, differences
-from app.store.history import Point
+from app.amends.store.aggregates.difference import Change, differences
+from app.amends.store.aggregates.time_travel import Point
+from domain.amends.errors import Invalid, NotFound
 from domain.banking import accounts
-from domain.errors import Invalid, NotFound
 from tests.store.accounts import Bank, bank
 
 Sql = psycopg.Connection

@@ -13,26 +13,26 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.projections.acts import Acts
-from app.projections.builds import Builds
-from app.projections.inline import Inline
-from app.projections.runner import Runner
-from app.projections.set_aside import SetAsides
-from app.projections.shape import Changed
-from app.projections.views import Views
-from app.projections.writing import Target
-from app.store.events import PostgresEvents
-from app.store.sagas import PostgresSagas
-from app.store.tail import Tail
-from app.store.units import PostgresUnit
+from app.amends.projections.administration import Acts
+from app.amends.projections.applying.dead_letters import SetAsides
+from app.amends.projections.applying.inline import Inline
+from app.amends.projections.applying.runner import Runner
+from app.amends.projections.applying.writing import Target
+from app.amends.projections.builds import Builds
+from app.amends.projections.shape import Changed
+from app.amends.projections.views import Views
+from app.amends.store.events import PostgresEvents
+from app.amends.store.feed.notifier import Tail
+from app.amends.store.sagas import PostgresSagas
+from app.amends.store.units import PostgresUnit
+from domain.amends.event import Cause
+from domain.amends.expected import exact
+from domain.amends.projection import Projection, Recorded
 from domain.banking import AccountOpened, MoneyDeposited, MoneyWithdrawn, accounts
-from domain.event import Cause
-from domain.expected import exact
-from domain.projection import Projection, Recorded
 from tests.store.sagas import Store, checkpoint, event, started, store
 from tests.store.trouble import soon
-from workflows.events import NewEvent, record
-from workflows.ports import Committed, Entry, Stale
+from workflows.amends.ports.event_store import NewEvent, record
+from workflows.amends.ports.execution_log import Committed, Entry, Stale
 
 __all__ = ["soon"]
 
@@ -233,7 +233,7 @@ async def test_a_row_that_is_too_long_for_an_index_keeps_nobody_from_appending(d
 async def test_a_row_that_somebody_has_locked_is_left_to_the_runner(
     database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.projections.inline.LOCK_TIMEOUT", "20ms")
+    monkeypatch.setattr("app.amends.projections.applying.inline.LOCK_TIMEOUT", "20ms")
     async with desk(database) as it:
         await it.append("a", opened("a"))
         sagas = PostgresSagas(it.store.committer, it.store.reader, it.store.states, it.inline)
@@ -270,7 +270,7 @@ async def test_whatever_a_trigger_raises_keeps_nobody_from_appending(database: U
 async def test_a_trigger_that_sleeps_does_not_hold_an_append_for_long(
     database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.projections.inline.STATEMENT_TIMEOUT", "200ms")
+    monkeypatch.setattr("app.amends.projections.applying.inline.STATEMENT_TIMEOUT", "200ms")
     async with desk(database) as it:
         await it.append("a", opened("a"))
         sql.execute(TRIGGER.format("perform pg_sleep(5);").encode())
@@ -312,7 +312,7 @@ BROKEN = {
 async def test_a_table_that_cannot_be_written_keeps_nobody_from_appending(
     database: URL, sql: Sql, lost: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.projections.inline.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("app.amends.projections.applying.inline.PAUSE_SECONDS", 0.0)
     async with desk(database) as it:
         await it.append("a", opened("a"))
         broken, mended = (each.replace("{}", "views.account_now_1") for each in BROKEN[lost])

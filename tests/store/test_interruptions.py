@@ -8,17 +8,17 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import Pool
-from app.store.reader import Reader
-from app.store.roles import as_service
-from app.store.sessions import Session
-from app.store.sqlstates import CONTENDED_TRIES, SLOW_TRIES
-from app.store.units import PostgresUnit
+from app.amends.postgres.roles import as_service
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.connections.sessions import Session
+from app.amends.store.connections.sqlstates import CONTENDED_TRIES, SLOW_TRIES
+from app.amends.store.units import PostgresUnit
 from domain.ordering import orders
 from tests.store.sagas import entry, event, started, store
 from tests.store.steps import FAR, HOLD, Body, Ran, asking, left, ran, swallowing
 from tests.store.trouble import end_sessions, held, limited, missing, read_only, said, soon, tries, trouble, until
-from workflows.ports import Committed, Stale
+from workflows.amends.ports.execution_log import Committed, Stale
 
 __all__ = ["soon", "trouble"]
 
@@ -160,7 +160,7 @@ async def test_a_database_that_takes_no_writes_is_never_counted(database: URL, t
 async def test_a_connection_that_none_is_left_of_is_never_counted(
     database: URL, trouble: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.store.units.PATIENCE", 0.02)
+    monkeypatch.setattr("app.amends.store.units.PATIENCE", 0.02)
     async with store(database) as it:
         saga = await started(it)
         url = as_service(database)

@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import URL
 
-from app.projections.acts import Acts
-from app.projections.builds import Builds
-from app.projections.views import Views
-from app.store.events import PostgresEvents
+from app.amends.projections.administration import Acts
+from app.amends.projections.builds import Builds
+from app.amends.projections.views import Views
+from app.amends.store.events import PostgresEvents
+from domain.amends.errors import Conflict, NotFound
+from domain.amends.event import Cause
 from domain.banking import MoneyDeposited
-from domain.errors import Conflict, NotFound
-from domain.event import Cause
 from tests.store.sagas import store
 from tests.store.test_inline import moved, now, opened
-from workflows.events import Place
+from workflows.amends.ports.event_store import Place
 
 live = replace(now, name="account_live", mode="live")
 KNOWN = {("account_live", 1): live}

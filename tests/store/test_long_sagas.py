@@ -8,12 +8,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.overview import Overview
-from app.store.sagas import STRETCH
+from app.amends.store.overview import Overview
+from app.amends.store.sagas import STRETCH
 from tests.store.sagas import AT, Store, checkpoint, event, started, store
-from workflows.codec import dump
-from workflows.ports import Entry
-from workflows.story import StepCompleted
+from workflows.amends.history import StepCompleted
+from workflows.amends.ports.execution_log import Entry
+from workflows.amends.values.codec import dump
 
 Sql = psycopg.Connection
 

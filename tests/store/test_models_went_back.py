@@ -10,22 +10,22 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.projections.runner import Runner
-from app.projections.runners import Runners
-from app.store.database import Pool
-from app.store.embedded import EmbeddedPostgres
-from app.store.events import WentBack
-from app.store.shapes import SagaKinds
-from app.store.tail import Tail
-from app.store.urls import conninfo
-from domain.event import Cause
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
+from app.amends.projections.applying.runner import Runner
+from app.amends.projections.runners import Runners
+from app.amends.store.connections.pool import Pool
+from app.amends.store.events import WentBack
+from app.amends.store.feed.notifier import Tail
+from app.amends.store.shapes import SagaKinds
+from domain.amends.event import Cause
 from tests.databases import fresh_database
 from tests.losing import UNFLUSHED, copy, crash, losing_cluster, put_back, stop_flushing
 from tests.store.fire import session, write
 from tests.store.projections import NAME, Board, Elsewhere, Lit, board_on
 from tests.store.sagas import started
-from workflows.durable.tasks import end
-from workflows.events import Place, record_own
+from workflows.amends.background import end
+from workflows.amends.ports.event_store import Place, record_own
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.own import Aborted, EndsTransaction
-from app.store.units import PostgresUnit
-from domain.errors import Unstorable
+from app.amends.store.own_sql import Aborted, EndsTransaction
+from app.amends.store.units import PostgresUnit
+from domain.amends.errors import Unstorable
 from domain.ordering import orders
 from tests.store.sagas import started, store
 from tests.store.steps import HOLD, Body, Ran, asking, left, noting, ran, swallowing
 from tests.store.trouble import LONG, fails_for, trouble
-from workflows.ports import Committed
+from workflows.amends.ports.execution_log import Committed
 
 __all__ = ["trouble"]
 

@@ -14,12 +14,12 @@ from psycopg._queries import PostgresQuery
 from psycopg.adapt import Transformer
 from psycopg.sql import SQL, Literal
 
-from app.projections import SQL as PROJECTIONS
-from app.store.embedded import EmbeddedPostgres
-from app.store.overview import CONDITIONS
-from app.store.sagas import STRETCH
-from app.store.sql import statements
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
+from app.amends.projections import SQL as PROJECTIONS
+from app.amends.store.overview import CONDITIONS
+from app.amends.store.sagas import STRETCH
+from app.amends.store.sql import statements
 from tests.databases import drop_database, fresh_database
 from tests.store.large import fill
 

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from app.projections import SQL
-from app.projections.writing import LEASE, Lost
-from app.store.embedded import EmbeddedPostgres
-from domain.vocabulary import NewerEvent
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.projections import SQL
+from app.amends.projections.applying.writing import LEASE, Lost
+from domain.amends.vocabulary import NewerEvent
 from tests.databases import fresh_database
 from tests.store.projections import NAME, Board, Elsewhere, Lit, Out, board_on
-from workflows.events import Place
+from workflows.amends.ports.event_store import Place
 
 Sql = psycopg.Connection
 

@@ -16,19 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from app.doctor import Finding, examine
-from app.store import held_back, promises
-from app.store.database import Pool
-from app.store.embedded import EmbeddedPostgres, find_binaries
-from app.store.held_back import Holder, holder, watch
-from app.store.preparing import prepare
-from app.store.promises import jump, watch_clock
-from app.store.reader import Reader
-from app.store.roles import as_service
-from app.store.urls import conninfo, parse_url
-from app.store.usable import require_as_asked, require_usable
-from domain.errors import Unusable
-from tests.databases import make_cluster, memory
+from app.amends.cli.doctor import Finding, examine
+from app.amends.postgres import promises
+from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.promises import jump, watch_clock
+from app.amends.postgres.roles import as_service
+from app.amends.postgres.urls import conninfo, parse_url
+from app.amends.postgres.usable import require_as_asked, require_usable
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.feed import lag as held_back
+from app.amends.store.feed.lag import Holder, holder, watch
+from domain.amends.errors import Unusable
+from tests.databases import MIGRATIONS, make_cluster, memory, prepare
 from tests.server import wait_for
 
 CLOCK = """
@@ -122,7 +122,7 @@ def test_a_server_that_may_lose_its_data_is_warned_of_one_by_one(
     reloaded(own, "alter system set {} = off", names, "off")
     try:
         require_as_asked(parse_url(own.url))
-        found = asyncio.run(examine(parse_url(own.url), {}))
+        found = asyncio.run(examine(parse_url(own.url), {}, MIGRATIONS))
     finally:
         reloaded(own, "alter system reset {}", names, "on")
     for name in names:
@@ -145,7 +145,7 @@ def test_a_standby_is_refused_and_doctor_looks_all_the_same(own: EmbeddedPostgre
         own.start()
         with pytest.raises(Unusable, match="is a standby and cannot be written to"):
             require_usable(parse_url(own.url))
-        found = asyncio.run(examine(parse_url(own.url), {}))
+        found = asyncio.run(examine(parse_url(own.url), {}, MIGRATIONS))
     finally:
         own.stop()
         Path(signal).unlink()
@@ -220,7 +220,7 @@ async def test_prepared_transactions_that_hold_the_feed_back_are_named_one_after
             found = await holder(reader)
             assert found is not None
             assert (found.gid, found.pid, found.who) == ("it's the first", None, "postgres")
-            feed = next(each for each in await examine(url, {}) if each.what == "feed")
+            feed = next(each for each in await examine(url, {}, MIGRATIONS) if each.what == "feed")
             assert "rollback prepared 'it''s the first'" in feed.found
             sql.execute(found.remedy.split("or: ")[1])
             said = await until_warned(caplog, "'the second'")

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.projections.reporting import report
-from app.projections.views import Views
-from domain.errors import Conflict, NotFound
-from domain.event import Cause
-from domain.projection import Projection, Recorded
+from app.amends.projections.reporting import report
+from app.amends.projections.views import Views
+from domain.amends.errors import Conflict, NotFound
+from domain.amends.event import Cause
+from domain.amends.projection import Projection, Recorded
 from tests.store.projections import LONG_AGO, NAME, Board, Lit, Out, board, board_on, broken, lamps, wide
 
 Sql = psycopg.Connection

@@ -17,17 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres
-from domain.errors import Conflict, Invalid, StaleVersion, Unstorable
-from domain.event import Cause, EventType, event
-from domain.expected import NONE, exact
-from domain.vocabulary import Vocabulary
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from domain.amends.errors import Conflict, Invalid, StaleVersion, Unstorable
+from domain.amends.event import Cause, EventType, event
+from domain.amends.expected import NONE, exact
+from domain.amends.vocabulary import Vocabulary
 from tests.store.accounts import bank
 from tests.store.contract import ANSWER, place_of, require_refused, whole
 from tests.store.sagas import event as happened
-from workflows.codec import text
-from workflows.events import Answer, Appended, EventStore, Filter, Repeated, read_event, record
-from workflows.memory import MemoryEvents, compared
+from workflows.amends.ports.event_store import Answer, Appended, EventStore, Filter, Repeated, read_event, record
+from workflows.amends.simulation.memory_events import MemoryEvents, compared
+from workflows.amends.values.codec import text
 
 Sql = psycopg.Connection
 

@@ -14,12 +14,12 @@ from dbos import DBOS
 from dbos._dbos import _get_dbos_instance
 from sqlalchemy import URL
 
+from app.amends.postgres.roles import as_service
+from app.amends.postgres.urls import conninfo
+from app.amends.store.connections.pool import Pool
 from app.sandbox.ledger import Ledger
-from app.store.database import Pool
-from app.store.roles import as_service
-from app.store.urls import conninfo
-from domain.errors import Unavailable
-from domain.event import Cause
+from domain.amends.errors import Unavailable
+from domain.amends.event import Cause
 from tests.store.test_dbos_contract import Echo, ended, engine
 from tests.store.trouble import read_only, trouble
 

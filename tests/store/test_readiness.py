@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
 from tests.databases import drop_database, fresh_database
 from tests.server import Server, http, wait_for
 

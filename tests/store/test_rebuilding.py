@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.projections import SQL
-from app.projections.verifying import verify
-from app.projections.writing import LEASE
-from domain.errors import Conflict
+from app.amends.projections import SQL
+from app.amends.projections.applying.writing import LEASE
+from app.amends.projections.verifying import verify
+from domain.amends.errors import Conflict
 from tests.store.projections import NAME, Lit, Out, board, board_on, wide
 
 Sql = psycopg.Connection
@@ -51,7 +51,7 @@ async def test_differences_are_found_and_what_is_on_the_move_is_not_judged(datab
 
 
 async def test_tables_are_compared_page_by_page(database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.projections.verifying.ROWS", 4)
+    monkeypatch.setattr("app.amends.projections.verifying.ROWS", 4)
     async with board_on(database) as it:
         for number in range(20):
             await it.append(f"{number:02}", Lit(1))

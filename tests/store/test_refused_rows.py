@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 from sqlalchemy import URL
 
-from app.projections.runner import Runner
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
-from domain.event import Cause
-from domain.projection import Projection, Recorded
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
+from app.amends.projections.applying.runner import Runner
+from domain.amends.event import Cause
+from domain.amends.projection import Projection, Recorded
 from tests.databases import drop_database, fresh_database
 from tests.store.projections import NAME, Board, Lit, Out, board_on, lamps, runner_of
 

@@ -8,11 +8,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.projections.feed import NewerReader
-from app.projections.verifying import verify
-from domain.aggregate import Aggregate
-from domain.event import Payload, event, upcasts
-from domain.projection import Mode, Projection, Recorded
+from app.amends.projections.applying.feed import NewerReader
+from app.amends.projections.verifying import verify
+from domain.amends.aggregate import Aggregate
+from domain.amends.event import Payload, event, upcasts
+from domain.amends.projection import Mode, Projection, Recorded
 from tests.store.projections import NAME, Elsewhere, board_on
 
 

@@ -10,18 +10,18 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
-from domain.aggregate import Aggregate
-from domain.errors import Invalid
-from domain.event import Cause, EventType, event, upcasts
-from domain.projection import Projection, Recorded
-from domain.vocabulary import Unreadable, Vocabulary
+from app.amends.postgres.urls import conninfo
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Invalid
+from domain.amends.event import Cause, EventType, event, upcasts
+from domain.amends.projection import Projection, Recorded
+from domain.amends.vocabulary import Unreadable, Vocabulary
 from tests.store.accounts import bank
 from tests.store.contract import place_of
 from tests.store.projections import NAME, Lit, board_on, lamps
 from tests.store.sagas import event as happened
-from workflows.events import START, NewEvent, Place, record
-from workflows.ids import new_id
+from workflows.amends.ids import new_id
+from workflows.amends.ports.event_store import START, NewEvent, Place, record
 
 Sql = psycopg.Connection
 

@@ -11,16 +11,16 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.http.problems import answer
-from app.store.committer import Committer, Doubled
-from app.store.database import Pool
-from app.store.events import PostgresEvents
-from app.store.heartbeat import Heartbeat
-from app.store.reader import Reader
-from app.store.resending import Resending
-from app.store.roles import as_service
-from app.store.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES, Verdict
-from domain.errors import Contended, Unavailable, Unstorable
+from app.amends.http.problems import answer
+from app.amends.postgres.roles import as_service
+from app.amends.store.connections.committer import Committer, Doubled
+from app.amends.store.connections.heartbeat import Heartbeat
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.connections.resending import Resending
+from app.amends.store.connections.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES, Verdict
+from app.amends.store.events import PostgresEvents
+from domain.amends.errors import Contended, Unavailable, Unstorable
 from tests.store.sagas import entry, event, started, store
 from tests.store.trouble import (
     FOR_EVER,
@@ -36,8 +36,8 @@ from tests.store.trouble import (
     trouble,
     until,
 )
-from workflows.events import Appended
-from workflows.ports import Committed
+from workflows.amends.ports.event_store import Appended
+from workflows.amends.ports.execution_log import Committed
 
 __all__ = ["soon", "trouble"]
 
@@ -128,7 +128,7 @@ async def test_what_never_passes_is_tried_once(database: URL, trouble: Sql) -> N
 async def test_who_always_meets_an_error_holds_up_nobody_who_is_ready_with_him(
     database: URL, trouble: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.store.events.PATIENCE", None)
+    monkeypatch.setattr("app.amends.store.events.PATIENCE", None)
     fails_for(trouble, "s-3", "P0001")
     async with store(database, connections=1) as it:
         events = PostgresEvents(it.committer, it.reader)

@@ -12,19 +12,18 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres, find_binaries
-from app.store.events import PostgresEvents
-from app.store.generations import open_generation, require_in_order
-from app.store.preparing import prepare
-from app.store.roles import as_service
-from app.store.urls import conninfo, parse_url
-from app.store.watch import Watch
-from domain.errors import Unavailable, Unusable
-from domain.expected import exact
-from tests.databases import make_cluster
+from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.roles import as_service
+from app.amends.postgres.urls import conninfo, parse_url
+from app.amends.store.connections.watch import Watch
+from app.amends.store.events import PostgresEvents
+from app.amends.store.feed.generations import open_generation, require_in_order
+from domain.amends.errors import Unavailable, Unusable
+from domain.amends.expected import exact
+from tests.databases import make_cluster, prepare
 from tests.store.fire import anything, session, settled, write
 from tests.store.sagas import event, store
-from workflows.events import START, Appended, EventStore, Filter, StoredEvent
+from workflows.amends.ports.event_store import START, Appended, EventStore, Filter, StoredEvent
 
 Sql = psycopg.Connection
 
@@ -219,7 +218,7 @@ async def test_servers_that_run_write_nothing_until_a_generation_is_opened_and_g
     database_18: URL, younger: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As where a name leads to the restored cluster from one moment to the next."""
-    monkeypatch.setattr("app.store.events.PATIENCE", 0.5)
+    monkeypatch.setattr("app.amends.store.events.PATIENCE", 0.5)
     with psycopg.connect(conninfo(database_18), autocommit=True) as connection:
         connection.execute(BURN)
     await append(database_18, "old")

@@ -12,19 +12,18 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.committer import Committer
-from app.store.database import Pool
-from app.store.embedded import EmbeddedPostgres, find_binaries
-from app.store.events import PostgresEvents
-from app.store.preparing import prepare
-from app.store.reader import Reader
-from app.store.roles import as_service
-from app.store.urls import conninfo, parse_url, settings
-from domain.expected import NONE
-from tests.databases import POSTGRES_15, make_cluster
+from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.roles import as_service
+from app.amends.postgres.urls import conninfo, parse_url, settings
+from app.amends.store.connections.committer import Committer
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.events import PostgresEvents
+from domain.amends.expected import NONE
+from tests.databases import POSTGRES_15, make_cluster, prepare
 from tests.store.sagas import event
 from tests.store.test_immutable import INSERT
-from workflows.events import Appended
+from workflows.amends.ports.event_store import Appended
 
 Sql = psycopg.Connection
 

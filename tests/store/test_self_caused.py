@@ -6,13 +6,13 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES
-from app.store.units import PostgresUnit
-from domain.errors import Unstorable
+from app.amends.store.connections.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES
+from app.amends.store.units import PostgresUnit
+from domain.amends.errors import Unstorable
 from tests.store.sagas import entry, event, started, store
 from tests.store.steps import FAR, Body, Ran, asking, left, ran, swallowing
 from tests.store.trouble import limited, read_only, trouble
-from workflows.ports import Committed, Interrupted
+from workflows.amends.ports.execution_log import Committed, Interrupted
 
 __all__ = ["trouble"]
 

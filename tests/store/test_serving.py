@@ -9,14 +9,14 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.main import UNFIT
-from app.store import serving
-from app.store.database import Pool
-from app.store.embedded import EmbeddedPostgres
-from app.store.reader import Reader
-from app.store.serving import Serving
-from app.store.urls import conninfo, parse_url
-from app.store.watch import Watch
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo, parse_url
+from app.amends.server import serving
+from app.amends.server.serve import UNFIT
+from app.amends.server.serving import Serving
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.connections.watch import Watch
 from tests.server import Server, http, wait_for
 
 
@@ -76,11 +76,11 @@ async def test_those_who_ask_at_the_same_time_share_one_connection(database: URL
 def test_a_server_that_is_unfit_ends_with_a_status_of_its_own(database_18: URL) -> None:
     code = (
         "import asyncio\n"
-        "from app.store import serving\n"
+        "from app.amends.store import serving\n"
         "serving.LOOK_SECONDS, serving.UNFIT_SECONDS = 0.05, 0.3\n"
         "async def never(self): return False\n"
         "serving.Serving._comes_through = never\n"
-        "from app.cli import main\n"
+        "from app.amends.cli.main import main\n"
         "main()\n"
     )
     server = Server(database_18)

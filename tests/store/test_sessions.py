@@ -6,12 +6,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import Pool
-from app.store.own import restore
-from app.store.reader import Reader
-from app.store.roles import as_service
-from app.store.units import PostgresUnit
-from app.store.urls import conninfo, settings
+from app.amends.postgres.roles import as_service
+from app.amends.postgres.urls import conninfo, settings
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.own_sql import restore
+from app.amends.store.units import PostgresUnit
 from tests.store.sagas import started, store
 from tests.store.steps import Body, ran
 from tests.store.trouble import limited, trouble

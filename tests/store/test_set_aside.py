@@ -9,15 +9,15 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.projections import SQL
-from app.projections.rows import Rows
-from app.projections.writing import LEASE, Commit
-from app.store.urls import conninfo
-from domain.errors import NotFound
-from domain.event import Cause
-from domain.projection import Projection, Recorded
+from app.amends.postgres.urls import conninfo
+from app.amends.projections import SQL
+from app.amends.projections.applying.rows import Rows
+from app.amends.projections.applying.writing import LEASE, Commit
+from domain.amends.errors import NotFound
+from domain.amends.event import Cause
+from domain.amends.projection import Projection, Recorded
 from tests.store.projections import NAME, Board, Lamp, Lit, Out, board_on, broken, lamps, runner_of
-from workflows.durable.tasks import end
+from workflows.amends.background import end
 
 Sql = psycopg.Connection
 ANN = Cause(actor="ann")

@@ -10,12 +10,12 @@ import pytest
 from dbos import DBOS
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
-from domain.event import Cause
+from app.amends.postgres.urls import conninfo
+from domain.amends.event import Cause
 from tests.store.test_dbos_contract import engine
-from workflows.calls import ProviderDown
-from workflows.durable.engine import Engine
-from workflows.saga import Call, Saga, step
+from workflows.amends.call import ProviderDown
+from workflows.amends.dbos.engine import Engine
+from workflows.amends.saga import Call, Saga, step
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.projections.reporting import report
-from app.projections.runners import Runners
-from app.projections.shape import Changed
-from app.projections.views import Views
-from app.store.tail import Tail
-from domain.errors import Conflict
-from domain.event import Cause
-from domain.projection import Projection, Recorded
+from app.amends.projections.reporting import report
+from app.amends.projections.runners import Runners
+from app.amends.projections.shape import Changed
+from app.amends.projections.views import Views
+from app.amends.store.feed.notifier import Tail
+from domain.amends.errors import Conflict
+from domain.amends.event import Cause
+from domain.amends.projection import Projection, Recorded
 from tests.store.projections import NAME, Board, Lit, Out, board, board_on, lamps, runner_of
-from workflows.durable.tasks import end
+from workflows.amends.background import end
 
 Sql = psycopg.Connection
 ALTERED = {
@@ -188,10 +188,10 @@ async def test_code_that_was_changed_without_a_new_version_waits_and_old_servers
 async def test_a_table_that_is_lost_while_it_is_followed_is_noticed_and_said_once(
     database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("app.projections.runner.RENEW_SECONDS", 0.0)
-    monkeypatch.setattr("app.projections.runner.LOOK_SECONDS", 0.01)
-    monkeypatch.setattr("app.projections.runners.PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr("app.projections.runners.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("app.amends.projections.applying.runner.RENEW_SECONDS", 0.0)
+    monkeypatch.setattr("app.amends.projections.applying.runner.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("app.amends.projections.runners.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("app.amends.projections.runners.LOOK_SECONDS", 0.01)
     async with board_on(database, board, other) as it:
         store = it.store
         runners = Runners(it.builds, store.committer, store.reader, Tail(store.reader), lambda: "test")

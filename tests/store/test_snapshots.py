@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.states import PAGE
-from app.store.urls import conninfo
-from domain.aggregate import Aggregate
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
+from app.amends.store.aggregates.states import PAGE
+from domain.amends.aggregate import Aggregate
+from domain.amends.event import Cause
 from domain.banking import Account, MoneyDeposited, accounts
-from domain.event import Cause
 from tests.databases import fresh_database
 from tests.store.accounts import Bank, bank
 from tests.store.folds import Odd, Seen, seeing
-from workflows.events import read_event, record
+from workflows.amends.ports.event_store import read_event, record
 
 Sql = psycopg.Connection
 

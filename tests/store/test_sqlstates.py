@@ -9,7 +9,17 @@ import pytest
 from psycopg.pq import DiagnosticField
 from psycopg_pool import PoolTimeout
 
-from app.store.sqlstates import ROUTINES, TABLE, Verdict, described, overtaken, said, spoils, verdict, version_taken
+from app.amends.store.connections.sqlstates import (
+    ROUTINES,
+    TABLE,
+    Verdict,
+    described,
+    overtaken,
+    said,
+    spoils,
+    verdict,
+    version_taken,
+)
 
 Sql = psycopg.Connection
 A, M, S, B, C, L, N = (

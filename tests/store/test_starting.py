@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 from tests.store.sagas import Store, entry, event, started, store
-from workflows.durable.store import Neighbour, StartOutcome
-from workflows.ids import new_id
-from workflows.ports import Start
+from workflows.amends.ids import new_id
+from workflows.amends.ports.execution_log import Start
+from workflows.amends.ports.saga_store import Neighbour, StartOutcome
 
 Sql = psycopg.Connection
 KINDS = ["place-order:1"]

@@ -11,18 +11,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from app.store.embedded import EmbeddedPostgres
-from domain.aggregate import Aggregate
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Conflict, Misdeclared, NotFound, StaleVersion
+from domain.amends.event import Cause, event
 from domain.banking import MoneyDeposited, MoneyWithdrawn
-from domain.errors import Conflict, Misdeclared, NotFound, StaleVersion
-from domain.event import Cause, event
 from domain.money import Money
 from domain.ordering import Line, OrderPlaced, orders
 from tests.databases import fresh_database
 from tests.store.accounts import Bank, bank
 from tests.store.sagas import entry, started
-from workflows.events import record
-from workflows.ports import StatusChange
+from workflows.amends.ports.event_store import record
+from workflows.amends.ports.execution_log import StatusChange
 
 Sql = psycopg.Connection
 

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.units import PostgresUnit
+from app.amends.store.units import PostgresUnit
 from domain.ordering import orders
 from tests.store.sagas import Store, checkpoint, entry, event, started, store
-from workflows.ports import Committed, Entry, Fenced, Interrupted, Stale
+from workflows.amends.ports.execution_log import Committed, Entry, Fenced, Interrupted, Stale
 
 Sql = psycopg.Connection
 

@@ -12,10 +12,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL, make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-import app.passwords
-from app.passwords import hidden, remember
-from app.store.urls import conninfo, formatted, parse_url, shown
-from domain.errors import Unusable
+import app.amends.security.passwords
+from app.amends.postgres.urls import conninfo, formatted, parse_url, shown
+from app.amends.security.passwords import hidden, remember
+from domain.amends.errors import Unusable
 
 PRINTABLE = st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]).filter(str.isprintable)
 WORDS = st.text(PRINTABLE, min_size=1, max_size=12)
@@ -118,7 +118,7 @@ def test_whatever_is_written_is_read_as_libpq_does_or_refused_without_showing_it
     text: str, where: int, cut: int, put: str
 ) -> None:
     text = "postgresql://" + text[13 : 13 + where] + put + text[13 + where + cut :]
-    app.passwords._known.clear()
+    app.amends.security.passwords._known.clear()
     remember(text)
     url = parsed(text)
     if isinstance(url, Unusable):

@@ -17,32 +17,32 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from app.projections.builds import Builds
-from app.projections.feed import recorded
-from app.projections.inline import Inline
-from app.projections.runner import Runner
-from app.projections.set_aside import SetAsides
-from app.projections.views import Views
-from app.projections.writing import Target
-from app.store.embedded import EmbeddedPostgres
-from app.store.events import PostgresEvents
-from app.store.loading import Loading
-from app.store.repository import Repository
-from app.store.states import States
-from app.store.tail import Tail
-from app.store.urls import conninfo
-from domain.aggregate import Aggregate
-from domain.errors import Unstorable
-from domain.event import Cause, event
-from domain.projection import Projection, Recorded
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
+from app.amends.projections.applying.dead_letters import SetAsides
+from app.amends.projections.applying.feed import recorded
+from app.amends.projections.applying.inline import Inline
+from app.amends.projections.applying.runner import Runner
+from app.amends.projections.applying.writing import Target
+from app.amends.projections.builds import Builds
+from app.amends.projections.views import Views
+from app.amends.store.aggregates.loading import Loading
+from app.amends.store.aggregates.repository import Repository
+from app.amends.store.aggregates.states import States
+from app.amends.store.events import PostgresEvents
+from app.amends.store.feed.notifier import Tail
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Unstorable
+from domain.amends.event import Cause, event
+from domain.amends.projection import Projection, Recorded
 from tests.databases import fresh_database
 from tests.store.sagas import Store, store
 from tests.values import VALUES, Values
-from workflows.codec import kept, load, plain
-from workflows.comparing import is_same
-from workflows.events import load_event, read_event, record
-from workflows.memory import MemoryEvents
-from workflows.proving import same_in_batches
+from workflows.amends.ports.event_store import load_event, read_event, record
+from workflows.amends.simulation.batch_invariance import same_in_batches
+from workflows.amends.simulation.memory_events import MemoryEvents
+from workflows.amends.values.codec import kept, load, plain
+from workflows.amends.values.comparing import is_same
 
 LIMIT = 1_000_000
 SAMPLE = find(VALUES, lambda _: True)

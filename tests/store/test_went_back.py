@@ -11,23 +11,23 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.database import Pool
-from app.store.embedded import EmbeddedPostgres
-from app.store.events import SQL, PostgresEvents, WentBack
-from app.store.follower import Follower
-from app.store.losses import Losses
-from app.store.remembered import Remembered
-from app.store.tail import Tail
-from app.store.urls import conninfo
-from app.store.watch import Watch
-from domain.errors import Unavailable
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.watch import Watch
+from app.amends.store.events import SQL, PostgresEvents, WentBack
+from app.amends.store.feed.follower import Follower
+from app.amends.store.feed.losses import Losses
+from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.remembered import Remembered
+from domain.amends.errors import Unavailable
 from tests.databases import fresh_database
 from tests.losing import UNFLUSHED, copy, crash, losing_cluster, put_back, stop_flushing
 from tests.store.fire import session, write
 from tests.store.sagas import Store, event, store
 from tests.store.trouble import until
-from workflows.durable.tasks import end
-from workflows.events import START, Appended, Filter, Place
+from workflows.amends.background import end
+from workflows.amends.ports.event_store import START, Appended, Filter, Place
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,16 @@ import pytest
 from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
-from app.store.database import Pool
-from app.store.reader import Reader
-from app.store.roles import as_service
-from app.store.units import PostgresUnit
+from app.amends.postgres.roles import as_service
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.units import PostgresUnit
 from domain.ordering import orders
 from tests.store.sagas import Store, entry, event, started, store
 from tests.store.steps import HOLD, Ran, left, ran
 from tests.store.trouble import trouble, until
-from workflows.ports import Committed
-from workflows.words import MisplacedCall
+from workflows.amends.ports.execution_log import Committed
+from workflows.amends.words import MisplacedCall
 
 __all__ = ["trouble"]
 

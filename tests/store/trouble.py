@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.store.urls import conninfo
+from app.amends.postgres.urls import conninfo
 
 Sql = psycopg.Connection
 
@@ -58,7 +58,7 @@ def trouble(sql: Sql) -> Sql:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is sent again is sent again soon."""
-    monkeypatch.setattr("app.store.resending.LONGEST_WAIT", 0.02)
+    monkeypatch.setattr("app.amends.store.connections.resending.LONGEST_WAIT", 0.02)
 
 
 def tries(sql: Sql) -> int:

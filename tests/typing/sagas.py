@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from domain.ordering import OrderRequest, orders, place
-from workflows.saga import Call, Saga, Transaction, Undo, step, transaction
+from workflows.amends.saga import Call, Saga, Transaction, Undo, step, transaction
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from domain.errors import Refusal
-from workflows.saga import Call, Retry, Saga, Transaction, Undo, seconds, step, transaction
+from domain.amends.errors import Refusal
+from workflows.amends.saga import Call, Retry, Saga, Transaction, Undo, seconds, step, transaction
 
 Does = Callable[[], Awaitable[Any]]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from domain.event import Cause
-from workflows.events import record_own
-from workflows.rehearsal import Played, Stage
-from workflows.saga import Call, Saga, Undo, step
-from workflows.story import Act, EventLoopBlocked, stories
+from domain.amends.event import Cause
+from workflows.amends.history import Act, EventLoopBlocked, stories
+from workflows.amends.ports.event_store import record_own
+from workflows.amends.saga import Call, Saga, Undo, step
+from workflows.amends.simulation.simulation import Played, Stage
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from domain.travel import TripRequest
+from workflows.amends.history import SagaStuck, StepCompensated
+from workflows.amends.saga import Call, Saga, step
+from workflows.amends.simulation.simulation import Played, Stage
 from workflows.book_trip import Booking, BookTrip, Part, SoldOut
-from workflows.rehearsal import Played, Stage
-from workflows.saga import Call, Saga, step
-from workflows.story import SagaStuck, StepCompensated
 
 REQUEST = TripRequest("t-1", "Ann", "LH1", "Ritz", "Mini")
 

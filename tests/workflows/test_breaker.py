@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.errors import Misdeclared
-from workflows import providers
-from workflows.calls import ProviderDown
-from workflows.providers import FAILURES, NoAnswer, Outage, Provider, Providers
+from domain.amends.errors import Misdeclared
+from workflows.amends import providers
+from workflows.amends.call import ProviderDown
+from workflows.amends.providers import FAILURES, NoAnswer, Outage, Provider, Providers
 
 REFUSED = "connection refused"
 

@@ -12,10 +12,10 @@ from tests.workflows.fakes import FakeProvider, place_order, request
 from tests.workflows.test_book_trip import FakeTravel, trip
 from tests.workflows.test_transfer_money import balances, stage
 from tests.workflows.test_transfer_money import play as play_transfer
+from workflows.amends.history import CancelLost, SagaCompensating, StepCompensated
+from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
+from workflows.amends.simulation.simulation import Stage
 from workflows.book_trip import BookTrip
-from workflows.rehearsal import Stage
-from workflows.saga import Call, Retry, Saga, Undo, seconds, step
-from workflows.story import CancelLost, SagaCompensating, StepCompensated
 
 PIVOT = 4
 """The fourth commit of place-order is that of its pivot."""

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 import pytest
 
+from domain.amends.errors import Misdeclared
+from domain.amends.event import Cause
 from domain.banking import OpenAccount, accounts, open_account
-from domain.errors import Misdeclared
-from domain.event import Cause
 from domain.travel import GroupTripRequest, Member
 from tests.workflows.test_book_trip import FakeTravel
 from tests.workflows.test_transfer_money import balances
+from workflows.amends.history import CancelRequested, ChildStarted, SagaStuck, StepCompensated
+from workflows.amends.ports.event_store import record
+from workflows.amends.saga import Call, ChildFailed, Saga, Transaction, Undo, hours, signal, step, transaction
+from workflows.amends.simulation.simulation import Played, Stage
 from workflows.book_group_trip import BookGroupTrip
 from workflows.book_trip import BookTrip
-from workflows.events import record
-from workflows.rehearsal import Played, Stage
-from workflows.saga import Call, ChildFailed, Saga, Transaction, Undo, hours, signal, step, transaction
-from workflows.story import CancelRequested, ChildStarted, SagaStuck, StepCompensated
 from workflows.transfer_money import Approval, TransferMoney
 
 ANN, BOB = Member("Ann", "LH1", "Ritz", "Mini"), Member("Bob", "LH1", "Ritz", "Golf")

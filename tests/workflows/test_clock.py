@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from workflows.durable.clock import BACK, BLUR, OLD, DatabaseClock
-from workflows.engine.marks import clock
+from workflows.amends.dbos.clock import BACK, BLUR, OLD, DatabaseClock
+from workflows.amends.engine.user_code.marks import clock
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 MS = timedelta(milliseconds=1)

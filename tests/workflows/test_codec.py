@@ -12,10 +12,10 @@ import pytest
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from domain.errors import Invalid, Unstorable
+from domain.amends.errors import Invalid, Unstorable
 from domain.money import Money
 from domain.ordering import Line, OrderRequest
-from workflows.codec import (
+from workflows.amends.values.codec import (
     SHOWN,
     digest,
     dump,
@@ -30,8 +30,8 @@ from workflows.codec import (
     settled,
     text,
 )
+from workflows.amends.values.problem import error_text, problem_in, problem_of, refusal_of
 from workflows.place_order import CardDeclined
-from workflows.problem import error_text, problem_in, problem_of, refusal_of
 
 GIVEN = {
     "order_id": "4711",

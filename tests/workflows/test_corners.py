@@ -11,11 +11,11 @@ import pytest
 from tests.workflows.fakes import FakeProvider, place_order, request
 from tests.workflows.test_transfer_money import balances, stage
 from tests.workflows.test_transfer_money import play as play_transfer
-from workflows.calls import ProviderDown
+from workflows.amends.call import ProviderDown
+from workflows.amends.history import SagaCompensating, StepRetrying
+from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
+from workflows.amends.simulation.simulation import Stage
 from workflows.place_order import Receipt
-from workflows.rehearsal import Stage
-from workflows.saga import Call, Retry, Saga, Undo, seconds, step
-from workflows.story import SagaCompensating, StepRetrying
 
 
 @pytest.mark.parametrize("at", [1, 2])

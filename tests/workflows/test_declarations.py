@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from domain.errors import Misdeclared
+from domain.amends.errors import Misdeclared
+from workflows.amends.saga import Call, Retry, Saga, Transaction, Undo, seconds, step, transaction
 from workflows.place_order import PlaceOrder
-from workflows.saga import Call, Retry, Saga, Transaction, Undo, seconds, step, transaction
 
 
 class Opaque:

@@ -11,10 +11,10 @@ from typing import cast
 
 import pytest
 
-from workflows.durable import executor
-from workflows.durable.executor import Executor
-from workflows.durable.store import SagaStore
-from workflows.ports import Parked
+from workflows.amends.dbos import executor
+from workflows.amends.dbos.executor import Executor
+from workflows.amends.ports.execution_log import Parked
+from workflows.amends.ports.saga_store import SagaStore
 
 
 @dataclass

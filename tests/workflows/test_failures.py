@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from domain.errors import Refusal
+from domain.amends.errors import Refusal
 from tests.workflows.fakes import FakeProvider, place_order, request
-from workflows.rehearsal import Stage
-from workflows.saga import Call, Retry, Saga, Transaction, Undo, seconds, step, transaction
-from workflows.story import CompensationFailed, StepRetrying
+from workflows.amends.history import CompensationFailed, StepRetrying
+from workflows.amends.saga import Call, Retry, Saga, Transaction, Undo, seconds, step, transaction
+from workflows.amends.simulation.simulation import Stage
 
 
 async def test_a_step_that_fails_is_retried_with_the_same_key() -> None:

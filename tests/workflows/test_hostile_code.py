@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from domain.errors import Refusal
+from domain.amends.errors import Refusal
 from tests.workflows.hostile import (
     Does,
     Hostile,
@@ -22,9 +22,9 @@ from tests.workflows.hostile import (
     raises,
     refuses,
 )
-from workflows.limits import Limits
-from workflows.rehearsal import Played, Stage
-from workflows.saga import Saga
+from workflows.amends.saga import Saga
+from workflows.amends.simulation.simulation import Played, Stage
+from workflows.amends.values.limits import Limits
 
 ORDINARY: dict[str, Does] = {
     "a cancel of its own": raises(asyncio.CancelledError()),

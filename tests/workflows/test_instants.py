@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel
 from pydantic_core import to_json
 
-from domain.errors import Invalid
-from workflows.codec import plain, read
+from domain.amends.errors import Invalid
+from workflows.amends.values.codec import plain, read
 
 T = TypeVar("T")
 

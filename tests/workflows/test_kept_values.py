@@ -31,12 +31,12 @@ from pydantic import (
     field_serializer,
 )
 
-from domain.errors import Misdeclared, Refusal, Unstorable
+from domain.amends.errors import Misdeclared, Refusal, Unstorable
 from tests.values import VALUES, Level, No, Renamed, Values, Yes
-from workflows.codec import digest, exactly, fresh, from_text, kept, read, require_json, settled, text
-from workflows.comparing import is_same
-from workflows.rehearsal import Stage
-from workflows.saga import Call, Saga, Undo, signal, step
+from workflows.amends.saga import Call, Saga, Undo, signal, step
+from workflows.amends.simulation.simulation import Stage
+from workflows.amends.values.codec import digest, exactly, fresh, from_text, kept, read, require_json, settled, text
+from workflows.amends.values.comparing import is_same
 
 T = TypeVar("T")
 LIMIT = 1_000_000

@@ -8,8 +8,8 @@ import pytest
 
 from domain.ordering import orders
 from tests.workflows.fakes import FakeProvider, place_order, request
-from workflows.rehearsal import Played, Stage
-from workflows.story import Story
+from workflows.amends.history import Story
+from workflows.amends.simulation.simulation import Played, Stage
 
 PATHS: dict[str, dict[str, str]] = {
     "happy": {},

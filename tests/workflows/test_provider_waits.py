@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from workflows.calls import ProviderDown
-from workflows.limits import Limits
-from workflows.providers import NoAnswer, Provider
-from workflows.rehearsal import Stage
-from workflows.saga import Call, Retry, Saga, Undo, seconds, step
-from workflows.story import CompensationWaiting, SagaStuck, StepRetrying, StepWaiting
+from workflows.amends.call import ProviderDown
+from workflows.amends.history import CompensationWaiting, SagaStuck, StepRetrying, StepWaiting
+from workflows.amends.providers import NoAnswer, Provider
+from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
+from workflows.amends.simulation.simulation import Stage
+from workflows.amends.values.limits import Limits
 
 Does = Callable[[Call], Coroutine[Any, Any, None]]
 

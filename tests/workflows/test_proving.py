@@ -11,17 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.amends.errors import Misdeclared, Unstorable
+from domain.amends.projection import Projection, Recorded
+from domain.amends.testing import recorded
 from domain.banking import AccountOpened, MoneyDeposited, MoneySent, accounts
 from domain.banking.account_balances import account_balances
-from domain.errors import Misdeclared, Unstorable
 from domain.money import Money
 from domain.ordering import Line, orders
 from domain.ordering.order import OrderCancelled, OrderConfirmed, OrderPlaced
 from domain.ordering.order_board import order_board
-from domain.projection import Projection, Recorded
-from domain.testing import recorded
-from workflows.proving import same_in_batches
-from workflows.story import (
+from workflows.amends.history import (
     Problem,
     SagaCompensated,
     SagaCompensating,
@@ -33,7 +32,8 @@ from workflows.story import (
     StepRefused,
     WaitEnded,
 )
-from workflows.story.overview import workflow_overview
+from workflows.amends.history.overview import workflow_overview
+from workflows.amends.simulation.batch_invariance import same_in_batches
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = ("charge", 1, "step", 1, "digest", AT)

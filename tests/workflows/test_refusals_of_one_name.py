@@ -10,18 +10,18 @@ from typing import ClassVar
 
 import pytest
 
-from domain.errors import Misdeclared
+from domain.amends.errors import Misdeclared
 from tests.server import ROOT
-from workflows.problem import refusal_class, require_distinct_refusals
-from workflows.rehearsal import Stage
+from workflows.amends.simulation.simulation import Stage
+from workflows.amends.values.problem import refusal_class, require_distinct_refusals
 
 FILE = """
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.errors import Refusal
-from workflows.saga import Call, Saga, step
+from domain.amends.errors import Refusal
+from workflows.amends.saga import Call, Saga, step
 {imports}
 {declares}
 
@@ -106,7 +106,7 @@ async def test_each_version_of_a_saga_has_its_own(file: type[File], crash: int) 
 
 @pytest.mark.parametrize("crash", [0, 1])
 async def test_what_a_saga_imports_counts(file: type[File], crash: int) -> None:
-    declares = "from domain.errors import Refusal\n" + DECLARES
+    declares = "from domain.amends.errors import Refusal\n" + DECLARES
     file("shops", declares.format(type="int"))
     file("hotels", declares.format(type="str"))
     one = file("selling", selling(1, imports="from a_team_s.shops import SoldOut"))
@@ -117,7 +117,7 @@ async def test_what_a_saga_imports_counts(file: type[File], crash: int) -> None:
 
 
 def test_a_clash_that_no_saga_settles_is_refused_at_the_start(file: type[File]) -> None:
-    declares = "from domain.errors import Refusal\n" + DECLARES
+    declares = "from domain.amends.errors import Refusal\n" + DECLARES
     first = file("gateway_one", declares.format(type="int"))
     second = file("gateway_two", declares.format(type="str"))
     with pytest.raises(Misdeclared, match=r"gateway_one.SoldOut and \S+.gateway_two.SoldOut"):
@@ -130,7 +130,7 @@ def test_a_clash_that_no_saga_settles_is_refused_at_the_start(file: type[File]) 
 
 
 async def test_a_gateway_has_one_of_its_own_beside_that_of_a_saga(file: type[File]) -> None:
-    declares = "from domain.errors import Refusal\n" + DECLARES
+    declares = "from domain.amends.errors import Refusal\n" + DECLARES
     gateway = file("gateway", declares.format(type="str"))
     saga = file("selling", selling(1))
     require_distinct_refusals()
@@ -141,7 +141,7 @@ async def test_a_gateway_has_one_of_its_own_beside_that_of_a_saga(file: type[Fil
 def refused(folder: Path, source: str) -> str:
     """What is said at the start of a process whose sagas are in this file; nothing if it starts."""
     (folder / "selling.py").write_text(source)
-    code = "import selling; from workflows.problem import require_distinct_refusals as require; require()"
+    code = "import selling; from workflows.amends.values.problem import require_distinct_refusals as require; require()"
     paths = f"import sys; sys.path[:0] = [{str(folder)!r}, {str(ROOT)!r}]; "
     done = subprocess.run([sys.executable, "-c", paths + code], capture_output=True, text=True, check=False)
     return done.stderr.strip().splitlines()[-1] if done.stderr else ""
@@ -160,7 +160,7 @@ def test_two_in_one_file_are_refused_at_the_start(tmp_path: Path) -> None:
 
 def test_one_that_is_known_by_its_module_counts_as_imported(tmp_path: Path) -> None:
     for name in ("shops", "hotels"):
-        (tmp_path / f"{name}.py").write_text("from domain.errors import Refusal\n" + declared("SoldOut", "int"))
+        (tmp_path / f"{name}.py").write_text("from domain.amends.errors import Refusal\n" + declared("SoldOut", "int"))
     imports = "import shops\nfrom hotels import SoldOut"
     said = refused(tmp_path, selling(1, imports=imports))
     assert "refusal 'gone': is declared by hotels.SoldOut and shops.SoldOut" in said

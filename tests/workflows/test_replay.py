@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from domain.errors import Refusal
-from workflows.rehearsal import Stage
-from workflows.saga import Call, NotInSaga, Saga, step
+from domain.amends.errors import Refusal
+from workflows.amends.saga import Call, NotInSaga, Saga, step
+from workflows.amends.simulation.simulation import Stage
 
 SEEN: list[tuple[datetime, UUID]] = []
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.workflows.hostile import refuses
-from workflows.limits import Limits
-from workflows.rehearsal import Played, Stage
-from workflows.saga import Call, Retry, Saga, Transaction, Undo, seconds, signal, step, transaction
+from workflows.amends.saga import Call, Retry, Saga, Transaction, Undo, seconds, signal, step, transaction
+from workflows.amends.simulation.simulation import Played, Stage
+from workflows.amends.values.limits import Limits
 
 
 @signal("go")

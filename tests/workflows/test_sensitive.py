@@ -8,16 +8,16 @@ from typing import Annotated, Any
 
 import pytest
 
-from domain.errors import Misdeclared, Refusal
-from domain.projection import Projection, Recorded
-from domain.sensitive import PERSONAL, SECRET
+from domain.amends.errors import Misdeclared, Refusal
+from domain.amends.projection import Projection, Recorded
+from domain.amends.sensitive import PERSONAL, SECRET
 from tests.workflows.fakes import FakeProvider, place_order, request
-from workflows.forms import Form, Look
-from workflows.rehearsal import Stage
-from workflows.saga import Call, Retry, Saga, Undo, seconds, step
-from workflows.sensitive import cleaned, hidden_values, marks
-from workflows.shapes import Part, shape
-from workflows.story import SagaStarted, StepRetrying, stories
+from workflows.amends.history import SagaStarted, StepRetrying, stories
+from workflows.amends.redaction.forms import Form, Look
+from workflows.amends.redaction.sensitive import cleaned, hidden_values, marks
+from workflows.amends.redaction.shapes import Part, shape
+from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
+from workflows.amends.simulation.simulation import Stage
 
 
 @dataclass(frozen=True)

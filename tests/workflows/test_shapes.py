@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, JsonValue, WithJsonSchema, field_serializer, model_serializer
 from typing_extensions import TypedDict
 
-from domain.sensitive import MASK, PERSONAL, SECRET, marks_within
-from workflows.codec import dump
-from workflows.forms import Form, Look
-from workflows.sensitive import hidden_values, marks
-from workflows.shapes import Part, Shape, marked_paths, shape
+from domain.amends.sensitive import MASK, PERSONAL, SECRET, marks_within
+from workflows.amends.redaction.forms import Form, Look
+from workflows.amends.redaction.sensitive import hidden_values, marks
+from workflows.amends.redaction.shapes import Part, Shape, marked_paths, shape
+from workflows.amends.values.codec import dump
 
 Name = Annotated[str, PERSONAL]
 

@@ -15,11 +15,11 @@ from typing import Any, cast
 import psutil
 import pytest
 
-from workflows.durable.clock import DatabaseClock
-from workflows.durable.lease import Lease, born, is_gone, machine
-from workflows.durable.store import Claimed, Neighbour, SagaStore
-from workflows.durable.supervisor import CLAIM, Supervisor
-from workflows.engine.marks import clock
+from workflows.amends.dbos.clock import DatabaseClock
+from workflows.amends.dbos.lease import Lease, born, is_gone, machine
+from workflows.amends.dbos.supervisor import CLAIM, Supervisor
+from workflows.amends.engine.user_code.marks import clock
+from workflows.amends.ports.saga_store import Claimed, Neighbour, SagaStore
 
 HERE = machine()
 
@@ -195,7 +195,7 @@ async def test_no_more_is_claimed_than_there_is_room_for() -> None:
 
 
 async def test_what_was_claimed_comes_to_its_end_before_more_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workflows.durable.supervisor.LOOK_SECONDS", 60)
+    monkeypatch.setattr("workflows.amends.dbos.supervisor.LOOK_SECONDS", 60)
     store = FakeStore(queue=[Claimed(str(number), "x", "{}") for number in range(200)])
     engine = FakeEngine(options=FakeOptions(1000))
     watching = supervisor(store, engine, FakeLease())

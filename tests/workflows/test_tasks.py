@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from workflows.durable import tasks
-from workflows.durable.tasks import end, nudged
+from workflows.amends import background as tasks
+from workflows.amends.background import end, nudged
 
 
 async def test_a_task_that_forgets_a_cancel_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.story import (
+from workflows.amends.history import (
     CancelLost,
     CancelRequested,
     ChildRecalled,
@@ -38,8 +38,8 @@ from workflows.story import (
     WaitEnded,
     stories,
 )
-from workflows.story.facts import CompensationFailed, CompensationWaiting, Problem, StepCompensated, Told
-from workflows.story.telling import StepTold, evolve, tell
+from workflows.amends.history.events import CompensationFailed, CompensationWaiting, Problem, StepCompensated, Told
+from workflows.amends.history.state import StepTold, evolve, tell
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FAILED = CompensationFailed("charge", 1, "refund", 5, 1, Problem("Failed", "the bank sleeps", {}), NOW)

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from workflows.durable.threads import Threads
-from workflows.engine.tasks import Scope, scope
+from workflows.amends.dbos.threads import Threads
+from workflows.amends.engine.user_code.tasks import Scope, scope
 
 
 def of_saga(step: str | None = "call") -> None:
@@ -48,7 +48,7 @@ async def test_a_thread_says_by_its_name_whose_it_is() -> None:
 async def test_sagas_that_take_all_their_threads_take_none_of_the_others(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("workflows.durable.threads.PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("workflows.amends.dbos.threads.PATIENCE_SECONDS", 0.01)
     async with threads(2) as over:
 
         async def block() -> None:

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 
+from domain.amends.event import Cause
 from domain.banking import Account, OpenAccount, TransferRequest, accounts, open_account
-from domain.event import Cause
-from workflows.events import record
-from workflows.rehearsal import Played, Stage
-from workflows.saga import Saga, hours, seconds, signal
-from workflows.story import SagaWaiting, WaitEnded
+from workflows.amends.history import SagaWaiting, WaitEnded
+from workflows.amends.ports.event_store import record
+from workflows.amends.saga import Saga, hours, seconds, signal
+from workflows.amends.simulation.simulation import Played, Stage
 from workflows.transfer_money import Approval, TransferMoney
 
 REQUEST = TransferRequest("t-1", "a", "b", 500, "EUR")

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from domain.errors import Refusal
-from workflows.engine.tasks import GuardedTask, guard
-from workflows.limits import Limits
-from workflows.rehearsal import Stage
-from workflows.saga import Call, Retry, Saga, Undo, seconds, signal, step
+from domain.amends.errors import Refusal
+from workflows.amends.engine.user_code.tasks import GuardedTask, guard
+from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, signal, step
+from workflows.amends.simulation.simulation import Stage
+from workflows.amends.values.limits import Limits
 
 
 class Loose(BaseModel):
@@ -245,7 +245,7 @@ class Spins(Saga[str, str], name="borders-spins"):
 
 
 async def test_code_that_never_ends_is_dropped_where_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workflows.engine.user_code.STOP_SECONDS", 1)
+    monkeypatch.setattr("workflows.amends.engine.user_code.user_code.STOP_SECONDS", 1)
     saga = Spins()
     played = await Stage(limits=Limits(between=1.0)).play(saga, "x")
     assert played.story.status == "stuck"

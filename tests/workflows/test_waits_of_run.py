@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workflows.rehearsal import Stage
-from workflows.saga import Call, Saga, Undo, step
+from workflows.amends.saga import Call, Saga, Undo, step
+from workflows.amends.simulation.simulation import Stage
 
 Log = list[str]
 Do = Callable[[int], Awaitable[int]]

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from domain.aggregate import Aggregate
-from domain.errors import Refusal
-from domain.event import event
-from workflows.limits import Limits
-from workflows.rehearsal import Played, Stage
-from workflows.saga import Saga, Transaction, seconds, transaction
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Refusal
+from domain.amends.event import event
+from workflows.amends.saga import Saga, Transaction, seconds, transaction
+from workflows.amends.simulation.simulation import Played, Stage
+from workflows.amends.values.limits import Limits
 
 
 @event("purse-filled")

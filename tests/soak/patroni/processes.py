@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from app.store.programs import account
+from app.amends.postgres.embedded.programs import account
 from tests.soak.patroni.programs import PLACES, find
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.urls import conninfo
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
 from tests.databases import fresh_database
 from tests.server import Server
 from tests.soak.patroni.cluster import Cluster

@@ -1,1 +1,0 @@
-"""The service: the store, the gateways, the HTTP API, and the composition root that joins them."""

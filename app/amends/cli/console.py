@@ -1,0 +1,95 @@
+"""The command line's look at the database, with or without a running server."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import URL
+
+from app.amends.composition import Store, parts_of
+from app.amends.projections.administration import Acts
+from app.amends.projections.builds import Builds
+from app.amends.redaction.masks import Masks
+from app.amends.schema.catalogue import Catalogue
+from app.amends.schema.register import Register
+from app.amends.service import Service
+from app.amends.settings import Settings
+from app.amends.store.aggregates.time_travel import History
+from app.amends.store.connections.committer import Committer
+from app.amends.store.connections.pool import Pool
+from app.amends.store.connections.reader import Reader
+from app.amends.store.events import PostgresEvents
+from app.amends.store.feed.notifier import Tail
+from app.amends.store.overview import Overview
+from app.amends.store.shapes import SagaKinds
+from domain.amends.event import Cause
+from workflows.amends.dbos.client import Desk
+from workflows.amends.definition import Definition
+from workflows.amends.providers import Providers
+
+
+@dataclass(frozen=True)
+class Console:
+    """What the commands use; what they start is queued, and a server takes it."""
+
+    desk: Desk
+    overview: Overview
+    events: PostgresEvents
+    history: History
+    catalogue: Catalogue
+    register: Register
+    masks: Masks
+    reader: Reader
+    committer: Committer
+    tail: Tail
+    builds: Builds
+    acts: Acts
+
+    @property
+    def cause(self) -> Cause:
+        """Who sits at the command line."""
+        return Cause(actor=f"cli:{getpass.getuser()}")
+
+
+@asynccontextmanager
+async def console(service: Service[Any], settings: Settings, url: URL) -> AsyncIterator[Console]:
+    """Open the database for a few commands."""
+    readers, committer = Pool(url, 2), Committer(url, 1)
+    async with readers:
+        committer.start()
+        reader = Reader(readers)
+        store = Store.of(settings, committer, reader)
+        try:
+            parts = parts_of(service, settings, store, Providers(), readers, "http://127.0.0.1", "")
+            client, register = Desk(parts.sagas, store.sagas), store.register(service, parts.sagas)
+            yield Console(
+                client,
+                Overview(reader),
+                store.events,
+                History(store.events, store.loading, reader),
+                store.known,
+                register,
+                Masks(register, SagaKinds(reader)),
+                reader,
+                committer,
+                store.tail,
+                store.builds,
+                Acts(store.builds, reader, store.tail.nudge),
+            )
+        finally:
+            await store.tail.stop()
+            await store.states.settle()
+            await committer.stop()
+
+
+def definitions(service: Service[Any], settings: Settings) -> list[Definition]:
+    """What the sagas of a service declare; no database is asked."""
+    nowhere = URL.create("postgresql", database="nowhere")
+    readers = Pool(nowhere, 1)
+    store = Store.of(settings, Committer(nowhere, 1), Reader(readers))
+    parts = parts_of(service, settings, store, Providers(), readers, "http://127.0.0.1", "")
+    return [saga.definition for saga in parts.sagas]

@@ -1,0 +1,85 @@
+"""What the commands share: the project that they run in, and its database, opened for as long as one command takes."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from domain.amends.errors import Invalid, Unusable
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+    from app.amends.cli.console import Console
+    from app.amends.postgres.embedded_or_url import Access
+    from app.amends.service import Service
+    from app.amends.settings import Settings
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@cache
+def the_service() -> Service[Any]:
+    """The service of the project in whose folder a command runs. Raises Unusable if there is none."""
+    from app.amends.service import Service
+
+    if importlib.util.find_spec("app.main") is None:
+        raise Unusable("There is no app/main.py here.", "Run this in the folder of a project of Amends.")
+    found = getattr(importlib.import_module("app.main"), "service", None)
+    if not isinstance(found, Service):
+        raise Unusable("app/main.py has no `service`.", "Give it one: service = Service(root=…, build=…, settings=…).")
+    return found
+
+
+def the_settings() -> Settings:
+    """The settings of that service. Raises Unusable."""
+    from app.amends.settings import read_settings
+
+    service = the_service()
+    settings: Settings = read_settings(service.settings, service.root)
+    return settings
+
+
+@contextmanager
+def database_in_use() -> Iterator[Access]:
+    """The database that the settings name; an embedded one runs as long as this is open."""
+    settings = the_settings()
+    from app.amends.postgres.embedded_or_url import database
+
+    with database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin) as access:
+        yield access
+
+
+def with_console(use: Callable[[Console], Awaitable[None]]) -> None:
+    """Open the database in use, and migrate it if it is new."""
+
+    async def run(url: URL) -> None:
+        from app.amends.cli.console import console
+
+        async with console(the_service(), the_settings(), url) as opened:
+            await use(opened)
+
+    with database_in_use() as access:
+        from app.amends.postgres.bootstrap import prepare
+
+        asyncio.run(run(prepare(access.service, access.owner, the_service().root)))
+
+
+def parsed(text: str) -> Any:
+    """JSON that was given as text. Raises Invalid."""
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except ValueError as error:
+        raise Invalid("input", f"is not JSON: {error}") from error
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")

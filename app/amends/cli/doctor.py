@@ -1,0 +1,273 @@
+"""What an operator looks at first: the server, the executors, the sagas that need somebody, and the read models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL
+
+from app.amends.postgres.migrate import Migrations
+from app.amends.postgres.promises import promised
+from app.amends.postgres.roles import as_service
+from app.amends.postgres.usable import require_set, require_usable
+from app.amends.projections.builds import Builds, Known
+from app.amends.projections.failures import short
+from app.amends.projections.reporting import report
+from app.amends.store.connections.committer import Parameters
+from app.amends.store.connections.pool import Pool, connect
+from app.amends.store.connections.reader import Reader
+from app.amends.store.connections.sqlstates import said
+from app.amends.store.events import SQL as EVENTS
+from app.amends.store.feed.lag import holder
+from app.amends.store.outages import awaiting, outages
+from app.amends.store.sql import statements
+from domain.amends.errors import Unusable
+
+SQL = statements("doctor.sql")
+NAMED = 3
+"""How many of the keys that are set aside are named."""
+LATE_SECONDS = 30.0
+"""How far a read model may be behind before somebody should look."""
+OPEN_SECONDS = 10.0
+"""How long a connection is waited for; each of several hosts has a part of it."""
+
+PATIENCE = 2.0
+"""For how many seconds a read is tried again."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`well` is False where somebody should look."""
+
+    what: str
+    well: bool
+    found: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing to look at, and the tables that must be read for it."""
+
+    what: str
+    look: Callable[[Looking], Awaitable[list[Finding]]]
+    tables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Looking:
+    """What is looked with. `login` is who looks, and `readable` what the tables are, and whether they may be read."""
+
+    reader: Reader
+    builds: Builds
+    login: str
+    readable: Mapping[str, bool]
+    migrations: Migrations
+
+
+class Impatient(Reader):
+    """Reads of somebody who looks at a database that may be out of order: what does not pass soon is a finding."""
+
+    async def rows(
+        self, statement: str, parameters: Parameters, patience: float | None = PATIENCE, anew: bool = False
+    ) -> list[dict[str, Any]]:
+        return await super().rows(statement, parameters, min(patience or PATIENCE, PATIENCE), anew)
+
+
+async def examine(url: URL, known: Known, migrations: Migrations) -> list[Finding]:
+    """Everything that can be seen from the database alone; what cannot be looked at says why, and nothing is raised."""
+    refusal = await asyncio.to_thread(_refusal, require_usable, url)
+    try:
+        service, readable = await asyncio.wait_for(_entered(url), OPEN_SECONDS)
+    except (psycopg.Error, OSError, TimeoutError) as error:
+        found = refusal or f"does not let us in: {said(error)}"
+        return [Finding("database", False, found), *(Finding(each.what, False, NOT_LET_IN) for each in CHECKS[1:])]
+    if "target_session_attrs" not in service.query:
+        service = service.update_query_dict({"target_session_attrs": "any"})  # a standby can be looked at too
+    refusal = refusal or await asyncio.to_thread(_refusal, require_set, service)
+    # Nothing is prepared: a pooler that keeps no sessions would answer one statement with another.
+    async with Pool(service, len(CHECKS), "doctor", prepare=None) as readers:
+        reader = Impatient(readers)
+        looking = Looking(reader, Builds(known, reader), str(url.username or "its login"), readable, migrations)
+        found_by_all = await asyncio.gather(*(_made(check, looking) for check in CHECKS))
+    refused = [Finding("database", False, refusal)] if refusal else []
+    return [*refused, *(finding for found in found_by_all for finding in found)]
+
+
+def _refusal(require: Callable[[URL], object], url: URL) -> str | None:
+    """Why no server would start on this database, in one line."""
+    try:
+        require(url)
+    except Unusable as no:
+        return " ".join(str(no).split())
+    return None
+
+
+async def _entered(url: URL) -> tuple[URL, dict[str, bool]]:
+    """The URL, with the role of the service if the login may take it, and which tables may be read so.
+
+    Raises psycopg.Error.
+    """
+    async with await connect(url, "doctor") as connection:
+        row = await (await connection.execute(SQL["may_serve"])).fetchone()
+        if row is not None and row[0]:
+            url = as_service(url)
+            await connection.execute("set role amends_service")
+        tables = await (await connection.execute(SQL["readable"])).fetchall()
+    return url, dict(tables)
+
+
+async def _made(check: Check, looking: Looking) -> list[Finding]:
+    """What a check has found, or why it could not be made."""
+    missing = [table for table in check.tables if table not in looking.readable]
+    denied = [f"amends.{table}" for table in check.tables if not looking.readable.get(table, True)]
+    if missing:
+        return [
+            Finding(check.what, False, f"not looked at: there is no amends.{', amends.'.join(missing)} ({MIGRATE})")
+        ]
+    if denied:
+        grant = GRANT.format(login=looking.login)
+        return [
+            Finding(check.what, False, f"not looked at: {looking.login} may not read {', '.join(denied)} ({grant})")
+        ]
+    try:
+        return await check.look(looking)
+    except Exception as error:  # whatever it is: the other checks go on
+        cause = error if isinstance(error, psycopg.Error) else error.__cause__ or error
+        return [Finding(check.what, False, f"not looked at: {said(cause)}{_remedy(cause, looking.login)}")]
+
+
+def _remedy(error: BaseException, login: str) -> str:
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return f" ({GRANT.format(login=login)})"
+    if isinstance(error, LACKING):
+        return f" ({MIGRATE})"
+    return ""
+
+
+NOT_LET_IN = "not looked at: the database does not let us in"
+MIGRATE = "./run up migrates the database, with AMENDS_MIGRATION_URL as its owner"
+GRANT = "grant amends_service to {login}; ./run up gives that role its rights"
+LACKING = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InvalidSchemaName,
+)
+
+
+async def _server(looking: Looking) -> list[Finding]:
+    row, doubts = await promised(looking.reader)
+    told = f"Postgres {row['version']}, fsync {row['fsync']}, synchronous_commit {row['synchronous_commit']}"
+    if row["standby"]:
+        doubts.append("It is a standby: what is seen here may be late.")
+    elif row["read_only"]:
+        doubts.append("Its sessions are read-only (default_transaction_read_only).")
+    return [Finding("database", not doubts, "; ".join([told, *doubts]))]
+
+
+async def _schema(looking: Looking) -> list[Finding]:
+    rows = await looking.reader.rows(SQL["revision"], ())
+    found, newest = {row["revision"] for row in rows}, looking.migrations.newest()
+    at, known = ", ".join(sorted(found)) or "nothing", ", ".join(sorted(newest))
+    if found == newest:
+        return [Finding("schema", True, f"at {at}, as this code knows it")]
+    if found <= looking.migrations.known():
+        return [Finding("schema", False, f"at {at}, and this code knows {known} ({MIGRATE})")]
+    return [Finding("schema", False, f"at {at}, of a newer version of Amends: this code knows {known}")]
+
+
+async def _executors(looking: Looking) -> list[Finding]:
+    rows = await looking.reader.rows(SQL["executors"], ())
+    late = [row["id"] for row in rows if row["late"]]
+    found = f"{len(rows) - len(late)} alive" + (f", without a heartbeat: {', '.join(late)}" if late else "")
+    told = found if rows else "none: nothing runs until one is started"
+    return [Finding("executors", bool(rows) and not late, told)]
+
+
+async def _sagas(looking: Looking) -> list[Finding]:
+    rows = await looking.reader.rows(SQL["sagas"], ())
+    open_ = [row for row in rows if row["count"]]
+    found = ", ".join(f"{row['count']} {row['status']}" for row in open_) or "none open"
+    about = f"; about {rows[0]['about']:,} altogether" if rows[0]["about"] else ""
+    return [Finding("sagas", not any(row["needs_somebody"] for row in open_), found + about)]
+
+
+async def _feed(looking: Looking) -> list[Finding]:
+    found = await holder(looking.reader)
+    if found is None:
+        return [Finding("feed", True, "nothing holds it back")]
+    told = f"held back for {found.seconds:.0f} s by {found}" if found.seconds is not None else f"held back by {found}"
+    if found.seconds is None:
+        told += " (since when may not be seen: grant pg_read_all_stats to amends_service)"
+    return [Finding("feed", not found.is_long, told + (f"; {found.remedy}" if found.is_long else ""))]
+
+
+async def _history(looking: Looking) -> list[Finding]:
+    rows = await looking.reader.rows(EVENTS["losses"], (NAMED + 1,))
+    if not rows:
+        return [Finding("history", True, "nothing that was committed is known to be gone")]
+    told = [
+        f"at {row['noticed_at']:%Y-%m-%d %H:%M:%S} at least {row['events']} events were gone that came after "
+        f"{row['stands']}, from {row['first']} to {row['last']} ({row['noticed_by']})"
+        for row in rows[:NAMED]
+    ]
+    return [Finding("history", not rows[0]["recent"], "; ".join(told) + ("; …" if len(rows) > NAMED else ""))]
+
+
+async def _providers(looking: Looking) -> list[Finding]:
+    rows = await outages(looking.reader)
+    down = [
+        f"{row['provider']} is down since {row['down_since']:%Y-%m-%d %H:%M:%S} ({row['error']}), "
+        f"{row['waiting']} sagas wait for it"
+        for row in rows
+    ]
+    named = {row["provider"] for row in rows}
+    back = [
+        f"{row['sagas']} sagas wait for {row['provider']} since {row['since']:%Y-%m-%d %H:%M:%S}"
+        for row in await awaiting(looking.reader)
+        if row["provider"] not in named
+    ]
+    return [Finding("providers", not down, "; ".join([*down, *back]) or "all answer, as far as anybody has asked")]
+
+
+async def _read_models(looking: Looking) -> list[Finding]:
+    return [_read_model(found) for found in await report(looking.builds)]
+
+
+def _read_model(found: dict[str, Any]) -> Finding:
+    """Whether a read model is followed, not long behind, and complete; so is its rebuild."""
+    well = found["status"] in ("following", "catching up", "live") and found["lag_seconds"] < LATE_SECONDS
+    told = [found["status"], f"{found['lag_events']} events and {found['lag_seconds']:.1f} s behind"]
+    if found["status"] == "orphaned":
+        told.append(f"its code is gone (./run amends projections drop {found['name']})")
+    troubles = [found["failure"]] if found["failure"] else []
+    if found["rebuild"] and found["rebuild"]["failure"]:
+        troubles.append(f"build {found['rebuild']['build']} that is being filled: {found['rebuild']['failure']}")
+    for build in found["builds"]:
+        if build["set_aside"] and build["state"] != "retired":
+            waiting = [each for each in found["set_aside_keys"] if each["build"] == build["build"]]
+            troubles.append(f"{build['set_aside']} keys set aside in build {build['build']}: {_first(waiting)}")
+    return Finding(f"read model {found['name']}", well and not troubles, "; ".join([", ".join(told), *troubles]))
+
+
+def _first(waiting: list[dict[str, Any]]) -> str:
+    """The first of the keys that are set aside, each with its event."""
+    shown = [f"{short(each['key'])} ({each['type']} at position {each['position']})" for each in waiting[:NAMED]]
+    return ", ".join(shown) + (", …" if len(waiting) > NAMED else "")
+
+
+CHECKS = (
+    Check("database", _server),
+    Check("schema", _schema, ("alembic_version",)),
+    Check("executors", _executors, ("executors",)),
+    Check("sagas", _sagas, ("sagas",)),
+    Check("feed", _feed),
+    Check("history", _history, ("losses",)),
+    Check("providers", _providers, ("outages", "sagas")),
+    Check("read models", _read_models, ("builds", "set_aside", "events")),
+)

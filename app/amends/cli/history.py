@@ -1,0 +1,134 @@
+"""What happened, in order; and what a stream's aggregate was at any time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.amends.cli.context import AsJson, with_console
+from app.amends.cli.terminal import print_json, say
+
+if TYPE_CHECKING:
+    from app.amends.cli.console import Console
+    from app.amends.store.aggregates.time_travel import Point
+    from workflows.amends.ports.event_store import Place, StoredEvent
+
+Name = Annotated[str, typer.Argument(metavar="STREAM")]
+Version = Annotated[int | None, typer.Option(min=0, help="After the event with this version.")]
+Position = Annotated[str | None, typer.Option(help="Up to this position, or token of a place in the feed.")]
+At = Annotated[str | None, typer.Option(metavar="TIME", help="At an instant, such as 2026-01-31T12:00:00Z.")]
+
+
+def events(
+    after: str | None = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    type: str | None = None,
+    stream: str | None = None,
+    correlation_id: str | None = None,
+    as_json: AsJson = False,
+) -> None:
+    """The global feed, in order."""
+
+    async def look(console: Console) -> None:
+        from workflows.amends.ports.event_store import Filter
+
+        place = await console.events.after(after)
+        found = await console.events.feed(place, limit, Filter(type, stream, correlation_id))
+        await _print(console, found, place, as_json)
+
+    with_console(look)
+
+
+def stream(
+    name: Name,
+    after: str | None = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """One stream, oldest first."""
+
+    async def look(console: Console) -> None:
+        place = await console.events.after(after)
+        await _print(console, await console.events.read_after(name, place, limit), place, as_json)
+
+    with_console(look)
+
+
+def state(
+    name: Name, version: Version = None, position: Position = None, at: At = None, as_json: AsJson = False
+) -> None:
+    """What a stream's events add up to: now, or at a version, a position or an instant."""
+
+    async def look(console: Console) -> None:
+        from app.amends.http.shown import shown_state
+
+        point = _point(version, position, at)
+        aggregate = console.catalogue.aggregate(name)
+        found = await console.history.state(aggregate, name, point)
+        shown = await console.masks.shown(lambda: shown_state(found, aggregate.category, console.masks))
+        if as_json:
+            print_json(shown)
+            return
+        say(f"{name} at version {found.version}, position {found.place}, recorded {found.recorded_at.isoformat()}")
+        print_json(shown["state"])
+
+    with_console(look)
+
+
+def difference(
+    name: Name,
+    from_version: Version = None,
+    from_position: Position = None,
+    from_at: At = None,
+    to_version: Version = None,
+    to_position: Position = None,
+    to_at: At = None,
+    as_json: AsJson = False,
+) -> None:
+    """What changed between two points; without a `from` since the beginning, without a `to` until now."""
+
+    async def look(console: Console) -> None:
+        from app.amends.http.shown import shown_difference
+
+        begun = from_version is None and from_position is None and from_at is None
+        before = _point(0 if begun else from_version, from_position, from_at)
+        after = _point(to_version, to_position, to_at)
+        aggregate = console.catalogue.aggregate(name)
+        found = await console.history.difference(aggregate, name, before, after)
+        shown = await console.masks.shown(lambda: shown_difference(*found, aggregate.category, console.masks))
+        if as_json:
+            print_json(shown)
+            return
+        for change in shown["changes"]:
+            say(f"{change['path'] or '/'}: {json.dumps(change['before'])} -> {json.dumps(change['after'])}")
+
+    with_console(look)
+
+
+def _point(version: int | None, position: str | None, at: str | None) -> Point:
+    from app.amends.store.aggregates.time_travel import Point
+    from domain.amends.errors import Invalid
+
+    try:
+        return Point(version, position, datetime.fromisoformat(at) if at else None)
+    except ValueError as error:
+        if isinstance(error, Invalid):
+            raise
+        raise Invalid("at", "is no time; it looks like 2026-01-31T12:00:00Z") from error
+
+
+async def _print(console: Console, found: Sequence[StoredEvent], after: Place, as_json: bool) -> None:
+    from app.amends.http.shown import shown_page
+
+    page: dict[str, Any] = await console.masks.shown(lambda: shown_page(found, after, console.masks), found)
+    if as_json:
+        print_json(page)
+        return
+    for event, shown in zip(found, page["events"], strict=True):
+        at = event.recorded_at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        data = json.dumps(shown["data"]) + ("  (unknown here)" if shown["masked"] == "unknown" else "")
+        say(f"{event.position:>8}  {at}  {event.stream} {event.version}  {event.name}  {data}")

@@ -1,0 +1,191 @@
+"""The command line: serve, look, decide. It needs no running server; what it starts is taken by the next one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from app.amends.cli import history
+from app.amends.cli.context import AsJson, database_in_use, the_service, the_settings
+from app.amends.cli.projections import projections
+from app.amends.cli.schema import schema
+from app.amends.cli.terminal import complain, print_json, say
+from app.amends.cli.workflows import Reason, workflows
+from app.amends.security.passwords import hidden, veil
+from app.amends.server.log_lines import indented
+from domain.amends.errors import AmendsError, Unusable
+from workflows.amends.values.said import escaped
+
+
+class Commands(typer.core.TyperGroup):
+    """All commands; what somebody typed is escaped where an error repeats it."""
+
+    def get_command(self, context: Any, name: str) -> Any:
+        """One of Amends' own commands, or else one of the project's."""
+        return super().get_command(context, name) or _own().get(name)
+
+    def list_commands(self, context: Any) -> list[str]:
+        """All of both."""
+        return [*super().list_commands(context), *_own()]
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Read what stands before a command."""
+        with _escaping():
+            return super().make_context(*args, **more)
+
+    def invoke(self, *context: Any) -> Any:
+        """Read the rest, and run the command."""
+        with _escaping():
+            return super().invoke(*context)
+
+
+def _own() -> dict[str, Any]:
+    """The commands that the project has of its own, by name; none outside of a project."""
+    try:
+        commands = the_service().commands
+    except Unusable:
+        return {}
+    made = typer.Typer(add_completion=False)
+    made.command(hidden=True)(lambda: None)  # with one command alone Typer would make no group
+    for each in commands:
+        made.command()(each)
+    return {name: each for name, each in typer.main.get_group(made).commands.items() if not each.hidden}
+
+
+@contextmanager
+def _escaping() -> Iterator[None]:
+    try:
+        yield
+    except typer.TyperException as wrong:
+        wrong.message = escaped(wrong.message)
+        raise
+
+
+app = typer.Typer(
+    cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
+)
+app.add_typer(workflows, name="workflows")
+app.add_typer(projections, name="projections")
+app.add_typer(schema, name="schema")
+for command in (history.events, history.stream, history.state, history.difference):
+    app.command()(command)
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to serve; 0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Which address to serve on.")] = "127.0.0.1",
+) -> None:
+    """Start the database if need be, migrate, and serve API and worker."""
+    from app.amends.settings import require_guarded
+
+    service, settings = the_service(), the_settings()
+    require_guarded(settings, host)
+    from app.amends.server.serve import serve
+
+    serve(service, settings, host, port)
+
+
+@app.command()
+def db_url() -> None:
+    """Print the URL of the database in use."""
+    settings = the_settings()
+    from app.amends.postgres.embedded_or_url import embedded_postgres
+    from app.amends.postgres.urls import conninfo, parse_url
+
+    if settings.database_url is not None:
+        say(conninfo(parse_url(settings.database_url)))
+        return
+    embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
+    if not embedded.answers():
+        complain("The embedded Postgres was started for this; the next server that stops will stop it.")
+    embedded.admit()
+    say(embedded.owner_url)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def dbos(context: typer.Context) -> None:
+    """DBOS's own command line on the same database, as the owner of its tables."""
+    from importlib.metadata import entry_points
+
+    from app.amends.postgres.urls import conninfo
+    from workflows.amends.dbos.runtime import refuse_pickles
+
+    veil("stdout")
+    refuse_pickles()
+    (entry,) = entry_points(group="console_scripts", name="dbos")
+    with database_in_use() as access:
+        os.environ["DBOS_SYSTEM_DATABASE_URL"] = conninfo(access.owner)
+        sys.argv[:] = ["dbos", *context.args]
+        entry.load()(prog_name="dbos")
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Look at the database, the executors and the sagas, and say what is wrong; nothing is changed, nor migrated."""
+    import asyncio
+    import logging
+
+    from app.amends.cli.doctor import examine
+    from app.amends.postgres.migrate import Migrations
+    from app.amends.schema.catalogue import catalogue
+
+    logging.getLogger("amends").setLevel(logging.CRITICAL)  # whatever is tried again stands among the findings
+    with database_in_use() as access:
+        findings = asyncio.run(examine(access.service, catalogue().projections, Migrations(the_service().root)))
+    if as_json:
+        print_json([vars(finding) for finding in findings])
+    else:
+        for finding in findings:
+            say(f"{'ok  ' if finding.well else 'LOOK'}  {finding.what}: {finding.found}")
+    if not all(finding.well for finding in findings):
+        raise SystemExit(1)
+
+
+@app.command()
+def restored(reason: Reason) -> None:
+    """After a backup was restored: let every event from now on come after all those before. Stop all servers first."""
+    from app.amends.store.feed.generations import open_generation
+
+    with database_in_use() as access:
+        number = open_generation(access.owner, reason)
+    say(f"Generation {number} of the feed is open.")
+
+
+def main() -> None:
+    """Run a command; our own errors are told in words, without a traceback, and SIGTERM ends it as SIGINT does."""
+    signal.signal(signal.SIGTERM, _terminated)
+    veil("stderr")
+    try:
+        app()
+    except AmendsError as error:
+        _complain(error)
+        raise SystemExit(1) from None
+    except Exception as error:
+        from app.amends.postgres.usable import in_words
+
+        if (told := in_words(error)) is not None:
+            _complain(told)
+        else:
+            sys.stderr.write(indented(traceback.format_exc()) + "\n")
+        raise SystemExit(1) from None
+
+
+def _complain(error: AmendsError) -> None:
+    told = hidden(f"{error}")
+    for line in told.expandtabs().splitlines() if isinstance(error, Unusable) else [told]:
+        complain(line)
+
+
+def _terminated(number: int, _: object) -> None:
+    """End, and stop a database that was started for this; a second signal does not interrupt that."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)

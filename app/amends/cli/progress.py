@@ -1,0 +1,86 @@
+"""Fills a rebuilt read model with a progress bar: by itself, or watching the server that does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from rich.console import Console as Screen
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from app.amends.projections.applying.runner import Runner
+from app.amends.projections.applying.writing import Lost, Target
+from app.amends.projections.builds import Build
+from domain.amends.errors import Conflict
+from workflows.amends.values.said import escaped
+
+if TYPE_CHECKING:
+    from app.amends.cli.console import Console
+
+LOOK_SECONDS = 0.25
+
+
+async def fill(console: Console, name: str, quiet: bool) -> Build:
+    """Begin a rebuild, or go on with one that was begun; returns its table once it has caught up.
+
+    Raises Conflict, with why, if it cannot go on.
+    """
+    found = next((each for each in await console.builds.all(name) if each.state == "building"), None)
+    build = found or await _begin(console, name)
+    if (build.name, build.version) not in console.builds.known:
+        raise Conflict("version", f"{name} build {build.build} is of version {build.version}, whose code is not here.")
+    with _bar(quiet) as progress:
+        task = progress.add_task(escaped(name), total=None, rate="")
+        _show(progress, task, build)
+        working: asyncio.Task[None] | None = None
+        try:
+            while build.caught_up_at is None:
+                if build.free and (working is None or working.done()):
+                    working = asyncio.create_task(_work(console, build))
+                await asyncio.sleep(LOOK_SECONDS)
+                build = await console.builds.one(name, build.build)
+                _show(progress, task, build)
+                if build.failure and build.free:
+                    raise Conflict("failing", f"{name} build {build.build} cannot be filled: {build.failure}")
+        finally:
+            if working:
+                await asyncio.gather(working, return_exceptions=True)
+    return build
+
+
+async def _begin(console: Console, name: str) -> Build:
+    begun = await console.acts.rebuild(name, console.cause)
+    return await console.builds.one(name, begun["build"])
+
+
+async def _work(console: Console, build: Build) -> None:
+    projection = console.builds.known[build.name, build.version]
+    token = f"cli-{os.getpid()}/{uuid4().hex[:8]}"
+    target = Target(build.name, build.build)
+    with suppress(Lost):  # a server was quicker: it is watched
+        await Runner(projection, target, console.committer, console.reader, console.tail, token).catch_up()
+
+
+def _show(progress: Progress, task: TaskID, build: Build) -> None:
+    total = max(build.expected, build.events) if build.expected else None  # None: not counted yet
+    progress.update(task, total=total, completed=build.events, rate=f"{_rate(build):,.0f} events/s")
+
+
+def _rate(build: Build) -> float:
+    until = build.moved_at or build.started_at
+    return build.events / max((until - build.started_at).total_seconds(), 0.001)
+
+
+def _bar(quiet: bool) -> Any:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Screen(stderr=True), disable=quiet)

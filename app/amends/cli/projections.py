@@ -1,0 +1,195 @@
+"""Read models: how they stand, and rebuild, verify, promote, drop; retry and skip what is set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.amends.cli.context import AsJson, with_console
+from app.amends.cli.terminal import complain, print_json, say
+from workflows.amends.values.said import escaped
+
+if TYPE_CHECKING:
+    from app.amends.cli.console import Console
+    from app.amends.projections.applying.dead_letters import Wish
+
+projections = typer.Typer(no_args_is_help=True, help=__doc__)
+
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+Key = Annotated[str, typer.Argument(metavar="KEY")]
+Number = Annotated[int | None, typer.Option("--build", min=1, help="Which table; else the one that suggests itself.")]
+Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
+
+
+@projections.command("list")
+def list_projections(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, as_json: AsJson = False
+) -> None:
+    """Every read model: its tables, how far behind they are, and what is set aside."""
+
+    async def look(console: Console) -> None:
+        from app.amends.projections.failures import short
+        from app.amends.projections.reporting import report
+
+        if name is not None:
+            await console.builds.require(name)
+        found = await report(console.builds, name)
+        if as_json:
+            print_json(found)
+            return
+        for each in found:
+            for line in _lines(each):
+                say(line)
+        for each in found:
+            for line in _troubles(each):
+                say(line)
+        for left_out in await console.acts.asides.skipped(name) if name else ():
+            what = f"{left_out.type} at position {left_out.position}, by {left_out.actor}: {left_out.reason}"
+            say(f"SKIPPED    {name} {short(left_out.key)}, {what}")
+
+    with_console(look)
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """A read model and its tables, a line each."""
+    if not found["builds"]:
+        yield f"{found['name']:<24} version {found['version']}  {found['status']}"
+    for build in found["builds"]:
+        state = f"{build['state']} {found['status'] if build['state'] == 'live' else ''}"
+        lag = f"{build['lag_events']} events, {build['lag_seconds']:.1f} s behind"
+        yield f"{found['name']:<24} build {build['build']:<3} version {build['version']:<3} {state:<20} {lag}"
+
+
+def _troubles(found: dict[str, Any]) -> Iterator[str]:
+    """What is the matter with a read model, a line each."""
+    from app.amends.projections.failures import short
+
+    name = found["name"]
+    if found["status"] == "orphaned":
+        yield f"ORPHANED   {name}: its code is gone. ./run amends projections drop {name}"
+    if found["failure"] and not found["builds"]:
+        yield f"FAILING    {name}: {found['failure']}"
+    for build in found["builds"]:
+        if build["failure"]:
+            yield f"FAILING    {name} build {build['build']}: {build['failure']}"
+    for waits in found["set_aside_keys"]:
+        what = f"{waits['type']} at position {waits['position']}: {waits['error']}"
+        yield f"SET ASIDE  {name} {short(waits['key'])}, {waits['waiting']} events wait behind {what}"
+
+
+@projections.command("rebuild")
+def rebuild(name: Name, as_json: AsJson = False) -> None:
+    """Build the newest version beside the live one, from the first event on; go on with one that was begun."""
+
+    async def run(console: Console) -> None:
+        from app.amends.cli.progress import fill
+
+        build = await fill(console, name, quiet=as_json)
+        if as_json:
+            from app.amends.projections.reporting import report
+
+            (found,) = await report(console.builds, name)
+            print_json(found)
+        else:
+            say(f"{name} build {build.build} has caught up: {build.events} events. To show it:")
+            if build.set_aside:
+                say(f"  {build.set_aside} keys are set aside in it: ./run amends projections list {name}")
+            say(f"  ./run amends projections verify {name}")
+            say(f"  ./run amends projections promote {name}")
+
+    with_console(run)
+
+
+@projections.command("verify")
+def verify_build(name: Name, as_json: AsJson = False) -> None:
+    """Compare the rebuilt table with the live one, row by row, in the columns that both have."""
+
+    async def run(console: Console) -> None:
+        from dataclasses import asdict
+
+        from app.amends.projections.verifying import verify
+
+        with _counting(f"{name}: rows compared", quiet=as_json) as seen:
+            found = await verify(console.builds, console.reader, name, seen=seen)
+        if as_json:
+            print_json(asdict(found))
+        else:
+            compared = f"{found.rows} rows of {name} compared, builds {found.one} and {found.other}"
+            say(f"{compared}: {len(found.differing)} differ, {found.moving} are on the move.")
+            for each in found.differing[:20]:
+                say(f"  {each.key}: {each.one} / {each.other}")
+        if found.differing:
+            raise SystemExit(1)
+
+    with_console(run)
+
+
+@projections.command("promote")
+def promote(
+    name: Name,
+    build: Number = None,
+    allow_set_aside: Annotated[
+        bool, typer.Option("--allow-set-aside", help="Also if keys are set aside in it that the live table shows.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let views.NAME show the rebuilt table, or a retired one again."""
+
+    async def run(console: Console) -> None:
+        now = await console.acts.promote(name, build, console.cause, less=allow_set_aside)
+        if as_json:
+            print_json(now)
+        else:
+            say(f"views.{name} shows build {now['build']}, version {now['version']}.")
+
+    with_console(run)
+
+
+@projections.command("drop")
+def drop(name: Name, build: Number = None, as_json: AsJson = False) -> None:
+    """Drop a table that is not live, or all of a read model whose code is gone."""
+
+    async def run(console: Console) -> None:
+        gone = await console.acts.drop(name, build, console.cause)
+        if as_json:
+            print_json(gone)
+        else:
+            builds = gone["dropped"] if isinstance(gone["dropped"], list) else [gone["dropped"]]
+            say(f"{name} build {', '.join(map(str, builds))} is dropped.")
+
+    with_console(run)
+
+
+@projections.command("retry")
+def retry(name: Name, key: Key, reason: Reason) -> None:
+    """Apply the event that was set aside, and those behind it, once more."""
+    _wish(name, key, "retry", reason)
+
+
+@projections.command("skip")
+def skip(name: Name, key: Key, reason: Reason) -> None:
+    """Leave out the event that cannot be applied, and go on with those behind it."""
+    _wish(name, key, "skip", reason)
+
+
+@contextmanager
+def _counting(what: str, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show how many there are so far."""
+    from rich.console import Console as Screen
+    from rich.progress import Progress, TextColumn
+
+    columns = (TextColumn("{task.description}", markup=False), TextColumn("{task.completed:,.0f}"))
+    with Progress(*columns, console=Screen(stderr=True), disable=quiet) as progress:
+        task = progress.add_task(escaped(what), total=None)
+        yield lambda rows: progress.update(task, completed=rows)
+
+
+def _wish(name: str, key: str, wish: Wish, reason: str) -> None:
+    async def run(console: Console) -> None:
+        await console.acts.wish(name, key, wish, reason, console.cause)
+        complain(f"Noted: a server does it within a second. ./run amends projections list {name}")
+
+    with_console(run)

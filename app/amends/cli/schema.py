@@ -1,0 +1,68 @@
+"""The shapes and marks of what is stored: locked in a file, so that none changes by accident."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.amends.cli.context import AsJson, the_service, the_settings
+from app.amends.cli.terminal import print_json, say
+
+if TYPE_CHECKING:
+    from app.amends.schema.catalogue import Catalogue
+    from app.amends.schema.files import LockFiles
+    from app.amends.schema.shapes import Known
+
+schema = typer.Typer(no_args_is_help=True, help=__doc__)
+
+
+@schema.command("check")
+def check(as_json: AsJson = False) -> None:
+    """Compare the code with what is locked, and read the samples of events; exit 1 and say what is wrong."""
+    files, known, code = code_at_hand()
+    found = list(files.problems(known, code, files.read(code)))
+    if as_json:
+        print_json({"problems": found})
+    else:
+        for line in found or ["Everything has the shape and the marks that are locked."]:
+            say(line)
+    raise SystemExit(1 if found else 0)
+
+
+@schema.command("lock")
+def lock(
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND:NAME:VERSION", help="Lock this one anew, if it was never stored anywhere."),
+    ] = None,
+    lift: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND:NAME:PATH", help="This was marked, and may be seen by anybody, in all versions."),
+    ] = None,
+) -> None:
+    """Write the shape and marks of all that is not locked yet, and samples of events; what is there stays."""
+    from app.amends.schema import lock as locks
+
+    files, known, code = code_at_hand()
+    before = files.read(code)
+    new = locks.lock(code, before, replace or (), lift or ())
+    files.write(new)
+    say(f"{len(new.shapes) - len(before.shapes)} shapes were locked in {files.of_project.name}: commit it.")
+    if samples := files.write_samples(known, new, replace or ()):
+        say(f"Samples were written to {samples[0].parent.name}: {', '.join(path.name for path in samples)}.")
+    left = list(files.problems(known, code, new))
+    for line in left:
+        say(line)
+    raise SystemExit(1 if left else 0)
+
+
+def code_at_hand() -> tuple[LockFiles, Catalogue, list[Known]]:
+    """What is declared in this project, the shapes of it, and the files where shapes are locked."""
+    from app.amends.cli.console import definitions
+    from app.amends.schema.catalogue import catalogue
+    from app.amends.schema.files import LockFiles
+    from app.amends.schema.shapes import declared
+
+    service, settings, known = the_service(), the_settings(), catalogue()
+    return LockFiles(service.root), known, list(declared(known, definitions(service, settings)))

@@ -1,0 +1,24 @@
+"""What the commands print: a line for each text, whatever somebody wrote into it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from workflows.amends.values.said import escaped
+
+
+def say(text: str) -> None:
+    """Print one line; what in it would steer a terminal, or begin another line, is escaped."""
+    print(escaped(text), flush=True)
+
+
+def complain(text: str) -> None:
+    """The same for errors and remarks, beside what is printed for other programs."""
+    print(escaped(text), file=sys.stderr, flush=True)
+
+
+def print_json(data: Any, indent: int | None = 2) -> None:
+    """Print plain JSON data for people and their tools; in ASCII, so that no text in it steers a terminal."""
+    print(json.dumps(data, indent=indent))

@@ -1,0 +1,209 @@
+"""Business processes: start, watch, decide."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.amends.cli.context import AsJson, parsed, with_console
+from app.amends.cli.terminal import print_json, say
+
+if TYPE_CHECKING:
+    from app.amends.cli.console import Console
+    from workflows.amends.dbos.client import TakeUp
+    from workflows.amends.history import Act
+    from workflows.amends.ports.event_store import StoredEvent
+
+workflows = typer.Typer(no_args_is_help=True, help=__doc__)
+
+Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
+Id = Annotated[str, typer.Argument(metavar="ID")]
+
+
+@workflows.command("list")
+def list_workflows(
+    name: str | None = None,
+    status: str | None = None,
+    reference: str | None = None,
+    correlation_id: str | None = None,
+    parent: Annotated[str | None, typer.Option(help="The saga that started them.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Sagas, newest first."""
+
+    async def look(console: Console) -> None:
+        from app.amends.http.shown import said_of, shown_row
+        from app.amends.store.overview import Filters
+
+        rows, _ = await console.overview.page(Filters(name, status, reference, correlation_id, parent), limit, None)
+        masks = console.masks
+        shown = await masks.shown(lambda: [shown_row(row, masks) for row in rows], told=said_of(rows))
+        if as_json:
+            print_json(shown)
+            return
+        for row, told in zip(rows, shown, strict=True):
+            at = row.started_at.strftime("%Y-%m-%d %H:%M:%S")
+            say(f"{at}  {row.status:<12} {row.name:<16} {row.id:<38} {row.reference}  {told['reason'] or ''}".rstrip())
+
+    with_console(look)
+
+
+@workflows.command("show")
+def show_workflow(id: Id, as_json: AsJson = False) -> None:
+    """One saga: how it stands, and its timeline."""
+
+    async def look(console: Console) -> None:
+        from app.amends.cli.timeline import lines, timeline
+        from app.amends.http.shown import shown_saga
+        from domain.amends.errors import NotFound
+        from workflows.amends.history import stories
+
+        found = await console.overview.saga(id)
+        if found is None:
+            raise NotFound("workflow", id)
+        if as_json:
+            whole = partial(shown_saga, *found, console.masks, limit=len(found[1].steps))
+            print_json(await console.masks.shown(whole, told=[id]))
+            return
+        row, _, _ = found
+        reason = await console.masks.shown(lambda: console.masks.said(row.reason, id), told=[id])
+        why = f", {reason}" if reason else ""
+        say(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}{why}")
+        shown: list[dict[str, Any]] = []
+        while events := await console.events.read(stories.stream(id), after=len(shown)):
+            shown += await console.masks.shown(partial(_shown, events, console), events)
+        for line in lines(timeline(shown)):
+            say(line)
+
+    with_console(look)
+
+
+def _shown(events: Sequence[StoredEvent], console: Console) -> list[dict[str, Any]]:
+    from app.amends.http.shown import shown_event
+
+    return [shown_event(event, console.masks) for event in events]
+
+
+@workflows.command("start")
+def start_workflow(
+    name: str,
+    given: Annotated[str, typer.Argument(metavar="INPUT", help="The input as JSON, or - to read it.")],
+    id: Annotated[str | None, typer.Option(help="The same id and input start it once.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Queue a saga for the next free server."""
+
+    async def start(console: Console) -> None:
+        from workflows.amends.values.codec import read
+
+        await console.register.note()
+        definition = console.desk.newest(name).definition
+        request = read(parsed(sys.stdin.read() if given == "-" else given), definition.input)
+        started, _ = await console.desk.start(console.desk.order(name, request, id, console.cause))
+        if as_json:
+            print_json(vars(started), indent=None)
+        else:
+            say(started.id)
+
+    with_console(start)
+
+
+@workflows.command("signal")
+def signal_workflow(
+    id: Id,
+    signal: Annotated[str, typer.Argument(help="Its name, such as approval.")],
+    payload: Annotated[str, typer.Argument(metavar="PAYLOAD", help="What it says, as JSON, or - to read it.")],
+) -> None:
+    """Tell a saga something; one that waits for it goes on."""
+
+    async def tell(console: Console) -> None:
+        from domain.amends.errors import NotFound
+        from domain.amends.sender import signed
+        from workflows.amends.values.codec import read
+
+        row = await console.overview.row(id)
+        if row is None:
+            raise NotFound("workflow", id)
+        cls = console.desk.payload(row.name, row.version, signal)
+        given = parsed(sys.stdin.read() if payload == "-" else payload)
+        said = read(signed(given, cls, console.cause.actor or "anonymous", known=False), cls)
+        await console.register.note()
+        await console.desk.signal(id, signal, console.desk.told(signal, said, cls), console.cause)
+        _say(id, signal)
+
+    with_console(tell)
+
+
+@workflows.command("cancel")
+def cancel_workflow(id: Id, reason: Reason) -> None:
+    """Let a saga turn back at its next step, if it is not past its pivot."""
+
+    async def cancel(console: Console) -> None:
+        from domain.amends.errors import NotFound
+
+        row = await console.overview.row(id)
+        if row is None:
+            raise NotFound("workflow", id)
+        await console.desk.cancel(id, row.name, row.version, reason, console.cause)
+        _say(id, "cancel")
+
+    with_console(cancel)
+
+
+@workflows.command("compensate")
+def compensate_workflow(id: Id, reason: Reason) -> None:
+    """Let a saga that was ended in DBOS's own tools undo what it did."""
+    _take_up(id, "compensate", reason)
+
+
+@workflows.command("resume")
+def resume_workflow(id: Id, reason: Reason) -> None:
+    """Let a saga that was ended in DBOS's own tools go on."""
+    _take_up(id, "resume", reason)
+
+
+@workflows.command("retry")
+def retry_workflow(id: Id, reason: Reason) -> None:
+    """Let a stuck saga try again what it could not do."""
+    _act(id, "retry", reason)
+
+
+@workflows.command("skip")
+def skip_workflow(id: Id, reason: Reason) -> None:
+    """Let a stuck saga go on without what it could not do."""
+    _act(id, "skip", reason)
+
+
+@workflows.command("resolve")
+def resolve_workflow(
+    id: Id,
+    reason: Reason,
+    result: Annotated[str, typer.Option(help="What the step came to, as JSON, if the next steps need it.")] = "null",
+) -> None:
+    """Say that what a stuck saga could not do was done by hand."""
+    _act(id, "resolve", reason, parsed(result))
+
+
+def _act(id: str, act: Act, reason: str, result: Any = None) -> None:
+    async def decide(console: Console) -> None:
+        await console.desk.act(id, act, reason, console.cause, result)
+        _say(id, act)
+
+    with_console(decide)
+
+
+def _take_up(id: str, how: TakeUp, reason: str) -> None:
+    async def decide(console: Console) -> None:
+        await console.desk.take_up(id, how, reason, console.cause)
+        _say(id, how)
+
+    with_console(decide)
+
+
+def _say(id: str, what: str) -> None:
+    say(f"{id}: {what} is on record; a running server goes on from there.")

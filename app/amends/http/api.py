@@ -1,0 +1,67 @@
+"""The whole HTTP API, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+
+from app.amends.http import problems
+from app.amends.http.openapi.described import described
+from app.amends.http.openapi.docs import Docs
+from app.amends.http.requests.parameters import only_known
+from app.amends.http.requests.roles import only_allowed
+
+ABOUT = "Business processes that finish or are put right again, and every fact about them."
+
+
+class Documented(FastAPI):
+    """FastAPI with a document that tells problems and security too; it is made when somebody asks for it."""
+
+    def __init__(self, known: list[APIRouter], guarded: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self._known, self._guarded = known, guarded
+
+    def openapi(self) -> dict[str, Any]:
+        """The document."""
+        self.openapi_schema = self.openapi_schema or described(self, self._known, self._guarded)
+        return self.openapi_schema
+
+    def allowed(self, path: str) -> str:
+        """The methods with which a path may be asked, whichever route each belongs to, as `Allow` lists them."""
+        routes = [each for router in self._known for each in router.routes if isinstance(each, APIRoute)]
+        found = {method for each in routes if each.path_regex.match(path) for method in each.methods or ()}
+        found |= {"HEAD"} if "GET" in found else set()  # the guards answer it
+        return ", ".join(sorted(found)) or "GET, HEAD"
+
+
+def build(routers: Iterable[APIRouter], guarded: bool = False) -> FastAPI:
+    """The API without its guards; its document says whether these want a token.
+
+    A path that ends with a slash too many is not redirected: it is another one, which there is not.
+    """
+    known = [*routers, Docs().router]
+    app = Documented(
+        known,
+        guarded,
+        title="Amends",
+        summary=ABOUT,
+        version="0.1.0",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(only_allowed), Depends(only_known)],
+    )
+    problems.install(app, app.allowed)
+    for router in known:
+        app.include_router(router)
+    app.add_api_route("/", _home, methods=["GET"], include_in_schema=False)
+
+    return app
+
+
+async def _home() -> RedirectResponse:
+    return RedirectResponse("/docs")

@@ -1,0 +1,1 @@
+"""The API's document, its page, and the bodies of answers that it describes."""

@@ -1,0 +1,134 @@
+"""Takes in the body of a request before anything else is done with it: bounded in size, in time, and all together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from app.amends.http.problems import problem
+
+IDLE_SECONDS: Final = 15.0
+"""So long the next bytes of a body may take."""
+GRACE_SECONDS: Final = 15.0
+"""So long the whole of it may take, and longer by a second for each so many bytes that have come."""
+BYTES_A_SECOND: Final = 4096
+LONGEST_SECONDS: Final = 300.0
+SMALL: Final = 64 * 1024
+"""So many bytes of each body are not counted in the next bound: small ones are taken in whatever others send."""
+DRAIN_SECONDS: Final = 0.5
+DRAIN_BYTES: Final = 256 * 1024
+"""For so long, and so many bytes of it, a body that is refused is read after its answer: what is on its way when the
+connection is closed would have the client's system forget the answer."""
+AT_ONCE: Final = 64
+"""All bodies that are being taken in have no more bytes together than so many of the largest ones."""
+OF_ONE: Final = 0.5
+"""This part of them may be of one caller: of one token, or without tokens of one address."""
+
+
+class Gone(Exception):
+    """The client went away: nobody waits for an answer."""
+
+
+class Refused(Exception):
+    """The body is not taken in; `answer` says why."""
+
+    def __init__(self, answer: Response) -> None:
+        self.answer = answer
+
+
+@dataclass
+class Bodies:
+    """The bodies of one process; each has at most `largest` bytes."""
+
+    largest: int
+    held: Counter[str] = field(default_factory=Counter)
+    """How many bytes of each caller's bodies are here now, beside those of small ones."""
+
+    async def take_in(self, receive: Receive, length: str, caller: str) -> bytes:
+        """The whole body. Raises Refused and Gone."""
+        if length.isdigit() and int(length) > self.largest:
+            raise Refused(self._too_large())
+        body = bytearray()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(min(IDLE_SECONDS, GRACE_SECONDS)) as limit:
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Gone
+                    self._add(body, message, caller)
+                    if not message.get("more_body", False):
+                        return bytes(body)
+                    longest = min(GRACE_SECONDS + len(body) / BYTES_A_SECOND, LONGEST_SECONDS)
+                    limit.reschedule(min(loop.time() + IDLE_SECONDS, began + longest))
+        except TimeoutError as late:
+            raise Refused(_too_slow(len(body))) from late
+        finally:
+            self.held[caller] -= max(len(body) - SMALL, 0)
+            if not self.held[caller]:
+                del self.held[caller]
+
+    def _add(self, body: bytearray, message: Message, caller: str) -> None:
+        part: bytes = message.get("body", b"")
+        if len(body) + len(part) > self.largest:
+            raise Refused(self._too_large())
+        more = max(len(body) + len(part) - SMALL, 0) - max(len(body) - SMALL, 0)
+        room = AT_ONCE * self.largest
+        if more and self.held[caller] + more > room * OF_ONE:
+            raise Refused(_too_many("Your bodies"))
+        if more and self.held.total() + more > room:
+            raise Refused(_too_many("The bodies"))
+        body += part
+        self.held[caller] += more
+
+    def _too_large(self) -> Response:
+        return problem(413, "too-large", "The body is too large", f"A body may have {self.largest} bytes.", CLOSE)
+
+
+TOO_SLOW: Final = 408
+CLOSE: Final = {"Connection": "close"}
+"""What comes of such a body after the answer is not read."""
+
+
+async def refuse(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request whose body is not taken in, or not to its end: no more of it is asked for, and the connection
+    ends."""
+    headers = Headers(scope=scope)
+    if answer.headers.get("Connection") != "close":
+        if headers.get("Content-Length", "0") == "0" and "Transfer-Encoding" not in headers:
+            await answer(scope, receive, send)
+            return
+        answer.headers["Connection"] = "close"
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    if headers.get("Expect", "").lower() != "100-continue" and answer.status_code != TOO_SLOW:
+        await _drain(receive)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _drain(receive: Receive) -> None:
+    came, more = 0, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while more and came < DRAIN_BYTES:
+                message = await receive()
+                came += len(message.get("body", b""))
+                more = message.get("more_body", False)
+
+
+def _too_slow(came: int) -> Response:
+    detail = f"{came} bytes of the body came in time, and not the whole of it."
+    return problem(TOO_SLOW, "too-slow", "The body does not come", detail, CLOSE)
+
+
+def _too_many(whose: str) -> Response:
+    detail = f"{whose} that are being sent here are too many together: send it again."
+    return problem(503, "unavailable", "Not now", detail, CLOSE | {"Retry-After": "1"})

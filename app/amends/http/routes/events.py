@@ -1,0 +1,161 @@
+"""Read what happened: everything in order, page by page or live."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from functools import partial
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from fastapi.sse import format_sse_event
+from pydantic_core import to_json
+
+from app.amends.http.openapi import answers
+from app.amends.http.openapi.described import EVENT_STREAM, tells
+from app.amends.http.routes.following import Followers, LiveResponse, TooManyFollowers
+from app.amends.http.shown import shown_event, shown_page
+from app.amends.redaction.masks import Masks
+from app.amends.store.events import PostgresEvents, WentBack
+from app.amends.store.feed.follower import Follower
+from app.amends.store.feed.notifier import Tail
+from app.amends.store.pages import page
+from domain.amends.errors import Contended, Unavailable
+from workflows.amends.ports.event_store import START, Filter, Place, StoredEvent
+
+log = logging.getLogger("amends.http")
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+FIRST_PAGE, PAGE = 10, 100
+"""How many events are read for a follower at first, and at most; it is fewer while they are large."""
+BUFFER = 64 * 1024
+"""Bytes that a follower's next chunk has at most, or one event."""
+QUIET_SECONDS = 10.0
+"""After so long without an event, those who follow are told that the connection lives."""
+RECONNECT_MS = 1000
+WENT_BACK: Final = "history-went-back"
+"""The type of the event by which a follower is told that something that it was sent is gone."""
+
+
+class Events:
+    """The routes below /events."""
+
+    def __init__(
+        self, events: PostgresEvents, tail: Tail, masks: Masks, stopping: asyncio.Event, followers: Followers
+    ) -> None:
+        self._events, self._tail, self._masks, self._stopping = events, tail, masks, stopping
+        self._followers = followers
+        self.router = APIRouter(tags=["events"])
+        self.router.add_api_route("/events", self.feed, methods=["GET"])
+        self.router.add_api_route("/events/live", self.live, methods=["GET"], response_model=None)
+
+    @tells(answers.Events, WentBack)
+    async def feed(
+        self,
+        after: str | None = None,
+        limit: Limit = 100,
+        type: str | None = None,
+        stream: str | None = None,
+        correlation_id: str | None = None,
+    ) -> dict[str, Any]:
+        """All events in an order that never skips one; go on with `after` = `next` until there are none.
+
+        A page has at most `limit` events and about 8 MiB of their data, or one event: it may end before `limit`.
+
+        `masked` is null, `marked` where values are personal or secret, or `unknown` where some are masked only because
+        this server does not know what they are: one that does shows them, at the same `position`.
+        """
+        place = await self._events.after(after)
+        only = Filter(type, stream, correlation_id)
+        events = await page(lambda beyond, most: self._events.feed(beyond, most, only), place, limit)
+        return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
+
+    @tells(EVENT_STREAM, TooManyFollowers)
+    async def live(
+        self,
+        request: Request,
+        after: str | None = None,
+        type: str | None = None,
+        stream: str | None = None,
+        correlation_id: str | None = None,
+    ) -> LiveResponse:
+        """The same as server-sent events, for as long as you like and read them.
+
+        The id of each is its place: whoever reconnects with it as `Last-Event-ID` misses nothing and repeats nothing.
+        Where history went back, as it may in a failover, an event of the type `history-went-back` says so: `place` is
+        gone, and after it comes all that follows `stands`, the last place before it that still stands.
+        """
+        self._followers.require_room()
+        place = await self._events.after(request.headers.get("Last-Event-ID") or after)
+        following = self._follow(place, Filter(type, stream, correlation_id))
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return LiveResponse(following, self._followers, headers)
+
+    async def _follow(self, place: Place, only: Filter) -> AsyncGenerator[bytes, None]:
+        yield format_sse_event(retry=RECONNECT_MS, comment="here is the feed")
+        follower = Follower(self._events, self._tail, place, only)
+        looked, limit = place, FIRST_PAGE
+        while not self._stopping.is_set():
+            try:
+                chunk, sent, more = await self._chunk(follower, limit)
+            except WentBack as back:
+                looked = self._go_back(follower, back)
+                yield format_sse_event(event=WENT_BACK, data_str=_told(back), id=back.stands)
+                continue
+            except (Unavailable, Contended):
+                yield format_sse_event(comment="the database is away; this goes on when it is back")
+                continue
+            if chunk:
+                yield chunk
+            limit = min(2 * sent, PAGE) if sent else FIRST_PAGE
+            looked = max(looked, follower.place)
+            if not more and not await self._beyond(looked):
+                yield format_sse_event(comment="nothing new")
+            looked = max(follower.place, self._tail.end)
+
+    async def _chunk(self, follower: Follower, limit: int) -> tuple[bytes, int, bool]:
+        """The next events as they are sent, how many they are, and whether more may follow at once.
+
+        What does not fit is read again: it takes no room while a client is slow.
+        """
+        events = await follower.page(limit)
+        shown = await self._masks.shown(partial(self._shown, events), events)
+        chunk, sent = bytearray(), 0
+        for event, data in zip(events, shown, strict=True):
+            following = format_sse_event(data_str=data, id=str(event.place))
+            if sent and len(chunk) + len(following) > BUFFER:
+                break
+            chunk += following
+            sent += 1
+        follower.sent(events[:sent])
+        return bytes(chunk), sent, sent < len(events) or len(events) == limit
+
+    def _go_back(self, follower: Follower, back: WentBack) -> Place:
+        """Let a follower go on from the last place that still stands."""
+        log.info("A follower of the feed is told that history went back before %s: to %s.", back.place, back.stands)
+        place = Place.parse(back.stands) or START
+        follower.go_back(place)
+        return place
+
+    def _shown(self, events: Sequence[StoredEvent]) -> list[str]:
+        return [to_json(shown_event(event, self._masks)).decode() for event in events]
+
+    async def _beyond(self, place: Place) -> bool:
+        """Wait for the feed to go on, or for this server to stop."""
+        going, stopping = (
+            asyncio.create_task(self._tail.beyond(place, QUIET_SECONDS)),
+            asyncio.create_task(self._stopping.wait()),
+        )
+        try:
+            await asyncio.wait([going, stopping], return_when=asyncio.FIRST_COMPLETED)
+            return going.result() if going.done() else True
+        finally:
+            stopping.cancel()
+            going.cancel()
+
+
+def _told(back: WentBack) -> str:
+    """What a follower is told."""
+    return to_json(back.shown() | {"detail": str(back)}).decode()

@@ -1,0 +1,97 @@
+"""Those who follow the feed live: so many at most, each with a bounded buffer, and dropped once they do not read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from domain.amends.errors import AmendsError
+from workflows.amends.background import end
+
+log = logging.getLogger("amends.http")
+
+UNREAD_SECONDS: Final = 30.0
+"""So long somebody may not read what was sent, before the connection is cut."""
+ABORT: Final = "amends.abort"
+"""The extension of a request by which its connection is cut at once, with what was not read."""
+
+
+class TooManyFollowers(AmendsError):
+    """{most} clients follow the feed here already, as many as AMENDS_FOLLOWERS allows: ask again, or another server."""
+
+    most: int
+
+
+class Followers:
+    """How many there are in this process, `most` of them at most."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.count = most, 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """There is one more in here. Raises TooManyFollowers."""
+        self.require_room()
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1
+
+    def require_room(self) -> None:
+        """Raises TooManyFollowers."""
+        if self.count >= self.most:
+            raise TooManyFollowers(self.most)
+
+
+class LiveResponse(Response):
+    """Chunks as server-sent events, for as long as there are any and the client reads them.
+
+    Nothing is cancelled from outside while it is read from the database: its client may go away at any time.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], followers: Followers, headers: Mapping[str, str]) -> None:
+        followers.require_room()
+        super().__init__(headers=headers)
+        del self.headers["content-length"]
+        self._chunks, self._followers = chunks, followers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until somebody ends it: the chunks, the client, or that it does not read."""
+        with self._followers.one():
+            sending = asyncio.create_task(self._send(send), name="follower")
+            gone = asyncio.create_task(_gone(receive), name="follower's end")
+            try:
+                await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+                if sending.done() and (error := sending.exception()):
+                    raise error
+            except TimeoutError:
+                log.warning("A follower of the feed has not read for %.0f s: it is dropped.", UNREAD_SECONDS)
+                abort: Callable[[], None] | None = scope.get("extensions", {}).get(ABORT, {}).get("abort")
+                if abort:
+                    abort()
+            finally:
+                await end(sending, gone)
+                await self._chunks.aclose()
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for chunk in self._chunks:
+            async with asyncio.timeout(UNREAD_SECONDS):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await asyncio.sleep(0)  # to somebody who has gone everything is sent at once
+        async with asyncio.timeout(UNREAD_SECONDS):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

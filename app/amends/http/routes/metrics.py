@@ -1,0 +1,165 @@
+"""What monitoring asks for, in the format of Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Counter, Gauge, generate_latest
+
+from app.amends.http.openapi.described import tells
+from app.amends.http.routes.following import Followers
+from app.amends.projections.applying.dead_letters import SetAsides
+from app.amends.projections.builds import Builds
+from app.amends.projections.failures import short
+from app.amends.store.connections.pool import unheard
+from app.amends.store.connections.reader import Reader
+from app.amends.store.feed.lag import holder
+from app.amends.store.feed.losses import Losses
+from app.amends.store.outages import awaiting, outages
+from app.amends.store.sql import statements
+from app.amends.watchdog.guard import Watchdog
+from workflows.amends.dbos.engine import Engine
+
+SQL = statements("metrics.sql")
+ANSWER_SECONDS = 0.8
+"""How long the database is waited for."""
+
+
+class Metrics:
+    """The route /metrics: looked up anew at each call, so that nothing is counted twice or forgotten at a restart."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        builds: Builds,
+        reader: Reader,
+        watchdog: Watchdog,
+        followers: Followers,
+        losses: Losses,
+    ) -> None:
+        self._engine, self._builds, self._reader, self._watchdog = engine, builds, reader, watchdog
+        self._followers, self._losses = followers, losses
+        self._asking: dict[str, asyncio.Task[CollectorRegistry]] = {}
+        self.router = APIRouter(tags=["health"])
+        self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
+
+    @tells("text/plain")
+    async def metrics(self) -> Response:
+        """Gauges of this process and of the database; what that does not say within a second is left out."""
+        registry = CollectorRegistry()
+        registry.register(PROCESS_COLLECTOR)
+        self._of_process(registry)
+        parts = {
+            "feed": self._of_feed,
+            "sagas": self._of_sagas,
+            "providers": self._of_providers,
+            "projections": self._of_projections,
+        }
+        asked = {name: self._ask(name, part) for name, part in parts.items()}
+        await asyncio.wait(asked.values(), timeout=ANSWER_SECONDS)
+        about = "Whether a part could not be said now, for the database did not answer in time."
+        missing = Gauge("amends_metrics_missing", about, ["part"], registry=registry)
+        answered = b""
+        for name, task in asked.items():
+            fine = task.done() and task.exception() is None
+            missing.labels(name).set(not fine)
+            answered += generate_latest(task.result()) if fine else b""
+        return Response(generate_latest(registry) + answered, media_type=CONTENT_TYPE_LATEST)
+
+    def _ask(self, name: str, part: Callable[[CollectorRegistry], Awaitable[None]]) -> asyncio.Task[CollectorRegistry]:
+        """A part of the answer: one that is still being asked for, or a new one."""
+
+        async def ask() -> CollectorRegistry:
+            registry = CollectorRegistry()
+            await part(registry)
+            return registry
+
+        if name not in self._asking or self._asking[name].done():
+            self._asking[name] = unheard(ask())
+        return self._asking[name]
+
+    def _of_process(self, registry: CollectorRegistry) -> None:
+        Gauge("amends_executor_ready", "Whether this executor's lease holds.", registry=registry).set(
+            self._engine.ready
+        )
+        running = Gauge("amends_executor_running_sagas", "Sagas that run in this process.", registry=registry)
+        running.set(len(self._engine.running))
+        following = Gauge("amends_followers", "Clients that follow the feed live here.", registry=registry)
+        following.set(self._followers.count)
+        about = "How often this process noticed that events which were committed are gone."
+        Counter("amends_history_went_back", about, registry=registry).inc(self._losses.times)
+        about = "How many of them it has noticed; there may be more."
+        Counter("amends_events_lost", about, registry=registry).inc(self._losses.events)
+        labels = ["saga", "step"]
+        about = "How often code of a saga kept the event loop from answering; both empty for other code."
+        blocks = Counter("amends_event_loop_blocks", about, labels, registry=registry)
+        seconds = Counter("amends_event_loop_blocked_seconds", "For how long altogether.", labels, registry=registry)
+        for named, count in self._watchdog.blocks.items():
+            blocks.labels(*named).inc(count)
+            seconds.labels(*named).inc(self._watchdog.seconds[named])
+
+    async def _of_feed(self, registry: CollectorRegistry) -> None:
+        found = await holder(self._reader)
+        age = Gauge(
+            "amends_feed_held_back_seconds", "Age of the oldest transaction that still writes.", registry=registry
+        )
+        age.set((found.seconds or 0) if found else 0)
+        pid = Gauge("amends_feed_held_back_pid", "Its process in the database, 0 if there is none.", registry=registry)
+        pid.set((found.pid or 0) if found else 0)
+        about = "1 for a prepared transaction that holds the feed back."
+        prepared = Gauge("amends_feed_held_back_prepared", about, ["gid", "database"], registry=registry)
+        if found is not None and found.gid is not None:
+            prepared.labels(found.gid, found.database or "").set(1)
+        row = await self._reader.row(SQL["newest_position"], ())
+        position = Gauge("amends_events_newest_position", "Position of the newest event.", registry=registry)
+        position.set(row["position"] if row else 0)
+
+    async def _of_providers(self, registry: CollectorRegistry) -> None:
+        down = Gauge("amends_provider_down_sagas", "Sagas that wait for it.", ["provider"], registry=registry)
+        about = "For how long it has been down."
+        seconds = Gauge("amends_provider_down_seconds", about, ["provider"], registry=registry)
+        for row in await outages(self._reader):
+            down.labels(row["provider"]).set(row["waiting"])
+            seconds.labels(row["provider"]).set(max((datetime.now(UTC) - row["down_since"]).total_seconds(), 0))
+        about = "Sagas that wait for it, down or just back."
+        waiting = Gauge("amends_provider_waiting_sagas", about, ["provider"], registry=registry)
+        for row in await awaiting(self._reader):
+            waiting.labels(row["provider"]).set(row["sagas"])
+
+    async def _of_projections(self, registry: CollectorRegistry) -> None:
+        labels = ["projection", "build", "state"]
+        events = Gauge("amends_projection_lag_events", "Events that it has still to take.", labels, registry=registry)
+        seconds = Gauge("amends_projection_lag_seconds", "Age of the first of them.", labels, registry=registry)
+        aside = Gauge("amends_projection_set_aside", "Keys that wait for a person.", labels, registry=registry)
+        failing = Gauge("amends_projection_failing", "1 if it cannot go on.", labels, registry=registry)
+        for build in await self._builds.all():
+            orphaned = self._builds.is_orphaned(build.name)
+            named = (build.name, str(build.build), "orphaned" if orphaned else build.state)
+            failing.labels(*named).set(build.failure is not None or orphaned)
+            lag = await self._builds.lag(build)
+            events.labels(*named).set(lag.events)
+            seconds.labels(*named).set(lag.seconds)
+            aside.labels(*named).set(build.set_aside)
+        for name in self._builds.unopened:
+            failing.labels(name, "0", "missing").set(1)
+        about = "Since when the oldest keys wait, in seconds of Unix time."
+        labels = ["projection", "build", "key", "event", "position"]
+        since = Gauge("amends_projection_set_aside_since", about, labels, registry=registry)
+        for each in await SetAsides(self._reader).all():
+            event = (each.type, str(each.position))
+            since.labels(each.name, str(each.build), short(each.key), *event).set(each.since.timestamp())
+
+    async def _of_sagas(self, registry: CollectorRegistry) -> None:
+        sagas = Gauge("amends_sagas", "Sagas that are not finished.", ["status"], registry=registry)
+        for row in await self._reader.rows(SQL["open_sagas"], ()):
+            sagas.labels(row["status"]).set(row["count"])
+        about = "Blocks longer than a lease, on record in any process since ever."
+        blocks = Gauge("amends_event_loop_blocks_recorded", about, ["saga", "step"], registry=registry)
+        for row in await self._reader.rows(SQL["recorded_blocks"], ()):
+            blocks.labels(row["name"], row["step"]).set(row["count"])
+        (found,) = await self._reader.rows(SQL["executors"], ())
+        alive = Gauge("amends_executors", "Executors whose lease holds.", registry=registry)
+        alive.set(found["alive"])

@@ -1,0 +1,131 @@
+"""One stream: its events, what they add up to now or then, and taking the last decision back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.amends.http.openapi import answers
+from app.amends.http.openapi.described import tells
+from app.amends.http.problems import Unconditional
+from app.amends.http.requests.bodies import Why
+from app.amends.http.requests.guards import cause_of, key_of, version_of
+from app.amends.http.requests.parameters import Instant, StreamName
+from app.amends.http.requests.roles import OPERATORS
+from app.amends.http.routes.events import Limit
+from app.amends.http.shown import shown_difference, shown_page, shown_state
+from app.amends.redaction.masks import Masks
+from app.amends.schema.catalogue import Catalogue
+from app.amends.store.aggregates.repository import Asked
+from app.amends.store.aggregates.time_travel import History, Point
+from app.amends.store.aggregates.undo import Turn, Undoing
+from app.amends.store.events import PostgresEvents, WentBack
+from app.amends.store.pages import page
+from app.amends.store.requests import Key, Requests
+from domain.amends.errors import NotFound, StaleVersion
+from domain.amends.vocabulary import Unreadable
+from workflows.amends.values.codec import dump
+
+Version = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
+
+TURNING = (NotFound, StaleVersion, Unconditional, Unreadable)
+
+
+class Streams:
+    """The routes below /streams."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        events: PostgresEvents,
+        history: History,
+        undoing: Undoing,
+        requests: Requests,
+        masks: Masks,
+    ) -> None:
+        self._catalogue, self._events, self._history = catalogue, events, history
+        self._undoing, self._requests, self._masks = undoing, requests, masks
+        self.router = APIRouter(prefix="/streams", tags=["streams"])
+        route = self.router.add_api_route
+        route("/{stream}", self.stream, methods=["GET"])
+        route("/{stream}/state", self.state, methods=["GET"])
+        route("/{stream}/difference", self.difference, methods=["GET"])
+        route("/{stream}/undo", self.undo, methods=["POST"], dependencies=OPERATORS)
+        route("/{stream}/redo", self.redo, methods=["POST"], dependencies=OPERATORS)
+
+    @tells(answers.Events, WentBack, sends=("ETag",))
+    async def stream(
+        self, stream: StreamName, response: Response, after: str | None = None, limit: Limit = 100
+    ) -> dict[str, Any]:
+        """One stream, oldest first; the ETag is its version. `masked` and the size of a page are those of /events."""
+        place = await self._events.after(after)
+        events = await page(partial(self._events.read_after, stream), place, limit)
+        response.headers["ETag"] = f'"{await self._events.version(stream)}"'
+        return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
+
+    @tells(answers.State, NotFound, Unreadable, WentBack, sends=("ETag",))
+    async def state(
+        self,
+        stream: StreamName,
+        response: Response,
+        version: Version = None,
+        position: str | None = None,
+        at: Instant | None = None,
+    ) -> dict[str, Any]:
+        """What the stream's events add up to: now, or at a version, a position or an instant."""
+        aggregate = self._catalogue.aggregate(stream)
+        found = await self._history.state(aggregate, stream, Point(version, position, at))
+        response.headers["ETag"] = f'"{found.version}"'
+        return await self._masks.shown(lambda: shown_state(found, aggregate.category, self._masks))
+
+    @tells(answers.Difference, NotFound, Unreadable, WentBack)
+    async def difference(
+        self,
+        stream: StreamName,
+        from_version: Annotated[int | None, Query(ge=0, le=2**31 - 1)] = None,
+        from_position: str | None = None,
+        from_at: Instant | None = None,
+        to_version: Version = None,
+        to_position: str | None = None,
+        to_at: Instant | None = None,
+    ) -> dict[str, Any]:
+        """What changed between two points; without a `from` since the beginning, without a `to` until now."""
+        before = _since(from_version, from_position, from_at)
+        after = Point(to_version, to_position, to_at)
+        aggregate = self._catalogue.aggregate(stream)
+        found = await self._history.difference(aggregate, stream, before, after)
+        return await self._masks.shown(lambda: shown_difference(*found, aggregate.category, self._masks))
+
+    @tells(answers.Turned, *TURNING, sends=("ETag",))
+    async def undo(self, stream: StreamName, why: Why, request: Request, response: Response) -> dict[str, Any]:
+        """Take the last decision back by inverse events; `If-Match` names the version that you have seen."""
+        return await self._turn("undo", stream, why, request, response)
+
+    @tells(answers.Turned, *TURNING, sends=("ETag",))
+    async def redo(self, stream: StreamName, why: Why, request: Request, response: Response) -> dict[str, Any]:
+        """Make the decision again that was undone last."""
+        return await self._turn("redo", stream, why, request, response)
+
+    async def _turn(self, turn: Turn, stream: str, why: Why, request: Request, response: Response) -> dict[str, Any]:
+        aggregate, expected, cause = self._catalogue.aggregate(stream), version_of(request), cause_of(request)
+        asked = {"turn": turn, "stream": stream, "version": expected, "reason": why.reason}
+
+        def shown(state: Any, version: int) -> dict[str, Any]:
+            return {"stream": stream, "version": version, "state": dump(state, aggregate.state_type)}
+
+        async def act(key: Key | None) -> dict[str, Any]:
+            once = Asked(key.key, key.digest, shown) if key else None
+            done = await self._undoing.turn(turn, aggregate, stream, expected, cause, why.reason, once)
+            return done.before or shown(done.state, done.version) | {"position": str(done.place)}
+
+        answer = await self._requests.once(key_of(request), asked, act)
+        response.headers["ETag"] = f'"{answer["version"]}"'
+        state = await self._masks.shown(lambda: self._masks.state(aggregate.category, answer["state"]))
+        return answer | {"state": state}
+
+
+def _since(version: int | None, position: str | None, at: datetime | None) -> Point:
+    return Point(0) if (version, position, at) == (None, None, None) else Point(version, position, at)

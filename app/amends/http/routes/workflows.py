@@ -1,0 +1,219 @@
+"""Start business processes, watch them, and decide about those that are stuck."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Annotated, Any, get_args
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.amends.http.openapi import answers
+from app.amends.http.openapi.described import tells
+from app.amends.http.problems import Busy
+from app.amends.http.requests.bodies import ANY_BODY, Why, given, sent_by
+from app.amends.http.requests.guards import actor_of, cause_of, is_known, key_of
+from app.amends.http.requests.roles import OPERATORS
+from app.amends.http.shown import said_in, said_of, shown_page, shown_row, shown_saga
+from app.amends.redaction.masks import Masks
+from app.amends.store.events import PostgresEvents, WentBack
+from app.amends.store.overview import Filters, Overview, Waiting
+from app.amends.store.pages import page
+from app.amends.store.requests import Key, Requests
+from domain.amends.errors import NotFound
+from domain.amends.vocabulary import Unreadable
+from workflows.amends.dbos.client import TakeUp
+from workflows.amends.dbos.engine import Engine
+from workflows.amends.history import Act, Status, stories
+from workflows.amends.ids import require_workflow_id
+from workflows.amends.ports.event_store import Answer
+
+LONGEST_WAIT = 300.0
+MOST_STEPS = 2**31 - 1
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+AStatus = Annotated[str | None, Query(json_schema_extra={"enum": list(get_args(Status))})]
+
+
+class Decision(Why):
+    """Why a person decided so; `result` is what a step that is resolved came to, where its type needs one."""
+
+    result: Any = None
+
+
+class Workflows:
+    """The routes below /workflows."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        overview: Overview,
+        waiting: Waiting,
+        events: PostgresEvents,
+        requests: Requests,
+        masks: Masks,
+    ) -> None:
+        self._engine, self._overview, self._waiting = engine, overview, waiting
+        self._events, self._requests, self._masks = events, requests, masks
+        self.router = APIRouter(prefix="/workflows", tags=["workflows"])
+        route = self.router.add_api_route
+        route("/definitions", self.definitions, methods=["GET"])
+        route("/{name}", self.start, methods=["POST"], status_code=202, openapi_extra=ANY_BODY)
+        route("", self.list, methods=["GET"])
+        route("/{id}", self.get, methods=["GET"])
+        route("/{id}/events", self.events, methods=["GET"])
+        route("/{id}/signals/{signal}", self.signal, methods=["POST"], status_code=202, openapi_extra=ANY_BODY)
+        for act in ("cancel", "compensate", "resume", "retry", "skip", "resolve"):
+            route(f"/{{id}}/{act}", getattr(self, act), methods=["POST"], status_code=202, dependencies=OPERATORS)
+
+    @tells(answers.Definitions)
+    async def definitions(self) -> dict[str, Any]:
+        """Every saga: its versions, the JSON Schema of its input, and its steps in order of declaration."""
+        names = sorted({name for name, _ in self._engine.desk.sagas})
+        return {"definitions": [self._described(name) for name in names]}
+
+    def _described(self, name: str) -> dict[str, Any]:
+        versions = sorted(version for known, version in self._engine.desk.sagas if known == name)
+        described: dict[str, Any] = self._engine.desk.newest(name).definition.describe()
+        return described | {"versions": versions}
+
+    @tells(answers.Started, NotFound, sends=("Location",))
+    async def start(self, name: str, request: Request, response: Response) -> dict[str, Any]:
+        """Start a saga. The body is its input; the Idempotency-Key becomes its id."""
+        if self._engine.draining.is_set():
+            raise Busy
+        saga, key, cause = self._engine.desk.newest(name), key_of(request), cause_of(request)
+        if key is not None:
+            require_workflow_id(key, "Idempotency-Key")
+        wanted = await given(request, saga.definition.input)
+        started = await self._engine.start(name, wanted, key, cause)
+        response.headers["Location"] = f"/workflows/{started.id}"
+        return {"id": started.id, "name": started.name, "version": started.version, "status": started.status}
+
+    @tells(answers.Sagas)
+    async def list(
+        self,
+        name: str | None = None,
+        status: AStatus = None,
+        reference: str | None = None,
+        correlation_id: str | None = None,
+        parent: str | None = None,
+        limit: Limit = 50,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """Sagas, newest first."""
+        rows, after = await self._overview.page(Filters(name, status, reference, correlation_id, parent), limit, cursor)
+        shown = await self._masks.shown(lambda: [shown_row(row, self._masks) for row in rows], told=said_of(rows))
+        return {"workflows": shown, "next": after}
+
+    @tells(answers.Saga, NotFound, Unreadable)
+    async def get(
+        self,
+        id: str,
+        wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT)] = 0,
+        steps_after: Annotated[int, Query(ge=0, le=MOST_STEPS)] = -1,
+    ) -> dict[str, Any]:
+        """One saga with its steps; with `wait`, held for so many seconds or until it is finished, waits or is stuck.
+
+        It shows 200 steps at a time: `steps_next`, given back as `steps_after`, goes on where a page has ended.
+        """
+        until = time.monotonic() + wait
+        found = await self._overview.saga(id)
+        while found and not found[0].rests and (left := until - time.monotonic()) > 0:
+            await self._waiting.until_rest(id, left)
+            found = await self._overview.saga(id)
+        if found is None:
+            raise NotFound("workflow", id)
+        row, story, place = found
+        told = said_in(row, story)
+        return await self._masks.shown(lambda: shown_saga(row, story, place, self._masks, steps_after), told=told)
+
+    @tells(answers.Events, NotFound, WentBack)
+    async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
+        """The saga's own story, oldest first. `masked` and the size of a page are those of /events."""
+        place = await self._events.after(after)
+        events = await page(partial(self._events.read_after, stories.stream(id)), place, limit)
+        if not events and await self._overview.row(id) is None:
+            raise NotFound("workflow", id)
+        return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
+
+    @tells(answers.Noted, NotFound)
+    async def signal(self, id: str, signal: str, request: Request) -> dict[str, Any]:
+        """Tell a saga something; the body is the signal's payload. One that comes early waits until it is asked for."""
+        row, cause = await self._overview.row(id), cause_of(request)
+        if row is None:
+            raise NotFound("workflow", id)
+        cls = self._engine.desk.payload(row.name, row.version, signal)
+        said = await sent_by(request, cls, actor_of(request), is_known(request))
+        payload = self._engine.desk.told(signal, said, cls)
+
+        async def tell(key: Key | None) -> dict[str, Any]:
+            answer = Answer(key.key, key.digest, {"id": id, "signal": signal}) if key else None
+            said = await self._engine.desk.signal(id, signal, payload, cause, answer)
+            self._engine.look()
+            return said
+
+        return await self._requests.once(key_of(request), {"id": id, "signal": signal, "payload": payload}, tell)
+
+    @tells(answers.Noted, NotFound, Unreadable)
+    async def cancel(self, id: str, why: Why, request: Request) -> dict[str, Any]:
+        """Turn a saga back at its next step; what is under way settles first. After its pivot it is too late: 409."""
+        row, cause = await self._overview.row(id), cause_of(request)
+        if row is None:
+            raise NotFound("workflow", id)
+
+        async def note(key: Key | None) -> dict[str, Any]:
+            answer = Answer(key.key, key.digest, {"id": id}) if key else None
+            said = await self._engine.desk.cancel(id, row.name, row.version, why.reason, cause, answer)
+            self._engine.cancel(id, why.reason)
+            return said
+
+        return await self._requests.once(key_of(request), {"id": id, "cancel": why.reason}, note)
+
+    @tells(answers.Noted, NotFound)
+    async def compensate(self, id: str, why: Why, request: Request) -> dict[str, Any]:
+        """Let a saga that was ended in DBOS's own tools undo what it did."""
+        return await self._take_up(id, "compensate", why, request)
+
+    @tells(answers.Noted, NotFound)
+    async def resume(self, id: str, why: Why, request: Request) -> dict[str, Any]:
+        """Let a saga that was ended in DBOS's own tools go on."""
+        return await self._take_up(id, "resume", why, request)
+
+    async def _take_up(self, id: str, how: TakeUp, why: Why, request: Request) -> dict[str, Any]:
+        cause = cause_of(request)
+
+        async def decide(key: Key | None) -> dict[str, Any]:
+            answer = Answer(key.key, key.digest, {"id": id, "act": how}) if key else None
+            said = await self._engine.desk.take_up(id, how, why.reason, cause, answer)
+            self._engine.look()
+            return said
+
+        return await self._requests.once(key_of(request), {"id": id, "act": how, "reason": why.reason}, decide)
+
+    @tells(answers.Noted, NotFound, Unreadable)
+    async def retry(self, id: str, decision: Decision, request: Request) -> dict[str, Any]:
+        """Let a stuck saga try again what it could not do."""
+        return await self._act(id, "retry", decision, request)
+
+    @tells(answers.Noted, NotFound, Unreadable)
+    async def skip(self, id: str, decision: Decision, request: Request) -> dict[str, Any]:
+        """Let a stuck saga go on without what it could not do."""
+        return await self._act(id, "skip", decision, request)
+
+    @tells(answers.Noted, NotFound, Unreadable)
+    async def resolve(self, id: str, decision: Decision, request: Request) -> dict[str, Any]:
+        """Say that what a stuck saga could not do was put right by hand."""
+        return await self._act(id, "resolve", decision, request)
+
+    async def _act(self, id: str, act: Act, decision: Decision, request: Request) -> dict[str, Any]:
+        cause = cause_of(request)
+
+        async def decide(key: Key | None) -> dict[str, Any]:
+            answer = Answer(key.key, key.digest, {"id": id, "act": act}) if key else None
+            said = await self._engine.desk.act(id, act, decision.reason, cause, decision.result, answer)
+            self._engine.look()
+            return said
+
+        asked = {"id": id, "act": act} | decision.model_dump()
+        return await self._requests.once(key_of(request), asked, decide)

@@ -1,0 +1,81 @@
+"""Brings a database up to date before anything is done with it, and waits for one that is not there yet."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
+
+from app.amends.postgres.dbos_schema import require_known
+from app.amends.postgres.migrate import Migrations
+from app.amends.postgres.roles import grant
+from app.amends.postgres.urls import conninfo, formatted, shown
+from app.amends.postgres.usable import require_as_asked, require_usable
+from app.amends.store.connections.sqlstates import Verdict, said, verdict
+from app.amends.store.feed.generations import require_in_order
+from domain.amends.errors import NotYet, Unusable
+from workflows.amends.dbos import runtime
+
+log = logging.getLogger("amends")
+
+AGAIN_SECONDS: Final = 0.5
+SAY_SECONDS: Final = 5.0
+"""How often it is said what a database that is waited for says."""
+
+
+def prepare_in_time(url: URL, owner: URL | None, root: Path, seconds: float) -> URL:
+    """The same as `prepare`, once the database lets us in. Raises Unusable if it does not within so many seconds."""
+    until, say_at = time.monotonic() + seconds, 0.0
+    while True:
+        try:
+            return prepare(url, owner, root)
+        except NotYet as away:
+            now = time.monotonic()
+            if now >= until:
+                waited = f" It was waited for for {seconds:g} s." if seconds else ""
+                raise Unusable(away.problem + waited, away.remedy) from None
+            if now >= say_at:
+                log.warning("The database is waited for, for %.0f s at most: %s", until - now, away.problem)
+                say_at = now + SAY_SECONDS
+            time.sleep(min(AGAIN_SECONDS, until - now))
+
+
+def prepare(url: URL, owner: URL | None = None, root: Path | None = None) -> URL:
+    """Check the server and bring both schemas up to date; returns the URL that the service is to use.
+
+    `owner` is who migrates, if that is somebody else; below `root` are the project's own migrations. Raises Unusable.
+    """
+    owner = owner or url
+    require_usable(url)
+    require_usable(owner)
+    with _may_pass(owner):
+        return _up_to_date(url, owner, Migrations(root))
+
+
+def _up_to_date(url: URL, owner: URL, migrations: Migrations) -> URL:
+    runtime.migrate(conninfo(formatted(owner)))
+    for name in migrations.upgrade(owner):
+        log.info("Migrated: %s", name)
+    require_known(owner, runtime.newest_migration())
+    require_in_order(owner)
+    return require_as_asked(grant(owner, url, migrations.rights))
+
+
+@contextmanager
+def _may_pass(owner: URL) -> Iterator[None]:
+    """A database that goes away while it is brought up to date, or that others hold locked, is one that is away."""
+    try:
+        yield
+    except (psycopg.Error, DBAPIError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        if verdict(cause, ours=True) not in (Verdict.AWAY, Verdict.BUSY):
+            raise
+        what = f"The database does not let itself be brought up to date: {said(cause)}"
+        raise NotYet(what, f"Look at the database ({shown(owner)}).") from error

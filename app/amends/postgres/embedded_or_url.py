@@ -1,0 +1,44 @@
+"""Which database is in use: the one that was set, else an embedded one that is started for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.urls import parse_url
+from app.amends.security.passwords import remember
+
+
+def embedded_postgres(data_dir: Path, programs: Path | None) -> EmbeddedPostgres:
+    """The embedded Postgres below a folder, not started."""
+    return EmbeddedPostgres(data_dir / "postgres", programs or find_binaries())
+
+
+@dataclass(frozen=True)
+class Access:
+    """Two ways into one database: of who serves, and of who owns the tables and migrates."""
+
+    service: URL
+    owner: URL
+
+
+@contextmanager
+def database(url: str | None, owner: URL | None, data_dir: Path, programs: Path | None) -> Iterator[Access]:
+    """The database in use; an embedded one is stopped by its last user. `owner` migrates, if somebody else serves."""
+    if url is not None:
+        given = parse_url(url)
+        yield Access(given, owner or given)
+        return
+    embedded = embedded_postgres(data_dir, programs)
+    try:
+        embedded.use()
+        for made in (embedded.url, embedded.server_url, embedded.owner_url):
+            remember(made)
+        yield Access(parse_url(embedded.server_url), parse_url(embedded.owner_url))
+    finally:
+        embedded.leave()

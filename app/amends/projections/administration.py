@@ -1,0 +1,237 @@
+"""What people do with the read models: each act, what is told of it and the answer to its request are one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from app.amends.projections import SQL
+from app.amends.projections.applying.dead_letters import SetAsides, Wish, noted_of
+from app.amends.projections.builds import Build, Builds, missing, open_parameters
+from app.amends.projections.failures import short
+from app.amends.store.connections.reader import Reader
+from app.amends.store.connections.sqlstates import said
+from app.amends.store.events import SQL as EVENTS
+from app.amends.store.events import append_item
+from app.amends.store.requests import Key, answered
+from domain.amends.errors import Conflict, NotFound
+from domain.amends.event import Cause
+from domain.amends.projection_events import (
+    BuildBegun,
+    BuildDropped,
+    BuildPromoted,
+    SetAsideRetried,
+    SetAsideSkipped,
+    stream,
+)
+from workflows.amends.ports.event_store import Answer, record_own
+from workflows.amends.values.codec import text
+
+PATIENT_SECONDS = 5.0
+"""How long a promotion waits until the new table has got as far as the live one, and until nobody reads the view."""
+AGAIN_SECONDS = 0.05
+
+Body = dict[str, Any]
+
+
+class Done(NamedTuple):
+    """What an act did: the events that tell it, and what its request is answered."""
+
+    told: Sequence[object]
+    body: Body
+
+
+Act = Callable[[AsyncConnection[TupleRow]], Awaitable[Done]]
+
+
+class _NotYet(Exception):
+    """It may be possible in a moment: the table is behind, or somebody reads the view."""
+
+    def __init__(self, busy: bool) -> None:
+        self.busy = busy
+
+
+class Acts:
+    """Rebuild, promote, drop, retry and skip, in one process. With a key the same request acts once.
+
+    All raise NotFound for what is not there, Conflict for what cannot be done, and Unavailable.
+    """
+
+    def __init__(self, builds: Builds, reader: Reader, on_commit: Callable[[], None]) -> None:
+        self._builds, self._reader, self._on_commit = builds, reader, on_commit
+        self.asides = SetAsides(reader)
+
+    async def rebuild(self, name: str, cause: Cause, once: Key | None = None) -> Body:
+        """Begin a table of the newest version beside the live one."""
+        projection = self._builds.newest(name)
+        if projection.mode == "live":
+            raise Conflict("mode", f"{name} is live: it has no table, and is folded whenever somebody asks.")
+
+        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+            try:
+                build = await _one(connection, SQL["open_build"], open_parameters(projection, first=False))
+            except psycopg.errors.DuplicateTable as foreign:
+                raise Conflict("view", f"{said(foreign)}: rename it, or drop it.") from foreign
+            if build is None:
+                raise Conflict("building", f"{name} is being rebuilt already: promote it, or drop it first.")
+            return Done([BuildBegun(name, build, projection.version)], {"build": build, "version": projection.version})
+
+        return await self._commit(name, cause, once, act)
+
+    async def promote(
+        self, name: str, build: int | None, cause: Cause, once: Key | None = None, less: bool = False
+    ) -> Body:
+        """Let the view show another table: the one that was rebuilt, or an older one. Nobody reads less than before.
+
+        With `less` it may be one in which keys are set aside that the live one shows.
+        """
+        found = await self._builds.one(name, build or await self._builds.candidate(name))
+        if found.caught_up_at is None and found.state != "live":
+            raise await self._behind(found)
+
+        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+            outcome = await _switch(connection, "promote", found, less)
+            if outcome == "behind":
+                raise _NotYet(busy=False)
+            if outcome == "live":
+                raise Conflict("live", f"{name} build {found.build} is live already.")
+            if outcome == "less":
+                raise await _shows_less(connection, found)
+            return Done([BuildPromoted(name, found.build, found.version)], _body(found))
+
+        return await self._patiently(found, partial(self._commit, name, cause, once, act))
+
+    async def drop(self, name: str, build: int | None, cause: Cause, once: Key | None = None) -> Body:
+        """Drop a table that is not live: the one given, else the only one that there is beside it.
+
+        Of a read model whose code is gone all that there is, unless one is given.
+        """
+        await self._builds.require(name)
+        if build is None and self._builds.is_orphaned(name):
+            return await self._drop_orphan(name, cause, once)
+        found = await self._builds.one(name, build or await self._builds.droppable(name))
+
+        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+            if await _switch(connection, "drop", found) == "live":
+                raise Conflict("live", f"{name} build {found.build} is live: promote another one first.")
+            return Done([BuildDropped(name, found.build, found.version)], _body(found) | {"dropped": found.build})
+
+        return await self._patiently(found, partial(self._commit, name, cause, once, act))
+
+    async def _drop_orphan(self, name: str, cause: Cause, once: Key | None) -> Body:
+        found = await self._builds.all(name)
+
+        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+            outcome = await _switch(connection, "drop_model", found[0])
+            if outcome == "followed":
+                raise Conflict(
+                    "followed",
+                    f"A server that has the code of {name} follows the feed for it, or did within the last 20 s:"
+                    " stop it first, and ask again then.",
+                )
+            told = [BuildDropped(name, each.build, each.version) for each in found]
+            return Done(told, _body(found[-1]) | {"dropped": [each.build for each in found]})
+
+        return await self._patiently(found[0], partial(self._commit, name, cause, once, act))
+
+    async def wish(self, name: str, key: str, wish: Wish, reason: str, cause: Cause, once: Key | None = None) -> Body:
+        """Note what is to become of a key that is set aside: the runners of the read model's tables do it next.
+
+        `retry` applies the event and those behind it once more; `skip` leaves out the one that cannot be applied.
+        """
+        self._builds.newest(name)
+        told = SetAsideSkipped if wish == "skip" else SetAsideRetried
+
+        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+            about = await noted_of(connection, name, key, wish)
+            if not about:
+                raise NotFound("set aside", f"{name} {key}", f"See what waits: ./run amends projections list {name}.")
+            stories = [told(name, each.build, key, str(each.event_id), each.error, reason) for each in about]
+            return Done(stories, {"key": key, "wish": wish})
+
+        return await self._commit(name, cause, once, act)
+
+    async def _commit(self, name: str, cause: Cause, once: Key | None, act: Act) -> Body:
+        """Act, tell it in the read model's own story and keep the answer: all of it or nothing."""
+        locks = [stream(name), *([f"request {once.key}"] if once else [])]
+        async with self._reader.transaction() as connection:
+            await connection.execute(EVENTS["lock"], (locks,))
+            if once and (known := await answered(connection, once)) is not None:
+                return known
+            told, body = await act(connection)
+            body = {"name": name} | body
+            answer = Answer(once.key, once.digest, body) if once else None
+            item = append_item([record_own(stream(name), each, cause) for each in told], {}, answer)
+            place = await _one(connection, EVENTS["append"], (f"[{text(item)}]",), column=5)
+        self._on_commit()
+        return body | {"position": place}
+
+    async def _patiently(self, build: Build, attempt: Callable[[], Awaitable[Body]]) -> Body:
+        until = time.monotonic() + PATIENT_SECONDS
+        while True:
+            try:
+                return await attempt()
+            except _NotYet as not_yet:
+                if time.monotonic() > until:
+                    raise (_busy(build) if not_yet.busy else await self._behind(build)) from not_yet
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _behind(self, build: Build) -> Conflict:
+        lag = await self._builds.lag(build)
+        return Conflict(
+            "behind", f"{build.name} build {build.build} has not caught up: it is {lag.events} events behind."
+        )
+
+
+async def _switch(connection: AsyncConnection[TupleRow], how: str, build: Build, less: bool = False) -> str:
+    """Try once, and wait a moment at most: while it waits for a lock, the feed is held back for all."""
+    try:
+        outcome = await _one(connection, SQL[how], {"name": build.name, "build": build.build, "less": less})
+    except psycopg.errors.DependentObjectsStillExist as needed:
+        raise Conflict("needed", f"Something else stands on this view: {needed.diag.message_detail}") from needed
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as missing_there:
+        problem = f"{build.name} build {build.build} cannot be shown, or not by the same rules: {said(missing_there)}"
+        raise Conflict("table", problem) from missing_there
+    except (psycopg.errors.WrongObjectType, psycopg.errors.DuplicateTable) as foreign:
+        problem = f"Something of another kind has the name of the view or a table of {build.name}: {said(foreign)}"
+        raise Conflict("view", problem) from foreign
+    except psycopg.errors.InsufficientPrivilege as refused:
+        raise Conflict("rights", f"The owner of Amends' functions may not do that: {said(refused)}") from refused
+    except psycopg.errors.LockNotAvailable as busy:
+        raise _NotYet(busy=True) from busy
+    if outcome == "unknown":
+        raise missing(build.name, build.build)
+    return str(outcome)
+
+
+async def _shows_less(connection: AsyncConnection[TupleRow], build: Build) -> Conflict:
+    wanted = {"name": build.name, "build": build.build}
+    keys = [key for (key,) in await (await connection.execute(SQL["shown_less"], wanted)).fetchall()]
+    first = ", ".join(map(short, keys[:5])) + (", …" if len(keys) > 5 else "")
+    return Conflict(
+        "set-aside",
+        f"{build.name} build {build.build} would show less than the live one: {len(keys)} keys are set aside in it "
+        f"({first}). Retry or skip them, or allow it: ?allow_set_aside=true, --allow-set-aside.",
+    )
+
+
+def _busy(build: Build) -> Conflict:
+    return Conflict("busy", f"Somebody has been reading views.{build.name} for a while. Try again.")
+
+
+def _body(build: Build) -> Body:
+    return {"build": build.build, "version": build.version}
+
+
+async def _one(connection: AsyncConnection[TupleRow], statement: str, parameters: Any, column: int = 0) -> Any:
+    """One value of a statement's only row."""
+    row = await (await connection.execute(statement, parameters)).fetchone()
+    assert row is not None
+    return row[column]

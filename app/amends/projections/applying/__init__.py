@@ -1,0 +1,1 @@
+"""Applies pages of the feed to the table of one read model."""

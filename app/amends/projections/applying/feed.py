@@ -1,0 +1,67 @@
+"""What a read model reads of the feed: stretches of it, with the events of its types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from app.amends.projections import SQL
+from app.amends.store.connections.reader import Reader
+from domain.amends.event import EventType
+from domain.amends.projection import Projection, Recorded
+from domain.amends.vocabulary import NewerEvent
+from workflows.amends.ports.event_store import Place, read_event
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of the feed: rows of what concerns the read model, and how far it goes; None if nothing is new."""
+
+    rows: Sequence[TupleRow]
+    end: Place | None
+    full: bool
+    """Whether more may follow at once."""
+    run: int | None = None
+    """The run of the server in which it was read."""
+
+
+class NewerReader(NewerEvent):
+    """Other code of version {version} of this read model reads {name}, which this code does not know: {problem}"""
+
+
+class Feed:
+    """The feed as one projection reads it."""
+
+    def __init__(self, projection: Projection[Any, Any], build: int, reader: Reader) -> None:
+        self._projection, self._build, self._reader = projection, build, reader
+        self.types = types_of(projection)
+
+    async def after(self, place: Place, limit: int) -> Stretch:
+        """The next stretch of so many events, others' included.
+
+        Raises NewerReader where other code reads events for this table that this code would pass over.
+        """
+        wanted = place._asdict() | {"transaction_id": str(place.transaction_id), "types": self.types, "limit": limit}
+        of = {"name": self._projection.name, "build": self._build}
+        rows = await self._reader.tuples(SQL["page"], wanted | of, patience=None)
+        if not rows:
+            return Stretch((), None, False)
+        *found, last = rows
+        if last[5]:
+            raise NewerReader(last[5], self._projection.version, "run that code, or raise the version and rebuild.")
+        return Stretch(found, Place(*last[:3]), last[4] >= limit, int(last[7]))
+
+
+def recorded(projection: Projection[Any, Any], row: TupleRow) -> Recorded[Any]:
+    """An event as a projection sees it. Raises Unreadable."""
+    _, _, _, stream, version, name, schema_version, data, at = row
+    event = read_event(projection.vocabulary, EventType(name, schema_version), data)
+    return Recorded(event, stream, projection.own_key(stream) or stream, version, at)
+
+
+def types_of(projection: Projection[Any, Any]) -> list[str]:
+    """The names under which its events are stored, older ones included."""
+    return sorted(projection.vocabulary.names)

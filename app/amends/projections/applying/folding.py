@@ -1,0 +1,144 @@
+"""Folds a stretch of events into the rows that they change; what cannot be applied sets aside only its own key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Container, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from app.amends.projections.applying.feed import recorded
+from app.amends.projections.applying.rows import Rows
+from app.amends.projections.failures import legible
+from domain.amends.errors import Misdeclared
+from domain.amends.projection import Projection, Recorded
+from domain.amends.vocabulary import NewerEvent
+from workflows.amends.redaction.sensitive import cleaned, hidden_values, marks
+from workflows.amends.values.codec import dump
+from workflows.amends.values.problem import problem_of
+
+AT_ONCE = 100
+"""How many events are folded before others have their turn in this process."""
+
+Skipped = Collection[int]
+"""Events that are left out, by position: one belongs to one row, whatever key a version of the code gives it."""
+
+
+@dataclass
+class Aside:
+    """Events of one key that wait: the first cannot be applied if there is an error, else they wait behind others."""
+
+    error: str | None
+    positions: list[int] = field(default_factory=list)
+    type: str = ""
+    """The name of the first one."""
+
+
+@dataclass
+class Folded:
+    """What a stretch comes to: rows by key (None is gone), the positions of the events in each, and who waits."""
+
+    changed: dict[str, Any] = field(default_factory=dict)
+    applied: dict[str, list[int]] = field(default_factory=dict)
+    aside: dict[str, Aside] = field(default_factory=dict)
+
+    @property
+    def events(self) -> int:
+        """How many events were applied."""
+        return sum(map(len, self.applied.values()))
+
+
+async def fold(
+    projection: Projection[Any, Any],
+    found: Sequence[TupleRow],
+    rows: Rows,
+    waiting: Collection[str],
+    skipped: Skipped = (),
+) -> Folded:
+    """Fold events, in their order, into the rows of their keys. Keys that are waiting already are not touched.
+
+    Raises NewerEvent if an event was written by newer code: then newer code must go on.
+    """
+    folded, read = Folded(), []
+    for number, row in enumerate(found):
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+        read.append(keyed(projection, row))
+    known = await rows.of(key for key, event in read if isinstance(event, Recorded) and key not in waiting)
+    for number, (row, (key, event)) in enumerate(zip(found, read, strict=True)):
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+        if event is None or row[2] in skipped:
+            continue
+        if held := _held(projection, key, row[3], folded.aside, waiting):
+            _wait(folded, held, row)
+        elif isinstance(event, str):
+            _wait(folded, key, row, event)
+        elif not rows.inline or event.version > rows.versions.get(key, 0):
+            _apply(folded, rows, known, key, event, row)
+    return folded
+
+
+def _apply(folded: Folded, rows: Rows, known: dict[str, Any], key: str, event: Recorded[Any], found: TupleRow) -> None:
+    """Apply one event to the row of its key, or set the key aside."""
+    if key in rows.unreadable:
+        _wait(folded, key, found, rows.unreadable[key])
+        return
+    try:
+        known[key] = folded.changed[key] = _next(rows, known[key], event, key)
+    except Exception as error:
+        _wait(folded, key, found, said(error, event.event))
+        return
+    folded.applied.setdefault(key, []).append(found[2])
+    if rows.inline:
+        rows.versions[key] = event.version
+
+
+def _next(rows: Rows, row: Any, event: Recorded[Any], key: str) -> Any:
+    after = rows.next(row, event, key)
+    if after is None and row is not None and rows.inline:
+        raise Misdeclared(rows.name, "an inline read model keeps its rows: mark them instead of removing them")
+    return after
+
+
+def said(error: Exception, event: object) -> str:
+    """An error in one line, without the event's values that must not be shown."""
+    hidden = tuple(hidden_values(dump(event, type(event)), marks(type(event))))
+    message: str = cleaned(f"{type(error).__name__}: {problem_of(error).message}", hidden)
+    return legible(message)
+
+
+def keyed(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorded[Any] | str | None]:
+    """An event and its row's key; None in its place if it is for no row.
+
+    If it cannot be read, or has no key, the error stands in its place, and it is its stream that has to wait.
+    """
+    held_as = projection.held_as(row[3])
+    if held_as is None:
+        return "", None
+    try:
+        event = recorded(projection, row)
+        key = projection.key_for(event)
+    except NewerEvent:
+        raise
+    except Exception as error:
+        return held_as, legible(f"{type(error).__name__}: {problem_of(error).message}")
+    return (key, event) if key is not None else ("", None)
+
+
+def _names(projection: Projection[Any, Any], key: str, stream: str) -> tuple[str, ...]:
+    """Under which keys an event may wait: its row's, and where there is a `key_of` its stream's."""
+    held_as = projection.held_as(stream) if projection.key_of else None
+    return (key,) if held_as is None else (key, held_as)
+
+
+def _held(projection: Projection[Any, Any], key: str, stream: str, *waiting: Container[str]) -> str | None:
+    """The key behind which an event has to wait, if there is one."""
+    names = _names(projection, key, stream)
+    return next((name for name in names if any(name in each for each in waiting)), None)
+
+
+def _wait(folded: Folded, key: str, row: TupleRow, error: str | None = None) -> None:
+    folded.aside.setdefault(key, Aside(error, type=row[5])).positions.append(row[2])

@@ -1,0 +1,200 @@
+"""Writes read models in the very commit that appends the events: who reads after a write sees it, without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from app.amends.projections import SQL
+from app.amends.projections.applying.feed import types_of
+from app.amends.projections.applying.folding import fold
+from app.amends.projections.applying.rows import Rows
+from app.amends.projections.applying.writing import Target
+from app.amends.projections.builds import Known
+from app.amends.projections.failures import failure, is_away, is_rows, short
+from app.amends.projections.shape import Changed, require_same
+from app.amends.store.connections.pool import unheard
+from app.amends.store.connections.reader import Reader
+from app.amends.store.connections.resending import Resending, Unsettled, deadline, unstorable
+from app.amends.store.connections.sqlstates import Verdict, verdict
+from domain.amends.errors import AmendsError, Unavailable
+from domain.amends.projection import Projection
+from domain.amends.vocabulary import NewerEvent
+from workflows.amends.ports.event_store import NewEvent
+
+log = logging.getLogger("amends.projections")
+
+PAUSE_SECONDS = 1.0
+"""How long a table that cannot be written is left to its runner."""
+LOCK_TIMEOUT = "1s"
+"""How long an append waits for a row of a read model that somebody has locked."""
+STATEMENT_TIMEOUT = "2s"
+"""How long a statement for a read model may take: a trigger of somebody's on the table may sleep."""
+DONE = ("appended", "committed")
+"""The outcomes of a statement that has appended its events."""
+
+
+class Inline:
+    """The inline read models of this code, in all their tables.
+
+    A row tells which version of its stream is in it, and the events after that are folded in: so it does not matter
+    whether another server, without this code, has appended some. The runner that follows the feed does the same. So
+    nothing about a read model keeps anybody from appending: what cannot be written now is left to the runner.
+    """
+
+    def __init__(self, known: Known, reader: Reader) -> None:
+        self._reader = reader
+        self._same: set[Target] = set()
+        self._not_before: dict[Target, float] = {}
+        self._projections = [each for each in known.values() if each.mode == "inline"]
+        self.on_commit: Callable[[], None] = _nothing
+        self._types = {type for each in self._projections for type in types_of(each)}
+
+    async def look_anew(self) -> None:
+        """Another run of the server answers: a table may be another one than before."""
+        self._same.clear()
+
+    def concerns(self, events: Iterable[NewEvent]) -> bool:
+        """Whether an inline read model reads one of these."""
+        return bool(self._types) and any(event.type.name in self._types for event in events)
+
+    async def commit(
+        self,
+        statement: str,
+        parameters: Sequence[Any] | Mapping[str, Any],
+        outcome: int,
+        events: Sequence[NewEvent],
+        patience: float | None = None,
+    ) -> list[TupleRow]:
+        """Run a statement that appends and write the read models, in one commit; returns its rows.
+
+        `outcome` is the column that says what came of it. Like the committer's, the statement is resent until it is
+        answered; with `patience` (in seconds), no longer. Raises Unavailable, Contended, Unstorable and Doubled.
+
+        A commit that is under way is not cancelled, whoever waits for it: it may wait for a standby.
+        """
+        committing = unheard(self._commit(statement, parameters, outcome, events, patience))
+        done, _ = await asyncio.wait({committing}, timeout=patience)
+        if not done:
+            assert patience is not None
+            raise Unsettled(round(patience, 1))
+        return committing.result()
+
+    async def _commit(
+        self,
+        statement: str,
+        parameters: Sequence[Any] | Mapping[str, Any],
+        outcome: int,
+        events: Sequence[NewEvent],
+        patience: float | None,
+    ) -> list[TupleRow]:
+        tries = Resending("A commit with an inline read model", deadline(patience), parameters=parameters)
+        was_sent = False
+        while True:
+            try:
+                async with self._reader.connection() as connection, connection.transaction():
+                    rows = await (await connection.execute(statement, parameters)).fetchall()
+                    if rows[0][outcome] in DONE:
+                        await self.write(connection, events)
+                    was_sent = True
+                self.on_commit()
+                return rows
+            except (psycopg.Error, OSError, UnicodeError) as error:
+                if verdict(error, ours=True) is Verdict.NEVER:
+                    raise unstorable(error) from error
+                try:
+                    await tries.after(error)
+                except Unavailable as away:
+                    raise Unsettled(away.seconds) if was_sent else away from error
+
+    async def write(self, connection: AsyncConnection[TupleRow], events: Sequence[NewEvent]) -> None:
+        """Write the read models in a transaction that has appended the events and holds their streams."""
+        for projection in self._projections:
+            types = set(types_of(projection))
+            streams = sorted({event.stream for event in events if event.type.name in types})
+            keys = [(stream, key) for stream in streams if (key := projection.of.key(stream)) is not None]
+            if keys:
+                builds = await _all(connection, SQL["builds_of"], (projection.name, projection.version))
+                for (build,) in builds:
+                    for stream, key in keys:
+                        await self._bring_up(connection, projection, build, stream, key)
+
+    async def _bring_up(
+        self, connection: AsyncConnection[TupleRow], projection: Projection[Any, Any], build: int, stream: str, key: str
+    ) -> None:
+        """Bring one row up to its stream, if that can be done; a savepoint keeps from the append what cannot.
+
+        What is left out the runner does: it sets a key aside, or says what is the matter with the table. Raises what
+        the database did not say, or not on a connection that stands.
+        """
+        table = Target(projection.name, build)
+        if time.monotonic() < self._not_before.get(table, 0.0):
+            return
+        try:
+            async with connection.transaction():
+                if table not in self._same:
+                    await require_same(projection, *table.where, partial(_all, connection))
+                await _write(connection, projection, build, stream, key)
+        except (Changed, NewerEvent) as waits:
+            self._left(table, waits)
+        except Exception as error:
+            if is_away(error):
+                raise
+            if is_rows(error):
+                log.debug("%s: the row of %s is left to the runner: %s", projection.name, short(key), failure(error))
+            else:
+                self._left(table, error)
+        else:
+            self._same.add(table)
+
+    def _left(self, table: Target, error: Exception) -> None:
+        """Leave a table to its runner for a while, so that not every append meets the same."""
+        self._same.discard(table)
+        self._not_before[table] = time.monotonic() + PAUSE_SECONDS
+        expected = isinstance(error, psycopg.Error | AmendsError)  # the runner says it
+        log.log(
+            logging.DEBUG if expected else logging.ERROR,
+            "%s build %d is left to its runner: %s",
+            *table.where,
+            failure(error),
+            exc_info=None if expected else error,
+        )
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""
+
+
+async def _write(
+    connection: AsyncConnection[TupleRow], projection: Projection[Any, Any], build: int, stream: str, key: str
+) -> None:
+    """Bring one row up to its stream, as far as its events can be applied."""
+
+    async def ask(statement: str, parameters: Sequence[Any]) -> list[TupleRow]:
+        return await _all(connection, statement, parameters)
+
+    rows, where = Rows(projection, projection.name, build, ask), (projection.name, build)
+    asked = {"name": projection.name, "build": build, "key": key, "patience": LOCK_TIMEOUT, "limit": STATEMENT_TIMEOUT}
+    ((aside, left_out, before, *_),) = await _all(connection, SQL["key"], asked)
+    if not aside:
+        await rows.of([key])
+        later = await ask(SQL["later"], (stream, rows.versions.get(key, 0), types_of(projection)))
+        folded = await fold(projection, later, rows, (), set(left_out))
+        changed = [row for row in folded.changed.values() if row is not None]
+        if changed and not folded.aside:
+            await connection.execute(SQL["put_rows"], (*where, rows.json(changed), []))
+    await connection.execute(SQL["unlimit"], (before,))
+
+
+async def _all(
+    connection: AsyncConnection[TupleRow], statement: str, parameters: Sequence[Any] | Mapping[str, Any]
+) -> list[TupleRow]:
+    return await (await connection.execute(statement, parameters)).fetchall()

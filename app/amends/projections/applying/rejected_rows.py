@@ -1,0 +1,99 @@
+"""Finds the rows that a table does not take, such as one with a number that is too large, and sets only them aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from app.amends.projections import SQL
+from app.amends.projections.applying.feed import recorded
+from app.amends.projections.applying.folding import Aside, Folded, said
+from app.amends.projections.applying.rows import Rows
+from app.amends.projections.failures import is_rows
+from app.amends.store.connections.reader import Reader
+from app.amends.store.connections.sqlstates import said as told
+from domain.amends.projection import Projection
+
+
+async def set_misfits_aside(
+    projection: Projection[Any, Any], where: tuple[str, int], folded: Folded, rows: Rows, reader: Reader
+) -> None:
+    """Cut off of a fold every event after which a row does not fit, with all of its key that come after it.
+
+    Everything is tried together, in a transaction that is rolled back: two rows may be in each other's way only. Raises
+    what is not about a row.
+    """
+    async with reader.connection() as connection, connection.transaction(force_rollback=True):
+        trial = _Trial(projection, where, folded, rows, connection)
+        gone = [key for key, row in folded.changed.items() if row is None]
+        await trial.fit(gone)
+        await trial.fit([key for key, row in folded.changed.items() if row is not None])
+
+
+class _Trial:
+    """Tries what of a fold the table takes."""
+
+    def __init__(
+        self,
+        projection: Projection[Any, Any],
+        where: tuple[str, int],
+        folded: Folded,
+        rows: Rows,
+        connection: AsyncConnection[TupleRow],
+    ) -> None:
+        self._projection, self._where, self._folded, self._rows = projection, where, folded, rows
+        self._connection = connection
+        self._before = Rows(projection, *where, self._ask)  # what is written; the runner's own are ahead of that
+
+    async def fit(self, keys: Sequence[str]) -> None:
+        """Put the rows of these keys into the table, halving them until what does not fit stands alone."""
+        if not keys or await self._refused(self._rows, {key: self._folded.changed[key] for key in keys}) is None:
+            return
+        if len(keys) == 1:
+            await self._cut(keys[0])
+            return
+        await self.fit(keys[: len(keys) // 2])
+        await self.fit(keys[len(keys) // 2 :])
+
+    async def _cut(self, key: str) -> None:
+        """Apply a key's events once more, one by one, up to the one after which its row does not fit."""
+        row = (await self._before.of([key]))[key]
+        error = self._before.unreadable.get(key)
+        positions = self._folded.applied.pop(key)
+        del self._folded.changed[key]
+        for number, found in enumerate(await self._ask(SQL["events_at"], (positions,))):
+            event = recorded(self._projection, found)
+            if error is None:
+                try:
+                    row = self._before.next(row, event, key)
+                except Exception as failed:  # the row was changed by hand since it was read
+                    error = said(failed, event.event)
+            if error is None:
+                self._before.versions[key] = event.version
+                error = await self._refused(self._before, {key: row})
+            if error is not None:
+                behind = self._folded.aside.pop(key, Aside(None)).positions
+                self._folded.aside[key] = Aside(error, [*positions[number:], *behind], found[5])
+                return
+            self._folded.changed[key] = row
+            self._rows.versions[key] = event.version
+            self._folded.applied.setdefault(key, []).append(positions[number])
+
+    async def _refused(self, rows: Rows, changed: dict[str, Any]) -> str | None:
+        """Why the table does not take these rows, None if it does; None for a row takes it out."""
+        try:
+            async with self._connection.transaction():
+                written = rows.json(row for row in changed.values() if row is not None)
+                gone = [key for key, row in changed.items() if row is None]
+                await self._connection.execute(SQL["put_rows"], (*self._where, written, gone))
+        except Exception as error:
+            if not is_rows(error):
+                raise
+            return told(error)
+        return None
+
+    async def _ask(self, statement: str, parameters: Sequence[Any]) -> list[TupleRow]:
+        return await (await self._connection.execute(statement, parameters)).fetchall()

@@ -1,0 +1,113 @@
+"""The rows of one table as whoever writes it has them at hand: read when needed first, kept while there is room."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from psycopg.rows import TupleRow
+
+from app.amends.projections import SQL
+from app.amends.projections.failures import unreadable
+from domain.amends.projection import Projection, Recorded
+from workflows.amends.values.codec import adapter, plain, settled
+
+ROOM = 100_000
+"""How many rows are kept in memory."""
+
+Ask = Callable[[str, Sequence[Any]], Awaitable[list[TupleRow]]]
+"""A read: of a connection in a transaction, or of any."""
+AskNamed = Callable[[str, Mapping[str, Any]], Awaitable[list[TupleRow]]]
+"""The same with parameters that have names."""
+
+
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes of a row as JSON."""
+
+
+def as_read(projection: Projection[Any, Any], row: Any, key: str) -> Any:
+    """A row as it comes back from JSON. Raises Unstorable and TooLarge."""
+    return None if row is None else settled(row, projection.row, f"the row of {key}", LARGEST)
+
+
+class Rows:
+    """Rows by key; None for one that is not in the table.
+
+    Those of an inline read model have other writers too: they are read anew each time, with the version of their stream
+    that is in them.
+    """
+
+    def __init__(self, projection: Projection[Any, Any], name: str, build: int, ask: Ask) -> None:
+        self._where, self._ask = (name, build), ask
+        self._projection, self.name = projection, projection.name
+        self._key, self.inline = projection.key, projection.mode == "inline"
+        self._row = adapter(projection.row)
+        self._list = adapter(list[projection.row])  # type: ignore[name-defined]
+        self._kept: OrderedDict[str, Any] = OrderedDict()
+        self.versions: dict[str, int] = {}
+        self.unreadable: dict[str, str] = {}
+        """Why a row of those that were asked for last does not read back, by key."""
+
+    async def of(self, keys: Iterable[str]) -> dict[str, Any]:
+        """The rows with these keys, without those that do not read back: see `unreadable`."""
+        wanted = list(dict.fromkeys(keys))
+        if self.inline:
+            self._kept.clear()
+            self.versions.clear()
+        self.unreadable.clear()
+        missing = [key for key in wanted if key not in self._kept]
+        if missing:
+            self._kept.update(dict.fromkeys(missing))
+            await self._load(missing)
+        return {key: self._kept.get(key) for key in wanted}
+
+    async def _load(self, keys: list[str]) -> None:
+        """Read rows; where one does not read back, it is looked for by halves."""
+        ((found,),) = await self._ask(SQL["get_rows"], (*self._where, keys))
+        try:
+            rows = self._read(found)
+        except Exception as error:
+            if len(keys) > 1:
+                await self._load(keys[: len(keys) // 2])
+                await self._load(keys[len(keys) // 2 :])
+            else:
+                del self._kept[keys[0]]
+                self.unreadable[keys[0]] = unreadable("views.{}_{}".format(*self._where), error)
+        else:
+            self._kept.update((getattr(row, self._key), row) for row in rows)
+
+    def _read(self, found: str) -> list[Any]:
+        if self.inline:
+            self.versions.update((each[self._key], each["_version"]) for each in plain(found))
+        rows: list[Any] = self._list.validate_json(found, by_alias=True, by_name=True)
+        return rows
+
+    def next(self, row: Any, event: Recorded[Any], key: str) -> Any:
+        """The row after one more event, as it will be read of the table.
+
+        Raises what the projection raises, and Unstorable for what would not come back as it is.
+        """
+        return as_read(self._projection, self._projection.next(row, event, key), key)
+
+    def keep(self, changed: Mapping[str, Any]) -> None:
+        """Take note of rows that were written."""
+        for key, row in changed.items():
+            self._kept[key] = row
+            self._kept.move_to_end(key)
+        while len(self._kept) > ROOM:
+            self._kept.popitem(last=False)
+
+    def json(self, rows: Iterable[Any]) -> str:
+        """Rows as a JSON array, as the database's functions take them."""
+        if self.inline:
+            parts = (self.one(row) for row in rows)
+            return f"[{','.join(parts)}]"
+        return self._list.dump_json(list(rows), by_alias=False).decode()
+
+    def one(self, row: Any) -> str:
+        """One row as JSON."""
+        shown = self._row.dump_json(row, by_alias=False).decode()
+        if self.inline:
+            return f'{shown[:-1]},"_version":{self.versions[getattr(row, self._key)]}}}'
+        return shown

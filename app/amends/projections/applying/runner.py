@@ -1,0 +1,256 @@
+"""Follows the feed for one table of a read model: rows and checkpoint in one commit, and no other runner beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+from app.amends.projections import SQL
+from app.amends.projections.applying.feed import Feed, Stretch
+from app.amends.projections.applying.folding import Folded, fold
+from app.amends.projections.applying.rows import Rows
+from app.amends.projections.applying.writing import LEASE, Commit, Lost, Moved, Target, Writer
+from app.amends.projections.counting import count
+from app.amends.projections.failures import failure, is_away, short
+from app.amends.store.connections.committer import Committer
+from app.amends.store.connections.reader import Reader
+from app.amends.store.feed.notifier import Tail
+from domain.amends.errors import Contended, Unavailable, Unstorable
+from domain.amends.projection import Projection
+from workflows.amends.background import end
+from workflows.amends.ports.event_store import Place
+
+log = logging.getLogger("amends.projections")
+
+RENEW_SECONDS = 3.0
+"""How often a runner that has nothing to write says that it is still there, and how far it has looked,
+and looks whether its table is still what the code writes."""
+GIVE_BACK_SECONDS = 2.0
+LOOK_SECONDS = 1.0
+"""How often a runner that waits for new events looks whether a person wants something."""
+SMALL, LARGE = 500, 5_000
+"""How many events a commit takes at least and at most while there are more to come."""
+LONGEST_COMMIT = 0.1
+"""How long a commit may take, in seconds, before the next ones take fewer events: an open one holds the feed back."""
+
+
+class Runner:
+    """One runner of one table, in this process.
+
+    `token` is its name in the lease: `<executor>/<anything>`, another one for each that may run at the same time.
+    """
+
+    def __init__(
+        self,
+        projection: Projection[Any, Any],
+        target: Target,
+        committer: Committer,
+        reader: Reader,
+        tail: Tail,
+        token: str,
+    ) -> None:
+        self.projection, self.target, self.reader = projection, target, reader
+        self._committer, self._tail = committer, tail
+        self._token = token
+        self._feed = Feed(projection, target.build, reader)
+        self._writer = Writer(projection, target, reader, token)
+        self._rows = Rows(projection, *target.where, self._writer.ask)
+        self._place, self._looked, self._run = Place(), Place(), 0
+        self._waiting: set[str] = set()
+        self._skipped: set[int] = set()
+        self._limit, self._renewed_at = SMALL, 0.0
+        self._caught_up = self._failed = False
+        self._ahead: asyncio.Task[Stretch] | None = None
+        self._writing: asyncio.Task[bool] | None = None
+        self._counting: asyncio.Task[None] | None = None
+        self.wished = False
+        """Whether a person wants something to be done about what is set aside."""
+        self.wrote = False
+        """Whether it has got on since it began."""
+
+    async def run(self) -> None:
+        """Take the lease and follow the feed until the lease is lost; returns at once if somebody else has it.
+
+        Raises what keeps it from going on. Unless that passes by itself, it is noted for everybody, if nobody else
+        follows the feed for this table.
+        """
+        try:
+            if await self._take():
+                await self._follow(for_ever=True)
+        except Lost:
+            log.info("%s build %d is followed elsewhere now, or was dropped.", *self.target.where)
+        except Exception as error:
+            if not is_away(error) and await self._is_gone():
+                log.info("%s build %d was dropped.", *self.target.where)
+                return
+            await self._note(error)
+            raise
+
+    async def catch_up(self) -> None:
+        """Follow the feed to its end once, if nobody else does. Raises Lost if somebody does, and what `run` does."""
+        try:
+            if not await self._take():
+                raise Lost
+            await self._follow(for_ever=False)
+        except Lost:
+            raise
+        except Exception as error:
+            await self._note(error)
+            raise
+
+    async def _take(self) -> bool:
+        await self._writer.require_same()
+        (taken,) = await self._committer.run(SQL["take"], (*self.target.where, self._token, LEASE))
+        return bool(taken[0])
+
+    async def _follow(self, for_ever: bool) -> None:
+        try:
+            await self._begin()
+            while for_ever or not self._caught_up:
+                try:
+                    await self._turn()
+                except Moved:
+                    await self._begin()
+        finally:
+            await self._give_back()
+
+    async def _is_gone(self) -> bool:
+        return not any(each["build"] == self.target.build for each in await self._builds())
+
+    async def _note(self, error: Exception) -> None:
+        if is_away(error):
+            return
+        noted = {"failure": failure(error), "runner": self._token} | vars(self.target)
+        with suppress(Unavailable, Contended, Unstorable):
+            await self._committer.run(SQL["failed"], noted, GIVE_BACK_SECONDS)
+
+    async def _give_back(self) -> None:
+        await end(self._ahead, self._writing, self._counting)
+        self._ahead = self._writing = None
+        with suppress(Unavailable, Contended):  # then it is over soon
+            await self._committer.run(SQL["give_back"], (*self.target.where, self._token), GIVE_BACK_SECONDS)
+
+    async def _begin(self) -> None:
+        """Read how far the table has got: whoever had the lease before may have written until now.
+
+        Also where another run of the server answers. Then the checkpoint went back with the events that are gone, if
+        any are, and whatever is in memory beyond it may be of such events.
+        """
+        row = next((each for each in await self._builds() if each["build"] == self.target.build), None)
+        if row is None or row["runner"] != self._token:
+            raise Lost
+        self._place = self._looked = Place(row["generation"], row["transaction_id"], row["position"])
+        self._run = row["run"]
+        self._caught_up = self._caught_up and row["caught_up_at"] is not None
+        self._renewed_at, self._failed = time.monotonic(), row["failure"] is not None
+        if row["caught_up_at"] is None and not row["expected"] and self._counting is None:
+            self._counting = asyncio.create_task(self._count())
+        if self._ahead:
+            self._ahead.cancel()
+            self._ahead = None
+        keys = await self.reader.tuples(SQL["aside_keys"], self.target.where, patience=None)
+        self._waiting = {key for (key,) in keys}
+        left_out = await self.reader.tuples(SQL["skipped_positions"], (self.target.name,), patience=None)
+        self._skipped = {position for (position,) in left_out}
+        self._rows = Rows(self.projection, *self.target.where, self._writer.ask)
+
+    async def _count(self) -> None:
+        expected = await count(self.reader, self._feed.types)
+        await self._committer.run(SQL["expect"], {"expected": expected} | vars(self.target))
+
+    async def _builds(self) -> list[dict[str, Any]]:
+        return await self.reader.rows(SQL["builds"], {"name": self.target.name}, patience=None)
+
+    async def _turn(self) -> None:
+        """One stretch of the feed, or a wait for more. While there is more, one is folded while the last is written."""
+        if self.wished and await self._written():
+            self.wished = False
+            await self._grant_wishes()
+        stretch = await (self._ahead or self._feed.after(self._looked, self._limit))
+        self._ahead = None
+        if stretch.run not in (None, self._run):
+            raise Moved
+        if stretch.end is None:
+            if await self._written():
+                await self._rest()
+            return
+        if stretch.full:
+            self._ahead = asyncio.create_task(self._feed.after(stretch.end, self._limit))
+        folded = await fold(self.projection, stretch.rows, self._rows, self._waiting, self._skipped)
+        if not await self._written():
+            return  # the one before had to leave something out: this one is folded anew
+        self._looked = stretch.end
+        if folded.changed or folded.aside or (not stretch.full and (stretch.rows or not self._caught_up)):
+            self._writing = asyncio.create_task(self._write(folded, caught_up=not stretch.full))
+            if not stretch.full or self._rows.inline:
+                await self._written()
+        else:
+            await self._renew()
+
+    async def _written(self) -> bool:
+        """Wait until what is being written stands; False if it is not what was folded. Raises Lost and Moved."""
+        if self._writing is None:
+            return True
+        writing, self._writing = self._writing, None
+        if await writing:
+            return True
+        await self._begin()
+        return False
+
+    def _adapt(self, seconds: float) -> None:
+        grown = self._limit * 2 if seconds < LONGEST_COMMIT / 2 else self._limit
+        self._limit = min(max(self._limit // 2 if seconds > LONGEST_COMMIT else grown, SMALL), LARGE)
+
+    async def _rest(self) -> None:
+        """The end of the feed: say so once, and wait for more."""
+        if not self._caught_up or self._failed:
+            await self._write(Folded(), caught_up=True)
+            return
+        await self._renew()
+        await self._tail.beyond(self._looked, LOOK_SECONDS)
+
+    async def _renew(self) -> None:
+        if time.monotonic() - self._renewed_at > RENEW_SECONDS:
+            await self._writer.require_same()
+            await self._write(Folded(), caught_up=self._caught_up)
+
+    async def _grant_wishes(self) -> None:
+        wishes = await self.reader.tuples(SQL["wishes"], self.target.where, patience=None)
+        for key, wish in wishes:
+            found = await self.reader.tuples(SQL["aside_events"], (*self.target.where, key), patience=None)
+            left_out = [(key, each[2]) for each in found[: wish == "skip"]]
+            self._skipped.update(position for _, position in left_out)
+            others = self._waiting - {key}
+            folded = await fold(self.projection, found[len(left_out) :], self._rows, others, self._skipped)
+            if not await self._write(folded, caught_up=self._caught_up, cleared=(key, wish), skipped=left_out):
+                await self._begin()
+            log.info("%s: %s of %s.", self.target.name, wish, short(key))
+
+    def _write(
+        self,
+        folded: Folded,
+        caught_up: bool,
+        cleared: tuple[str, str] | tuple[None, None] = (None, None),
+        skipped: Sequence[tuple[str, int]] = (),
+    ) -> Coroutine[Any, Any, bool]:
+        """Begin to commit a fold: what comes next is folded onto it. The answer is False if it had to be changed.
+
+        Raises Lost and Moved.
+        """
+        known = self._waiting - {cleared[0]}
+        self._waiting = known | folded.aside.keys()
+        self._rows.keep(folded.changed)
+        commit = Commit(folded, self._place, self._looked, known, caught_up, self._run, cleared, skipped)
+        return self._commit(commit)
+
+    async def _commit(self, commit: Commit) -> bool:
+        began = time.monotonic()
+        fits = await self._writer.write(commit, self._rows)
+        self._place, self._renewed_at = commit.end, time.monotonic()
+        self._caught_up, self._failed, self.wrote = self._caught_up or commit.caught_up, False, True
+        self._adapt(self._renewed_at - began)
+        return fits

@@ -1,0 +1,154 @@
+"""Commits what was folded for one table of a read model: rows, checkpoint and what is set aside, all or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from app.amends.projections import SQL
+from app.amends.projections.applying.folding import Aside, Folded
+from app.amends.projections.applying.rejected_rows import set_misfits_aside
+from app.amends.projections.applying.rows import Rows
+from app.amends.projections.failures import is_rows, may_pass, short
+from app.amends.projections.shape import require_same
+from app.amends.store.connections.reader import Reader
+from domain.amends.projection import Projection
+from workflows.amends.ports.event_store import Place
+from workflows.amends.values.codec import text
+
+log = logging.getLogger("amends.projections")
+
+LEASE = timedelta(seconds=10)
+"""The database lets none hold longer: migrations/sql/0018_followed_read_models.sql."""
+TRIES, PAUSE_SECONDS = 3, 0.2
+"""How often a commit is tried that meets what may be over in a moment, before a row or the table is blamed."""
+
+
+class Lost(Exception):
+    """Somebody else follows the feed for this table now, or it was dropped; nothing was written."""
+
+
+class Moved(Exception):
+    """Another run of the server answers than the one in which this was read; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A table of a read model."""
+
+    name: str
+    build: int
+
+    @property
+    def where(self) -> tuple[str, int]:
+        """The same as statements take it."""
+        return self.name, self.build
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit: a fold, from which checkpoint to which, which keys waited before, and in which run all was read.
+
+    A key that was set aside is no longer, since a person wished something for it: `cleared` are both. `skipped` are
+    events that a person let it leave out, by key and position.
+    """
+
+    folded: Folded
+    begin: Place
+    end: Place
+    known: set[str]
+    caught_up: bool
+    run: int
+    cleared: tuple[str, str] | tuple[None, None] = (None, None)
+    skipped: Sequence[tuple[str, int]] = field(default=())
+
+
+class Writer:
+    """Writes to one table in the name of one runner."""
+
+    def __init__(self, projection: Projection[Any, Any], target: Target, reader: Reader, token: str) -> None:
+        self._projection, self._target, self._reader, self._token = projection, target, reader, token
+
+    async def write(self, commit: Commit, rows: Rows) -> bool:
+        """Commit; False if rows that do not fit had to be set aside before. Raises Lost, Moved, and what passes or is
+        the table's."""
+        fits = True
+        try:
+            stands = await self._insisted(commit, rows)
+        except Exception as refused:
+            if not is_rows(refused):
+                raise
+            await self.require_same()
+            await set_misfits_aside(self._projection, self._target.where, commit.folded, rows, self._reader)
+            stands, fits = await self._committed(commit, rows), False
+        if not stands:
+            raise Lost
+        for key, aside in commit.folded.aside.items():
+            if key not in commit.known:
+                name, build = self._target.where
+                what = f"{aside.type} at position {aside.positions[0]}"
+                log.warning("%s build %d: %s is set aside, %s: %s", name, build, short(key), what, aside.error)
+        return fits
+
+    async def require_same(self) -> None:
+        """Raise Changed if the table is not what the code writes; a view that was lost on the way is made again."""
+        if await require_same(self._projection, *self._target.where, self.ask):
+            await self.ask(SQL["restore_view"], (self._target.name,))
+
+    async def ask(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[TupleRow]:
+        """Read once; whoever runs the runner tries again."""
+        async with self._reader.connection() as connection:
+            return await (await connection.execute(statement, parameters)).fetchall()
+
+    async def _insisted(self, commit: Commit, rows: Rows) -> bool:
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._committed(commit, rows)
+            except Exception as refused:
+                if not left or not may_pass(refused):
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
+        raise AssertionError("unreachable")
+
+    async def _committed(self, commit: Commit, rows: Rows) -> bool:
+        """Write once. If the answer is lost, the checkpoint says whether it was carried out: it is read anew then."""
+        ((stands,),) = await self.ask(SQL["write"], self._parameters(commit, rows))
+        if stands is None:
+            raise Moved
+        return bool(stands)
+
+    def _parameters(self, commit: Commit, rows: Rows) -> dict[str, Any]:
+        changed = commit.folded.changed
+        return {
+            "name": self._target.name,
+            "build": self._target.build,
+            "runner": self._token,
+            "lease": LEASE,
+            "run": commit.run,
+            "from": list(commit.begin),
+            "to": list(commit.end),
+            "events": commit.folded.events,
+            "rows": rows.json(row for row in changed.values() if row is not None),
+            "gone": [key for key, row in changed.items() if row is None],
+            "cleared": commit.cleared[0],
+            "granted": commit.cleared[1],
+            "aside": _aside_json(commit.folded.aside, commit.known),
+            "skipped": text([{"key": key, "position": position} for key, position in commit.skipped]),
+            "caught_up": commit.caught_up,
+        }
+
+
+def _aside_json(aside: Mapping[str, Aside], known: set[str]) -> str:
+    """What is set aside as the database's function takes it: an error for what is new, none for what waits behind."""
+    return text(
+        [
+            {"key": key, "error": None if key in known else each.error or "", "positions": each.positions}
+            for key, each in aside.items()
+        ]
+    )

@@ -1,0 +1,83 @@
+"""What keeps a read model from going on, and whose business it is: one row's, its table's, or nobody's for long."""
+
+from __future__ import annotations
+
+import psycopg
+from pydantic import ValidationError
+
+from app.amends.store.connections.sqlstates import Verdict, said, spoils, sqlstate, verdict
+from domain.amends.errors import AmendsError
+from workflows.amends.values.codec import problems
+from workflows.amends.values.problem import problem_of
+from workflows.amends.values.said import one_line
+
+MOST = 1000
+"""How many characters of an error are kept."""
+RAISE = "exec_stmt_raise"
+"""Postgres's function for PL/pgSQL's RAISE."""
+SHOWN = 100
+"""How many characters of a key stand in a line."""
+
+
+def is_rows(error: BaseException) -> bool:
+    """Whether an error of a write is about a row, so that others may go on; what this side says of values is, too."""
+    if sqlstate(error) is None:
+        return isinstance(error, psycopg.DataError | ValueError | RecursionError | Warning)
+    return verdict(error, ours=True) is Verdict.NEVER or _is_raised(error)
+
+
+def is_tables(error: BaseException) -> bool:
+    """Whether an error is about the table, for whatever row; what is about neither passes by itself."""
+    return not is_rows(error) and (verdict(error, ours=True).is_alarming or _is_answered(error))
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database is away: nothing was said on a connection that still stands, and the same is tried again."""
+    return verdict(error, ours=True) is not Verdict.NEVER and not is_rows(error) and not is_tables(error)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether what a table or a row is blamed for may be over in a moment, such as a deadlock."""
+    told = verdict(error, ours=True) is Verdict.AWAY or (sqlstate(error) or "").startswith("40")
+    return told and not is_away(error)
+
+
+def _is_answered(error: BaseException) -> bool:
+    """Whether the database said it on a connection that stands: it is there, whatever the error is called."""
+    fatal = isinstance(error, psycopg.Error) and error.diag.severity_nonlocalized in ("FATAL", "PANIC")
+    return sqlstate(error) is not None and not fatal and not spoils(error)
+
+
+def _is_raised(error: BaseException) -> bool:
+    """Whether a function or a trigger of a user raised it, by whatever code it chose."""
+    return isinstance(error, psycopg.Error) and error.diag.source_function == RAISE
+
+
+def failure(error: Exception) -> str:
+    """Why a table is not followed, in a line that stays the same from try to try."""
+    if isinstance(error, psycopg.Error):
+        advice = "; it goes on by itself once that is mended" if is_tables(error) else ""
+        return legible(f"{said(error)} (SQLSTATE {sqlstate(error)}){advice}")
+    told = problem_of(error).message
+    return legible(told if isinstance(error, AmendsError) else f"{type(error).__name__}: {told}")
+
+
+def unreadable(table: str, error: Exception) -> str:
+    """Why a row of a table does not read back, without its values."""
+    if isinstance(error, ValidationError):
+        _, *path = (found := problems(error)[0]).field.split(".")
+        why = f"{'.'.join(path) or 'the row'}: {found.problem}"
+    else:
+        why = f"{type(error).__name__}: {problem_of(error).message}"
+    return legible(f"its row in {table} does not read back: {why}; mend the row and retry, or rebuild")
+
+
+def legible(text: str) -> str:
+    """A text of somebody's as it can be stored, at most 1000 characters of it."""
+    return text[:MOST].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+
+
+def short(key: str) -> str:
+    """A key in a line, shortened if it is long."""
+    shown = one_line(key[:SHOWN])
+    return shown if len(key) <= SHOWN else f"{shown}… ({len(key)} characters)"

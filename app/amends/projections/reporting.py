@@ -1,0 +1,118 @@
+"""How every read model stands, for people and their tools: its tables, their lag, and the progress of a rebuild."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from app.amends.projections import SQL
+from app.amends.projections.applying.dead_letters import SetAsides
+from app.amends.projections.builds import Build, Builds, Lag
+from app.amends.projections.shape import Changed, require_same
+from workflows.amends.values.codec import dump
+
+
+async def report(builds: Builds, name: str | None = None) -> list[dict[str, Any]]:
+    """Every read model, or one, as plain JSON data, with what is set aside in its tables."""
+    found = await builds.all(name)
+    aside = await SetAsides(builds.reader).all(name)
+    names = sorted({known for known, _ in builds.known if name in (None, known)} | {each.name for each in found})
+    reports = [await _of(builds, each, [build for build in found if build.name == each]) for each in names]
+    for each in reports:
+        each["set_aside_keys"] = [dump(asdict(key), dict[str, Any]) for key in aside if key.name == each["name"]]
+    return reports
+
+
+async def _of(builds: Builds, name: str, found: list[Build]) -> dict[str, Any]:
+    versions = sorted(version for known, version in builds.known if known == name)
+    mode = builds.known[name, versions[-1]].mode if versions else None
+    lags = {build.build: await builds.lag(build) for build in found}
+    found = [await _looked_at(builds, build) for build in found]
+    live = next((build for build in found if build.state == "live"), None)
+    building = next((build for build in found if build.state == "building"), None)
+    unopened = builds.unopened.get(name)
+    if unopened is None and not found and mode != "live":
+        unopened = await _obstacle(builds, name)
+    return {
+        "name": name,
+        "mode": mode,
+        "version": live.version if live else versions[-1] if versions else None,
+        "code_versions": versions,
+        "status": "failing" if unopened else _status(live, versions, mode),
+        "failure": unopened or (live and live.failure),
+        "build": live and live.build,
+        "position": live and str(live.place),
+        "lag_events": lags[live.build].events if live else 0,
+        "lag_seconds": round(lags[live.build].seconds, 3) if live else 0.0,
+        "set_aside": live.set_aside if live else 0,
+        "skipped": live.skipped if live else 0,
+        "rebuild": building and _shown(building, lags[building.build]),
+        "builds": [_shown(build, lags[build.build]) for build in found],
+    }
+
+
+async def _obstacle(builds: Builds, name: str) -> str | None:
+    """What keeps a read model without a table from being given one, as every process can see it."""
+    ((there,),) = await builds.reader.tuples(SQL["obstacle"], (name,))
+    return f"views.{name} is there already and is no read model" if there else None
+
+
+async def _looked_at(builds: Builds, build: Build) -> Build:
+    """A table that nobody follows is compared with the code here: nobody else would say that it cannot be followed."""
+    projection = builds.known.get((build.name, build.version))
+    if projection is None or build.failure or not build.free:
+        return build
+
+    async def ask(statement: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
+        return await builds.reader.tuples(statement, parameters)
+
+    try:
+        await require_same(projection, build.name, build.build, ask)
+    except Changed as changed:
+        return replace(build, failure=str(changed))
+    return build
+
+
+def _status(live: Build | None, versions: list[int], mode: str | None) -> str:
+    """`following`, or what is in the way of that."""
+    if mode == "live":
+        return "live"
+    if live is None:
+        return "missing"
+    if not versions:
+        return "orphaned"
+    if live.version not in versions:
+        return "outdated"
+    if live.failure:
+        return "failing"
+    return "idle" if live.free else "following" if live.caught_up_at else "catching up"
+
+
+def _shown(build: Build, lag: Lag) -> dict[str, Any]:
+    until = build.caught_up_at or datetime.now(UTC)
+    seconds = max((until - build.started_at).total_seconds(), 0.001)
+    rate = build.events / seconds
+    left = max(build.expected - build.events, 0)
+    ready = build.caught_up_at is not None
+    return {
+        "build": build.build,
+        "version": build.version,
+        "state": "ready" if ready and build.state == "building" else build.state,
+        "position": str(build.place),
+        "events": build.events,
+        "progress": 1.0 if ready else round(min(build.events / build.expected, 1.0), 4) if build.expected else 0.0,
+        "rate": round(rate, 1),
+        "seconds_left": 0.0 if ready else round(left / rate, 1) if rate > 0 else None,
+        "lag_events": lag.events,
+        "lag_seconds": round(lag.seconds, 3),
+        "set_aside": build.set_aside,
+        "runner": build.runner,
+        "failure": build.failure,
+        "started_at": dump(build.started_at, datetime),
+        "caught_up_at": dump(build.caught_up_at, datetime | None),
+        "promoted_at": dump(build.promoted_at, datetime | None),
+    }

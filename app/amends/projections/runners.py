@@ -1,0 +1,146 @@
+"""Sees that every table of every read model is followed: by this process, if by no other one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from app.amends.projections.applying.runner import Runner
+from app.amends.projections.applying.writing import Target
+from app.amends.projections.builds import Build, Builds
+from app.amends.projections.failures import failure, is_away
+from app.amends.store.connections.committer import Committer
+from app.amends.store.connections.reader import Reader
+from app.amends.store.feed.notifier import Tail
+from domain.amends.errors import Unavailable
+from workflows.amends.background import end, nudged
+
+log = logging.getLogger("amends.projections")
+
+LOOK_SECONDS = 1.0
+"""How often it looks for tables that nobody follows."""
+PAUSE_SECONDS = 1.0
+"""How long a table is left to others after its runner here has failed."""
+
+
+class Runners:
+    """The runners of one process."""
+
+    def __init__(
+        self, builds: Builds, committer: Committer, reader: Reader, tail: Tail, executor: Callable[[], str]
+    ) -> None:
+        self._builds, self._committer, self._reader, self._tail = builds, committer, reader, tail
+        self._executor = executor
+        self._runners: dict[Target, Runner] = {}
+        self._for: dict[Target, str] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Target, asyncio.Task[None]] = {}
+        self._not_before: dict[Target, float] = {}
+        self._said: dict[Target, str] = {}
+        self._watch: asyncio.Task[None] | None = None
+        self._nudged = asyncio.Event()
+        self._open = False
+
+    async def start(self) -> None:
+        """Make the tables that are missing, and begin to follow."""
+        await self._open_first()
+        self._watch = asyncio.create_task(self._look(), name="projections")
+
+    async def stop(self) -> None:
+        """Follow no more, and give the leases back."""
+        await end(self._watch)
+        await end(*self._tasks.values())
+
+    def look(self) -> None:
+        """Look now: a table was made, or a person wants something."""
+        self._nudged.set()
+
+    async def look_anew(self) -> None:
+        """Another run of the server answers: tables that were made, and what was noted of them, may be gone."""
+        self._open = True
+        self.look()
+
+    async def _open_first(self) -> None:
+        before = self._builds.unopened
+        await self._builds.open_first()
+        for name, told in self._builds.unopened.items():
+            if before.get(name) != told:
+                log.error("%s has no table, and cannot be given one now: %s", name, told)
+
+    async def _look(self) -> None:
+        while True:
+            self._nudged.clear()
+            try:
+                if self._open or self._builds.unopened:
+                    await self._open_first()
+                    self._open = False
+                found = await self._builds.all()
+                for build in found:
+                    self._see_to(build)
+                self._warn_of_outdated(found)
+            except Unavailable as away:
+                log.debug("The read models are looked at again when the database is back: %s", away)
+            except Exception as error:
+                log.warning("The read models are looked at again, after: %r", error)
+            await nudged(self._nudged, LOOK_SECONDS)
+
+    def _see_to(self, build: Build) -> None:
+        target = Target(build.name, build.build)
+        projection = self._builds.known.get((build.name, build.version))
+        if projection is None:
+            return
+        if target in self._tasks and not self._tasks[target].done():
+            self._runners[target].wished = self._runners[target].wished or build.wished
+            if self._for[target] != self._executor():
+                self._for[target] = self._executor()
+                self._end_of_another(self._tasks[target])
+        elif (build.free or self._is_mine(build)) and time.monotonic() > self._not_before.get(target, 0.0):
+            token = f"{self._executor()}/{target.name}_{target.build}"  # taken up again at once after a failure
+            runner = Runner(projection, target, self._committer, self._reader, self._tail, token)
+            self._runners[target], self._for[target] = runner, self._executor()
+            self._tasks[target] = asyncio.create_task(self._run(target, runner), name=f"{build.name}_{build.build}")
+
+    def _end_of_another(self, task: asyncio.Task[None]) -> None:
+        """End a runner whose executor was ended: the next one follows as the executor that this process is now."""
+        ending = asyncio.create_task(end(task), name="end of a runner")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    def _is_mine(self, build: Build) -> bool:
+        return build.runner is not None and build.runner.startswith(f"{self._executor()}/")
+
+    async def _run(self, target: Target, runner: Runner) -> None:
+        try:
+            await runner.run()
+        except Exception as error:
+            told = failure(error)
+            known = self._said.get(target) == told and not runner.wrote  # it is said once, not every second
+            level = logging.DEBUG if known else logging.WARNING if is_away(error) else logging.ERROR
+            log.log(level, "%s build %d is not followed for now: %s", *target.where, told)
+            self._said[target] = told
+        self._not_before[target] = time.monotonic() + PAUSE_SECONDS
+
+    def _warn_of_outdated(self, found: list[Build]) -> None:
+        for build in found:
+            if build.state == "live" and build.free and self._builds.is_orphaned(build.name):
+                self._warn_of_orphan(build.name)
+            if build.state == "live" and (build.name, build.version) not in self._builds.known:
+                newest = max((version for name, version in self._builds.known if name == build.name), default=None)
+                key = Target(build.name, -build.version)
+                if newest and key not in self._not_before:
+                    self._not_before[key] = 0.0
+                    log.warning(
+                        "%s shows version %d; the code here is of version %d: ./run amends projections rebuild %s",
+                        build.name,
+                        build.version,
+                        newest,
+                        build.name,
+                    )
+
+    def _warn_of_orphan(self, name: str) -> None:
+        key = Target(name, 0)
+        if key not in self._not_before:
+            self._not_before[key] = 0.0
+            log.warning("%s has tables, and its code is gone: ./run amends projections drop %s", name, name)

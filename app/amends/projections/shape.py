@@ -1,0 +1,85 @@
+"""Compares the table of a read model with its code: what differs without a new version is said, with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.amends.projections import SQL
+from app.amends.projections.applying.rows import AskNamed
+from domain.amends.errors import AmendsError
+from domain.amends.projection import Column, Projection
+from workflows.amends.values.codec import plain
+
+SPELT = {"timestamptz": "timestamp with time zone"}
+"""Types that Postgres shows by another name."""
+
+
+class Changed(AmendsError):
+    """{differences}: {advice}."""
+
+    differences: str
+    advice: str
+
+
+async def require_same(projection: Projection[Any, Any], name: str, build: int, ask: AskNamed) -> bool:
+    """Raise Changed, with everything that differs, if the table of a build is not what the code writes.
+
+    Columns that others have added are left alone, if a row can do without. Returns whether its view is missing.
+    """
+    ((there, columns, indexes, lacking, made, hidden),) = await ask(SQL["shape"], {"name": name, "build": build})
+    table = f"views.{name}_{build}"
+    if made is None:
+        return False  # it was dropped, as it should be: whoever writes to it finds that out
+    if not there:
+        raise Changed(f"{table} is missing", f"bring it back, or ./run amends projections rebuild {name}")
+    written = plain(made)
+    found = [*_columns(projection, plain(columns), written), *_indexes(projection, plain(indexes))]
+    if found:
+        raise Changed(f"{table} is not what the code writes: {'; '.join(found)}", _advice(projection, written))
+    if lacking:
+        rights = ", ".join(lacking)
+        raise Changed(f"the service may not {rights} in {table}", f"grant {rights} on {table} to amends_service")
+    return bool(hidden)
+
+
+def _columns(
+    projection: Projection[Any, Any], there: list[dict[str, Any]], made: list[dict[str, Any]]
+) -> Iterator[str]:
+    inline = [Column("_version", "integer", False)] if projection.mode == "inline" else []
+    wanted, found = [*projection.columns, *inline], {each["name"]: each for each in there}
+    for column in wanted:
+        if column.name not in found:
+            yield f"column {column.name} is missing in the table"
+            continue
+        type, nullable = found[column.name]["type"], found[column.name]["nullable"]
+        spelt = SPELT.get(column.type, column.type)
+        if type != spelt:
+            yield f"column {column.name} is {type} in the table and {spelt} in the code"
+        if nullable != column.nullable:
+            yield f"column {column.name} {_null(nullable)} in the table, and {_null(column.nullable)} in the code"
+    known, once = {column.name for column in wanted}, {each["name"] for each in made} | {"_version"}
+    for name, each in found.items():
+        if name not in known and (name in once or not (each["nullable"] or each["given"])):
+            yield f"column {name} is in the table and not in the code"
+
+
+def _null(nullable: bool) -> str:
+    return "may be null" if nullable else "is not null"
+
+
+def _indexes(projection: Projection[Any, Any], there: list[dict[str, Any]]) -> Iterator[str]:
+    if not any(each["unique"] and each["columns"] == [projection.key] for each in there):
+        yield f"column {projection.key} has no primary key in the table"
+    for index in projection.indexes:
+        if not any(each["columns"] == list(index) for each in there):
+            yield f"the index on column {', '.join(index)} is missing in the table"
+
+
+def _advice(projection: Projection[Any, Any], made: list[dict[str, Any]]) -> str:
+    """The code was changed if the table was made with other columns, the table itself if not."""
+    columns = [{"name": each.name, "type": each.type, "nullable": each.nullable} for each in projection.columns]
+    rebuild = f"./run amends projections rebuild {projection.name}"
+    if made == columns:
+        return f"the table was changed by hand, or an index in the code: change it back, or {rebuild}"
+    return f"the code was changed: raise its version to {projection.version + 1}, and {rebuild}"

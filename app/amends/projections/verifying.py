@@ -1,0 +1,123 @@
+"""Compares a rebuilt read model with the live one, row by row, while both go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from app.amends.projections import SQL
+from app.amends.projections.applying.folding import keyed
+from app.amends.projections.builds import Build, Builds
+from app.amends.store.connections.reader import Reader
+from domain.amends.errors import Conflict
+from domain.amends.projection import Projection
+from workflows.amends.ports.event_store import Place
+from workflows.amends.values.codec import plain
+
+MOST = 10_000
+"""With so many rows that differ it looks no further."""
+ROWS, EVENTS = 20_000, 5_000
+"""How many rows and events are looked at in one statement."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row that differs: what the one and the other table say, None where it is missing."""
+
+    key: str
+    one: dict[str, Any] | None
+    other: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a comparison found. Rows of keys that one of the two has still to change are not judged: `moving`."""
+
+    name: str
+    one: int
+    other: int
+    rows: int
+    columns: list[str]
+    moving: int
+    differing: list[Difference]
+
+
+async def verify(
+    builds: Builds,
+    reader: Reader,
+    name: str,
+    one: int | None = None,
+    other: int | None = None,
+    seen: Callable[[int], None] | None = None,
+) -> Verified:
+    """Compare two tables of a read model: the live one and the one that was rebuilt, unless others are named.
+
+    All is seen at one moment, however long it takes; `seen` is told how many rows were compared so far. Raises Conflict
+    if there is nothing to compare with, and Unavailable.
+    """
+    found = await builds.all(name)
+    projection = builds.newest(name)
+    live = next((each for each in found if each.state == "live"), None)
+    rebuilt = next((each for each in reversed(found) if each.state != "live"), None)
+    first, second = _chosen(found, one, live), _chosen(found, other, rebuilt)
+    if first is None or second is None or first.build == second.build:
+        raise Conflict("nothing-built", f"{name} has no two tables to compare: rebuild it first.")
+    for each in (first, second):
+        if each.state == "building" and each.caught_up_at is None:
+            raise Conflict("behind", f"{name} build {each.build} is still being filled: compare it once it is ready.")
+    async with reader.transaction() as connection:
+        await connection.execute("set transaction isolation level repeatable read, read only")
+        return await _compared(connection, projection, first, second, seen)
+
+
+def _chosen(found: list[Build], wanted: int | None, otherwise: Build | None) -> Build | None:
+    return next((each for each in found if each.build == wanted), None) if wanted else otherwise
+
+
+async def _compared(
+    connection: AsyncConnection[TupleRow],
+    projection: Projection[Any, Any],
+    first: Build,
+    second: Build,
+    seen: Callable[[int], None] | None,
+) -> Verified:
+    both = [first.build, second.build]
+    rows = await (await connection.execute(SQL["places"], (first.name, both))).fetchall()
+    places = sorted(Place(*place) for _, *place in rows)
+    moving = await _moving(connection, projection, first, places[0], places[-1])
+    keys, columns, differing, last = 0, list[str](), list[Difference](), None
+    while True:
+        wanted = (first.name, *both, last, ROWS, MOST)
+        ((page,),) = await (await connection.execute(SQL["compare"], wanted)).fetchall()
+        found = plain(page)
+        keys, columns, last = keys + found["keys"], found["columns"], found["last"]
+        differing += [Difference(**each) for each in found["differing"] if each["key"] not in moving]
+        if seen:
+            seen(keys)
+        if last is None or len(differing) >= MOST:
+            return Verified(first.name, first.build, second.build, keys, columns, len(moving), differing)
+
+
+async def _moving(
+    connection: AsyncConnection[TupleRow], projection: Projection[Any, Any], build: Build, since: Place, until: Place
+) -> set[str]:
+    """The keys of the events that one of the tables has and the other has not."""
+    moving: set[str] = set()
+    place = since
+    while place < until:
+        wanted = place._asdict() | {"transaction_id": str(place.transaction_id), "types": build.types, "limit": EVENTS}
+        wanted |= {"name": build.name, "build": build.build}
+        rows = await (await connection.execute(SQL["page"], wanted)).fetchall()
+        if not rows:
+            break
+        *found, last = rows
+        place = Place(*last[:3])
+        for row in found:
+            key, event = keyed(projection, row)
+            if Place(*row[:3]) <= until and event is not None:
+                moving.add(key)
+    return moving

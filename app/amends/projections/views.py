@@ -1,0 +1,113 @@
+"""Read models as they are read: rows of the live table, for those who wrote something not before it is in."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+
+from app.amends.projections import SQL
+from app.amends.projections.applying.feed import recorded
+from app.amends.projections.applying.rows import as_read
+from app.amends.projections.builds import Builds
+from app.amends.projections.waiting import Waiting
+from app.amends.store.connections.reader import Reader
+from app.amends.store.events import PostgresEvents
+from domain.amends.errors import Conflict, Invalid
+from domain.amends.projection import Projection
+from workflows.amends.ports.event_store import Place
+from workflows.amends.values.codec import dump, plain, text
+
+
+class Views:
+    """Rows of read models as plain JSON data."""
+
+    def __init__(self, builds: Builds, events: PostgresEvents, reader: Reader) -> None:
+        self._builds, self._events, self._reader = builds, events, reader
+        self._waiting = Waiting(reader)
+
+    def projection(self, name: str) -> Projection[Any, Any]:
+        """A read model. Raises NotFound, listing those that there are."""
+        return self._builds.newest(name)
+
+    async def row(self, name: str, key: str) -> dict[str, Any] | None:
+        """One row, None if there is none."""
+        projection = self.projection(name)
+        if projection.mode == "live":
+            return await self._folded(projection, key)
+        rows = await self._rows(name, {projection.key: key}, None, 1)
+        return rows[0] if rows else None
+
+    async def rows(
+        self, name: str, where: dict[str, str], after: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Rows whose columns have these values, in the order of their keys, and where the next page begins."""
+        projection = self.projection(name)
+        if projection.mode == "live":
+            raise Conflict("mode", f"{name} is live: it is folded for one key at a time, /views/{name}/<key>.")
+        if unknown := next(
+            (each for each in where if each not in {column.name for column in projection.columns}), None
+        ):
+            raise self._no_column(name, unknown)
+        found = await self._rows(name, where, after, limit + 1)
+        page = found[:limit]
+        return page, str(page[-1][projection.key]) if len(found) > limit else None
+
+    async def wait_for(self, name: str, place: Place, seconds: float) -> bool:
+        """Wait until a read model has got to a place; False if it has not in time. Raises WentBack if it never will."""
+        if self.projection(name).mode != "live" and await self._waiting.until(name, place, seconds):
+            return True
+        await self._events.require_standing(place)
+        return self.projection(name).mode == "live"
+
+    async def _rows(self, name: str, where: dict[str, str], after: str | None, limit: int) -> list[dict[str, Any]]:
+        if why := self._builds.unopened.get(name):
+            raise Conflict("missing", f"{name} has no table, and cannot be given one now: {why}")
+        parameters = {"name": name, "where": text(where), "after": after, "limit": limit}
+        try:
+            answer = await self._reader.tuples(SQL["rows"], parameters, ours=False)
+        except psycopg.errors.UndefinedColumn as unknown:
+            field = next((each for each in where if f" {each} " in f" {unknown.diag.message_primary} "), "query")
+            raise self._no_column(name, field) from unknown
+        except psycopg.errors.UndefinedTable as missing:
+            raise Conflict("missing", f"{name} has no table yet: a server that has its code makes it.") from missing
+        except psycopg.DataError as wrong:
+            raise Invalid(_field(where, wrong), str(wrong.diag.message_primary)) from wrong
+        found: list[dict[str, Any]] = plain(answer[0][0])
+        instants = [column.name for column in self.projection(name).columns if column.type == "timestamptz"]
+        for row in found:
+            row.update({column: _in_utc(row[column]) for column in instants if row.get(column)})
+        return found
+
+    def _no_column(self, name: str, field: str) -> Invalid:
+        columns = ", ".join(column.name for column in self.projection(name).columns)
+        return Invalid(field, f"is no column of {name}; there are: {columns}")
+
+    async def _folded(self, projection: Projection[Any, Any], key: str) -> dict[str, Any] | None:
+        row, version = None, 0
+        while True:
+            page = await self._events.read(projection.of.stream(key), after=version)
+            for stored in page:
+                version = stored.version
+                if stored.name in projection.vocabulary.names:
+                    raw = (*stored.place, stored.stream, version, *stored.type, stored.data_json, stored.recorded_at)
+                    row = as_read(projection, projection.next(row, recorded(projection, raw), key), key)
+            if not page:
+                break
+        if row is None:
+            return None
+        shown: dict[str, Any] = dump(row, projection.row)
+        amounts = [column.name for column in projection.columns if column.type == "numeric"]
+        return shown | {name: f"{Decimal(shown[name]):f}" for name in amounts if shown[name] is not None}
+
+
+def _in_utc(instant: str) -> str:
+    """An instant as all others are shown."""
+    return instant.removesuffix("+00:00") + "Z" if instant.endswith("+00:00") else instant
+
+
+def _field(where: dict[str, str], wrong: psycopg.DataError) -> str:
+    """Which of the filters has a value that its column cannot have: the one that the database quotes."""
+    said = str(wrong.diag.message_primary)
+    return next((name for name, value in where.items() if f'"{value}"' in said), "query")

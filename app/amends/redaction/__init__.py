@@ -1,0 +1,1 @@
+"""What of stored data anybody may see."""

@@ -1,0 +1,104 @@
+"""Everything that the business declares, found by looking into every file of `domain/` and `workflows/`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Misdeclared, NotFound
+from domain.amends.event import event_type
+from domain.amends.projection import Projection
+from domain.amends.stream import OWN
+from domain.amends.vocabulary import Vocabulary
+from workflows.amends.history import stories
+from workflows.amends.values.codec import require_json
+
+OURS = ("domain.amends.projection_events", "workflows.amends.history")
+"""Where Amends declares events and read models of its own."""
+PROJECT = ("domain", "workflows")
+"""Where a project declares its own."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All aggregates by category, all event classes, and all read models by name and version."""
+
+    aggregates: dict[str, Aggregate[Any, Any]]
+    vocabulary: Vocabulary[Any]
+    projections: dict[tuple[str, int], Projection[Any, Any]]
+
+    @cached_property
+    def events(self) -> dict[str, type[Any]]:
+        """Event classes by the name that is stored."""
+        return {event_type(cls).name: cls for cls in self.vocabulary}
+
+    def aggregate(self, stream: str) -> Aggregate[Any, Any]:
+        """The aggregate whose stream this is: the one with the longest category that fits. Raises NotFound."""
+        fitting = [found for found in self.aggregates.values() if found.key(stream)]
+        if not fitting:
+            known = ", ".join(f"{category}-…" for category in sorted(self.aggregates))
+            raise NotFound("aggregate", stream, f"There are: {known}.")
+        return max(fitting, key=lambda found: len(found.category))
+
+
+def catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> Catalogue:
+    """Look into every file of some packages, but for what other folders named `amends` hold.
+
+    Raises Misdeclared for names that stand twice, for categories of which a stream could be either, for gaps and cycles
+    of upcasters, and for what does not survive JSON.
+    """
+    modules = [importlib.import_module(name) for package in packages for name in _names(package)]
+    aggregates: dict[str, Aggregate[Any, Any]] = {}
+    for found in _of(modules, Aggregate):
+        if aggregates.setdefault(found.category, found) is not found:
+            raise Misdeclared(f"aggregate {found.category!r}", "is declared twice: give one of them another category")
+    require_apart(aggregates)
+    classes = {cls: None for cls in _of(modules, type) if "__event__" in vars(cls)}
+    vocabulary: Vocabulary[Any] = Vocabulary(tuple(sorted(classes, key=lambda cls: event_type(cls).name)))
+    vocabulary.require_sound()
+    for cls in vocabulary:
+        require_json(cls, f"event {event_type(cls).name!r}")
+    projections: dict[tuple[str, int], Projection[Any, Any]] = {}
+    for each in _of(modules, Projection):
+        if projections.setdefault((each.name, each.version), each) is not each:
+            raise Misdeclared(f"projection {each.name!r}", f"its version {each.version} is declared twice")
+        require_json(each.row, f"projection {each.name!r}, row")
+    return Catalogue(aggregates, vocabulary, projections)
+
+
+def require_apart(categories: Iterable[str]) -> None:
+    """Raise Misdeclared if a stream could be of two categories: `order-line-1` of `order` and of `order-line`."""
+    known = [*categories, *(own.removesuffix("-") for own in OWN if own != f"{stories.category}-")]
+    for one in known:
+        for other in known:
+            if other.startswith(f"{one}-"):
+                raise Misdeclared(
+                    f"aggregate {other!r}",
+                    f"its streams could be those of {one!r} too: give one of them another category",
+                )
+    if len(set(known)) < len(known):
+        raise Misdeclared("aggregate 'projection'", "is a category of Amends' own: give it another one")
+
+
+def _names(package: str) -> Iterator[str]:
+    """A module, and if it is a package all that is in it, also in folders without an `__init__.py`."""
+    module = importlib.import_module(package)
+    yield package
+    for path in getattr(module, "__path__", ()):
+        for found in sorted(Path(path).iterdir()):
+            name = f"{package}.{found.stem}"
+            if found.name == "amends" or not found.stem.isidentifier() or found.stem.startswith("__"):
+                continue
+            if found.suffix == ".py":
+                yield name
+            elif found.is_dir() and any(found.glob("**/*.py")):
+                yield from _names(name)
+
+
+def _of(modules: Iterable[Any], kind: type[Any]) -> Iterable[Any]:
+    return (value for module in modules for value in list(vars(module).values()) if isinstance(value, kind))

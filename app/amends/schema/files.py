@@ -1,0 +1,77 @@
+"""The two files in which shapes are locked: one of Amends, inside the package, and one of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import domain.amends
+from app.amends.schema import lock, samples
+from app.amends.schema.catalogue import OURS, Catalogue, catalogue
+from app.amends.schema.lock import Lock, Shapes
+from app.amends.schema.shapes import Known, declared
+
+OF_AMENDS = Path(domain.amends.__path__[0]) / "events.lock.json"
+
+
+@dataclass(frozen=True)
+class LockFiles:
+    """The lock files as a project sees them; its own are below `root`. Only Amends' own checkout writes both."""
+
+    root: Path
+
+    @property
+    def of_project(self) -> Path:
+        """The project's own file."""
+        return self.root / "domain" / "events.lock.json"
+
+    def read(self, code: Sequence[Known] = ()) -> Lock:
+        """What is locked in both. `code` is asked for the marks of a file of the first format."""
+        ours, theirs = lock.read(OF_AMENDS, code), lock.read(self.of_project, code)
+        return Lock(ours.shapes | theirs.shapes, ours.before | theirs.before, ours.lifted | theirs.lifted)
+
+    def write(self, locked: Lock) -> None:
+        """Write what is the project's into its file, and in Amends' own checkout the rest into the other one."""
+        lock.write(_part(locked, ours=False), self.of_project)
+        if OF_AMENDS.is_relative_to(self.root):
+            lock.write(_part(locked, ours=True), OF_AMENDS)
+
+    def problems(self, known: Catalogue, code: Sequence[Known], locked: Lock) -> Iterator[str]:
+        """What is wrong with the code and with the samples; each says what to do."""
+        yield from lock.problems(known, code, locked)
+        for folder, shapes in self._samples(locked):
+            yield from samples.problems(known, shapes, folder)
+
+    def write_samples(self, known: Catalogue, locked: Lock, replacing: Collection[str]) -> list[Path]:
+        """Write a sample of each locked version of an event that has none; returns those that were written."""
+        events = [each.removeprefix("event:") for each in replacing]
+        return [
+            path for folder, shapes in self._samples(locked) for path in samples.write(known, shapes, folder, events)
+        ]
+
+    def _samples(self, locked: Lock) -> Iterator[tuple[Path, Shapes]]:
+        yield self.root / "tests" / "samples", _part(locked, ours=False).events
+        if OF_AMENDS.is_relative_to(self.root):
+            yield self.root / "tests" / "amends" / "samples", _part(locked, ours=True).events
+
+
+def _part(locked: Lock, ours: bool) -> Lock:
+    """What is locked of Amends' own, or all else."""
+    names = _own_names()
+    shapes = {key: shape for key, shape in locked.shapes.items() if ((key.kind, key.name) in names) == ours}
+    before = {name: old for name, old in locked.before.items() if (("event", name) in names) == ours}
+    return replace(
+        locked,
+        shapes=shapes,
+        before=before,
+        lifted={key: ways for key, ways in locked.lifted.items() if (key in names) == ours},
+    )
+
+
+@cache
+def _own_names() -> frozenset[tuple[str, str]]:
+    """Kind and name of all that Amends stores of its own, today or in its lock file."""
+    today = declared(catalogue(OURS), (), ("amends",))
+    return frozenset((each.key.kind, each.key.name) for each in [*today, *lock.read(OF_AMENDS).known()])

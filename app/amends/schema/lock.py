@@ -1,0 +1,273 @@
+"""The shapes and marks of all that is stored, locked in a file: none changes by accident, and none is forgotten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, TypeAlias, get_args
+
+from app.amends.schema.catalogue import Catalogue
+from app.amends.schema.shapes import Key, Kind, Known
+from domain.amends.errors import Invalid
+from domain.amends.event import EventType, upcasters
+from domain.amends.sensitive import KEYWORD
+from workflows.amends.redaction.marking import UNKNOWN
+from workflows.amends.redaction.shapes import Part, Shape, marked_paths, plainly, unmarked
+from workflows.amends.redaction.shapes import Path as Way
+
+FORMAT: Final = 2
+AGAIN: Final = "run ./run amends schema lock and commit the file"
+
+Shapes: TypeAlias = dict[str, dict[str, Shape]]
+"""Shapes by name and version (as text, for JSON has no other keys)."""
+
+GROWING: Final = ("input", "output", "result", "signal", "refusal")
+"""Kinds whose stored values are read back by code of the same version: only fields that may be missing are added."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What is locked: shapes with their marks, earlier names of events, and the marks that were lifted on purpose."""
+
+    shapes: dict[Key, Shape] = field(default_factory=dict)
+    before: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lifted: dict[tuple[str, str], frozenset[Way]] = field(default_factory=dict)
+
+    @property
+    def events(self) -> Shapes:
+        """The shapes of events alone."""
+        found: Shapes = {}
+        for key, shape in self.shapes.items():
+            if key.kind == "event":
+                found.setdefault(key.name, {})[key.version] = shape
+        return found
+
+    def known(self) -> Iterator[Known]:
+        """Everything that is locked, also what the code does not have any more."""
+        for key, shape in self.shapes.items():
+            yield Known(key, shape, self.before.get(key.name, ()) if key.kind == "event" else ())
+
+    def marks(self, kind: str, name: str) -> dict[Way, str]:
+        """The marks of all versions of a name that are in force."""
+        lifted = self.lifted.get((kind, name), frozenset())
+        of_name = [shape for each, shape in self.shapes.items() if each[:2] == (kind, name)]
+        found = {way: mark for shape in of_name for way, mark in marked_paths(shape).items()}
+        return {way: mark for way, mark in found.items() if way not in lifted and mark != UNKNOWN}
+
+
+def read(file: Path, code: Sequence[Known] = ()) -> Lock:
+    """What is locked; nothing if there is no file yet. `code` is asked for the marks of a file of the first format."""
+    if not file.exists():
+        return Lock()
+    data = json.loads(file.read_text(encoding="utf-8"))
+    if data.get("format") != FORMAT:
+        return _of_first_format(data, code)
+    return Lock(
+        {
+            Key(kind, name, version): shape
+            for kind, names in data["shapes"].items()
+            for name, versions in names.items()
+            for version, shape in versions.items()
+        },
+        {name: tuple(before) for name, before in data["before"].items()},
+        {
+            (kind, name): frozenset(tuple(way.split(".")) if way else () for way in ways)
+            for kind, names in data["lifted"].items()
+            for name, ways in names.items()
+        },
+    )
+
+
+def write(locked: Lock, file: Path) -> None:
+    """Write the file anew; what the code does not have any more stays in it for ever, for it may be stored."""
+    shapes: dict[str, Any] = {}
+    for key, shape in locked.shapes.items():
+        shapes.setdefault(key.kind, {}).setdefault(key.name, {})[key.version] = shape
+    lifted: dict[str, Any] = {}
+    for (kind, name), ways in locked.lifted.items():
+        lifted.setdefault(kind, {})[name] = sorted(".".join(way) for way in ways)
+    before = {name: sorted(names) for name, names in locked.before.items()}
+    data = {"format": FORMAT, "before": before, "lifted": lifted, "shapes": shapes}
+    file.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def problems(catalogue: Catalogue, code: Sequence[Known], locked: Lock) -> Iterator[str]:
+    """What is wrong with the code, compared with what is locked; each says what to do."""
+    for each in code:
+        yield from _changed(each, locked)
+        yield from (_mark_gone(each.key, *lost) for lost in _lost(each, locked))
+    today = {each.key for each in code}
+    reached = {old for cls in catalogue.vocabulary for old in upcasters(cls)}
+    for key in locked.shapes:
+        if key.kind == "event" and key not in today and EventType(key.name, int(key.version)) not in reached:
+            yield (
+                f"{key.name} version {key.version} is locked, so it may be stored, but no code here reads it: "
+                f"bring its class back, or add an upcaster that starts from it."
+            )
+
+
+def _changed(each: Known, locked: Lock) -> Iterator[str]:
+    key, known = each.key, locked.shapes.get(each.key)
+    name = f"{key.name} version {key.version}" if key.kind == "event" else str(key)
+    if known is None:
+        yield f"{name} is not locked yet: {AGAIN}."
+    elif unmarked(known) != unmarked(each.shape):
+        what = _what_changed(unmarked(known), unmarked(each.shape))
+        if key.kind == "event":
+            yield (
+                f"{name} has changed its shape ({what}): raise it to "
+                f"@event({key.name!r}, version={int(key.version) + 1}), add @upcasts(…, {key.version}), and lock that."
+            )
+        elif _may_change(key, known, each.shape):
+            yield f"{name} is locked in another shape ({what}): {AGAIN}."
+        else:
+            yield (
+                f"{name} has changed its shape ({what}): {_another(key)}, or, if none is stored anywhere, "
+                f"run ./run amends schema lock --replace {key.word}."
+            )
+    elif not _lost(each, locked) and (known != each.shape or not _named(each, locked)):
+        yield f"{name} is marked otherwise than it is locked: {AGAIN}."
+
+
+def _another(key: Key) -> str:
+    if key.kind == "refusal":
+        return "give the new one a name of its own"
+    return f"raise the version of {key.name.partition('.')[0]}"
+
+
+def _named(each: Known, locked: Lock) -> bool:
+    """Whether the earlier names of an event are locked."""
+    return set(each.before) <= set(locked.before.get(each.key.name, ()))
+
+
+def _lost(each: Known, locked: Lock) -> list[tuple[str, Way, str]]:
+    """Marks that are locked, under which name, on parts that are there and not marked any more."""
+    marked = marked_paths(each.shape)
+    return [
+        (name, way, mark)
+        for name in (each.key.name, *each.before)
+        for way, mark in locked.marks(each.key.kind, name).items()
+        if _there(each.shape, way) and not any(way[: len(one)] == one for one in marked)
+    ]
+
+
+def _mark_gone(key: Key, name: str, way: Way, mark: str) -> str:
+    at = ".".join(way)
+    return (
+        f"{key}: {at or 'it'} was {mark.upper()} and is not marked any more, but what is stored is what it was: "
+        f"mark it again, or, if anybody may see it, run ./run amends schema lock --lift {key.kind}:{name}:{at}."
+    )
+
+
+def _there(shape: Shape, way: Way) -> bool:
+    parts = [Part(shape, shape)]
+    for step in way:
+        found = [each for part in parts for each in part.alternatives()]
+        parts = [
+            inner
+            for each in found
+            for inner in (
+                [*each.other(), *each.items()]
+                if step == "*"
+                else [*(each.field(step) if step in each.names else ()), *_place(each, step)]
+            )
+        ]
+    return bool(parts)
+
+
+def _place(part: Part, step: str) -> Sequence[Part]:
+    return part.places[int(step) : int(step) + 1] if step.isdecimal() else ()
+
+
+def _may_change(key: Key, known: Shape, shape: Shape) -> bool:
+    """Whether what was stored of the old shape fits the new one too.
+
+    States are only shown. Arguments are compared by their digest when a saga is replayed, and rows have columns.
+    """
+    return key.kind == "state" or (key.kind in GROWING and _grown(unmarked(known), unmarked(shape)))
+
+
+def _grown(before: Any, after: Any) -> bool:
+    """Whether the two are the same but for fields that need not be there."""
+    if before == after:
+        return True
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return False
+    if any(before.get(word) != after.get(word) for word in {*before, *after} - {"properties", "required", "$defs"}):
+        return False
+    return set(after.get("required", ())) <= set(before.get("required", ())) and all(
+        name in after.get(word, {}) and _grown(part, after[word][name])
+        for word in ("properties", "$defs")
+        for name, part in before.get(word, {}).items()
+    )
+
+
+def lock(code: Sequence[Known], locked: Lock, replacing: Collection[str] = (), lifting: Collection[str] = ()) -> Lock:
+    """What is locked, with what is new in the code. A shape that is locked stays, unless it is to be replaced.
+
+    Raises Invalid for what is to be lifted and is not locked.
+    """
+    new = replace(locked, shapes=dict(locked.shapes), before=dict(locked.before), lifted=dict(locked.lifted))
+    for word in lifting:
+        _lift(new, word)
+    for each in code:
+        known = new.shapes.get(each.key)
+        replaced = {each.key.word, f"{each.key.name}:{each.key.version}"} & set(replacing)
+        same = known is not None and unmarked(known) == unmarked(each.shape)
+        fits = known is not None and _may_change(each.key, known, each.shape)
+        if known is None or replaced or ((same or fits) and not _lost(each, new)):
+            new.shapes[each.key] = each.shape
+        if each.key.kind == "event" and each.before:
+            new.before[each.key.name] = tuple(sorted({*each.before, *new.before.get(each.key.name, ())}))
+        if lifted := new.lifted.get(each.key[:2]):
+            new.lifted[each.key[:2]] = lifted - marked_paths(each.shape).keys()
+    return replace(new, lifted={key: ways for key, ways in new.lifted.items() if ways})
+
+
+def _lift(new: Lock, word: str) -> None:
+    kind, name, at = (*word.split(":", 2), "", "")[:3]
+    key = Key(kind, name, "") if kind in get_args(Kind) else None  # type: ignore[arg-type]
+    way = tuple(at.split(".")) if at else ()
+    marked = {} if key is None else {w for k, s in new.shapes.items() if k[:2] == key[:2] for w in marked_paths(s)}
+    if key is None or way not in marked:
+        raise Invalid(
+            "lift", f"{word!r} is no mark that is locked; one is written KIND:NAME:PATH, event:order-placed:name"
+        )
+    new.lifted[kind, name] = new.lifted.get((kind, name), frozenset()) | {way}
+
+
+def _of_first_format(data: Shapes, code: Sequence[Known]) -> Lock:
+    """A file that holds the shapes of events without marks: what today's shape does not have is known to nobody."""
+    today = {name: each for each in code if each.key.kind == "event" for name in (each.key.name, *each.before)}
+    shapes: dict[Key, Shape] = {}
+    for name, versions in data.items():
+        now = today.get(name)
+        for version, shape in versions.items():
+            current = now is not None and now.key == Key("event", name, version)
+            old = plainly(shape)
+            shapes[Key("event", name, version)] = old if current else _doubted(old, now.shape if now else {})
+    return Lock(shapes, {each.key.name: each.before for each in code if each.key.kind == "event" and each.before})
+
+
+def _doubted(shape: Shape, today: Shape) -> Shape:
+    """An old shape whose parts are as little known as they differ from today's."""
+    now = unmarked(today)
+    same = {
+        name
+        for name, part in shape.get("properties", {}).items()
+        if now.get("properties", {}).get(name) == part
+        and ("$ref" not in json.dumps(part) or shape.get("$defs") == now.get("$defs"))
+    }
+    parts = shape.get("properties", {})
+    doubted = {name: part if name in same else {**part, KEYWORD: UNKNOWN} for name, part in parts.items()}
+    return {**shape, "properties": doubted}
+
+
+def _what_changed(known: Any, shape: Any) -> str:
+    before, after = known.get("properties", {}), shape.get("properties", {})
+    said = [f"{name} is gone" for name in before if name not in after]
+    said += [f"{name} is new" for name in after if name not in before]
+    said += [f"{name} is different" for name in after if name in before and before[name] != after[name]]
+    return ", ".join(said) or "something below its fields is different"

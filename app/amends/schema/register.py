@@ -1,0 +1,160 @@
+"""The register of shapes: what the code at hand, the lock file and the servers of a database know of what is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from app.amends.schema.catalogue import Catalogue
+from app.amends.schema.files import LockFiles
+from app.amends.schema.lock import Lock
+from app.amends.schema.shapes import Kind, Known, in_process
+from workflows.amends.definition import Definition
+from workflows.amends.redaction.forms import Form
+from workflows.amends.redaction.marking import UNKNOWN
+from workflows.amends.redaction.shapes import Part, Path, marked_paths
+
+FRESH_SECONDS: Final = 1.0
+"""After so long it is asked again what other servers know, as soon as somebody wants to be shown something."""
+MOST_ASKED: Final = 10_000
+"""How many things that nobody knows are remembered."""
+
+
+class Wanted(NamedTuple):
+    """What something is to be shown as; without a version as any that it has had."""
+
+    kind: Kind
+    name: str
+    version: str | None = None
+
+
+class Table(Protocol):
+    """Where all servers of a database note what they know."""
+
+    async def read(self, known: Collection[str]) -> list[Known]:
+        """What is noted, without what has these digests."""
+        ...
+
+    async def write(self, shapes: Sequence[Known]) -> None:
+        """Note shapes, for good."""
+        ...
+
+
+class Register:
+    """Shapes by kind, name and version, each as often as somebody knows another one.
+
+    A mark counts for all versions of a name, older and newer, and for the names that an event had before; the marks
+    that the lock says are lifted count only where the code has them.
+    """
+
+    def __init__(
+        self, code: Callable[[], Iterable[Known]], lock: Callable[[Sequence[Known]], Lock], table: Table | None = None
+    ) -> None:
+        self._code, self._lock, self._table = code, lock, table
+        self._own: list[Known] | None = None
+        self._shapes: defaultdict[tuple[str, str], list[tuple[str, Part]]] = defaultdict(list)
+        self._lifted: dict[tuple[str, str], frozenset[Path]] = {}
+        self._related: dict[str, set[str]] = {}
+        self._digests: set[str] = set()
+        self._forms: dict[Wanted, Form] = {}
+        self._telling: frozenset[str] | None = None
+        self._reading = asyncio.Lock()
+        self._read_at = float("-inf")
+        self._asked: dict[Wanted, float] = {}
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, definitions: Sequence[Definition], locks: LockFiles, table: Table) -> Register:
+        """The register of one process and its database."""
+        return cls(lambda: in_process(catalogue, definitions), locks.read, table)
+
+    def form(self, wanted: Wanted) -> Form:
+        """How something is to be shown, by everything that is known of it."""
+        self._load()
+        form = self._forms.get(wanted)
+        if form is None:
+            names = self._names(wanted)
+            marking = [part for name in names for _, part in self._shapes.get((wanted.kind, name), ())]
+            found = self._shapes.get((wanted.kind, wanted.name), ())
+            known = [part for version, part in found if wanted.version in (None, version)]
+            lifted = [self._lifted.get((wanted.kind, name), frozenset()) for name in names]
+            form = Form(known, marking, frozenset[Path]().union(*lifted))
+            if known:  # what nobody knows is no reason to keep something
+                self._forms[wanted] = form
+        return form
+
+    def telling(self) -> frozenset[str]:
+        """The names of the refusals and errors that have marked facts: what was said because of them may tell these."""
+        self._load()
+        if self._telling is None:
+            self._telling = frozenset(
+                name
+                for (kind, name), known in self._shapes.items()
+                if kind in ("refusal", "error")
+                and any(set(marked_paths(part.root).values()) - {UNKNOWN} for _, part in known)
+            )
+        return self._telling
+
+    async def note(self) -> None:
+        """Note what the code at hand declares, before anything of it is stored. Waits while the database is away."""
+        if self._table is not None:
+            own = self._load()
+            there = {each.digest for each in await self._table.read(())}
+            await self._table.write([each for each in own if each.digest not in there])
+
+    async def fresh(self) -> None:
+        """See to it that what others noted until a moment ago is known here. Raises Unavailable."""
+        if time.monotonic() - self._read_at > FRESH_SECONDS:
+            await self._read(self._read_at)
+
+    async def learns(self, missing: Collection[Wanted]) -> bool:
+        """Whether anything new is known after one more look for what is missing; the same is not looked for at once."""
+        now = time.monotonic()
+        new = [each for each in missing if now - self._asked.get(each, float("-inf")) > FRESH_SECONDS]
+        if len(self._asked) > MOST_ASKED:
+            self._asked.clear()
+        self._asked.update(dict.fromkeys(new, now))
+        return bool(new) and await self._read(self._read_at)
+
+    async def _read(self, since: float) -> bool:
+        if self._table is None:
+            return False
+        async with self._reading:
+            if self._read_at != since:
+                return True  # somebody else has just looked
+            self._load()
+            began = time.monotonic()
+            found = await self._table.read(self._digests)
+            self._add(found, lasting=False)
+            self._read_at = began
+            return bool(found)
+
+    def _load(self) -> Sequence[Known]:
+        if self._own is None:
+            self._own = list(self._code())
+            self._add(self._own, lasting=True)
+            lock = self._lock(self._own)
+            self._lifted = lock.lifted
+            self._add(lock.known(), lasting=False)
+        return self._own
+
+    def _add(self, shapes: Iterable[Known], lasting: bool) -> None:
+        for each in shapes:
+            digest = each.digest
+            if digest in self._digests:
+                continue
+            self._digests.add(digest)
+            self._forms.clear()
+            self._telling = None
+            kind, name, version = each.key
+            self._shapes[kind, name].append((version, Part(each.shape, each.shape, lasting)))
+            family = {name, *each.before} if kind == "event" else set[str]()
+            for member in list(family):
+                family |= self._related.get(member, set())
+            self._related.update(dict.fromkeys(family, family))
+
+    def _names(self, wanted: Wanted) -> Collection[str]:
+        """Its name, and those that an event had before or has now."""
+        return self._related.get(wanted.name, {wanted.name}) if wanted.kind == "event" else {wanted.name}

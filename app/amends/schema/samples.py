@@ -1,0 +1,125 @@
+"""Samples of events as they are stored, one of each version: what was ever stored must be read for ever."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from app.amends.schema.catalogue import Catalogue
+from app.amends.schema.example import Example
+from app.amends.schema.lock import Shapes
+from domain.amends.contained import contained
+from domain.amends.event import EventType, event_type
+from domain.amends.vocabulary import Unreadable
+from workflows.amends.ports.event_store import load_event
+from workflows.amends.values.codec import dump
+from workflows.amends.values.said import said
+
+log = logging.getLogger("amends.schema")
+
+TRIES = 100
+"""How often a value that a class refuses is replaced by another one."""
+
+Named: TypeAlias = dict[EventType, Path]
+_NAME = re.compile(r"([a-z0-9-]+)\.([1-9]\d*)")
+
+
+def problems(catalogue: Catalogue, locked: Shapes, folder: Path) -> Iterator[str]:
+    """What is wrong with the samples: each that is not read by the code of today, and each that is missing."""
+    known = {EventType(name, int(version)) for name, versions in locked.items() for version in versions}
+    for path in sorted(folder.glob("*")):
+        if (stored := _stored(path)) is None or stored not in known:
+            yield f"{folder.name}/{path.name} is no sample of a locked event: call it NAME.VERSION.json, or delete it."
+    for stored in sorted(known):
+        path = folder / _file(stored)
+        if not path.exists():
+            yield (
+                f"{stored} has no sample: run ./run amends schema lock, or write one payload as it is stored to "
+                f"{folder.name}/{path.name}, and commit it."
+            )
+        elif problem := _unread(catalogue, stored, path):
+            yield (
+                f"{stored} is not read any more, as its sample {folder.name}/{path.name} shows: {problem}. "
+                f"Mend its upcasters or its class; what is stored stays as it is."
+            )
+
+
+def write(catalogue: Catalogue, locked: Shapes, folder: Path, replacing: Collection[str] = ()) -> list[Path]:
+    """Write a sample of each locked version that has none, made of its shape; returns those that were written.
+
+    What is there stays, unless its shape was replaced. Where no value of the shape is one that the class takes, none is
+    written: then `problems` asks for one that is written by hand.
+    """
+    written: list[Path] = []
+    for name, versions in sorted(locked.items()):
+        for version, shape in sorted(versions.items()):
+            stored = EventType(name, int(version))
+            path = folder / _file(stored)
+            if path.exists() and f"{name}:{version}" not in replacing:
+                continue
+            if (sample := made(catalogue, stored, shape)) is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(sample, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                written.append(path)
+    return written
+
+
+def made(catalogue: Catalogue, stored: EventType, shape: Any) -> Any:
+    """A payload of a shape that the code of today reads; None if none was found. The same shape gives the same one."""
+    example = Example(shape)
+    for _ in range(TRIES):
+        try:
+            sample = example.value()
+        except Exception as error:  # a schema may say what no value is made of
+            log.debug("No sample of %s is made: %s", stored, said(error))
+            return None
+        try:
+            loaded = _load(catalogue, stored, sample)
+        except Unreadable as unread:
+            if not example.other(_field(unread)):
+                return None
+        except Exception as error:
+            log.debug("A sample of %s is refused: %s", stored, said(error))
+            if not example.other(""):
+                return None
+        else:
+            return dump(loaded, type(loaded)) if event_type(loaded) == stored else sample
+    return None
+
+
+def _field(unread: Unreadable) -> str:
+    """The path of the field that a class refuses, as `load_event` says it."""
+    return unread.problem.partition(": ")[2].partition(": ")[0]
+
+
+def _unread(catalogue: Catalogue, stored: EventType, path: Path) -> str | None:
+    """Why a sample is not read; None if it is."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        return f"it is not JSON: {error}"
+    try:
+        loaded = _load(catalogue, stored, data)
+        dump(loaded, type(loaded))
+    except Unreadable as unread:
+        return unread.problem.rstrip(".")
+    except Exception as error:
+        return f"{type(error).__name__}: {said(error)}"
+    return None
+
+
+def _load(catalogue: Catalogue, stored: EventType, data: Any) -> Any:
+    return contained(load_event, catalogue.vocabulary, stored, data)
+
+
+def _file(stored: EventType) -> str:
+    return f"{stored.name}.{stored.version}.json"
+
+
+def _stored(path: Path) -> EventType | None:
+    match = _NAME.fullmatch(path.stem)
+    return EventType(match[1], int(match[2])) if match and path.suffix == ".json" else None

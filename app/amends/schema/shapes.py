@@ -1,0 +1,126 @@
+"""The shapes of everything that the code stores and shows: events, what sagas take and give, states, and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, TypeAlias, get_type_hints
+
+from app.amends.schema.catalogue import Catalogue
+from domain.amends.errors import AmendsError, Refusal
+from domain.amends.event import event_type, upcasters
+from domain.amends.sensitive import KEYWORD, marks_within
+from workflows.amends.definition import Definition
+from workflows.amends.redaction.shapes import Shape, shape
+from workflows.amends.values.codec import digest
+from workflows.amends.values.problem import all_refusals
+
+Kind: TypeAlias = Literal[
+    "event", "input", "output", "argument", "result", "signal", "refusal", "error", "state", "row"
+]
+
+
+class Key(NamedTuple):
+    """What a shape is of: an event, a step's result, …; `version` is the event's, the saga's or the read model's.
+
+    What belongs to a saga has its name in front: `place-order.charge_card`. A refusal has its class as a version, for a
+    name may stand for several, and a state always 1.
+    """
+
+    kind: Kind
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} version {self.version}"
+
+    @property
+    def word(self) -> str:
+        """As it is written in commands."""
+        return f"{self.kind}:{self.name}:{self.version}"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A shape that something had or has; `before` are names under which an event was stored earlier."""
+
+    key: Key
+    shape: Shape
+    before: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """What two that are the same have in common."""
+        return digest([*self.key, self.shape, sorted(self.before)])
+
+
+def declared(
+    catalogue: Catalogue, definitions: Iterable[Definition], within: Collection[str] = ("domain", "workflows", "app")
+) -> Iterator[Known]:
+    """What events, aggregates, read models, sagas, and the refusals of modules `within` these packages declare."""
+    yield from of_catalogue(catalogue)
+    for definition in definitions:
+        yield from of_saga(definition)
+    for cls in all_refusals():
+        if {*cls.__module__.split(".")[:2]} & {*within}:
+            yield of_refusal(cls)
+
+
+def in_process(catalogue: Catalogue, definitions: Iterable[Definition]) -> Iterator[Known]:
+    """The same with all errors and refusals that were imported, whoever declares them."""
+    yield from of_catalogue(catalogue)
+    for definition in definitions:
+        yield from of_saga(definition)
+    yield from (of_refusal(cls) for cls in all_refusals())
+    yield from of_errors()
+
+
+def of_catalogue(catalogue: Catalogue) -> Iterator[Known]:
+    """Events, states and rows."""
+    for cls in catalogue.vocabulary:
+        name, version = event_type(cls)
+        before = sorted({old.name for old in upcasters(cls)} - {name})
+        yield Known(Key("event", name, str(version)), shape(cls), tuple(before))
+    for category, aggregate in catalogue.aggregates.items():
+        yield Known(Key("state", category, "1"), shape(aggregate.state_type))
+    for (name, version), projection in catalogue.projections.items():
+        yield Known(Key("row", name, str(version)), shape(projection.row))
+
+
+def of_saga(definition: Definition) -> Iterator[Known]:
+    """What a saga takes and gives."""
+    name, version = definition.name, str(definition.version)
+    yield Known(Key("input", name, version), shape(definition.input))
+    yield Known(Key("output", name, version), shape(definition.output))
+    for signal, payload in definition.signals.items():
+        yield Known(Key("signal", f"{name}.{signal}", version), shape(payload))
+    for step, each in definition.steps.items():
+        yield Known(Key("argument", f"{name}.{step}", version), shape(each.arguments_type))
+        yield Known(Key("result", f"{name}.{step}", version), shape(each.result))
+
+
+def of_refusal(cls: type[Refusal]) -> Known:
+    """The facts of a refusal."""
+    return Known(Key("refusal", cls.name, f"{cls.__module__}.{cls.__qualname__}"), shape(cls))
+
+
+def of_errors() -> Iterator[Known]:
+    """The facts of all other errors of ours: they are stored as far as they can be told, and known by their names."""
+    for cls in _errors(AmendsError):
+        if not issubclass(cls, Refusal):
+            hints: dict[str, Any] = get_type_hints(cls, include_extras=True)
+            facts = {each.name: _fact(hints[each.name]) for each in fields(cls)}  # type: ignore[arg-type]
+            known: Shape = {"type": "object", "properties": facts}
+            yield Known(Key("error", cls.__name__, f"{cls.__module__}.{cls.__qualname__}"), known)
+
+
+def _fact(annotation: Any) -> Shape:
+    mark = next(iter(marks_within(annotation)), None)
+    return {KEYWORD: mark.kind} if mark else {}
+
+
+def _errors(cls: type[AmendsError]) -> Iterator[type[AmendsError]]:
+    for each in cls.__subclasses__():
+        yield each
+        yield from _errors(each)

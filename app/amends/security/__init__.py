@@ -1,0 +1,1 @@
+"""Who may call, what is shown nowhere, and which addresses mean this machine."""

@@ -1,0 +1,156 @@
+"""The whole life of a server: it brings a database up to date, serves on it, and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import uvicorn
+from sqlalchemy import URL
+
+from app.amends.cli.terminal import say
+from app.amends.composition import running
+from app.amends.http.requests.connections import Connection, cut_unread, make_room
+from app.amends.http.requests.guards import Guards
+from app.amends.postgres.bootstrap import prepare_in_time
+from app.amends.postgres.embedded_or_url import database, embedded_postgres
+from app.amends.security.loopback import base_url
+from app.amends.server import lifetime
+from app.amends.server.log_lines import log_to_stderr
+from app.amends.service import S, Service
+from app.amends.settings import Settings, require_guarded
+from domain.amends.errors import Unusable
+
+log = logging.getLogger("amends")
+
+LEASE_LOST = 70
+"""The exit status of a server whose lease was taken away, and whose sagas do not end then."""
+UNFIT = 71
+"""That of one which did not get through to a database that answers."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises Unusable before anything else is begun."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        made = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise Unusable(
+            f"Port {port} of {host} cannot be used: {error.strerror}.", "Choose another: --port 8001."
+        ) from error
+    made.setblocking(False)
+    cut_unread(made)
+    return made
+
+
+def serve(service: Service[S], settings: S, host: str, port: int) -> None:
+    """Serve until a signal; the whole life of `./run up`."""
+    require_guarded(settings, host)
+    log_to_stderr(settings.log_level)
+    make_room()
+    listening = bind(host, port)
+    with listening, ExitStack() as stack:
+        chosen = database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
+        access = stack.enter_context(chosen)
+        try:
+            url = prepare_in_time(access.service, access.owner, service.root, settings.database_wait_seconds)
+        except (SystemExit, KeyboardInterrupt):
+            log.warning("It was asked to stop before the database was ready: this server has not been up.")
+            raise
+        status = lifetime.run(lambda stopping: _serve(service, settings, url, listening, host, stopping), stack.close)
+    lifetime.end_for_sure(status)
+    if status:
+        sys.exit(status)
+
+
+async def _serve(
+    service: Service[Any],
+    settings: Settings,
+    url: URL,
+    listening: socket.socket,
+    host: str,
+    stopping: asyncio.Event,
+) -> int:
+    port = listening.getsockname()[1]
+    here = base_url(host, port)
+    watch = asyncio.create_task(_watch_embedded(settings)) if settings.database_url is None else None
+    unfit = asyncio.Event()
+
+    def end() -> None:
+        unfit.set()
+        stopping.set()
+
+    async with running(service, settings, url, here, _exit_with_what_does_not_end, end) as process:
+        server = _Server(_config(process.api))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
+            await asyncio.sleep(0.01)
+        gc.collect()
+        gc.freeze()  # what the server itself consists of need not be gone through at every collection
+        say(f"Amends is up: {here}")
+        await asyncio.wait([asyncio.create_task(stopping.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
+        log.info("Stopping: running steps finish, the rest is handed over.")
+        await process.engine.shut_down()
+        server.should_exit = True
+        await serving
+    if watch:
+        watch.cancel()
+    return UNFIT if unfit.is_set() else 0
+
+
+def _config(api: Guards) -> uvicorn.Config:
+    """How uvicorn serves the API: with our connections and our log, and without what is not used."""
+    return uvicorn.Config(
+        api,
+        http=Connection,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        lifespan="off",
+        server_header=False,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: steps that call this very server finish before it stops."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _watch_embedded(settings: Settings) -> None:
+    """Start the embedded Postgres again if it dies under us."""
+    embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
+    while True:
+        await asyncio.sleep(1.0)
+        if _no_files_left():
+            log.error("This process has no file descriptor left: nothing can be opened or connected to now.")
+        elif await asyncio.to_thread(embedded.process) is None:
+            log.warning("The embedded Postgres is gone; it is started again.")
+            with suppress(Unusable):
+                await asyncio.to_thread(embedded.start)
+
+
+def _no_files_left() -> bool:
+    try:
+        os.close(os.dup(2))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
+
+
+def _exit_with_what_does_not_end() -> None:
+    """Others may run the sagas of this server, and code of them goes on here: it may call nobody any more."""
+    sys.stderr.write("This server's lease was taken away, and code of its sagas does not end: the process ends.\n")
+    sys.stderr.flush()
+    os._exit(LEASE_LOST)

@@ -1,0 +1,71 @@
+"""A service as data: what a team gives to Amends, and what it is given to build that from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from fastapi import APIRouter
+
+from app.amends.settings import Settings
+from app.amends.store.aggregates.repository import Repository
+from app.amends.store.connections.pool import Pool
+from app.amends.store.requests import Requests
+from workflows.amends.providers import Providers
+from workflows.amends.saga import Saga
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Host(Generic[S]):
+    """What Amends offers to the code of a service while that is put together."""
+
+    settings: S
+    here: str
+    """The base URL at which this process serves."""
+    token: str = field(repr=False)
+    """Lets the service call itself, also where only it may: `Parts.private`."""
+    providers: Providers
+    """The other systems that sagas call, each with its circuit breaker."""
+    repository: Repository
+    """Decisions of aggregates outside sagas."""
+    requests: Requests
+    """The answers to requests with an idempotency key."""
+    pool: Pool
+    """Connections for tables of the service's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What one process of a service consists of beside what Amends brings."""
+
+    sagas: Sequence[Saga[Any, Any]]
+    """The business processes, each with its ports' implementations."""
+    routers: Sequence[APIRouter] = ()
+    """HTTP endpoints of its own."""
+    resources: Sequence[AbstractAsyncContextManager[Any]] = ()
+    """What a server opens before the first saga runs, and closes after the last one has stopped, in reverse."""
+    private: Sequence[str] = ()
+    """Where paths begin that only the service itself may ask for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service(Generic[S]):
+    """One service: `app/main.py` of a project holds it under the name `service`.
+
+    Aggregates, events and read models are found in the project's `domain` and `workflows`. Below `root` are also
+    `domain/events.lock.json`, `tests/samples`, `migrations/versions` and `migrations/rights.sql`, as far as there are.
+    """
+
+    root: Path
+    """The project's folder."""
+    build: Callable[[Host[S]], Parts]
+    """Puts one process together; a server calls it, and each command that looks at sagas. It opens nothing yet."""
+    settings: type[S]
+    """A subclass of Settings for settings of its own, or Settings itself."""
+    commands: Sequence[Callable[..., None]] = ()
+    """Commands of its own, as Typer takes them: `./run amends NAME`."""

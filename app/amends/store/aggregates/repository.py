@@ -1,0 +1,112 @@
+"""Decisions outside sagas: load, decide, append; and once more with fresh state if somebody else was quicker."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+
+from domain.amends.aggregate import Aggregate
+from domain.amends.contained import contained
+from domain.amends.errors import StaleVersion
+from domain.amends.event import Cause
+from domain.amends.expected import exact
+from workflows.amends.ids import new_id
+from workflows.amends.ports.event_store import Answer, EventStore, Overtaken, Place, Repeated, record, same_request
+from workflows.amends.values.limits import Limits
+
+S = TypeVar("S")
+E = TypeVar("E")
+P = ParamSpec("P")
+
+ATTEMPTS = 50
+"""How often a decision is made anew because others wrote first, before the caller is told to try later."""
+
+
+class Loader(Protocol):
+    """Knows what the events of a stream add up to."""
+
+    async def load(self, aggregate: Aggregate[S, E], stream: str) -> tuple[S, int]: ...
+
+
+@dataclass(frozen=True)
+class Asked(Generic[S]):
+    """A request with an idempotency key: what it asked for as a digest, and how it is answered once it is decided."""
+
+    key: str
+    digest: str
+    answer: Callable[[S, int], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Decided(Generic[S]):
+    """The state after a decision, the version of its stream, and the place in the feed that shows it.
+
+    `before` is what the same request was answered when it came before; nothing was done then.
+    """
+
+    state: S
+    version: int
+    place: Place | None
+    before: dict[str, Any] | None = None
+
+
+class Repository:
+    """Aggregates by key. Each decision is one commit of its own; in a saga it is `tx.decide` that joins the step's."""
+
+    def __init__(self, events: EventStore, states: Loader, limit: int = Limits().value) -> None:
+        self._events, self._states, self._limit = events, states, limit
+
+    async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
+        """The state and the version of its stream; version 0 before the first event."""
+        return await self._states.load(aggregate, aggregate.stream(key))
+
+    def acting(self, cause: Cause, asked: Asked[Any] | None = None) -> Acting:
+        """Decide on somebody's behalf, and once only for a request that has a key."""
+        return Acting(self._events, self._states, cause, asked, self._limit)
+
+
+class Acting:
+    """Decides with one cause."""
+
+    def __init__(self, events: EventStore, states: Loader, cause: Cause, asked: Asked[Any] | None, limit: int) -> None:
+        self._events, self._states, self._asked, self._limit = events, states, asked, limit
+        decision = str(new_id())
+        self._cause = replace(cause, decision=decision, correlation_id=cause.correlation_id or decision)
+
+    async def decide(
+        self,
+        aggregate: Aggregate[S, E],
+        key: str,
+        decision: Callable[Concatenate[S, P], Iterable[E]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Decided[S]:
+        """Load, decide and append in one commit. Raises what the decision raises, and Overtaken after many tries."""
+        stream = aggregate.stream(key)
+        for attempt in range(ATTEMPTS):
+            state, version = await self._states.load(aggregate, stream)
+            events = aggregate.require_own(list(contained(decision, state, *args, **kwargs)))
+            try:
+                return await self.append(aggregate, stream, version, state, events)
+            except StaleVersion:
+                await asyncio.sleep(random.uniform(0, min(0.002 * attempt, 0.05)))
+        raise Overtaken(stream, ATTEMPTS)
+
+    async def append(
+        self, aggregate: Aggregate[S, E], stream: str, version: int, state: S, events: Sequence[E]
+    ) -> Decided[S]:
+        """Append what was decided about a state at a version. Raises StaleVersion if it is not at that any more."""
+        new = [record(stream, event, self._cause, limit=self._limit) for event in events]
+        after, reached = aggregate.fold([each.event for each in new], state), version + len(events)
+        if not events and self._asked is None:
+            return Decided(after, reached, None)
+        asked = self._asked
+        answer = Answer(asked.key, asked.digest, asked.answer(after, reached)) if asked else None
+        done = await self._events.append(new, {stream: exact(version)}, answer)
+        if not isinstance(done, Repeated):
+            return Decided(after, reached, done.place)
+        assert asked is not None
+        return Decided(after, reached, None, same_request(asked.key, asked.digest, done))

@@ -1,0 +1,111 @@
+"""Time travel: what a stream's aggregate was at a version, at a place in the feed, or at an instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.amends.store.aggregates.difference import Change, differences
+from app.amends.store.aggregates.loading import Loading
+from app.amends.store.connections.reader import Reader
+from app.amends.store.events import SQL, PostgresEvents
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Invalid, NotFound
+from workflows.amends.ports.event_store import Place
+from workflows.amends.values.codec import dump
+
+Any_ = Aggregate[Any, Any]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point in a stream's history: at most one of these; none is now."""
+
+    version: int | None = None
+    position: str | None = None
+    at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("version", "position", "at") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise Invalid(given[1], f"cannot be asked for together with {given[0]}: give one of them")
+        if self.version is not None and (type(self.version) is not int or self.version < 0):
+            raise Invalid("version", f"must be a whole number that is not negative, but is {self.version!r}")
+        if self.position == "":
+            raise Invalid("position", "is empty")
+        if self.at is not None and self.at.tzinfo is None:
+            raise Invalid("at", "must say its offset from UTC, such as 2026-01-31T12:00:00Z")
+
+
+@dataclass(frozen=True)
+class StateAt:
+    """A state as plain JSON data, and the newest event that it comes from."""
+
+    stream: str
+    version: int
+    place: Place
+    recorded_at: datetime
+    state: Any
+
+
+class History:
+    """States of the past, folded from the same events as those of today."""
+
+    def __init__(self, events: PostgresEvents, loading: Loading, reader: Reader) -> None:
+        self._events, self._loading, self._reader = events, loading, reader
+
+    async def state(self, aggregate: Any_, stream: str, point: Point) -> StateAt:
+        """The state at a point. Raises NotFound before the first event, and for a version that is not reached yet."""
+        version = await self._version(stream, point)
+        if version == 0:
+            raise NotFound("state", stream, "Its first event was not recorded by then." if _past(point) else "")
+        return await self._state(aggregate, stream, version)
+
+    async def difference(
+        self, aggregate: Any_, stream: str, before: Point, after: Point
+    ) -> tuple[StateAt | None, StateAt, list[Change]]:
+        """Both states and what differs between them; before its first event a stream has no state."""
+        version = await self._version(stream, before)
+        then = await self._state(aggregate, stream, version) if version else None
+        now = await self.state(aggregate, stream, after)
+        return then, now, list(differences(then.state if then else None, now.state))
+
+    async def _state(self, aggregate: Any_, stream: str, version: int) -> StateAt:
+        state, _ = await self._loading.load(aggregate, stream, version)
+        row = await self._reader.row(SQL["event_at"], (stream, version))
+        assert row is not None, f"{stream} has had version {version}"
+        at = row.pop("recorded_at")
+        return StateAt(stream, version, Place(**row), at, dump(state, aggregate.state_type))
+
+    async def _version(self, stream: str, point: Point) -> int:
+        if point.at is not None:
+            return await self._ask("version_at", stream, point.at)
+        if point.position is not None:
+            return await self._version_at_position(stream, point.position)
+        newest = await self._events.version(stream)
+        if point.version is None or point.version == newest:
+            return newest
+        if not 0 <= point.version <= newest:
+            raise NotFound("state", f"{stream} at version {point.version}", f"It is at version {newest}.")
+        return point.version
+
+    async def _version_at_position(self, stream: str, position: str) -> int:
+        """A position is resolved through its event; one without an event is a gap, and bounds positions alone."""
+        try:
+            place = await self._events.place(position, "position")
+        except Invalid:
+            if not (position.isascii() and position.isdecimal() and len(position) < 19):
+                raise
+            return await self._ask("version_at_position", stream, int(position))
+        await self._events.require_standing(place)
+        return await self._ask("version_at_place", stream, place.generation, str(place.transaction_id), place.position)
+
+    async def _ask(self, question: str, *parameters: object) -> int:
+        row = await self._reader.row(SQL[question], parameters)
+        assert row is not None
+        return int(row["version"])
+
+
+def _past(point: Point) -> bool:
+    return point != Point()

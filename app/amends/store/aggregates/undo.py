@@ -1,0 +1,145 @@
+"""Undo and redo: the last decision about an aggregate is taken back, or made again, by inverse events.
+
+Nothing is deleted. Decisions form a stack, as in an editor: undo takes back the last one that stands, undo again the
+one before, redo makes the last undone one again, and a new decision leaves nothing to redo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from app.amends.store.aggregates.loading import Loading
+from app.amends.store.aggregates.repository import Acting, Asked, Decided
+from app.amends.store.connections.reader import Reader
+from app.amends.store.events import SQL, PostgresEvents
+from domain.amends.aggregate import Aggregate
+from domain.amends.contained import contained
+from domain.amends.errors import Conflict, NotFound, Refusal, StaleVersion
+from domain.amends.event import Cause
+from workflows.amends.ports.event_store import StoredEvent, read_event
+from workflows.amends.values.limits import Limits
+
+Turn = Literal["undo", "redo"]
+PAGE = 200
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Events that were decided at once, oldest first."""
+
+    id: str
+    events: tuple[StoredEvent, ...]
+
+    @property
+    def kind(self) -> Literal["decision", "undo", "redo"]:
+        metadata = self.events[0].metadata
+        return "undo" if "undoes" in metadata else "redo" if "redoes" in metadata else "decision"
+
+    @property
+    def shown(self) -> str:
+        return ", ".join(event.name for event in self.events)
+
+
+class Undoing:
+    """Undoes and redoes in Postgres."""
+
+    def __init__(self, events: PostgresEvents, loading: Loading, reader: Reader, limit: int = Limits().value) -> None:
+        self._events, self._loading, self._reader, self._limit = events, loading, reader, limit
+
+    async def turn(
+        self,
+        turn: Turn,
+        aggregate: Aggregate[Any, Any],
+        stream: str,
+        version: int | None,
+        cause: Cause,
+        reason: str,
+        asked: Asked[Any] | None = None,
+    ) -> Decided[Any]:
+        """Undo or redo at a version of the stream, or at whatever version it has.
+
+        Raises Conflict with the reason where it cannot be done, StaleVersion if the stream has moved on.
+        """
+        state, newest = await self._loading.load(aggregate, stream)
+        if newest == 0:
+            raise NotFound("stream", stream)
+        if version is not None and version != newest:
+            raise StaleVersion(stream, version, newest)
+        await self._require_no_open_saga(turn, stream)
+        target = await (self._undoable if turn == "undo" else self._redoable)(stream, newest)
+        inverse = self._inverse(turn, aggregate, state, target)
+        undone, redone = (target.id, None) if turn == "undo" else (None, target.id)
+        marked = replace(cause, undoes=undone, redoes=redone, reason=reason)
+        acting = Acting(self._events, self._loading, marked, asked, self._limit)
+        return await acting.append(aggregate, stream, newest, state, inverse)
+
+    def _inverse(self, turn: Turn, aggregate: Aggregate[Any, Any], state: Any, target: Decision) -> list[Any]:
+        """What takes the decision's events back, the last one first. Raises Conflict."""
+        if aggregate.inverse is None:
+            raise _cannot(turn, f"{aggregate.category} declares no inverses")
+        inverse: list[Any] = []
+        for stored in reversed(target.events):
+            event = read_event(aggregate.vocabulary, stored.type, stored.data_json)
+            try:
+                back = contained(aggregate.inverse, state, event)
+            except Refusal as refusal:
+                raise _cannot(turn, f"the state has moved on: {refusal}") from refusal
+            if back is None:
+                raise _cannot(turn, f"{stored.name} has no inverse")
+            inverse += aggregate.require_own(back)
+            state = aggregate.fold(back, state)
+        if not inverse:
+            raise _cannot(turn, f"the inverse of {target.shown} has no events, so that nothing would be told of it")
+        return inverse
+
+    async def _require_no_open_saga(self, turn: Turn, stream: str) -> None:
+        row = await self._reader.row(SQL["open_saga"], (stream,))
+        if row is not None:
+            raise _cannot(turn, f"saga {row['id']} is still open on {stream}; it may yet take its part back itself")
+
+    async def _undoable(self, stream: str, newest: int) -> Decision:
+        taken_back = 0
+        async for decision in self._backwards(stream, newest):
+            if decision.kind == "undo":
+                taken_back += 1
+            elif taken_back:
+                taken_back -= 1
+            else:
+                return decision
+        raise _cannot("undo", "every decision is undone already")
+
+    async def _redoable(self, stream: str, newest: int) -> Decision:
+        made_again = 0
+        async for decision in self._backwards(stream, newest):
+            if decision.kind == "decision":
+                break
+            if decision.kind == "redo":
+                made_again += 1
+            elif made_again:
+                made_again -= 1
+            else:
+                return decision
+        raise _cannot("redo", "nothing was undone since the last decision")
+
+    async def _backwards(self, stream: str, newest: int) -> AsyncIterator[Decision]:
+        """Decisions, newest first; events that do not say which they belong to are one for each commit."""
+        before, events = newest + 1, list[StoredEvent]()
+        while page := await self._events.read_back(stream, before, PAGE):
+            for event in page:
+                if events and _decision(event) != _decision(events[-1]):
+                    yield Decision(_decision(events[-1]), tuple(reversed(events)))
+                    events = []
+                events.append(event)
+            before = page[-1].version
+        if events:
+            yield Decision(_decision(events[-1]), tuple(reversed(events)))
+
+
+def _decision(event: StoredEvent) -> str:
+    return str(event.metadata.get("decision") or f"{event.generation}-{event.transaction_id}")
+
+
+def _cannot(turn: Turn, why: str) -> Conflict:
+    return Conflict(turn, f"It cannot be {'undone' if turn == 'undo' else 'redone'}: {why}.")

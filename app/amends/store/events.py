@@ -1,0 +1,223 @@
+"""The events in Postgres: appended in one commit, read by stream or in the order of the feed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.amends.store.connections.committer import Committer, Doubled
+from app.amends.store.connections.reader import Reader
+from app.amends.store.encoding import event_json
+from app.amends.store.feed.remembered import Remembered
+from app.amends.store.inline import InlineWriter
+from app.amends.store.sql import statements
+from domain.amends.errors import AmendsError, Conflict, Invalid, StaleVersion
+from domain.amends.expected import Expected
+from workflows.amends.ports.event_store import (
+    DIFFERENT,
+    KNOWN_IN_PART,
+    START,
+    Answer,
+    Appended,
+    Filter,
+    NewEvent,
+    Place,
+    Repeated,
+    StoredEvent,
+    require_appendable,
+)
+from workflows.amends.values.storable import storable
+
+SQL = statements("events.sql")
+PATIENCE = 10.0
+"""How long an append waits for the database, in seconds, before the caller is told to try again."""
+
+
+AHEAD = "is ahead of all that was ever written here: another database gave it out, or this one before a recovery"
+
+
+class WentBack(AmendsError):
+    """History went back: what was at {place} is not on record any more. Go on from {stands}, the last place before it
+    that still stands; what comes after it is new, also where you have read as far before."""
+
+    place: str
+    stands: str
+
+
+class PostgresEvents:
+    """The event store of a process; see workflows.amends.ports.event_store.EventStore for what it promises."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        reader: Reader,
+        inline: InlineWriter | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
+        self._committer, self._reader, self._inline = committer, reader, inline
+        self._remembered = remembered or Remembered()
+
+    async def append(
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
+    ) -> Appended | Repeated:
+        require_appendable(events, expected)
+        item, end = storable(append_item(events, expected, answer), "An append").decode(), self._remembered.end
+        try:
+            if self._inline and self._inline.concerns(events):
+                answered = await self._inline.commit(SQL["append"], (f"[{item}]",), 1, events, PATIENCE)
+                row = answered[0][1:]
+            else:
+                row = await self._committer.share(SQL["append"], item, PATIENCE)
+        except Doubled as doubled:
+            raise await self._known_in_part(events) or Conflict("event-ids", str(doubled)) from doubled
+        outcome, stream, wanted, actual, place, digest, body = row
+        match outcome:
+            case "appended":
+                reached = Place.parse(place) or START if place else START
+                if reached > end:  # else it was there before
+                    self._remembered.committed(events, end)
+                return Appended(reached)
+            case "repeated":
+                return Repeated(digest, body)
+            case "stale":
+                if len(events) > 2 and (known := await self._known_in_part(events)):  # in the middle
+                    raise known
+                raise StaleVersion(stream, wanted, actual)
+            case "different":
+                raise Conflict("event-ids", DIFFERENT.format(id=digest, stream=stream))
+            case _:
+                raise Conflict("event-ids", KNOWN_IN_PART.format(id=digest, stream=stream))
+
+    async def _known_in_part(self, events: Sequence[NewEvent]) -> Conflict | None:
+        """Which event of an append is known that is not known as a whole; None if there is none such."""
+        item = storable([event_json(event) for event in events], "An append").decode()
+        row = await self._reader.row(SQL["known_in_part"], (item,))
+        if row is None or (row["known"] == len(events) and not row["different"]):
+            return None
+        return Conflict("event-ids", (DIFFERENT if row["different"] else KNOWN_IN_PART).format(**row))
+
+    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        return await self._events("stream", {"stream": stream, "after": after, "limit": limit})
+
+    async def read_after(self, stream: str, after: Place, limit: int = 1000) -> list[StoredEvent]:
+        """Events of one stream beyond a place in the feed, oldest first."""
+        events = await self._events("stream_after", {"stream": stream, "limit": limit} | _place(after))
+        return events or await self._none_after(after)
+
+    async def read_back(self, stream: str, before: int, limit: int = 1000) -> list[StoredEvent]:
+        """Events of one stream with versions below `before`, newest first."""
+        return await self._events("backwards", {"stream": stream, "before": before, "limit": limit})
+
+    async def feed(self, after: Place = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+        statement = (
+            "feed_of_correlation"
+            if only.correlation_id is not None
+            else "feed_of_stream"
+            if only.stream is not None
+            else "feed_of_type"
+            if only.type is not None
+            else "feed"
+        )
+        wanted = {"type": only.type, "stream": only.stream, "correlation_id": only.correlation_id, "limit": limit}
+        rows = await self._reader.tuples(SQL[statement], wanted | _place(after), anew=statement != "feed")
+        return self._read(rows) or await self._none_after(after)
+
+    async def _none_after(self, place: Place) -> list[StoredEvent]:
+        """No events; raises WentBack if that is because a reader who goes on after the place would miss some."""
+        stands, vouched, last = await self._last_standing(place)
+        if not (stands and vouched):
+            raise WentBack(str(place), str(last))
+        return []
+
+    async def require_standing(self, place: Place) -> None:
+        """Raise WentBack if the event of a place is not there any more, with the last one before it that is."""
+        stands, _, last = await self._last_standing(place)
+        if not stands:
+            raise WentBack(str(place), str(last))
+
+    async def last_standing(self, place: Place) -> Place:
+        """A place, if it stands; else the last one before it that does."""
+        stands, _, last = await self._last_standing(place)
+        return place if stands else last
+
+    async def _last_standing(self, place: Place) -> tuple[bool, bool, Place]:
+        """Whether a place stands, whether nothing before it is known to be gone, and the last one that is both."""
+        if place.event is None:
+            return True, True, place
+        row = await self._reader.row(SQL["last_standing"], _place(place))
+        assert row is not None
+        stands, vouched = row.pop("stands"), row.pop("vouched")
+        return stands, vouched, START if row["event"] is None else Place(**row)
+
+    async def require_all_standing(self, places: Sequence[Place]) -> None:
+        """The same for places in the order of the feed, in one query: the first one that is gone is named."""
+        if places:
+            asked = ([place.position for place in places], [place.event for place in places])
+            for (number,) in await self._reader.tuples(SQL["first_gone"], asked):
+                await self.require_standing(places[number - 1])
+
+    async def version(self, stream: str) -> int:
+        """The version of a stream, 0 if it has no event."""
+        row = await self._reader.row(SQL["stream_version"], (stream,))
+        return int(row["version"]) if row else 0
+
+    async def after(self, token: str | None, field: str = "after") -> Place:
+        """The place after which a reader goes on. Raises Invalid as `place` does, and for one that is still to come.
+
+        That is the token of another database: its reader would miss all that is written until it is reached. One that
+        names its event is looked at when it is read on from: see `require_standing`.
+        """
+        place = await self.place(token, field)
+        if place != START and place.event is None:
+            row = await self._reader.row(SQL["given_out"], _place(place))
+            if row is None or not row["given_out"]:
+                raise Invalid(field, AHEAD)
+        return place
+
+    async def place(self, token: str | None, field: str = "after") -> Place:
+        """The place that a token or a plain position names. Raises Invalid for anything else."""
+        if not token or token == "0":
+            return START
+        if place := Place.parse(token):
+            return place
+        if not (token.isascii() and token.isdecimal() and len(token) < 19):
+            raise Invalid(field, "is not a position or a token that was given out as `next` or `position`")
+        row = await self._reader.row(SQL["place_of"], (int(token),))
+        if row is None:
+            raise Invalid(field, f"there is no event at position {token}")
+        return Place(**row)
+
+    async def _events(self, statement: str, parameters: dict[str, Any]) -> list[StoredEvent]:
+        return self._read(await self._reader.tuples(SQL[statement], parameters))
+
+    def _read(self, rows: Sequence[Any]) -> list[StoredEvent]:
+        events = list(map(StoredEvent._make, rows))
+        self._remembered.read(events)
+        return events
+
+
+def _place(after: Place) -> dict[str, Any]:
+    """A place in the feed as statements take it."""
+    return {
+        "generation": after.generation,
+        "transaction_id": str(after.transaction_id),
+        "position": after.position,
+        "event": after.event,
+        "run": after.run,
+    }
+
+
+def answer_json(answer: Answer | None) -> dict[str, Any] | None:
+    """An answer as plain JSON data."""
+    return None if answer is None else {"key": answer.key, "digest": answer.digest, "body": dict(answer.body)}
+
+
+def append_item(events: Sequence[NewEvent], expected: Mapping[str, Expected], answer: Answer | None) -> dict[str, Any]:
+    """One append as `amends.append` takes it. Locks are taken in the order of `streams` when it goes alone."""
+    locks = {event.stream for event in events} | expected.keys() | ({f"request {answer.key}"} if answer else set())
+    return {
+        "streams": list(locks),
+        "events": [event_json(event) for event in events],
+        "expected": {stream: value.version for stream, value in expected.items() if value.version is not None},
+        "answer": answer_json(answer),
+    }

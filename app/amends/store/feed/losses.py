@@ -1,0 +1,98 @@
+"""Sees that history went back: what was committed is looked for once another run of the database server answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from app.amends.store.connections.committer import Committer
+from app.amends.store.connections.reader import Reader
+from app.amends.store.events import SQL, PostgresEvents
+from app.amends.store.feed.remembered import Known, Remembered
+from domain.amends.errors import Contended, Unavailable
+from workflows.amends.ports.event_store import START, Place
+
+log = logging.getLogger("amends.store")
+
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked how far the feed goes."""
+KEPT: Final = 100
+"""Of how many losses it is seen to that they stay on record."""
+TOLD: Final = 50
+"""How many sagas one line of the log names."""
+WENT_BACK: Final = (
+    "History went back: at least %d events that were committed are gone, from %s to %s. The last place before them "
+    "that still stands is %s. The database has lost commits, and whoever has read further than that is told so."
+)
+
+
+class Losses:
+    """What one process notices; `executor` is by which name it does. `times` and `events` count it."""
+
+    def __init__(
+        self,
+        remembered: Remembered,
+        events: PostgresEvents,
+        committer: Committer,
+        reader: Reader,
+        executor: Callable[[], str],
+    ) -> None:
+        self._remembered, self._committer, self._reader = remembered, committer, reader
+        self._all_events, self._executor = events, executor
+        self._noted = dict[int, tuple[object, ...]]()
+        self.times = self.events = 0
+
+    async def look_anew(self) -> None:
+        """Another run of the server answers: look whether all that is remembered still stands, also what was noted of
+        earlier losses. Raises Unavailable."""
+        for (lost,) in await self._reader.tuples(SQL["lost_notes"], (list(self._noted),)):
+            await self._note(self._noted.pop(lost))
+        gone, row = await self._gone(), await self._reader.row(SQL["end"], ())
+        self._remembered.go_back(Place(**row) if row else START)
+        if not gone:
+            return
+        stands = await self._all_events.last_standing(gone[0].bound)
+        first, last, place = (
+            str(gone[0]),
+            str(gone[-1]),
+            (stands.generation, str(stands.transaction_id), stands.position),
+        )
+        await self._note((self._executor(), *place, len(gone), first, last))
+        self._remembered.forget(gone)
+        self.times, self.events = self.times + 1, self.events + len(gone)
+        log.warning(WENT_BACK, len(gone), first, last, stands)
+        starts = [each.starts for each in gone if each.starts]
+        for number in range(0, len(starts), TOLD):
+            named = ", ".join(starts[number : number + TOLD])
+            log.warning("The database has lost the start of these sagas; start them again: %s", named)
+
+    async def _note(self, noted: tuple[object, ...]) -> None:
+        """Put a loss on record. The record may be lost by the next crash: then it is written again."""
+        rows = await self._committer.run(SQL["note_loss"], noted)
+        self._noted[int(rows[0][0])] = noted
+        while len(self._noted) > KEPT:
+            self._noted.pop(next(iter(self._noted)))
+
+    async def watch(self) -> None:
+        """Look how far the feed goes, so that of what is committed here it is known what it comes after; for ever."""
+        while True:
+            try:
+                row = await self._reader.row(SQL["end"], ())
+            except (Unavailable, Contended) as away:
+                log.debug("The end of the feed is not known: %s", away)
+            else:
+                self._remembered.reached(Place(**row) if row else START)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _gone(self) -> Sequence[Known]:
+        """What is gone of all that is remembered, in the order of the feed as far as that is known."""
+        known = self._remembered.all()
+        positions = [each.place and each.place.position for each in known]
+        rows = await self._reader.tuples(SQL["gone"], ([each.id for each in known], positions))
+        return sorted((known[number - 1] for (number,) in rows), key=_order)
+
+
+def _order(known: Known) -> Place:
+    return known.bound

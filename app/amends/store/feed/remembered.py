@@ -1,0 +1,95 @@
+"""Events that this process knows to have been committed last, so that it can see whether they still are."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from domain.amends.event import event_type
+from workflows.amends.history import SagaStarted
+from workflows.amends.ports.event_store import START, NewEvent, Place, StoredEvent
+
+START_OF_SAGA: Final = event_type(SagaStarted).name
+KEPT: Final = 5_000
+"""How many events are kept of those that were committed here, and as many of those that were read here."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """An event that was committed: its place, if that is known, and else one that it comes after."""
+
+    id: UUID
+    place: Place | None
+    after: Place
+    starts: str | None = None
+    """The saga that it starts, if that is known."""
+
+    @property
+    def bound(self) -> Place:
+        """Its place, or the last one that is known to come before it."""
+        return self.place or self.after
+
+    def __str__(self) -> str:
+        return str(self.place or self.id)
+
+
+class Remembered:
+    """The last events that this process was answered for as committed, and the last of the feed that it has read.
+
+    `end` is the end of the feed as it was seen last: what is committed later comes after it.
+    """
+
+    def __init__(self) -> None:
+        self.end = START
+        self._committed = OrderedDict[UUID, Known]()
+        self._read = OrderedDict[UUID, Known]()
+        self._read_to = START
+
+    def committed(self, events: Iterable[NewEvent], after: Place) -> None:
+        """These were committed; `after` is what `end` was before they were sent."""
+        for event in events:
+            starts = event.stream.partition("-")[2] if event.type.name == START_OF_SAGA else None
+            self._committed[event.id] = Known(event.id, None, after, starts)
+        _bound(self._committed)
+
+    def reached(self, end: Place) -> None:
+        """The feed goes so far."""
+        self.end = end
+        self._keep(end)
+
+    def read(self, events: Sequence[StoredEvent]) -> None:
+        """These were read; those are kept that lie beyond all that was read before, or were committed here."""
+        for event in events:
+            if event.id in self._committed or event.place > self._read_to:
+                self._keep(event.place)
+        if events:
+            self._read_to = max(self._read_to, events[-1].place)
+
+    def all(self) -> list[Known]:
+        """All that is kept."""
+        return [*(self._read | self._committed).values()]
+
+    def go_back(self, end: Place) -> None:
+        """The feed goes so far in another run of the server."""
+        self.end = self._read_to = end
+
+    def forget(self, gone: Iterable[Known]) -> None:
+        """These are gone, which is on record."""
+        for each in gone:
+            self._committed.pop(each.id, None)
+            self._read.pop(each.id, None)
+
+    def _keep(self, place: Place) -> None:
+        if place.event is not None:
+            kept = self._committed if place.event in self._committed else self._read
+            known = kept.get(place.event)
+            kept[place.event] = Known(place.event, place, place, known.starts if known else None)
+            _bound(kept)
+
+
+def _bound(kept: OrderedDict[UUID, Known]) -> None:
+    while len(kept) > KEPT:
+        kept.popitem(last=False)

@@ -1,0 +1,107 @@
+"""What values hold, as far as it can be told without calling anything that they name."""
+
+from __future__ import annotations
+
+import contextvars
+import copyreg
+import decimal
+import functools
+import gc
+import random
+import struct
+import threading
+from logging import Logger
+from types import MemberDescriptorType
+from typing import Any, get_args, get_origin
+
+from app.amends.store.fingerprint.imports import module_of, vars_of
+
+IDLE = (Logger, random.SystemRandom, type(threading.Lock()), type(threading.RLock()))
+"""Values that hold nothing that a result could come from."""
+
+_COMPARED = type(functools.cmp_to_key(lambda one, two: 0))
+
+
+class Unseen(Exception):
+    """What cannot be looked into, such as a compiled extension of the project or an open file."""
+
+
+def idle(value: object) -> bool:
+    """Whether nothing that a value holds counts: what is weakly held may be gone at any time."""
+    return isinstance(value, IDLE) or type(value).__module__ in ("weakref", "_weakref", "_weakrefset")
+
+
+def parts(value: Any) -> tuple[object, ...] | None:
+    """What a wrapper, an annotation, or a value that is not pickled consists of; None for anything else."""
+    match value:
+        case property():
+            return value.fget, value.fset, value.fdel
+        case staticmethod() | classmethod():
+            return (value.__func__,)
+        case contextvars.ContextVar():
+            return value.name, _default(value)
+        case decimal.Context():  # without the flags, which calculations leave there
+            traps = sorted(signal.__name__ for signal, on in value.traps.items() if on)
+            return value.prec, value.rounding, value.Emin, value.Emax, value.capitals, value.clamp, traps
+        case struct.Struct():
+            return (value.format,)
+    if isinstance(value, _COMPARED):
+        return tuple(gc.get_referents(value))
+    if get_origin(value) is not None:
+        return get_origin(value), get_args(value)
+    if type(value).__module__ == "typing":
+        names = ("__bound__", "__constraints__", "__supertype__")
+        return (repr(value), *(getattr(value, name, None) for name in names))
+    return (vars(value),) if "__wrapped__" in getattr(value, "__dict__", {}) else None
+
+
+def _default(variable: contextvars.ContextVar[Any]) -> tuple[object, ...]:
+    """What a context variable is where nobody has set it."""
+    try:
+        return (contextvars.Context().run(variable.get),)
+    except LookupError:
+        return ()
+
+
+def own_name(value: object) -> str | None:
+    """The name by which a value stands in the module of its class, as a constant of that module does."""
+    namespace = vars_of(module_of(type(value)))
+    return min((name for name, found in namespace.items() if found is value), default=None)
+
+
+def attributes(value: object) -> dict[str, Any]:
+    """The attributes of an object, without those that it has only remembered."""
+    held: dict[str, Any] = dict(getattr(value, "__dict__", {}))
+    for cls in type(value).__mro__:
+        for name, declared in vars(cls).items():
+            if isinstance(declared, functools.cached_property):
+                held.pop(name, None)
+            elif isinstance(declared, MemberDescriptorType) and hasattr(value, name):
+                held[name] = getattr(value, name)
+    return held
+
+
+def usual(cls: type) -> bool:
+    """Whether objects of a class are copied by their attributes, as nothing else is said of them."""
+    said = copyreg.dispatch_table.get(cls) or any(
+        getattr(cls, name) is not getattr(object, name) for name in ("__reduce_ex__", "__reduce__", "__getstate__")
+    )
+    return not said
+
+
+def reduced(value: Any) -> tuple[object, ...]:
+    """What a value would be copied by: maker, arguments, state, items and pairs. Nothing of it is called.
+
+    The state of a usual object is left out: it is its attributes. Raises Unseen where there is no telling.
+    """
+    cls = type(value)
+    try:
+        reducer = copyreg.dispatch_table.get(cls)
+        made = reducer(value) if reducer else value.__reduce_ex__(4)
+        if isinstance(made, str):
+            return (made,)
+        maker, arguments, state, items, pairs, setter = (*made, None, None, None, None)[:6]
+        told = None if usual(cls) else state
+        return maker, arguments, told, tuple(items or ()), tuple(pairs or ()), setter
+    except Exception as error:
+        raise Unseen(f"a value of {cls.__module__}.{cls.__qualname__} cannot be looked into: {error}") from error

@@ -1,0 +1,276 @@
+"""Code as it is loaded: a digest of functions and data, and of the project's modules that they may use."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
+from enum import Enum
+from hashlib import sha256
+from importlib.machinery import EXTENSION_SUFFIXES
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import Any
+
+from app.amends.store.fingerprint.holding import Unseen, attributes, idle, own_name, parts, reduced, usual
+from app.amends.store.fingerprint.imports import (
+    Namespace,
+    Origin,
+    found_at,
+    imported_by,
+    module_of,
+    origin_of,
+    parents,
+    vars_of,
+)
+
+ATOMS: dict[type, Callable[[Any], object]] = {
+    type(None): str,
+    type(...): str,
+    type(NotImplemented): str,
+    bool: str,
+    int: hex,
+    float: float.hex,
+    complex: repr,
+    str: str,
+    bytes: bytes.hex,
+}
+CONTAINERS = frozenset((tuple, list, dict, set, frozenset, bytearray, MappingProxyType))
+OF_PYTHON = (BuiltinFunctionType, MethodWrapperType, WrapperDescriptorType, MethodDescriptorType,
+             ClassMethodDescriptorType, GetSetDescriptorType, MemberDescriptorType)  # fmt: skip
+OF_MODULES = re.compile(r"__(name|doc|package|loader|spec|file|cached|path|builtins|annotations|warningregistry)__")
+OF_CLASSES = re.compile(
+    r"__(doc|module|qualname|dict|weakref|slotnames|firstlineno|static_attributes|annotations_cache)__|_abc_impl|"
+    r"__non_callable_proto_members__|_value2member_map_|_unhashable_values_|__pydantic_(?!fields__).*"
+)
+"""What Python notes at a class by itself, some of it late."""
+
+
+class LoadedCode:
+    """Digests of values; it remembers where their code is found, which is looked at once for all of them.
+
+    Nothing is read from files, so that it is about what runs and not about what would run after a restart. What has a
+    name in a module is told by that name, and the whole module is taken in: its functions, classes and data as they
+    are now. What has none, such as a closure, is told where it stands. Order, file names and line numbers do not count.
+    Packages of the names in `own` are the project's, even where they are installed.
+    """
+
+    def __init__(self, own: Iterable[str] = ()) -> None:
+        self.installed: set[str] = set()
+        self._own = frozenset(own)
+        self._modules: dict[int, tuple[str, Namespace]] = {}
+        self._told: set[int] = set()
+        self._open: list[int] = []
+        self._names: set[str] = set()
+        self._used: set[str] = set()
+        self._docs: list[tuple[str, object]] = []
+
+    def modules(self) -> dict[str, bytes]:
+        """The digests of all modules that were reached, by name. Raises Unseen."""
+        found: dict[str, bytes] = {}
+        while len(self._told) < len(self._modules):
+            for key, (name, namespace) in list(self._modules.items()):
+                if key not in self._told:
+                    self._told.add(key)
+                    found[name] = _digest(found.get(name, ""), self._namespace(name, namespace))
+                    self._used |= self._names
+                    self._docs.append((name, namespace.get("__doc__")))
+        if "__doc__" in self._used:
+            found["__doc__"] = _digest(*(part for name, doc in self._docs for part in (name, self.of(doc))))
+        return found
+
+    def of(self, value: Any) -> bytes:
+        """The digest of a value."""
+        if (written := ATOMS.get(type(value))) is not None:
+            return _digest(type(value).__name__, written(value))
+        if id(value) in self._open:
+            return _digest("again", len(self._open) - self._open.index(id(value)))
+        if isinstance(value, ModuleType):
+            self.reach(value.__name__, vars(value))
+            return _digest("module", value.__name__)
+        if isinstance(value, FunctionType | type):
+            return self._declared(value)
+        with self._within(value):
+            return self._composite(value)
+
+    def reach(self, name: str, namespace: Namespace) -> None:
+        """Take in a module, if it is one of the project, and the packages that it is in; else note its package."""
+        origin = self._origin(name, namespace)
+        if origin == "installed":
+            self.installed.add(name.partition(".")[0])
+        elif origin == "project" and id(namespace) not in self._modules:
+            if str(namespace.get("__file__") or "").endswith(tuple(EXTENSION_SUFFIXES)):
+                raise Unseen(f"{name} is compiled")
+            self._modules[id(namespace)] = (name, namespace)
+            for parent in parents(name):
+                self.reach(parent.__name__, vars(parent))
+
+    def content(self, value: FunctionType | type) -> bytes:
+        """The digest of a function or class by what it is, whatever its name."""
+        with self._within(value):
+            return self._function(value) if isinstance(value, FunctionType) else self._class(value)
+
+    # -- modules
+
+    def _origin(self, name: str, namespace: Namespace) -> Origin:
+        found = origin_of(name, namespace)
+        return "project" if found == "installed" and name.partition(".")[0] in self._own else found
+
+    def _namespace(self, name: str, namespace: Namespace) -> bytes:
+        self._used |= self._names
+        self._names, own = set(), dict[str, ModuleType]()
+        told = list[object]()
+        for known, value in sorted(namespace.items(), key=lambda item: item[0]):
+            if isinstance(value, ModuleType) and sys.modules.get(f"{name}.{known}") is value:
+                own[known] = value  # it is there as soon as anybody has imported it
+            elif not OF_MODULES.fullmatch(known):
+                told += [known, self._member(value, name, "")]
+        for known, module in own.items():
+            if known in self._names:
+                told += [known, self.of(module)]
+        for value in list(namespace.values()):
+            if isinstance(value, ModuleType):
+                self._submodules(value)
+        return _digest(*told)
+
+    def _submodules(self, package: ModuleType) -> None:
+        """Take in `a.b` for code that says `import a.b`, then `a.b.f()`: it names both."""
+        for name in self._names:
+            module = sys.modules.get(f"{package.__name__}.{name}")
+            if module is not None and id(vars(module)) not in self._modules:
+                self.reach(module.__name__, vars(module))
+                self._submodules(module)
+
+    # -- functions and classes
+
+    def _declared(self, value: FunctionType | type) -> bytes:
+        """What is known by its name is told by that; it is looked into where it stands."""
+        module = module_of(value)
+        namespace = value.__globals__ if isinstance(value, FunctionType) else vars_of(module)
+        self.reach(str(namespace.get("__name__", module)), namespace)
+        if found_at(value) is value or (isinstance(value, type) and not self._is_ours(value)):
+            self.reach(module, vars_of(module))
+            return _digest("named", module, value.__qualname__)
+        return self.content(value)
+
+    def _member(self, value: Any, module: str, owner: str) -> bytes:
+        """A name of a module or class: looked into if it is declared there."""
+        declared = isinstance(value, FunctionType | type) and module_of(value) == module and id(value) not in self._open
+        return self.content(value) if declared and value.__qualname__.rpartition(".")[0] == owner else self.of(value)
+
+    def _function(self, function: FunctionType) -> bytes:
+        cells = [self._cell(cell) for cell in function.__closure__ or ()]
+        defaults = self.of(function.__defaults__), self.of(function.__kwdefaults__)
+        return _digest("function", self._code(function.__code__, function.__globals__), *cells, *defaults,
+                       self._attributes(vars(function)))  # fmt: skip
+
+    def _cell(self, cell: Any) -> bytes:
+        try:
+            return self.of(cell.cell_contents)
+        except ValueError:
+            return _digest("empty")
+
+    def _class(self, cls: type) -> bytes:
+        self._docs.append((cls.__qualname__, vars(cls).get("__doc__")))
+        told: list[object] = ["class", cls.__qualname__, self.of(type(cls)), *map(self.of, cls.__bases__)]
+        for name, value in sorted(vars(cls).items()):
+            if not OF_CLASSES.fullmatch(name):
+                told += [name, self._member(value, module_of(cls), cls.__qualname__)]
+        return _digest(*told)
+
+    def _code(self, code: CodeType, namespace: Namespace) -> bytes:
+        self._names.update(code.co_names)
+        for module in imported_by(code, namespace):
+            self.of(module)
+        constants = [
+            self._code(constant, namespace) if isinstance(constant, CodeType) else self.of(constant)
+            for constant in code.co_consts
+        ]
+        names = (code.co_name, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+        counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+        return _digest(code.co_code, code.co_exceptiontable, repr(names), repr(counts), *constants)
+
+    # -- values
+
+    def _composite(self, value: Any) -> bytes:
+        told: Iterable[object]
+        match value:
+            case Enum():
+                told = (value.name, self.of(value.value))
+            case MethodType():
+                told = (self.of(value.__func__), self.of(value.__self__))
+            case _ if isinstance(value, OF_PYTHON):
+                told = (value.__qualname__, self.of(getattr(value, "__self__", None)))
+            case CodeType():
+                told = (self._code(value, {}),)
+            case _ if idle(value):
+                told = ()
+            case _:
+                told = (*self._contents(value), *self._beyond(value))
+        return _digest(self.of(type(value)), *told)
+
+    def _contents(self, value: Any) -> Iterable[object]:
+        """What a container or a plain value is, whatever else its class adds to it."""
+        match value:
+            case Mapping():
+                return (self.of(part) for pair in value.items() for part in pair)
+            case Set():
+                return sorted(map(self.of, value))
+            case tuple() | list() | bytearray():
+                return map(self.of, value)
+            case str() | int() | float() | complex() | bytes():
+                base = next(base for base in type(value).__mro__ if base in ATOMS)
+                return (ATOMS[base](value),)
+        return ()
+
+    def _beyond(self, value: Any) -> Iterator[bytes]:
+        """What a value holds beside its contents."""
+        ours = self._is_ours(type(value))
+        if type(value) in CONTAINERS or (isinstance(value, Mapping | Set) and not isinstance(value, dict) and not ours):
+            return
+        if not ours and (name := own_name(value)) is not None:
+            yield _digest("own", name)
+            return
+        made_of = parts(value)
+        yield from map(self.of, made_of or ())
+        if ours or (made_of is None and usual(type(value))):
+            yield self._attributes(attributes(value))
+        if made_of is None and not isinstance(value, set | frozenset):  # their order is another one in each process
+            yield from map(self.of, reduced(value))
+
+    def _attributes(self, attributes: Mapping[str, Any]) -> bytes:
+        return _digest(*(part for name, value in sorted(attributes.items()) for part in (name, self.of(value))))
+
+    def _is_ours(self, cls: type) -> bool:
+        module = module_of(cls)
+        return self._origin(module, vars_of(module)) == "project"
+
+    @contextmanager
+    def _within(self, value: object) -> Iterator[None]:
+        self._open.append(id(value))
+        try:
+            yield
+        finally:
+            self._open.pop()
+
+
+def _digest(*parts: object) -> bytes:
+    """One digest of several parts: each with its length, so that they cannot run into each other."""
+    whole = sha256()
+    for part in parts:
+        written = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
+        whole.update(b"%d:" % len(written) + written)
+    return whole.digest()

@@ -1,0 +1,71 @@
+"""Requests with an idempotency key act once: the same request is given the answer that it got before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from app.amends.store.connections.reader import Reader
+from app.amends.store.sql import statements
+from domain.amends.errors import AmendsError, Unavailable
+from workflows.amends.ports.event_store import Repeated, same_request
+from workflows.amends.values.codec import digest
+
+SQL = statements("requests.sql")
+PATIENCE, MOMENT = 10.0, 0.5
+"""How long the database is waited for, in seconds: by whoever asks, and after it was waited for already."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """An idempotency key, and a digest of what it was sent with."""
+
+    key: str
+    digest: str
+
+
+class Requests:
+    """Answers by idempotency key; they are kept in the commit of what they answer (`amends.keep_answer`)."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def once(
+        self, key: str | None, asked: Any, act: Callable[[Key | None], Awaitable[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        """Act, unless this was asked before under this key. Raises Conflict if something else was.
+
+        `act` commits its answer together with what it does. What was refused was not done, and may be asked again.
+        """
+        if key is None:
+            return await act(None)
+        mine = Key(key, digest(asked))
+        if (known := await self._known(mine)) is not None:
+            return known
+        try:
+            return await act(mine)
+        except AmendsError:
+            with suppress(Unavailable):
+                if (known := await self._known(mine, MOMENT)) is not None:
+                    return known
+            raise
+
+    async def _known(self, key: Key, patience: float = PATIENCE) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout(patience):  # what is known may wait for a standby
+                row = await self._reader.row(SQL["answer"], (key.key,), patience)
+        except TimeoutError:
+            raise Unavailable(patience) from None
+        return same_request(key.key, key.digest, Repeated(row["digest"], row["answer"])) if row else None
+
+
+async def answered(connection: AsyncConnection[TupleRow], key: Key) -> dict[str, Any] | None:
+    """What a request was answered before, as a transaction sees it. Raises Conflict if its key was used for another."""
+    row = await (await connection.execute(SQL["answer"], (key.key,))).fetchone()
+    return same_request(key.key, key.digest, Repeated(*row)) if row else None

@@ -1,0 +1,82 @@
+"""Shapes in the database: what every server notes of its code for all others, and of which saga a stream tells."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from app.amends.schema.shapes import Key, Known
+from app.amends.store.connections.committer import Committer
+from app.amends.store.connections.reader import Reader
+from app.amends.store.sql import statements
+from workflows.amends.values.codec import plain, text
+
+SQL = statements("shapes.sql")
+ROOM: Final = 10_000
+"""Of how many sagas it is kept in memory which they are."""
+ERRORS: Final = 1_000
+"""Of how many it is kept at least which errors they met, until it is asked again."""
+
+
+class PostgresShapes:
+    """The table of shapes."""
+
+    def __init__(self, committer: Committer, reader: Reader) -> None:
+        self._committer, self._reader = committer, reader
+
+    async def read(self, known: Collection[str]) -> list[Known]:
+        """What is noted, without what has these digests. Raises Unavailable."""
+        rows = await self._reader.tuples(SQL["read"], (list(known),))
+        found = [(kind, name, version, plain(shape), before) for kind, name, version, shape, before in rows]
+        return [Known(Key(*key), shape, tuple(before)) for *key, shape, before in found if isinstance(shape, dict)]
+
+    async def write(self, shapes: Sequence[Known]) -> None:
+        """Note shapes, for good; waits while the database is away."""
+        items = [
+            each.key._asdict() | {"digest": each.digest, "shape": each.shape, "before": each.before} for each in shapes
+        ]
+        if items:
+            await self._committer.run(SQL["write"], (text(items),))
+
+
+class SagaKinds:
+    """Names and versions of sagas by their ids; those that were looked up are kept."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._kept: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._errors: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
+
+    async def look_anew(self) -> None:
+        """Another run of the server answers: an id may be that of another saga by now."""
+        self._kept.clear()
+        self._errors.clear()
+
+    async def look_up(self, ids: Collection[str]) -> None:
+        """See to it that these are at hand, as far as they are in the database. Raises Unavailable."""
+        missing = [id for id in ids if id not in self._kept]
+        if missing:
+            for id, name, version in await self._reader.tuples(SQL["sagas"], (missing,)):
+                self._kept[id] = name, version
+        while len(self._kept) > max(ROOM, len(ids)):
+            self._kept.popitem(last=False)
+
+    def of(self, id: str) -> tuple[str, int] | None:
+        """A saga's name and version; None if it was not looked up, or is not there."""
+        return self._kept.get(id)
+
+    async def look_up_errors(self, ids: Collection[str], names: Collection[str]) -> None:
+        """See to it that the errors of these names are at hand that these sagas, their parents and children met.
+
+        They are read anew each time. Raises Unavailable.
+        """
+        for id, errors in await self._reader.tuples(SQL["errors"], (list(ids), list(names))):
+            self._errors[id] = plain(errors)
+            self._errors.move_to_end(id)
+        while len(self._errors) > max(ERRORS, len(ids)):
+            self._errors.popitem(last=False)
+
+    def errors(self, id: str) -> Sequence[dict[str, Any]] | None:
+        """These errors, with their facts; None if they were not looked up."""
+        return self._errors.get(id)

@@ -1,0 +1,41 @@
+"""The watchdog's own process: it looks at the server and speaks up when its event loop is blocked.
+
+It is started by path, with the standard library alone. What it knows, where to import from too, comes as a line of JSON
+on its standard input, and what changes of it as further ones; the end of that is the end of the server. What it sees it
+writes as lines of JSON to its standard output. Once the lease is over it writes to the log too: the server may never
+speak again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+
+LOOK_SECONDS = 0.25
+
+
+def main() -> None:
+    """Look at the server until it ends."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    heard = open(0, "rb", buffering=0)  # noqa: SIM115 (what stands in a buffer, select does not see)
+    given = json.loads(heard.readline())
+    sys.path[:] = given["path"]
+    from app.amends.watchdog.record import Record
+    from app.amends.watchdog.watch import Watch
+
+    watch = Watch(given, Record(given))
+    while os.getppid() == watch.pid:
+        if select.select([heard], [], [], min(LOOK_SECONDS, watch.lease / 10))[0]:
+            line = heard.readline()
+            if not line:
+                return
+            given |= json.loads(line)
+        watch.look()
+
+
+if __name__ == "__main__":
+    main()

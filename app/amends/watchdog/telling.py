@@ -1,0 +1,37 @@
+"""How the watchdog's process speaks: to the server, and to the log where the server may not hear."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from workflows.amends.values.said import escaped
+
+
+def names(who: bytes) -> tuple[str | None, str | None, str | None]:
+    """A saga, its kind and the step as the server has marked them; all None for code of no saga."""
+    try:
+        saga, kind, step = json.loads(who)
+    except ValueError:
+        return None, None, None
+    return saga, kind, step
+
+
+def say(told: dict[str, Any]) -> None:
+    """Tell the server, which may hear it later or never."""
+    try:
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+    except OSError:
+        sys.exit(0)
+
+
+def log(level: str, text: str, stack: str = "") -> None:
+    """A line of the server's log, with a stack below it."""
+    now = time.time()
+    at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
+    lines = "".join(f"\n    {escaped(line.strip())}" for line in stack.splitlines())
+    sys.stderr.write(f"{at} {level} amends.watchdog: {escaped(text)}.{lines}\n")
+    sys.stderr.flush()

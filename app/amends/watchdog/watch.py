@@ -1,0 +1,204 @@
+"""The watchdog's look at one server: what blocks its event loop, for how long, and whose fault it is."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from app.amends.watchdog.record import Record
+from app.amends.watchdog.telling import log, names, say
+from app.amends.watchdog.threads import Threads
+from workflows.amends.engine.user_code.marks import SIZE, clock, read
+
+GAP_SECONDS: Final = 1.0
+"""Whoever looks again only so much later has been suspended: with the machine, or with the container."""
+MOMENT_SECONDS: Final = 0.2
+"""Code that has run for so long is looked at more closely: what it uses is measured from then on."""
+DUMP_SECONDS: Final = 0.3
+"""How long a stack is waited for."""
+LONGEST_STACK: Final = 4000
+PATIENCE_LEASES: Final = 12
+PATIENCE_SECONDS: Final = 60
+"""A server that does not come back for so many leases, and so long, is ended: nobody else may be there to take over."""
+IDLE: Final = (
+    "threading.py",
+    "concurrent/futures/thread.py",
+    "queue.py",
+    "selectors.py",
+    "socket.py",
+    "psycopg/connection.py",
+)
+"""Where threads wait that have nothing to do."""
+
+
+@dataclass
+class Block:
+    """Some code that runs and runs: since when, whose, and what was seen of the server meanwhile."""
+
+    since: float
+    who: bytes
+    before: Threads
+    now: Threads
+    looks: int = 0
+    asleep: int = 0
+    stack: str | None = None
+    beside: str = ""
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    noted: bool = False
+    said: bool = False
+    recorded: bool = False
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it had to wait for another thread, which held Python's lock."""
+        return self.now.hold_python(self.before)
+
+    def is_its_fault(self, seconds: float) -> bool:
+        """Whether it had the processor, or slept: a machine that had no time for it is nobody's fault."""
+        return not self.is_held and (self.now.used(self.before) >= seconds / 5 or self.asleep >= max(self.looks / 2, 1))
+
+    def told(self, seconds: float) -> dict[str, Any]:
+        """What is to be said of it."""
+        saga, kind, step = names(b"" if self.is_held else self.who)
+        about = {"saga": saga, "kind": kind, "step": step, "held": self.is_held, "id": self.id}
+        return about | {"seconds": round(seconds, 1), "stack": self.beside if self.is_held else self.stack or ""}
+
+
+class Watch:
+    """Looks at one server."""
+
+    def __init__(self, given: dict[str, Any], record: Record) -> None:
+        self.pid, self.lease = given["pid"], given["lease"]
+        self.memory = memoryview(mmap.mmap(given["memory"], SIZE))
+        self.dump, self.signal, self.thread = given["dump"], given["signal"], given["thread"]
+        self.asked, self.hard = given["asked"], given["hard"]
+        self.asked_at: float | None = None
+        self.record = record
+        self.warn = min(1.0, self.lease / 3)
+        self.block: Block | None = None
+        self.free_since = self.looked = clock()
+
+    def look(self) -> None:
+        """One look at the server."""
+        now = clock()
+        seen = Threads.of(self.pid, now, all=self.block is not None)
+        if now - self.looked > GAP_SECONDS or seen.state in "Tt":
+            self.free_since = now  # it, or all of us, stood still
+        self.must_end(now)
+        answered, entered, who = read(self.memory)
+        since = max(entered or answered + self.lease / 5, self.free_since)
+        who = who if entered else b""
+        if self.block and (self.block.who, self.block.since) != (who, since):
+            until = self.block.now.at if self.free_since == now else now
+            self.ended(self.block, until - self.block.since)
+            self.block = None
+        if now - since >= min(MOMENT_SECONDS, self.warn):
+            if self.block is None:
+                seen = Threads.of(self.pid, now, all=True)
+                self.block = Block(since, who, seen, seen)
+            self.goes_on(self.block, seen, now - since)
+        elif self.block is None:
+            self.record.settle()
+        self.looked = clock()
+
+    def must_end(self, now: float) -> None:
+        """End a server that was asked to stop and is still there: code that holds Python's lock keeps it from that."""
+        if self.asked_at is None:
+            self.asked_at = now if os.fstat(self.asked).st_size else None
+        elif now - self.asked_at > self.hard:
+            self.end("it was asked to stop and does not")
+
+    def goes_on(self, block: Block, seen: Threads, seconds: float) -> None:
+        """It blocks still: put it on record when the lease is over, and end the server if it does not come back."""
+        block.now, block.looks, block.asleep = seen, block.looks + 1, block.asleep + (seen.state == "S")
+        if seconds < self.warn:
+            return
+        if block.stack is None:
+            block.stack, block.beside = self.stacks()
+        if seconds > self.lease / 3:
+            self.record.connect()
+        if not (block.is_held or block.is_its_fault(seconds)):
+            return
+        told = block.told(seconds)
+        if told["saga"] is None and block.noted:
+            block.noted = False
+            self.record.clear()
+        elif told["saga"] is not None and not block.noted and seconds > 0.7 * self.lease:
+            block.noted = self.record.note(told)
+        if seconds > self.lease:
+            self.is_over(block, told, seconds)
+
+    def is_over(self, block: Block, told: dict[str, Any], seconds: float) -> None:
+        """It has blocked for longer than the lease."""
+        if not block.said:
+            block.said = True
+            took = f"{said(told)} has blocked the event loop for {seconds:.1f} s, longer than the lease"
+            log("ERROR", took, told["stack"])
+        if told["saga"] is not None and not block.recorded:
+            block.recorded = self.record.put(told)
+        lost = self.record.is_ended()
+        if lost or seconds > max(PATIENCE_LEASES * self.lease, PATIENCE_SECONDS):
+            why = "others have taken over" if lost else "nobody else can go on with its sagas"
+            self.end(f"its event loop does not answer, and {why}")
+
+    def ended(self, block: Block, seconds: float) -> None:
+        """It blocks no more."""
+        if block.stack is None:
+            return
+        told = block.told(seconds)
+        if block.said and not block.recorded and told["saga"] is not None:
+            self.record.put_later(told)
+        elif block.noted and not block.recorded:
+            self.record.clear()
+        if block.is_held or block.is_its_fault(seconds):
+            say({"what": "ended"} | told)
+
+    def end(self, why: str) -> None:
+        """End the server."""
+        log("ERROR", f"This server is ended: {why}")
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def stacks(self) -> tuple[str, str]:
+        """The stack of the event loop's thread, and those of others that do something; innermost lines first.
+
+        The server need not be able to run for that.
+        """
+        os.ftruncate(self.dump, 0)
+        os.kill(self.pid, self.signal)
+        until, text = clock() + DUMP_SECONDS, ""
+        while clock() < until:
+            time.sleep(0.02)
+            before, text = text, os.pread(self.dump, 200_000, 0).decode(errors="replace")
+            if text and text == before:
+                break
+        return stacks_of(text, self.thread)
+
+
+def stacks_of(text: str, thread: int) -> tuple[str, str]:
+    """What faulthandler wrote of one thread, without its head, and of all others that do not wait for work."""
+    mine, others = "", []
+    for part in text.split("\n\n"):
+        head, _, frames = part.strip().partition("\n")
+        frames = frames.replace("  Garbage-collecting\n", "")
+        if f"{thread:016x}" in head:
+            mine = frames
+        elif not any(file in frames.partition("\n")[0] for file in IDLE):
+            others.append(frames)
+    return mine[:LONGEST_STACK], "\n".join(others)[:LONGEST_STACK]
+
+
+def said(told: dict[str, Any]) -> str:
+    """Who it was, in words."""
+    if told["held"]:
+        return "A thread that holds Python's lock"
+    if told["saga"] is None:
+        return "Code of no saga"
+    step = f"Step {told['step']}" if told["step"] else "run"
+    return f"{step} of saga {told['saga']} ({told['kind']})"

@@ -1,7 +1,0 @@
-"""Read models: followed, rebuilt beside the live one, promoted, and read."""
-
-from pathlib import Path
-
-from app.store.sql import statements
-
-SQL = statements("projections.sql", Path(__file__).parent / "sql")

@@ -1,1 +1,0 @@
-"""The business itself: plain Python, standard library only, no input and no output."""

@@ -1,0 +1,105 @@
+"""A thing with a history: its state is what its events add up to, and a decision turns state into new events."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from inspect import signature
+from typing import Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from domain.amends.contained import contained
+from domain.amends.errors import Invalid, Misdeclared
+from domain.amends.event import NAME, event_type
+from domain.amends.stream import require_stream
+from domain.amends.vocabulary import Vocabulary
+
+S = TypeVar("S")
+E = TypeVar("E")
+
+
+@dataclass(frozen=True)
+class Aggregate(Generic[S, E]):
+    """The streams of one category, the state before the first event, and how one event changes the state.
+
+    A decision is a function `(state, …) -> events`: it returns nothing when things are already so, and
+    raises a Refusal when the business says no (after Equinox, github.com/jet/equinox).
+
+    `inverse`, where the business has one, is the decision that takes one event back: `(state, event) -> events`. It
+    returns None for an event that is never taken back, and raises a Refusal where the state does not allow it any more.
+    It also knows the inverses of the events that it returns: that is what redo is.
+
+    `folding`, for a state that is dear to change one event at a time, does what `evolve` does for several in turn.
+    """
+
+    category: str
+    initial: S
+    evolve: Callable[[S, E], S]
+    inverse: Callable[[S, E], Sequence[E] | None] | None = None
+    folding: Callable[[S, Iterable[E]], S] | None = None
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.category):
+            raise Misdeclared(f"aggregate {self.category!r}", "a category is lower-case words joined by hyphens")
+        for event in _event_classes(self.evolve):
+            event_type(event)
+
+    def stream(self, key: str) -> str:
+        """The name of one instance's stream, such as `order-4711`. Raises Invalid for a key that cannot be in one."""
+        if not isinstance(key, str) or not key.strip():
+            raise Invalid(f"{self.category} id", "must be a text that is not empty")
+        stream = f"{self.category}-{key}"
+        require_stream(stream, f"{self.category} id")
+        return stream
+
+    def key(self, stream: str) -> str | None:
+        """The key of the instance whose stream this is; None if it is none of this category."""
+        key = stream.removeprefix(f"{self.category}-")
+        return key if key != stream and key.strip() else None
+
+    def require_own(self, events: Sequence[E]) -> Sequence[E]:
+        """The events, if `evolve` understands them all: others could be stored, but the stream not be read again.
+
+        Raises Misdeclared.
+        """
+        for event in events:
+            if type(event) not in self.vocabulary.classes:
+                raise Misdeclared(f"aggregate {self.category!r}", f"its evolve does not take {type(event).__name__}")
+        return events
+
+    def beginning(self) -> S:
+        """The state before the first event: a new one each time, for an `evolve` that changes what it is given."""
+        return deepcopy(self.initial)
+
+    def fold(self, events: Iterable[E], state: S | None = None) -> S:
+        """The state after these events, from `state` on, else from the initial one.
+
+        Raises what `evolve` raises, and Escaped for what is no Exception.
+        """
+        before = self.beginning() if state is None else state
+        if self.folding is not None:
+            return contained(self.folding, before, events)
+        return contained(reduce, self.evolve, events, before)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary[E]:
+        """The events that `evolve` understands."""
+        return Vocabulary(_event_classes(self.evolve))
+
+    @cached_property
+    def state_type(self) -> object:
+        """The annotation of the state, as `evolve` returns it."""
+        return get_type_hints(self.evolve, include_extras=True)["return"]
+
+
+def _event_classes(evolve: Callable[[S, E], S]) -> tuple[type[E], ...]:
+    """Read from the annotation of `evolve`'s second parameter: one class or a union of classes."""
+    hints, names = get_type_hints(evolve), list(signature(evolve).parameters)
+    if len(names) != 2 or names[1] not in hints or "return" not in hints:
+        raise Misdeclared(
+            getattr(evolve, "__name__", "evolve"), "takes (state, event) and annotates both and its result"
+        )
+    annotation = hints[names[1]]
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)

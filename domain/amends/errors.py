@@ -1,0 +1,177 @@
+"""Everything that can go wrong, by name.
+
+AmendsError
+├── Misdeclared          a definition that cannot work; raised when its module is imported
+├── Invalid              a value that cannot be; says which field and why
+├── Refusal              a business "no": nothing happened, and the facts say why
+│   └── …                one subclass for each "no", beside the decision or the port that says it
+├── StaleVersion         somebody else wrote to the stream first
+├── Overtaken            …again and again (workflows/amends/ports/event_store.py)
+├── Unreadable           an event is stored that this code cannot read (vocabulary.py)
+│   ├── UnknownEvent     …because no code here knows its name
+│   └── NewerEvent       …because newer code wrote it
+├── NotFound             nothing is stored under that name
+├── Conflict             what is asked does not fit what is stored
+├── Unstorable           a value that cannot be kept: JSON or the database does not take it
+├── TooLarge             a value that takes more room than the limits allow
+├── Contended            a commit that came to nothing again and again, by its own doing or by others'
+└── Unusable             the surroundings (settings, database, port) do not allow a start
+    └── NotYet           …now, which may pass by itself: the database is away, or is starting
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from inspect import cleandoc
+from typing import ClassVar, dataclass_transform, get_type_hints
+
+from domain.amends.sensitive import MASK, marks_within
+
+
+class _Masked:
+    """A fact that is not told, however the message formats it, or whatever of it."""
+
+    def __format__(self, spec: str) -> str:
+        return MASK
+
+    def __repr__(self) -> str:
+        return MASK
+
+    def __getattr__(self, name: str) -> _Masked:
+        return self
+
+    def __getitem__(self, key: object) -> _Masked:
+        return self
+
+
+@dataclass_transform(eq_default=False)
+class AmendsError(Exception):
+    """Something went wrong.
+
+    A subclass lists its facts as annotated fields; the first paragraph of its docstring, with the
+    fields filled in, is the message.
+    """
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        dataclass(eq=False)(cls)
+
+    def __str__(self) -> str:
+        return self.told()
+
+    def told(self, hidden: Collection[str] = ()) -> str:
+        """The message, without the facts that are marked, and without those of these names."""
+        says = cleandoc(type(self).__doc__ or type(self).__name__).split("\n\n")[0].replace("\n", " ")
+        marked = self._marked().union(hidden)
+        return says.format_map({name: _Masked() if name in marked else fact for name, fact in self.facts().items()})
+
+    def facts(self) -> dict[str, object]:
+        """The fields by name, in order of declaration."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    def shown(self) -> dict[str, object]:
+        """The facts as anybody may see them: those with a part that is marked PERSONAL or SECRET are masked."""
+        marked = self._marked()
+        return {name: MASK if name in marked else value for name, value in self.facts().items()}
+
+    def _marked(self) -> set[str]:
+        hints = get_type_hints(type(self), include_extras=True)
+        return {field.name for field in fields(self) if marks_within(hints[field.name])}  # type: ignore[arg-type]
+
+
+class Misdeclared(AmendsError):
+    """{what}: {problem}"""
+
+    what: str
+    problem: str
+
+
+class Invalid(AmendsError, ValueError):
+    """{field}: {problem}
+
+    `field` is the path of the value inside what was given, such as `lines.0.quantity`.
+    """
+
+    field: str
+    problem: str
+
+
+class Refusal(AmendsError):
+    """Refused."""
+
+    name: ClassVar[str] = "refused"
+
+    def __init_subclass__(cls, *, name: str, **options: object) -> None:
+        """`name` is stored; rename the class as you like, but never the name."""
+        super().__init_subclass__(**options)
+        cls.name = name
+
+
+class StaleVersion(AmendsError):
+    """Stream {stream} is at version {actual}, not {expected}: load it again and decide anew."""
+
+    stream: str
+    expected: int
+    actual: int
+
+
+class NotFound(AmendsError):
+    """There is no {kind} {key!r}. {hint}"""
+
+    kind: str
+    key: str
+    hint: str = ""
+
+
+class Conflict(AmendsError):
+    """{problem}"""
+
+    kind: str
+    problem: str
+
+
+class Unstorable(AmendsError):
+    """This cannot be stored: {problem}"""
+
+    problem: str
+
+
+class TooLarge(AmendsError):
+    """{what} takes more than {limit} bytes as JSON: keep large content elsewhere, and its address here."""
+
+    what: str
+    limit: int
+
+
+class Unavailable(AmendsError):
+    """The database has not answered for {seconds} seconds. Nothing is lost; try again."""
+
+    seconds: float
+
+
+class Contended(AmendsError):
+    """{times} tries came to nothing, lastly with: {problem}"""
+
+    times: int
+    problem: str
+
+
+class Unusable(AmendsError):
+    """{problem}
+
+    What to do about it: {remedy}
+    """
+
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n  {self.remedy}"
+
+
+class NotYet(Unusable):
+    """{problem}
+
+    What to do about it, if it does not pass by itself: {remedy}
+    """

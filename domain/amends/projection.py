@@ -1,0 +1,337 @@
+"""A read model: a table that answers questions quickly, kept up to date from the events and never written by hand."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from inspect import signature
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+from domain.amends.aggregate import Aggregate
+from domain.amends.contained import contained
+from domain.amends.errors import AmendsError, Misdeclared
+from domain.amends.event import event_type
+from domain.amends.rows import as_kept
+from domain.amends.sensitive import PERSONAL, SECRET, marks_within
+from domain.amends.vocabulary import Vocabulary
+
+Row = TypeVar("Row")
+E = TypeVar("E")
+Mode = Literal["async", "inline", "live"]
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+NUMBERED = re.compile(r".*_[0-9]+")
+"""How the tables behind a read model are named: nobody else's name may look like that."""
+
+PLAIN = {str: "text", bool: "boolean", int: "bigint", float: "double precision", Decimal: "numeric",
+         datetime: "timestamptz", date: "date", UUID: "uuid"}  # fmt: skip
+"""Postgres's types for the types of fields; what is none of them is kept as jsonb."""
+
+SYSTEM = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+"""Columns that every table of Postgres has."""
+
+UNKEPT: dict[Any, str] = {
+    set: "has no order: use tuple[…, ...]",
+    frozenset: "has no order: use tuple[…, ...]",
+    bytes: "holds bytes: use str",
+    object: "has no type that says what it holds",
+    Any: "has no type that says what it holds",
+}
+"""What does not come back of jsonb. More is known to workflows.amends.values.codec.require_json."""
+
+
+class Recorded(NamedTuple, Generic[E]):
+    """An event as a projection sees it. Its place in the feed is left out: a rebuild elsewhere gives the same rows.
+
+    `key` is what the stream's name says after its category, `version` counts from 1 in the stream, `at` is when it was
+    recorded.
+    """
+
+    event: E
+    stream: str
+    key: str
+    version: int
+    at: datetime
+
+
+class WrongKey(AmendsError):
+    """{projection} gave {event} a row whose key is {given!r}, not {wanted!r}."""
+
+    projection: str
+    event: str
+    given: object
+    wanted: str
+
+
+class NoKey(AmendsError):
+    """{projection} gave {event} a row under {given!r}: a key is a text that can be stored."""
+
+    projection: str
+    event: str
+    given: object
+
+
+class NoValue(AmendsError):
+    """{projection} gave {event} a row without {column}, which is not `| None`."""
+
+    projection: str
+    event: str
+    column: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its name, its type in Postgres, and whether it may be null."""
+
+    name: str
+    type: str
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class Projection(Generic[Row, E]):
+    """A pure function from a row, or none, and an event to the next row, or none; the runner does the rest.
+
+    `evolve` says by its annotations what a row is (a frozen dataclass) and which events it reads; `of` names the
+    streams that it reads them from, and `also` those of further aggregates, for a `key_of`. Every event belongs to one
+    row: the one of its stream, or of what `key_of` returns (None if it is for no row). `key` names the row's field that
+    holds that. Whoever changes what it does raises `version`, rebuilds, and promotes.
+
+    `mode` is how up to date it is: "async" follows the feed; "inline" is written in the commit that appends the events;
+    "live" has no table and is folded when somebody asks. The last two have one row per stream.
+    (After Marten's projections and Equinox's folds.)
+    """
+
+    name: str
+    version: int
+    of: Aggregate[Any, Any]
+    evolve: Callable[[Row | None, Recorded[E]], Row | None]
+    key: str
+    key_of: Callable[[Recorded[E]], str | None] | None = None
+    indexes: Sequence[Sequence[str]] = ()
+    mode: Mode = "async"
+    also: Sequence[Aggregate[Any, Any]] = ()
+
+    def __post_init__(self) -> None:
+        where = f"projection {self.name!r}"
+        if not NAME.fullmatch(self.name) or NUMBERED.fullmatch(self.name):
+            raise Misdeclared(where, "a name is lower-case words joined by underscores, such as 'order_board'")
+        if self.version < 1:
+            raise Misdeclared(where, f"versions count from 1, not {self.version}")
+        if self.mode != "async" and self.key_of is not None:
+            raise Misdeclared(where, f"is {self.mode}: it has one row per stream, and no key_of")
+        if self.also and self.key_of is None:
+            raise Misdeclared(where, "reads several categories: a key_of says which row an event of each belongs to")
+        categories = [each.category for each in self._read]
+        if doubled := next((each for each in categories if categories.count(each) > 1), None):
+            raise Misdeclared(where, f"names the category {doubled!r} more than once")
+        known = {column.name: column for column in self.columns}
+        self._require_key(where, known.get(self.key))
+        for name in (name for index in self.indexes for name in index):
+            if name not in known:
+                raise Misdeclared(where, f"an index names {name!r}, which is no field of {self.row.__name__}")
+        for event in self.vocabulary:
+            event_type(event)
+
+    def __call__(self, recorded: Iterable[Recorded[E]]) -> dict[str, Row]:
+        """The rows that these events add up to, by key."""
+        rows: dict[str, Row | None] = {}
+        for each in recorded:
+            self.apply(rows, each)
+        return {key: row for key, row in rows.items() if row is not None}
+
+    def apply(self, rows: MutableMapping[str, Row | None], recorded: Recorded[E]) -> str | None:
+        """Let one event change its row, None for one that is not there; returns its key, None if it is for no row.
+
+        Raises WrongKey, and whatever `evolve` raises; then nothing is changed.
+        """
+        own = self.own_key(recorded.stream)
+        if own is not None and own != recorded.key:
+            recorded = recorded._replace(key=own)
+        key = self.key_for(recorded)
+        if key is not None:
+            rows[key] = self.next(rows.get(key), recorded, key)
+        return key
+
+    def key_for(self, recorded: Recorded[E]) -> str | None:
+        """Which row an event belongs to; None for one of a stream that it does not read.
+
+        Raises NoKey, and whatever `key_of` raises.
+        """
+        own = self.own_key(recorded.stream)
+        if own is None or self.key_of is None:
+            return own
+        key: object = contained(self.key_of, recorded)
+        if key is None:
+            return None
+        if isinstance(key, str) and _is_storable(key):
+            return str.__str__(key)
+        raise NoKey(self.name, event_type(recorded.event).name, key)
+
+    def own_key(self, stream: str) -> str | None:
+        """What a stream's name says after its category; None for a stream of none that it reads."""
+        return next((key for each in self._read if (key := each.key(stream)) is not None), None)
+
+    def held_as(self, stream: str) -> str | None:
+        """Under which key events of a stream wait whose own row is not known; None if they are not read.
+
+        With a `key_of` that is no key of a row, for nobody knows which one they would have changed.
+        """
+        own = self.own_key(stream)
+        return own if own is None or self.key_of is None else f"stream {stream}"
+
+    def next(self, row: Row | None, recorded: Recorded[E], key: str) -> Row | None:
+        """The row after one more event, as its table will give it back: see `as_kept`.
+
+        Raises WrongKey, NoValue, ValueError for an instant without a time zone, and whatever `evolve` raises.
+        """
+        after = contained(self.evolve, row, recorded)
+        if after is None:
+            return None
+        if getattr(after, self.key) != key:
+            raise WrongKey(self.name, event_type(recorded.event).name, getattr(after, self.key), key)
+        for name in self._required:
+            if getattr(after, name) is None:
+                raise NoValue(self.name, event_type(recorded.event).name, name)
+        return as_kept(after, self._kept)
+
+    def _require_key(self, where: str, column: Column | None) -> None:
+        if column != Column(self.key, "text", False):
+            raise Misdeclared(where, f"its key {self.key!r} must be a field of {self.row.__name__} that is a str")
+        if PERSONAL in marks_within(get_type_hints(self.row, include_extras=True)[self.key]):
+            raise Misdeclared(where, f"its key {self.key!r} is personal: it stands in addresses; use an id")
+
+    @cached_property
+    def _read(self) -> tuple[Aggregate[Any, Any], ...]:
+        """Whose streams it reads."""
+        return (self.of, *self.also)
+
+    @cached_property
+    def _required(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns if not column.nullable)
+
+    @cached_property
+    def _kept(self) -> tuple[tuple[str, str], ...]:
+        """The columns that may give something else back than they were given."""
+        kept = ("jsonb", "timestamptz", "numeric", "double precision")
+        return tuple((column.name, column.type) for column in self.columns if column.type in kept)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary[E]:
+        """The events that it reads."""
+        annotation = get_args(_hints(self.evolve)[1])
+        if not annotation:
+            raise Misdeclared(
+                f"projection {self.name!r}", "the second parameter of evolve is Recorded[…] of its events"
+            )
+        return Vocabulary(_parts(annotation[0]))
+
+    @cached_property
+    def row(self) -> type[Row]:
+        """The class of its rows."""
+        first, _, result = _hints(self.evolve)
+        rows = [part for part in _parts(result) if part is not type(None)]
+        if (
+            len(rows) != 1
+            or not isinstance(rows[0], type)
+            or not is_dataclass(rows[0])
+            or set(_parts(first)) != {rows[0], type(None)}
+        ):
+            raise Misdeclared(
+                f"projection {self.name!r}", "evolve takes `Row | None` and returns it; Row is a dataclass"
+            )
+        found: Any = rows[0]
+        return found  # type: ignore[no-any-return]
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of its table, in the order of the row's fields."""
+        hints = get_type_hints(self.row, include_extras=True)
+        return tuple(_column(self.name, field.name, hints[field.name]) for field in fields(self.row))  # type: ignore[arg-type]
+
+    @property
+    def kind(self) -> str:
+        """Name and version in one word."""
+        return f"{self.name}:{self.version}"
+
+
+def _hints(evolve: Callable[..., Any]) -> tuple[Any, Any, Any]:
+    hints, names = get_type_hints(evolve, include_extras=True), list(signature(evolve).parameters)
+    if len(names) != 2 or not {*names, "return"} <= hints.keys():
+        raise Misdeclared(
+            getattr(evolve, "__name__", "evolve"), "takes (row, recorded) and annotates both and its result"
+        )
+    return hints[names[0]], hints[names[1]], hints["return"]
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _column(projection: str, name: str, annotation: Any) -> Column:
+    if SECRET in marks_within(annotation):
+        raise Misdeclared(f"projection {projection!r}", f"{name} is secret: it has no place in a table for everybody")
+    if not NAME.fullmatch(name):
+        raise Misdeclared(
+            f"projection {projection!r}", f"{name!r} cannot be a column: lower-case words, at most 40 letters"
+        )
+    if name in SYSTEM:
+        raise Misdeclared(f"projection {projection!r}", f"{name!r} cannot be a column: every table of Postgres has one")
+    if problem := _unkept(annotation):
+        raise Misdeclared(f"projection {projection!r}", f"{name} {problem}")
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    parts = _parts(annotation)
+    wanted = [part for part in parts if part is not type(None)]
+    return Column(name, _type(wanted[0]) if len(wanted) == 1 else "jsonb", _takes_none(annotation))
+
+
+def _takes_none(annotation: Any) -> bool:
+    """Whether a value may be None, also where a Literal or an alias hides that."""
+    if annotation is None or annotation is type(None):
+        return True
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return None in get_args(annotation)
+    if origin is Annotated:
+        return _takes_none(get_args(annotation)[0])
+    alias = annotation if hasattr(annotation, "__value__") else origin
+    if hasattr(alias, "__value__"):
+        return _takes_none(alias.__value__)
+    return origin in (Union, types.UnionType) and any(map(_takes_none, get_args(annotation)))
+
+
+def _unkept(annotation: Any) -> str | None:
+    origin = get_origin(annotation) or annotation
+    if origin is Literal:
+        return None
+    if (origin is Any or isinstance(origin, type)) and (problem := UNKEPT.get(origin)):
+        return problem
+    return next((found for part in get_args(annotation) if (found := _unkept(part))), None)
+
+
+def _type(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is Literal and all(isinstance(value, str) for value in get_args(annotation)):
+        return "text"
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return "text"
+    return PLAIN.get(annotation, "jsonb")
+
+
+def _is_storable(text: str) -> bool:
+    """Whether Postgres takes it: neither U+0000 nor halves of characters."""
+    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
+
+
+def same_rows(one: Mapping[str, Row], other: Mapping[str, Row]) -> list[str]:
+    """The keys under which two read models differ."""
+    return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))

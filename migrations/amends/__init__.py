@@ -1,0 +1,1 @@
+"""Amends' own branch of migrations."""

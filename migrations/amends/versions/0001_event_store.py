@@ -1,0 +1,10 @@
+"""The event store, the sagas, the executors, and the functions that write them."""
+
+from migrations.amends.sql import statements
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    statements("0001_event_store.sql")

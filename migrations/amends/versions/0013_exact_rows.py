@@ -1,0 +1,10 @@
+"""Numeric columns of read models are read exactly."""
+
+from migrations.amends.sql import statements
+
+revision = "0013"
+down_revision = "0012"
+
+
+def upgrade() -> None:
+    statements("0013_exact_rows.sql")

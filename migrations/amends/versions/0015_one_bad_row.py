@@ -1,0 +1,10 @@
+"""A bad row stops one key, a rebuild keeps what was skipped, and a promotion keeps what others may do with the view."""
+
+from migrations.amends.sql import statements
+
+revision = "0015"
+down_revision = "0014"
+
+
+def upgrade() -> None:
+    statements("0015_one_bad_row.sql")

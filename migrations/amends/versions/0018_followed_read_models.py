@@ -1,0 +1,10 @@
+"""Whether a read model is followed is decided by what the service cannot write."""
+
+from migrations.amends.sql import statements
+
+revision = "0018"
+down_revision = "0017"
+
+
+def upgrade() -> None:
+    statements("0018_followed_read_models.sql")

@@ -1,1 +1,0 @@
-"""Business processes that span several systems, and what runs them."""

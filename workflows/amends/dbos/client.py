@@ -1,0 +1,206 @@
+"""Where sagas are asked for and decided about: by the HTTP API of a server, or by the command line without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+from pydantic import JsonValue
+
+from domain.amends.errors import Conflict, Misdeclared, NotFound, StaleVersion
+from domain.amends.event import Cause
+from workflows.amends.history import (
+    Act,
+    CancelRequested,
+    OperatorActed,
+    OperatorResumed,
+    SignalReceived,
+    Status,
+    stories,
+)
+from workflows.amends.ids import new_id, require_workflow_id
+from workflows.amends.ports.event_store import Answer, Place, Repeated, record_own, same_request
+from workflows.amends.ports.execution_log import Start
+from workflows.amends.ports.saga_store import SagaStore, Standing, StartOutcome
+from workflows.amends.saga import Saga
+from workflows.amends.start_request import starting
+from workflows.amends.values.codec import kept
+from workflows.amends.values.comparing import as_jsonb
+from workflows.amends.values.limits import Limits
+from workflows.amends.values.problem import require_distinct_refusals
+from workflows.amends.values.storable import require_storable
+
+TakeUp: TypeAlias = Literal["compensate", "resume"]
+
+
+@dataclass(frozen=True)
+class Started:
+    """What a start answers, the first time and every time after."""
+
+    id: str
+    name: str
+    version: int
+    status: str = "running"
+
+
+class Desk:
+    """Takes requests for the sagas that it has code for. `now` tells the time of the store."""
+
+    def __init__(
+        self,
+        sagas: Sequence[Saga[Any, Any]],
+        store: SagaStore,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        limits: Limits = Limits(),
+    ) -> None:
+        self.sagas = {(saga.definition.name, saga.definition.version): saga for saga in sagas}
+        for saga in sagas:
+            for child in saga.definition.children:
+                if (child.name, child.version) not in self.sagas:
+                    raise Misdeclared(
+                        f"saga {saga.definition.kind}", f"starts {child.kind}, which is not among the sagas"
+                    )
+        require_distinct_refusals()
+        self._store, self._now, self._limits = store, now, limits
+
+    def newest(self, name: str) -> Saga[Any, Any]:
+        """The newest version of a saga. Raises NotFound, listing those that there are."""
+        versions = [version for known, version in self.sagas if known == name]
+        if not versions:
+            raise NotFound("workflow", name, f"There are: {', '.join(sorted({known for known, _ in self.sagas}))}.")
+        return self.sagas[name, max(versions)]
+
+    def order(self, name: str, request: Any, id: str | None, cause: Cause) -> Start:
+        """A saga to be started with a request of its input type; it will be queued unless it is given an owner.
+
+        Raises NotFound, Invalid for an id that is none, and TooLarge or Unstorable for what cannot be kept.
+        """
+        saga = self.newest(name)
+        if id is not None:
+            require_workflow_id(id, "id")
+        given = kept(request, saga.definition.input, f"the input of {name}", self._limits.value).data
+        return starting(saga, given, id or str(new_id()), cause, self._now())
+
+    def child(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
+        """A saga of a kind, `name:version`, to be started by the one whose `cause` this is."""
+        name, _, version = kind.partition(":")
+        return starting(self.sagas[name, int(version)], given, id, cause, self._now(), cause.workflow_id)
+
+    async def start(self, start: Start) -> tuple[Started, bool]:
+        """Start a saga, once per id: the same request again gives the same answer, and False.
+
+        Raises Conflict if the id was used for something else.
+        """
+        outcome = await self._store.start(start)
+        if outcome is StartOutcome.TAKEN:
+            problem = f"The idempotency key {start.id!r} was used for another request. Use a new one."
+            raise Conflict("idempotency", problem)
+        return Started(start.id, start.name, start.version), outcome is StartOutcome.STARTED
+
+    def payload(self, name: str, version: int, signal: str) -> type[Any]:
+        """The class of a signal to a saga. Raises NotFound, listing those that it takes."""
+        saga = self.sagas.get((name, version))
+        taken = saga.definition.signals if saga else {}
+        if signal not in taken:
+            raise NotFound("signal", signal, f"{name} takes: {', '.join(sorted(taken)) or 'none'}.")
+        return taken[signal]
+
+    def told(self, signal: str, said: object, cls: type[Any]) -> Any:
+        """What a saga is told, as it is stored. Raises TooLarge, and Unstorable for what would not come back."""
+        return kept(said, cls, f"signal {signal}", self._limits.value).data
+
+    async def signal(
+        self, id: str, signal: str, payload: Any, cause: Cause, answer: Answer | None = None
+    ) -> dict[str, Any]:
+        """Tell a saga what `told` made of it; returns the answer, the same again for a repeated request.
+
+        Raises NotFound, and Conflict once the saga is finished.
+        """
+        told = SignalReceived(signal, payload)
+        found = await self._store.signal(id, signal, record_own(stories.stream(id), told, cause), answer)
+        if isinstance(found, Repeated):
+            assert answer is not None
+            return same_request(answer.key, answer.digest, found)
+        if isinstance(found, Place):
+            return {"id": id, "signal": signal, "position": str(found)}
+        raise Conflict("status", f"Workflow {id} is {found}: nobody waits for a signal any more.")
+
+    async def cancel(
+        self, id: str, name: str, version: int, reason: str, cause: Cause, answer: Answer | None = None
+    ) -> dict[str, Any]:
+        """Note that a saga is to be cancelled; it turns back at its next step, unless its pivot is quicker.
+
+        Raises NotFound, or Conflict once it is finished or past its pivot.
+        """
+        saga = self.sagas.get((name, version))
+        pivots = [each.step.name for each in saga.definition.steps.values() if each.step.pivot] if saga else []
+        event = record_own(stories.stream(id), CancelRequested(reason), cause)
+        found = await self._store.cancel(id, pivots, reason, event, answer)
+        if isinstance(found, Repeated):
+            assert answer is not None
+            return same_request(answer.key, answer.digest, found)
+        if isinstance(found, Place):
+            return {"id": id, "position": str(found)}
+        if found is None:
+            raise Conflict("status", f"Workflow {id} is past the point of no return: {', '.join(pivots)} is done.")
+        raise Conflict("status", f"Workflow {id} is {found}: there is nothing to cancel any more.")
+
+    async def take_up(
+        self, id: str, how: TakeUp, reason: str, cause: Cause, answer: Answer | None = None
+    ) -> dict[str, Any]:
+        """A person's decision about a saga that was ended in DBOS's own tools: it goes on, or turns back.
+
+        Raises NotFound, or Conflict unless it is abandoned.
+        """
+        told = OperatorResumed(reason) if how == "resume" else CancelRequested(reason)
+        event = record_own(stories.stream(id), told, cause)
+        going, cancel = _going(await self._standing(id)), None if how == "resume" else reason
+        found = await self._store.act(id, None, ["abandoned"], event, going, answer, cancel)
+        if isinstance(found, Repeated):
+            assert answer is not None
+            return same_request(answer.key, answer.digest, found)
+        if isinstance(found, Place):
+            return {"id": id, "act": how, "position": str(found)}
+        raise Conflict("status", f"Workflow {id} is {found}, not abandoned: there is nothing to {how}.")
+
+    async def act(
+        self, id: str, act: Act, reason: str, cause: Cause, result: Any = None, answer: Answer | None = None
+    ) -> dict[str, Any]:
+        """A person's decision about a stuck saga; returns the answer, the same again for a repeated request.
+
+        Raises NotFound, Conflict unless the saga is stuck, and TooLarge or Unstorable for the result.
+        """
+        require_storable(result, "result", self._limits.value)
+        while True:
+            standing = await self._standing(id)
+            stuck = standing.stuck
+            if standing.status != "stuck" or stuck is None:
+                raise _not_stuck(id, standing.status, act)
+            told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, as_jsonb(result))
+            event = record_own(stories.stream(id), told, cause)
+            try:
+                found = await self._store.act(id, standing.stuck_at, ["stuck"], event, _going(standing), answer)
+            except StaleVersion:
+                continue
+            if isinstance(found, Repeated):
+                assert answer is not None
+                return same_request(answer.key, answer.digest, found)
+            if isinstance(found, Place):
+                return {"id": id, "act": act, "position": str(found)}
+            raise _not_stuck(id, found, act)
+
+    async def _standing(self, id: str) -> Standing:
+        standing = await self._store.standing(id)
+        if standing is None:
+            raise NotFound("workflow", id)
+        return standing
+
+
+def _going(standing: Standing) -> Status:
+    return "compensating" if standing.turned_back else "running"
+
+
+def _not_stuck(id: str, status: str, act: Act) -> Conflict:
+    return Conflict("status", f"Workflow {id} is {status}, not stuck: there is nothing to {act}.")

@@ -1,0 +1,140 @@
+"""A saga's journal on DBOS: its steps have DBOS's numbers, and every entry is fenced by DBOS's owner."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from domain.amends.event import Cause, event_type
+from workflows.amends.dbos.lease import Lease
+from workflows.amends.dbos.runtime import next_step
+from workflows.amends.engine.bell import Bell
+from workflows.amends.history import (
+    FINISHED,
+    CompensationFailed,
+    CompensationWaiting,
+    EventLoopBlocked,
+    StepCompensated,
+    StepCompleted,
+    StepFailed,
+    StepRefused,
+    StepRetrying,
+    StepWaiting,
+)
+from workflows.amends.history.replay_state import BLOCKS, blocked_too_often
+from workflows.amends.ports.execution_log import Committed, Entry, Identity, Parked, Recording, Stale, Start, Unit
+from workflows.amends.ports.saga_store import SagaStore
+from workflows.amends.providers import Providers
+from workflows.amends.values.limits import Limits
+
+WAITS = frozenset(event_type(cls).name for cls in (StepWaiting, CompensationWaiting))
+ATTEMPTS = frozenset(
+    event_type(cls).name
+    for cls in (StepCompleted, StepRefused, StepRetrying, StepFailed, StepCompensated, CompensationFailed)
+)
+"""What tells that a step or a compensation did not end with a provider that is down."""
+
+
+class DurableJournal:
+    """One life of a saga in this process."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        recording: Recording,
+        owner: str,
+        store: SagaStore,
+        lease: Lease,
+        draining: asyncio.Event,
+        reload: Callable[[], Awaitable[Recording]],
+        order: Callable[[str, JsonValue, str, Cause], Start],
+        look: Callable[[], None],
+        limits: Limits,
+        providers: Providers,
+    ) -> None:
+        self.identity, self.recording, self._reload = identity, recording, reload
+        self._order, self._look, self._providers = order, look, providers
+        self._owner, self._store, self._lease, self._draining = owner, store, lease, draining
+        self._cancel, self.bell = recording.cancel, Bell()
+        self.limits, self.last_slot = limits, 0
+
+    def next_slot(self) -> int:
+        self.last_slot = next_step()
+        return self.last_slot
+
+    def now(self) -> datetime:
+        """The database's time in whole milliseconds, as DBOS keeps it: a replay sees the same."""
+        return self._lease.clock.now()
+
+    def order(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
+        return self._order(kind, given, id, cause)
+
+    async def commit(self, entry: Entry) -> Committed | Stale:
+        self._lease.require()
+        committed = await self._store.commit(self.identity.id, self._owner, entry)
+        self._note(entry)
+        told = self.identity.parent and entry.change and entry.change.status in FINISHED
+        if entry.start or entry.recall or told:
+            self._look()  # a child was queued, or the parent that waits for this one
+        return committed
+
+    def _note(self, entry: Entry) -> None:
+        """Let providers know of what their own gateways may not have told: who waits for one, and who was answered."""
+        if entry.change and entry.change.provider:
+            told = [event.data for event in entry.events if event.type.name in WAITS]
+            down = {each["provider"]: str(each["error"]["facts"].get("problem", "")) for each in told}
+            for name, error in ({entry.change.provider: "its gateway says so"} | down).items():
+                self._providers.named(name).found_down(error)
+        made = [event.data["slot"] for event in entry.events if event.type.name in ATTEMPTS]
+        for wait in (self.recording.provider_waits.get(slot) for slot in made):
+            if wait and wait.provider:
+                self._providers.named(wait.provider).found_up()
+
+    def transaction(self) -> AbstractAsyncContextManager[Unit]:
+        self._go_on()
+        return self._store.transaction(self.identity.id, self._owner)
+
+    async def may_call(self) -> None:
+        await self._lease.held()
+        self._go_on()
+
+    async def pause(self, until: datetime) -> None:
+        await self.listen((until - self.now()).total_seconds())
+
+    async def listen(self, seconds: float) -> bool:
+        self._go_on()
+        heard = await self.bell.heard(max(seconds, 0))
+        self._go_on()
+        return heard
+
+    def cancelled(self) -> str | None:
+        return self._cancel
+
+    def cancel(self, reason: str) -> None:
+        """Somebody wants the saga cancelled, who is not this life of it."""
+        if self._cancel is None:
+            self._cancel = reason
+            self.bell.ring()
+
+    def blocked(self, event: EventLoopBlocked) -> None:
+        """This life has blocked the event loop: after the second time a person is asked before more is begun."""
+        known, blocks = self.recording, self.recording.blocks + 1
+        exhausted = blocked_too_often(event) if blocks >= BLOCKS else known.exhausted
+        self.recording = replace(known, blocks=blocks, exhausted=exhausted)
+
+    async def reload(self) -> Recording:
+        self._go_on()
+        again = await self._reload()
+        self._cancel = self._cancel or again.cancel
+        return again
+
+    def _go_on(self) -> None:
+        """Begin nothing new without the lease, and while this executor shuts down: another one goes on from here."""
+        self._lease.require()
+        if self._draining.is_set():
+            raise Parked

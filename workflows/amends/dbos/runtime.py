@@ -1,0 +1,222 @@
+"""What is used of DBOS, all of it here. What is relied on beyond its documentation is listed in docs/dbos.md."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+from dbos import DBOS, DBOSConfig
+from dbos._context import current_owner_xid
+from dbos._core import execute_dequeued_workflow
+from dbos._dbos import _get_dbos_instance
+from dbos._error import DBOSWorkflowConflictIDError
+from dbos._migration import get_dbos_migrations
+from dbos._serialization import DBOSPortableJSONSerializer, DefaultSerializer
+from dbos._sys_db import WorkflowStatusInternal
+from dbos._utils import GlobalParams
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import ExceptionContext
+
+from domain.amends.errors import Unusable
+from workflows.amends.dbos.threads import Threads
+from workflows.amends.ports.execution_log import Fenced, Parked
+from workflows.amends.ports.saga_store import Claimed
+from workflows.amends.values.problem import TurnedBack
+
+APPLICATION = "amends"
+"""Name and version of our application in DBOS's tables: sagas have versions of their own."""
+
+SUPPORTED = "3.4."
+THREADS = 8
+
+SPOILING = ("25006", "57P")
+"""Errors, by SQLSTATE, after which DBOS's sessions are replaced: one that began read-only remains so for good."""
+
+LOST = ("psycopg.OperationalError", "psycopg.errors.AdminShutdown", "connection failed:", "connection to server at")
+"""In what DBOS says of a database that is away."""
+
+Body = Callable[..., Awaitable[Any]]
+
+
+def migrate(url: str) -> None:
+    """Create or update DBOS's tables. Raises Unusable for a DBOS that this code does not know."""
+    require_supported()
+    DBOS.migrate(url)
+
+
+def require_supported() -> None:
+    """Raise Unusable unless the installed DBOS is the one whose tables this code writes."""
+    installed = version("dbos")
+    if not installed.startswith(SUPPORTED):
+        raise Unusable(
+            f"DBOS {installed} is installed, but this code writes the tables of {SUPPORTED}x.", "Run ./run up."
+        )
+
+
+def newest_migration() -> int:
+    """The number of the newest migration that the installed DBOS knows."""
+    return len(get_dbos_migrations("dbos", True))
+
+
+def refuse_pickles() -> None:
+    """Let DBOS read no pickle in this process: it would run whatever is in one.
+
+    DBOS takes the serializer of a value from the row that holds it, so that whoever may write a row could have its
+    reader run anything. Amends writes portable JSON alone.
+    """
+
+    def refuse(_serializer: DefaultSerializer, _data: str) -> NoReturn:
+        raise TypeError("A row of DBOS's tables holds a pickle, which is not read: it could run anything.")
+
+    DefaultSerializer.deserialize = refuse  # type: ignore
+
+
+class Runtime:
+    """One process's DBOS: runs the bodies that are bound to names, in the event loop that launched it."""
+
+    def __init__(self, url: str, executor: str) -> None:
+        refuse_pickles()
+        self._executor = executor
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dbos-start")
+        self._of_loop: Threads | None = None
+        self._config: DBOSConfig = {
+            "name": APPLICATION,
+            "application_version": APPLICATION,
+            "executor_id": executor,
+            "system_database_url": url,
+            "run_migrations": False,
+            "serializer": DBOSPortableJSONSerializer(),
+            "sys_db_pool_size": THREADS,
+            "max_executor_threads": THREADS,
+            "db_engine_kwargs": {"pool_pre_ping": False},
+            "log_level": "WARNING",
+            "scheduler_polling_interval_sec": 3600.0,
+        }
+
+    def bind(self, name: str, body: Body) -> None:
+        """Let DBOS run `body` for workflows of this name; it ends as DBOS's own workflows do."""
+
+        async def workflow(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await body(*args, **kwargs)
+            except Fenced:
+                raise DBOSWorkflowConflictIDError(current_id()) from None
+            except Parked:
+                raise asyncio.CancelledError from None
+
+        DBOS.workflow(name=name, max_recovery_attempts=None)(workflow)
+
+    def create(self) -> None:
+        """Make DBOS known to this process; `bind` comes after it, `launch` last."""
+        DBOS(config=self._config)
+        logging.getLogger("dbos").addFilter(_expected)
+
+    def launch(self) -> None:
+        """Start DBOS in the running event loop, with enough threads for its writes."""
+        loop = asyncio.get_running_loop()
+        self._of_loop = Threads(loop, 2 * THREADS)
+        loop.set_default_executor(self._of_loop)
+        DBOS.launch()
+        dbos = _get_dbos_instance()
+        event.listen(dbos._sys_db.engine, "handle_error", _replaced)
+        # DBOS has a loop of its own for the time that this one does not run. It stands still for a moment when code of
+        # a saga makes it stop; a saga that began meanwhile, in the other one, would never hear of its commits.
+        dbos._background_event_loop.target_loop = lambda: loop  # type: ignore[method-assign]
+
+    def become(self, executor: str) -> None:
+        """Run what comes from here on as another executor. DBOS looks up who it is whenever it takes a workflow."""
+        self._executor = GlobalParams.executor_id = executor
+
+    @property
+    def runs_in_threads(self) -> int:
+        """How many functions code of sagas runs in threads."""
+        return self._of_loop.of_sagas if self._of_loop else 0
+
+    def destroy(self) -> None:
+        """Stop DBOS; blocks until its threads have ended."""
+        DBOS.destroy(destroy_registry=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def run(self, claimed: Claimed, owner: str) -> None:
+        """Run a workflow that this executor has claimed under this owner; returns once it is under way."""
+        status = _status(claimed, self._executor)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, execute_dequeued_workflow, _get_dbos_instance(), status, owner)
+
+
+def current_id() -> str:
+    """The id of the workflow that runs here."""
+    id = DBOS.workflow_id
+    assert id is not None, "not inside a workflow"
+    return id
+
+
+def current_owner() -> str:
+    """The token under which this execution owns its workflow."""
+    owner = current_owner_xid(current_id())
+    assert owner is not None, "not inside a workflow"
+    return owner
+
+
+def next_step() -> int:
+    """Draw the number of the next step from DBOS."""
+    return DBOS.reserve_step().step_id
+
+
+def _status(claimed: Claimed, executor: str) -> WorkflowStatusInternal:
+    """What DBOS would have read back from the row of a workflow that was just claimed."""
+    return {
+        "workflow_uuid": claimed.id,
+        "status": "PENDING",
+        "name": claimed.name,
+        "class_name": None,
+        "config_name": None,
+        "authenticated_user": None,
+        "assumed_role": None,
+        "authenticated_roles": None,
+        "created_at": None,
+        "updated_at": None,
+        "queue_name": APPLICATION,
+        "executor_id": executor,
+        "app_version": APPLICATION,
+        "app_id": "",
+        "recovery_attempts": None,
+        "workflow_timeout_ms": None,
+        "workflow_deadline_epoch_ms": None,
+        "deduplication_id": None,
+        "priority": 0,
+        "inputs": claimed.inputs,
+        "queue_partition_key": None,
+        "forked_from": None,
+        "parent_workflow_id": None,
+        "started_at_epoch_ms": None,
+        "serialization": "portable_json",
+        "delay_until_epoch_ms": None,
+        "attributes": None,
+        "schedule_name": None,
+        "debounce_deadline_epoch_ms": None,
+        "is_debounced": False,
+        "application_name": APPLICATION,
+        "shard_key": None,
+    }
+
+
+def _replaced(context: ExceptionContext) -> None:
+    """Let DBOS see a session that is spoilt as one that was lost: it tries again, and on other sessions."""
+    code = getattr(context.original_exception, "sqlstate", None) or ""
+    context.is_disconnect = context.is_disconnect or code.startswith(SPOILING)
+
+
+def _expected(record: logging.LogRecord) -> bool:
+    """Drop what DBOS says loudly of ordinary ends of a saga: compensated, or resting until somebody acts.
+
+    That its own threads do not get through to the database it says several times a second, with stacks: whoever watches
+    the database says it once.
+    """
+    ended, said = record.exc_info[1] if record.exc_info else None, record.getMessage()
+    lost = record.levelno == logging.WARNING and any(each in said for each in LOST)
+    return not isinstance(ended, TurnedBack) and "Asyncio task cancelled for workflow" not in said and not lost

@@ -1,0 +1,147 @@
+"""Looks after what nobody runs: takes over from the dead, gives back what was lost, shows what ended wrongly."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from domain.amends.errors import Unavailable
+from domain.amends.event import Cause
+from workflows.amends.background import end, nudged
+from workflows.amends.dbos.lease import is_gone, machine
+from workflows.amends.history import FINISHED, SagaAbandoned, SagaStranded, stories
+from workflows.amends.ports.event_store import record_own
+from workflows.amends.ports.execution_log import StatusChange
+from workflows.amends.ports.saga_store import SagaStore
+
+if TYPE_CHECKING:
+    from workflows.amends.dbos.engine import Engine
+
+log = logging.getLogger("amends.supervisor")
+
+LOOK_SECONDS = 0.25
+"""How often it looks for sagas to take: the longest wait of a saga that was queued elsewhere."""
+CARE_SECONDS = 5.0
+"""How often it looks for what should not happen."""
+SUSPICIOUS_SECONDS = 120.0
+"""For how long it looks for what a database has lost, after its start and after another run of the server answers."""
+WAKE = 500
+"""How many sagas whose time has come are queued at a time."""
+CLAIM = 50
+"""How many sagas are claimed at a look: several executors share what a dead one left, and those that were claimed come
+to their end before more are begun, so that a server that is killed every few seconds gets on all the same."""
+
+
+class Supervisor:
+    """One task of the event loop."""
+
+    def __init__(self, engine: Engine, store: SagaStore) -> None:
+        self._engine, self._store = engine, store
+        self._wake = asyncio.Event()
+        self._here = machine()
+        self._missed: set[tuple[str, str]] = set()
+        self._more_are_queued, self._ended = False, 0
+        self._cared_at, self._suspicious_until = 0.0, time.monotonic() + SUSPICIOUS_SECONDS
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._watch(), name="supervisor")
+
+    async def stop(self) -> None:
+        await end(self._task)
+
+    def look(self) -> None:
+        """Look now: something was queued."""
+        self._wake.set()
+
+    def suspect(self) -> None:
+        """The database may have lost commits: look now, and for a while, for what that left behind."""
+        self._cared_at, self._suspicious_until = 0.0, time.monotonic() + SUSPICIOUS_SECONDS
+        self._wake.set()
+
+    def ended(self) -> None:
+        """A saga ended here: there is room for a queued one."""
+        self._ended += 1
+        full = self._engine.occupied + 1 >= self._engine.options.running
+        if full or (self._more_are_queued and self._ended >= CLAIM // 2):
+            self._wake.set()
+
+    async def _watch(self) -> None:
+        while True:
+            self._wake.clear()  # what is queued from here on is looked for again
+            try:
+                await self._take_over()
+                await self._claim()
+                await self._cancel()
+                if time.monotonic() - self._cared_at > CARE_SECONDS:
+                    self._cared_at = time.monotonic()
+                    await self._care()
+            except Unavailable as away:
+                log.debug("The supervisor goes on when the database is back: %s", away)
+            except Exception as error:
+                log.warning("The supervisor goes on after: %s", error)
+            await nudged(self._wake, LOOK_SECONDS)
+
+    async def _take_over(self) -> None:
+        """End executors that are certainly gone, and those whose lease ran out while ours held without a gap.
+
+        The second half matters after the database was away: everybody's lease ran out then, and everybody needs the
+        time to renew it.
+        """
+        others = await self._store.neighbours(self._engine.executor)
+        lease = self._engine.lease
+        patient = lease.held_for() >= lease.seconds
+        dead = [other.id for other in others if is_gone(other, self._here) or (other.expired and patient)]
+        if dead:
+            count = await self._store.end(dead, self._engine.executor, True)
+            log.warning("Took over from %s: %d sagas.", ", ".join(dead), count)
+
+    async def _claim(self) -> None:
+        engine, lease = self._engine, self._engine.lease
+        if engine.ready:
+            await self._store.wake_due(WAKE)
+        room = min(engine.options.running - engine.occupied, CLAIM)
+        if self._more_are_queued and self._ended >= CLAIM // 2:
+            room = min(room, self._ended)  # as many as have ended meanwhile
+        self._ended = 0
+        if not engine.ready or room <= 0:
+            return
+        owner = str(uuid4())
+        claimed = await self._store.claim(lease.executor, owner, engine.kinds, room)
+        self._more_are_queued = len(claimed) == room
+        for saga in claimed:
+            await engine.run(saga, owner, lease)
+
+    async def _cancel(self) -> None:
+        """Tell sagas that run here what was asked of another server."""
+        for id, reason in await self._store.cancelled(self._engine.executor):
+            self._engine.cancelled(id, reason)
+
+    async def _care(self) -> None:
+        await self._give_back()
+        if orphans := await self._store.release_orphans():
+            log.warning("%d sagas of executors that were ended already are queued again.", orphans)
+        if time.monotonic() < self._suspicious_until and (lost := await self._store.resume_lost()):
+            log.warning("The database has lost how %d sagas ended: they go on from what is still on record.", lost)
+        for id, name, version in await self._store.without_code():
+            reason = f"no running server has code for {name} version {version}"
+            await self._tell(id, SagaStranded(reason), StatusChange("stranded", reason))
+        for id, status in await self._store.ended_abnormally():
+            reason = f"the workflow was ended outside Amends: DBOS says {status}"
+            await self._tell(id, SagaAbandoned(reason), StatusChange("abandoned", reason))
+
+    async def _give_back(self) -> None:
+        """Sagas that are recorded as ours, but that we have not been running for two looks."""
+        recorded = set(await self._store.running(self._engine.executor))
+        missed = recorded - set(self._engine.running)
+        for id, owner in missed & self._missed:
+            log.warning("Saga %s is recorded as running here, but is not: it is queued again.", id)
+            await self._store.release(id, self._engine.executor, owner)
+        self._missed = missed
+
+    async def _tell(self, id: str, told: object, change: StatusChange) -> None:
+        cause = Cause(workflow_id=id, actor="amends", executor=self._engine.executor)
+        await self._store.note(id, record_own(stories.stream(id), told, cause), change, sorted(FINISHED))

@@ -1,0 +1,35 @@
+"""What a step and a compensation have in common when they wait for a provider that is down."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from workflows.amends.call import seconds
+from workflows.amends.engine.steps.attempts import Down
+from workflows.amends.ports.execution_log import Journal, ProviderWait
+
+
+def waiting(
+    down: Down, known: ProviderWait | None, journal: Journal, sent_before: bool = False
+) -> tuple[ProviderWait, datetime]:
+    """The wait that this is, which goes on whichever provider is down now, and when it lasts too long."""
+    since = known.since if known and known.provider else journal.now()
+    return ProviderWait(down.provider, since, down.sent or sent_before), since + seconds(journal.limits.provider)
+
+
+def waited(down: Down, wait: ProviderWait, until: datetime) -> dict[str, Any]:
+    """What is told of a wait."""
+    return {
+        "attempts": down.attempts,
+        "provider": wait.provider,
+        "error": down.problem,
+        "since": wait.since,
+        "until": until,
+    }
+
+
+def out_of_patience(step: str, down: Down, wait: ProviderWait) -> str:
+    """Why a saga is stuck whose provider does not come back."""
+    since = wait.since.isoformat(timespec="seconds")
+    return f"{step} waits for {wait.provider} since {since}, which is too long: {down.problem.message}"

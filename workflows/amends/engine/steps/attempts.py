@@ -1,0 +1,182 @@
+"""How a step or a compensation is tried: with a timeout each time, again after a failure, and not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from domain.amends.errors import Refusal, TooLarge, Unstorable
+from workflows.amends.call import Outbound, ProviderDown, Retry, provider_down
+from workflows.amends.engine.history_writer import Chronicle
+from workflows.amends.engine.user_code.tasks import Exited
+from workflows.amends.engine.user_code.user_code import NeverEnds, Raised, Returned, UserCode
+from workflows.amends.history import Problem
+from workflows.amends.values.problem import is_refusal
+from workflows.amends.values.said import said
+from workflows.amends.words import MisplacedCall
+
+CHAIN = 20
+"""How far back it is looked for what an error came of."""
+BUGS = (Exited, MisplacedCall, NeverEnds)
+"""What another attempt does not mend."""
+
+T = TypeVar("T")
+log = logging.getLogger("amends.saga")
+
+
+@dataclass(frozen=True)
+class Answered(Generic[T]):
+    value: T
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The answer was no: as it was raised, and as it is stored."""
+
+    refusal: Refusal
+    problem: Problem
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """No attempt was answered, and there is no further one."""
+
+    problem: Problem
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Bug:
+    """The code of the attempt is wrong in a way that another attempt does not mend: a person must look at it."""
+
+    problem: Problem
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Down:
+    """A provider is down, so no attempt was made; `sent` says that something was sent all the same."""
+
+    provider: str
+    problem: Problem
+    attempts: int
+    sent: bool
+
+
+Outcome = Answered[T] | Refused | Failed | Bug | Down
+
+
+@dataclass(frozen=True)
+class Trial(Generic[T]):
+    """What is tried: `body` makes one attempt, `tell` says of a failed one when the next is due."""
+
+    name: str
+    slot: int
+    body: Callable[[int], Coroutine[Any, Any, T]]
+    retry: Retry
+    timeout: timedelta
+    tell: Callable[[int, Problem, datetime], object]
+    deadline: datetime | None = None
+    again: Callable[[bool], None] | None = None
+    """Told before every further attempt whether one was made in this life; raises what prevents it."""
+
+
+async def attempt(trial: Trial[T], chronicle: Chronicle, code: UserCode) -> Outcome[T]:
+    """Try until answered or out of attempts, those of earlier lives counted; a provider that is down ends the trial."""
+    journal = chronicle.journal
+    failed, due = journal.recording.failures.get(trial.slot, (0, None))
+    before, exhausted = failed, journal.recording.exhausted
+    while True:
+        if due is not None:
+            await _pause(trial, chronicle, due, failed > before)
+        await journal.may_call()
+        if (wrong := journal.recording.exhausted) and wrong is not exhausted:
+            return Bug(Problem("Exhausted", wrong.reason), failed)
+        outbound = Outbound(chronicle.shown, trial.slot in journal.recording.provider_waits)
+        ended = await _once(trial, failed + 1, chronicle, code, outbound)
+        if isinstance(ended, Returned):
+            return Answered(ended.value, failed + 1)
+        if down := _down(ended.error, outbound):
+            log.debug("%s %s waits: %s", journal.identity.id, trial.name, said(down))
+            sent = failed > before or outbound.may_have_sent(ended.error)
+            return Down(down.provider, chronicle.problem(down), failed, sent)
+        failed += 1
+        outcome = _judged(ended, failed, trial, chronicle, code)
+        if not isinstance(outcome, Problem):
+            return outcome
+        log.info("%s %s: attempt %d failed: %s", journal.identity.id, trial.name, failed, outcome.message)
+        if failed >= trial.retry.attempts or code.given_up:
+            return Failed(outcome, failed)
+        due = journal.now() + trial.retry.wait_after(failed)
+        await chronicle.write(chronicle.entry(trial.tell(failed, outcome, due), step=trial.name))
+
+
+def _down(error: BaseException, outbound: Outbound) -> ProviderDown | None:
+    """The provider that an attempt found down last, if it failed because of that, whatever its code made of it."""
+    if down := provider_down(error):
+        return down
+    if outbound.down is None or is_refusal(error) or issubclass(type(error), BUGS):
+        return None
+    return outbound.down if _came_of(error) else None
+
+
+def _came_of(error: BaseException | None) -> bool:
+    """Whether an error came of a provider that is down, or of the time that a call to one took."""
+    for _ in range(CHAIN):
+        if error is None or issubclass(type(error), (ProviderDown, asyncio.CancelledError)):
+            break
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+async def _once(
+    trial: Trial[T], number: int, chronicle: Chronicle, code: UserCode, outbound: Outbound
+) -> Returned[T] | Raised:
+    async def body() -> T:
+        return await trial.body(number)
+
+    limit = trial.timeout.total_seconds()
+    return await code.within(trial.name, limit, body, chronicle.completed_at, chronicle.journal.may_call, outbound)
+
+
+def _judged(
+    ended: Raised, attempts: int, trial: Trial[T], chronicle: Chronicle, code: UserCode
+) -> Refused | Bug | Problem:
+    """What an attempt that raised something means; a Problem is one that may be made again."""
+    error = ended.error
+    if is_refusal(error):
+        try:
+            return Refused(error, chronicle.refusal(error), attempts)
+        except (Unstorable, TooLarge) as unstorable:
+            return chronicle.problem(unstorable)
+    problem = _explained(ended, trial.timeout, chronicle, code)
+    return Bug(problem, attempts) if issubclass(type(error), BUGS) else problem
+
+
+async def _pause(trial: Trial[T], chronicle: Chronicle, due: datetime, called: bool) -> None:
+    """Wait until the next attempt is due, unless something turns up that prevents it."""
+    journal = chronicle.journal
+    while True:
+        if trial.again:
+            trial.again(called)
+        if (now := journal.now()) >= due:
+            return
+        await journal.pause(min(due, trial.deadline) if trial.deadline and trial.deadline > now else due)
+
+
+def _explained(ended: Raised, timeout: timedelta, chronicle: Chronicle, code: UserCode) -> Problem:
+    """What went wrong, in words of ours where it was we who ended the attempt."""
+    time = f"{timeout.total_seconds():g} s"
+    if isinstance(ended.error, NeverEnds):
+        return Problem("NeverEnds", f"it goes on although its time, {time}, is over: it swallows its cancellation")
+    if not (ended.late and isinstance(ended.error, asyncio.CancelledError)):
+        return chronicle.problem(ended.error)
+    if code.given_up:
+        return Problem("GivenUp", "run stopped waiting for it, by a time limit or a cancel of its own")
+    return Problem("TimeoutError", f"no answer within {time}")

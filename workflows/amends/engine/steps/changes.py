@@ -1,0 +1,123 @@
+"""The `tx` of a transaction: what its code decides and asks for, one after the other, until the step is committed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from functools import partial
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import TooLarge
+from workflows.amends.engine.history_writer import Chronicle
+from workflows.amends.ids import new_id
+from workflows.amends.ports.event_store import NewEvent
+from workflows.amends.ports.execution_log import Unit
+from workflows.amends.words import UNAWAITED, MisplacedCall
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+E = TypeVar("E")
+
+
+class Asked(Generic[R]):
+    """Something that the code of a transaction asks for: it is done when it is awaited, in that transaction."""
+
+    def __init__(self, what: str, make: Callable[[], Coroutine[Any, Any, R]]) -> None:
+        self.what, self._make = what, make
+        self.awaited = self.ended = False
+
+    def __await__(self) -> Generator[Any, Any, R]:
+        self.awaited = True
+        try:
+            return (yield from self._make().__await__())
+        finally:
+            self.ended = True
+
+
+class Changes:
+    """Collects what a transaction does. Several things that are asked for at once are done one after the other."""
+
+    def __init__(self, unit: Unit, chronicle: Chronicle, step: str) -> None:
+        self._unit, self._chronicle, self._step = unit, chronicle, step
+        self.events: list[NewEvent] = []
+        self.expected: dict[str, int] = {}
+        self.over = False
+        self._size = 0
+        self._states: dict[str, Any] = {}
+        self._asked: list[Asked[Any]] = []
+        self._turn = asyncio.Lock()
+
+    def decide(
+        self,
+        aggregate: Aggregate[S, E],
+        key: str,
+        decision: Callable[Concatenate[S, P], Iterable[E]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Awaitable[S]:
+        def decide(state: S) -> Iterable[E]:
+            return decision(state, *args, **kwargs)
+
+        return self._ask("decide", partial(self._decided, aggregate, key, decide))
+
+    def append(self, stream: str, *events: object) -> None:
+        self._require_open("append")
+        self._add(self._made(stream, events))
+
+    def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> Awaitable[list[dict[str, Any]]]:
+        return self._ask("execute", partial(self._unit.execute, sql, parameters))
+
+    @property
+    def misplaced(self) -> MisplacedCall | None:
+        """What was asked for and not awaited, or is still under way, once the code has ended; None if nothing is."""
+        for asked in self._asked:
+            if not asked.awaited:
+                return MisplacedCall(asked.what, UNAWAITED)
+            if not asked.ended:
+                return MisplacedCall(asked.what, "is still under way in another task: await it in the transaction")
+        return None
+
+    def _ask(self, what: str, make: Callable[[], Coroutine[Any, Any, R]]) -> Asked[R]:
+        self._require_open(what)
+
+        async def one_by_one() -> R:
+            async with self._turn:
+                self._require_open(what)
+                return await make()
+
+        asked = Asked(f"tx.{what}", one_by_one)
+        self._asked = [*(each for each in self._asked if not each.ended), asked]
+        return asked
+
+    async def _decided(self, aggregate: Aggregate[S, E], key: str, decision: Callable[[S], Iterable[E]]) -> S:
+        stream = aggregate.stream(key)
+        if stream not in self._states:
+            self._states[stream], self.expected[stream] = await self._unit.load(aggregate, key)
+        decided = aggregate.require_own(list(decision(self._states[stream])))
+        made = self._made(stream, decided, str(new_id()))
+        state = aggregate.fold([each.event for each in made], self._states[stream])
+        self._add(made)
+        self._states[stream] = state
+        return state
+
+    def _made(self, stream: str, events: Iterable[object], decision: str | None = None) -> list[NewEvent]:
+        """The events as they will be stored. Raises TooLarge, and Unstorable, and then none of them is."""
+        limit, size, made = self._chronicle.journal.limits.commit, self._size, []
+        for event in events:
+            made.append(self._chronicle.business_event(stream, event, self._step, decision))
+            size += made[-1].size
+            if size > limit:
+                raise TooLarge(f"what {self._step} writes in one transaction", limit)
+        return made
+
+    def _add(self, made: Sequence[NewEvent]) -> None:
+        self.events += made
+        self._size += sum(event.size for event in made)
+
+    def _require_open(self, what: str) -> None:
+        if self.over:
+            raise MisplacedCall(
+                f"tx.{what}", f"the transaction of {self._step} is over: what it does must be awaited in it"
+            )

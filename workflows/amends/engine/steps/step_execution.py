@@ -1,0 +1,86 @@
+"""A step that was started: in this life of the saga or in an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import JsonValue
+
+from workflows.amends.redaction.sensitive import hidden_values, marks
+from workflows.amends.saga import Done, Unknown
+from workflows.amends.step import StepCall, StepSpec
+from workflows.amends.values.codec import fresh, require_exact
+
+T = TypeVar("T")
+
+
+@dataclass
+class Begun:
+    """`outcome` stays None for a step that has not happened: it was refused, or is under way.
+
+    Its arguments and its result are plain JSON data: whoever needs them is given values of their own, so that nobody
+    sees what another one has changed. `doubtful` says that an earlier life may have begun it and left no record,
+    `settled` that its outcome is recorded.
+    """
+
+    call: StepCall[Any]
+    slot: int
+    occurrence: int
+    redo: int
+    key: str
+    started_at: datetime
+    doubtful: bool = False
+    outcome: Done[JsonValue] | Unknown | None = None
+    in_doubt: bool = False
+    settled: bool = False
+    _used: bool = False
+
+    @property
+    def step(self) -> StepSpec:
+        return self.call.step
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of its arguments."""
+        return self.call.digest
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Its arguments, as new values."""
+        if not self._used:
+            self._used = True
+            first: tuple[Any, ...] = self.call.values
+            return first
+        again: tuple[Any, ...] = fresh(self.call.given, self.call.declared.arguments_type)
+        return again
+
+    def hidden(self) -> Iterator[str]:
+        """What of its arguments must not be shown."""
+        return hidden_values(self.call.given, marks(self.call.declared.arguments_type))
+
+    def result(self, plain: JsonValue) -> Any:
+        """A result of it, as a new value. Raises ValidationError if it does not fit its type."""
+        return fresh(plain, self.call.declared.result)
+
+    def require_result(self, given: JsonValue) -> None:
+        """Refuse a result of a person's that does not fit its type, or not exactly. Raises ValidationError."""
+        require_exact(given, self.call.declared.result)
+        self.result(given)
+
+    def known_outcome(self) -> Done[Any] | Unknown:
+        """What whoever undoes it is told of its outcome."""
+        return Done(self.result(self.outcome.value)) if isinstance(self.outcome, Done) else Unknown()
+
+    def told(self, event: Callable[..., T], **facts: Any) -> T:
+        """An event about this step, with what all such events say."""
+        return event(
+            step=self.step.name,
+            occurrence=self.occurrence,
+            kind=self.step.kind,
+            slot=self.slot,
+            arguments=self.digest,
+            started_at=self.started_at,
+            **facts,
+        )

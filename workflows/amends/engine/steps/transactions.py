@@ -1,0 +1,124 @@
+"""A step in our own database: what it decides is committed with its checkpoint, or it runs again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, Final, ParamSpec, TypeVar
+
+from domain.amends.errors import AmendsError, Contended
+from workflows.amends.call import Retry, seconds
+from workflows.amends.engine.history_writer import Chronicle
+from workflows.amends.engine.steps.changes import Changes
+from workflows.amends.engine.user_code.user_code import NeverEnds, Raised, Returned, UserCode
+from workflows.amends.ports.event_store import Overtaken
+from workflows.amends.ports.execution_log import Committed, Entry, Interrupted, Stale
+
+P = ParamSpec("P")
+S = TypeVar("S")
+E = TypeVar("E")
+
+RERUNS = 100
+"""How often a transaction is run again because others wrote first, before a person is asked."""
+
+AGAIN: Final = Retry(first_wait=seconds(0.05), longest_wait=seconds(2))
+"""How long it waits before it runs again, because of the database or of others who wrote first."""
+
+log = logging.getLogger("amends.saga")
+
+
+class TooSlow(AmendsError):
+    """It took longer than {limit} s, and did nothing: what takes time belongs into a step, before the transaction."""
+
+    limit: float
+
+
+class StandsStill(AmendsError):
+    """{reason}"""
+
+    reason: str
+
+
+class _Failed(Exception):
+    """The body ended otherwise than by returning: nothing is committed."""
+
+    def __init__(self, raised: Raised) -> None:
+        self.raised = raised
+
+
+async def transact(
+    name: str,
+    chronicle: Chronicle,
+    code: UserCode,
+    limit: timedelta,
+    body: Callable[[Changes], Coroutine[Any, Any, Any]],
+    entry: Callable[[Any, Changes], Entry],
+    again: Callable[[], None],
+) -> Returned[Any] | Raised:
+    """Run `body` from its first line until what it decided is committed; returns how it ended.
+
+    A database that is away is waited for, however long. What the transaction itself may cause, and others who write
+    first, are tolerated a bounded number of times: then Contended or Overtaken are what it raised. `again` is called
+    before every further run; it raises what prevents that. Nothing was written where Raised is returned.
+    """
+    stale = tries = interruptions = 0
+    exhausted = chronicle.journal.recording.exhausted
+    while True:
+        if (wrong := chronicle.journal.recording.exhausted) and wrong is not exhausted:
+            return Raised(StandsStill(wrong.reason))
+        try:
+            made, result, committed = await _once(name, chronicle, code, limit.total_seconds(), body, entry)
+        except _Failed as failed:
+            return failed.raised
+        except Interrupted as interrupted:
+            log.info("%s was interrupted and runs again: %s", name, interrupted)
+            interruptions += 1
+            tries += interrupted.tries is not None
+            if interrupted.tries is not None and tries >= interrupted.tries:
+                return Raised(Contended(tries, interrupted.problem))
+            wait = AGAIN.wait_after(interruptions).total_seconds()
+        else:
+            if not isinstance(committed, Stale):
+                chronicle.written(made)
+                return Returned(result)
+            stale += 1
+            if stale >= RERUNS:
+                return Raised(Overtaken(committed.stream, stale))
+            wait = random.uniform(0, 0.002 * stale)
+        again()
+        await chronicle.journal.listen(wait)
+        again()
+
+
+async def _once(
+    name: str,
+    chronicle: Chronicle,
+    code: UserCode,
+    limit: float,
+    body: Callable[[Changes], Coroutine[Any, Any, Any]],
+    entry: Callable[[Any, Changes], Entry],
+) -> tuple[Entry, Any, Committed | Stale]:
+    """One transaction. Raises Interrupted, and _Failed if the body did not return."""
+    async with chronicle.journal.transaction() as unit:
+        changes = Changes(unit, chronicle, name)
+        try:
+            ended = await code.within(name, limit, lambda: body(changes), chronicle.completed_at)
+        finally:
+            changes.over = True
+        if unit.interrupted:
+            raise unit.interrupted
+        if isinstance(ended, Returned) and (wrong := changes.misplaced):
+            ended = Raised(wrong)
+        if isinstance(ended, Raised):
+            too_slow = ended.late and isinstance(ended.error, asyncio.CancelledError | NeverEnds)
+            raise _Failed(Raised(TooSlow(limit)) if too_slow and not code.given_up else ended)
+        made = entry(ended.value, changes)
+        try:
+            return made, ended.value, await unit.commit(made)
+        except Interrupted:
+            raise
+        except Exception as error:
+            raise _Failed(Raised(error)) from error

@@ -1,0 +1,222 @@
+"""What the durable engine needs of the store: sagas started, claimed, told something, released and looked after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+from uuid import UUID
+
+from workflows.amends.history import SagaStuck, Status, StepCompensated, Told
+from workflows.amends.ports.event_store import Answer, NewEvent, Place, Repeated
+from workflows.amends.ports.execution_log import Checkpoint, Committed, Entry, Stale, Start, StatusChange, Unit
+from workflows.amends.providers import Outage
+
+
+class StartOutcome(Enum):
+    STARTED = "started"
+    REPEATED = "repeated"
+    """The same request came before; nothing was done."""
+    TAKEN = "taken"
+    """Another request has this id; nothing was done."""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A saga that this executor now owns, with its input as DBOS stores it."""
+
+    id: str
+    name: str
+    inputs: str
+
+
+@dataclass(frozen=True)
+class StoredSaga:
+    """A saga's row, its checkpoints, its story, and the compensations of its family of forks."""
+
+    root: str
+    version: int
+    status: Status
+    takeovers: int
+    checkpoints: Sequence[Checkpoint]
+    told: Sequence[tuple[UUID, Told]]
+    undone: Sequence[StepCompensated]
+    deadline_at: datetime | None
+    settled: bool
+    provider: str | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a saga stands, for those who decide about it.
+
+    `stuck` says what it got stuck at last, and `stuck_at` at which version of its story that was told.
+    """
+
+    status: Status
+    turned_back: bool
+    stuck: SagaStuck | None
+    stuck_at: int | None
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """A provider that sagas wait for, or that other executors find down."""
+
+    provider: str
+    waits: bool
+    outage: Outage | None
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another executor, as far as the database knows; `expired` says that its lease is over by the database's clock."""
+
+    id: str
+    machine: str
+    pid: int
+    born: float
+    expired: bool
+
+
+class SagaStore(Protocol):
+    """What the durable engine needs of the store. What writes is resent until it is answered, unless said otherwise."""
+
+    async def start(self, start: Start) -> StartOutcome:
+        """Start a saga, once per id. Raises Unavailable if the database does not answer in time."""
+        ...
+
+    async def claim(self, executor: str, owner: str, kinds: Sequence[str], limit: int) -> list[Claimed]:
+        """Take queued sagas, oldest first, if this executor is alive."""
+        ...
+
+    async def awaited(self, executor: str) -> list[Awaited]:
+        """The providers that sagas wait for, and those that others than this executor find down."""
+        ...
+
+    async def claim_awaiting(
+        self, executor: str, owner: str, provider: str, kinds: Sequence[str], limit: int, patience: float
+    ) -> list[Claimed]:
+        """Take sagas that wait for a provider, those first that asked longest ago, if this executor is alive.
+
+        Those who asked within the last `patience` seconds are left out.
+        """
+        ...
+
+    async def wake_due(self, limit: int) -> int:
+        """Queue sagas whose time has come; returns how many."""
+        ...
+
+    async def load(self, id: str) -> StoredSaga | None: ...
+
+    async def unsettle(self, id: str) -> None:
+        """Note that a saga runs that was not claimed: what it does may be left without a record."""
+        ...
+
+    async def adopt(self, id: str) -> None:
+        """Make a saga of a fork that DBOS's tools made of one."""
+        ...
+
+    async def commit(self, id: str, owner: str, entry: Entry) -> Committed | Stale:
+        """Raises Fenced if the owner is another one, ForeignStep if the step's number is taken."""
+        ...
+
+    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]: ...
+
+    async def standing(self, id: str) -> Standing | None:
+        """How a saga stands; None if there is none."""
+        ...
+
+    async def act(
+        self,
+        id: str,
+        stuck_at: int | None,
+        allowed: Sequence[Status],
+        event: NewEvent,
+        status: Status,
+        answer: Answer | None,
+        cancel: str | None = None,
+    ) -> Place | Status | Repeated:
+        """Append a person's act and queue the saga again; returns its status if that is not an allowed one.
+
+        With `cancel` it turns back when it goes on. `stuck_at` says about what was decided, None for a saga that is not
+        stuck. Raises StaleVersion if it has got stuck anew since then.
+        """
+        ...
+
+    async def signal(self, id: str, signal: str, event: NewEvent, answer: Answer | None) -> Place | Status | Repeated:
+        """Append a signal to a saga's story, and let it go on if it waits for that; its status if it is finished.
+
+        Raises NotFound.
+        """
+        ...
+
+    async def cancel(
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: Answer | None
+    ) -> Place | Status | Repeated | None:
+        """Note that a saga is to be cancelled; its status if it is finished, None if one of its pivots is recorded.
+
+        Raises NotFound.
+        """
+        ...
+
+    async def cancelled(self, executor: str) -> list[tuple[str, str]]:
+        """Sagas that this executor runs and that are to be cancelled, with the reason."""
+        ...
+
+    async def running(self, executor: str) -> list[tuple[str, str]]:
+        """Ids and owners of what this executor is recorded as running for a while already."""
+        ...
+
+    async def release(self, id: str, executor: str, owner: str) -> None:
+        """Give a saga back that is recorded as ours."""
+        ...
+
+    async def release_orphans(self) -> int:
+        """Queue sagas whose start was committed for an executor that had been ended by then; returns how many."""
+        ...
+
+    async def resume_lost(self) -> int:
+        """Queue sagas whose workflow has ended, while the commit that ended them was lost; returns how many."""
+        ...
+
+    async def without_code(self) -> list[tuple[str, str, int]]:
+        """Queued sagas, by id, name and version, that no living executor has code for."""
+        ...
+
+    async def unstrand(self, kinds: Sequence[str]) -> None:
+        """Queue stranded sagas of these kinds for one more try."""
+        ...
+
+    async def ended_abnormally(self) -> list[tuple[str, str]]:
+        """Sagas whose workflow was ended by other means than their own, with its status in DBOS."""
+        ...
+
+    async def note(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
+        """Append to the story of a saga that nobody runs, and set its status."""
+        ...
+
+    async def register(
+        self, executor: str, machine: str, pid: int, born: float, kinds: Sequence[str], lease: float
+    ) -> datetime:
+        """Make this executor known, with its first lease; returns the database's time."""
+        ...
+
+    async def neighbours(self, executor: str) -> list[Neighbour]: ...
+
+    async def hand_over(self, executor: str, running: Sequence[str]) -> int:
+        """Queue what an executor is recorded as running, but for these, which it still runs; returns how many.
+
+        Raises Unavailable if the database does not answer in time.
+        """
+        ...
+
+    async def end(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
+        """End executors and queue what they ran; returns how many sagas that were.
+
+        With `patience`, raises Unavailable if the database does not answer in so many seconds.
+        """
+        ...

@@ -1,0 +1,359 @@
+"""The other systems that sagas call, each known by one name: how many calls it takes at a time, whether it is down.
+
+A circuit breaker after Michael Nygard's "Release It!": it opens after a number of calls in a row without an answer,
+lets one call a second try while it is open, and closes at the first answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Final
+
+from domain.amends.errors import AmendsError, Misdeclared
+from workflows.amends.call import LONGEST_NAME, Outbound, ProviderDown, Turn, provider_name, turn
+from workflows.amends.values.said import one_line, said
+
+log = logging.getLogger("amends.providers")
+
+FAILURES: Final = 3
+"""So many calls in a row without an answer, of whichever sagas, and a provider is taken to be down. A step has as many
+attempts by default, and the call that opens the breaker is none: a saga alone does not spend its last one on that."""
+CALLS: Final = 32
+"""So many calls to one provider at a time, in one process."""
+PROBE_SECONDS: Final = 1.0
+"""How often one call tries whether a provider that is down is back."""
+SILENT_SECONDS: Final = 1.5
+"""So long such a call waits for an answer, or twice as long as the longest call that was answered took."""
+WHOLE: Final = 10
+"""One in so many of these calls waits for the whole time that its step has, as a slow provider needs; others go on
+beside it."""
+FORGET_SECONDS: Final = 30.0
+"""After so many seconds in which nobody called, and nobody waits, a provider is not said to be down any more."""
+MOMENT: Final = 5.0
+"""For so many seconds after an answer a provider is taken to answer; so long waits who is refused all the same."""
+ERROR: Final = 300
+"""How many characters of an error are kept."""
+
+
+class NoAnswer(AmendsError):
+    """{problem}
+
+    A gateway raises it inside `Provider.call` when the provider did not answer, or only its front door did.
+    """
+
+    problem: str
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A provider that is down, as one process sees it: since when, and what its last call came to."""
+
+    provider: str
+    since: datetime
+    error: str
+
+
+class Sending:
+    """One call to a provider. A gateway that can tell awaits `starts` right before the first byte leaves."""
+
+    def __init__(self, outbound: Outbound, mine: Turn | None) -> None:
+        self._outbound, self._mine, self.sent, self.began = outbound, mine, False, monotonic()
+
+    async def starts(self) -> None:
+        """The first byte leaves next, once this process still may: it can have been paused while it connected."""
+        if self._mine:
+            await self._mine.may_call()
+        self.started()
+
+    def started(self) -> None:
+        """The first byte of the call leaves: from here on the provider may have acted."""
+        self.sent = self._outbound.sent = True
+
+
+@dataclass(frozen=True, eq=False)
+class _Probe:
+    """A call that tries whether a provider is back, and how long it waits for that; None: for its whole time."""
+
+    began: float
+    seconds: float | None
+
+
+class Breaker:
+    """Whether a provider is down, and who may try whether it is back."""
+
+    def __init__(self, name: str, failures: int) -> None:
+        self.name, self.failures = name, failures
+        self.closed: Callable[[], None] = _nobody
+        self.deaf = False
+        """Whether calls are cut off from this side: then their end says nothing of the provider."""
+        self._in_a_row = self._probes = 0
+        self._since: datetime | None = None
+        self._answered_at: datetime | None = None
+        self._error, self._probe_at, self._called_at, self._longest = "", 0.0, monotonic(), 0.0
+        self._whole: _Probe | None = None
+        self._answered = self._closed_at = -MOMENT
+
+    @property
+    def outage(self) -> Outage | None:
+        """What is wrong, None if nothing is."""
+        return Outage(self.name, self._since, self._error) if self._since else None
+
+    @property
+    def answers(self) -> bool:
+        """Whether somebody was answered a moment ago."""
+        return monotonic() - self._answered < MOMENT
+
+    @property
+    def closed_for(self) -> float:
+        """For how many seconds it has been closed, as far as this process knows."""
+        return monotonic() - self._closed_at
+
+    @property
+    def may_probe(self) -> bool:
+        """Whether it is open, and a call may try."""
+        return self._since is not None and monotonic() >= self._probe_at
+
+    def enter(self) -> _Probe | None:
+        """The right to make a call: None while it is closed. Raises ProviderDown while it is open, but for one call."""
+        self._called_at = now = monotonic()
+        if self._since is None:
+            return None
+        if now < self._probe_at:
+            raise self.down()
+        self._probes += 1
+        patience = max(SILENT_SECONDS, 2 * self._longest)
+        self._probe_at = now + patience
+        if self._whole is None and self._probes % WHOLE == 0:
+            self._whole = _Probe(now, None)
+            return self._whole
+        return _Probe(now, patience)
+
+    def left(self, probe: _Probe) -> None:
+        """Such a call has ended: the next one may try a second after it began."""
+        if probe is self._whole:
+            self._whole = None
+        self._probe_at = max(probe.began + PROBE_SECONDS, min(self._probe_at, monotonic()))
+
+    def down(self) -> ProviderDown:
+        since = f"since {self._since.isoformat(timespec='seconds')}, " if self._since else ""
+        return ProviderDown(self.name, f"{since}{self._error}")
+
+    def failed(self, error: str, waited: bool = False) -> None:
+        """A call was not answered. While others are, one of a saga that `waited` says more of the saga than of it."""
+        if self.deaf or (waited and self._since is None and self.answers):
+            return
+        self._in_a_row, self._error = self._in_a_row + 1, one_line(error)[:ERROR]
+        if self._in_a_row >= self.failures and self._since is None:
+            self._open(datetime.now(UTC))
+            log.warning("The provider %s is down (%s): sagas wait for it.", self.name, self._error)
+
+    def answered(self, seconds: float = 0.0) -> None:
+        """A call was answered, whatever the answer says, after so many seconds."""
+        self._in_a_row, self._answered_at, self._answered = 0, datetime.now(UTC), monotonic()
+        self._longest = max(seconds, self._longest * 0.99)
+        if self._since is not None:
+            took = (self._answered_at - self._since).total_seconds()
+            log.warning("The provider %s is back after %.0f s.", self.name, took)
+            self._since, self._closed_at = None, monotonic()
+            self.closed()
+
+    def reported(self, outage: Outage) -> None:
+        """Another process says that it is down: so it is here too, unless it has answered here since then."""
+        if self._since is None and (self._answered_at is None or self._answered_at < outage.since):
+            self._error, self._called_at = outage.error, monotonic()
+            self._open(outage.since)
+            log.warning("The provider %s is down (%s), as others found: sagas wait for it.", self.name, self._error)
+
+    def asked(self) -> None:
+        """Somebody was let go on who may be refused without a call: the next one may try a second later."""
+        self._probe_at = monotonic() + PROBE_SECONDS
+
+    def forget(self) -> None:
+        """Nobody waits: what nobody has tried for a while is not known any more. The next failure says it again."""
+        if self._since is not None and monotonic() - self._called_at > FORGET_SECONDS:
+            self._since, self._answered_at, self._in_a_row = None, datetime.now(UTC), self.failures - 1
+
+    def _open(self, since: datetime) -> None:
+        self._since, self._probe_at = since, monotonic() + PROBE_SECONDS
+
+
+class Provider:
+    """One other system, for all sagas of this process.
+
+    `calls` is how many calls it takes at a time, `failures` how many of them in a row must fail for it to be down.
+    """
+
+    def __init__(self, name: str, calls: int = CALLS, failures: int = FAILURES) -> None:
+        if provider_name(name) != name:
+            problem = f"is 1 to {LONGEST_NAME} printable characters, without spaces around or side by side"
+            raise Misdeclared("the name of a provider", problem)
+        if calls < 1 or failures < 1:
+            raise Misdeclared(f"provider {name}", "takes at least one call at a time, and one failure to be down")
+        self.name, self.calls, self.breaker = name, calls, Breaker(name, failures)
+        self.changed: Callable[[], None] = _nobody
+        self.has_gateway = True
+        """Whether calls to it are made through this object; else only what sagas come to tells of it."""
+        self._places = asyncio.Semaphore(calls)
+        self._under_way = 0
+        self.breaker.closed = lambda: self.changed()
+
+    @property
+    def outage(self) -> Outage | None:
+        """What is wrong, None if nothing is."""
+        return self.breaker.outage
+
+    @property
+    def room(self) -> int:
+        """How many sagas that wait for it may go on now."""
+        if self.breaker.outage:
+            return int(self.breaker.may_probe)
+        return max(self.calls - self._under_way, 0)
+
+    @asynccontextmanager
+    async def call(self, tells: bool = False) -> AsyncIterator[Sending]:
+        """Make one call inside, and raise NoAnswer there if there is no answer. Raises ProviderDown instead of that if
+        nothing was sent, or while the provider is down.
+
+        With `tells`, the gateway says by `Sending.starts` when the first byte leaves; else it counts as sent at once,
+        unless the gateway itself raises ProviderDown.
+        """
+        mine = turn.get()
+        outbound = mine.outbound if mine else Outbound()
+        outbound.calls += 1
+        self._under_way += 1
+        probe = None
+        try:
+            with mine.calling() if mine else nullcontext():
+                probe = self._enter(outbound)
+                async with self._place(mine):
+                    probe = probe or self._enter(outbound)
+                    async with self._watched(Sending(outbound, mine), outbound, tells, probe) as sending:
+                        yield sending
+        finally:
+            self._under_way -= 1
+            if probe:
+                self.breaker.left(probe)
+            self.changed()
+
+    @asynccontextmanager
+    async def _watched(
+        self, sending: Sending, outbound: Outbound, tells: bool, probe: _Probe | None
+    ) -> AsyncIterator[Sending]:
+        """Take note of how a call ends."""
+        try:
+            async with asyncio.timeout(probe.seconds if probe else None):
+                yield sending
+        except (NoAnswer, ProviderDown, TimeoutError, asyncio.CancelledError) as error:
+            if not tells and not issubclass(type(error), ProviderDown):
+                sending.started()
+            ours = issubclass(type(error), AmendsError)
+            told = outbound.shown(said(error)) if ours else "no answer in time"
+            self.breaker.failed(told, outbound.waited)
+            outbound.down = self.breaker.down() if probe or self.outage or not sending.sent else None
+            if outbound.down is None or isinstance(error, asyncio.CancelledError):
+                raise
+            raise outbound.down from error
+        except BaseException:
+            outbound.down = None
+            if not tells or sending.sent:
+                self._answered(sending)
+            raise
+        outbound.down = None
+        self._answered(sending)
+
+    def _answered(self, sending: Sending) -> None:
+        sending.started()
+        self.breaker.answered(monotonic() - sending.began)
+
+    @asynccontextmanager
+    async def _place(self, mine: Turn | None) -> AsyncIterator[None]:
+        """Wait for a place; that takes nothing from the time of the attempt."""
+        with mine.queueing() if mine else nullcontext():
+            await self._places.acquire()
+        try:
+            if mine:
+                await mine.may_call()
+            yield
+        finally:
+            self._places.release()
+
+    def _enter(self, outbound: Outbound) -> _Probe | None:
+        try:
+            return self.breaker.enter()
+        except ProviderDown as down:
+            outbound.down = down
+            raise
+
+    def found_down(self, error: str) -> None:
+        """A saga waits for it: news only where its gateway calls without telling this object."""
+        if not self.has_gateway:
+            self.breaker.failed(error)
+            self.breaker.asked()
+
+    def found_up(self) -> None:
+        """A saga that waited for it has made an attempt, which is news as little."""
+        if not self.has_gateway:
+            self.breaker.answered()
+
+
+class Providers:
+    """The providers of one process, by name."""
+
+    def __init__(self, calls: int = CALLS) -> None:
+        self._calls = calls
+        self._known: dict[str, Provider] = {}
+        self.changed: Callable[[], None] = _nobody
+        """Called whenever a call ends or a provider is back."""
+
+    def to(self, name: str, calls: int | None = None, failures: int = FAILURES) -> Provider:
+        """The provider of this name, for a gateway to call; the first one says what it takes."""
+        found = self._known.get(name)
+        if found is None or not found.has_gateway:
+            made = Provider(name, self._calls if calls is None else calls, failures)
+            made.changed = lambda: self.changed()
+            if found is not None and (outage := found.outage):
+                made.breaker.reported(outage)  # sagas, or other processes, knew of it before its gateway was made
+            self._known[name] = made
+            return made
+        return found
+
+    def named(self, name: str) -> Provider:
+        """The provider that a saga waits for, whether it has a gateway here or not."""
+        if name not in self._known:
+            self.to(name).has_gateway = False
+        return self._known[name]
+
+    @contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """Meanwhile calls are cut off from this side: no provider is to blame for how they end."""
+        breakers = [each.breaker for each in self._known.values()]
+        for breaker in breakers:
+            breaker.deaf = True
+        try:
+            yield
+        finally:
+            for breaker in breakers:
+                breaker.deaf = False
+
+    @property
+    def outages(self) -> list[Outage]:
+        """Every provider that is down, as far as this process knows."""
+        return [outage for provider in self._known.values() if (outage := provider.outage)]
+
+    def forget(self, awaited: set[str]) -> None:
+        """What nobody waits for, and nobody has called for a while, is not said to be down any more."""
+        for name, provider in list(self._known.items()):
+            if name not in awaited:
+                provider.breaker.forget()
+                if not provider.has_gateway and not provider.outage:
+                    del self._known[name]
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,229 @@
+"""The words a business process is written in: Saga, step, transaction, pivot, compensation, Retry."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Final,
+    Generic,
+    ParamSpec,
+    TypeVar,
+    dataclass_transform,
+    overload,
+)
+from uuid import UUID
+
+from domain.amends.errors import Misdeclared
+from domain.amends.event import NAME
+from workflows.amends.call import ATTEMPT_TIMEOUT, Call, Done, Retry, Undo, Unknown, hours, seconds
+from workflows.amends.step import ChildFailed, OutsideStep, StepCall, StepSpec, Transaction, TransactionStep, name_of
+from workflows.amends.words import Gathered, MisplacedCall, NotInSaga, Received, Slept, performing
+
+if TYPE_CHECKING:
+    from workflows.amends.definition import Definition
+
+__all__ = [
+    "Call",
+    "ChildFailed",
+    "Done",
+    "MisplacedCall",
+    "NotInSaga",
+    "Retry",
+    "Saga",
+    "Transaction",
+    "Undo",
+    "Unknown",
+    "hours",
+    "seconds",
+    "signal",
+    "step",
+    "transaction",
+]
+
+S = TypeVar("S", bound="Saga[Any, Any]")
+P = ParamSpec("P")
+R = TypeVar("R")
+In = TypeVar("In")
+Out = TypeVar("Out")
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+
+
+@dataclass_transform(frozen_default=True)
+def signal(name: str) -> Callable[[type[T]], type[T]]:
+    """Declare a class as a signal: a frozen dataclass that somebody sends to a saga under `name`."""
+    if not NAME.fullmatch(name):
+        raise Misdeclared(f"signal {name!r}", "a name is lower-case words joined by hyphens, such as 'approval'")
+
+    def declare(cls: type[T]) -> type[T]:
+        made = dataclass(frozen=True)(cls)
+        made.__signal__ = name  # type: ignore[attr-defined]
+        return made
+
+    return declare
+
+
+class _Undeclared:
+    """The default of `compensation=`: neither one nor a reason why there is none."""
+
+
+_UNDECLARED: Final = _Undeclared()
+
+
+@overload
+def step(body: Callable[Concatenate[S, Call, P], Awaitable[R]], /) -> OutsideStep[S, P, R]: ...
+@overload
+def step(
+    *, retry: Retry = ..., timeout: timedelta = ..., pivot: bool = ..., compensation: None = ...
+) -> Callable[[Callable[Concatenate[S, Call, P], Awaitable[R]]], OutsideStep[S, P, R]]: ...
+def step(
+    body: Callable[..., Awaitable[Any]] | None = None,
+    /,
+    *,
+    retry: Retry = Retry(),
+    timeout: timedelta = ATTEMPT_TIMEOUT,
+    pivot: bool = False,
+    compensation: _Undeclared | None = _UNDECLARED,
+) -> Any:
+    """Declare a call to another system.
+
+    `timeout` bounds one attempt. `pivot=True` is the point of no return; `compensation=None` says that
+    nothing needs to be undone. A step with neither, and without `@<step>.compensation`, does not import.
+    """
+
+    def declare(body: Callable[..., Awaitable[Any]]) -> OutsideStep[Any, Any, Any]:
+        return OutsideStep(StepSpec(name_of(body), "step", body, retry, timeout, pivot, compensation is None))
+
+    return declare(body) if body else declare
+
+
+@overload
+def transaction(body: Callable[Concatenate[S, Transaction, P], Awaitable[R]], /) -> TransactionStep[S, P, R]: ...
+@overload
+def transaction(
+    *, timeout: timedelta = ..., pivot: bool = ..., compensation: None = ...
+) -> Callable[[Callable[Concatenate[S, Transaction, P], Awaitable[R]]], TransactionStep[S, P, R]]: ...
+def transaction(
+    body: Callable[..., Awaitable[Any]] | None = None,
+    /,
+    *,
+    timeout: timedelta = ATTEMPT_TIMEOUT,
+    pivot: bool = False,
+    compensation: _Undeclared | None = _UNDECLARED,
+) -> Any:
+    """Declare a change to our own database. It fails only by a Refusal, and then it has done nothing.
+
+    Its code has `timeout` to come to its end: what takes time belongs into a step.
+    """
+
+    def declare(body: Callable[..., Awaitable[Any]]) -> TransactionStep[Any, Any, Any]:
+        spec = StepSpec(name_of(body), "transaction", body, Retry(attempts=1), timeout, pivot, compensation is None)
+        return TransactionStep(spec)
+
+    return declare(body) if body else declare
+
+
+class Saga(ABC, Generic[In, Out]):
+    """A business process: steps that either all happen or are put right again.
+
+    Subclass it as a frozen dataclass whose fields are the ports it needs:
+    `class PlaceOrder(Saga[OrderRequest, Confirmation], name="place-order", version=1)`.
+    `signals` are the classes that `receive` waits for, `children` the sagas that it starts with `child`; a saga that is
+    not past its pivot when its `deadline`, counted from its start, is over turns back. What is wrong with a declaration
+    is raised as Misdeclared at its import.
+    """
+
+    definition: ClassVar[Definition]
+
+    def __init_subclass__(
+        cls,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        signals: Sequence[type[Any]] = (),
+        children: Sequence[type[Saga[Any, Any]]] = (),
+        deadline: timedelta | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init_subclass__(**options)
+        if name is None:
+            raise Misdeclared(cls.__name__, 'has no name: class …(Saga[In, Out], name="place-order", version=1)')
+        from workflows.amends.definition import define
+        from workflows.amends.values.problem import has_sagas
+
+        cls.definition = define(cls, name, version, signals, children, deadline)
+        has_sagas(cls.__module__)
+
+    @abstractmethod
+    async def run(self, request: In, /) -> Out:
+        """The happy path, and nothing else. It must be deterministic: time and ids come from `now` and `new_id`."""
+
+    def reference(self, request: In, /) -> str:
+        """The business's own name for this instance, such as an order's number; empty if it has none."""
+        return ""
+
+    def child(self, saga: type[Saga[Asked, Answer]], request: Asked, /) -> StepCall[Answer]:
+        """Run another saga as a step of this one: await it, or give it to `gather`.
+
+        It is a saga of its own, with its own story, and this one rests until it has ended. If it is compensated, its
+        refusal is raised here, or ChildFailed. If this saga turns back later, it is called back and compensates itself;
+        one that has a pivot is a pivot here too. A cancel of this saga travels to it.
+        """
+        return StepCall(self, self.definition.child(saga), (request,))
+
+    @overload
+    def gather(self, a: StepCall[A], b: StepCall[B], /) -> Gathered[tuple[A, B]]: ...
+    @overload
+    def gather(self, a: StepCall[A], b: StepCall[B], c: StepCall[C], /) -> Gathered[tuple[A, B, C]]: ...
+    @overload
+    def gather(
+        self, a: StepCall[A], b: StepCall[B], c: StepCall[C], d: StepCall[D], /
+    ) -> Gathered[tuple[A, B, C, D]]: ...
+    @overload
+    def gather(self, *calls: StepCall[R]) -> Gathered[tuple[R, ...]]: ...
+    def gather(self, *calls: StepCall[Any]) -> Gathered[Any]:
+        """Do several steps at the same time; returns what they return, in the order in which they stand.
+
+        It is the one way to do steps side by side: `asyncio.gather` and tasks are refused. All of them settle first,
+        also when one is refused or fails; then the saga goes on as with that one alone. A branch of more than one step
+        is a saga of its own: `child`.
+        """
+        wrong = [call for call in calls if not isinstance(call, StepCall)]
+        for call in wrong:
+            if isinstance(call, Coroutine):
+                call.close()
+        if wrong:
+            raise MisplacedCall("gather", f"takes calls of steps, not {wrong[0]!r}; a longer branch is a child saga")
+        return Gathered(calls)
+
+    def receive(self, signal: type[T], *, timeout: timedelta | None = None) -> Received[T | None]:
+        """Wait for a signal, one that came before anybody waited included; None if the time is over first.
+
+        Each is received once, in the order in which they came. Waiting takes no memory, thread or connection, and may
+        take months.
+        """
+        return Received(self.definition.signal(signal), signal, timeout)
+
+    def sleep(self, duration: timedelta) -> Slept:
+        """Let time pass, however long: it takes no memory, thread or connection."""
+        return Slept(duration)
+
+    def now(self) -> datetime:
+        """When the last recorded step was completed; the same in every replay."""
+        return performing("now()").now()
+
+    def new_id(self) -> UUID:
+        """A new id derived from the saga's; the same in every replay."""
+        return performing("new_id()").new_id()

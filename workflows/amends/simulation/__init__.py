@@ -1,0 +1,1 @@
+"""Plays sagas in memory, in milliseconds: time passes at once, and crashes come where a test wants them."""

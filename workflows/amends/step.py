@@ -1,0 +1,209 @@
+"""What a step is once it is declared: its body, its compensation, and a call of it that is awaited or gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, final, overload
+
+from pydantic_core import PydanticSerializationError
+
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Misdeclared, Refusal
+from workflows.amends.call import ATTEMPT_TIMEOUT, COMPENSATION_RETRY, Retry, Undo
+from workflows.amends.values.codec import digest, dump, fresh, kept
+from workflows.amends.values.limits import Limits
+from workflows.amends.words import Word, performer
+
+if TYPE_CHECKING:
+    from workflows.amends.definition import DeclaredStep
+    from workflows.amends.saga import Saga
+
+S = TypeVar("S", bound="Saga[Any, Any]")
+P = ParamSpec("P")
+R = TypeVar("R")
+State = TypeVar("State")
+Event = TypeVar("Event")
+
+
+class Transaction(Protocol):
+    """Changes to our own database that are committed together with the step, exactly once, or not at all.
+
+    Await each of them; those that are asked for at once are done one after the other.
+    """
+
+    def decide(
+        self,
+        aggregate: Aggregate[State, Event],
+        key: str,
+        decision: Callable[Concatenate[State, P], Iterable[Event]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Awaitable[State]:
+        """Load the aggregate, decide, and append the events if nobody else has written meanwhile.
+
+        Returns the state after them. If somebody has, the whole step runs again with fresh state.
+        """
+        ...
+
+    def append(self, stream: str, *events: object) -> None:
+        """Append events to a stream, whatever its version."""
+        ...
+
+    def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> Awaitable[list[dict[str, Any]]]:
+        """Run SQL on tables of your own in the same transaction; returns rows as dictionaries."""
+        ...
+
+
+class ChildFailed(Refusal, name="child-failed"):
+    """{saga} was compensated: {reason}."""
+
+    saga: str
+    reason: str
+
+
+Kind = Literal["step", "transaction", "child"]
+
+
+@dataclass(frozen=True)
+class Compensation:
+    """What puts a step right again, and how often it is tried before a person is asked."""
+
+    name: str
+    body: Callable[..., Awaitable[None]]
+    retry: Retry
+    timeout: timedelta
+
+
+@dataclass
+class StepSpec:
+    """What a step declares. `excused` says that compensation=None was given."""
+
+    name: str
+    kind: Kind
+    body: Callable[..., Awaitable[Any]]
+    retry: Retry
+    timeout: timedelta
+    pivot: bool
+    excused: bool
+    compensation: Compensation | None = None
+
+
+class StepCall(Word[R]):
+    """A step with its arguments, not begun yet: await it, or give it to `gather`.
+
+    The arguments are taken as they are now, as plain JSON data: what becomes of a list afterwards changes nothing.
+    """
+
+    def __init__(self, saga: Saga[Any, Any], declared: DeclaredStep, arguments: tuple[Any, ...]) -> None:
+        self.saga, self.declared, self.step = saga, declared, declared.step
+        known = performer.get(None)
+        self._limit = (known.limits if known else Limits()).value
+        self._values: tuple[Any, ...] | None = None
+        if known is None or not known.replays or not self._given_again(arguments):
+            self._give(arguments)
+        super().__init__(self.step.name)
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The arguments, as they come back from what is recorded of them."""
+        known = self._values
+        if known is None:
+            known = self._values = fresh(self.given, self.declared.arguments_type)
+        return known
+
+    def require_kept(self) -> None:
+        """Look at arguments that were taken for recorded ones, and are not. Raises TooLarge and Unstorable."""
+        if self._values is None:
+            self._give(self.values)
+
+    def _give(self, arguments: tuple[Any, ...]) -> None:
+        made = kept(arguments, self.declared.arguments_type, f"what {self.step.name} is called with", self._limit)
+        self.given, self._values = made.data, made.value
+        self.digest = digest(self.given)
+
+    def _given_again(self, arguments: tuple[Any, ...]) -> bool:
+        """Take the arguments of a call that is on record: they were looked at then, and their digest is compared."""
+        try:
+            self.given = dump(arguments, self.declared.arguments_type)
+            self.digest = digest(self.given)
+        except PydanticSerializationError:
+            return False
+        return True
+
+
+class Step(Generic[S, P, R]):
+    """A declared step; reading it from a saga gives the function that `run` calls."""
+
+    def __init__(self, spec: StepSpec) -> None:
+        self.spec = spec
+
+    @overload
+    def __get__(self, saga: None, owner: type[S]) -> Step[S, P, R]: ...
+    @overload
+    def __get__(self, saga: S, owner: type[S]) -> Callable[P, StepCall[R]]: ...
+    def __get__(self, saga: S | None, owner: type[S]) -> Step[S, P, R] | Callable[P, StepCall[R]]:
+        if saga is None:
+            return self
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> StepCall[R]:
+            declared = saga.definition.step(self.spec.name)
+            return StepCall(saga, declared, declared.arguments(args, kwargs))
+
+        return call
+
+    def _compensate(self, body: Callable[..., Awaitable[None]], retry: Retry, timeout: timedelta) -> Compensation:
+        spec, name = self.spec, name_of(body)
+        if spec.compensation is not None:
+            raise Misdeclared(f"step {spec.name}", f"has two compensations, {spec.compensation.name} and {name}")
+        spec.compensation = Compensation(name, body, retry, timeout)
+        return spec.compensation
+
+
+def name_of(body: Callable[..., object]) -> str:
+    return str(getattr(body, "__name__", body))
+
+
+@final
+class OutsideStep(Step[S, P, R]):
+    """A call to another system: at least once, always with the same key."""
+
+    @overload
+    def compensation(self, body: Callable[Concatenate[S, Undo[R], P], Awaitable[None]], /) -> Compensation: ...
+    @overload
+    def compensation(
+        self, /, *, retry: Retry = ..., timeout: timedelta = ...
+    ) -> Callable[[Callable[Concatenate[S, Undo[R], P], Awaitable[None]]], Compensation]: ...
+    def compensation(
+        self,
+        body: Callable[Concatenate[S, Undo[R], P], Awaitable[None]] | None = None,
+        /,
+        *,
+        retry: Retry = COMPENSATION_RETRY,
+        timeout: timedelta = ATTEMPT_TIMEOUT,
+    ) -> Any:
+        """Declare what undoes this step; it is called with what the step was called with."""
+        return self._compensate(body, retry, timeout) if body else lambda body: self._compensate(body, retry, timeout)
+
+
+@final
+class TransactionStep(Step[S, P, R]):
+    """A change to our own database: exactly once."""
+
+    @overload
+    def compensation(self, body: Callable[Concatenate[S, Transaction, P], Awaitable[None]], /) -> Compensation: ...
+    @overload
+    def compensation(
+        self, /, *, retry: Retry = ..., timeout: timedelta = ...
+    ) -> Callable[[Callable[Concatenate[S, Transaction, P], Awaitable[None]]], Compensation]: ...
+    def compensation(
+        self,
+        body: Callable[Concatenate[S, Transaction, P], Awaitable[None]] | None = None,
+        /,
+        *,
+        retry: Retry = COMPENSATION_RETRY,
+        timeout: timedelta = ATTEMPT_TIMEOUT,
+    ) -> Any:
+        """Declare what takes this step back; it is called with what the step was called with."""
+        return self._compensate(body, retry, timeout) if body else lambda body: self._compensate(body, retry, timeout)

@@ -1,0 +1,178 @@
+"""Errors as they are stored, and back: a refusal caught after a crash is the same refusal."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any, Final, TypeGuard
+
+from pydantic import JsonValue
+from pydantic_core import to_jsonable_python
+
+from domain.amends.errors import AmendsError, Misdeclared, Refusal, TooLarge, Unstorable
+from workflows.amends.history import Problem
+from workflows.amends.redaction.sensitive import cleaned
+from workflows.amends.values.codec import dump, kept, load, plain, require_json, text
+from workflows.amends.values.said import kind, said
+from workflows.amends.values.storable import require_storable
+
+
+class TurnedBack(AmendsError):
+    """{saga} turned back: {reason}. Everything that was done has been compensated."""
+
+    saga: str
+    reason: str
+    error: Problem | None = None
+
+    @property
+    def code(self) -> str:
+        """Shown by DBOS's tools beside the message."""
+        return "compensated"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Shown by DBOS's tools beside the message."""
+        return {"reason": self.reason, "error": self.error and dump(self.error, Problem)}
+
+
+class UnknownRefusal(AmendsError):
+    """No code here declares the refusal {name!r} that is recorded, or several do and the saga's file imports none."""
+
+    name: str
+
+
+LARGEST_FACTS: Final = 64 * 1024
+"""Bytes of facts that are kept of an error which is not a Refusal."""
+
+
+def is_refusal(error: BaseException | None) -> TypeGuard[Refusal]:
+    """Whether an error is a refusal, as `except` sees it: some objects lie about their class to isinstance."""
+    return issubclass(type(error), Refusal)
+
+
+def problem_of(error: BaseException) -> Problem:
+    """An error's name, message and facts, as far as they can be told: it never fails."""
+    if is_refusal(error):
+        try:
+            return refusal_problem(error, LARGEST_FACTS)
+        except (Unstorable, TooLarge):
+            return Problem(error.name, said(error))
+    return Problem(kind(error), said(error), _facts(error) if isinstance(error, AmendsError) else {})
+
+
+def refusal_problem(refusal: Refusal, limit: int) -> Problem:
+    """A refusal as it is stored, with all its facts. Raises Unstorable or TooLarge if they would not come back."""
+    facts = kept(refusal, type(refusal), f"the refusal {refusal.name}", limit)
+    return Problem(refusal.name, said(refusal), facts.data)
+
+
+def _facts(error: AmendsError) -> dict[str, JsonValue]:
+    try:
+        facts: dict[str, JsonValue] = to_jsonable_python(error.shown(), fallback=str)
+        require_storable(cleaned(facts), "its facts", LARGEST_FACTS)
+    except BaseException:
+        return {}
+    return facts
+
+
+def error_text(problem: Problem) -> str:
+    """A problem in the form in which DBOS stores a portable error."""
+    return text({"name": problem.name, "message": problem.message, "code": None, "data": problem.facts})
+
+
+def problem_in(stored: str) -> Problem:
+    """The problem in an error that `error_text` or DBOS stored."""
+    data = plain(stored)
+    facts = data.get("data")
+    return Problem(data["name"], data["message"], facts if isinstance(facts, dict) else {})
+
+
+def refusal_of(problem: Problem, *modules: str) -> Refusal:
+    """The refusal that was stored. Raises UnknownRefusal if its class is gone; see `refusal_class` for `modules`."""
+    cls = refusal_class(problem.name, *modules)
+    if cls is None:
+        raise UnknownRefusal(problem.name)
+    return load(problem.facts, cls)
+
+
+def refusal_class(name: str, *modules: str) -> type[Refusal] | None:
+    """The class of the refusals that are stored under a name, for sagas of these modules, the first that knows one.
+
+    A name may stand for several classes, as of a saga's older version and its newer one: a module knows those that it
+    declares, and else those that it imports. What no module of any saga knows is another one's, such as a gateway's.
+    Returns None if there is none, or no telling which.
+    """
+    found = refusal_classes(name)
+    for module in modules:
+        if near := _near(module, found):
+            return near[-1] if _one(near) else None
+    free = [cls for cls in found if not any(_knows(module, cls) for module in _saga_modules)] or found
+    return free[-1] if free and _one(free) else None
+
+
+def refusal_classes(name: str) -> list[type[Refusal]]:
+    """All classes of refusals with this name."""
+    return [found for found in all_refusals() if found.name == name]
+
+
+def all_refusals() -> list[type[Refusal]]:
+    """All classes of refusals that were imported."""
+    return _refusals(Refusal)
+
+
+def has_sagas(module: str) -> None:
+    """Sagas are declared in this module: the refusals that it knows are theirs."""
+    _saga_modules.add(module)
+
+
+def require_distinct_refusals() -> None:
+    """Raise Misdeclared where a name stands for several refusals, and no saga's file says which one it means.
+
+    So it does for a refusal that a saga's file knows and whose facts would not come back as they were.
+    """
+    for cls in all_refusals():
+        if any(_knows(module, cls) for module in _saga_modules):
+            require_json(cls, f"refusal {cls.name!r}")
+    names = {cls.name for cls in all_refusals()}
+    for name in sorted(names):
+        found = refusal_classes(name)
+        free = [cls for cls in found if not any(_knows(module, cls) for module in _saga_modules)]
+        for classes in (free, *(_near(module, found) for module in sorted(_saga_modules))):
+            if not _one(classes):
+                where = " and ".join(sorted({f"{cls.__module__}.{cls.__qualname__}" for cls in classes}))
+                problem = f"is declared by {where}: give one another name, or import it where the saga is that means it"
+                raise Misdeclared(f"refusal {name!r}", problem)
+
+
+_saga_modules: set[str] = set()
+
+
+def _near(module: str, classes: list[type[Refusal]]) -> list[type[Refusal]]:
+    """Those that a module declares, else those that it imports."""
+    own = [cls for cls in classes if cls.__module__ == module]
+    return own or [cls for cls in classes if _imports(module, cls)]
+
+
+def _knows(module: str, cls: type[Refusal]) -> bool:
+    return cls.__module__ == module or _imports(module, cls)
+
+
+def _imports(module: str, cls: type[Refusal]) -> bool:
+    """By its name, or with the module that it is in."""
+    found = sys.modules.get(module)
+    if found is None:
+        return False
+    return any(each is cls or _has(each, cls) for each in list(vars(found).values()))
+
+
+def _has(module: object, cls: type[Refusal]) -> bool:
+    return isinstance(module, ModuleType) and vars(module).get(cls.__name__) is cls
+
+
+def _one(classes: list[type[Refusal]]) -> bool:
+    """Whether these are one class, declared once or, as by code that is loaded again, several times."""
+    return len({(cls.__module__, cls.__qualname__) for cls in classes}) <= 1
+
+
+def _refusals(cls: type[Refusal]) -> list[type[Refusal]]:
+    return [found for sub in cls.__subclasses__() for found in (sub, *_refusals(sub))]
