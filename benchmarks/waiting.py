@@ -123,7 +123,7 @@ async def _told(amends: Amends, number: int) -> float:
     id, ended = f"waiter-{number}", asyncio.Event()
     amends.engine.on_rest = lambda rested: ended.set() if rested == id else None
     began = time.perf_counter()
-    await amends.engine.desk.signal(id, "go", {"number": number}, Cause())
+    await amends.engine.saga_client.signal(id, "go", {"number": number}, Cause())
     amends.engine.look()
     await asyncio.wait_for(ended.wait(), 30)
     return time.perf_counter() - began

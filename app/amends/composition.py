@@ -26,12 +26,12 @@ from app.amends.http.routes.views import Views
 from app.amends.http.routes.workflows import Workflows
 from app.amends.postgres.promises import watch_clock
 from app.amends.postgres.urls import conninfo, formatted
-from app.amends.projections.administration import Acts
+from app.amends.projections.administration import Administration
 from app.amends.projections.applying.inline import Inline
 from app.amends.projections.builds import Builds
 from app.amends.projections.runners import Runners
 from app.amends.projections.views import Views as ViewRows
-from app.amends.redaction.masks import Masks
+from app.amends.redaction.redactor import Redactor
 from app.amends.schema.catalogue import Catalogue, catalogue
 from app.amends.schema.files import LockFiles
 from app.amends.schema.register import Register
@@ -43,7 +43,7 @@ from app.amends.store.aggregates.loading import Loading
 from app.amends.store.aggregates.repository import Repository
 from app.amends.store.aggregates.states import States
 from app.amends.store.aggregates.time_travel import History
-from app.amends.store.aggregates.undo import Undoing
+from app.amends.store.aggregates.undo import UndoRedo
 from app.amends.store.connections.committer import Committer
 from app.amends.store.connections.pool import Pool
 from app.amends.store.connections.reader import Reader
@@ -51,7 +51,7 @@ from app.amends.store.connections.watch import Watch as DatabaseWatch
 from app.amends.store.events import PostgresEvents
 from app.amends.store.feed.lag import watch
 from app.amends.store.feed.losses import Losses
-from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.feed.remembered import Remembered
 from app.amends.store.fingerprint.fingerprint import code_version
 from app.amends.store.outages import report
@@ -79,7 +79,7 @@ class Store:
     committer: Committer
     reader: Reader
     states: States
-    tail: Tail
+    feed_notifier: FeedNotifier
     inline: Inline
     builds: Builds
     remembered: Remembered
@@ -88,11 +88,11 @@ class Store:
     def of(cls, settings: Settings, committer: Committer, reader: Reader) -> Store:
         """A store on a database; its committer is not started yet."""
         known, remembered = catalogue(), Remembered()
-        tail, inline = Tail(reader, remembered), Inline(known.projections, reader)
+        feed_notifier, inline = FeedNotifier(reader, remembered), Inline(known.projections, reader)
         states = States(committer, settings.snapshot_every, settings.value_bytes)
-        committer.on_commit = inline.on_commit = tail.nudge
+        committer.on_commit = inline.on_commit = feed_notifier.nudge
         builds = Builds(known.projections, reader)
-        return cls(known, committer, reader, states, tail, inline, builds, remembered)
+        return cls(known, committer, reader, states, feed_notifier, inline, builds, remembered)
 
     @property
     def events(self) -> PostgresEvents:
@@ -158,18 +158,18 @@ async def running(
     engine = _engine(settings, url, parts.sagas, store, lost, providers)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked)
     engine.became.append(watchdog.become)
-    runners = Runners(store.builds, store.committer, store.reader, store.tail, lambda: engine.executor)
+    runners = Runners(store.builds, store.committer, store.reader, store.feed_notifier, lambda: engine.executor)
     followers = Followers(settings.followers)
     serving = Serving(store.reader, database, unfit)
     register, kinds = store.register(service, parts.sagas), SagaKinds(store.reader)
-    masks = Masks(register, kinds)
+    redactor = Redactor(register, kinds)
     losses = Losses(store.remembered, store.events, store.committer, store.reader, lambda: engine.executor)
     database.on_moved += [store.committer.renew, engine.suspect, register.note]
-    database.on_moved += [each.look_anew for each in (store.tail, kinds, store.inline, runners, losses)]
+    database.on_moved += [each.look_anew for each in (store.feed_notifier, kinds, store.inline, runners, losses)]
     routers = [
         Health(engine, database, serving, store.committer).router,
         Metrics(engine, store.builds, Reader(looks, database), watchdog, followers, losses).router,
-        *_routers(engine, store, runners, masks, followers),
+        *_routers(engine, store, runners, redactor, followers),
         *parts.routers,
     ]
     door = _door(settings, here, token, parts.private)
@@ -201,7 +201,7 @@ async def running(
             await runners.stop()
             await end(*background)
             await database.stop()
-            await store.tail.stop()
+            await store.feed_notifier.stop()
             await store.states.settle()
             await store.committer.stop()
 
@@ -244,18 +244,20 @@ def _door(settings: Settings, here: str, token: str, private: Sequence[str]) -> 
     )
 
 
-def _routers(engine: Engine, store: Store, runners: Runners, masks: Masks, followers: Followers) -> Iterator[APIRouter]:
+def _routers(
+    engine: Engine, store: Store, runners: Runners, redactor: Redactor, followers: Followers
+) -> Iterator[APIRouter]:
     """The HTTP API in front of one engine."""
     reader, events = store.reader, store.events
     loading, requests = store.loading, Requests(reader)
     waiting, overview = Waiting(reader), Overview(reader)
     engine.on_rest = waiting.rests
-    yield Workflows(engine, overview, waiting, events, requests, masks).router
-    yield Events(events, store.tail, masks, engine.draining, followers).router
+    yield Workflows(engine, overview, waiting, events, requests, redactor).router
+    yield Events(events, store.feed_notifier, redactor, engine.draining, followers).router
     limit = engine.options.limits.value
-    history, undoing = History(events, loading, reader), Undoing(events, loading, reader, limit)
-    yield Streams(store.known, events, history, undoing, requests, masks).router
+    history, undoing = History(events, loading, reader), UndoRedo(events, loading, reader, limit)
+    yield Streams(store.known, events, history, undoing, requests, redactor).router
     yield ProviderRoutes(reader).router
-    yield Views(ViewRows(store.builds, events, reader), events, masks).router
-    acts = Acts(store.builds, reader, store.tail.nudge)
+    yield Views(ViewRows(store.builds, events, reader), events, redactor).router
+    acts = Administration(store.builds, reader, store.feed_notifier.nudge)
     yield Projections(store.builds, acts, runners, requests, reader).router

@@ -15,7 +15,7 @@ from app.amends.postgres.urls import parse_url
 from app.amends.security.loopback import is_loopback
 from app.amends.security.passwords import remember
 from app.amends.security.tokens import Token, parse
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 from workflows.amends.values.limits import MIB
 
 S = TypeVar("S", bound="Settings")
@@ -65,7 +65,7 @@ class Settings(BaseSettings):
 
     @property
     def owner_url(self) -> URL | None:
-        """Who migrates, if that is not whom the service is. Raises Unusable."""
+        """Who migrates, if that is not whom the service is. Raises StartupError."""
         return parse_url(self.migration_url, "AMENDS_MIGRATION_URL") if self.migration_url is not None else None
 
     @field_validator("api_tokens", mode="before")
@@ -98,14 +98,14 @@ class Settings(BaseSettings):
 def read_settings(cls: type[S], root: Path) -> S:
     """The settings of a service; an embedded Postgres lives below `root`, if nothing else is said.
 
-    Raises Unusable naming what is wrong and how to put it right.
+    Raises StartupError naming what is wrong and how to put it right.
     """
     known = {f"AMENDS_{name.upper()}" for name in cls.model_fields if name != "database_url"}
     for name in sorted(os.environ):
         if name.startswith("AMENDS_") and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
-            raise Unusable(f"There is no setting {name}.", hint)
+            raise StartupError(f"There is no setting {name}.", hint)
     for name in ("DATABASE_URL", "AMENDS_MIGRATION_URL"):
         if (url := os.environ.get(name)) is not None:
             remember(url)
@@ -115,7 +115,7 @@ def read_settings(cls: type[S], root: Path) -> S:
         return cls(**here)  # type: ignore[arg-type]
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)[0]
-        raise Unusable(*_wrong(cls, found)) from None
+        raise StartupError(*_wrong(cls, found)) from None
 
 
 def _wrong(cls: type[Settings], found: Any) -> tuple[str, str]:
@@ -128,7 +128,7 @@ def _wrong(cls: type[Settings], found: Any) -> tuple[str, str]:
 def require_guarded(settings: Settings, host: str) -> None:
     """Refuse to serve other machines without tokens."""
     if not is_loopback(host) and not settings.api_tokens:
-        raise Unusable(
+        raise StartupError(
             f"Serving on {host} would let anybody on the network act.",
             "Set AMENDS_API_TOKENS=name:token,… or serve on 127.0.0.1.",
         )

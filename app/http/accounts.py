@@ -73,7 +73,7 @@ class Accounts:
         async def act(key: Key | None) -> dict[str, Any]:
             once = Asked(key.key, key.digest, _shown) if key else None
             done = await self._repository.acting(cause, once).decide(accounts, id, decision, *args)
-            return done.before or _shown(done.state, done.version) | {"position": str(done.place)}
+            return done.before or _shown(done.state, done.version) | {"position": str(done.cursor)}
 
         try:
             return await self._requests.once(key_of(request), {"account": id, "asked": asked}, act)

@@ -17,9 +17,9 @@ from app.amends.store.connections.committer import Committer
 from app.amends.store.connections.pool import Pool
 from app.amends.store.connections.reader import Reader
 from app.amends.store.events import PostgresEvents
-from benchmarks.long.filling import RARE, place
+from benchmarks.long.filling import RARE, cursor
 from benchmarks.long.growth import Figures, Rounds, grown
-from workflows.amends.ports.event_store import Filter, Place
+from workflows.amends.ports.event_store import FeedCursor, Filter
 
 ROUNDS, READS, LIMIT = 7, 40, 100
 FEWEST, SECONDS = 3, 1.0
@@ -34,7 +34,7 @@ KINDS: dict[str, Filter] = {
 }
 """The rare ones have as many events in each store, the long stream every fifth event, the long story every tenth."""
 
-Read = Callable[[Place], Awaitable[int]]
+Read = Callable[[FeedCursor], Awaitable[int]]
 """Reads something behind a place; returns how many events that are."""
 
 
@@ -43,12 +43,12 @@ def reads(reader: Reader, url: URL) -> dict[str, Read]:
     events = PostgresEvents(Committer(url, 1), reader)
 
     def page(only: Filter) -> Read:
-        async def read(after: Place) -> int:
+        async def read(after: FeedCursor) -> int:
             return len(await events.feed(after, LIMIT, only))
 
         return read
 
-    async def lag(after: Place) -> int:
+    async def lag(after: FeedCursor) -> int:
         asked = after._asdict() | {"transaction_id": str(after.transaction_id), "limit": COUNTED, "type": "rare-thing"}
         (row,) = await reader.rows(PROJECTIONS["lag"], asked)
         return min(int(row["events"]), LIMIT)
@@ -80,11 +80,11 @@ def units(stores: int) -> int:
 async def _round(known: dict[str, Read], size: int, number: int) -> Figures:
     """The median of some reads of each kind, at places that are others in each round and the same for each kind."""
     some = random.Random(number)
-    places = [Place(*place(int(size * some.uniform(0.4, 0.5)))) for _ in range(READS)]
+    cursors = [FeedCursor(*cursor(int(size * some.uniform(0.4, 0.5)))) for _ in range(READS)]
     figures: Figures = {}
     for name, read in known.items():
         took: list[float] = []
-        for after in places:
+        for after in cursors:
             began = time.perf_counter()
             found = await read(after)
             took.append((time.perf_counter() - began) * 1000)

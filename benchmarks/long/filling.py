@@ -61,6 +61,6 @@ def fill(owner: URL, events: int) -> Iterator[float]:
     yield 1.0
 
 
-def place(number: int) -> tuple[int, int, int]:
+def cursor(number: int) -> tuple[int, int, int]:
     """Where in the feed the event with this number stands, if it is one of the later seven tenths."""
     return 2, 1000 + number // 10, number

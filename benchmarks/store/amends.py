@@ -131,7 +131,7 @@ async def feed(url: URL, size: int) -> Figures:
                 page = await here.events.feed(after, size)
             assert len(page) == size
             for event in page:
-                if event.place <= after:
-                    raise AssertionError(f"{event.place} comes after {after} in the feed")
-                after = event.place
+                if event.cursor <= after:
+                    raise AssertionError(f"{event.cursor} comes after {after} in the feed")
+                after = event.cursor
     return watch.figures()

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
-from app.amends.projections.administration import Acts
+from app.amends.projections.administration import Administration
 from app.amends.projections.applying.runner import Runner
 from app.amends.projections.applying.writing import Target
 from app.amends.projections.builds import Build, Builds
@@ -21,7 +21,7 @@ from app.amends.store.connections.committer import Committer
 from app.amends.store.connections.pool import Pool
 from app.amends.store.connections.reader import Reader
 from app.amends.store.events import PostgresEvents
-from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.event import Cause
 from domain.banking import MoneyDeposited
 from domain.banking.account_balances import account_balances
@@ -44,18 +44,18 @@ class Board:
     views: Views
     committer: Committer
     reader: Reader
-    tail: Tail
+    feed_notifier: FeedNotifier
     lags: list[float] = field(default_factory=list)
     open: list[float] = field(default_factory=list)
     reads: int = 0
 
     def runner(self, build: Build) -> Runner:
         target = Target(NAME, build.build)
-        return Runner(account_balances, target, self.committer, self.reader, self.tail, f"bench/{uuid4()}")
+        return Runner(account_balances, target, self.committer, self.reader, self.feed_notifier, f"bench/{uuid4()}")
 
     @property
-    def acts(self) -> Acts:
-        return Acts(self.builds, self.reader, self.tail.nudge)
+    def acts(self) -> Administration:
+        return Administration(self.builds, self.reader, self.feed_notifier.nudge)
 
     async def rebuild(self) -> Build:
         """Begin a table beside the live one."""
@@ -68,7 +68,7 @@ class Board:
         appended = await self.events.append([event])
         assert isinstance(appended, Appended)
         began = time.perf_counter()
-        assert await self.views.wait_for(NAME, appended.place, 60.0)
+        assert await self.views.wait_for(NAME, appended.cursor, 60.0)
         self.lags.append(time.perf_counter() - began)
 
     async def write(self, rows: int, until: asyncio.Event) -> None:
@@ -103,12 +103,12 @@ async def board(url: URL) -> AsyncIterator[Board]:
         committer.start()
         reader = Reader(readers)
         builds, events = Builds({(NAME, 1): account_balances}, reader), PostgresEvents(committer, reader)
-        tail = Tail(reader)
-        committer.on_commit = tail.nudge
+        feed_notifier = FeedNotifier(reader)
+        committer.on_commit = feed_notifier.nudge
         try:
-            yield Board(builds, events, Views(builds, events, reader), committer, reader, tail)
+            yield Board(builds, events, Views(builds, events, reader), committer, reader, feed_notifier)
         finally:
-            await tail.stop()
+            await feed_notifier.stop()
             await committer.stop()
 
 

@@ -11,7 +11,7 @@ from inspect import signature
 from typing import Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from domain.amends.contained import contained
-from domain.amends.errors import Invalid, Misdeclared
+from domain.amends.errors import DefinitionError, Invalid
 from domain.amends.event import NAME, event_type
 from domain.amends.stream import require_stream
 from domain.amends.vocabulary import Vocabulary
@@ -42,7 +42,7 @@ class Aggregate(Generic[S, E]):
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.category):
-            raise Misdeclared(f"aggregate {self.category!r}", "a category is lower-case words joined by hyphens")
+            raise DefinitionError(f"aggregate {self.category!r}", "a category is lower-case words joined by hyphens")
         for event in _event_classes(self.evolve):
             event_type(event)
 
@@ -62,11 +62,13 @@ class Aggregate(Generic[S, E]):
     def require_own(self, events: Sequence[E]) -> Sequence[E]:
         """The events, if `evolve` understands them all: others could be stored, but the stream not be read again.
 
-        Raises Misdeclared.
+        Raises DefinitionError.
         """
         for event in events:
             if type(event) not in self.vocabulary.classes:
-                raise Misdeclared(f"aggregate {self.category!r}", f"its evolve does not take {type(event).__name__}")
+                raise DefinitionError(
+                    f"aggregate {self.category!r}", f"its evolve does not take {type(event).__name__}"
+                )
         return events
 
     def beginning(self) -> S:
@@ -98,7 +100,7 @@ def _event_classes(evolve: Callable[[S, E], S]) -> tuple[type[E], ...]:
     """Read from the annotation of `evolve`'s second parameter: one class or a union of classes."""
     hints, names = get_type_hints(evolve), list(signature(evolve).parameters)
     if len(names) != 2 or names[1] not in hints or "return" not in hints:
-        raise Misdeclared(
+        raise DefinitionError(
             getattr(evolve, "__name__", "evolve"), "takes (state, event) and annotates both and its result"
         )
     annotation = hints[names[1]]

@@ -1,7 +1,7 @@
 """Everything that can go wrong, by name.
 
 AmendsError
-├── Misdeclared          a definition that cannot work; raised when its module is imported
+├── DefinitionError          a definition that cannot work; raised when its module is imported
 ├── Invalid              a value that cannot be; says which field and why
 ├── Refusal              a business "no": nothing happened, and the facts say why
 │   └── …                one subclass for each "no", beside the decision or the port that says it
@@ -15,7 +15,7 @@ AmendsError
 ├── Unstorable           a value that cannot be kept: JSON or the database does not take it
 ├── TooLarge             a value that takes more room than the limits allow
 ├── Contended            a commit that came to nothing again and again, by its own doing or by others'
-└── Unusable             the surroundings (settings, database, port) do not allow a start
+└── StartupError             the surroundings (settings, database, port) do not allow a start
     └── NotYet           …now, which may pass by itself: the database is away, or is starting
 """
 
@@ -80,7 +80,7 @@ class AmendsError(Exception):
         return {field.name for field in fields(self) if marks_within(hints[field.name])}  # type: ignore[arg-type]
 
 
-class Misdeclared(AmendsError):
+class DefinitionError(AmendsError):
     """{what}: {problem}"""
 
     what: str
@@ -157,7 +157,7 @@ class Contended(AmendsError):
     problem: str
 
 
-class Unusable(AmendsError):
+class StartupError(AmendsError):
     """{problem}
 
     What to do about it: {remedy}
@@ -170,7 +170,7 @@ class Unusable(AmendsError):
         return f"{self.problem}\n  {self.remedy}"
 
 
-class NotYet(Unusable):
+class NotYet(StartupError):
     """{problem}
 
     What to do about it, if it does not pass by itself: {remedy}

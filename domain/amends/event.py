@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, TypeVar, dataclass_transform
 
-from domain.amends.errors import Misdeclared
+from domain.amends.errors import DefinitionError
 
 T = TypeVar("T")
 
@@ -43,9 +43,9 @@ def event(name: str, version: int = 1) -> Callable[[type[T]], type[T]]:
     Whoever changes the shape raises the version and adds an upcaster for the old one below the class.
     """
     if not NAME.fullmatch(name):
-        raise Misdeclared(f"event {name!r}", "a name is lower-case words joined by hyphens, such as 'order-placed'")
+        raise DefinitionError(f"event {name!r}", "a name is lower-case words joined by hyphens, such as 'order-placed'")
     if version < 1:
-        raise Misdeclared(f"event {name!r}", f"versions count from 1, not {version}")
+        raise DefinitionError(f"event {name!r}", f"versions count from 1, not {version}")
 
     def declare(cls: type[T]) -> type[T]:
         made = dataclass(frozen=True)(cls)
@@ -61,7 +61,7 @@ def event_type(event: object) -> EventType:
     cls = event if isinstance(event, type) else type(event)
     declared: EventType | None = vars(cls).get("__event__")  # a subclass is another event, or none
     if declared is None:
-        raise Misdeclared(repr(event), "is not an event: decorate its class with @event(name, version)")
+        raise DefinitionError(repr(event), "is not an event: decorate its class with @event(name, version)")
     return declared
 
 
@@ -81,11 +81,11 @@ def upcasts(
     def declare(change: Hop) -> Hop:
         known = upcasters(cls)
         if old in known:
-            raise Misdeclared(
+            raise DefinitionError(
                 f"upcaster of {old}", f"there are two, {known[old].change.__name__} and {change.__name__}"
             )
         if old == current or version < 1:
-            raise Misdeclared(f"upcaster of {old}", f"is not of an older version: {cls.__name__} is {current}")
+            raise DefinitionError(f"upcaster of {old}", f"is not of an older version: {cls.__name__} is {current}")
         known[old] = Upcaster(new, change)
         return change
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from domain.amends.aggregate import Aggregate
 from domain.amends.contained import contained
-from domain.amends.errors import AmendsError, Misdeclared
+from domain.amends.errors import AmendsError, DefinitionError
 from domain.amends.event import event_type
 from domain.amends.rows import as_kept
 from domain.amends.sensitive import PERSONAL, SECRET, marks_within
@@ -122,21 +122,23 @@ class Projection(Generic[Row, E]):
     def __post_init__(self) -> None:
         where = f"projection {self.name!r}"
         if not NAME.fullmatch(self.name) or NUMBERED.fullmatch(self.name):
-            raise Misdeclared(where, "a name is lower-case words joined by underscores, such as 'order_board'")
+            raise DefinitionError(where, "a name is lower-case words joined by underscores, such as 'order_board'")
         if self.version < 1:
-            raise Misdeclared(where, f"versions count from 1, not {self.version}")
+            raise DefinitionError(where, f"versions count from 1, not {self.version}")
         if self.mode != "async" and self.key_of is not None:
-            raise Misdeclared(where, f"is {self.mode}: it has one row per stream, and no key_of")
+            raise DefinitionError(where, f"is {self.mode}: it has one row per stream, and no key_of")
         if self.also and self.key_of is None:
-            raise Misdeclared(where, "reads several categories: a key_of says which row an event of each belongs to")
+            raise DefinitionError(
+                where, "reads several categories: a key_of says which row an event of each belongs to"
+            )
         categories = [each.category for each in self._read]
         if doubled := next((each for each in categories if categories.count(each) > 1), None):
-            raise Misdeclared(where, f"names the category {doubled!r} more than once")
+            raise DefinitionError(where, f"names the category {doubled!r} more than once")
         known = {column.name: column for column in self.columns}
         self._require_key(where, known.get(self.key))
         for name in (name for index in self.indexes for name in index):
             if name not in known:
-                raise Misdeclared(where, f"an index names {name!r}, which is no field of {self.row.__name__}")
+                raise DefinitionError(where, f"an index names {name!r}, which is no field of {self.row.__name__}")
         for event in self.vocabulary:
             event_type(event)
 
@@ -204,9 +206,9 @@ class Projection(Generic[Row, E]):
 
     def _require_key(self, where: str, column: Column | None) -> None:
         if column != Column(self.key, "text", False):
-            raise Misdeclared(where, f"its key {self.key!r} must be a field of {self.row.__name__} that is a str")
+            raise DefinitionError(where, f"its key {self.key!r} must be a field of {self.row.__name__} that is a str")
         if PERSONAL in marks_within(get_type_hints(self.row, include_extras=True)[self.key]):
-            raise Misdeclared(where, f"its key {self.key!r} is personal: it stands in addresses; use an id")
+            raise DefinitionError(where, f"its key {self.key!r} is personal: it stands in addresses; use an id")
 
     @cached_property
     def _read(self) -> tuple[Aggregate[Any, Any], ...]:
@@ -228,7 +230,7 @@ class Projection(Generic[Row, E]):
         """The events that it reads."""
         annotation = get_args(_hints(self.evolve)[1])
         if not annotation:
-            raise Misdeclared(
+            raise DefinitionError(
                 f"projection {self.name!r}", "the second parameter of evolve is Recorded[…] of its events"
             )
         return Vocabulary(_parts(annotation[0]))
@@ -244,7 +246,7 @@ class Projection(Generic[Row, E]):
             or not is_dataclass(rows[0])
             or set(_parts(first)) != {rows[0], type(None)}
         ):
-            raise Misdeclared(
+            raise DefinitionError(
                 f"projection {self.name!r}", "evolve takes `Row | None` and returns it; Row is a dataclass"
             )
         found: Any = rows[0]
@@ -265,7 +267,7 @@ class Projection(Generic[Row, E]):
 def _hints(evolve: Callable[..., Any]) -> tuple[Any, Any, Any]:
     hints, names = get_type_hints(evolve, include_extras=True), list(signature(evolve).parameters)
     if len(names) != 2 or not {*names, "return"} <= hints.keys():
-        raise Misdeclared(
+        raise DefinitionError(
             getattr(evolve, "__name__", "evolve"), "takes (row, recorded) and annotates both and its result"
         )
     return hints[names[0]], hints[names[1]], hints["return"]
@@ -277,15 +279,19 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 
 def _column(projection: str, name: str, annotation: Any) -> Column:
     if SECRET in marks_within(annotation):
-        raise Misdeclared(f"projection {projection!r}", f"{name} is secret: it has no place in a table for everybody")
+        raise DefinitionError(
+            f"projection {projection!r}", f"{name} is secret: it has no place in a table for everybody"
+        )
     if not NAME.fullmatch(name):
-        raise Misdeclared(
+        raise DefinitionError(
             f"projection {projection!r}", f"{name!r} cannot be a column: lower-case words, at most 40 letters"
         )
     if name in SYSTEM:
-        raise Misdeclared(f"projection {projection!r}", f"{name!r} cannot be a column: every table of Postgres has one")
+        raise DefinitionError(
+            f"projection {projection!r}", f"{name!r} cannot be a column: every table of Postgres has one"
+        )
     if problem := _unkept(annotation):
-        raise Misdeclared(f"projection {projection!r}", f"{name} {problem}")
+        raise DefinitionError(f"projection {projection!r}", f"{name} {problem}")
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     parts = _parts(annotation)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Generic, TypeVar
 
 from domain.amends.contained import Escaped, contained
-from domain.amends.errors import AmendsError, Misdeclared
+from domain.amends.errors import AmendsError, DefinitionError
 from domain.amends.event import EventType, Hop, Payload, event_type, upcasters
 
 E = TypeVar("E")
@@ -79,19 +79,19 @@ class Vocabulary(Generic[E]):
         return cls, data
 
     def require_sound(self) -> None:
-        """Check that every older shape leads to a class of today. Raises Misdeclared for gaps, cycles and doubles."""
+        """Raise DefinitionError unless every older shape leads to one class of today: for gaps, cycles and doubles."""
         names: dict[str, type[E]] = {}
         for cls in self.classes:
             name = event_type(cls).name
             if name in names:
-                raise Misdeclared(f"event {name!r}", f"has two classes, {names[name].__name__} and {cls.__name__}")
+                raise DefinitionError(f"event {name!r}", f"has two classes, {names[name].__name__} and {cls.__name__}")
             names[name] = cls
         for cls in self.classes:
             _require_no_gap(cls)
             for old in upcasters(cls):
                 _hops(cls, old)
                 if names.setdefault(old.name, cls) is not cls:
-                    raise Misdeclared(
+                    raise DefinitionError(
                         f"event {old.name!r}",
                         f"is an older name of {cls.__name__}, and {names[old.name].__name__} has it too: what is "
                         "stored by it could be either; give the newer one a name of its own",
@@ -124,7 +124,7 @@ def _require_no_gap(cls: type[object]) -> None:
     for name, last in newest.items():
         for version in range(1, last + 1):
             if EventType(name, version) not in known:
-                raise Misdeclared(
+                raise DefinitionError(
                     f"event {current}",
                     f"no upcaster starts from {name} version {version}: add @upcasts({cls.__name__}, {version})",
                 )
@@ -136,10 +136,10 @@ def _hops(cls: type[object], old: EventType) -> tuple[Hop, ...]:
     seen, at = {old}, old
     while at != current:
         if at not in known:
-            raise Misdeclared(f"event {current}", f"the upcaster to {at} leads nowhere: nothing starts from there")
+            raise DefinitionError(f"event {current}", f"the upcaster to {at} leads nowhere: nothing starts from there")
         at, change = known[at]
         hops.append(change)
         if at in seen:
-            raise Misdeclared(f"event {current}", f"its upcasters go round in a cycle at {at}")
+            raise DefinitionError(f"event {current}", f"its upcasters go round in a cycle at {at}")
         seen.add(at)
     return tuple(hops)

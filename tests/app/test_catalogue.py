@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.amends.schema.catalogue import Catalogue, catalogue, require_apart
 from domain.amends.aggregate import Aggregate
-from domain.amends.errors import Invalid, Misdeclared, NotFound
+from domain.amends.errors import DefinitionError, Invalid, NotFound
 from domain.amends.event import event
 from domain.amends.testing import recorded
 from domain.amends.vocabulary import Vocabulary
@@ -39,7 +39,7 @@ def declared(*categories: str) -> Catalogue:
     [("order", "order-line"), ("order-line", "order"), ("a-b-c", "x", "a-b"), ("saga", "saga-x"), ("projection",)],
 )
 def test_categories_that_could_be_taken_for_one_another_are_refused(categories: tuple[str, ...]) -> None:
-    with pytest.raises(Misdeclared, match="another"):
+    with pytest.raises(DefinitionError, match="another"):
         declared(*categories)
 
 
@@ -60,7 +60,7 @@ KEYS = st.text(alphabet="ab-/.% \n\0", max_size=5) | st.text(max_size=3)
 def test_a_stream_that_can_be_named_leads_back_to_its_aggregate_and_key(categories: set[str], key: str) -> None:
     try:
         found = declared(*categories)
-    except Misdeclared:
+    except DefinitionError:
         return
     for each in found.aggregates.values():
         with suppress(Invalid):
@@ -105,7 +105,7 @@ def test_what_is_declared_in_two_files_is_held_apart(
     monkeypatch.setitem(sys.modules, package.__name__, package)
     for number, (name, category) in enumerate(declared):
         (tmp_path / f"file{number}.py").write_text(DECLARES.format(event=name, category=category))
-    with pytest.raises(Misdeclared, match=says):
+    with pytest.raises(DefinitionError, match=says):
         catalogue([package.__name__])
 
 

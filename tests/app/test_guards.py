@@ -19,7 +19,7 @@ from app.amends.http.requests.roles import needs
 from app.amends.security.loopback import base_url, is_loopback
 from app.amends.security.tokens import OWN, Caller, Role, Token, parse
 from app.amends.settings import Settings, read_settings
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 
 TOKENS = parse("vera:v-1:viewer, stan:s-1:starter,olga:o-1:operator,otto:o-2")
 Send = Mapping[str, str]
@@ -299,5 +299,5 @@ def test_a_server_calls_itself_where_it_listens(host: str, here: str) -> None:
 def test_tokens_that_name_nobody_are_no_open_door(monkeypatch: pytest.MonkeyPatch) -> None:
     for empty in ("", " , ,"):
         monkeypatch.setenv("AMENDS_API_TOKENS", empty)
-        with pytest.raises(Unusable, match="names nobody"):
+        with pytest.raises(StartupError, match="names nobody"):
             read_settings(Settings, Path())

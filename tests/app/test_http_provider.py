@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.amends.providers.http import HttpProvider
-from workflows.amends.call import Clock, Outbound, ProviderDown, Turn, turn
+from workflows.amends.call import AttemptContext, Clock, Outbound, ProviderDown, attempt_context
 from workflows.amends.providers import NoAnswer, Provider
 
 Serves = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -90,7 +90,7 @@ async def ask(
     outbound, http = Outbound(), HttpProvider(provider, client)
 
     async def attempt() -> None:
-        turn.set(Turn(clock, may, outbound))
+        attempt_context.set(AttemptContext(clock, may, outbound))
         for _ in range(calls):
             await http.request("POST", "/hold", json={"a": 1})
 

@@ -110,9 +110,9 @@ def test_filters_and_the_place_to_begin_are_those_of_the_feed(server: Server) ->
     typed = Follower(server.base, 3, stream=stream, type="money-deposited")
     typed.join(20)
     assert {event["type"] for event in typed.events} == {"money-deposited"}
-    story = Follower(server.base, 1, correlation_id=events[0]["metadata"]["correlation_id"])
-    story.join(20)
-    assert story.positions == [events[0]["position"]]
+    state = Follower(server.base, 1, correlation_id=events[0]["metadata"]["correlation_id"])
+    state.join(20)
+    assert state.positions == [events[0]["position"]]
 
 
 @pytest.mark.parametrize("after", ["nonsense", "999999", "1-999999999999-1", "9-9-9", "\uff11-\uff11-\uff11"])

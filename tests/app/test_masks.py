@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.amends.redaction.masks import Masks, Shown
+from app.amends.redaction.redactor import Redactor, Shown
 from app.amends.schema.catalogue import catalogue
 from app.amends.schema.lock import Lock
 from app.amends.schema.register import Register
@@ -97,8 +97,8 @@ class Notes:
         self.noted.update({each.digest: each for each in shapes})
 
 
-def server(code: Iterable[Known], lock: Lock = Lock(), notes: Notes | None = None) -> Masks:
-    return Masks(Register(lambda: code, lambda _: lock, notes or Notes()), Ids())
+def server(code: Iterable[Known], lock: Lock = Lock(), notes: Notes | None = None) -> Redactor:
+    return Redactor(Register(lambda: code, lambda _: lock, notes or Notes()), Ids())
 
 
 MASKS = server(list(in_process(catalogue(), [Asking.definition])))
@@ -209,8 +209,8 @@ def test_short_and_formatted_facts_are_masked_in_the_message_too() -> None:
     for unfit in (Problem("too-young", old.message, facts | {"born": "once"}), Problem("gone", "Bo!", {"who": "Bo"})):
         who: Shape = {"type": "object", "properties": {"who": {"type": "string", KEYWORD: "personal"}}}
         gone = Known(Key("refusal", "gone", "old"), who)
-        masks = server([*in_process(catalogue(), [Asking.definition]), gone])
-        assert masks.problem(unfit, "x")["message"] == "***", "what cannot be said anew is not said"
+        redactor = server([*in_process(catalogue(), [Asking.definition]), gone])
+        assert redactor.problem(unfit, "x")["message"] == "***", "what cannot be said anew is not said"
 
 
 class Wrong(Refusal, name="wrong-pin"):
@@ -224,20 +224,20 @@ class Wrong(Refusal, name="wrong-pin"):
 def test_a_fact_does_not_tell_what_was_hidden_in_the_message() -> None:
     """A secret argument of a step, which the engine hid in the message when it was stored."""
     facts: dict[str, Any] = {"pin": "4711", "tries": 2, "who": "Ann Private"}
-    masks = server(list(in_process(catalogue(), [Asking.definition])))
-    hidden = masks.problem(Problem("wrong-pin", "*** is wrong, tried 2 times by ***.", facts), "x")
+    redactor = server(list(in_process(catalogue(), [Asking.definition])))
+    hidden = redactor.problem(Problem("wrong-pin", "*** is wrong, tried 2 times by ***.", facts), "x")
     assert hidden["message"] == "*** is wrong, tried 2 times by ***."
     assert hidden["facts"] == {"pin": "***", "tries": 2, "who": "***"}
-    clear = masks.problem(Problem("wrong-pin", "4711 is wrong, tried 2 times by ***.", facts), "x")
+    clear = redactor.problem(Problem("wrong-pin", "4711 is wrong, tried 2 times by ***.", facts), "x")
     assert clear["facts"] == {"pin": "4711", "tries": 2, "who": "***"}, "it was not secret"
 
 
 def test_an_event_says_why_it_is_masked() -> None:
-    masks = server([lamp(1, First)])
-    assert masks.event(stored("lamp-lit", OLD)) == Shown(OLD, None)
-    assert masks.event(stored("lamp-lit", FULL)) == Shown(FULL | {"room": "***"}, "unknown")
-    assert masks.event(stored("lamp-lit", FULL, 2)) == Shown(dict.fromkeys(FULL, "***"), "unknown")
-    assert masks.event(stored("lamp-out", [FULL])) == Shown("***", "unknown")
+    redactor = server([lamp(1, First)])
+    assert redactor.event(stored("lamp-lit", OLD)) == Shown(OLD, None)
+    assert redactor.event(stored("lamp-lit", FULL)) == Shown(FULL | {"room": "***"}, "unknown")
+    assert redactor.event(stored("lamp-lit", FULL, 2)) == Shown(dict.fromkeys(FULL, "***"), "unknown")
+    assert redactor.event(stored("lamp-out", [FULL])) == Shown("***", "unknown")
     assert server([lamp(1, Second)]).event(stored("lamp-lit", FULL)) == Shown(FULL | {"owner": "***"}, "marked")
 
 
@@ -247,11 +247,11 @@ def test_a_mark_covers_all_versions_and_names_whoever_has_it() -> None:
     renamed = lamp(1, First, "bulb-lit", ("lamp-lit",))
     wanted = Shown(OLD | {"owner": "***"}, "marked")
     lock = Lock({second.key: second.shape})
-    for masks in (server([first, second]), server([first], lock), server([renamed, first, second])):
-        assert masks.event(stored("lamp-lit", OLD)) == wanted
-    masks = server([renamed], Lock({first.key: first.shape, second.key: second.shape}))
-    assert masks.event(stored("bulb-lit", OLD)) == wanted, "a new name does not show what the old one hid"
-    assert masks.event(stored("lamp-lit", OLD)) == wanted
+    for redactor in (server([first, second]), server([first], lock), server([renamed, first, second])):
+        assert redactor.event(stored("lamp-lit", OLD)) == wanted
+    redactor = server([renamed], Lock({first.key: first.shape, second.key: second.shape}))
+    assert redactor.event(stored("bulb-lit", OLD)) == wanted, "a new name does not show what the old one hid"
+    assert redactor.event(stored("lamp-lit", OLD)) == wanted
     marked = Known(Key("event", "bulb-lit", "1"), shape(Second), ("lamp-lit",))
     assert server([marked, first]).event(stored("lamp-lit", OLD)) == wanted, "nor the old one what the new one hides"
 
@@ -277,20 +277,20 @@ async def test_an_old_server_learns_from_a_newer_one() -> None:
 
 async def test_what_nobody_knows_is_not_asked_for_at_every_event() -> None:
     notes = Notes()
-    masks, lit = server([], notes=notes), stored("lamp-lit", FULL)
+    redactor, lit = server([], notes=notes), stored("lamp-lit", FULL)
     for _ in range(100):
-        await masks.shown(lambda: masks.event(lit))
+        await redactor.shown(lambda: redactor.event(lit))
     assert notes.reads <= 4
 
 
 def test_states_and_rows_are_masked_by_all_that_is_known_of_them() -> None:
     row: Shape = shape(Second)
-    masks = server([Known(Key("row", "lamps", "1"), row), Known(Key("state", "lamp", "1"), row)])
-    assert masks.row("lamps", FULL | {"added": 1}) == FULL | {"owner": "***", "added": "***"}
-    assert masks.state("lamp", FULL) == FULL | {"owner": "***"}
-    assert masks.row("other", FULL) == dict.fromkeys(FULL, "***")
+    redactor = server([Known(Key("row", "lamps", "1"), row), Known(Key("state", "lamp", "1"), row)])
+    assert redactor.row("lamps", FULL | {"added": 1}) == FULL | {"owner": "***", "added": "***"}
+    assert redactor.state("lamp", FULL) == FULL | {"owner": "***"}
+    assert redactor.row("other", FULL) == dict.fromkeys(FULL, "***")
     changes = [Change("/owner", "Ann", "Bob"), Change("/watts", 40, 60), Change("", None, FULL)]
-    assert masks.changes("lamp", changes) == [
+    assert redactor.changes("lamp", changes) == [
         Change("/owner", "***", "***"),
         Change("/watts", 40, 60),
         Change("", None, FULL | {"owner": "***"}),
@@ -300,10 +300,10 @@ def test_states_and_rows_are_masked_by_all_that_is_known_of_them() -> None:
 def test_where_a_masked_value_changed_is_not_told() -> None:
     """Its keys are as personal as what stands behind them."""
     annotation = dict[str, dict[Annotated[str, PERSONAL], int]]
-    masks = server([Known(Key("state", "lamp", "1"), shape(annotation))])
+    redactor = server([Known(Key("state", "lamp", "1"), shape(annotation))])
     changes = [Change("/by/Ann", 1, 2), Change("/by/Bob", None, 2), Change("/of/Ann/x", 1, 2)]
-    assert masks.changes("lamp", changes) == [Change("/by", "***", "***"), Change("/of", "***", "***")]
-    assert masks.changes("other", changes) == [Change("", "***", "***")]
+    assert redactor.changes("lamp", changes) == [Change("/by", "***", "***"), Change("/of", "***", "***")]
+    assert redactor.changes("other", changes) == [Change("", "***", "***")]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from app.amends.store import pages
 from app.amends.store.pages import MOST, page, size
 from tests.databases import fresh_database
 from tests.server import Server, http
-from workflows.amends.ports.event_store import START, Place, StoredEvent
+from workflows.amends.ports.event_store import START, FeedCursor, StoredEvent
 
 SIZE, EVENTS = 700_000, 30
 LARGE = """
@@ -42,14 +42,14 @@ def event(position: int, length: int) -> StoredEvent:
 async def test_pages_are_bounded_and_tell_everything_once(lengths: list[int], limit: int) -> None:
     stored = [event(number, length) for number, length in enumerate(lengths, 1)]
 
-    async def read(after: Place, most: int) -> list[StoredEvent]:
+    async def read(after: FeedCursor, most: int) -> list[StoredEvent]:
         assert 1 <= most <= MOST, "no more are in memory at a time, whatever was asked for"
-        return [each for each in stored if each.place > after][:most]
+        return [each for each in stored if each.cursor > after][:most]
 
     told: list[StoredEvent] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "PAGE_BYTES", 1000)
-        while following := await page(read, told[-1].place if told else START, limit):
+        while following := await page(read, told[-1].cursor if told else START, limit):
             assert len(following) <= limit
             assert len(following) == 1 or sum(map(size, following)) <= 1000
             told += following

@@ -20,7 +20,7 @@ import app.amends.security.passwords
 from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.security.passwords import Veiled, hidden, remember
 from app.amends.server.log_lines import LogLine, clean
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 from tests.server import ROOT
 
 
@@ -90,10 +90,10 @@ def test_a_known_password_is_hidden_in_whatever_form_it_is_said(password: str, p
     assert quote(password, safe="") not in said
 
 
-def parsed(text: str) -> URL | Unusable:
+def parsed(text: str) -> URL | StartupError:
     try:
         return parse_url(text)
-    except Unusable as error:
+    except StartupError as error:
         return error
 
 
@@ -104,7 +104,7 @@ def test_what_is_said_of_a_url_and_by_its_users_has_no_password_in_it(password: 
     app.amends.security.passwords._known.clear()
     remember(text)
     url = parsed(text)
-    if isinstance(url, Unusable):
+    if isinstance(url, StartupError):
         assert all(part not in str(url) for part in (password, *password.split("@")) if len(part) > 5)
         return
     engine = create_engine(url.set(drivername="postgresql+psycopg"))
@@ -134,7 +134,7 @@ def test_what_is_said_of_a_url_and_by_its_users_has_no_password_in_it(password: 
     ],
 )
 def test_what_is_wrong_with_a_url_is_a_sentence_without_it(text: str, said: str) -> None:
-    with pytest.raises(Unusable) as raised:
+    with pytest.raises(StartupError) as raised:
         parse_url(text)
     assert said in str(raised.value)
     assert "geheim" not in str(raised.value)

@@ -14,7 +14,7 @@ from sqlalchemy import URL
 from app.amends.cli.doctor import examine
 from app.amends.postgres.urls import conninfo
 from app.amends.postgres.usable import require_as_asked, require_usable
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 from tests.databases import MIGRATIONS, prepare
 from tests.server import ROOT, Server
 from tests.store.pooler import pooled
@@ -24,7 +24,7 @@ DOCUMENTED = re.findall(r"^ +(alter role shop set .*;)$", (ROOT / "docs" / "own-
 
 
 def refusal(url: URL) -> str:
-    with pytest.raises(Unusable) as raised:
+    with pytest.raises(StartupError) as raised:
         require_usable(url)
     return str(raised.value)
 
@@ -77,7 +77,7 @@ def login(database_18: URL) -> Iterator[URL]:
 
 def test_a_session_without_its_role_and_limits_is_refused_with_what_to_set(login: URL, database_18: URL) -> None:
     with pooled(login, "session") as url:
-        with pytest.raises(Unusable) as raised:
+        with pytest.raises(StartupError) as raised:
             prepare(url, database_18)
         said = str(raised.value)
         assert "role is none instead of amends_service" in said

@@ -140,10 +140,10 @@ def test_a_read_model_is_rebuilt_beside_the_live_one_and_promoted(server: Server
     problem(server.post("/projections/order_board/drop", {"build": 1}), 409, "conflict-live")
     assert server.post("/projections/order_board/drop", {"build": 2}).json()["dropped"] == 2
     assert sql.execute("select to_regclass('views.order_board_2')").fetchone() == (None,)
-    story = server.get("/streams/projection-order_board")["events"]
-    told = [(event["type"], event["data"]["build"]) for event in story]
+    state = server.get("/streams/projection-order_board")["events"]
+    told = [(event["type"], event["data"]["build"]) for event in state]
     assert told == [("build-begun", 2), ("build-promoted", 2), ("build-promoted", 1), ("build-dropped", 2)]
-    assert story[0]["metadata"]["actor"] == "ann"
+    assert state[0]["metadata"]["actor"] == "ann"
 
 
 def test_the_command_line_rebuilds_too(server: Server) -> None:

@@ -67,14 +67,14 @@ def patient(url: URL) -> URL:
 
 
 @dataclass
-class Holder:
+class FeedHolder:
     """Holds things by name: `saga-<id> <version>`, `saga-<id> outcome`, `<reference> <operation>`, `build <name>`."""
 
     connection: psycopg.Connection
 
     @classmethod
     @contextmanager
-    def on(cls, url: URL) -> Iterator[Holder]:
+    def on(cls, url: URL) -> Iterator[FeedHolder]:
         with psycopg.connect(conninfo(url), autocommit=True) as connection:
             connection.execute(SETUP)
             yield cls(connection)

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo
-from tests.crash.holding import Holder, patient
+from tests.crash.holding import FeedHolder, patient
 from tests.crash.ledger import doubled_keys, net_effects, pending, told, unanswered
 from tests.server import Server, order, wait_for
 
@@ -109,7 +109,7 @@ def require_undisturbed(sql: psycopg.Connection, points: list[Point], expected: 
 @pytest.mark.parametrize("executor", ["the same", "another"])
 def test_a_kill_at_any_commit_changes_nothing(database_18: URL, sql: psycopg.Connection, executor: str) -> None:
     with (
-        Holder.on(database_18) as holder,
+        FeedHolder.on(database_18) as holder,
         Server(patient(database_18), **MANY) as server,
         Server(database_18, **FEW_CALLS) as other,
     ):
@@ -164,7 +164,7 @@ def test_a_kill_inside_any_outside_call_changes_nothing(database_18: URL, sql: p
         for landed in (False, True)
     ]
     whats = {point: f"{point.id} {point.at}" for point in points}
-    with Holder.on(database_18) as holder, Server(patient(database_18), **MANY) as server:
+    with FeedHolder.on(database_18) as holder, Server(patient(database_18), **MANY) as server:
         server.start()
         expected = undisturbed(server, sql)
         holder.hold(list(whats.values()))
@@ -182,7 +182,7 @@ def test_a_kill_inside_any_outside_call_changes_nothing(database_18: URL, sql: p
 
 def test_orders_are_what_is_held(database_18: URL) -> None:
     """The hold itself works: without it the tests above would prove nothing."""
-    with Holder.on(database_18) as holder, Server(database_18) as server:
+    with FeedHolder.on(database_18) as holder, Server(database_18) as server:
         server.start()
         holder.hold(["saga-x 3"])
         server.post("/workflows/place-order", order("x"), Idempotency_Key="x")

@@ -14,7 +14,7 @@ from app.amends.postgres.urls import parse_url
 from tests.app.test_went_back import Follower
 from tests.crash.test_postgres_dies import kill
 from tests.server import Server, http, wait_for
-from workflows.amends.ports.event_store import Place
+from workflows.amends.ports.event_store import FeedCursor
 
 FORGETFUL = (
     "alter system set synchronous_commit = off",
@@ -113,9 +113,9 @@ def test_nobody_goes_on_from_commits_that_are_lost(cluster: EmbeddedPostgres) ->
 def kept(follower: Follower) -> list[str]:
     """The ids of the events that a follower has in the end: what comes after the place that it is told to go back to is
     dropped, and comes again."""
-    found: list[tuple[Place, str]] = []
+    found: list[tuple[FeedCursor, str]] = []
     for each in list(follower.sent):
-        place = Place.parse(each.id)
+        place = FeedCursor.parse(each.id)
         assert place is not None
         if each.type:
             found = [known for known in found if known[0] <= place]

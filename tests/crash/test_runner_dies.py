@@ -14,7 +14,7 @@ from domain.amends.event import EventType
 from domain.amends.projection import Projection, Recorded
 from domain.banking.account_balances import account_balances
 from domain.ordering.order_board import order_board
-from tests.crash.holding import Holder
+from tests.crash.holding import FeedHolder
 from tests.server import Server, http, wait_for
 from workflows.amends.ports.event_store import load_event
 
@@ -61,7 +61,7 @@ def test_a_runner_that_is_killed_in_its_commit_repeats_nothing(
 ) -> None:
     with Server(database_18) as server, Server(database_18) as other:
         server.start()
-        with Holder.on(database_18) as holder:
+        with FeedHolder.on(database_18) as holder:
             (first,) = order(server, "o-1")
             server.get("/views/order_board/o-1", after_position=first["position"])
             holder.hold(["build order_board"])
@@ -102,7 +102,7 @@ def test_a_runner_that_was_paused_writes_nothing_beside_its_successor(
 def test_a_rebuild_that_is_killed_half_way_goes_on_from_there(database_18: URL, sql: psycopg.Connection) -> None:
     with Server(database_18) as server, Server(database_18) as other:
         server.start()
-        with Holder.on(database_18) as holder:
+        with FeedHolder.on(database_18) as holder:
             (first,) = order(server, "o-1")
             server.get("/views/order_board/o-1", after_position=first["position"])
             holder.hold(["build order_board"])

@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo
-from tests.crash.holding import Holder, patient
+from tests.crash.holding import FeedHolder, patient
 from tests.crash.ledger import doubled_keys, net_effects
 from tests.server import Server, http, wait_for
 
@@ -219,7 +219,7 @@ def test_a_kill_at_any_commit_changes_nothing(
     database_18: URL, sql: psycopg.Connection, workflows: tuple[str, ...], executor: str, odd: str
 ) -> None:
     with (
-        Holder.on(database_18) as holder,
+        FeedHolder.on(database_18) as holder,
         Server(patient(database_18), **MANY) as server,
         Server(database_18, **SETTINGS) as other,
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.amends.aggregate import Aggregate
-from domain.amends.errors import Misdeclared
+from domain.amends.errors import DefinitionError
 from domain.amends.event import EventType, Payload, event, event_type, upcasts
 from domain.amends.vocabulary import NewerEvent, UnknownEvent, Unreadable, Vocabulary
 
@@ -95,9 +95,9 @@ def test_a_gap_is_refused() -> None:
         pass
 
     upcasts(Gap, 1)(lambda data: data)
-    with pytest.raises(Misdeclared, match=r"no upcaster starts from gap version 2: add @upcasts\(Gap, 2\)"):
+    with pytest.raises(DefinitionError, match=r"no upcaster starts from gap version 2: add @upcasts\(Gap, 2\)"):
         Vocabulary((Gap,)).require_sound()
-    with pytest.raises(Misdeclared):
+    with pytest.raises(DefinitionError):
         Vocabulary((Gap,)).current(EventType("gap", 1), {})
 
 
@@ -106,7 +106,7 @@ def test_a_missing_first_hop_is_refused() -> None:
     class Late:
         pass
 
-    with pytest.raises(Misdeclared, match="no upcaster starts from late version 1"):
+    with pytest.raises(DefinitionError, match="no upcaster starts from late version 1"):
         Vocabulary((Late,)).require_sound()
 
 
@@ -116,7 +116,7 @@ def test_a_gap_below_an_older_name_is_refused() -> None:
         pass
 
     upcasts(Renamed, 2, name="old-name", to=("renamed", 1))(lambda data: data)
-    with pytest.raises(Misdeclared, match="no upcaster starts from old-name version 1"):
+    with pytest.raises(DefinitionError, match="no upcaster starts from old-name version 1"):
         Vocabulary((Renamed,)).require_sound()
 
 
@@ -127,7 +127,7 @@ def test_a_cycle_is_refused() -> None:
 
     upcasts(Round, 1, name="a", to=("b", 1))(lambda data: data)
     upcasts(Round, 1, name="b", to=("a", 1))(lambda data: data)
-    with pytest.raises(Misdeclared, match="cycle"):
+    with pytest.raises(DefinitionError, match="cycle"):
         Vocabulary((Round,)).require_sound()
 
 
@@ -147,7 +147,7 @@ def test_a_name_that_two_classes_have_had_is_refused(other_is_old: bool) -> None
     if other_is_old:
         upcasts(Opened, 1, name="opened", to=("opened-again", 1))(lambda data: data)
     for classes in ((Placed, Opened), (Opened, Placed)):
-        with pytest.raises(Misdeclared, match=r"'opened'.* is an older name of .* has it too"):
+        with pytest.raises(DefinitionError, match=r"'opened'.* is an older name of .* has it too"):
             Vocabulary(classes).require_sound()
 
 
@@ -157,7 +157,7 @@ def test_a_hop_that_leads_nowhere_is_refused() -> None:
         pass
 
     upcasts(Here, 1, name="there", to=("nowhere", 1))(lambda data: data)
-    with pytest.raises(Misdeclared, match="leads nowhere"):
+    with pytest.raises(DefinitionError, match="leads nowhere"):
         Vocabulary((Here,)).require_sound()
 
 
@@ -167,12 +167,12 @@ def test_two_hops_from_one_shape_are_refused() -> None:
         pass
 
     upcasts(Twice, 1)(lambda data: data)
-    with pytest.raises(Misdeclared, match="there are two"):
+    with pytest.raises(DefinitionError, match="there are two"):
         upcasts(Twice, 1)(lambda data: data)
 
 
 def test_an_upcaster_of_todays_shape_is_refused() -> None:
-    with pytest.raises(Misdeclared, match="not of an older version"):
+    with pytest.raises(DefinitionError, match="not of an older version"):
         upcasts(GuestRegistered, 5)(lambda data: data)
 
 
@@ -181,7 +181,7 @@ def test_two_classes_of_one_event_are_refused() -> None:
     class Again:
         pass
 
-    with pytest.raises(Misdeclared, match="two classes, GuestRegistered and Again"):
+    with pytest.raises(DefinitionError, match="two classes, GuestRegistered and Again"):
         Vocabulary((GuestRegistered, Again)).require_sound()
 
 
@@ -206,7 +206,7 @@ def test_a_subclass_of_an_event_is_another_event_or_none() -> None:
     class Brighter(Lit):
         pass
 
-    with pytest.raises(Misdeclared, match="is not an event: decorate its class"):
+    with pytest.raises(DefinitionError, match="is not an event: decorate its class"):
         event_type(Brighter(3))
     assert event_type(event("lit-brighter")(Brighter)).name == "lit-brighter"
     assert event_type(Lit(3)).name == "lit"

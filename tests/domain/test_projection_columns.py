@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.amends.errors import Misdeclared
+from domain.amends.errors import DefinitionError
 from domain.amends.projection import SYSTEM, Projection, Recorded
 from domain.banking import AccountOpened, accounts
 
@@ -20,5 +20,5 @@ def test_a_column_of_postgres_itself_is_no_field(name: str) -> None:
         return row
 
     evolve.__annotations__ = {"row": row | None, "recorded": Recorded[AccountOpened], "return": row | None}
-    with pytest.raises(Misdeclared, match="every table of Postgres has one"):
+    with pytest.raises(DefinitionError, match="every table of Postgres has one"):
         Projection("odd_names", version=1, of=accounts, evolve=evolve, key="id")

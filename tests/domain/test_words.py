@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, dataclass
 import pytest
 
 from domain.amends.aggregate import Aggregate
-from domain.amends.errors import Invalid, Misdeclared, Refusal
+from domain.amends.errors import DefinitionError, Invalid, Refusal
 from domain.amends.event import EventType, event, event_type
 from domain.money import Money
 
@@ -32,12 +32,12 @@ def test_an_event_does_not_change() -> None:
 
 @pytest.mark.parametrize(("name", "version"), [("LampLit", 1), ("lamp lit", 1), ("", 1), ("lamp-lit", 0)])
 def test_an_event_with_a_bad_name_or_version_is_not_declared(name: str, version: int) -> None:
-    with pytest.raises(Misdeclared):
+    with pytest.raises(DefinitionError):
         event(name, version)
 
 
 def test_what_is_no_event_has_no_type() -> None:
-    with pytest.raises(Misdeclared, match="is not an event"):
+    with pytest.raises(DefinitionError, match="is not an event"):
         event_type(object())
 
 
@@ -56,7 +56,7 @@ def test_an_aggregate_knows_its_events_and_names_its_streams() -> None:
 
 
 def test_an_aggregate_whose_evolve_says_nothing_of_its_events_is_not_declared() -> None:
-    with pytest.raises(Misdeclared):
+    with pytest.raises(DefinitionError):
         Aggregate("lamp", 0, lambda state, event: state)
 
 
@@ -69,7 +69,7 @@ def test_an_aggregate_of_something_else_than_events_is_not_declared() -> None:
         return state
 
     evolve.__annotations__["event"] = Plain
-    with pytest.raises(Misdeclared):
+    with pytest.raises(DefinitionError):
         Aggregate("plain", 0, evolve)
 
 

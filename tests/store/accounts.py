@@ -13,7 +13,7 @@ from app.amends.store.aggregates.loading import Loading
 from app.amends.store.aggregates.repository import Decided, Repository
 from app.amends.store.aggregates.states import States
 from app.amends.store.aggregates.time_travel import History
-from app.amends.store.aggregates.undo import Turn, Undoing
+from app.amends.store.aggregates.undo import Turn, UndoRedo
 from app.amends.store.events import PostgresEvents
 from domain.amends.event import Cause
 from domain.banking import Account, OpenAccount, accounts, deposit, open_account, withdraw
@@ -29,7 +29,7 @@ class Bank:
     events: PostgresEvents
     loading: Loading
     history: History
-    undoing: Undoing
+    undoing: UndoRedo
     repository: Repository
 
     @property
@@ -69,6 +69,6 @@ class Bank:
 async def bank(url: URL, snapshot_every: int = 500) -> AsyncIterator[Bank]:
     async with store(url, connections=8, snapshot_every=snapshot_every) as it:
         events, loading = PostgresEvents(it.committer, it.reader), Loading(it.states, it.reader)
-        history, undoing = History(events, loading, it.reader), Undoing(events, loading, it.reader)
+        history, undoing = History(events, loading, it.reader), UndoRedo(events, loading, it.reader)
         yield Bank(it, events, loading, history, undoing, Repository(events, loading))
         await it.states.settle()

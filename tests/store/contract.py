@@ -19,9 +19,9 @@ from workflows.amends.ports.event_store import (
     Answer,
     Appended,
     EventStore,
+    FeedCursor,
     Filter,
     NewEvent,
-    Place,
     Repeated,
     StoredEvent,
 )
@@ -41,11 +41,11 @@ def caused(stream: str, name: str, correlation_id: str) -> NewEvent:
     return NewEvent(new_id(), stream, EventType(name, 1), {}, Cause(correlation_id=correlation_id))
 
 
-async def place_of(events: EventStore, *new: NewEvent, **expected: Expected) -> Place:
+async def place_of(events: EventStore, *new: NewEvent, **expected: Expected) -> FeedCursor:
     """Append and return the place that was reached."""
     done = await events.append(new, expected)
     assert isinstance(done, Appended)
-    return done.place
+    return done.cursor
 
 
 async def whole(events: EventStore, count: int) -> list[StoredEvent]:
@@ -92,11 +92,11 @@ class AppendContract:
         assert len(await events.read("a")) == 1
 
     async def test_several_streams_are_one_commit(self, events: EventStore) -> None:
-        place = await place_of(events, event("b"), event("a"), event("b"), a=NONE, b=NONE, c=NONE)
+        cursor = await place_of(events, event("b"), event("a"), event("b"), a=NONE, b=NONE, c=NONE)
         seen = await whole(events, 3)
         assert [[each.version for each in await events.read(stream)] for stream in "abc"] == [[1], [1, 2], []]
         assert len({(each.generation, each.transaction_id) for each in seen}) == 1
-        assert place == seen[-1].place
+        assert cursor == seen[-1].cursor
 
     async def test_one_stale_stream_spoils_all(self, events: EventStore) -> None:
         await events.append([event("c")])
@@ -110,10 +110,10 @@ class AppendContract:
     @pytest.mark.parametrize("streams", ["a", "aba"])
     async def test_the_same_append_again_changes_nothing(self, events: EventStore, streams: str) -> None:
         new = list(map(event, streams))
-        place = await place_of(events, *new, a=NONE)
+        cursor = await place_of(events, *new, a=NONE)
         await events.append([event("a"), event("b")])
-        assert await place_of(events, *new, a=NONE) == place, "its expected version is stale by now"
-        assert await place_of(events, *new) == place
+        assert await place_of(events, *new, a=NONE) == cursor, "its expected version is stale by now"
+        assert await place_of(events, *new) == cursor
         await whole(events, len(new) + 2)
 
     async def test_ids_that_are_known_in_part_are_a_conflict(self, events: EventStore) -> None:
@@ -146,8 +146,8 @@ class AppendContract:
         await events.append(list(new.values()), {"a": NONE})
         await events.append([event("a")])
         before = await whole(events, 4)
-        place = await place_of(events, *(new[stream] for stream in order), a=NONE, b=exact(7))
-        assert place == max(each.place for each in before[:3] if each.stream in order)
+        cursor = await place_of(events, *(new[stream] for stream in order), a=NONE, b=exact(7))
+        assert cursor == max(each.cursor for each in before[:3] if each.stream in order)
         assert await whole(events, 4) == before
 
     @pytest.mark.parametrize("change", ["stream", "type", "version", "data"])
@@ -170,16 +170,16 @@ class AppendContract:
 
     async def test_a_resend_is_known_whatever_its_cause_says(self, events: EventStore) -> None:
         known = event("a", data={"n": 1, "m": [1.5, None]})
-        place = await place_of(events, known)
+        cursor = await place_of(events, known)
         again = replace(known, cause=Cause(correlation_id="another"), data={"m": [1.5, None], "n": 1})
-        assert await place_of(events, again) == place
+        assert await place_of(events, again) == cursor
 
     async def test_events_stand_in_the_feed_as_they_were_given(self, events: EventStore) -> None:
         new = [event(stream) for stream in "cabcbaac"]
-        place = await place_of(events, *new)
+        cursor = await place_of(events, *new)
         seen = await whole(events, len(new))
         assert [each.id for each in seen] == [each.id for each in new]
-        assert place == seen[-1].place
+        assert cursor == seen[-1].cursor
         assert [each.version for each in await events.read("c")] == [1, 2, 3]
 
     async def test_one_id_for_two_events_is_a_conflict(self, events: EventStore) -> None:
@@ -188,14 +188,14 @@ class AppendContract:
 
     async def test_a_large_batch_keeps_its_order(self, events: EventStore) -> None:
         new = [event("a", data={"n": n}) for n in range(1, 5001)]
-        place = await place_of(events, *new, a=NONE)
+        cursor = await place_of(events, *new, a=NONE)
         stored = await events.read("a", limit=10_000)
         assert [(each.version, each.data["n"], each.id) for each in stored] == [
             (n, n, one.id) for n, one in enumerate(new, start=1)
         ]
         seen = await whole(events, 5000)
         assert [each.id for each in seen] == [one.id for one in new]
-        assert seen[-1].place == place
+        assert seen[-1].cursor == cursor
 
     async def test_concurrent_appends_all_count(self, events: EventStore) -> None:
         new = [event("a") for _ in range(200)]
@@ -227,31 +227,31 @@ class ReadContract:
         for number in range(6):
             await events.append([event(f"s-{number % 2}"), event("a"), event("a")])
         everything = await whole(events, 18)
-        assert all(one.place < two.place for one, two in pairwise(everything))
-        place, seen = START, list[StoredEvent]()
-        while page := await events.feed(place, limit=4):
+        assert all(one.cursor < two.cursor for one, two in pairwise(everything))
+        cursor, seen = START, list[StoredEvent]()
+        while page := await events.feed(cursor, limit=4):
             assert len(page) <= 4
-            seen, place = seen + page, page[-1].place
+            seen, cursor = seen + page, page[-1].cursor
         assert seen == everything
         assert [each.version for each in seen if each.stream == "a"] == list(range(1, 13))
-        assert await events.feed(everything[10].place) == everything[11:]
+        assert await events.feed(everything[10].cursor) == everything[11:]
 
     async def test_the_feed_is_narrowed_by_type_stream_and_story(self, events: EventStore) -> None:
-        names, streams, stories = ("thing-happened", "thing-broke"), ("a", "b"), ("one", "two")
+        names, streams, saga_histories = ("thing-happened", "thing-broke"), ("a", "b"), ("one", "two")
         for _ in range(2):
-            await events.append([caused(s, name, story) for s in streams for name in names for story in stories])
+            await events.append([caused(s, name, state) for s in streams for name in names for state in saga_histories])
         everything = await whole(events, 16)
-        for type, stream, story in [(n, s, c) for n in (None, *names) for s in (None, *streams) for c in (None, "two")]:
+        for type, stream, state in [(n, s, c) for n in (None, *names) for s in (None, *streams) for c in (None, "two")]:
             expected = [
                 each
                 for each in everything
                 if type in (None, each.name)
                 and stream in (None, each.stream)
-                and story in (None, each.metadata["correlation_id"])
+                and state in (None, each.metadata["correlation_id"])
             ]
-            only = Filter(type, stream, story)
+            only = Filter(type, stream, state)
             assert await events.feed(only=only) == expected
-            assert await events.feed(expected[0].place, 2, only) == expected[1:3]
+            assert await events.feed(expected[0].cursor, 2, only) == expected[1:3]
         for nothing in (Filter(type="thing-mended"), Filter(stream="c"), Filter(correlation_id="three")):
             assert await events.feed(only=nothing) == []
 
@@ -260,7 +260,7 @@ class ReadContract:
         second = await place_of(events, event("a"))
         assert first < second
         seen = await whole(events, 3)
-        assert [each.place for each in seen[1:]] == [first, second]
+        assert [each.cursor for each in seen[1:]] == [first, second]
         assert await events.feed(second) == []
 
     async def test_an_append_of_nothing_reaches_to_what_it_expects(self, events: EventStore) -> None:
@@ -319,7 +319,7 @@ class AnswerContract:
     async def test_an_answer_is_kept_with_what_it_answers(self, events: EventStore) -> None:
         done = await events.append([event("a")], {"a": NONE}, ANSWER)
         assert isinstance(done, Appended)
-        kept = {**ANSWER.body, "position": str(done.place)}
+        kept = {**ANSWER.body, "position": str(done.cursor)}
         for expected in ({"a": NONE}, {"a": exact(7)}, {}):
             again = await events.append([event("a"), event("b")], expected, Answer("key-1", "another", {"version": 9}))
             assert again == Repeated("digest-1", kept)
@@ -337,25 +337,25 @@ class AnswerContract:
         assert isinstance(await events.append([event("a")], {"a": exact(1)}, ANSWER), Appended)
 
     async def test_an_answer_without_events_is_kept_too(self, events: EventStore) -> None:
-        place = await place_of(events, event("a"))
-        assert await events.append([], {"a": exact(1)}, ANSWER) == Appended(place)
+        cursor = await place_of(events, event("a"))
+        assert await events.append([], {"a": exact(1)}, ANSWER) == Appended(cursor)
         assert await events.append([], {"a": exact(1)}, ANSWER) == Repeated(
-            "digest-1", {**ANSWER.body, "position": str(place)}
+            "digest-1", {**ANSWER.body, "position": str(cursor)}
         )
         await whole(events, 1)
 
     async def test_the_answer_to_an_append_that_was_known_names_its_place(self, events: EventStore) -> None:
         new = event("a")
-        place = await place_of(events, new)
+        cursor = await place_of(events, new)
         await events.append([event("a")])
-        assert await events.append([new], {"a": NONE}, ANSWER) == Appended(place)
+        assert await events.append([new], {"a": NONE}, ANSWER) == Appended(cursor)
         again = await events.append([event("a")], {}, ANSWER)
-        assert again == Repeated("digest-1", {**ANSWER.body, "position": str(place)})
+        assert again == Repeated("digest-1", {**ANSWER.body, "position": str(cursor)})
 
     async def test_of_concurrent_requests_with_one_key_one_acts(self, events: EventStore) -> None:
         done = await asyncio.gather(*(events.append([event(f"s-{n}")], {}, ANSWER) for n in range(20)))
         acted = [each for each in done if isinstance(each, Appended)]
         assert len(acted) == 1
-        kept = Repeated("digest-1", {**ANSWER.body, "position": str(acted[0].place)})
+        kept = Repeated("digest-1", {**ANSWER.body, "position": str(acted[0].cursor)})
         assert [each for each in done if each is not acted[0]] == [kept] * 19
         await whole(events, 1)

@@ -21,9 +21,9 @@ from app.amends.store.units import PostgresUnit
 from domain.amends.errors import StaleVersion
 from domain.amends.event import Cause, EventType
 from domain.amends.expected import exact
-from tests.store.sagas import Store, entry, started, store
+from tests.store.sagas import Store, started, step_commit, store
 from workflows.amends.ids import new_id
-from workflows.amends.ports.event_store import START, Filter, NewEvent, Place, StoredEvent
+from workflows.amends.ports.event_store import START, FeedCursor, Filter, NewEvent, StoredEvent
 from workflows.amends.ports.execution_log import Committed, Interrupted
 
 TYPES = ("thing-happened", "thing-broke", "thing-mended")
@@ -147,8 +147,8 @@ async def saga(fire: Fire) -> None:
     """A saga whose steps tell something to the streams of others, too."""
     it = random.choice(fire.processes)
     id = await started(it)
-    for slot in range(1, 6):
-        step = entry(id, slot, anything(random.choice(HOT)), anything(random.choice(COOL)))
+    for step_id in range(1, 6):
+        step = step_commit(id, step_id, anything(random.choice(HOT)), anything(random.choice(COOL)))
         assert await it.sagas.commit(id, "me", step) == Committed()
         fire.committed("step", step.events)
 
@@ -157,8 +157,8 @@ async def own(fire: Fire) -> None:
     """Steps with a table of their own, quick ones and slow ones."""
     it = random.choice(fire.processes)
     id = await started(it)
-    for slot in range(1, 6):
-        step = entry(id, slot, anything(random.choice(COOL)))
+    for step_id in range(1, 6):
+        step = step_commit(id, step_id, anything(random.choice(COOL)))
         try:
             async with PostgresUnit(it.committer, it.reader, it.states, id, "me") as unit:
                 await unit.execute(HOLD, {"sku": f"sku-{random.randrange(10)}"})
@@ -219,18 +219,18 @@ class Follower:
 
     async def follow(self, finished: asyncio.Event) -> None:
         """Read on until everything is finished and read."""
-        place = START
+        cursor = START
         while True:
             last = finished.is_set()
-            page = await self.events.feed(place, self.page, self.only)
+            page = await self.events.feed(cursor, self.page, self.only)
             self.seen += page
-            place = await self._next(page[-1].place) if page else place
+            cursor = await self._next(page[-1].cursor) if page else cursor
             if last and not page:
                 return
             await asyncio.sleep(0 if last else random.uniform(0, 0.03))
 
-    async def _next(self, place: Place) -> Place:
-        return await self.events.place(str(place)) if self.restarts else place
+    async def _next(self, cursor: FeedCursor) -> FeedCursor:
+        return await self.events.cursor(str(cursor)) if self.restarts else cursor
 
 
 @asynccontextmanager

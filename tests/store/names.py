@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.amends.errors import Invalid, Misdeclared, StaleVersion
+from domain.amends.errors import DefinitionError, Invalid, StaleVersion
 from domain.amends.event import Cause
 from domain.amends.expected import ANY, LARGEST, NONE, Expected, exact
 from domain.banking import AccountOpened, MoneyDeposited, accounts, deposit
@@ -72,7 +72,7 @@ class NamesContract:
 
         repository, stray = Repository(events, states), event("x")
         await events.append([record("account-1", AccountOpened("1", "Ann", "EUR", 0), Cause())])
-        with pytest.raises(Misdeclared, match="its evolve does not take NewEvent"):
+        with pytest.raises(DefinitionError, match="its evolve does not take NewEvent"):
             await repository.acting(Cause()).decide(accounts, "1", lambda _: [stray])  # type: ignore[list-item]
         for key in ("", " ", "a\nb", "x" * 500, 7, None):
             wrong: Any = key

@@ -11,20 +11,20 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
-from app.amends.projections.administration import Acts
-from app.amends.projections.applying.dead_letters import SetAsides
+from app.amends.projections.administration import Administration
+from app.amends.projections.applying.dead_letters import DeadLetters
 from app.amends.projections.applying.feed import recorded
 from app.amends.projections.applying.runner import Runner
 from app.amends.projections.applying.writing import Target
 from app.amends.projections.builds import Build, Builds
 from app.amends.projections.views import Views
 from app.amends.store.events import PostgresEvents
-from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause, event
 from domain.amends.projection import Projection, Recorded
 from tests.store.sagas import Store, store
-from workflows.amends.ports.event_store import Place, record
+from workflows.amends.ports.event_store import FeedCursor, record
 
 LONG_AGO = "update amends.builds set touched_at = now() - interval '1 min'"
 """Nobody has followed any read model for long, as only the owner can say."""
@@ -117,12 +117,12 @@ class Board:
         return Views(self.builds, self.events, self.store.reader)
 
     @property
-    def asides(self) -> SetAsides:
-        return SetAsides(self.store.reader)
+    def asides(self) -> DeadLetters:
+        return DeadLetters(self.store.reader)
 
     @property
-    def acts(self) -> Acts:
-        return Acts(self.builds, self.store.reader, lambda: None)
+    def acts(self) -> Administration:
+        return Administration(self.builds, self.store.reader, lambda: None)
 
     async def rebuild(self) -> Build:
         """Begin a table of the newest version; nobody follows for it yet."""
@@ -137,13 +137,15 @@ class Board:
         dropped: int = (await self.acts.drop(NAME, build, Cause()))["dropped"]
         return dropped
 
-    async def append(self, id: str, *told: object) -> Place:
+    async def append(self, id: str, *told: object) -> FeedCursor:
         appended = await self.events.append([record(f"lamp-{id}", each, Cause()) for each in told])
-        return appended.place  # type: ignore[union-attr]
+        return appended.cursor  # type: ignore[union-attr]
 
     def runner(self, build: int = 1, version: int = 1) -> Runner:
         projection, reader = self.known[NAME, version], self.store.reader
-        return Runner(projection, Target(NAME, build), self.store.committer, reader, Tail(reader), f"test/{uuid4()}")
+        return Runner(
+            projection, Target(NAME, build), self.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}"
+        )
 
     async def follow(self) -> None:
         """Let a runner for each table follow the feed to its end."""
@@ -162,7 +164,9 @@ class Board:
         """What all events add up to, by the projection alone."""
         projection = self.known[NAME, version]
         history: Sequence[Any] = [
-            recorded(projection, (*each.place, each.stream, each.version, *each.type, each.data_json, each.recorded_at))
+            recorded(
+                projection, (*each.cursor, each.stream, each.version, *each.type, each.data_json, each.recorded_at)
+            )
             for each in await self.events.feed(limit=100_000)
             if each.name in ("bench-lamp-lit", "bench-lamp-out")
         ]
@@ -173,7 +177,7 @@ def runner_of(it: Board, projection: Projection[Any, Any], build: int = 1) -> Ru
     """A runner of whatever projection."""
     store = it.store
     target, token = Target(projection.name, build), f"test/{uuid4()}"
-    return Runner(projection, target, store.committer, store.reader, Tail(store.reader), token)
+    return Runner(projection, target, store.committer, store.reader, FeedNotifier(store.reader), token)
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from app.amends.store.sagas import PostgresSagas
 from domain.amends.event import Cause, EventType
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import NewEvent
-from workflows.amends.ports.execution_log import Checkpoint, Entry, Start
+from workflows.amends.ports.execution_log import Checkpoint, Start, StepCommit
 from workflows.amends.ports.saga_store import StartOutcome
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,12 +52,12 @@ def event(stream: str, name: str = "thing-happened", data: Any = None, id: UUID 
     return NewEvent(id or new_id(), stream, EventType(name, 1), data or {}, Cause(actor="test"))
 
 
-def checkpoint(slot: int, name: str = "step", output: str | None = '"done"', error: str | None = None) -> Checkpoint:
-    return Checkpoint(slot, name, output, error, AT, AT)
+def checkpoint(step_id: int, name: str = "step", output: str | None = '"done"', error: str | None = None) -> Checkpoint:
+    return Checkpoint(step_id, name, output, error, AT, AT)
 
 
-def entry(saga: str, slot: int, *business: NewEvent, **expected: int) -> Entry:
-    return Entry([event(f"saga-{saga}"), *business], expected, checkpoint(slot))
+def step_commit(saga: str, step_id: int, *business: NewEvent, **expected: int) -> StepCommit:
+    return StepCommit([event(f"saga-{saga}"), *business], expected, checkpoint(step_id))
 
 
 async def started(store: Store, owner: str | None = "me", id: str | None = None, request: str = "r") -> str:

@@ -12,7 +12,7 @@ from app.amends.store.connections.reader import Reader
 from app.amends.store.connections.sqlstates import CONTENDED_TRIES
 from app.amends.store.units import PostgresUnit
 from domain.ordering import orders
-from tests.store.sagas import Store, entry, event
+from tests.store.sagas import Store, event, step_commit
 from workflows.amends.ports.execution_log import Committed, Interrupted, Stale
 
 Sql = psycopg.Connection
@@ -46,7 +46,7 @@ async def ran(it: Store, saga: str, body: Body, most: int = FAR, reader: Reader 
         try:
             async with one:
                 await body(one)
-                return Ran(runs, await one.commit(entry(saga, 1, event("order-1"))))
+                return Ran(runs, await one.commit(step_commit(saga, 1, event("order-1"))))
         except Exception as error:
             if one.interrupted is None:
                 return Ran(runs, error)

@@ -59,7 +59,7 @@ async def test_one_request_sent_many_times_at_once_acts_once(database: URL, what
         assert answers[0]["build"] == 2
         told = await it.events.read(f"projection-{NAME}")
         assert len(told) == (1 if what == "rebuild" else 2)
-        assert str(told[-1].place) == answers[0]["position"]
+        assert str(told[-1].cursor) == answers[0]["position"]
         with pytest.raises(Conflict, match="used for another request"):
             await requests.once("k", {what: "another"}, acts[what])
 

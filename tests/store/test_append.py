@@ -18,7 +18,7 @@ from tests.store.fire import session, settled, write
 from tests.store.sagas import Store, event, started, store
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import Answer, Appended, EventStore, NewEvent, Repeated
-from workflows.amends.ports.execution_log import Entry
+from workflows.amends.ports.execution_log import StepCommit
 
 Sql = psycopg.Connection
 
@@ -203,7 +203,9 @@ async def test_transaction_ids_of_a_hot_stream_rise_with_its_versions(database: 
     async def steps(it: Store) -> None:
         saga = await started(it)
         for _ in range(25):
-            await it.sagas.commit(saga, "me", Entry([event(f"saga-{saga}"), event("warm"), event("hot")], {}, None))
+            await it.sagas.commit(
+                saga, "me", StepCommit([event(f"saga-{saga}"), event("warm"), event("hot")], {}, None)
+            )
 
     async with store(database) as one, store(database) as two:
         both = [PostgresEvents(it.committer, it.reader) for it in (one, two)]

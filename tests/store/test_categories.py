@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import URL
 
 from domain.amends.aggregate import Aggregate
-from domain.amends.errors import Misdeclared
+from domain.amends.errors import DefinitionError
 from domain.amends.event import Cause, event
 from domain.amends.projection import Projection, Recorded, WrongKey
 from domain.amends.testing import recorded
@@ -115,7 +115,7 @@ async def test_those_who_wait_are_told_at_once_that_an_event_was_for_no_row(
         try:
             await it.append("9", Elsewhere())
             appended = await it.events.append([record("heater-1", Switched("", 1), Cause())])
-            assert await it.views.wait_for(NAME, appended.place, 30)  # type: ignore[union-attr]
+            assert await it.views.wait_for(NAME, appended.cursor, 30)  # type: ignore[union-attr]
         finally:
             await end(following)
 
@@ -184,9 +184,9 @@ def test_the_projection_alone_reads_the_same_streams_and_keys() -> None:
 
 
 def test_several_categories_need_a_key_of() -> None:
-    with pytest.raises(Misdeclared, match="key_of"):
+    with pytest.raises(DefinitionError, match="key_of"):
         Projection(NAME, version=1, of=desk_lamps, also=[heaters], evolve=evolve, key="lamp")
-    with pytest.raises(Misdeclared, match="'heater' more than once"):
+    with pytest.raises(DefinitionError, match="'heater' more than once"):
         Projection(NAME, version=1, of=heaters, also=[heaters], evolve=evolve, key="lamp", key_of=room_of)
 
 

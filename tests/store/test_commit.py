@@ -13,8 +13,8 @@ from sqlalchemy import URL
 from app.amends.postgres.urls import conninfo
 from app.amends.store.connections.committer import Committer
 from domain.amends.errors import Unstorable
-from tests.store.sagas import checkpoint, entry, event, started, store
-from workflows.amends.ports.execution_log import Committed, Entry, Fenced, ForeignStep, Stale, StatusChange
+from tests.store.sagas import checkpoint, event, started, step_commit, store
+from workflows.amends.ports.execution_log import Committed, Fenced, ForeignStep, Stale, StatusChange, StepCommit
 
 Sql = psycopg.Connection
 
@@ -47,7 +47,9 @@ async def test_events_checkpoint_and_status_are_one_transaction(database: URL, s
     async with store(database) as it:
         saga = await started(it)
         change = StatusChange("stuck", "because")
-        one = Entry([event(f"saga-{saga}"), event("order-1"), event("order-1")], {"order-1": 0}, checkpoint(1), change)
+        one = StepCommit(
+            [event(f"saga-{saga}"), event("order-1"), event("order-1")], {"order-1": 0}, checkpoint(1), change
+        )
         assert await it.sagas.commit(saga, "me", one) == Committed()
     assert [version for version, _ in events_of(sql, "order-1")] == [1, 2]
     assert steps_of(sql, saga) == [(1, "step", '"done"', None)]
@@ -66,7 +68,7 @@ async def test_events_checkpoint_and_status_are_one_transaction(database: URL, s
 async def test_a_resent_commit_whose_answer_was_lost_stands_once(database: URL, sql: Sql) -> None:
     async with store(database) as it:
         saga = await started(it)
-        one = Entry([event(f"saga-{saga}"), event("order-1")], {"order-1": 0}, checkpoint(1))
+        one = StepCommit([event(f"saga-{saga}"), event("order-1")], {"order-1": 0}, checkpoint(1))
         assert await it.sagas.commit(saga, "me", one) == Committed()
         assert await it.sagas.commit(saga, "me", one) == Committed()
     assert len(events_of(sql, "order-1")) == 1
@@ -76,11 +78,11 @@ async def test_a_resent_commit_whose_answer_was_lost_stands_once(database: URL, 
 async def test_a_commit_is_resent_when_its_connection_dies(database: URL, sql: Sql) -> None:
     async with store(database, connections=1) as it:
         saga = await started(it)
-        for slot in range(1, 21):
+        for step_id in range(1, 21):
             sql.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'amends committer'"
             )
-            assert await it.sagas.commit(saga, "me", entry(saga, slot)) == Committed()
+            assert await it.sagas.commit(saga, "me", step_commit(saga, step_id)) == Committed()
     assert len(events_of(sql, f"saga-{saga}")) == 21
     assert len(steps_of(sql, saga)) == 20
 
@@ -90,7 +92,7 @@ async def test_a_commit_of_a_fenced_execution_writes_nothing(database: URL, sql:
         saga = await started(it)
         sql.execute("update dbos.workflow_status set owner_xid = 'another' where workflow_uuid = %s", (saga,))
         with pytest.raises(Fenced):
-            await it.sagas.commit(saga, "me", entry(saga, 1, event("order-1")))
+            await it.sagas.commit(saga, "me", step_commit(saga, 1, event("order-1")))
     assert events_of(sql, "order-1") == []
     assert steps_of(sql, saga) == []
 
@@ -98,8 +100,8 @@ async def test_a_commit_of_a_fenced_execution_writes_nothing(database: URL, sql:
 async def test_a_stale_append_writes_nothing_and_says_both_versions(database: URL, sql: Sql) -> None:
     async with store(database) as it:
         saga = await started(it)
-        await it.sagas.commit(saga, "me", entry(saga, 1, event("order-1"), event("order-1")))
-        one = Entry([event(f"saga-{saga}"), event("order-1")], {"order-1": 1}, checkpoint(2))
+        await it.sagas.commit(saga, "me", step_commit(saga, 1, event("order-1"), event("order-1")))
+        one = StepCommit([event(f"saga-{saga}"), event("order-1")], {"order-1": 1}, checkpoint(2))
         assert await it.sagas.commit(saga, "me", one) == Stale("order-1", 1, 2)
     assert len(events_of(sql, "order-1")) == 2
     assert len(steps_of(sql, saga)) == 1
@@ -108,17 +110,17 @@ async def test_a_stale_append_writes_nothing_and_says_both_versions(database: UR
 async def test_a_stream_that_was_only_read_is_checked_too(database: URL) -> None:
     async with store(database) as it:
         saga = await started(it)
-        await it.sagas.commit(saga, "me", entry(saga, 1, event("order-1")))
-        one = Entry([event(f"saga-{saga}")], {"order-1": 0}, checkpoint(2))
+        await it.sagas.commit(saga, "me", step_commit(saga, 1, event("order-1")))
+        one = StepCommit([event(f"saga-{saga}")], {"order-1": 0}, checkpoint(2))
         assert await it.sagas.commit(saga, "me", one) == Stale("order-1", 0, 1)
 
 
 async def test_a_foreign_row_under_a_steps_number_is_noticed(database: URL, sql: Sql) -> None:
     async with store(database) as it:
         saga = await started(it)
-        await it.sagas.commit(saga, "me", entry(saga, 1))
+        await it.sagas.commit(saga, "me", step_commit(saga, 1))
         with pytest.raises(ForeignStep):
-            await it.sagas.commit(saga, "me", entry(saga, 1, event("order-1")))
+            await it.sagas.commit(saga, "me", step_commit(saga, 1, event("order-1")))
     assert events_of(sql, "order-1") == []
 
 
@@ -127,7 +129,7 @@ async def test_a_takeover_while_a_commit_waits_for_its_row_fences_it(database: U
         saga = await started(it)
         with psycopg.connect(conninfo(database)) as takeover:
             takeover.execute("update dbos.workflow_status set owner_xid = 'another' where workflow_uuid = %s", (saga,))
-            commit = asyncio.create_task(it.sagas.commit(saga, "me", entry(saga, 1, event("order-1"))))
+            commit = asyncio.create_task(it.sagas.commit(saga, "me", step_commit(saga, 1, event("order-1"))))
             await until(lambda: bool(rows(sql, "select from pg_stat_activity where wait_event_type = 'Lock'")))
             takeover.commit()
         with pytest.raises(Fenced):
@@ -141,7 +143,7 @@ async def test_a_takeover_that_is_rolled_back_fences_nobody(database: URL, sql: 
         saga = await started(it)
         with psycopg.connect(conninfo(database)) as takeover:
             takeover.execute("update dbos.workflow_status set owner_xid = 'another' where workflow_uuid = %s", (saga,))
-            commit = asyncio.create_task(it.sagas.commit(saga, "me", entry(saga, 1)))
+            commit = asyncio.create_task(it.sagas.commit(saga, "me", step_commit(saga, 1)))
             await until(lambda: bool(rows(sql, "select from pg_stat_activity where wait_event_type = 'Lock'")))
             takeover.rollback()
         assert await commit == Committed()
@@ -153,8 +155,8 @@ async def test_commits_that_cross_their_streams_never_block_each_other_for_good(
 
         async def crossing(number: int) -> None:
             streams = ["order-a", "order-b"] if number % 2 else ["order-b", "order-a"]
-            for slot in range(1, 26):
-                await it.sagas.commit(sagas[number], "me", entry(sagas[number], slot, *map(event, streams)))
+            for step_id in range(1, 26):
+                await it.sagas.commit(sagas[number], "me", step_commit(sagas[number], step_id, *map(event, streams)))
 
         await asyncio.gather(*map(crossing, range(8)))
     assert [version for version, _ in events_of(sql, "order-a")] == list(range(1, 201))
@@ -165,8 +167,8 @@ async def test_values_that_postgres_cannot_hold_are_said_to_be_so(database: URL)
     async with store(database) as it:
         saga = await started(it)
         with pytest.raises(Unstorable):
-            await it.sagas.commit(saga, "me", entry(saga, 1, event("order-1", data={"text": "\x00"})))
-        assert await it.sagas.commit(saga, "me", entry(saga, 1)) == Committed()
+            await it.sagas.commit(saga, "me", step_commit(saga, 1, event("order-1", data={"text": "\x00"})))
+        assert await it.sagas.commit(saga, "me", step_commit(saga, 1)) == Committed()
 
 
 async def test_transaction_ids_of_a_stream_rise_with_its_versions(database: URL, sql: Sql) -> None:
@@ -174,8 +176,8 @@ async def test_transaction_ids_of_a_stream_rise_with_its_versions(database: URL,
         sagas = [await started(it) for _ in range(8)]
 
         async def writing(saga: str) -> None:
-            for slot in range(1, 41):
-                await it.sagas.commit(saga, "me", entry(saga, slot, event("order-hot")))
+            for step_id in range(1, 41):
+                await it.sagas.commit(saga, "me", step_commit(saga, step_id, event("order-hot")))
 
         await asyncio.gather(*map(writing, sagas))
     disorder = """

@@ -102,7 +102,7 @@ class DecisionContract:
         ]
         stored = await whole(events, 2)
         assert [each.name for each in stored] == ["account-opened", "money-deposited"]
-        assert [each.place for each in stored] == [opened.place, paid.place]
+        assert [each.cursor for each in stored] == [opened.cursor, paid.cursor]
         assert len({each.metadata["decision"] for each in stored}) == 1
         assert await repository.load(accounts, "1") == (paid.state, 2)
 
@@ -112,7 +112,7 @@ class DecisionContract:
         ann = repository.acting(Cause())
         await ann.decide(accounts, "1", open_account, OPEN)
         nothing = await ann.decide(accounts, "1", lambda _: [])
-        assert (nothing.state, nothing.version, nothing.place) == (Account("1", "Ann", "EUR", 100), 1, None)
+        assert (nothing.state, nothing.version, nothing.cursor) == (Account("1", "Ann", "EUR", 100), 1, None)
         await whole(events, 1)
 
     async def test_a_refusal_appends_nothing(self, events: EventStore, repository: Repository) -> None:
@@ -153,7 +153,7 @@ class DecisionContract:
         first = await repository.acting(Cause(), asked).decide(accounts, "1", deposit, 5)
         again = await repository.acting(Cause(), asked).decide(accounts, "1", deposit, 5)
         assert first.before is None
-        assert again.before == {"balance": 105, "version": 2, "position": str(first.place)}
+        assert again.before == {"balance": 105, "version": 2, "position": str(first.cursor)}
         with pytest.raises(Conflict):
             await repository.acting(Cause(), Asked("key", "other", answered)).decide(accounts, "1", deposit, 6)
         await whole(events, 2)
@@ -166,8 +166,8 @@ class DecisionContract:
         nothing = await repository.acting(Cause(), asked).decide(accounts, "1", lambda _: [])
         await repository.acting(Cause()).decide(accounts, "1", deposit, 5)
         again = await repository.acting(Cause(), asked).decide(accounts, "1", lambda _: [MoneyDeposited(1)])
-        assert nothing.place == opened.place
-        assert again.before == {"balance": 100, "version": 1, "position": str(opened.place)}
+        assert nothing.cursor == opened.cursor
+        assert again.before == {"balance": 100, "version": 1, "position": str(opened.cursor)}
         await whole(events, 2)
 
     async def test_whoever_is_always_overtaken_is_told_so(self, repository: Repository, states: Loader) -> None:

@@ -267,9 +267,9 @@ async def test_we_replay_what_dbos_wrote(database_18: URL) -> None:
             with SetWorkflowID("theirs"):
                 await DBOS.start_workflow_async(bound, "unicode")
             await ended(sql, "theirs")
-            order = running.desk.order("echo", "unicode", "ours", Cause())
+            order = running.saga_client.order("echo", "unicode", "ours", Cause())
             sql.execute(COPY, ("ours", "theirs", 1))
-            await running.desk.start(order)
+            await running.saga_client.start(order)
             running.look()
             assert await ended(sql, "ours") == "SUCCESS"
     assert saga.ran == ["second"], "the first step was taken for done"
@@ -307,9 +307,9 @@ async def test_a_fork_by_dbos_of_a_compensated_saga_charges_under_a_new_key(data
 async def test_a_cancel_in_dbos_is_shown_as_needing_a_person(database_18: URL) -> None:
     with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
         async with engine(database_18, Echo()) as running:
-            order = running.desk.order("echo", "text", "queued", Cause())
+            order = running.saga_client.order("echo", "text", "queued", Cause())
             sql.execute("update amends.executors set kinds = '{}'")
-            await running.desk.start(order)
+            await running.saga_client.start(order)
             await DBOS.cancel_workflow_async("queued")
             async with asyncio.timeout(30):
                 while sql.execute("select status from amends.sagas").fetchone() != ("abandoned",):

@@ -19,7 +19,7 @@ from app.amends.store.requests import Requests
 from domain.amends.errors import Unavailable
 from tests.databases import make_cluster, memory, prepare
 from tests.server import wait_for
-from tests.store.sagas import Store, entry, event, started, store
+from tests.store.sagas import Store, event, started, step_commit, store
 from tests.store.trouble import until
 from workflows.amends.ports.event_store import Answer, Appended
 from workflows.amends.ports.execution_log import Committed, Gone, Missing
@@ -100,13 +100,13 @@ async def append_one(it: Store) -> Callable[[], Awaitable[object]]:
 
 async def commit(it: Store) -> Callable[[], Awaitable[object]]:
     saga = await started(it)
-    new = entry(saga, 1, event("order-commit"))
+    new = step_commit(saga, 1, event("order-commit"))
     return lambda: it.sagas.commit(saga, "me", new)
 
 
 async def own_sql(it: Store) -> Callable[[], Awaitable[object]]:
     saga = await started(it)
-    new = entry(saga, 1, event("order-own"))
+    new = step_commit(saga, 1, event("order-own"))
 
     async def run() -> object:
         async with it.sagas.transaction(saga, "me") as unit:
@@ -202,16 +202,16 @@ async def test_whoever_loses_patience_cancels_nothing(it: Store, sql: Sql, monke
 
 async def test_a_saga_goes_on_only_from_what_is_on_record(it: Store) -> None:
     saga = await started(it)
-    first, lost = entry(saga, 1), entry(saga, 2)
+    first, lost = step_commit(saga, 1), step_commit(saga, 2)
     assert await it.sagas.commit(saga, "me", first) == Committed()
     stands = frozenset({first.events[0].id})
-    third = replace(entry(saga, 3), after=stands)
+    third = replace(step_commit(saga, 3), after=stands)
     assert await it.sagas.commit(saga, "me", third) == Committed()
     with pytest.raises(Gone):
-        await it.sagas.commit(saga, "me", replace(entry(saga, 4), after=stands | {lost.events[0].id}))
+        await it.sagas.commit(saga, "me", replace(step_commit(saga, 4), after=stands | {lost.events[0].id}))
     assert await it.sagas.commit(saga, "me", third) == Committed(), "the same again"
     with pytest.raises(Missing):
-        await it.sagas.commit("never-started", "me", entry("never-started", 1))
+        await it.sagas.commit("never-started", "me", step_commit("never-started", 1))
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["waits", "answer lost"])

@@ -17,7 +17,7 @@ from app.amends.postgres.embedded.programs import account
 from app.amends.postgres.embedded.server import FILES, FOLDERS, EmbeddedPostgres, find_binaries
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.urls import parse_url
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 from tests.databases import POSTGRES_15, make_cluster, memory, prepare
 from tests.server import Server
 from tests.store.test_immutable import INSERT
@@ -57,7 +57,7 @@ def embedded(folder: Path) -> Iterator[EmbeddedPostgres]:
     """A Postgres below it, not started yet."""
     made = EmbeddedPostgres(folder / "postgres", find_binaries())
     yield made
-    with suppress(OSError, Unusable):
+    with suppress(OSError, StartupError):
         made.stop()
 
 
@@ -102,7 +102,7 @@ def test_a_link_in_the_folder_is_refused_and_leads_nowhere(
     plant(folder / "postgres" / name, outside, how)
     before = looks(outside)
     for act in (embedded.use, embedded.start):
-        with pytest.raises(Unusable, match=f"{name} is a link, or not what it should be"):
+        with pytest.raises(StartupError, match=f"{name} is a link, or not what it should be"):
             act()
     assert embedded.process() is None
     assert not embedded.answers()
@@ -112,7 +112,7 @@ def test_a_link_in_the_folder_is_refused_and_leads_nowhere(
 def test_a_link_in_place_of_the_folder_is_refused(folder: Path, embedded: EmbeddedPostgres, outside: Path) -> None:
     plant(folder / "postgres", outside, "folder")
     before = looks(outside)
-    with pytest.raises(Unusable, match="postgres is a link"):
+    with pytest.raises(StartupError, match="postgres is a link"):
         embedded.start()
     assert looks(outside) == before
 
@@ -126,7 +126,7 @@ def test_a_link_among_the_servers_own_data_leads_nowhere(
     (folder / "postgres" / "data").mkdir(parents=True)
     plant(folder / "postgres" / "data" / name, outside, how)
     before = looks(outside)
-    with pytest.raises(Unusable):
+    with pytest.raises(StartupError):
         embedded.start()
     assert looks(outside) == before
 

@@ -13,8 +13,8 @@ from sqlalchemy import URL
 from app.amends.store.events import PostgresEvents
 from app.amends.store.units import PostgresUnit
 from tests.store.fire import STORIES, TYPES, Fire, Follower, fire, session, settled, write
-from tests.store.sagas import Store, entry, event, started, store
-from workflows.amends.ports.event_store import START, Filter, Place, StoredEvent
+from tests.store.sagas import Store, event, started, step_commit, store
+from workflows.amends.ports.event_store import START, FeedCursor, Filter, StoredEvent
 from workflows.amends.ports.execution_log import Committed
 
 
@@ -37,7 +37,7 @@ async def followed(burning: Fire, seconds: float) -> list[Follower]:
 
 def require_in_order(seen: list[StoredEvent]) -> None:
     """Places rise, and so do the versions of each stream, without a gap."""
-    assert all(one.place < two.place for one, two in pairwise(seen))
+    assert all(one.cursor < two.cursor for one, two in pairwise(seen))
     versions = defaultdict(list)
     for each in seen:
         versions[each.stream].append(each.version)
@@ -73,7 +73,7 @@ async def test_the_feed_never_skips_and_never_reorders_under_fire(database: URL,
     await require_proof(database, seconds)
 
 
-Feed = Callable[[Store, Place], Awaitable[list[StoredEvent]]]
+Feed = Callable[[Store, FeedCursor], Awaitable[list[StoredEvent]]]
 
 COLUMNS = """
 select e.generation, e.transaction_id::text::bigint as transaction, e.position, e.id, e.stream, e.version, e.type,
@@ -85,14 +85,14 @@ BY_TRANSACTION = f"""{COLUMNS}
 BY_POSITION = f"{COLUMNS} where position > %(position)s order by position"
 
 
-async def feed(it: Store, after: Place) -> list[StoredEvent]:
+async def feed(it: Store, after: FeedCursor) -> list[StoredEvent]:
     return await PostgresEvents(it.committer, it.reader).feed(after)
 
 
 def without_barrier(statement: str) -> Feed:
     """A feed that does not stop below the oldest transaction that still writes."""
 
-    async def read(it: Store, after: Place) -> list[StoredEvent]:
+    async def read(it: Store, after: FeedCursor) -> list[StoredEvent]:
         parameters = after._asdict() | {"transaction_id": str(after.transaction_id)}
         return [StoredEvent(*row) for row in await it.reader.tuples(statement, parameters)]
 
@@ -108,7 +108,7 @@ async def require_no_skip(url: URL, read: Feed) -> None:
         seen = await read(it, START)
         await open_for_long.commit()
         await settled(url)
-        seen += await read(it, seen[-1].place if seen else START)
+        seen += await read(it, seen[-1].cursor if seen else START)
     assert [each.id for each in seen] == [early.id, late.id]
 
 
@@ -133,7 +133,7 @@ async def step_with_sql_of_its_own(it: Store, url: URL, meanwhile: Callable[[], 
         async with PostgresUnit(it.committer, it.reader, it.states, saga, "me") as unit:
             await unit.execute("update public.stock set held = held + 1", None)
             await meanwhile()
-            if await unit.commit(entry(saga, 1, event("order-1"))) == Committed():
+            if await unit.commit(step_commit(saga, 1, event("order-1"))) == Committed():
                 return
 
 

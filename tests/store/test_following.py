@@ -15,95 +15,95 @@ from sqlalchemy import URL
 from app.amends.postgres.urls import conninfo
 from app.amends.store.connections.reader import Reader
 from app.amends.store.events import PostgresEvents
-from app.amends.store.feed.lag import Holder, holder
-from app.amends.store.feed.notifier import LOOK_SECONDS, Tail
+from app.amends.store.feed.lag import FeedHolder, holder
+from app.amends.store.feed.notifier import LOOK_SECONDS, FeedNotifier
 from tests.store.fire import session, write
 from tests.store.sagas import event, store
-from workflows.amends.ports.event_store import START, Appended, Place
+from workflows.amends.ports.event_store import START, Appended, FeedCursor
 
 AT_ONCE = LOOK_SECONDS / 2
 """Sooner than a look that nothing has asked for."""
 
 
 @asynccontextmanager
-async def followed(url: URL) -> AsyncIterator[tuple[Tail, PostgresEvents]]:
+async def followed(url: URL) -> AsyncIterator[tuple[FeedNotifier, PostgresEvents]]:
     """The tail of one process, and the events of another one; nothing tells the one what the other one writes."""
     async with store(url) as here, store(url) as there:
-        tail = Tail(here.reader)
+        feed_notifier = FeedNotifier(here.reader)
         try:
-            yield tail, PostgresEvents(there.committer, there.reader)
+            yield feed_notifier, PostgresEvents(there.committer, there.reader)
         finally:
-            await tail.stop()
+            await feed_notifier.stop()
 
 
-async def append(events: PostgresEvents) -> Place:
+async def append(events: PostgresEvents) -> FeedCursor:
     done = await events.append([event("a")])
     assert isinstance(done, Appended)
-    return done.place
+    return done.cursor
 
 
 async def test_whoever_follows_is_told_what_another_process_wrote(database: URL) -> None:
-    async with followed(database) as (tail, events):
-        place = START
+    async with followed(database) as (feed_notifier, events):
+        cursor = START
         for _ in range(3):
-            following = [asyncio.create_task(tail.beyond(place, 20)) for _ in range(5)]
+            following = [asyncio.create_task(feed_notifier.beyond(cursor, 20)) for _ in range(5)]
             done, _ = await asyncio.wait(following, timeout=0.3)
             assert not done
-            place = await append(events)
+            cursor = await append(events)
             assert await asyncio.gather(*following) == [True] * 5
-            assert tail.end == place
+            assert feed_notifier.end == cursor
 
 
 async def test_whoever_comes_late_is_told_at_once(database: URL) -> None:
-    async with followed(database) as (tail, events):
-        place = await append(events)
-        assert await tail.beyond(START, 20)
-        assert await tail.beyond(START, 0.001), "it is known by now"
-        assert not await tail.beyond(place, 0.3)
+    async with followed(database) as (feed_notifier, events):
+        cursor = await append(events)
+        assert await feed_notifier.beyond(START, 20)
+        assert await feed_notifier.beyond(START, 0.001), "it is known by now"
+        assert not await feed_notifier.beyond(cursor, 0.3)
 
 
 async def test_whoever_waits_in_vain_is_told_so(database: URL) -> None:
-    async with followed(database) as (tail, events):
-        assert not await tail.beyond(START, 0.3)
-        place = await append(events)
-        assert await tail.beyond(START, 20)
-        assert not await tail.beyond(place, 0.3)
+    async with followed(database) as (feed_notifier, events):
+        assert not await feed_notifier.beyond(START, 0.3)
+        cursor = await append(events)
+        assert await feed_notifier.beyond(START, 20)
+        assert not await feed_notifier.beyond(cursor, 0.3)
         await append(events)
-        assert await tail.beyond(place, 20)
+        assert await feed_notifier.beyond(cursor, 20)
 
 
 async def test_a_nudge_makes_it_look_at_once(database: URL) -> None:
     async with store(database) as it:
-        tail, events = Tail(it.reader), PostgresEvents(it.committer, it.reader)
-        left_alone = [await until_known(tail, events) for _ in range(5)]
-        it.committer.on_commit = tail.nudge
-        nudged = [await until_known(tail, events) for _ in range(5)]
-        await tail.stop()
+        feed_notifier, events = FeedNotifier(it.reader), PostgresEvents(it.committer, it.reader)
+        left_alone = [await until_known(feed_notifier, events) for _ in range(5)]
+        it.committer.on_commit = feed_notifier.nudge
+        nudged = [await until_known(feed_notifier, events) for _ in range(5)]
+        await feed_notifier.stop()
     assert min(nudged) < AT_ONCE
     assert median(left_alone) > AT_ONCE, "else this test says nothing"
 
 
-async def until_known(tail: Tail, events: PostgresEvents) -> float:
+async def until_known(feed_notifier: FeedNotifier, events: PostgresEvents) -> float:
     """How many seconds after the beginning of an append it is known, if that begins just after a look."""
     known = await append(events)
-    while tail.end < known:
-        await tail.beyond(tail.end, 20)
-    began, following = time.monotonic(), asyncio.create_task(tail.beyond(known, 20))
+    while feed_notifier.end < known:
+        await feed_notifier.beyond(feed_notifier.end, 20)
+    began, following = time.monotonic(), asyncio.create_task(feed_notifier.beyond(known, 20))
     await append(events)
     assert await following
     return time.monotonic() - began
 
 
 async def test_an_open_transaction_holds_the_tail_back(database: URL) -> None:
-    async with followed(database) as (tail, events), session(database) as slow:
+    async with followed(database) as (feed_notifier, events), session(database) as slow:
         await write(slow, event("slow"))
         await append(events)
-        assert not await tail.beyond(START, 0.5)
+        assert not await feed_notifier.beyond(START, 0.5)
         await slow.commit()
-        assert await tail.beyond(START, 20)
+        assert await feed_notifier.beyond(START, 20)
 
 
-async def until(reader: Reader, met: Callable[[Holder | None], bool]) -> Holder | None:
+async def until(reader: Reader, met: Callable[[FeedHolder | None], bool]) -> FeedHolder | None:
     """Who holds the feed back, once it is whom we wait for: for moments, others do too."""
     async with asyncio.timeout(20):
         while not met(found := await holder(reader)):

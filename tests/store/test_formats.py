@@ -15,7 +15,7 @@ from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.postgres.usable import require_usable
 from app.amends.store.connections.pool import Pool
 from app.amends.store.connections.reader import Reader
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 from domain.amends.projection import Projection, Recorded
 from tests.databases import drop_database, prepare
 from tests.server import Server
@@ -94,7 +94,7 @@ def test_an_environment_that_is_stronger_than_a_session_is_named(
     database_18: URL, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(Unusable, match=rf"{value}.*instead of (UTC|ISO)(.|\n)*Unset PGTZ and PGDATESTYLE"):
+    with pytest.raises(StartupError, match=rf"{value}.*instead of (UTC|ISO)(.|\n)*Unset PGTZ and PGDATESTYLE"):
         prepare(database_18)
 
 
@@ -106,7 +106,7 @@ def test_a_database_that_does_not_hold_every_text_is_refused(postgres_18: Embedd
     with psycopg.connect(postgres_18.url, autocommit=True) as connection:
         connection.execute(create.format(words.Identifier(str(url.database)), words.Literal(encoding)))
     try:
-        with pytest.raises(Unusable, match=f"encoding is {encoding}.*\n.*encoding 'UTF8'"):
+        with pytest.raises(StartupError, match=f"encoding is {encoding}.*\n.*encoding 'UTF8'"):
             prepare(url)
     finally:
         drop_database(postgres_18, url)

@@ -274,21 +274,21 @@ def test_no_read_model_is_renamed_or_given_other_columns(service: Sql) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    place=st.sampled_from(["name", "key", "column", "type", "index"]),
+    cursor=st.sampled_from(["name", "key", "column", "type", "index"]),
     before=st.sampled_from(["", "id", "text", "board"]),
     odd=ODD,
 )
 def test_names_and_types_that_end_in_sql_are_names_or_refused(
-    service: Sql, place: str, before: str, odd: str | None
+    service: Sql, cursor: str, before: str, odd: str | None
 ) -> None:
     """As the owner of the tables, who makes them: whatever is in a name, just a table, a view and an index are made."""
     text = None if odd is None else before + odd
-    column = COLUMN | ({"name": text} if place == "column" else {"type": text} if place == "type" else {})
+    column = COLUMN | ({"name": text} if cursor == "column" else {"type": text} if cursor == "type" else {})
     wanted = {
-        "name": text if place == "name" else "other",
-        "key": text if place == "key" else "id",
-        "columns": json.dumps([COLUMN | {"name": "id"}, column | ({} if place == "column" else {"name": "more"})]),
-        "indexes": json.dumps([[text]] if place == "index" else []),
+        "name": text if cursor == "name" else "other",
+        "key": text if cursor == "key" else "id",
+        "columns": json.dumps([COLUMN | {"name": "id"}, column | ({} if cursor == "column" else {"name": "more"})]),
+        "indexes": json.dumps([[text]] if cursor == "index" else []),
     }
     before_all = service.execute(RELATIONS).fetchall()
     try:

@@ -15,7 +15,7 @@ from app.amends.postgres.urls import conninfo
 from app.amends.store.connections.committer import Committer
 from app.amends.store.events import PostgresEvents
 from domain.amends.errors import Unavailable
-from tests.store.sagas import entry, event, started, store
+from tests.store.sagas import event, started, step_commit, store
 from tests.store.trouble import limited, tries, trouble, until
 from workflows.amends.ports.event_store import Appended
 from workflows.amends.ports.execution_log import Committed
@@ -41,7 +41,7 @@ async def test_row_locks_on_as_many_sagas_as_there_are_connections_stop_no_other
         sagas = [await started(it) for _ in range(4)]
         with psycopg.connect(conninfo(database)) as holder:
             holder.execute("select from dbos.workflow_status where workflow_uuid = any (%s) for update", (sagas,))
-            commits = [asyncio.create_task(it.sagas.commit(saga, "me", entry(saga, 1))) for saga in sagas]
+            commits = [asyncio.create_task(it.sagas.commit(saga, "me", step_commit(saga, 1))) for saga in sagas]
             await until(lambda: it.committer._waiting_for_others > 0)
             events = PostgresEvents(it.committer, it.reader)
             for number in range(50):

@@ -45,8 +45,8 @@ async def test_a_state_at_a_position_or_a_token(database: URL) -> None:
         await account(it)
         everything = await it.events.feed()
         for event in everything:
-            mine = [other for other in everything if other.stream == "account-a" and other.place <= event.place]
-            assert await balance(it, Point(position=str(event.place))) == await balance(it, Point(len(mine)))
+            mine = [other for other in everything if other.stream == "account-a" and other.cursor <= event.cursor]
+            assert await balance(it, Point(position=str(event.cursor))) == await balance(it, Point(len(mine)))
             assert await balance(it, Point(position=str(event.position))) == await balance(it, Point(len(mine)))
 
 

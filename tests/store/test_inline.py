@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections.administration import Acts
-from app.amends.projections.applying.dead_letters import SetAsides
+from app.amends.projections.administration import Administration
+from app.amends.projections.applying.dead_letters import DeadLetters
 from app.amends.projections.applying.inline import Inline
 from app.amends.projections.applying.runner import Runner
 from app.amends.projections.applying.writing import Target
@@ -22,7 +22,7 @@ from app.amends.projections.builds import Builds
 from app.amends.projections.shape import Changed
 from app.amends.projections.views import Views
 from app.amends.store.events import PostgresEvents
-from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.sagas import PostgresSagas
 from app.amends.store.units import PostgresUnit
 from domain.amends.event import Cause
@@ -32,7 +32,7 @@ from domain.banking import AccountOpened, MoneyDeposited, MoneyWithdrawn, accoun
 from tests.store.sagas import Store, checkpoint, event, started, store
 from tests.store.trouble import soon
 from workflows.amends.ports.event_store import NewEvent, record
-from workflows.amends.ports.execution_log import Committed, Entry, Stale
+from workflows.amends.ports.execution_log import Committed, Stale, StepCommit
 
 __all__ = ["soon"]
 
@@ -73,7 +73,7 @@ KNOWN = {("account_now", 1): now}
 
 
 @dataclass(frozen=True)
-class Desk:
+class SagaClient:
     """A store whose appends write the read model, and one of a server that does not know it."""
 
     store: Store
@@ -91,15 +91,15 @@ class Desk:
         return row and row["balance"]
 
     @property
-    def acts(self) -> Acts:
-        return Acts(self.builds, self.store.reader, lambda: None)
+    def acts(self) -> Administration:
+        return Administration(self.builds, self.store.reader, lambda: None)
 
     async def follow(self) -> None:
         """Let a runner follow the feed to its end."""
         reader = self.store.reader
         for build in await self.builds.all("account_now"):
             target = Target("account_now", build.build)
-            await Runner(now, target, self.store.committer, reader, Tail(reader), f"test/{uuid4()}").catch_up()
+            await Runner(now, target, self.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}").catch_up()
 
 
 def moved(id: str, *told: object) -> list[NewEvent]:
@@ -111,17 +111,17 @@ def opened(id: str, balance: int = 0) -> AccountOpened:
 
 
 @asynccontextmanager
-async def desk(url: URL) -> AsyncIterator[Desk]:
+async def saga_client(url: URL) -> AsyncIterator[SagaClient]:
     async with store(url) as it:
         builds, inline = Builds(KNOWN, it.reader), Inline(KNOWN, it.reader)
         await builds.open_first()
         events = PostgresEvents(it.committer, it.reader, inline)
         views = Views(builds, events, it.reader)
-        yield Desk(it, inline, events, PostgresEvents(it.committer, it.reader), builds, views)
+        yield SagaClient(it, inline, events, PostgresEvents(it.committer, it.reader), builds, views)
 
 
 async def test_a_row_is_there_with_the_answer_to_the_append(database: URL) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a", 5))
         assert await it.balance("a") == 5
         await it.append("a", MoneyDeposited(2), MoneyWithdrawn(1))
@@ -129,7 +129,7 @@ async def test_a_row_is_there_with_the_answer_to_the_append(database: URL) -> No
 
 
 async def test_rows_and_events_stand_together_or_not_at_all(database: URL) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"))
         with pytest.raises(Exception, match="version"):
             await it.events.append(moved("a", MoneyDeposited(9)), {"account-a": exact(7)})
@@ -139,27 +139,27 @@ async def test_rows_and_events_stand_together_or_not_at_all(database: URL) -> No
 
 
 async def test_a_row_that_is_refused_at_the_commit_keeps_nobody_from_appending(database: URL, sql: Sql) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"))
         sql.execute(FAIL_AT_COMMIT)
         await it.append("a", MoneyDeposited(1))
         await it.append("b", opened("b", 2))
         assert [await it.balance(id) for id in "ab"] == [0, 2]
         await it.follow()
-        (aside,) = await SetAsides(it.store.reader).all()
+        (aside,) = await DeadLetters(it.store.reader).all()
         assert (aside.key, aside.version, aside.error) == ("a", 2, "not today")
         assert (await it.events.version("account-a"), await it.balance("b")) == (2, 2)
 
 
 async def test_many_writers_of_one_account_lose_nothing(database: URL) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"))
         await asyncio.gather(*(it.append("a", MoneyDeposited(1)) for _ in range(40)), it.follow())
         assert await it.balance("a") == 40
 
 
 async def test_what_a_server_without_this_code_appends_is_in_with_the_next_write_or_the_runner(database: URL) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"))
         await it.append("a", MoneyDeposited(1), by=it.elsewhere)
         assert await it.balance("a") == 0
@@ -171,7 +171,7 @@ async def test_what_a_server_without_this_code_appends_is_in_with_the_next_write
 
 
 async def test_the_runner_doubles_nothing_that_was_written_inline(database: URL) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"), MoneyDeposited(1))
         await it.follow()
         await it.append("a", MoneyDeposited(2))
@@ -181,7 +181,7 @@ async def test_the_runner_doubles_nothing_that_was_written_inline(database: URL)
 
 
 async def test_a_rebuilt_table_is_written_too_and_agrees(database: URL, sql: Sql) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"), MoneyDeposited(1))
         await it.acts.rebuild("account_now", Cause())
         await it.append("a", MoneyDeposited(2))
@@ -196,14 +196,14 @@ async def test_a_rebuilt_table_is_written_too_and_agrees(database: URL, sql: Sql
 
 
 async def test_an_event_that_cannot_be_applied_keeps_nobody_from_appending(database: URL) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"), MoneyDeposited(1))
         await it.append("a", MoneyDeposited(POISON))
         await it.append("a", MoneyDeposited(5))
         await it.append("b", opened("b", 2))
         assert [await it.balance(id) for id in "ab"] == [1, 2], "what comes behind it waits"
         await it.follow()
-        (aside,) = await SetAsides(it.store.reader).all()
+        (aside,) = await DeadLetters(it.store.reader).all()
         assert (aside.key, aside.version, aside.waiting) == ("a", 3, 1)
         await it.append("a", MoneyDeposited(7))
         assert await it.balance("a") == 1
@@ -218,14 +218,14 @@ create index on views.account_now_1 (public.long(balance)) where balance = 13;
 
 
 async def test_a_row_that_is_too_long_for_an_index_keeps_nobody_from_appending(database: URL, sql: Sql) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a", 12))
         sql.execute(TOO_LONG)
         await it.append("a", MoneyDeposited(1))
         await it.append("b", opened("b", 2))
         assert [await it.balance(id) for id in "ab"] == [12, 2]
         await it.follow()
-        (aside,) = await SetAsides(it.store.reader).all()
+        (aside,) = await DeadLetters(it.store.reader).all()
         assert (aside.key, aside.version) == ("a", 2)
         assert "index row requires" in aside.error
 
@@ -234,14 +234,14 @@ async def test_a_row_that_somebody_has_locked_is_left_to_the_runner(
     database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.amends.projections.applying.inline.LOCK_TIMEOUT", "20ms")
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"))
         sagas = PostgresSagas(it.store.committer, it.store.reader, it.store.states, it.inline)
         saga = await started(it.store)
-        entry = Entry([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {}, checkpoint(1))
+        step_commit = StepCommit([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {}, checkpoint(1))
         with sql.transaction():
             sql.execute("select * from views.account_now_1 for update")
-            assert await sagas.commit(saga, "me", entry) == Committed()
+            assert await sagas.commit(saga, "me", step_commit) == Committed()
         assert await it.balance("a") == 0
         await it.follow()
         assert await it.balance("a") == 1
@@ -257,21 +257,21 @@ RAISED = ("08006", "HV00N", "40001", "53100", "57P01", "25006", "42501")
 
 @pytest.mark.parametrize("code", RAISED)
 async def test_whatever_a_trigger_raises_keeps_nobody_from_appending(database: URL, sql: Sql, code: str) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"))
         sql.execute(TRIGGER.format(f"raise exception 'no' using errcode = '{code}';").encode())
         await asyncio.wait_for(it.append("a", MoneyDeposited(1)), 2)
         await it.append("b", opened("b", 2))
         assert [await it.balance(id) for id in "ab"] == [0, 2]
         await it.follow()
-        assert [each.key for each in await SetAsides(it.store.reader).all()] == ["a"]
+        assert [each.key for each in await DeadLetters(it.store.reader).all()] == ["a"]
 
 
 async def test_a_trigger_that_sleeps_does_not_hold_an_append_for_long(
     database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.amends.projections.applying.inline.STATEMENT_TIMEOUT", "200ms")
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"))
         sql.execute(TRIGGER.format("perform pg_sleep(5);").encode())
         await asyncio.wait_for(it.append("a", MoneyDeposited(1)), 2)
@@ -282,7 +282,7 @@ async def test_a_trigger_that_sleeps_does_not_hold_an_append_for_long(
 
 
 async def test_other_statements_of_a_transaction_may_take_as_long_as_before(database: URL) -> None:
-    async with desk(database) as it, it.store.reader.transaction() as connection:
+    async with saga_client(database) as it, it.store.reader.transaction() as connection:
         before = await (await connection.execute("select current_setting('statement_timeout')")).fetchone()
         await it.inline.write(connection, moved("a", opened("a")))
         assert await (await connection.execute("select current_setting('statement_timeout')")).fetchone() == before
@@ -313,7 +313,7 @@ async def test_a_table_that_cannot_be_written_keeps_nobody_from_appending(
     database: URL, sql: Sql, lost: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.amends.projections.applying.inline.PAUSE_SECONDS", 0.0)
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"))
         broken, mended = (each.replace("{}", "views.account_now_1") for each in BROKEN[lost])
         sql.execute(broken.encode())
@@ -330,11 +330,11 @@ async def test_a_table_that_cannot_be_written_keeps_nobody_from_appending(
         assert written.fetchall() == [(3,)], "it goes on by itself"
         await it.follow()
         assert [await it.balance(id) for id in "ab"] == [1, 7], "and its runner does what was left"
-        assert await SetAsides(it.store.reader).all() == []
+        assert await DeadLetters(it.store.reader).all() == []
 
 
 async def test_a_row_that_does_not_read_back_keeps_nobody_from_appending(database: URL, sql: Sql) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"))
         await it.append("b", opened("b"))
         await it.follow()
@@ -343,38 +343,38 @@ async def test_a_row_that_does_not_read_back_keeps_nobody_from_appending(databas
         await it.append("b", MoneyDeposited(1))
         assert await it.balance("b") == 1
         await it.follow()
-        (aside,) = await SetAsides(it.store.reader).all()
+        (aside,) = await DeadLetters(it.store.reader).all()
         assert (aside.key, aside.version) == ("a", 2)
         assert "does not read back: last" in aside.error
 
 
 async def test_what_is_skipped_is_skipped_by_later_appends_too(database: URL) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         await it.append("a", opened("a"), MoneyDeposited(POISON))
         await it.follow()
         await it.acts.wish("account_now", "a", "skip", "by hand", Cause())
         reader = it.store.reader
-        runner = Runner(now, Target("account_now", 1), it.store.committer, reader, Tail(reader), "test/x")
+        runner = Runner(now, Target("account_now", 1), it.store.committer, reader, FeedNotifier(reader), "test/x")
         runner.wished = True
         await runner.catch_up()
-        assert await SetAsides(reader).all() == []
+        assert await DeadLetters(reader).all() == []
         await it.append("a", MoneyDeposited(5))
         assert await it.balance("a") == 5, "at once, without the runner"
 
 
 async def test_a_saga_writes_it_with_its_step(database: URL, sql: Sql) -> None:
-    async with desk(database) as it:
+    async with saga_client(database) as it:
         sagas = PostgresSagas(it.store.committer, it.store.reader, it.store.states, it.inline)
         saga = await started(it.store)
-        paid = Entry([event(f"saga-{saga}"), *moved("a", opened("a", 3))], {"account-a": 0}, checkpoint(1))
+        paid = StepCommit([event(f"saga-{saga}"), *moved("a", opened("a", 3))], {"account-a": 0}, checkpoint(1))
         assert await sagas.commit(saga, "me", paid) == Committed()
         assert await it.balance("a") == 3
-        late = Entry([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {"account-a": 0}, checkpoint(2))
+        late = StepCommit([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {"account-a": 0}, checkpoint(2))
         assert await sagas.commit(saga, "me", late) == Stale("account-a", 0, 1)
         sql.execute("create table public.notes (n int)")
         sql.execute("grant insert on public.notes to amends_service")
         async with PostgresUnit(it.store.committer, it.store.reader, it.store.states, saga, "me", it.inline) as unit:
             await unit.execute("insert into public.notes values (1)", None)
-            more = Entry([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {"account-a": 1}, checkpoint(3))
+            more = StepCommit([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {"account-a": 1}, checkpoint(3))
             assert await unit.commit(more) == Committed()
         assert await it.balance("a") == 4

@@ -15,7 +15,7 @@ from app.amends.store.connections.sessions import Session
 from app.amends.store.connections.sqlstates import CONTENDED_TRIES, SLOW_TRIES
 from app.amends.store.units import PostgresUnit
 from domain.ordering import orders
-from tests.store.sagas import entry, event, started, store
+from tests.store.sagas import event, started, step_commit, store
 from tests.store.steps import FAR, HOLD, Body, Ran, asking, left, ran, swallowing
 from tests.store.trouble import end_sessions, held, limited, missing, read_only, said, soon, tries, trouble, until
 from workflows.amends.ports.execution_log import Committed, Stale
@@ -201,7 +201,7 @@ async def test_whether_a_commit_stands_is_asked_until_it_is_known(
         saga = await started(it)
         one = PostgresUnit(other.committer, other.reader, other.states, saga, "me")
         with caplog.at_level("DEBUG", "amends.store"), held(database, "order-1"):
-            asked = asyncio.create_task(one._landed(entry(saga, 1, event("order-1"))))
+            asked = asyncio.create_task(one._landed(step_commit(saga, 1, event("order-1"))))
             await until(lambda: caplog.text.count("lock timeout") > 2)
             assert not asked.done()
         assert await asked is False

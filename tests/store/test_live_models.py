@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections.administration import Acts
+from app.amends.projections.administration import Administration
 from app.amends.projections.builds import Builds
 from app.amends.projections.views import Views
 from app.amends.store.events import PostgresEvents
@@ -16,7 +16,7 @@ from domain.amends.event import Cause
 from domain.banking import MoneyDeposited
 from tests.store.sagas import store
 from tests.store.test_inline import moved, now, opened
-from workflows.amends.ports.event_store import Place
+from workflows.amends.ports.event_store import FeedCursor
 
 live = replace(now, name="account_live", mode="live")
 KNOWN = {("account_live", 1): live}
@@ -31,7 +31,7 @@ async def test_a_live_read_model_is_folded_for_whoever_asks_and_has_no_table(dat
         assert await views.row("account_live", "a") is None
         await events.append(moved("a", opened("a", 5), *[MoneyDeposited(1)] * 1500))
         assert await views.row("account_live", "a") == {"account_id": "a", "balance": 1505, "last": "deposited"}
-        assert await views.wait_for("account_live", Place(9, 9, 9), 0.0), "there is nothing to wait for"
+        assert await views.wait_for("account_live", FeedCursor(9, 9, 9), 0.0), "there is nothing to wait for"
 
 
 async def test_what_needs_a_table_is_refused(database: URL) -> None:
@@ -41,6 +41,6 @@ async def test_what_needs_a_table_is_refused(database: URL) -> None:
         with pytest.raises(Conflict, match="folded for one key at a time"):
             await views.rows("account_live", {}, None, 10)
         with pytest.raises(Conflict, match="has no table"):
-            await Acts(builds, it.reader, lambda: None).rebuild("account_live", Cause())
+            await Administration(builds, it.reader, lambda: None).rebuild("account_live", Cause())
         with pytest.raises(NotFound, match="account_live"):
             await views.row("nothing", "a")

@@ -12,7 +12,7 @@ from app.amends.store.overview import Overview
 from app.amends.store.sagas import STRETCH
 from tests.store.sagas import AT, Store, checkpoint, event, started, store
 from workflows.amends.history import StepCompleted
-from workflows.amends.ports.execution_log import Entry
+from workflows.amends.ports.execution_log import StepCommit
 from workflows.amends.values.codec import dump
 
 Sql = psycopg.Connection
@@ -25,7 +25,7 @@ async def long_saga(it: Store, steps: int, size: int) -> str:
         result = f"{number} " + "x" * size
         told = StepCompleted("more", number, "step", number, "", AT, 1, result)
         new = event(f"saga-{saga}", "step-completed", dump(told, StepCompleted))
-        await it.sagas.commit(saga, "me", Entry([new], {}, checkpoint(number, "more", json.dumps(result))))
+        await it.sagas.commit(saga, "me", StepCommit([new], {}, checkpoint(number, "more", json.dumps(result))))
     return saga
 
 
@@ -35,7 +35,7 @@ async def test_it_comes_back_whole_and_in_order(database: URL, steps: int, size:
         saga = await long_saga(it, steps, size)
         stored = await it.sagas.load(saga)
         assert stored is not None
-        assert [kept.slot for kept in stored.checkpoints] == list(range(1, steps + 1))
+        assert [kept.step_id for kept in stored.checkpoints] == list(range(1, steps + 1))
         told = [event.occurrence for _, event in stored.told if isinstance(event, StepCompleted)]
         assert told == list(range(1, steps + 1))
         assert len(stored.told) == steps + 1

@@ -16,7 +16,7 @@ from app.amends.projections.applying.runner import Runner
 from app.amends.projections.runners import Runners
 from app.amends.store.connections.pool import Pool
 from app.amends.store.events import WentBack
-from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.shapes import SagaKinds
 from domain.amends.event import Cause
 from tests.databases import fresh_database
@@ -25,7 +25,7 @@ from tests.store.fire import session, write
 from tests.store.projections import NAME, Board, Elsewhere, Lit, board_on
 from tests.store.sagas import started
 from workflows.amends.background import end
-from workflows.amends.ports.event_store import Place, record_own
+from workflows.amends.ports.event_store import FeedCursor, record_own
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ async def followed(url: URL) -> AsyncIterator[tuple[Board, Runner]]:
             yield it, runner
             assert not running.done(), "one runner does all of it, with what it remembers"
         finally:
-            await end(running, runner._tail._task)
+            await end(running, runner._feed_notifier._task)
 
 
 async def lost(url: URL, id: str, *told: object) -> None:
@@ -80,7 +80,7 @@ async def as_expected(it: Board) -> None:
 
 async def looked(runner: Runner, it: Board) -> None:
     """Wait until a runner has looked at all that there is."""
-    newest = (await it.events.feed(limit=1000))[-1].place
+    newest = (await it.events.feed(limit=1000))[-1].cursor
     async with asyncio.timeout(30):
         while runner._looked < newest:
             await asyncio.sleep(0.01)
@@ -114,8 +114,8 @@ async def test_a_runner_does_not_pass_over_what_is_written_where_it_has_looked_b
         await looked(runner, it)
         beyond = runner._looked
         await crashed(it, losing)
-        place = await it.append("kept", Lit(2))
-        assert place < beyond
+        cursor = await it.append("kept", Lit(2))
+        assert cursor < beyond
         await as_expected(it)
         assert (await it.rows())["kept"]["watts"] == 3
 
@@ -145,24 +145,24 @@ async def test_nobody_waits_for_a_place_that_is_gone(url: URL, losing: EmbeddedP
     async with board_on(url) as it:
         await it.append("kept", Lit(1))
         await lost(url, "gone", Lit(1))
-        gone = (await it.events.feed())[-1].place
+        gone = (await it.events.feed())[-1].cursor
         await crashed(it, losing)
         await it.follow()
         with pytest.raises(WentBack):
             await it.views.wait_for(NAME, gone, 60)
-        kept = (await it.events.feed())[-1].place
+        kept = (await it.events.feed())[-1].cursor
         assert await it.views.wait_for(NAME, kept, 20)
         await it.append("new", Lit(1))
         await it.append("new", Lit(1))
         await it.follow()
         with pytest.raises(WentBack):
-            await it.views.wait_for(NAME, Place(*gone, gone.event, gone.run), 60)
+            await it.views.wait_for(NAME, FeedCursor(*gone, gone.event, gone.run), 60)
 
 
 async def test_tables_of_read_models_that_are_gone_are_made_again(url: URL) -> None:
     async with board_on(url) as it:
         store = it.store
-        runners = Runners(it.builds, store.committer, store.reader, Tail(store.reader), lambda: "test")
+        runners = Runners(it.builds, store.committer, store.reader, FeedNotifier(store.reader), lambda: "test")
         await runners.start()
         try:
             with psycopg.connect(conninfo(url), autocommit=True) as sql:

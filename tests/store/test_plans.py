@@ -57,7 +57,7 @@ class Asked:
     buffers: int
 
 
-def place(number: int, generation: int = 2) -> dict[str, Any]:
+def cursor(number: int, generation: int = 2) -> dict[str, Any]:
     """The place of an event by its number."""
     return {
         "generation": generation,
@@ -68,7 +68,7 @@ def place(number: int, generation: int = 2) -> dict[str, Any]:
     }
 
 
-HALF, START = place(COUNT // 2), place(0, 0)
+HALF, START = cursor(COUNT // 2), cursor(0, 0)
 ONLY = {"type": None, "stream": None, "correlation_id": None, "limit": 100}
 LISTED = dict.fromkeys(CONDITIONS) | {"before_id": None, "limit": 51}
 
@@ -118,7 +118,7 @@ ASKED: dict[str, Asked] = {
     "blocks on record": Asked(METRICS["recorded_blocks"], (), 50),
     "lag of rare events": Asked(PROJECTIONS["lag"], HALF | {"type": "rare-thing", "limit": 10_000}, 100),
     "lag of no events": Asked(PROJECTIONS["lag"], HALF | {"type": "none", "limit": 10_000}, 50),
-    "lag at the end": Asked(PROJECTIONS["lag"], place(COUNT) | {"type": "order-placed", "limit": 10_000}, 50),
+    "lag at the end": Asked(PROJECTIONS["lag"], cursor(COUNT) | {"type": "order-placed", "limit": 10_000}, 50),
     "page of a read model": Asked(
         PROJECTIONS["page"], HALF | {"types": ["rare-thing"], "limit": 500, "name": "order_board", "build": 1}, 500
     ),

@@ -17,7 +17,7 @@ from app.amends.projections.applying.writing import LEASE, Lost
 from domain.amends.vocabulary import NewerEvent
 from tests.databases import fresh_database
 from tests.store.projections import NAME, Board, Elsewhere, Lit, Out, board_on
-from workflows.amends.ports.event_store import Place
+from workflows.amends.ports.event_store import FeedCursor
 
 Sql = psycopg.Connection
 
@@ -98,12 +98,14 @@ async def test_events_of_others_move_it_on_without_being_written_each(database: 
         there = await it.append("z", Elsewhere())
         assert await it.views.wait_for(NAME, there, 5.0), "nothing that it reads lies between"
         assert (await it.builds.lag(await it.build())).events == 0
-        place = await it.append("a", Lit(1))
-        assert not await it.views.wait_for(NAME, place, 0.05)
+        cursor = await it.append("a", Lit(1))
+        assert not await it.views.wait_for(NAME, cursor, 0.05)
         assert (await it.builds.lag(await it.build())).events == 1
         await it.follow()
-        assert await it.views.wait_for(NAME, place, 5.0)
-        assert not await it.views.wait_for(NAME, Place(1, 10**15, 10**15), 0.05), "what is still to come is not there"
+        assert await it.views.wait_for(NAME, cursor, 5.0)
+        assert not await it.views.wait_for(NAME, FeedCursor(1, 10**15, 10**15), 0.05), (
+            "what is still to come is not there"
+        )
 
 
 async def test_one_runner_at_a_time(database: URL, sql: Sql) -> None:

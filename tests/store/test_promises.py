@@ -26,8 +26,8 @@ from app.amends.postgres.usable import require_as_asked, require_usable
 from app.amends.store.connections.pool import Pool
 from app.amends.store.connections.reader import Reader
 from app.amends.store.feed import lag as held_back
-from app.amends.store.feed.lag import Holder, holder, watch
-from domain.amends.errors import Unusable
+from app.amends.store.feed.lag import FeedHolder, holder, watch
+from domain.amends.errors import StartupError
 from tests.databases import MIGRATIONS, make_cluster, memory, prepare
 from tests.server import wait_for
 
@@ -143,7 +143,7 @@ def test_a_standby_is_refused_and_doctor_looks_all_the_same(own: EmbeddedPostgre
     os.chown(signal, own.data.stat().st_uid, own.data.stat().st_gid)
     try:
         own.start()
-        with pytest.raises(Unusable, match="is a standby and cannot be written to"):
+        with pytest.raises(StartupError, match="is a standby and cannot be written to"):
             require_usable(parse_url(own.url))
         found = asyncio.run(examine(parse_url(own.url), {}, MIGRATIONS))
     finally:
@@ -252,7 +252,7 @@ def test_a_warning_is_there_within_the_ten_seconds_that_the_docs_promise() -> No
 
 @pytest.mark.parametrize("gid", [None, "a", "it's"])
 def test_what_may_not_be_seen_is_said_so(gid: str | None) -> None:
-    unseen = Holder("1", None if gid else 7, gid, None, None, None)
+    unseen = FeedHolder("1", None if gid else 7, gid, None, None, None)
     assert "unknown" in str(unseen)
     assert not unseen.is_long
     assert "None" not in str(unseen) + unseen.remedy

@@ -97,9 +97,9 @@ class Reports:
         self, events: EventStore
     ) -> None:
         known = happened("a")
-        place = await place_of(events, known, a=NONE)
-        assert await place_of(events, known, a=exact(1)) == place
-        assert await place_of(events, known, a=exact(0)) == place
+        cursor = await place_of(events, known, a=NONE)
+        assert await place_of(events, known, a=exact(1)) == cursor
+        assert await place_of(events, known, a=exact(0)) == cursor
         await whole(events, 1)
 
     @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ class Reports:
 
     async def test_a_number_is_the_same_however_it_is_written(self, events: EventStore) -> None:
         known = happened("a", data={"value": [1, 1e23, 1e308, 5e-324, -0.0]})
-        place = await place_of(events, known)
-        assert await place_of(events, known) == place
-        assert await place_of(events, replace(known, data={"value": [1.0, 10**23, 10**308, 5e-324, 0]})) == place
+        cursor = await place_of(events, known)
+        assert await place_of(events, known) == cursor
+        assert await place_of(events, replace(known, data={"value": [1.0, 10**23, 10**308, 5e-324, 0]})) == cursor
 
     async def test_a_version_that_is_far_ahead_is_stale_and_one_that_cannot_be_is_invalid(
         self, events: EventStore

@@ -51,7 +51,7 @@ FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def places(postgres_18: EmbeddedPostgres) -> Iterator[tuple[Server, psycopg.Connection, str]]:
+def cursors(postgres_18: EmbeddedPostgres) -> Iterator[tuple[Server, psycopg.Connection, str]]:
     """A server whose role is no superuser, and a superuser's connection."""
     owner, role = fresh_database(postgres_18), f"writes_{uuid4().hex[:8]}"
     with psycopg.connect(conninfo(owner), autocommit=True) as sql:
@@ -71,9 +71,9 @@ def readiness(server: Server) -> tuple[int, Any]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_told_and_what_was_asked_for_meanwhile_is_done_once_it_is_mended(
-    places: tuple[Server, psycopg.Connection, str], fault: str
+    cursors: tuple[Server, psycopg.Connection, str], fault: str
 ) -> None:
-    server, sql, role = places
+    server, sql, role = cursors
     breaks, mends, said = FAULTS[fault]
     executor = server.get("/healthz")["executor"]
     assert server.place_order(fault, sku="SLOW-boat").status_code == 202
@@ -93,9 +93,9 @@ def test_a_fault_is_told_and_what_was_asked_for_meanwhile_is_done_once_it_is_men
 
 @pytest.mark.parametrize("table", ["calls", "effects"])
 def test_the_sandbox_answers_503_while_it_has_no_tables(
-    places: tuple[Server, psycopg.Connection, str], table: str
+    cursors: tuple[Server, psycopg.Connection, str], table: str
 ) -> None:
-    server, sql, _ = places
+    server, sql, _ = cursors
     lines = {"reference": table, "lines": [{"sku": "apple", "quantity": 1}]}
     sql.execute(f"alter table sandbox.{table} rename to {table}_away")
     try:

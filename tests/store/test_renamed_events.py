@@ -73,12 +73,12 @@ async def test_a_read_model_waits_for_an_event_by_whichever_name_it_is_stored(da
     async with board_on(database, replace(NEW, mode=mode)) as it:
         assert (await it.build()).types == ["bulb-lit", "bulb-switched-on"]
         for told in (After(2, "Ann"), Before(4)):
-            place = await it.append("a", told)
+            cursor = await it.append("a", told)
             await it.append("a", Elsewhere())
             assert (await it.builds.lag(await it.build())).events == 1
-            assert not await it.views.wait_for(NAME, place, 0.05)
+            assert not await it.views.wait_for(NAME, cursor, 0.05)
             await it.follow()
-            assert await it.views.wait_for(NAME, place, 10)
+            assert await it.views.wait_for(NAME, cursor, 10)
             assert (await it.builds.lag(await it.build())).events == 0
         assert await it.rows() == {"a": {"lamp": "a", "watts": 7}}
 
@@ -89,8 +89,8 @@ async def test_a_table_of_an_older_version_is_behind_once_its_event_is_stored_by
         await it.append("a", Before(1))
         await it.follow()
     async with board_on(database, replace(NEW, version=2)) as it:
-        place = await it.append("a", After(2, "Ann"))
-        assert not await it.views.wait_for(NAME, place, 0.05)
+        cursor = await it.append("a", After(2, "Ann"))
+        assert not await it.views.wait_for(NAME, cursor, 0.05)
         assert (await it.builds.lag(await it.build())).events == 1
 
 

@@ -21,7 +21,7 @@ from tests.store.contract import place_of
 from tests.store.projections import NAME, Lit, board_on, lamps
 from tests.store.sagas import event as happened
 from workflows.amends.ids import new_id
-from workflows.amends.ports.event_store import START, NewEvent, Place, record
+from workflows.amends.ports.event_store import START, FeedCursor, NewEvent, record
 
 Sql = psycopg.Connection
 
@@ -29,13 +29,18 @@ Sql = psycopg.Connection
 async def test_a_token_of_a_database_that_came_further_is_refused(database: URL, sql: Sql) -> None:
     """A reader who holds one, after a reset say, would hear nothing and then miss what was written until then."""
     async with bank(database) as it, bank(database) as another:
-        place = await place_of(it.events, happened("a"))
-        assert await another.events.after(str(place)) == place
+        cursor = await place_of(it.events, happened("a"))
+        assert await another.events.after(str(cursor)) == cursor
         assert await another.events.after("0-0-0") == START
         row = sql.execute("select pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
         assert row is not None
         ahead = int(row[0]) + 1000
-        for wrong in (Place(1, ahead, 1), Place(2, 1, 1), Place(9, 9, 9), Place(10**9 - 1, 10**18 - 1, 10**18 - 1)):
+        for wrong in (
+            FeedCursor(1, ahead, 1),
+            FeedCursor(2, 1, 1),
+            FeedCursor(9, 9, 9),
+            FeedCursor(10**9 - 1, 10**18 - 1, 10**18 - 1),
+        ):
             with pytest.raises(Invalid, match="ahead of all"):
                 await it.events.after(str(wrong))
         for number in range(3):
@@ -173,8 +178,8 @@ async def test_positions_that_were_taken_back_hold_nobody_up(database: URL) -> N
                 lost.execute("select amends.insert_events(%s::jsonb)", (json.dumps([new]),))
                 lost.rollback()
         await it.follow()
-        place = await it.append("a", Lit(2))
-        assert place.position > 50
+        cursor = await it.append("a", Lit(2))
+        assert cursor.position > 50
         await it.follow()
         assert (await it.rows())["a"]["watts"] == 3
-        assert await it.views.wait_for(NAME, place, 10)
+        assert await it.views.wait_for(NAME, cursor, 10)

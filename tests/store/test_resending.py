@@ -13,7 +13,7 @@ from sqlalchemy import URL
 
 from app.amends.http.problems import answer
 from app.amends.postgres.roles import as_service
-from app.amends.store.connections.committer import Committer, Doubled
+from app.amends.store.connections.committer import AlreadyExists, Committer
 from app.amends.store.connections.heartbeat import Heartbeat
 from app.amends.store.connections.pool import Pool
 from app.amends.store.connections.reader import Reader
@@ -21,7 +21,7 @@ from app.amends.store.connections.resending import Resending
 from app.amends.store.connections.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES, Verdict
 from app.amends.store.events import PostgresEvents
 from domain.amends.errors import Contended, Unavailable, Unstorable
-from tests.store.sagas import entry, event, started, store
+from tests.store.sagas import event, started, step_commit, store
 from tests.store.trouble import (
     FOR_EVER,
     LONG,
@@ -111,9 +111,9 @@ async def test_what_never_passes_is_tried_once(database: URL, trouble: Sql) -> N
         ):
             with pytest.raises(Unstorable, match=expected) as ended:
                 await committer.run(statement, ())
-            assert not isinstance(ended.value, Doubled)
+            assert not isinstance(ended.value, AlreadyExists)
             assert tries(trouble) == number + 1
-        with pytest.raises(Doubled):
+        with pytest.raises(AlreadyExists):
             await committer.run("insert into public.stock values ('apple', 1)", ())
         with pytest.raises(Unstorable, match="number of parameters"):
             await committer.run(f"select {','.join(['%s'] * 70_000)}", list(range(70_000)))
@@ -148,7 +148,7 @@ async def test_what_amends_itself_lacks_is_said_and_waited_for(
         saga = await started(it)
         with said(caplog) as times:
             with missing(trouble, what):
-                commit = asyncio.create_task(it.sagas.commit(saga, "me", entry(saga, 1, event("order-1"))))
+                commit = asyncio.create_task(it.sagas.commit(saga, "me", step_commit(saga, 1, event("order-1"))))
                 await until(lambda: times("the database lacks what Amends needs") > 2 * CONTENDED_TRIES)
                 assert not commit.done()
             assert await commit == Committed()
@@ -177,7 +177,7 @@ async def test_a_database_that_takes_no_writes_is_waited_for(
         saga = await started(it)
         with said(caplog) as times:
             with read_only(trouble):
-                commit = asyncio.create_task(it.sagas.commit(saga, "me", entry(saga, 1)))
+                commit = asyncio.create_task(it.sagas.commit(saga, "me", step_commit(saga, 1)))
                 await until(lambda: times("read-only transaction") > 2 * CONTENDED_TRIES)
                 assert not commit.done()
             assert await commit == Committed(), "its session was read-only, and is another one now"
@@ -191,7 +191,7 @@ async def test_a_stream_that_is_not_free_is_waited_for(
         saga = await started(it)
         with said(caplog) as times:
             with held(database, f"saga-{saga}"):
-                commit = asyncio.create_task(other.sagas.commit(saga, "me", entry(saga, 1)))
+                commit = asyncio.create_task(other.sagas.commit(saga, "me", step_commit(saga, 1)))
                 await until(lambda: times("lock timeout") > 2 * CONTENDED_TRIES)
                 assert not commit.done()
             assert await commit == Committed()

@@ -18,7 +18,7 @@ from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.store.connections.watch import Watch
 from app.amends.store.events import PostgresEvents
 from app.amends.store.feed.generations import open_generation, require_in_order
-from domain.amends.errors import Unavailable, Unusable
+from domain.amends.errors import StartupError, Unavailable
 from domain.amends.expected import exact
 from tests.databases import make_cluster, prepare
 from tests.store.fire import anything, session, settled, write
@@ -38,9 +38,9 @@ async def read(url: URL, token: str = "0", only: Filter = Filter()) -> list[Stor
     """The feed from a token on, in small pages."""
     async with store(url) as it:
         events = PostgresEvents(it.committer, it.reader)
-        place, seen = await events.place(token), list[StoredEvent]()
-        while page := await events.feed(place, 3, only):
-            seen, place = seen + page, page[-1].place
+        cursor, seen = await events.cursor(token), list[StoredEvent]()
+        while page := await events.feed(cursor, 3, only):
+            seen, cursor = seen + page, page[-1].cursor
         return seen
 
 
@@ -51,7 +51,7 @@ async def append(url: URL, *streams: str) -> None:
         for stream in streams:
             done = await events.append([event(stream)], {stream: exact(await events.version(stream))})
             assert isinstance(done, Appended)
-            while not (page := await events.feed(limit=10_000)) or page[-1].place < done.place:
+            while not (page := await events.feed(limit=10_000)) or page[-1].cursor < done.cursor:
                 await asyncio.sleep(0.01)
 
 
@@ -73,9 +73,9 @@ async def restored(database: URL, sql: Sql) -> URL:
 
 
 async def test_a_start_on_events_of_a_cluster_that_was_ahead_is_refused(restored: URL) -> None:
-    with pytest.raises(Unusable, match="restored from another one"):
+    with pytest.raises(StartupError, match="restored from another one"):
         require_in_order(restored)
-    with pytest.raises(Unusable, match="restored from another one"):
+    with pytest.raises(StartupError, match="restored from another one"):
         prepare(restored)
     assert open_generation(restored, "restored") == 2
     require_in_order(restored)
@@ -110,7 +110,7 @@ async def test_a_second_restore_opens_a_third_generation(restored: URL, sql: Sql
     open_generation(restored, "restored")
     await append(restored, "new")
     sql.execute(RESTORED.replace("'old'", "'older'"))
-    with pytest.raises(Unusable):
+    with pytest.raises(StartupError):
         require_in_order(restored)
     assert open_generation(restored, "again") == 3
     await append(restored, "newer")
@@ -196,7 +196,7 @@ async def test_a_dump_restored_into_another_cluster_goes_on_where_it_ended(
     old = await read(database_18)
     url = restore(database_18, younger, tool)
     assert next_id(url) < old[0].transaction_id
-    with pytest.raises(Unusable, match="restored from another one"):
+    with pytest.raises(StartupError, match="restored from another one"):
         prepare(url)
     open_generation(url, f"restored with {tool}")
     prepare(url)
@@ -205,8 +205,8 @@ async def test_a_dump_restored_into_another_cluster_goes_on_where_it_ended(
     assert everything[:-2] == old
     assert names(everything[-2:]) == [("s-0", len([each for each in old if each.stream == "s-0"]) + 1), ("new", 1)]
     assert everything[-1].position > old[-1].position
-    assert await read(url, str(old[49].place)) == everything[50:]
-    assert START < old[-1].place < everything[-2].place
+    assert await read(url, str(old[49].cursor)) == everything[50:]
+    assert START < old[-1].cursor < everything[-2].cursor
     with (
         psycopg.connect(conninfo(url)) as connection,
         pytest.raises(psycopg.errors.RestrictViolation, match="immutable"),
@@ -228,7 +228,7 @@ async def test_servers_that_run_write_nothing_until_a_generation_is_opened_and_g
     async with store(url) as it:
         events = PostgresEvents(it.committer, it.reader)
         (old,) = await events.read("old")
-        assert await events.feed(old.place) == [], "it stands, and nobody is told otherwise"
+        assert await events.feed(old.cursor) == [], "it stands, and nobody is told otherwise"
         assert await watch.problem() is None, "it is read"
         assert "./run amends restored" in (watch.unwritable or "")
         new = [event("new")]
@@ -240,7 +240,7 @@ async def test_servers_that_run_write_nothing_until_a_generation_is_opened_and_g
         assert await watch.problem() is None
         assert watch.unwritable is None
         async with asyncio.timeout(30):
-            while not (page := await events.feed(old.place)):
+            while not (page := await events.feed(old.cursor)):
                 await asyncio.sleep(0.02)
         assert names(page) == [("new", 1)]
     await watch.stop()

@@ -9,7 +9,7 @@ from sqlalchemy import URL
 from app.amends.store.connections.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES
 from app.amends.store.units import PostgresUnit
 from domain.amends.errors import Unstorable
-from tests.store.sagas import entry, event, started, store
+from tests.store.sagas import event, started, step_commit, store
 from tests.store.steps import FAR, Body, Ran, asking, left, ran, swallowing
 from tests.store.trouble import limited, read_only, trouble
 from workflows.amends.ports.execution_log import Committed, Interrupted
@@ -77,14 +77,14 @@ async def test_a_large_commit_that_takes_too_long_after_own_sql_ends(database: U
             async with PostgresUnit(other.committer, other.reader, other.states, saga, "me") as one:
                 await one.execute("select 1", None)
                 with pytest.raises(Interrupted) as ended:
-                    await one.commit(entry(saga, 1, event("order-large", data={"x": "x" * 2 * LARGE})))
+                    await one.commit(step_commit(saga, 1, event("order-large", data={"x": "x" * 2 * LARGE})))
             assert ended.value.tries == SLOW_TRIES
             if runs == SLOW_TRIES:
                 break
             with pytest.raises(Interrupted) as small:
                 async with PostgresUnit(other.committer, other.reader, other.states, saga, "me") as one:
                     await one.execute("select 1", None)
-                    await one.commit(entry(saga, 1, event("order-large")))
+                    await one.commit(step_commit(saga, 1, event("order-large")))
             assert small.value.tries is None, "the machine may be slow: nobody is to blame"
 
 

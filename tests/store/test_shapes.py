@@ -14,7 +14,7 @@ from app.amends.projections.reporting import report
 from app.amends.projections.runners import Runners
 from app.amends.projections.shape import Changed
 from app.amends.projections.views import Views
-from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Conflict
 from domain.amends.event import Cause
 from domain.amends.projection import Projection, Recorded
@@ -194,7 +194,7 @@ async def test_a_table_that_is_lost_while_it_is_followed_is_noticed_and_said_onc
     monkeypatch.setattr("app.amends.projections.runners.LOOK_SECONDS", 0.01)
     async with board_on(database, board, other) as it:
         store = it.store
-        runners = Runners(it.builds, store.committer, store.reader, Tail(store.reader), lambda: "test")
+        runners = Runners(it.builds, store.committer, store.reader, FeedNotifier(store.reader), lambda: "test")
         await it.append("a", Lit(1))
         await runners.start()
         try:

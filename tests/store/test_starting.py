@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo
-from tests.store.sagas import Store, entry, event, started, store
+from tests.store.sagas import Store, event, started, step_commit, store
 from workflows.amends.ids import new_id
 from workflows.amends.ports.execution_log import Start
-from workflows.amends.ports.saga_store import Neighbour, StartOutcome
+from workflows.amends.ports.saga_store import OtherExecutor, StartOutcome
 
 Sql = psycopg.Connection
 KINDS = ["place-order:1"]
@@ -96,7 +96,7 @@ async def test_an_executor_whose_lease_is_over_claims_nothing(database: URL) -> 
         await started(it, owner=None)
         await register(it, "late", lease=-1)
         assert await it.sagas.claim("late", "o", KINDS, 10) == []
-        assert await it.sagas.neighbours("me") == [Neighbour("late", "here", 1, 0.0, True)]
+        assert await it.sagas.other_executors("me") == [OtherExecutor("late", "here", 1, 0.0, True)]
 
 
 async def test_what_a_dead_executor_ran_is_queued_again_once(database: URL, sql: Sql) -> None:
@@ -118,7 +118,7 @@ async def test_deaths_without_progress_are_counted(database: URL, sql: Sql) -> N
             await register(it, f"executor-{death + 1}")
             owner = f"owner-{death}"
             await it.sagas.claim(f"executor-{death + 1}", owner, KINDS, 10)
-        await it.sagas.commit(saga, owner, entry(saga, 1))
+        await it.sagas.commit(saga, owner, step_commit(saga, 1))
         await it.sagas.end(["executor-4"], "x", True)
     assert status(sql, saga)[4] == 1, "there was progress"
 
@@ -181,8 +181,8 @@ async def test_a_signal_and_a_cancel_whose_answers_were_lost_stand_once(database
     async with store(database) as it:
         saga = await started(it)
         told, wish = event(f"saga-{saga}", "signal-received"), event(f"saga-{saga}", "cancel-requested")
-        places = [await it.sagas.signal(saga, "go", told, None) for _ in range(2)]
-        assert places[0] == places[1]
+        cursors = [await it.sagas.signal(saga, "go", told, None) for _ in range(2)]
+        assert cursors[0] == cursors[1]
         again = [await it.sagas.cancel(saga, [], "why", wish, None) for _ in range(2)]
         assert again[0] == again[1]
     count = "select count(*) from amends.events where stream = %s"

@@ -13,14 +13,14 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from domain.amends.aggregate import Aggregate
-from domain.amends.errors import Conflict, Misdeclared, NotFound, StaleVersion
+from domain.amends.errors import Conflict, DefinitionError, NotFound, StaleVersion
 from domain.amends.event import Cause, event
 from domain.banking import MoneyDeposited, MoneyWithdrawn
 from domain.money import Money
 from domain.ordering import Line, OrderPlaced, orders
 from tests.databases import fresh_database
 from tests.store.accounts import Bank, bank
-from tests.store.sagas import entry, started
+from tests.store.sagas import started, step_commit
 from workflows.amends.ports.event_store import record
 from workflows.amends.ports.execution_log import StatusChange
 
@@ -192,19 +192,19 @@ def test_undo_and_redo_are_those_of_an_editor(postgres_18: EmbeddedPostgres) -> 
 
 
 async def _compare(url: URL, id: str, every: int, words: list[int | str]) -> None:
-    amounts, place = list[int](), 0
+    amounts, cursor = list[int](), 0
     async with bank(url, snapshot_every=every) as it:
         await it.open(id)
         for word in words:
             if isinstance(word, int):
                 await it.deposit(id, word)
-                amounts, place = [*amounts[:place], word], place + 1
-            elif place == (0 if word == "undo" else len(amounts)):
+                amounts, cursor = [*amounts[:cursor], word], cursor + 1
+            elif cursor == (0 if word == "undo" else len(amounts)):
                 await refused(it, word, id)
             else:
                 await it.turn("undo" if word == "undo" else "redo", id)
-                place += -1 if word == "undo" else 1
-            assert await it.balance(id) == sum(amounts[:place])
+                cursor += -1 if word == "undo" else 1
+            assert await it.balance(id) == sum(amounts[:cursor])
             await it.states.settle()
 
 
@@ -246,7 +246,7 @@ async def test_an_inverse_that_the_fold_does_not_take_is_refused(database_18: UR
     )
     async with bank(database_18) as it:
         await it.events.append([record("switch-1", Turned(), Cause())])
-        with pytest.raises(Misdeclared, match="its evolve does not take MoneyDeposited"):
+        with pytest.raises(DefinitionError, match="its evolve does not take MoneyDeposited"):
             await it.undoing.turn("undo", wrong, "switch-1", None, Cause(), "why")
 
 
@@ -261,10 +261,10 @@ async def test_while_a_saga_is_open_on_it_a_stream_is_not_undone(database: URL, 
         await it.open("a")
         saga = await started(it.store)
         step = record("account-a", MoneyDeposited(5), Cause(workflow_id=saga))
-        await it.store.sagas.commit(saga, "me", entry(saga, 1, step))
+        await it.store.sagas.commit(saga, "me", step_commit(saga, 1, step))
         await it.deposit("a", 1)
         assert f"saga {saga} is still open on account-a" in await refused(it, "undo")
-        done = entry(saga, 2)
+        done = step_commit(saga, 2)
         await it.store.sagas.commit(saga, "me", type(done)(done.events, {}, done.checkpoint, StatusChange("completed")))
         await it.turn("undo", "a")
         assert await it.balance("a") == 5

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 import app.amends.security.passwords
 from app.amends.postgres.urls import conninfo, formatted, parse_url, shown
 from app.amends.security.passwords import hidden, remember
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 
 PRINTABLE = st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]).filter(str.isprintable)
 WORDS = st.text(PRINTABLE, min_size=1, max_size=12)
@@ -52,13 +52,13 @@ def written(draw: st.DrawFn) -> str:
     before = encoded(user) + ("" if password is None else f":{encoded(password)}")
     before += "@" if before else ""
     if draw(st.booleans()):
-        place = ",".join(bracketed(host) + (f":{port}" if port else "") for host, port in hosts)
+        cursor = ",".join(bracketed(host) + (f":{port}" if port else "") for host, port in hosts)
     else:
-        place = ""
+        cursor = ""
         if hosts:
             query |= {"host": ",".join(host for host, _ in hosts), "port": ",".join(port for _, port in hosts)}
     asked = "&".join(f"{name}={encoded(value)}" for name, value in query.items())
-    return f"postgresql://{before}{place}/{encoded(database)}" + (f"?{asked}" if asked else "")
+    return f"postgresql://{before}{cursor}/{encoded(database)}" + (f"?{asked}" if asked else "")
 
 
 def read_by_libpq(text: str) -> dict[str, object]:
@@ -88,10 +88,10 @@ def completed(said: dict[str, object], url: URL) -> dict[str, object]:
     return {name: value for name, value in more.items() if value}
 
 
-def parsed(text: str) -> URL | Unusable:
+def parsed(text: str) -> URL | StartupError:
     try:
         return parse_url(text)
-    except Unusable as error:
+    except StartupError as error:
         return error
 
 
@@ -121,7 +121,7 @@ def test_whatever_is_written_is_read_as_libpq_does_or_refused_without_showing_it
     app.amends.security.passwords._known.clear()
     remember(text)
     url = parsed(text)
-    if isinstance(url, Unusable):
+    if isinstance(url, StartupError):
         assert str(url).startswith("DATABASE_URL is wrong: ")
         assert not any(part in str(url) for part in text.split("://")[1].split("@")[0].split(":") if len(part) > 7)
         return
@@ -157,7 +157,7 @@ def test_whatever_is_written_is_read_as_libpq_does_or_refused_without_showing_it
     ],
 )
 def test_what_is_wrong_is_named(text: str, said: str) -> None:
-    with pytest.raises(Unusable) as raised:
+    with pytest.raises(StartupError) as raised:
         parse_url(f"postgresql://{text}", "AMENDS_MIGRATION_URL")
     assert f"AMENDS_MIGRATION_URL is wrong: {said}" in str(raised.value)
     assert "geheim" not in str(raised.value)

@@ -19,7 +19,7 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from app.amends.projections.applying.dead_letters import SetAsides
+from app.amends.projections.applying.dead_letters import DeadLetters
 from app.amends.projections.applying.feed import recorded
 from app.amends.projections.applying.inline import Inline
 from app.amends.projections.applying.runner import Runner
@@ -30,7 +30,7 @@ from app.amends.store.aggregates.loading import Loading
 from app.amends.store.aggregates.repository import Repository
 from app.amends.store.aggregates.states import States
 from app.amends.store.events import PostgresEvents
-from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Unstorable
 from domain.amends.event import Cause, event
@@ -117,11 +117,11 @@ class Models:
 
     def runner(self) -> Runner:
         reader, target = self.store.reader, Target("values_followed", 1)
-        return Runner(followed, target, self.store.committer, reader, Tail(reader), f"test/{uuid4()}")
+        return Runner(followed, target, self.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}")
 
     async def told(self, key: str) -> list[Recorded[Noted]]:
         return [
-            recorded(followed, (*each.place, each.stream, each.version, *each.type, each.data_json, each.recorded_at))
+            recorded(followed, (*each.cursor, each.stream, each.version, *each.type, each.data_json, each.recorded_at))
             for each in await self.events.read(f"note-{key}")
         ]
 
@@ -252,9 +252,9 @@ async def test_a_row_that_would_not_be_what_it_was_sets_its_own_key_aside(
         for key in ("odd", "fine", "odd"):
             await it.note(key, values)
         reader, target = it.store.reader, Target("values_followed", 1)
-        runner = Runner(projection, target, it.store.committer, reader, Tail(reader), f"test/{uuid4()}")
+        runner = Runner(projection, target, it.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}")
         await runner.catch_up()
-        assert [(each.key, each.waiting) for each in await SetAsides(it.store.reader).all()] == [("odd", 1)]
+        assert [(each.key, each.waiting) for each in await DeadLetters(it.store.reader).all()] == [("odd", 1)]
         assert await it.views.row("values_followed", "odd") is None
         assert (await it.views.row("values_followed", "fine") or {})["times"] == 1
 

@@ -18,7 +18,7 @@ from app.amends.store.connections.watch import Watch
 from app.amends.store.events import SQL, PostgresEvents, WentBack
 from app.amends.store.feed.follower import Follower
 from app.amends.store.feed.losses import Losses
-from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.feed.remembered import Remembered
 from domain.amends.errors import Unavailable
 from tests.databases import fresh_database
@@ -27,7 +27,7 @@ from tests.store.fire import session, write
 from tests.store.sagas import Store, event, store
 from tests.store.trouble import until
 from workflows.amends.background import end
-from workflows.amends.ports.event_store import START, Appended, Filter, Place
+from workflows.amends.ports.event_store import START, Appended, FeedCursor, Filter
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +44,19 @@ def url(losing: EmbeddedPostgres) -> URL:
 
 
 @asynccontextmanager
-async def reading(url: URL) -> AsyncIterator[tuple[Store, PostgresEvents, Tail]]:
+async def reading(url: URL) -> AsyncIterator[tuple[Store, PostgresEvents, FeedNotifier]]:
     async with store(url) as it:
-        tail = Tail(it.reader)
+        feed_notifier = FeedNotifier(it.reader)
         try:
-            yield it, PostgresEvents(it.committer, it.reader), tail
+            yield it, PostgresEvents(it.committer, it.reader), feed_notifier
         finally:
-            await tail.stop()
+            await feed_notifier.stop()
 
 
-async def append(events: PostgresEvents, *streams: str) -> Place:
+async def append(events: PostgresEvents, *streams: str) -> FeedCursor:
     done = await events.append([event(stream) for stream in streams])
     assert isinstance(done, Appended)
-    return done.place
+    return done.cursor
 
 
 async def lost(url: URL, *streams: str) -> None:
@@ -94,12 +94,12 @@ async def all_of(follower: Follower, count: int) -> list[str]:
 async def test_a_follower_whose_last_event_is_gone_goes_on_from_the_last_that_stands(
     url: URL, losing: EmbeddedPostgres
 ) -> None:
-    async with reading(url) as (_, events, tail):
+    async with reading(url) as (_, events, feed_notifier):
         stands = await append(events, "kept")
         await lost(url, "lost", "lost-too")
-        follower = Follower(events, tail, START, Filter())
+        follower = Follower(events, feed_notifier, START, Filter())
         assert await all_of(follower, 3) == ["kept", "lost", "lost-too"]
-        gone = follower.place
+        gone = follower.cursor
         crash(losing)
         await append(events, "new", "newer", "newest")
         with pytest.raises(WentBack) as told:
@@ -107,7 +107,7 @@ async def test_a_follower_whose_last_event_is_gone_goes_on_from_the_last_that_st
         assert told.value.stands.startswith(f"{stands.generation}-{stands.transaction_id}-{stands.position}-")
         with pytest.raises(WentBack):
             await events.feed(gone)
-        follower.go_back(Place.parse(told.value.stands) or START)
+        follower.go_back(FeedCursor.parse(told.value.stands) or START)
         assert await all_of(follower, 3) == ["new", "newer", "newest"]
 
 
@@ -115,53 +115,53 @@ async def test_a_follower_is_told_of_an_earlier_event_that_is_gone_while_its_las
     url: URL, losing: EmbeddedPostgres
 ) -> None:
     """Of two transactions the one with the lower id commits later, and is lost; a token vouches for its own event."""
-    async with reading(url) as (_, events, tail):
+    async with reading(url) as (_, events, feed_notifier):
         first = await append(events, "first")
         async with session(url) as low:
             await low.execute(UNFLUSHED)
             await write(low, event("low"))
             high = await append(events, "high")
             await low.commit()
-        follower = Follower(events, tail, START, Filter())
+        follower = Follower(events, feed_notifier, START, Filter())
         assert await all_of(follower, 3) == ["first", "low", "high"]
-        assert follower.place == high
+        assert follower.cursor == high
         crash(losing)
         await append(events, "new")
-        token = await events.after(str(follower.place))
+        token = await events.after(str(follower.cursor))
         assert [each.stream for each in await events.feed(token)] == ["new"], "nobody knows yet that one is gone"
         with pytest.raises(WentBack) as told:
             await follower.page(100)
-        assert Place.parse(told.value.stands) == first
+        assert FeedCursor.parse(told.value.stands) == first
         follower.go_back(first)
         assert await all_of(follower, 2) == ["high", "new"]
 
 
 async def test_a_follower_is_told_also_where_nothing_new_is_written(url: URL, losing: EmbeddedPostgres) -> None:
     """It waits for what comes after a place that will not come: the tail wakes it once the run changes."""
-    async with reading(url) as (_, events, tail):
+    async with reading(url) as (_, events, feed_notifier):
         await append(events, "kept")
         await lost(url, "lost")
-        follower = Follower(events, tail, START, Filter(stream="lost"))
+        follower = Follower(events, feed_notifier, START, Filter(stream="lost"))
         await all_of(follower, 1)
-        assert await tail.beyond(START, 20)
-        waiting = asyncio.create_task(tail.beyond(follower.place, 60))
+        assert await feed_notifier.beyond(START, 20)
+        waiting = asyncio.create_task(feed_notifier.beyond(follower.cursor, 60))
         await asyncio.sleep(0)
         crash(losing)
         async with asyncio.timeout(30):
             assert await waiting
-        await until(lambda: tail.end < follower.place)
+        await until(lambda: feed_notifier.end < follower.cursor)
         with pytest.raises(WentBack):
             await follower.page(100)
 
 
 async def test_whoever_waits_at_the_tail_is_woken_by_whoever_sees_another_run(url: URL) -> None:
-    async with reading(url) as (_, events, tail):
-        place = await append(events, "kept")
-        waiting = asyncio.create_task(tail.beyond(place, 60))
+    async with reading(url) as (_, events, feed_notifier):
+        cursor = await append(events, "kept")
+        waiting = asyncio.create_task(feed_notifier.beyond(cursor, 60))
         await asyncio.sleep(0)
-        await tail.look_anew()
+        await feed_notifier.look_anew()
         assert await asyncio.wait_for(waiting, 20)
-        assert not await tail.beyond(place, 0.05), "once for each turn"
+        assert not await feed_notifier.beyond(cursor, 0.05), "once for each turn"
 
 
 async def test_a_copy_of_the_data_that_is_put_back_is_told_in_a_store_that_has_grown_beyond_it(
@@ -169,20 +169,20 @@ async def test_a_copy_of_the_data_that_is_put_back_is_told_in_a_store_that_has_g
 ) -> None:
     """Timeline and system identifier stay as they were, and the places are given out again."""
     copied = losing.root / "copied"
-    async with reading(url) as (_, events, tail):
+    async with reading(url) as (_, events, feed_notifier):
         kept = await append(events, "kept")
         copy(losing, copied)
-        follower = Follower(events, tail, START, Filter())
+        follower = Follower(events, feed_notifier, START, Filter())
         await append(events, "gone-1")
         await append(events, "gone-2")
         assert await all_of(follower, 3) == ["kept", "gone-1", "gone-2"]
         put_back(losing, copied)
         for number in range(6):
             await append(events, f"new-{number}")
-        assert (await events.feed())[-1].place > follower.place
+        assert (await events.feed())[-1].cursor > follower.cursor
         with pytest.raises(WentBack) as told:
             await follower.page(100)
-        assert Place.parse(told.value.stands) == kept
+        assert FeedCursor.parse(told.value.stands) == kept
         follower.go_back(kept)
         assert await all_of(follower, 6) == [f"new-{number}" for number in range(6)]
 
@@ -235,7 +235,7 @@ async def test_pages_are_refused_beyond_a_loss_that_was_noticed_since_their_toke
         for reading in (events.feed, partial(events.read_after, "high")):
             with pytest.raises(WentBack) as told:
                 await reading(high)
-            stands = Place.parse(told.value.stands)
+            stands = FeedCursor.parse(told.value.stands)
             assert stands is not None
             assert stands == first
             assert stands.run > high.run
@@ -244,7 +244,7 @@ async def test_pages_are_refused_beyond_a_loss_that_was_noticed_since_their_toke
         with pytest.raises(WentBack):
             await events.feed(later)  # whoever read that before it was noticed may have read what is gone
         (_, again) = await events.feed(first)
-        assert await events.feed(again.place) == [], "what was given out since is vouched for"
+        assert await events.feed(again.cursor) == [], "what was given out since is vouched for"
         await events.require_standing(high)
 
 
@@ -282,9 +282,9 @@ async def test_what_has_to_be_done_in_another_run_is_done_until_the_database_ans
     await watch.stop()
 
 
-def order(place: Place) -> str:
+def order(cursor: FeedCursor) -> str:
     """A place without its event."""
-    return f"{place.generation}-{place.transaction_id}-{place.position}"
+    return f"{cursor.generation}-{cursor.transaction_id}-{cursor.position}"
 
 
 async def renewed(it: Store) -> None:

@@ -16,7 +16,7 @@ from app.amends.store.connections.pool import Pool
 from app.amends.store.connections.reader import Reader
 from app.amends.store.units import PostgresUnit
 from domain.ordering import orders
-from tests.store.sagas import Store, entry, event, started, store
+from tests.store.sagas import Store, event, started, step_commit, store
 from tests.store.steps import HOLD, Ran, left, ran
 from tests.store.trouble import trouble, until
 from workflows.amends.ports.execution_log import Committed
@@ -91,7 +91,7 @@ async def test_a_commit_waits_for_what_was_asked_for_before_it_and_nothing_comes
             await one.execute("select 1", None)
             before = [asyncio.create_task(one.execute(HOLD, None)) for _ in range(2)]
             await asyncio.sleep(0)
-            commit = asyncio.create_task(one.commit(entry(saga, 1, event("order-1"))))
+            commit = asyncio.create_task(one.commit(step_commit(saga, 1, event("order-1"))))
             await asyncio.sleep(0)
             after = asyncio.create_task(one.execute(HOLD, None))
             assert await commit == Committed()

@@ -10,7 +10,7 @@ import pytest
 from domain.travel import TripRequest
 from workflows.amends.history import SagaStuck, StepCompensated
 from workflows.amends.saga import Call, Saga, step
-from workflows.amends.simulation.simulation import Played, Stage
+from workflows.amends.simulation.simulation import Simulation, SimulationResult
 from workflows.book_trip import Booking, BookTrip, Part, SoldOut
 
 REQUEST = TripRequest("t-1", "Ann", "LH1", "Ritz", "Mini")
@@ -48,16 +48,18 @@ def trip(**changes: str) -> TripRequest:
     return TripRequest(**(vars(REQUEST) | changes))
 
 
-async def play(travel: FakeTravel, request: TripRequest = REQUEST, stage: Stage | None = None) -> Played:
-    return await (stage or Stage()).play(BookTrip(travel), request)
+async def play(
+    travel: FakeTravel, request: TripRequest = REQUEST, simulation: Simulation | None = None
+) -> SimulationResult:
+    return await (simulation or Simulation()).run(BookTrip(travel), request)
 
 
 async def test_all_three_are_booked() -> None:
     travel = FakeTravel()
     played = await play(travel)
-    assert played.story.status == "completed"
+    assert played.state.status == "completed"
     assert travel.net == ["car", "flight", "hotel"]
-    assert [step.name for step in played.story.steps] == ["book_flight", "book_hotel", "book_car"]
+    assert [step.name for step in played.state.steps] == ["book_flight", "book_hotel", "book_car"]
 
 
 @pytest.mark.parametrize("part", ["flight", "hotel", "car"])
@@ -65,23 +67,23 @@ async def test_one_that_is_sold_out_lets_the_others_settle_and_takes_them_back(p
     travel = FakeTravel()
     slow = {other: "SLOW" for other in ("flight", "hotel", "car") if other != part}
     played = await play(travel, trip(**slow, **{part: "SOLD-OUT"}))
-    assert played.story.status == "compensated"
-    assert played.story.reason == f"The {part} SOLD-OUT is sold out."
+    assert played.state.status == "compensated"
+    assert played.state.reason == f"The {part} SOLD-OUT is sold out."
     assert len([call for call in travel.calls if call.startswith("book")]) == 3
     assert travel.net == []
 
 
 async def test_compensations_run_in_reverse_order_of_the_start_whatever_was_answered_first() -> None:
-    travel, stage = FakeTravel(), Stage()
-    await play(travel, trip(flight="SLOW", car="SOLD-OUT"), stage)
-    undone = [event.step for _, event in stage.told() if isinstance(event, StepCompensated)]
+    travel, simulation = FakeTravel(), Simulation()
+    await play(travel, trip(flight="SLOW", car="SOLD-OUT"), simulation)
+    undone = [event.step for _, event in simulation.told() if isinstance(event, StepCompensated)]
     assert undone == ["book_hotel", "book_flight"]
 
 
 async def test_one_that_nobody_answers_is_taken_back_too() -> None:
     travel = FakeTravel(failing={"hotel"})
     played = await play(travel)
-    assert played.story.status == "compensated"
+    assert played.state.status == "compensated"
     assert travel.net == []
     assert {call for call in travel.calls if call.startswith("cancel")} == {
         "cancel book_flight", "cancel book_hotel", "cancel book_car",
@@ -91,17 +93,17 @@ async def test_one_that_nobody_answers_is_taken_back_too() -> None:
 @pytest.mark.parametrize("landed", [False, True])
 @pytest.mark.parametrize("changes", [{}, {"hotel": "SOLD-OUT"}, {"flight": "SLOW", "car": "SOLD-OUT"}])
 async def test_a_crash_around_any_commit_changes_nothing(changes: dict[str, str], landed: bool) -> None:
-    undisturbed = Stage()
+    undisturbed = Simulation()
     expected = await play(FakeTravel(), trip(**changes), undisturbed)
     for at in range(1, undisturbed.commits + 1):
-        travel, stage = FakeTravel(), Stage()
-        stage.crash(at, landed)
-        played = await play(travel, trip(**changes), stage)
-        assert played.story.status == expected.story.status
-        assert travel.net == (["car", "flight", "hotel"] if played.story.status == "completed" else [])
+        travel, simulation = FakeTravel(), Simulation()
+        simulation.crash(at, landed)
+        played = await play(travel, trip(**changes), simulation)
+        assert played.state.status == expected.state.status
+        assert travel.net == (["car", "flight", "hotel"] if played.state.status == "completed" else [])
         assert played.lives == 2
-        names = {slot: checkpoint.name for slot, checkpoint in stage.checkpoints["rehearsal"].items()}
-        assert names == {slot: each.name for slot, each in undisturbed.checkpoints["rehearsal"].items()}
+        names = {step_id: checkpoint.name for step_id, checkpoint in simulation.checkpoints["rehearsal"].items()}
+        assert names == {step_id: each.name for step_id, each in undisturbed.checkpoints["rehearsal"].items()}
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Twice(Saga[str, tuple[str, ...]], name="twice"):
 
 async def test_the_same_step_several_times_at_once_is_not_mixed_up_with_itself() -> None:
     keys: list[str] = []
-    assert (await Stage().play(Twice(keys), "x")).result == ["x0", "x1", "x2", "x3", "x4"]
+    assert (await Simulation().run(Twice(keys), "x")).result == ["x0", "x1", "x2", "x3", "x4"]
     assert keys == [f"rehearsal.say.{number}.0" for number in range(1, 6)]
 
 
@@ -137,9 +139,9 @@ class Branching(Saga[str, None], name="branching"):
 
 
 async def test_a_branch_that_is_no_step_is_refused() -> None:
-    stage = Stage()
-    played = await stage.play(Branching(), "x")
-    assert played.story.status == "stuck"
-    stuck = next(event for _, event in stage.told() if isinstance(event, SagaStuck))
+    simulation = Simulation()
+    played = await simulation.run(Branching(), "x")
+    assert played.state.status == "stuck"
+    stuck = next(event for _, event in simulation.told() if isinstance(event, SagaStuck))
     assert "gather: takes calls of steps" in stuck.reason
     assert "takes calls of steps" in stuck.reason

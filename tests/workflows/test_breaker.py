@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.amends.errors import Misdeclared
+from domain.amends.errors import DefinitionError
 from workflows.amends import providers
 from workflows.amends.call import ProviderDown
 from workflows.amends.providers import FAILURES, NoAnswer, Outage, Provider, Providers
@@ -193,13 +193,13 @@ async def test_one_saga_that_fails_again_and_again_says_nothing_of_a_provider_th
 
 @pytest.mark.parametrize("name", ["", " ", "a\0b", "a\nb", "x" * 101, "half \ud800", " a", "a  b"])
 def test_a_name_that_cannot_be_shown_is_refused(name: str) -> None:
-    with pytest.raises(Misdeclared, match="the name of a provider"):
+    with pytest.raises(DefinitionError, match="the name of a provider"):
         Providers().to(name)
 
 
 @pytest.mark.parametrize(("calls", "failures"), [(0, 5), (1, 0), (-1, 5)])
 def test_limits_that_let_nobody_call_are_refused(calls: int, failures: int) -> None:
-    with pytest.raises(Misdeclared, match="at least one"):
+    with pytest.raises(DefinitionError, match="at least one"):
         Providers().to("stock", calls, failures)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from domain.amends.errors import Misdeclared
+from domain.amends.errors import DefinitionError
 from domain.amends.event import Cause
 from domain.banking import OpenAccount, accounts, open_account
 from domain.travel import GroupTripRequest, Member
@@ -15,7 +15,7 @@ from tests.workflows.test_transfer_money import balances
 from workflows.amends.history import CancelRequested, ChildStarted, SagaStuck, StepCompensated
 from workflows.amends.ports.event_store import record
 from workflows.amends.saga import Call, ChildFailed, Saga, Transaction, Undo, hours, signal, step, transaction
-from workflows.amends.simulation.simulation import Played, Stage
+from workflows.amends.simulation.simulation import Simulation, SimulationResult
 from workflows.book_group_trip import BookGroupTrip
 from workflows.book_trip import BookTrip
 from workflows.transfer_money import Approval, TransferMoney
@@ -30,27 +30,29 @@ def request(*members: Member, price: int = 500) -> GroupTripRequest:
     return GroupTripRequest("g-1", members or (ANN, BOB), "a", "b", price, "EUR")
 
 
-def stage(travel: FakeTravel, limit: int = 1000, **balances: int) -> Stage:
-    made = Stage(cast=(BookTrip(travel), TransferMoney(limit)))
+def simulation(travel: FakeTravel, limit: int = 1000, **balances: int) -> Simulation:
+    made = Simulation(sagas=(BookTrip(travel), TransferMoney(limit)))
     for id, balance in ({"a": 1000, "b": 0} | balances).items():
         (opened,) = open_account(None, OpenAccount(id, "Ann", "EUR", balance))
         made.store.write([record(accounts.stream(id), opened, Cause())])
     return made
 
 
-async def play(on: Stage, wanted: GroupTripRequest | None = None, signals: tuple[object, ...] = ()) -> Played:
-    return await on.play(BookGroupTrip(), wanted or request(), signals=signals)
+async def play(
+    on: Simulation, wanted: GroupTripRequest | None = None, signals: tuple[object, ...] = ()
+) -> SimulationResult:
+    return await on.run(BookGroupTrip(), wanted or request(), signals=signals)
 
 
 async def test_everybody_travels_and_the_trips_are_paid() -> None:
     travel = FakeTravel()
-    on = stage(travel)
+    on = simulation(travel)
     played = await play(on)
-    assert played.story.status == "completed"
+    assert played.state.status == "completed"
     assert len(travel.net) == 6
     assert balances(on) == (500, 500)
     assert [trip["trip_id"] for trip in played.result["trips"]] == ["g-1-1", "g-1-2"]
-    assert [(step.name, step.kind, step.status, step.child) for step in played.story.steps] == [
+    assert [(step.name, step.kind, step.status, step.child) for step in played.state.steps] == [
         ("book-trip", "child", "completed", TRIPS[0]),
         ("book-trip", "child", "completed", TRIPS[1]),
         ("transfer-money", "child", "completed", PAYMENT),
@@ -60,69 +62,69 @@ async def test_everybody_travels_and_the_trips_are_paid() -> None:
 
 async def test_one_that_is_refused_calls_the_others_back() -> None:
     travel = FakeTravel()
-    on = stage(travel)
+    on = simulation(travel)
     played = await play(on, request(ANN, SOLD_OUT))
-    assert played.story.status == "compensated"
-    assert played.story.reason == "The hotel SOLD-OUT is sold out."
-    assert played.story.error is not None
-    assert played.story.error.name == "sold-out", "the child's own refusal, with its facts"
+    assert played.state.status == "compensated"
+    assert played.state.reason == "The hotel SOLD-OUT is sold out."
+    assert played.state.error is not None
+    assert played.state.error.name == "sold-out", "the child's own refusal, with its facts"
     assert travel.net == []
     assert [on.status[child] for child in TRIPS] == ["compensated", "compensated"]
-    assert [step.status for step in played.story.steps] == ["compensated", "refused"]
-    assert "its parent rehearsal turns back" in (on.story(TRIPS[0]).reason or "")
+    assert [step.status for step in played.state.steps] == ["compensated", "refused"]
+    assert "its parent rehearsal turns back" in (on.state(TRIPS[0]).reason or "")
     assert PAYMENT not in on.status
 
 
 async def test_completed_children_are_compensated_when_their_parent_fails_later() -> None:
     travel = FakeTravel()
-    on = stage(travel, a=3)
+    on = simulation(travel, a=3)
     played = await play(on)
-    assert played.story.status == "compensated"
+    assert played.state.status == "compensated"
     assert travel.net == []
     assert balances(on) == (3, 0)
     undone = [event.slot for _, event in on.told() if isinstance(event, StepCompensated)]
     assert undone == sorted(undone)
     assert [on.status[child] for child in TRIPS] == ["compensated", "compensated"]
-    assert on.story(TRIPS[0]).result is None
+    assert on.state(TRIPS[0]).result is None
 
 
 async def test_a_child_whose_id_would_be_too_long_is_not_started() -> None:
-    on = stage(FakeTravel())
-    played = await on.play(BookGroupTrip(), request(), id="x" * 390)
-    assert played.story.status == "stuck"
-    assert "would have more than 400 characters" in (played.story.reason or "")
+    on = simulation(FakeTravel())
+    played = await on.run(BookGroupTrip(), request(), id="x" * 390)
+    assert played.state.status == "stuck"
+    assert "would have more than 400 characters" in (played.state.reason or "")
     assert list(on.status) == ["x" * 390]
 
 
 async def test_a_cancel_travels_to_the_children() -> None:
     travel = FakeTravel()
-    on = stage(travel, limit=100)
+    on = simulation(travel, limit=100)
     on.start(BookGroupTrip(), request())
     on.cancel("changed our minds", at=0)
-    assert (await play(on)).story.status == "compensated"
+    assert (await play(on)).state.status == "compensated"
     travel = FakeTravel()
-    on = stage(travel, limit=100)  # the payment waits for an approval that never comes
+    on = simulation(travel, limit=100)  # the payment waits for an approval that never comes
     on.cancel("changed our minds", at=20)
     played = await play(on)
-    assert played.story.status == "compensated"
+    assert played.state.status == "compensated"
     assert travel.net == []
     assert balances(on) == (1000, 0)
 
 
 async def test_a_person_who_cancels_a_child_makes_its_parent_turn_back() -> None:
     travel = FakeTravel()
-    on = stage(travel, limit=100)
+    on = simulation(travel, limit=100)
     played = await play(on, signals=(Approval(False, "ann"),))
-    assert played.story.status == "compensated"
-    assert played.story.reason == "The transfer was not approved by ann."
+    assert played.state.status == "compensated"
+    assert played.state.reason == "The transfer was not approved by ann."
     assert travel.net == []
 
 
 @pytest.mark.parametrize("landed", [False, True])
 @pytest.mark.parametrize("path", ["completed", "sold out", "too little money", "refused", "cancelled"])
 async def test_a_crash_around_any_commit_changes_nothing(path: str, landed: bool) -> None:
-    async def act(travel: FakeTravel, at: int) -> Stage:
-        on = stage(travel, limit=100, a=3 if path == "too little money" else 1000)
+    async def act(travel: FakeTravel, at: int) -> Simulation:
+        on = simulation(travel, limit=100, a=3 if path == "too little money" else 1000)
         if at:
             on.crash(at, landed)
         wanted = request(ANN, SOLD_OUT) if path == "sold out" else request()
@@ -130,7 +132,7 @@ async def test_a_crash_around_any_commit_changes_nothing(path: str, landed: bool
         if path == "cancelled":
             on.cancel("no", at=14)
         signals = () if path == "cancelled" else (Approval(path != "refused", "ann"),)
-        await on.play(BookGroupTrip(), wanted, signals=signals)
+        await on.run(BookGroupTrip(), wanted, signals=signals)
         return on
 
     undisturbed = await act(FakeTravel(), 0)
@@ -147,7 +149,7 @@ async def test_a_crash_around_any_commit_changes_nothing(path: str, landed: bool
 @pytest.mark.parametrize("tells", [True, False])
 async def test_a_cancel_at_any_moment_leaves_nothing_or_comes_too_late(at: int, tells: bool) -> None:
     travel = FakeTravel()
-    on = stage(travel)
+    on = simulation(travel)
     on.tells = tells
     on.cancel("no", at=at)
     await play(on)
@@ -199,8 +201,8 @@ class Selling(Saga[str, str], name="selling", children=(Shipping,)):
 
 async def test_the_refusal_of_a_child_can_be_caught_and_another_way_be_taken() -> None:
     log: list[str] = []
-    played = await Stage(cast=[Shipping(log)]).play(Selling(log), "refused")
-    assert (played.story.status, played.result) == ("completed", "another carrier")
+    played = await Simulation(sagas=[Shipping(log)]).run(Selling(log), "refused")
+    assert (played.state.status, played.result) == ("completed", "another carrier")
     assert log == ["pay", "ship", "ship"]
 
 
@@ -215,14 +217,14 @@ async def test_a_child_that_is_not_declared_is_refused() -> None:
         async def run(self, request: str) -> str:
             return await self.child(Shipping, request)
 
-    on = Stage(cast=[Shipping([])])
-    played = await on.play(Sloppy(), "x")
-    assert played.story.status == "stuck"
-    assert "is none of the sagas that sloppy declares" in (played.story.reason or "")
+    on = Simulation(sagas=[Shipping([])])
+    played = await on.run(Sloppy(), "x")
+    assert played.state.status == "stuck"
+    assert "is none of the sagas that sloppy declares" in (played.state.reason or "")
 
 
 def test_two_steps_of_one_name_are_refused() -> None:
-    with pytest.raises(Misdeclared, match="two steps of the name 'shipping'"):
+    with pytest.raises(DefinitionError, match="two steps of the name 'shipping'"):
 
         class Twice(Saga[str, str], name="twice-shipping", children=(Shipping, Shipping)):
             async def run(self, request: str) -> str:
@@ -255,10 +257,10 @@ class Patient(Saga[str, str], name="patient", children=(Waiter,), deadline=hours
 
 
 async def test_the_deadline_of_a_parent_ends_its_child() -> None:
-    on = Stage(cast=[Waiter()])
+    on = Simulation(sagas=[Waiter()])
     on.deadline = on.clock + hours(1)
-    played = await on.play(Patient(), "x")
-    assert played.story.status == "compensated"
+    played = await on.run(Patient(), "x")
+    assert played.state.status == "compensated"
     assert on.status["rehearsal.waiter.1.0"] == "compensated"
     told = [event.reason for _, event in on.told("rehearsal.waiter.1.0") if isinstance(event, CancelRequested)]
     assert len(told) == 1
@@ -283,16 +285,16 @@ class Mixed(Saga[str, None], name="mixed", children=(Waiter,)):
 @pytest.mark.parametrize("tells", [False, True])
 @pytest.mark.parametrize("at", range(1, 12))
 async def test_children_beside_a_branch_that_is_stuck_are_called_back_by_a_cancel(at: int, tells: bool) -> None:
-    async def act(crash: int, landed: bool = False) -> Stage:
-        on = Stage(cast=[Waiter()], tells=tells)
+    async def act(crash: int, landed: bool = False) -> Simulation:
+        on = Simulation(sagas=[Waiter()], tells=tells)
         on.start(Mixed(), "x")
         on.cancel("no", at)
         if crash:
             on.crash(crash, landed)
         for _ in range(6):  # who is stuck is woken by the cancel
-            played = await on.play(Mixed(), "x")
+            played = await on.run(Mixed(), "x")
         if any(isinstance(event, CancelRequested) for _, event in on.told()):
-            assert (played.story.status, played.story.reason) == ("compensated", "cancelled: no"), (crash, landed)
+            assert (played.state.status, played.state.reason) == ("compensated", "cancelled: no"), (crash, landed)
             assert set(on.status.values()) == {"compensated"}, (crash, landed)
         return on
 
@@ -321,15 +323,15 @@ class Refusing(Waiter, name="waiter", signals=(Go,)):
 
 
 async def test_a_child_that_is_refused_after_the_pivot_waits_for_a_person_who_can_try_it_again() -> None:
-    on = Stage(cast=[Refusing()])
-    played = await on.play(Late(), "x")
-    assert played.story.status == "stuck"
+    on = Simulation(sagas=[Refusing()])
+    played = await on.run(Late(), "x")
+    assert played.state.status == "stuck"
     stuck = next(event for _, event in on.told() if isinstance(event, SagaStuck))
     assert stuck.step == "waiter"
-    on.cast = [Waiter()]
+    on.sagas = [Waiter()]
     on.act("retry")
-    played = await on.play(Late(), "x", signals=[Go()])
-    assert (played.story.status, played.result) == ("completed", "x")
+    played = await on.run(Late(), "x", signals=[Go()])
+    assert (played.state.status, played.result) == ("completed", "x")
     assert [event.child for _, event in on.told() if isinstance(event, ChildStarted)] == [
         "rehearsal.waiter.1.0",
         "rehearsal.waiter.1.0.1",

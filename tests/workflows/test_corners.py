@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 
 from tests.workflows.fakes import FakeProvider, place_order, request
-from tests.workflows.test_transfer_money import balances, stage
+from tests.workflows.test_transfer_money import balances, simulation
 from tests.workflows.test_transfer_money import play as play_transfer
 from workflows.amends.call import ProviderDown
 from workflows.amends.history import SagaCompensating, StepRetrying
 from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
-from workflows.amends.simulation.simulation import Stage
+from workflows.amends.simulation.simulation import Simulation
 from workflows.place_order import Receipt
 
 
 @pytest.mark.parametrize("at", [1, 2])
 async def test_a_cancel_that_another_server_took_is_found_as_the_saga_parks(at: int) -> None:
-    on = stage()
+    on = simulation()
     on.tells = False
     on.cancel("by another server", at)
     played = await play_transfer(on)
-    assert played.story.status == "compensated"
+    assert played.state.status == "compensated"
     assert balances(on) == (1000, 0)
 
 
@@ -42,9 +42,9 @@ class Odd(FakeProvider):
 
 @pytest.mark.parametrize("answer", ["cut off \ud83d", "zero \x00"])
 async def test_an_answer_that_cannot_be_stored_is_no_answer_and_what_it_did_is_undone(answer: str) -> None:
-    provider, on = Odd(answer), Stage()
-    played = await on.play(place_order(provider), request())
-    assert played.story.status == "compensated"
+    provider, on = Odd(answer), Simulation()
+    played = await on.run(place_order(provider), request())
+    assert played.state.status == "compensated"
     assert provider.net == []
 
 
@@ -55,9 +55,9 @@ class Raising(FakeProvider):
 
 
 async def test_an_error_that_cannot_be_stored_is_written_out() -> None:
-    provider, on = Raising(), Stage()
-    played = await on.play(place_order(provider), request())
-    assert (played.story.status, provider.net) == ("compensated", [])
+    provider, on = Raising(), Simulation()
+    played = await on.run(place_order(provider), request())
+    assert (played.state.status, provider.net) == ("compensated", [])
     said = [event.error.message for _, event in on.told() if isinstance(event, StepRetrying)]
     assert said[0] == "500: cut off \\ud83d"
 
@@ -78,7 +78,7 @@ class Clocked(Saga[str, str], name="clocked"):
 
 @pytest.mark.parametrize("at", [1, 2, 3])
 async def test_now_is_the_same_in_every_life_before_the_first_step_too(at: int) -> None:
-    on = Stage()
+    on = Simulation()
     on.crash(at, landed=True)
     saga = Clocked()
 
@@ -86,8 +86,8 @@ async def test_now_is_the_same_in_every_life_before_the_first_step_too(at: int) 
         on.clock += seconds(100)
         return saga
 
-    played = await on.play(later, "x")
-    assert played.story.status == "completed", played.story.reason
+    played = await on.run(later, "x")
+    assert played.state.status == "completed", played.state.reason
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ class Torn(Saga[str, str], name="torn"):
 
 
 async def test_a_pivot_is_never_one_of_several() -> None:
-    played = await Stage().play(Torn(), "x")
-    assert played.story.status == "stuck"
-    assert "point_of_no_return is the pivot" in (played.story.reason or "")
+    played = await Simulation().run(Torn(), "x")
+    assert played.state.status == "stuck"
+    assert "point_of_no_return is the pivot" in (played.state.reason or "")
 
 
 @dataclass(frozen=True)
@@ -130,25 +130,25 @@ class Buggy(Saga[str, str], name="buggy"):
 
 @pytest.mark.parametrize("crash_at", range(1, 6))
 async def test_a_saga_with_a_bug_is_cancelled(crash_at: int) -> None:
-    on, saga = Stage(), Buggy()
-    assert (await on.play(saga, "x")).story.status == "stuck"
+    on, saga = Simulation(), Buggy()
+    assert (await on.run(saga, "x")).state.status == "stuck"
     on.cancel("no use")
     on.status["rehearsal"] = "running"
     on.crash(crash_at, landed=crash_at % 2 == 0)
-    played = await on.play(saga, "x")
-    assert (played.story.status, played.story.reason) == ("compensated", "cancelled: no use")
+    played = await on.run(saga, "x")
+    assert (played.state.status, played.state.reason) == ("compensated", "cancelled: no use")
     assert saga.done == []
     assert sum(isinstance(event, SagaCompensating) for _, event in on.told()) == 1
 
 
 @pytest.mark.parametrize("crash_at", range(1, 6))
 async def test_a_saga_with_a_bug_is_given_up(crash_at: int) -> None:
-    on, saga = Stage(), Buggy()
-    await on.play(saga, "x")
+    on, saga = Simulation(), Buggy()
+    await on.run(saga, "x")
     on.act("skip")
     on.crash(crash_at, landed=crash_at % 2 == 0)
-    played = await on.play(saga, "x")
-    assert (played.story.status, saga.done) == ("compensated", [])
+    played = await on.run(saga, "x")
+    assert (played.state.status, saga.done) == ("compensated", [])
     assert sum(isinstance(event, SagaCompensating) for _, event in on.told()) == 1
 
 
@@ -176,10 +176,10 @@ class Unreachable(Saga[str, str], name="unreachable"):
 
 
 async def test_a_pivot_that_nobody_was_asked_for_can_be_cancelled() -> None:
-    on, calls = Stage(), list[str]()
+    on, calls = Simulation(), list[str]()
     on.deadline = on.clock + seconds(60)
-    played = await on.play(Unreachable(calls), "x")
-    assert played.story.status == "compensated"
-    assert "deadline" in (played.story.reason or "")
+    played = await on.run(Unreachable(calls), "x")
+    assert played.state.status == "compensated"
+    assert "deadline" in (played.state.reason or "")
     assert calls[-1] == "release"
     assert calls.count("asked") > 3, "nobody was called, so no attempt was counted"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.amends.errors import Misdeclared
+from domain.amends.errors import DefinitionError
 from workflows.amends.saga import Call, Retry, Saga, Transaction, Undo, seconds, step, transaction
 from workflows.place_order import PlaceOrder
 
@@ -230,13 +230,13 @@ def a_run_with_two_inputs() -> None:
     ],
 )
 def test_a_misdeclared_saga_does_not_import(declare: Callable[[], None], says: str) -> None:
-    with pytest.raises(Misdeclared, match=says):
+    with pytest.raises(DefinitionError, match=says):
         declare()
 
 
 @pytest.mark.parametrize("name", ["definitions", "bulk", "causes"])
 def test_a_saga_that_could_not_be_reached_does_not_import(name: str) -> None:
-    with pytest.raises(Misdeclared, match=f"cannot be named '{name}': /workflows/{name} is another page"):
+    with pytest.raises(DefinitionError, match=f"cannot be named '{name}': /workflows/{name} is another page"):
 
         class Bad(Saga[str, str], name=name):
             async def run(self, request: str) -> str:
@@ -245,7 +245,7 @@ def test_a_saga_that_could_not_be_reached_does_not_import(name: str) -> None:
 
 @pytest.mark.parametrize("wrong", [{"attempts": 0}, {"backoff": 0.5}, {"first_wait": seconds(-1)}])
 def test_a_retry_that_cannot_be_is_not_declared(wrong: dict[str, Any]) -> None:
-    with pytest.raises(Misdeclared):
+    with pytest.raises(DefinitionError):
         Retry(**wrong)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from workflows.amends.dbos import executor
 from workflows.amends.dbos.executor import Executor
-from workflows.amends.ports.execution_log import Parked
+from workflows.amends.ports.execution_log import Suspended
 from workflows.amends.ports.saga_store import SagaStore
 
 
@@ -29,7 +29,7 @@ class Store:
         return None if id in self.ended else datetime.now(UTC)
 
     async def register(
-        self, id: str, machine: str, pid: int, born: float, kinds: Sequence[str], lease: float
+        self, id: str, machine: str, pid: int, process_started_at: float, kinds: Sequence[str], lease: float
     ) -> datetime:
         if self.fails:
             self.fails -= 1
@@ -67,7 +67,7 @@ async def test_it_goes_on_under_a_new_name_once_all_is_given_up(monkeypatch: pyt
     store.ended.add(first)
     await until(lambda: store.happened[-1] == "give up")
     assert (it.id, lease.holds(), lease.gone) == (first, False, True)
-    with pytest.raises(Parked):
+    with pytest.raises(Suspended):
         await lease.held()
     given_up.set()
     await until(lambda: it.id != first)

@@ -11,37 +11,37 @@ from domain.amends.errors import Refusal
 from tests.workflows.fakes import FakeProvider, place_order, request
 from workflows.amends.history import CompensationFailed, StepRetrying
 from workflows.amends.saga import Call, Retry, Saga, Transaction, Undo, seconds, step, transaction
-from workflows.amends.simulation.simulation import Stage
+from workflows.amends.simulation.simulation import Simulation
 
 
 async def test_a_step_that_fails_is_retried_with_the_same_key() -> None:
-    stage, provider = Stage(), FakeProvider(failures={"charge": 2})
-    played = await stage.play(place_order(provider), request())
-    assert played.story.status == "completed"
+    simulation, provider = Simulation(), FakeProvider(failures={"charge": 2})
+    played = await simulation.run(place_order(provider), request())
+    assert played.state.status == "completed"
     assert provider.calls.count("charge") == 3
-    charged = played.story.step("charge_card", 1)
+    charged = played.state.step("charge_card", 1)
     assert charged is not None
     assert charged.attempts == 3
     assert provider.net == ["book", "charge", "hold"]
 
 
 async def test_attempts_are_counted_across_crashes() -> None:
-    stage, provider = Stage(), FakeProvider(failures={"charge": 99})
-    stage.crash(at=4, landed=True)
-    played = await stage.play(place_order(provider), request())
+    simulation, provider = Simulation(), FakeProvider(failures={"charge": 99})
+    simulation.crash(at=4, landed=True)
+    played = await simulation.run(place_order(provider), request())
     assert played.lives == 2
-    assert played.story.status == "compensated"
+    assert played.state.status == "compensated"
     assert provider.calls.count("charge") == 5
-    retries = [event.attempts for _, event in stage.told() if isinstance(event, StepRetrying)]
+    retries = [event.attempts for _, event in simulation.told() if isinstance(event, StepRetrying)]
     assert retries == [1, 2, 3, 4]
 
 
 async def test_a_step_that_nobody_answered_is_compensated_too() -> None:
     provider = FakeProvider(failures={"charge": 99})
-    played = await Stage().play(place_order(provider), request())
-    assert played.story.status == "compensated"
+    played = await Simulation().run(place_order(provider), request())
+    assert played.state.status == "compensated"
     assert "refund" in provider.calls
-    charged = played.story.step("charge_card", 1)
+    charged = played.state.step("charge_card", 1)
     assert charged is not None
     assert charged.status == "compensated"
     assert len(provider.undone) == 2
@@ -49,7 +49,7 @@ async def test_a_step_that_nobody_answered_is_compensated_too() -> None:
 
 async def test_an_action_that_arrives_after_its_compensation_finds_it_undone() -> None:
     provider = FakeProvider(failures={"charge": 99})
-    await Stage().play(place_order(provider), request())
+    await Simulation().run(place_order(provider), request())
     key = next(key for key in provider.undone if "charge_card" in key)
     provider.failures.clear()
     with pytest.raises(ConnectionError, match="undone"):
@@ -58,35 +58,35 @@ async def test_an_action_that_arrives_after_its_compensation_finds_it_undone() -
 
 
 async def test_a_compensation_that_keeps_failing_waits_for_a_person() -> None:
-    stage, provider = Stage(), FakeProvider(failures={"refund": 5})
-    played = await stage.play(place_order(provider), request(postcode="00000"))
-    assert played.story.status == "stuck"
-    assert played.story.reason == "refund_card failed 5 times, lastly with: refund is down"
+    simulation, provider = Simulation(), FakeProvider(failures={"refund": 5})
+    played = await simulation.run(place_order(provider), request(postcode="00000"))
+    assert played.state.status == "stuck"
+    assert played.state.reason == "refund_card failed 5 times, lastly with: refund is down"
     assert provider.calls.count("refund") == 5
-    assert sum(isinstance(event, CompensationFailed) for _, event in stage.told()) == 4
-    charged = played.story.step("charge_card", 1)
+    assert sum(isinstance(event, CompensationFailed) for _, event in simulation.told()) == 4
+    charged = played.state.step("charge_card", 1)
     assert charged is not None
     assert charged.compensation is not None
     assert charged.compensation.status == "failed"
 
 
 async def test_a_stuck_compensation_goes_through_when_it_is_retried() -> None:
-    stage, provider = Stage(), FakeProvider(failures={"refund": 5})
-    await stage.play(place_order(provider), request(postcode="00000"))
-    stage.act("retry")
-    played = await stage.play(place_order(provider), request(postcode="00000"))
-    assert played.story.status == "compensated"
+    simulation, provider = Simulation(), FakeProvider(failures={"refund": 5})
+    await simulation.run(place_order(provider), request(postcode="00000"))
+    simulation.act("retry")
+    played = await simulation.run(place_order(provider), request(postcode="00000"))
+    assert played.state.status == "compensated"
     assert provider.net == []
 
 
 @pytest.mark.parametrize(("act", "status"), [("skip", "skipped"), ("resolve", "resolved")])
 async def test_a_stuck_compensation_can_be_skipped_or_resolved(act: str, status: str) -> None:
-    stage, provider = Stage(), FakeProvider(failures={"refund": 99})
-    await stage.play(place_order(provider), request(postcode="00000"))
-    stage.act(act)  # type: ignore[arg-type]
-    played = await stage.play(place_order(provider), request(postcode="00000"))
-    assert played.story.status == "compensated"
-    charged = played.story.step("charge_card", 1)
+    simulation, provider = Simulation(), FakeProvider(failures={"refund": 99})
+    await simulation.run(place_order(provider), request(postcode="00000"))
+    simulation.act(act)  # type: ignore[arg-type]
+    played = await simulation.run(place_order(provider), request(postcode="00000"))
+    assert played.state.status == "compensated"
+    charged = played.state.step("charge_card", 1)
     assert charged is not None
     assert charged.compensation is not None
     assert charged.compensation.status == status
@@ -94,45 +94,45 @@ async def test_a_stuck_compensation_can_be_skipped_or_resolved(act: str, status:
 
 
 async def test_a_compensation_stuck_again_asks_again() -> None:
-    stage, provider = Stage(), FakeProvider(failures={"refund": 10})
-    await stage.play(place_order(provider), request(postcode="00000"))
-    stage.act("retry")
-    assert (await stage.play(place_order(provider), request(postcode="00000"))).story.status == "stuck"
-    stage.act("retry")
-    assert (await stage.play(place_order(provider), request(postcode="00000"))).story.status == "compensated"
+    simulation, provider = Simulation(), FakeProvider(failures={"refund": 10})
+    await simulation.run(place_order(provider), request(postcode="00000"))
+    simulation.act("retry")
+    assert (await simulation.run(place_order(provider), request(postcode="00000"))).state.status == "stuck"
+    simulation.act("retry")
+    assert (await simulation.run(place_order(provider), request(postcode="00000"))).state.status == "compensated"
     assert provider.calls.count("refund") == 11
 
 
 async def test_a_pivot_that_nobody_answered_waits_for_a_person_and_is_asked_again() -> None:
-    stage, provider = Stage(), FakeProvider(failures={"book": 10})
-    played = await stage.play(place_order(provider), request())
-    assert played.story.status == "stuck"
+    simulation, provider = Simulation(), FakeProvider(failures={"book": 10})
+    played = await simulation.run(place_order(provider), request())
+    assert played.state.status == "stuck"
     assert provider.calls.count("book") == 10
-    stage.act("retry")
-    played = await stage.play(place_order(provider), request())
-    assert played.story.status == "completed"
+    simulation.act("retry")
+    played = await simulation.run(place_order(provider), request())
+    assert played.state.status == "completed"
     assert provider.net == ["book", "charge", "hold"]
 
 
 async def test_a_skipped_pivot_turns_back() -> None:
-    stage, provider = Stage(), FakeProvider(failures={"book": 99})
-    await stage.play(place_order(provider), request())
-    stage.act("skip", "the courier says that they have nothing")
-    played = await stage.play(place_order(provider), request())
-    assert played.story.status == "compensated"
+    simulation, provider = Simulation(), FakeProvider(failures={"book": 99})
+    await simulation.run(place_order(provider), request())
+    simulation.act("skip", "the courier says that they have nothing")
+    played = await simulation.run(place_order(provider), request())
+    assert played.state.status == "compensated"
     assert provider.net == []
 
 
 async def test_a_pivot_is_resolved_with_its_result() -> None:
-    stage, provider = Stage(), FakeProvider(failures={"book": 99})
-    await stage.play(place_order(provider), request())
-    stage.act("resolve", "they have it, by phone")
-    played = await stage.play(place_order(provider), request())
-    assert played.story.status == "stuck"
-    assert "must have a result" in (played.story.reason or "")
-    stage.act("resolve", "they have it, by phone", {"id": "by-phone"})
-    played = await stage.play(place_order(provider), request())
-    assert played.story.status == "completed"
+    simulation, provider = Simulation(), FakeProvider(failures={"book": 99})
+    await simulation.run(place_order(provider), request())
+    simulation.act("resolve", "they have it, by phone")
+    played = await simulation.run(place_order(provider), request())
+    assert played.state.status == "stuck"
+    assert "must have a result" in (played.state.reason or "")
+    simulation.act("resolve", "they have it, by phone", {"id": "by-phone"})
+    played = await simulation.run(place_order(provider), request())
+    assert played.state.status == "completed"
     assert played.result["parcel_id"] == "by-phone"
 
 
@@ -181,55 +181,55 @@ class Fragile(Saga[str, str], name="fragile"):
 
 
 async def test_a_refusal_may_be_caught_and_another_way_be_taken() -> None:
-    played = await Stage().play(Fragile([]), "caught")
+    played = await Simulation().run(Fragile([]), "caught")
     assert played.result == "another way"
 
 
 async def test_a_caught_refusal_is_the_same_after_a_crash() -> None:
-    stage = Stage()
-    stage.crash(at=3)
-    played = await stage.play(Fragile([]), "caught")
+    simulation = Simulation()
+    simulation.crash(at=3)
+    played = await simulation.run(Fragile([]), "caught")
     assert (played.lives, played.result) == (2, "another way")
 
 
 async def test_a_refusal_after_the_pivot_waits_for_a_person_at_once() -> None:
-    stage = Stage()
-    played = await stage.play(Fragile([]), "after refuse")
-    assert played.story.status == "stuck"
-    assert played.story.reason == "refuse was refused: Too late."
-    stage.act("skip")
-    assert (await stage.play(Fragile([]), "after refuse")).result == "done"
+    simulation = Simulation()
+    played = await simulation.run(Fragile([]), "after refuse")
+    assert played.state.status == "stuck"
+    assert played.state.reason == "refuse was refused: Too late."
+    simulation.act("skip")
+    assert (await simulation.run(Fragile([]), "after refuse")).result == "done"
 
 
 @pytest.mark.parametrize("request_", ["bug", "after bug"])
 async def test_a_bug_in_a_decision_is_stuck_and_goes_on_once_it_is_mended(request_: str) -> None:
-    stage = Stage()
-    played = await stage.play(Fragile(["oops"]), request_)
-    assert played.story.status == "stuck"
-    assert "decide failed, and did nothing: KeyError('oops')" in (played.story.reason or "")
-    stage.act("retry")
-    assert (await stage.play(Fragile([]), request_)).result == "done"
+    simulation = Simulation()
+    played = await simulation.run(Fragile(["oops"]), request_)
+    assert played.state.status == "stuck"
+    assert "decide failed, and did nothing: KeyError('oops')" in (played.state.reason or "")
+    simulation.act("retry")
+    assert (await simulation.run(Fragile([]), request_)).result == "done"
 
 
 async def test_a_bug_between_the_steps_is_stuck_and_goes_on_once_it_is_mended() -> None:
-    stage = Stage()
-    assert (await stage.play(Fragile(["oops"]), "between")).story.status == "stuck"
-    stage.act("retry")
-    assert (await stage.play(Fragile(["oops"]), "between")).story.status == "stuck"
-    stage.act("retry")
-    assert (await stage.play(Fragile([]), "between")).result == "done"
+    simulation = Simulation()
+    assert (await simulation.run(Fragile(["oops"]), "between")).state.status == "stuck"
+    simulation.act("retry")
+    assert (await simulation.run(Fragile(["oops"]), "between")).state.status == "stuck"
+    simulation.act("retry")
+    assert (await simulation.run(Fragile([]), "between")).result == "done"
 
 
 async def test_a_bug_between_the_steps_can_be_given_up_or_resolved() -> None:
-    stage = Stage()
-    await stage.play(Fragile(["oops"]), "between")
-    stage.act("skip")
-    assert (await stage.play(Fragile(["oops"]), "between")).story.status == "compensated"
-    stage = Stage()
-    await stage.play(Fragile(["oops"]), "after between")
-    stage.act("resolve", "by hand", "by hand")
-    played = await stage.play(Fragile(["oops"]), "after between")
-    assert (played.story.status, played.result) == ("completed", "by hand")
+    simulation = Simulation()
+    await simulation.run(Fragile(["oops"]), "between")
+    simulation.act("skip")
+    assert (await simulation.run(Fragile(["oops"]), "between")).state.status == "compensated"
+    simulation = Simulation()
+    await simulation.run(Fragile(["oops"]), "after between")
+    simulation.act("resolve", "by hand", "by hand")
+    played = await simulation.run(Fragile(["oops"]), "after between")
+    assert (played.state.status, played.result) == ("completed", "by hand")
 
 
 @dataclass(frozen=True)
@@ -250,14 +250,14 @@ class Slow(Saga[str, str], name="slow"):
 
 
 async def test_an_attempt_that_takes_too_long_is_given_up_and_made_again() -> None:
-    stage = Stage()
-    began = stage.clock
-    played = await stage.play(Slow(), "later")
+    simulation = Simulation()
+    began = simulation.clock
+    played = await simulation.run(Slow(), "later")
     assert played.result == "later"
-    assert stage.clock - began > timedelta(seconds=25)
+    assert simulation.clock - began > timedelta(seconds=25)
 
 
 async def test_a_step_whose_every_attempt_takes_too_long_is_compensated() -> None:
-    played = await Stage().play(Slow(), "never")
-    assert played.story.status == "compensated"
-    assert played.story.reason == "wait_for_it: no answer within 0.005 s"
+    played = await Simulation().run(Slow(), "never")
+    assert played.state.status == "compensated"
+    assert played.state.reason == "wait_for_it: no answer within 0.005 s"

@@ -23,7 +23,7 @@ from tests.workflows.hostile import (
     refuses,
 )
 from workflows.amends.saga import Saga
-from workflows.amends.simulation.simulation import Played, Stage
+from workflows.amends.simulation.simulation import Simulation, SimulationResult
 from workflows.amends.values.limits import Limits
 
 ORDINARY: dict[str, Does] = {
@@ -73,9 +73,9 @@ async def swallow() -> AsyncIterator[Does]:
     over.set()
 
 
-async def play(**at: Does) -> tuple[Played, Hostile]:
+async def play(**at: Does) -> tuple[SimulationResult, Hostile]:
     saga = Hostile({place.removesuffix("_"): does for place, does in at.items()})
-    return await Stage(limits=Limits(between=1.0)).play(saga, "x"), saga
+    return await Simulation(limits=Limits(between=1.0)).run(saga, "x"), saga
 
 
 def stuck_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -85,9 +85,9 @@ def stuck_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 @pytest.mark.parametrize("name", ORDINARY)
 async def test_in_a_step_it_is_an_attempt_that_failed(name: str) -> None:
     played, saga = await play(call=ORDINARY[name])
-    assert played.story.status == "compensated"
+    assert played.state.status == "compensated"
     assert saga.done == ["prepare", "call", "call", "call", "undo", "tidy"]
-    called = played.story.step("call", 1)
+    called = played.state.step("call", 1)
     assert called is not None
     assert called.attempts == 3
 
@@ -95,8 +95,8 @@ async def test_in_a_step_it_is_an_attempt_that_failed(name: str) -> None:
 @pytest.mark.parametrize("name", ORDINARY)
 async def test_in_run_it_is_a_bug(name: str, caplog: pytest.LogCaptureFixture) -> None:
     played, saga = await play(run=ORDINARY[name])
-    assert played.story.status == "stuck"
-    assert "a bug between the steps" in (played.story.reason or "")
+    assert played.state.status == "stuck"
+    assert "a bug between the steps" in (played.state.reason or "")
     assert saga.done == ["prepare", "call", "run"]
     assert len(stuck_lines(caplog)) == 1
     assert "\n" not in stuck_lines(caplog)[0]
@@ -105,8 +105,8 @@ async def test_in_run_it_is_a_bug(name: str, caplog: pytest.LogCaptureFixture) -
 @pytest.mark.parametrize("name", ORDINARY)
 async def test_in_a_transaction_it_is_a_bug_and_nothing_was_done(name: str, caplog: pytest.LogCaptureFixture) -> None:
     played, saga = await play(prepare=ORDINARY[name])
-    assert played.story.status == "stuck"
-    assert "prepare failed, and did nothing" in (played.story.reason or "")
+    assert played.state.status == "stuck"
+    assert "prepare failed, and did nothing" in (played.state.reason or "")
     assert saga.done == ["prepare"]
     assert len(stuck_lines(caplog)) == 1
 
@@ -116,7 +116,7 @@ async def test_in_a_compensation_a_person_is_asked_after_its_attempts(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     played, saga = await play(run=refuses, undo=ORDINARY[name])
-    assert played.story.status == "stuck"
+    assert played.state.status == "stuck"
     assert saga.done.count("undo") == 5
     assert len(stuck_lines(caplog)) == 1
 
@@ -124,7 +124,7 @@ async def test_in_a_compensation_a_person_is_asked_after_its_attempts(
 @pytest.mark.parametrize("name", ORDINARY)
 async def test_in_the_compensation_of_a_transaction_a_person_is_asked(name: str) -> None:
     played, saga = await play(run=refuses, tidy=ORDINARY[name])
-    assert played.story.status == "stuck"
+    assert played.state.status == "stuck"
     assert saga.done.count("tidy") == 1
 
 
@@ -133,41 +133,41 @@ async def test_in_the_compensation_of_a_transaction_a_person_is_asked(name: str)
 async def test_wanting_to_end_the_process_is_a_bug(name: str, place: str, caplog: pytest.LogCaptureFixture) -> None:
     ends = {"run": refuses} | {place: EXITS[name]}
     played, saga = await play(**ends)
-    assert played.story.status == "stuck"
+    assert played.state.status == "stuck"
     assert saga.done.count(place) == 1
-    assert "SystemExit" in (played.story.reason or "") or "KeyboardInterrupt" in (played.story.reason or "")
+    assert "SystemExit" in (played.state.reason or "") or "KeyboardInterrupt" in (played.state.reason or "")
     assert len(stuck_lines(caplog)) == 1
 
 
 @pytest.mark.parametrize("place", ["call", "undo"])
 async def test_what_swallows_its_cancellation_is_not_waited_for(place: str, swallow: Does) -> None:
     played, saga = await play(**{"run": refuses} | {place: swallow})
-    assert played.story.status == "stuck"
-    assert "it swallows its cancellation" in (played.story.reason or "")
+    assert played.state.status == "stuck"
+    assert "it swallows its cancellation" in (played.state.reason or "")
     assert saga.done.count(place) == 1
 
 
 @pytest.mark.parametrize("place", ["prepare", "tidy"])
 async def test_a_transaction_that_takes_its_time_did_nothing(place: str, swallow: Does) -> None:
     played, _ = await play(**{"run": refuses} | {place: swallow})
-    assert played.story.status == "stuck"
-    assert "It took longer than 0.5 s, and did nothing" in (played.story.reason or "")
+    assert played.state.status == "stuck"
+    assert "It took longer than 0.5 s, and did nothing" in (played.state.reason or "")
 
 
 async def test_a_run_that_waits_for_nothing_of_ours_is_a_bug() -> None:
     played, _ = await play(run=lambda: asyncio.sleep(60))
-    assert played.story.status == "stuck"
-    assert "run waits for something that is none of its words" in (played.story.reason or "")
+    assert played.state.status == "stuck"
+    assert "run waits for something that is none of its words" in (played.state.reason or "")
 
 
 async def test_no_answer_in_time_and_a_timeout_of_their_own_are_told_apart() -> None:
     played, _ = await play(call=lambda: asyncio.sleep(60))
-    called = played.story.step("call", 1)
+    called = played.state.step("call", 1)
     assert called is not None
     assert called.error is not None
     assert called.error.message == "no answer within 0.5 s"
     played, _ = await play(call=raises(TimeoutError()))
-    called = played.story.step("call", 1)
+    called = played.state.step("call", 1)
     assert called is not None
     assert called.error is not None
     assert called.error.message == "TimeoutError"
@@ -194,9 +194,9 @@ async def test_a_result_that_cannot_be_kept_is_a_bug(value: Any, says: str) -> N
             returned: str = value
             return returned
 
-    played = await Stage().play(Returning(), "x")
-    assert played.story.status == "stuck"
-    assert says in (played.story.reason or "")
+    played = await Simulation().run(Returning(), "x")
+    assert played.state.status == "stuck"
+    assert says in (played.state.reason or "")
 
 
 class Loud(Refusal, name="loud-refusal"):
@@ -212,18 +212,18 @@ class Wordless(Refusal, name="wordless-refusal"):
 @pytest.mark.parametrize("place", ["run", "prepare"])
 async def test_a_refusal_that_cannot_be_kept_is_a_bug(place: str) -> None:
     played, _ = await play(**{place: raises(Loud(float("nan")))})
-    assert played.story.status == "stuck"
+    assert played.state.status == "stuck"
 
 
 async def test_a_refusal_of_a_step_that_cannot_be_kept_is_an_attempt_that_failed() -> None:
     played, saga = await play(call=raises(Loud(float("nan"))))
-    assert played.story.status == "compensated"
+    assert played.state.status == "compensated"
     assert saga.done.count("call") == 3
 
 
 async def test_a_refusal_without_words_is_a_refusal() -> None:
     played, saga = await play(call=raises(Wordless()))
-    assert played.story.status == "compensated"
+    assert played.state.status == "compensated"
     assert saga.done == ["prepare", "call", "tidy"]
 
 
@@ -232,19 +232,19 @@ async def test_a_task_left_behind_does_not_keep_the_saga() -> None:
         asyncio.create_task(asyncio.sleep(0.1))  # noqa: RUF006
 
     played, _ = await play(prepare=leaves, call=leaves, run=leaves)
-    assert played.story.status == "completed"
+    assert played.state.status == "completed"
 
 
 async def test_a_cancel_reaches_a_run_that_hangs() -> None:
-    stage = Stage(limits=Limits(between=1))
-    stage.cancel("enough", at=2)
+    simulation = Simulation(limits=Limits(between=1))
+    simulation.cancel("enough", at=2)
     saga = Hostile({"run": lambda: asyncio.sleep(60)})
-    played = await stage.play(saga, "x")
-    assert played.story.status == "compensated"
+    played = await simulation.run(saga, "x")
+    assert played.state.status == "compensated"
     assert saga.done == ["prepare", "call", "run", "undo", "tidy"]
 
 
 async def test_good_code_is_good() -> None:
     played, saga = await play(call=nothing)
-    assert played.story.status == "completed"
+    assert played.state.status == "completed"
     assert saga.done == ["prepare", "call", "run"]

@@ -31,10 +31,10 @@ from pydantic import (
     field_serializer,
 )
 
-from domain.amends.errors import Misdeclared, Refusal, Unstorable
+from domain.amends.errors import DefinitionError, Refusal, Unstorable
 from tests.values import VALUES, Level, No, Renamed, Values, Yes
 from workflows.amends.saga import Call, Saga, Undo, signal, step
-from workflows.amends.simulation.simulation import Stage
+from workflows.amends.simulation.simulation import Simulation
 from workflows.amends.values.codec import digest, exactly, fresh, from_text, kept, read, require_json, settled, text
 from workflows.amends.values.comparing import is_same
 
@@ -187,7 +187,7 @@ def test_a_type_whose_values_come_back_is_accepted(annotation: Any) -> None:
     ids=str,
 )
 def test_a_type_whose_values_would_come_back_as_others_is_refused(annotation: Any, says: str) -> None:
-    with pytest.raises(Misdeclared, match="does not survive JSON") as refused:
+    with pytest.raises(DefinitionError, match="does not survive JSON") as refused:
         require_json(annotation, "it")
     assert says in refused.value.problem
 
@@ -332,7 +332,7 @@ async def test_what_has_no_hash_may_be_said_about_a_type() -> None:
         async def note(self, call: Call, words: Annotated[str, {"doc": "x"}]) -> Annotated[str, ["y"]]:
             return words
 
-    assert (await Stage().play(Noting(), "a")).result == "a"
+    assert (await Simulation().run(Noting(), "a")).result == "a"
 
 
 def test_what_is_lost_is_said_by_its_path_and_never_shown() -> None:
@@ -381,12 +381,12 @@ def test_a_value_that_was_kept_stays_what_it_is(values: Values) -> None:
 
 
 @signal("kept-values-told")
-class Told:
+class SagaEvent:
     values: Values
 
 
 @dataclass(frozen=True)
-class Shows(Saga[Values, Values], name="kept-values-shows", signals=[Told]):
+class Shows(Saga[Values, Values], name="kept-values-shows", signals=[SagaEvent]):
     """Notes whatever it sees. What it makes itself is given to a step that is compensated in the end."""
 
     made: Values
@@ -396,7 +396,7 @@ class Shows(Saga[Values, Values], name="kept-values-shows", signals=[Told]):
     async def run(self, request: Values) -> Values:
         self.seen.append([request])
         self.seen[-1].append(await self.give(request))
-        told = await self.receive(Told)
+        told = await self.receive(SagaEvent)
         self.seen[-1].append(told)
         self.seen[-1].append(await self.give(told.values if told else request))
         self.seen[-1].append(await self.give(self.made))
@@ -427,10 +427,10 @@ class NotNow(Refusal, name="kept-values-not-now"):
 async def test_a_saga_sees_in_every_life_what_it_saw_in_its_first(
     values: Values, told: Values, made: Values, crash: int
 ) -> None:
-    stage, saga = Stage(), Shows(made, [])
-    stage.crash(at=crash)
-    played = await stage.play(saga, values, signals=[Told(told)])
-    assert played.story.status == "compensated"
+    simulation, saga = Simulation(), Shows(made, [])
+    simulation.crash(at=crash)
+    played = await simulation.run(saga, values, signals=[SagaEvent(told)])
+    assert played.state.status == "compensated"
     whole = max(saga.seen, key=len)
     assert len(whole) == 5
     for life in saga.seen:

@@ -8,8 +8,8 @@ import pytest
 
 from domain.ordering import orders
 from tests.workflows.fakes import FakeProvider, place_order, request
-from workflows.amends.history import Story
-from workflows.amends.simulation.simulation import Played, Stage
+from workflows.amends.history import SagaState
+from workflows.amends.simulation.simulation import Simulation, SimulationResult
 
 PATHS: dict[str, dict[str, str]] = {
     "happy": {},
@@ -19,41 +19,43 @@ PATHS: dict[str, dict[str, str]] = {
 }
 
 
-async def play(path: dict[str, str], at: int = 0, landed: bool = False) -> tuple[Played, FakeProvider, Stage]:
-    stage, provider = Stage(), FakeProvider()
+async def play(
+    path: dict[str, str], at: int = 0, landed: bool = False
+) -> tuple[SimulationResult, FakeProvider, Simulation]:
+    simulation, provider = Simulation(), FakeProvider()
     if at:
-        stage.crash(at, landed)
-    return await stage.play(place_order(provider), request(**path)), provider, stage
+        simulation.crash(at, landed)
+    return await simulation.run(place_order(provider), request(**path)), provider, simulation
 
 
-def states(story: Story) -> dict[str, str]:
-    return {step.name: step.status for step in story.steps}
+def states(state: SagaState) -> dict[str, str]:
+    return {step.name: step.status for step in state.steps}
 
 
 async def test_an_order_that_can_be_fulfilled_is_confirmed() -> None:
-    played, provider, stage = await play({})
-    assert played.story.status == "completed"
+    played, provider, simulation = await play({})
+    assert played.state.status == "completed"
     assert played.result == {"order_id": "4711", "receipt_id": "charge", "parcel_id": "book"}
     assert provider.net == ["book", "charge", "hold"]
-    assert [type(event).__name__ for event in stage.events(orders, "4711")] == ["OrderPlaced", "OrderConfirmed"]
+    assert [type(event).__name__ for event in simulation.events(orders, "4711")] == ["OrderPlaced", "OrderConfirmed"]
 
 
 async def test_a_declined_card_releases_the_stock() -> None:
-    played, provider, stage = await play(PATHS["declined"])
-    assert played.story.status == "compensated"
-    assert states(played.story) == {
+    played, provider, simulation = await play(PATHS["declined"])
+    assert played.state.status == "compensated"
+    assert states(played.state) == {
         "open_order": "compensated",
         "hold_stock": "compensated",
         "charge_card": "refused",
     }
     assert provider.net == []
     assert provider.calls == ["hold", "charge", "release"]
-    assert [type(event).__name__ for event in stage.events(orders, "4711")] == ["OrderPlaced", "OrderCancelled"]
+    assert [type(event).__name__ for event in simulation.events(orders, "4711")] == ["OrderPlaced", "OrderCancelled"]
 
 
 async def test_a_missing_courier_undoes_everything_in_reverse_order() -> None:
     played, provider, _ = await play(PATHS["no courier"])
-    assert played.story.status == "compensated"
+    assert played.state.status == "compensated"
     assert provider.calls == ["hold", "charge", "book", "refund", "release"]
     assert provider.net == []
 
@@ -61,21 +63,21 @@ async def test_a_missing_courier_undoes_everything_in_reverse_order() -> None:
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS.keys())
 @pytest.mark.parametrize("landed", [False, True], ids=["before", "after"])
 async def test_a_crash_around_any_commit_changes_nothing(path: dict[str, str], landed: bool) -> None:
-    undisturbed, provider, stage = await play(path)
-    commits = stage.commits
+    undisturbed, provider, simulation = await play(path)
+    commits = simulation.commits
     assert commits >= 5
     for at in range(1, commits + 1):
         crashed, same, other = await play(path, at, landed)
         assert crashed.lives == 2, f"the crash at commit {at} did not happen"
-        assert told(other) == told(stage), f"crash at commit {at}"
-        assert other.events(orders, "4711") == stage.events(orders, "4711")
+        assert told(other) == told(simulation), f"crash at commit {at}"
+        assert other.events(orders, "4711") == simulation.events(orders, "4711")
         assert same.net == provider.net
         assert crashed.result == undisturbed.result
 
 
-def told(stage: Stage) -> list[Any]:
+def told(simulation: Simulation) -> list[Any]:
     """The story without what a clock puts into it."""
     return [
         {name: value for name, value in vars(event).items() if name not in ("started_at", "next_at")}
-        for _, event in stage.told()
+        for _, event in simulation.told()
     ]

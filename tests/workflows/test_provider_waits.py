@@ -13,7 +13,7 @@ from workflows.amends.call import ProviderDown
 from workflows.amends.history import CompensationWaiting, SagaStuck, StepRetrying, StepWaiting
 from workflows.amends.providers import NoAnswer, Provider
 from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
-from workflows.amends.simulation.simulation import Stage
+from workflows.amends.simulation.simulation import Simulation
 from workflows.amends.values.limits import Limits
 
 Does = Callable[[Call], Coroutine[Any, Any, None]]
@@ -199,15 +199,15 @@ SENT = [
 ATTEMPTS = [broken, silent, elsewhere_instead, elsewhere_by_its_own_client_instead, elsewhere_at_once]
 
 
-def told(on: Stage, kind: type) -> list[object]:
+def told(on: Simulation, kind: type) -> list[object]:
     return [event for _, event in on.told() if isinstance(event, kind)]
 
 
 @pytest.mark.parametrize("how", [*NOTHING_SENT, *SENT], ids=lambda how: how.__name__)
 async def test_a_provider_that_is_down_costs_no_attempt(how: Does) -> None:
-    on, script = Stage(), Script([how] * 9 + [nothing])
-    played = await on.play(Two(script), "x")
-    assert played.story.status == "completed"
+    on, script = Simulation(), Script([how] * 9 + [nothing])
+    played = await on.run(Two(script), "x")
+    assert played.state.status == "completed"
     assert script.done == ["hold"] * 10
     assert not told(on, StepRetrying)
     assert len(told(on, StepWaiting)) == 1, "a wait is told once, however often is asked"
@@ -215,61 +215,61 @@ async def test_a_provider_that_is_down_costs_no_attempt(how: Does) -> None:
 
 @pytest.mark.parametrize("how", ATTEMPTS, ids=lambda how: how.__name__)
 async def test_what_was_sent_and_failed_is_an_attempt(how: Does) -> None:
-    on, script = Stage(), Script([how])
-    played = await on.play(Two(script), "x")
-    assert played.story.status == "compensated"
+    on, script = Simulation(), Script([how])
+    played = await on.run(Two(script), "x")
+    assert played.state.status == "compensated"
     assert script.done == ["hold", "hold", "Unknown", "release", "after"]
 
 
 @pytest.mark.parametrize("how", [*NOTHING_SENT, *SENT], ids=lambda how: how.__name__)
 async def test_a_wait_that_ends_in_a_deadline_undoes_what_may_have_been_done_and_nothing_else(how: Does) -> None:
-    on, script = Stage(), Script([how])
+    on, script = Simulation(), Script([how])
     on.deadline = on.clock + seconds(60)
-    played = await on.play(Two(script), "x")
-    assert played.story.status == "compensated"
-    assert "deadline" in (played.story.reason or "")
+    played = await on.run(Two(script), "x")
+    assert played.state.status == "compensated"
+    assert "deadline" in (played.state.reason or "")
     undone = ["Unknown", "release"] if how in SENT else []
     assert [each for each in script.done if each != "hold"] == [*undone, "after"]
 
 
 @pytest.mark.parametrize("first", [broken, another_first], ids=lambda how: how.__name__)
 async def test_what_was_sent_before_the_provider_went_down_stays_in_doubt(first: Does) -> None:
-    on, script = Stage(), Script([first, refused])
+    on, script = Simulation(), Script([first, refused])
     on.deadline = on.clock + seconds(60)
-    await on.play(Two(script), "x")
+    await on.run(Two(script), "x")
     assert "release" in script.done
 
 
 async def test_a_compensation_waits_too_and_costs_no_attempt() -> None:
-    on, script = Stage(), Script([broken], [*[refused] * 9, nothing])
-    played = await on.play(Two(script), "x")
-    assert played.story.status == "compensated"
+    on, script = Simulation(), Script([broken], [*[refused] * 9, nothing])
+    played = await on.run(Two(script), "x")
+    assert played.state.status == "compensated"
     assert script.done.count("release") == 10
     assert len(told(on, CompensationWaiting)) == 1
 
 
 @pytest.mark.parametrize("fails", ["hold", "release"])
 async def test_a_provider_that_stays_away_makes_the_saga_stuck_and_is_named(fails: str) -> None:
-    on = Stage(limits=Limits(provider=3600.0))
+    on = Simulation(limits=Limits(provider=3600.0))
     script = Script([refused]) if fails == "hold" else Script([broken], [refused])
     began = on.clock
-    played = await on.play(Two(script), "x")
-    assert played.story.status == "stuck"
-    assert f"{fails} waits for stock since" in (played.story.reason or "")
-    assert "connection refused" in (played.story.reason or "")
+    played = await on.run(Two(script), "x")
+    assert played.state.status == "stuck"
+    assert f"{fails} waits for stock since" in (played.state.reason or "")
+    assert "connection refused" in (played.state.reason or "")
     assert seconds(3600) <= on.clock - began < seconds(3700)
     on.act("retry")
     script.attempts, script.undoing = [nothing], [nothing]
-    played = await on.play(Two(script), "x")
-    assert played.story.status == ("completed" if fails == "hold" else "compensated")
+    played = await on.run(Two(script), "x")
+    assert played.state.status == ("completed" if fails == "hold" else "compensated")
 
 
 async def test_a_retry_after_that_waits_anew() -> None:
-    on, script = Stage(limits=Limits(provider=3600.0)), Script([refused])
-    await on.play(Two(script), "x")
+    on, script = Simulation(limits=Limits(provider=3600.0)), Script([refused])
+    await on.run(Two(script), "x")
     before = on.clock
     on.act("retry")
-    await on.play(Two(script), "x")
+    await on.run(Two(script), "x")
     assert on.clock - before >= seconds(3600)
     assert len(told(on, SagaStuck)) == 2
 
@@ -283,10 +283,10 @@ def deaths() -> Iterator[tuple[int, bool]]:
 @pytest.mark.parametrize(("at", "landed"), list(deaths()))
 @pytest.mark.parametrize("how", [refused, another_first], ids=lambda how: how.__name__)
 async def test_a_crash_changes_nothing_but_that_more_is_in_doubt(how: Does, at: int, landed: bool) -> None:
-    on, script = Stage(), Script([how, how, nothing])
+    on, script = Simulation(), Script([how, how, nothing])
     on.crash(at, landed)
-    played = await on.play(Two(script), "x")
-    assert played.story.status == "completed"
+    played = await on.run(Two(script), "x")
+    assert played.state.status == "completed"
     assert len(told(on, StepWaiting)) <= 2
 
 
@@ -321,38 +321,38 @@ async def couriers_refused(call: Call) -> None:
 
 
 async def test_steps_side_by_side_wait_for_their_providers_together() -> None:
-    on, script = Stage(), Script([refused, refused, nothing], [*[couriers_refused] * 5, nothing])
-    played = await on.play(Side(script), "x")
-    assert played.story.status == "completed"
+    on, script = Simulation(), Script([refused, refused, nothing], [*[couriers_refused] * 5, nothing])
+    played = await on.run(Side(script), "x")
+    assert played.state.status == "completed"
     waits = [event for event in told(on, StepWaiting) if isinstance(event, StepWaiting)]
     assert sorted(wait.provider for wait in waits) == ["couriers", "stock"]
     assert (script.done.count("one"), script.done.count("other"), script.done.count("third")) == (3, 6, 1)
 
 
 async def test_a_wait_can_be_cancelled() -> None:
-    on, script = Stage(), Script([refused])
+    on, script = Simulation(), Script([refused])
     on.cancel("no patience", at=3)
-    played = await on.play(Two(script), "x")
-    assert played.story.reason == "cancelled: no patience"
+    played = await on.run(Two(script), "x")
+    assert played.state.reason == "cancelled: no patience"
     assert "release" not in script.done
 
 
 async def test_a_person_who_gives_up_a_wait_undoes_nothing_that_was_not_sent() -> None:
-    on, script = Stage(limits=Limits(provider=3600.0)), Script([refused])
-    await on.play(Two(script), "x")
+    on, script = Simulation(limits=Limits(provider=3600.0)), Script([refused])
+    await on.run(Two(script), "x")
     on.act("retry")
     on.cancel("no patience")
-    played = await on.play(Two(script), "x")
-    assert played.story.reason == "cancelled: no patience"
+    played = await on.run(Two(script), "x")
+    assert played.state.reason == "cancelled: no patience"
     assert "release" not in script.done
 
 
 async def test_what_was_sent_stays_in_doubt_after_a_person_has_retried() -> None:
-    on, script = Stage(limits=Limits(provider=3600.0)), Script([another_first])
-    await on.play(Two(script), "x")
+    on, script = Simulation(limits=Limits(provider=3600.0)), Script([another_first])
+    await on.run(Two(script), "x")
     on.act("retry")
     on.cancel("no patience")
-    await on.play(Two(script), "x")
+    await on.run(Two(script), "x")
     assert "release" in script.done
 
 
@@ -361,9 +361,9 @@ async def test_a_gateway_may_call_its_provider_anything(name: Any) -> None:
     async def odd(call: Call) -> None:
         raise ProviderDown(name, name)
 
-    on, script = Stage(), Script([odd, odd, nothing])
-    played = await on.play(Two(script), "x")
-    assert played.story.status == "completed"
+    on, script = Simulation(), Script([odd, odd, nothing])
+    played = await on.run(Two(script), "x")
+    assert played.state.status == "completed"
     (wait,) = (event for event in told(on, StepWaiting) if isinstance(event, StepWaiting))
     assert 1 <= len(wait.provider) <= 100
     assert wait.provider.isprintable()
@@ -376,9 +376,9 @@ async def test_a_wait_ends_also_if_the_provider_is_another_one_each_time() -> No
     async def swapped(call: Call) -> None:
         raise ProviderDown(f"stock-{next(replicas)}", "no such host")
 
-    on, began = Stage(limits=Limits(provider=3600.0)), Stage().clock
-    played = await on.play(Two(Script([swapped])), "x")
-    assert played.story.status == "stuck"
+    on, began = Simulation(limits=Limits(provider=3600.0)), Simulation().clock
+    played = await on.run(Two(Script([swapped])), "x")
+    assert played.state.status == "stuck"
     assert on.clock - began < seconds(3700)
 
 
@@ -396,9 +396,9 @@ class Pivot(Saga[str, str], name="pivot-in-doubt"):
 
 
 async def test_a_pivot_in_doubt_waits_beyond_its_deadline_and_is_not_asked_all_the_time() -> None:
-    on, script = Stage(limits=Limits(provider=3600.0)), Script([another_first])
+    on, script = Simulation(limits=Limits(provider=3600.0)), Script([another_first])
     on.deadline = on.clock + seconds(10)
-    played = await on.play(Pivot(script), "x")
-    assert played.story.status == "stuck"
+    played = await on.run(Pivot(script), "x")
+    assert played.state.status == "stuck"
     assert len(script.done) < 20
     assert [wait for wait in told(on, StepWaiting) if isinstance(wait, StepWaiting) and wait.sent]

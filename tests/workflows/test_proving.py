@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.amends.errors import Misdeclared, Unstorable
+from domain.amends.errors import DefinitionError, Unstorable
 from domain.amends.projection import Projection, Recorded
 from domain.amends.testing import recorded
 from domain.banking import AccountOpened, MoneyDeposited, MoneySent, accounts
@@ -73,10 +73,10 @@ HISTORIES = [
 @settings(deadline=None)
 @given(data=st.data())
 def test_batches_of_any_size_give_the_same_rows(
-    projection: Any, category: str, story: Any, data: st.DataObject
+    projection: Any, category: str, state: Any, data: st.DataObject
 ) -> None:
     streams = [
-        recorded(f"{category}-{id}", *story(id)) for id in data.draw(st.sets(st.sampled_from("abc"), min_size=1))
+        recorded(f"{category}-{id}", *state(id)) for id in data.draw(st.sets(st.sampled_from("abc"), min_size=1))
     ]
     history: list[Recorded[Any]] = []
     while any(streams):  # as the feed has it: each stream in its own order
@@ -150,11 +150,11 @@ def test_one_whose_rows_do_not_survive_a_table_is_found_out() -> None:
     def untyped(row: Untyped | None, told: Recorded[OrderCancelled]) -> Untyped | None:
         return Untyped(told.key, {"a": [("a", "tuple")]})
 
-    with pytest.raises(Misdeclared, match="note has no type that says what it holds"):
+    with pytest.raises(DefinitionError, match="note has no type that says what it holds"):
         Projection("untyped", version=1, of=orders, evolve=untyped, key="id")
 
     def either(row: Either | None, told: Recorded[OrderCancelled]) -> Either | None:
         return Either(told.key, AT)
 
-    with pytest.raises(Misdeclared, match="at is date or datetime, and one can be read as the other"):
+    with pytest.raises(DefinitionError, match="at is date or datetime, and one can be read as the other"):
         same_in_batches(Projection("either", version=1, of=orders, evolve=either, key="id"), history[:1], [1])

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import pytest
 
-from domain.amends.errors import Misdeclared
+from domain.amends.errors import DefinitionError
 from tests.server import ROOT
-from workflows.amends.simulation.simulation import Stage
+from workflows.amends.simulation.simulation import Simulation
 from workflows.amends.values.problem import refusal_class, require_distinct_refusals
 
 FILE = """
@@ -87,10 +87,10 @@ def selling(version: int, imports: str = "", type: str = "int", left: str = "3")
 
 
 async def play(made: File, crash: int) -> str:
-    on, calls = Stage(), list[str]()
+    on, calls = Simulation(), list[str]()
     if crash:
         on.crash(crash, landed=True)
-    played = await on.play(made.names["Selling"](calls), "x")
+    played = await on.run(made.names["Selling"](calls), "x")
     assert len(calls) == 1, "it is not asked again after the crash"
     return str(played.result)
 
@@ -120,7 +120,7 @@ def test_a_clash_that_no_saga_settles_is_refused_at_the_start(file: type[File]) 
     declares = "from domain.amends.errors import Refusal\n" + DECLARES
     first = file("gateway_one", declares.format(type="int"))
     second = file("gateway_two", declares.format(type="str"))
-    with pytest.raises(Misdeclared, match=r"gateway_one.SoldOut and \S+.gateway_two.SoldOut"):
+    with pytest.raises(DefinitionError, match=r"gateway_one.SoldOut and \S+.gateway_two.SoldOut"):
         require_distinct_refusals()
     assert refusal_class(file.refusal()) is None
     assert refusal_class(file.refusal(), first.name) is first.names["SoldOut"]

@@ -10,7 +10,7 @@ import pytest
 
 from domain.amends.errors import Refusal
 from workflows.amends.saga import Call, NotInSaga, Saga, step
-from workflows.amends.simulation.simulation import Stage
+from workflows.amends.simulation.simulation import Simulation
 
 SEEN: list[tuple[datetime, UUID]] = []
 
@@ -36,21 +36,21 @@ class Clock(Saga[int, str], name="clock"):
 
 
 async def test_time_and_ids_are_the_same_in_every_life() -> None:
-    stage = Stage()
-    await stage.play(Clock(), 4, "undisturbed")
+    simulation = Simulation()
+    await simulation.run(Clock(), 4, "undisturbed")
     undisturbed = list(SEEN)
     assert len({id for _, id in undisturbed}) == 4
-    crashed = Stage()
+    crashed = Simulation()
     crashed.crash(at=4)
-    await crashed.play(Clock(), 4, "undisturbed")
+    await crashed.run(Clock(), 4, "undisturbed")
     assert list(SEEN) == undisturbed
 
 
 async def test_a_step_done_twice_has_two_keys() -> None:
-    stage = Stage()
-    played = await stage.play(Clock(), 2)
-    assert [(step.name, step.occurrence) for step in played.story.steps] == [("tick", 1), ("tick", 2)]
-    outputs = [checkpoint.output for slot, checkpoint in stage.checkpoints["rehearsal"].items() if slot < 3]
+    simulation = Simulation()
+    played = await simulation.run(Clock(), 2)
+    assert [(step.name, step.occurrence) for step in played.state.steps] == [("tick", 1), ("tick", 2)]
+    outputs = [checkpoint.output for step_id, checkpoint in simulation.checkpoints["rehearsal"].items() if step_id < 3]
     assert outputs == ['"rehearsal.tick.1.0"', '"rehearsal.tick.2.0"']
 
 
@@ -103,14 +103,14 @@ class Changed(Saga[str, str], name="changed"):
     ],
 )
 async def test_a_recording_that_no_longer_fits_waits_for_fitting_code(code: str, at: int, says: str) -> None:
-    stage = Stage()
-    stage.crash(at=at)
-    played = await stage.play(_Twice(Changed("as it was"), Changed(code)).next, "x")
-    assert played.story.status == "stranded"
-    assert says in (played.story.reason or "")
-    stage.status["rehearsal"] = "stranded"
-    played = await stage.play(Changed("as it was"), "x")
-    assert (played.story.status, played.result) == ("completed", "second")
+    simulation = Simulation()
+    simulation.crash(at=at)
+    played = await simulation.run(_Twice(Changed("as it was"), Changed(code)).next, "x")
+    assert played.state.status == "stranded"
+    assert says in (played.state.reason or "")
+    simulation.status["rehearsal"] = "stranded"
+    played = await simulation.run(Changed("as it was"), "x")
+    assert (played.state.status, played.result) == ("completed", "second")
 
 
 class _Twice:

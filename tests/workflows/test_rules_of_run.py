@@ -12,7 +12,7 @@ import pytest
 
 from tests.workflows.hostile import refuses
 from workflows.amends.saga import Call, Retry, Saga, Transaction, Undo, seconds, signal, step, transaction
-from workflows.amends.simulation.simulation import Played, Stage
+from workflows.amends.simulation.simulation import Simulation, SimulationResult
 from workflows.amends.values.limits import Limits
 
 
@@ -66,9 +66,11 @@ class Planned(Saga[str, str], name="planned", signals=[Go]):
         await refuses()
 
 
-async def play(plan: Plan, slow: float = 0.0, stage: Stage | None = None, **more: Any) -> tuple[Played, list[str]]:
+async def play(
+    plan: Plan, slow: float = 0.0, simulation: Simulation | None = None, **more: Any
+) -> tuple[SimulationResult, list[str]]:
     saga = Planned(plan, [], slow)
-    played = await (stage or Stage(limits=Limits(between=2.0))).play(saga, "x", **more)
+    played = await (simulation or Simulation(limits=Limits(between=2.0))).run(saga, "x", **more)
     return played, saga.seen
 
 
@@ -103,16 +105,16 @@ async def cancelled_by_itself(saga: Planned) -> None:
 @pytest.mark.parametrize("plan", [in_time, shrugged_off, cancelled_by_itself])
 async def test_a_step_that_run_stops_waiting_for_is_settled_and_undone(plan: Plan) -> None:
     played, seen = await play(plan, slow=0.5)
-    assert played.story.status == "compensated"
+    assert played.state.status == "compensated"
     assert seen == ["hold a", "held a late", "release a"]
-    held = played.story.step("hold", 1)
+    held = played.state.step("hold", 1)
     assert held is not None
     assert held.status == "compensated"
 
 
 async def test_a_time_limit_that_is_over_at_once_leaves_nothing_behind() -> None:
     played, seen = await play(in_time_at_once, slow=0.5)
-    assert played.story.status == "compensated"
+    assert played.state.status == "compensated"
     assert seen in ([], ["release a"], ["hold a", "held a late", "release a"])
 
 
@@ -123,7 +125,7 @@ async def both_in_time(saga: Planned) -> None:
 
 async def test_several_steps_that_run_stops_waiting_for_are_all_settled() -> None:
     played, seen = await play(both_in_time, slow=0.5)
-    assert played.story.status == "compensated"
+    assert played.state.status == "compensated"
     assert sorted(seen[:4]) == ["held a late", "held b late", "hold a", "hold b"]
     assert seen[4:] == ["release b", "release a"]
 
@@ -135,23 +137,23 @@ async def ship_in_time(saga: Planned) -> None:
 
 
 async def test_a_pivot_that_run_stops_waiting_for_waits_for_a_person() -> None:
-    stage = Stage(limits=Limits(between=2.0))
+    simulation = Simulation(limits=Limits(between=2.0))
     saga = Planned(ship_in_time, [], 0.0)
     slow = Planned(ship_in_time, saga.seen, 0.3)
-    played = await stage.play(slow, "x")
-    assert played.story.status == "stuck"
-    assert "run stopped waiting for it" in (played.story.reason or "")
-    stage.act("retry")
-    played = await stage.play(saga, "x")
-    assert played.story.status == "completed"
+    played = await simulation.run(slow, "x")
+    assert played.state.status == "stuck"
+    assert "run stopped waiting for it" in (played.state.reason or "")
+    simulation.act("retry")
+    played = await simulation.run(saga, "x")
+    assert played.state.status == "completed"
 
 
 async def test_what_run_stopped_waiting_for_is_undone_after_a_crash_too() -> None:
     for commit in range(1, 7):
-        stage = Stage(limits=Limits(between=2.0))
-        stage.crash(at=commit, landed=commit % 2 == 0)
-        played, seen = await play(in_time, slow=0.5, stage=stage)
-        assert played.story.status == "compensated", commit
+        simulation = Simulation(limits=Limits(between=2.0))
+        simulation.crash(at=commit, landed=commit % 2 == 0)
+        played, seen = await play(in_time, slow=0.5, simulation=simulation)
+        assert played.state.status == "compensated", commit
         assert seen[-1] == "release a", commit
         assert seen.count("release a") <= 2, commit
 
@@ -164,13 +166,13 @@ async def wait_and_tidy(saga: Planned) -> None:
 
 
 async def test_a_saga_that_waits_does_not_run_what_stands_in_finally() -> None:
-    stage = Stage()
+    simulation = Simulation()
     saga = Planned(wait_and_tidy)
-    played = await stage.play(saga, "x")
-    assert played.story.status == "waiting"
+    played = await simulation.run(saga, "x")
+    assert played.state.status == "waiting"
     assert saga.seen == []
-    played = await stage.play(saga, "x", signals=[Go()])
-    assert played.story.status == "completed"
+    played = await simulation.run(saga, "x", signals=[Go()])
+    assert played.state.status == "completed"
     assert saga.seen == ["tell"]
 
 
@@ -188,16 +190,16 @@ async def wait_and_swallow(saga: Planned) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_run_cannot_swallow_that_it_turns_back() -> None:
-    stage = Stage(limits=Limits(between=2.0))
-    stage.cancel("enough", at=2)
-    played, seen = await play(swallow_everything, stage=stage)
-    assert played.story.status == "compensated"
+    simulation = Simulation(limits=Limits(between=2.0))
+    simulation.cancel("enough", at=2)
+    played, seen = await play(swallow_everything, simulation=simulation)
+    assert played.state.status == "compensated"
     assert seen == ["hold a", "held a", "hold a", "held a", "release a", "release a"]
 
 
 async def test_run_cannot_swallow_that_it_waits() -> None:
     played, seen = await play(wait_and_swallow)
-    assert played.story.status == "waiting"
+    assert played.state.status == "waiting"
     assert seen == []
 
 
@@ -210,7 +212,7 @@ async def never_ends(saga: Planned) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_run_that_asks_on_for_ever_after_its_end_is_dropped() -> None:
     played, _ = await play(never_ends)
-    assert played.story.status == "waiting"
+    assert played.state.status == "waiting"
 
 
 # -- what is misplaced is refused
@@ -301,8 +303,8 @@ async def _awaiting(word: Any) -> Any:
 )
 async def test_a_word_in_another_task_or_thread_is_refused_before_anything_is_done(plan: Plan) -> None:
     played, seen = await play(plan)
-    assert played.story.status == "stuck"
-    assert "run's own" in (played.story.reason or "")
+    assert played.state.status == "stuck"
+    assert "run's own" in (played.state.reason or "")
     assert seen == []
 
 
@@ -322,8 +324,8 @@ async def forgets_to_gather(saga: Planned) -> None:
 @pytest.mark.parametrize("plan", [forgets_a_step, forgets_to_sleep, forgets_to_gather])
 async def test_a_forgotten_await_is_found_at_the_end_of_run(plan: Plan) -> None:
     played, _ = await play(plan)
-    assert played.story.status == "stuck"
-    assert "never awaited" in (played.story.reason or "")
+    assert played.state.status == "stuck"
+    assert "never awaited" in (played.state.reason or "")
 
 
 async def twice(saga: Planned) -> None:
@@ -340,8 +342,8 @@ async def gathered_twice(saga: Planned) -> None:
 @pytest.mark.parametrize("plan", [twice, gathered_twice])
 async def test_a_call_is_awaited_once(plan: Plan) -> None:
     played, _ = await play(plan)
-    assert played.story.status == "stuck"
-    assert "was awaited before" in (played.story.reason or "")
+    assert played.state.status == "stuck"
+    assert "was awaited before" in (played.state.reason or "")
 
 
 async def too_long(saga: Planned) -> None:
@@ -355,8 +357,8 @@ async def not_a_duration(saga: Planned) -> None:
 @pytest.mark.parametrize("plan", [too_long, not_a_duration])
 async def test_a_wait_that_cannot_be_is_a_bug(plan: Plan) -> None:
     played, _ = await play(plan)
-    assert played.story.status == "stuck"
-    assert "sleep" in (played.story.reason or "")
+    assert played.state.status == "stuck"
+    assert "sleep" in (played.state.reason or "")
 
 
 @dataclass(frozen=True)
@@ -391,14 +393,14 @@ class Nesting(Saga[str, str], name="nesting"):
 @pytest.mark.parametrize("how", ["step", "id", "sleep", "gather"])
 async def test_a_step_inside_a_step_is_refused_at_once(how: str) -> None:
     saga = Nesting(how)
-    played = await Stage().play(saga, "x")
-    assert played.story.status == "stuck"
-    assert "was called inside outer" in (played.story.reason or "")
+    played = await Simulation().run(saga, "x")
+    assert played.state.status == "stuck"
+    assert "was called inside outer" in (played.state.reason or "")
     assert saga.seen == ["outer"]
 
 
 async def test_a_step_may_ask_for_the_time() -> None:
-    assert (await Stage().play(Nesting("now"), "x")).story.status == "completed"
+    assert (await Simulation().run(Nesting("now"), "x")).state.status == "completed"
 
 
 async def leaves_a_task(saga: Planned) -> None:
@@ -408,7 +410,7 @@ async def leaves_a_task(saga: Planned) -> None:
 
 async def test_a_step_that_is_left_to_a_task_is_not_lost() -> None:
     played, seen = await play(leaves_a_task)
-    assert played.story.status == "stuck"
+    assert played.state.status == "stuck"
     assert seen == []
 
 
@@ -452,11 +454,11 @@ class Holding(Saga[str, str], name="holding"):
 
 @pytest.mark.parametrize("crash", [None, 4])
 async def test_what_was_recorded_is_what_every_later_reader_gets(crash: int | None) -> None:
-    stage, saga = Stage(), Holding()
+    simulation, saga = Simulation(), Holding()
     if crash:
-        stage.crash(at=crash)
-    played = await stage.play(saga, "x")
-    assert played.story.status == "compensated"
+        simulation.crash(at=crash)
+    played = await simulation.run(saga, "x")
+    assert played.state.status == "compensated"
     assert {str(seen[1]) for seen in saga.seen} == {"['1A']"}
     assert {str(seen[2]) for seen in saga.seen if seen[0] == "release"} == {"Done(value=['held'])"}
 

@@ -8,16 +8,16 @@ from typing import Annotated, Any
 
 import pytest
 
-from domain.amends.errors import Misdeclared, Refusal
+from domain.amends.errors import DefinitionError, Refusal
 from domain.amends.projection import Projection, Recorded
 from domain.amends.sensitive import PERSONAL, SECRET
 from tests.workflows.fakes import FakeProvider, place_order, request
-from workflows.amends.history import SagaStarted, StepRetrying, stories
+from workflows.amends.history import SagaStarted, StepRetrying, saga_histories
 from workflows.amends.redaction.forms import Form, Look
 from workflows.amends.redaction.sensitive import cleaned, hidden_values, marks
 from workflows.amends.redaction.shapes import Part, shape
 from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
-from workflows.amends.simulation.simulation import Stage
+from workflows.amends.simulation.simulation import Simulation
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,11 @@ def customer() -> Any:
 
 
 async def test_errors_of_others_are_stored_and_logged_without_marked_values(caplog: pytest.LogCaptureFixture) -> None:
-    stage = Stage()
+    simulation = Simulation()
     with caplog.at_level(logging.DEBUG):
-        played = await stage.play(Leaky(), customer())
-    assert played.story.reason == "call_them: nobody called *** with *** here"
-    retried = [event.error.message for _, event in stage.told() if isinstance(event, StepRetrying)]
+        played = await simulation.run(Leaky(), customer())
+    assert played.state.reason == "call_them: nobody called *** with *** here"
+    retried = [event.error.message for _, event in simulation.told() if isinstance(event, StepRetrying)]
     assert retried == ["nobody called *** with *** here"]
     assert "Ann Example" not in caplog.text
     assert "tok_1" not in caplog.text
@@ -153,19 +153,19 @@ class Whispering(Saga[str, None], name="whispering"):
 
 
 async def test_errors_do_not_say_the_marked_arguments_of_a_step() -> None:
-    stage = Stage()
-    await stage.play(Whispering(), "4711")
-    said = [str(event) for _, event in stage.told() if "nobody" in str(event)]
+    simulation = Simulation()
+    await simulation.run(Whispering(), "4711")
+    said = [str(event) for _, event in simulation.told() if "nobody" in str(event)]
     assert len(said) >= 2
     assert all("nobody heard ***" in each or "nobody unheard ***" in each for each in said)
     assert not any("4711" in each for each in said)
 
 
 async def test_a_courier_that_is_not_found_does_not_tell_the_postcode() -> None:
-    played = await Stage().play(place_order(FakeProvider()), request(postcode="00000"))
-    assert played.story.reason == "No courier delivers to postcode ***."
-    assert played.story.error is not None
-    assert played.story.error.facts == {"postcode": "00000"}, "it is stored, for the refusal to come back"
+    played = await Simulation().run(place_order(FakeProvider()), request(postcode="00000"))
+    assert played.state.reason == "No courier delivers to postcode ***."
+    assert played.state.error is not None
+    assert played.state.error.facts == {"postcode": "00000"}, "it is stored, for the refusal to come back"
 
 
 @dataclass(frozen=True)
@@ -179,5 +179,5 @@ def test_the_key_of_a_read_model_is_not_personal() -> None:
     def evolve(row: ByPhone | None, recorded: Recorded[SagaStarted]) -> ByPhone | None:
         return row
 
-    with pytest.raises(Misdeclared, match="its key 'phone' is personal"):
-        Projection("by_phone", version=1, of=stories, evolve=evolve, key="phone")
+    with pytest.raises(DefinitionError, match="its key 'phone' is personal"):
+        Projection("by_phone", version=1, of=saga_histories, evolve=evolve, key="phone")

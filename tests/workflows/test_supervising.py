@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from workflows.amends.dbos.clock import DatabaseClock
-from workflows.amends.dbos.lease import Lease, born, is_gone, machine
+from workflows.amends.dbos.lease import Lease, is_gone, machine, process_started_at
 from workflows.amends.dbos.supervisor import CLAIM, Supervisor
 from workflows.amends.engine.user_code.marks import clock
-from workflows.amends.ports.saga_store import Claimed, Neighbour, SagaStore
+from workflows.amends.ports.saga_store import Claimed, OtherExecutor, SagaStore
 
 HERE = machine()
 
@@ -33,7 +33,7 @@ async def until(met: Callable[[], bool]) -> None:
 def dead_process() -> tuple[int, float]:
     """The number and birth of a process that does not exist any more."""
     process = subprocess.Popen(["sleep", "60"])
-    known = process.pid, born(process.pid)
+    known = process.pid, process_started_at(process.pid)
     process.kill()
     process.wait()
     return known
@@ -41,22 +41,22 @@ def dead_process() -> tuple[int, float]:
 
 def test_a_process_that_does_not_exist_is_gone() -> None:
     pid, birth = dead_process()
-    assert is_gone(Neighbour("x", HERE, pid, birth, False), HERE)
+    assert is_gone(OtherExecutor("x", HERE, pid, birth, False), HERE)
 
 
 def test_a_process_that_lives_is_not_gone() -> None:
-    assert not is_gone(Neighbour("x", HERE, os.getpid(), born(os.getpid()), True), HERE)
+    assert not is_gone(OtherExecutor("x", HERE, os.getpid(), process_started_at(os.getpid()), True), HERE)
 
 
 def test_another_process_under_the_same_number_is_not_the_same_one() -> None:
-    assert is_gone(Neighbour("x", HERE, os.getpid(), born(os.getpid()) - 1000, False), HERE)
+    assert is_gone(OtherExecutor("x", HERE, os.getpid(), process_started_at(os.getpid()) - 1000, False), HERE)
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the start of a process is told by the clock")
 def test_a_clock_that_is_set_makes_nobody_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """A start is told by the clock that counts from the boot, which nobody can set."""
     since_boot = time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
-    assert 0 < born(os.getpid()) <= since_boot
+    assert 0 < process_started_at(os.getpid()) <= since_boot
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the start of a process is told by the clock")
@@ -64,24 +64,24 @@ def test_servers_of_the_version_that_told_births_by_the_clock_are_on_another_mac
     boot, _, _ = HERE.partition(":")
     old = f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"
     assert machine() != old
-    assert not is_gone(Neighbour("x", old, os.getpid(), psutil.Process().create_time(), False), HERE)
+    assert not is_gone(OtherExecutor("x", old, os.getpid(), psutil.Process().create_time(), False), HERE)
 
 
 def test_nothing_is_known_of_another_machines_processes() -> None:
     pid, birth = dead_process()
-    assert not is_gone(Neighbour("x", "another boot", pid, birth, True), HERE)
+    assert not is_gone(OtherExecutor("x", "another boot", pid, birth, True), HERE)
 
 
 @dataclass
 class FakeStore:
     """As much of a store as a supervisor needs."""
 
-    others: list[Neighbour] = field(default_factory=list)
+    others: list[OtherExecutor] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     queue: list[Claimed] = field(default_factory=list)
     looks: int = 0
 
-    async def neighbours(self, executor: str) -> list[Neighbour]:
+    async def other_executors(self, executor: str) -> list[OtherExecutor]:
         self.looks += 1
         return self.others
 
@@ -165,7 +165,7 @@ async def looked(store: FakeStore, engine: FakeEngine, lease: FakeLease) -> None
     await watching.stop()
 
 
-EXPIRED = Neighbour("late", "another machine", 1, 0.0, True)
+EXPIRED = OtherExecutor("late", "another machine", 1, 0.0, True)
 
 
 async def test_after_an_outage_everybody_gets_the_time_to_renew() -> None:
@@ -175,13 +175,13 @@ async def test_after_an_outage_everybody_gets_the_time_to_renew() -> None:
 
 
 async def test_an_executor_whose_lease_is_over_is_ended_by_one_that_held_its_own() -> None:
-    store = FakeStore([EXPIRED, Neighbour("fine", "another machine", 2, 0.0, False)])
+    store = FakeStore([EXPIRED, OtherExecutor("fine", "another machine", 2, 0.0, False)])
     await looked(store, FakeEngine(), FakeLease(held=5.1))
     assert store.ended == ["late"]
 
 
 async def test_a_process_that_is_gone_is_ended_at_once() -> None:
-    store = FakeStore([Neighbour("gone", HERE, *dead_process(), False)])
+    store = FakeStore([OtherExecutor("gone", HERE, *dead_process(), False)])
     await looked(store, FakeEngine(), FakeLease(held=0))
     assert store.ended == ["gone"]
 
@@ -326,4 +326,4 @@ async def test_a_blocked_loop_lets_its_lease_run_out() -> None:
 
 def test_what_identifies_an_executor_does_not_change() -> None:
     assert machine() == machine()
-    assert abs(born(os.getpid()) - born(os.getpid())) < 1
+    assert abs(process_started_at(os.getpid()) - process_started_at(os.getpid())) < 1

@@ -24,6 +24,7 @@ from workflows.amends.history import (
     SagaCompleted,
     SagaResumed,
     SagaStarted,
+    SagaState,
     SagaStranded,
     SagaStuck,
     SagaWaiting,
@@ -34,19 +35,18 @@ from workflows.amends.history import (
     StepRetrying,
     StepSkipped,
     StepWaiting,
-    Story,
     WaitEnded,
-    stories,
+    saga_histories,
 )
-from workflows.amends.history.events import CompensationFailed, CompensationWaiting, Problem, StepCompensated, Told
-from workflows.amends.history.state import StepTold, evolve, tell
+from workflows.amends.history.events import CompensationFailed, CompensationWaiting, Problem, SagaEvent, StepCompensated
+from workflows.amends.history.state import StepState, evolve, tell
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FAILED = CompensationFailed("charge", 1, "refund", 5, 1, Problem("Failed", "the bank sleeps", {}), NOW)
 REFUNDED = StepCompensated("charge", 1, "refund", 5, 2)
 
 
-def steps(*told: Told) -> tuple[StepTold, ...]:
+def steps(*told: SagaEvent) -> tuple[StepState, ...]:
     return tell([(NOW, each) for each in told]).steps
 
 
@@ -76,7 +76,7 @@ UNDONE: st.SearchStrategy[dict[str, Any]] = STEPS.map(
 )
 NOT_UNDONE: dict[str, Any] = {"compensation": "undo", "attempts": 1, "error": FAILED.error, "next_at": None}
 AWAITED: dict[str, Any] = {"provider": "stock", "error": Problem("ProviderDown", "down"), "since": NOW, "until": NOW}
-FACTS: st.SearchStrategy[Told] = st.one_of(
+FACTS: st.SearchStrategy[SagaEvent] = st.one_of(
     STEPS.map(lambda step: StepCompleted(**step, attempts=1, result=1)),
     STEPS.map(lambda step: StepRefused(**step, attempts=1, error=Problem("NoMoney", "no money"))),
     STEPS.map(lambda step: StepRetrying(**step, attempts=2, error=Problem("Failed", "no"), next_at=NOW)),
@@ -123,19 +123,19 @@ FACTS: st.SearchStrategy[Told] = st.one_of(
 
 
 @given(st.lists(FACTS, max_size=12), st.integers(0, 12))
-def test_many_events_tell_the_same_at_once_as_one_after_the_other(facts: list[Told], cut: int) -> None:
-    one_by_one = reduce(evolve, facts, Story())
-    assert stories.fold(facts) == one_by_one
-    assert stories.fold(facts[cut:], stories.fold(facts[:cut])) == one_by_one
+def test_many_events_tell_the_same_at_once_as_one_after_the_other(facts: list[SagaEvent], cut: int) -> None:
+    one_by_one = reduce(evolve, facts, SagaState())
+    assert saga_histories.fold(facts) == one_by_one
+    assert saga_histories.fold(facts[cut:], saga_histories.fold(facts[:cut])) == one_by_one
 
 
 def calls_to_tell(count: int) -> int:
     """How many functions are called to tell so many steps, the later ones undone."""
-    done: list[Told] = [
+    done: list[SagaEvent] = [
         StepCompleted("charge", number, "step", number, "", NOW, 1, None) for number in range(1, count + 1)
     ]
     undone = [StepCompensated("charge", number, "refund", count + number, 1) for number in range(count // 2, count)]
-    facts: list[tuple[datetime, Told]] = [(NOW, fact) for fact in (*done, *undone)]
+    facts: list[tuple[datetime, SagaEvent]] = [(NOW, fact) for fact in (*done, *undone)]
     calls = 0
 
     def count_calls(frame: object, event: str, argument: object) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from domain.amends.errors import Refusal
 from workflows.amends.engine.user_code.tasks import GuardedTask, guard
 from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, signal, step
-from workflows.amends.simulation.simulation import Stage
+from workflows.amends.simulation.simulation import Simulation
 from workflows.amends.values.limits import Limits
 
 
@@ -59,8 +59,8 @@ class Seats(Saga[str, None], name="borders-seats"):
 
 async def test_what_one_reader_changes_of_a_value_no_other_reader_sees() -> None:
     saga = Seats()
-    played = await Stage().play(saga, "x")
-    assert played.story.status == "compensated"
+    played = await Simulation().run(saga, "x")
+    assert played.state.status == "compensated"
     assert saga.seen == [["1A"], ["1A"], ["1A"], ["1A", "changed by the step"]]
 
 
@@ -79,7 +79,7 @@ class Answers(Saga[str, list[SeatTaken | str]], name="borders-answers"):
 
 
 async def test_an_error_that_a_step_returns_is_its_result_alone_as_well_as_among_others() -> None:
-    played = await Stage().play(Answers(), "x")
+    played = await Simulation().run(Answers(), "x")
     assert played.result == ["1A is taken.", "1B is taken.", "2A"]
 
 
@@ -92,9 +92,9 @@ class Digits(Saga[int, int], name="borders-digits"):
 
 @pytest.mark.parametrize(("digits", "status"), [(4299, "completed"), (4300, "stuck"), (100_000, "stuck")])
 async def test_a_number_that_could_not_be_read_again_is_refused_before_it_is_stored(digits: int, status: str) -> None:
-    played = await Stage().play(Digits(), digits)
-    assert played.story.status == status
-    assert status == "completed" or "4300 digits" in (played.story.reason or "")
+    played = await Simulation().run(Digits(), digits)
+    assert played.state.status == status
+    assert status == "completed" or "4300 digits" in (played.state.reason or "")
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ class Outer(Saga[str, str], name="borders-outer"):
 @pytest.mark.parametrize("by_hand", [True, False])
 async def test_the_steps_of_another_saga_are_refused_whatever_run_makes_of_that(by_hand: bool) -> None:
     inner = Inner()
-    played = await Stage().play(Outer(inner, by_hand), "x")
-    assert played.story.status == "stuck"
-    assert "self.child" in (played.story.reason or "")
+    played = await Simulation().run(Outer(inner, by_hand), "x")
+    assert played.state.status == "stuck"
+    assert "self.child" in (played.state.reason or "")
     assert inner.seen == []
 
 
@@ -147,9 +147,9 @@ class Nested(Saga[str, str], name="borders-nested"):
 
 
 async def test_a_step_that_swallows_that_it_may_call_no_other_is_a_bug_all_the_same() -> None:
-    played = await Stage().play(Nested(), "x")
-    assert played.story.status == "stuck"
-    assert "calls no other" in (played.story.reason or "")
+    played = await Simulation().run(Nested(), "x")
+    assert played.state.status == "stuck"
+    assert "calls no other" in (played.state.reason or "")
 
 
 # -- signals
@@ -181,13 +181,13 @@ class Strict(Saga[str, str], name="borders-signal", signals=[PaidStrictly]):
 
 
 async def test_a_signal_that_does_not_fit_its_type_any_more_waits_for_fitting_code() -> None:
-    stage = Stage()
-    assert (await stage.play(Lax(), "x")).story.status == "waiting"
-    stage.signal(Paid("ann"))
-    played = await stage.play(Strict(), "x")
-    assert played.story.status == "stranded"
-    assert "borders-paid" in (played.story.reason or "")
-    assert "amount" in (played.story.reason or "")
+    simulation = Simulation()
+    assert (await simulation.run(Lax(), "x")).state.status == "waiting"
+    simulation.signal(Paid("ann"))
+    played = await simulation.run(Strict(), "x")
+    assert played.state.status == "stranded"
+    assert "borders-paid" in (played.state.reason or "")
+    assert "amount" in (played.state.reason or "")
 
 
 # -- tasks
@@ -212,8 +212,8 @@ class Cancels(Saga[str, str], name="borders-cancels"):
 
 async def beside_others() -> None:
     of_the_server = asyncio.ensure_future(asyncio.sleep(0.05, "still here"))
-    played = await asyncio.ensure_future(Stage().play(Cancels(), "x"))
-    assert played.story.status == "compensated"  # the task of its own run was among them
+    played = await asyncio.ensure_future(Simulation().run(Cancels(), "x"))
+    assert played.state.status == "compensated"  # the task of its own run was among them
     assert isinstance(of_the_server, GuardedTask)
     assert await of_the_server == "still here"
 
@@ -247,8 +247,8 @@ class Spins(Saga[str, str], name="borders-spins"):
 async def test_code_that_never_ends_is_dropped_where_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workflows.amends.engine.user_code.user_code.STOP_SECONDS", 1)
     saga = Spins()
-    played = await Stage(limits=Limits(between=1.0)).play(saga, "x")
-    assert played.story.status == "stuck"
+    played = await Simulation(limits=Limits(between=1.0)).run(saga, "x")
+    assert played.state.status == "stuck"
     turns = len(saga.turns)
     for _ in range(20):
         await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workflows.amends.saga import Call, Saga, Undo, step
-from workflows.amends.simulation.simulation import Stage
+from workflows.amends.simulation.simulation import Simulation
 
 Log = list[str]
 Do = Callable[[int], Awaitable[int]]
@@ -123,12 +123,12 @@ async def plainly(number: int) -> int:
 
 
 async def the_same(plan: Plan, crash: int | None = None) -> None:
-    saga, stage = Waits(plan), Stage()
+    saga, simulation = Waits(plan), Simulation()
     if crash is not None:
-        stage.crash(at=crash)
-    played = await stage.play(saga, "x")
+        simulation.crash(at=crash)
+    played = await simulation.run(saga, "x")
     expected = await asyncio.create_task(play(plan, plainly))
-    assert (played.story.status, played.result) == ("completed", expected)
+    assert (played.state.status, played.result) == ("completed", expected)
     assert sorted(set(saga.done)) == [number for number, what in enumerate(plan) if what == "step"]
 
 

@@ -14,7 +14,7 @@ from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Refusal
 from domain.amends.event import event
 from workflows.amends.saga import Saga, Transaction, seconds, transaction
-from workflows.amends.simulation.simulation import Played, Stage
+from workflows.amends.simulation.simulation import Simulation, SimulationResult
 from workflows.amends.values.limits import Limits
 
 
@@ -69,10 +69,10 @@ class Spend(Saga[str, str], name="spend"):
         await self.does(tx)
 
 
-async def play(does: Does, limits: Limits = Limits()) -> tuple[Played, list[float], str]:
-    stage = Stage(limits=limits)
-    played = await stage.play(Spend(does), "x")
-    return played, [event.amount for event in stage.events(purses, "mine")], played.story.reason or ""
+async def play(does: Does, limits: Limits = Limits()) -> tuple[SimulationResult, list[float], str]:
+    simulation = Simulation(limits=limits)
+    played = await simulation.run(Spend(does), "x")
+    return played, [event.amount for event in simulation.events(purses, "mine")], played.state.reason or ""
 
 
 async def test_two_decisions_at_once_are_made_one_after_the_other() -> None:
@@ -80,7 +80,7 @@ async def test_two_decisions_at_once_are_made_one_after_the_other() -> None:
         await asyncio.gather(*(tx.decide(purses, "mine", take, 60) for _ in range(2)))
 
     played, spent, reason = await play(twice)
-    assert (played.story.status, spent) == ("compensated", [])
+    assert (played.state.status, spent) == ("compensated", [])
     assert "only 40" in reason
 
 
@@ -90,7 +90,7 @@ async def test_several_at_once_see_each_other() -> None:
         assert left == [80, 60, 40, 20, 0]
 
     played, spent, _ = await play(five_times)
-    assert (played.story.status, spent) == ("completed", [20] * 5)
+    assert (played.state.status, spent) == ("completed", [20] * 5)
 
 
 async def forgotten(tx: Transaction) -> None:
@@ -115,13 +115,13 @@ async def left_in_the_middle(tx: Transaction) -> None:
 @pytest.mark.parametrize("does", [forgotten, forgotten_sql, left_to_a_task])
 async def test_what_is_not_awaited_is_a_bug_and_nothing_is_written(does: Does) -> None:
     played, spent, reason = await play(does)
-    assert (played.story.status, spent) == ("stuck", [])
+    assert (played.state.status, spent) == ("stuck", [])
     assert "await" in reason
 
 
 async def test_what_ends_in_a_task_of_its_own_is_either_done_or_a_bug() -> None:
     played, spent, _ = await play(left_in_the_middle)
-    assert (played.story.status, spent) in (("stuck", []), ("completed", [60]))
+    assert (played.state.status, spent) in (("stuck", []), ("completed", [60]))
 
 
 @pytest.mark.parametrize("amounts", [(1, float("nan")), (1, 13), (1, 200)])
@@ -132,7 +132,7 @@ async def test_a_decision_that_fails_leaves_nothing_behind_though_its_error_is_s
         await tx.decide(purses, "mine", take, 2)
 
     played, spent, _ = await play(swallows)
-    assert (played.story.status, spent) == ("completed", [2])
+    assert (played.state.status, spent) == ("completed", [2])
 
 
 async def test_what_is_too_large_leaves_nothing_behind_though_its_error_is_swallowed() -> None:
@@ -142,4 +142,4 @@ async def test_what_is_too_large_leaves_nothing_behind_though_its_error_is_swall
         await tx.decide(purses, "mine", take, 2)
 
     played, spent, _ = await play(swallows, Limits(commit=10_000))
-    assert (played.story.status, spent) == ("completed", [2])
+    assert (played.state.status, spent) == ("completed", [2])

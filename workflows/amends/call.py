@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Generic, TypeVar
 
-from domain.amends.errors import AmendsError, Misdeclared
+from domain.amends.errors import AmendsError, DefinitionError
 from workflows.amends.values.said import one_line
 
 R = TypeVar("R")
@@ -40,7 +40,7 @@ class Retry:
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or self.backoff < 1 or self.first_wait < timedelta(0):
-            raise Misdeclared(f"{self}", "attempts and backoff are at least 1, waits are not negative")
+            raise DefinitionError(f"{self}", "attempts and backoff are at least 1, waits are not negative")
 
     def wait_after(self, attempt: int) -> timedelta:
         """How long to wait after this attempt, counted from 1, has failed."""
@@ -64,7 +64,7 @@ class Call:
     attempt: int = 1
 
     def __getattribute__(self, name: str) -> Any:
-        if name == "key" and (mine := turn.get()) is not None:
+        if name == "key" and (mine := attempt_context.get()) is not None:
             mine.outbound.keys += 1
         return super().__getattribute__(name)
 
@@ -179,7 +179,7 @@ class Clock:
 
 
 @dataclass
-class Turn:
+class AttemptContext:
     """The time that one attempt has, and the right to make it: both stand still while all its calls wait in queues."""
 
     clock: Clock
@@ -215,7 +215,7 @@ class Turn:
             self.clock.go_on()
 
 
-turn: ContextVar[Turn | None] = ContextVar("turn", default=None)
+attempt_context: ContextVar[AttemptContext | None] = ContextVar("turn", default=None)
 """The attempt that runs here; a gateway that queues calls waits with it."""
 
 
@@ -227,7 +227,7 @@ class Done(Generic[R]):
 
 
 @dataclass(frozen=True)
-class Unknown:
+class OutcomeUnknown:
     """Nobody knows whether the step took effect: it failed, or a crash took its answer."""
 
 
@@ -237,5 +237,5 @@ class Undo(Generic[R]):
 
     of: str
     key: str
-    outcome: Done[R] | Unknown
+    outcome: Done[R] | OutcomeUnknown
     attempt: int = 1

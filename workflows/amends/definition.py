@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, get_args, get_origin, get_type_hints
 
-from domain.amends.errors import Misdeclared
+from domain.amends.errors import DefinitionError
 from domain.amends.event import NAME
 from workflows.amends.call import ATTEMPT_TIMEOUT
 from workflows.amends.ids import RESERVED
@@ -72,16 +72,18 @@ class Definition:
         return self.steps[name]
 
     def child(self, saga: type[Saga[Any, Any]]) -> DeclaredStep:
-        """The step that runs another saga. Raises Misdeclared for one that is not declared."""
+        """The step that runs another saga. Raises DefinitionError for one that is not declared."""
         if saga.definition not in self.children:
-            raise Misdeclared(f"child({saga.__name__})", f"is none of the sagas that {self.name} declares: children=…")
+            raise DefinitionError(
+                f"child({saga.__name__})", f"is none of the sagas that {self.name} declares: children=…"
+            )
         return self.steps[saga.definition.name]
 
     def signal(self, cls: type[Any]) -> str:
-        """The name of a signal that this saga takes. Raises Misdeclared for another one."""
+        """The name of a signal that this saga takes. Raises DefinitionError for another one."""
         name = next((name for name, known in self.signals.items() if known is cls), None)
         if name is None:
-            raise Misdeclared(
+            raise DefinitionError(
                 f"receive({cls.__name__})", f"is none of the signals that {self.name} declares: signals=…"
             )
         return name
@@ -114,34 +116,34 @@ def define(
     children: Sequence[type[Saga[Any, Any]]] = (),
     deadline: timedelta | None = None,
 ) -> Definition:
-    """Read and check a saga's class. Raises Misdeclared."""
+    """Read and check a saga's class. Raises DefinitionError."""
     if not NAME.fullmatch(name):
-        raise Misdeclared(
+        raise DefinitionError(
             cls.__name__, f"name {name!r} must be lower-case words joined by hyphens, such as 'place-order'"
         )
     if name in RESERVED:
-        raise Misdeclared(cls.__name__, f"cannot be named {name!r}: /workflows/{name} is another page")
+        raise DefinitionError(cls.__name__, f"cannot be named {name!r}: /workflows/{name} is another page")
     if version < 1:
-        raise Misdeclared(cls.__name__, f"versions count from 1, not {version}")
+        raise DefinitionError(cls.__name__, f"versions count from 1, not {version}")
     if deadline is not None and deadline <= timedelta(0):
-        raise Misdeclared(cls.__name__, f"a deadline lies ahead, not {deadline}")
+        raise DefinitionError(cls.__name__, f"a deadline lies ahead, not {deadline}")
     declared = [member for base in reversed(cls.__mro__) for member in vars(base).values() if isinstance(member, Step)]
     found = [member.spec for member in declared]
     steps = {step.name: _declare(cls, step) for step in found}
     for child in children:
         if child.definition.name in steps:
-            raise Misdeclared(cls.__name__, f"has two steps of the name {child.definition.name!r}")
+            raise DefinitionError(cls.__name__, f"has two steps of the name {child.definition.name!r}")
         steps[child.definition.name] = _child(child.definition)
     pivots = [step.name for step in found if step.pivot]
     if len(pivots) > 1:
-        raise Misdeclared(
+        raise DefinitionError(
             cls.__name__, f"has {len(pivots)} pivots ({', '.join(pivots)}): there is one point of no return"
         )
     parameters = _hints(cls.run, f"{cls.__name__}.run")
     _, (given, input_type), *more = parameters.items()
     output = parameters["return"]
     if len(more) > 1:
-        raise Misdeclared(f"{cls.__name__}.run", f"takes one input, {given!r}, and nothing else")
+        raise DefinitionError(f"{cls.__name__}.run", f"takes one input, {given!r}, and nothing else")
     require_json(input_type, f"{cls.__name__}.run, input {given!r}")
     require_json(output, f"{cls.__name__}.run, result")
     started = [child.definition for child in children]
@@ -167,11 +169,11 @@ def _signals(cls: type, signals: Sequence[type[Any]]) -> dict[str, type[Any]]:
     for each in signals:
         name = getattr(each, "__signal__", None)
         if name is None:
-            raise Misdeclared(
+            raise DefinitionError(
                 f"{cls.__name__}, signal {each.__name__}", "is none: decorate its class with @signal(name)"
             )
         if name in found:
-            raise Misdeclared(f"{cls.__name__}, signal {name!r}", "is declared twice")
+            raise DefinitionError(f"{cls.__name__}, signal {name!r}", "is declared twice")
         require_json(each, f"{cls.__name__}, signal {name!r}")
         found[name] = each
     return found
@@ -185,7 +187,7 @@ def _declare(cls: type, step: StepSpec) -> DeclaredStep:
     rest = [(name, annotation) for name, annotation in rest if name != "return"]
     expected = Call if step.kind == "step" else Transaction
     if context_type is not expected:
-        raise Misdeclared(where, f"{context!r}, its first parameter, must be annotated {expected.__name__}")
+        raise DefinitionError(where, f"{context!r}, its first parameter, must be annotated {expected.__name__}")
     for name, annotation in rest:
         require_json(annotation, f"{where}, parameter {name!r}")
     require_json(result, f"{where}, result")
@@ -197,12 +199,12 @@ def _declare(cls: type, step: StepSpec) -> DeclaredStep:
 
 def _check_compensation(cls: type, step: StepSpec, rest: list[tuple[str, Any]], result: Any) -> None:
     where, by = f"{cls.__name__}.{step.name}", step.compensation
-    if step.pivot and (by or step.excused):
-        raise Misdeclared(where, "is the pivot: there is no way back from it, so it has no compensation")
-    if by and step.excused:
-        raise Misdeclared(where, f"says compensation=None, but {by.name} is declared as its compensation")
-    if not (step.pivot or by or step.excused):
-        raise Misdeclared(
+    if step.pivot and (by or step.without_compensation):
+        raise DefinitionError(where, "is the pivot: there is no way back from it, so it has no compensation")
+    if by and step.without_compensation:
+        raise DefinitionError(where, f"says compensation=None, but {by.name} is declared as its compensation")
+    if not (step.pivot or by or step.without_compensation):
+        raise DefinitionError(
             where, f"has no compensation: add @{step.name}.compensation, or say compensation=None or pivot=True"
         )
     if by:
@@ -215,33 +217,35 @@ def _check_fits(where: str, by: Compensation, step: StepSpec, rest: list[tuple[s
     given = [(name, annotation) for name, annotation in given if name != "return"]
     outside = step.kind == "step"
     if (get_origin(context_type) is not Undo) if outside else (context_type is not Transaction):
-        raise Misdeclared(
+        raise DefinitionError(
             where, f"{context!r}, its first parameter, must be annotated {'Undo[…]' if outside else 'Transaction'}"
         )
     if outside and _none(get_args(context_type)[0]) != result:
-        raise Misdeclared(where, f"{context!r} must be Undo of what {step.name} returns")
+        raise DefinitionError(where, f"{context!r} must be Undo of what {step.name} returns")
     if given != rest:
         wanted = ", ".join(name for name, _ in rest) or "nothing"
-        raise Misdeclared(where, f"must take what {step.name} takes, by the same names and types: {wanted}")
+        raise DefinitionError(where, f"must take what {step.name} takes, by the same names and types: {wanted}")
 
 
 def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
-    """Every parameter's annotation in order, `self` first, and 'return'. Raises Misdeclared where one is missing."""
+    """Each parameter's annotation in order, `self` first, and 'return'. Raises DefinitionError where one is missing."""
     if not inspect.iscoroutinefunction(function):
-        raise Misdeclared(where, "must be an async function")
+        raise DefinitionError(where, "must be an async function")
     parameters = inspect.signature(function).parameters
     if len(parameters) < 2:
-        raise Misdeclared(where, "takes too few parameters: self, then what it works with")
+        raise DefinitionError(where, "takes too few parameters: self, then what it works with")
     for name, parameter in parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise Misdeclared(where, f"parameter {name!r} must be an ordinary one, not * or **")
+            raise DefinitionError(where, f"parameter {name!r} must be an ordinary one, not * or **")
     try:
         hints = get_type_hints(function, include_extras=True)
     except NameError as error:
-        raise Misdeclared(where, f"has an annotation that is not defined: {error}") from error
+        raise DefinitionError(where, f"has an annotation that is not defined: {error}") from error
     for name in [*list(parameters)[1:], "return"]:
         if name not in hints:
-            raise Misdeclared(where, f"{'its result' if name == 'return' else f'parameter {name!r}'} has no annotation")
+            raise DefinitionError(
+                where, f"{'its result' if name == 'return' else f'parameter {name!r}'} has no annotation"
+            )
     return {"self": None} | {name: hints[name] for name in list(parameters)[1:]} | {"return": _none(hints["return"])}
 
 

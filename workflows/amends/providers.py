@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
 
-from domain.amends.errors import AmendsError, Misdeclared
-from workflows.amends.call import LONGEST_NAME, Outbound, ProviderDown, Turn, provider_name, turn
+from domain.amends.errors import AmendsError, DefinitionError
+from workflows.amends.call import LONGEST_NAME, AttemptContext, Outbound, ProviderDown, attempt_context, provider_name
 from workflows.amends.values.said import one_line, said
 
 log = logging.getLogger("amends.providers")
@@ -62,7 +62,7 @@ class Outage:
 class Sending:
     """One call to a provider. A gateway that can tell awaits `starts` right before the first byte leaves."""
 
-    def __init__(self, outbound: Outbound, mine: Turn | None) -> None:
+    def __init__(self, outbound: Outbound, mine: AttemptContext | None) -> None:
         self._outbound, self._mine, self.sent, self.began = outbound, mine, False, monotonic()
 
     async def starts(self) -> None:
@@ -84,7 +84,7 @@ class _Probe:
     seconds: float | None
 
 
-class Breaker:
+class CircuitBreaker:
     """Whether a provider is down, and who may try whether it is back."""
 
     def __init__(self, name: str, failures: int) -> None:
@@ -192,10 +192,10 @@ class Provider:
     def __init__(self, name: str, calls: int = CALLS, failures: int = FAILURES) -> None:
         if provider_name(name) != name:
             problem = f"is 1 to {LONGEST_NAME} printable characters, without spaces around or side by side"
-            raise Misdeclared("the name of a provider", problem)
+            raise DefinitionError("the name of a provider", problem)
         if calls < 1 or failures < 1:
-            raise Misdeclared(f"provider {name}", "takes at least one call at a time, and one failure to be down")
-        self.name, self.calls, self.breaker = name, calls, Breaker(name, failures)
+            raise DefinitionError(f"provider {name}", "takes at least one call at a time, and one failure to be down")
+        self.name, self.calls, self.breaker = name, calls, CircuitBreaker(name, failures)
         self.changed: Callable[[], None] = _nobody
         self.has_gateway = True
         """Whether calls to it are made through this object; else only what sagas come to tells of it."""
@@ -223,7 +223,7 @@ class Provider:
         With `tells`, the gateway says by `Sending.starts` when the first byte leaves; else it counts as sent at once,
         unless the gateway itself raises ProviderDown.
         """
-        mine = turn.get()
+        mine = attempt_context.get()
         outbound = mine.outbound if mine else Outbound()
         outbound.calls += 1
         self._under_way += 1
@@ -272,7 +272,7 @@ class Provider:
         self.breaker.answered(monotonic() - sending.began)
 
     @asynccontextmanager
-    async def _place(self, mine: Turn | None) -> AsyncIterator[None]:
+    async def _place(self, mine: AttemptContext | None) -> AsyncIterator[None]:
         """Wait for a place; that takes nothing from the time of the attempt."""
         with mine.queueing() if mine else nullcontext():
             await self._places.acquire()

@@ -20,9 +20,9 @@ from typing import (
 )
 from uuid import UUID
 
-from domain.amends.errors import Misdeclared
+from domain.amends.errors import DefinitionError
 from domain.amends.event import NAME
-from workflows.amends.call import ATTEMPT_TIMEOUT, Call, Done, Retry, Undo, Unknown, hours, seconds
+from workflows.amends.call import ATTEMPT_TIMEOUT, Call, Done, OutcomeUnknown, Retry, Undo, hours, seconds
 from workflows.amends.step import ChildFailed, OutsideStep, StepCall, StepSpec, Transaction, TransactionStep, name_of
 from workflows.amends.words import Gathered, MisplacedCall, NotInSaga, Received, Slept, performing
 
@@ -35,11 +35,11 @@ __all__ = [
     "Done",
     "MisplacedCall",
     "NotInSaga",
+    "OutcomeUnknown",
     "Retry",
     "Saga",
     "Transaction",
     "Undo",
-    "Unknown",
     "hours",
     "seconds",
     "signal",
@@ -65,7 +65,7 @@ D = TypeVar("D")
 def signal(name: str) -> Callable[[type[T]], type[T]]:
     """Declare a class as a signal: a frozen dataclass that somebody sends to a saga under `name`."""
     if not NAME.fullmatch(name):
-        raise Misdeclared(f"signal {name!r}", "a name is lower-case words joined by hyphens, such as 'approval'")
+        raise DefinitionError(f"signal {name!r}", "a name is lower-case words joined by hyphens, such as 'approval'")
 
     def declare(cls: type[T]) -> type[T]:
         made = dataclass(frozen=True)(cls)
@@ -142,7 +142,7 @@ class Saga(ABC, Generic[In, Out]):
     `class PlaceOrder(Saga[OrderRequest, Confirmation], name="place-order", version=1)`.
     `signals` are the classes that `receive` waits for, `children` the sagas that it starts with `child`; a saga that is
     not past its pivot when its `deadline`, counted from its start, is over turns back. What is wrong with a declaration
-    is raised as Misdeclared at its import.
+    is raised as DefinitionError at its import.
     """
 
     definition: ClassVar[Definition]
@@ -159,7 +159,7 @@ class Saga(ABC, Generic[In, Out]):
     ) -> None:
         super().__init_subclass__(**options)
         if name is None:
-            raise Misdeclared(cls.__name__, 'has no name: class …(Saga[In, Out], name="place-order", version=1)')
+            raise DefinitionError(cls.__name__, 'has no name: class …(Saga[In, Out], name="place-order", version=1)')
         from workflows.amends.definition import define
         from workflows.amends.values.problem import has_sagas
 

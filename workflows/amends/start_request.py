@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from domain.amends.errors import Unstorable
 from domain.amends.event import Cause
-from workflows.amends.history import SagaStarted, stories
+from workflows.amends.history import SagaStarted, saga_histories
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import Start
 from workflows.amends.saga import Saga
@@ -48,7 +48,7 @@ def starting(
         correlation_id=correlation,
         request=digest([definition.name, given]),
         inputs=text({"positionalArgs": [given], "namedArgs": origin}),
-        event=record_own(stories.stream(id), told, whole),
+        event=record_own(saga_histories.stream(id), told, whole),
         deadline=definition.deadline,
         parent=parent,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec,
 from pydantic_core import PydanticSerializationError
 
 from domain.amends.aggregate import Aggregate
-from domain.amends.errors import Misdeclared, Refusal
+from domain.amends.errors import DefinitionError, Refusal
 from workflows.amends.call import ATTEMPT_TIMEOUT, COMPENSATION_RETRY, Retry, Undo
 from workflows.amends.values.codec import digest, dump, fresh, kept
 from workflows.amends.values.limits import Limits
@@ -78,7 +78,7 @@ class Compensation:
 
 @dataclass
 class StepSpec:
-    """What a step declares. `excused` says that compensation=None was given."""
+    """What a step declares. `without_compensation` says that compensation=None was given."""
 
     name: str
     kind: Kind
@@ -86,7 +86,7 @@ class StepSpec:
     retry: Retry
     timeout: timedelta
     pivot: bool
-    excused: bool
+    without_compensation: bool
     compensation: Compensation | None = None
 
 
@@ -156,7 +156,7 @@ class Step(Generic[S, P, R]):
     def _compensate(self, body: Callable[..., Awaitable[None]], retry: Retry, timeout: timedelta) -> Compensation:
         spec, name = self.spec, name_of(body)
         if spec.compensation is not None:
-            raise Misdeclared(f"step {spec.name}", f"has two compensations, {spec.compensation.name} and {name}")
+            raise DefinitionError(f"step {spec.name}", f"has two compensations, {spec.compensation.name} and {name}")
         spec.compensation = Compensation(name, body, retry, timeout)
         return spec.compensation
 

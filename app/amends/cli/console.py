@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import URL
 
 from app.amends.composition import Store, parts_of
-from app.amends.projections.administration import Acts
+from app.amends.projections.administration import Administration
 from app.amends.projections.builds import Builds
-from app.amends.redaction.masks import Masks
+from app.amends.redaction.redactor import Redactor
 from app.amends.schema.catalogue import Catalogue
 from app.amends.schema.register import Register
 from app.amends.service import Service
@@ -23,11 +23,11 @@ from app.amends.store.connections.committer import Committer
 from app.amends.store.connections.pool import Pool
 from app.amends.store.connections.reader import Reader
 from app.amends.store.events import PostgresEvents
-from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.overview import Overview
 from app.amends.store.shapes import SagaKinds
 from domain.amends.event import Cause
-from workflows.amends.dbos.client import Desk
+from workflows.amends.dbos.client import SagaClient
 from workflows.amends.definition import Definition
 from workflows.amends.providers import Providers
 
@@ -36,18 +36,18 @@ from workflows.amends.providers import Providers
 class Console:
     """What the commands use; what they start is queued, and a server takes it."""
 
-    desk: Desk
+    saga_client: SagaClient
     overview: Overview
     events: PostgresEvents
     history: History
     catalogue: Catalogue
     register: Register
-    masks: Masks
+    redactor: Redactor
     reader: Reader
     committer: Committer
-    tail: Tail
+    feed_notifier: FeedNotifier
     builds: Builds
-    acts: Acts
+    acts: Administration
 
     @property
     def cause(self) -> Cause:
@@ -65,7 +65,7 @@ async def console(service: Service[Any], settings: Settings, url: URL) -> AsyncI
         store = Store.of(settings, committer, reader)
         try:
             parts = parts_of(service, settings, store, Providers(), readers, "http://127.0.0.1", "")
-            client, register = Desk(parts.sagas, store.sagas), store.register(service, parts.sagas)
+            client, register = SagaClient(parts.sagas, store.sagas), store.register(service, parts.sagas)
             yield Console(
                 client,
                 Overview(reader),
@@ -73,15 +73,15 @@ async def console(service: Service[Any], settings: Settings, url: URL) -> AsyncI
                 History(store.events, store.loading, reader),
                 store.known,
                 register,
-                Masks(register, SagaKinds(reader)),
+                Redactor(register, SagaKinds(reader)),
                 reader,
                 committer,
-                store.tail,
+                store.feed_notifier,
                 store.builds,
-                Acts(store.builds, reader, store.tail.nudge),
+                Administration(store.builds, reader, store.feed_notifier.nudge),
             )
         finally:
-            await store.tail.stop()
+            await store.feed_notifier.stop()
             await store.states.settle()
             await committer.stop()
 

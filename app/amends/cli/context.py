@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from domain.amends.errors import Invalid, Unusable
+from domain.amends.errors import Invalid, StartupError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -28,19 +28,21 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @cache
 def the_service() -> Service[Any]:
-    """The service of the project in whose folder a command runs. Raises Unusable if there is none."""
+    """The service of the project in whose folder a command runs. Raises StartupError if there is none."""
     from app.amends.service import Service
 
     if importlib.util.find_spec("app.main") is None:
-        raise Unusable("There is no app/main.py here.", "Run this in the folder of a project of Amends.")
+        raise StartupError("There is no app/main.py here.", "Run this in the folder of a project of Amends.")
     found = getattr(importlib.import_module("app.main"), "service", None)
     if not isinstance(found, Service):
-        raise Unusable("app/main.py has no `service`.", "Give it one: service = Service(root=…, build=…, settings=…).")
+        raise StartupError(
+            "app/main.py has no `service`.", "Give it one: service = Service(root=…, build=…, settings=…)."
+        )
     return found
 
 
 def the_settings() -> Settings:
-    """The settings of that service. Raises Unusable."""
+    """The settings of that service. Raises StartupError."""
     from app.amends.settings import read_settings
 
     service = the_service()

@@ -25,7 +25,7 @@ from app.amends.store.events import SQL as EVENTS
 from app.amends.store.feed.lag import holder
 from app.amends.store.outages import awaiting, outages
 from app.amends.store.sql import statements
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 
 SQL = statements("doctor.sql")
 NAMED = 3
@@ -101,7 +101,7 @@ def _refusal(require: Callable[[URL], object], url: URL) -> str | None:
     """Why no server would start on this database, in one line."""
     try:
         require(url)
-    except Unusable as no:
+    except StartupError as no:
         return " ".join(str(no).split())
     return None
 

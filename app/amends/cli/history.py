@@ -15,7 +15,7 @@ from app.amends.cli.terminal import print_json, say
 if TYPE_CHECKING:
     from app.amends.cli.console import Console
     from app.amends.store.aggregates.time_travel import Point
-    from workflows.amends.ports.event_store import Place, StoredEvent
+    from workflows.amends.ports.event_store import FeedCursor, StoredEvent
 
 Name = Annotated[str, typer.Argument(metavar="STREAM")]
 Version = Annotated[int | None, typer.Option(min=0, help="After the event with this version.")]
@@ -36,9 +36,9 @@ def events(
     async def look(console: Console) -> None:
         from workflows.amends.ports.event_store import Filter
 
-        place = await console.events.after(after)
-        found = await console.events.feed(place, limit, Filter(type, stream, correlation_id))
-        await _print(console, found, place, as_json)
+        cursor = await console.events.after(after)
+        found = await console.events.feed(cursor, limit, Filter(type, stream, correlation_id))
+        await _print(console, found, cursor, as_json)
 
     with_console(look)
 
@@ -52,8 +52,8 @@ def stream(
     """One stream, oldest first."""
 
     async def look(console: Console) -> None:
-        place = await console.events.after(after)
-        await _print(console, await console.events.read_after(name, place, limit), place, as_json)
+        cursor = await console.events.after(after)
+        await _print(console, await console.events.read_after(name, cursor, limit), cursor, as_json)
 
     with_console(look)
 
@@ -69,11 +69,11 @@ def state(
         point = _point(version, position, at)
         aggregate = console.catalogue.aggregate(name)
         found = await console.history.state(aggregate, name, point)
-        shown = await console.masks.shown(lambda: shown_state(found, aggregate.category, console.masks))
+        shown = await console.redactor.shown(lambda: shown_state(found, aggregate.category, console.redactor))
         if as_json:
             print_json(shown)
             return
-        say(f"{name} at version {found.version}, position {found.place}, recorded {found.recorded_at.isoformat()}")
+        say(f"{name} at version {found.version}, position {found.cursor}, recorded {found.recorded_at.isoformat()}")
         print_json(shown["state"])
 
     with_console(look)
@@ -99,7 +99,7 @@ def difference(
         after = _point(to_version, to_position, to_at)
         aggregate = console.catalogue.aggregate(name)
         found = await console.history.difference(aggregate, name, before, after)
-        shown = await console.masks.shown(lambda: shown_difference(*found, aggregate.category, console.masks))
+        shown = await console.redactor.shown(lambda: shown_difference(*found, aggregate.category, console.redactor))
         if as_json:
             print_json(shown)
             return
@@ -121,10 +121,10 @@ def _point(version: int | None, position: str | None, at: str | None) -> Point:
         raise Invalid("at", "is no time; it looks like 2026-01-31T12:00:00Z") from error
 
 
-async def _print(console: Console, found: Sequence[StoredEvent], after: Place, as_json: bool) -> None:
+async def _print(console: Console, found: Sequence[StoredEvent], after: FeedCursor, as_json: bool) -> None:
     from app.amends.http.shown import shown_page
 
-    page: dict[str, Any] = await console.masks.shown(lambda: shown_page(found, after, console.masks), found)
+    page: dict[str, Any] = await console.redactor.shown(lambda: shown_page(found, after, console.redactor), found)
     if as_json:
         print_json(page)
         return

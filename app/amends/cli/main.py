@@ -21,7 +21,7 @@ from app.amends.cli.terminal import complain, print_json, say
 from app.amends.cli.workflows import Reason, workflows
 from app.amends.security.passwords import hidden, veil
 from app.amends.server.log_lines import indented
-from domain.amends.errors import AmendsError, Unusable
+from domain.amends.errors import AmendsError, StartupError
 from workflows.amends.values.said import escaped
 
 
@@ -51,7 +51,7 @@ def _own() -> dict[str, Any]:
     """The commands that the project has of its own, by name; none outside of a project."""
     try:
         commands = the_service().commands
-    except Unusable:
+    except StartupError:
         return {}
     made = typer.Typer(add_completion=False)
     made.command(hidden=True)(lambda: None)  # with one command alone Typer would make no group
@@ -181,7 +181,7 @@ def main() -> None:
 
 def _complain(error: AmendsError) -> None:
     told = hidden(f"{error}")
-    for line in told.expandtabs().splitlines() if isinstance(error, Unusable) else [told]:
+    for line in told.expandtabs().splitlines() if isinstance(error, StartupError) else [told]:
         complain(line)
 
 

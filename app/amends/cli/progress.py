@@ -61,7 +61,7 @@ async def _work(console: Console, build: Build) -> None:
     token = f"cli-{os.getpid()}/{uuid4().hex[:8]}"
     target = Target(build.name, build.build)
     with suppress(Lost):  # a server was quicker: it is watched
-        await Runner(projection, target, console.committer, console.reader, console.tail, token).catch_up()
+        await Runner(projection, target, console.committer, console.reader, console.feed_notifier, token).catch_up()
 
 
 def _show(progress: Progress, task: TaskID, build: Build) -> None:

@@ -14,7 +14,7 @@ from app.amends.cli.terminal import print_json, say
 
 if TYPE_CHECKING:
     from app.amends.cli.console import Console
-    from workflows.amends.dbos.client import TakeUp
+    from workflows.amends.dbos.client import TerminatedAction
     from workflows.amends.history import Act
     from workflows.amends.ports.event_store import StoredEvent
 
@@ -41,8 +41,8 @@ def list_workflows(
         from app.amends.store.overview import Filters
 
         rows, _ = await console.overview.page(Filters(name, status, reference, correlation_id, parent), limit, None)
-        masks = console.masks
-        shown = await masks.shown(lambda: [shown_row(row, masks) for row in rows], told=said_of(rows))
+        redactor = console.redactor
+        shown = await redactor.shown(lambda: [shown_row(row, redactor) for row in rows], told=said_of(rows))
         if as_json:
             print_json(shown)
             return
@@ -61,22 +61,22 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
         from app.amends.cli.timeline import lines, timeline
         from app.amends.http.shown import shown_saga
         from domain.amends.errors import NotFound
-        from workflows.amends.history import stories
+        from workflows.amends.history import saga_histories
 
         found = await console.overview.saga(id)
         if found is None:
             raise NotFound("workflow", id)
         if as_json:
-            whole = partial(shown_saga, *found, console.masks, limit=len(found[1].steps))
-            print_json(await console.masks.shown(whole, told=[id]))
+            whole = partial(shown_saga, *found, console.redactor, limit=len(found[1].steps))
+            print_json(await console.redactor.shown(whole, told=[id]))
             return
         row, _, _ = found
-        reason = await console.masks.shown(lambda: console.masks.said(row.reason, id), told=[id])
+        reason = await console.redactor.shown(lambda: console.redactor.said(row.reason, id), told=[id])
         why = f", {reason}" if reason else ""
         say(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}{why}")
         shown: list[dict[str, Any]] = []
-        while events := await console.events.read(stories.stream(id), after=len(shown)):
-            shown += await console.masks.shown(partial(_shown, events, console), events)
+        while events := await console.events.read(saga_histories.stream(id), after=len(shown)):
+            shown += await console.redactor.shown(partial(_shown, events, console), events)
         for line in lines(timeline(shown)):
             say(line)
 
@@ -86,7 +86,7 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
 def _shown(events: Sequence[StoredEvent], console: Console) -> list[dict[str, Any]]:
     from app.amends.http.shown import shown_event
 
-    return [shown_event(event, console.masks) for event in events]
+    return [shown_event(event, console.redactor) for event in events]
 
 
 @workflows.command("start")
@@ -102,9 +102,9 @@ def start_workflow(
         from workflows.amends.values.codec import read
 
         await console.register.note()
-        definition = console.desk.newest(name).definition
+        definition = console.saga_client.newest(name).definition
         request = read(parsed(sys.stdin.read() if given == "-" else given), definition.input)
-        started, _ = await console.desk.start(console.desk.order(name, request, id, console.cause))
+        started, _ = await console.saga_client.start(console.saga_client.order(name, request, id, console.cause))
         if as_json:
             print_json(vars(started), indent=None)
         else:
@@ -129,11 +129,11 @@ def signal_workflow(
         row = await console.overview.row(id)
         if row is None:
             raise NotFound("workflow", id)
-        cls = console.desk.payload(row.name, row.version, signal)
+        cls = console.saga_client.payload(row.name, row.version, signal)
         given = parsed(sys.stdin.read() if payload == "-" else payload)
         said = read(signed(given, cls, console.cause.actor or "anonymous", known=False), cls)
         await console.register.note()
-        await console.desk.signal(id, signal, console.desk.told(signal, said, cls), console.cause)
+        await console.saga_client.signal(id, signal, console.saga_client.told(signal, said, cls), console.cause)
         _say(id, signal)
 
     with_console(tell)
@@ -149,7 +149,7 @@ def cancel_workflow(id: Id, reason: Reason) -> None:
         row = await console.overview.row(id)
         if row is None:
             raise NotFound("workflow", id)
-        await console.desk.cancel(id, row.name, row.version, reason, console.cause)
+        await console.saga_client.cancel(id, row.name, row.version, reason, console.cause)
         _say(id, "cancel")
 
     with_console(cancel)
@@ -191,15 +191,15 @@ def resolve_workflow(
 
 def _act(id: str, act: Act, reason: str, result: Any = None) -> None:
     async def decide(console: Console) -> None:
-        await console.desk.act(id, act, reason, console.cause, result)
+        await console.saga_client.act(id, act, reason, console.cause, result)
         _say(id, act)
 
     with_console(decide)
 
 
-def _take_up(id: str, how: TakeUp, reason: str) -> None:
+def _take_up(id: str, how: TerminatedAction, reason: str) -> None:
     async def decide(console: Console) -> None:
-        await console.desk.take_up(id, how, reason, console.cause)
+        await console.saga_client.resume_terminated(id, how, reason, console.cause)
         _say(id, how)
 
     with_console(decide)

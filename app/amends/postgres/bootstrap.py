@@ -20,7 +20,7 @@ from app.amends.postgres.urls import conninfo, formatted, shown
 from app.amends.postgres.usable import require_as_asked, require_usable
 from app.amends.store.connections.sqlstates import Verdict, said, verdict
 from app.amends.store.feed.generations import require_in_order
-from domain.amends.errors import NotYet, Unusable
+from domain.amends.errors import NotYet, StartupError
 from workflows.amends.dbos import runtime
 
 log = logging.getLogger("amends")
@@ -31,7 +31,7 @@ SAY_SECONDS: Final = 5.0
 
 
 def prepare_in_time(url: URL, owner: URL | None, root: Path, seconds: float) -> URL:
-    """The same as `prepare`, once the database lets us in. Raises Unusable if it does not within so many seconds."""
+    """`prepare`, once the database lets us in. Raises StartupError if it does not within so many seconds."""
     until, say_at = time.monotonic() + seconds, 0.0
     while True:
         try:
@@ -40,7 +40,7 @@ def prepare_in_time(url: URL, owner: URL | None, root: Path, seconds: float) -> 
             now = time.monotonic()
             if now >= until:
                 waited = f" It was waited for for {seconds:g} s." if seconds else ""
-                raise Unusable(away.problem + waited, away.remedy) from None
+                raise StartupError(away.problem + waited, away.remedy) from None
             if now >= say_at:
                 log.warning("The database is waited for, for %.0f s at most: %s", until - now, away.problem)
                 say_at = now + SAY_SECONDS
@@ -50,7 +50,7 @@ def prepare_in_time(url: URL, owner: URL | None, root: Path, seconds: float) -> 
 def prepare(url: URL, owner: URL | None = None, root: Path | None = None) -> URL:
     """Check the server and bring both schemas up to date; returns the URL that the service is to use.
 
-    `owner` is who migrates, if that is somebody else; below `root` are the project's own migrations. Raises Unusable.
+    `owner` is who migrates, if that is somebody else; below `root` are the project's migrations. Raises StartupError.
     """
     owner = owner or url
     require_usable(url)

@@ -6,7 +6,7 @@ import psycopg
 from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo, settings
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 
 WRITTEN = {
     "workflow_status": {
@@ -56,20 +56,24 @@ REMEDY = "Install the DBOS version that pyproject.toml names, on a database that
 
 
 def require_known(url: URL, newest_migration: int) -> None:
-    """Raise Unusable if DBOS's tables are missing, newer than the installed DBOS, or of another layout."""
+    """Raise StartupError if DBOS's tables are missing, newer than the installed DBOS, or of another layout."""
     with psycopg.connect(conninfo(url), **settings(url, "check")) as connection:
         rows = connection.execute(COLUMNS, (list(WRITTEN),)).fetchall()
         if not rows:
-            raise Unusable("The database has no tables of DBOS.", "Start with ./run up, which migrates.")
+            raise StartupError("The database has no tables of DBOS.", "Start with ./run up, which migrates.")
         row = connection.execute("select max(version) from dbos.dbos_migrations").fetchone()
     if row and row[0] is not None and row[0] > newest_migration:
-        raise Unusable(f"The database was migrated by a newer DBOS ({row[0]}, known is {newest_migration}).", REMEDY)
+        raise StartupError(
+            f"The database was migrated by a newer DBOS ({row[0]}, known is {newest_migration}).", REMEDY
+        )
     found = {(table, column): kind for table, column, kind, _ in rows}
     for table, columns in WRITTEN.items():
         for column, kind in columns.items():
             if found.get((table, column)) != kind:
                 has = found.get((table, column), "missing")
-                raise Unusable(f"DBOS's tables have another layout: {table}.{column} is {has}, not {kind}.", REMEDY)
+                raise StartupError(f"DBOS's tables have another layout: {table}.{column} is {has}, not {kind}.", REMEDY)
     for table, column, _, required in rows:
         if required and column not in WRITTEN[table]:
-            raise Unusable(f"DBOS's tables have another layout: {table}.{column} must be given and is unknown.", REMEDY)
+            raise StartupError(
+                f"DBOS's tables have another layout: {table}.{column} must be given and is unknown.", REMEDY
+            )

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 
 ROUNDS: Final = 2
 AS_SET: Final = "select current_setting(%s), set_config(%s, %s, true)"
@@ -21,7 +21,7 @@ AS_SET: Final = "select current_setting(%s), set_config(%s, %s, true)"
 
 
 async def require_kept(sessions: Sequence[AsyncConnection[TupleRow]]) -> None:
-    """Require that each session has a process of the server to itself. Raises Unusable.
+    """Require that each session has a process of the server to itself. Raises StartupError.
 
     Each is asked in turn, then again while another one is in a transaction.
     """
@@ -38,7 +38,7 @@ async def require_kept(sessions: Sequence[AsyncConnection[TupleRow]]) -> None:
 
 
 async def require_settings(session: AsyncConnection[TupleRow], asked: Mapping[str, str]) -> None:
-    """Require that a session has what it was opened with: formats, limits, and a role. Raises Unusable."""
+    """Require that a session has what it was opened with: formats, limits, and a role. Raises StartupError."""
     wrong: dict[str, str] = {}
     said = []
     async with session.transaction(force_rollback=True):
@@ -51,7 +51,7 @@ async def require_settings(session: AsyncConnection[TupleRow], asked: Mapping[st
     if wrong:
         user = psycopg.sql.Identifier(session.info.user).as_string()
         sets = "; ".join(f"alter role {user} set {name} = '{value}'" for name, value in wrong.items())
-        raise Unusable(
+        raise StartupError(
             f"Sessions of the database do not come as they are asked for: {', '.join(said)}.",
             "Unset PGTZ and PGDATESTYLE. If a pooler keeps the options of sessions to itself, set them for the login, "
             f"and let the pooler connect anew: {sets}.",
@@ -71,8 +71,8 @@ def _require_same(seen: Sequence[Sequence[Any]]) -> None:
         raise _not_kept()
 
 
-def _not_kept() -> Unusable:
-    return Unusable(
+def _not_kept() -> StartupError:
+    return StartupError(
         "A pooler stands before the database and does not keep sessions: locks, roles and time limits would be lost.",
         "Set pool_mode = session for this database or login in pgbouncer.ini, or connect to Postgres itself.",
     )

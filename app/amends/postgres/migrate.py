@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 import migrations.amends
 from app.amends.postgres.urls import formatted
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 
 OURS = Path(migrations.amends.__path__[0])
 TURN = "select pg_advisory_lock(hashtextextended('amends.migrate', 0))"
@@ -46,7 +46,7 @@ class Migrations:
     def upgrade(self, url: URL) -> list[str]:
         """Apply what is missing, one process at a time; returns the names of the migrations that were applied.
 
-        Raises Unusable if the database is ahead of this code.
+        Raises StartupError if the database is ahead of this code.
         """
         with _connected(url) as connection:
             connection.execute(text(TURN))
@@ -66,7 +66,7 @@ class Migrations:
     def _require_known(self, connection: Connection) -> None:
         ahead = sorted(_heads(connection) - self.known())
         if ahead:
-            raise Unusable(
+            raise StartupError(
                 f"The database was migrated by a newer version of Amends (its schema is {', '.join(ahead)}, "
                 f"the newest known here is {', '.join(sorted(self.newest()))}).",
                 "Run the newer version. Nothing was changed.",

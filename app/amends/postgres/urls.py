@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from app.amends.postgres.libpq import Wrong, default, parameters, places
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 
 #: No statement and no lock is waited for longer than this, and a dead peer is noticed.
 LIMITS = {
@@ -45,15 +45,15 @@ REFUSED = ("service", "servicefile")
 def parse_url(text: str, setting: str = "DATABASE_URL") -> URL:
     """A database URL, checked and written so that libpq, SQLAlchemy and DBOS read the same in it.
 
-    One host stands in its usual place, several in the query. Raises Unusable without showing any of it.
+    One host stands in its usual place, several in the query. Raises StartupError without showing any of it.
     """
     scheme, mark, rest = text.partition("://")
     if not mark or scheme.partition("+")[0] not in ("postgresql", "postgres"):
-        raise Unusable(f"{setting} is not the URL of a Postgres database.", EXAMPLE)
+        raise StartupError(f"{setting} is not the URL of a Postgres database.", EXAMPLE)
     try:
         return _url(parameters(f"postgresql://{rest}"))
     except Wrong as wrong:
-        raise Unusable(f"{setting} is wrong: {wrong}.", EXAMPLE) from None
+        raise StartupError(f"{setting} is wrong: {wrong}.", EXAMPLE) from None
 
 
 def _url(given: dict[str, str]) -> URL:

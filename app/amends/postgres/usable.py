@@ -18,7 +18,7 @@ from app.amends.postgres.kept_sessions import require_kept, require_settings
 from app.amends.postgres.promises import warn
 from app.amends.postgres.urls import conninfo, promised, settings, shown
 from app.amends.store.connections.sqlstates import said
-from domain.amends.errors import NotYet, Unusable
+from domain.amends.errors import NotYet, StartupError
 
 OLDEST = 150000
 """The oldest server that is supported, as Postgres numbers its versions."""
@@ -38,14 +38,14 @@ AS_ASKED = "select current_setting('server_encoding'), pg_is_in_recovery(), curr
 
 
 def require_usable(url: URL) -> None:
-    """Look at the server, and at what stands before it. Raises Unusable with what is wrong and what to do."""
+    """Look at the server, and at what stands before it. Raises StartupError with what is wrong and what to do."""
     _ask(url, _look, TOGETHER)
 
 
 def require_as_asked(url: URL) -> URL:
     """Require that sessions come as this URL asks for them, with their role and limits; returns it.
 
-    What else is wrong with the server is warned of. Raises Unusable.
+    What else is wrong with the server is warned of. Raises StartupError.
     """
     require_set(url)
     _ask(url, lambda sessions: warn(sessions[0]), 1)
@@ -53,7 +53,7 @@ def require_as_asked(url: URL) -> URL:
 
 
 def require_set(url: URL) -> None:
-    """Require the same, without a word about the rest. Raises Unusable."""
+    """Require the same, without a word about the rest. Raises StartupError."""
     _ask(url, lambda sessions: require_settings(sessions[0], promised(url)), 1)
 
 
@@ -105,7 +105,7 @@ async def _asked(url: URL, look: Callable[[list[AsyncConnection[TupleRow]]], Awa
 async def _look(sessions: list[AsyncConnection[TupleRow]]) -> None:
     version = sessions[0].info.server_version
     if version < OLDEST:
-        raise Unusable(f"The database is Postgres {version // 10000}.", "Amends needs Postgres 15 or newer.")
+        raise StartupError(f"The database is Postgres {version // 10000}.", "Amends needs Postgres 15 or newer.")
     for each in sessions:
         await _require_primary(each)
     await require_kept(sessions)
@@ -121,51 +121,51 @@ async def _require_primary(session: AsyncConnection[TupleRow]) -> None:
             "Let DATABASE_URL lead to the primary, or name all hosts in it; a pooler must lead every session there.",
         )
     if read_only == "on":
-        raise Unusable(
+        raise StartupError(
             "The database takes no writes: its sessions are read-only.",
             "See default_transaction_read_only of the server, the database and the role.",
         )
     if encoding != "UTF8":
-        raise Unusable(
+        raise StartupError(
             f"The database's encoding is {encoding}, which does not hold every text.",
             "Create one with: create database … encoding 'UTF8' template template0.",
         )
 
 
-def _silent(url: URL, answered: int, count: int) -> Unusable:
+def _silent(url: URL, answered: int, count: int) -> StartupError:
     if 0 < answered < count:
-        return Unusable(
+        return StartupError(
             f"Of {count} sessions at the same time only {answered} were answered within {ANSWER_SECONDS:.0f} s.",
             "If a pooler stands before the database, give it more connections (default_pool_size).",
         )
     return NotYet(f"The database does not answer within {ANSWER_SECONDS:.0f} s.", f"Look at {shown(url)}.")
 
 
-def refused(error: psycopg.Error, url: URL) -> Unusable:
+def refused(error: psycopg.Error, url: URL) -> StartupError:
     """Why nobody was let in, by each of several hosts; NotYet if that may pass by itself, at one of them at least."""
     lines = str(error).strip().splitlines()
     parts = [line[2:] for line in lines if line.startswith("- host: ")] or [" ".join(str(error).split())]
     told = "; ".join(parts)
     if "startup parameter" in told:  # PgBouncer's words, which nobody translates
-        return Unusable(
+        return StartupError(
             f"A pooler refuses what sessions are opened with: {told}",
             "Set ignore_startup_parameters = options in pgbouncer.ini, and see docs/own-postgres.md.",
         )
-    kind = Unusable if all(FOR_GOOD.search(part) for part in parts) else NotYet
+    kind = StartupError if all(FOR_GOOD.search(part) for part in parts) else NotYet
     return kind(f"The database does not let us in: {told}", f"Check DATABASE_URL ({shown(url)}).")
 
 
-def in_words(error: BaseException | None) -> Unusable | None:
+def in_words(error: BaseException | None) -> StartupError | None:
     """What a person can do about an error that the database raised somewhere below; None of any other error."""
     while error is not None and not isinstance(error, psycopg.Error):
         error = error.__cause__
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return Unusable(
+        return StartupError(
             f"The database does not let its user do that: {said(error)}.",
             "Set AMENDS_MIGRATION_URL to the URL of the tables' owner, who migrates and grants the service its rights.",
         )
     if isinstance(error, psycopg.errors.InvalidSchemaName | psycopg.errors.UndefinedTable):
-        return Unusable(f"The database lacks what is asked of it: {said(error)}.", "./run up migrates it.")
+        return StartupError(f"The database lacks what is asked of it: {said(error)}.", "./run up migrates it.")
     if isinstance(error, psycopg.OperationalError):
-        return Unusable(f"The database cannot do that now: {said(error)}.", "./run amends doctor looks at it.")
+        return StartupError(f"The database cannot do that now: {said(error)}.", "./run amends doctor looks at it.")
     return None

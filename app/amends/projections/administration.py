@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from app.amends.projections import SQL
-from app.amends.projections.applying.dead_letters import SetAsides, Wish, noted_of
+from app.amends.projections.applying.dead_letters import DeadLetters, Wish, noted_of
 from app.amends.projections.builds import Build, Builds, missing, open_parameters
 from app.amends.projections.failures import short
 from app.amends.store.connections.reader import Reader
@@ -58,7 +58,7 @@ class _NotYet(Exception):
         self.busy = busy
 
 
-class Acts:
+class Administration:
     """Rebuild, promote, drop, retry and skip, in one process. With a key the same request acts once.
 
     All raise NotFound for what is not there, Conflict for what cannot be done, and Unavailable.
@@ -66,7 +66,7 @@ class Acts:
 
     def __init__(self, builds: Builds, reader: Reader, on_commit: Callable[[], None]) -> None:
         self._builds, self._reader, self._on_commit = builds, reader, on_commit
-        self.asides = SetAsides(reader)
+        self.asides = DeadLetters(reader)
 
     async def rebuild(self, name: str, cause: Cause, once: Key | None = None) -> Body:
         """Begin a table of the newest version beside the live one."""
@@ -153,8 +153,8 @@ class Acts:
             about = await noted_of(connection, name, key, wish)
             if not about:
                 raise NotFound("set aside", f"{name} {key}", f"See what waits: ./run amends projections list {name}.")
-            stories = [told(name, each.build, key, str(each.event_id), each.error, reason) for each in about]
-            return Done(stories, {"key": key, "wish": wish})
+            saga_histories = [told(name, each.build, key, str(each.event_id), each.error, reason) for each in about]
+            return Done(saga_histories, {"key": key, "wish": wish})
 
         return await self._commit(name, cause, once, act)
 
@@ -169,9 +169,9 @@ class Acts:
             body = {"name": name} | body
             answer = Answer(once.key, once.digest, body) if once else None
             item = append_item([record_own(stream(name), each, cause) for each in told], {}, answer)
-            place = await _one(connection, EVENTS["append"], (f"[{text(item)}]",), column=5)
+            cursor = await _one(connection, EVENTS["append"], (f"[{text(item)}]",), column=5)
         self._on_commit()
-        return body | {"position": place}
+        return body | {"position": cursor}
 
     async def _patiently(self, build: Build, attempt: Callable[[], Awaitable[Body]]) -> Body:
         until = time.monotonic() + PATIENT_SECONDS

@@ -15,7 +15,7 @@ from app.amends.projections.failures import failure
 from app.amends.store.connections.reader import Reader
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.projection import Projection
-from workflows.amends.ports.event_store import Place
+from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.values.codec import text
 
 COUNTED = 100_000
@@ -33,7 +33,7 @@ class Build:
     version: int
     state: str
     types: list[str]
-    place: Place
+    cursor: FeedCursor
     events: int
     expected: int
     runner: str | None
@@ -118,7 +118,7 @@ class Builds:
 
     async def lag(self, build: Build) -> Lag:
         """How far a table is behind."""
-        asked = build.place._asdict() | {"transaction_id": str(build.place.transaction_id), "limit": COUNTED}
+        asked = build.cursor._asdict() | {"transaction_id": str(build.cursor.transaction_id), "limit": COUNTED}
         events, seconds = 0, 0.0
         for type in build.types:  # each by itself: a rare one is found by its index wherever the build stands
             (row,) = await self.reader.rows(SQL["lag"], asked | {"type": type}, anew=True)
@@ -175,6 +175,6 @@ def open_parameters(projection: Projection[Any, Any], first: bool) -> dict[str, 
 
 
 def _build(row: dict[str, Any]) -> Build:
-    place = Place(row.pop("generation"), row.pop("transaction_id"), row.pop("position"))
+    cursor = FeedCursor(row.pop("generation"), row.pop("transaction_id"), row.pop("position"))
     row.pop("followed"), row.pop("run")
-    return Build(place=place, **row)
+    return Build(cursor=cursor, **row)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.amends.projections import SQL
 from app.amends.store.connections.reader import Reader
-from workflows.amends.ports.event_store import START, Place
+from workflows.amends.ports.event_store import START, FeedCursor
 
 SLICE = 500_000
 """How many events one statement counts: it takes a moment, whatever the size of the store."""
@@ -18,12 +18,12 @@ async def count(reader: Reader, types: Sequence[str], slice: int = SLICE) -> int
 
 
 async def _count(reader: Reader, type: str, slice: int) -> int:
-    counted, place = 0, START
+    counted, cursor = 0, START
     found: int
     while True:
-        after = {"type": type, "limit": slice} | place._asdict() | {"transaction_id": str(place.transaction_id)}
+        after = {"type": type, "limit": slice} | cursor._asdict() | {"transaction_id": str(cursor.transaction_id)}
         found, *end = (await reader.tuples(SQL["count"], after, patience=None))[0]
         counted += found
         if found < slice:
             return counted
-        place = Place(*end)
+        cursor = FeedCursor(*end)

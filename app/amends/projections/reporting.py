@@ -10,7 +10,7 @@ from typing import Any
 from psycopg.rows import TupleRow
 
 from app.amends.projections import SQL
-from app.amends.projections.applying.dead_letters import SetAsides
+from app.amends.projections.applying.dead_letters import DeadLetters
 from app.amends.projections.builds import Build, Builds, Lag
 from app.amends.projections.shape import Changed, require_same
 from workflows.amends.values.codec import dump
@@ -19,7 +19,7 @@ from workflows.amends.values.codec import dump
 async def report(builds: Builds, name: str | None = None) -> list[dict[str, Any]]:
     """Every read model, or one, as plain JSON data, with what is set aside in its tables."""
     found = await builds.all(name)
-    aside = await SetAsides(builds.reader).all(name)
+    aside = await DeadLetters(builds.reader).all(name)
     names = sorted({known for known, _ in builds.known if name in (None, known)} | {each.name for each in found})
     reports = [await _of(builds, each, [build for build in found if build.name == each]) for each in names]
     for each in reports:
@@ -45,7 +45,7 @@ async def _of(builds: Builds, name: str, found: list[Build]) -> dict[str, Any]:
         "status": "failing" if unopened else _status(live, versions, mode),
         "failure": unopened or (live and live.failure),
         "build": live and live.build,
-        "position": live and str(live.place),
+        "position": live and str(live.cursor),
         "lag_events": lags[live.build].events if live else 0,
         "lag_seconds": round(lags[live.build].seconds, 3) if live else 0.0,
         "set_aside": live.set_aside if live else 0,
@@ -102,7 +102,7 @@ def _shown(build: Build, lag: Lag) -> dict[str, Any]:
         "build": build.build,
         "version": build.version,
         "state": "ready" if ready and build.state == "building" else build.state,
-        "position": str(build.place),
+        "position": str(build.cursor),
         "events": build.events,
         "progress": 1.0 if ready else round(min(build.events / build.expected, 1.0), 4) if build.expected else 0.0,
         "rate": round(rate, 1),

@@ -13,7 +13,7 @@ from app.amends.projections.builds import Build, Builds
 from app.amends.projections.failures import failure, is_away
 from app.amends.store.connections.committer import Committer
 from app.amends.store.connections.reader import Reader
-from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Unavailable
 from workflows.amends.background import end, nudged
 
@@ -29,9 +29,14 @@ class Runners:
     """The runners of one process."""
 
     def __init__(
-        self, builds: Builds, committer: Committer, reader: Reader, tail: Tail, executor: Callable[[], str]
+        self,
+        builds: Builds,
+        committer: Committer,
+        reader: Reader,
+        feed_notifier: FeedNotifier,
+        executor: Callable[[], str],
     ) -> None:
-        self._builds, self._committer, self._reader, self._tail = builds, committer, reader, tail
+        self._builds, self._committer, self._reader, self._feed_notifier = builds, committer, reader, feed_notifier
         self._executor = executor
         self._runners: dict[Target, Runner] = {}
         self._for: dict[Target, str] = {}
@@ -98,7 +103,7 @@ class Runners:
                 self._end_of_another(self._tasks[target])
         elif (build.free or self._is_mine(build)) and time.monotonic() > self._not_before.get(target, 0.0):
             token = f"{self._executor()}/{target.name}_{target.build}"  # taken up again at once after a failure
-            runner = Runner(projection, target, self._committer, self._reader, self._tail, token)
+            runner = Runner(projection, target, self._committer, self._reader, self._feed_notifier, token)
             self._runners[target], self._for[target] = runner, self._executor()
             self._tasks[target] = asyncio.create_task(self._run(target, runner), name=f"{build.name}_{build.build}")
 

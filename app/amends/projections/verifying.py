@@ -15,7 +15,7 @@ from app.amends.projections.builds import Build, Builds
 from app.amends.store.connections.reader import Reader
 from domain.amends.errors import Conflict
 from domain.amends.projection import Projection
-from workflows.amends.ports.event_store import Place
+from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.values.codec import plain
 
 MOST = 10_000
@@ -87,8 +87,8 @@ async def _compared(
 ) -> Verified:
     both = [first.build, second.build]
     rows = await (await connection.execute(SQL["places"], (first.name, both))).fetchall()
-    places = sorted(Place(*place) for _, *place in rows)
-    moving = await _moving(connection, projection, first, places[0], places[-1])
+    cursors = sorted(FeedCursor(*cursor) for _, *cursor in rows)
+    moving = await _moving(connection, projection, first, cursors[0], cursors[-1])
     keys, columns, differing, last = 0, list[str](), list[Difference](), None
     while True:
         wanted = (first.name, *both, last, ROWS, MOST)
@@ -103,21 +103,29 @@ async def _compared(
 
 
 async def _moving(
-    connection: AsyncConnection[TupleRow], projection: Projection[Any, Any], build: Build, since: Place, until: Place
+    connection: AsyncConnection[TupleRow],
+    projection: Projection[Any, Any],
+    build: Build,
+    since: FeedCursor,
+    until: FeedCursor,
 ) -> set[str]:
     """The keys of the events that one of the tables has and the other has not."""
     moving: set[str] = set()
-    place = since
-    while place < until:
-        wanted = place._asdict() | {"transaction_id": str(place.transaction_id), "types": build.types, "limit": EVENTS}
+    cursor = since
+    while cursor < until:
+        wanted = cursor._asdict() | {
+            "transaction_id": str(cursor.transaction_id),
+            "types": build.types,
+            "limit": EVENTS,
+        }
         wanted |= {"name": build.name, "build": build.build}
         rows = await (await connection.execute(SQL["page"], wanted)).fetchall()
         if not rows:
             break
         *found, last = rows
-        place = Place(*last[:3])
+        cursor = FeedCursor(*last[:3])
         for row in found:
             key, event = keyed(projection, row)
-            if Place(*row[:3]) <= until and event is not None:
+            if FeedCursor(*row[:3]) <= until and event is not None:
                 moving.add(key)
     return moving

@@ -16,7 +16,7 @@ from app.amends.store.connections.reader import Reader
 from app.amends.store.events import PostgresEvents
 from domain.amends.errors import Conflict, Invalid
 from domain.amends.projection import Projection
-from workflows.amends.ports.event_store import Place
+from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.values.codec import dump, plain, text
 
 
@@ -54,11 +54,11 @@ class Views:
         page = found[:limit]
         return page, str(page[-1][projection.key]) if len(found) > limit else None
 
-    async def wait_for(self, name: str, place: Place, seconds: float) -> bool:
+    async def wait_for(self, name: str, cursor: FeedCursor, seconds: float) -> bool:
         """Wait until a read model has got to a place; False if it has not in time. Raises WentBack if it never will."""
-        if self.projection(name).mode != "live" and await self._waiting.until(name, place, seconds):
+        if self.projection(name).mode != "live" and await self._waiting.until(name, cursor, seconds):
             return True
-        await self._events.require_standing(place)
+        await self._events.require_standing(cursor)
         return self.projection(name).mode == "live"
 
     async def _rows(self, name: str, where: dict[str, str], after: str | None, limit: int) -> list[dict[str, Any]]:
@@ -91,7 +91,7 @@ class Views:
             for stored in page:
                 version = stored.version
                 if stored.name in projection.vocabulary.names:
-                    raw = (*stored.place, stored.stream, version, *stored.type, stored.data_json, stored.recorded_at)
+                    raw = (*stored.cursor, stored.stream, version, *stored.type, stored.data_json, stored.recorded_at)
                     row = as_read(projection, projection.next(row, recorded(projection, raw), key), key)
             if not page:
                 break

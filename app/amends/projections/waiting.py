@@ -9,7 +9,7 @@ from collections import defaultdict
 from app.amends.projections import SQL
 from app.amends.store.connections.reader import Reader
 from domain.amends.errors import Contended, Unavailable
-from workflows.amends.ports.event_store import Place
+from workflows.amends.ports.event_store import FeedCursor
 
 log = logging.getLogger("amends.projections")
 
@@ -24,16 +24,16 @@ class Waiting:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._waiters: defaultdict[str, dict[asyncio.Future[bool], Place]] = defaultdict(dict)
+        self._waiters: defaultdict[str, dict[asyncio.Future[bool], FeedCursor]] = defaultdict(dict)
         self._asking: dict[str, asyncio.Task[None]] = {}
 
-    async def until(self, name: str, place: Place, seconds: float) -> bool:
+    async def until(self, name: str, cursor: FeedCursor, seconds: float) -> bool:
         """Wait until the live table of a read model has got to a place.
 
         False if it has not in time, and at once for a place that does not stand any more.
         """
         reached = asyncio.get_running_loop().create_future()
-        self._waiters[name][reached] = place
+        self._waiters[name][reached] = cursor
         if name not in self._asking or self._asking[name].done():
             self._asking[name] = asyncio.create_task(self._ask(name), name=f"waiting for {name}")
         try:
@@ -54,16 +54,16 @@ class Waiting:
                 log.warning("How far %s has got is asked again, after: %s", name, error)
                 await asyncio.sleep(AWAY_SECONDS)
                 continue
-            for waiter, place in waiters.items():
-                stands = reached.get(str(place))
+            for waiter, cursor in waiters.items():
+                stands = reached.get(str(cursor))
                 if stands is not None and not waiter.done():
                     waiter.set_result(stands)
                     self._waiters[name].pop(waiter, None)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _reached(self, name: str, waited_for: list[Place]) -> dict[str, bool]:
+    async def _reached(self, name: str, waited_for: list[FeedCursor]) -> dict[str, bool]:
         """Which of these places need not be waited for any longer, and whether they stand."""
-        places = list({str(place): place for place in waited_for}.items())
-        columns = [list(column) for column in zip(*((*place, place.event) for _, place in places), strict=True)]
+        cursors = list({str(cursor): cursor for cursor in waited_for}.items())
+        columns = [list(column) for column in zip(*((*cursor, cursor.event) for _, cursor in cursors), strict=True)]
         rows = await self._reader.tuples(SQL["reached"], (*columns, name))
-        return {places[number - 1][0]: stands for number, stands in rows}
+        return {cursors[number - 1][0]: stands for number, stands in rows}

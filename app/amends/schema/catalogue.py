@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from domain.amends.aggregate import Aggregate
-from domain.amends.errors import Misdeclared, NotFound
+from domain.amends.errors import DefinitionError, NotFound
 from domain.amends.event import event_type
 from domain.amends.projection import Projection
 from domain.amends.stream import OWN
 from domain.amends.vocabulary import Vocabulary
-from workflows.amends.history import stories
+from workflows.amends.history import saga_histories
 from workflows.amends.values.codec import require_json
 
 OURS = ("domain.amends.projection_events", "workflows.amends.history")
@@ -49,14 +49,16 @@ class Catalogue:
 def catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> Catalogue:
     """Look into every file of some packages, but for what other folders named `amends` hold.
 
-    Raises Misdeclared for names that stand twice, for categories of which a stream could be either, for gaps and cycles
-    of upcasters, and for what does not survive JSON.
+    Raises DefinitionError for names that stand twice, for categories of which a stream could be either, for gaps and
+    cycles of upcasters, and for what does not survive JSON.
     """
     modules = [importlib.import_module(name) for package in packages for name in _names(package)]
     aggregates: dict[str, Aggregate[Any, Any]] = {}
     for found in _of(modules, Aggregate):
         if aggregates.setdefault(found.category, found) is not found:
-            raise Misdeclared(f"aggregate {found.category!r}", "is declared twice: give one of them another category")
+            raise DefinitionError(
+                f"aggregate {found.category!r}", "is declared twice: give one of them another category"
+            )
     require_apart(aggregates)
     classes = {cls: None for cls in _of(modules, type) if "__event__" in vars(cls)}
     vocabulary: Vocabulary[Any] = Vocabulary(tuple(sorted(classes, key=lambda cls: event_type(cls).name)))
@@ -66,23 +68,23 @@ def catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> Catalogue:
     projections: dict[tuple[str, int], Projection[Any, Any]] = {}
     for each in _of(modules, Projection):
         if projections.setdefault((each.name, each.version), each) is not each:
-            raise Misdeclared(f"projection {each.name!r}", f"its version {each.version} is declared twice")
+            raise DefinitionError(f"projection {each.name!r}", f"its version {each.version} is declared twice")
         require_json(each.row, f"projection {each.name!r}, row")
     return Catalogue(aggregates, vocabulary, projections)
 
 
 def require_apart(categories: Iterable[str]) -> None:
-    """Raise Misdeclared if a stream could be of two categories: `order-line-1` of `order` and of `order-line`."""
-    known = [*categories, *(own.removesuffix("-") for own in OWN if own != f"{stories.category}-")]
+    """Raise DefinitionError if a stream could be of two categories: `order-line-1` of `order` and of `order-line`."""
+    known = [*categories, *(own.removesuffix("-") for own in OWN if own != f"{saga_histories.category}-")]
     for one in known:
         for other in known:
             if other.startswith(f"{one}-"):
-                raise Misdeclared(
+                raise DefinitionError(
                     f"aggregate {other!r}",
                     f"its streams could be those of {one!r} too: give one of them another category",
                 )
     if len(set(known)) < len(known):
-        raise Misdeclared("aggregate 'projection'", "is a category of Amends' own: give it another one")
+        raise DefinitionError("aggregate 'projection'", "is a category of Amends' own: give it another one")
 
 
 def _names(package: str) -> Iterator[str]:

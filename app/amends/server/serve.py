@@ -27,7 +27,7 @@ from app.amends.server import lifetime
 from app.amends.server.log_lines import log_to_stderr
 from app.amends.service import S, Service
 from app.amends.settings import Settings, require_guarded
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 
 log = logging.getLogger("amends")
 
@@ -38,12 +38,12 @@ UNFIT = 71
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises Unusable before anything else is begun."""
+    """A socket that listens. Raises StartupError before anything else is begun."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         made = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        raise Unusable(
+        raise StartupError(
             f"Port {port} of {host} cannot be used: {error.strerror}.", "Choose another: --port 8001."
         ) from error
     made.setblocking(False)
@@ -137,7 +137,7 @@ async def _watch_embedded(settings: Settings) -> None:
             log.error("This process has no file descriptor left: nothing can be opened or connected to now.")
         elif await asyncio.to_thread(embedded.process) is None:
             log.warning("The embedded Postgres is gone; it is started again.")
-            with suppress(Unusable):
+            with suppress(StartupError):
                 await asyncio.to_thread(embedded.start)
 
 

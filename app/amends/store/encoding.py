@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workflows.amends.ports.event_store import NewEvent
-from workflows.amends.ports.execution_log import Checkpoint, Recall, Start
+from workflows.amends.ports.execution_log import Checkpoint, CompensateChild, Start
 from workflows.amends.values.codec import text
 
 
@@ -43,7 +43,7 @@ def start_json(start: Start) -> dict[str, Any]:
     }
 
 
-def family_text(start: Start | None, recall: Recall | None) -> str | None:
+def family_text(start: Start | None, recall: CompensateChild | None) -> str | None:
     """A child to be started or called back as one JSON parameter."""
     if start:
         return text({"start": start_json(start) | {"events": [event_json(start.event)]}})
@@ -59,7 +59,7 @@ def checkpoint_text(checkpoint: Checkpoint | None) -> str | None:
         return None
     return text(
         {
-            "slot": checkpoint.slot,
+            "slot": checkpoint.step_id,
             "name": checkpoint.name,
             "output": checkpoint.output,
             "error": checkpoint.error,
@@ -71,8 +71,8 @@ def checkpoint_text(checkpoint: Checkpoint | None) -> str | None:
 
 def checkpoint_of(row: tuple[Any, ...]) -> Checkpoint:
     """A checkpoint from DBOS's columns; a row of another writer may lack the times."""
-    slot, name, output, error, started, completed = row
-    return Checkpoint(slot, name, output, error, _instant(started or completed or 0), _instant(completed or 0))
+    step_id, name, output, error, started, completed = row
+    return Checkpoint(step_id, name, output, error, _instant(started or completed or 0), _instant(completed or 0))
 
 
 def _milliseconds(at: datetime) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.amends.store.connections.committer import Committer, Doubled
+from app.amends.store.connections.committer import AlreadyExists, Committer
 from app.amends.store.connections.reader import Reader
 from app.amends.store.encoding import event_json
 from app.amends.store.feed.remembered import Remembered
@@ -19,9 +19,9 @@ from workflows.amends.ports.event_store import (
     START,
     Answer,
     Appended,
+    FeedCursor,
     Filter,
     NewEvent,
-    Place,
     Repeated,
     StoredEvent,
     require_appendable,
@@ -40,7 +40,7 @@ class WentBack(AmendsError):
     """History went back: what was at {place} is not on record any more. Go on from {stands}, the last place before it
     that still stands; what comes after it is new, also where you have read as far before."""
 
-    place: str
+    cursor: str
     stands: str
 
 
@@ -68,12 +68,12 @@ class PostgresEvents:
                 row = answered[0][1:]
             else:
                 row = await self._committer.share(SQL["append"], item, PATIENCE)
-        except Doubled as doubled:
+        except AlreadyExists as doubled:
             raise await self._known_in_part(events) or Conflict("event-ids", str(doubled)) from doubled
-        outcome, stream, wanted, actual, place, digest, body = row
+        outcome, stream, wanted, actual, cursor, digest, body = row
         match outcome:
             case "appended":
-                reached = Place.parse(place) or START if place else START
+                reached = FeedCursor.parse(cursor) or START if cursor else START
                 if reached > end:  # else it was there before
                     self._remembered.committed(events, end)
                 return Appended(reached)
@@ -99,16 +99,16 @@ class PostgresEvents:
     async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
         return await self._events("stream", {"stream": stream, "after": after, "limit": limit})
 
-    async def read_after(self, stream: str, after: Place, limit: int = 1000) -> list[StoredEvent]:
+    async def read_after(self, stream: str, after: FeedCursor, limit: int = 1000) -> list[StoredEvent]:
         """Events of one stream beyond a place in the feed, oldest first."""
-        events = await self._events("stream_after", {"stream": stream, "limit": limit} | _place(after))
+        events = await self._events("stream_after", {"stream": stream, "limit": limit} | _cursor(after))
         return events or await self._none_after(after)
 
     async def read_back(self, stream: str, before: int, limit: int = 1000) -> list[StoredEvent]:
         """Events of one stream with versions below `before`, newest first."""
         return await self._events("backwards", {"stream": stream, "before": before, "limit": limit})
 
-    async def feed(self, after: Place = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+    async def feed(self, after: FeedCursor = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
         statement = (
             "feed_of_correlation"
             if only.correlation_id is not None
@@ -119,73 +119,73 @@ class PostgresEvents:
             else "feed"
         )
         wanted = {"type": only.type, "stream": only.stream, "correlation_id": only.correlation_id, "limit": limit}
-        rows = await self._reader.tuples(SQL[statement], wanted | _place(after), anew=statement != "feed")
+        rows = await self._reader.tuples(SQL[statement], wanted | _cursor(after), anew=statement != "feed")
         return self._read(rows) or await self._none_after(after)
 
-    async def _none_after(self, place: Place) -> list[StoredEvent]:
+    async def _none_after(self, cursor: FeedCursor) -> list[StoredEvent]:
         """No events; raises WentBack if that is because a reader who goes on after the place would miss some."""
-        stands, vouched, last = await self._last_standing(place)
+        stands, vouched, last = await self._last_standing(cursor)
         if not (stands and vouched):
-            raise WentBack(str(place), str(last))
+            raise WentBack(str(cursor), str(last))
         return []
 
-    async def require_standing(self, place: Place) -> None:
+    async def require_standing(self, cursor: FeedCursor) -> None:
         """Raise WentBack if the event of a place is not there any more, with the last one before it that is."""
-        stands, _, last = await self._last_standing(place)
+        stands, _, last = await self._last_standing(cursor)
         if not stands:
-            raise WentBack(str(place), str(last))
+            raise WentBack(str(cursor), str(last))
 
-    async def last_standing(self, place: Place) -> Place:
+    async def last_standing(self, cursor: FeedCursor) -> FeedCursor:
         """A place, if it stands; else the last one before it that does."""
-        stands, _, last = await self._last_standing(place)
-        return place if stands else last
+        stands, _, last = await self._last_standing(cursor)
+        return cursor if stands else last
 
-    async def _last_standing(self, place: Place) -> tuple[bool, bool, Place]:
+    async def _last_standing(self, cursor: FeedCursor) -> tuple[bool, bool, FeedCursor]:
         """Whether a place stands, whether nothing before it is known to be gone, and the last one that is both."""
-        if place.event is None:
-            return True, True, place
-        row = await self._reader.row(SQL["last_standing"], _place(place))
+        if cursor.event is None:
+            return True, True, cursor
+        row = await self._reader.row(SQL["last_standing"], _cursor(cursor))
         assert row is not None
         stands, vouched = row.pop("stands"), row.pop("vouched")
-        return stands, vouched, START if row["event"] is None else Place(**row)
+        return stands, vouched, START if row["event"] is None else FeedCursor(**row)
 
-    async def require_all_standing(self, places: Sequence[Place]) -> None:
+    async def require_all_standing(self, cursors: Sequence[FeedCursor]) -> None:
         """The same for places in the order of the feed, in one query: the first one that is gone is named."""
-        if places:
-            asked = ([place.position for place in places], [place.event for place in places])
+        if cursors:
+            asked = ([cursor.position for cursor in cursors], [cursor.event for cursor in cursors])
             for (number,) in await self._reader.tuples(SQL["first_gone"], asked):
-                await self.require_standing(places[number - 1])
+                await self.require_standing(cursors[number - 1])
 
     async def version(self, stream: str) -> int:
         """The version of a stream, 0 if it has no event."""
         row = await self._reader.row(SQL["stream_version"], (stream,))
         return int(row["version"]) if row else 0
 
-    async def after(self, token: str | None, field: str = "after") -> Place:
-        """The place after which a reader goes on. Raises Invalid as `place` does, and for one that is still to come.
+    async def after(self, token: str | None, field: str = "after") -> FeedCursor:
+        """The place after which a reader goes on. Raises Invalid as `cursor` does, and for one that is still to come.
 
         That is the token of another database: its reader would miss all that is written until it is reached. One that
         names its event is looked at when it is read on from: see `require_standing`.
         """
-        place = await self.place(token, field)
-        if place != START and place.event is None:
-            row = await self._reader.row(SQL["given_out"], _place(place))
+        cursor = await self.cursor(token, field)
+        if cursor != START and cursor.event is None:
+            row = await self._reader.row(SQL["given_out"], _cursor(cursor))
             if row is None or not row["given_out"]:
                 raise Invalid(field, AHEAD)
-        return place
+        return cursor
 
-    async def place(self, token: str | None, field: str = "after") -> Place:
+    async def cursor(self, token: str | None, field: str = "after") -> FeedCursor:
         """The place that a token or a plain position names. Raises Invalid for anything else."""
         if not token or token == "0":
             return START
-        if place := Place.parse(token):
-            return place
+        if cursor := FeedCursor.parse(token):
+            return cursor
         if not (token.isascii() and token.isdecimal() and len(token) < 19):
             raise Invalid(field, "is not a position or a token that was given out as `next` or `position`")
         row = await self._reader.row(SQL["place_of"], (int(token),))
         if row is None:
             raise Invalid(field, f"there is no event at position {token}")
-        return Place(**row)
+        return FeedCursor(**row)
 
     async def _events(self, statement: str, parameters: dict[str, Any]) -> list[StoredEvent]:
         return self._read(await self._reader.tuples(SQL[statement], parameters))
@@ -196,7 +196,7 @@ class PostgresEvents:
         return events
 
 
-def _place(after: Place) -> dict[str, Any]:
+def _cursor(after: FeedCursor) -> dict[str, Any]:
     """A place in the feed as statements take it."""
     return {
         "generation": after.generation,

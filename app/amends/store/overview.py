@@ -16,8 +16,8 @@ from app.amends.store.sql import statements
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType
 from workflows.amends.background import nudged
-from workflows.amends.history import RESTING, TIMER, Status, Story, Telling, stories
-from workflows.amends.ports.event_store import Place, read_event
+from workflows.amends.history import RESTING, TIMER, SagaFold, SagaState, Status, saga_histories
+from workflows.amends.ports.event_store import FeedCursor, read_event
 from workflows.amends.values.codec import plain, text
 
 SQL = statements("sagas.sql")
@@ -136,7 +136,7 @@ class Overview:
         row = await self._reader.row(SQL["saga"], (id,))
         return Row(**row) if row else None
 
-    async def saga(self, id: str) -> tuple[Row, Story, Place] | None:
+    async def saga(self, id: str) -> tuple[Row, SagaState, FeedCursor] | None:
         """One saga, its story, and the place in the feed that the story reaches to.
 
         A long story is read in stretches, and other work goes on in between.
@@ -145,16 +145,16 @@ class Overview:
         if row is None:
             return None
         order = (row.pop(each) or 0 for each in ("generation", "transaction_id", "position"))
-        place = Place(*order, event=row.pop("event"), run=row.pop("run"))  # type: ignore
+        place = FeedCursor(*order, event=row.pop("event"), run=row.pop("run"))  # type: ignore
         newest, stretch = row.pop("newest") or 0, row.pop("told") or ()
-        telling, count = Telling(), 0
+        telling, count = SagaFold(), 0
         while stretch:
             for _, type, version, data, at in stretch:
-                telling.tell(read_event(stories.vocabulary, EventType(type, version), data), _instant(at))
+                telling.tell(read_event(saga_histories.vocabulary, EventType(type, version), data), _instant(at))
             count += len(stretch)
             further = {"id": id, "after": count} | STRETCH
             stretch = await self._reader.tuples(SQL["more_told"], further) if count < newest else ()
-        return Row(**row), telling.story(), place
+        return Row(**row), telling.state(), place
 
 
 def _instant(at: str | datetime) -> datetime:

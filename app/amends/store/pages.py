@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from workflows.amends.ports.event_store import Place, StoredEvent
+from workflows.amends.ports.event_store import FeedCursor, StoredEvent
 from workflows.amends.values.limits import MIB
 
 PAGE_BYTES: Final = 8 * MIB
@@ -13,11 +13,11 @@ PAGE_BYTES: Final = 8 * MIB
 FIRST, MOST = 20, 100
 """How many events are read for a page at first, and at a time: what does not fit into it is read for nothing."""
 
-Read = Callable[[Place, int], Awaitable[list[StoredEvent]]]
+Read = Callable[[FeedCursor, int], Awaitable[list[StoredEvent]]]
 """Reads so many events at most after a place."""
 
 
-async def page(read: Read, after: Place, limit: int) -> list[StoredEvent]:
+async def page(read: Read, after: FeedCursor, limit: int) -> list[StoredEvent]:
     """The next events after a place: `limit` of them at most, and at least one if there is any.
 
     Only a page without any is the end: one of fewer events than `limit` may have been ended by their size.
@@ -26,7 +26,7 @@ async def page(read: Read, after: Place, limit: int) -> list[StoredEvent]:
     room, asked = PAGE_BYTES, FIRST
     while len(found) < limit:
         asked = min(asked, limit - len(found))
-        part = await read(found[-1].place if found else after, asked)
+        part = await read(found[-1].cursor if found else after, asked)
         for event in part:
             room -= size(event)
             if room < 0 and found:

@@ -22,10 +22,10 @@ from app.amends.store.sql import statements
 from app.amends.store.units import PostgresUnit, commit_parameters, committed
 from domain.amends.errors import NotFound, StaleVersion, Unavailable
 from domain.amends.event import EventType, event_type
-from workflows.amends.history import SagaStuck, Status, StepCompensated, Told, stories
-from workflows.amends.ports.event_store import START, Answer, NewEvent, Place, Repeated, read_event
-from workflows.amends.ports.execution_log import Committed, Entry, Stale, Start, StatusChange, Unit
-from workflows.amends.ports.saga_store import Awaited, Claimed, Neighbour, Standing, StartOutcome, StoredSaga
+from workflows.amends.history import SagaEvent, SagaStuck, Status, StepCompensated, saga_histories
+from workflows.amends.ports.event_store import START, Answer, FeedCursor, NewEvent, Repeated, read_event
+from workflows.amends.ports.execution_log import Committed, Stale, Start, StatusChange, StepCommit, Unit
+from workflows.amends.ports.saga_store import Awaited, Claimed, OtherExecutor, Standing, StartOutcome, StoredSaga
 from workflows.amends.providers import Outage
 from workflows.amends.values.codec import load, text
 
@@ -103,8 +103,8 @@ class PostgresSagas:
         while told and len(told) < row["newest"]:
             told += [_told(*kept) for kept in await self._further("more_told", id, len(told))]
         checkpoints = [checkpoint_of(tuple(kept)) for kept in row["checkpoints"]]
-        while checkpoints and checkpoints[-1].slot < row["last"]:
-            checkpoints += map(checkpoint_of, await self._further("more_checkpoints", id, checkpoints[-1].slot))
+        while checkpoints and checkpoints[-1].step_id < row["last"]:
+            checkpoints += map(checkpoint_of, await self._further("more_checkpoints", id, checkpoints[-1].step_id))
         undone = [load(data, StepCompensated) for (data,) in row["undone"]]
         return StoredSaga(
             row["root"],
@@ -129,7 +129,7 @@ class PostgresSagas:
     async def adopt(self, id: str) -> None:
         await self._committer.run(SQL["adopt_fork"], {"id": id})
 
-    async def commit(self, id: str, owner: str, entry: Entry) -> Committed | Stale:
+    async def commit(self, id: str, owner: str, entry: StepCommit) -> Committed | Stale:
         parameters, end = commit_parameters(id, owner, entry), self._remembered.end
         if self._inline and self._inline.concerns(entry.events):
             done = committed(await self._inline.commit(SQL["commit_step"], parameters, 0, entry.events))
@@ -147,7 +147,7 @@ class PostgresSagas:
         if row is None:
             return None
         version, shape, data = row["version"], row["schema_version"], row["data"]
-        stuck = None if version is None else read_event(stories.vocabulary, EventType(STUCK, shape), data)
+        stuck = None if version is None else read_event(saga_histories.vocabulary, EventType(STUCK, shape), data)
         assert stuck is None or isinstance(stuck, SagaStuck)
         return Standing(row["status"], row["turned_back"], stuck, version)
 
@@ -160,30 +160,32 @@ class PostgresSagas:
         status: Status,
         answer: Answer | None,
         cancel: str | None = None,
-    ) -> Place | Status | Repeated:
+    ) -> FeedCursor | Status | Repeated:
         kept = answer and text(answer_json(answer))
         parameters = (id, stuck_at, list(allowed), events_text([event]), status, kept, cancel)
         rows = await self._committer.run(SQL["act_on_saga"], parameters, START_PATIENCE)
-        outcome, status, place, digest, body = rows[0]
+        outcome, status, cursor, digest, body = rows[0]
         match outcome:
             case "stale":
-                raise StaleVersion(stories.stream(id), stuck_at or 0, -1)
+                raise StaleVersion(saga_histories.stream(id), stuck_at or 0, -1)
             case "repeated":
                 return Repeated(digest, body)
             case "wrong":
                 found: Status = status
                 return found
             case _:
-                return Place.parse(place) or START
+                return FeedCursor.parse(cursor) or START
 
-    async def signal(self, id: str, signal: str, event: NewEvent, answer: Answer | None) -> Place | Status | Repeated:
+    async def signal(
+        self, id: str, signal: str, event: NewEvent, answer: Answer | None
+    ) -> FeedCursor | Status | Repeated:
         parameters = (id, signal, events_text([event]), answer and text(answer_json(answer)))
         rows = await self._committer.run(SQL["signal_saga"], parameters, START_PATIENCE)
         return _answered(id, rows[0])
 
     async def cancel(
         self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: Answer | None
-    ) -> Place | Status | Repeated | None:
+    ) -> FeedCursor | Status | Repeated | None:
         parameters = (id, list(pivots), reason, events_text([event]), answer and text(answer_json(answer)))
         rows = await self._committer.run(SQL["cancel_saga"], parameters, START_PATIENCE)
         return None if rows[0][0] == "past" else _answered(id, rows[0])
@@ -223,16 +225,16 @@ class PostgresSagas:
         await self._committer.run(SQL["note_saga"], parameters)
 
     async def register(
-        self, executor: str, machine: str, pid: int, born: float, kinds: Sequence[str], lease: float
+        self, executor: str, machine: str, pid: int, process_started_at: float, kinds: Sequence[str], lease: float
     ) -> datetime:
-        parameters = {"id": executor, "machine": machine, "pid": pid, "born": born, "kinds": list(kinds)}
+        parameters = {"id": executor, "machine": machine, "pid": pid, "born": process_started_at, "kinds": list(kinds)}
         rows = await self._committer.run(EXECUTORS["register"], parameters | {"lease": timedelta(seconds=lease)})
         now: datetime = rows[0][0]
         return now
 
-    async def neighbours(self, executor: str) -> list[Neighbour]:
+    async def other_executors(self, executor: str) -> list[OtherExecutor]:
         rows = await self._reader.rows(EXECUTORS["others"], (executor,))
-        return [Neighbour(**row) for row in rows]
+        return [OtherExecutor(**row) for row in rows]
 
     async def hand_over(self, executor: str, running: Sequence[str]) -> int:
         rows = await self._committer.run(SQL["hand_over"], (executor, list(running)), HAND_OVER_PATIENCE)
@@ -243,21 +245,21 @@ class PostgresSagas:
         return int(rows[0][0])
 
 
-def _told(id: str, type: str, version: int, data: str, *_: object) -> tuple[UUID, Told]:
-    return UUID(id), read_event(stories.vocabulary, EventType(type, version), data)
+def _told(id: str, type: str, version: int, data: str, *_: object) -> tuple[UUID, SagaEvent]:
+    return UUID(id), read_event(saga_histories.vocabulary, EventType(type, version), data)
 
 
 def _outage(row: dict[str, Any]) -> Outage | None:
     return Outage(row["provider"], row["down_since"], row["error"]) if row["down_since"] else None
 
 
-def _answered(id: str, row: TupleRow) -> Place | Status | Repeated:
+def _answered(id: str, row: TupleRow) -> FeedCursor | Status | Repeated:
     """What came of telling a saga something. Raises NotFound if there is none."""
-    outcome, status, place, digest, body = row
+    outcome, status, cursor, digest, body = row
     if outcome == "repeated":
         return Repeated(digest, body)
     if outcome != "wrong":
-        return Place.parse(place) or START
+        return FeedCursor.parse(cursor) or START
     if status is None:
         raise NotFound("workflow", id)
     found: Status = status

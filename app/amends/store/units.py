@@ -38,13 +38,13 @@ from domain.amends.aggregate import Aggregate
 from domain.amends.errors import AmendsError, Unavailable
 from workflows.amends.ports.execution_log import (
     Committed,
-    Entry,
     Fenced,
     ForeignStep,
     Gone,
     Interrupted,
     Missing,
     Stale,
+    StepCommit,
     Taken,
 )
 from workflows.amends.values.codec import text
@@ -61,32 +61,32 @@ SILENT = "the database did not answer in the time that the step has"
 log = logging.getLogger("amends.store")
 
 
-def commit_parameters(saga: str, owner: str, entry: Entry) -> tuple[object, ...]:
+def commit_parameters(saga: str, owner: str, step_commit: StepCommit) -> tuple[object, ...]:
     """An entry as the parameters of `commit_step`."""
-    change = entry.change
+    change = step_commit.change
     return (
         saga,
         owner,
-        events_text(entry.events),
-        text(dict(entry.expected)),
-        checkpoint_text(entry.checkpoint),
+        events_text(step_commit.events),
+        text(dict(step_commit.expected)),
+        checkpoint_text(step_commit.checkpoint),
         change and change.status,
         change and change.reason,
-        entry.park,
-        _wait(entry),
-        family_text(entry.start, entry.recall),
-        list(entry.after),
+        step_commit.suspend,
+        _wait(step_commit),
+        family_text(step_commit.start, step_commit.recall),
+        list(step_commit.after),
     )
 
 
-def _wait(entry: Entry) -> str | None:
+def _wait(step_commit: StepCommit) -> str | None:
     """What a saga that rests waits for, as commit_step takes it."""
-    change = entry.change
-    if change is None or not (change.waiting_for or change.provider or entry.settled):
+    change = step_commit.change
+    if change is None or not (change.waiting_for or change.provider or step_commit.settled):
         return None
     since, due = change.provider_since, change.due_at
     told = {"for": change.waiting_for, "due": due, "provider": change.provider, "since": since}
-    return text(told | {"settled": entry.settled})
+    return text(told | {"settled": step_commit.settled})
 
 
 def committed(rows: list[TupleRow]) -> Committed | Stale:
@@ -171,48 +171,48 @@ class PostgresUnit:
             own.noted(sql, did)
             return rows
 
-    async def commit(self, entry: Entry) -> Committed | Stale:
+    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
         """Commit once what was asked for before has been answered; nothing can be asked for after that."""
         async with self._turn:
             self._require_open()
             self._over, end = _too_late(), self._remembered.end
-            done = await self._commit(entry)
+            done = await self._commit(step_commit)
             if isinstance(done, Committed):
-                self._remembered.committed(entry.events, end)
+                self._remembered.committed(step_commit.events, end)
             return done
 
-    async def _commit(self, entry: Entry) -> Committed | Stale:
-        parameters = commit_parameters(self._saga, self._owner, entry)
-        inline = self._inline if self._inline and self._inline.concerns(entry.events) else None
+    async def _commit(self, step_commit: StepCommit) -> Committed | Stale:
+        parameters = commit_parameters(self._saga, self._owner, step_commit)
+        inline = self._inline if self._inline and self._inline.concerns(step_commit.events) else None
         if self._own:
-            return await self._commit_own(self._own, parameters, entry, inline)
+            return await self._commit_own(self._own, parameters, step_commit, inline)
         if inline:
-            return committed(await inline.commit(SAGAS["commit_step"], parameters, 0, entry.events))
+            return committed(await inline.commit(SAGAS["commit_step"], parameters, 0, step_commit.events))
         return committed(await self._committer.run(SAGAS["commit_step"], parameters))
 
     async def _commit_own(
-        self, own: Own, parameters: tuple[object, ...], entry: Entry, inline: InlineWriter | None
+        self, own: Own, parameters: tuple[object, ...], step_commit: StepCommit, inline: InlineWriter | None
     ) -> Committed | Stale:
         """Commit what the step did by itself, with its entry."""
         try:
-            outcome = await self._written(own, parameters, entry)
+            outcome = await self._written(own, parameters, step_commit)
         except (psycopg.Error, UnicodeError) as refused:
             raise unstorable(refused) from refused
         if isinstance(outcome, Stale):
             return outcome
         if inline:
             async with self._judging(own, ours=True, large=is_large(parameters)):
-                await inline.write(own.connection, entry.events)
+                await inline.write(own.connection, step_commit.events)
         try:
             async with self._judging(own, ours=False):
                 await own.connection.commit()
         except Interrupted:
-            if not own.connection.closed or not await self._landed(entry):
+            if not own.connection.closed or not await self._landed(step_commit):
                 raise
             self.interrupted = None
         return outcome
 
-    async def _written(self, own: Own, parameters: tuple[object, ...], entry: Entry) -> Committed | Stale:
+    async def _written(self, own: Own, parameters: tuple[object, ...], step_commit: StepCommit) -> Committed | Stale:
         """What `commit_step` answers. This transaction's snapshot may be too old to see who wrote to a stream first."""
         async with self._judging(own, ours=True, large=is_large(parameters)):
             try:
@@ -220,14 +220,14 @@ class PostgresUnit:
             except psycopg.errors.UniqueViolation as error:
                 if not overtaken(error):
                     raise
-                stream, version = version_taken(error) or (entry.events[0].stream, 0)
-                return Stale(stream, entry.expected.get(stream, version - 1), version)
+                stream, version = version_taken(error) or (step_commit.events[0].stream, 0)
+                return Stale(stream, step_commit.expected.get(stream, version - 1), version)
         return committed(rows)
 
-    async def _landed(self, entry: Entry) -> bool:
+    async def _landed(self, step_commit: StepCommit) -> bool:
         """Whether a commit whose answer was lost was carried out; waits until it has ended either way."""
-        streams = sorted({event.stream for event in entry.events})
-        rows = await self._committer.run(SAGAS["landed"], (streams, entry.events[0].id))
+        streams = sorted({event.stream for event in step_commit.events})
+        rows = await self._committer.run(SAGAS["landed"], (streams, step_commit.events[0].id))
         return bool(rows[0][0])
 
     async def _begin(self) -> Own:

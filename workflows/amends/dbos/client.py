@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from domain.amends.errors import Conflict, Misdeclared, NotFound, StaleVersion
+from domain.amends.errors import Conflict, DefinitionError, NotFound, StaleVersion
 from domain.amends.event import Cause
 from workflows.amends.history import (
     Act,
@@ -18,10 +18,10 @@ from workflows.amends.history import (
     OperatorResumed,
     SignalReceived,
     Status,
-    stories,
+    saga_histories,
 )
 from workflows.amends.ids import new_id, require_workflow_id
-from workflows.amends.ports.event_store import Answer, Place, Repeated, record_own, same_request
+from workflows.amends.ports.event_store import Answer, FeedCursor, Repeated, record_own, same_request
 from workflows.amends.ports.execution_log import Start
 from workflows.amends.ports.saga_store import SagaStore, Standing, StartOutcome
 from workflows.amends.saga import Saga
@@ -32,7 +32,7 @@ from workflows.amends.values.limits import Limits
 from workflows.amends.values.problem import require_distinct_refusals
 from workflows.amends.values.storable import require_storable
 
-TakeUp: TypeAlias = Literal["compensate", "resume"]
+TerminatedAction: TypeAlias = Literal["compensate", "resume"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Started:
     status: str = "running"
 
 
-class Desk:
+class SagaClient:
     """Takes requests for the sagas that it has code for. `now` tells the time of the store."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Desk:
         for saga in sagas:
             for child in saga.definition.children:
                 if (child.name, child.version) not in self.sagas:
-                    raise Misdeclared(
+                    raise DefinitionError(
                         f"saga {saga.definition.kind}", f"starts {child.kind}, which is not among the sagas"
                     )
         require_distinct_refusals()
@@ -119,11 +119,11 @@ class Desk:
         Raises NotFound, and Conflict once the saga is finished.
         """
         told = SignalReceived(signal, payload)
-        found = await self._store.signal(id, signal, record_own(stories.stream(id), told, cause), answer)
+        found = await self._store.signal(id, signal, record_own(saga_histories.stream(id), told, cause), answer)
         if isinstance(found, Repeated):
             assert answer is not None
             return same_request(answer.key, answer.digest, found)
-        if isinstance(found, Place):
+        if isinstance(found, FeedCursor):
             return {"id": id, "signal": signal, "position": str(found)}
         raise Conflict("status", f"Workflow {id} is {found}: nobody waits for a signal any more.")
 
@@ -136,32 +136,32 @@ class Desk:
         """
         saga = self.sagas.get((name, version))
         pivots = [each.step.name for each in saga.definition.steps.values() if each.step.pivot] if saga else []
-        event = record_own(stories.stream(id), CancelRequested(reason), cause)
+        event = record_own(saga_histories.stream(id), CancelRequested(reason), cause)
         found = await self._store.cancel(id, pivots, reason, event, answer)
         if isinstance(found, Repeated):
             assert answer is not None
             return same_request(answer.key, answer.digest, found)
-        if isinstance(found, Place):
+        if isinstance(found, FeedCursor):
             return {"id": id, "position": str(found)}
         if found is None:
             raise Conflict("status", f"Workflow {id} is past the point of no return: {', '.join(pivots)} is done.")
         raise Conflict("status", f"Workflow {id} is {found}: there is nothing to cancel any more.")
 
-    async def take_up(
-        self, id: str, how: TakeUp, reason: str, cause: Cause, answer: Answer | None = None
+    async def resume_terminated(
+        self, id: str, how: TerminatedAction, reason: str, cause: Cause, answer: Answer | None = None
     ) -> dict[str, Any]:
         """A person's decision about a saga that was ended in DBOS's own tools: it goes on, or turns back.
 
         Raises NotFound, or Conflict unless it is abandoned.
         """
         told = OperatorResumed(reason) if how == "resume" else CancelRequested(reason)
-        event = record_own(stories.stream(id), told, cause)
+        event = record_own(saga_histories.stream(id), told, cause)
         going, cancel = _going(await self._standing(id)), None if how == "resume" else reason
         found = await self._store.act(id, None, ["abandoned"], event, going, answer, cancel)
         if isinstance(found, Repeated):
             assert answer is not None
             return same_request(answer.key, answer.digest, found)
-        if isinstance(found, Place):
+        if isinstance(found, FeedCursor):
             return {"id": id, "act": how, "position": str(found)}
         raise Conflict("status", f"Workflow {id} is {found}, not abandoned: there is nothing to {how}.")
 
@@ -179,7 +179,7 @@ class Desk:
             if standing.status != "stuck" or stuck is None:
                 raise _not_stuck(id, standing.status, act)
             told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, as_jsonb(result))
-            event = record_own(stories.stream(id), told, cause)
+            event = record_own(saga_histories.stream(id), told, cause)
             try:
                 found = await self._store.act(id, standing.stuck_at, ["stuck"], event, _going(standing), answer)
             except StaleVersion:
@@ -187,7 +187,7 @@ class Desk:
             if isinstance(found, Repeated):
                 assert answer is not None
                 return same_request(answer.key, answer.digest, found)
-            if isinstance(found, Place):
+            if isinstance(found, FeedCursor):
                 return {"id": id, "act": act, "position": str(found)}
             raise _not_stuck(id, found, act)
 

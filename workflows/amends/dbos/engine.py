@@ -13,8 +13,8 @@ from uuid import uuid4
 from domain.amends.errors import AmendsError
 from domain.amends.event import Cause
 from workflows.amends.dbos import runtime
-from workflows.amends.dbos.client import Desk, Started
-from workflows.amends.dbos.executions import Around, Lives
+from workflows.amends.dbos.client import SagaClient, Started
+from workflows.amends.dbos.executions import Around, Executions
 from workflows.amends.dbos.executor import Executor
 from workflows.amends.dbos.lease import Lease
 from workflows.amends.dbos.provider_waiters import Awaiting
@@ -67,14 +67,14 @@ class Engine:
         self.on_rest: Callable[[str], None] = _nothing
         self._runtime = runtime.Runtime(url, self.executor)
         self._executor.became.append(self._runtime.become)
-        self.desk = Desk(sagas, store, self._executor.clock.now, options.limits)
+        self.saga_client = SagaClient(sagas, store, self._executor.clock.now, options.limits)
         self._supervisor = Supervisor(self, store)
         self._providers = providers = providers or Providers()
         self._awaiting = Awaiting(self, store, providers)
         room = self._supervisor.ended
         around = Around(self.draining, options.limits, self.look, self._rests, room, providers)
-        self._lives = Lives(self.desk, store, lambda: self.lease, around)
-        self.running = self._lives.running
+        self._executions = Executions(self.saga_client, store, lambda: self.lease, around)
+        self.running = self._executions.running
 
     @property
     def executor(self) -> str:
@@ -93,7 +93,7 @@ class Engine:
 
     @property
     def kinds(self) -> list[str]:
-        return [saga.definition.kind for saga in self.desk.sagas.values()]
+        return [saga.definition.kind for saga in self.saga_client.sagas.values()]
 
     @property
     def occupied(self) -> int:
@@ -108,8 +108,8 @@ class Engine:
     async def launch(self) -> None:
         """Register this executor, start DBOS in this event loop, and begin to take over what nobody runs."""
         self._runtime.create()
-        for name in {name for name, _ in self.desk.sagas}:
-            self._runtime.bind(name, self._lives.body(name))
+        for name in {name for name, _ in self.saga_client.sagas}:
+            self._runtime.bind(name, self._executions.body(name))
         guard()
         await self._executor.begin(self.kinds)
         self._runtime.launch()
@@ -128,7 +128,7 @@ class Engine:
         until = clock() + STOP_SECONDS
         self.draining.set()
         self._executor.leave()
-        self._lives.stop()
+        self._executions.stop()
         await self._supervisor.stop()
         await self._awaiting.stop()
         await self._drain()
@@ -183,11 +183,11 @@ class Engine:
 
     async def _give_up(self) -> None:
         with self._providers.cut_off():
-            await self._lives.give_up(lambda: self._runtime.runs_in_threads)
+            await self._executions.give_up(lambda: self._runtime.runs_in_threads)
 
     def _do_not_end(self) -> None:
         """Code of sagas goes on without a lease: this process has to end, so that it can call nobody any more."""
-        log.error("These do not end: %s", ", ".join(self._lives.names()) or "functions in threads")
+        log.error("These do not end: %s", ", ".join(self._executions.names()) or "functions in threads")
         self._lost()
 
     # -- what is asked of it from outside
@@ -195,13 +195,13 @@ class Engine:
     async def start(self, name: str, request: Any, id: str | None, cause: Cause) -> Started:
         """Start a saga here, or queue it if this executor is full; see Desk.start."""
         lease = self.lease
-        order = self.desk.order(name, request, id, replace(cause, executor=lease.executor))
+        order = self.saga_client.order(name, request, id, replace(cause, executor=lease.executor))
         owner = str(uuid4()) if self.ready and len(self.running) < self.options.running else None
         if owner:
             order = replace(order, executor=lease.executor, owner=owner)
-        started, new = await self.desk.start(order)
+        started, new = await self.saga_client.start(order)
         if new and owner:
-            self._lives.fresh(order.id, order.event.id)
+            self._executions.fresh(order.id, order.event.id)
             await self.run(Claimed(order.id, name, order.inputs), owner, lease)
         return started
 
@@ -220,15 +220,15 @@ class Engine:
 
     def cancelled(self, id: str, reason: str) -> None:
         """Tell a saga, if it runs here, that it is to be cancelled."""
-        self._lives.cancelled(id, reason)
+        self._executions.cancelled(id, reason)
 
     def blocked(self, id: str, event: EventLoopBlocked) -> None:
         """The watchdog has put on record that a saga blocked this event loop for longer than the lease."""
-        self._lives.blocked(id, event)
+        self._executions.blocked(id, event)
 
     async def run(self, claimed: Claimed, owner: str, lease: Lease) -> None:
         """Run a saga that was claimed under a lease of this executor; see Lives.run."""
-        await self._lives.run(self._runtime.run, claimed, owner, lease)
+        await self._executions.run(self._runtime.run, claimed, owner, lease)
 
     def _rests(self, id: str) -> None:
         self.on_rest(id)

@@ -27,7 +27,16 @@ from workflows.amends.history import (
     StepWaiting,
 )
 from workflows.amends.history.replay_state import BLOCKS, blocked_too_often
-from workflows.amends.ports.execution_log import Committed, Entry, Identity, Parked, Recording, Stale, Start, Unit
+from workflows.amends.ports.execution_log import (
+    Committed,
+    Identity,
+    ReplayState,
+    Stale,
+    Start,
+    StepCommit,
+    Suspended,
+    Unit,
+)
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import Providers
 from workflows.amends.values.limits import Limits
@@ -40,32 +49,32 @@ ATTEMPTS = frozenset(
 """What tells that a step or a compensation did not end with a provider that is down."""
 
 
-class DurableJournal:
+class DbosExecutionLog:
     """One life of a saga in this process."""
 
     def __init__(
         self,
         identity: Identity,
-        recording: Recording,
+        replay: ReplayState,
         owner: str,
         store: SagaStore,
         lease: Lease,
         draining: asyncio.Event,
-        reload: Callable[[], Awaitable[Recording]],
+        reload: Callable[[], Awaitable[ReplayState]],
         order: Callable[[str, JsonValue, str, Cause], Start],
         look: Callable[[], None],
         limits: Limits,
         providers: Providers,
     ) -> None:
-        self.identity, self.recording, self._reload = identity, recording, reload
+        self.identity, self.replay, self._reload = identity, replay, reload
         self._order, self._look, self._providers = order, look, providers
         self._owner, self._store, self._lease, self._draining = owner, store, lease, draining
-        self._cancel, self.bell = recording.cancel, Bell()
-        self.limits, self.last_slot = limits, 0
+        self._cancel, self.bell = replay.cancel, Bell()
+        self.limits, self.last_step_id = limits, 0
 
-    def next_slot(self) -> int:
-        self.last_slot = next_step()
-        return self.last_slot
+    def next_step_id(self) -> int:
+        self.last_step_id = next_step()
+        return self.last_step_id
 
     def now(self) -> datetime:
         """The database's time in whole milliseconds, as DBOS keeps it: a replay sees the same."""
@@ -74,24 +83,24 @@ class DurableJournal:
     def order(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
         return self._order(kind, given, id, cause)
 
-    async def commit(self, entry: Entry) -> Committed | Stale:
+    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
         self._lease.require()
-        committed = await self._store.commit(self.identity.id, self._owner, entry)
-        self._note(entry)
-        told = self.identity.parent and entry.change and entry.change.status in FINISHED
-        if entry.start or entry.recall or told:
+        committed = await self._store.commit(self.identity.id, self._owner, step_commit)
+        self._note(step_commit)
+        told = self.identity.parent and step_commit.change and step_commit.change.status in FINISHED
+        if step_commit.start or step_commit.recall or told:
             self._look()  # a child was queued, or the parent that waits for this one
         return committed
 
-    def _note(self, entry: Entry) -> None:
+    def _note(self, step_commit: StepCommit) -> None:
         """Let providers know of what their own gateways may not have told: who waits for one, and who was answered."""
-        if entry.change and entry.change.provider:
-            told = [event.data for event in entry.events if event.type.name in WAITS]
+        if step_commit.change and step_commit.change.provider:
+            told = [event.data for event in step_commit.events if event.type.name in WAITS]
             down = {each["provider"]: str(each["error"]["facts"].get("problem", "")) for each in told}
-            for name, error in ({entry.change.provider: "its gateway says so"} | down).items():
+            for name, error in ({step_commit.change.provider: "its gateway says so"} | down).items():
                 self._providers.named(name).found_down(error)
-        made = [event.data["slot"] for event in entry.events if event.type.name in ATTEMPTS]
-        for wait in (self.recording.provider_waits.get(slot) for slot in made):
+        made = [event.data["slot"] for event in step_commit.events if event.type.name in ATTEMPTS]
+        for wait in (self.replay.provider_waits.get(step_id) for step_id in made):
             if wait and wait.provider:
                 self._providers.named(wait.provider).found_up()
 
@@ -123,11 +132,11 @@ class DurableJournal:
 
     def blocked(self, event: EventLoopBlocked) -> None:
         """This life has blocked the event loop: after the second time a person is asked before more is begun."""
-        known, blocks = self.recording, self.recording.blocks + 1
+        known, blocks = self.replay, self.replay.blocks + 1
         exhausted = blocked_too_often(event) if blocks >= BLOCKS else known.exhausted
-        self.recording = replace(known, blocks=blocks, exhausted=exhausted)
+        self.replay = replace(known, blocks=blocks, exhausted=exhausted)
 
-    async def reload(self) -> Recording:
+    async def reload(self) -> ReplayState:
         self._go_on()
         again = await self._reload()
         self._cancel = self._cancel or again.cancel
@@ -137,4 +146,4 @@ class DurableJournal:
         """Begin nothing new without the lease, and while this executor shuts down: another one goes on from here."""
         self._lease.require()
         if self._draining.is_set():
-            raise Parked
+            raise Suspended

@@ -15,24 +15,24 @@ from uuid import UUID
 from domain.amends.event import Cause
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.dbos import runtime
-from workflows.amends.dbos.client import Desk
-from workflows.amends.dbos.execution_log import DurableJournal
+from workflows.amends.dbos.client import SagaClient
+from workflows.amends.dbos.execution_log import DbosExecutionLog
 from workflows.amends.dbos.lease import Lease
 from workflows.amends.engine.execution import Execution
 from workflows.amends.engine.user_code.tasks import GuardedTask
-from workflows.amends.history import EventLoopBlocked, SagaStarted, SagaStranded, SagaStuck, stories
-from workflows.amends.history.replay_state import compensated, recording_of
+from workflows.amends.history import EventLoopBlocked, SagaStarted, SagaStranded, SagaStuck, saga_histories
+from workflows.amends.history.replay_state import compensated, replay_state_of
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import (
-    Entry,
     Exhausted,
     Fenced,
     Gone,
     Identity,
     Missing,
-    Parked,
-    Recording,
+    ReplayState,
     StatusChange,
+    StepCommit,
+    Suspended,
 )
 from workflows.amends.ports.saga_store import Claimed, SagaStore, StoredSaga
 from workflows.amends.providers import Providers
@@ -69,16 +69,16 @@ class Around:
     providers: Providers
 
 
-class Lives:
+class Executions:
     """`running` has a task for each saga that runs here, by its id and its owner; None until it has begun."""
 
-    def __init__(self, desk: Desk, store: SagaStore, lease: Callable[[], Lease], around: Around) -> None:
-        self._desk, self._store, self._lease, self._around = desk, store, lease, around
+    def __init__(self, saga_client: SagaClient, store: SagaStore, lease: Callable[[], Lease], around: Around) -> None:
+        self._desk, self._store, self._lease, self._around = saga_client, store, lease, around
         self.running: dict[tuple[str, str], asyncio.Task[Any] | None] = {}
         self._under: dict[tuple[str, str], Lease] = {}
         self._loop = asyncio.get_running_loop()
         self._fresh: dict[str, UUID] = {}
-        self._journals: dict[tuple[str, str], DurableJournal] = {}
+        self._journals: dict[tuple[str, str], DbosExecutionLog] = {}
         self._failures: Counter[str] = Counter()
 
     def fresh(self, id: str, started: UUID) -> None:
@@ -129,20 +129,20 @@ class Lives:
 
     def stop(self) -> None:
         """This process is to end: whatever waits looks up."""
-        for journal in self._journals.values():
-            journal.bell.ring()
+        for execution_log in self._journals.values():
+            execution_log.bell.ring()
 
     def cancelled(self, id: str, reason: str) -> None:
         """Tell a saga, if it runs here, that it is to be cancelled."""
-        for (known, _), journal in self._journals.items():
+        for (known, _), execution_log in self._journals.items():
             if known == id:
-                journal.cancel(reason)
+                execution_log.cancel(reason)
 
     def blocked(self, id: str, event: EventLoopBlocked) -> None:
         """The watchdog has put on record that a saga blocked this event loop for longer than the lease."""
-        for (known, _), journal in self._journals.items():
+        for (known, _), execution_log in self._journals.items():
             if known == id:
-                journal.blocked(event)
+                execution_log.blocked(event)
 
     # -- one life
 
@@ -173,14 +173,14 @@ class Lives:
             except (Missing, Gone) as lost:
                 await self._begin_anew(id, owner, lost, lease)
                 self._forget(id, owner)
-                raise Parked from None
-            except (Fenced, Parked, asyncio.CancelledError):
+                raise Suspended from None
+            except (Fenced, Suspended, asyncio.CancelledError):
                 self._forget(id, owner)
                 raise
             except BaseException as error:
                 await self._failed(identity, owner, error, lease)
                 self._forget(id, owner)
-                raise Parked from None
+                raise Suspended from None
             self._failures.pop(id, None)
             self._over_with(task, id, owner)
             return ended
@@ -210,8 +210,8 @@ class Lives:
             reason = f"a fault of the engine: {named(error)}"
             event, change = SagaStuck(reason, 0), StatusChange("stuck", reason)
             log.warning("Saga %s is stuck at the engine: %s", id, one_line(reason), exc_info=error)
-        new = record_own(stories.stream(id), event, identity.cause)
-        await self._store.commit(id, owner, Entry([new], change=change, park=True))
+        new = record_own(saga_histories.stream(id), event, identity.cause)
+        await self._store.commit(id, owner, StepCommit([new], change=change, suspend=True))
         self._failures.pop(id, None)
 
     def _over_with(self, task: asyncio.Task[Any] | None, id: str, owner: str) -> None:
@@ -238,17 +238,17 @@ class Lives:
     ) -> Any:
         """One life of a saga, from its recording on."""
         id = identity.id
-        recording, fork = await self._recording(id, name, version)
+        replay, fork = await self._replay(id, name, version)
         if started:  # what now() says before the first step is recorded too
-            recording = replace(recording, started_at=datetime.fromisoformat(started))
+            replay = replace(replay, started_at=datetime.fromisoformat(started))
 
-        async def reload() -> Recording:
-            again, _ = await self._recording(id, name, version)
+        async def reload() -> ReplayState:
+            again, _ = await self._replay(id, name, version)
             return again
 
-        journal = DurableJournal(
+        execution_log = DbosExecutionLog(
             identity,
-            recording,
+            replay,
             owner,
             self._store,
             lease,
@@ -260,19 +260,19 @@ class Lives:
             self._around.providers,
         )
         saga = self._desk.sagas[name, version]
-        self._journals[id, owner] = journal
-        execution = Execution(saga, journal)
+        self._journals[id, owner] = execution_log
+        execution = Execution(saga, execution_log)
         if fork:
             told = SagaStarted(name, version, reference(saga, given), identity.root, given)
-            await execution.chronicle.write(execution.chronicle.entry(told))
+            await execution.history.write(execution.history.step_commit(told))
         return await execution.run(given)
 
-    async def _recording(self, id: str, name: str, version: int) -> tuple[Recording, bool]:
+    async def _replay(self, id: str, name: str, version: int) -> tuple[ReplayState, bool]:
         """What earlier lives recorded, and whether this is the first life of a fork that DBOS's tools made."""
         if started := self._fresh.pop(id, None):
             deadline = self._desk.sagas[name, version].definition.deadline
             until = self._lease().clock.now() + deadline if deadline else None
-            return Recording(deadline_at=until, last_event=started), False
+            return ReplayState(deadline_at=until, last_event=started), False
         stored = await self._store.load(id)
         fork = stored is None
         if stored is None:
@@ -285,12 +285,12 @@ class Lives:
         return _read(stored), fork
 
 
-def _read(stored: StoredSaga) -> Recording:
+def _read(stored: StoredSaga) -> ReplayState:
     died = stored.takeovers
     told = f"{died} executors died in a row while they ran this step"
     exhausted = Exhausted(told, died == TAKEOVERS + 1) if died > TAKEOVERS else None
     redo = compensated(stored.undone)
-    return recording_of(
+    return replay_state_of(
         stored.checkpoints,
         stored.told,
         stored.status,

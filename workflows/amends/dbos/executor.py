@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from workflows.amends.dbos.clock import DatabaseClock
-from workflows.amends.dbos.lease import Lease, born, machine
+from workflows.amends.dbos.lease import Lease, machine, process_started_at
 from workflows.amends.engine.user_code.marks import clock
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.values.said import said
@@ -78,7 +78,7 @@ class Executor:
     async def _register(self, lease: Lease) -> None:
         asked_at = clock()
         told = await self._store.register(
-            lease.executor, machine(), os.getpid(), born(os.getpid()), self._kinds, self._seconds
+            lease.executor, machine(), os.getpid(), process_started_at(os.getpid()), self._kinds, self._seconds
         )
         lease.first(asked_at, told)
 

@@ -15,8 +15,8 @@ import psutil
 
 from workflows.amends.dbos.clock import DatabaseClock
 from workflows.amends.engine.user_code.marks import clock, on_loop
-from workflows.amends.ports.execution_log import Parked
-from workflows.amends.ports.saga_store import Neighbour
+from workflows.amends.ports.execution_log import Suspended
+from workflows.amends.ports.saga_store import OtherExecutor
 from workflows.amends.values.said import one_line
 
 log = logging.getLogger("amends.lease")
@@ -33,7 +33,7 @@ def machine() -> str:
     return f"{os.uname().nodename}:{psutil.boot_time():.0f}"
 
 
-def born(pid: int) -> float:
+def process_started_at(pid: int) -> float:
     """When a process started: on Linux in ticks since the boot, which no setting of the clock moves, else by the clock.
 
     Raises psutil.NoSuchProcess.
@@ -51,12 +51,15 @@ _STARTED: Final = 22 - 3
 """Where the start is in /proc/<pid>/stat, counted from the third field, which is the first after the name."""
 
 
-def is_gone(other: Neighbour, here: str) -> bool:
+def is_gone(other: OtherExecutor, here: str) -> bool:
     """Whether an executor is certainly dead: it ran on this very machine, and its process does not exist any more."""
     if other.machine != here:
         return False
     try:
-        return psutil.Process(other.pid).status() == psutil.STATUS_ZOMBIE or abs(born(other.pid) - other.born) > 2
+        return (
+            psutil.Process(other.pid).status() == psutil.STATUS_ZOMBIE
+            or abs(process_started_at(other.pid) - other.process_started_at) > 2
+        )
     except psutil.NoSuchProcess:
         return True
 
@@ -124,7 +127,7 @@ class Lease(threading.Thread):
     def require(self) -> None:
         """Raise Parked if it was taken away: whoever runs under it is over."""
         if self.gone:
-            raise Parked
+            raise Suspended
 
     async def held(self) -> None:
         """Return once the lease holds. Raises Parked if it never will."""

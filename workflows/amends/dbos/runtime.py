@@ -21,9 +21,9 @@ from dbos._utils import GlobalParams
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import ExceptionContext
 
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 from workflows.amends.dbos.threads import Threads
-from workflows.amends.ports.execution_log import Fenced, Parked
+from workflows.amends.ports.execution_log import Fenced, Suspended
 from workflows.amends.ports.saga_store import Claimed
 from workflows.amends.values.problem import TurnedBack
 
@@ -43,16 +43,16 @@ Body = Callable[..., Awaitable[Any]]
 
 
 def migrate(url: str) -> None:
-    """Create or update DBOS's tables. Raises Unusable for a DBOS that this code does not know."""
+    """Create or update DBOS's tables. Raises StartupError for a DBOS that this code does not know."""
     require_supported()
     DBOS.migrate(url)
 
 
 def require_supported() -> None:
-    """Raise Unusable unless the installed DBOS is the one whose tables this code writes."""
+    """Raise StartupError unless the installed DBOS is the one whose tables this code writes."""
     installed = version("dbos")
     if not installed.startswith(SUPPORTED):
-        raise Unusable(
+        raise StartupError(
             f"DBOS {installed} is installed, but this code writes the tables of {SUPPORTED}x.", "Run ./run up."
         )
 
@@ -105,7 +105,7 @@ class Runtime:
                 return await body(*args, **kwargs)
             except Fenced:
                 raise DBOSWorkflowConflictIDError(current_id()) from None
-            except Parked:
+            except Suspended:
                 raise asyncio.CancelledError from None
 
         DBOS.workflow(name=name, max_recovery_attempts=None)(workflow)

@@ -12,7 +12,7 @@ from domain.amends.errors import Unavailable
 from domain.amends.event import Cause
 from workflows.amends.background import end, nudged
 from workflows.amends.dbos.lease import is_gone, machine
-from workflows.amends.history import FINISHED, SagaAbandoned, SagaStranded, stories
+from workflows.amends.history import FINISHED, SagaAbandoned, SagaStranded, saga_histories
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import StatusChange
 from workflows.amends.ports.saga_store import SagaStore
@@ -91,7 +91,7 @@ class Supervisor:
         The second half matters after the database was away: everybody's lease ran out then, and everybody needs the
         time to renew it.
         """
-        others = await self._store.neighbours(self._engine.executor)
+        others = await self._store.other_executors(self._engine.executor)
         lease = self._engine.lease
         patient = lease.held_for() >= lease.seconds
         dead = [other.id for other in others if is_gone(other, self._here) or (other.expired and patient)]
@@ -144,4 +144,4 @@ class Supervisor:
 
     async def _tell(self, id: str, told: object, change: StatusChange) -> None:
         cause = Cause(workflow_id=id, actor="amends", executor=self._engine.executor)
-        await self._store.note(id, record_own(stories.stream(id), told, cause), change, sorted(FINISHED))
+        await self._store.note(id, record_own(saga_histories.stream(id), told, cause), change, sorted(FINISHED))

@@ -10,19 +10,19 @@ from time import monotonic
 from typing import Any
 
 from domain.amends.errors import AmendsError, Refusal
-from workflows.amends.engine.cancellation import GaveUp, Turning
+from workflows.amends.engine.cancellation import Cancellation, GaveUp
 from workflows.amends.engine.children import Children
-from workflows.amends.engine.compensation import TurnBack
-from workflows.amends.engine.history_writer import TURN_BACK, Chronicle
+from workflows.amends.engine.compensation import CompensationStart
+from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
 from workflows.amends.engine.steps.outcomes import Outcomes
-from workflows.amends.engine.steps.step_execution import Begun
-from workflows.amends.engine.suspension import Attention, Resting
+from workflows.amends.engine.steps.step_execution import StepExecution
+from workflows.amends.engine.suspension import Suspending, Suspension
 from workflows.amends.engine.user_code.running import Running
 from workflows.amends.engine.user_code.speaking import RunSpeaks
 from workflows.amends.engine.user_code.turns import Turns
 from workflows.amends.engine.user_code.user_code import Raised, Returned, UserCode
 from workflows.amends.engine.waits import Waiting
-from workflows.amends.ports.execution_log import Fenced, ForeignStep, Parked, Recording
+from workflows.amends.ports.execution_log import Fenced, ForeignStep, ReplayState, Suspended
 from workflows.amends.saga import Saga
 from workflows.amends.step import StepCall
 from workflows.amends.words import Gathered, MisplacedCall, Received, Slept, Word
@@ -30,7 +30,7 @@ from workflows.amends.words import Gathered, MisplacedCall, Received, Slept, Wor
 _UNDER_WAY = object()
 """What a child comes to that was started and has not told how it ended."""
 
-_OVER = (Fenced, ForeignStep, asyncio.CancelledError, Parked)
+_OVER = (Fenced, ForeignStep, asyncio.CancelledError, Suspended)
 """After these nothing more is recorded in this life of the saga."""
 
 
@@ -42,41 +42,41 @@ class Hanging(AmendsError):
 
 def _gravity(error: BaseException) -> int:
     """What a saga does about several branches that failed: what is worst for all of them comes first."""
-    order = (*_OVER, Resting, TurnBack, Refusal)
+    order = (*_OVER, Suspending, CompensationStart, Refusal)
     return next((number for number, kind in enumerate(order) if isinstance(error, kind)), -1)
 
 
 class Answering:
-    """Answers the words of one `run`. `begun` are the steps that it has asked for so far, in their order."""
+    """Answers the words of one `run`. `step_execution` are the steps that it has asked for so far, in their order."""
 
     def __init__(
         self,
         saga: Saga[Any, Any],
-        chronicle: Chronicle,
-        attention: Attention,
-        turning: Turning,
+        history: HistoryWriter,
+        suspension: Suspension,
+        cancellation: Cancellation,
         code: UserCode,
         speaks: RunSpeaks,
     ) -> None:
-        self.chronicle, self.journal = chronicle, chronicle.journal
-        self.attention, self.turning = attention, turning
+        self.history, self.execution_log = history, history.execution_log
+        self.suspension, self.cancellation = suspension, cancellation
         self.code, self.speaks = code, speaks
-        self.waiting = Waiting(chronicle, attention, turning)
-        self.outcomes = Outcomes(saga, chronicle, attention, turning, code)
-        self.children = Children(chronicle, attention, turning, self.outcomes)
-        self.begun: list[Begun] = []
+        self.waiting = Waiting(history, suspension, cancellation)
+        self.outcomes = Outcomes(saga, history, suspension, cancellation, code)
+        self.children = Children(history, suspension, cancellation, self.outcomes)
+        self.step_execution: list[StepExecution] = []
         self._live, self._before = False, 0
-        self._last_recorded = last_recorded(self.journal.recording)
+        self._last_recorded = last_recorded(self.execution_log.replay)
         self._occurrences: Counter[str] = Counter()
         self._look_ahead()
 
     async def until_ended(self, running: Running) -> Returned[Any] | Raised:
-        """Answer the words of `run` until it ends. Raises TurnBack, Parked and the like: then it does not go on."""
+        """Answer the words of `run` until it ends. Raises CompensationStart, Suspended and the like: it does not go on."""
         turns = Turns()
         while (word := await self._next(running)) is not None:
             if turns.is_long:
                 await turns.end()
-            self._before = self.journal.last_slot
+            self._before = self.execution_log.last_step_id
             try:
                 answer = await self._do(word)
             except Refusal as refusal:
@@ -90,24 +90,24 @@ class Answering:
         assert running.ended is not None
         return running.ended
 
-    def leave(self) -> list[Begun]:
+    def leave(self) -> list[StepExecution]:
         """The saga turns back: children that have not told how they ended are left. Returns what has begun."""
-        for step in self.begun:
+        for step in self.step_execution:
             if step.step.kind == "child" and not step.settled and step.outcome is None:
                 self.children.leave(step)
-        return self.begun
+        return self.step_execution
 
     async def _next(self, running: Running) -> Word[Any] | None:
         """What `run` asks for next; None once it has ended. Meanwhile it can be cancelled, and it has a limit."""
-        left = limit = self.journal.limits.between
+        left = limit = self.execution_log.limits.between
         while running.word is None and running.ended is None and self.speaks.misplaced is None:
             if self._may_turn:
-                self.turning.anywhere()
+                self.cancellation.anywhere()
             if left <= 0:
                 raise Hanging(limit)
-            since, due = monotonic(), self.turning.deadline if self._may_turn else None
-            patience = left if due is None else min(left, max((due - self.journal.now()).total_seconds(), 0.001))
-            await self.journal.listen(patience)
+            since, due = monotonic(), self.cancellation.deadline if self._may_turn else None
+            patience = left if due is None else min(left, max((due - self.execution_log.now()).total_seconds(), 0.001))
+            await self.execution_log.listen(patience)
             left -= monotonic() - since
         if self.speaks.misplaced:
             raise self.speaks.misplaced
@@ -117,32 +117,34 @@ class Answering:
     @property
     def _may_turn(self) -> bool:
         """Whether `run` may be turned back where it is: no earlier life has begun anything that it has not reached."""
-        return self.journal.last_slot >= self._last_recorded and (self._live or not self.journal.recording.recovered)
+        return self.execution_log.last_step_id >= self._last_recorded and (
+            self._live or not self.execution_log.replay.recovered
+        )
 
     def stopped_waiting(self, word: Word[Any]) -> bool:
         """Something in `run` took back what it asks for; False if that is recorded, so that `run` has it at once."""
         numbers = range(self._before + 1, self._before + 1 + _steps(word))
-        if all(slot in self.journal.recording.checkpoints for slot in numbers):
+        if all(step_id in self.execution_log.replay.checkpoints for step_id in numbers):
             return False
-        self.turning.given_up = word.says
+        self.cancellation.given_up = word.says
         self.code.give_up()
         return True
 
     def _look_ahead(self) -> None:
         """Say whether the next step is on record: then its arguments need not be looked at again."""
-        self.speaks.replays = self.journal.last_slot + 1 in self.journal.recording.checkpoints
+        self.speaks.replays = self.execution_log.last_step_id + 1 in self.execution_log.replay.checkpoints
 
     def _look_once_more(self) -> None:
-        """Raise TurnBack, or GaveUp, if `run` did not wait for what was done."""
-        if self.turning.given_up:
-            self.turning.anywhere()
+        """Raise CompensationStart, or GaveUp, if `run` did not wait for what was done."""
+        if self.cancellation.given_up:
+            self.cancellation.anywhere()
 
     async def _do(self, word: Word[Any]) -> Any:
         match word:
             case StepCall():
-                begun = self._begin(word)
-                done = await self._perform(begun)
-                return await self._settle(begun) if done is _UNDER_WAY else done
+                step_execution = self._begin(word)
+                done = await self._perform(step_execution)
+                return await self._settle(step_execution) if done is _UNDER_WAY else done
             case Gathered():
                 return await self._gather(word.calls)
             case Received():
@@ -155,64 +157,66 @@ class Answering:
         if pivot := next((call.step.name for call in calls if call.step.pivot), None):
             problem = f"{pivot} is the pivot: the others may fail, and there is no way back from it"
             raise MisplacedCall("gather", problem)
-        begun = [self._begin(call) for call in calls]
-        with self.attention.later():
-            settled = await asyncio.gather(*(_how(self._perform(step)) for step in begun))
+        step_execution = [self._begin(call) for call in calls]
+        with self.suspension.later():
+            settled = await asyncio.gather(*(_how(self._perform(step)) for step in step_execution))
         worst = _worst(settled)
-        if isinstance(worst, Resting):
-            await self.attention.rest(_together(settled))
+        if isinstance(worst, Suspending):
+            await self.suspension.suspend(_together(settled))
         if not isinstance(worst, _OVER):
-            for number, step in enumerate(begun):
+            for number, step in enumerate(step_execution):
                 how = settled[number]
                 if isinstance(how, Returned) and how.value is _UNDER_WAY:
-                    settled[number] = await _how(self._settle(step), (Refusal, TurnBack))
+                    settled[number] = await _how(self._settle(step), (Refusal, CompensationStart))
             worst = _worst(settled)
         if worst is not None:
             raise worst
         return tuple(how.value for how in settled if isinstance(how, Returned))
 
-    async def _settle(self, begun: Begun) -> Any:
+    async def _settle(self, step_execution: StepExecution) -> Any:
         """What came of a child that is under way; until it tells, the saga rests."""
         try:
-            return await self.children.settle(begun)
+            return await self.children.settle(step_execution)
         finally:
             self._live = True
 
-    async def _perform(self, begun: Begun) -> Any:
-        step = begun.step
-        checkpoint = await self.attention.recorded(begun.slot, step.name, begun.digest)
+    async def _perform(self, step_execution: StepExecution) -> Any:
+        step = step_execution.step
+        checkpoint = await self.suspension.recorded(step_execution.step_id, step.name, step_execution.digest)
         if checkpoint:
             try:
-                return await self.outcomes.replayed(begun, checkpoint)
+                return await self.outcomes.replayed(step_execution, checkpoint)
             except Refusal:
                 if step.kind == "child":
-                    self.children.called_back(begun)
+                    self.children.compensation_requested(step_execution)
                 raise
-        begun.call.require_kept()
-        self.chronicle.hide(begun.hidden())
-        act = self.attention.decided(begun.slot, step.name)
+        step_execution.call.require_kept()
+        self.history.hide(step_execution.hidden())
+        act = self.suspension.decided(step_execution.step_id, step.name)
         if step.kind == "child" and (act is None or act.act == "retry"):
-            await self.children.begin(begun, park=not self.attention.is_later)
+            await self.children.begin(step_execution, suspend=not self.suspension.is_later)
             return _UNDER_WAY
-        self.turning.before(begun)
-        await self.turning.tell_lost()
+        self.cancellation.before(step_execution)
+        await self.cancellation.tell_lost()
         self._live = True
         if act and act.act != "retry":
-            return await self.outcomes.as_decided(begun, act)
-        if (exhausted := self.journal.recording.exhausted) and not act:
-            await self.outcomes.stuck(begun, exhausted.reason)
-        return await (self.outcomes.transact(begun) if step.kind == "transaction" else self.outcomes.call(begun))
+            return await self.outcomes.as_decided(step_execution, act)
+        if (exhausted := self.execution_log.replay.exhausted) and not act:
+            await self.outcomes.stuck(step_execution, exhausted.reason)
+        return await (
+            self.outcomes.transact(step_execution) if step.kind == "transaction" else self.outcomes.call(step_execution)
+        )
 
-    def _begin(self, call: StepCall[Any]) -> Begun:
-        name, slot = call.step.name, self.journal.next_slot()
+    def _begin(self, call: StepCall[Any]) -> StepExecution:
+        name, step_id = call.step.name, self.execution_log.next_step_id()
         self._occurrences[name] += 1
         occurrence = self._occurrences[name]
-        redo = self.journal.recording.redo.get((name, occurrence), 0)
-        key = f"{self.journal.identity.root}.{name}.{occurrence}.{redo}"
-        doubtful = self.journal.recording.recovered and not self._live
-        begun = Begun(call, slot, occurrence, redo, key, self.journal.now(), doubtful)
-        self.begun.append(begun)
-        return begun
+        redo = self.execution_log.replay.redo.get((name, occurrence), 0)
+        key = f"{self.execution_log.identity.root}.{name}.{occurrence}.{redo}"
+        doubtful = self.execution_log.replay.recovered and not self._live
+        step_execution = StepExecution(call, step_id, occurrence, redo, key, self.execution_log.now(), doubtful)
+        self.step_execution.append(step_execution)
+        return step_execution
 
 
 async def _how(
@@ -230,9 +234,9 @@ def _worst(settled: Iterable[Returned[Any] | Raised]) -> BaseException | None:
     return min((how.error for how in settled if isinstance(how, Raised)), key=_gravity, default=None)
 
 
-def _together(settled: Iterable[Returned[Any] | Raised]) -> Resting:
+def _together(settled: Iterable[Returned[Any] | Raised]) -> Suspending:
     """What several branches rest for: first of all for a person; all that wait for providers say so at once."""
-    resting = [how.error for how in settled if isinstance(how, Raised) and isinstance(how.error, Resting)]
+    resting = [how.error for how in settled if isinstance(how, Raised) and isinstance(how.error, Suspending)]
     first = min(resting, key=lambda each: each.change.provider is not None)
 
     def instead() -> None:
@@ -241,17 +245,17 @@ def _together(settled: Iterable[Returned[Any] | Raised]) -> Resting:
             raise backs[0]
 
     if first.change.provider is None:
-        return Resting(first.told, first.change, instead)
+        return Suspending(first.told, first.change, instead)
     due = min((each.change.due_at for each in resting if each.change.due_at), default=None)
     told = tuple(event for each in resting for event in each.told)
-    return Resting(told, replace(first.change, due_at=due), instead, settled=True)
+    return Suspending(told, replace(first.change, due_at=due), instead, settled=True)
 
 
-def _raised(instead: Callable[[], None]) -> TurnBack | GaveUp | None:
+def _raised(instead: Callable[[], None]) -> CompensationStart | GaveUp | None:
     """How a saga turns back rather than rest, if it does."""
     try:
         instead()
-    except (TurnBack, GaveUp) as back:
+    except (CompensationStart, GaveUp) as back:
         return back
     return None
 
@@ -261,8 +265,8 @@ def _steps(word: Word[Any]) -> int:
     return len(word.calls) if isinstance(word, Gathered) else 1
 
 
-def last_recorded(recording: Recording) -> int:
+def last_recorded(replay: ReplayState) -> int:
     """The last step of the way forward that an earlier life has begun, as far as that is on record."""
-    back = next((slot for slot, known in recording.checkpoints.items() if known.name == TURN_BACK), None)
-    slots = {*recording.checkpoints, *recording.failures, *recording.children, *recording.waits}
-    return max((slot for slot in slots if back is None or slot < back), default=0)
+    back = next((step_id for step_id, known in replay.checkpoints.items() if known.name == TURN_BACK), None)
+    step_ids = {*replay.checkpoints, *replay.failures, *replay.children, *replay.waits}
+    return max((step_id for step_id in step_ids if back is None or step_id < back), default=0)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from workflows.amends.engine.compensation import TurnBack
-from workflows.amends.engine.history_writer import Chronicle
-from workflows.amends.engine.steps.step_execution import Begun
+from workflows.amends.engine.compensation import CompensationStart
+from workflows.amends.engine.history_writer import HistoryWriter
+from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.history import CancelLost, Problem
-from workflows.amends.saga import Unknown
+from workflows.amends.saga import OutcomeUnknown
 
 CANCELLED = "cancelled"
 DEADLINE = "deadline"
@@ -28,14 +28,14 @@ class GaveUp(BaseException):
         self.problem = problem
 
 
-class Turning:
+class Cancellation:
     """Looks out for reasons to turn back."""
 
-    def __init__(self, chronicle: Chronicle) -> None:
-        self._chronicle = chronicle
-        self._journal = chronicle.journal
-        self._lost = self._journal.recording.cancel_lost
-        act = self._journal.recording.acts.get(BEFORE_RUN)
+    def __init__(self, history: HistoryWriter) -> None:
+        self._history = history
+        self._execution_log = history.execution_log
+        self._lost = self._execution_log.replay.cancel_lost
+        act = self._execution_log.replay.acts.get(BEFORE_RUN)
         self._skipped = act.reason if act and act.act == "skip" else None
         self.past_pivot = False
         self.given_up: str | None = None
@@ -44,73 +44,75 @@ class Turning:
     @property
     def deadline(self) -> datetime | None:
         """When the saga turns back by itself; None once there is no way back."""
-        return None if self.past_pivot else self._journal.recording.deadline_at
+        return None if self.past_pivot else self._execution_log.replay.deadline_at
 
-    def before(self, begun: Begun) -> None:
-        """Raise TurnBack rather than begin a step that is not recorded."""
+    def before(self, step_execution: StepExecution) -> None:
+        """Raise CompensationStart rather than begin a step that is not recorded."""
         if back := self.recorded():
-            begun.outcome = Unknown() if begun.slot in back.in_doubt else None
+            step_execution.outcome = OutcomeUnknown() if step_execution.step_id in back.in_doubt else None
             raise back
         wanted = self.wanted()
-        doubtful = begun.step.kind == "step" and self.tried_before(begun)
-        if wanted is None or (doubtful and begun.step.pivot):
+        doubtful = step_execution.step.kind == "step" and self.tried_before(step_execution)
+        if wanted is None or (doubtful and step_execution.step.pivot):
             return  # a pivot in doubt is asked again: it may have happened
-        begun.in_doubt, begun.outcome = doubtful, Unknown() if doubtful else None
+        step_execution.in_doubt, step_execution.outcome = doubtful, OutcomeUnknown() if doubtful else None
         raise wanted
 
-    def between_attempts(self, begun: Begun, called: bool) -> None:
-        """Raise TurnBack rather than try a step again; what was called and failed may have taken effect."""
+    def between_attempts(self, step_execution: StepExecution, called: bool) -> None:
+        """Raise CompensationStart rather than try a step again; what was called and failed may have taken effect."""
         wanted = self.wanted()
-        doubtful = called or self.tried_before(begun)
-        doubtful = doubtful and begun.step.kind != "child"  # whether that was started is on record
-        if wanted is None or (doubtful and begun.step.pivot):
+        doubtful = called or self.tried_before(step_execution)
+        doubtful = doubtful and step_execution.step.kind != "child"  # whether that was started is on record
+        if wanted is None or (doubtful and step_execution.step.pivot):
             return
-        begun.in_doubt, begun.outcome = doubtful, Unknown() if doubtful else None
+        step_execution.in_doubt, step_execution.outcome = doubtful, OutcomeUnknown() if doubtful else None
         raise wanted
 
-    def tried_before(self, begun: Begun) -> bool:
+    def tried_before(self, step_execution: StepExecution) -> bool:
         """Whether an earlier life may have called somebody for this step."""
-        recording = self._journal.recording
-        waited = recording.provider_waits.get(begun.slot)
-        return begun.doubtful or begun.slot in recording.failures or (waited is not None and waited.sent)
+        replay = self._execution_log.replay
+        waited = replay.provider_waits.get(step_execution.step_id)
+        return (
+            step_execution.doubtful or step_execution.step_id in replay.failures or (waited is not None and waited.sent)
+        )
 
-    def rather_than_stuck(self, begun: Begun) -> None:
-        """Raise TurnBack rather than ask a person about a step that failed; a pivot that failed may have happened."""
-        self.between_attempts(begun, called=begun.step.kind == "step" or begun.step.pivot)
+    def rather_than_stuck(self, step_execution: StepExecution) -> None:
+        """Raise CompensationStart rather than ask a person about a failed step; a pivot that failed may have happened."""
+        self.between_attempts(step_execution, called=step_execution.step.kind == "step" or step_execution.step.pivot)
 
     def anywhere(self) -> None:
-        """Raise TurnBack where no step is begun: while the saga waits, or before it is completed."""
+        """Raise CompensationStart where no step is begun: while the saga waits, or before it is completed."""
         if back := self.recorded() or self.wanted():
             raise back
 
     async def tell_lost(self) -> None:
         """Tell once that somebody wanted to cancel, but that the pivot was quicker."""
-        reason = self._journal.cancelled()
+        reason = self._execution_log.cancelled()
         if self.past_pivot and reason is not None and not self._lost:
             self._lost = True
-            await self._chronicle.write(self._chronicle.entry(CancelLost(reason)))
+            await self._history.write(self._history.step_commit(CancelLost(reason)))
 
-    def recorded(self) -> TurnBack | None:
+    def recorded(self) -> CompensationStart | None:
         """The way back that an earlier life has begun, if it has."""
-        back = self._journal.recording.turned_back
+        back = self._execution_log.replay.turned_back
         if back is None:
             return None
-        return TurnBack(back.reason, back.error or Problem("turned-back", back.reason), back.in_doubt)
+        return CompensationStart(back.reason, back.error or Problem("turned-back", back.reason), back.in_doubt)
 
-    def wanted(self) -> TurnBack | None:
+    def wanted(self) -> CompensationStart | None:
         """Why the saga should turn back now, if it should and still can. Raises GaveUp where it should, but cannot."""
         if self.given_up:
             told = f"run stopped waiting for {self.given_up}, by a time limit or a cancel of its own"
             if self.past_pivot:
                 raise GaveUp(Problem(GIVEN_UP, told))
-            return TurnBack(told, Problem(GIVEN_UP, told))
+            return CompensationStart(told, Problem(GIVEN_UP, told))
         if self.past_pivot:
             return None
         if skipped := self._skipped:
-            return TurnBack(f"given up: {skipped}", Problem(GIVEN_UP, skipped))
-        if reason := self._journal.cancelled():
-            return TurnBack(f"cancelled: {reason}", Problem(CANCELLED, reason))
-        if self.deadline and self._journal.now() >= self.deadline:
+            return CompensationStart(f"given up: {skipped}", Problem(GIVEN_UP, skipped))
+        if reason := self._execution_log.cancelled():
+            return CompensationStart(f"cancelled: {reason}", Problem(CANCELLED, reason))
+        if self.deadline and self._execution_log.now() >= self.deadline:
             told = f"its deadline, {self.deadline.isoformat(timespec='seconds')}, was over"
-            return TurnBack(told, Problem(DEADLINE, told))
+            return CompensationStart(told, Problem(DEADLINE, told))
         return None

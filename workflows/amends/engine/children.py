@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from domain.amends.errors import Refusal, Unstorable
-from workflows.amends.engine.cancellation import Turning
-from workflows.amends.engine.history_writer import Chronicle
+from workflows.amends.engine.cancellation import Cancellation
+from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.steps.outcomes import Outcomes
-from workflows.amends.engine.steps.step_execution import Begun
-from workflows.amends.engine.suspension import Attention
+from workflows.amends.engine.steps.step_execution import StepExecution
+from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.waits import SOON
 from workflows.amends.history import (
     CancelRequested,
@@ -20,11 +20,11 @@ from workflows.amends.history import (
     Problem,
     SagaWaiting,
     WaitEnded,
-    stories,
+    saga_histories,
 )
 from workflows.amends.ports.event_store import record_own
-from workflows.amends.ports.execution_log import Parked, Recall, StatusChange, Taken
-from workflows.amends.saga import ChildFailed, Unknown
+from workflows.amends.ports.execution_log import CompensateChild, StatusChange, Suspended, Taken
+from workflows.amends.saga import ChildFailed, OutcomeUnknown
 from workflows.amends.step import StepCall
 from workflows.amends.values.codec import load
 from workflows.amends.values.problem import UnknownRefusal, refusal_of
@@ -43,142 +43,151 @@ def undone(child: str) -> str:
 class Children:
     """The children of one life of a saga. They are told of, and tell, in the commits of their own stories."""
 
-    def __init__(self, chronicle: Chronicle, attention: Attention, turning: Turning, outcomes: Outcomes) -> None:
-        self._chronicle, self._attention, self._turning, self._outcomes = chronicle, attention, turning, outcomes
-        self._recording = chronicle.journal.recording
+    def __init__(
+        self, history: HistoryWriter, suspension: Suspension, cancellation: Cancellation, outcomes: Outcomes
+    ) -> None:
+        self._history, self._suspension, self._cancellation, self._outcomes = (
+            history,
+            suspension,
+            cancellation,
+            outcomes,
+        )
+        self._replay = history.execution_log.replay
         self._started: dict[int, str] = {}
 
-    async def begin(self, begun: Begun, park: bool) -> None:
-        """Start a child, unless it is under way or has ended; with `park` this saga rests in the same commit.
+    async def begin(self, step_execution: StepExecution, suspend: bool) -> None:
+        """Start a child, unless it is under way or has ended; with `suspend` this saga rests in the same commit.
 
         A person's wish to try it again starts another one: the first has undone itself.
         """
-        if back := self._turning.recorded():
-            begun.outcome = Unknown() if begun.slot in back.in_doubt else None
+        if back := self._cancellation.recorded():
+            step_execution.outcome = OutcomeUnknown() if step_execution.step_id in back.in_doubt else None
             raise back
-        earlier = self._recording.children.get(begun.slot, ())
-        if earlier and not self._attention.decided(begun.slot, begun.step.name):
-            begun.started_at = earlier[-1].started_at
-            if earlier[-1].arguments != begun.digest:
-                await self._attention.stranded(
-                    f"{begun.step.name} was started with other arguments than the code gives"
+        earlier = self._replay.children.get(step_execution.step_id, ())
+        if earlier and not self._suspension.decided(step_execution.step_id, step_execution.step.name):
+            step_execution.started_at = earlier[-1].started_at
+            if earlier[-1].arguments != step_execution.digest:
+                await self._suspension.stranded(
+                    f"{step_execution.step.name} was started with other arguments than the code gives"
                 )
             return
-        self._turning.anywhere()  # nothing was started: there is nothing to undo
-        await self._turning.tell_lost()
-        child = f"{begun.key}.{len(earlier)}" if earlier else begun.key
-        await self._start(begun, child, park)
+        self._cancellation.anywhere()  # nothing was started: there is nothing to undo
+        await self._cancellation.tell_lost()
+        child = f"{step_execution.key}.{len(earlier)}" if earlier else step_execution.key
+        await self._start(step_execution, child, suspend)
 
-    async def settle(self, begun: Begun) -> Any:
+    async def settle(self, step_execution: StepExecution) -> Any:
         """What came of a child that was begun: its result or its refusal. Rests until it is told; raises Parked."""
-        child = self._child(begun)
+        child = self._child(step_execution)
         while True:
-            await self._turning.tell_lost()
-            if told := self._recording.signals.get(ended(child)):
+            await self._cancellation.tell_lost()
+            if told := self._replay.signals.get(ended(child)):
                 try:
-                    return await self._answer(begun, child, told[-1])
+                    return await self._answer(step_execution, child, told[-1])
                 except Refusal:
-                    self.called_back(begun)
+                    self.compensation_requested(step_execution)
                     raise
-            await self._rest(begun, child)
+            await self._suspend(step_execution, child)
 
-    def leave(self, begun: Begun) -> None:
+    def leave(self, step_execution: StepExecution) -> None:
         """The saga turns back while a child is under way: it is to be called back like one that was completed."""
-        if self._is_started(begun):
-            begun.in_doubt, begun.outcome = True, Unknown()
+        if self._is_started(step_execution):
+            step_execution.in_doubt, step_execution.outcome = True, OutcomeUnknown()
 
-    def called_back(self, begun: Begun) -> None:
-        """Raise TurnBack if a child was compensated because this saga wanted that: its refusal says nothing new."""
-        if self._child(begun) in self._recording.recalled:
-            self._turning.anywhere()
+    def compensation_requested(self, step_execution: StepExecution) -> None:
+        """Raise CompensationStart if a child was compensated because this saga wanted it: its refusal says nothing new."""
+        if self._child(step_execution) in self._replay.recalled:
+            self._cancellation.anywhere()
 
-    async def undo(self, begun: Begun, reason: str) -> None:
+    async def undo(self, step_execution: StepExecution, reason: str) -> None:
         """Return once a child is undone that was completed, or that nobody knows of. Rests until then."""
-        if not self._is_started(begun) and not begun.settled:
+        if not self._is_started(step_execution) and not step_execution.settled:
             return
-        child = self._child(begun)
+        child = self._child(step_execution)
         change = StatusChange("compensating", reason, undone(child))
         while not self._undone(child):
-            told = [] if child in self._recording.recalled else [ChildRecalled(begun.slot, child, reason)]
+            told = [] if child in self._replay.recalled else [ChildRecalled(step_execution.step_id, child, reason)]
             recall = self._recall(child, reason) if told else None
-            entry = self._chronicle.entry(*told, change=change, park=True, recall=recall)
-            if await self._chronicle.write_if_untold(entry):
-                raise Parked
+            step_commit = self._history.step_commit(*told, change=change, suspend=True, recall=recall)
+            if await self._history.write_if_untold(step_commit):
+                raise Suspended
             await self._reload()
 
-    def _is_started(self, begun: Begun) -> bool:
-        return begun.slot in self._started or bool(self._recording.children.get(begun.slot))
+    def _is_started(self, step_execution: StepExecution) -> bool:
+        return step_execution.step_id in self._started or bool(self._replay.children.get(step_execution.step_id))
 
-    def _child(self, begun: Begun) -> str:
+    def _child(self, step_execution: StepExecution) -> str:
         """The id of the child of a step; in a fork, whose story does not tell of it, it is the step's key."""
-        if child := self._started.get(begun.slot):
+        if child := self._started.get(step_execution.step_id):
             return child
-        earlier = self._recording.children.get(begun.slot)
-        return earlier[-1].child if earlier else begun.key
+        earlier = self._replay.children.get(step_execution.step_id)
+        return earlier[-1].child if earlier else step_execution.key
 
     def _undone(self, child: str) -> bool:
-        told: Any = [*self._recording.signals.get(ended(child), ()), *self._recording.signals.get(undone(child), ())]
+        told: Any = [*self._replay.signals.get(ended(child), ()), *self._replay.signals.get(undone(child), ())]
         return bool(told) and told[-1]["status"] == "compensated"
 
-    async def _start(self, begun: Begun, child: str, park: bool) -> None:
-        chronicle, definition = self._chronicle, begun.call.declared.child
+    async def _start(self, step_execution: StepExecution, child: str, suspend: bool) -> None:
+        history, definition = self._history, step_execution.call.declared.child
         assert definition is not None
-        (given,) = begun.call.given
-        told: list[object] = [begun.told(ChildStarted, child=child)]
+        (given,) = step_execution.call.given
+        told: list[object] = [step_execution.told(ChildStarted, child=child)]
         change = None
-        if park:
-            told.append(SagaWaiting(begun.slot, ended(child), None))
-            change = StatusChange("waiting", None, ended(child), self._turning.deadline)
+        if suspend:
+            told.append(SagaWaiting(step_execution.step_id, ended(child), None))
+            change = StatusChange("waiting", None, ended(child), self._cancellation.deadline)
         try:
-            start = chronicle.journal.order(definition.kind, given, child, chronicle.cause())
+            start = history.execution_log.order(definition.kind, given, child, history.cause())
         except Unstorable as wrong:
-            await self._outcomes.stuck(begun, f"{begun.step.name} cannot be started: {wrong}")
-        entry = chronicle.entry(*told, step=begun.step.name, change=change, park=park, start=start)
+            await self._outcomes.stuck(step_execution, f"{step_execution.step.name} cannot be started: {wrong}")
+        step_commit = history.step_commit(
+            *told, step=step_execution.step.name, change=change, suspend=suspend, start=start
+        )
         try:
-            written = await chronicle.write_if_untold(entry)
+            written = await history.write_if_untold(step_commit)
         except Taken:
-            reason = f"{begun.step.name} cannot be started: another workflow has the id {child}"
-            await self._outcomes.stuck(begun, reason)
+            reason = f"{step_execution.step.name} cannot be started: another workflow has the id {child}"
+            await self._outcomes.stuck(step_execution, reason)
         if not written:
             await self._reload()
-            await self.begin(begun, park)
-        elif park:
-            raise Parked
+            await self.begin(step_execution, suspend)
+        elif suspend:
+            raise Suspended
         else:
-            self._started[begun.slot] = child
+            self._started[step_execution.step_id] = child
 
-    async def _answer(self, begun: Begun, child: str, told: Any) -> Any:
-        over = WaitEnded(begun.slot, ended(child), "signal")
+    async def _answer(self, step_execution: StepExecution, child: str, told: Any) -> Any:
+        over = WaitEnded(step_execution.step_id, ended(child), "signal")
         if told["status"] == "completed":
-            return await self._outcomes.ended(begun, told["result"], over)
-        return await self._outcomes.refused(begun, _refusal(begun.call, told), 1, over)
+            return await self._outcomes.ended(step_execution, told["result"], over)
+        return await self._outcomes.refused(step_execution, _refusal(step_execution.call, told), 1, over)
 
-    async def _rest(self, begun: Begun, child: str) -> None:
+    async def _suspend(self, step_execution: StepExecution, child: str) -> None:
         """Rest until the child tells something; call it back first if this saga wants to turn back."""
-        chronicle, slot, journal = self._chronicle, begun.slot, self._chronicle.journal
-        recalled = child in self._recording.recalled
-        wanted = None if recalled else self._turning.wanted()
-        due = None if recalled or wanted else self._turning.deadline
-        if due and slot in self._recording.waits and due - journal.now() < SOON:
-            return await journal.pause(due)
-        told: list[object] = [] if slot in self._recording.waits else [SagaWaiting(slot, ended(child), None)]
+        history, step_id, execution_log = self._history, step_execution.step_id, self._history.execution_log
+        recalled = child in self._replay.recalled
+        wanted = None if recalled else self._cancellation.wanted()
+        due = None if recalled or wanted else self._cancellation.deadline
+        if due and step_id in self._replay.waits and due - execution_log.now() < SOON:
+            return await execution_log.pause(due)
+        told: list[object] = [] if step_id in self._replay.waits else [SagaWaiting(step_id, ended(child), None)]
         recall = None
         if wanted:
-            told.append(ChildRecalled(slot, child, wanted.reason))
+            told.append(ChildRecalled(step_id, child, wanted.reason))
             recall = self._recall(child, wanted.reason)
         change = StatusChange("waiting", None, ended(child), due)
-        if await chronicle.write_if_untold(chronicle.entry(*told, change=change, park=True, recall=recall)):
-            raise Parked
+        if await history.write_if_untold(history.step_commit(*told, change=change, suspend=True, recall=recall)):
+            raise Suspended
         return await self._reload()
 
-    def _recall(self, child: str, reason: str) -> Recall:
-        told = f"its parent {self._chronicle.journal.identity.id} turns back: {reason}"
-        cause = self._chronicle.cause()
-        return Recall(child, told, record_own(stories.stream(child), CancelRequested(told), cause))
+    def _recall(self, child: str, reason: str) -> CompensateChild:
+        told = f"its parent {self._history.execution_log.identity.id} turns back: {reason}"
+        cause = self._history.cause()
+        return CompensateChild(child, told, record_own(saga_histories.stream(child), CancelRequested(told), cause))
 
     async def _reload(self) -> None:
-        self._recording = await self._chronicle.journal.reload()
-        self._chronicle.reread(self._recording)
+        self._replay = await self._history.execution_log.reload()
+        self._history.reread(self._replay)
 
 
 def _refusal(call: StepCall[Any], told: Any) -> Refusal:

@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any, NoReturn
 
 from domain.amends.vocabulary import Unreadable
-from workflows.amends.engine.history_writer import TURN_BACK, Chronicle
+from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
 from workflows.amends.engine.provider_wait import out_of_patience, waited, waiting
 from workflows.amends.engine.steps.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
 from workflows.amends.engine.steps.changes import Changes
-from workflows.amends.engine.steps.step_execution import Begun
+from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transactions import transact
-from workflows.amends.engine.suspension import Attention
+from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.user_code.turns import Turns
 from workflows.amends.engine.user_code.user_code import Raised, UserCode
 from workflows.amends.history import (
@@ -27,7 +27,7 @@ from workflows.amends.history import (
     SagaStuck,
     StepCompensated,
 )
-from workflows.amends.ports.execution_log import Entry, StatusChange
+from workflows.amends.ports.execution_log import StatusChange, StepCommit
 from workflows.amends.saga import Saga, Undo
 from workflows.amends.step import Compensation
 from workflows.amends.values.codec import plain
@@ -35,46 +35,48 @@ from workflows.amends.values.problem import TurnedBack, is_refusal
 from workflows.amends.values.said import said
 
 
-class TurnBack(BaseException):
+class CompensationStart(BaseException):
     """There is only the way back from here; not an Exception, so that `run` cannot catch it."""
 
     def __init__(self, reason: str, problem: Problem, in_doubt: tuple[int, ...] = ()) -> None:
         self.reason, self.problem, self.in_doubt = reason, problem, in_doubt
 
 
-async def turn_back(
+async def compensate(
     saga: Saga[Any, Any],
-    begun: Sequence[Begun],
-    chronicle: Chronicle,
-    attention: Attention,
-    back: TurnBack,
+    step_execution: Sequence[StepExecution],
+    history: HistoryWriter,
+    suspension: Suspension,
+    back: CompensationStart,
     code: UserCode,
-    undo_child: Callable[[Begun, str], Awaitable[None]],
+    undo_child: Callable[[StepExecution, str], Awaitable[None]],
 ) -> NoReturn:
     """Record that the saga turns back, undo its steps, record that, and raise TurnedBack."""
-    in_doubt = tuple(step.slot for step in begun if step.in_doubt)
+    in_doubt = tuple(step.step_id for step in step_execution if step.in_doubt)
     told = SagaCompensating(back.reason, back.problem, in_doubt)
-    await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), chronicle, attention)
+    await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), history, suspension)
     turns = Turns()
-    for step in reversed(begun):
+    for step in reversed(step_execution):
         if turns.is_long:
             await turns.end()
         if step.outcome is not None and step.step.compensation is not None:
-            undoing = _Undoing(saga, step, step.step.compensation, chronicle, attention, code)
+            undoing = _Undoing(saga, step, step.step.compensation, history, suspension, code)
             await undoing.undo(partial(undo_child, step, back.reason))
     done = StatusChange("compensated", back.reason)
-    await _milestone("compensated", SagaCompensated(back.reason), done, chronicle, attention)
+    await _milestone("compensated", SagaCompensated(back.reason), done, history, suspension)
     raise TurnedBack(saga.definition.name, back.reason, back.problem)
 
 
-async def _milestone(name: str, told: object, change: StatusChange, chronicle: Chronicle, attention: Attention) -> None:
-    slot, known = chronicle.journal.next_slot(), chronicle.journal.recording.checkpoints
+async def _milestone(
+    name: str, told: object, change: StatusChange, history: HistoryWriter, suspension: Suspension
+) -> None:
+    step_id, known = history.execution_log.next_step_id(), history.execution_log.replay.checkpoints
     recorded = next((number for number, checkpoint in known.items() if checkpoint.name == name), 0)
-    while slot < recorded:  # an earlier life did more before it turned back, such as asking a person
-        slot = chronicle.journal.next_slot()
-    if not await attention.recorded(slot, name):
-        checkpoint = chronicle.answered(slot, name, chronicle.journal.now(), {"reason": change.reason})
-        await chronicle.write(chronicle.entry(told, checkpoint=checkpoint, change=change))
+    while step_id < recorded:  # an earlier life did more before it turned back, such as asking a person
+        step_id = history.execution_log.next_step_id()
+    if not await suspension.recorded(step_id, name):
+        checkpoint = history.answered(step_id, name, history.execution_log.now(), {"reason": change.reason})
+        await history.write(history.step_commit(told, checkpoint=checkpoint, change=change))
 
 
 class _Undoing:
@@ -83,50 +85,50 @@ class _Undoing:
     def __init__(
         self,
         saga: Saga[Any, Any],
-        step: Begun,
+        step: StepExecution,
         by: Compensation,
-        chronicle: Chronicle,
-        attention: Attention,
+        history: HistoryWriter,
+        suspension: Suspension,
         code: UserCode,
     ) -> None:
-        self.saga, self.step, self.by, self.chronicle, self.attention = saga, step, by, chronicle, attention
+        self.saga, self.step, self.by, self.history, self.suspension = saga, step, by, history, suspension
         self.code = code
-        self.slot = chronicle.journal.next_slot()
-        self.started_at = chronicle.journal.now()
+        self.step_id = history.execution_log.next_step_id()
+        self.started_at = history.execution_log.now()
 
     async def undo(self, child: Callable[[], Awaitable[None]]) -> None:
         """Undo the step, unless it is recorded as undone or a person decided about it; `child` undoes a child."""
-        checkpoint = await self.attention.recorded(self.slot, self.by.name)
+        checkpoint = await self.suspension.recorded(self.step_id, self.by.name)
         if checkpoint:
-            self.chronicle.passed(checkpoint)
+            self.history.passed(checkpoint)
             return
-        self.chronicle.hide(self.step.hidden())
-        act = self.attention.decided(self.slot, self.by.name)
-        exhausted = self.chronicle.journal.recording.exhausted
+        self.history.hide(self.step.hidden())
+        act = self.suspension.decided(self.step_id, self.by.name)
+        exhausted = self.history.execution_log.replay.exhausted
         if act and act.act != "retry":
             told = self._told(0, by="skip" if act.act == "skip" else "resolve")
-            await self.chronicle.write(self._entry(told, plain("null")))
+            await self.history.write(self._entry(told, plain("null")))
         elif exhausted and not act:
             await self._stuck(exhausted.reason, None, 0)
         elif self.step.step.kind == "child":
             await child()
-            await self.chronicle.write(self._entry(self._told(1), None))
+            await self.history.write(self._entry(self._told(1), None))
         elif self.step.step.kind == "transaction":
             await self._transact()
         else:
             await self._call()
 
     async def _call(self) -> None:
-        key = f"{self.chronicle.journal.identity.root}.{self.by.name}.{self.step.occurrence}.{self.step.redo}"
+        key = f"{self.history.execution_log.identity.root}.{self.by.name}.{self.step.occurrence}.{self.step.redo}"
 
         async def body(number: int) -> None:
             undo = Undo(self.step.key, key, self.step.known_outcome(), number)
             await self.by.body(self.saga, undo, *self.step.arguments())
 
-        trial = Trial(self.by.name, self.slot, body, self.by.retry, self.by.timeout, self._failed)
-        match await attempt(trial, self.chronicle, self.code):
+        trial = Trial(self.by.name, self.step_id, body, self.by.retry, self.by.timeout, self._failed)
+        match await attempt(trial, self.history, self.code):
             case Answered(_, attempts):
-                await self.chronicle.write(self._entry(self._told(attempts), None))
+                await self.history.write(self._entry(self._told(attempts), None))
             case Refused(_, problem, attempts):
                 await self._stuck(f"{self.by.name} was refused: {problem.message}", problem, attempts)
             case Failed(problem, attempts):
@@ -139,58 +141,58 @@ class _Undoing:
 
     async def _suspend(self, down: Down) -> NoReturn:
         """Rest until the provider is back; a person is asked when that takes too long."""
-        journal, step = self.chronicle.journal, self.step
-        known = journal.recording.provider_waits.get(self.slot)
-        wait, until = waiting(replace(down, sent=False), known, journal)
-        if journal.now() >= until:
+        execution_log, step = self.history.execution_log, self.step
+        known = execution_log.replay.provider_waits.get(self.step_id)
+        wait, until = waiting(replace(down, sent=False), known, execution_log)
+        if execution_log.now() >= until:
             await self._stuck(out_of_patience(self.by.name, down, wait), down.problem, down.attempts)
         name, undoes = step.step.name, self.by.name
-        told = CompensationWaiting(name, step.occurrence, undoes, self.slot, **waited(down, wait, until))
-        await self.attention.suspend(None if known == wait else told, wait, until)
+        told = CompensationWaiting(name, step.occurrence, undoes, self.step_id, **waited(down, wait, until))
+        await self.suspension.await_provider(None if known == wait else told, wait, until)
 
     async def _transact(self) -> None:
         async def body(changes: Changes) -> None:
             await self.by.body(self.saga, changes, *self.step.arguments())
 
-        def entry(_: None, changes: Changes) -> Entry:
+        def step_commit(_: None, changes: Changes) -> StepCommit:
             return self._entry(self._told(1), None, changes)
 
         by = self.by
-        ended = await transact(by.name, self.chronicle, self.code, by.timeout, body, entry, _nothing)
+        ended = await transact(by.name, self.history, self.code, by.timeout, body, step_commit, _nothing)
         if not isinstance(ended, Raised):
             return
         error = ended.error
         if isinstance(error, Unreadable):
-            await self.attention.stranded(f"{self.by.name}: {said(error)}")
-        problem = self.chronicle.problem(error)
-        reason = f"{self.by.name} failed, and did nothing: {self.chronicle.bug(error)}"
+            await self.suspension.stranded(f"{self.by.name}: {said(error)}")
+        problem = self.history.problem(error)
+        reason = f"{self.by.name} failed, and did nothing: {self.history.bug(error)}"
         if is_refusal(error):
             reason = f"{self.by.name} was refused: {problem.message}"
         await self._stuck(reason, problem, 1)
 
     def _told(self, attempts: int, by: Any = "compensation") -> StepCompensated:
         step = self.step
-        return StepCompensated(step.step.name, step.occurrence, self.by.name, self.slot, attempts, by)
+        return StepCompensated(step.step.name, step.occurrence, self.by.name, self.step_id, attempts, by)
 
     def _failed(self, attempts: int, problem: Problem, due: datetime | None) -> CompensationFailed:
         step = self.step
-        return CompensationFailed(step.step.name, step.occurrence, self.by.name, self.slot, attempts, problem, due)
+        return CompensationFailed(step.step.name, step.occurrence, self.by.name, self.step_id, attempts, problem, due)
 
-    def _entry(self, told: StepCompensated, result: Any, changes: Changes | None = None) -> Entry:
-        return self.chronicle.entry(
+    def _entry(self, told: StepCompensated, result: Any, changes: Changes | None = None) -> StepCommit:
+        return self.history.step_commit(
             told,
             step=self.by.name,
             business=changes.events if changes else (),
             expected=changes.expected if changes else None,
-            checkpoint=self.chronicle.answered(self.slot, self.by.name, self.started_at, result),
+            checkpoint=self.history.answered(self.step_id, self.by.name, self.started_at, result),
         )
 
     async def _stuck(self, reason: str, problem: Problem | None, attempts: int) -> NoReturn:
         step = self.step
         told = SagaStuck(
-            reason, self.slot, step.step.name, step.occurrence, step.step.kind, attempts, self.by.name, problem
+            reason, self.step_id, step.step.name, step.occurrence, step.step.kind, attempts, self.by.name, problem
         )
-        await self.attention.stuck(told)
+        await self.suspension.stuck(told)
 
 
 def _nothing() -> None:

@@ -9,17 +9,17 @@ from uuid import UUID
 
 from domain.amends.errors import AmendsError, Refusal
 from domain.amends.event import Cause
-from workflows.amends.history import Problem, SagaResumed, stories
+from workflows.amends.history import Problem, SagaResumed, saga_histories
 from workflows.amends.ports.event_store import NewEvent, record, record_own
 from workflows.amends.ports.execution_log import (
     Checkpoint,
-    Entry,
-    Journal,
-    Recall,
-    Recording,
+    CompensateChild,
+    ExecutionLog,
+    ReplayState,
     Stale,
     Start,
     StatusChange,
+    StepCommit,
 )
 from workflows.amends.redaction.sensitive import cleaned
 from workflows.amends.values.codec import text
@@ -30,25 +30,25 @@ TURN_BACK = "turn-back"
 """The name of the checkpoint from which on a saga only compensates."""
 
 
-class Chronicle:
+class HistoryWriter:
     """The story that one life of a saga adds to."""
 
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
-        self.completed_at, self._passed = journal.recording.started_at or journal.now(), False
+    def __init__(self, execution_log: ExecutionLog) -> None:
+        self.execution_log = execution_log
+        self.completed_at, self._passed = execution_log.replay.started_at or execution_log.now(), False
         self.hidden: tuple[str, ...] = ()
-        self.version = journal.recording.version
+        self.version = execution_log.replay.version
         self.turned_back = False
         """Whether this life has turned back."""
-        self._last: UUID | None = journal.recording.last_event
+        self._last: UUID | None = execution_log.replay.last_event
         self._stand = frozenset({self._last} if self._last else ())
-        self._revive = journal.recording.status in ("stranded", "stuck", "abandoned")
-        self._waited = journal.recording.provider is not None
+        self._revive = execution_log.replay.status in ("stranded", "stuck", "abandoned")
+        self._waited = execution_log.replay.provider is not None
 
     @property
     def stream(self) -> str:
         """The saga's own stream; `version` is how far this life knows it."""
-        return stories.stream(self.journal.identity.id)
+        return saga_histories.stream(self.execution_log.identity.id)
 
     def hide(self, values: Iterable[str]) -> None:
         """More values that must not be shown: what others say of them is masked from now on, the longest first."""
@@ -62,7 +62,7 @@ class Chronicle:
 
     def refusal(self, refusal: Refusal) -> Problem:
         """A refusal as it is stored, whole: it comes back from its facts. Raises Unstorable or TooLarge."""
-        found = refusal_problem(refusal, self.journal.limits.value)
+        found = refusal_problem(refusal, self.execution_log.limits.value)
         return Problem(found.name, self.shown(found.message), found.facts)
 
     def bug(self, error: BaseException) -> str:
@@ -82,13 +82,13 @@ class Chronicle:
     def business_event(self, stream: str, event: object, step: str, decision: str | None = None) -> NewEvent:
         """An event of the business. Raises TooLarge and Unstorable."""
         cause = replace(self.cause(), step=step, decision=decision)
-        return record(stream, event, cause, limit=self.journal.limits.value)
+        return record(stream, event, cause, limit=self.execution_log.limits.value)
 
     def cause(self) -> Cause:
         """What this saga does from here on was caused by the last that was told of it."""
-        return replace(self.journal.identity.cause, causation_id=str(self._last) if self._last else None)
+        return replace(self.execution_log.identity.cause, causation_id=str(self._last) if self._last else None)
 
-    def entry(
+    def step_commit(
         self,
         *happened: object,
         step: str | None = None,
@@ -96,65 +96,65 @@ class Chronicle:
         expected: Mapping[str, int] | None = None,
         checkpoint: Checkpoint | None = None,
         change: StatusChange | None = None,
-        park: bool = False,
+        suspend: bool = False,
         start: Start | None = None,
-        recall: Recall | None = None,
+        recall: CompensateChild | None = None,
         settled: bool = False,
-    ) -> Entry:
+    ) -> StepCommit:
         """One commit's content: what is told of the saga, and what happened to the business."""
         if self._revive:
             happened = (SagaResumed(), *happened)
         if self._revive or self._waited:
             change = change or self.going()
         events = [*(self.event(self.stream, event, step) for event in happened), *business]
-        return Entry(events, expected or {}, checkpoint, change, park, start, recall, settled, self._stand)
+        return StepCommit(events, expected or {}, checkpoint, change, suspend, start, recall, settled, self._stand)
 
     def going(self) -> StatusChange:
         """The status of a saga that goes on, forwards or back."""
-        back = any(checkpoint.name == TURN_BACK for checkpoint in self.journal.recording.checkpoints.values())
+        back = any(checkpoint.name == TURN_BACK for checkpoint in self.execution_log.replay.checkpoints.values())
         return StatusChange("compensating" if back or self.turned_back else "running")
 
-    async def write(self, entry: Entry) -> None:
+    async def write(self, step_commit: StepCommit) -> None:
         """Commit an entry that expects nothing of any stream."""
-        await self.journal.commit(entry)
-        self.written(entry)
+        await self.execution_log.commit(step_commit)
+        self.written(step_commit)
 
-    async def write_if_untold(self, entry: Entry) -> bool:
+    async def write_if_untold(self, step_commit: StepCommit) -> bool:
         """Commit an entry unless others have told the saga something that this life does not know; False if so."""
-        guarded = replace(entry, expected={**entry.expected, self.stream: self.version})
-        if isinstance(await self.journal.commit(guarded), Stale):
+        guarded = replace(step_commit, expected={**step_commit.expected, self.stream: self.version})
+        if isinstance(await self.execution_log.commit(guarded), Stale):
             return False
         self.written(guarded)
         return True
 
-    def written(self, entry: Entry) -> None:
+    def written(self, step_commit: StepCommit) -> None:
         """Take note that an entry stands: what comes next was caused by it."""
-        if entry.events:
-            self._last, self._revive = entry.events[0].id, False
+        if step_commit.events:
+            self._last, self._revive = step_commit.events[0].id, False
             # Of steps at the same time nobody knows who came first: each commit takes the place of those it came after.
-            self._stand = (self._stand - entry.after) | {self._last}
-        self.version += sum(event.stream == self.stream for event in entry.events)
-        if entry.change:
+            self._stand = (self._stand - step_commit.after) | {self._last}
+        self.version += sum(event.stream == self.stream for event in step_commit.events)
+        if step_commit.change:
             self._waited = False
-        if entry.checkpoint:
-            self.turned_back = self.turned_back or entry.checkpoint.name == TURN_BACK
-            self.passed(entry.checkpoint)
+        if step_commit.checkpoint:
+            self.turned_back = self.turned_back or step_commit.checkpoint.name == TURN_BACK
+            self.passed(step_commit.checkpoint)
 
-    def reread(self, recording: Recording) -> None:
+    def reread(self, replay: ReplayState) -> None:
         """Take note of what is recorded by now: others have added to it."""
-        self.version = recording.version
-        if recording.last_event:
-            self._stand |= {recording.last_event}
+        self.version = replay.version
+        if replay.last_event:
+            self._stand |= {replay.last_event}
 
     def passed(self, checkpoint: Checkpoint) -> None:
         """Take note of a recorded step; of those that ran at the same time, the last one to be completed counts."""
         self.completed_at = max(self.completed_at, checkpoint.completed_at) if self._passed else checkpoint.completed_at
         self._passed = True
 
-    def answered(self, slot: int, name: str, started_at: datetime, result: object) -> Checkpoint:
+    def answered(self, step_id: int, name: str, started_at: datetime, result: object) -> Checkpoint:
         """The checkpoint of a step that was answered, with its result as plain data."""
-        return Checkpoint(slot, name, text(result), None, started_at, self.journal.now())
+        return Checkpoint(step_id, name, text(result), None, started_at, self.execution_log.now())
 
-    def failed(self, slot: int, name: str, started_at: datetime, problem: Problem) -> Checkpoint:
+    def failed(self, step_id: int, name: str, started_at: datetime, problem: Problem) -> Checkpoint:
         """The checkpoint of a step that was refused or never answered."""
-        return Checkpoint(slot, name, None, error_text(problem), started_at, self.journal.now())
+        return Checkpoint(step_id, name, None, error_text(problem), started_at, self.execution_log.now())

@@ -7,15 +7,15 @@ from typing import Any
 
 from workflows.amends.call import seconds
 from workflows.amends.engine.steps.attempts import Down
-from workflows.amends.ports.execution_log import Journal, ProviderWait
+from workflows.amends.ports.execution_log import ExecutionLog, ProviderWait
 
 
 def waiting(
-    down: Down, known: ProviderWait | None, journal: Journal, sent_before: bool = False
+    down: Down, known: ProviderWait | None, execution_log: ExecutionLog, sent_before: bool = False
 ) -> tuple[ProviderWait, datetime]:
     """The wait that this is, which goes on whichever provider is down now, and when it lasts too long."""
-    since = known.since if known and known.provider else journal.now()
-    return ProviderWait(down.provider, since, down.sent or sent_before), since + seconds(journal.limits.provider)
+    since = known.since if known and known.provider else execution_log.now()
+    return ProviderWait(down.provider, since, down.sent or sent_before), since + seconds(execution_log.limits.provider)
 
 
 def waited(down: Down, wait: ProviderWait, until: datetime) -> dict[str, Any]:

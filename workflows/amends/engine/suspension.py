@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import NoReturn
 
-from workflows.amends.engine.history_writer import Chronicle
+from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.history import OperatorActed, SagaStranded, SagaStuck
-from workflows.amends.ports.execution_log import Checkpoint, Parked, ProviderWait, StatusChange
+from workflows.amends.ports.execution_log import Checkpoint, ProviderWait, StatusChange, Suspended
 from workflows.amends.values.said import one_line
 
 log = logging.getLogger("amends.saga")
@@ -20,10 +20,10 @@ def _nothing() -> None:
     """Whoever rests here rests."""
 
 
-class Resting(BaseException):
+class Suspending(BaseException):
     """One of several branches wants the saga to rest; it does once the others have settled.
 
-    `instead` raises TurnBack if the saga turns back rather than rest: somebody may have asked for that meanwhile.
+    `instead` raises CompensationStart if the saga is compensated instead: somebody may have asked for that meanwhile.
     """
 
     def __init__(
@@ -32,12 +32,12 @@ class Resting(BaseException):
         self.told, self.change, self.instead, self.settled = told, change, instead, settled
 
 
-class Attention:
+class Suspension:
     """What persons decided about one saga, and how it asks them."""
 
-    def __init__(self, chronicle: Chronicle, kind: str) -> None:
-        self._chronicle, self._kind = chronicle, kind
-        self._recording = chronicle.journal.recording
+    def __init__(self, history: HistoryWriter, kind: str) -> None:
+        self._history, self._kind = history, kind
+        self._replay = history.execution_log.replay
         self._later = False
 
     @property
@@ -54,55 +54,57 @@ class Attention:
         finally:
             self._later = False
 
-    def decided(self, slot: int, step: str | None) -> OperatorActed | None:
+    def decided(self, step_id: int, step: str | None) -> OperatorActed | None:
         """What a person decided last about this step, None if nothing; `step` is None for the code between steps."""
-        act = self._recording.acts.get(slot)
+        act = self._replay.acts.get(step_id)
         return act if act and act.step == step else None
 
     async def stuck(self, told: SagaStuck, instead: Callable[[], None] = _nothing, settled: bool = False) -> NoReturn:
         """Ask a person, unless `instead` turns the saga back; `settled` as for an Entry."""
-        await self._rest(Resting((told,), StatusChange("stuck", told.reason), instead, settled))
+        await self._suspend(Suspending((told,), StatusChange("stuck", told.reason), instead, settled))
 
-    async def suspend(
+    async def await_provider(
         self, told: object | None, wait: ProviderWait, until: datetime, instead: Callable[[], None] = _nothing
     ) -> NoReturn:
         """Wait for a provider, unless `instead` turns the saga back; `told` is what is not on record of that."""
-        going = self._chronicle.going().status
+        going = self._history.going().status
         change = StatusChange(going, None, None, until, wait.provider, wait.since)
-        await self._rest(Resting((told,) if told else (), change, instead, settled=True))
+        await self._suspend(Suspending((told,) if told else (), change, instead, settled=True))
 
     async def stranded(self, reason: str) -> NoReturn:
         """Wait for fitting code."""
-        await self._rest(Resting((SagaStranded(reason),), StatusChange("stranded", reason), _nothing))
+        await self._suspend(Suspending((SagaStranded(reason),), StatusChange("stranded", reason), _nothing))
 
-    async def recorded(self, slot: int, name: str, arguments: str | None = None) -> Checkpoint | None:
+    async def recorded(self, step_id: int, name: str, arguments: str | None = None) -> Checkpoint | None:
         """What an earlier life recorded under this number; strands the saga if that was something else."""
-        checkpoint = self._recording.checkpoints.get(slot)
+        checkpoint = self._replay.checkpoints.get(step_id)
         if checkpoint is None:
             return None
         if checkpoint.name != name:
-            await self.stranded(f"step {slot} is recorded as {checkpoint.name}, but the code here does {name}")
-        known = self._recording.arguments.get(slot)
+            await self.stranded(f"step {step_id} is recorded as {checkpoint.name}, but the code here does {name}")
+        known = self._replay.arguments.get(step_id)
         if arguments is not None and known is not None and known != arguments:
-            await self.stranded(f"step {slot}, {name}, is recorded with other arguments than the code here gives it")
+            await self.stranded(f"step {step_id}, {name}, is recorded with other arguments than the code here gives it")
         return checkpoint
 
-    async def rest(self, wanted: Resting) -> NoReturn:
+    async def suspend(self, wanted: Suspending) -> NoReturn:
         """Rest now, knowing all that the saga was told."""
         while True:
             wanted.instead()
-            entry = self._chronicle.entry(*wanted.told, change=wanted.change, park=True, settled=wanted.settled)
-            if await self._chronicle.write_if_untold(entry):
+            step_commit = self._history.step_commit(
+                *wanted.told, change=wanted.change, suspend=True, settled=wanted.settled
+            )
+            if await self._history.write_if_untold(step_commit):
                 for stuck in wanted.told:
                     if isinstance(stuck, SagaStuck):
-                        _say(self._kind, self._chronicle.journal.identity.id, stuck)
-                raise Parked
-            self._chronicle.reread(await self._chronicle.journal.reload())
+                        _say(self._kind, self._history.execution_log.identity.id, stuck)
+                raise Suspended
+            self._history.reread(await self._history.execution_log.reload())
 
-    async def _rest(self, wanted: Resting) -> NoReturn:
+    async def _suspend(self, wanted: Suspending) -> NoReturn:
         if self._later:
             raise wanted
-        await self.rest(wanted)
+        await self.suspend(wanted)
 
 
 def _say(kind: str, id: str, stuck: SagaStuck) -> None:

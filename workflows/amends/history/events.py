@@ -41,7 +41,7 @@ class SagaStarted:
 
 
 @dataclass(frozen=True)
-class OfStep:
+class StepEvent:
     """What all events about a step say: `slot` is its number in DBOS, `arguments` a digest for replays."""
 
     step: str
@@ -53,13 +53,13 @@ class OfStep:
 
 
 @event("step-completed")
-class StepCompleted(OfStep):
+class StepCompleted(StepEvent):
     attempts: int
     result: JsonValue
 
 
 @event("step-refused")
-class StepRefused(OfStep):
+class StepRefused(StepEvent):
     """The answer was no, and nothing happened."""
 
     attempts: int
@@ -67,7 +67,7 @@ class StepRefused(OfStep):
 
 
 @event("step-retrying")
-class StepRetrying(OfStep):
+class StepRetrying(StepEvent):
     """An attempt failed; the next one is due at `next_at`."""
 
     attempts: int
@@ -76,7 +76,7 @@ class StepRetrying(OfStep):
 
 
 @event("step-waiting")
-class StepWaiting(OfStep):
+class StepWaiting(StepEvent):
     """A step waits for a provider that is down, since when and until when at most; that is no attempt.
 
     `sent` says that it may have taken effect all the same: something was sent before the provider was found down.
@@ -91,7 +91,7 @@ class StepWaiting(OfStep):
 
 
 @event("step-failed")
-class StepFailed(OfStep):
+class StepFailed(StepEvent):
     """No attempt was answered: nobody knows whether it happened."""
 
     attempts: int
@@ -99,7 +99,7 @@ class StepFailed(OfStep):
 
 
 @event("step-skipped")
-class StepSkipped(OfStep):
+class StepSkipped(StepEvent):
     """A person decided that it was not done and need not be."""
 
     reason: str
@@ -132,7 +132,7 @@ class WaitEnded:
 
 
 @event("child-started")
-class ChildStarted(OfStep):
+class ChildStarted(StepEvent):
     """A saga was started as a step of this one, which rests until that has ended."""
 
     child: str
@@ -291,7 +291,7 @@ class SagaCompensated:
     reason: str
 
 
-Told: TypeAlias = (
+SagaEvent: TypeAlias = (
     SagaStarted
     | StepCompleted
     | StepRefused

@@ -29,7 +29,7 @@ from workflows.amends.history.events import (
     StepRetrying,
     WaitEnded,
 )
-from workflows.amends.history.state import TIMER, stories
+from workflows.amends.history.state import TIMER, saga_histories
 
 Compensation = Literal["none", "running", "done", "stuck"]
 
@@ -148,7 +148,7 @@ _CHANGES: dict[type[Any], Callable[[SagaRow, Any, datetime], dict[str, Any]]] = 
 workflow_overview = Projection(
     "workflow_overview",
     version=1,
-    of=stories,
+    of=saga_histories,
     evolve=evolve,
     key="id",
     indexes=[("status", "started_at"), ("name", "started_at"), ("reference",)],

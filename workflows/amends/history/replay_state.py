@@ -23,6 +23,7 @@ from workflows.amends.history import (
     OperatorResumed,
     SagaCompensating,
     SagaCompleted,
+    SagaEvent,
     SagaStuck,
     SagaWaiting,
     SignalReceived,
@@ -34,10 +35,9 @@ from workflows.amends.history import (
     StepRetrying,
     StepSkipped,
     StepWaiting,
-    Told,
     WaitEnded,
 )
-from workflows.amends.ports.execution_log import Checkpoint, Exhausted, ProviderWait, Recording
+from workflows.amends.ports.execution_log import Checkpoint, Exhausted, ProviderWait, ReplayState
 from workflows.amends.values.said import one_line
 
 BLOCKS = 2
@@ -50,9 +50,9 @@ FREQUENT = frozenset({StepCompleted, SagaWaiting, WaitEnded, SignalReceived})
 """What a long story consists of for the most part."""
 
 
-def recording_of(
+def replay_state_of(
     checkpoints: Iterable[Checkpoint],
-    told: Sequence[tuple[UUID, Told]],
+    told: Sequence[tuple[UUID, SagaEvent]],
     status: Status,
     redo: Mapping[tuple[str, int], int] | None = None,
     exhausted: Exhausted | None = None,
@@ -60,13 +60,13 @@ def recording_of(
     started_at: datetime | None = None,
     recovered: bool = False,
     provider: str | None = None,
-) -> Recording:
+) -> ReplayState:
     """Read a saga's checkpoints and its stream, oldest first."""
     by, rare = _by_class(event for _, event in told)
     failures, acts = _tried(rare)
     blocks = _blocked(rare)
-    return Recording(
-        checkpoints={checkpoint.slot: checkpoint for checkpoint in checkpoints},
+    return ReplayState(
+        checkpoints={checkpoint.step_id: checkpoint for checkpoint in checkpoints},
         arguments={each.slot: each.arguments for cls in OUTCOMES for each in by[cls]},
         failures=failures,
         acts=acts,
@@ -85,7 +85,7 @@ def recording_of(
         recovered=recovered,
         exhausted=blocked_too_often(blocks[-1]) if len(blocks) >= BLOCKS else exhausted,
         blocks=len(blocks),
-        called_back=_called_back(rare),
+        compensation_requested=_called_back(rare),
         children=_children(by[ChildStarted]),
         recalled=frozenset(each.child for each in by[ChildRecalled]),
         provider_waits=_provider_waits(rare),
@@ -93,10 +93,10 @@ def recording_of(
     )
 
 
-def _by_class(facts: Iterable[Told]) -> tuple[dict[type[Any], list[Any]], list[Told]]:
+def _by_class(facts: Iterable[SagaEvent]) -> tuple[dict[type[Any], list[Any]], list[SagaEvent]]:
     """What was told, by its class, and all but the frequent in their order: a long story is gone through once."""
     by: dict[type[Any], list[Any]] = defaultdict(list)
-    rare: list[Told] = []
+    rare: list[SagaEvent] = []
     for event in facts:
         by[type(event)].append(event)
         if type(event) not in FREQUENT:
@@ -104,7 +104,7 @@ def _by_class(facts: Iterable[Told]) -> tuple[dict[type[Any], list[Any]], list[T
     return by, rare
 
 
-def _tried(facts: Iterable[Told]) -> tuple[dict[int, tuple[int, datetime | None]], dict[int, OperatorActed]]:
+def _tried(facts: Iterable[SagaEvent]) -> tuple[dict[int, tuple[int, datetime | None]], dict[int, OperatorActed]]:
     """Failed attempts without an outcome, and what persons decided, by step number; an act begins a new count."""
     failures: dict[int, tuple[int, datetime | None]] = {}
     acts: dict[int, OperatorActed] = {}
@@ -122,7 +122,7 @@ def _tried(facts: Iterable[Told]) -> tuple[dict[int, tuple[int, datetime | None]
     return failures, acts
 
 
-def _provider_waits(facts: Iterable[Told]) -> dict[int, ProviderWait]:
+def _provider_waits(facts: Iterable[SagaEvent]) -> dict[int, ProviderWait]:
     """What steps and compensations wait for; an attempt that was made ends a wait, and so does a person.
 
     Of a wait that has ended it is kept, under no provider's name, whether something was sent.
@@ -141,7 +141,7 @@ def _provider_waits(facts: Iterable[Told]) -> dict[int, ProviderWait]:
     return waits
 
 
-def _blocked(facts: Iterable[Told]) -> list[EventLoopBlocked]:
+def _blocked(facts: Iterable[SagaEvent]) -> list[EventLoopBlocked]:
     """When the saga has blocked the event loop of an executor since a person looked at it."""
     blocked: list[EventLoopBlocked] = []
     for event in facts:
@@ -159,7 +159,7 @@ def blocked_too_often(last: EventLoopBlocked) -> Exhausted:
     return Exhausted(f"{reason}; it is not the first time", last.step is not None)
 
 
-def _called_back(facts: Sequence[Told]) -> bool:
+def _called_back(facts: Sequence[SagaEvent]) -> bool:
     """Whether the saga was to be cancelled after it had been completed: only its parent can want that."""
     completed = next((number for number, each in enumerate(facts) if isinstance(each, SagaCompleted)), len(facts))
     return any(isinstance(each, CancelRequested) for each in facts[completed:])
@@ -181,7 +181,7 @@ def _signals(received: Iterable[SignalReceived]) -> dict[str, list[JsonValue]]:
     return signals
 
 
-def compensated(told: Iterable[Told]) -> dict[tuple[str, int], int]:
+def compensated(told: Iterable[SagaEvent]) -> dict[tuple[str, int], int]:
     """How often each step, by name and occurrence, was undone: its next call needs another key."""
     counts: dict[tuple[str, int], int] = {}
     for event in told:

@@ -19,7 +19,6 @@ from workflows.amends.history.events import (
     CompensationStatus,
     CompensationWaiting,
     EventLoopBlocked,
-    OfStep,
     OperatorActed,
     OperatorResumed,
     Problem,
@@ -27,6 +26,7 @@ from workflows.amends.history.events import (
     SagaCompensated,
     SagaCompensating,
     SagaCompleted,
+    SagaEvent,
     SagaResumed,
     SagaStarted,
     SagaStranded,
@@ -36,13 +36,13 @@ from workflows.amends.history.events import (
     Status,
     StepCompensated,
     StepCompleted,
+    StepEvent,
     StepFailed,
     StepRefused,
     StepRetrying,
     StepSkipped,
     StepStatus,
     StepWaiting,
-    Told,
     WaitEnded,
 )
 
@@ -57,7 +57,7 @@ class AwaitedProvider:
 
 
 @dataclass(frozen=True)
-class CompensationTold:
+class CompensationState:
     name: str
     status: CompensationStatus
     attempts: int
@@ -65,7 +65,7 @@ class CompensationTold:
 
 
 @dataclass(frozen=True)
-class StepTold:
+class StepState:
     """A step as a person sees it."""
 
     name: str
@@ -78,13 +78,13 @@ class StepTold:
     finished_at: datetime | None = None
     error: Problem | None = None
     next_at: datetime | None = None
-    compensation: CompensationTold | None = None
+    compensation: CompensationState | None = None
     child: str | None = None
     awaits: AwaitedProvider | None = None
 
 
 @dataclass(frozen=True)
-class Story:
+class SagaState:
     """A saga as its events tell it."""
 
     status: Status = "running"
@@ -92,12 +92,12 @@ class Story:
     input: JsonValue = None
     result: JsonValue = None
     error: Problem | None = None
-    steps: tuple[StepTold, ...] = ()
+    steps: tuple[StepState, ...] = ()
     turned_back: bool = False
     waiting_for: str | None = None
     waiting_until: datetime | None = None
 
-    def step(self, name: str, occurrence: int) -> StepTold | None:
+    def step(self, name: str, occurrence: int) -> StepState | None:
         return next((told for told in self.steps if (told.name, told.occurrence) == (name, occurrence)), None)
 
 
@@ -105,41 +105,41 @@ TIMER = "timer"
 """What a saga waits for that sleeps."""
 
 
-class Telling:
+class SagaFold:
     """A story as it grows: each event costs the same, however many came before it."""
 
-    def __init__(self, story: Story = Story()) -> None:
-        self._story = story
-        self._steps = {(step.name, step.occurrence): step for step in story.steps}
+    def __init__(self, state: SagaState = SagaState()) -> None:
+        self._state = state
+        self._steps = {(step.name, step.occurrence): step for step in state.steps}
 
-    def story(self) -> Story:
+    def state(self) -> SagaState:
         """The story so far; its steps stand in the order of their start."""
         steps = sorted(self._steps.values(), key=lambda step: (step.slot, step.name, step.occurrence))
-        return replace(self._story, steps=tuple(steps))
+        return replace(self._state, steps=tuple(steps))
 
-    def tell(self, event: Told, at: datetime | None = None) -> None:
+    def tell(self, event: SagaEvent, at: datetime | None = None) -> None:
         """One event more, and when it was recorded: a step's `finished_at` is when its outcome was."""
         match event:
-            case OfStep():
+            case StepEvent():
                 self._step(event, at)
             case CompensationFailed():
                 status: CompensationStatus = "retrying" if event.next_at else "failed"
-                self._undone(event, CompensationTold(event.compensation, status, event.attempts, event.error))
+                self._undone(event, CompensationState(event.compensation, status, event.attempts, event.error))
             case CompensationWaiting():
-                waiting = CompensationTold(event.compensation, "retrying", event.attempts, event.error)
+                waiting = CompensationState(event.compensation, "retrying", event.attempts, event.error)
                 self._undone(event, waiting, _awaited(event))
             case StepCompensated():
-                self._undone(event, CompensationTold(event.compensation, _UNDONE[event.by], event.attempts))
+                self._undone(event, CompensationState(event.compensation, _UNDONE[event.by], event.attempts))
             case SagaStuck():
                 self._stuck(event)
                 self._change(status="stuck", reason=event.reason)
             case SagaCompensating():
                 self._not_begun(event.in_doubt)
-                self._story = _turned(self._story, event)
+                self._state = _turned(self._state, event)
             case SignalReceived() | ChildRecalled() | CancelRequested() | CancelLost() | EventLoopBlocked():
                 pass
             case _:
-                self._story = _turned(self._story, event)
+                self._state = _turned(self._state, event)
 
     def _not_begun(self, in_doubt: tuple[int, ...]) -> None:
         """The saga turns back: a step that waited for its provider is in doubt, or has not been begun."""
@@ -150,14 +150,14 @@ class Telling:
                 del self._steps[key]
 
     def _change(self, **changes: Any) -> None:
-        self._story = replace(self._story, **changes)
+        self._state = replace(self._state, **changes)
 
-    def _step(self, event: OfStep, at: datetime | None) -> None:
+    def _step(self, event: StepEvent, at: datetime | None) -> None:
         status, attempts = _OUTCOMES[type(event)], getattr(event, "attempts", 0)
         key = event.step, event.occurrence
         known = self._steps.get(key)
         child = event.child if isinstance(event, ChildStarted) else known.child if known else None
-        self._steps[key] = StepTold(
+        self._steps[key] = StepState(
             event.step,
             event.occurrence,
             event.kind,
@@ -177,13 +177,13 @@ class Telling:
     def _undone(
         self,
         event: CompensationFailed | CompensationWaiting | StepCompensated | SagaStuck,
-        told: CompensationTold,
+        told: CompensationState,
         awaits: AwaitedProvider | None = None,
     ) -> None:
         """What became of undoing a step; one without a record may have been done."""
         assert event.step is not None
         key = event.step, event.occurrence
-        step = self._steps.get(key) or StepTold(*key, "step", "unknown", 0, None, event.slot)
+        step = self._steps.get(key) or StepState(*key, "step", "unknown", 0, None, event.slot)
         undone = told.status in ("completed", "resolved")
         status: StepStatus = "compensated" if undone else step.status
         self._steps[key] = replace(step, compensation=told, status=status, awaits=awaits)
@@ -192,37 +192,37 @@ class Telling:
         if event.step is None:
             return
         if event.compensation:
-            self._undone(event, CompensationTold(event.compensation, "failed", event.attempts, event.error))
+            self._undone(event, CompensationState(event.compensation, "failed", event.attempts, event.error))
             return
         key = event.step, event.occurrence
         known = self._steps.get(key)
         started_at, child = (known.started_at, known.child) if known else (None, None)
-        step = StepTold(*key, event.kind, "failed", event.attempts, started_at, event.slot)
+        step = StepState(*key, event.kind, "failed", event.attempts, started_at, event.slot)
         self._steps[key] = replace(step, error=event.error, child=child)
 
 
-def _turned(story: Story, event: Told) -> Story:
+def _turned(state: SagaState, event: SagaEvent) -> SagaState:
     """What an event says of the saga as a whole."""
     match event:
         case SagaStarted():
-            return replace(story, input=event.input)
+            return replace(state, input=event.input)
         case SagaWaiting():
-            return replace(story, status="waiting", waiting_for=event.signal or TIMER, waiting_until=event.until)
+            return replace(state, status="waiting", waiting_for=event.signal or TIMER, waiting_until=event.until)
         case WaitEnded():
-            return replace(story, status="running", waiting_for=None, waiting_until=None)
+            return replace(state, status="running", waiting_for=None, waiting_until=None)
         case SagaCompensating():
-            back = replace(story, status="compensating", turned_back=True, waiting_for=None, waiting_until=None)
+            back = replace(state, status="compensating", turned_back=True, waiting_for=None, waiting_until=None)
             return replace(back, reason=event.reason, error=event.error, result=None)
         case OperatorActed() | OperatorResumed() | SagaResumed():
-            return replace(story, status="compensating" if story.turned_back else "running", reason=None)
+            return replace(state, status="compensating" if state.turned_back else "running", reason=None)
         case SagaStranded():
-            return replace(story, status="stranded", reason=event.reason)
+            return replace(state, status="stranded", reason=event.reason)
         case SagaAbandoned():
-            return replace(story, status="abandoned", reason=event.reason)
+            return replace(state, status="abandoned", reason=event.reason)
         case SagaCompleted():
-            return replace(story, status="completed", result=event.result, reason=None)
+            return replace(state, status="completed", result=event.result, reason=None)
         case SagaCompensated():
-            return replace(story, status="compensated", reason=event.reason)
+            return replace(state, status="compensated", reason=event.reason)
         case _:
             raise AssertionError(f"{event} is told elsewhere")
 
@@ -232,7 +232,7 @@ def _awaited(event: StepWaiting | CompensationWaiting) -> AwaitedProvider:
 
 
 _UNDONE: dict[str, CompensationStatus] = {"compensation": "completed", "skip": "skipped", "resolve": "resolved"}
-_OUTCOMES: dict[type[OfStep], StepStatus] = {
+_OUTCOMES: dict[type[StepEvent], StepStatus] = {
     StepCompleted: "completed",
     StepRefused: "refused",
     StepRetrying: "retrying",
@@ -243,24 +243,24 @@ _OUTCOMES: dict[type[OfStep], StepStatus] = {
 }
 
 
-def evolve(story: Story, event: Told) -> Story:
-    return fold(story, (event,))
+def evolve(state: SagaState, event: SagaEvent) -> SagaState:
+    return fold(state, (event,))
 
 
-def fold(story: Story, events: Iterable[Told]) -> Story:
+def fold(state: SagaState, events: Iterable[SagaEvent]) -> SagaState:
     """The story after several events."""
-    telling = Telling(story)
+    telling = SagaFold(state)
     for event in events:
         telling.tell(event)
-    return telling.story()
+    return telling.state()
 
 
-stories: Aggregate[Story, Told] = Aggregate("saga", initial=Story(), evolve=evolve, folding=fold)
+saga_histories: Aggregate[SagaState, SagaEvent] = Aggregate("saga", initial=SagaState(), evolve=evolve, folding=fold)
 
 
-def tell(recorded: Iterable[tuple[datetime, Told]]) -> Story:
+def tell(recorded: Iterable[tuple[datetime, SagaEvent]]) -> SagaState:
     """Fold a saga's stream, oldest first."""
-    telling = Telling()
+    telling = SagaFold()
     for at, fact in recorded:
         telling.tell(fact, at)
-    return telling.story()
+    return telling.state()

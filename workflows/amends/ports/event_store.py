@@ -53,7 +53,7 @@ class _Order(NamedTuple):
     position: int
 
 
-class Place(_Order):
+class FeedCursor(_Order):
     """A place in the feed. A bare position is not one: events are not ordered by position alone.
 
     `event` is what stands there, None where nobody knows, and `run` the run of the database server in which the place
@@ -72,16 +72,16 @@ class Place(_Order):
         run: int | None = 0,
     ) -> Self:
         """A place; without anything it is the one before all events."""
-        place = super().__new__(cls, generation, transaction_id, position)
-        place.event, place.run = event or None, run or 0
-        return place
+        cursor = super().__new__(cls, generation, transaction_id, position)
+        cursor.event, cursor.run = event or None, run or 0
+        return cursor
 
     def __str__(self) -> str:
         order = f"{self.generation}-{self.transaction_id}-{self.position}"
         return f"{order}-{self.event.hex}-{self.run}" if self.event else order
 
     @classmethod
-    def parse(cls, token: str) -> Place | None:
+    def parse(cls, token: str) -> FeedCursor | None:
         """A place from its token; None for anything else."""
         match = _TOKEN.fullmatch(token)
         if match is None:
@@ -90,7 +90,7 @@ class Place(_Order):
         return cls(int(generation), int(transaction), int(position), UUID(event) if event else None, int(run or 0))
 
 
-START = Place()
+START = FeedCursor()
 _TOKEN = re.compile(r"([0-9]{1,9})-([0-9]{1,18})-([0-9]{1,18})(?:-([0-9a-f]{32})-([0-9]{1,18}))?")
 
 
@@ -128,8 +128,8 @@ class StoredEvent(_Stored):
         return hash(self.id)
 
     @property
-    def place(self) -> Place:
-        return Place(self.generation, self.transaction_id, self.position, self.id, self.run)
+    def cursor(self) -> FeedCursor:
+        return FeedCursor(self.generation, self.transaction_id, self.position, self.id, self.run)
 
     @property
     def type(self) -> EventType:
@@ -157,7 +157,7 @@ class Answer:
 class Appended:
     """The place in the feed that an append reaches to: whoever has read up to there has seen it."""
 
-    place: Place
+    cursor: FeedCursor
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class EventStore(Protocol):
         """Events of one stream with versions above `after`, oldest first."""
         ...
 
-    async def feed(self, after: Place = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+    async def feed(self, after: FeedCursor = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
         """Events of all streams in an order that never skips one, never changes, and has each stream's own order."""
         ...
 

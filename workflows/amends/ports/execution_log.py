@@ -26,7 +26,7 @@ E = TypeVar("E")
 class Checkpoint:
     """A step's row as DBOS keeps it: what came out, as JSON text, under the step's number."""
 
-    slot: int
+    step_id: int
     name: str
     output: str | None
     error: str | None
@@ -51,22 +51,22 @@ class StatusChange:
 
 
 @dataclass(frozen=True)
-class Entry:
+class StepCommit:
     """What one commit writes: events, at most one checkpoint, and the saga's status if it changes.
 
     `expected` gives the version that a stream must have; a stream without one may have any.
-    `park` releases the saga: nobody runs it until it is queued again. `settled` says that the execution which ends with
-    that leaves nothing behind that the record does not tell: no step is in doubt because of it. `start` begins a child
-    of the saga, and `recall` calls one back, in the same commit.
+    `suspend` releases the saga: nobody runs it until it is queued again. `settled` says that the execution which ends
+    with that leaves nothing behind that the record does not tell: no step's outcome is unknown because of it. `start`
+    begins a child of the saga, and `recall` asks for the compensation of one, in the same commit.
     """
 
     events: Sequence[NewEvent]
     expected: Mapping[str, int] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
     change: StatusChange | None = None
-    park: bool = False
+    suspend: bool = False
     start: Start | None = None
-    recall: Recall | None = None
+    recall: CompensateChild | None = None
     settled: bool = False
     after: frozenset[UUID] = frozenset()
 
@@ -93,7 +93,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Recall:
+class CompensateChild:
     """A child that is to be undone, whatever it is doing; `event` says so in its own story."""
 
     saga: str
@@ -135,7 +135,7 @@ class ForeignStep(BaseException):
     """The next step's number is taken by a row that this saga did not write."""
 
 
-class Parked(BaseException):
+class Suspended(BaseException):
     """The saga rests until somebody acts; this execution of it is over."""
 
 
@@ -164,7 +164,7 @@ class Unit(Protocol):
 
     async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]: ...
 
-    async def commit(self, entry: Entry) -> Committed | Stale: ...
+    async def commit(self, step_commit: StepCommit) -> Committed | Stale: ...
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class ProviderWait:
 
 
 @dataclass(frozen=True)
-class Recording:
+class ReplayState:
     """What earlier lives of a saga have recorded; empty in its first life.
 
     By step number: `arguments` are the digests, `failures` the failed attempts of a step without an outcome and
@@ -211,9 +211,9 @@ class Recording:
     name and oldest first. `turned_back` is told once it did, `cancel` why somebody wants it to, `cancel_lost` that
     this came too late. `recovered` says that a life before this one may have ended in the middle of a step,
     `exhausted` why the next step may not be tried again by itself, if so, and `blocks` how often the saga has
-    blocked an event loop since a person looked at it. `called_back` says that its parent wants it undone after it
-    was completed, `children` are the sagas that were started for a step, oldest first, `recalled` those of them
-    that were called back.
+    blocked an event loop since a person looked at it. `compensation_requested` says that its parent wants it undone
+    after it was completed, `children` are the sagas that were started for a step, oldest first, `recalled` those of
+    them whose compensation was asked for.
     """
 
     checkpoints: Mapping[int, Checkpoint] = field(default_factory=dict)
@@ -235,7 +235,7 @@ class Recording:
     recovered: bool = False
     exhausted: Exhausted | None = None
     blocks: int = 0
-    called_back: bool = False
+    compensation_requested: bool = False
     children: Mapping[int, Sequence[ChildStarted]] = field(default_factory=dict)
     recalled: frozenset[str] = frozenset()
     provider_waits: Mapping[int, ProviderWait] = field(default_factory=dict)
@@ -243,14 +243,14 @@ class Recording:
     """The provider that the saga's row says it waits for, until the next status says otherwise."""
 
 
-class Journal(Protocol):
+class ExecutionLog(Protocol):
     """Where one life of one saga records what it does, and what it learns from the lives before it."""
 
     @property
     def identity(self) -> Identity: ...
 
     @property
-    def recording(self) -> Recording: ...
+    def replay(self) -> ReplayState: ...
 
     @property
     def limits(self) -> Limits: ...
@@ -261,17 +261,17 @@ class Journal(Protocol):
         ...
 
     @property
-    def last_slot(self) -> int:
+    def last_step_id(self) -> int:
         """The number of the last step that was drawn; 0 before the first."""
         ...
 
-    def next_slot(self) -> int:
+    def next_step_id(self) -> int:
         """The number of the next step: the same in every life of the saga, as long as its code does the same."""
         ...
 
     def now(self) -> datetime: ...
 
-    async def commit(self, entry: Entry) -> Committed | Stale:
+    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
         """Write the entry in one commit. Resends until answered; raises Fenced if another execution owns the saga."""
         ...
 
@@ -297,6 +297,6 @@ class Journal(Protocol):
         """Why somebody wants the saga cancelled, as far as this executor knows; None if nobody does."""
         ...
 
-    async def reload(self) -> Recording:
+    async def reload(self) -> ReplayState:
         """What is recorded by now, with what others have added to the saga's stream meanwhile."""
         ...

@@ -10,9 +10,9 @@ from enum import Enum
 from typing import Protocol
 from uuid import UUID
 
-from workflows.amends.history import SagaStuck, Status, StepCompensated, Told
-from workflows.amends.ports.event_store import Answer, NewEvent, Place, Repeated
-from workflows.amends.ports.execution_log import Checkpoint, Committed, Entry, Stale, Start, StatusChange, Unit
+from workflows.amends.history import SagaEvent, SagaStuck, Status, StepCompensated
+from workflows.amends.ports.event_store import Answer, FeedCursor, NewEvent, Repeated
+from workflows.amends.ports.execution_log import Checkpoint, Committed, Stale, Start, StatusChange, StepCommit, Unit
 from workflows.amends.providers import Outage
 
 
@@ -42,7 +42,7 @@ class StoredSaga:
     status: Status
     takeovers: int
     checkpoints: Sequence[Checkpoint]
-    told: Sequence[tuple[UUID, Told]]
+    told: Sequence[tuple[UUID, SagaEvent]]
     undone: Sequence[StepCompensated]
     deadline_at: datetime | None
     settled: bool
@@ -72,13 +72,13 @@ class Awaited:
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class OtherExecutor:
     """Another executor, as far as the database knows; `expired` says that its lease is over by the database's clock."""
 
     id: str
     machine: str
     pid: int
-    born: float
+    process_started_at: float
     expired: bool
 
 
@@ -120,7 +120,7 @@ class SagaStore(Protocol):
         """Make a saga of a fork that DBOS's tools made of one."""
         ...
 
-    async def commit(self, id: str, owner: str, entry: Entry) -> Committed | Stale:
+    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
         """Raises Fenced if the owner is another one, ForeignStep if the step's number is taken."""
         ...
 
@@ -139,7 +139,7 @@ class SagaStore(Protocol):
         status: Status,
         answer: Answer | None,
         cancel: str | None = None,
-    ) -> Place | Status | Repeated:
+    ) -> FeedCursor | Status | Repeated:
         """Append a person's act and queue the saga again; returns its status if that is not an allowed one.
 
         With `cancel` it turns back when it goes on. `stuck_at` says about what was decided, None for a saga that is not
@@ -147,7 +147,9 @@ class SagaStore(Protocol):
         """
         ...
 
-    async def signal(self, id: str, signal: str, event: NewEvent, answer: Answer | None) -> Place | Status | Repeated:
+    async def signal(
+        self, id: str, signal: str, event: NewEvent, answer: Answer | None
+    ) -> FeedCursor | Status | Repeated:
         """Append a signal to a saga's story, and let it go on if it waits for that; its status if it is finished.
 
         Raises NotFound.
@@ -156,7 +158,7 @@ class SagaStore(Protocol):
 
     async def cancel(
         self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: Answer | None
-    ) -> Place | Status | Repeated | None:
+    ) -> FeedCursor | Status | Repeated | None:
         """Note that a saga is to be cancelled; its status if it is finished, None if one of its pivots is recorded.
 
         Raises NotFound.
@@ -200,12 +202,12 @@ class SagaStore(Protocol):
         ...
 
     async def register(
-        self, executor: str, machine: str, pid: int, born: float, kinds: Sequence[str], lease: float
+        self, executor: str, machine: str, pid: int, process_started_at: float, kinds: Sequence[str], lease: float
     ) -> datetime:
         """Make this executor known, with its first lease; returns the database's time."""
         ...
 
-    async def neighbours(self, executor: str) -> list[Neighbour]: ...
+    async def other_executors(self, executor: str) -> list[OtherExecutor]: ...
 
     async def hand_over(self, executor: str, running: Sequence[str]) -> int:
         """Queue what an executor is recorded as running, but for these, which it still runs; returns how many.

@@ -23,8 +23,8 @@ E = TypeVar("E")
 def same_in_batches(projection: Projection[Row, E], history: Sequence[Recorded[E]], sizes: Iterable[int]) -> None:
     """Apply a history in batches of these sizes, over and over, and compare each prefix with the same taken at once.
 
-    Raises AssertionError naming the first event after which a row differs, Misdeclared for rows of a type that does not
-    survive JSON, and Unstorable for a row that would come back as another one.
+    Raises AssertionError naming the first event after which a row differs, DefinitionError for rows of a type that
+    does not survive JSON, and Unstorable for a row that would come back as another one.
     """
     require_json(projection.row, f"projection {projection.name!r}, row")
     rows: dict[str, Row] = {}

@@ -13,23 +13,23 @@ from pydantic import JsonValue
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause
 from workflows.amends.engine.bell import Bell
-from workflows.amends.history import stories
-from workflows.amends.history.replay_state import recording_of
+from workflows.amends.history import saga_histories
+from workflows.amends.history.replay_state import replay_state_of
 from workflows.amends.ports.execution_log import (
     Committed,
-    Entry,
     Identity,
     Interrupted,
-    Recording,
+    ReplayState,
     Stale,
     Start,
     StatusChange,
+    StepCommit,
     Unit,
 )
 from workflows.amends.start_request import starting
 
 if TYPE_CHECKING:
-    from workflows.amends.simulation.simulation import Stage
+    from workflows.amends.simulation.simulation import Simulation
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -56,66 +56,66 @@ class Awaited:
         return min(now + timedelta(seconds=2 ** min(self.asked - 1, 16)), self.due)
 
 
-class MemoryJournal:
+class MemoryExecutionLog:
     """One life of a saga on a stage."""
 
-    def __init__(self, stage: Stage, id: str) -> None:
-        self._stage, self._id, self.last_slot = stage, id, 0
-        self.limits, self.bell = stage.limits, Bell()
-        parent = stage.parents.get(id)
+    def __init__(self, simulation: Simulation, id: str) -> None:
+        self._simulation, self._id, self.last_step_id = simulation, id, 0
+        self.limits, self.bell = simulation.limits, Bell()
+        parent = simulation.parents.get(id)
         self.identity = Identity(id, id, Cause(correlation_id=id, workflow_id=id), parent)
-        self.recording = self._recorded()
-        self._cancel = self.recording.cancel
+        self.replay = self._recorded()
+        self._cancel = self.replay.cancel
 
-    def _recorded(self) -> Recording:
-        stage, id = self._stage, self._id
-        return recording_of(
-            stage.checkpoints[id].values(),
-            stage.told(id),
-            stage.status[id],
-            deadline_at=stage.deadline,
-            started_at=stage.store.of(stories.stream(id))[0].recorded_at,
-            recovered=stage.lives[id] - 1 > stage.settled.get(id, 0),
-            provider=stage.awaited[id].provider if id in stage.awaited else None,
+    def _recorded(self) -> ReplayState:
+        simulation, id = self._simulation, self._id
+        return replay_state_of(
+            simulation.checkpoints[id].values(),
+            simulation.told(id),
+            simulation.status[id],
+            deadline_at=simulation.deadline,
+            started_at=simulation.store.of(saga_histories.stream(id))[0].recorded_at,
+            recovered=simulation.lives[id] - 1 > simulation.settled.get(id, 0),
+            provider=simulation.awaited[id].provider if id in simulation.awaited else None,
         )
 
     def cancelled(self) -> str | None:
         """A running saga is told at once by its engine; one that parks finds out as it does."""
-        if self._stage.tells:
-            self._cancel = self._cancel or self._stage.cancelled(self._id)
+        if self._simulation.tells:
+            self._cancel = self._cancel or self._simulation.cancelled(self._id)
         return self._cancel
 
-    async def reload(self) -> Recording:
+    async def reload(self) -> ReplayState:
         again = self._recorded()
         self._cancel = self._cancel or again.cancel
         return again
 
-    def next_slot(self) -> int:
-        self.last_slot += 1
-        return self.last_slot
+    def next_step_id(self) -> int:
+        self.last_step_id += 1
+        return self.last_step_id
 
     def now(self) -> datetime:
-        return self._stage.clock
+        return self._simulation.clock
 
     def order(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
-        saga = next(saga for saga in self._stage.cast if saga.definition.kind == kind)
+        saga = next(saga for saga in self._simulation.sagas if saga.definition.kind == kind)
         return starting(saga, given, id, cause, self.now(), self._id)
 
-    async def commit(self, entry: Entry) -> Committed | Stale:
-        return self._stage.commit(self._id, entry)
+    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
+        return self._simulation.commit(self._id, step_commit)
 
     def transaction(self) -> AbstractAsyncContextManager[Unit]:
         return self._unit()
 
     @asynccontextmanager
     async def _unit(self) -> AsyncIterator[Unit]:
-        yield MemoryUnit(self._stage, self._id)
+        yield MemoryUnit(self._simulation, self._id)
 
     async def may_call(self) -> None:
         return None
 
     async def pause(self, until: datetime) -> None:
-        self._stage.clock = max(self._stage.clock, until)
+        self._simulation.clock = max(self._simulation.clock, until)
 
     async def listen(self, seconds: float) -> bool:
         """A life waits for its own code only, and that takes its real time."""
@@ -126,17 +126,17 @@ class MemoryJournal:
 class MemoryUnit:
     """One transaction on a stage."""
 
-    stage: Stage
+    simulation: Simulation
     id: str
     interrupted: Interrupted | None = None
 
     async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
-        events = self.stage.events(aggregate, key)
+        events = self.simulation.events(aggregate, key)
         return aggregate.fold(events), len(events)
 
     async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         raise NotImplementedError("a rehearsal has no database: test a step with SQL of its own on Postgres")
 
-    async def commit(self, entry: Entry) -> Committed | Stale:
-        self.stage.clock += timedelta(milliseconds=1)
-        return self.stage.commit(self.id, entry)
+    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
+        self.simulation.clock += timedelta(milliseconds=1)
+        return self.simulation.commit(self.id, step_commit)

@@ -18,9 +18,9 @@ from workflows.amends.ports.event_store import (
     START,
     Answer,
     Appended,
+    FeedCursor,
     Filter,
     NewEvent,
-    Place,
     Repeated,
     StoredEvent,
     require_appendable,
@@ -54,13 +54,13 @@ class MemoryEvents:
         if answer and (known := self._answers.get(answer.key)):
             return Repeated(known.digest, copied(known.body))
         body = storable(answer.body, WHAT) if answer else b""
-        place = self.write(events, expected)
+        cursor = self.write(events, expected)
         if answer:
-            kept = json.loads(body) | {"position": str(place) if place != START else None}
+            kept = json.loads(body) | {"position": str(cursor) if cursor != START else None}
             self._answers[answer.key] = Repeated(answer.digest, kept)
-        return Appended(place)
+        return Appended(cursor)
 
-    def write(self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}) -> Place:
+    def write(self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}) -> FeedCursor:
         """The same at once, without an answer to keep, and to any stream."""
         storable(list(expected), WHAT)
         written = [_written(event) for event in events]
@@ -81,17 +81,17 @@ class MemoryEvents:
         for event, (data, metadata) in zip(events, written, strict=True):
             self._keep(event, data, metadata)
         if events:
-            return self.stored[-1].place
-        last = [self._streams[stream][-1].place for stream in expected if self._streams.get(stream)]
+            return self.stored[-1].cursor
+        last = [self._streams[stream][-1].cursor for stream in expected if self._streams.get(stream)]
         return max(last, default=START)
 
-    def _again(self, event: NewEvent, data: str) -> Place:
+    def _again(self, event: NewEvent, data: str) -> FeedCursor:
         """The place of an event that was appended before. Raises Conflict if the one with its id is another one."""
         stored = self._known[event.id]
         same = (stored.stream, stored.type) == (event.stream, event.type)
         if not same or compared(stored.data_json) != compared(data):
             raise Conflict("event-ids", DIFFERENT.format(id=event.id, stream=stored.stream))
-        return stored.place
+        return stored.cursor
 
     def version(self, stream: str) -> int:
         """The version of a stream, 0 if it has no event."""
@@ -104,13 +104,13 @@ class MemoryEvents:
     async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
         return list(islice(self._streams.get(stream, ()), max(after, 0), max(after, 0) + limit))
 
-    async def feed(self, after: Place = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+    async def feed(self, after: FeedCursor = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
         return list(islice(self._wanted(after, only), limit))
 
-    def _wanted(self, after: Place, only: Filter) -> Iterable[StoredEvent]:
+    def _wanted(self, after: FeedCursor, only: Filter) -> Iterable[StoredEvent]:
         for event in self.stored:
             if (
-                event.place > after
+                event.cursor > after
                 and only.type in (None, event.name)
                 and only.stream in (None, event.stream)
                 and only.correlation_id in (None, event.metadata.get("correlation_id"))

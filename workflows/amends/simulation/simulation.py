@@ -1,10 +1,11 @@
-"""Plays a saga in memory, in milliseconds: time passes at once, crashes come where you want them, ports are fakes.
+"""Simulates a saga in memory, in milliseconds: time passes at once, crashes come where you want them, ports are fakes.
 
-    stage = Stage()
-    played = await stage.play(PlaceOrder(FakeStock(), FakePayments(), FakeCouriers()), request)
-    assert played.story.status == "completed"
+    simulation = Simulation()
+    result = await simulation.run(PlaceOrder(FakeStock(), FakePayments(), FakeCouriers()), request)
+    assert result.state.status == "completed"
 
-`stage.crash(at=3)` lets the executor die around its third commit; `play` then begins the next life, as recovery would.
+`simulation.crash(at=3)` lets the executor die around its third commit; `run` then begins the next execution, as
+recovery would.
 """
 
 from __future__ import annotations
@@ -32,19 +33,28 @@ from workflows.amends.history import (
     OperatorActed,
     Problem,
     SagaCompleted,
+    SagaEvent,
+    SagaFold,
     SagaStarted,
+    SagaState,
     SagaStuck,
     SignalReceived,
     Status,
-    Story,
-    Telling,
-    Told,
-    stories,
+    saga_histories,
 )
 from workflows.amends.ports.event_store import StoredEvent, read_event, record_own
-from workflows.amends.ports.execution_log import Checkpoint, Committed, Entry, Parked, Recall, Stale, Start, Taken
+from workflows.amends.ports.execution_log import (
+    Checkpoint,
+    Committed,
+    CompensateChild,
+    Stale,
+    Start,
+    StepCommit,
+    Suspended,
+    Taken,
+)
 from workflows.amends.saga import Saga
-from workflows.amends.simulation.execution_log import Awaited, MemoryJournal
+from workflows.amends.simulation.execution_log import Awaited, MemoryExecutionLog
 from workflows.amends.simulation.memory_events import MemoryEvents
 from workflows.amends.start_request import starting
 from workflows.amends.values.codec import copied, dump, kept
@@ -60,10 +70,10 @@ class Crash(BaseException):
 
 
 @dataclass(frozen=True)
-class Played:
+class SimulationResult:
     """How a saga stands after it was played, and what happened to it on the way."""
 
-    story: Story
+    state: SagaState
     result: Any
     lives: int
 
@@ -72,12 +82,12 @@ class Played:
 class _Known:
     """What was read of a saga's story so far: each of its events is read once."""
 
-    told: list[tuple[UUID, Told]] = field(default_factory=list)
-    telling: Telling = field(default_factory=Telling)
+    told: list[tuple[UUID, SagaEvent]] = field(default_factory=list)
+    telling: SagaFold = field(default_factory=SagaFold)
     cancel: str | None = None
 
     def read(self, stored: StoredEvent) -> None:
-        event = read_event(stories.vocabulary, stored.type, stored.data_json)
+        event = read_event(saga_histories.vocabulary, stored.type, stored.data_json)
         self.told.append((stored.id, event))
         self.telling.tell(event, stored.recorded_at)
         if isinstance(event, CancelRequested):
@@ -85,14 +95,14 @@ class _Known:
 
 
 @dataclass
-class Stage:
-    """A store in memory, and a clock that nobody waits for. `cast` are the sagas that those on it start as children."""
+class Simulation:
+    """A store in memory, and a clock that nobody waits for. `sagas` are those that may be started as children."""
 
     clock: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     commits: int = 0
     status: dict[str, Status] = field(default_factory=dict)
     checkpoints: dict[str, dict[int, Checkpoint]] = field(default_factory=dict)
-    cast: Sequence[Saga[Any, Any]] = ()
+    sagas: Sequence[Saga[Any, Any]] = ()
     store: MemoryEvents = field(init=False)
     lives: dict[str, int] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
@@ -121,15 +131,15 @@ class Stage:
         """Want the saga cancelled: now, or just after the commit with this number, counted from 1."""
         self._cancel = (self.commits + at, reason) if at else None
         if not at:
-            self.store.write([record_own(stories.stream(id), CancelRequested(reason), Cause())])
+            self.store.write([record_own(saga_histories.stream(id), CancelRequested(reason), Cause())])
 
-    async def play(
+    async def run(
         self,
         saga: Saga[Any, Any] | Callable[[], Saga[Any, Any]],
         request: Any,
         id: str = "rehearsal",
         signals: Sequence[object] = (),
-    ) -> Played:
+    ) -> SimulationResult:
         """Start the saga, or go on with it and its children, until it is finished or rests; a crash begins a new life.
 
         When one waits it is sent the next of `signals`; when there is none left its time comes at once, if it has one.
@@ -147,27 +157,27 @@ class Stage:
                 ended = await self._live(known, runs)
                 result = ended if runs == id else result
             elif not any(self._goes_on(each, left) for each in family):
-                return Played(self.story(id), result, self.lives[id] - before.get(id, 0))
+                return SimulationResult(self.state(id), result, self.lives[id] - before.get(id, 0))
 
     async def _live(self, saga: Saga[Any, Any], id: str) -> Any:
         self.lives[id], self._dead = self.lives.get(id, 0) + 1, False
         self._ready.discard(id)
         try:
-            with suppress(TurnedBack, Parked):
-                return await Execution(saga, MemoryJournal(self, id)).run(copied(self.story(id).input))
+            with suppress(TurnedBack, Suspended):
+                return await Execution(saga, MemoryExecutionLog(self, id)).run(copied(self.state(id).input))
         except Crash:
             self._ready.add(id)
         return None
 
     def _player(self, id: str) -> Saga[Any, Any]:
         name = next(event.name for _, event in self.told(id) if isinstance(event, SagaStarted))
-        return next(saga for saga in self.cast if saga.definition.name == name)
+        return next(saga for saga in self.sagas if saga.definition.name == name)
 
     def signal(self, signal: object, id: str = "rehearsal") -> None:
         """Tell the saga something, early or late."""
         name: str = getattr(signal, "__signal__")  # noqa: B009 (set by the decorator)
         told = SignalReceived(name, kept(signal, type(signal), f"signal {name}", self.limits.value).data)
-        self.store.write([record_own(stories.stream(id), told, Cause())])
+        self.store.write([record_own(saga_histories.stream(id), told, Cause())])
 
     def _goes_on(self, id: str, signals: list[object]) -> bool:
         """Let a saga that waits be told something, or its time come; False if it waits for ever."""
@@ -177,11 +187,11 @@ class Stage:
             return True
         if self.status[id] != "waiting":
             return False
-        told, story = [event for _, event in self.told(id)], self.story(id)
-        until = min((each for each in (story.waiting_until, self.deadline) if each), default=None)
+        told, state = [event for _, event in self.told(id)], self.state(id)
+        until = min((each for each in (state.waiting_until, self.deadline) if each), default=None)
         if any(isinstance(event, CancelRequested) for event in told):
             until = self.clock
-        if (story.waiting_for or "").startswith("child "):
+        if (state.waiting_for or "").startswith("child "):
             signals = []
             if any(isinstance(event, ChildRecalled) for event in told):
                 return False
@@ -196,13 +206,13 @@ class Stage:
 
     def _wake(self, id: str) -> None:
         self._ready.add(id)
-        self.status[id] = "compensating" if self.story(id).turned_back else "running"
+        self.status[id] = "compensating" if self.state(id).turned_back else "running"
 
     def act(self, act: Act, reason: str = "rehearsed", result: Any = None, id: str = "rehearsal") -> None:
         """Decide about a stuck saga as a person would; `play` then goes on with it."""
         stuck = next(event for _, event in reversed(self.told(id)) if isinstance(event, SagaStuck))
         told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
-        self.store.write([record_own(stories.stream(id), told, Cause())])
+        self.store.write([record_own(saga_histories.stream(id), told, Cause())])
         self._wake(id)
 
     def events(self, aggregate: Aggregate[S, E], key: str) -> list[E]:
@@ -210,12 +220,12 @@ class Stage:
         kept = self.store.of(aggregate.stream(key))
         return [read_event(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
 
-    def told(self, id: str = "rehearsal") -> list[tuple[UUID, Told]]:
+    def told(self, id: str = "rehearsal") -> list[tuple[UUID, SagaEvent]]:
         """The saga's own events with their ids, oldest first."""
         return list(self._read(id).told)
 
-    def story(self, id: str = "rehearsal") -> Story:
-        return self._read(id).telling.story()
+    def state(self, id: str = "rehearsal") -> SagaState:
+        return self._read(id).telling.state()
 
     def cancelled(self, id: str) -> str | None:
         """Why somebody wants the saga cancelled; None if nobody does."""
@@ -223,7 +233,7 @@ class Stage:
 
     def _read(self, id: str) -> _Known:
         known = self._known.setdefault(id, _Known())
-        for stored in self.store.of(stories.stream(id))[len(known.told) :]:
+        for stored in self.store.of(saga_histories.stream(id))[len(known.told) :]:
             known.read(stored)
         return known
 
@@ -240,7 +250,7 @@ class Stage:
         if start.parent:
             self.parents[start.id] = start.parent
 
-    def commit(self, id: str, entry: Entry) -> Committed | Stale:
+    def commit(self, id: str, step_commit: StepCommit) -> Committed | Stale:
         """Write an entry whole or not at all; dies where `crash` said."""
         if self._dead:
             raise Crash
@@ -249,50 +259,52 @@ class Stage:
         self._dead = self.commits == at
         if self._dead and not landed:
             raise Crash
-        if entry.start and entry.start.id in self.status:
+        if step_commit.start and step_commit.start.id in self.status:
             raise Taken
         try:
-            self.store.write(entry.events, {stream: exact(version) for stream, version in entry.expected.items()})
+            self.store.write(
+                step_commit.events, {stream: exact(version) for stream, version in step_commit.expected.items()}
+            )
         except StaleVersion as stale:
             return Stale(stale.stream, stale.expected, stale.actual)
-        self._write(id, entry)
+        self._write(id, step_commit)
         if self._cancel and self.commits == self._cancel[0]:
             self.cancel(self._cancel[1])
         if self._dead:
             raise Crash
         return Committed()
 
-    def _write(self, id: str, entry: Entry) -> None:
-        if entry.checkpoint:
-            assert entry.checkpoint.slot not in self.checkpoints[id], "two steps under one number"
-            self.checkpoints[id][entry.checkpoint.slot] = entry.checkpoint
-        if entry.change:
-            self.status[id] = entry.change.status
-            Awaited.note(self.awaited, id, entry.change)
-        if entry.settled:
+    def _write(self, id: str, step_commit: StepCommit) -> None:
+        if step_commit.checkpoint:
+            assert step_commit.checkpoint.step_id not in self.checkpoints[id], "two steps under one number"
+            self.checkpoints[id][step_commit.checkpoint.step_id] = step_commit.checkpoint
+        if step_commit.change:
+            self.status[id] = step_commit.change.status
+            Awaited.note(self.awaited, id, step_commit.change)
+        if step_commit.settled:
             self.settled[id] = self.lives[id]
-        if entry.start:
-            self._begin(entry.start)
-        if entry.recall:
-            self._recall(entry.recall)
-        if entry.change and entry.change.status in FINISHED and id in self.parents:
+        if step_commit.start:
+            self._begin(step_commit.start)
+        if step_commit.recall:
+            self._recall(step_commit.recall)
+        if step_commit.change and step_commit.change.status in FINISHED and id in self.parents:
             self._tell_parent(id)
 
-    def _recall(self, recall: Recall) -> None:
+    def _recall(self, recall: CompensateChild) -> None:
         child = recall.saga
         self.store.write([recall.event])
-        if (self.status[child] in ("completed", "waiting", "stuck") or child in self.awaited) and not self.story(
+        if (self.status[child] in ("completed", "waiting", "stuck") or child in self.awaited) and not self.state(
             child
         ).turned_back:
             self._wake(child)
 
     def _tell_parent(self, id: str) -> None:
         """Tell how a child ended, and let its parent go on if it waits for that."""
-        parent, story, told = self.parents[id], self.story(id), [event for _, event in self.told(id)]
-        again = story.status == "compensated" and any(isinstance(event, SagaCompleted) for event in told)
-        error: JsonValue = dump(story.error, Problem | None)
-        payload: JsonValue = {"status": story.status, "result": story.result, "reason": story.reason, "error": error}
+        parent, state, told = self.parents[id], self.state(id), [event for _, event in self.told(id)]
+        again = state.status == "compensated" and any(isinstance(event, SagaCompleted) for event in told)
+        error: JsonValue = dump(state.error, Problem | None)
+        payload: JsonValue = {"status": state.status, "result": state.result, "reason": state.reason, "error": error}
         name = undone(id) if again else ended(id)
-        self.store.write([record_own(stories.stream(parent), SignalReceived(name, payload), Cause())])
+        self.store.write([record_own(saga_histories.stream(parent), SignalReceived(name, payload), Cause())])
         if self.status[parent] in ("waiting", "compensating"):
             self._wake(parent)

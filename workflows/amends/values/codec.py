@@ -12,7 +12,7 @@ from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapt
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError, PydanticSerializationError, SchemaValidator, from_json, to_json
 
-from domain.amends.errors import Invalid, Misdeclared, TooLarge, Unstorable
+from domain.amends.errors import DefinitionError, Invalid, TooLarge, Unstorable
 from workflows.amends.values.amounts import require_amounts
 from workflows.amends.values.comparing import as_jsonb, difference, is_as_in_jsonb, is_same
 from workflows.amends.values.instants import strictly_read
@@ -48,13 +48,13 @@ def _new_reader(annotation: Any) -> SchemaValidator:
 
 
 def require_json(annotation: Any, what: str) -> None:
-    """Refuse an annotation whose values do not survive JSON. Raises Misdeclared, saying what `what` is."""
+    """Refuse an annotation whose values do not survive JSON. Raises DefinitionError, saying what `what` is."""
     try:
         schema = adapter(annotation).core_schema
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
-        raise Misdeclared(what, f"does not survive JSON: {str(error).splitlines()[0]}") from error
+        raise DefinitionError(what, f"does not survive JSON: {str(error).splitlines()[0]}") from error
     if problem := lossy(schema):
-        raise Misdeclared(what, f"does not survive JSON: {problem}")
+        raise DefinitionError(what, f"does not survive JSON: {problem}")
 
 
 def dump(value: object, annotation: Any) -> Any:

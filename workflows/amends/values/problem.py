@@ -9,7 +9,7 @@ from typing import Any, Final, TypeGuard
 from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
-from domain.amends.errors import AmendsError, Misdeclared, Refusal, TooLarge, Unstorable
+from domain.amends.errors import AmendsError, DefinitionError, Refusal, TooLarge, Unstorable
 from workflows.amends.history import Problem
 from workflows.amends.redaction.sensitive import cleaned
 from workflows.amends.values.codec import dump, kept, load, plain, require_json, text
@@ -126,7 +126,7 @@ def has_sagas(module: str) -> None:
 
 
 def require_distinct_refusals() -> None:
-    """Raise Misdeclared where a name stands for several refusals, and no saga's file says which one it means.
+    """Raise DefinitionError where a name stands for several refusals, and no saga's file says which one it means.
 
     So it does for a refusal that a saga's file knows and whose facts would not come back as they were.
     """
@@ -141,7 +141,7 @@ def require_distinct_refusals() -> None:
             if not _one(classes):
                 where = " and ".join(sorted({f"{cls.__module__}.{cls.__qualname__}" for cls in classes}))
                 problem = f"is declared by {where}: give one another name, or import it where the saga is that means it"
-                raise Misdeclared(f"refusal {name!r}", problem)
+                raise DefinitionError(f"refusal {name!r}", problem)
 
 
 _saga_modules: set[str] = set()

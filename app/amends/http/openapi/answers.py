@@ -245,7 +245,7 @@ class Projection(BaseModel):
     builds: list[Build]
 
 
-class SetAside(BaseModel):
+class DeadLetter(BaseModel):
     """A key whose next event cannot be applied, and why."""
 
     name: str
@@ -265,7 +265,7 @@ class SetAside(BaseModel):
 class ProjectionInFull(Projection):
     """How a read model stands, and what is set aside."""
 
-    set_aside_keys: list[SetAside]
+    set_aside_keys: list[DeadLetter]
 
 
 class Projections(BaseModel):

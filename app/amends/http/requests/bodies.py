@@ -35,7 +35,7 @@ class Body(BaseModel):
         return given
 
 
-class Why(Body):
+class Reason(Body):
     """Why a person decides so; it stays on record."""
 
     reason: str = Field(min_length=1, max_length=2000)

@@ -16,13 +16,13 @@ from app.amends.http.openapi import answers
 from app.amends.http.openapi.described import EVENT_STREAM, tells
 from app.amends.http.routes.following import Followers, LiveResponse, TooManyFollowers
 from app.amends.http.shown import shown_event, shown_page
-from app.amends.redaction.masks import Masks
+from app.amends.redaction.redactor import Redactor
 from app.amends.store.events import PostgresEvents, WentBack
 from app.amends.store.feed.follower import Follower
-from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.pages import page
 from domain.amends.errors import Contended, Unavailable
-from workflows.amends.ports.event_store import START, Filter, Place, StoredEvent
+from workflows.amends.ports.event_store import START, FeedCursor, Filter, StoredEvent
 
 log = logging.getLogger("amends.http")
 
@@ -43,9 +43,14 @@ class Events:
     """The routes below /events."""
 
     def __init__(
-        self, events: PostgresEvents, tail: Tail, masks: Masks, stopping: asyncio.Event, followers: Followers
+        self,
+        events: PostgresEvents,
+        feed_notifier: FeedNotifier,
+        redactor: Redactor,
+        stopping: asyncio.Event,
+        followers: Followers,
     ) -> None:
-        self._events, self._tail, self._masks, self._stopping = events, tail, masks, stopping
+        self._events, self._feed_notifier, self._redactor, self._stopping = events, feed_notifier, redactor, stopping
         self._followers = followers
         self.router = APIRouter(tags=["events"])
         self.router.add_api_route("/events", self.feed, methods=["GET"])
@@ -67,10 +72,10 @@ class Events:
         `masked` is null, `marked` where values are personal or secret, or `unknown` where some are masked only because
         this server does not know what they are: one that does shows them, at the same `position`.
         """
-        place = await self._events.after(after)
+        cursor = await self._events.after(after)
         only = Filter(type, stream, correlation_id)
-        events = await page(lambda beyond, most: self._events.feed(beyond, most, only), place, limit)
-        return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
+        events = await page(lambda beyond, most: self._events.feed(beyond, most, only), cursor, limit)
+        return await self._redactor.shown(lambda: shown_page(events, cursor, self._redactor), events)
 
     @tells(EVENT_STREAM, TooManyFollowers)
     async def live(
@@ -84,19 +89,19 @@ class Events:
         """The same as server-sent events, for as long as you like and read them.
 
         The id of each is its place: whoever reconnects with it as `Last-Event-ID` misses nothing and repeats nothing.
-        Where history went back, as it may in a failover, an event of the type `history-went-back` says so: `place` is
+        Where history went back, as it may in a failover, an event of the type `history-went-back` says so: `cursor` is
         gone, and after it comes all that follows `stands`, the last place before it that still stands.
         """
         self._followers.require_room()
-        place = await self._events.after(request.headers.get("Last-Event-ID") or after)
-        following = self._follow(place, Filter(type, stream, correlation_id))
+        cursor = await self._events.after(request.headers.get("Last-Event-ID") or after)
+        following = self._follow(cursor, Filter(type, stream, correlation_id))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return LiveResponse(following, self._followers, headers)
 
-    async def _follow(self, place: Place, only: Filter) -> AsyncGenerator[bytes, None]:
+    async def _follow(self, cursor: FeedCursor, only: Filter) -> AsyncGenerator[bytes, None]:
         yield format_sse_event(retry=RECONNECT_MS, comment="here is the feed")
-        follower = Follower(self._events, self._tail, place, only)
-        looked, limit = place, FIRST_PAGE
+        follower = Follower(self._events, self._feed_notifier, cursor, only)
+        looked, limit = cursor, FIRST_PAGE
         while not self._stopping.is_set():
             try:
                 chunk, sent, more = await self._chunk(follower, limit)
@@ -110,10 +115,10 @@ class Events:
             if chunk:
                 yield chunk
             limit = min(2 * sent, PAGE) if sent else FIRST_PAGE
-            looked = max(looked, follower.place)
+            looked = max(looked, follower.cursor)
             if not more and not await self._beyond(looked):
                 yield format_sse_event(comment="nothing new")
-            looked = max(follower.place, self._tail.end)
+            looked = max(follower.cursor, self._feed_notifier.end)
 
     async def _chunk(self, follower: Follower, limit: int) -> tuple[bytes, int, bool]:
         """The next events as they are sent, how many they are, and whether more may follow at once.
@@ -121,10 +126,10 @@ class Events:
         What does not fit is read again: it takes no room while a client is slow.
         """
         events = await follower.page(limit)
-        shown = await self._masks.shown(partial(self._shown, events), events)
+        shown = await self._redactor.shown(partial(self._shown, events), events)
         chunk, sent = bytearray(), 0
         for event, data in zip(events, shown, strict=True):
-            following = format_sse_event(data_str=data, id=str(event.place))
+            following = format_sse_event(data_str=data, id=str(event.cursor))
             if sent and len(chunk) + len(following) > BUFFER:
                 break
             chunk += following
@@ -132,20 +137,20 @@ class Events:
         follower.sent(events[:sent])
         return bytes(chunk), sent, sent < len(events) or len(events) == limit
 
-    def _go_back(self, follower: Follower, back: WentBack) -> Place:
+    def _go_back(self, follower: Follower, back: WentBack) -> FeedCursor:
         """Let a follower go on from the last place that still stands."""
-        log.info("A follower of the feed is told that history went back before %s: to %s.", back.place, back.stands)
-        place = Place.parse(back.stands) or START
-        follower.go_back(place)
-        return place
+        log.info("A follower of the feed is told that history went back before %s: to %s.", back.cursor, back.stands)
+        cursor = FeedCursor.parse(back.stands) or START
+        follower.go_back(cursor)
+        return cursor
 
     def _shown(self, events: Sequence[StoredEvent]) -> list[str]:
-        return [to_json(shown_event(event, self._masks)).decode() for event in events]
+        return [to_json(shown_event(event, self._redactor)).decode() for event in events]
 
-    async def _beyond(self, place: Place) -> bool:
+    async def _beyond(self, cursor: FeedCursor) -> bool:
         """Wait for the feed to go on, or for this server to stop."""
         going, stopping = (
-            asyncio.create_task(self._tail.beyond(place, QUIET_SECONDS)),
+            asyncio.create_task(self._feed_notifier.beyond(cursor, QUIET_SECONDS)),
             asyncio.create_task(self._stopping.wait()),
         )
         try:

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorR
 
 from app.amends.http.openapi.described import tells
 from app.amends.http.routes.following import Followers
-from app.amends.projections.applying.dead_letters import SetAsides
+from app.amends.projections.applying.dead_letters import DeadLetters
 from app.amends.projections.builds import Builds
 from app.amends.projections.failures import short
 from app.amends.store.connections.pool import unheard
@@ -148,7 +148,7 @@ class Metrics:
         about = "Since when the oldest keys wait, in seconds of Unix time."
         labels = ["projection", "build", "key", "event", "position"]
         since = Gauge("amends_projection_set_aside_since", about, labels, registry=registry)
-        for each in await SetAsides(self._reader).all():
+        for each in await DeadLetters(self._reader).all():
             event = (each.type, str(each.position))
             since.labels(each.name, str(each.build), short(each.key), *event).set(each.since.timestamp())
 

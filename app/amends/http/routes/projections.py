@@ -12,11 +12,11 @@ from pydantic import Field
 
 from app.amends.http.openapi import answers
 from app.amends.http.openapi.described import tells
-from app.amends.http.requests.bodies import Body, Why
+from app.amends.http.requests.bodies import Body, Reason
 from app.amends.http.requests.guards import cause_of, key_of
 from app.amends.http.requests.parameters import RowKey
 from app.amends.http.requests.roles import OPERATORS
-from app.amends.projections.administration import Acts
+from app.amends.projections.administration import Administration
 from app.amends.projections.applying.dead_letters import Wish
 from app.amends.projections.builds import Builds
 from app.amends.projections.reporting import report
@@ -40,7 +40,9 @@ class Which(Body):
 class Projections:
     """The routes below /projections."""
 
-    def __init__(self, builds: Builds, acts: Acts, runners: Runners, requests: Requests, reader: Reader) -> None:
+    def __init__(
+        self, builds: Builds, acts: Administration, runners: Runners, requests: Requests, reader: Reader
+    ) -> None:
         self._builds, self._acts, self._runners = builds, acts, runners
         self._requests, self._reader = requests, reader
         self.router = APIRouter(prefix="/projections", tags=["projections"])
@@ -107,16 +109,16 @@ class Projections:
         return await self._once(request, {"drop": name, "build": build}, act)
 
     @tells(answers.Wished, NotFound)
-    async def retry(self, name: str, key: RowKey, why: Why, request: Request) -> dict[str, Any]:
+    async def retry(self, name: str, key: RowKey, why: Reason, request: Request) -> dict[str, Any]:
         """Apply the event that was set aside, and those behind it, once more."""
         return await self._wish(name, key, "retry", why, request)
 
     @tells(answers.Wished, NotFound)
-    async def skip(self, name: str, key: RowKey, why: Why, request: Request) -> dict[str, Any]:
+    async def skip(self, name: str, key: RowKey, why: Reason, request: Request) -> dict[str, Any]:
         """Leave out the event that cannot be applied, and go on with those behind it."""
         return await self._wish(name, key, "skip", why, request)
 
-    async def _wish(self, name: str, key: str, wish: Wish, why: Why, request: Request) -> dict[str, Any]:
+    async def _wish(self, name: str, key: str, wish: Wish, why: Reason, request: Request) -> dict[str, Any]:
         asked = {"name": name, "key": key, "wish": wish, "reason": why.reason}
         act = partial(self._acts.wish, name, key, wish, why.reason, cause_of(request))
         return await self._once(request, asked, act)

@@ -11,17 +11,17 @@ from fastapi import APIRouter, Query, Request, Response
 from app.amends.http.openapi import answers
 from app.amends.http.openapi.described import tells
 from app.amends.http.problems import Unconditional
-from app.amends.http.requests.bodies import Why
+from app.amends.http.requests.bodies import Reason
 from app.amends.http.requests.guards import cause_of, key_of, version_of
 from app.amends.http.requests.parameters import Instant, StreamName
 from app.amends.http.requests.roles import OPERATORS
 from app.amends.http.routes.events import Limit
 from app.amends.http.shown import shown_difference, shown_page, shown_state
-from app.amends.redaction.masks import Masks
+from app.amends.redaction.redactor import Redactor
 from app.amends.schema.catalogue import Catalogue
 from app.amends.store.aggregates.repository import Asked
 from app.amends.store.aggregates.time_travel import History, Point
-from app.amends.store.aggregates.undo import Turn, Undoing
+from app.amends.store.aggregates.undo import Turn, UndoRedo
 from app.amends.store.events import PostgresEvents, WentBack
 from app.amends.store.pages import page
 from app.amends.store.requests import Key, Requests
@@ -42,12 +42,12 @@ class Streams:
         catalogue: Catalogue,
         events: PostgresEvents,
         history: History,
-        undoing: Undoing,
+        undoing: UndoRedo,
         requests: Requests,
-        masks: Masks,
+        redactor: Redactor,
     ) -> None:
         self._catalogue, self._events, self._history = catalogue, events, history
-        self._undoing, self._requests, self._masks = undoing, requests, masks
+        self._undoing, self._requests, self._redactor = undoing, requests, redactor
         self.router = APIRouter(prefix="/streams", tags=["streams"])
         route = self.router.add_api_route
         route("/{stream}", self.stream, methods=["GET"])
@@ -61,10 +61,10 @@ class Streams:
         self, stream: StreamName, response: Response, after: str | None = None, limit: Limit = 100
     ) -> dict[str, Any]:
         """One stream, oldest first; the ETag is its version. `masked` and the size of a page are those of /events."""
-        place = await self._events.after(after)
-        events = await page(partial(self._events.read_after, stream), place, limit)
+        cursor = await self._events.after(after)
+        events = await page(partial(self._events.read_after, stream), cursor, limit)
         response.headers["ETag"] = f'"{await self._events.version(stream)}"'
-        return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
+        return await self._redactor.shown(lambda: shown_page(events, cursor, self._redactor), events)
 
     @tells(answers.State, NotFound, Unreadable, WentBack, sends=("ETag",))
     async def state(
@@ -79,7 +79,7 @@ class Streams:
         aggregate = self._catalogue.aggregate(stream)
         found = await self._history.state(aggregate, stream, Point(version, position, at))
         response.headers["ETag"] = f'"{found.version}"'
-        return await self._masks.shown(lambda: shown_state(found, aggregate.category, self._masks))
+        return await self._redactor.shown(lambda: shown_state(found, aggregate.category, self._redactor))
 
     @tells(answers.Difference, NotFound, Unreadable, WentBack)
     async def difference(
@@ -97,19 +97,19 @@ class Streams:
         after = Point(to_version, to_position, to_at)
         aggregate = self._catalogue.aggregate(stream)
         found = await self._history.difference(aggregate, stream, before, after)
-        return await self._masks.shown(lambda: shown_difference(*found, aggregate.category, self._masks))
+        return await self._redactor.shown(lambda: shown_difference(*found, aggregate.category, self._redactor))
 
     @tells(answers.Turned, *TURNING, sends=("ETag",))
-    async def undo(self, stream: StreamName, why: Why, request: Request, response: Response) -> dict[str, Any]:
+    async def undo(self, stream: StreamName, why: Reason, request: Request, response: Response) -> dict[str, Any]:
         """Take the last decision back by inverse events; `If-Match` names the version that you have seen."""
         return await self._turn("undo", stream, why, request, response)
 
     @tells(answers.Turned, *TURNING, sends=("ETag",))
-    async def redo(self, stream: StreamName, why: Why, request: Request, response: Response) -> dict[str, Any]:
+    async def redo(self, stream: StreamName, why: Reason, request: Request, response: Response) -> dict[str, Any]:
         """Make the decision again that was undone last."""
         return await self._turn("redo", stream, why, request, response)
 
-    async def _turn(self, turn: Turn, stream: str, why: Why, request: Request, response: Response) -> dict[str, Any]:
+    async def _turn(self, turn: Turn, stream: str, why: Reason, request: Request, response: Response) -> dict[str, Any]:
         aggregate, expected, cause = self._catalogue.aggregate(stream), version_of(request), cause_of(request)
         asked = {"turn": turn, "stream": stream, "version": expected, "reason": why.reason}
 
@@ -119,11 +119,11 @@ class Streams:
         async def act(key: Key | None) -> dict[str, Any]:
             once = Asked(key.key, key.digest, shown) if key else None
             done = await self._undoing.turn(turn, aggregate, stream, expected, cause, why.reason, once)
-            return done.before or shown(done.state, done.version) | {"position": str(done.place)}
+            return done.before or shown(done.state, done.version) | {"position": str(done.cursor)}
 
         answer = await self._requests.once(key_of(request), asked, act)
         response.headers["ETag"] = f'"{answer["version"]}"'
-        state = await self._masks.shown(lambda: self._masks.state(aggregate.category, answer["state"]))
+        state = await self._redactor.shown(lambda: self._redactor.state(aggregate.category, answer["state"]))
         return answer | {"state": state}
 
 

@@ -11,7 +11,7 @@ from app.amends.http.openapi.described import tells
 from app.amends.http.problems import Behind
 from app.amends.http.requests.parameters import ANY_COLUMN, RowKey
 from app.amends.projections.views import Views as Rows
-from app.amends.redaction.masks import Masks
+from app.amends.redaction.redactor import Redactor
 from app.amends.store.events import PostgresEvents, WentBack
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.vocabulary import Unreadable
@@ -27,8 +27,8 @@ Timeout = Annotated[float, Query(gt=0, le=LONGEST, description="How long to wait
 class Views:
     """The routes below /views."""
 
-    def __init__(self, rows: Rows, events: PostgresEvents, masks: Masks) -> None:
-        self._rows, self._events, self._masks = rows, events, masks
+    def __init__(self, rows: Rows, events: PostgresEvents, redactor: Redactor) -> None:
+        self._rows, self._events, self._redactor = rows, events, redactor
         self.router = APIRouter(prefix="/views", tags=["views"])
         self.router.add_api_route("/{projection}", self.list, methods=["GET"], openapi_extra=ANY_COLUMN)
         self.router.add_api_route("/{projection}/{key:path}", self.get, methods=["GET"])
@@ -49,10 +49,10 @@ class Views:
         """
         where = {name: value for name, value in request.query_params.items() if name not in OURS}
         await self._wait(projection, after_position, timeout)
-        await self._masks.require_shown(projection, where)
+        await self._redactor.require_shown(projection, where)
         rows, following = await self._rows.rows(projection, where, after, limit)
-        told = self._masks.said_in(projection, rows)
-        shown = await self._masks.shown(lambda: [self._masks.row(projection, row) for row in rows], told=told)
+        told = self._redactor.said_in(projection, rows)
+        shown = await self._redactor.shown(lambda: [self._redactor.row(projection, row) for row in rows], told=told)
         return {"rows": shown, "next": following}
 
     @tells(dict[str, Any], NotFound, Conflict, Behind, Unreadable, WentBack)
@@ -69,14 +69,14 @@ class Views:
         row = await self._rows.row(projection, key)
         if row is None:
             raise NotFound(f"row of {projection}", key)
-        shown: dict[str, Any] = await self._masks.shown(
-            lambda: self._masks.row(projection, row), told=self._masks.said_in(projection, [row])
+        shown: dict[str, Any] = await self._redactor.shown(
+            lambda: self._redactor.row(projection, row), told=self._redactor.said_in(projection, [row])
         )
         return shown
 
     async def _wait(self, name: str, position: str | None, seconds: float) -> None:
         self._rows.projection(name)
         if position is not None:
-            place = await self._events.after(position, "after_position")
-            if not await self._rows.wait_for(name, place, seconds):
+            cursor = await self._events.after(position, "after_position")
+            if not await self._rows.wait_for(name, cursor, seconds):
                 raise Behind(name, position)

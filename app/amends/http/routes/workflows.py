@@ -11,20 +11,20 @@ from fastapi import APIRouter, Query, Request, Response
 from app.amends.http.openapi import answers
 from app.amends.http.openapi.described import tells
 from app.amends.http.problems import Busy
-from app.amends.http.requests.bodies import ANY_BODY, Why, given, sent_by
+from app.amends.http.requests.bodies import ANY_BODY, Reason, given, sent_by
 from app.amends.http.requests.guards import actor_of, cause_of, is_known, key_of
 from app.amends.http.requests.roles import OPERATORS
 from app.amends.http.shown import said_in, said_of, shown_page, shown_row, shown_saga
-from app.amends.redaction.masks import Masks
+from app.amends.redaction.redactor import Redactor
 from app.amends.store.events import PostgresEvents, WentBack
 from app.amends.store.overview import Filters, Overview, Waiting
 from app.amends.store.pages import page
 from app.amends.store.requests import Key, Requests
 from domain.amends.errors import NotFound
 from domain.amends.vocabulary import Unreadable
-from workflows.amends.dbos.client import TakeUp
+from workflows.amends.dbos.client import TerminatedAction
 from workflows.amends.dbos.engine import Engine
-from workflows.amends.history import Act, Status, stories
+from workflows.amends.history import Act, Status, saga_histories
 from workflows.amends.ids import require_workflow_id
 from workflows.amends.ports.event_store import Answer
 
@@ -35,7 +35,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 AStatus = Annotated[str | None, Query(json_schema_extra={"enum": list(get_args(Status))})]
 
 
-class Decision(Why):
+class Decision(Reason):
     """Why a person decided so; `result` is what a step that is resolved came to, where its type needs one."""
 
     result: Any = None
@@ -51,10 +51,10 @@ class Workflows:
         waiting: Waiting,
         events: PostgresEvents,
         requests: Requests,
-        masks: Masks,
+        redactor: Redactor,
     ) -> None:
         self._engine, self._overview, self._waiting = engine, overview, waiting
-        self._events, self._requests, self._masks = events, requests, masks
+        self._events, self._requests, self._redactor = events, requests, redactor
         self.router = APIRouter(prefix="/workflows", tags=["workflows"])
         route = self.router.add_api_route
         route("/definitions", self.definitions, methods=["GET"])
@@ -69,12 +69,12 @@ class Workflows:
     @tells(answers.Definitions)
     async def definitions(self) -> dict[str, Any]:
         """Every saga: its versions, the JSON Schema of its input, and its steps in order of declaration."""
-        names = sorted({name for name, _ in self._engine.desk.sagas})
+        names = sorted({name for name, _ in self._engine.saga_client.sagas})
         return {"definitions": [self._described(name) for name in names]}
 
     def _described(self, name: str) -> dict[str, Any]:
-        versions = sorted(version for known, version in self._engine.desk.sagas if known == name)
-        described: dict[str, Any] = self._engine.desk.newest(name).definition.describe()
+        versions = sorted(version for known, version in self._engine.saga_client.sagas if known == name)
+        described: dict[str, Any] = self._engine.saga_client.newest(name).definition.describe()
         return described | {"versions": versions}
 
     @tells(answers.Started, NotFound, sends=("Location",))
@@ -82,7 +82,7 @@ class Workflows:
         """Start a saga. The body is its input; the Idempotency-Key becomes its id."""
         if self._engine.draining.is_set():
             raise Busy
-        saga, key, cause = self._engine.desk.newest(name), key_of(request), cause_of(request)
+        saga, key, cause = self._engine.saga_client.newest(name), key_of(request), cause_of(request)
         if key is not None:
             require_workflow_id(key, "Idempotency-Key")
         wanted = await given(request, saga.definition.input)
@@ -103,7 +103,7 @@ class Workflows:
     ) -> dict[str, Any]:
         """Sagas, newest first."""
         rows, after = await self._overview.page(Filters(name, status, reference, correlation_id, parent), limit, cursor)
-        shown = await self._masks.shown(lambda: [shown_row(row, self._masks) for row in rows], told=said_of(rows))
+        shown = await self._redactor.shown(lambda: [shown_row(row, self._redactor) for row in rows], told=said_of(rows))
         return {"workflows": shown, "next": after}
 
     @tells(answers.Saga, NotFound, Unreadable)
@@ -124,18 +124,18 @@ class Workflows:
             found = await self._overview.saga(id)
         if found is None:
             raise NotFound("workflow", id)
-        row, story, place = found
-        told = said_in(row, story)
-        return await self._masks.shown(lambda: shown_saga(row, story, place, self._masks, steps_after), told=told)
+        row, state, place = found
+        told = said_in(row, state)
+        return await self._redactor.shown(lambda: shown_saga(row, state, place, self._redactor, steps_after), told=told)
 
     @tells(answers.Events, NotFound, WentBack)
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
         """The saga's own story, oldest first. `masked` and the size of a page are those of /events."""
         place = await self._events.after(after)
-        events = await page(partial(self._events.read_after, stories.stream(id)), place, limit)
+        events = await page(partial(self._events.read_after, saga_histories.stream(id)), place, limit)
         if not events and await self._overview.row(id) is None:
             raise NotFound("workflow", id)
-        return await self._masks.shown(lambda: shown_page(events, place, self._masks), events)
+        return await self._redactor.shown(lambda: shown_page(events, place, self._redactor), events)
 
     @tells(answers.Noted, NotFound)
     async def signal(self, id: str, signal: str, request: Request) -> dict[str, Any]:
@@ -143,20 +143,20 @@ class Workflows:
         row, cause = await self._overview.row(id), cause_of(request)
         if row is None:
             raise NotFound("workflow", id)
-        cls = self._engine.desk.payload(row.name, row.version, signal)
+        cls = self._engine.saga_client.payload(row.name, row.version, signal)
         said = await sent_by(request, cls, actor_of(request), is_known(request))
-        payload = self._engine.desk.told(signal, said, cls)
+        payload = self._engine.saga_client.told(signal, said, cls)
 
         async def tell(key: Key | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "signal": signal}) if key else None
-            said = await self._engine.desk.signal(id, signal, payload, cause, answer)
+            said = await self._engine.saga_client.signal(id, signal, payload, cause, answer)
             self._engine.look()
             return said
 
         return await self._requests.once(key_of(request), {"id": id, "signal": signal, "payload": payload}, tell)
 
     @tells(answers.Noted, NotFound, Unreadable)
-    async def cancel(self, id: str, why: Why, request: Request) -> dict[str, Any]:
+    async def cancel(self, id: str, why: Reason, request: Request) -> dict[str, Any]:
         """Turn a saga back at its next step; what is under way settles first. After its pivot it is too late: 409."""
         row, cause = await self._overview.row(id), cause_of(request)
         if row is None:
@@ -164,28 +164,28 @@ class Workflows:
 
         async def note(key: Key | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id}) if key else None
-            said = await self._engine.desk.cancel(id, row.name, row.version, why.reason, cause, answer)
+            said = await self._engine.saga_client.cancel(id, row.name, row.version, why.reason, cause, answer)
             self._engine.cancel(id, why.reason)
             return said
 
         return await self._requests.once(key_of(request), {"id": id, "cancel": why.reason}, note)
 
     @tells(answers.Noted, NotFound)
-    async def compensate(self, id: str, why: Why, request: Request) -> dict[str, Any]:
+    async def compensate(self, id: str, why: Reason, request: Request) -> dict[str, Any]:
         """Let a saga that was ended in DBOS's own tools undo what it did."""
         return await self._take_up(id, "compensate", why, request)
 
     @tells(answers.Noted, NotFound)
-    async def resume(self, id: str, why: Why, request: Request) -> dict[str, Any]:
+    async def resume(self, id: str, why: Reason, request: Request) -> dict[str, Any]:
         """Let a saga that was ended in DBOS's own tools go on."""
         return await self._take_up(id, "resume", why, request)
 
-    async def _take_up(self, id: str, how: TakeUp, why: Why, request: Request) -> dict[str, Any]:
+    async def _take_up(self, id: str, how: TerminatedAction, why: Reason, request: Request) -> dict[str, Any]:
         cause = cause_of(request)
 
         async def decide(key: Key | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "act": how}) if key else None
-            said = await self._engine.desk.take_up(id, how, why.reason, cause, answer)
+            said = await self._engine.saga_client.resume_terminated(id, how, why.reason, cause, answer)
             self._engine.look()
             return said
 
@@ -211,7 +211,7 @@ class Workflows:
 
         async def decide(key: Key | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "act": act}) if key else None
-            said = await self._engine.desk.act(id, act, decision.reason, cause, decision.result, answer)
+            said = await self._engine.saga_client.act(id, act, decision.reason, cause, decision.result, answer)
             self._engine.look()
             return said
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Literal
 
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -26,7 +26,7 @@ _MOST = 1 << 20
 
 
 class Folder:
-    """An open folder; close it, or use it in a `with`. Raises OSError, and Unusable for what is a link."""
+    """An open folder; close it, or use it in a `with`. Raises OSError, and StartupError for what is a link."""
 
     def __init__(self, path: Path, at: int | None = None) -> None:
         self.path = path
@@ -122,8 +122,8 @@ class Folder:
         os.fchmod(fd, 0o600)
 
 
-def _strange(path: Path) -> Unusable:
-    return Unusable(
+def _strange(path: Path) -> StartupError:
+    return StartupError(
         f"{path} is a link, or not what it should be: the embedded Postgres follows no links below its data folder.",
         "Remove it, or set AMENDS_DATA_DIR to the folder that it leads to.",
     )

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 
 ACCOUNTS = ("postgres", "nobody")
 COPIES = Path("/var/lib/amends")
@@ -22,7 +22,7 @@ def account() -> pwd.struct_passwd | None:
     for name in ACCOUNTS:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
-    raise Unusable(
+    raise StartupError(
         "Postgres does not run as root, and there is no account 'postgres' or 'nobody' to run it as.",
         "Create one, run as an ordinary user, or set DATABASE_URL.",
     )

@@ -29,7 +29,7 @@ import psycopg
 from app.amends.postgres.embedded.folder import Folder
 from app.amends.postgres.embedded.logins import LOGINS, OWNER, SERVER, set_up
 from app.amends.postgres.embedded.programs import account, program, reachable, version
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 
 HERE = "/proc/self/cwd"
 START_SECONDS = 60.0
@@ -55,7 +55,7 @@ def find_binaries() -> Path:
     found = shutil.which("postgres")
     if installed or found:
         return (installed[-1] if installed else Path(found or "").resolve()).parent
-    raise Unusable(
+    raise StartupError(
         "There is no Postgres on this machine, and no embedded one for it.",
         "Set DATABASE_URL to a Postgres 15 or newer, or install one.",
     )
@@ -90,7 +90,7 @@ class EmbeddedPostgres:
         return self._url(SERVER, SERVER)
 
     def start(self) -> str:
-        """Make sure that the server runs, and return the superuser's URL. Raises Unusable in the server's words."""
+        """Make sure that the server runs, and return the superuser's URL. Raises StartupError in the server's words."""
         self._own_root()
         with Folder(self.root) as folder, folder.locked("start.lock"):
             if not self.answers() and not self._recovers(folder):
@@ -150,7 +150,7 @@ class EmbeddedPostgres:
                 pid = int(data.read("postmaster.pid").split()[0])
             process = psutil.Process(pid)
             return process if self._is_server(process) else None
-        except (OSError, Unusable, ValueError, IndexError, psutil.NoSuchProcess):
+        except (OSError, StartupError, ValueError, IndexError, psutil.NoSuchProcess):
             return None
 
     def answers(self) -> bool:
@@ -160,7 +160,7 @@ class EmbeddedPostgres:
                 identifier = struct.unpack("=Q", shared.read("pg_control")[:8])[0]
             with psycopg.connect(self.url, connect_timeout=3) as connection:
                 row = connection.execute("select system_identifier from pg_control_system()").fetchone()
-        except (OSError, Unusable, psycopg.Error):
+        except (OSError, StartupError, psycopg.Error):
             return False
         return row is not None and row[0] % 2**64 == identifier
 
@@ -175,7 +175,7 @@ class EmbeddedPostgres:
                 with folder.locked("start.lock"):  # while somebody makes the cluster, its password is another account's
                     folder.take(group, FILES, FOLDERS)
         except OSError as error:
-            raise Unusable(
+            raise StartupError(
                 f"The embedded Postgres cannot use {self.root}: {error.strerror}.",
                 "Set AMENDS_DATA_DIR to a folder that may be written, or set DATABASE_URL.",
             ) from error
@@ -191,7 +191,7 @@ class EmbeddedPostgres:
             return str(folder)
         if version(self.programs) >= 16:  # older ones leave the working directory and cannot come back
             return HERE
-        raise Unusable(
+        raise StartupError(
             f"Postgres {version(self.programs)} may not run as root, and no other account may walk to {folder}.",
             "Set AMENDS_DATA_DIR to a folder below one that all may enter.",
         )
@@ -221,7 +221,9 @@ class EmbeddedPostgres:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=START_SECONDS * 2, **self._run_as(fresh)
         )
         if made.returncode:
-            raise Unusable(f"The embedded Postgres could not be created:\n{made.stdout.decode()}", f"See {self.root}.")
+            raise StartupError(
+                f"The embedded Postgres could not be created:\n{made.stdout.decode()}", f"See {self.root}."
+            )
         folder.give(password.name, os.geteuid(), os.getegid())
         folder.rename(fresh.name, self.data.name)
 
@@ -245,7 +247,7 @@ class EmbeddedPostgres:
         while not self.answers():
             if server.poll() is not None or time.monotonic() > deadline:
                 tail = folder.read("postgres.log", last=1500).decode(errors="replace")
-                raise Unusable(
+                raise StartupError(
                     f"The embedded Postgres did not start:\n{tail}", f"Its whole log is {self.root / 'postgres.log'}."
                 )
             time.sleep(0.05)
@@ -271,7 +273,7 @@ class EmbeddedPostgres:
             if self.answers():
                 return True
             if time.monotonic() > deadline:
-                raise Unusable(
+                raise StartupError(
                     f"An earlier Postgres still works in {self.data} (pid {left[0].pid}) but does not answer.",
                     "End it, then start again.",
                 )

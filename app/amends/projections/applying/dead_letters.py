@@ -19,7 +19,7 @@ LISTED, GLANCE = 1000, 20
 
 
 @dataclass(frozen=True)
-class SetAside:
+class DeadLetter:
     """A key that waits: its event that could not be applied, why, how many wait behind it, and what a person wants."""
 
     name: str
@@ -52,7 +52,7 @@ class Skipped:
     actor: str | None
 
 
-async def noted_of(connection: AsyncConnection[TupleRow], name: str, key: str, wish: Wish) -> list[SetAside]:
+async def noted_of(connection: AsyncConnection[TupleRow], name: str, key: str, wish: Wish) -> list[DeadLetter]:
     """Note what is to become of a key, in all tables; returns what waits there, which stays so until the commit."""
     wanted = {"name": name, "key": key, "wish": wish, "limit": LISTED}
     for _ in range(2):  # a runner may be at it: what it has set aside anew is seen by another statement
@@ -60,21 +60,21 @@ async def noted_of(connection: AsyncConnection[TupleRow], name: str, key: str, w
         if noted:
             break
     builds = {build for (build,) in noted}
-    async with connection.cursor(row_factory=class_row(SetAside)) as cursor:
+    async with connection.cursor(row_factory=class_row(DeadLetter)) as cursor:
         await cursor.execute(SQL["set_aside"], wanted)
         return [each for each in await cursor.fetchall() if each.build in builds]
 
 
-class SetAsides:
+class DeadLetters:
     """What is set aside in all read models, and what was skipped."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    async def all(self, name: str | None = None, key: str | None = None) -> list[SetAside]:
+    async def all(self, name: str | None = None, key: str | None = None) -> list[DeadLetter]:
         """What waits, by table, the oldest first: at most 1000 of a table, or 20 if no read model is named."""
         wanted = {"name": name, "key": key, "limit": GLANCE if name is None else LISTED}
-        return [SetAside(**row) for row in await self._reader.rows(SQL["set_aside"], wanted)]
+        return [DeadLetter(**row) for row in await self._reader.rows(SQL["set_aside"], wanted)]
 
     async def skipped(self, name: str) -> list[Skipped]:
         """What a read model leaves out, the newest first, at most 1000."""

@@ -13,15 +13,15 @@ from app.amends.store.connections.reader import Reader
 from domain.amends.event import EventType
 from domain.amends.projection import Projection, Recorded
 from domain.amends.vocabulary import NewerEvent
-from workflows.amends.ports.event_store import Place, read_event
+from workflows.amends.ports.event_store import FeedCursor, read_event
 
 
 @dataclass(frozen=True)
-class Stretch:
+class FeedPage:
     """A stretch of the feed: rows of what concerns the read model, and how far it goes; None if nothing is new."""
 
     rows: Sequence[TupleRow]
-    end: Place | None
+    end: FeedCursor | None
     full: bool
     """Whether more may follow at once."""
     run: int | None = None
@@ -39,20 +39,20 @@ class Feed:
         self._projection, self._build, self._reader = projection, build, reader
         self.types = types_of(projection)
 
-    async def after(self, place: Place, limit: int) -> Stretch:
+    async def after(self, cursor: FeedCursor, limit: int) -> FeedPage:
         """The next stretch of so many events, others' included.
 
         Raises NewerReader where other code reads events for this table that this code would pass over.
         """
-        wanted = place._asdict() | {"transaction_id": str(place.transaction_id), "types": self.types, "limit": limit}
+        wanted = cursor._asdict() | {"transaction_id": str(cursor.transaction_id), "types": self.types, "limit": limit}
         of = {"name": self._projection.name, "build": self._build}
         rows = await self._reader.tuples(SQL["page"], wanted | of, patience=None)
         if not rows:
-            return Stretch((), None, False)
+            return FeedPage((), None, False)
         *found, last = rows
         if last[5]:
             raise NewerReader(last[5], self._projection.version, "run that code, or raise the version and rebuild.")
-        return Stretch(found, Place(*last[:3]), last[4] >= limit, int(last[7]))
+        return FeedPage(found, FeedCursor(*last[:3]), last[4] >= limit, int(last[7]))
 
 
 def recorded(projection: Projection[Any, Any], row: TupleRow) -> Recorded[Any]:

@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 from app.amends.projections.applying.feed import recorded
 from app.amends.projections.applying.rows import Rows
 from app.amends.projections.failures import legible
-from domain.amends.errors import Misdeclared
+from domain.amends.errors import DefinitionError
 from domain.amends.projection import Projection, Recorded
 from domain.amends.vocabulary import NewerEvent
 from workflows.amends.redaction.sensitive import cleaned, hidden_values, marks
@@ -37,7 +37,7 @@ class Aside:
 
 
 @dataclass
-class Folded:
+class AppliedPage:
     """What a stretch comes to: rows by key (None is gone), the positions of the events in each, and who waits."""
 
     changed: dict[str, Any] = field(default_factory=dict)
@@ -56,12 +56,12 @@ async def fold(
     rows: Rows,
     waiting: Collection[str],
     skipped: Skipped = (),
-) -> Folded:
+) -> AppliedPage:
     """Fold events, in their order, into the rows of their keys. Keys that are waiting already are not touched.
 
     Raises NewerEvent if an event was written by newer code: then newer code must go on.
     """
-    folded, read = Folded(), []
+    folded, read = AppliedPage(), []
     for number, row in enumerate(found):
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
@@ -81,7 +81,9 @@ async def fold(
     return folded
 
 
-def _apply(folded: Folded, rows: Rows, known: dict[str, Any], key: str, event: Recorded[Any], found: TupleRow) -> None:
+def _apply(
+    folded: AppliedPage, rows: Rows, known: dict[str, Any], key: str, event: Recorded[Any], found: TupleRow
+) -> None:
     """Apply one event to the row of its key, or set the key aside."""
     if key in rows.unreadable:
         _wait(folded, key, found, rows.unreadable[key])
@@ -99,7 +101,7 @@ def _apply(folded: Folded, rows: Rows, known: dict[str, Any], key: str, event: R
 def _next(rows: Rows, row: Any, event: Recorded[Any], key: str) -> Any:
     after = rows.next(row, event, key)
     if after is None and row is not None and rows.inline:
-        raise Misdeclared(rows.name, "an inline read model keeps its rows: mark them instead of removing them")
+        raise DefinitionError(rows.name, "an inline read model keeps its rows: mark them instead of removing them")
     return after
 
 
@@ -140,5 +142,5 @@ def _held(projection: Projection[Any, Any], key: str, stream: str, *waiting: Con
     return next((name for name in names if any(name in each for each in waiting)), None)
 
 
-def _wait(folded: Folded, key: str, row: TupleRow, error: str | None = None) -> None:
+def _wait(folded: AppliedPage, key: str, row: TupleRow, error: str | None = None) -> None:
     folded.aside.setdefault(key, Aside(error, type=row[5])).positions.append(row[2])

@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 
 from app.amends.projections import SQL
 from app.amends.projections.applying.feed import recorded
-from app.amends.projections.applying.folding import Aside, Folded, said
+from app.amends.projections.applying.folding import AppliedPage, Aside, said
 from app.amends.projections.applying.rows import Rows
 from app.amends.projections.failures import is_rows
 from app.amends.store.connections.reader import Reader
@@ -18,8 +18,8 @@ from app.amends.store.connections.sqlstates import said as told
 from domain.amends.projection import Projection
 
 
-async def set_misfits_aside(
-    projection: Projection[Any, Any], where: tuple[str, int], folded: Folded, rows: Rows, reader: Reader
+async def reject_rows(
+    projection: Projection[Any, Any], where: tuple[str, int], folded: AppliedPage, rows: Rows, reader: Reader
 ) -> None:
     """Cut off of a fold every event after which a row does not fit, with all of its key that come after it.
 
@@ -40,7 +40,7 @@ class _Trial:
         self,
         projection: Projection[Any, Any],
         where: tuple[str, int],
-        folded: Folded,
+        folded: AppliedPage,
         rows: Rows,
         connection: AsyncConnection[TupleRow],
     ) -> None:

@@ -10,19 +10,19 @@ from contextlib import suppress
 from typing import Any
 
 from app.amends.projections import SQL
-from app.amends.projections.applying.feed import Feed, Stretch
-from app.amends.projections.applying.folding import Folded, fold
+from app.amends.projections.applying.feed import Feed, FeedPage
+from app.amends.projections.applying.folding import AppliedPage, fold
 from app.amends.projections.applying.rows import Rows
 from app.amends.projections.applying.writing import LEASE, Commit, Lost, Moved, Target, Writer
 from app.amends.projections.counting import count
 from app.amends.projections.failures import failure, is_away, short
 from app.amends.store.connections.committer import Committer
 from app.amends.store.connections.reader import Reader
-from app.amends.store.feed.notifier import Tail
+from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Contended, Unavailable, Unstorable
 from domain.amends.projection import Projection
 from workflows.amends.background import end
-from workflows.amends.ports.event_store import Place
+from workflows.amends.ports.event_store import FeedCursor
 
 log = logging.getLogger("amends.projections")
 
@@ -50,21 +50,21 @@ class Runner:
         target: Target,
         committer: Committer,
         reader: Reader,
-        tail: Tail,
+        feed_notifier: FeedNotifier,
         token: str,
     ) -> None:
         self.projection, self.target, self.reader = projection, target, reader
-        self._committer, self._tail = committer, tail
+        self._committer, self._feed_notifier = committer, feed_notifier
         self._token = token
         self._feed = Feed(projection, target.build, reader)
         self._writer = Writer(projection, target, reader, token)
         self._rows = Rows(projection, *target.where, self._writer.ask)
-        self._place, self._looked, self._run = Place(), Place(), 0
+        self._cursor, self._looked, self._run = FeedCursor(), FeedCursor(), 0
         self._waiting: set[str] = set()
         self._skipped: set[int] = set()
         self._limit, self._renewed_at = SMALL, 0.0
         self._caught_up = self._failed = False
-        self._ahead: asyncio.Task[Stretch] | None = None
+        self._ahead: asyncio.Task[FeedPage] | None = None
         self._writing: asyncio.Task[bool] | None = None
         self._counting: asyncio.Task[None] | None = None
         self.wished = False
@@ -143,7 +143,7 @@ class Runner:
         row = next((each for each in await self._builds() if each["build"] == self.target.build), None)
         if row is None or row["runner"] != self._token:
             raise Lost
-        self._place = self._looked = Place(row["generation"], row["transaction_id"], row["position"])
+        self._cursor = self._looked = FeedCursor(row["generation"], row["transaction_id"], row["position"])
         self._run = row["run"]
         self._caught_up = self._caught_up and row["caught_up_at"] is not None
         self._renewed_at, self._failed = time.monotonic(), row["failure"] is not None
@@ -208,15 +208,15 @@ class Runner:
     async def _rest(self) -> None:
         """The end of the feed: say so once, and wait for more."""
         if not self._caught_up or self._failed:
-            await self._write(Folded(), caught_up=True)
+            await self._write(AppliedPage(), caught_up=True)
             return
         await self._renew()
-        await self._tail.beyond(self._looked, LOOK_SECONDS)
+        await self._feed_notifier.beyond(self._looked, LOOK_SECONDS)
 
     async def _renew(self) -> None:
         if time.monotonic() - self._renewed_at > RENEW_SECONDS:
             await self._writer.require_same()
-            await self._write(Folded(), caught_up=self._caught_up)
+            await self._write(AppliedPage(), caught_up=self._caught_up)
 
     async def _grant_wishes(self) -> None:
         wishes = await self.reader.tuples(SQL["wishes"], self.target.where, patience=None)
@@ -232,7 +232,7 @@ class Runner:
 
     def _write(
         self,
-        folded: Folded,
+        folded: AppliedPage,
         caught_up: bool,
         cleared: tuple[str, str] | tuple[None, None] = (None, None),
         skipped: Sequence[tuple[str, int]] = (),
@@ -244,13 +244,13 @@ class Runner:
         known = self._waiting - {cleared[0]}
         self._waiting = known | folded.aside.keys()
         self._rows.keep(folded.changed)
-        commit = Commit(folded, self._place, self._looked, known, caught_up, self._run, cleared, skipped)
+        commit = Commit(folded, self._cursor, self._looked, known, caught_up, self._run, cleared, skipped)
         return self._commit(commit)
 
     async def _commit(self, commit: Commit) -> bool:
         began = time.monotonic()
         fits = await self._writer.write(commit, self._rows)
-        self._place, self._renewed_at = commit.end, time.monotonic()
+        self._cursor, self._renewed_at = commit.end, time.monotonic()
         self._caught_up, self._failed, self.wrote = self._caught_up or commit.caught_up, False, True
         self._adapt(self._renewed_at - began)
         return fits

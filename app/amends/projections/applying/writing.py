@@ -12,14 +12,14 @@ from typing import Any
 from psycopg.rows import TupleRow
 
 from app.amends.projections import SQL
-from app.amends.projections.applying.folding import Aside, Folded
-from app.amends.projections.applying.rejected_rows import set_misfits_aside
+from app.amends.projections.applying.folding import AppliedPage, Aside
+from app.amends.projections.applying.rejected_rows import reject_rows
 from app.amends.projections.applying.rows import Rows
 from app.amends.projections.failures import is_rows, may_pass, short
 from app.amends.projections.shape import require_same
 from app.amends.store.connections.reader import Reader
 from domain.amends.projection import Projection
-from workflows.amends.ports.event_store import Place
+from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.values.codec import text
 
 log = logging.getLogger("amends.projections")
@@ -59,9 +59,9 @@ class Commit:
     events that a person let it leave out, by key and position.
     """
 
-    folded: Folded
-    begin: Place
-    end: Place
+    folded: AppliedPage
+    begin: FeedCursor
+    end: FeedCursor
     known: set[str]
     caught_up: bool
     run: int
@@ -85,7 +85,7 @@ class Writer:
             if not is_rows(refused):
                 raise
             await self.require_same()
-            await set_misfits_aside(self._projection, self._target.where, commit.folded, rows, self._reader)
+            await reject_rows(self._projection, self._target.where, commit.folded, rows, self._reader)
             stands, fits = await self._committed(commit, rows), False
         if not stands:
             raise Lost

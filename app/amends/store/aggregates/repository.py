@@ -14,7 +14,7 @@ from domain.amends.errors import StaleVersion
 from domain.amends.event import Cause
 from domain.amends.expected import exact
 from workflows.amends.ids import new_id
-from workflows.amends.ports.event_store import Answer, EventStore, Overtaken, Place, Repeated, record, same_request
+from workflows.amends.ports.event_store import Answer, EventStore, FeedCursor, Overtaken, Repeated, record, same_request
 from workflows.amends.values.limits import Limits
 
 S = TypeVar("S")
@@ -49,7 +49,7 @@ class Decided(Generic[S]):
 
     state: S
     version: int
-    place: Place | None
+    cursor: FeedCursor | None
     before: dict[str, Any] | None = None
 
 
@@ -107,6 +107,6 @@ class Acting:
         answer = Answer(asked.key, asked.digest, asked.answer(after, reached)) if asked else None
         done = await self._events.append(new, {stream: exact(version)}, answer)
         if not isinstance(done, Repeated):
-            return Decided(after, reached, done.place)
+            return Decided(after, reached, done.cursor)
         assert asked is not None
         return Decided(after, reached, None, same_request(asked.key, asked.digest, done))

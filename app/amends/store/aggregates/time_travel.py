@@ -12,7 +12,7 @@ from app.amends.store.connections.reader import Reader
 from app.amends.store.events import SQL, PostgresEvents
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Invalid, NotFound
-from workflows.amends.ports.event_store import Place
+from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.values.codec import dump
 
 Any_ = Aggregate[Any, Any]
@@ -44,7 +44,7 @@ class StateAt:
 
     stream: str
     version: int
-    place: Place
+    cursor: FeedCursor
     recorded_at: datetime
     state: Any
 
@@ -76,7 +76,7 @@ class History:
         row = await self._reader.row(SQL["event_at"], (stream, version))
         assert row is not None, f"{stream} has had version {version}"
         at = row.pop("recorded_at")
-        return StateAt(stream, version, Place(**row), at, dump(state, aggregate.state_type))
+        return StateAt(stream, version, FeedCursor(**row), at, dump(state, aggregate.state_type))
 
     async def _version(self, stream: str, point: Point) -> int:
         if point.at is not None:
@@ -93,13 +93,15 @@ class History:
     async def _version_at_position(self, stream: str, position: str) -> int:
         """A position is resolved through its event; one without an event is a gap, and bounds positions alone."""
         try:
-            place = await self._events.place(position, "position")
+            cursor = await self._events.cursor(position, "position")
         except Invalid:
             if not (position.isascii() and position.isdecimal() and len(position) < 19):
                 raise
             return await self._ask("version_at_position", stream, int(position))
-        await self._events.require_standing(place)
-        return await self._ask("version_at_place", stream, place.generation, str(place.transaction_id), place.position)
+        await self._events.require_standing(cursor)
+        return await self._ask(
+            "version_at_place", stream, cursor.generation, str(cursor.transaction_id), cursor.position
+        )
 
     async def _ask(self, question: str, *parameters: object) -> int:
         row = await self._reader.row(SQL[question], parameters)

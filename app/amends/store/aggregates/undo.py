@@ -42,7 +42,7 @@ class Decision:
         return ", ".join(event.name for event in self.events)
 
 
-class Undoing:
+class UndoRedo:
     """Undoes and redoes in Postgres."""
 
     def __init__(self, events: PostgresEvents, loading: Loading, reader: Reader, limit: int = Limits().value) -> None:

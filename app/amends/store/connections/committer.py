@@ -19,7 +19,7 @@ from sqlalchemy import URL
 from app.amends.store.connections.lines import Line
 from app.amends.store.connections.lines import Parameters as Parameters
 from app.amends.store.connections.messages import Caller, Message, together
-from app.amends.store.connections.resending import Doubled as Doubled
+from app.amends.store.connections.resending import AlreadyExists as AlreadyExists
 from app.amends.store.connections.resending import deadline, unstorable
 from app.amends.store.connections.sqlstates import Verdict, described, verdict
 from domain.amends.errors import AmendsError, Unstorable

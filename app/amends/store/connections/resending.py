@@ -33,14 +33,14 @@ class Unanswered(Unavailable):
     id: str
 
 
-class Doubled(Unstorable):
+class AlreadyExists(Unstorable):
     """Something with this name is there already: {problem}"""
 
 
 def unstorable(error: BaseException) -> Unstorable:
     """What callers are told of an error that never passes."""
     taken = isinstance(error, psycopg.errors.UniqueViolation) and error.diag.schema_name != "views"
-    return (Doubled if taken else Unstorable)(said(error))
+    return (AlreadyExists if taken else Unstorable)(said(error))
 
 
 def deadline(patience: float | None) -> float | None:

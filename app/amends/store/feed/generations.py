@@ -7,17 +7,17 @@ from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo, settings
 from app.amends.store.sql import statements
-from domain.amends.errors import Unusable
+from domain.amends.errors import StartupError
 
 SQL = statements("events.sql")
 
 
 def require_in_order(url: URL) -> None:
-    """Raise Unusable if new events would come before old ones, as they would after a restore into a younger cluster."""
+    """Raise StartupError if new events would come before old ones, as after a restore into a younger cluster."""
     with psycopg.connect(conninfo(url), **settings(url, "check")) as connection:
         row = connection.execute(SQL["newest"]).fetchone()
     if row is not None and row[0]:
-        raise Unusable(
+        raise StartupError(
             "The newest event claims a transaction id that this server has not given out yet: the database was "
             "restored from another one, and new events would come before old ones in the feed.",
             'Once it is complete, open a new generation of the feed: ./run amends restored --reason "…".',

@@ -20,7 +20,7 @@ AGAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Holder:
+class FeedHolder:
     """A transaction that has begun to write and is not over: of a process, or a prepared one, which has a `gid`.
 
     `seconds` is its age; of a prepared one, since it was prepared; None if that may not be seen.
@@ -64,10 +64,10 @@ class Holder:
         return "'" + (self.gid or "unknown").replace("'", "''") + "'"
 
 
-async def holder(reader: Reader) -> Holder | None:
+async def holder(reader: Reader) -> FeedHolder | None:
     """Who holds the feed back right now; None most of the time, for transactions of ours are short."""
     row = await reader.row(SQL["held_back"], ())
-    return None if row is None else Holder(**row)
+    return None if row is None else FeedHolder(**row)
 
 
 async def watch(reader: Reader) -> None:

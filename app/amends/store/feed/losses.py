@@ -12,7 +12,7 @@ from app.amends.store.connections.reader import Reader
 from app.amends.store.events import SQL, PostgresEvents
 from app.amends.store.feed.remembered import Known, Remembered
 from domain.amends.errors import Contended, Unavailable
-from workflows.amends.ports.event_store import START, Place
+from workflows.amends.ports.event_store import START, FeedCursor
 
 log = logging.getLogger("amends.store")
 
@@ -50,16 +50,16 @@ class Losses:
         for (lost,) in await self._reader.tuples(SQL["lost_notes"], (list(self._noted),)):
             await self._note(self._noted.pop(lost))
         gone, row = await self._gone(), await self._reader.row(SQL["end"], ())
-        self._remembered.go_back(Place(**row) if row else START)
+        self._remembered.go_back(FeedCursor(**row) if row else START)
         if not gone:
             return
         stands = await self._all_events.last_standing(gone[0].bound)
-        first, last, place = (
+        first, last, cursor = (
             str(gone[0]),
             str(gone[-1]),
             (stands.generation, str(stands.transaction_id), stands.position),
         )
-        await self._note((self._executor(), *place, len(gone), first, last))
+        await self._note((self._executor(), *cursor, len(gone), first, last))
         self._remembered.forget(gone)
         self.times, self.events = self.times + 1, self.events + len(gone)
         log.warning(WENT_BACK, len(gone), first, last, stands)
@@ -83,16 +83,16 @@ class Losses:
             except (Unavailable, Contended) as away:
                 log.debug("The end of the feed is not known: %s", away)
             else:
-                self._remembered.reached(Place(**row) if row else START)
+                self._remembered.reached(FeedCursor(**row) if row else START)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _gone(self) -> Sequence[Known]:
         """What is gone of all that is remembered, in the order of the feed as far as that is known."""
         known = self._remembered.all()
-        positions = [each.place and each.place.position for each in known]
+        positions = [each.cursor and each.cursor.position for each in known]
         rows = await self._reader.tuples(SQL["gone"], ([each.id for each in known], positions))
         return sorted((known[number - 1] for (number,) in rows), key=_order)
 
 
-def _order(known: Known) -> Place:
+def _order(known: Known) -> FeedCursor:
     return known.bound

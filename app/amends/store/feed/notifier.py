@@ -10,7 +10,7 @@ from app.amends.store.events import SQL
 from app.amends.store.feed.remembered import Remembered
 from domain.amends.errors import Contended, Unavailable
 from workflows.amends.background import end, nudged
-from workflows.amends.ports.event_store import START, Place
+from workflows.amends.ports.event_store import START, FeedCursor
 
 log = logging.getLogger("amends.store")
 
@@ -20,7 +20,7 @@ LEAST_SECONDS = 0.01
 """How long it rests after each look: under load one look serves many commits."""
 
 
-class Tail:
+class FeedNotifier:
     """The end of the feed, as this process knows it. No notification is sent inside a transaction that writes: it would
     take a lock that all of them share.
 
@@ -30,7 +30,7 @@ class Tail:
 
     def __init__(self, reader: Reader, remembered: Remembered | None = None) -> None:
         self._reader, self._remembered = reader, remembered or Remembered()
-        self.end: Place = START
+        self.end: FeedCursor = START
         self.turns = 0
         self._moved, self._nudged = asyncio.Event(), asyncio.Event()
         self._followers = 0
@@ -46,7 +46,7 @@ class Tail:
         self.turns += 1
         self._wake()
 
-    async def beyond(self, place: Place, seconds: float) -> bool:
+    async def beyond(self, cursor: FeedCursor, seconds: float) -> bool:
         """Wait until the feed goes further than a place, or may have gone back; False if neither within so long."""
         turns = self.turns
         self._followers += 1
@@ -54,7 +54,7 @@ class Tail:
             self._task = asyncio.create_task(self._look(), name="tail")
         try:
             async with asyncio.timeout(seconds):
-                while self.end <= place and self.turns == turns:
+                while self.end <= cursor and self.turns == turns:
                     await self._moved.wait()
             return True
         except TimeoutError:
@@ -73,11 +73,11 @@ class Tail:
             except (Unavailable, Contended) as away:
                 log.debug("The end of the feed is not known: %s", away)
             else:
-                self._know(Place(**row) if row else START)
+                self._know(FeedCursor(**row) if row else START)
             await asyncio.sleep(LEAST_SECONDS)
             await nudged(self._nudged, LOOK_SECONDS)
 
-    def _know(self, end: Place) -> None:
+    def _know(self, end: FeedCursor) -> None:
         before, self.end = self.end, end
         self._remembered.reached(end)
         if before != START and (end < before or end.run != before.run or (end == before and end.event != before.event)):

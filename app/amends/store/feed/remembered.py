@@ -10,7 +10,7 @@ from uuid import UUID
 
 from domain.amends.event import event_type
 from workflows.amends.history import SagaStarted
-from workflows.amends.ports.event_store import START, NewEvent, Place, StoredEvent
+from workflows.amends.ports.event_store import START, FeedCursor, NewEvent, StoredEvent
 
 START_OF_SAGA: Final = event_type(SagaStarted).name
 KEPT: Final = 5_000
@@ -22,18 +22,18 @@ class Known:
     """An event that was committed: its place, if that is known, and else one that it comes after."""
 
     id: UUID
-    place: Place | None
-    after: Place
+    cursor: FeedCursor | None
+    after: FeedCursor
     starts: str | None = None
     """The saga that it starts, if that is known."""
 
     @property
-    def bound(self) -> Place:
+    def bound(self) -> FeedCursor:
         """Its place, or the last one that is known to come before it."""
-        return self.place or self.after
+        return self.cursor or self.after
 
     def __str__(self) -> str:
-        return str(self.place or self.id)
+        return str(self.cursor or self.id)
 
 
 class Remembered:
@@ -48,14 +48,14 @@ class Remembered:
         self._read = OrderedDict[UUID, Known]()
         self._read_to = START
 
-    def committed(self, events: Iterable[NewEvent], after: Place) -> None:
+    def committed(self, events: Iterable[NewEvent], after: FeedCursor) -> None:
         """These were committed; `after` is what `end` was before they were sent."""
         for event in events:
             starts = event.stream.partition("-")[2] if event.type.name == START_OF_SAGA else None
             self._committed[event.id] = Known(event.id, None, after, starts)
         _bound(self._committed)
 
-    def reached(self, end: Place) -> None:
+    def reached(self, end: FeedCursor) -> None:
         """The feed goes so far."""
         self.end = end
         self._keep(end)
@@ -63,16 +63,16 @@ class Remembered:
     def read(self, events: Sequence[StoredEvent]) -> None:
         """These were read; those are kept that lie beyond all that was read before, or were committed here."""
         for event in events:
-            if event.id in self._committed or event.place > self._read_to:
-                self._keep(event.place)
+            if event.id in self._committed or event.cursor > self._read_to:
+                self._keep(event.cursor)
         if events:
-            self._read_to = max(self._read_to, events[-1].place)
+            self._read_to = max(self._read_to, events[-1].cursor)
 
     def all(self) -> list[Known]:
         """All that is kept."""
         return [*(self._read | self._committed).values()]
 
-    def go_back(self, end: Place) -> None:
+    def go_back(self, end: FeedCursor) -> None:
         """The feed goes so far in another run of the server."""
         self.end = self._read_to = end
 
@@ -82,11 +82,11 @@ class Remembered:
             self._committed.pop(each.id, None)
             self._read.pop(each.id, None)
 
-    def _keep(self, place: Place) -> None:
-        if place.event is not None:
-            kept = self._committed if place.event in self._committed else self._read
-            known = kept.get(place.event)
-            kept[place.event] = Known(place.event, place, place, known.starts if known else None)
+    def _keep(self, cursor: FeedCursor) -> None:
+        if cursor.event is not None:
+            kept = self._committed if cursor.event in self._committed else self._read
+            known = kept.get(cursor.event)
+            kept[cursor.event] = Known(cursor.event, cursor, cursor, known.starts if known else None)
             _bound(kept)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from domain.amends.errors import Refusal, TooLarge, Unstorable
 from workflows.amends.call import Outbound, ProviderDown, Retry, provider_down
-from workflows.amends.engine.history_writer import Chronicle
+from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.user_code.tasks import Exited
 from workflows.amends.engine.user_code.user_code import NeverEnds, Raised, Returned, UserCode
 from workflows.amends.history import Problem
@@ -77,7 +77,7 @@ class Trial(Generic[T]):
     """What is tried: `body` makes one attempt, `tell` says of a failed one when the next is due."""
 
     name: str
-    slot: int
+    step_id: int
     body: Callable[[int], Coroutine[Any, Any, T]]
     retry: Retry
     timeout: timedelta
@@ -87,34 +87,34 @@ class Trial(Generic[T]):
     """Told before every further attempt whether one was made in this life; raises what prevents it."""
 
 
-async def attempt(trial: Trial[T], chronicle: Chronicle, code: UserCode) -> Outcome[T]:
+async def attempt(trial: Trial[T], history: HistoryWriter, code: UserCode) -> Outcome[T]:
     """Try until answered or out of attempts, those of earlier lives counted; a provider that is down ends the trial."""
-    journal = chronicle.journal
-    failed, due = journal.recording.failures.get(trial.slot, (0, None))
-    before, exhausted = failed, journal.recording.exhausted
+    execution_log = history.execution_log
+    failed, due = execution_log.replay.failures.get(trial.step_id, (0, None))
+    before, exhausted = failed, execution_log.replay.exhausted
     while True:
         if due is not None:
-            await _pause(trial, chronicle, due, failed > before)
-        await journal.may_call()
-        if (wrong := journal.recording.exhausted) and wrong is not exhausted:
+            await _pause(trial, history, due, failed > before)
+        await execution_log.may_call()
+        if (wrong := execution_log.replay.exhausted) and wrong is not exhausted:
             return Bug(Problem("Exhausted", wrong.reason), failed)
-        outbound = Outbound(chronicle.shown, trial.slot in journal.recording.provider_waits)
-        ended = await _once(trial, failed + 1, chronicle, code, outbound)
+        outbound = Outbound(history.shown, trial.step_id in execution_log.replay.provider_waits)
+        ended = await _once(trial, failed + 1, history, code, outbound)
         if isinstance(ended, Returned):
             return Answered(ended.value, failed + 1)
         if down := _down(ended.error, outbound):
-            log.debug("%s %s waits: %s", journal.identity.id, trial.name, said(down))
+            log.debug("%s %s waits: %s", execution_log.identity.id, trial.name, said(down))
             sent = failed > before or outbound.may_have_sent(ended.error)
-            return Down(down.provider, chronicle.problem(down), failed, sent)
+            return Down(down.provider, history.problem(down), failed, sent)
         failed += 1
-        outcome = _judged(ended, failed, trial, chronicle, code)
+        outcome = _judged(ended, failed, trial, history, code)
         if not isinstance(outcome, Problem):
             return outcome
-        log.info("%s %s: attempt %d failed: %s", journal.identity.id, trial.name, failed, outcome.message)
+        log.info("%s %s: attempt %d failed: %s", execution_log.identity.id, trial.name, failed, outcome.message)
         if failed >= trial.retry.attempts or code.given_up:
             return Failed(outcome, failed)
-        due = journal.now() + trial.retry.wait_after(failed)
-        await chronicle.write(chronicle.entry(trial.tell(failed, outcome, due), step=trial.name))
+        due = execution_log.now() + trial.retry.wait_after(failed)
+        await history.write(history.step_commit(trial.tell(failed, outcome, due), step=trial.name))
 
 
 def _down(error: BaseException, outbound: Outbound) -> ProviderDown | None:
@@ -136,47 +136,47 @@ def _came_of(error: BaseException | None) -> bool:
 
 
 async def _once(
-    trial: Trial[T], number: int, chronicle: Chronicle, code: UserCode, outbound: Outbound
+    trial: Trial[T], number: int, history: HistoryWriter, code: UserCode, outbound: Outbound
 ) -> Returned[T] | Raised:
     async def body() -> T:
         return await trial.body(number)
 
     limit = trial.timeout.total_seconds()
-    return await code.within(trial.name, limit, body, chronicle.completed_at, chronicle.journal.may_call, outbound)
+    return await code.within(trial.name, limit, body, history.completed_at, history.execution_log.may_call, outbound)
 
 
 def _judged(
-    ended: Raised, attempts: int, trial: Trial[T], chronicle: Chronicle, code: UserCode
+    ended: Raised, attempts: int, trial: Trial[T], history: HistoryWriter, code: UserCode
 ) -> Refused | Bug | Problem:
     """What an attempt that raised something means; a Problem is one that may be made again."""
     error = ended.error
     if is_refusal(error):
         try:
-            return Refused(error, chronicle.refusal(error), attempts)
+            return Refused(error, history.refusal(error), attempts)
         except (Unstorable, TooLarge) as unstorable:
-            return chronicle.problem(unstorable)
-    problem = _explained(ended, trial.timeout, chronicle, code)
+            return history.problem(unstorable)
+    problem = _explained(ended, trial.timeout, history, code)
     return Bug(problem, attempts) if issubclass(type(error), BUGS) else problem
 
 
-async def _pause(trial: Trial[T], chronicle: Chronicle, due: datetime, called: bool) -> None:
+async def _pause(trial: Trial[T], history: HistoryWriter, due: datetime, called: bool) -> None:
     """Wait until the next attempt is due, unless something turns up that prevents it."""
-    journal = chronicle.journal
+    execution_log = history.execution_log
     while True:
         if trial.again:
             trial.again(called)
-        if (now := journal.now()) >= due:
+        if (now := execution_log.now()) >= due:
             return
-        await journal.pause(min(due, trial.deadline) if trial.deadline and trial.deadline > now else due)
+        await execution_log.pause(min(due, trial.deadline) if trial.deadline and trial.deadline > now else due)
 
 
-def _explained(ended: Raised, timeout: timedelta, chronicle: Chronicle, code: UserCode) -> Problem:
+def _explained(ended: Raised, timeout: timedelta, history: HistoryWriter, code: UserCode) -> Problem:
     """What went wrong, in words of ours where it was we who ended the attempt."""
     time = f"{timeout.total_seconds():g} s"
     if isinstance(ended.error, NeverEnds):
         return Problem("NeverEnds", f"it goes on although its time, {time}, is over: it swallows its cancellation")
     if not (ended.late and isinstance(ended.error, asyncio.CancelledError)):
-        return chronicle.problem(ended.error)
+        return history.problem(ended.error)
     if code.given_up:
         return Problem("GivenUp", "run stopped waiting for it, by a time limit or a cancel of its own")
     return Problem("TimeoutError", f"no answer within {time}")

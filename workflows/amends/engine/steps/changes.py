@@ -9,7 +9,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import TooLarge
-from workflows.amends.engine.history_writer import Chronicle
+from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import NewEvent
 from workflows.amends.ports.execution_log import Unit
@@ -39,8 +39,8 @@ class Asked(Generic[R]):
 class Changes:
     """Collects what a transaction does. Several things that are asked for at once are done one after the other."""
 
-    def __init__(self, unit: Unit, chronicle: Chronicle, step: str) -> None:
-        self._unit, self._chronicle, self._step = unit, chronicle, step
+    def __init__(self, unit: Unit, history: HistoryWriter, step: str) -> None:
+        self._unit, self._history, self._step = unit, history, step
         self.events: list[NewEvent] = []
         self.expected: dict[str, int] = {}
         self.over = False
@@ -104,9 +104,9 @@ class Changes:
 
     def _made(self, stream: str, events: Iterable[object], decision: str | None = None) -> list[NewEvent]:
         """The events as they will be stored. Raises TooLarge, and Unstorable, and then none of them is."""
-        limit, size, made = self._chronicle.journal.limits.commit, self._size, []
+        limit, size, made = self._history.execution_log.limits.commit, self._size, []
         for event in events:
-            made.append(self._chronicle.business_event(stream, event, self._step, decision))
+            made.append(self._history.business_event(stream, event, self._step, decision))
             size += made[-1].size
             if size > limit:
                 raise TooLarge(f"what {self._step} writes in one transaction", limit)

@@ -9,15 +9,15 @@ from pydantic import ValidationError
 
 from domain.amends.errors import Refusal, TooLarge, Unstorable
 from domain.amends.vocabulary import Unreadable
-from workflows.amends.engine.cancellation import Turning
-from workflows.amends.engine.compensation import TurnBack
-from workflows.amends.engine.history_writer import Chronicle
+from workflows.amends.engine.cancellation import Cancellation
+from workflows.amends.engine.compensation import CompensationStart
+from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.provider_wait import out_of_patience, waited, waiting
 from workflows.amends.engine.steps.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
 from workflows.amends.engine.steps.changes import Changes
-from workflows.amends.engine.steps.step_execution import Begun
+from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transactions import transact
-from workflows.amends.engine.suspension import Attention
+from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.user_code.marks import on_loop
 from workflows.amends.engine.user_code.user_code import Raised, UserCode
 from workflows.amends.history import (
@@ -31,9 +31,9 @@ from workflows.amends.history import (
     StepSkipped,
     StepWaiting,
 )
-from workflows.amends.ports.execution_log import Checkpoint, Entry, StatusChange
+from workflows.amends.ports.execution_log import Checkpoint, StatusChange, StepCommit
 from workflows.amends.redaction.sensitive import hidden_values, marks
-from workflows.amends.saga import Call, Done, Saga, Unknown
+from workflows.amends.saga import Call, Done, OutcomeUnknown, Saga
 from workflows.amends.values.codec import Kept, kept, load, plain, problems
 from workflows.amends.values.problem import UnknownRefusal, is_refusal, problem_in, refusal_of
 from workflows.amends.values.said import said
@@ -49,203 +49,259 @@ class Outcomes:
     """The outcomes of the steps of one life of a saga."""
 
     def __init__(
-        self, saga: Saga[Any, Any], chronicle: Chronicle, attention: Attention, turning: Turning, code: UserCode
+        self,
+        saga: Saga[Any, Any],
+        history: HistoryWriter,
+        suspension: Suspension,
+        cancellation: Cancellation,
+        code: UserCode,
     ) -> None:
-        self._saga, self._chronicle, self._attention = saga, chronicle, attention
-        self._turning, self._code = turning, code
+        self._saga, self._history, self._suspension = saga, history, suspension
+        self._cancellation, self._code = cancellation, code
 
-    async def replayed(self, begun: Begun, checkpoint: Checkpoint) -> Any:
+    async def replayed(self, step_execution: StepExecution, checkpoint: Checkpoint) -> Any:
         """What an earlier life recorded: the result again, or the refusal, or the way back."""
-        self._chronicle.passed(checkpoint)
-        begun.settled = True
+        self._history.passed(checkpoint)
+        step_execution.settled = True
         if checkpoint.error is None:
-            return await self._loaded(begun, plain(checkpoint.output or "null"))
+            return await self._loaded(step_execution, plain(checkpoint.output or "null"))
         problem = problem_in(checkpoint.error)
         if problem.name in (UNANSWERED, SKIPPED):
-            self._turn_back_from(begun, problem)
+            self._turn_back_from(step_execution, problem)
         try:
             refusal = refusal_of(problem, self._saga.definition.module)
         except UnknownRefusal as error:
-            await self._attention.stranded(f"step {begun.slot}, {begun.step.name}: {error}")
+            await self._suspension.stranded(f"step {step_execution.step_id}, {step_execution.step.name}: {error}")
         except ValidationError as error:
             wrong = problems(error)[0]
-            await self._attention.stranded(f"the recorded refusal of {begun.step.name} does not fit: {wrong}")
+            await self._suspension.stranded(f"the recorded refusal of {step_execution.step.name} does not fit: {wrong}")
         raise refusal
 
-    async def call(self, begun: Begun) -> Any:
+    async def call(self, step_execution: StepExecution) -> Any:
         """Call another system, as often as the step allows."""
 
         async def body(number: int) -> Kept:
-            return self._kept(begun, await begun.step.body(self._saga, Call(begun.key, number), *begun.arguments()))
+            return self._kept(
+                step_execution,
+                await step_execution.step.body(
+                    self._saga, Call(step_execution.key, number), *step_execution.arguments()
+                ),
+            )
 
         def tell(number: int, problem: Problem, due: datetime) -> StepRetrying:
-            return begun.told(StepRetrying, attempts=number, error=problem, next_at=due)
+            return step_execution.told(StepRetrying, attempts=number, error=problem, next_at=due)
 
         def again(called: bool) -> None:
-            self._turning.between_attempts(begun, called)
+            self._cancellation.between_attempts(step_execution, called)
 
-        deadline = self._turning.deadline
-        trial = Trial(begun.step.name, begun.slot, body, begun.step.retry, begun.step.timeout, tell, deadline, again)
-        match await attempt(trial, self._chronicle, self._code):
+        deadline = self._cancellation.deadline
+        trial = Trial(
+            step_execution.step.name,
+            step_execution.step_id,
+            body,
+            step_execution.step.retry,
+            step_execution.step.timeout,
+            tell,
+            deadline,
+            again,
+        )
+        match await attempt(trial, self._history, self._code):
             case Answered(made, attempts):
-                await self._chronicle.write(self._answered(begun, made.data, attempts))
-                return self._done(begun, made.data, made.value)
+                await self._history.write(self._answered(step_execution, made.data, attempts))
+                return self._done(step_execution, made.data, made.value)
             case Refused(refusal, problem, attempts):
-                await self._refused(begun, refusal, problem, attempts)
+                await self._refused(step_execution, refusal, problem, attempts)
             case Failed(problem, attempts):
-                await self._failed(begun, problem, attempts)
+                await self._failed(step_execution, problem, attempts)
             case Bug(problem, attempts):
-                await self.stuck(begun, f"a bug in {begun.step.name}: {problem.message}", problem, attempts)
+                await self.stuck(
+                    step_execution, f"a bug in {step_execution.step.name}: {problem.message}", problem, attempts
+                )
             case Down() as down:
-                await self._suspend(begun, down)
+                await self._suspend(step_execution, down)
         return None
 
-    async def _suspend(self, begun: Begun, down: Down) -> NoReturn:
+    async def _suspend(self, step_execution: StepExecution, down: Down) -> NoReturn:
         """Rest until the provider is back; a person is asked when that takes too long."""
 
         def instead() -> None:
-            self._turning.between_attempts(begun, down.sent)
+            self._cancellation.between_attempts(step_execution, down.sent)
 
         instead()
-        known, journal = self._chronicle.journal.recording.provider_waits.get(begun.slot), self._chronicle.journal
-        wait, until = waiting(down, known, journal, self._turning.tried_before(begun))
-        if journal.now() >= until:
-            reason = out_of_patience(begun.step.name, down, wait)
-            step = begun.step
+        known, execution_log = (
+            self._history.execution_log.replay.provider_waits.get(step_execution.step_id),
+            self._history.execution_log,
+        )
+        wait, until = waiting(down, known, execution_log, self._cancellation.tried_before(step_execution))
+        if execution_log.now() >= until:
+            reason = out_of_patience(step_execution.step.name, down, wait)
+            step = step_execution.step
             attempts, problem = down.attempts, down.problem
-            told = SagaStuck(reason, begun.slot, step.name, begun.occurrence, step.kind, attempts, None, problem)
-            await self._attention.stuck(told, instead, settled=True)
-        waits = begun.told(StepWaiting, **waited(down, wait, until), sent=wait.sent)
-        deadline = self._turning.deadline
-        due = min(until, deadline) if deadline and deadline > journal.now() else until  # a pivot in doubt goes on
-        await self._attention.suspend(None if known == wait else waits, wait, due, instead)
+            told = SagaStuck(
+                reason, step_execution.step_id, step.name, step_execution.occurrence, step.kind, attempts, None, problem
+            )
+            await self._suspension.stuck(told, instead, settled=True)
+        waits = step_execution.told(StepWaiting, **waited(down, wait, until), sent=wait.sent)
+        deadline = self._cancellation.deadline
+        due = min(until, deadline) if deadline and deadline > execution_log.now() else until  # a pivot in doubt goes on
+        await self._suspension.await_provider(None if known == wait else waits, wait, due, instead)
 
-    async def transact(self, begun: Begun) -> Any:
+    async def transact(self, step_execution: StepExecution) -> Any:
         """Change our own database, in the commit that records it."""
 
         async def body(changes: Changes) -> Kept:
-            return self._kept(begun, await begun.step.body(self._saga, changes, *begun.arguments()))
+            return self._kept(
+                step_execution, await step_execution.step.body(self._saga, changes, *step_execution.arguments())
+            )
 
-        def entry(result: Kept, changes: Changes) -> Entry:
-            return self._answered(begun, result.data, 1, changes)
+        def step_commit(result: Kept, changes: Changes) -> StepCommit:
+            return self._answered(step_execution, result.data, 1, changes)
 
         def again() -> None:
-            self._turning.between_attempts(begun, False)
+            self._cancellation.between_attempts(step_execution, False)
 
-        step = begun.step
-        ended = await transact(step.name, self._chronicle, self._code, step.timeout, body, entry, again)
+        step = step_execution.step
+        ended = await transact(step.name, self._history, self._code, step.timeout, body, step_commit, again)
         if not isinstance(ended, Raised):
-            return self._done(begun, ended.value.data, ended.value.value)
+            return self._done(step_execution, ended.value.data, ended.value.value)
         error = ended.error
         if is_refusal(error):
             try:
-                problem = self._chronicle.refusal(error)
+                problem = self._history.refusal(error)
             except (Unstorable, TooLarge) as unstorable:
                 error = unstorable
             else:
-                await self._refused(begun, error, problem, 1)
+                await self._refused(step_execution, error, problem, 1)
         if isinstance(error, Unreadable):
-            return await self._attention.stranded(f"{begun.step.name}: {said(error)}")
-        reason = f"{begun.step.name} failed, and did nothing: {self._chronicle.bug(error)}"
-        return await self.stuck(begun, reason, self._chronicle.problem(error), 1)
+            return await self._suspension.stranded(f"{step_execution.step.name}: {said(error)}")
+        reason = f"{step_execution.step.name} failed, and did nothing: {self._history.bug(error)}"
+        return await self.stuck(step_execution, reason, self._history.problem(error), 1)
 
-    def _kept(self, begun: Begun, result: Any) -> Kept:
-        limit = self._chronicle.journal.limits.value
-        return kept(result, begun.call.declared.result, f"the result of {begun.step.name}", limit)
+    def _kept(self, step_execution: StepExecution, result: Any) -> Kept:
+        limit = self._history.execution_log.limits.value
+        return kept(result, step_execution.call.declared.result, f"the result of {step_execution.step.name}", limit)
 
-    async def ended(self, begun: Begun, result: Any, *told: object) -> Any:
+    async def ended(self, step_execution: StepExecution, result: Any, *told: object) -> Any:
         """A child was completed with this; what else is told of it goes into the same commit."""
-        await self._loaded(begun, result)
-        checkpoint = self._chronicle.answered(begun.slot, begun.step.name, begun.started_at, result)
-        completed, going = begun.told(StepCompleted, attempts=1, result=result), StatusChange("running")
-        entry = self._chronicle.entry(*told, completed, step=begun.step.name, checkpoint=checkpoint, change=going)
-        await self._chronicle.write(entry)
-        return self._again(begun, result)
+        await self._loaded(step_execution, result)
+        checkpoint = self._history.answered(
+            step_execution.step_id, step_execution.step.name, step_execution.started_at, result
+        )
+        completed, going = step_execution.told(StepCompleted, attempts=1, result=result), StatusChange("running")
+        step_commit = self._history.step_commit(
+            *told, completed, step=step_execution.step.name, checkpoint=checkpoint, change=going
+        )
+        await self._history.write(step_commit)
+        return self._again(step_execution, result)
 
-    async def refused(self, begun: Begun, refusal: Refusal, attempts: int, *also: object) -> NoReturn:
+    async def refused(self, step_execution: StepExecution, refusal: Refusal, attempts: int, *also: object) -> NoReturn:
         """The same for a refusal that was stored before."""
-        await self._refused(begun, refusal, self._chronicle.problem(refusal), attempts, *also)
+        await self._refused(step_execution, refusal, self._history.problem(refusal), attempts, *also)
 
     async def _refused(
-        self, begun: Begun, refusal: Refusal, problem: Problem, attempts: int, *also: object
+        self, step_execution: StepExecution, refusal: Refusal, problem: Problem, attempts: int, *also: object
     ) -> NoReturn:
         """The answer was no: it is raised where the step was awaited. Past the pivot a person must look at it."""
-        if self._turning.past_pivot:
-            await self.stuck(begun, f"{begun.step.name} was refused: {problem.message}", problem, attempts)
-        told = begun.told(StepRefused, attempts=attempts, error=problem)
-        await self._write_failure(begun, problem, *also, told)
+        if self._cancellation.past_pivot:
+            await self.stuck(
+                step_execution, f"{step_execution.step.name} was refused: {problem.message}", problem, attempts
+            )
+        told = step_execution.told(StepRefused, attempts=attempts, error=problem)
+        await self._write_failure(step_execution, problem, *also, told)
         raise load(problem.facts, type(refusal))
 
-    async def stuck(self, begun: Begun, reason: str, problem: Problem | None = None, attempts: int = 0) -> NoReturn:
+    async def stuck(
+        self, step_execution: StepExecution, reason: str, problem: Problem | None = None, attempts: int = 0
+    ) -> NoReturn:
         """Ask a person about a step."""
-        step = begun.step
-        told = SagaStuck(reason, begun.slot, step.name, begun.occurrence, step.kind, attempts, None, problem)
-        await self._attention.stuck(told, lambda: self._turning.rather_than_stuck(begun))
+        step = step_execution.step
+        told = SagaStuck(
+            reason, step_execution.step_id, step.name, step_execution.occurrence, step.kind, attempts, None, problem
+        )
+        await self._suspension.stuck(told, lambda: self._cancellation.rather_than_stuck(step_execution))
 
-    async def as_decided(self, begun: Begun, act: OperatorActed) -> Any:
+    async def as_decided(self, step_execution: StepExecution, act: OperatorActed) -> Any:
         """A person skipped the step, or says what came of it."""
-        if act.act == "skip" and begun.step.pivot:
+        if act.act == "skip" and step_execution.step.pivot:
             problem = Problem(SKIPPED, f"skipped: {act.reason}")
-            await self._write_failure(begun, problem, begun.told(StepSkipped, reason=act.reason))
-            self._turn_back_from(begun, problem)
+            await self._write_failure(step_execution, problem, step_execution.told(StepSkipped, reason=act.reason))
+            self._turn_back_from(step_execution, problem)
         try:
-            begun.require_result(act.result)
+            step_execution.require_result(act.result)
         except ValidationError as error:
-            reason = f"{begun.step.name} must have a result that the next steps can use: resolve it with one"
+            reason = f"{step_execution.step.name} must have a result that the next steps can use: resolve it with one"
             if error.errors(include_url=False, include_input=False)[0]["type"] == "not_a_text":
                 reason = f"{reason}; {problems(error)[0]}"
-            await self.stuck(begun, reason)
+            await self.stuck(step_execution, reason)
         if act.act == "resolve":
-            await self._chronicle.write(self._answered(begun, act.result, 0))
+            await self._history.write(self._answered(step_execution, act.result, 0))
         else:
-            checkpoint = self._chronicle.answered(begun.slot, begun.step.name, begun.started_at, act.result)
-            told = begun.told(StepSkipped, reason=act.reason)
-            await self._chronicle.write(self._chronicle.entry(told, step=begun.step.name, checkpoint=checkpoint))
-        return self._again(begun, act.result)
+            checkpoint = self._history.answered(
+                step_execution.step_id, step_execution.step.name, step_execution.started_at, act.result
+            )
+            told = step_execution.told(StepSkipped, reason=act.reason)
+            await self._history.write(
+                self._history.step_commit(told, step=step_execution.step.name, checkpoint=checkpoint)
+            )
+        return self._again(step_execution, act.result)
 
-    async def _loaded(self, begun: Begun, result: Any) -> Any:
+    async def _loaded(self, step_execution: StepExecution, result: Any) -> Any:
         try:
-            return self._again(begun, result)
+            return self._again(step_execution, result)
         except ValidationError as error:
-            await self._attention.stranded(
-                f"the recorded result of {begun.step.name} does not fit its type: {problems(error)[0]}"
+            await self._suspension.stranded(
+                f"the recorded result of {step_execution.step.name} does not fit its type: {problems(error)[0]}"
             )
 
-    def _again(self, begun: Begun, result: Any) -> Any:
+    def _again(self, step_execution: StepExecution, result: Any) -> Any:
         """The same for a result that is on record. Raises ValidationError if it does not fit its type."""
-        return self._done(begun, result, on_loop.during(self._code.who(begun.step.name), begun.result, result))
-
-    def _done(self, begun: Begun, result: Any, value: Any) -> Any:
-        """Take note that a step is done; returns its result as every replay will see it."""
-        begun.outcome, begun.settled = Done(result), True
-        self._chronicle.hide(hidden_values(result, marks(begun.call.declared.result)))
-        self._turning.past_pivot = self._turning.past_pivot or begun.step.pivot
-        return value
-
-    def _turn_back_from(self, begun: Begun, problem: Problem) -> NoReturn:
-        begun.outcome = Unknown() if problem.name == UNANSWERED else None
-        raise TurnBack(f"{begun.step.name}: {problem.message}", problem)
-
-    def _answered(self, begun: Begun, result: Any, attempts: int, changes: Changes | None = None) -> Entry:
-        return self._chronicle.entry(
-            begun.told(StepCompleted, attempts=attempts, result=result),
-            step=begun.step.name,
-            business=changes.events if changes else (),
-            expected=changes.expected if changes else None,
-            checkpoint=self._chronicle.answered(begun.slot, begun.step.name, begun.started_at, result),
+        return self._done(
+            step_execution,
+            result,
+            on_loop.during(self._code.who(step_execution.step.name), step_execution.result, result),
         )
 
-    async def _failed(self, begun: Begun, problem: Problem, attempts: int) -> NoReturn:
-        if self._turning.past_pivot or begun.step.pivot:
-            reason = f"{begun.step.name} failed {attempts} times, lastly with: {problem.message}"
-            await self.stuck(begun, reason, problem, attempts)
-        unanswered = Problem(UNANSWERED, problem.message, {"error": problem.name})
-        await self._write_failure(begun, unanswered, begun.told(StepFailed, attempts=attempts, error=problem))
-        self._turn_back_from(begun, unanswered)
+    def _done(self, step_execution: StepExecution, result: Any, value: Any) -> Any:
+        """Take note that a step is done; returns its result as every replay will see it."""
+        step_execution.outcome, step_execution.settled = Done(result), True
+        self._history.hide(hidden_values(result, marks(step_execution.call.declared.result)))
+        self._cancellation.past_pivot = self._cancellation.past_pivot or step_execution.step.pivot
+        return value
 
-    async def _write_failure(self, begun: Begun, problem: Problem, *told: object) -> None:
-        checkpoint = self._chronicle.failed(begun.slot, begun.step.name, begun.started_at, problem)
-        going = StatusChange("running") if begun.step.kind == "child" else None
-        entry = self._chronicle.entry(*told, step=begun.step.name, checkpoint=checkpoint, change=going)
-        await self._chronicle.write(entry)
-        begun.settled = True
+    def _turn_back_from(self, step_execution: StepExecution, problem: Problem) -> NoReturn:
+        step_execution.outcome = OutcomeUnknown() if problem.name == UNANSWERED else None
+        raise CompensationStart(f"{step_execution.step.name}: {problem.message}", problem)
+
+    def _answered(
+        self, step_execution: StepExecution, result: Any, attempts: int, changes: Changes | None = None
+    ) -> StepCommit:
+        return self._history.step_commit(
+            step_execution.told(StepCompleted, attempts=attempts, result=result),
+            step=step_execution.step.name,
+            business=changes.events if changes else (),
+            expected=changes.expected if changes else None,
+            checkpoint=self._history.answered(
+                step_execution.step_id, step_execution.step.name, step_execution.started_at, result
+            ),
+        )
+
+    async def _failed(self, step_execution: StepExecution, problem: Problem, attempts: int) -> NoReturn:
+        if self._cancellation.past_pivot or step_execution.step.pivot:
+            reason = f"{step_execution.step.name} failed {attempts} times, lastly with: {problem.message}"
+            await self.stuck(step_execution, reason, problem, attempts)
+        unanswered = Problem(UNANSWERED, problem.message, {"error": problem.name})
+        await self._write_failure(
+            step_execution, unanswered, step_execution.told(StepFailed, attempts=attempts, error=problem)
+        )
+        self._turn_back_from(step_execution, unanswered)
+
+    async def _write_failure(self, step_execution: StepExecution, problem: Problem, *told: object) -> None:
+        checkpoint = self._history.failed(
+            step_execution.step_id, step_execution.step.name, step_execution.started_at, problem
+        )
+        going = StatusChange("running") if step_execution.step.kind == "child" else None
+        step_commit = self._history.step_commit(
+            *told, step=step_execution.step.name, checkpoint=checkpoint, change=going
+        )
+        await self._history.write(step_commit)
+        step_execution.settled = True

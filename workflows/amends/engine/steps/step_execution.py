@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import JsonValue
 
 from workflows.amends.redaction.sensitive import hidden_values, marks
-from workflows.amends.saga import Done, Unknown
+from workflows.amends.saga import Done, OutcomeUnknown
 from workflows.amends.step import StepCall, StepSpec
 from workflows.amends.values.codec import fresh, require_exact
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Begun:
+class StepExecution:
     """`outcome` stays None for a step that has not happened: it was refused, or is under way.
 
     Its arguments and its result are plain JSON data: whoever needs them is given values of their own, so that nobody
@@ -27,13 +27,13 @@ class Begun:
     """
 
     call: StepCall[Any]
-    slot: int
+    step_id: int
     occurrence: int
     redo: int
     key: str
     started_at: datetime
     doubtful: bool = False
-    outcome: Done[JsonValue] | Unknown | None = None
+    outcome: Done[JsonValue] | OutcomeUnknown | None = None
     in_doubt: bool = False
     settled: bool = False
     _used: bool = False
@@ -69,9 +69,9 @@ class Begun:
         require_exact(given, self.call.declared.result)
         self.result(given)
 
-    def known_outcome(self) -> Done[Any] | Unknown:
+    def known_outcome(self) -> Done[Any] | OutcomeUnknown:
         """What whoever undoes it is told of its outcome."""
-        return Done(self.result(self.outcome.value)) if isinstance(self.outcome, Done) else Unknown()
+        return Done(self.result(self.outcome.value)) if isinstance(self.outcome, Done) else OutcomeUnknown()
 
     def told(self, event: Callable[..., T], **facts: Any) -> T:
         """An event about this step, with what all such events say."""
@@ -79,7 +79,7 @@ class Begun:
             step=self.step.name,
             occurrence=self.occurrence,
             kind=self.step.kind,
-            slot=self.slot,
+            step_id=self.step_id,
             arguments=self.digest,
             started_at=self.started_at,
             **facts,

@@ -11,11 +11,11 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from domain.amends.errors import AmendsError, Contended
 from workflows.amends.call import Retry, seconds
-from workflows.amends.engine.history_writer import Chronicle
+from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.steps.changes import Changes
 from workflows.amends.engine.user_code.user_code import NeverEnds, Raised, Returned, UserCode
 from workflows.amends.ports.event_store import Overtaken
-from workflows.amends.ports.execution_log import Committed, Entry, Interrupted, Stale
+from workflows.amends.ports.execution_log import Committed, Interrupted, Stale, StepCommit
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -51,11 +51,11 @@ class _Failed(Exception):
 
 async def transact(
     name: str,
-    chronicle: Chronicle,
+    history: HistoryWriter,
     code: UserCode,
     limit: timedelta,
     body: Callable[[Changes], Coroutine[Any, Any, Any]],
-    entry: Callable[[Any, Changes], Entry],
+    step_commit: Callable[[Any, Changes], StepCommit],
     again: Callable[[], None],
 ) -> Returned[Any] | Raised:
     """Run `body` from its first line until what it decided is committed; returns how it ended.
@@ -65,12 +65,12 @@ async def transact(
     before every further run; it raises what prevents that. Nothing was written where Raised is returned.
     """
     stale = tries = interruptions = 0
-    exhausted = chronicle.journal.recording.exhausted
+    exhausted = history.execution_log.replay.exhausted
     while True:
-        if (wrong := chronicle.journal.recording.exhausted) and wrong is not exhausted:
+        if (wrong := history.execution_log.replay.exhausted) and wrong is not exhausted:
             return Raised(StandsStill(wrong.reason))
         try:
-            made, result, committed = await _once(name, chronicle, code, limit.total_seconds(), body, entry)
+            made, result, committed = await _once(name, history, code, limit.total_seconds(), body, step_commit)
         except _Failed as failed:
             return failed.raised
         except Interrupted as interrupted:
@@ -82,30 +82,30 @@ async def transact(
             wait = AGAIN.wait_after(interruptions).total_seconds()
         else:
             if not isinstance(committed, Stale):
-                chronicle.written(made)
+                history.written(made)
                 return Returned(result)
             stale += 1
             if stale >= RERUNS:
                 return Raised(Overtaken(committed.stream, stale))
             wait = random.uniform(0, 0.002 * stale)
         again()
-        await chronicle.journal.listen(wait)
+        await history.execution_log.listen(wait)
         again()
 
 
 async def _once(
     name: str,
-    chronicle: Chronicle,
+    history: HistoryWriter,
     code: UserCode,
     limit: float,
     body: Callable[[Changes], Coroutine[Any, Any, Any]],
-    entry: Callable[[Any, Changes], Entry],
-) -> tuple[Entry, Any, Committed | Stale]:
+    step_commit: Callable[[Any, Changes], StepCommit],
+) -> tuple[StepCommit, Any, Committed | Stale]:
     """One transaction. Raises Interrupted, and _Failed if the body did not return."""
-    async with chronicle.journal.transaction() as unit:
-        changes = Changes(unit, chronicle, name)
+    async with history.execution_log.transaction() as unit:
+        changes = Changes(unit, history, name)
         try:
-            ended = await code.within(name, limit, lambda: body(changes), chronicle.completed_at)
+            ended = await code.within(name, limit, lambda: body(changes), history.completed_at)
         finally:
             changes.over = True
         if unit.interrupted:
@@ -115,7 +115,7 @@ async def _once(
         if isinstance(ended, Raised):
             too_slow = ended.late and isinstance(ended.error, asyncio.CancelledError | NeverEnds)
             raise _Failed(Raised(TooSlow(limit)) if too_slow and not code.given_up else ended)
-        made = entry(ended.value, changes)
+        made = step_commit(ended.value, changes)
         try:
             return made, ended.value, await unit.commit(made)
         except Interrupted:

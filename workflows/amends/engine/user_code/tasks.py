@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from workflows.amends.call import Turn, turn
+from workflows.amends.call import AttemptContext, attempt_context
 from workflows.amends.engine.user_code.marks import on_loop
 from workflows.amends.values.said import named, one_line
 from workflows.amends.words import Performer, performer
@@ -131,13 +131,13 @@ def drop(coroutine: Coroutine[Any, Any, Any]) -> None:
     _unclosed.append(coroutine)
 
 
-def context_of(mine: Scope, speaks: Performer, mine_turn: Turn | None = None) -> Context:
+def context_of(mine: Scope, speaks: Performer, mine_turn: AttemptContext | None = None) -> Context:
     """The context of code of a team: whose it is, what it may say, and the time that it has."""
     context = copy_context()
     context.run(scope.set, mine)
     context.run(performer.set, speaks)
     if mine_turn:
-        context.run(turn.set, mine_turn)
+        context.run(attempt_context.set, mine_turn)
     return context
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from workflows.amends.call import Clock, Outbound, Turn
+from workflows.amends.call import AttemptContext, Clock, Outbound
 from workflows.amends.engine.user_code.eager import Entered, as_task
 from workflows.amends.engine.user_code.marks import label
 from workflows.amends.engine.user_code.speaking import StepSpeaks
@@ -51,7 +51,7 @@ class Attempt(Generic[T]):
         self.task: GuardedTask[None] | None = None
         self._outbound: Outbound | None = None
 
-    def begin(self, speaks: Performer, mine_turn: Turn | None) -> None:
+    def begin(self, speaks: Performer, mine_turn: AttemptContext | None) -> None:
         """Run it until it waits for something."""
         loop, mine = asyncio.get_running_loop(), self._mine
         context = context_of(mine, speaks, mine_turn)
@@ -156,7 +156,7 @@ class UserCode:
         clock = Clock(seconds, attempt.wake)
         try:
             self._clocks.add(clock)
-            attempt.begin(speaks, may_call and Turn(clock, may_call, outbound or Outbound()))
+            attempt.begin(speaks, may_call and AttemptContext(clock, may_call, outbound or Outbound()))
             if attempt.how is None:
                 clock.start()
                 await attempt.ended()

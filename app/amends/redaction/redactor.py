@@ -12,7 +12,7 @@ from app.amends.schema.shapes import Kind
 from app.amends.store.aggregates.difference import Change
 from domain.amends.errors import Invalid
 from domain.amends.sensitive import MASK
-from workflows.amends.history import Problem, stories
+from workflows.amends.history import Problem, saga_histories
 from workflows.amends.ports.event_store import StoredEvent
 from workflows.amends.redaction.forms import Form, Look
 
@@ -63,7 +63,7 @@ class Sagas(Protocol):
         ...
 
 
-class Masks:
+class Redactor:
     """Shows values by what the register knows of them."""
 
     def __init__(self, register: Register, sagas: Sagas) -> None:
@@ -97,7 +97,7 @@ class Masks:
         form, data = self.register.form(wanted), stored.data
         shown = self._masked(wanted, data)
         if not form.unknown and isinstance(data, dict) and isinstance(shown, dict):
-            of_saga = self._of_saga(stored.name, data, stories.key(stored.stream) or "")
+            of_saga = self._of_saga(stored.name, data, saga_histories.key(stored.stream) or "")
             shown |= {name: value for name, value in of_saga.items() if name in data}
         return Shown(shown, "unknown" if self._look.unknown else "marked" if self._look.marked else None)
 
@@ -223,7 +223,7 @@ def _change(form: Form, change: Change) -> Change:
 
 def _sagas_of(event: StoredEvent) -> Iterator[str]:
     """The ids of the sagas that have to be known for an event to be shown."""
-    if event.name in OF_SAGAS and (saga := stories.key(event.stream)):
+    if event.name in OF_SAGAS and (saga := saga_histories.key(event.stream)):
         yield saga
     if event.name == "signal-received" and isinstance(event.data, dict):
         signal = str(event.data.get("signal"))
@@ -232,6 +232,6 @@ def _sagas_of(event: StoredEvent) -> Iterator[str]:
 
 def _said_of(event: StoredEvent) -> str | None:
     """The id of the saga of whose errors an event may say something."""
-    data, saga = event.data, stories.key(event.stream)
+    data, saga = event.data, saga_histories.key(event.stream)
     told = isinstance(data, dict) and ("reason" in data or "error" in data or str(data.get("signal")).startswith(CHILD))
     return saga if told else None
