@@ -71,7 +71,7 @@ class Answering:
         self._look_ahead()
 
     async def until_ended(self, running: Running) -> Returned[Any] | Raised:
-        """Answer the words of `run` until it ends. Raises CompensationStart, Suspended and the like: it does not go on."""
+        """Answer the words of `run` until it ends. Raises CompensationStart, Suspended and the like when it ends."""
         turns = Turns()
         while (word := await self._next(running)) is not None:
             if turns.is_long:

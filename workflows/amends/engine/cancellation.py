@@ -77,7 +77,7 @@ class Cancellation:
         )
 
     def rather_than_stuck(self, step_execution: StepExecution) -> None:
-        """Raise CompensationStart rather than ask a person about a failed step; a pivot that failed may have happened."""
+        """Raise CompensationStart rather than ask about a step that failed; a pivot that failed may have happened."""
         self.between_attempts(step_execution, called=step_execution.step.kind == "step" or step_execution.step.pivot)
 
     def anywhere(self) -> None:

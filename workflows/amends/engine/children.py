@@ -95,7 +95,7 @@ class Children:
             step_execution.in_doubt, step_execution.outcome = True, OutcomeUnknown()
 
     def compensation_requested(self, step_execution: StepExecution) -> None:
-        """Raise CompensationStart if a child was compensated because this saga wanted it: its refusal says nothing new."""
+        """Raise CompensationStart if a child was compensated at the wish of this saga: its refusal says nothing new."""
         if self._child(step_execution) in self._replay.recalled:
             self._cancellation.anywhere()
 
