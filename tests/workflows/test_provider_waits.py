@@ -218,7 +218,7 @@ async def test_what_was_sent_and_failed_is_an_attempt(how: Does) -> None:
     on, script = Simulation(), Script([how])
     played = await on.run(Two(script), "x")
     assert played.state.status == "compensated"
-    assert script.done == ["hold", "hold", "Unknown", "release", "after"]
+    assert script.done == ["hold", "hold", "OutcomeUnknown", "release", "after"]
 
 
 @pytest.mark.parametrize("how", [*NOTHING_SENT, *SENT], ids=lambda how: how.__name__)
@@ -228,7 +228,7 @@ async def test_a_wait_that_ends_in_a_deadline_undoes_what_may_have_been_done_and
     played = await on.run(Two(script), "x")
     assert played.state.status == "compensated"
     assert "deadline" in (played.state.reason or "")
-    undone = ["Unknown", "release"] if how in SENT else []
+    undone = ["OutcomeUnknown", "release"] if how in SENT else []
     assert [each for each in script.done if each != "hold"] == [*undone, "after"]
 
 

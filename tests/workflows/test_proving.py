@@ -69,7 +69,7 @@ HISTORIES = [
 ]
 
 
-@pytest.mark.parametrize(("projection", "category", "story"), HISTORIES, ids=lambda each: getattr(each, "name", ""))
+@pytest.mark.parametrize(("projection", "category", "state"), HISTORIES, ids=lambda each: getattr(each, "name", ""))
 @settings(deadline=None)
 @given(data=st.data())
 def test_batches_of_any_size_give_the_same_rows(

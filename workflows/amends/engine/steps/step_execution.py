@@ -79,7 +79,7 @@ class StepExecution:
             step=self.step.name,
             occurrence=self.occurrence,
             kind=self.step.kind,
-            step_id=self.step_id,
+            slot=self.step_id,
             arguments=self.digest,
             started_at=self.started_at,
             **facts,
