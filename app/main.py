@@ -33,7 +33,7 @@ def build(host: Host[ShopSettings]) -> Parts:
             Accounts(host.repository, host.requests).router,
             *([] if host.settings.provider_url else [sandbox.router]),
         ],
-        resources=[client, sandbox.open()],
+        resources=[client, sandbox.open(earnest=bool(host.settings.api_tokens) and host.settings.provider_url is None)],
         private=() if host.settings.open_sandbox else ("/sandbox",),
     )
 

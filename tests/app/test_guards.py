@@ -89,7 +89,7 @@ FALSE_HOSTS = [f"{host}{path}{end}" for host in ("x", "localhost:80", "")
 @pytest.mark.parametrize("host", FALSE_HOSTS)
 async def test_a_path_is_not_read_out_of_the_host(host: str) -> None:
     tokens = {**TOKENS, OWN: Token(Caller(OWN, Role.operator), "its-own")}
-    async with client(Door(tokens, open_to_all=("/healthz", "/metrics"))) as http:
+    async with client(Door(tokens, open_to_all=("/healthz", "/metrics"), private=("/sandbox",))) as http:
         for method, path in (
             ("GET", "/things"),
             ("POST", "/things"),

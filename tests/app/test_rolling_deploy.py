@@ -45,6 +45,7 @@ def newer_code(folder: Path) -> tuple[str, ...]:
     """A copy of the code, changed; returns what starts a server of it."""
     for each in CODE:
         shutil.copytree(ROOT / each, folder / each, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "amends.py", folder)
     file = folder / "domain" / "banking" / "account.py"
     code = file.read_text()
     assert BEFORE in code

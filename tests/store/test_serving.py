@@ -76,7 +76,7 @@ async def test_those_who_ask_at_the_same_time_share_one_connection(database: URL
 def test_a_server_that_is_unfit_ends_with_a_status_of_its_own(database_18: URL) -> None:
     code = (
         "import asyncio\n"
-        "from app.amends.store import serving\n"
+        "from app.amends.server import serving\n"
         "serving.LOOK_SECONDS, serving.UNFIT_SECONDS = 0.05, 0.3\n"
         "async def never(self): return False\n"
         "serving.Serving._comes_through = never\n"

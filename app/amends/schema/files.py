@@ -13,6 +13,7 @@ from app.amends.schema.catalogue import OURS, Catalogue, catalogue
 from app.amends.schema.lock import Lock, Shapes
 from app.amends.schema.shapes import Known, declared
 
+PACKAGES = ("domain.amends", "workflows.amends", "app.amends")
 OF_AMENDS = Path(domain.amends.__path__[0]) / "events.lock.json"
 
 
@@ -73,5 +74,5 @@ def _part(locked: Lock, ours: bool) -> Lock:
 @cache
 def _own_names() -> frozenset[tuple[str, str]]:
     """Kind and name of all that Amends stores of its own, today or in its lock file."""
-    today = declared(catalogue(OURS), (), ("amends",))
+    today = declared(catalogue(OURS), (), PACKAGES)
     return frozenset((each.key.kind, each.key.name) for each in [*today, *lock.read(OF_AMENDS).known()])

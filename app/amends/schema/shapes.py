@@ -63,7 +63,7 @@ def declared(
     for definition in definitions:
         yield from of_saga(definition)
     for cls in all_refusals():
-        if {*cls.__module__.split(".")[:2]} & {*within}:
+        if cls.__module__.startswith(tuple(f"{package}." for package in within)):
             yield of_refusal(cls)
 
 

@@ -40,7 +40,7 @@ class WentBack(AmendsError):
     """History went back: what was at {place} is not on record any more. Go on from {stands}, the last place before it
     that still stands; what comes after it is new, also where you have read as far before."""
 
-    cursor: str
+    place: str
     stands: str
 
 

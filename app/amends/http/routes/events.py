@@ -139,7 +139,7 @@ class Events:
 
     def _go_back(self, follower: Follower, back: WentBack) -> FeedCursor:
         """Let a follower go on from the last place that still stands."""
-        log.info("A follower of the feed is told that history went back before %s: to %s.", back.cursor, back.stands)
+        log.info("A follower of the feed is told that history went back before %s: to %s.", back.place, back.stands)
         cursor = FeedCursor.parse(back.stands) or START
         follower.go_back(cursor)
         return cursor

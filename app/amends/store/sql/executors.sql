@@ -17,7 +17,7 @@ returning clock_timestamp()
 
 -- name: others
 -- The other executors that nobody has ended yet.
-select id, machine, pid, born, lease_until < clock_timestamp() as expired
+select id, machine, pid, born as process_started_at, lease_until < clock_timestamp() as expired
   from amends.executors where ended_at is null and id <> %s
 
 -- name: end_executors
