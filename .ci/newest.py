@@ -19,7 +19,10 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / ".newest"
 PYTHON = HOME / "bin" / "python"
-CHECKED = ["tests/code", "tests/domain", "tests/workflows", "tests/store", "tests/app"]
+CHECKED = [
+    "tests/amends/code",
+    *(f"tests/{side}/{part}" for side in ("amends", "example") for part in ("domain", "workflows", "store", "app")),
+]
 
 
 def main(uv: str, *options: str) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.databases import cluster, database, database_18, postgres_15, postgres_18, sql
-from tests.server import Server
+from tests.amends.harness.databases import cluster, database, database_18, postgres_15, postgres_18, sql
+from tests.amends.harness.server import Server
 
 __all__ = ["cluster", "database", "database_18", "postgres_15", "postgres_18", "sql"]
 

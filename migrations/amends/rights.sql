@@ -1,7 +1,7 @@
 -- What the role of the service may do: work with rows, and never drop, alter, or change an event. Of each table it gets the
 -- columns that its statements write; what the database decides (a position, a time, a transaction id) it cannot give. This is
 -- run again after every migration, as the owner of the tables, and takes away what an earlier version has granted.
--- Nobody else gets anything. tests/store/test_grants.py holds the list of all of it.
+-- Nobody else gets anything. tests/example/store/test_grants.py holds the list of all of it.
 
 revoke all on all tables in schema amends, dbos from amends_service;
 revoke all on all tables in schema amends, dbos from public;

@@ -1,0 +1,1 @@
+"""Amends' own tests: they need nothing of the example."""

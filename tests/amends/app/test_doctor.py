@@ -1,0 +1,145 @@
+"""The doctor looks at whatever can be looked at, and says of the rest what is missing; never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import URL
+
+from app.amends.cli.doctor import CHECKS, Finding, examine
+from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo, parse_url
+from app.amends.schema.catalogue import catalogue
+from tests.amends.harness.databases import MIGRATIONS
+from tests.amends.harness.server import ROOT
+
+ALL = [check.what for check in CHECKS]
+
+
+async def looked_at(url: URL) -> dict[str, Finding]:
+    """The findings by what they are about; none is missing."""
+    found = await examine(url, catalogue().projections, MIGRATIONS)
+    named = {each.what: each for each in found}
+    assert set(ALL[:-1]) <= set(named)
+    assert not any("Traceback" in each.found for each in found)
+    return named
+
+
+@pytest.fixture
+def login(database_18: URL) -> Iterator[URL]:
+    """A login without any right."""
+    name = f"nobody_{uuid4().hex[:8]}"
+    with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
+        sql.execute(f"create role {name} login password 'geheim-1'")
+        yield database_18.set(username=name, password="geheim-1")
+        sql.execute(f"drop owned by {name}")
+        sql.execute(f"drop role {name}")
+
+
+def run(url: URL, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "amends", *command],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"DATABASE_URL": conninfo(url)},
+        cwd=ROOT,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_login_without_rights_is_told_which_and_to_whom_to_grant(login: URL) -> None:
+    done = run(login, "doctor", "--json")
+    assert done.returncode == 1
+    assert done.stderr == ""
+    found = {each["what"]: each for each in json.loads(done.stdout)}
+    assert found["database"]["well"]
+    assert found["feed"]["well"]
+    for what, table in (("schema", "alembic_version"), ("executors", "executors"), ("sagas", "sagas")):
+        said = f"not looked at: {login.username} may not read amends.{table} (grant amends_service to {login.username};"
+        assert found[what]["found"].startswith(said)
+    assert "amends.builds, amends.set_aside" in found["read models"]["found"]
+
+
+async def test_whoever_does_what_it_says_is_shown_all(login: URL, database_18: URL) -> None:
+    with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
+        sql.execute(f"grant amends_service to {login.username}")
+    found = await looked_at(login)
+    assert all("not looked at" not in each.found for each in found.values())
+    assert found["schema"].well
+
+
+async def test_a_right_that_is_missing_keeps_nothing_else_from_being_looked_at(login: URL, database_18: URL) -> None:
+    with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
+        sql.execute(f"grant amends_service to {login.username}")
+        sql.execute("revoke select on amends.outages from amends_service")
+    found = await looked_at(login)
+    assert "may not read amends.outages" in found["providers"].found
+    assert [name for name in ALL if name in found and "not looked at" in found[name].found] == ["providers"]
+
+
+async def test_a_database_that_was_never_migrated_is_left_alone_and_told(postgres_18: EmbeddedPostgres) -> None:
+    name = f"empty_{uuid4().hex[:8]}"
+    with psycopg.connect(postgres_18.url, autocommit=True) as sql:
+        sql.execute(f"create database {name}")
+        found = await looked_at(url := parse_url(postgres_18.url).set(database=name))
+        with psycopg.connect(conninfo(url)) as there:
+            assert there.execute("select from pg_namespace where nspname = 'amends'").fetchone() is None
+        sql.execute(f"drop database {name} with (force)")
+    assert found["schema"].found.startswith("not looked at: there is no amends.alembic_version (./run up migrates")
+    assert found["database"].well
+    assert found["feed"].well
+
+
+@pytest.mark.parametrize(
+    ("revision", "says"), [("9999", "of a newer version of Amends"), ("0001", "./run up migrates the database")]
+)
+async def test_a_schema_of_another_version_is_told(database_18: URL, revision: str, says: str) -> None:
+    with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
+        sql.execute("update amends.alembic_version set version_num = %s where version_num like '0%%'", (revision,))
+    found = await looked_at(database_18)
+    assert not found["schema"].well
+    assert says in found["schema"].found
+    assert "not looked at" not in found["sagas"].found
+
+
+async def test_a_column_that_is_missing_is_named(database_18: URL) -> None:
+    with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
+        sql.execute("alter table amends.executors rename column lease_until to lease")
+    found = await looked_at(database_18)
+    assert 'column "lease_until" does not exist (./run up migrates' in found["executors"].found
+    assert "not looked at" not in found["sagas"].found
+
+
+async def test_a_database_that_is_away_is_one_sentence() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        found = await examine(parse_url(f"postgresql://u:geheim@127.0.0.1:{closed.getsockname()[1]}/x"), {}, MIGRATIONS)
+    assert "does not let us in" in found[0].found
+    assert "geheim" not in found[0].found
+    assert [each.what for each in found] == ALL
+    assert not any(each.well for each in found)
+
+
+@pytest.mark.parametrize(
+    ("command", "denied"),
+    [
+        (("up", "--port", "0"), "database"),
+        (("workflows", "list"), "database"),
+        (("restored", "--reason", "x"), "schema"),
+    ],
+)
+def test_other_commands_say_who_may_do_what_they_need(login: URL, command: tuple[str, ...], denied: str) -> None:
+    done = run(login, *command)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"The database does not let its user do that: permission denied for {denied}" in done.stderr
+    assert "Set AMENDS_MIGRATION_URL" in done.stderr

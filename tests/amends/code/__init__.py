@@ -1,0 +1,1 @@
+"""The code itself: format, types, imports, packages."""

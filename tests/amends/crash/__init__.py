@@ -1,0 +1,1 @@
+"""Servers that die, block or hang."""

@@ -1,0 +1,1 @@
+"""Events, aggregates and read models, without a database."""

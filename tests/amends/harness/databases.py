@@ -1,0 +1,113 @@
+"""Real databases for the tests: Postgres 18 from the package, Postgres 15 from the system, one fresh database each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import URL
+
+from app.amends.postgres import bootstrap
+from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.migrate import Migrations
+from app.amends.postgres.urls import conninfo, parse_url
+
+POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
+MEMORY, ROOM = Path("/dev/shm"), 2 * 1024**3
+"""Where databases are made ten times as fast as on a disk, and how many bytes must be free there."""
+TEMPLATE = "amends_template"
+ROOT = Path(__file__).parents[3]
+MIGRATIONS = Migrations(ROOT)
+"""All that this checkout has: Amends' branch, and the example's."""
+
+
+def prepare(url: URL, owner: URL | None = None) -> URL:
+    """Bring a database up to date as a server of this checkout does; returns the URL that it would use."""
+    return bootstrap.prepare(url, owner, ROOT)
+
+
+def make_cluster(programs: Path, within: Path | None = None) -> Iterator[EmbeddedPostgres]:
+    """A cluster of its own in a folder that any account may enter, gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="amends-test-", dir=within))
+    folder.chmod(0o755)
+    cluster = EmbeddedPostgres(folder / "postgres", programs)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def memory() -> Path | None:
+    """A folder in memory for databases that nobody kills, if there is one with room."""
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
+
+
+@pytest.fixture(scope="session")
+def postgres_18() -> Iterator[EmbeddedPostgres]:
+    yield from make_cluster(find_binaries(), memory())
+
+
+@pytest.fixture(scope="session")
+def postgres_15() -> Iterator[EmbeddedPostgres]:
+    if not POSTGRES_15.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"There is no Postgres 15 in {POSTGRES_15}: install Debian's postgresql-15.")
+        pytest.skip(f"There is no Postgres 15 in {POSTGRES_15}.")
+    yield from make_cluster(POSTGRES_15, memory())
+
+
+def fresh_database(cluster: EmbeddedPostgres) -> URL:
+    """A new database with both schemas, made from a template that is migrated once."""
+    name, server = f"test_{uuid.uuid4().hex[:12]}", parse_url(cluster.url)
+    with psycopg.connect(cluster.url, autocommit=True) as connection:
+        known = connection.execute("select from pg_database where datname = %s", (TEMPLATE,)).fetchone()
+        if known is None:
+            connection.execute(f"create database {TEMPLATE}")
+            prepare(server.set(database=TEMPLATE))
+        connection.execute(f"create database {name} template {TEMPLATE}")
+    return server.set(database=name)
+
+
+def drop_database(cluster: EmbeddedPostgres, url: URL) -> None:
+    with psycopg.connect(cluster.url, autocommit=True) as connection:
+        connection.execute(f"drop database if exists {url.database} with (force)")
+
+
+@pytest.fixture(params=["postgres_18", "postgres_15"])
+def database(request: pytest.FixtureRequest) -> Iterator[URL]:
+    """A fresh migrated database, on each of the two servers."""
+    cluster: EmbeddedPostgres = request.getfixturevalue(request.param)
+    url = fresh_database(cluster)
+    yield url
+    drop_database(cluster, url)
+
+
+@pytest.fixture
+def database_18(postgres_18: EmbeddedPostgres) -> Iterator[URL]:
+    """A fresh migrated database on Postgres 18."""
+    url = fresh_database(postgres_18)
+    yield url
+    drop_database(postgres_18, url)
+
+
+@pytest.fixture
+def sql(database: URL) -> Iterator[psycopg.Connection]:
+    """A superuser's connection to the fresh database."""
+    with psycopg.connect(conninfo(database), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def cluster() -> Iterator[EmbeddedPostgres]:
+    """A Postgres of one test's own, migrated, to be killed."""
+    for made in make_cluster(find_binaries()):
+        prepare(parse_url(made.url))
+        yield made

@@ -1,1 +1,0 @@
-"""The code itself, looked at and not run."""

@@ -1,1 +1,0 @@
-"""Real processes and real servers, killed."""

@@ -1,1 +1,0 @@
-"""The business, as pure functions."""

@@ -1,0 +1,1 @@
+"""The tests of the example business, and of Amends through it."""

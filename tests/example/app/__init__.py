@@ -1,0 +1,1 @@
+"""The example served: HTTP and command line."""

@@ -1,0 +1,1 @@
+"""Servers and databases that die while the example works."""

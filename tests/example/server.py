@@ -1,0 +1,30 @@
+"""A server of the example, with its orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from tests.amends.harness import server
+
+ROOT, http, wait_for = server.ROOT, server.http, server.wait_for
+
+
+class Server(server.Server):
+    """`./run up` of this checkout."""
+
+    def place_order(self, id: str, **changes: Any) -> httpx.Response:
+        return self.post("/workflows/place-order", order(id, **changes), Idempotency_Key=id)
+
+
+def order(id: str, token: str = "tok_ok", sku: str = "apple", postcode: str = "12345", **more: Any) -> dict[str, Any]:
+    """The input of place-order; the order's id is the saga's."""
+    return {
+        "order_id": id,
+        "customer_id": "c-1",
+        "currency": "EUR",
+        "lines": [{"sku": sku, "quantity": 2, "unit_price": 350}],
+        "payment_token": token,
+        "postcode": postcode,
+    } | more

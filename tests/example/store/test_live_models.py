@@ -1,0 +1,46 @@
+"""Read models that have no table: folded when somebody asks, and so never behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import URL
+
+from app.amends.projections.administration import Administration
+from app.amends.projections.builds import Builds
+from app.amends.projections.views import Views
+from app.amends.store.events import PostgresEvents
+from domain.amends.errors import Conflict, NotFound
+from domain.amends.event import Cause
+from domain.banking import MoneyDeposited
+from tests.amends.store.sagas import store
+from tests.example.store.test_inline import moved, now, opened
+from workflows.amends.ports.event_store import FeedCursor
+
+live = replace(now, name="account_live", mode="live")
+KNOWN = {("account_live", 1): live}
+
+
+async def test_a_live_read_model_is_folded_for_whoever_asks_and_has_no_table(database: URL) -> None:
+    async with store(database) as it:
+        builds, events = Builds(KNOWN, it.reader), PostgresEvents(it.committer, it.reader)
+        await builds.open_first()
+        assert await builds.all() == []
+        views = Views(builds, events, it.reader)
+        assert await views.row("account_live", "a") is None
+        await events.append(moved("a", opened("a", 5), *[MoneyDeposited(1)] * 1500))
+        assert await views.row("account_live", "a") == {"account_id": "a", "balance": 1505, "last": "deposited"}
+        assert await views.wait_for("account_live", FeedCursor(9, 9, 9), 0.0), "there is nothing to wait for"
+
+
+async def test_what_needs_a_table_is_refused(database: URL) -> None:
+    async with store(database) as it:
+        builds = Builds(KNOWN, it.reader)
+        views = Views(builds, PostgresEvents(it.committer, it.reader), it.reader)
+        with pytest.raises(Conflict, match="folded for one key at a time"):
+            await views.rows("account_live", {}, None, 10)
+        with pytest.raises(Conflict, match="has no table"):
+            await Administration(builds, it.reader, lambda: None).rebuild("account_live", Cause())
+        with pytest.raises(NotFound, match="account_live"):
+            await views.row("nothing", "a")

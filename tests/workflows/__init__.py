@@ -1,1 +1,0 @@
-"""The engine and the sagas, in milliseconds."""
