@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations of both branches on the connection that it is given, in one transaction."""
+"""Alembic's entry: runs the migrations of all branches in one transaction, and then what is always applied anew."""
 
 from alembic import context
 

@@ -178,6 +178,9 @@ async def _schema(looking: Looking) -> list[Finding]:
         return [Finding("schema", True, f"at {at}, as this code knows it")]
     if found <= looking.migrations.known():
         return [Finding("schema", False, f"at {at}, and this code knows {known} ({MIGRATE})")]
+    oldest = {row["revision"]: row["oldest"] for row in await looking.reader.rows(SQL["oldest_servers"], ())}
+    if {oldest.get(revision, revision) for revision in found} <= looking.migrations.known():
+        return [Finding("schema", True, f"at {at}, of a newer version, which this code ({known}) can work with")]
     return [Finding("schema", False, f"at {at}, of a newer version of Amends: this code knows {known}")]
 
 

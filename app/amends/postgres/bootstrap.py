@@ -61,11 +61,12 @@ def prepare(url: URL, owner: URL | None = None, root: Path | None = None) -> URL
 
 def _up_to_date(url: URL, owner: URL, migrations: Migrations) -> URL:
     runtime.migrate(conninfo(formatted(owner)))
-    for name in migrations.upgrade(owner):
+    upgrade = migrations.upgrade(owner)
+    for name in upgrade.applied:
         log.info("Migrated: %s", name)
     require_known(owner, runtime.newest_migration())
     require_in_order(owner)
-    return require_as_asked(grant(owner, url, migrations.rights))
+    return require_as_asked(grant(owner, url, () if upgrade.ahead else migrations.rights))
 
 
 @contextmanager

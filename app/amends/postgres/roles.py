@@ -19,6 +19,7 @@ KNOWN = "select from pg_roles where rolname = 'amends_service'"
 MEMBER = "select pg_has_role(%s, 'amends_service', %s)"
 SET_SINCE = 160000
 """From Postgres 16 on, who has created a role is a member that may give it away, but not necessarily take it."""
+HAS_RIGHTS = "select has_schema_privilege('amends_service', 'amends', 'usage')"
 SEES_ALL = "select pg_has_role('amends_service', 'pg_read_all_stats', 'member')"
 
 
@@ -30,8 +31,9 @@ def as_service(url: URL) -> URL:
 
 
 def grant(owner: URL, service: URL, rights: Iterable[bytes]) -> URL:
-    """Give the service's role its rights, as the owner of the tables; returns the URL that the service is to use.
+    """Let the service work under its role; returns the URL that it is to use.
 
+    A role that has no rights in this database yet is given them; else upgrades alone change them.
     Where the owner may not create roles and nobody has, the service keeps the owner's rights, and a warning says so.
     """
     with psycopg.connect(conninfo(owner), **settings(owner, "roles")) as connection:
@@ -48,8 +50,9 @@ def grant(owner: URL, service: URL, rights: Iterable[bytes]) -> URL:
             return service
         if not _true(connection, SEES_ALL):
             _try(connection, "grant pg_read_all_stats to amends_service")
-        for each in rights:
-            connection.execute(each)
+        if not _true(connection, HAS_RIGHTS):
+            for each in rights:
+                connection.execute(each)
     return as_service(service)
 
 

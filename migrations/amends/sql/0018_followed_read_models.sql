@@ -4,39 +4,4 @@
 alter table amends.builds add column touched_at timestamptz not null default clock_timestamp();
 comment on column amends.builds.touched_at is 'When this row was last written, whatever was written: nobody but the owner can say something else.';
 
--- Notes that a build was written, and lets no lease hold longer than a runner asks for (app/amends/projections/applying/writing.py): who took
--- a longer one would keep those who follow from writing.
-create function amends.note_touch() returns trigger language plpgsql as $$
-begin
-    if new.touched_at is not distinct from old.touched_at then
-        new.touched_at := clock_timestamp();
-    end if;
-    new.lease_until := least(new.lease_until, clock_timestamp() + interval '10 s');
-    return new;
-end $$;
 create trigger builds_touched before update on amends.builds for each row execute function amends.note_touch();
-
--- Drops a read model whose code is gone: its view and all its tables. outcome: dropped; followed (somebody has its code, or
--- had it 20 seconds ago: a server that has it takes each lease within a second after it is over, and renews it every three
--- seconds); unknown. The age is that at the beginning of the transaction, before which it can have locked nothing.
-create or replace function amends.drop_model(p_name text) returns text
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-    v_build int;
-begin
-    perform set_config('lock_timeout', '250ms', true);
-    perform pg_advisory_xact_lock(hashtextextended('amends.builds:' || p_name, 0));
-    perform from amends.builds where name = p_name for update;
-    if not found then return 'unknown'; end if;
-    if exists (select from amends.builds where name = p_name and touched_at > now() - interval '20 s') then
-        return 'followed';
-    end if;
-    if amends.is_view_of(to_regclass(format('views.%I', p_name)), p_name) then
-        execute format('drop view views.%I', p_name);
-    end if;
-    for v_build in delete from amends.builds where name = p_name returning build loop
-        execute format('drop table if exists views.%I', amends.build_table(p_name, v_build));
-    end loop;
-    delete from amends.skipped where name = p_name;
-    return 'dropped';
-end $$;

@@ -1,6 +1,6 @@
 """Appends outside sagas, kept answers, snapshots, and generations of the feed."""
 
-from migrations.amends.sql import statements
+from migrations.amends.running import statements
 
 revision = "0003"
 down_revision = "0002"

@@ -1,6 +1,6 @@
 """Sagas that wait for signals and for times."""
 
-from migrations.amends.sql import statements
+from migrations.amends.running import statements
 
 revision = "0004"
 down_revision = "0003"

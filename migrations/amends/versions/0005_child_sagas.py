@@ -1,6 +1,6 @@
 """Sagas that sagas start."""
 
-from migrations.amends.sql import statements
+from migrations.amends.running import statements
 
 revision = "0005"
 down_revision = "0004"

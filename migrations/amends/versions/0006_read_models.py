@@ -1,6 +1,6 @@
 """Read models that are built beside the live one."""
 
-from migrations.amends.sql import statements
+from migrations.amends.running import statements
 
 revision = "0006"
 down_revision = "0005"

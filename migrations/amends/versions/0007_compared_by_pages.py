@@ -1,6 +1,6 @@
 """Two tables of a read model are compared page by page."""
 
-from migrations.amends.sql import statements
+from migrations.amends.running import statements
 
 revision = "0007"
 down_revision = "0006"

@@ -1,6 +1,6 @@
 """Whose code blocks the event loop of its server is on record, also when that server does not survive it."""
 
-from migrations.amends.sql import statements
+from migrations.amends.running import statements
 
 revision = "0008"
 down_revision = "0007"

@@ -1,6 +1,6 @@
 """Sagas that wait for a provider that is down: rows that nobody runs, and whose status stays what it was."""
 
-from migrations.amends.sql import statements
+from migrations.amends.running import statements
 
 revision = "0011"
 down_revision = "0010"

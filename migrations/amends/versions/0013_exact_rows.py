@@ -1,6 +1,6 @@
 """Numeric columns of read models are read exactly."""
 
-from migrations.amends.sql import statements
+from migrations.amends.running import statements
 
 revision = "0013"
 down_revision = "0012"

@@ -1,6 +1,6 @@
 """The shapes and marks of what is stored, as every server notes them for all others."""
 
-from migrations.amends.sql import statements
+from migrations.amends.running import statements
 
 revision = "0014"
 down_revision = "0013"

@@ -1,10 +1,8 @@
 """Whoever finds nothing to claim writes nothing, and a claim keeps no heartbeat waiting."""
 
-from migrations.amends.sql import statements
-
 revision = "0020"
 down_revision = "0019"
 
 
 def upgrade() -> None:
-    statements("0020_idle_claims.sql")
+    """Changes functions alone: those that are in force are in migrations/amends/functions."""

@@ -16,6 +16,10 @@ select exists (select from pg_roles as r
 -- The newest of our migrations that was applied.
 select version_num as revision from amends.alembic_version
 
+-- name: oldest_servers
+-- Which servers the newest migrations of a newer version let run.
+select revision, oldest from amends.schema_state
+
 -- name: executors
 -- Who runs sagas, and whose heartbeat is overdue.
 select id, lease_until < clock_timestamp() as late from amends.executors where ended_at is null order by id

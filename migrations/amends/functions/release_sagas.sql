@@ -1,5 +1,3 @@
--- Sagas whose rows somebody has locked keep no others from being handed over.
-
 -- Gives back to the queue what these executors were running, and counts who died without progress. A saga whose row is
 -- locked stays: release_orphans gives it back later.
 create or replace function amends.release_sagas(p_executors text[], p_died boolean) returns int language plpgsql as $$

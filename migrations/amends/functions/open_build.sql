@@ -1,5 +1,3 @@
--- Names and types of read models, which become parts of statements, are checked first, and also where they are missing.
-
 -- Makes the table of a new build and notes it; the first one of a name is live at once. Returns its number: of the one that
 -- is live if p_first and there is one, null if one is being built already. A view that somebody else has made stays theirs.
 create or replace function amends.open_build(

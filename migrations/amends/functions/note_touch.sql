@@ -1,0 +1,10 @@
+-- Notes that a build was written, and lets no lease hold longer than a runner asks for (app/amends/projections/applying/writing.py): who took
+-- a longer one would keep those who follow from writing.
+create or replace function amends.note_touch() returns trigger language plpgsql as $$
+begin
+    if new.touched_at is not distinct from old.touched_at then
+        new.touched_at := clock_timestamp();
+    end if;
+    new.lease_until := least(new.lease_until, clock_timestamp() + interval '10 s');
+    return new;
+end $$;
