@@ -17,8 +17,8 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from app.amends.cli.terminal import say
 from app.amends.cli.timeline import lines, timeline
+from app.amends.output.terminal import say
 from workflows.amends.values.said import escaped
 
 PATIENCE = 60.0

@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo
 from app.amends.store.aggregates.states import States
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.heartbeat import Heartbeat
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
-from app.amends.store.sagas import PostgresSagas
+from app.amends.store.sagas.heartbeats import Heartbeat
+from app.amends.store.sagas.postgres_sagas import PostgresSagas
 from domain.amends.event import Cause, event
 from workflows.amends.dbos.engine import Engine
 from workflows.amends.saga import Saga, Transaction, transaction

@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import APIRouter
 
+from app.amends.postgres.connections.pool import Pool
 from app.amends.settings import Settings
 from app.amends.store.aggregates.repository import Repository
-from app.amends.store.connections.pool import Pool
 from app.amends.store.requests import Requests
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga

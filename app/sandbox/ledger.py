@@ -16,14 +16,14 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from app.amends.store.connections.pool import Pool, borrowed
-from app.amends.store.connections.sqlstates import Verdict, described, verdict
-from app.amends.store.sql import statements
+from app.amends.postgres.connections.pool import Pool, borrowed
+from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sqlstates import Verdict, described, verdict
 from domain.amends.errors import Unavailable
 
 log = logging.getLogger("amends.sandbox")
 
-SQL = statements("sandbox.sql", Path(__file__).parent)
+SQL = statements(Path(__file__).with_name("sandbox.sql"))
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from typing import Any
 
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL as PROJECTIONS
 from app.amends.projections.builds import COUNTED
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from benchmarks.long.filling import RARE, cursor
 from benchmarks.long.growth import Figures, Rounds, grown
 from workflows.amends.ports.event_store import FeedCursor, Filter

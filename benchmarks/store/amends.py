@@ -12,13 +12,13 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
 from app.amends.store.aggregates.loading import Loading
 from app.amends.store.aggregates.repository import Repository
 from app.amends.store.aggregates.states import States
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from benchmarks.store.measuring import Figures, Watch, tasks
 from benchmarks.store.sizes import ACCOUNTS, EVENTS_BEFORE, FEED, loaded
 from domain.amends.event import Cause

@@ -12,15 +12,15 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.administration import Administration
 from app.amends.projections.applying.runner import Runner
 from app.amends.projections.applying.writing import Target
 from app.amends.projections.builds import Build, Builds
 from app.amends.projections.views import Views
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.event import Cause
 from domain.banking import MoneyDeposited

@@ -10,7 +10,10 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from app.amends.composition import Store, parts_of
+from app.amends.composition.store import Store, parts_of
+from app.amends.postgres.connections.pool import Pool
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.administration import Administration
 from app.amends.projections.builds import Builds
 from app.amends.redaction.redactor import Redactor
@@ -19,12 +22,9 @@ from app.amends.schema.register import Register
 from app.amends.service import Service
 from app.amends.settings import Settings
 from app.amends.store.aggregates.time_travel import History
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
-from app.amends.store.overview import Overview
+from app.amends.store.sagas.overview import Overview
 from app.amends.store.shapes import SagaKinds
 from domain.amends.event import Cause
 from workflows.amends.dbos.client import SagaClient
@@ -81,9 +81,7 @@ async def console(service: Service[Any], settings: Settings, url: URL) -> AsyncI
                 Administration(store.builds, reader, store.feed_notifier.nudge),
             )
         finally:
-            await store.feed_notifier.stop()
-            await store.states.settle()
-            await committer.stop()
+            await store.stop()
 
 
 def definitions(service: Service[Any], settings: Settings) -> list[Definition]:

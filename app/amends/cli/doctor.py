@@ -5,29 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from sqlalchemy import URL
 
+from app.amends.postgres.checks.promises import promised
+from app.amends.postgres.checks.usable import require_set, require_usable
+from app.amends.postgres.connections.pool import Pool, connect
 from app.amends.postgres.migrate import Migrations
-from app.amends.postgres.promises import promised
 from app.amends.postgres.roles import as_service
-from app.amends.postgres.usable import require_set, require_usable
+from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sqlstates import said
+from app.amends.postgres.statements.committer import Parameters
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.builds import Builds, Known
 from app.amends.projections.failures import short
 from app.amends.projections.reporting import report
-from app.amends.store.connections.committer import Parameters
-from app.amends.store.connections.pool import Pool, connect
-from app.amends.store.connections.reader import Reader
-from app.amends.store.connections.sqlstates import said
-from app.amends.store.events import SQL as EVENTS
+from app.amends.store.feed import SQL as FEED
 from app.amends.store.feed.lag import holder
 from app.amends.store.outages import awaiting, outages
-from app.amends.store.sql import statements
 from domain.amends.errors import StartupError
 
-SQL = statements("doctor.sql")
+SQL = statements(Path(__file__).with_name("doctor.sql"))
 NAMED = 3
 """How many of the keys that are set aside are named."""
 LATE_SECONDS = 30.0
@@ -211,7 +212,7 @@ async def _feed(looking: Looking) -> list[Finding]:
 
 
 async def _history(looking: Looking) -> list[Finding]:
-    rows = await looking.reader.rows(EVENTS["losses"], (NAMED + 1,))
+    rows = await looking.reader.rows(FEED["losses"], (NAMED + 1,))
     if not rows:
         return [Finding("history", True, "nothing that was committed is known to be gone")]
     told = [

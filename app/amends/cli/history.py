@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.amends.cli.context import AsJson, with_console
-from app.amends.cli.terminal import print_json, say
+from app.amends.output.terminal import print_json, say
 
 if TYPE_CHECKING:
     from app.amends.cli.console import Console

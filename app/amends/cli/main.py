@@ -17,10 +17,10 @@ from app.amends.cli import history
 from app.amends.cli.context import AsJson, database_in_use, the_service, the_settings
 from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
-from app.amends.cli.terminal import complain, print_json, say
 from app.amends.cli.workflows import Reason, workflows
+from app.amends.output.log_lines import indented
+from app.amends.output.terminal import complain, print_json, say
 from app.amends.security.passwords import hidden, veil
-from app.amends.server.log_lines import indented
 from domain.amends.errors import AmendsError, StartupError
 from workflows.amends.values.said import escaped
 
@@ -153,7 +153,7 @@ def doctor(as_json: AsJson = False) -> None:
 @app.command()
 def restored(reason: Reason) -> None:
     """After a backup was restored: let every event from now on come after all those before. Stop all servers first."""
-    from app.amends.store.feed.generations import open_generation
+    from app.amends.postgres.generations import open_generation
 
     with database_in_use() as access:
         number = open_generation(access.owner, reason)
@@ -170,7 +170,7 @@ def main() -> None:
         _complain(error)
         raise SystemExit(1) from None
     except Exception as error:
-        from app.amends.postgres.usable import in_words
+        from app.amends.postgres.checks.usable import in_words
 
         if (told := in_words(error)) is not None:
             _complain(told)

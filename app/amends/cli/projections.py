@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.amends.cli.context import AsJson, with_console
-from app.amends.cli.terminal import complain, print_json, say
+from app.amends.output.terminal import complain, print_json, say
 from workflows.amends.values.said import escaped
 
 if TYPE_CHECKING:
     from app.amends.cli.console import Console
-    from app.amends.projections.applying.dead_letters import Wish
+    from app.amends.projections.dead_letters import Wish
 
 projections = typer.Typer(no_args_is_help=True, help=__doc__)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.amends.cli.context import AsJson, the_service, the_settings
-from app.amends.cli.terminal import print_json, say
+from app.amends.output.terminal import print_json, say
 
 if TYPE_CHECKING:
     from app.amends.schema.catalogue import Catalogue

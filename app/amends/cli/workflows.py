@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.amends.cli.context import AsJson, parsed, with_console
-from app.amends.cli.terminal import print_json, say
+from app.amends.output.terminal import print_json, say
 
 if TYPE_CHECKING:
     from app.amends.cli.console import Console
@@ -38,7 +38,7 @@ def list_workflows(
 
     async def look(console: Console) -> None:
         from app.amends.http.shown import said_of, shown_row
-        from app.amends.store.overview import Filters
+        from app.amends.store.sagas.overview import Filters
 
         rows, _ = await console.overview.page(Filters(name, status, reference, correlation_id, parent), limit, None)
         redactor = console.redactor

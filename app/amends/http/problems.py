@@ -12,9 +12,8 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from app.amends.http.requests.roles import Forbidden
-from app.amends.http.routes.following import TooManyFollowers
-from app.amends.store.events import WentBack
+from app.amends.http.errors import Behind, Busy, Forbidden, Malformed, TooManyFollowers, Unauthorised, Unconditional
+from app.amends.store.events.postgres_events import WentBack
 from domain.amends.errors import (
     AmendsError,
     Conflict,
@@ -35,33 +34,6 @@ log = logging.getLogger("amends.http")
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
-
-
-class Busy(AmendsError):
-    """This server is shutting down and starts nothing new: ask again, another one answers."""
-
-
-class Behind(AmendsError):
-    """{projection} has not got to {position} in time. Nothing is lost: ask again."""
-
-    projection: str
-    position: str
-
-
-class Unauthorised(AmendsError):
-    """{problem}"""
-
-    problem: str
-
-
-class Unconditional(AmendsError):
-    """Send If-Match with the version that you have seen, the ETag of the stream: nothing newer is changed unseen."""
-
-
-class Malformed(AmendsError):
-    """The body is not JSON: {problem}"""
-
-    problem: str
 
 
 def problem(

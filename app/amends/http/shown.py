@@ -9,7 +9,7 @@ from typing import Any
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.aggregates.difference import Change
 from app.amends.store.aggregates.time_travel import StateAt
-from app.amends.store.overview import Row, Wait
+from app.amends.store.sagas.overview import Row, Wait
 from workflows.amends.history import Problem, SagaState, StepState
 from workflows.amends.ports.event_store import FeedCursor, StoredEvent
 from workflows.amends.values.codec import dump

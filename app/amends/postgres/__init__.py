@@ -1,1 +1,1 @@
-"""The database before it is used: which one, whether it is fit, and brought up to date."""
+"""Postgres: which one, brought up to date and looked at, and how statements are sent to it."""

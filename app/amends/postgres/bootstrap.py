@@ -13,13 +13,13 @@ import psycopg
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-from app.amends.postgres.dbos_schema import require_known
+from app.amends.postgres.checks.dbos_schema import require_known
+from app.amends.postgres.checks.usable import require_as_asked, require_usable
+from app.amends.postgres.generations import require_in_order
 from app.amends.postgres.migrate import Migrations
 from app.amends.postgres.roles import grant
+from app.amends.postgres.sqlstates import Verdict, said, verdict
 from app.amends.postgres.urls import conninfo, formatted, shown
-from app.amends.postgres.usable import require_as_asked, require_usable
-from app.amends.store.connections.sqlstates import Verdict, said, verdict
-from app.amends.store.feed.generations import require_in_order
 from domain.amends.errors import NotYet, StartupError
 from workflows.amends.dbos import runtime
 

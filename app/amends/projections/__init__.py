@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from app.amends.store.sql import statements
+from app.amends.postgres.sql_files import statements
 
-SQL = statements("projections.sql", Path(__file__).parent / "sql")
+SQL = statements(Path(__file__).with_name("projections.sql"))

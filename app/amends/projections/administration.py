@@ -12,14 +12,14 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from app.amends.postgres.sqlstates import said
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.applying.dead_letters import DeadLetters, Wish, noted_of
 from app.amends.projections.builds import Build, Builds, missing, open_parameters
+from app.amends.projections.dead_letters import DeadLetters, Wish, noted_of
 from app.amends.projections.failures import short
-from app.amends.store.connections.reader import Reader
-from app.amends.store.connections.sqlstates import said
-from app.amends.store.events import SQL as EVENTS
-from app.amends.store.events import append_item
+from app.amends.store.events.encoding import append_item
+from app.amends.store.events.postgres_events import SQL as EVENTS
 from app.amends.store.requests import Key, answered
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause

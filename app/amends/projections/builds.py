@@ -9,10 +9,9 @@ from typing import Any
 
 import psycopg
 
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.applying.feed import types_of
 from app.amends.projections.failures import failure
-from app.amends.store.connections.reader import Reader
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor
@@ -152,6 +151,11 @@ class Builds:
         except (psycopg.Error, OSError) as error:
             return failure(error)
         return None
+
+
+def types_of(projection: Projection[Any, Any]) -> list[str]:
+    """The names under which its events are stored, older ones included."""
+    return sorted(projection.vocabulary.names)
 
 
 def missing(name: str, build: int) -> NotFound:

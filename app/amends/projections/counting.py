@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.store.connections.reader import Reader
 from workflows.amends.ports.event_store import START, FeedCursor
 
 SLICE = 500_000

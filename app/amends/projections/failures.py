@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from pydantic import ValidationError
 
-from app.amends.store.connections.sqlstates import Verdict, said, spoils, sqlstate, verdict
+from app.amends.postgres.sqlstates import Verdict, said, spoils, sqlstate, verdict
 from domain.amends.errors import AmendsError
 from workflows.amends.values.codec import problems
 from workflows.amends.values.problem import problem_of

@@ -10,8 +10,8 @@ from typing import Any
 from psycopg.rows import TupleRow
 
 from app.amends.projections import SQL
-from app.amends.projections.applying.dead_letters import DeadLetters
 from app.amends.projections.builds import Build, Builds, Lag
+from app.amends.projections.dead_letters import DeadLetters
 from app.amends.projections.shape import Changed, require_same
 from workflows.amends.values.codec import dump
 

@@ -7,12 +7,12 @@ import logging
 import time
 from collections.abc import Callable
 
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.applying.runner import Runner
 from app.amends.projections.applying.writing import Target
 from app.amends.projections.builds import Build, Builds
 from app.amends.projections.failures import failure, is_away
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.reader import Reader
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Unavailable
 from workflows.amends.background import end, nudged

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
+from psycopg.rows import TupleRow
+
 from app.amends.projections import SQL
-from app.amends.projections.applying.rows import AskNamed
 from domain.amends.errors import AmendsError
 from domain.amends.projection import Column, Projection
 from workflows.amends.values.codec import plain
 
+AskNamed = Callable[[str, Mapping[str, Any]], Awaitable[list[TupleRow]]]
+"""A read whose parameters have names: of a connection in a transaction, or of any."""
 SPELT = {"timestamptz": "timestamp with time zone"}
 """Types that Postgres shows by another name."""
 

@@ -9,10 +9,10 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
 from app.amends.projections.applying.folding import keyed
 from app.amends.projections.builds import Build, Builds
-from app.amends.store.connections.reader import Reader
 from domain.amends.errors import Conflict
 from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor

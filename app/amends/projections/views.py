@@ -7,13 +7,13 @@ from typing import Any
 
 import psycopg
 
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
 from app.amends.projections.applying.feed import recorded
 from app.amends.projections.applying.rows import as_read
 from app.amends.projections.builds import Builds
 from app.amends.projections.waiting import Waiting
-from app.amends.store.connections.reader import Reader
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import Conflict, Invalid
 from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor

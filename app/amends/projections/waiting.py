@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections import defaultdict
 
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.store.connections.reader import Reader
 from domain.amends.errors import Contended, Unavailable
 from workflows.amends.ports.event_store import FeedCursor
 

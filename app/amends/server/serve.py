@@ -16,15 +16,15 @@ from typing import Any
 import uvicorn
 from sqlalchemy import URL
 
-from app.amends.cli.terminal import say
-from app.amends.composition import running
+from app.amends.composition.server import Process, server_of
 from app.amends.http.requests.connections import Connection, cut_unread, make_room
 from app.amends.http.requests.guards import Guards
+from app.amends.output.log_lines import log_to_stderr
+from app.amends.output.terminal import say
 from app.amends.postgres.bootstrap import prepare_in_time
 from app.amends.postgres.embedded_or_url import database, embedded_postgres
 from app.amends.security.loopback import base_url
 from app.amends.server import lifetime
-from app.amends.server.log_lines import log_to_stderr
 from app.amends.service import S, Service
 from app.amends.settings import Settings, require_guarded
 from domain.amends.errors import StartupError
@@ -88,8 +88,9 @@ async def _serve(
         unfit.set()
         stopping.set()
 
-    async with running(service, settings, url, here, _exit_with_what_does_not_end, end) as process:
-        server = _Server(_config(process.api))
+    process = Process(here, lifetime.HARD_SECONDS, _exit_with_what_does_not_end, end)
+    async with server_of(service, settings, url, process).running() as running:
+        server = _Server(_config(running.api))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
             await asyncio.sleep(0.01)
@@ -98,7 +99,7 @@ async def _serve(
         say(f"Amends is up: {here}")
         await asyncio.wait([asyncio.create_task(stopping.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
         log.info("Stopping: running steps finish, the rest is handed over.")
-        await process.engine.shut_down()
+        await running.engine.shut_down()
         server.should_exit = True
         await serving
     if watch:

@@ -1,1 +1,1 @@
-"""Everything that speaks with Postgres, and the Postgres that comes with it."""
+"""What is stored: events, the feed of them, aggregates, sagas, and what servers note for each other."""

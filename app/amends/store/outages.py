@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.reader import Reader
-from app.amends.store.sql import statements
+from app.amends.postgres.sql_files import statements
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
 from domain.amends.errors import Contended, Unavailable
 from workflows.amends.providers import Providers
 from workflows.amends.values.codec import text
 
 log = logging.getLogger("amends.store")
 
-SQL = statements("outages.sql")
+SQL = statements(Path(__file__).with_name("outages.sql"))
 REPORT_SECONDS = 1.0
 PATIENCE = 5.0
 

@@ -6,18 +6,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from app.amends.store.connections.reader import Reader
-from app.amends.store.sql import statements
+from app.amends.postgres.sql_files import statements
+from app.amends.postgres.statements.reader import Reader
 from domain.amends.errors import AmendsError, Unavailable
 from workflows.amends.ports.event_store import Repeated, same_request
 from workflows.amends.values.codec import digest
 
-SQL = statements("requests.sql")
+SQL = statements(Path(__file__).with_name("requests.sql"))
 PATIENCE, MOMENT = 10.0, 0.5
 """How long the database is waited for, in seconds: by whoever asks, and after it was waited for already."""
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+from app.amends.postgres.sql_files import statements
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
 from app.amends.schema.shapes import Key, Known
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.reader import Reader
-from app.amends.store.sql import statements
 from workflows.amends.values.codec import plain, text
 
-SQL = statements("shapes.sql")
+SQL = statements(Path(__file__).with_name("shapes.sql"))
 ROOM: Final = 10_000
 """Of how many sagas it is kept in memory which they are."""
 ERRORS: Final = 1_000

@@ -21,7 +21,6 @@ from typing import Any, Final
 from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo, settings
-from app.amends.server.lifetime import HARD_SECONDS
 from domain.amends.event import event_type
 from workflows.amends.engine.user_code.marks import SIZE, on_loop
 from workflows.amends.history import EventLoopBlocked
@@ -40,15 +39,22 @@ RESTARTS: Final = 5
 class Watchdog:
     """Watches the event loop of this process from another one, for an executor with a lease of so many seconds.
 
-    `recorded` is told of a saga that has blocked it for longer than the lease, with the event that says so. `blocks`
-    counts how often code has blocked it for more than a moment, by the name of its saga and its step, and `seconds` for
-    how long; both names are empty for code of no saga.
+    A server that was asked to stop ends itself within `stop_seconds`, and is ended a second later. `recorded` is told
+    of a saga that has blocked the event loop for longer than the lease, with the event that says so. `blocks` counts
+    how often code has blocked it for more than a moment, by the name of its saga and its step, and `seconds` for how
+    long; both names are empty for code of no saga.
     """
 
     def __init__(
-        self, url: URL, executor: str, lease: float, recorded: Callable[[str, EventLoopBlocked], None]
+        self,
+        url: URL,
+        executor: str,
+        lease: float,
+        recorded: Callable[[str, EventLoopBlocked], None],
+        stop_seconds: float,
     ) -> None:
         self._url, self._executor, self._lease, self._recorded = url, executor, lease, recorded
+        self._stop_seconds = stop_seconds
         self._memory = tempfile.TemporaryFile()  # noqa: SIM115 (all three are closed by stop)
         self._dump, self._asked = tempfile.TemporaryFile("a+b"), tempfile.TemporaryFile("a+b")  # noqa: SIM115
         self._task: asyncio.Task[None] | None = None
@@ -130,7 +136,7 @@ class Watchdog:
             "dump": dump,
             "signal": SIGNAL,
             "asked": asked,
-            "hard": HARD_SECONDS + 1,
+            "hard": self._stop_seconds + 1,
             "url": conninfo(self._url),
             "connect": quick | {"connect_timeout": 2},
             "path": sys.path,

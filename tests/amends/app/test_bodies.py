@@ -9,7 +9,7 @@ import pytest
 from fastapi import Request
 
 from app.amends.cli.context import parsed
-from app.amends.http.problems import Malformed
+from app.amends.http.errors import Malformed
 from app.amends.http.requests.bodies import given
 from domain.amends.errors import Invalid
 

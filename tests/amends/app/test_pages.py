@@ -16,8 +16,8 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from app.amends.store import pages
-from app.amends.store.pages import MOST, page, size
+from app.amends.store.events import pages
+from app.amends.store.events.pages import MOST, page, size
 from tests.amends.harness.databases import fresh_database
 from tests.amends.harness.server import Server, http
 from workflows.amends.ports.event_store import START, FeedCursor, StoredEvent

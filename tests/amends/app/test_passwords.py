@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from sqlalchemy import URL, create_engine
 
 import app.amends.security.passwords
+from app.amends.output.log_lines import LogLine, clean
 from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.security.passwords import Veiled, hidden, remember
-from app.amends.server.log_lines import LogLine, clean
 from domain.amends.errors import StartupError
 from tests.amends.harness.server import ROOT
 

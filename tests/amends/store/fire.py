@@ -15,9 +15,9 @@ from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo
-from app.amends.store.encoding import events_text
-from app.amends.store.events import PostgresEvents
-from app.amends.store.units import PostgresUnit
+from app.amends.store.events.encoding import events_text
+from app.amends.store.events.postgres_events import PostgresEvents
+from app.amends.store.sagas.units import PostgresUnit
 from domain.amends.errors import StaleVersion
 from domain.amends.event import Cause, EventType
 from domain.amends.expected import exact

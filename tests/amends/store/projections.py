@@ -12,13 +12,13 @@ from uuid import uuid4
 from sqlalchemy import URL
 
 from app.amends.projections.administration import Administration
-from app.amends.projections.applying.dead_letters import DeadLetters
 from app.amends.projections.applying.feed import recorded
 from app.amends.projections.applying.runner import Runner
 from app.amends.projections.applying.writing import Target
 from app.amends.projections.builds import Build, Builds
+from app.amends.projections.dead_letters import DeadLetters
 from app.amends.projections.views import Views
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause, event

@@ -11,12 +11,12 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.roles import as_service
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
 from app.amends.store.aggregates.states import States
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
-from app.amends.store.sagas import PostgresSagas
+from app.amends.store.sagas.postgres_sagas import PostgresSagas
 from domain.amends.event import Cause, EventType
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import NewEvent

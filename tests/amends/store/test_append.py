@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import Invalid, StaleVersion, Unstorable
 from domain.amends.event import Cause, EventType
 from domain.amends.expected import ANY, NONE, exact

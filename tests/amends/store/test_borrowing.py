@@ -9,8 +9,8 @@ import anyio
 import pytest
 from sqlalchemy import URL
 
-from app.amends.store.connections.pool import Pool, borrowed
-from app.amends.store.connections.reader import Reader
+from app.amends.postgres.connections.pool import Pool, borrowed
+from app.amends.postgres.statements.reader import Reader
 
 SIZE = 3
 

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.urls import conninfo
-from app.amends.store.connections.committer import Committer
 from domain.amends.errors import Unstorable
 from tests.amends.store.sagas import checkpoint, event, started, step_commit, store
 from workflows.amends.ports.execution_log import Committed, Fenced, ForeignStep, Stale, StatusChange, StepCommit

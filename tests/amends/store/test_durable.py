@@ -11,10 +11,10 @@ import psycopg
 import pytest
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.statements import committer
+from app.amends.postgres.statements.resending import Unsettled
 from app.amends.postgres.urls import conninfo, parse_url
-from app.amends.store.connections import committer
-from app.amends.store.connections.resending import Unsettled
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.requests import Requests
 from domain.amends.errors import Unavailable
 from tests.amends.harness.databases import make_cluster, memory, prepare
@@ -182,7 +182,7 @@ async def test_what_is_known_from_before_is_answered_once_it_is_durable(it: Stor
 async def test_whoever_loses_patience_cancels_nothing(it: Store, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit that is given up stays invisible until a standby has it, and so few of them are left behind."""
     monkeypatch.setattr(committer, "ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr("app.amends.store.events.PATIENCE", 0.5)
+    monkeypatch.setattr("app.amends.store.events.postgres_events.PATIENCE", 0.5)
     events = PostgresEvents(it.committer, it.reader)
     standby(sql, True)
     new = [[event(f"order-patience-{number}")] for number in range(30)]
@@ -219,7 +219,7 @@ async def test_nobody_is_told_that_nothing_was_done_of_what_may_be_carried_out(
     it: Store, sql: Sql, monkeypatch: pytest.MonkeyPatch, cut: bool
 ) -> None:
     """Also where the connection was made anew for it, and where it is lost while the commit waits."""
-    monkeypatch.setattr("app.amends.store.events.PATIENCE", 1.0)
+    monkeypatch.setattr("app.amends.store.events.postgres_events.PATIENCE", 1.0)
     events, name = PostgresEvents(it.committer, it.reader), f"order-unsettled-{cut}"
     await it.committer.renew()
     standby(sql, True)
@@ -237,8 +237,8 @@ async def test_what_was_never_sent_is_said_to_be_so(it: Store, monkeypatch: pyte
     async def refused(_: object) -> None:
         raise OSError("connection refused")
 
-    monkeypatch.setattr("app.amends.store.connections.lines.Line.open", refused)
-    monkeypatch.setattr("app.amends.store.events.PATIENCE", 0.3)
+    monkeypatch.setattr("app.amends.postgres.statements.lines.Line.open", refused)
+    monkeypatch.setattr("app.amends.store.events.postgres_events.PATIENCE", 0.3)
     with pytest.raises(Unavailable) as told:
         await PostgresEvents(it.committer, it.reader).append([event("order-never-sent")])
     assert type(told.value) is Unavailable

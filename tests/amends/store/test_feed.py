@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import URL
 
-from app.amends.store.events import PostgresEvents
-from app.amends.store.units import PostgresUnit
+from app.amends.store.events.postgres_events import PostgresEvents
+from app.amends.store.sagas.units import PostgresUnit
 from tests.amends.store.fire import STORIES, TYPES, Fire, Follower, fire, session, settled, write
 from tests.amends.store.sagas import Store, event, started, step_commit, store
 from workflows.amends.ports.event_store import START, FeedCursor, Filter, StoredEvent

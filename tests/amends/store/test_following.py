@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo
-from app.amends.store.connections.reader import Reader
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.lag import FeedHolder, holder
 from app.amends.store.feed.notifier import LOOK_SECONDS, FeedNotifier
 from tests.amends.store.fire import session, write

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.roles import as_service
+from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.urls import conninfo
-from app.amends.store.connections.committer import Committer
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import Unavailable
 from tests.amends.store.sagas import event, started, step_commit, store
 from tests.amends.store.trouble import limited, tries, trouble, until

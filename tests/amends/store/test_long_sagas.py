@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.store.overview import Overview
-from app.amends.store.sagas import STRETCH
+from app.amends.store.sagas.overview import Overview
+from app.amends.store.sagas.postgres_sagas import STRETCH
 from tests.amends.store.sagas import AT, Store, checkpoint, event, started, store
 from workflows.amends.history import StepCompleted
 from workflows.amends.ports.execution_log import StepCommit

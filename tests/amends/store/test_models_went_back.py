@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from app.amends.projections.applying.runner import Runner
 from app.amends.projections.runners import Runners
-from app.amends.store.connections.pool import Pool
-from app.amends.store.events import WentBack
+from app.amends.store.events.postgres_events import WentBack
 from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.shapes import SagaKinds
 from domain.amends.event import Cause

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from sqlalchemy import URL
 
 from app.amends.cli.doctor import Finding, examine
-from app.amends.postgres import promises
+from app.amends.postgres.checks import promises
+from app.amends.postgres.checks.promises import jump, watch_clock
+from app.amends.postgres.checks.usable import require_as_asked, require_usable
+from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
-from app.amends.postgres.promises import jump, watch_clock
 from app.amends.postgres.roles import as_service
+from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, parse_url
-from app.amends.postgres.usable import require_as_asked, require_usable
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
 from app.amends.store.feed import lag as held_back
 from app.amends.store.feed.lag import FeedHolder, holder, watch
 from domain.amends.errors import StartupError

@@ -12,14 +12,14 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.http.problems import answer
+from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.roles import as_service
-from app.amends.store.connections.committer import AlreadyExists, Committer
-from app.amends.store.connections.heartbeat import Heartbeat
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
-from app.amends.store.connections.resending import Resending
-from app.amends.store.connections.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES, Verdict
-from app.amends.store.events import PostgresEvents
+from app.amends.postgres.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES, Verdict
+from app.amends.postgres.statements.committer import AlreadyExists, Committer
+from app.amends.postgres.statements.reader import Reader
+from app.amends.postgres.statements.resending import Resending
+from app.amends.store.events.postgres_events import PostgresEvents
+from app.amends.store.sagas.heartbeats import Heartbeat
 from domain.amends.errors import Contended, Unavailable, Unstorable
 from tests.amends.store.sagas import event, started, step_commit, store
 from tests.amends.store.trouble import (
@@ -128,7 +128,7 @@ async def test_what_never_passes_is_tried_once(database: URL, trouble: Sql) -> N
 async def test_who_always_meets_an_error_holds_up_nobody_who_is_ready_with_him(
     database: URL, trouble: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.amends.store.events.PATIENCE", None)
+    monkeypatch.setattr("app.amends.store.events.postgres_events.PATIENCE", None)
     fails_for(trouble, "s-3", "P0001")
     async with store(database, connections=1) as it:
         events = PostgresEvents(it.committer, it.reader)

@@ -12,12 +12,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.watch import Watch
 from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.generations import open_generation, require_in_order
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.urls import conninfo, parse_url
-from app.amends.store.connections.watch import Watch
-from app.amends.store.events import PostgresEvents
-from app.amends.store.feed.generations import open_generation, require_in_order
+from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import StartupError, Unavailable
 from domain.amends.expected import exact
 from tests.amends.harness.databases import make_cluster, prepare
@@ -218,7 +218,7 @@ async def test_servers_that_run_write_nothing_until_a_generation_is_opened_and_g
     database_18: URL, younger: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As where a name leads to the restored cluster from one moment to the next."""
-    monkeypatch.setattr("app.amends.store.events.PATIENCE", 0.5)
+    monkeypatch.setattr("app.amends.store.events.postgres_events.PATIENCE", 0.5)
     with psycopg.connect(conninfo(database_18), autocommit=True) as connection:
         connection.execute(BURN)
     await append(database_18, "old")

@@ -9,7 +9,7 @@ import pytest
 from psycopg.pq import DiagnosticField
 from psycopg_pool import PoolTimeout
 
-from app.amends.store.connections.sqlstates import (
+from app.amends.postgres.sqlstates import (
     ROUTINES,
     TABLE,
     Verdict,

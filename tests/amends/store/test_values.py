@@ -19,17 +19,17 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from app.amends.projections.applying.dead_letters import DeadLetters
 from app.amends.projections.applying.feed import recorded
 from app.amends.projections.applying.inline import Inline
 from app.amends.projections.applying.runner import Runner
 from app.amends.projections.applying.writing import Target
 from app.amends.projections.builds import Builds
+from app.amends.projections.dead_letters import DeadLetters
 from app.amends.projections.views import Views
 from app.amends.store.aggregates.loading import Loading
 from app.amends.store.aggregates.repository import Repository
 from app.amends.store.aggregates.states import States
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Unstorable

@@ -58,7 +58,7 @@ def trouble(sql: Sql) -> Sql:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is sent again is sent again soon."""
-    monkeypatch.setattr("app.amends.store.connections.resending.LONGEST_WAIT", 0.02)
+    monkeypatch.setattr("app.amends.postgres.statements.resending.LONGEST_WAIT", 0.02)
 
 
 def tries(sql: Sql) -> int:

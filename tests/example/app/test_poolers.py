@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.cli.doctor import examine
+from app.amends.postgres.checks.usable import require_as_asked, require_usable
 from app.amends.postgres.urls import conninfo
-from app.amends.postgres.usable import require_as_asked, require_usable
 from domain.amends.errors import StartupError
 from tests.amends.harness.databases import MIGRATIONS, prepare
 from tests.amends.store.pooler import pooled
@@ -57,7 +57,7 @@ def test_a_pooler_that_refuses_options_says_what_to_set(database_18: URL) -> Non
 def test_a_pooler_with_too_few_connections_is_no_endless_wait(
     database_18: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.amends.postgres.usable.ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr("app.amends.postgres.checks.usable.ANSWER_SECONDS", 2.0)
     with pooled(database_18, "session", more={"default_pool_size": 1}) as url:
         said = refusal(url)
     assert "Of 3 sessions at the same time only 1 were answered" in said

@@ -17,9 +17,9 @@ import psycopg
 import pytest
 from sqlalchemy import URL, make_url
 
+from app.amends.postgres.checks.usable import refused as refused_by
 from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
 from app.amends.postgres.urls import conninfo
-from app.amends.postgres.usable import refused as refused_by
 from domain.amends.errors import NotYet
 from tests.example.server import ROOT, Server, wait_for
 

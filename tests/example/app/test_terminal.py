@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.amends.cli.terminal import print_json, say
 from app.amends.cli.timeline import lines, timeline
+from app.amends.output.log_lines import LogLine, clean
+from app.amends.output.terminal import print_json, say
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from app.amends.server.log_lines import LogLine, clean
 from app.amends.watchdog.telling import log
 from tests.amends.harness.databases import fresh_database
 from tests.example.server import ROOT, order

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, parse_url
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
 from domain.amends.errors import Unavailable
 from tests.example.crash.ledger import doubled_keys, net_effects
 from tests.example.server import Server, wait_for

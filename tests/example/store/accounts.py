@@ -14,7 +14,7 @@ from app.amends.store.aggregates.repository import Decided, Repository
 from app.amends.store.aggregates.states import States
 from app.amends.store.aggregates.time_travel import History
 from app.amends.store.aggregates.undo import Turn, UndoRedo
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.event import Cause
 from domain.banking import Account, OpenAccount, accounts, deposit, open_account, withdraw
 from tests.amends.store.sagas import Store, store

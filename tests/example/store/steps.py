@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import psycopg
 
-from app.amends.store.connections.reader import Reader
-from app.amends.store.connections.sqlstates import CONTENDED_TRIES
-from app.amends.store.units import PostgresUnit
+from app.amends.postgres.sqlstates import CONTENDED_TRIES
+from app.amends.postgres.statements.reader import Reader
+from app.amends.store.sagas.units import PostgresUnit
 from domain.ordering import orders
 from tests.amends.store.sagas import Store, event, step_commit
 from workflows.amends.ports.execution_log import Committed, Interrupted, Stale

@@ -18,7 +18,7 @@ from dbos._serialization import PortableWorkflowError
 from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo
-from app.amends.store.connections.heartbeat import Heartbeat
+from app.amends.store.sagas.heartbeats import Heartbeat
 from domain.amends.errors import Refusal
 from domain.amends.event import Cause
 from tests.amends.store.sagas import store

@@ -10,11 +10,11 @@ import pytest
 from psycopg import sql as words
 from sqlalchemy import URL
 
+from app.amends.postgres.checks.usable import require_usable
+from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, parse_url
-from app.amends.postgres.usable import require_usable
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
 from domain.amends.errors import StartupError
 from domain.amends.projection import Projection, Recorded
 from tests.amends.harness.databases import drop_database, prepare

@@ -14,17 +14,17 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.projections.administration import Administration
-from app.amends.projections.applying.dead_letters import DeadLetters
 from app.amends.projections.applying.inline import Inline
 from app.amends.projections.applying.runner import Runner
 from app.amends.projections.applying.writing import Target
 from app.amends.projections.builds import Builds
+from app.amends.projections.dead_letters import DeadLetters
 from app.amends.projections.shape import Changed
 from app.amends.projections.views import Views
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
-from app.amends.store.sagas import PostgresSagas
-from app.amends.store.units import PostgresUnit
+from app.amends.store.sagas.postgres_sagas import PostgresSagas
+from app.amends.store.sagas.units import PostgresUnit
 from domain.amends.event import Cause
 from domain.amends.expected import exact
 from domain.amends.projection import Projection, Recorded

@@ -8,12 +8,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
+from app.amends.postgres.connections.sessions import Session
 from app.amends.postgres.roles import as_service
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
-from app.amends.store.connections.sessions import Session
-from app.amends.store.connections.sqlstates import CONTENDED_TRIES, SLOW_TRIES
-from app.amends.store.units import PostgresUnit
+from app.amends.postgres.sqlstates import CONTENDED_TRIES, SLOW_TRIES
+from app.amends.postgres.statements.reader import Reader
+from app.amends.store.sagas.units import PostgresUnit
 from domain.ordering import orders
 from tests.amends.store.sagas import event, started, step_commit, store
 from tests.amends.store.trouble import (
@@ -171,7 +171,7 @@ async def test_a_database_that_takes_no_writes_is_never_counted(database: URL, t
 async def test_a_connection_that_none_is_left_of_is_never_counted(
     database: URL, trouble: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.amends.store.units.PATIENCE", 0.02)
+    monkeypatch.setattr("app.amends.store.sagas.units.PATIENCE", 0.02)
     async with store(database) as it:
         saga = await started(it)
         url = as_service(database)

@@ -10,7 +10,7 @@ from sqlalchemy import URL
 from app.amends.projections.administration import Administration
 from app.amends.projections.builds import Builds
 from app.amends.projections.views import Views
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
 from domain.banking import MoneyDeposited

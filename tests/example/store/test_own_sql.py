@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.store.own_sql import Aborted, EndsTransaction
-from app.amends.store.units import PostgresUnit
+from app.amends.store.sagas.own_sql import Aborted, EndsTransaction
+from app.amends.store.sagas.units import PostgresUnit
 from domain.amends.errors import Unstorable
 from domain.ordering import orders
 from tests.amends.store.sagas import started, store

@@ -14,18 +14,24 @@ from psycopg._queries import PostgresQuery
 from psycopg.adapt import Transformer
 from psycopg.sql import SQL, Literal
 
+from app.amends.cli.doctor import SQL as DOCTOR
+from app.amends.http.routes.metrics import SQL as METRICS
 from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.generations import SQL as GENERATIONS
 from app.amends.postgres.urls import conninfo
 from app.amends.projections import SQL as PROJECTIONS
-from app.amends.store.overview import CONDITIONS
-from app.amends.store.sagas import STRETCH
-from app.amends.store.sql import statements
+from app.amends.store.aggregates import SQL as AGGREGATES
+from app.amends.store.events.postgres_events import SQL as EVENTS
+from app.amends.store.feed import SQL as FEED
+from app.amends.store.outages import SQL as OUTAGES
+from app.amends.store.sagas.heartbeats import SQL as EXECUTORS
+from app.amends.store.sagas.overview import CONDITIONS
+from app.amends.store.sagas.postgres_sagas import SQL as SAGAS
+from app.amends.store.sagas.postgres_sagas import STRETCH
+from app.amends.store.shapes import SQL as SHAPES
 from tests.amends.harness.databases import drop_database, fresh_database
 from tests.amends.store.large import fill
 
-EVENTS, SAGAS = statements("events.sql"), statements("sagas.sql")
-METRICS, DOCTOR, EXECUTORS = statements("metrics.sql"), statements("doctor.sql"), statements("executors.sql")
-OUTAGES, SHAPES = statements("outages.sql"), statements("shapes.sql")
 COUNT = 1_000_000
 LARGE = {"events", "sagas", "workflow_status"}
 KINDS = ["place-order:1"]
@@ -90,14 +96,14 @@ ASKED: dict[str, Asked] = {
     "short stream": Asked(EVENTS["feed_of_stream"], ONLY | HALF | {"stream": "order-40000-1"}, 100),
     "large story": Asked(EVENTS["feed_of_correlation"], ONLY | HALF | {"correlation_id": "everything"}, 500),
     "small story": Asked(EVENTS["feed_of_correlation"], ONLY | START | {"correlation_id": "c-20000"}, 200),
-    "end of the feed": Asked(EVENTS["end"], (), 100),
-    "newest of the generation": Asked(EVENTS["newest"], (), 100),
+    "end of the feed": Asked(FEED["end"], (), 100),
+    "newest of the generation": Asked(GENERATIONS["newest"], (), 100),
     "a page of a stream": Asked(EVENTS["stream"], {"stream": "account-long", "after": 100_000, "limit": 100}, 300),
     "newest of a stream": Asked(
         EVENTS["backwards"], {"stream": "account-long", "before": 2**31 - 1, "limit": 100}, 300
     ),
     "version of a stream": Asked(EVENTS["stream_version"], ("account-long",), 20),
-    "version at a place": Asked(EVENTS["version_at_place"], ("account-long", 2, "51000", 500_000), 250),
+    "version at a place": Asked(AGGREGATES["version_at_place"], ("account-long", 2, "51000", 500_000), 250),
     "recording": Asked(SAGAS["recording"], {"id": "s-100001"} | STRETCH, 200),
     "saga": Asked(SAGAS["saga"], ("s-100001",), 20),
     "saga told": Asked(SAGAS["saga_told"], {"id": "s-100001"} | STRETCH, 150),

@@ -14,9 +14,9 @@ from dbos import DBOS
 from dbos._dbos import _get_dbos_instance
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.urls import conninfo
-from app.amends.store.connections.pool import Pool
 from app.sandbox.ledger import Ledger
 from domain.amends.errors import Unavailable
 from domain.amends.event import Cause

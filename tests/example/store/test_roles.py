@@ -12,13 +12,13 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
 from app.amends.postgres.roles import as_service
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, parse_url, settings
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
-from app.amends.store.events import PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.expected import NONE
 from tests.amends.harness.databases import POSTGRES_15, make_cluster, prepare
 from tests.amends.store.sagas import event

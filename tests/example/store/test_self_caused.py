@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.store.connections.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES
-from app.amends.store.units import PostgresUnit
+from app.amends.postgres.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES
+from app.amends.store.sagas.units import PostgresUnit
 from domain.amends.errors import Unstorable
 from tests.amends.store.sagas import event, started, step_commit, store
 from tests.amends.store.trouble import limited, read_only, trouble

@@ -6,12 +6,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.roles import as_service
+from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, settings
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
-from app.amends.store.own_sql import restore
-from app.amends.store.units import PostgresUnit
+from app.amends.store.sagas.own_sql import restore
+from app.amends.store.sagas.units import PostgresUnit
 from tests.amends.store.sagas import started, store
 from tests.amends.store.trouble import limited, trouble
 from tests.example.store.steps import Body, ran

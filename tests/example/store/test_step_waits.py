@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.roles import as_service
+from app.amends.postgres.sqlstates import CONTENDED_TRIES
+from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
-from app.amends.store.connections.sqlstates import CONTENDED_TRIES
-from app.amends.store.units import PostgresUnit
+from app.amends.store.sagas.units import PostgresUnit
 from domain.ordering import orders
 from tests.amends.store.sagas import started, store
 from tests.amends.store.trouble import limited, missing, trouble, until
@@ -37,7 +37,7 @@ async def executing(one: PostgresUnit) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.amends.store.units.PATIENCE", 0.02)
+    monkeypatch.setattr("app.amends.store.sagas.units.PATIENCE", 0.02)
 
 
 @contextmanager
@@ -93,8 +93,8 @@ async def test_a_step_whose_time_ends_while_it_waits_for_the_database_runs_again
                 one._began -= took
                 load = asyncio.create_task(one.load(orders, "1"))
                 await until(lambda: _waits(trouble))
-                monkeypatch.setattr("app.amends.store.units.PATIENCE", patience)
-                monkeypatch.setattr("app.amends.store.units.BRIEF", brief)
+                monkeypatch.setattr("app.amends.store.sagas.units.PATIENCE", patience)
+                monkeypatch.setattr("app.amends.store.sagas.units.BRIEF", brief)
                 load.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await load

@@ -11,15 +11,16 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
+from app.amends.postgres.connections.watch import Watch
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.watch import Watch
-from app.amends.store.events import SQL, PostgresEvents, WentBack
+from app.amends.store.events.postgres_events import PostgresEvents, WentBack
+from app.amends.store.events.remembered import Remembered
+from app.amends.store.feed import SQL
 from app.amends.store.feed.follower import Follower
 from app.amends.store.feed.losses import Losses
 from app.amends.store.feed.notifier import FeedNotifier
-from app.amends.store.feed.remembered import Remembered
 from domain.amends.errors import Unavailable
 from tests.amends.harness.databases import fresh_database
 from tests.amends.harness.losing import UNFLUSHED, copy, crash, losing_cluster, put_back, stop_flushing

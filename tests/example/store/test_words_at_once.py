@@ -11,10 +11,10 @@ import pytest
 from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
+from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.roles import as_service
-from app.amends.store.connections.pool import Pool
-from app.amends.store.connections.reader import Reader
-from app.amends.store.units import PostgresUnit
+from app.amends.postgres.statements.reader import Reader
+from app.amends.store.sagas.units import PostgresUnit
 from domain.ordering import orders
 from tests.amends.store.sagas import Store, event, started, step_commit, store
 from tests.amends.store.trouble import trouble, until

@@ -17,8 +17,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
+from app.amends.http.errors import Malformed, Unauthorised, Unconditional
 from app.amends.http.openapi.answers import Wrong
-from app.amends.http.problems import MEDIA_TYPE, Malformed, Unauthorised, Unconditional, documented
+from app.amends.http.problems import MEDIA_TYPE, documented
 from app.amends.http.requests.guards import HEALTH
 from domain.amends.errors import AmendsError, Conflict, Invalid, TooLarge, Unavailable, Unstorable
 

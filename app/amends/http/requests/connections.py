@@ -12,8 +12,6 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from app.amends.http.routes.following import ABORT
-
 log = logging.getLogger("amends.http")
 
 HEAD_BYTES: Final = 64 * 1024
@@ -31,6 +29,8 @@ SPARED: Final = 256
 WANTED: Final = 65_536
 """File descriptors that a server takes, if the system lets it."""
 SAY_SECONDS: Final = 10.0
+ABORT: Final = "amends.abort"
+"""The extension of a request by which its connection is cut at once, with what was not read."""
 
 
 class Connection(HttpToolsProtocol):

@@ -12,9 +12,10 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from app.amends.http.problems import Unauthorised, Unconditional, answer, problem
+from app.amends.http.errors import Forbidden, Unauthorised, Unconditional
+from app.amends.http.problems import answer, problem
 from app.amends.http.requests.receiving import Bodies, Gone, Refused, refuse
-from app.amends.http.requests.roles import Forbidden, require_role
+from app.amends.http.requests.roles import require_role
 from app.amends.security.loopback import is_loopback
 from app.amends.security.tokens import OWN, Caller, Token, caller_of
 from domain.amends.errors import Invalid

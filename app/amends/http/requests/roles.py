@@ -9,16 +9,8 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute, Match
 
+from app.amends.http.errors import Forbidden
 from app.amends.security.tokens import Caller, Role
-from domain.amends.errors import AmendsError
-
-
-class Forbidden(AmendsError):
-    """{name} is a {role} here, and this takes a {needed}: AMENDS_API_TOKENS says what each may do."""
-
-    name: str
-    role: str
-    needed: str
 
 
 class Needs:

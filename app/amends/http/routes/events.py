@@ -12,15 +12,16 @@ from fastapi import APIRouter, Query, Request
 from fastapi.sse import format_sse_event
 from pydantic_core import to_json
 
+from app.amends.http.errors import TooManyFollowers
 from app.amends.http.openapi import answers
 from app.amends.http.openapi.described import EVENT_STREAM, tells
-from app.amends.http.routes.following import Followers, LiveResponse, TooManyFollowers
+from app.amends.http.routes.following import Followers, LiveResponse
 from app.amends.http.shown import shown_event, shown_page
 from app.amends.redaction.redactor import Redactor
-from app.amends.store.events import PostgresEvents, WentBack
+from app.amends.store.events.pages import page
+from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from app.amends.store.feed.follower import Follower
 from app.amends.store.feed.notifier import FeedNotifier
-from app.amends.store.pages import page
 from domain.amends.errors import Contended, Unavailable
 from workflows.amends.ports.event_store import START, FeedCursor, Filter, StoredEvent
 

@@ -11,21 +11,14 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from domain.amends.errors import AmendsError
+from app.amends.http.errors import TooManyFollowers
+from app.amends.http.requests.connections import ABORT
 from workflows.amends.background import end
 
 log = logging.getLogger("amends.http")
 
 UNREAD_SECONDS: Final = 30.0
 """So long somebody may not read what was sent, before the connection is cut."""
-ABORT: Final = "amends.abort"
-"""The extension of a request by which its connection is cut at once, with what was not read."""
-
-
-class TooManyFollowers(AmendsError):
-    """{most} clients follow the feed here already, as many as AMENDS_FOLLOWERS allows: ask again, or another server."""
-
-    most: int
 
 
 class Followers:

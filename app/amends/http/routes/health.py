@@ -10,17 +10,17 @@ from fastapi.responses import JSONResponse
 from app.amends.http.openapi import answers
 from app.amends.http.openapi.described import tells
 from app.amends.http.problems import problem
-from app.amends.server.serving import Serving
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.watch import Watch
+from app.amends.postgres.connections.watch import Watch
+from app.amends.postgres.liveness import Liveness
+from app.amends.postgres.statements.committer import Committer
 from workflows.amends.dbos.engine import Engine
 
 
 class Health:
     """The routes that machines ask."""
 
-    def __init__(self, engine: Engine, database: Watch, serving: Serving, committer: Committer) -> None:
-        self._engine, self._database, self._serving = engine, database, serving
+    def __init__(self, engine: Engine, database: Watch, liveness: Liveness, committer: Committer) -> None:
+        self._engine, self._database, self._liveness = engine, database, liveness
         self._committer = committer
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/healthz", self.alive, methods=["GET"], response_model=None)
@@ -29,8 +29,8 @@ class Health:
     @tells(answers.Alive, (503, "unfit", "This server has to be started again"))
     async def alive(self) -> dict[str, Any] | JSONResponse:
         """The process answers, and gets through to the database if that answers."""
-        if self._serving.problem:
-            return problem(503, "unfit", "This server has to be started again", self._serving.problem)
+        if self._liveness.problem:
+            return problem(503, "unfit", "This server has to be started again", self._liveness.problem)
         return {"status": "ok", "executor": self._engine.executor}
 
     @tells(answers.Ready, (503, "not-ready", "Not ready"))
@@ -38,7 +38,7 @@ class Health:
         """The database answers and takes what is written, and this executor's lease holds."""
         if lacks := self._lacks():
             return problem(503, "not-ready", "Not ready", lacks)
-        if error := self._serving.problem or await self._database.problem() or self._database.unwritable:
+        if error := self._liveness.problem or await self._database.problem() or self._database.unwritable:
             return problem(503, "not-ready", "Not ready", f"The database: {error}")
         if error := self._committer.problem:
             return problem(503, "not-ready", "Not ready", f"The database does not take what is written: {error}")

@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Counter, Gauge, generate_latest
 
 from app.amends.http.openapi.described import tells
 from app.amends.http.routes.following import Followers
-from app.amends.projections.applying.dead_letters import DeadLetters
+from app.amends.postgres.connections.pool import unheard
+from app.amends.postgres.sql_files import statements
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.builds import Builds
+from app.amends.projections.dead_letters import DeadLetters
 from app.amends.projections.failures import short
-from app.amends.store.connections.pool import unheard
-from app.amends.store.connections.reader import Reader
 from app.amends.store.feed.lag import holder
 from app.amends.store.feed.losses import Losses
 from app.amends.store.outages import awaiting, outages
-from app.amends.store.sql import statements
 from app.amends.watchdog.guard import Watchdog
 from workflows.amends.dbos.engine import Engine
 
-SQL = statements("metrics.sql")
+SQL = statements(Path(__file__).with_name("metrics.sql"))
 ANSWER_SECONDS = 0.8
 """How long the database is waited for."""
 

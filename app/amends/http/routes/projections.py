@@ -16,13 +16,13 @@ from app.amends.http.requests.bodies import Body, Reason
 from app.amends.http.requests.guards import cause_of, key_of
 from app.amends.http.requests.parameters import RowKey
 from app.amends.http.requests.roles import OPERATORS
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.administration import Administration
-from app.amends.projections.applying.dead_letters import Wish
 from app.amends.projections.builds import Builds
+from app.amends.projections.dead_letters import Wish
 from app.amends.projections.reporting import report
 from app.amends.projections.runners import Runners
 from app.amends.projections.verifying import verify
-from app.amends.store.connections.reader import Reader
 from app.amends.store.requests import Key, Requests
 from domain.amends.errors import Conflict, NotFound
 from workflows.amends.values.codec import dump

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from app.amends.http.openapi import answers
 from app.amends.http.openapi.described import tells
 from app.amends.http.shown import at
-from app.amends.store.connections.reader import Reader
+from app.amends.postgres.statements.reader import Reader
 from app.amends.store.outages import outages
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.amends.http.errors import Unconditional
 from app.amends.http.openapi import answers
 from app.amends.http.openapi.described import tells
-from app.amends.http.problems import Unconditional
 from app.amends.http.requests.bodies import Reason
 from app.amends.http.requests.guards import cause_of, key_of, version_of
 from app.amends.http.requests.parameters import Instant, StreamName
@@ -22,8 +22,8 @@ from app.amends.schema.catalogue import Catalogue
 from app.amends.store.aggregates.repository import Asked
 from app.amends.store.aggregates.time_travel import History, Point
 from app.amends.store.aggregates.undo import Turn, UndoRedo
-from app.amends.store.events import PostgresEvents, WentBack
-from app.amends.store.pages import page
+from app.amends.store.events.pages import page
+from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from app.amends.store.requests import Key, Requests
 from domain.amends.errors import NotFound, StaleVersion
 from domain.amends.vocabulary import Unreadable

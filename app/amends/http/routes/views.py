@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.amends.http.errors import Behind
 from app.amends.http.openapi import answers
 from app.amends.http.openapi.described import tells
-from app.amends.http.problems import Behind
 from app.amends.http.requests.parameters import ANY_COLUMN, RowKey
 from app.amends.projections.views import Views as Rows
 from app.amends.redaction.redactor import Redactor
-from app.amends.store.events import PostgresEvents, WentBack
+from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.vocabulary import Unreadable
 

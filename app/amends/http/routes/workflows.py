@@ -8,18 +8,18 @@ from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.amends.http.errors import Busy
 from app.amends.http.openapi import answers
 from app.amends.http.openapi.described import tells
-from app.amends.http.problems import Busy
 from app.amends.http.requests.bodies import ANY_BODY, Reason, given, sent_by
 from app.amends.http.requests.guards import actor_of, cause_of, is_known, key_of
 from app.amends.http.requests.roles import OPERATORS
 from app.amends.http.shown import said_in, said_of, shown_page, shown_row, shown_saga
 from app.amends.redaction.redactor import Redactor
-from app.amends.store.events import PostgresEvents, WentBack
-from app.amends.store.overview import Filters, Overview, Waiting
-from app.amends.store.pages import page
+from app.amends.store.events.pages import page
+from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from app.amends.store.requests import Key, Requests
+from app.amends.store.sagas.overview import Filters, Overview, Waiting
 from domain.amends.errors import NotFound
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.dbos.client import TerminatedAction

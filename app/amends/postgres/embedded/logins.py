@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psycopg
 from psycopg import sql
 
 from app.amends.postgres.roles import ROLE
-from app.amends.store.sql import statements
+from app.amends.postgres.sql_files import statements
 
-SQL = statements("logins.sql")
+SQL = statements(Path(__file__).with_name("logins.sql"))
 OWNER, SERVER = "amends_owner", "amends_server"
 LOGINS = (OWNER, SERVER)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from psycopg.rows import TupleRow
 
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.store.connections.reader import Reader
+from app.amends.projections.builds import types_of
 from domain.amends.event import EventType
 from domain.amends.projection import Projection, Recorded
 from domain.amends.vocabulary import NewerEvent
@@ -60,8 +61,3 @@ def recorded(projection: Projection[Any, Any], row: TupleRow) -> Recorded[Any]:
     _, _, _, stream, version, name, schema_version, data, at = row
     event = read_event(projection.vocabulary, EventType(name, schema_version), data)
     return Recorded(event, stream, projection.own_key(stream) or stream, version, at)
-
-
-def types_of(projection: Projection[Any, Any]) -> list[str]:
-    """The names under which its events are stored, older ones included."""
-    return sorted(projection.vocabulary.names)

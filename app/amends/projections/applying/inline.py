@@ -13,18 +13,17 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from app.amends.postgres.connections.pool import unheard
+from app.amends.postgres.sqlstates import Verdict, verdict
+from app.amends.postgres.statements.reader import Reader
+from app.amends.postgres.statements.resending import Resending, Unsettled, deadline, unstorable
 from app.amends.projections import SQL
-from app.amends.projections.applying.feed import types_of
 from app.amends.projections.applying.folding import fold
 from app.amends.projections.applying.rows import Rows
 from app.amends.projections.applying.writing import Target
-from app.amends.projections.builds import Known
+from app.amends.projections.builds import Known, types_of
 from app.amends.projections.failures import failure, is_away, is_rows, short
 from app.amends.projections.shape import Changed, require_same
-from app.amends.store.connections.pool import unheard
-from app.amends.store.connections.reader import Reader
-from app.amends.store.connections.resending import Resending, Unsettled, deadline, unstorable
-from app.amends.store.connections.sqlstates import Verdict, verdict
 from domain.amends.errors import AmendsError, Unavailable
 from domain.amends.projection import Projection
 from domain.amends.vocabulary import NewerEvent

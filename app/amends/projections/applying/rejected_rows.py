@@ -8,13 +8,13 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from app.amends.postgres.sqlstates import said as told
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
 from app.amends.projections.applying.feed import recorded
 from app.amends.projections.applying.folding import AppliedPage, Aside, said
 from app.amends.projections.applying.rows import Rows
 from app.amends.projections.failures import is_rows
-from app.amends.store.connections.reader import Reader
-from app.amends.store.connections.sqlstates import said as told
 from domain.amends.projection import Projection
 
 

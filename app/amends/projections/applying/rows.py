@@ -18,9 +18,6 @@ ROOM = 100_000
 
 Ask = Callable[[str, Sequence[Any]], Awaitable[list[TupleRow]]]
 """A read: of a connection in a transaction, or of any."""
-AskNamed = Callable[[str, Mapping[str, Any]], Awaitable[list[TupleRow]]]
-"""The same with parameters that have names."""
-
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a row as JSON."""

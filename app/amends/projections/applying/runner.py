@@ -9,6 +9,8 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
 from app.amends.projections.applying.feed import Feed, FeedPage
 from app.amends.projections.applying.folding import AppliedPage, fold
@@ -16,8 +18,6 @@ from app.amends.projections.applying.rows import Rows
 from app.amends.projections.applying.writing import LEASE, Commit, Lost, Moved, Target, Writer
 from app.amends.projections.counting import count
 from app.amends.projections.failures import failure, is_away, short
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.reader import Reader
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Contended, Unavailable, Unstorable
 from domain.amends.projection import Projection

@@ -11,13 +11,13 @@ from typing import Any
 
 from psycopg.rows import TupleRow
 
+from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
 from app.amends.projections.applying.folding import AppliedPage, Aside
 from app.amends.projections.applying.rejected_rows import reject_rows
 from app.amends.projections.applying.rows import Rows
 from app.amends.projections.failures import is_rows, may_pass, short
 from app.amends.projections.shape import require_same
-from app.amends.store.connections.reader import Reader
 from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.values.codec import text

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from psycopg.rows import TupleRow
 
+from app.amends.postgres.statements.reader import Reader
 from app.amends.store.aggregates.states import NEWEST, States
-from app.amends.store.connections.reader import Reader
 from domain.amends.aggregate import Aggregate
 
 S = TypeVar("S")

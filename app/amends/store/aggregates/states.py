@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from psycopg.rows import TupleRow
 from pydantic import ValidationError
 
-from app.amends.store.connections.committer import Committer
+from app.amends.postgres.statements.committer import Committer
+from app.amends.store.aggregates import SQL
 from app.amends.store.fingerprint.fingerprint import code_version
-from app.amends.store.sql import statements
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import AmendsError, TooLarge, Unstorable
 from domain.amends.event import EventType
@@ -24,7 +24,6 @@ from workflows.amends.values.said import said
 S = TypeVar("S")
 E = TypeVar("E")
 
-SQL = statements("events.sql")
 PAGE = 2000
 """Events that are folded at a time: other work of the event loop goes on in between."""
 NEWEST = 2**31 - 1

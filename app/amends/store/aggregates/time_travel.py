@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.amends.postgres.statements.reader import Reader
+from app.amends.store.aggregates import SQL
 from app.amends.store.aggregates.difference import Change, differences
 from app.amends.store.aggregates.loading import Loading
-from app.amends.store.connections.reader import Reader
-from app.amends.store.events import SQL, PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Invalid, NotFound
 from workflows.amends.ports.event_store import FeedCursor

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from app.amends.postgres.statements.reader import Reader
+from app.amends.store.aggregates import SQL
 from app.amends.store.aggregates.loading import Loading
 from app.amends.store.aggregates.repository import Acting, Asked, Decided
-from app.amends.store.connections.reader import Reader
-from app.amends.store.events import SQL, PostgresEvents
+from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.aggregate import Aggregate
 from domain.amends.contained import contained
 from domain.amends.errors import Conflict, NotFound, Refusal, StaleVersion

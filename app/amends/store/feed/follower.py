@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from app.amends.store.events import PostgresEvents, WentBack
+from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from app.amends.store.feed.notifier import FeedNotifier
 from workflows.amends.ports.event_store import FeedCursor, Filter, StoredEvent
 

@@ -7,8 +7,8 @@ import logging
 import time
 from dataclasses import dataclass
 
-from app.amends.store.connections.reader import Reader
-from app.amends.store.events import SQL
+from app.amends.postgres.statements.reader import Reader
+from app.amends.store.feed import SQL
 from domain.amends.errors import Contended, Unavailable
 
 log = logging.getLogger("amends.feed")

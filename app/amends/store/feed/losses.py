@@ -7,10 +7,11 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from app.amends.store.connections.committer import Committer
-from app.amends.store.connections.reader import Reader
-from app.amends.store.events import SQL, PostgresEvents
-from app.amends.store.feed.remembered import Known, Remembered
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
+from app.amends.store.events.postgres_events import PostgresEvents
+from app.amends.store.events.remembered import Known, Remembered
+from app.amends.store.feed import SQL
 from domain.amends.errors import Contended, Unavailable
 from workflows.amends.ports.event_store import START, FeedCursor
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from app.amends.store.connections.reader import Reader
-from app.amends.store.events import SQL
-from app.amends.store.feed.remembered import Remembered
+from app.amends.postgres.statements.reader import Reader
+from app.amends.store.events.remembered import Remembered
+from app.amends.store.feed import SQL
 from domain.amends.errors import Contended, Unavailable
 from workflows.amends.background import end, nudged
 from workflows.amends.ports.event_store import START, FeedCursor

@@ -1,0 +1,83 @@
+"""The HTTP API of one server: its routes, and who is let in to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter
+
+from app.amends.composition.store import Store
+from app.amends.http.requests.guards import HEALTH, Door
+from app.amends.http.routes.events import Events
+from app.amends.http.routes.following import Followers
+from app.amends.http.routes.health import Health
+from app.amends.http.routes.metrics import Metrics
+from app.amends.http.routes.projections import Projections
+from app.amends.http.routes.providers import Providers as ProviderRoutes
+from app.amends.http.routes.streams import Streams
+from app.amends.http.routes.views import Views
+from app.amends.http.routes.workflows import Workflows
+from app.amends.postgres.connections.watch import Watch as DatabaseWatch
+from app.amends.postgres.liveness import Liveness
+from app.amends.postgres.statements.reader import Reader
+from app.amends.projections.administration import Administration
+from app.amends.projections.runners import Runners
+from app.amends.projections.views import Views as ViewRows
+from app.amends.redaction.redactor import Redactor
+from app.amends.security.tokens import OWN, Caller, Role, Token
+from app.amends.settings import Settings
+from app.amends.store.aggregates.time_travel import History
+from app.amends.store.aggregates.undo import UndoRedo
+from app.amends.store.feed.losses import Losses
+from app.amends.store.requests import Requests
+from app.amends.store.sagas.overview import Overview, Waiting
+from app.amends.watchdog.guard import Watchdog
+from workflows.amends.dbos.engine import Engine
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What health and metrics tell of, beside the engine and the store."""
+
+    database: DatabaseWatch
+    liveness: Liveness
+    looks: Reader
+    """Reads for /metrics, on connections of its own."""
+    watchdog: Watchdog
+    followers: Followers
+    losses: Losses
+
+
+def routers_of(
+    engine: Engine, store: Store, runners: Runners, redactor: Redactor, watched: Watched
+) -> Iterator[APIRouter]:
+    """The routes of Amends in front of one engine."""
+    yield Health(engine, watched.database, watched.liveness, store.committer).router
+    yield Metrics(engine, store.builds, watched.looks, watched.watchdog, watched.followers, watched.losses).router
+    reader, events = store.reader, store.events
+    loading, requests = store.loading, Requests(reader)
+    waiting, overview = Waiting(reader), Overview(reader)
+    engine.on_rest = waiting.rests
+    yield Workflows(engine, overview, waiting, events, requests, redactor).router
+    yield Events(events, store.feed_notifier, redactor, engine.draining, watched.followers).router
+    limit = engine.options.limits.value
+    history, undoing = History(events, loading, reader), UndoRedo(events, loading, reader, limit)
+    yield Streams(store.known, events, history, undoing, requests, redactor).router
+    yield ProviderRoutes(reader).router
+    yield Views(ViewRows(store.builds, events, reader), events, redactor).router
+    acts = Administration(store.builds, reader, store.feed_notifier.nudge)
+    yield Projections(store.builds, acts, runners, requests, reader).router
+
+
+def door_of(settings: Settings, here: str, token: str, private: Sequence[str]) -> Door:
+    """Who is let in, by the settings; the service itself by a token of its own, also below the `private` paths."""
+    own = {OWN: Token(Caller(OWN, Role.operator), token)}
+    return Door(
+        tokens=settings.api_tokens and settings.api_tokens | own,
+        hosts={urlsplit(here).hostname or ""},
+        open_to_all=(*HEALTH, "/metrics") if settings.open_metrics else HEALTH,
+        private=tuple(private),
+        largest=settings.request_bytes,
+    )

@@ -1,0 +1,188 @@
+"""Everything that runs in one server: made first, then started in one order and stopped in another."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import URL
+
+from app.amends.composition.api import Watched, door_of, routers_of
+from app.amends.composition.store import Store, parts_of
+from app.amends.http.api import build
+from app.amends.http.requests.guards import Guards
+from app.amends.http.routes.following import Followers
+from app.amends.postgres.checks.promises import watch_clock
+from app.amends.postgres.connections.pool import Pool
+from app.amends.postgres.connections.watch import Watch as DatabaseWatch
+from app.amends.postgres.liveness import Liveness
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
+from app.amends.postgres.urls import conninfo, formatted
+from app.amends.projections.runners import Runners
+from app.amends.redaction.redactor import Redactor
+from app.amends.schema.register import Register
+from app.amends.service import Parts, Service
+from app.amends.settings import Settings
+from app.amends.store.feed.lag import watch
+from app.amends.store.feed.losses import Losses
+from app.amends.store.fingerprint.fingerprint import code_version
+from app.amends.store.outages import report
+from app.amends.store.sagas.heartbeats import Heartbeats
+from app.amends.store.shapes import SagaKinds
+from app.amends.watchdog.guard import Watchdog
+from workflows.amends.background import end
+from workflows.amends.dbos.engine import Engine, Options
+from workflows.amends.providers import Providers
+from workflows.amends.saga import Saga
+from workflows.amends.values.limits import Limits
+
+LOOKS = 4
+"""How many connections are there for /metrics at most, which answers also where all others wait for a locked table."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """The process that serves, as what runs in it needs to know it."""
+
+    here: str
+    """The base URL at which its API will be served."""
+    stop_seconds: float
+    """How long it may go on after it was asked to stop: then it ends itself."""
+    lost: Callable[[], None]
+    """Called, in a thread, when its lease was taken away and code of sagas does not end then."""
+    unfit: Callable[[], None]
+    """Called when it cannot serve any more and should end."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """The connections of one server: for reads, for the team's own tables, for metrics, and the watch beside them."""
+
+    readers: Pool
+    own: Pool
+    looks: Pool
+    watch: DatabaseWatch
+
+    @classmethod
+    def of(cls, url: URL, settings: Settings) -> Database:
+        """Pools that do what the watch sees; nothing is opened yet."""
+        pools = Pool(url, settings.readers), Pool(url, settings.readers), Pool(url, LOOKS, "metrics")
+        watch = DatabaseWatch(url)
+        for each in pools:
+            each.is_away = watch.is_away
+            watch.on_silent.append(each.end_reads)
+            watch.on_moved.append(each.renew)
+        return cls(*pools, watch)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server as it serves: the engine, and the API in front of it."""
+
+    engine: Engine
+    api: Guards
+
+
+@dataclass(frozen=True)
+class Server:
+    """What one server consists of, made and not started."""
+
+    database: Database
+    parts: Parts
+    store: Store
+    engine: Engine
+    providers: Providers
+    register: Register
+    runners: Runners
+    watchdog: Watchdog
+    liveness: Liveness
+    losses: Losses
+    api: Guards
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Running]:
+        """Start everything, in the order in which it is needed; stop it at the end."""
+        async with AsyncExitStack() as opened:
+            for each in (self.database.readers, self.database.own, self.database.looks, *self.parts.resources):
+                await opened.enter_async_context(each)
+            await self._start()
+            background = [asyncio.create_task(work, name=name) for name, work in self._background().items()]
+            try:
+                yield Running(self.engine, self.api)
+            finally:
+                await self._stop(background)
+
+    async def _start(self) -> None:
+        self.database.watch.start()
+        self.store.committer.start()
+        await self.register.note()  # what is written from now on is masked by other servers too,
+        await self.store.builds.note_reads()  # and is waited for
+        await self.engine.launch()
+        self.watchdog.start()
+        await self.runners.start()
+
+    def _background(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """What goes on beside everything else, by name."""
+        return {
+            "feed watch": watch(self.store.reader),
+            "clock watch": watch_clock(self.store.reader),
+            "liveness": self.liveness.watch(),
+            "losses": self.losses.watch(),
+            "outages": report(self.store.committer, lambda: self.engine.executor, self.providers),
+        }
+
+    async def _stop(self, background: Sequence[asyncio.Task[None]]) -> None:
+        await self.engine.shut_down()
+        await self.watchdog.stop()
+        await self.runners.stop()
+        await end(*background)
+        await self.database.watch.stop()
+        await self.store.stop()
+
+
+def server_of(service: Service[Any], settings: Settings, url: URL, process: Process) -> Server:
+    """One server of a service on a database that is up to date; nothing of it is opened yet."""
+    database, providers, token = Database.of(url, settings), Providers(settings.provider_calls), _secret()
+    store = Store.of(settings, Committer(url, settings.connections), Reader(database.readers, database.watch))
+    for aggregate in store.known.aggregates.values():
+        code_version(aggregate)  # of the code as it is now, before it has remembered anything
+    parts = parts_of(service, settings, store, providers, database.own, process.here, token)
+    engine = _engine(settings, url, parts.sagas, store, process.lost, providers)
+    watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked, process.stop_seconds)
+    engine.became.append(watchdog.become)
+    runners = Runners(store.builds, store.committer, store.reader, store.feed_notifier, lambda: engine.executor)
+    liveness = Liveness(store.reader, database.watch, process.unfit)
+    register, kinds = store.register(service, parts.sagas), SagaKinds(store.reader)
+    losses = Losses(store.remembered, store.events, store.committer, store.reader, lambda: engine.executor)
+    moved = database.watch.on_moved
+    moved += [store.committer.renew, engine.suspect, register.note]
+    moved += [each.look_anew for each in (store.feed_notifier, kinds, store.inline, runners, losses)]
+    looks = Reader(database.looks, database.watch)
+    followers, redactor = Followers(settings.followers), Redactor(register, kinds)
+    watched = Watched(database.watch, liveness, looks, watchdog, followers, losses)
+    routers = [*routers_of(engine, store, runners, redactor, watched), *parts.routers]
+    door = door_of(settings, process.here, token, parts.private)
+    api = Guards(build(routers, bool(door.tokens)), door)
+    return Server(database, parts, store, engine, providers, register, runners, watchdog, liveness, losses, api)
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def _engine(
+    settings: Settings,
+    url: URL,
+    sagas: Sequence[Saga[Any, Any]],
+    store: Store,
+    lost: Callable[[], None],
+    providers: Providers,
+) -> Engine:
+    limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
+    options = Options(settings.lease_seconds, settings.running, limits)
+    return Engine(sagas, store.sagas, conninfo(formatted(url)), Heartbeats(url).beat, lost, options, providers)

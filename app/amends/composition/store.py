@@ -1,0 +1,91 @@
+"""The store of one process, a server or a command, and what the team's code makes on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.amends.postgres.connections.pool import Pool
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
+from app.amends.projections.applying.inline import Inline
+from app.amends.projections.builds import Builds
+from app.amends.schema.catalogue import Catalogue, catalogue
+from app.amends.schema.files import LockFiles
+from app.amends.schema.register import Register
+from app.amends.service import Host, Parts, Service
+from app.amends.settings import Settings
+from app.amends.store.aggregates.loading import Loading
+from app.amends.store.aggregates.repository import Repository
+from app.amends.store.aggregates.states import States
+from app.amends.store.events.postgres_events import PostgresEvents
+from app.amends.store.events.remembered import Remembered
+from app.amends.store.feed.notifier import FeedNotifier
+from app.amends.store.requests import Requests
+from app.amends.store.sagas.postgres_sagas import PostgresSagas
+from app.amends.store.shapes import PostgresShapes
+from workflows.amends.providers import Providers
+from workflows.amends.saga import Saga
+
+
+@dataclass(frozen=True)
+class Store:
+    """The store as everything in one process shares it."""
+
+    known: Catalogue
+    committer: Committer
+    reader: Reader
+    states: States
+    feed_notifier: FeedNotifier
+    inline: Inline
+    builds: Builds
+    remembered: Remembered
+
+    @classmethod
+    def of(cls, settings: Settings, committer: Committer, reader: Reader) -> Store:
+        """A store on a database; its committer is not started yet."""
+        known, remembered = catalogue(), Remembered()
+        feed_notifier, inline = FeedNotifier(reader, remembered), Inline(known.projections, reader)
+        states = States(committer, settings.snapshot_every, settings.value_bytes)
+        committer.on_commit = inline.on_commit = feed_notifier.nudge
+        builds = Builds(known.projections, reader)
+        return cls(known, committer, reader, states, feed_notifier, inline, builds, remembered)
+
+    @property
+    def events(self) -> PostgresEvents:
+        """The events in it."""
+        return PostgresEvents(self.committer, self.reader, self.inline, self.remembered)
+
+    @property
+    def shapes(self) -> PostgresShapes:
+        """The shapes that are noted in it."""
+        return PostgresShapes(self.committer, self.reader)
+
+    @property
+    def sagas(self) -> PostgresSagas:
+        """The sagas in it."""
+        return PostgresSagas(self.committer, self.reader, self.states, self.inline, self.remembered)
+
+    @property
+    def loading(self) -> Loading:
+        """The aggregates in it."""
+        return Loading(self.states, self.reader)
+
+    def register(self, service: Service[Any], sagas: Sequence[Saga[Any, Any]]) -> Register:
+        """The shapes of all that is stored in it."""
+        return Register.of(self.known, [saga.definition for saga in sagas], LockFiles(service.root), self.shapes)
+
+    async def stop(self) -> None:
+        """End what still goes on in it; its committer last."""
+        await self.feed_notifier.stop()
+        await self.states.settle()
+        await self.committer.stop()
+
+
+def parts_of(
+    service: Service[Any], settings: Settings, store: Store, providers: Providers, pool: Pool, here: str, token: str
+) -> Parts:
+    """The parts that the team's code makes of one process."""
+    repository = Repository(store.events, store.loading, settings.value_bytes)
+    return service.build(Host(settings, here, token, providers, repository, Requests(store.reader), pool))

@@ -1,0 +1,1 @@
+"""What a process says: lines of a terminal, and lines of the log."""

@@ -1,0 +1,171 @@
+"""Whether the database can be used at all, asked before anything is done with it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from threading import Thread
+from typing import Final
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from sqlalchemy.engine import URL
+
+from app.amends.postgres.checks.kept_sessions import require_kept, require_settings
+from app.amends.postgres.checks.promises import warn
+from app.amends.postgres.sqlstates import said
+from app.amends.postgres.urls import conninfo, promised, settings, shown
+from domain.amends.errors import NotYet, StartupError
+
+OLDEST = 150000
+"""The oldest server that is supported, as Postgres numbers its versions."""
+TOGETHER: Final = 3
+"""How many sessions are looked at beside each other: of a pooler of two processes, two of them are in the same one."""
+ANSWER_SECONDS: Final = 30.0
+"""How long all these questions may take, and how long each of several hosts is waited for is part of it."""
+
+FOR_GOOD: Final = re.compile(
+    r"authentication failed|no password supplied|does not exist|not permitted to log in|permission denied|pg_hba\.conf"
+    r"|support SSL|certificate|unrecognized configuration parameter|invalid (port|connection option|integer|sslmode)"
+)
+"""What a database, or libpq, says where waiting helps nobody. Of a connection that does not come about there is a text
+alone, and no SQLSTATE; one in another language is waited for like a database that is away."""
+
+AS_ASKED = "select current_setting('server_encoding'), pg_is_in_recovery(), current_setting('transaction_read_only')"
+
+
+def require_usable(url: URL) -> None:
+    """Look at the server, and at what stands before it. Raises StartupError with what is wrong and what to do."""
+    _ask(url, _look, TOGETHER)
+
+
+def require_as_asked(url: URL) -> URL:
+    """Require that sessions come as this URL asks for them, with their role and limits; returns it.
+
+    What else is wrong with the server is warned of. Raises StartupError.
+    """
+    require_set(url)
+    _ask(url, lambda sessions: warn(sessions[0]), 1)
+    return url
+
+
+def require_set(url: URL) -> None:
+    """Require the same, without a word about the rest. Raises StartupError."""
+    _ask(url, lambda sessions: require_settings(sessions[0], promised(url)), 1)
+
+
+def _ask(url: URL, look: Callable[[list[AsyncConnection[TupleRow]]], Awaitable[None]], count: int) -> None:
+    """Look at so many sessions beside each other, in a thread of its own: there may be an event loop in this one.
+
+    Whoever is asked to stop meanwhile does not wait for a database that stands still.
+    """
+    answer = Future[None]()
+
+    def ask() -> None:
+        try:
+            answer.set_result(asyncio.run(_asked(url, look, count)))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    Thread(target=ask, name="asks the database", daemon=True).start()
+    answer.result()
+
+
+async def _asked(url: URL, look: Callable[[list[AsyncConnection[TupleRow]]], Awaitable[None]], count: int) -> None:
+    sessions: list[AsyncConnection[TupleRow]] = []
+    answered: list[AsyncConnection[TupleRow]] = []
+
+    async def open_one() -> None:
+        opened = await AsyncConnection.connect(conninfo(url), **settings(url, "check") | {"prepare_threshold": None})
+        sessions.append(opened)
+        await opened.execute("select 1")
+        answered.append(opened)
+
+    async def ask() -> None:
+        await asyncio.gather(*(open_one() for _ in range(count)))  # at once: hosts that are away are waited for
+        await look(sessions)
+
+    asking = asyncio.create_task(ask())
+    await asyncio.wait({asking}, timeout=ANSWER_SECONDS)
+    for each in sessions:
+        each.pgconn.finish()  # at once: a server that hangs would not hear that it is over
+    if not asking.done():
+        asking.cancel()
+        await asyncio.wait({asking})
+        raise _silent(url, len(answered), count)
+    try:
+        asking.result()
+    except psycopg.Error as error:
+        raise refused(error, url) from error
+
+
+async def _look(sessions: list[AsyncConnection[TupleRow]]) -> None:
+    version = sessions[0].info.server_version
+    if version < OLDEST:
+        raise StartupError(f"The database is Postgres {version // 10000}.", "Amends needs Postgres 15 or newer.")
+    for each in sessions:
+        await _require_primary(each)
+    await require_kept(sessions)
+
+
+async def _require_primary(session: AsyncConnection[TupleRow]) -> None:
+    row = await (await session.execute(AS_ASKED)).fetchone()
+    assert row is not None
+    encoding, recovering, read_only = row
+    if recovering:
+        raise NotYet(
+            "The database is a standby and cannot be written to.",
+            "Let DATABASE_URL lead to the primary, or name all hosts in it; a pooler must lead every session there.",
+        )
+    if read_only == "on":
+        raise StartupError(
+            "The database takes no writes: its sessions are read-only.",
+            "See default_transaction_read_only of the server, the database and the role.",
+        )
+    if encoding != "UTF8":
+        raise StartupError(
+            f"The database's encoding is {encoding}, which does not hold every text.",
+            "Create one with: create database … encoding 'UTF8' template template0.",
+        )
+
+
+def _silent(url: URL, answered: int, count: int) -> StartupError:
+    if 0 < answered < count:
+        return StartupError(
+            f"Of {count} sessions at the same time only {answered} were answered within {ANSWER_SECONDS:.0f} s.",
+            "If a pooler stands before the database, give it more connections (default_pool_size).",
+        )
+    return NotYet(f"The database does not answer within {ANSWER_SECONDS:.0f} s.", f"Look at {shown(url)}.")
+
+
+def refused(error: psycopg.Error, url: URL) -> StartupError:
+    """Why nobody was let in, by each of several hosts; NotYet if that may pass by itself, at one of them at least."""
+    lines = str(error).strip().splitlines()
+    parts = [line[2:] for line in lines if line.startswith("- host: ")] or [" ".join(str(error).split())]
+    told = "; ".join(parts)
+    if "startup parameter" in told:  # PgBouncer's words, which nobody translates
+        return StartupError(
+            f"A pooler refuses what sessions are opened with: {told}",
+            "Set ignore_startup_parameters = options in pgbouncer.ini, and see docs/own-postgres.md.",
+        )
+    kind = StartupError if all(FOR_GOOD.search(part) for part in parts) else NotYet
+    return kind(f"The database does not let us in: {told}", f"Check DATABASE_URL ({shown(url)}).")
+
+
+def in_words(error: BaseException | None) -> StartupError | None:
+    """What a person can do about an error that the database raised somewhere below; None of any other error."""
+    while error is not None and not isinstance(error, psycopg.Error):
+        error = error.__cause__
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return StartupError(
+            f"The database does not let its user do that: {said(error)}.",
+            "Set AMENDS_MIGRATION_URL to the URL of the tables' owner, who migrates and grants the service its rights.",
+        )
+    if isinstance(error, psycopg.errors.InvalidSchemaName | psycopg.errors.UndefinedTable):
+        return StartupError(f"The database lacks what is asked of it: {said(error)}.", "./run up migrates it.")
+    if isinstance(error, psycopg.OperationalError):
+        return StartupError(f"The database cannot do that now: {said(error)}.", "./run amends doctor looks at it.")
+    return None

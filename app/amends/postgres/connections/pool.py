@@ -1,0 +1,156 @@
+"""Connections to the database: how they are made, borrowed and given back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
+from math import inf
+from typing import Any, Final, TypeVar
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from sqlalchemy.engine import URL
+
+from app.amends.postgres.connections.sessions import Guarded, Session, sever
+from app.amends.postgres.urls import conninfo, settings
+
+T = TypeVar("T")
+
+READ_SECONDS = 20.0
+"""For how long a read is waited for. A server that works ends a slow one earlier (LIMITS), and says so."""
+GLANCE_SECONDS = 2.0
+"""After so long, whoever waits for a connection of a pool looks whether there will be one."""
+SHORTEST_WAIT = 0.01
+"""Seconds for which a connection of a pool is waited for by somebody who has no time left."""
+RECONNECT_SECONDS = 2.0
+"""For how long a pool tries to replace a connection by itself, more and more rarely; after that, whenever it is asked
+for one: so it is back as soon as the database is."""
+
+
+async def connect(url: URL, purpose: str, **limits: str) -> Session:
+    """One connection in autocommit mode whose statements are prepared at their first use."""
+    return await Session.connect(conninfo(url), prepare_threshold=0, **settings(url, purpose, **limits))
+
+
+class Pool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
+    """Connections for reads and for transactions with SQL of their own; open it before use.
+
+    `prepare` is how often a statement runs before it is prepared; None is never.
+    """
+
+    def __init__(self, url: URL, size: int, purpose: str = "reader", prepare: int | None = 0) -> None:
+        wanted = url.query.get("target_session_attrs", "primary")  # a standby would show what was some time ago
+        super().__init__(
+            conninfo(url),
+            connection_class=Session,
+            min_size=1,
+            max_size=size,
+            timeout=15,
+            reconnect_timeout=RECONNECT_SECONDS,
+            open=False,
+            kwargs=settings(url, purpose) | {"prepare_threshold": prepare, "target_session_attrs": wanted},
+        )
+        self._used = set[AsyncConnection[TupleRow]]()
+        self.reading = set[AsyncConnection[TupleRow]]()
+        self.is_away: Callable[[], bool] = lambda: False
+        """Whether the database is known to be away: then nobody waits for a connection."""
+
+    async def take(self, until: float | None) -> AsyncConnection[TupleRow]:
+        """A connection, waited for until `until` at most; None waits as long as the pool does.
+
+        Raises PoolTimeout, and that sooner while the database is away.
+        """
+        until = min(time.monotonic() + self.timeout, until or inf)
+        while True:
+            patience = max(until - time.monotonic(), SHORTEST_WAIT)
+            try:
+                connection = await self.getconn(min(patience, GLANCE_SECONDS))
+            except PoolTimeout:
+                if patience <= GLANCE_SECONDS or self.is_away():
+                    raise
+            else:
+                self._used.add(connection)
+                return connection
+
+    async def give_back(self, connection: AsyncConnection[TupleRow]) -> None:
+        """Whoever took a connection is done with it."""
+        self._used.discard(connection)
+        await self.putconn(connection)
+
+    async def end_reads(self) -> None:
+        """The server says nothing any more: whoever reads is told so, and need not wait until it does."""
+        for connection in tuple(self.reading):
+            sever(connection)
+
+    async def renew(self) -> None:
+        """Another server answers, or the same one anew: nothing comes of the connections from before any more."""
+        for connection in tuple(self._used):
+            sever(connection)
+        await self.drain()
+
+
+@asynccontextmanager
+async def borrowed(pool: Pool, until: float | None = None) -> AsyncIterator[AsyncConnection[TupleRow]]:
+    """A connection of a pool; one that an error has spoilt does not go back. It is waited for until `until` at most.
+
+    It is given back however its borrower ends. Whoever is cancelled by anyio is cancelled again at each await, also at
+    those of its cleaning up: so taking and giving back are tasks of their own, which nobody cancels.
+    """
+    taking = unheard(pool.take(until))
+    try:
+        connection = await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        taking.add_done_callback(partial(_give_back, pool))
+        raise
+    try:
+        async with Guarded(connection):
+            yield connection
+    finally:
+        await asyncio.shield(unheard(pool.give_back(connection)))
+
+
+async def asked(pool: Pool, until: float | None, ask: Callable[[AsyncConnection[TupleRow]], Awaitable[T]]) -> T:
+    """What a single read on a connection of a pool comes to: it ends, and gives back its connection as good as it was,
+    although whoever asked may be cancelled. A server that does not end it in time, as it should, is cut off."""
+
+    async def read() -> T:
+        connection = await pool.take(until)
+        pool.reading.add(connection)
+        overdue = asyncio.get_running_loop().call_later(READ_SECONDS, sever, connection)
+        try:
+            async with Guarded(connection):
+                return await ask(connection)
+        finally:
+            overdue.cancel()
+            pool.reading.discard(connection)
+            await pool.give_back(connection)
+
+    return await asyncio.shield(unheard(read()))
+
+
+_going_on: Final = set[asyncio.Task[Any]]()
+"""What nobody may wait for any more; the event loop alone would not keep it."""
+
+
+def unheard(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task that goes on, also if nobody waits for it any more."""
+    task = asyncio.get_running_loop().create_task(work, name="a connection is used")
+    _going_on.add(task)
+    task.add_done_callback(_ended)
+    return task
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    _going_on.discard(task)
+    if not task.cancelled():
+        task.exception()  # whoever asked may have gone, and nobody else wants to know
+
+
+def _give_back(pool: Pool, taken: asyncio.Task[AsyncConnection[TupleRow]]) -> None:
+    """Nobody waits any more for a connection that was asked for."""
+    if not taken.cancelled() and taken.exception() is None:
+        unheard(pool.give_back(taken.result()))

@@ -1,0 +1,58 @@
+"""Whether this process still gets through to a database that answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg_pool import PoolTimeout
+
+from app.amends.postgres.connections.pool import asked
+from app.amends.postgres.connections.watch import Watch
+from app.amends.postgres.statements.reader import Reader
+from workflows.amends.values.said import said
+
+log = logging.getLogger("amends.store")
+
+LOOK_SECONDS: Final = 5.0
+UNFIT_SECONDS: Final = 60.0
+"""So long no read may come through while the database answers: no statement takes a quarter of that, and those who wait
+for a connection have their turns one after the other."""
+
+
+class Liveness:
+    """Sees whether reads of this process come through while the database answers; `unfit` is called once if not."""
+
+    def __init__(self, reader: Reader, database: Watch, unfit: Callable[[], None]) -> None:
+        self._reader, self._database, self._unfit = reader, database, unfit
+        self.problem: str | None = None
+        """Why this process cannot serve any more, None while it can."""
+
+    async def watch(self) -> None:
+        """Look again and again, until it cannot."""
+        well = time.monotonic()
+        while self.problem is None:
+            await asyncio.sleep(LOOK_SECONDS)
+            if await self._comes_through() or await self._database.problem() is not None:
+                well = time.monotonic()
+            elif (seconds := time.monotonic() - well) > UNFIT_SECONDS:
+                self.problem = f"The database answers, but no read of this process has come through for {seconds:.0f} s"
+                log.error("%s: it ends, so that it is started again and others take over.", self.problem)
+                self._unfit()
+
+    async def _comes_through(self) -> bool:
+        async def look(connection: AsyncConnection[TupleRow]) -> None:
+            await connection.execute("select 1")
+
+        try:
+            await asked(self._reader.pool, None, look)
+        except (psycopg.Error, OSError, PoolTimeout) as error:
+            log.debug("A read does not come through: %s", said(error))
+            return False
+        return True

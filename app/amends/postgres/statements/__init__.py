@@ -1,0 +1,1 @@
+"""Statements: sent on a connection, and sent again until they are answered."""

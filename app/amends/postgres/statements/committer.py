@@ -1,0 +1,229 @@
+"""Everything that is written goes through here: one round trip, one commit, resent until it is answered.
+
+What cannot share a commit has one of its own. Appends can: whatever is ready when a connection is free goes together,
+and nothing waits for more to come. What has to be sent again gives its connection back until then; what waits for
+somebody's locks has half of the connections at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+
+from psycopg.rows import TupleRow
+from sqlalchemy import URL
+
+from app.amends.postgres.sqlstates import Verdict, described, verdict
+from app.amends.postgres.statements.lines import Line
+from app.amends.postgres.statements.lines import Parameters as Parameters
+from app.amends.postgres.statements.messages import Caller, Message, together
+from app.amends.postgres.statements.resending import AlreadyExists as AlreadyExists
+from app.amends.postgres.statements.resending import deadline, unstorable
+from domain.amends.errors import AmendsError, Unstorable
+from workflows.amends.background import end
+
+log = logging.getLogger("amends.store")
+
+ANSWER_SECONDS = 20.0
+"""How long an answer is waited for. A database that works ends a slow statement earlier (LIMITS), and says so: one that
+says nothing is away, or waits for a standby."""
+PROBLEM_SECONDS = 10.0
+"""How long a refusal by the database counts; whoever needs an answer has sent the statement again by then."""
+STOP_SECONDS = 2.0
+"""How long the end of what was cut off is waited for."""
+MOST_TOGETHER = 64
+MOST_CHARACTERS = 32 * 1024
+"""How much shares a commit: beyond that, several connections at once are quicker than one with everything."""
+
+
+class Committer:
+    """Writes for one process, on `connections` connections at a time."""
+
+    def __init__(self, url: URL, connections: int) -> None:
+        self._url, self._size, self._stopping = url, connections, False
+        self.on_commit: Callable[[], None] = _nothing
+        self._ready: deque[Message | str] = deque()
+        self._held_up: deque[Message] = deque()
+        self._waiting_for_others, self._most_waiting = 0, max(1, connections // 2)
+        self._idle: list[asyncio.Future[None]] = []
+        self._sharing: defaultdict[str, deque[Caller]] = defaultdict(deque)
+        self._workers = dict[asyncio.Task[None], Line]()
+        self._problems = dict[str, tuple[float, str]]()
+
+    @property
+    def problem(self) -> str | None:
+        """What the database says to something that is written here, and would pass; None if all is taken."""
+        now = time.monotonic()
+        return next((said for at, said in self._problems.values() if now - at < PROBLEM_SECONDS), None)
+
+    def start(self) -> None:
+        for _ in range(self._size):
+            self._begin()
+
+    def _begin(self) -> None:
+        line = Line(self._url)
+        worker = asyncio.create_task(self._work(line), name="committer")
+        self._workers[worker] = line
+        worker.add_done_callback(self._workers.pop)
+
+    async def stop(self) -> None:
+        """End the workers; what is still waiting is not written, and what was sent is not cancelled."""
+        self._stopping, workers = True, list(self._workers)
+        await self.renew()
+        for idle in self._idle:
+            idle.cancel()
+        if workers:
+            await asyncio.wait(workers, timeout=STOP_SECONDS)
+        await end(*workers)
+
+    async def renew(self) -> None:
+        """Another server answers, or the same one anew: what was sent before is sent again, on other connections."""
+        for line in self._workers.values():
+            line.sever()
+
+    async def run(self, statement: str, parameters: Parameters, patience: float | None = None) -> list[TupleRow]:
+        """Run one statement in a commit of its own and return its rows.
+
+        The statement must be safe to resend: the answer to one that was carried out may be lost. While the database is
+        away it is resent for ever; with `patience` (in seconds), raises Unavailable, and what has not been sent by then
+        never is. Raises Unstorable for values that will never be taken, and Contended after as many tries as its errors
+        allow (see app.amends.postgres.sqlstates).
+        """
+        caller = Caller(deadline(patience), asyncio.get_running_loop().create_future())
+        self._put(Message(statement, parameters, [caller]))
+        return await caller.answer
+
+    async def share(self, statement: str, item: str, patience: float | None = None) -> TupleRow:
+        """The same for one item of a statement that takes a JSON array of them; returns its row.
+
+        The statement answers each item with a row: its number from 0, its outcome, and whatever else. It keeps items
+        apart; one whose outcome is `busy`, and all of a commit that fails, go again alone.
+        """
+        caller = Caller(deadline(patience), asyncio.get_running_loop().create_future(), item)
+        if not self._sharing[statement]:
+            self._put(statement)
+        self._sharing[statement].append(caller)
+        return (await caller.answer)[0]
+
+    def _put(self, ready: Message | str) -> None:
+        """Hand over to the connection that was busy last: what it needs is still at hand there."""
+        if isinstance(ready, Message) and ready.held_up:
+            self._held_up.append(ready)
+        else:
+            self._ready.append(ready)
+        while self._idle:
+            if not (idle := self._idle.pop()).done():
+                idle.set_result(None)
+                return
+
+    async def _work(self, line: Line) -> None:
+        async with line:
+            while not self._stopping:
+                while message := self._taken():
+                    line.held_up = message.held_up
+                    self._waiting_for_others += line.held_up
+                    try:
+                        await self._send(message, line)
+                    except Exception as bug:
+                        log.exception("A commit failed by a fault of Amends itself.")
+                        message.fail(Unstorable(f"a fault of Amends itself: {type(bug).__name__}"))
+                    finally:
+                        self._no_longer_held_up(line)
+                    if line.given_up or self._stopping:
+                        return
+                idle = asyncio.get_running_loop().create_future()
+                self._idle.append(idle)
+                await idle
+
+    def _no_longer_held_up(self, line: Line) -> None:
+        self._waiting_for_others -= line.held_up
+        line.held_up = False
+
+    def _taken(self) -> Message | None:
+        """The next message that somebody still waits for, if this connection may send one now."""
+        while self._ready or self._held_up:
+            if self._held_up and self._waiting_for_others < self._most_waiting:
+                message = self._held_up.popleft()
+            elif self._ready:
+                ready = self._ready.popleft()
+                message = self._shared(ready) if isinstance(ready, str) else ready
+            else:
+                return None
+            if message.wanted:
+                return message
+        return None
+
+    def _shared(self, statement: str) -> Message:
+        """Everything that is ready now, up to a limit; what is more goes with the next."""
+        waiting, callers, size = self._sharing[statement], list[Caller](), 0
+        while waiting and len(callers) < MOST_TOGETHER and size < MOST_CHARACTERS:
+            caller = waiting.popleft()
+            if not caller.answer.done():
+                callers.append(caller)
+                size += len(caller.item)
+        if waiting:
+            self._put(statement)
+        return together(statement, callers)
+
+    async def _send(self, message: Message, line: Line) -> None:
+        """Send a message once. What has to be sent again comes back when it is time, and holds up nobody meanwhile."""
+        overdue = self._timed(message, line)
+        try:
+            await line.open()
+            for caller in message.callers:
+                caller.was_sent = True
+            rows = await line.ask(message.statement, message.parameters)
+        except Exception as error:
+            if not line.given_up and self._failed(message, error) is Verdict.AWAY and not self._stopping:
+                await line.rest()
+        else:
+            if not line.given_up:
+                self._alone(message.statement, message.answered(rows), held_up=True)
+            self._problems.pop(message.statement, None)
+            self.on_commit()
+        finally:
+            overdue.cancel()
+
+    def _timed(self, message: Message, line: Line) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._overdue, message, line)
+
+    def _overdue(self, message: Message, line: Line) -> None:
+        """Go on with another line, unless too many commits are left behind already: each keeps a session busy."""
+        if sum(each.given_up for each in self._workers.values()) >= self._size or self._stopping:
+            return
+        line.given_up = True
+        self._no_longer_held_up(line)
+        self._begin()
+        self._failed(message, TimeoutError(f"no answer within {ANSWER_SECONDS:g} s"))
+
+    def _failed(self, message: Message, error: Exception) -> Verdict:
+        found = verdict(error, ours=True)
+        if found.is_alarming or found is Verdict.AWAY:
+            self._problems[message.statement] = time.monotonic(), described(error, found)
+        if len(message.callers) > 1:
+            self._alone(message.statement, message.callers)
+        elif found is Verdict.NEVER:
+            message.fail(unstorable(error))
+        else:
+            self._later(message, error, found)
+        return found
+
+    def _later(self, message: Message, error: Exception, found: Verdict) -> None:
+        try:
+            wait = message.tries.wait_after(error)
+        except AmendsError as over:
+            message.fail(over)
+        else:
+            message.held_up = found is Verdict.BUSY
+            asyncio.get_running_loop().call_later(wait, self._put, message)
+
+    def _alone(self, statement: str, callers: Sequence[Caller], held_up: bool = False) -> None:
+        for caller in callers:
+            self._put(together(statement, [caller], held_up))
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""

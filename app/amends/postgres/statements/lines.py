@@ -1,0 +1,73 @@
+"""The connections that commits are sent on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from psycopg.rows import TupleRow
+from sqlalchemy import URL
+
+from app.amends.postgres.connections.pool import connect
+from app.amends.postgres.connections.sessions import Guarded, Session, sever
+from app.amends.postgres.statements.resending import Waits
+
+OPEN_SECONDS = 10.0
+"""How long it may take to open a connection, and to note the run of its server."""
+LOCK_TIMEOUT = "1s"
+"""How long a connection waits for a lock before it does something else; the commit comes again, however often."""
+
+Parameters = Sequence[object] | Mapping[str, object]
+
+
+class Line:
+    """One connection: made when it is needed, anew when it was lost, and closed at the end, whatever was going on.
+
+    `given_up` says that its last statement takes too long: whoever sent it goes on with another line. It is not
+    cancelled, for that would end the wait of a commit for a standby, and show everybody what may still be lost.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._url, self._waits = url, Waits()
+        self._session: Session | None = None
+        self.held_up, self.given_up = False, False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def ask(self, statement: str, parameters: Parameters) -> list[TupleRow]:
+        """Run a statement and return its rows; the line was opened before."""
+        session = self._session
+        assert session is not None
+        async with Guarded(session):
+            cursor = await session.execute(statement, parameters)
+            rows = await cursor.fetchall() if cursor.rownumber is not None else []
+        self._waits = Waits()
+        return rows
+
+    async def open(self) -> None:
+        """Have a session that has noted the run of its server. Raises TimeoutError, and NotWritable."""
+        if self._session is not None and not self._session.closed:
+            return
+        async with asyncio.timeout(OPEN_SECONDS):
+            session = self._session = await connect(self._url, "committer", lock_timeout=LOCK_TIMEOUT)
+        overdue = asyncio.get_running_loop().call_later(OPEN_SECONDS, sever, session)
+        try:
+            async with Guarded(session):
+                await session.enter()
+        finally:
+            overdue.cancel()
+
+    def sever(self) -> None:
+        """Cut the connection off, if there is one: whatever was asked on it fails."""
+        if self._session:
+            sever(self._session)
+
+    async def rest(self) -> None:
+        """Leave a database alone that is away: no message is to blame, and the next one would fare no better."""
+        await asyncio.sleep(self._waits.next())

@@ -1,0 +1,90 @@
+"""What is sent to the database: commits, and those who wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from psycopg.rows import TupleRow
+
+from app.amends.postgres.statements.lines import Parameters
+from app.amends.postgres.statements.resending import Resending, Unsettled
+from domain.amends.errors import AmendsError, Unavailable
+
+BUSY = "busy"
+
+
+@dataclass
+class Caller:
+    """Somebody who waits for an answer, until `give_up_at`; `item` is what of a shared commit is theirs."""
+
+    give_up_at: float | None
+    answer: asyncio.Future[list[TupleRow]]
+    item: str = ""
+    sent_at: float = field(default_factory=time.monotonic)
+    was_sent: bool = False
+    """Whether the database may have got it."""
+
+    def __post_init__(self) -> None:
+        if self.give_up_at is not None:
+            patience = self.give_up_at - self.sent_at
+            timer = self.answer.get_loop().call_later(patience, self.told, Unavailable(round(patience, 1)))
+            self.answer.add_done_callback(lambda _: timer.cancel())
+
+    def told(self, answer: list[TupleRow] | AmendsError) -> None:
+        if self.answer.done():
+            return
+        if type(answer) is Unavailable and self.was_sent:
+            answer = Unsettled(answer.seconds)
+        if isinstance(answer, AmendsError):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)
+
+
+@dataclass
+class Message:
+    """One commit, for one caller or for several who share it; `held_up` says that others were in its way."""
+
+    statement: str
+    parameters: Parameters
+    callers: Sequence[Caller]
+    shared: bool = False
+    held_up: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody still waits for the answer."""
+        return any(not each.answer.done() for each in self.callers)
+
+    @cached_property
+    def tries(self) -> Resending:
+        """The tries of a message that has one caller."""
+        caller = self.callers[0]
+        return Resending("A commit", caller.give_up_at, caller.sent_at, parameters=self.parameters)
+
+    def fail(self, error: AmendsError) -> None:
+        for caller in self.callers:
+            caller.told(error)
+
+    def answered(self, rows: list[TupleRow]) -> Sequence[Caller]:
+        """Tell everybody; returns those who must go again alone."""
+        if not self.shared:
+            self.callers[0].told(rows)
+            return ()
+        again = []
+        for number, outcome, *answer in rows:
+            if outcome == BUSY:
+                again.append(self.callers[number])
+            else:
+                self.callers[number].told([(outcome, *answer)])
+        return again
+
+
+def together(statement: str, callers: Sequence[Caller], held_up: bool = False) -> Message:
+    """One commit for what several callers have ready."""
+    items = ",".join(caller.item for caller in callers)
+    return Message(statement, (f"[{items}]",), callers, shared=True, held_up=held_up)

@@ -1,0 +1,160 @@
+"""Reads, asked again while the database is away, and transactions with SQL of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import AsyncRowFactory, TupleRow, dict_row, tuple_row
+
+from app.amends.postgres.connections.pool import SHORTEST_WAIT, Pool, asked, borrowed, unheard
+from app.amends.postgres.connections.sessions import Session
+from app.amends.postgres.connections.watch import Watch
+from app.amends.postgres.sqlstates import Verdict, described, verdict
+from app.amends.postgres.statements.committer import Parameters
+from app.amends.postgres.statements.resending import Resending, Unsettled, deadline
+from domain.amends.errors import Unavailable
+
+log = logging.getLogger("amends.store")
+
+Row = TypeVar("Row")
+
+COMMIT_SECONDS = 2.0
+"""How long a commit is waited for at least, however long what came before it took."""
+LEFT_FOR_READS = 2
+"""How many connections of the pool nobody writes with."""
+MOMENT = 0.25
+"""For how long, in seconds, a read waits for a database that is away."""
+
+
+class Reader:
+    """Reads for one process, on a pool of connections."""
+
+    def __init__(self, pool: Pool, database: Watch | None = None) -> None:
+        self.pool, self._database = pool, database
+        self._writing = asyncio.Semaphore(max(2, pool.max_size - LEFT_FOR_READS))
+
+    @asynccontextmanager
+    async def connection(self, until: float | None = None) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """A connection of the pool to write with; one that an error has spoilt does not go back.
+
+        Reads have some connections to themselves: a commit may wait for a standby for long. Raises NotWritable.
+        """
+        async with asyncio.timeout(None if until is None else max(until - time.monotonic(), SHORTEST_WAIT)):
+            await self._writing.acquire()
+        try:
+            async with borrowed(self.pool, until) as connection:
+                if isinstance(connection, Session):
+                    await connection.enter()
+                yield connection
+        finally:
+            self._writing.release()
+
+    async def rows(
+        self, statement: str, parameters: Parameters, patience: float | None = 10.0, anew: bool = False
+    ) -> list[dict[str, Any]]:
+        """The rows of a read, by column.
+
+        It is asked again until the database answers. Raises Unavailable after `patience` seconds (None waits for ever),
+        or almost at once while the database is known to be away; Contended after as many tries as its errors allow (see
+        app.amends.postgres.sqlstates), and what never passes as it is.
+        """
+        return await self._ask(statement, parameters, patience, dict_row, anew=anew)
+
+    async def tuples(
+        self,
+        statement: str,
+        parameters: Parameters,
+        patience: float | None = 10.0,
+        ours: bool = True,
+        anew: bool = False,
+    ) -> list[TupleRow]:
+        """The same as plain tuples, which cost less. A statement that names what somebody asked for is not `ours`.
+
+        One that is planned `anew` each time is planned for its values: the plan for any of them, which Postgres takes
+        for a prepared statement after a while, would read a large part of the feed for a frequent one.
+        """
+        return await self._ask(statement, parameters, patience, tuple_row, ours, anew)
+
+    async def row(self, statement: str, parameters: Parameters, patience: float | None = 10.0) -> dict[str, Any] | None:
+        """The first row of a read, or None."""
+        rows = await self.rows(statement, parameters, patience)
+        return rows[0] if rows else None
+
+    @asynccontextmanager
+    async def transaction(self, patience: float = 10.0) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """A transaction; it begins within `patience` seconds.
+
+        Raises Unavailable if it cannot, if a lock takes too long, and if the database goes away before the commit; and
+        Unsettled if the commit waits, as for a standby, or its answer is lost: it may be carried out or not.
+        """
+        began, stack = time.monotonic(), AsyncExitStack()
+        try:
+            async with AsyncExitStack() as undoing:
+                yield await self._begin(undoing, began + patience)
+                stack.push_async_exit(undoing.pop_all())
+            committing = unheard(stack.aclose())
+            await asyncio.wait({committing}, timeout=max(began + patience - time.monotonic(), COMMIT_SECONDS))
+            if not committing.done():
+                raise Unsettled(round(time.monotonic() - began, 1))
+            try:
+                committing.result()
+            except (psycopg.OperationalError, OSError) as lost:
+                raise Unsettled(round(time.monotonic() - began, 1)) from lost
+        except (psycopg.Error, OSError) as error:
+            found = verdict(error, ours=True)
+            if found is Verdict.NEVER:
+                raise
+            if found.is_alarming:
+                log.error("A transaction is not carried out: %s", described(error, found))
+            raise Unavailable(round(time.monotonic() - began, 1)) from error
+
+    async def _begin(self, stack: AsyncExitStack, until: float) -> AsyncConnection[TupleRow]:
+        """Begin on a connection that works; those that a restart of the database has cut are still in the pool."""
+        tries = Resending("The begin of a transaction", until)
+        while True:
+            try:
+                async with AsyncExitStack() as opening:
+                    connection = await opening.enter_async_context(self.connection(until))
+                    await opening.enter_async_context(connection.transaction())
+                    stack.push_async_exit(opening.pop_all())
+                    return connection
+            except (psycopg.Error, OSError) as error:
+                await tries.after(error)
+
+    async def _ask(
+        self,
+        statement: str,
+        parameters: Parameters,
+        patience: float | None,
+        rows: AsyncRowFactory[Row],
+        ours: bool = True,
+        anew: bool = False,
+    ) -> list[Row]:
+        async def ask(connection: AsyncConnection[TupleRow]) -> list[Row]:
+            cursor = connection.cursor(row_factory=rows)
+            await cursor.execute(statement, parameters, prepare=False if anew else None)
+            return await cursor.fetchall()
+
+        until = deadline(patience)
+        tries = Resending("A read", until, ours=ours)
+        while True:
+            if patience is not None:
+                await self._require_there()
+            try:
+                return await asked(self.pool, until, ask)
+            except (psycopg.Error, OSError) as error:
+                if self._database and verdict(error, ours) is Verdict.AWAY:
+                    await self._database.problem()
+                await tries.after(error)
+
+    async def _require_there(self) -> None:
+        """Raise Unavailable almost at once while the database is known to be away: who waits may ask again."""
+        if self._database and self._database.away and not await self._database.back(MOMENT):
+            raise Unavailable(round(self._database.away_for, 1))

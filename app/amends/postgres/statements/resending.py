@@ -1,0 +1,114 @@
+"""One way to send a statement again: until it is answered, will never be, or has been tried often enough."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Mapping, Sequence
+
+import psycopg
+
+from app.amends.postgres.sqlstates import Verdict, described, is_large, said, weighed
+from domain.amends.errors import Contended, Unavailable, Unstorable
+
+log = logging.getLogger("amends.store")
+
+FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
+"""Seconds before the second try, and between later ones at most: each wait is twice the one before."""
+QUIET_SECONDS = 2.0
+"""For how long a database may be away, or others in the way, before that is a warning: most of it is over sooner."""
+
+
+class Unsettled(Unavailable):
+    """The database has not answered for {seconds} seconds: this may be carried out yet. Send it again with the same
+    Idempotency-Key; without one, look first whether it was done."""
+
+
+class Unanswered(Unavailable):
+    """The database has not answered for {seconds} seconds: this may be carried out yet. Send it again with the
+    Idempotency-Key {id}, which acts once."""
+
+    id: str
+
+
+class AlreadyExists(Unstorable):
+    """Something with this name is there already: {problem}"""
+
+
+def unstorable(error: BaseException) -> Unstorable:
+    """What callers are told of an error that never passes."""
+    taken = isinstance(error, psycopg.errors.UniqueViolation) and error.diag.schema_name != "views"
+    return (AlreadyExists if taken else Unstorable)(said(error))
+
+
+def deadline(patience: float | None) -> float | None:
+    """Until when somebody waits who has so much patience, in seconds; None waits for ever."""
+    return None if patience is None else time.monotonic() + patience
+
+
+class Waits:
+    """The waits before further tries, in seconds: each is twice the one before, give or take a quarter."""
+
+    def __init__(self) -> None:
+        self.shortest = FIRST_WAIT
+
+    def next(self) -> float:
+        wait, self.shortest = self.shortest, min(2 * self.shortest, LONGEST_WAIT)
+        return wait * random.uniform(0.75, 1.25)
+
+
+class Resending:
+    """The tries of one statement. Nobody answers after `until`; `what` names it in the log.
+
+    `began` is when its caller began to wait; both are in seconds of `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        until: float | None,
+        began: float | None = None,
+        ours: bool = True,
+        parameters: Sequence[object] | Mapping[str, object] = (),
+    ) -> None:
+        self._what, self._until, self._ours = what, until, ours
+        self._large = is_large(parameters)
+        self._began = time.monotonic() if began is None else began
+        self._waits = Waits()
+        self._counts: dict[Verdict, int] = {}
+        self._alarm_at, self._warn_at = 0.0, QUIET_SECONDS
+
+    async def after(self, error: Exception) -> None:
+        """Return when it is time for the next try; raises what `wait_after` does."""
+        await asyncio.sleep(self.wait_after(error))
+
+    def wait_after(self, error: Exception) -> float:
+        """In how many seconds it is time for the next try.
+
+        Raises the error itself if it never passes, Contended if that was the last try, and Unavailable if there is no
+        time for another one.
+        """
+        found = weighed(error, self._ours, self._large)
+        if found is Verdict.NEVER:
+            raise error
+        if found.tries is not None:
+            self._counts[found] = self._counts.get(found, 0) + 1
+            if self._counts[found] >= found.tries:
+                raise Contended(sum(self._counts.values()), said(error)) from error
+        lasted = time.monotonic() - self._began
+        if self._until is not None and time.monotonic() + self._waits.shortest > self._until:
+            raise Unavailable(round(lasted, 1)) from error
+        log.log(self._level(found, lasted), "%s is sent again: %s", self._what, described(error, found))
+        return self._waits.next()
+
+    def _level(self, found: Verdict, lasted: float) -> int:
+        """What lasts is said again each time it has lasted twice as long."""
+        if found.is_alarming and lasted >= self._alarm_at:
+            self._alarm_at = 2 * max(lasted, QUIET_SECONDS)
+            return logging.ERROR
+        if not found.is_alarming and lasted >= self._warn_at:
+            self._warn_at = 2 * lasted
+            return logging.WARNING
+        return logging.DEBUG

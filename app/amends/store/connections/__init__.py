@@ -1,1 +1,0 @@
-"""What is sent to the database, and on which connections: commits, reads, and looks whether it answers."""

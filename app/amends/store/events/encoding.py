@@ -1,0 +1,43 @@
+"""New events and answers as the database's functions take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from domain.amends.expected import Expected
+from workflows.amends.ports.event_store import Answer, NewEvent
+from workflows.amends.values.codec import text
+
+
+def events_text(events: Iterable[NewEvent]) -> str:
+    """New events as one JSON parameter."""
+    return text([event_json(event) for event in events])
+
+
+def event_json(event: NewEvent) -> dict[str, Any]:
+    """A new event as plain JSON data."""
+    return {
+        "id": str(event.id),
+        "stream": event.stream,
+        "type": event.type.name,
+        "schema_version": event.type.version,
+        "data": event.data,
+        "metadata": event.cause.metadata(),
+    }
+
+
+def answer_json(answer: Answer | None) -> dict[str, Any] | None:
+    """An answer as plain JSON data."""
+    return None if answer is None else {"key": answer.key, "digest": answer.digest, "body": dict(answer.body)}
+
+
+def append_item(events: Sequence[NewEvent], expected: Mapping[str, Expected], answer: Answer | None) -> dict[str, Any]:
+    """One append as `amends.append` takes it. Locks are taken in the order of `streams` when it goes alone."""
+    locks = {event.stream for event in events} | expected.keys() | ({f"request {answer.key}"} if answer else set())
+    return {
+        "streams": list(locks),
+        "events": [event_json(event) for event in events],
+        "expected": {stream: value.version for stream, value in expected.items() if value.version is not None},
+        "answer": answer_json(answer),
+    }

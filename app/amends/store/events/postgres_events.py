@@ -1,0 +1,208 @@
+"""The events in Postgres: appended in one commit, read by stream or in the order of the feed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.amends.postgres.sql_files import statements
+from app.amends.postgres.statements.committer import AlreadyExists, Committer
+from app.amends.postgres.statements.reader import Reader
+from app.amends.store.events.encoding import append_item, event_json
+from app.amends.store.events.inline import InlineWriter
+from app.amends.store.events.remembered import Remembered
+from domain.amends.errors import AmendsError, Conflict, Invalid, StaleVersion
+from domain.amends.expected import Expected
+from workflows.amends.ports.event_store import (
+    DIFFERENT,
+    KNOWN_IN_PART,
+    START,
+    Answer,
+    Appended,
+    FeedCursor,
+    Filter,
+    NewEvent,
+    Repeated,
+    StoredEvent,
+    require_appendable,
+)
+from workflows.amends.values.storable import storable
+
+SQL = statements(Path(__file__).with_name("events.sql"))
+PATIENCE = 10.0
+"""How long an append waits for the database, in seconds, before the caller is told to try again."""
+
+
+AHEAD = "is ahead of all that was ever written here: another database gave it out, or this one before a recovery"
+
+
+class WentBack(AmendsError):
+    """History went back: what was at {place} is not on record any more. Go on from {stands}, the last place before it
+    that still stands; what comes after it is new, also where you have read as far before."""
+
+    place: str
+    stands: str
+
+
+class PostgresEvents:
+    """The event store of a process; see workflows.amends.ports.event_store.EventStore for what it promises."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        reader: Reader,
+        inline: InlineWriter | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
+        self._committer, self._reader, self._inline = committer, reader, inline
+        self._remembered = remembered or Remembered()
+
+    async def append(
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
+    ) -> Appended | Repeated:
+        require_appendable(events, expected)
+        item, end = storable(append_item(events, expected, answer), "An append").decode(), self._remembered.end
+        try:
+            if self._inline and self._inline.concerns(events):
+                answered = await self._inline.commit(SQL["append"], (f"[{item}]",), 1, events, PATIENCE)
+                row = answered[0][1:]
+            else:
+                row = await self._committer.share(SQL["append"], item, PATIENCE)
+        except AlreadyExists as doubled:
+            raise await self._known_in_part(events) or Conflict("event-ids", str(doubled)) from doubled
+        outcome, stream, wanted, actual, cursor, digest, body = row
+        match outcome:
+            case "appended":
+                reached = FeedCursor.parse(cursor) or START if cursor else START
+                if reached > end:  # else it was there before
+                    self._remembered.committed(events, end)
+                return Appended(reached)
+            case "repeated":
+                return Repeated(digest, body)
+            case "stale":
+                if len(events) > 2 and (known := await self._known_in_part(events)):  # in the middle
+                    raise known
+                raise StaleVersion(stream, wanted, actual)
+            case "different":
+                raise Conflict("event-ids", DIFFERENT.format(id=digest, stream=stream))
+            case _:
+                raise Conflict("event-ids", KNOWN_IN_PART.format(id=digest, stream=stream))
+
+    async def _known_in_part(self, events: Sequence[NewEvent]) -> Conflict | None:
+        """Which event of an append is known that is not known as a whole; None if there is none such."""
+        item = storable([event_json(event) for event in events], "An append").decode()
+        row = await self._reader.row(SQL["known_in_part"], (item,))
+        if row is None or (row["known"] == len(events) and not row["different"]):
+            return None
+        return Conflict("event-ids", (DIFFERENT if row["different"] else KNOWN_IN_PART).format(**row))
+
+    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        return await self._events("stream", {"stream": stream, "after": after, "limit": limit})
+
+    async def read_after(self, stream: str, after: FeedCursor, limit: int = 1000) -> list[StoredEvent]:
+        """Events of one stream beyond a place in the feed, oldest first."""
+        events = await self._events("stream_after", {"stream": stream, "limit": limit} | _cursor(after))
+        return events or await self._none_after(after)
+
+    async def read_back(self, stream: str, before: int, limit: int = 1000) -> list[StoredEvent]:
+        """Events of one stream with versions below `before`, newest first."""
+        return await self._events("backwards", {"stream": stream, "before": before, "limit": limit})
+
+    async def feed(self, after: FeedCursor = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+        statement = (
+            "feed_of_correlation"
+            if only.correlation_id is not None
+            else "feed_of_stream"
+            if only.stream is not None
+            else "feed_of_type"
+            if only.type is not None
+            else "feed"
+        )
+        wanted = {"type": only.type, "stream": only.stream, "correlation_id": only.correlation_id, "limit": limit}
+        rows = await self._reader.tuples(SQL[statement], wanted | _cursor(after), anew=statement != "feed")
+        return self._read(rows) or await self._none_after(after)
+
+    async def _none_after(self, cursor: FeedCursor) -> list[StoredEvent]:
+        """No events; raises WentBack if that is because a reader who goes on after the place would miss some."""
+        stands, vouched, last = await self._last_standing(cursor)
+        if not (stands and vouched):
+            raise WentBack(str(cursor), str(last))
+        return []
+
+    async def require_standing(self, cursor: FeedCursor) -> None:
+        """Raise WentBack if the event of a place is not there any more, with the last one before it that is."""
+        stands, _, last = await self._last_standing(cursor)
+        if not stands:
+            raise WentBack(str(cursor), str(last))
+
+    async def last_standing(self, cursor: FeedCursor) -> FeedCursor:
+        """A place, if it stands; else the last one before it that does."""
+        stands, _, last = await self._last_standing(cursor)
+        return cursor if stands else last
+
+    async def _last_standing(self, cursor: FeedCursor) -> tuple[bool, bool, FeedCursor]:
+        """Whether a place stands, whether nothing before it is known to be gone, and the last one that is both."""
+        if cursor.event is None:
+            return True, True, cursor
+        row = await self._reader.row(SQL["last_standing"], _cursor(cursor))
+        assert row is not None
+        stands, vouched = row.pop("stands"), row.pop("vouched")
+        return stands, vouched, START if row["event"] is None else FeedCursor(**row)
+
+    async def require_all_standing(self, cursors: Sequence[FeedCursor]) -> None:
+        """The same for places in the order of the feed, in one query: the first one that is gone is named."""
+        if cursors:
+            asked = ([cursor.position for cursor in cursors], [cursor.event for cursor in cursors])
+            for (number,) in await self._reader.tuples(SQL["first_gone"], asked):
+                await self.require_standing(cursors[number - 1])
+
+    async def version(self, stream: str) -> int:
+        """The version of a stream, 0 if it has no event."""
+        row = await self._reader.row(SQL["stream_version"], (stream,))
+        return int(row["version"]) if row else 0
+
+    async def after(self, token: str | None, field: str = "after") -> FeedCursor:
+        """The place after which a reader goes on. Raises Invalid as `cursor` does, and for one that is still to come.
+
+        That is the token of another database: its reader would miss all that is written until it is reached. One that
+        names its event is looked at when it is read on from: see `require_standing`.
+        """
+        cursor = await self.cursor(token, field)
+        if cursor != START and cursor.event is None:
+            row = await self._reader.row(SQL["given_out"], _cursor(cursor))
+            if row is None or not row["given_out"]:
+                raise Invalid(field, AHEAD)
+        return cursor
+
+    async def cursor(self, token: str | None, field: str = "after") -> FeedCursor:
+        """The place that a token or a plain position names. Raises Invalid for anything else."""
+        if not token or token == "0":
+            return START
+        if cursor := FeedCursor.parse(token):
+            return cursor
+        if not (token.isascii() and token.isdecimal() and len(token) < 19):
+            raise Invalid(field, "is not a position or a token that was given out as `next` or `position`")
+        row = await self._reader.row(SQL["place_of"], (int(token),))
+        if row is None:
+            raise Invalid(field, f"there is no event at position {token}")
+        return FeedCursor(**row)
+
+    async def _events(self, statement: str, parameters: dict[str, Any]) -> list[StoredEvent]:
+        return self._read(await self._reader.tuples(SQL[statement], parameters))
+
+    def _read(self, rows: Sequence[Any]) -> list[StoredEvent]:
+        events = list(map(StoredEvent._make, rows))
+        self._remembered.read(events)
+        return events
+
+
+def _cursor(after: FeedCursor) -> dict[str, Any]:
+    """A place in the feed as statements take it."""
+    return {
+        "generation": after.generation,
+        "transaction_id": str(after.transaction_id),
+        "position": after.position,
+        "event": after.event,
+        "run": after.run,
+    }

@@ -1,0 +1,93 @@
+"""Sagas to be started and commits of their steps as the database's functions take them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from app.amends.store.events.encoding import event_json, events_text
+from workflows.amends.ports.execution_log import Checkpoint, CompensateChild, Start, StepCommit
+from workflows.amends.values.codec import text
+
+
+def start_json(start: Start) -> dict[str, Any]:
+    """A saga to be started, without its first event, as plain JSON data."""
+    return {
+        "id": start.id,
+        "name": start.name,
+        "version": start.version,
+        "reference": start.reference,
+        "correlation": start.correlation_id,
+        "request": start.request,
+        "inputs": start.inputs,
+        "deadline": start.deadline and start.deadline.total_seconds(),
+        "parent": start.parent,
+    }
+
+
+def commit_parameters(saga: str, owner: str, step_commit: StepCommit) -> tuple[object, ...]:
+    """An entry as the parameters of `commit_step`."""
+    change = step_commit.change
+    return (
+        saga,
+        owner,
+        events_text(step_commit.events),
+        text(dict(step_commit.expected)),
+        checkpoint_text(step_commit.checkpoint),
+        change and change.status,
+        change and change.reason,
+        step_commit.suspend,
+        _wait(step_commit),
+        family_text(step_commit.start, step_commit.recall),
+        list(step_commit.after),
+    )
+
+
+def _wait(step_commit: StepCommit) -> str | None:
+    """What a saga that rests waits for, as commit_step takes it."""
+    change = step_commit.change
+    if change is None or not (change.waiting_for or change.provider or step_commit.settled):
+        return None
+    since, due = change.provider_since, change.due_at
+    told = {"for": change.waiting_for, "due": due, "provider": change.provider, "since": since}
+    return text(told | {"settled": step_commit.settled})
+
+
+def family_text(start: Start | None, recall: CompensateChild | None) -> str | None:
+    """A child to be started or called back as one JSON parameter."""
+    if start:
+        return text({"start": start_json(start) | {"events": [event_json(start.event)]}})
+    if recall:
+        told = {"saga": recall.saga, "reason": recall.reason, "events": [event_json(recall.event)]}
+        return text({"recall": told})
+    return None
+
+
+def checkpoint_text(checkpoint: Checkpoint | None) -> str | None:
+    """A checkpoint as one JSON parameter."""
+    if checkpoint is None:
+        return None
+    return text(
+        {
+            "slot": checkpoint.step_id,
+            "name": checkpoint.name,
+            "output": checkpoint.output,
+            "error": checkpoint.error,
+            "started_ms": _milliseconds(checkpoint.started_at),
+            "completed_ms": _milliseconds(checkpoint.completed_at),
+        }
+    )
+
+
+def checkpoint_of(row: tuple[Any, ...]) -> Checkpoint:
+    """A checkpoint from DBOS's columns; a row of another writer may lack the times."""
+    step_id, name, output, error, started, completed = row
+    return Checkpoint(step_id, name, output, error, _instant(started or completed or 0), _instant(completed or 0))
+
+
+def _milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

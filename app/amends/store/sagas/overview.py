@@ -1,0 +1,215 @@
+"""What people ask about sagas: a list with filters, one of them in full, and whether it rests by now."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import get_args
+
+from app.amends.postgres.sql_files import statements
+from app.amends.postgres.statements.reader import Reader
+from app.amends.store.sagas.postgres_sagas import STRETCH
+from domain.amends.errors import Invalid
+from domain.amends.event import EventType
+from workflows.amends.background import nudged
+from workflows.amends.history import RESTING, TIMER, SagaFold, SagaState, Status, saga_histories
+from workflows.amends.ports.event_store import FeedCursor, read_event
+from workflows.amends.values.codec import plain, text
+
+SQL = statements(Path(__file__).with_name("sagas.sql"))
+CONDITIONS = {
+    "name": "name = %(name)s",
+    "status": "status = %(status)s",
+    "reference": "reference = %(reference)s",
+    "correlation_id": "correlation_id = %(correlation_id)s",
+    "parent": "parent = %(parent)s",
+    "before_at": "(started_at, id) < (%(before_at)s, %(before_id)s)",
+}
+"""What a list may be asked for; only what is asked for is in the statement, so that each kind of list has its plan."""
+LONGEST_CURSOR = 500
+"""How many characters a cursor has at most: an instant and an id."""
+ASK_SECONDS = 0.1
+"""How often it is asked whether a saga that somebody waits for, and that runs elsewhere, rests by now."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Something that a saga waits for: of which kind, its name, since when, and until when at most."""
+
+    kind: str
+    name: str
+    since: datetime
+    until: datetime | None
+
+    def __str__(self) -> str:
+        until = f", until {self.until.isoformat(timespec='seconds')}" if self.until else ""
+        match self.kind:
+            case "provider":
+                since = self.since.isoformat(timespec="seconds")
+                return f"the provider {self.name}, which is down; it waits since {since}{until}"
+            case "timer":
+                return f"a time{until}"
+            case _:
+                return f"the {self.kind} {self.name}{until}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A saga in a list."""
+
+    id: str
+    name: str
+    version: int
+    root: str
+    reference: str
+    status: Status
+    reason: str | None
+    correlation_id: str
+    started_at: datetime
+    since: datetime
+    finished_at: datetime | None
+    waiting_for: str | None
+    due_at: datetime | None
+    parent: str | None
+    provider: str | None
+    provider_since: datetime | None
+
+    @property
+    def waits(self) -> list[Wait]:
+        """What it waits for, as far as its row says."""
+        if self.provider and self.provider_since and self.status in ("running", "compensating"):
+            return [Wait("provider", self.provider, self.provider_since, self.due_at)]
+        if self.status != "waiting" or self.waiting_for is None:
+            return []
+        kind, name = self.waiting_for, self.waiting_for
+        if kind != TIMER:
+            family = [each for each in ("child ", "undone ") if name.startswith(each)]
+            kind, name = ("child", name.removeprefix(family[0])) if family else ("signal", name)
+        return [Wait(kind, name, self.since, self.due_at)]
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing happens until somebody acts or a time comes; what waits for a child goes on by itself."""
+        if self.status == "waiting":
+            return not (self.waiting_for or "").startswith("child ")
+        return self.status in RESTING
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which sagas: those that have all of these. Raises Invalid for a status that there is not."""
+
+    name: str | None = None
+    status: str | None = None
+    reference: str | None = None
+    correlation_id: str | None = None
+    parent: str | None = None
+
+    def __post_init__(self) -> None:
+        known = get_args(Status)
+        if self.status is not None and self.status not in known:
+            raise Invalid("status", f"must be one of {', '.join(known)}")
+
+
+class Overview:
+    """Sagas as they are shown."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def page(self, filters: Filters, limit: int, cursor: str | None) -> tuple[list[Row], str | None]:
+        """Newest first, and the cursor of the next page, None at the end."""
+        at, id = _read_cursor(cursor) if cursor else (None, None)
+        parameters = vars(filters) | {"before_at": at, "before_id": id, "limit": limit + 1}
+        met = [condition for name, condition in CONDITIONS.items() if parameters[name] is not None]
+        statement = SQL["sagas"].format(conditions=" and ".join(met or ["true"]))
+        rows = [Row(**row) for row in await self._reader.rows(statement, parameters)]
+        page = rows[:limit]
+        return page, _cursor(page[-1]) if len(rows) > limit else None
+
+    async def row(self, id: str) -> Row | None:
+        """One saga as it stands in lists."""
+        row = await self._reader.row(SQL["saga"], (id,))
+        return Row(**row) if row else None
+
+    async def saga(self, id: str) -> tuple[Row, SagaState, FeedCursor] | None:
+        """One saga, its story, and the place in the feed that the story reaches to.
+
+        A long story is read in stretches, and other work goes on in between.
+        """
+        row = await self._reader.row(SQL["saga_told"], {"id": id} | STRETCH)
+        if row is None:
+            return None
+        order = (row.pop(each) or 0 for each in ("generation", "transaction_id", "position"))
+        place = FeedCursor(*order, event=row.pop("event"), run=row.pop("run"))  # type: ignore
+        newest, stretch = row.pop("newest") or 0, row.pop("told") or ()
+        telling, count = SagaFold(), 0
+        while stretch:
+            for _, type, version, data, at in stretch:
+                telling.tell(read_event(saga_histories.vocabulary, EventType(type, version), data), _instant(at))
+            count += len(stretch)
+            further = {"id": id, "after": count} | STRETCH
+            stretch = await self._reader.tuples(SQL["more_told"], further) if count < newest else ()
+        return Row(**row), telling.state(), place
+
+
+def _instant(at: str | datetime) -> datetime:
+    return datetime.fromisoformat(at) if isinstance(at, str) else at
+
+
+class Waiting:
+    """Those who wait for sagas to rest: told at once of the ones that run here, by one query for all others."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._asking: asyncio.Task[None] | None = None
+
+    async def until_rest(self, id: str, seconds: float) -> None:
+        """Return when the saga is finished, waits or is stuck, or after so many seconds."""
+        mine = asyncio.Event()
+        self._waiters[id].add(mine)
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(), name="waiting")
+        try:
+            await nudged(mine, seconds)
+        finally:
+            self._waiters[id].discard(mine)
+            if not self._waiters[id]:
+                del self._waiters[id]
+
+    def rests(self, id: str) -> None:
+        """Say that a saga rests."""
+        for waiter in self._waiters.get(id, ()):
+            waiter.set()
+
+    async def _ask(self) -> None:
+        while self._waiters:
+            for row in await self._reader.rows(SQL["resting"], (sorted(RESTING), list(self._waiters)), patience=None):
+                if row["rests"]:
+                    self.rests(row["id"])
+            await asyncio.sleep(ASK_SECONDS)
+
+
+def _cursor(row: Row) -> str:
+    return base64.urlsafe_b64encode(text([row.started_at, row.id]).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    """Where a page ended. Raises Invalid for anything that `_cursor` has not made."""
+    wrong = Invalid("cursor", "is not one that was given out as `next`")
+    if len(cursor) > LONGEST_CURSOR:
+        raise wrong
+    try:
+        read = plain(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        match read:
+            case [str(at), str(id)] if "\0" not in id:
+                return datetime.fromisoformat(at), id
+    except (ValueError, binascii.Error) as error:
+        raise wrong from error
+    raise wrong

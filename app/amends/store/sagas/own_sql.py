@@ -1,0 +1,110 @@
+"""A transaction with SQL of a step's own: how it begins, and how its session is brought back before others have it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
+
+from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sqlstates import Verdict, sqlstate, weighed
+from app.amends.postgres.statements.reader import Reader
+from domain.amends.errors import AmendsError
+
+SQL = statements(Path(__file__).with_name("own.sql"))
+CONTROL = re.compile(
+    r"(?:\s|;|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)*+"
+    r"(commit|end|abort|begin|start\s+transaction|prepare\s+transaction"
+    r"|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b",
+    re.IGNORECASE,
+)
+"""A statement that would begin or end a transaction, with its comments; one that goes back to a savepoint would not."""
+RESTORE_SECONDS = 5.0
+"""How long the way back may take before the connection is closed instead."""
+READ_ONLY = "25006"
+
+log = logging.getLogger("amends.store")
+
+
+class Aborted(AmendsError):
+    """An earlier statement of this step has failed, and its transaction with it: {problem}
+
+    A step that wants to go on after an error sets a savepoint before it.
+    """
+
+    problem: str
+
+
+class EndsTransaction(AmendsError):
+    """A step's own SQL may neither begin nor end a transaction, its commit does that: {statement!r} is refused."""
+
+    statement: str
+
+
+@dataclass
+class Own:
+    """A connection inside such a transaction; `writable` is what the transaction was when it began.
+
+    `sets` says that the step has changed its session: an error of Amends' own statements may come from that.
+    """
+
+    connection: AsyncConnection[TupleRow]
+    writable: bool
+    sets: bool = False
+
+    @property
+    def stands(self) -> bool:
+        """Whether the transaction has not ended."""
+        return self.connection.info.transaction_status is TransactionStatus.INTRANS
+
+    def noted(self, sql: str, did: str | None) -> None:
+        """Note what one of the step's statements did."""
+        self.sets = self.sets or did in ("SET", "RESET") or "set_config" in str(sql).lower()
+
+    def verdict(self, error: BaseException, ours: bool, large: bool) -> Verdict:
+        """What an error means here: what the step has brought on itself is not the database's fault."""
+        found = weighed(error, ours, large)
+        if self.writable and sqlstate(error) == READ_ONLY:
+            return Verdict.NEVER
+        uncounted = found in (Verdict.BUSY, Verdict.MISSING, Verdict.SURPRISING)
+        return Verdict.CONTENDED if ours and self.sets and uncounted else found
+
+
+@asynccontextmanager
+async def begun(reader: Reader, until: float) -> AsyncIterator[Own]:
+    """A transaction at REPEATABLE READ: its snapshot is older than its id, as the feed needs it.
+
+    What is not committed in it is rolled back, and its session is brought back, or ended. Raises what psycopg does.
+    """
+    async with reader.connection(until) as connection:
+        try:
+            cursor = await connection.execute(SQL["begin"], prepare=False)
+            cursor.nextset()
+            yield Own(connection, await cursor.fetchone() == ("off",))
+        finally:
+            await restore(connection)
+
+
+async def restore(connection: AsyncConnection[TupleRow]) -> None:
+    """Bring a session back to what it was at its beginning; one that cannot be brought back is ended."""
+    back = False
+    try:
+        if not connection.closed and connection.info.transaction_status is not TransactionStatus.ACTIVE:
+            async with asyncio.timeout(RESTORE_SECONDS):
+                await connection.rollback()
+                await connection.execute(SQL["restore"], prepare=False)
+            back = True
+    except (psycopg.Error, OSError) as lost:  # what was not committed is undone by that too
+        log.debug("The session of a step cannot be brought back: %s", lost)
+    finally:
+        if not back:
+            await connection.close()

@@ -1,0 +1,268 @@
+"""The sagas in Postgres: started, claimed, committed to, released and read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import TupleRow
+
+from app.amends.postgres.sql_files import statements
+from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
+from app.amends.postgres.statements.resending import Unanswered
+from app.amends.store.aggregates.states import States
+from app.amends.store.events.encoding import answer_json, events_text
+from app.amends.store.events.inline import InlineWriter
+from app.amends.store.events.remembered import Remembered
+from app.amends.store.sagas.encoding import checkpoint_of, commit_parameters, start_json
+from app.amends.store.sagas.units import PostgresUnit, committed
+from domain.amends.errors import NotFound, StaleVersion, Unavailable
+from domain.amends.event import EventType, event_type
+from workflows.amends.history import SagaEvent, SagaStuck, Status, StepCompensated, saga_histories
+from workflows.amends.ports.event_store import START, Answer, FeedCursor, NewEvent, Repeated, read_event
+from workflows.amends.ports.execution_log import Committed, Stale, Start, StatusChange, StepCommit, Unit
+from workflows.amends.ports.saga_store import Awaited, Claimed, OtherExecutor, Standing, StartOutcome, StoredSaga
+from workflows.amends.providers import Outage
+from workflows.amends.values.codec import load, text
+
+SQL = statements(Path(__file__).with_name("sagas.sql"))
+EXECUTORS = statements(Path(__file__).with_name("executors.sql"))
+STRETCH: dict[str, Any] = {"rows": 100, "bytes": 256 * 1024}
+"""What is read of a saga's checkpoints or events at a time: other work of the event loop goes on in between."""
+STUCK = event_type(SagaStuck).name
+HAND_OVER_PATIENCE = 5.0
+START_PATIENCE = 10.0
+"""How long a start waits for the database, in seconds, before the caller is told to try again."""
+
+
+class PostgresSagas:
+    """The engine's store."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        reader: Reader,
+        states: States,
+        inline: InlineWriter | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
+        self._committer, self._reader, self._states, self._inline = committer, reader, states, inline
+        self._remembered = remembered or Remembered()
+
+    async def start(self, start: Start) -> StartOutcome:
+        parameters = start_json(start) | {
+            "events": events_text([start.event]),
+            "executor": start.executor,
+            "owner": start.owner,
+            "deadline": start.deadline,
+        }
+        end = self._remembered.end
+        try:
+            rows = await self._committer.run(SQL["start_saga"], parameters, START_PATIENCE)
+        except Unavailable as away:
+            raise Unanswered(away.seconds, start.id) from away
+        outcome = StartOutcome.TAKEN if rows[0][0] == "foreign" else StartOutcome(rows[0][0])
+        if outcome is StartOutcome.STARTED:
+            self._remembered.committed([start.event], end)
+        return outcome
+
+    async def claim(self, executor: str, owner: str, kinds: Sequence[str], limit: int) -> list[Claimed]:
+        rows = await self._committer.run(SQL["claim_sagas"], (executor, owner, list(kinds), limit))
+        return [Claimed(id, name, inputs) for id, name, inputs, _ in rows]
+
+    async def awaited(self, executor: str) -> list[Awaited]:
+        rows = await self._reader.rows(SQL["awaited"], (executor,))
+        return [
+            Awaited(
+                row["provider"],
+                row["awaited"],
+                row["down_since"] and Outage(row["provider"], row["down_since"], row["error"]),
+            )
+            for row in rows
+        ]
+
+    async def claim_awaiting(
+        self, executor: str, owner: str, provider: str, kinds: Sequence[str], limit: int, patience: float
+    ) -> list[Claimed]:
+        parameters = (executor, owner, provider, list(kinds), limit, patience)
+        rows = await self._committer.run(SQL["claim_awaiting"], parameters)
+        return [Claimed(*row) for row in rows]
+
+    async def wake_due(self, limit: int) -> int:
+        rows = await self._committer.run(SQL["wake_due"], (limit,))
+        return int(rows[0][0])
+
+    async def load(self, id: str) -> StoredSaga | None:
+        row = await self._reader.row(SQL["recording"], {"id": id} | STRETCH, patience=None)
+        if row is None:
+            return None
+        told = [_told(*kept) for kept in row["told"]]
+        while told and len(told) < row["newest"]:
+            told += [_told(*kept) for kept in await self._further("more_told", id, len(told))]
+        checkpoints = [checkpoint_of(tuple(kept)) for kept in row["checkpoints"]]
+        while checkpoints and checkpoints[-1].step_id < row["last"]:
+            checkpoints += map(checkpoint_of, await self._further("more_checkpoints", id, checkpoints[-1].step_id))
+        undone = [load(data, StepCompensated) for (data,) in row["undone"]]
+        return StoredSaga(
+            row["root"],
+            row["version"],
+            row["status"],
+            row["takeovers"],
+            checkpoints,
+            told,
+            undone,
+            row["deadline_at"],
+            row["was_settled"],
+            row["provider"],
+        )
+
+    async def _further(self, what: str, id: str, after: int) -> list[TupleRow]:
+        """A further stretch of checkpoints or of a story."""
+        return await self._reader.tuples(SQL[what], {"id": id, "after": after} | STRETCH, patience=None)
+
+    async def unsettle(self, id: str) -> None:
+        await self._committer.run(SQL["unsettle"], (id,))
+
+    async def adopt(self, id: str) -> None:
+        await self._committer.run(SQL["adopt_fork"], {"id": id})
+
+    async def commit(self, id: str, owner: str, entry: StepCommit) -> Committed | Stale:
+        parameters, end = commit_parameters(id, owner, entry), self._remembered.end
+        if self._inline and self._inline.concerns(entry.events):
+            done = committed(await self._inline.commit(SQL["commit_step"], parameters, 0, entry.events))
+        else:
+            done = committed(await self._committer.run(SQL["commit_step"], parameters))
+        if isinstance(done, Committed):
+            self._remembered.committed(entry.events, end)
+        return done
+
+    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]:
+        return PostgresUnit(self._committer, self._reader, self._states, id, owner, self._inline, self._remembered)
+
+    async def standing(self, id: str) -> Standing | None:
+        row = await self._reader.row(SQL["standing"], (id,))
+        if row is None:
+            return None
+        version, shape, data = row["version"], row["schema_version"], row["data"]
+        stuck = None if version is None else read_event(saga_histories.vocabulary, EventType(STUCK, shape), data)
+        assert stuck is None or isinstance(stuck, SagaStuck)
+        return Standing(row["status"], row["turned_back"], stuck, version)
+
+    async def act(
+        self,
+        id: str,
+        stuck_at: int | None,
+        allowed: Sequence[Status],
+        event: NewEvent,
+        status: Status,
+        answer: Answer | None,
+        cancel: str | None = None,
+    ) -> FeedCursor | Status | Repeated:
+        kept = answer and text(answer_json(answer))
+        parameters = (id, stuck_at, list(allowed), events_text([event]), status, kept, cancel)
+        rows = await self._committer.run(SQL["act_on_saga"], parameters, START_PATIENCE)
+        outcome, status, cursor, digest, body = rows[0]
+        match outcome:
+            case "stale":
+                raise StaleVersion(saga_histories.stream(id), stuck_at or 0, -1)
+            case "repeated":
+                return Repeated(digest, body)
+            case "wrong":
+                found: Status = status
+                return found
+            case _:
+                return FeedCursor.parse(cursor) or START
+
+    async def signal(
+        self, id: str, signal: str, event: NewEvent, answer: Answer | None
+    ) -> FeedCursor | Status | Repeated:
+        parameters = (id, signal, events_text([event]), answer and text(answer_json(answer)))
+        rows = await self._committer.run(SQL["signal_saga"], parameters, START_PATIENCE)
+        return _answered(id, rows[0])
+
+    async def cancel(
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: Answer | None
+    ) -> FeedCursor | Status | Repeated | None:
+        parameters = (id, list(pivots), reason, events_text([event]), answer and text(answer_json(answer)))
+        rows = await self._committer.run(SQL["cancel_saga"], parameters, START_PATIENCE)
+        return None if rows[0][0] == "past" else _answered(id, rows[0])
+
+    async def cancelled(self, executor: str) -> list[tuple[str, str]]:
+        rows = await self._reader.rows(SQL["cancelled"], (executor,))
+        return [(row["id"], row["cancel_reason"]) for row in rows]
+
+    async def running(self, executor: str) -> list[tuple[str, str]]:
+        rows = await self._reader.rows(SQL["mine"], (executor,))
+        return [(row["workflow_uuid"], row["owner_xid"]) for row in rows]
+
+    async def release(self, id: str, executor: str, owner: str) -> None:
+        await self._committer.run(SQL["release_one"], (id, executor, owner))
+
+    async def release_orphans(self) -> int:
+        rows = await self._committer.run(SQL["release_orphans"], ())
+        return int(rows[0][0])
+
+    async def resume_lost(self) -> int:
+        rows = await self._committer.run(SQL["resume_lost"], ())
+        return int(rows[0][0])
+
+    async def without_code(self) -> list[tuple[str, str, int]]:
+        rows = await self._reader.rows(SQL["queued"], ())
+        return [(row["id"], row["name"], row["version"]) for row in rows]
+
+    async def unstrand(self, kinds: Sequence[str]) -> None:
+        await self._committer.run(SQL["unstrand"], (list(kinds),))
+
+    async def ended_abnormally(self) -> list[tuple[str, str]]:
+        rows = await self._reader.rows(SQL["ended_abnormally"], ())
+        return [(row["id"], row["status"]) for row in rows]
+
+    async def note(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
+        parameters = (id, [*unless, change.status], events_text([event]), change.status, change.reason)
+        await self._committer.run(SQL["note_saga"], parameters)
+
+    async def register(
+        self, executor: str, machine: str, pid: int, process_started_at: float, kinds: Sequence[str], lease: float
+    ) -> datetime:
+        parameters = {"id": executor, "machine": machine, "pid": pid, "born": process_started_at, "kinds": list(kinds)}
+        rows = await self._committer.run(EXECUTORS["register"], parameters | {"lease": timedelta(seconds=lease)})
+        now: datetime = rows[0][0]
+        return now
+
+    async def other_executors(self, executor: str) -> list[OtherExecutor]:
+        rows = await self._reader.rows(EXECUTORS["others"], (executor,))
+        return [OtherExecutor(**row) for row in rows]
+
+    async def hand_over(self, executor: str, running: Sequence[str]) -> int:
+        rows = await self._committer.run(SQL["hand_over"], (executor, list(running)), HAND_OVER_PATIENCE)
+        return int(rows[0][0])
+
+    async def end(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
+        rows = await self._committer.run(EXECUTORS["end_executors"], (list(executors), by, died), patience)
+        return int(rows[0][0])
+
+
+def _told(id: str, type: str, version: int, data: str, *_: object) -> tuple[UUID, SagaEvent]:
+    return UUID(id), read_event(saga_histories.vocabulary, EventType(type, version), data)
+
+
+def _outage(row: dict[str, Any]) -> Outage | None:
+    return Outage(row["provider"], row["down_since"], row["error"]) if row["down_since"] else None
+
+
+def _answered(id: str, row: TupleRow) -> FeedCursor | Status | Repeated:
+    """What came of telling a saga something. Raises NotFound if there is none."""
+    outcome, status, cursor, digest, body = row
+    if outcome == "repeated":
+        return Repeated(digest, body)
+    if outcome != "wrong":
+        return FeedCursor.parse(cursor) or START
+    if status is None:
+        raise NotFound("workflow", id)
+    found: Status = status
+    return found

@@ -1,0 +1,219 @@
+-- name: commit_step
+-- One commit of a saga: events, checkpoint, status, fenced by its owner. See the function's comment.
+select outcome, stream, expected, actual
+  from amends.commit_step(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb, %s, %s, %s, %s::jsonb, %s::jsonb, %s::uuid[])
+ where amends.durable()
+
+-- name: start_saga
+-- Start a saga, once per id.
+select outcome, name, version
+  from amends.start_saga(%(id)s, %(name)s, %(version)s, %(reference)s, %(correlation)s, %(request)s, %(inputs)s,
+                         %(events)s::jsonb, %(executor)s, %(owner)s, %(deadline)s, %(parent)s)
+ where amends.durable()
+
+-- name: claim_sagas
+-- Claim queued sagas for an executor.
+select id, name, inputs, takeovers from amends.claim_sagas(%s, %s, %s::text[], %s)
+
+-- name: act_on_saga
+-- A person's act on a saga that rests.
+select outcome, status, place, digest, answer
+  from amends.act_on_saga(%s, %s, %s::text[], %s::jsonb, %s, %s::jsonb, %s)
+ where amends.durable()
+
+-- name: signal_saga
+-- A signal to a saga.
+select outcome, status, place, digest, answer from amends.signal_saga(%s, %s, %s::jsonb, %s::jsonb)
+ where amends.durable()
+
+-- name: cancel_saga
+-- Somebody wants a saga cancelled.
+select outcome, status, place, digest, answer from amends.cancel_saga(%s, %s::text[], %s, %s::jsonb, %s::jsonb)
+ where amends.durable()
+
+-- name: claim_awaiting
+-- Take sagas that wait for a provider.
+select id, name, inputs from amends.claim_awaiting(%s, %s, %s, %s::text[], %s, %s)
+
+-- name: awaited
+-- Providers that sagas wait for, and those that other executors find down, with what these say.
+with recursive awaited as (
+    (select provider from amends.sagas where provider is not null and status in ('running', 'compensating')
+      order by provider limit 1)
+    union all
+    select (select s.provider from amends.sagas as s
+             where s.provider > a.provider and s.status in ('running', 'compensating') order by s.provider limit 1)
+      from awaited as a where a.provider is not null
+)
+select coalesce(a.provider, o.provider) as provider, a.provider is not null as awaited, o.down_since, o.error
+  from (select provider from awaited where provider is not null) as a
+  full join (select provider, min(down_since) as down_since, max(error) as error
+               from amends.outages where executor <> %s group by provider) as o using (provider)
+
+-- name: cancelled
+-- Sagas that this executor runs and that somebody wants cancelled.
+select s.id, s.cancel_reason
+  from amends.sagas as s join dbos.workflow_status as w on w.workflow_uuid = s.id
+ where s.cancel_reason is not null and s.finished_at is null and w.status = 'PENDING' and w.executor_id = %s
+
+-- name: wake_due
+-- Queue sagas whose time has come.
+select amends.wake_due(%s)
+
+-- name: recording
+-- What the next life of a saga needs to know of the earlier ones: all of it in one row, unless there is more than one
+-- stretch of checkpoints or of its story; `last` is the number of the last checkpoint, `newest` the version of the last
+-- event.
+select s.id, s.name, s.version, s.root, s.status, s.takeovers, s.started_at, s.deadline_at, s.cancel_reason,
+       s.provider, s.was_settled,
+       (select max(o.function_id) from dbos.operation_outputs as o where o.workflow_uuid = s.id) as last,
+       (select coalesce(jsonb_agg(jsonb_build_array(c.slot, c.name, c.output, c.error, c.started, c.completed)
+                                  order by c.slot), '[]')
+          from amends.checkpoints(s.id, -1, %(rows)s, %(bytes)s) as c) as checkpoints,
+       (select max(e.version) from amends.events as e where e.stream = 'saga-' || s.id) as newest,
+       (select coalesce(jsonb_agg(jsonb_build_array(t.id, t.type, t.schema_version, t.data) order by t.version), '[]')
+          from amends.told(s.id, 0, %(rows)s, %(bytes)s) as t) as told,
+       (select coalesce(jsonb_agg(jsonb_build_array(e.data) order by e.transaction_id, e.position), '[]')
+          from amends.sagas as kin join amends.events as e on e.stream = 'saga-' || kin.id
+         where kin.root = s.root and kin.id <> s.id and e.type = 'step-compensated') as undone
+  from amends.sagas as s where s.id = %(id)s
+
+-- name: more_checkpoints
+-- A further stretch of checkpoints.
+select slot, name, output, error, started, completed
+  from amends.checkpoints(%(id)s, %(after)s, %(rows)s, %(bytes)s) order by slot
+
+-- name: more_told
+-- A further stretch of a story.
+select id::text, type, schema_version, data, recorded_at
+  from amends.told(%(id)s, %(after)s, %(rows)s, %(bytes)s) order by version
+
+-- name: standing
+-- How a saga stands: whether it has turned back, and what it got stuck at last.
+select s.status, exists (select from amends.events as e
+                          where e.stream = 'saga-' || s.id and e.type = 'saga-compensating') as turned_back,
+       k.version, k.schema_version, k.data::text
+  from amends.sagas as s
+  left join lateral (select e.version, e.schema_version, e.data from amends.events as e
+                      where e.stream = 'saga-' || s.id and e.type = 'saga-stuck' order by e.version desc limit 1) as k on true
+ where s.id = %s
+
+-- name: unsettle
+-- A saga runs that was not claimed.
+update amends.sagas set settled = false, was_settled = false where id = %s and (settled or was_settled)
+
+-- name: adopt_fork
+-- A fork that DBOS's tools made of a saga becomes a saga of ours, with the same root.
+insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, was_settled)
+select %(id)s, o.name, o.version, o.root, o.reference, 'running', o.correlation_id, 'fork of ' || o.id, true
+  from dbos.workflow_status as w join amends.sagas as o on o.id = w.forked_from
+ where w.workflow_uuid = %(id)s
+on conflict (id) do nothing
+
+-- name: saga
+-- One saga's row.
+select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at, waiting_for,
+       due_at, parent, provider, provider_since
+  from amends.sagas where id = %s
+
+-- name: saga_told
+-- One saga's row, the place and the version of its newest event, and the first stretch of its story.
+select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.correlation_id, s.started_at, s.since,
+       s.finished_at, s.waiting_for, s.due_at, s.parent, s.provider, s.provider_since,
+       n.generation, n.transaction_id::text::bigint as transaction_id, n.position, n.id as event, n.version as newest,
+       (select amends.as_of()) as run,
+       (select jsonb_agg(jsonb_build_array(t.id, t.type, t.schema_version, t.data, t.recorded_at) order by t.version)
+          from amends.told(s.id, 0, %(rows)s, %(bytes)s) as t) as told
+  from amends.sagas as s
+  left join lateral (select e.generation, e.transaction_id, e.position, e.id, e.version from amends.events as e
+                      where e.stream = 'saga-' || s.id order by e.version desc limit 1) as n on true
+ where s.id = %(id)s
+
+-- name: sagas
+-- A page of sagas, newest first: those that meet conditions of app/amends/store/sagas/overview.py.
+select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at, waiting_for,
+       due_at, parent, provider, provider_since
+  from amends.sagas
+ where {conditions}
+ order by started_at desc, id desc
+ limit %(limit)s
+
+-- name: resting
+-- Whether some sagas rest by now, for those who wait for them; one that waits for a child goes on by itself.
+select id, status = any (%s::text[]) or (status = 'waiting' and waiting_for not like 'child %%') as rests
+  from amends.sagas where id = any (%s::text[])
+
+-- name: queued
+-- Sagas that nobody alive has code for: queued ones, and those that wait for a provider.
+(select s.id, s.name, s.version
+   from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
+  where w.queue_name = 'amends' and w.status = 'ENQUEUED' and s.status <> 'stranded'
+    and not exists (select from amends.executors as x
+                     where x.ended_at is null and s.name || ':' || s.version = any (x.kinds))
+  limit 100)
+union all
+(select s.id, s.name, s.version from amends.sagas as s
+  where s.provider is not null and s.status in ('running', 'compensating')
+    and not exists (select from amends.executors as x
+                     where x.ended_at is null and s.name || ':' || s.version = any (x.kinds))
+  limit 100)
+
+-- name: mine
+-- What this executor is recorded as running since a while.
+select w.workflow_uuid, w.owner_xid from dbos.workflow_status as w
+ where w.status = 'PENDING' and w.executor_id = %s
+   and w.updated_at < (extract(epoch from clock_timestamp()) * 1000)::bigint - 5000
+
+-- name: release_one
+-- Give back one saga that is recorded as ours but is not running here.
+update dbos.workflow_status
+   set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
+       updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+ where workflow_uuid = %s and status = 'PENDING' and executor_id = %s and owner_xid = %s
+
+-- name: hand_over
+-- Give back what is recorded as ours, but for what still runs here or is locked; answers how many that were.
+with free as materialized (
+    select workflow_uuid from dbos.workflow_status
+     where status = 'PENDING' and application_name = 'amends' and executor_id = %s and workflow_uuid <> all (%s)
+       for no key update skip locked
+), given as (
+    update dbos.workflow_status as w
+       set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
+           updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+     where w.workflow_uuid = any (array(select free.workflow_uuid from free))
+    returning 1
+)
+select count(*) from given
+
+-- name: release_orphans
+-- Queue what was committed for an executor after it was ended.
+select amends.release_orphans()
+
+-- name: resume_lost
+-- Queue sagas whose workflow has ended, while the commit that ended them was lost.
+select amends.resume_lost()
+
+-- name: ended_abnormally
+-- Sagas whose workflow was ended by other means than their own.
+select s.id, w.status from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
+ where s.status in ('queued', 'running', 'waiting', 'compensating', 'stuck', 'stranded')
+   and w.status in ('CANCELLED', 'ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
+ limit 100
+
+-- name: unstrand
+-- Stranded sagas that an executor has code for go into the queue again, for one more try.
+update dbos.workflow_status as w
+   set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
+       updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+  from amends.sagas as s
+ where s.id = w.workflow_uuid and s.status = 'stranded' and s.name || ':' || s.version = any (%s::text[])
+   and w.status = 'PENDING' and w.executor_id = 'parked'
+
+-- name: note_saga
+-- Tell something of a saga that nobody runs.
+select amends.note_saga(%s, %s::text[], %s::jsonb, %s, %s)
+
+-- name: landed
+-- Whether an event was committed, once nobody holds its streams any more.
+select landed from amends.landed(%s::text[], %s) as landed where amends.durable()

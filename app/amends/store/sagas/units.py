@@ -1,0 +1,301 @@
+"""One transaction step's unit of work: joins the committer, unless it runs SQL of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow, dict_row
+
+from app.amends.postgres.connections.sessions import Guarded
+from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sqlstates import (
+    CONTENDED_TRIES,
+    Verdict,
+    described,
+    is_large,
+    overtaken,
+    said,
+    sqlstate,
+    version_taken,
+)
+from app.amends.postgres.statements.committer import Committer, Parameters
+from app.amends.postgres.statements.reader import Reader
+from app.amends.postgres.statements.resending import Resending, deadline, unstorable
+from app.amends.store.aggregates.states import States
+from app.amends.store.events.inline import InlineWriter
+from app.amends.store.events.remembered import Remembered
+from app.amends.store.sagas.encoding import commit_parameters
+from app.amends.store.sagas.own_sql import CONTROL, Aborted, EndsTransaction, Own, begun
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import AmendsError, Unavailable
+from workflows.amends.ports.execution_log import (
+    Committed,
+    Fenced,
+    ForeignStep,
+    Gone,
+    Interrupted,
+    Missing,
+    Stale,
+    StepCommit,
+    Taken,
+)
+from workflows.amends.words import MisplacedCall
+
+S = TypeVar("S")
+E = TypeVar("E")
+
+SAGAS = statements(Path(__file__).with_name("sagas.sql"))
+PATIENCE, BRIEF = 0.5, 0.1
+"""For how long a step waits for the database, in seconds, at the cost of its own time; what is brief always happens."""
+SILENT = "the database did not answer in the time that the step has"
+
+log = logging.getLogger("amends.store")
+
+
+def committed(rows: list[TupleRow]) -> Committed | Stale:
+    """What `commit_step` answered. Raises Fenced, Missing, Gone, Taken or ForeignStep."""
+    outcome, stream, expected, actual = rows[0]
+    match outcome:
+        case "committed":
+            return Committed()
+        case "stale":
+            return Stale(stream, expected, actual)
+        case "fenced":
+            raise Fenced
+        case "missing":
+            raise Missing
+        case "gone":
+            raise Gone
+        case "taken":
+            raise Taken
+        case _:
+            raise ForeignStep
+
+
+class PostgresUnit:
+    """Reads, own SQL and the commit of one step of one saga, one after the other, whoever asks at the same time.
+
+    What passes, and what may come again and again, is raised as Interrupted and stays so: the step runs again whatever
+    its code made of that. What never passes in a step's own SQL is raised as it is.
+
+    The database is waited for in here for PATIENCE seconds at most, since that is time of the step: whoever is
+    interrupted waits outside of it. What is asked for once the unit is over is refused, and what comes too late given
+    back.
+    """
+
+    def __init__(
+        self,
+        committer: Committer,
+        reader: Reader,
+        states: States,
+        saga: str,
+        owner: str,
+        inline: InlineWriter | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
+        self._committer, self._reader, self._states, self._inline = committer, reader, states, inline
+        self._remembered = remembered or Remembered()
+        self._saga, self._owner = saga, owner
+        self._began, self._turn = time.monotonic(), asyncio.Lock()
+        self._word: asyncio.Timeout | None = None
+        self._own: Own | None = None
+        self._stack, self._left = AsyncExitStack(), False
+        self._aborted_by: Exception | None = None
+        self._over: Exception | None = None
+        self.interrupted: Interrupted | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left, self._over = True, self._over or _too_late()
+        if self._word:
+            self._word.reschedule(asyncio.get_running_loop().time())
+        async with self._turn:
+            await self._give_back()
+
+    async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
+        async with self._speaking():
+            return await self._states.load(aggregate, aggregate.stream(key), self._ask)
+
+    async def execute(self, sql: str, parameters: Parameters | None) -> list[dict[str, Any]]:
+        async with self._speaking():
+            if isinstance(sql, str) and (control := CONTROL.match(sql)):
+                raise self._end(EndsTransaction(control[1]))
+            own = self._own = self._own or await self._begin()
+            self._require_open()
+            async with self._judging(own, ours=False), own.connection.cursor(row_factory=dict_row) as cursor:
+                await cursor.execute(sql, parameters)
+                rows, did = await cursor.fetchall() if cursor.description else [], cursor.statusmessage
+            if did == "COMMIT" or not own.stands:
+                raise self._end(EndsTransaction(did or sql))
+            own.noted(sql, did)
+            return rows
+
+    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
+        """Commit once what was asked for before has been answered; nothing can be asked for after that."""
+        async with self._turn:
+            self._require_open()
+            self._over, end = _too_late(), self._remembered.end
+            done = await self._commit(step_commit)
+            if isinstance(done, Committed):
+                self._remembered.committed(step_commit.events, end)
+            return done
+
+    async def _commit(self, step_commit: StepCommit) -> Committed | Stale:
+        parameters = commit_parameters(self._saga, self._owner, step_commit)
+        inline = self._inline if self._inline and self._inline.concerns(step_commit.events) else None
+        if self._own:
+            return await self._commit_own(self._own, parameters, step_commit, inline)
+        if inline:
+            return committed(await inline.commit(SAGAS["commit_step"], parameters, 0, step_commit.events))
+        return committed(await self._committer.run(SAGAS["commit_step"], parameters))
+
+    async def _commit_own(
+        self, own: Own, parameters: tuple[object, ...], step_commit: StepCommit, inline: InlineWriter | None
+    ) -> Committed | Stale:
+        """Commit what the step did by itself, with its entry."""
+        try:
+            outcome = await self._written(own, parameters, step_commit)
+        except (psycopg.Error, UnicodeError) as refused:
+            raise unstorable(refused) from refused
+        if isinstance(outcome, Stale):
+            return outcome
+        if inline:
+            async with self._judging(own, ours=True, large=is_large(parameters)):
+                await inline.write(own.connection, step_commit.events)
+        try:
+            async with self._judging(own, ours=False):
+                await own.connection.commit()
+        except Interrupted:
+            if not own.connection.closed or not await self._landed(step_commit):
+                raise
+            self.interrupted = None
+        return outcome
+
+    async def _written(self, own: Own, parameters: tuple[object, ...], step_commit: StepCommit) -> Committed | Stale:
+        """What `commit_step` answers. This transaction's snapshot may be too old to see who wrote to a stream first."""
+        async with self._judging(own, ours=True, large=is_large(parameters)):
+            try:
+                rows = await (await own.connection.execute(SAGAS["commit_step"], parameters)).fetchall()
+            except psycopg.errors.UniqueViolation as error:
+                if not overtaken(error):
+                    raise
+                stream, version = version_taken(error) or (step_commit.events[0].stream, 0)
+                return Stale(stream, step_commit.expected.get(stream, version - 1), version)
+        return committed(rows)
+
+    async def _landed(self, step_commit: StepCommit) -> bool:
+        """Whether a commit whose answer was lost was carried out; waits until it has ended either way."""
+        streams = sorted({event.stream for event in step_commit.events})
+        rows = await self._committer.run(SAGAS["landed"], (streams, step_commit.events[0].id))
+        return bool(rows[0][0])
+
+    async def _begin(self) -> Own:
+        """A transaction of its own, on a connection that works: those that a restart has cut are still in the pool."""
+        until = deadline(PATIENCE)
+        assert until is not None
+        tries = Resending("The begin of a step's own SQL", until)
+        async with self._waiting():
+            while True:
+                try:
+                    return await self._stack.enter_async_context(begun(self._reader, until))
+                except (psycopg.Error, OSError) as error:
+                    await tries.after(error)
+
+    async def _ask(self, statement: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
+        async with self._waiting():
+            if self._own:
+                async with self._judging(self._own, ours=True):
+                    return await (await self._own.connection.execute(statement, parameters)).fetchall()
+            return await self._reader.tuples(statement, parameters, PATIENCE)
+
+    @asynccontextmanager
+    async def _speaking(self) -> AsyncIterator[None]:
+        """One word of the step, once those before it have been answered; the end of the unit cuts it short."""
+        async with self._turn:
+            self._require_open()
+            try:
+                async with asyncio.timeout(None) as self._word:
+                    yield
+            except TimeoutError as cut:
+                if self._left:
+                    raise _too_late() from cut
+                raise
+            finally:
+                self._word = None
+                if self._left:
+                    await self._give_back()
+
+    @asynccontextmanager
+    async def _waiting(self) -> AsyncIterator[None]:
+        """A wait for the database. One that has no end in time interrupts the step; if the step itself took most of
+        the time, that is counted."""
+        began = time.monotonic()
+        try:
+            yield
+        except Unavailable as away:
+            self.interrupted = Interrupted(said(away.__cause__ or away))
+            raise self.interrupted from away.__cause__
+        except asyncio.CancelledError:
+            waited = time.monotonic() - began
+            if waited > BRIEF and not self.interrupted:
+                blameless = waited > max(PATIENCE, (time.monotonic() - self._began) / 2)
+                self.interrupted = Interrupted(SILENT, None if blameless else CONTENDED_TRIES)
+            raise
+        except AmendsError as over:
+            raise self._end(over) from over.__cause__
+
+    async def _give_back(self) -> None:
+        try:
+            await self._stack.aclose()
+        except (psycopg.Error, OSError) as lost:  # what was not committed is undone by that too
+            log.debug("The connection of a step is not given back: %s", lost)
+
+    def _require_open(self) -> None:
+        """Raise again what this transaction came to, if the step's code went on after that."""
+        if over := self._over or self.interrupted:
+            raise over
+
+    def _end(self, over: AmendsError) -> AmendsError:
+        self._over = over
+        return over
+
+    @asynccontextmanager
+    async def _judging(self, own: Own, ours: bool, large: bool = False) -> AsyncIterator[None]:
+        """Raise Interrupted for an error of a statement that passes or is counted, and Aborted for one that only says
+        that an earlier one was not handled."""
+        try:
+            async with Guarded(own.connection):
+                yield
+        except Exception as error:
+            if self._aborted_by and sqlstate(error) == "25P02":
+                raise Aborted(said(self._aborted_by)) from self._aborted_by
+            found = own.verdict(error, ours, large)
+            if found is not Verdict.NEVER:
+                raise self._interrupt(error, found) from error
+            if own.connection.info.transaction_status is TransactionStatus.INERROR:
+                self._aborted_by = error
+            raise
+        self._aborted_by = None
+
+    def _interrupt(self, error: Exception, found: Verdict) -> Interrupted:
+        if found.is_alarming:
+            log.error("A step of saga %s is run again: %s", self._saga, described(error, found))
+        self.interrupted = Interrupted(said(error), found.tries)
+        return self.interrupted
+
+
+def _too_late() -> MisplacedCall:
+    return MisplacedCall("tx", "the transaction is over: what it does must be awaited in it")
