@@ -14,7 +14,8 @@ from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo
-from app.amends.store.aggregates.states import States
+from app.amends.store.aggregates.loader import AggregateLoader
+from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.heartbeats import Heartbeat
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
 from domain.amends.event import Cause, event
@@ -52,7 +53,7 @@ class Amends:
         committer.start()
         self._stack.push_async_callback(committer.stop)
         self.reader = Reader(readers)
-        store = PostgresSagas(committer, self.reader, States(committer, 500))
+        store = PostgresSagas(EventWriter(committer), self.reader, AggregateLoader(committer, self.reader, 500))
         self.engine = Engine([self._saga], store, conninfo(self._url), Heartbeat(self._url).beat, lambda: os._exit(70))
         await self.engine.launch()
         self._stack.push_async_callback(self.engine.shut_down)

@@ -17,6 +17,7 @@ from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL as PROJECTIONS
 from app.amends.projections.builds import COUNTED
 from app.amends.store.events.postgres_events import PostgresEvents
+from app.amends.store.events.writer import EventWriter
 from benchmarks.long.filling import RARE, cursor
 from benchmarks.long.growth import Figures, Rounds, grown
 from workflows.amends.ports.event_store import FeedCursor, Filter
@@ -40,7 +41,7 @@ Read = Callable[[FeedCursor], Awaitable[int]]
 
 def reads(reader: Reader, url: URL) -> dict[str, Read]:
     """What is read, by its name: a page of each kind, and how far one who wants the rare type is behind."""
-    events = PostgresEvents(Committer(url, 1), reader)
+    events = PostgresEvents(EventWriter(Committer(url, 1)), reader)
 
     def page(only: Filter) -> Read:
         async def read(after: FeedCursor) -> int:

@@ -15,10 +15,10 @@ from sqlalchemy import URL
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
-from app.amends.store.aggregates.loading import Loading
+from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.aggregates.repository import Repository
-from app.amends.store.aggregates.states import States
 from app.amends.store.events.postgres_events import PostgresEvents
+from app.amends.store.events.writer import EventWriter
 from benchmarks.store.measuring import Figures, Watch, tasks
 from benchmarks.store.sizes import ACCOUNTS, EVENTS_BEFORE, FEED, loaded
 from domain.amends.event import Cause
@@ -38,7 +38,7 @@ class Store(NamedTuple):
 
     events: PostgresEvents
     repository: Repository
-    states: States
+    loader: AggregateLoader
     committer: Committer
 
 
@@ -48,11 +48,14 @@ async def store(url: URL, snapshot_every: int = SNAPSHOT_EVERY) -> AsyncIterator
     async with Pool(url, CONNECTIONS) as readers:
         committer, reader = Committer(url, CONNECTIONS), Reader(readers)
         committer.start()
-        events, states = PostgresEvents(committer, reader), States(committer, snapshot_every)
+        events, loader = (
+            PostgresEvents(EventWriter(committer), reader),
+            AggregateLoader(committer, reader, snapshot_every),
+        )
         try:
-            yield Store(events, Repository(events, Loading(states, reader)), states, committer)
+            yield Store(events, Repository(events, loader), loader, committer)
         finally:
-            await states.settle()
+            await loader.settle()
             await committer.stop()
 
 
@@ -94,7 +97,7 @@ async def load(url: URL, events: int, snapshot_every: int = sys.maxsize) -> Figu
         account, version = await here.repository.load(accounts, key)
         assert account is not None
         assert (account.balance, version) == (events - 1, events)
-        await here.states.settle()
+        await here.loader.settle()
         return await tasks(lambda _: here.repository.load(accounts, key), 1)
 
 

@@ -21,6 +21,7 @@ from app.amends.projections.applying.writing import Target
 from app.amends.projections.builds import Build, Builds
 from app.amends.projections.views import Views
 from app.amends.store.events.postgres_events import PostgresEvents
+from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.event import Cause
 from domain.banking import MoneyDeposited
@@ -102,7 +103,7 @@ async def board(url: URL) -> AsyncIterator[Board]:
     async with readers:
         committer.start()
         reader = Reader(readers)
-        builds, events = Builds({(NAME, 1): account_balances}, reader), PostgresEvents(committer, reader)
+        builds, events = Builds({(NAME, 1): account_balances}, reader), PostgresEvents(EventWriter(committer), reader)
         feed_notifier = FeedNotifier(reader)
         committer.on_commit = feed_notifier.nudge
         try:

@@ -70,7 +70,7 @@ async def console(service: Service[Any], settings: Settings, url: URL) -> AsyncI
                 client,
                 Overview(reader),
                 store.events,
-                History(store.events, store.loading, reader),
+                History(store.events, store.loader, reader),
                 store.known,
                 register,
                 Redactor(register, SagaKinds(reader)),

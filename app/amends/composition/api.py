@@ -57,13 +57,13 @@ def routers_of(
     yield Health(engine, watched.database, watched.liveness, store.committer).router
     yield Metrics(engine, store.builds, watched.looks, watched.watchdog, watched.followers, watched.losses).router
     reader, events = store.reader, store.events
-    loading, requests = store.loading, Requests(reader)
+    loader, requests = store.loader, Requests(reader)
     waiting, overview = Waiting(reader), Overview(reader)
     engine.on_rest = waiting.rests
     yield Workflows(engine, overview, waiting, events, requests, redactor).router
     yield Events(events, store.feed_notifier, redactor, engine.draining, watched.followers).router
     limit = engine.options.limits.value
-    history, undoing = History(events, loading, reader), UndoRedo(events, loading, reader, limit)
+    history, undoing = History(events, loader, reader), UndoRedo(events, loader, reader, limit)
     yield Streams(store.known, events, history, undoing, requests, redactor).router
     yield ProviderRoutes(reader).router
     yield Views(ViewRows(store.builds, events, reader), events, redactor).router

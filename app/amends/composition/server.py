@@ -158,7 +158,7 @@ def server_of(service: Service[Any], settings: Settings, url: URL, process: Proc
     runners = Runners(store.builds, store.committer, store.reader, store.feed_notifier, lambda: engine.executor)
     liveness = Liveness(store.reader, database.watch, process.unfit)
     register, kinds = store.register(service, parts.sagas), SagaKinds(store.reader)
-    losses = Losses(store.remembered, store.events, store.committer, store.reader, lambda: engine.executor)
+    losses = Losses(store.writer.recent, store.events, store.committer, store.reader, lambda: engine.executor)
     moved = database.watch.on_moved
     moved += [store.committer.renew, engine.suspect, register.note]
     moved += [each.look_anew for each in (store.feed_notifier, kinds, store.inline, runners, losses)]

@@ -16,11 +16,11 @@ from app.amends.schema.files import LockFiles
 from app.amends.schema.register import Register
 from app.amends.service import Host, Parts, Service
 from app.amends.settings import Settings
-from app.amends.store.aggregates.loading import Loading
+from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.aggregates.repository import Repository
-from app.amends.store.aggregates.states import States
 from app.amends.store.events.postgres_events import PostgresEvents
-from app.amends.store.events.remembered import Remembered
+from app.amends.store.events.recent import RecentEvents
+from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.requests import Requests
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
@@ -36,26 +36,26 @@ class Store:
     known: Catalogue
     committer: Committer
     reader: Reader
-    states: States
+    loader: AggregateLoader
+    writer: EventWriter
     feed_notifier: FeedNotifier
     inline: Inline
     builds: Builds
-    remembered: Remembered
 
     @classmethod
     def of(cls, settings: Settings, committer: Committer, reader: Reader) -> Store:
         """A store on a database; its committer is not started yet."""
-        known, remembered = catalogue(), Remembered()
-        feed_notifier, inline = FeedNotifier(reader, remembered), Inline(known.projections, reader)
-        states = States(committer, settings.snapshot_every, settings.value_bytes)
+        known, recent = catalogue(), RecentEvents()
+        feed_notifier, inline = FeedNotifier(reader, recent), Inline(known.projections, reader)
+        loader = AggregateLoader(committer, reader, settings.snapshot_every, settings.value_bytes)
         committer.on_commit = inline.on_commit = feed_notifier.nudge
-        builds = Builds(known.projections, reader)
-        return cls(known, committer, reader, states, feed_notifier, inline, builds, remembered)
+        writer, builds = EventWriter(committer, inline, recent), Builds(known.projections, reader)
+        return cls(known, committer, reader, loader, writer, feed_notifier, inline, builds)
 
     @property
     def events(self) -> PostgresEvents:
         """The events in it."""
-        return PostgresEvents(self.committer, self.reader, self.inline, self.remembered)
+        return PostgresEvents(self.writer, self.reader)
 
     @property
     def shapes(self) -> PostgresShapes:
@@ -65,12 +65,7 @@ class Store:
     @property
     def sagas(self) -> PostgresSagas:
         """The sagas in it."""
-        return PostgresSagas(self.committer, self.reader, self.states, self.inline, self.remembered)
-
-    @property
-    def loading(self) -> Loading:
-        """The aggregates in it."""
-        return Loading(self.states, self.reader)
+        return PostgresSagas(self.writer, self.reader, self.loader)
 
     def register(self, service: Service[Any], sagas: Sequence[Saga[Any, Any]]) -> Register:
         """The shapes of all that is stored in it."""
@@ -79,7 +74,7 @@ class Store:
     async def stop(self) -> None:
         """End what still goes on in it; its committer last."""
         await self.feed_notifier.stop()
-        await self.states.settle()
+        await self.loader.settle()
         await self.committer.stop()
 
 
@@ -87,5 +82,5 @@ def parts_of(
     service: Service[Any], settings: Settings, store: Store, providers: Providers, pool: Pool, here: str, token: str
 ) -> Parts:
     """The parts that the team's code makes of one process."""
-    repository = Repository(store.events, store.loading, settings.value_bytes)
+    repository = Repository(store.events, store.loader, settings.value_bytes)
     return service.build(Host(settings, here, token, providers, repository, Requests(store.reader), pool))

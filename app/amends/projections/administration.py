@@ -19,7 +19,7 @@ from app.amends.projections.builds import Build, Builds, missing, open_parameter
 from app.amends.projections.dead_letters import DeadLetters, Wish, noted_of
 from app.amends.projections.failures import short
 from app.amends.store.events.encoding import append_item
-from app.amends.store.events.postgres_events import SQL as EVENTS
+from app.amends.store.events.writer import SQL as EVENTS
 from app.amends.store.requests import Key, answered
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause

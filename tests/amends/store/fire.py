@@ -103,7 +103,7 @@ class Fire:
     async def append(self, events: Sequence[NewEvent], **expected: int) -> None:
         it = random.choice(self.processes)
         wanted = {stream: exact(version) for stream, version in expected.items()}
-        await PostgresEvents(it.committer, it.reader).append(events, wanted)
+        await PostgresEvents(it.writer, it.reader).append(events, wanted)
         self.committed("append", events)
 
     def committed(self, what: str, events: Sequence[NewEvent]) -> None:
@@ -126,7 +126,7 @@ async def hot(fire: Fire) -> None:
         await fire.append([new])
         return
     try:
-        await fire.append([new], **{stream: await PostgresEvents(it.committer, it.reader).version(stream)})
+        await fire.append([new], **{stream: await PostgresEvents(it.writer, it.reader).version(stream)})
     except StaleVersion:
         fire.taken_back("stale", [new])
 
@@ -160,7 +160,7 @@ async def own(fire: Fire) -> None:
     for step_id in range(1, 6):
         step = step_commit(id, step_id, anything(random.choice(COOL)))
         try:
-            async with PostgresUnit(it.committer, it.reader, it.states, id, "me") as unit:
+            async with PostgresUnit(it.writer, it.reader, it.loader, id, "me") as unit:
                 await unit.execute(HOLD, {"sku": f"sku-{random.randrange(10)}"})
                 if slow := random.random() < 0.5:
                     await unit.execute("select pg_sleep(%(seconds)s)", {"seconds": random.uniform(0.05, 0.3)})

@@ -185,6 +185,6 @@ async def board_on(url: URL, *versions: Projection[Any, Any], connections: int =
     broken.clear()
     async with store(url, connections=connections) as it:
         known = {(each.name, each.version): each for each in versions or (board,)}
-        made = Board(it, known, PostgresEvents(it.committer, it.reader))
+        made = Board(it, known, PostgresEvents(it.writer, it.reader))
         await made.builds.open_first()
         yield made

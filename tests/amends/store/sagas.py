@@ -15,7 +15,8 @@ from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
-from app.amends.store.aggregates.states import States
+from app.amends.store.aggregates.loader import AggregateLoader
+from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
 from domain.amends.event import Cause, EventType
 from workflows.amends.ids import new_id
@@ -29,9 +30,10 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True)
 class Store:
     sagas: PostgresSagas
+    writer: EventWriter
     committer: Committer
     reader: Reader
-    states: States
+    loader: AggregateLoader
 
 
 @asynccontextmanager
@@ -41,9 +43,10 @@ async def store(url: URL, connections: int = 4, snapshot_every: int = 500) -> As
     readers, committer = Pool(url, 4), Committer(url, connections)
     async with readers:
         committer.start()
-        reader, states = Reader(readers), States(committer, snapshot_every)
+        reader, writer = Reader(readers), EventWriter(committer)
+        loader = AggregateLoader(committer, reader, snapshot_every)
         try:
-            yield Store(PostgresSagas(committer, reader, states), committer, reader, states)
+            yield Store(PostgresSagas(writer, reader, loader), writer, committer, reader, loader)
         finally:
             await committer.stop()
 

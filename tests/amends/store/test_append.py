@@ -38,7 +38,7 @@ select pg_terminate_backend(pid) from (
 @asynccontextmanager
 async def appending(url: URL, connections: int = 4) -> AsyncIterator[PostgresEvents]:
     async with store(url, connections) as it:
-        yield PostgresEvents(it.committer, it.reader)
+        yield PostgresEvents(it.writer, it.reader)
 
 
 def commits(sql: Sql) -> int:
@@ -208,7 +208,7 @@ async def test_transaction_ids_of_a_hot_stream_rise_with_its_versions(database: 
             )
 
     async with store(database) as one, store(database) as two:
-        both = [PostgresEvents(it.committer, it.reader) for it in (one, two)]
+        both = [PostgresEvents(it.writer, it.reader) for it in (one, two)]
         await asyncio.gather(*map(appends, both * 6), *map(steps, [one, two] * 3))
         assert await versions(both[0], "hot") == list(range(1, 751))
         assert await versions(both[0], "warm") == list(range(1, 751))

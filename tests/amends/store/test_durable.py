@@ -90,12 +90,12 @@ async def start(it: Store) -> Callable[[], Awaitable[object]]:
 
 async def append(it: Store) -> Callable[[], Awaitable[object]]:
     new = [event("order-append"), event("order-append")]
-    return lambda: PostgresEvents(it.committer, it.reader).append(new)
+    return lambda: PostgresEvents(it.writer, it.reader).append(new)
 
 
 async def append_one(it: Store) -> Callable[[], Awaitable[object]]:
     new = [event("order-append-one")]
-    return lambda: PostgresEvents(it.committer, it.reader).append(new)
+    return lambda: PostgresEvents(it.writer, it.reader).append(new)
 
 
 async def commit(it: Store) -> Callable[[], Awaitable[object]]:
@@ -152,7 +152,7 @@ async def test_a_wait_for_a_standby_that_is_cancelled_is_no_answer(
 
 async def test_what_is_known_from_before_is_answered_once_it_is_durable(it: Store, sql: Sql) -> None:
     """Sent again by somebody else: all that is there was committed by others, who did not wait."""
-    events, new = PostgresEvents(it.committer, it.reader), [event("order-known"), event("order-known")]
+    events, new = PostgresEvents(it.writer, it.reader), [event("order-known"), event("order-known")]
     kept = Answer("key-1", "digest", {"said": "yes"})
     await events.append(new, answer=kept)
     await started(it, id="s-known")
@@ -183,7 +183,7 @@ async def test_whoever_loses_patience_cancels_nothing(it: Store, sql: Sql, monke
     """A commit that is given up stays invisible until a standby has it, and so few of them are left behind."""
     monkeypatch.setattr(committer, "ANSWER_SECONDS", 0.05)
     monkeypatch.setattr("app.amends.store.events.postgres_events.PATIENCE", 0.5)
-    events = PostgresEvents(it.committer, it.reader)
+    events = PostgresEvents(it.writer, it.reader)
     standby(sql, True)
     new = [[event(f"order-patience-{number}")] for number in range(30)]
     asked = await asyncio.gather(*(events.append(each) for each in new), return_exceptions=True)
@@ -220,7 +220,7 @@ async def test_nobody_is_told_that_nothing_was_done_of_what_may_be_carried_out(
 ) -> None:
     """Also where the connection was made anew for it, and where it is lost while the commit waits."""
     monkeypatch.setattr("app.amends.store.events.postgres_events.PATIENCE", 1.0)
-    events, name = PostgresEvents(it.committer, it.reader), f"order-unsettled-{cut}"
+    events, name = PostgresEvents(it.writer, it.reader), f"order-unsettled-{cut}"
     await it.committer.renew()
     standby(sql, True)
     asked = asyncio.ensure_future(events.append([event(name)]))
@@ -240,5 +240,5 @@ async def test_what_was_never_sent_is_said_to_be_so(it: Store, monkeypatch: pyte
     monkeypatch.setattr("app.amends.postgres.statements.lines.Line.open", refused)
     monkeypatch.setattr("app.amends.store.events.postgres_events.PATIENCE", 0.3)
     with pytest.raises(Unavailable) as told:
-        await PostgresEvents(it.committer, it.reader).append([event("order-never-sent")])
+        await PostgresEvents(it.writer, it.reader).append([event("order-never-sent")])
     assert type(told.value) is Unavailable

@@ -20,7 +20,7 @@ from workflows.amends.ports.execution_log import Committed
 
 async def followed(burning: Fire, seconds: float) -> list[Follower]:
     """Let it burn, and return the readers once everything is written and read."""
-    feeds = [PostgresEvents(it.committer, it.reader) for it in burning.processes]
+    feeds = [PostgresEvents(it.writer, it.reader) for it in burning.processes]
     everything = [Follower(feeds[0], 29), Follower(feeds[1], 1000), Follower(feeds[2], 200, restarts=True)]
     some = [Filter(type=TYPES[0]), Filter(stream="hot-0"), Filter(correlation_id=STORIES[0])]
     some += [Filter(TYPES[1], "cool-0", STORIES[1])]
@@ -86,7 +86,7 @@ BY_POSITION = f"{COLUMNS} where position > %(position)s order by position"
 
 
 async def feed(it: Store, after: FeedCursor) -> list[StoredEvent]:
-    return await PostgresEvents(it.committer, it.reader).feed(after)
+    return await PostgresEvents(it.writer, it.reader).feed(after)
 
 
 def without_barrier(statement: str) -> Feed:
@@ -104,7 +104,7 @@ async def require_no_skip(url: URL, read: Feed) -> None:
     early, late = event("early"), event("late")
     async with store(url) as it, session(url) as open_for_long:
         await write(open_for_long, early)
-        await PostgresEvents(it.committer, it.reader).append([late])
+        await PostgresEvents(it.writer, it.reader).append([late])
         seen = await read(it, START)
         await open_for_long.commit()
         await settled(url)
@@ -130,7 +130,7 @@ async def step_with_sql_of_its_own(it: Store, url: URL, meanwhile: Callable[[], 
     """As a saga does: where others wrote first, it is run again."""
     saga = await started(it)
     for _ in range(2):
-        async with PostgresUnit(it.committer, it.reader, it.states, saga, "me") as unit:
+        async with PostgresUnit(it.writer, it.reader, it.loader, saga, "me") as unit:
             await unit.execute("update public.stock set held = held + 1", None)
             await meanwhile()
             if await unit.commit(step_commit(saga, 1, event("order-1"))) == Committed():
@@ -152,7 +152,7 @@ async def require_order(url: URL, writer: Late) -> None:
         await connection.execute("insert into public.stock values (0)")
         await connection.execute("grant select, update on public.stock to amends_service")
         await connection.commit()
-        events, first = PostgresEvents(it.committer, it.reader), event("order-1")
+        events, first = PostgresEvents(it.writer, it.reader), event("order-1")
         await writer(it, url, lambda: events.append([first]))
         await settled(url)
         seen = [each for each in await events.feed() if each.stream == "order-1"]

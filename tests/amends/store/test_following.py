@@ -31,7 +31,7 @@ async def followed(url: URL) -> AsyncIterator[tuple[FeedNotifier, PostgresEvents
     async with store(url) as here, store(url) as there:
         feed_notifier = FeedNotifier(here.reader)
         try:
-            yield feed_notifier, PostgresEvents(there.committer, there.reader)
+            yield feed_notifier, PostgresEvents(there.writer, there.reader)
         finally:
             await feed_notifier.stop()
 
@@ -74,7 +74,7 @@ async def test_whoever_waits_in_vain_is_told_so(database: URL) -> None:
 
 async def test_a_nudge_makes_it_look_at_once(database: URL) -> None:
     async with store(database) as it:
-        feed_notifier, events = FeedNotifier(it.reader), PostgresEvents(it.committer, it.reader)
+        feed_notifier, events = FeedNotifier(it.reader), PostgresEvents(it.writer, it.reader)
         left_alone = [await until_known(feed_notifier, events) for _ in range(5)]
         it.committer.on_commit = feed_notifier.nudge
         nudged = [await until_known(feed_notifier, events) for _ in range(5)]

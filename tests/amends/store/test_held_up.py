@@ -43,7 +43,7 @@ async def test_row_locks_on_as_many_sagas_as_there_are_connections_stop_no_other
             holder.execute("select from dbos.workflow_status where workflow_uuid = any (%s) for update", (sagas,))
             commits = [asyncio.create_task(it.sagas.commit(saga, "me", step_commit(saga, 1))) for saga in sagas]
             await until(lambda: it.committer._waiting_for_others > 0)
-            events = PostgresEvents(it.committer, it.reader)
+            events = PostgresEvents(it.writer, it.reader)
             for number in range(50):
                 assert isinstance(await events.append([event(f"free-{number}")]), Appended)
                 assert it.committer._waiting_for_others <= 2

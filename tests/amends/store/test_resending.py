@@ -131,7 +131,7 @@ async def test_who_always_meets_an_error_holds_up_nobody_who_is_ready_with_him(
     monkeypatch.setattr("app.amends.store.events.postgres_events.PATIENCE", None)
     fails_for(trouble, "s-3", "P0001")
     async with store(database, connections=1) as it:
-        events = PostgresEvents(it.committer, it.reader)
+        events = PostgresEvents(it.writer, it.reader)
         done = await asyncio.gather(*(events.append([event(f"s-{n}")]) for n in range(20)), return_exceptions=True)
         ended = done.pop(3)
         assert isinstance(ended, Unstorable)
@@ -153,7 +153,7 @@ async def test_what_amends_itself_lacks_is_said_and_waited_for(
                 assert not commit.done()
             assert await commit == Committed()
         assert any(each.levelname == "ERROR" for each in caplog.records)
-        assert [each.version for each in await PostgresEvents(it.committer, it.reader).read("order-1")] == [1]
+        assert [each.version for each in await PostgresEvents(it.writer, it.reader).read("order-1")] == [1]
 
 
 @pytest.mark.usefixtures("soon")

@@ -37,7 +37,7 @@ BURN = "do $$ begin for n in 1..20000 loop perform pg_current_xact_id(); commit;
 async def read(url: URL, token: str = "0", only: Filter = Filter()) -> list[StoredEvent]:
     """The feed from a token on, in small pages."""
     async with store(url) as it:
-        events = PostgresEvents(it.committer, it.reader)
+        events = PostgresEvents(it.writer, it.reader)
         cursor, seen = await events.cursor(token), list[StoredEvent]()
         while page := await events.feed(cursor, 3, only):
             seen, cursor = seen + page, page[-1].cursor
@@ -47,7 +47,7 @@ async def read(url: URL, token: str = "0", only: Filter = Filter()) -> list[Stor
 async def append(url: URL, *streams: str) -> None:
     """One event each, and wait until all may be seen."""
     async with store(url) as it, asyncio.timeout(20):
-        events = PostgresEvents(it.committer, it.reader)
+        events = PostgresEvents(it.writer, it.reader)
         for stream in streams:
             done = await events.append([event(stream)], {stream: exact(await events.version(stream))})
             assert isinstance(done, Appended)
@@ -126,7 +126,7 @@ async def test_a_generation_is_opened_once_everybody_has_written(database: URL, 
     """An open write belongs to the old generation, and is not skipped by those who see the new one."""
     early, late = event("early"), event("late")
     async with session(database) as writer, store(database) as it:
-        events = PostgresEvents(it.committer, it.reader)
+        events = PostgresEvents(it.writer, it.reader)
         await write(writer, early)
         opening = asyncio.create_task(asyncio.to_thread(open_generation, database, "a rehearsal"))
         await blocked(sql)
@@ -191,7 +191,7 @@ async def test_a_dump_restored_into_another_cluster_goes_on_where_it_ended(
     async with store(database_18) as it:
         with psycopg.connect(conninfo(database_18), autocommit=True) as connection:
             connection.execute(BURN)
-        await fill(PostgresEvents(it.committer, it.reader))
+        await fill(PostgresEvents(it.writer, it.reader))
     await settled(database_18)
     old = await read(database_18)
     url = restore(database_18, younger, tool)
@@ -226,7 +226,7 @@ async def test_servers_that_run_write_nothing_until_a_generation_is_opened_and_g
     url = restore(database_18, younger, "psql")
     watch = Watch(as_service(url))
     async with store(url) as it:
-        events = PostgresEvents(it.committer, it.reader)
+        events = PostgresEvents(it.writer, it.reader)
         (old,) = await events.read("old")
         assert await events.feed(old.cursor) == [], "it stands, and nobody is told otherwise"
         assert await watch.problem() is None, "it is read"

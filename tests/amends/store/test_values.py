@@ -26,10 +26,10 @@ from app.amends.projections.applying.writing import Target
 from app.amends.projections.builds import Builds
 from app.amends.projections.dead_letters import DeadLetters
 from app.amends.projections.views import Views
-from app.amends.store.aggregates.loading import Loading
+from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.aggregates.repository import Repository
-from app.amends.store.aggregates.states import States
 from app.amends.store.events.postgres_events import PostgresEvents
+from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Unstorable
@@ -132,7 +132,7 @@ async def models(url: URL) -> AsyncIterator[Models]:
     async with store(url) as it:
         builds = Builds(KNOWN, it.reader)
         await builds.open_first()
-        events = PostgresEvents(it.committer, it.reader, Inline(KNOWN, it.reader))
+        events = PostgresEvents(EventWriter(it.committer, Inline(KNOWN, it.reader)), it.reader)
         yield Models(it, events, builds, Views(builds, events, it.reader))
 
 
@@ -147,7 +147,7 @@ def test_an_event_is_the_same_in_memory_and_in_postgres_as_it_was_when_it_was_de
         memory = MemoryEvents()
         await memory.append(new)
         async with store(fresh_database(postgres_18)) as it:
-            events = PostgresEvents(it.committer, it.reader)
+            events = PostgresEvents(it.writer, it.reader)
             await events.append(new)
             for each, one, other in zip(new, await memory.read("note-1"), await events.read("note-1"), strict=True):
                 for found in (one, other):
@@ -164,13 +164,13 @@ def test_a_state_is_the_same_as_it_is_decided_and_folded_and_read_of_a_snapshot(
 ) -> None:
     async def play() -> None:
         async with store(fresh_database(postgres_18)) as it:
-            events, states = PostgresEvents(it.committer, it.reader), States(it.committer, 1)
-            repository = Repository(events, Loading(states, it.reader))
+            events, loader = PostgresEvents(it.writer, it.reader), AggregateLoader(it.committer, it.reader, 1)
+            repository = Repository(events, loader)
             for values in drawn:
                 decided = await repository.acting(Cause()).decide(notes, "1", note, values)
-            await states.settle()
-            whole = States(it.committer, 10**6)
-            loaded = await Loading(states, it.reader).load(notes, "note-1")
+            await loader.settle()
+            whole = AggregateLoader(it.committer, it.reader, 10**6)
+            loaded = await loader.load(notes, "note-1")
             folded, _ = await whole._from_the_beginning(notes, "note-1", it.reader.tuples, 10**6)
             assert is_same(loaded[0], decided.state)
             assert is_same(folded, decided.state)

@@ -9,9 +9,8 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from app.amends.store.aggregates.loading import Loading
+from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.aggregates.repository import Decided, Repository
-from app.amends.store.aggregates.states import States
 from app.amends.store.aggregates.time_travel import History
 from app.amends.store.aggregates.undo import Turn, UndoRedo
 from app.amends.store.events.postgres_events import PostgresEvents
@@ -27,14 +26,10 @@ class Bank:
 
     store: Store
     events: PostgresEvents
-    loading: Loading
+    loader: AggregateLoader
     history: History
     undoing: UndoRedo
     repository: Repository
-
-    @property
-    def states(self) -> States:
-        return self.store.states
 
     async def open(self, id: str, balance: int = 0) -> None:
         await self.decide(id, open_account, OpenAccount(id, "Ann", "EUR", balance))
@@ -68,7 +63,7 @@ class Bank:
 @asynccontextmanager
 async def bank(url: URL, snapshot_every: int = 500) -> AsyncIterator[Bank]:
     async with store(url, connections=8, snapshot_every=snapshot_every) as it:
-        events, loading = PostgresEvents(it.committer, it.reader), Loading(it.states, it.reader)
-        history, undoing = History(events, loading, it.reader), UndoRedo(events, loading, it.reader)
-        yield Bank(it, events, loading, history, undoing, Repository(events, loading))
-        await it.states.settle()
+        events, loader = PostgresEvents(it.writer, it.reader), it.loader
+        history, undoing = History(events, loader, it.reader), UndoRedo(events, loader, it.reader)
+        yield Bank(it, events, loader, history, undoing, Repository(events, loader))
+        await loader.settle()

@@ -42,7 +42,7 @@ async def ran(it: Store, saga: str, body: Body, most: int = FAR, reader: Reader 
     runs = 0
     while True:
         runs += 1
-        one = PostgresUnit(it.committer, reader or it.reader, it.states, saga, "me")
+        one = PostgresUnit(it.writer, reader or it.reader, it.loader, saga, "me")
         try:
             async with one:
                 await body(one)

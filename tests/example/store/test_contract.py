@@ -205,7 +205,7 @@ class TestPostgres(AppendContract, ReadContract, AnswerContract, DecisionContrac
 
     @pytest.fixture
     def states(self, bank: Bank) -> Loader:
-        return bank.loading
+        return bank.loader
 
 
 class TestMemory(AppendContract, ReadContract, AnswerContract, DecisionContract, NamesContract):

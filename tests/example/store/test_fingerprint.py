@@ -248,15 +248,15 @@ async def test_a_snapshot_of_other_code_is_not_believed(
         orders = loaded(written(tmp_path))
         (sold,) = orders.vocabulary.classes
         await it.events.append([record("shop-order-1", sold(number), Cause()) for number in range(4)])
-        before = await it.loading.load(orders, "shop-order-1")
-        await it.states.settle()
+        before = await it.loader.load(orders, "shop-order-1")
+        await it.loader.settle()
         written(tmp_path, *change)
-        assert await it.loading.load(orders, "shop-order-1") == before
-        await it.states.settle()
+        assert await it.loader.load(orders, "shop-order-1") == before
+        await it.loader.settle()
         orders = loaded(tmp_path)
         (sold,) = orders.vocabulary.classes
         expected = orders.fold([sold(number) for number in range(4)])
-        assert await it.loading.load(orders, "shop-order-1") == (expected, 4)
+        assert await it.loader.load(orders, "shop-order-1") == (expected, 4)
         assert vars(expected) != vars(before[0]), "the change is one that shows"
 
 

@@ -98,7 +98,7 @@ async def test_the_past_is_the_same_after_a_snapshot_was_taken(database: URL, sq
     async with bank(database, snapshot_every=3) as it:
         await account(it)
         await it.balance("a")
-        await it.states.settle()
+        await it.loader.settle()
         assert sql.execute("select version from amends.snapshots where stream = 'account-a'").fetchall() == [(3,)]
         assert [await balance(it, Point(version)) for version in (1, 2, 3, 4)] == [(1, 0), (2, 1), (3, 11), (4, 111)]
 

@@ -22,6 +22,7 @@ from app.amends.projections.dead_letters import DeadLetters
 from app.amends.projections.shape import Changed
 from app.amends.projections.views import Views
 from app.amends.store.events.postgres_events import PostgresEvents
+from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
 from app.amends.store.sagas.units import PostgresUnit
@@ -115,9 +116,9 @@ async def saga_client(url: URL) -> AsyncIterator[SagaClient]:
     async with store(url) as it:
         builds, inline = Builds(KNOWN, it.reader), Inline(KNOWN, it.reader)
         await builds.open_first()
-        events = PostgresEvents(it.committer, it.reader, inline)
+        events = PostgresEvents(EventWriter(it.committer, inline), it.reader)
         views = Views(builds, events, it.reader)
-        yield SagaClient(it, inline, events, PostgresEvents(it.committer, it.reader), builds, views)
+        yield SagaClient(it, inline, events, PostgresEvents(it.writer, it.reader), builds, views)
 
 
 async def test_a_row_is_there_with_the_answer_to_the_append(database: URL) -> None:
@@ -236,7 +237,7 @@ async def test_a_row_that_somebody_has_locked_is_left_to_the_runner(
     monkeypatch.setattr("app.amends.projections.applying.inline.LOCK_TIMEOUT", "20ms")
     async with saga_client(database) as it:
         await it.append("a", opened("a"))
-        sagas = PostgresSagas(it.store.committer, it.store.reader, it.store.states, it.inline)
+        sagas = PostgresSagas(EventWriter(it.store.committer, it.inline), it.store.reader, it.store.loader)
         saga = await started(it.store)
         step_commit = StepCommit([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {}, checkpoint(1))
         with sql.transaction():
@@ -364,7 +365,7 @@ async def test_what_is_skipped_is_skipped_by_later_appends_too(database: URL) ->
 
 async def test_a_saga_writes_it_with_its_step(database: URL, sql: Sql) -> None:
     async with saga_client(database) as it:
-        sagas = PostgresSagas(it.store.committer, it.store.reader, it.store.states, it.inline)
+        sagas = PostgresSagas(EventWriter(it.store.committer, it.inline), it.store.reader, it.store.loader)
         saga = await started(it.store)
         paid = StepCommit([event(f"saga-{saga}"), *moved("a", opened("a", 3))], {"account-a": 0}, checkpoint(1))
         assert await sagas.commit(saga, "me", paid) == Committed()
@@ -373,7 +374,8 @@ async def test_a_saga_writes_it_with_its_step(database: URL, sql: Sql) -> None:
         assert await sagas.commit(saga, "me", late) == Stale("account-a", 0, 1)
         sql.execute("create table public.notes (n int)")
         sql.execute("grant insert on public.notes to amends_service")
-        async with PostgresUnit(it.store.committer, it.store.reader, it.store.states, saga, "me", it.inline) as unit:
+        writer = EventWriter(it.store.committer, it.inline)
+        async with PostgresUnit(writer, it.store.reader, it.store.loader, saga, "me") as unit:
             await unit.execute("insert into public.notes values (1)", None)
             more = StepCommit([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {"account-a": 1}, checkpoint(3))
             assert await unit.commit(more) == Committed()

@@ -210,7 +210,7 @@ async def test_whether_a_commit_stands_is_asked_until_it_is_known(
 ) -> None:
     async with store(database) as it, store(limited(database, lock_timeout="20ms")) as other:
         saga = await started(it)
-        one = PostgresUnit(other.committer, other.reader, other.states, saga, "me")
+        one = PostgresUnit(other.writer, other.reader, other.loader, saga, "me")
         with caplog.at_level("DEBUG", "amends.store"), held(database, "order-1"):
             asked = asyncio.create_task(one._landed(step_commit(saga, 1, event("order-1"))))
             await until(lambda: caplog.text.count("lock timeout") > 2)

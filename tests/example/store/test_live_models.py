@@ -24,7 +24,7 @@ KNOWN = {("account_live", 1): live}
 
 async def test_a_live_read_model_is_folded_for_whoever_asks_and_has_no_table(database: URL) -> None:
     async with store(database) as it:
-        builds, events = Builds(KNOWN, it.reader), PostgresEvents(it.committer, it.reader)
+        builds, events = Builds(KNOWN, it.reader), PostgresEvents(it.writer, it.reader)
         await builds.open_first()
         assert await builds.all() == []
         views = Views(builds, events, it.reader)
@@ -37,7 +37,7 @@ async def test_a_live_read_model_is_folded_for_whoever_asks_and_has_no_table(dat
 async def test_what_needs_a_table_is_refused(database: URL) -> None:
     async with store(database) as it:
         builds = Builds(KNOWN, it.reader)
-        views = Views(builds, PostgresEvents(it.committer, it.reader), it.reader)
+        views = Views(builds, PostgresEvents(it.writer, it.reader), it.reader)
         with pytest.raises(Conflict, match="folded for one key at a time"):
             await views.rows("account_live", {}, None, 10)
         with pytest.raises(Conflict, match="has no table"):

@@ -21,7 +21,7 @@ from app.amends.postgres.generations import SQL as GENERATIONS
 from app.amends.postgres.urls import conninfo
 from app.amends.projections import SQL as PROJECTIONS
 from app.amends.store.aggregates import SQL as AGGREGATES
-from app.amends.store.events.postgres_events import SQL as EVENTS
+from app.amends.store.events.writer import SQL as EVENTS
 from app.amends.store.feed import SQL as FEED
 from app.amends.store.outages import SQL as OUTAGES
 from app.amends.store.sagas.heartbeats import SQL as EXECUTORS

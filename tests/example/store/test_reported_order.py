@@ -79,8 +79,8 @@ async def test_each_hop_is_made_once_and_in_turn_however_often_a_stream_is_read(
             old = NewEvent(new_id(), "hop-1", EventType("report-hop", version), {"number": number}, Cause())
             await it.events.append([old])
         for _ in range(3):
-            assert await it.loading.load(hops, "hop-1") == (123, 3)
-            await it.states.settle()
+            assert await it.loader.load(hops, "hop-1") == (123, 3)
+            await it.loader.settle()
         assert [each.data["number"] for each in await it.events.read("hop-1")] == ["4", 40, 41]
 
 
@@ -89,7 +89,7 @@ async def test_an_upcaster_that_fails_makes_its_event_unreadable(database: URL, 
     async with bank(database) as it:
         await it.events.append([NewEvent(new_id(), "hop-1", EventType("report-hop", 1), {"number": number}, Cause())])
         with pytest.raises(Unreadable, match=rf"its upcaster _first_hop failed with {raised}"):
-            await it.loading.load(hops, "hop-1")
+            await it.loader.load(hops, "hop-1")
 
 
 @dataclass(frozen=True)

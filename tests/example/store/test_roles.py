@@ -19,6 +19,7 @@ from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, parse_url, settings
 from app.amends.store.events.postgres_events import PostgresEvents
+from app.amends.store.events.writer import EventWriter
 from domain.amends.expected import NONE
 from tests.amends.harness.databases import POSTGRES_15, make_cluster, prepare
 from tests.amends.store.sagas import event
@@ -117,7 +118,7 @@ async def appending(url: URL) -> AsyncIterator[PostgresEvents]:
     async with readers:
         committer.start()
         try:
-            yield PostgresEvents(committer, Reader(readers))
+            yield PostgresEvents(EventWriter(committer), Reader(readers))
         finally:
             await committer.stop()
 

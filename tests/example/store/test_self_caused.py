@@ -74,7 +74,7 @@ async def test_a_large_commit_that_takes_too_long_after_own_sql_ends(database: U
         saga, runs = await started(it), 0
         while True:
             runs += 1
-            async with PostgresUnit(other.committer, other.reader, other.states, saga, "me") as one:
+            async with PostgresUnit(other.writer, other.reader, other.loader, saga, "me") as one:
                 await one.execute("select 1", None)
                 with pytest.raises(Interrupted) as ended:
                     await one.commit(step_commit(saga, 1, event("order-large", data={"x": "x" * 2 * LARGE})))
@@ -82,7 +82,7 @@ async def test_a_large_commit_that_takes_too_long_after_own_sql_ends(database: U
             if runs == SLOW_TRIES:
                 break
             with pytest.raises(Interrupted) as small:
-                async with PostgresUnit(other.committer, other.reader, other.states, saga, "me") as one:
+                async with PostgresUnit(other.writer, other.reader, other.loader, saga, "me") as one:
                     await one.execute("select 1", None)
                     await one.commit(step_commit(saga, 1, event("order-large")))
             assert small.value.tries is None, "the machine may be slow: nobody is to blame"

@@ -16,7 +16,7 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from app.amends.store.aggregates.states import PAGE
+from app.amends.store.aggregates.loader import PAGE
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause
 from domain.banking import Account, MoneyDeposited, accounts
@@ -37,10 +37,10 @@ async def test_a_snapshot_is_taken_after_so_many_events(database: URL, sql: Sql)
         await it.open("a")
         for number in range(1, 8):
             assert await it.balance("a") == number - 1
-            await it.states.settle()
+            await it.loader.settle()
             assert snapshots(sql) == ([("account-a", 5)] if number >= 5 else [])
             await it.deposit("a", 1)
-            await it.states.settle()
+            await it.loader.settle()
 
 
 async def test_a_snapshot_is_used(database: URL, sql: Sql) -> None:
@@ -48,7 +48,7 @@ async def test_a_snapshot_is_used(database: URL, sql: Sql) -> None:
         await it.open("a")
         await it.append("a", *[MoneyDeposited(1)] * 9)
         assert await it.balance("a") == 9
-        await it.states.settle()
+        await it.loader.settle()
         sql.execute("update amends.snapshots set state = jsonb_set(state, '{balance}', '1000')")
         assert await it.balance("a") == 1000, "a lie that is believed shows that it was asked"
 
@@ -68,15 +68,15 @@ async def test_other_code_has_other_snapshots(database: URL, sql: Sql) -> None:
         await it.open("a")
         await it.append("a", *[MoneyDeposited(1)] * 9)
         await it.balance("a")
-        await it.states.settle()
+        await it.loader.settle()
         sql.execute("update amends.snapshots set code = 'old', state = jsonb_set(state, '{balance}', '1000')")
         assert await it.balance("a") == 9
-        await it.states.settle()
+        await it.loader.settle()
         assert len(snapshots(sql)) == 2, "the old code may still run elsewhere"
         sql.execute("update amends.snapshots set taken_at = now() - interval '8 days' where code = 'old'")
         sql.execute("delete from amends.snapshots where code <> 'old'")
         await it.balance("a")
-        await it.states.settle()
+        await it.loader.settle()
         assert sql.execute("select count(*) from amends.snapshots where code = 'old'").fetchone() == (0,)
 
 
@@ -85,7 +85,7 @@ async def test_a_snapshot_that_cannot_be_read_is_not_used(database: URL, sql: Sq
         await it.open("a")
         await it.append("a", *[MoneyDeposited(1)] * 9)
         await it.balance("a")
-        await it.states.settle()
+        await it.loader.settle()
         sql.execute('update amends.snapshots set state = \'{"something": "else"}\'')
         assert await it.balance("a") == 9
 
@@ -96,9 +96,9 @@ async def test_a_state_that_does_not_come_back_as_it_went_in_is_not_kept(
     odd: Aggregate[Odd, Seen] = Aggregate("odd", Odd(0), seeing)
     async with bank(database_18, snapshot_every=2) as it:
         await it.events.append([record("odd-1", Seen(), Cause()) for _ in range(4)])
-        state, version = await it.loading.load(odd, "odd-1")
+        state, version = await it.loader.load(odd, "odd-1")
         assert (state.count, version) == (4, 4)
-        await it.states.settle()
+        await it.loader.settle()
     assert "No snapshot of odd-1 is kept" in caplog.text
 
 
@@ -124,7 +124,7 @@ async def _compare(url: URL, id: str, every: int, history: list[list[int]]) -> N
         for amounts in history:
             await it.append(id, *map(MoneyDeposited, amounts))
             seen = await it.repository.load(accounts, id)
-            await it.states.settle()
+            await it.loader.settle()
             assert seen == await it.repository.load(accounts, id) == await _folded(it, id)
 
 
@@ -150,7 +150,7 @@ async def test_a_long_stream_reads_no_more_events_than_a_short_one(database_18: 
             for _ in range(count // 1_000):
                 await it.append(id, *[MoneyDeposited(1)] * 1_000)
             await it.balance(id)
-            await it.states.settle()
+            await it.loader.settle()
         read = {id: await _events_read(it, id) for id in ("short", "long")}
         assert read["short"] == read["long"] == 0
 
@@ -165,5 +165,5 @@ async def _events_read(it: Bank, id: str) -> int:
         counted += sum(row[1] is not None for row in rows)
         return rows
 
-    await it.states.load(accounts, accounts.stream(id), ask)
+    await it.loader.load(accounts, accounts.stream(id), ask=ask)
     return counted

@@ -89,7 +89,7 @@ async def test_a_step_whose_time_ends_while_it_waits_for_the_database_runs_again
     async with store(database) as it:
         saga = await started(it)
         with events_locked(database):
-            async with PostgresUnit(it.committer, it.reader, it.states, saga, "me") as one:
+            async with PostgresUnit(it.writer, it.reader, it.loader, saga, "me") as one:
                 one._began -= took
                 load = asyncio.create_task(one.load(orders, "1"))
                 await until(lambda: _waits(trouble))

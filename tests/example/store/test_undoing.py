@@ -205,7 +205,7 @@ async def _compare(url: URL, id: str, every: int, words: list[int | str]) -> Non
                 await it.turn("undo" if word == "undo" else "redo", id)
                 cursor += -1 if word == "undo" else 1
             assert await it.balance(id) == sum(amounts[:cursor])
-            await it.states.settle()
+            await it.loader.settle()
 
 
 async def test_events_that_were_appended_by_others_leave_nothing_to_redo(database_18: URL) -> None:

@@ -31,7 +31,7 @@ def held(stock: Sql) -> Any:
 
 
 def unit(it: Store, saga: str, owner: str = "me") -> PostgresUnit:
-    return PostgresUnit(it.committer, it.reader, it.states, saga, owner)
+    return PostgresUnit(it.writer, it.reader, it.loader, saga, owner)
 
 
 HOLD = "update public.stock set held = held + %(n)s where sku = 'apple' returning held"

@@ -16,7 +16,8 @@ from app.amends.postgres.connections.watch import Watch
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
-from app.amends.store.events.remembered import Remembered
+from app.amends.store.events.recent import RecentEvents
+from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed import SQL
 from app.amends.store.feed.follower import Follower
 from app.amends.store.feed.losses import Losses
@@ -49,7 +50,7 @@ async def reading(url: URL) -> AsyncIterator[tuple[Store, PostgresEvents, FeedNo
     async with store(url) as it:
         feed_notifier = FeedNotifier(it.reader)
         try:
-            yield it, PostgresEvents(it.committer, it.reader), feed_notifier
+            yield it, PostgresEvents(it.writer, it.reader), feed_notifier
         finally:
             await feed_notifier.stop()
 
@@ -69,13 +70,13 @@ async def lost(url: URL, *streams: str) -> None:
         await writer.commit()
 
 
-def watched(it: Store, remembered: Remembered) -> Losses:
-    return Losses(remembered, PostgresEvents(it.committer, it.reader), it.committer, it.reader, lambda: "executor-1")
+def watched(it: Store, recent: RecentEvents) -> Losses:
+    return Losses(recent, PostgresEvents(it.writer, it.reader), it.committer, it.reader, lambda: "executor-1")
 
 
-async def noticed(it: Store, remembered: Remembered) -> Losses:
+async def noticed(it: Store, recent: RecentEvents) -> Losses:
     """What a process notices in another run of the server."""
-    losses = watched(it, remembered)
+    losses = watched(it, recent)
     await losses.look_anew()
     return losses
 
@@ -192,12 +193,12 @@ async def test_a_loss_is_noticed_and_put_on_record_by_whoever_had_committed(
     url: URL, losing: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody has read it: it is known by its id, and to have come after the end of the feed of then."""
-    remembered = Remembered()
+    recent = RecentEvents()
     async with store(url) as it:
-        events = PostgresEvents(it.committer, it.reader, remembered=remembered)
+        events = PostgresEvents(EventWriter(it.committer, recent=recent), it.reader)
         kept = await append(events, "kept")
-        watching = asyncio.create_task(watched(it, remembered).watch())
-        await until(lambda: remembered.end == kept)
+        watching = asyncio.create_task(watched(it, recent).watch())
+        await until(lambda: recent.end == kept)
         await end(watching)
         with psycopg.connect(conninfo(url), autocommit=True) as sql:
             sql.execute(f"alter database {url.database} set synchronous_commit = off".encode())
@@ -207,21 +208,21 @@ async def test_a_loss_is_noticed_and_put_on_record_by_whoever_had_committed(
         crash(losing)
         await renewed(it)
         await append(events, "new")
-        losses = await noticed(it, remembered)
+        losses = await noticed(it, recent)
         assert (losses.times, losses.events) == (1, 2)
         rows = await it.reader.rows(SQL["losses"], (10,))
         assert [(row["noticed_by"], row["events"], row["stands"]) for row in rows] == [("executor-1", 2, order(kept))]
         assert {rows[0]["first"], rows[0]["last"]} == {str(each.id) for each in new}
         assert str(kept) in "".join(record.getMessage() for record in caplog.records if record.levelname == "WARNING")
-        assert (await noticed(it, remembered)).times == 0, "it is noticed once"
+        assert (await noticed(it, recent)).times == 0, "it is noticed once"
 
 
 async def test_pages_are_refused_beyond_a_loss_that_was_noticed_since_their_token_was_given_out(
     url: URL, losing: EmbeddedPostgres
 ) -> None:
-    remembered = Remembered()
+    recent = RecentEvents()
     async with store(url) as it:
-        events = PostgresEvents(it.committer, it.reader, remembered=remembered)
+        events = PostgresEvents(EventWriter(it.committer, recent=recent), it.reader)
         first = await append(events, "first")
         async with session(url) as low:
             await low.execute(UNFLUSHED)
@@ -232,7 +233,7 @@ async def test_pages_are_refused_beyond_a_loss_that_was_noticed_since_their_toke
         crash(losing)
         await renewed(it)
         later = await append(events, "later")
-        await noticed(it, remembered)
+        await noticed(it, recent)
         for reading in (events.feed, partial(events.read_after, "high")):
             with pytest.raises(WentBack) as told:
                 await reading(high)
@@ -252,14 +253,14 @@ async def test_pages_are_refused_beyond_a_loss_that_was_noticed_since_their_toke
 async def test_nothing_is_noticed_where_nothing_is_gone(
     url: URL, losing: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
 ) -> None:
-    remembered = Remembered()
+    recent = RecentEvents()
     async with store(url) as it:
-        events = PostgresEvents(it.committer, it.reader, remembered=remembered)
+        events = PostgresEvents(EventWriter(it.committer, recent=recent), it.reader)
         await append(events, *(f"kept-{number}" for number in range(20)))
         await events.feed()
         crash(losing)
         await renewed(it)
-        assert (await noticed(it, remembered)).times == 0
+        assert (await noticed(it, recent)).times == 0
         assert await it.reader.rows(SQL["losses"], (10,)) == []
     assert "History went back" not in caplog.text
 

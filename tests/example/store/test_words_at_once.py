@@ -35,7 +35,7 @@ async def one_connection(url: URL) -> AsyncIterator[Pool]:
 
 
 def unit(it: Store, saga: str, on: Pool) -> PostgresUnit:
-    return PostgresUnit(it.committer, Reader(on), it.states, saga, "me")
+    return PostgresUnit(it.writer, Reader(on), it.loader, saga, "me")
 
 
 async def test_statements_at_the_same_time_are_one_transaction(database: URL, trouble: Sql) -> None:

@@ -56,23 +56,23 @@ class Decided(Generic[S]):
 class Repository:
     """Aggregates by key. Each decision is one commit of its own; in a saga it is `tx.decide` that joins the step's."""
 
-    def __init__(self, events: EventStore, states: Loader, limit: int = Limits().value) -> None:
-        self._events, self._states, self._limit = events, states, limit
+    def __init__(self, events: EventStore, loader: Loader, limit: int = Limits().value) -> None:
+        self._events, self._loader, self._limit = events, loader, limit
 
     async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
         """The state and the version of its stream; version 0 before the first event."""
-        return await self._states.load(aggregate, aggregate.stream(key))
+        return await self._loader.load(aggregate, aggregate.stream(key))
 
     def acting(self, cause: Cause, asked: Asked[Any] | None = None) -> Acting:
         """Decide on somebody's behalf, and once only for a request that has a key."""
-        return Acting(self._events, self._states, cause, asked, self._limit)
+        return Acting(self._events, self._loader, cause, asked, self._limit)
 
 
 class Acting:
     """Decides with one cause."""
 
-    def __init__(self, events: EventStore, states: Loader, cause: Cause, asked: Asked[Any] | None, limit: int) -> None:
-        self._events, self._states, self._asked, self._limit = events, states, asked, limit
+    def __init__(self, events: EventStore, loader: Loader, cause: Cause, asked: Asked[Any] | None, limit: int) -> None:
+        self._events, self._loader, self._asked, self._limit = events, loader, asked, limit
         decision = str(new_id())
         self._cause = replace(cause, decision=decision, correlation_id=cause.correlation_id or decision)
 
@@ -87,7 +87,7 @@ class Acting:
         """Load, decide and append in one commit. Raises what the decision raises, and Overtaken after many tries."""
         stream = aggregate.stream(key)
         for attempt in range(ATTEMPTS):
-            state, version = await self._states.load(aggregate, stream)
+            state, version = await self._loader.load(aggregate, stream)
             events = aggregate.require_own(list(contained(decision, state, *args, **kwargs)))
             try:
                 return await self.append(aggregate, stream, version, state, events)

@@ -9,7 +9,7 @@ from typing import Any
 from app.amends.postgres.statements.reader import Reader
 from app.amends.store.aggregates import SQL
 from app.amends.store.aggregates.difference import Change, differences
-from app.amends.store.aggregates.loading import Loading
+from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Invalid, NotFound
@@ -53,8 +53,8 @@ class StateAt:
 class History:
     """States of the past, folded from the same events as those of today."""
 
-    def __init__(self, events: PostgresEvents, loading: Loading, reader: Reader) -> None:
-        self._events, self._loading, self._reader = events, loading, reader
+    def __init__(self, events: PostgresEvents, loader: AggregateLoader, reader: Reader) -> None:
+        self._events, self._loader, self._reader = events, loader, reader
 
     async def state(self, aggregate: Any_, stream: str, point: Point) -> StateAt:
         """The state at a point. Raises NotFound before the first event, and for a version that is not reached yet."""
@@ -73,7 +73,7 @@ class History:
         return then, now, list(differences(then.state if then else None, now.state))
 
     async def _state(self, aggregate: Any_, stream: str, version: int) -> StateAt:
-        state, _ = await self._loading.load(aggregate, stream, version)
+        state, _ = await self._loader.load(aggregate, stream, version)
         row = await self._reader.row(SQL["event_at"], (stream, version))
         assert row is not None, f"{stream} has had version {version}"
         at = row.pop("recorded_at")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from app.amends.postgres.statements.reader import Reader
 from app.amends.store.aggregates import SQL
-from app.amends.store.aggregates.loading import Loading
+from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.aggregates.repository import Acting, Asked, Decided
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.aggregate import Aggregate
@@ -46,8 +46,10 @@ class Decision:
 class UndoRedo:
     """Undoes and redoes in Postgres."""
 
-    def __init__(self, events: PostgresEvents, loading: Loading, reader: Reader, limit: int = Limits().value) -> None:
-        self._events, self._loading, self._reader, self._limit = events, loading, reader, limit
+    def __init__(
+        self, events: PostgresEvents, loader: AggregateLoader, reader: Reader, limit: int = Limits().value
+    ) -> None:
+        self._events, self._loader, self._reader, self._limit = events, loader, reader, limit
 
     async def turn(
         self,
@@ -63,7 +65,7 @@ class UndoRedo:
 
         Raises Conflict with the reason where it cannot be done, StaleVersion if the stream has moved on.
         """
-        state, newest = await self._loading.load(aggregate, stream)
+        state, newest = await self._loader.load(aggregate, stream)
         if newest == 0:
             raise NotFound("stream", stream)
         if version is not None and version != newest:
@@ -73,7 +75,7 @@ class UndoRedo:
         inverse = self._inverse(turn, aggregate, state, target)
         undone, redone = (target.id, None) if turn == "undo" else (None, target.id)
         marked = replace(cause, undoes=undone, redoes=redone, reason=reason)
-        acting = Acting(self._events, self._loading, marked, asked, self._limit)
+        acting = Acting(self._events, self._loader, marked, asked, self._limit)
         return await acting.append(aggregate, stream, newest, state, inverse)
 
     def _inverse(self, turn: Turn, aggregate: Aggregate[Any, Any], state: Any, target: Decision) -> list[Any]:

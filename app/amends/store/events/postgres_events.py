@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from app.amends.postgres.sql_files import statements
-from app.amends.postgres.statements.committer import AlreadyExists, Committer
+from app.amends.postgres.statements.committer import AlreadyExists
 from app.amends.postgres.statements.reader import Reader
 from app.amends.store.events.encoding import append_item, event_json
-from app.amends.store.events.inline import InlineWriter
-from app.amends.store.events.remembered import Remembered
+from app.amends.store.events.writer import SQL, EventWriter
 from domain.amends.errors import AmendsError, Conflict, Invalid, StaleVersion
 from domain.amends.expected import Expected
 from workflows.amends.ports.event_store import (
@@ -29,7 +26,6 @@ from workflows.amends.ports.event_store import (
 )
 from workflows.amends.values.storable import storable
 
-SQL = statements(Path(__file__).with_name("events.sql"))
 PATIENCE = 10.0
 """How long an append waits for the database, in seconds, before the caller is told to try again."""
 
@@ -48,36 +44,22 @@ class WentBack(AmendsError):
 class PostgresEvents:
     """The event store of a process; see workflows.amends.ports.event_store.EventStore for what it promises."""
 
-    def __init__(
-        self,
-        committer: Committer,
-        reader: Reader,
-        inline: InlineWriter | None = None,
-        remembered: Remembered | None = None,
-    ) -> None:
-        self._committer, self._reader, self._inline = committer, reader, inline
-        self._remembered = remembered or Remembered()
+    def __init__(self, writer: EventWriter, reader: Reader) -> None:
+        self._writer, self._reader = writer, reader
 
     async def append(
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
     ) -> Appended | Repeated:
         require_appendable(events, expected)
-        item, end = storable(append_item(events, expected, answer), "An append").decode(), self._remembered.end
+        item = storable(append_item(events, expected, answer), "An append").decode()
         try:
-            if self._inline and self._inline.concerns(events):
-                answered = await self._inline.commit(SQL["append"], (f"[{item}]",), 1, events, PATIENCE)
-                row = answered[0][1:]
-            else:
-                row = await self._committer.share(SQL["append"], item, PATIENCE)
+            row = await self._writer.append(item, events, PATIENCE)
         except AlreadyExists as doubled:
             raise await self._known_in_part(events) or Conflict("event-ids", str(doubled)) from doubled
         outcome, stream, wanted, actual, cursor, digest, body = row
         match outcome:
             case "appended":
-                reached = FeedCursor.parse(cursor) or START if cursor else START
-                if reached > end:  # else it was there before
-                    self._remembered.committed(events, end)
-                return Appended(reached)
+                return Appended(FeedCursor.parse(cursor or "") or START)
             case "repeated":
                 return Repeated(digest, body)
             case "stale":
@@ -193,7 +175,7 @@ class PostgresEvents:
 
     def _read(self, rows: Sequence[Any]) -> list[StoredEvent]:
         events = list(map(StoredEvent._make, rows))
-        self._remembered.read(events)
+        self._writer.recent.read(events)
         return events
 
 

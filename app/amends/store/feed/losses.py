@@ -10,7 +10,7 @@ from typing import Final
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.store.events.postgres_events import PostgresEvents
-from app.amends.store.events.remembered import Known, Remembered
+from app.amends.store.events.recent import RecentEvent, RecentEvents
 from app.amends.store.feed import SQL
 from domain.amends.errors import Contended, Unavailable
 from workflows.amends.ports.event_store import START, FeedCursor
@@ -34,13 +34,13 @@ class Losses:
 
     def __init__(
         self,
-        remembered: Remembered,
+        recent: RecentEvents,
         events: PostgresEvents,
         committer: Committer,
         reader: Reader,
         executor: Callable[[], str],
     ) -> None:
-        self._remembered, self._committer, self._reader = remembered, committer, reader
+        self._recent, self._committer, self._reader = recent, committer, reader
         self._all_events, self._executor = events, executor
         self._noted = dict[int, tuple[object, ...]]()
         self.times = self.events = 0
@@ -51,7 +51,7 @@ class Losses:
         for (lost,) in await self._reader.tuples(SQL["lost_notes"], (list(self._noted),)):
             await self._note(self._noted.pop(lost))
         gone, row = await self._gone(), await self._reader.row(SQL["end"], ())
-        self._remembered.go_back(FeedCursor(**row) if row else START)
+        self._recent.go_back(FeedCursor(**row) if row else START)
         if not gone:
             return
         stands = await self._all_events.last_standing(gone[0].bound)
@@ -61,7 +61,7 @@ class Losses:
             (stands.generation, str(stands.transaction_id), stands.position),
         )
         await self._note((self._executor(), *cursor, len(gone), first, last))
-        self._remembered.forget(gone)
+        self._recent.forget(gone)
         self.times, self.events = self.times + 1, self.events + len(gone)
         log.warning(WENT_BACK, len(gone), first, last, stands)
         starts = [each.starts for each in gone if each.starts]
@@ -84,16 +84,16 @@ class Losses:
             except (Unavailable, Contended) as away:
                 log.debug("The end of the feed is not known: %s", away)
             else:
-                self._remembered.reached(FeedCursor(**row) if row else START)
+                self._recent.reached(FeedCursor(**row) if row else START)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _gone(self) -> Sequence[Known]:
+    async def _gone(self) -> Sequence[RecentEvent]:
         """What is gone of all that is remembered, in the order of the feed as far as that is known."""
-        known = self._remembered.all()
+        known = self._recent.all()
         positions = [each.cursor and each.cursor.position for each in known]
         rows = await self._reader.tuples(SQL["gone"], ([each.id for each in known], positions))
         return sorted((known[number - 1] for (number,) in rows), key=_order)
 
 
-def _order(known: Known) -> FeedCursor:
+def _order(known: RecentEvent) -> FeedCursor:
     return known.bound

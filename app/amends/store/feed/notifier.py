@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from app.amends.postgres.statements.reader import Reader
-from app.amends.store.events.remembered import Remembered
+from app.amends.store.events.recent import RecentEvents
 from app.amends.store.feed import SQL
 from domain.amends.errors import Contended, Unavailable
 from workflows.amends.background import end, nudged
@@ -28,8 +28,8 @@ class FeedNotifier:
     then, and whoever waits is woken to look whether what it has read still stands.
     """
 
-    def __init__(self, reader: Reader, remembered: Remembered | None = None) -> None:
-        self._reader, self._remembered = reader, remembered or Remembered()
+    def __init__(self, reader: Reader, recent: RecentEvents | None = None) -> None:
+        self._reader, self._recent = reader, recent or RecentEvents()
         self.end: FeedCursor = START
         self.turns = 0
         self._moved, self._nudged = asyncio.Event(), asyncio.Event()
@@ -79,7 +79,7 @@ class FeedNotifier:
 
     def _know(self, end: FeedCursor) -> None:
         before, self.end = self.end, end
-        self._remembered.reached(end)
+        self._recent.reached(end)
         if before != START and (end < before or end.run != before.run or (end == before and end.event != before.event)):
             self.turns += 1
             self._wake()

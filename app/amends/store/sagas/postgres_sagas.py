@@ -12,13 +12,11 @@ from uuid import UUID
 from psycopg.rows import TupleRow
 
 from app.amends.postgres.sql_files import statements
-from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.resending import Unanswered
-from app.amends.store.aggregates.states import States
+from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.events.encoding import answer_json, events_text
-from app.amends.store.events.inline import InlineWriter
-from app.amends.store.events.remembered import Remembered
+from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.encoding import checkpoint_of, commit_parameters, start_json
 from app.amends.store.sagas.units import PostgresUnit, committed
 from domain.amends.errors import NotFound, StaleVersion, Unavailable
@@ -43,16 +41,9 @@ START_PATIENCE = 10.0
 class PostgresSagas:
     """The engine's store."""
 
-    def __init__(
-        self,
-        committer: Committer,
-        reader: Reader,
-        states: States,
-        inline: InlineWriter | None = None,
-        remembered: Remembered | None = None,
-    ) -> None:
-        self._committer, self._reader, self._states, self._inline = committer, reader, states, inline
-        self._remembered = remembered or Remembered()
+    def __init__(self, writer: EventWriter, reader: Reader, loader: AggregateLoader) -> None:
+        self._writer, self._reader, self._loader = writer, reader, loader
+        self._committer = writer.committer
 
     async def start(self, start: Start) -> StartOutcome:
         parameters = start_json(start) | {
@@ -61,14 +52,14 @@ class PostgresSagas:
             "owner": start.owner,
             "deadline": start.deadline,
         }
-        end = self._remembered.end
+        before = self._writer.recent.end
         try:
             rows = await self._committer.run(SQL["start_saga"], parameters, START_PATIENCE)
         except Unavailable as away:
             raise Unanswered(away.seconds, start.id) from away
         outcome = StartOutcome.TAKEN if rows[0][0] == "foreign" else StartOutcome(rows[0][0])
         if outcome is StartOutcome.STARTED:
-            self._remembered.committed([start.event], end)
+            self._writer.recent.committed([start.event], before)
         return outcome
 
     async def claim(self, executor: str, owner: str, kinds: Sequence[str], limit: int) -> list[Claimed]:
@@ -131,18 +122,12 @@ class PostgresSagas:
     async def adopt(self, id: str) -> None:
         await self._committer.run(SQL["adopt_fork"], {"id": id})
 
-    async def commit(self, id: str, owner: str, entry: StepCommit) -> Committed | Stale:
-        parameters, end = commit_parameters(id, owner, entry), self._remembered.end
-        if self._inline and self._inline.concerns(entry.events):
-            done = committed(await self._inline.commit(SQL["commit_step"], parameters, 0, entry.events))
-        else:
-            done = committed(await self._committer.run(SQL["commit_step"], parameters))
-        if isinstance(done, Committed):
-            self._remembered.committed(entry.events, end)
-        return done
+    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+        parameters = commit_parameters(id, owner, step_commit)
+        return committed(await self._writer.commit(SQL["commit_step"], parameters, step_commit.events))
 
     def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]:
-        return PostgresUnit(self._committer, self._reader, self._states, id, owner, self._inline, self._remembered)
+        return PostgresUnit(self._writer, self._reader, self._loader, id, owner)
 
     async def standing(self, id: str) -> Standing | None:
         row = await self._reader.row(SQL["standing"], (id,))
@@ -249,10 +234,6 @@ class PostgresSagas:
 
 def _told(id: str, type: str, version: int, data: str, *_: object) -> tuple[UUID, SagaEvent]:
     return UUID(id), read_event(saga_histories.vocabulary, EventType(type, version), data)
-
-
-def _outage(row: dict[str, Any]) -> Outage | None:
-    return Outage(row["provider"], row["down_since"], row["error"]) if row["down_since"] else None
 
 
 def _answered(id: str, row: TupleRow) -> FeedCursor | Status | Repeated:

@@ -27,12 +27,11 @@ from app.amends.postgres.sqlstates import (
     sqlstate,
     version_taken,
 )
-from app.amends.postgres.statements.committer import Committer, Parameters
+from app.amends.postgres.statements.committer import Parameters
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.resending import Resending, deadline, unstorable
-from app.amends.store.aggregates.states import States
-from app.amends.store.events.inline import InlineWriter
-from app.amends.store.events.remembered import Remembered
+from app.amends.store.aggregates.loader import AggregateLoader
+from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.encoding import commit_parameters
 from app.amends.store.sagas.own_sql import CONTROL, Aborted, EndsTransaction, Own, begun
 from domain.amends.aggregate import Aggregate
@@ -61,9 +60,9 @@ SILENT = "the database did not answer in the time that the step has"
 log = logging.getLogger("amends.store")
 
 
-def committed(rows: list[TupleRow]) -> Committed | Stale:
+def committed(row: TupleRow) -> Committed | Stale:
     """What `commit_step` answered. Raises Fenced, Missing, Gone, Taken or ForeignStep."""
-    outcome, stream, expected, actual = rows[0]
+    outcome, stream, expected, actual = row
     match outcome:
         case "committed":
             return Committed()
@@ -92,18 +91,8 @@ class PostgresUnit:
     back.
     """
 
-    def __init__(
-        self,
-        committer: Committer,
-        reader: Reader,
-        states: States,
-        saga: str,
-        owner: str,
-        inline: InlineWriter | None = None,
-        remembered: Remembered | None = None,
-    ) -> None:
-        self._committer, self._reader, self._states, self._inline = committer, reader, states, inline
-        self._remembered = remembered or Remembered()
+    def __init__(self, writer: EventWriter, reader: Reader, loader: AggregateLoader, saga: str, owner: str) -> None:
+        self._writer, self._reader, self._loader = writer, reader, loader
         self._saga, self._owner = saga, owner
         self._began, self._turn = time.monotonic(), asyncio.Lock()
         self._word: asyncio.Timeout | None = None
@@ -127,7 +116,7 @@ class PostgresUnit:
 
     async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
         async with self._speaking():
-            return await self._states.load(aggregate, aggregate.stream(key), self._ask)
+            return await self._loader.load(aggregate, aggregate.stream(key), ask=self._ask)
 
     async def execute(self, sql: str, parameters: Parameters | None) -> list[dict[str, Any]]:
         async with self._speaking():
@@ -147,34 +136,23 @@ class PostgresUnit:
         """Commit once what was asked for before has been answered; nothing can be asked for after that."""
         async with self._turn:
             self._require_open()
-            self._over, end = _too_late(), self._remembered.end
-            done = await self._commit(step_commit)
-            if isinstance(done, Committed):
-                self._remembered.committed(step_commit.events, end)
-            return done
+            self._over = _too_late()
+            parameters = commit_parameters(self._saga, self._owner, step_commit)
+            if self._own:
+                return await self._commit_own(self._own, parameters, step_commit)
+            return committed(await self._writer.commit(SAGAS["commit_step"], parameters, step_commit.events))
 
-    async def _commit(self, step_commit: StepCommit) -> Committed | Stale:
-        parameters = commit_parameters(self._saga, self._owner, step_commit)
-        inline = self._inline if self._inline and self._inline.concerns(step_commit.events) else None
-        if self._own:
-            return await self._commit_own(self._own, parameters, step_commit, inline)
-        if inline:
-            return committed(await inline.commit(SAGAS["commit_step"], parameters, 0, step_commit.events))
-        return committed(await self._committer.run(SAGAS["commit_step"], parameters))
-
-    async def _commit_own(
-        self, own: Own, parameters: tuple[object, ...], step_commit: StepCommit, inline: InlineWriter | None
-    ) -> Committed | Stale:
+    async def _commit_own(self, own: Own, parameters: tuple[object, ...], step_commit: StepCommit) -> Committed | Stale:
         """Commit what the step did by itself, with its entry."""
+        before = self._writer.recent.end
         try:
             outcome = await self._written(own, parameters, step_commit)
         except (psycopg.Error, UnicodeError) as refused:
             raise unstorable(refused) from refused
         if isinstance(outcome, Stale):
             return outcome
-        if inline:
-            async with self._judging(own, ours=True, large=is_large(parameters)):
-                await inline.write(own.connection, step_commit.events)
+        async with self._judging(own, ours=True, large=is_large(parameters)):
+            await self._writer.beside(own.connection, step_commit.events)
         try:
             async with self._judging(own, ours=False):
                 await own.connection.commit()
@@ -182,6 +160,7 @@ class PostgresUnit:
             if not own.connection.closed or not await self._landed(step_commit):
                 raise
             self.interrupted = None
+        self._writer.recent.committed(step_commit.events, before)
         return outcome
 
     async def _written(self, own: Own, parameters: tuple[object, ...], step_commit: StepCommit) -> Committed | Stale:
@@ -194,12 +173,12 @@ class PostgresUnit:
                     raise
                 stream, version = version_taken(error) or (step_commit.events[0].stream, 0)
                 return Stale(stream, step_commit.expected.get(stream, version - 1), version)
-        return committed(rows)
+        return committed(rows[0])
 
     async def _landed(self, step_commit: StepCommit) -> bool:
         """Whether a commit whose answer was lost was carried out; waits until it has ended either way."""
         streams = sorted({event.stream for event in step_commit.events})
-        rows = await self._committer.run(SAGAS["landed"], (streams, step_commit.events[0].id))
+        rows = await self._writer.committer.run(SAGAS["landed"], (streams, step_commit.events[0].id))
         return bool(rows[0][0])
 
     async def _begin(self) -> Own:

@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow
 from pydantic import ValidationError
 
 from app.amends.postgres.statements.committer import Committer
+from app.amends.postgres.statements.reader import Reader
 from app.amends.store.aggregates import SQL
 from app.amends.store.fingerprint.fingerprint import code_version
 from domain.amends.aggregate import Aggregate
@@ -30,20 +31,26 @@ NEWEST = 2**31 - 1
 PATIENCE = 5.0
 
 Ask = Callable[[str, Mapping[str, Any]], Awaitable[list[TupleRow]]]
-"""Runs a read and returns its rows as tuples: in a transaction, or by itself."""
+"""Runs a read and returns its rows as tuples."""
 
 log = logging.getLogger("amends.store")
 
 
-class States:
+class AggregateLoader:
     """Loads aggregates. After `every` events that were folded, the state is kept, off the reader's way."""
 
-    def __init__(self, committer: Committer, every: int, limit: int = Limits().value) -> None:
-        self._committer, self._every, self._limit = committer, every, limit
+    def __init__(self, committer: Committer, reader: Reader, every: int, limit: int = Limits().value) -> None:
+        self._committer, self._reader, self._every, self._limit = committer, reader, every, limit
         self._keeping: dict[str, asyncio.Task[None]] = {}
 
-    async def load(self, aggregate: Aggregate[S, E], stream: str, ask: Ask, until: int = NEWEST) -> tuple[S, int]:
-        """The state after the event with version `until`, and the version that it has; 0 before the first event."""
+    async def load(
+        self, aggregate: Aggregate[S, E], stream: str, until: int = NEWEST, ask: Ask | None = None
+    ) -> tuple[S, int]:
+        """The state after the event with version `until`, and the version that it has; 0 before the first event.
+
+        It is read with `ask`, as in a transaction, or else by itself.
+        """
+        ask = ask or self._reader.tuples
         code = code_version(aggregate)
         rows = await ask(SQL["load"], {"stream": stream, "code": code or "", "until": until, "limit": PAGE})
         state, version, folded = aggregate.beginning(), 0, 0

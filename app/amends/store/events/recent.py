@@ -18,7 +18,7 @@ KEPT: Final = 5_000
 
 
 @dataclass(frozen=True)
-class Known:
+class RecentEvent:
     """An event that was committed: its place, if that is known, and else one that it comes after."""
 
     id: UUID
@@ -36,7 +36,7 @@ class Known:
         return str(self.cursor or self.id)
 
 
-class Remembered:
+class RecentEvents:
     """The last events that this process was answered for as committed, and the last of the feed that it has read.
 
     `end` is the end of the feed as it was seen last: what is committed later comes after it.
@@ -44,15 +44,15 @@ class Remembered:
 
     def __init__(self) -> None:
         self.end = START
-        self._committed = OrderedDict[UUID, Known]()
-        self._read = OrderedDict[UUID, Known]()
+        self._committed = OrderedDict[UUID, RecentEvent]()
+        self._read = OrderedDict[UUID, RecentEvent]()
         self._read_to = START
 
     def committed(self, events: Iterable[NewEvent], after: FeedCursor) -> None:
         """These were committed; `after` is what `end` was before they were sent."""
         for event in events:
             starts = event.stream.partition("-")[2] if event.type.name == START_OF_SAGA else None
-            self._committed[event.id] = Known(event.id, None, after, starts)
+            self._committed[event.id] = RecentEvent(event.id, None, after, starts)
         _bound(self._committed)
 
     def reached(self, end: FeedCursor) -> None:
@@ -68,7 +68,7 @@ class Remembered:
         if events:
             self._read_to = max(self._read_to, events[-1].cursor)
 
-    def all(self) -> list[Known]:
+    def all(self) -> list[RecentEvent]:
         """All that is kept."""
         return [*(self._read | self._committed).values()]
 
@@ -76,7 +76,7 @@ class Remembered:
         """The feed goes so far in another run of the server."""
         self.end = self._read_to = end
 
-    def forget(self, gone: Iterable[Known]) -> None:
+    def forget(self, gone: Iterable[RecentEvent]) -> None:
         """These are gone, which is on record."""
         for each in gone:
             self._committed.pop(each.id, None)
@@ -86,10 +86,10 @@ class Remembered:
         if cursor.event is not None:
             kept = self._committed if cursor.event in self._committed else self._read
             known = kept.get(cursor.event)
-            kept[cursor.event] = Known(cursor.event, cursor, cursor, known.starts if known else None)
+            kept[cursor.event] = RecentEvent(cursor.event, cursor, cursor, known.starts if known else None)
             _bound(kept)
 
 
-def _bound(kept: OrderedDict[UUID, Known]) -> None:
+def _bound(kept: OrderedDict[UUID, RecentEvent]) -> None:
     while len(kept) > KEPT:
         kept.popitem(last=False)

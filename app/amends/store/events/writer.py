@@ -1,0 +1,89 @@
+"""Commits what appends events: the one place that decides whether read models are written in the same commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from app.amends.postgres.sql_files import statements
+from app.amends.postgres.statements.committer import Committer, Parameters
+from app.amends.store.events.recent import RecentEvents
+from workflows.amends.ports.event_store import START, FeedCursor, NewEvent
+
+SQL = statements(Path(__file__).with_name("events.sql"))
+
+
+class InlineReadModels(Protocol):
+    """Read models that are written in the commit that appends (projections/applying/inline.py)."""
+
+    def concerns(self, events: Iterable[NewEvent]) -> bool:
+        """Whether one of them is written in the commit of these events: such a commit cannot be shared."""
+        ...
+
+    async def commit(
+        self,
+        statement: str,
+        parameters: Sequence[Any] | Mapping[str, Any],
+        outcome: int,
+        events: Sequence[NewEvent],
+        patience: float | None = None,
+    ) -> list[TupleRow]:
+        """Run a statement that appends, and write them, in one commit; returns the statement's rows.
+
+        `outcome` is the column that says what came of it.
+        """
+        ...
+
+    async def write(self, connection: AsyncConnection[TupleRow], events: Sequence[NewEvent]) -> None:
+        """Write them in a transaction that has appended the events."""
+        ...
+
+
+class EventWriter:
+    """Writes events in one process. What was committed is remembered, so that its loss is noticed.
+
+    A statement answers with one row that begins with its outcome, and `appended` or `committed` say that the events
+    stand.
+    """
+
+    def __init__(
+        self, committer: Committer, inline: InlineReadModels | None = None, recent: RecentEvents | None = None
+    ) -> None:
+        self.committer, self._inline, self.recent = committer, inline, recent or RecentEvents()
+
+    async def append(self, item: str, events: Sequence[NewEvent], patience: float | None) -> TupleRow:
+        """Append one item as `amends.append` takes it, in a commit that others may share; returns its outcome."""
+        before = self.recent.end
+        if inline := self._inline_of(events):
+            (_, *row), *_ = await inline.commit(SQL["append"], (f"[{item}]",), 1, events, patience)
+        else:
+            row = list(await self.committer.share(SQL["append"], item, patience))
+        outcome, cursor = row[0], row[4]
+        if outcome == "appended" and (FeedCursor.parse(cursor or "") or START) > before:  # else it was there before
+            self.recent.committed(events, before)
+        return tuple(row)
+
+    async def commit(
+        self, statement: str, parameters: Parameters, events: Sequence[NewEvent], patience: float | None = None
+    ) -> TupleRow:
+        """Run a statement that appends events in a commit of its own; returns its outcome."""
+        before = self.recent.end
+        if inline := self._inline_of(events):
+            rows = await inline.commit(statement, parameters, 0, events, patience)
+        else:
+            rows = await self.committer.run(statement, parameters, patience)
+        if rows[0][0] == "committed":
+            self.recent.committed(events, before)
+        return rows[0]
+
+    async def beside(self, connection: AsyncConnection[TupleRow], events: Sequence[NewEvent]) -> None:
+        """Write the read models in a transaction of somebody's own that has appended the events."""
+        if inline := self._inline_of(events):
+            await inline.write(connection, events)
+
+    def _inline_of(self, events: Sequence[NewEvent]) -> InlineReadModels | None:
+        return self._inline if self._inline and self._inline.concerns(events) else None
