@@ -32,7 +32,7 @@ from app.amends.store.aggregates.time_travel import History
 from app.amends.store.aggregates.undo import UndoRedo
 from app.amends.store.feed.losses import Losses
 from app.amends.store.requests import Requests
-from app.amends.store.sagas.overview import Overview, Waiting
+from app.amends.store.sagas.overview import Overview, rest_of_sagas
 from app.amends.watchdog.guard import Watchdog
 from workflows.amends.dbos.engine import Engine
 
@@ -58,9 +58,9 @@ def routers_of(
     yield Metrics(engine, store.builds, watched.looks, watched.watchdog, watched.followers, watched.losses).router
     reader, events = store.reader, store.events
     loader, requests = store.loader, Requests(reader)
-    waiting, overview = Waiting(reader), Overview(reader)
-    engine.on_rest = waiting.rests
-    yield Workflows(engine, overview, waiting, events, requests, redactor).router
+    resting, overview = rest_of_sagas(reader), Overview(reader)
+    engine.on_rest = lambda saga: resting.tell({saga: True})
+    yield Workflows(engine, overview, resting, events, requests, redactor).router
     yield Events(events, store.feed_notifier, redactor, engine.draining, watched.followers).router
     limit = engine.options.limits.value
     history, undoing = History(events, loader, reader), UndoRedo(events, loader, reader, limit)

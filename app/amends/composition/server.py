@@ -120,6 +120,7 @@ class Server:
     async def _start(self) -> None:
         self.database.watch.start()
         self.store.committer.start()
+        self.store.feed_notifier.start()
         await self.register.note()  # what is written from now on is masked by other servers too,
         await self.store.builds.note_reads()  # and is waited for
         await self.engine.launch()
@@ -132,7 +133,6 @@ class Server:
             "feed watch": watch(self.store.reader),
             "clock watch": watch_clock(self.store.reader),
             "liveness": self.liveness.watch(),
-            "losses": self.losses.watch(),
             "outages": report(self.store.committer, lambda: self.engine.executor, self.providers),
         }
 

@@ -8,11 +8,12 @@ from typing import Any
 import psycopg
 
 from app.amends.postgres.statements.reader import Reader
+from app.amends.postgres.statements.waiter import Waiter
 from app.amends.projections import SQL
 from app.amends.projections.applying.feed import recorded
 from app.amends.projections.applying.rows import as_read
 from app.amends.projections.builds import Builds
-from app.amends.projections.waiting import Waiting
+from app.amends.projections.waiting import Place, waiter_for
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import Conflict, Invalid
 from domain.amends.projection import Projection
@@ -25,7 +26,7 @@ class Views:
 
     def __init__(self, builds: Builds, events: PostgresEvents, reader: Reader) -> None:
         self._builds, self._events, self._reader = builds, events, reader
-        self._waiting = Waiting(reader)
+        self._waiters: dict[str, Waiter[Place, bool]] = {}
 
     def projection(self, name: str) -> Projection[Any, Any]:
         """A read model. Raises NotFound, listing those that there are."""
@@ -56,10 +57,13 @@ class Views:
 
     async def wait_for(self, name: str, cursor: FeedCursor, seconds: float) -> bool:
         """Wait until a read model has got to a place; False if it has not in time. Raises WentBack if it never will."""
-        if self.projection(name).mode != "live" and await self._waiting.until(name, cursor, seconds):
+        if self.projection(name).mode != "live" and await self._waiter(name).wait((*cursor, cursor.event), seconds):
             return True
         await self._events.require_standing(cursor)
         return self.projection(name).mode == "live"
+
+    def _waiter(self, name: str) -> Waiter[Place, bool]:
+        return self._waiters.setdefault(name, waiter_for(name, self._reader))
 
     async def _rows(self, name: str, where: dict[str, str], after: str | None, limit: int) -> list[dict[str, Any]]:
         if why := self._builds.unopened.get(name):

@@ -49,7 +49,8 @@ async def followed(url: URL) -> AsyncIterator[tuple[Board, Runner]]:
             yield it, runner
             assert not running.done(), "one runner does all of it, with what it remembers"
         finally:
-            await end(running, runner._feed_notifier._task)
+            await end(running)
+            await runner._feed_notifier.stop()
 
 
 async def lost(url: URL, id: str, *told: object) -> None:

@@ -28,7 +28,6 @@ from tests.amends.harness.losing import UNFLUSHED, copy, crash, losing_cluster, 
 from tests.amends.store.fire import session, write
 from tests.amends.store.sagas import Store, event, store
 from tests.amends.store.trouble import until
-from workflows.amends.background import end
 from workflows.amends.ports.event_store import START, Appended, FeedCursor, Filter
 
 
@@ -197,9 +196,10 @@ async def test_a_loss_is_noticed_and_put_on_record_by_whoever_had_committed(
     async with store(url) as it:
         events = PostgresEvents(EventWriter(it.committer, recent=recent), it.reader)
         kept = await append(events, "kept")
-        watching = asyncio.create_task(watched(it, recent).watch())
+        feed_notifier = FeedNotifier(it.reader, recent)
+        feed_notifier.start()
         await until(lambda: recent.end == kept)
-        await end(watching)
+        await feed_notifier.stop()
         with psycopg.connect(conninfo(url), autocommit=True) as sql:
             sql.execute(f"alter database {url.database} set synchronous_commit = off".encode())
         await renewed(it)

@@ -15,11 +15,12 @@ from app.amends.http.requests.bodies import ANY_BODY, Reason, given, sent_by
 from app.amends.http.requests.guards import actor_of, cause_of, is_known, key_of
 from app.amends.http.requests.roles import OPERATORS
 from app.amends.http.shown import said_in, said_of, shown_page, shown_row, shown_saga
+from app.amends.postgres.statements.waiter import Waiter
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.events.pages import page
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from app.amends.store.requests import Key, Requests
-from app.amends.store.sagas.overview import Filters, Overview, Waiting
+from app.amends.store.sagas.overview import Filters, Overview
 from domain.amends.errors import NotFound
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.dbos.client import TerminatedAction
@@ -48,12 +49,12 @@ class Workflows:
         self,
         engine: Engine,
         overview: Overview,
-        waiting: Waiting,
+        resting: Waiter[str, bool],
         events: PostgresEvents,
         requests: Requests,
         redactor: Redactor,
     ) -> None:
-        self._engine, self._overview, self._waiting = engine, overview, waiting
+        self._engine, self._overview, self._resting = engine, overview, resting
         self._events, self._requests, self._redactor = events, requests, redactor
         self.router = APIRouter(prefix="/workflows", tags=["workflows"])
         route = self.router.add_api_route
@@ -120,7 +121,7 @@ class Workflows:
         until = time.monotonic() + wait
         found = await self._overview.saga(id)
         while found and not found[0].rests and (left := until - time.monotonic()) > 0:
-            await self._waiting.until_rest(id, left)
+            await self._resting.wait(id, left)
             found = await self._overview.saga(id)
         if found is None:
             raise NotFound("workflow", id)

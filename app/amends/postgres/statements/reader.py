@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -18,7 +19,7 @@ from app.amends.postgres.connections.sessions import Session
 from app.amends.postgres.connections.watch import Watch
 from app.amends.postgres.sqlstates import Verdict, described, verdict
 from app.amends.postgres.statements.committer import Parameters
-from app.amends.postgres.statements.resending import Resending, Unsettled, deadline
+from app.amends.postgres.statements.resending import Resending, Unsettled, deadline, entered
 from domain.amends.errors import Unavailable
 
 log = logging.getLogger("amends.store")
@@ -97,7 +98,8 @@ class Reader:
         began, stack = time.monotonic(), AsyncExitStack()
         try:
             async with AsyncExitStack() as undoing:
-                yield await self._begin(undoing, began + patience)
+                opening = partial(self._transaction, began + patience)
+                yield await entered(undoing, "The begin of a transaction", began + patience, opening)
                 stack.push_async_exit(undoing.pop_all())
             committing = unheard(stack.aclose())
             await asyncio.wait({committing}, timeout=max(began + patience - time.monotonic(), COMMIT_SECONDS))
@@ -115,18 +117,10 @@ class Reader:
                 log.error("A transaction is not carried out: %s", described(error, found))
             raise Unavailable(round(time.monotonic() - began, 1)) from error
 
-    async def _begin(self, stack: AsyncExitStack, until: float) -> AsyncConnection[TupleRow]:
-        """Begin on a connection that works; those that a restart of the database has cut are still in the pool."""
-        tries = Resending("The begin of a transaction", until)
-        while True:
-            try:
-                async with AsyncExitStack() as opening:
-                    connection = await opening.enter_async_context(self.connection(until))
-                    await opening.enter_async_context(connection.transaction())
-                    stack.push_async_exit(opening.pop_all())
-                    return connection
-            except (psycopg.Error, OSError) as error:
-                await tries.after(error)
+    @asynccontextmanager
+    async def _transaction(self, until: float) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        async with self.connection(until) as connection, connection.transaction():
+            yield connection
 
     async def _ask(
         self,
@@ -142,9 +136,7 @@ class Reader:
             await cursor.execute(statement, parameters, prepare=False if anew else None)
             return await cursor.fetchall()
 
-        until = deadline(patience)
-        tries = Resending("A read", until, ours=ours)
-        while True:
+        async def attempt() -> list[Row]:
             if patience is not None:
                 await self._require_there()
             try:
@@ -152,7 +144,10 @@ class Reader:
             except (psycopg.Error, OSError) as error:
                 if self._database and verdict(error, ours) is Verdict.AWAY:
                     await self._database.problem()
-                await tries.after(error)
+                raise
+
+        until = deadline(patience)
+        return await Resending("A read", until, ours=ours).until_answered(attempt)
 
     async def _require_there(self) -> None:
         """Raise Unavailable almost at once while the database is known to be away: who waits may ask again."""

@@ -6,13 +6,16 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TypeVar
 
 import psycopg
 
 from app.amends.postgres.sqlstates import Verdict, described, is_large, said, weighed
 from domain.amends.errors import Contended, Unavailable, Unstorable
 
+T = TypeVar("T")
 log = logging.getLogger("amends.store")
 
 FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
@@ -80,9 +83,14 @@ class Resending:
         self._counts: dict[Verdict, int] = {}
         self._alarm_at, self._warn_at = 0.0, QUIET_SECONDS
 
-    async def after(self, error: Exception) -> None:
-        """Return when it is time for the next try; raises what `wait_after` does."""
-        await asyncio.sleep(self.wait_after(error))
+    async def until_answered(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until the database answers; returns the answer, and raises what `wait_after` does."""
+        while True:
+            try:
+                return await attempt()
+            except (psycopg.Error, OSError) as error:
+                wait = self.wait_after(error)
+            await asyncio.sleep(wait)
 
     def wait_after(self, error: Exception) -> float:
         """In how many seconds it is time for the next try.
@@ -112,3 +120,10 @@ class Resending:
             self._warn_at = 2 * lasted
             return logging.WARNING
         return logging.DEBUG
+
+
+async def entered(
+    stack: AsyncExitStack, what: str, until: float, opening: Callable[[], AbstractAsyncContextManager[T]]
+) -> T:
+    """Enter a transaction on a connection that works: those that a restart has cut are still in the pool."""
+    return await Resending(what, until).until_answered(lambda: stack.enter_async_context(opening()))

@@ -14,7 +14,6 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from app.amends.postgres.connections.pool import unheard
-from app.amends.postgres.sqlstates import Verdict, verdict
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.resending import Resending, Unsettled, deadline, unstorable
 from app.amends.projections import SQL
@@ -95,24 +94,25 @@ class Inline:
         events: Sequence[NewEvent],
         patience: float | None,
     ) -> list[TupleRow]:
-        tries = Resending("A commit with an inline read model", deadline(patience), parameters=parameters)
         was_sent = False
-        while True:
-            try:
-                async with self._reader.connection() as connection, connection.transaction():
-                    rows = await (await connection.execute(statement, parameters)).fetchall()
-                    if rows[0][outcome] in DONE:
-                        await self.write(connection, events)
-                    was_sent = True
-                self.on_commit()
-                return rows
-            except (psycopg.Error, OSError, UnicodeError) as error:
-                if verdict(error, ours=True) is Verdict.NEVER:
-                    raise unstorable(error) from error
-                try:
-                    await tries.after(error)
-                except Unavailable as away:
-                    raise Unsettled(away.seconds) if was_sent else away from error
+
+        async def attempt() -> list[TupleRow]:
+            nonlocal was_sent
+            async with self._reader.connection() as connection, connection.transaction():
+                rows = await (await connection.execute(statement, parameters)).fetchall()
+                if rows[0][outcome] in DONE:
+                    await self.write(connection, events)
+                was_sent = True
+            self.on_commit()
+            return rows
+
+        tries = Resending("A commit with an inline read model", deadline(patience), parameters=parameters)
+        try:
+            return await tries.until_answered(attempt)
+        except (psycopg.Error, OSError, UnicodeError) as never:
+            raise unstorable(never) from never
+        except Unavailable as away:
+            raise Unsettled(away.seconds) if was_sent else away from away.__cause__
 
     async def write(self, connection: AsyncConnection[TupleRow], events: Sequence[NewEvent]) -> None:
         """Write the read models in a transaction that has appended the events and holds their streams."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -12,13 +11,11 @@ from app.amends.postgres.statements.reader import Reader
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.events.recent import RecentEvent, RecentEvents
 from app.amends.store.feed import SQL
-from domain.amends.errors import Contended, Unavailable
-from workflows.amends.ports.event_store import START, FeedCursor
+from app.amends.store.feed.notifier import end_of_feed
+from workflows.amends.ports.event_store import FeedCursor
 
 log = logging.getLogger("amends.store")
 
-LOOK_SECONDS: Final = 1.0
-"""How often it is looked how far the feed goes."""
 KEPT: Final = 100
 """Of how many losses it is seen to that they stay on record."""
 TOLD: Final = 50
@@ -50,8 +47,8 @@ class Losses:
         earlier losses. Raises Unavailable."""
         for (lost,) in await self._reader.tuples(SQL["lost_notes"], (list(self._noted),)):
             await self._note(self._noted.pop(lost))
-        gone, row = await self._gone(), await self._reader.row(SQL["end"], ())
-        self._recent.go_back(FeedCursor(**row) if row else START)
+        gone = await self._gone()
+        self._recent.go_back(await end_of_feed(self._reader))
         if not gone:
             return
         stands = await self._all_events.last_standing(gone[0].bound)
@@ -75,17 +72,6 @@ class Losses:
         self._noted[int(rows[0][0])] = noted
         while len(self._noted) > KEPT:
             self._noted.pop(next(iter(self._noted)))
-
-    async def watch(self) -> None:
-        """Look how far the feed goes, so that of what is committed here it is known what it comes after; for ever."""
-        while True:
-            try:
-                row = await self._reader.row(SQL["end"], ())
-            except (Unavailable, Contended) as away:
-                log.debug("The end of the feed is not known: %s", away)
-            else:
-                self._recent.reached(FeedCursor(**row) if row else START)
-            await asyncio.sleep(LOOK_SECONDS)
 
     async def _gone(self) -> Sequence[RecentEvent]:
         """What is gone of all that is remembered, in the order of the feed as far as that is known."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
+from collections.abc import Collection
+from typing import TypeAlias
 
 from app.amends.postgres.statements.reader import Reader
+from app.amends.postgres.statements.waiter import Waiter
 from app.amends.store.events.recent import RecentEvents
 from app.amends.store.feed import SQL
-from domain.amends.errors import Contended, Unavailable
-from workflows.amends.background import end, nudged
 from workflows.amends.ports.event_store import START, FeedCursor
-
-log = logging.getLogger("amends.store")
 
 LOOK_SECONDS = 0.2
 """How often it looks for what other processes wrote, while somebody follows."""
 LEAST_SECONDS = 0.01
 """How long it rests after each look: under load one look serves many commits."""
+IDLE_SECONDS = 1.0
+"""How often a server looks how far the feed goes while nobody follows, so that of what is committed here it is known
+what it comes after."""
+
+Followed: TypeAlias = tuple[FeedCursor, int]
+"""A place beyond which somebody waits for the feed to go, and the turns that were counted when the wait began."""
 
 
 class FeedNotifier:
@@ -30,62 +33,46 @@ class FeedNotifier:
 
     def __init__(self, reader: Reader, recent: RecentEvents | None = None) -> None:
         self._reader, self._recent = reader, recent or RecentEvents()
+        self._waiter = Waiter("the feed", self._look, LOOK_SECONDS, LEAST_SECONDS)
         self.end: FeedCursor = START
         self.turns = 0
-        self._moved, self._nudged = asyncio.Event(), asyncio.Event()
-        self._followers = 0
-        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look how far the feed goes also while nobody follows, until `stop`."""
+        self._waiter.start(IDLE_SECONDS)
+
+    async def stop(self) -> None:
+        await self._waiter.stop()
 
     def nudge(self) -> None:
         """Something was committed here."""
-        if self._followers:
-            self._nudged.set()
+        self._waiter.nudge()
 
     async def look_anew(self) -> None:
         """Another run of the server answers: what was read of the one before may be gone."""
         self.turns += 1
-        self._wake()
+        self._waiter.tell(self._come(self._waiter.wanted))
 
     async def beyond(self, cursor: FeedCursor, seconds: float) -> bool:
         """Wait until the feed goes further than a place, or may have gone back; False if neither within so long."""
-        turns = self.turns
-        self._followers += 1
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look(), name="tail")
-        try:
-            async with asyncio.timeout(seconds):
-                while self.end <= cursor and self.turns == turns:
-                    await self._moved.wait()
-            return True
-        except TimeoutError:
-            return False
-        finally:
-            self._followers -= 1
+        return self.end > cursor or bool(await self._waiter.wait((cursor, self.turns), seconds))
 
-    async def stop(self) -> None:
-        await end(self._task)
-
-    async def _look(self) -> None:
-        while self._followers:
-            self._nudged.clear()
-            try:
-                row = await self._reader.row(SQL["end"], ())
-            except (Unavailable, Contended) as away:
-                log.debug("The end of the feed is not known: %s", away)
-            else:
-                self._know(FeedCursor(**row) if row else START)
-            await asyncio.sleep(LEAST_SECONDS)
-            await nudged(self._nudged, LOOK_SECONDS)
-
-    def _know(self, end: FeedCursor) -> None:
-        before, self.end = self.end, end
-        self._recent.reached(end)
-        if before != START and (end < before or end.run != before.run or (end == before and end.event != before.event)):
+    async def _look(self, followed: Collection[Followed]) -> dict[Followed, bool]:
+        before, self.end = self.end, await end_of_feed(self._reader)
+        self._recent.reached(self.end)
+        if before != START and _may_have_gone_back(before, self.end):
             self.turns += 1
-            self._wake()
-        elif end != before:
-            self._wake()
+        return self._come(followed)
 
-    def _wake(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
+    def _come(self, followed: Collection[Followed]) -> dict[Followed, bool]:
+        return {each: True for each in followed if self.end > each[0] or self.turns != each[1]}
+
+
+async def end_of_feed(reader: Reader) -> FeedCursor:
+    """The place of the last event that readers of the feed may see."""
+    row = await reader.row(SQL["end"], ())
+    return FeedCursor(**row) if row else START
+
+
+def _may_have_gone_back(before: FeedCursor, end: FeedCursor) -> bool:
+    return end < before or end.run != before.run or (end == before and end.event != before.event)

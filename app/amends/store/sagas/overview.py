@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import get_args
 
 from app.amends.postgres.sql_files import statements
 from app.amends.postgres.statements.reader import Reader
+from app.amends.postgres.statements.waiter import Waiter
 from app.amends.store.sagas.postgres_sagas import STRETCH
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType
-from workflows.amends.background import nudged
 from workflows.amends.history import RESTING, TIMER, SagaFold, SagaState, Status, saga_histories
 from workflows.amends.ports.event_store import FeedCursor, read_event
 from workflows.amends.values.codec import plain, text
@@ -162,38 +161,14 @@ def _instant(at: str | datetime) -> datetime:
     return datetime.fromisoformat(at) if isinstance(at, str) else at
 
 
-class Waiting:
-    """Those who wait for sagas to rest: told at once of the ones that run here, by one query for all others."""
+def rest_of_sagas(reader: Reader) -> Waiter[str, bool]:
+    """Waits until sagas rest, by their ids; whoever runs some tells it of these at once."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._asking: asyncio.Task[None] | None = None
+    async def ask(ids: Collection[str]) -> dict[str, bool]:
+        rows = await reader.rows(SQL["resting"], (sorted(RESTING), list(ids)), patience=None)
+        return {row["id"]: True for row in rows if row["rests"]}
 
-    async def until_rest(self, id: str, seconds: float) -> None:
-        """Return when the saga is finished, waits or is stuck, or after so many seconds."""
-        mine = asyncio.Event()
-        self._waiters[id].add(mine)
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask(), name="waiting")
-        try:
-            await nudged(mine, seconds)
-        finally:
-            self._waiters[id].discard(mine)
-            if not self._waiters[id]:
-                del self._waiters[id]
-
-    def rests(self, id: str) -> None:
-        """Say that a saga rests."""
-        for waiter in self._waiters.get(id, ()):
-            waiter.set()
-
-    async def _ask(self) -> None:
-        while self._waiters:
-            for row in await self._reader.rows(SQL["resting"], (sorted(RESTING), list(self._waiters)), patience=None):
-                if row["rests"]:
-                    self.rests(row["id"])
-            await asyncio.sleep(ASK_SECONDS)
+    return Waiter("sagas", ask, ASK_SECONDS)
 
 
 def _cursor(row: Row) -> str:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -29,7 +30,7 @@ from app.amends.postgres.sqlstates import (
 )
 from app.amends.postgres.statements.committer import Parameters
 from app.amends.postgres.statements.reader import Reader
-from app.amends.postgres.statements.resending import Resending, deadline, unstorable
+from app.amends.postgres.statements.resending import deadline, entered, unstorable
 from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.encoding import commit_parameters
@@ -182,16 +183,13 @@ class PostgresUnit:
         return bool(rows[0][0])
 
     async def _begin(self) -> Own:
-        """A transaction of its own, on a connection that works: those that a restart has cut are still in the pool."""
+        """A transaction of its own, which begins within PATIENCE."""
         until = deadline(PATIENCE)
         assert until is not None
-        tries = Resending("The begin of a step's own SQL", until)
         async with self._waiting():
-            while True:
-                try:
-                    return await self._stack.enter_async_context(begun(self._reader, until))
-                except (psycopg.Error, OSError) as error:
-                    await tries.after(error)
+            return await entered(
+                self._stack, "The begin of a step's own SQL", until, partial(begun, self._reader, until)
+            )
 
     async def _ask(self, statement: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
         async with self._waiting():
