@@ -17,7 +17,7 @@ from app.amends.postgres.connections.pool import Pool, connect
 from app.amends.postgres.migrate import Migrations
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.sql_files import statements
-from app.amends.postgres.sqlstates import said
+from app.amends.postgres.sqlstates import Sqlstate, said, sqlstate
 from app.amends.postgres.statements.committer import Parameters
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.builds import Builds, Known
@@ -142,9 +142,9 @@ async def _made(check: Check, looking: Looking) -> list[Finding]:
 
 
 def _remedy(error: BaseException, login: str) -> str:
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+    if sqlstate(error) == Sqlstate.INSUFFICIENT_PRIVILEGE:
         return f" ({GRANT.format(login=login)})"
-    if isinstance(error, LACKING):
+    if sqlstate(error) in LACKING:
         return f" ({MIGRATE})"
     return ""
 
@@ -153,11 +153,11 @@ NOT_LET_IN = "not looked at: the database does not let us in"
 MIGRATE = "./run up migrates the database, with AMENDS_MIGRATION_URL as its owner"
 GRANT = "grant amends_service to {login}; ./run up gives that role its rights"
 LACKING = (
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.UndefinedObject,
-    psycopg.errors.InvalidSchemaName,
+    Sqlstate.UNDEFINED_TABLE,
+    Sqlstate.UNDEFINED_COLUMN,
+    Sqlstate.UNDEFINED_FUNCTION,
+    Sqlstate.UNDEFINED_OBJECT,
+    Sqlstate.INVALID_SCHEMA_NAME,
 )
 
 

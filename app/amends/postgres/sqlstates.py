@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import Enum, StrEnum
 
 import psycopg
 
@@ -12,9 +12,28 @@ SLOW_TRIES = 3
 """How often a statement may run into a limit of time: each try costs as long as that limit."""
 CONTENDED_TRIES = 20
 """How often it may find others in its way. With the waits between them, that takes a quarter of a minute at least."""
-TOO_LONG = "57014"
 LARGE = 256 * 1024
 """Characters of parameters from which on a statement that takes longer than it may is taken to do so by itself."""
+
+
+class Sqlstate(StrEnum):
+    """The codes that somebody tells apart by name. What each of them means for another try is in TABLE."""
+
+    PROTOCOL_VIOLATION = "08P01"
+    UNIQUE_VIOLATION = "23505"
+    READ_ONLY = "25006"
+    IN_FAILED_TRANSACTION = "25P02"
+    DEPENDENT_OBJECTS = "2BP01"
+    INVALID_SCHEMA_NAME = "3F000"
+    INSUFFICIENT_PRIVILEGE = "42501"
+    UNDEFINED_COLUMN = "42703"
+    UNDEFINED_OBJECT = "42704"
+    WRONG_OBJECT_TYPE = "42809"
+    UNDEFINED_FUNCTION = "42883"
+    UNDEFINED_TABLE = "42P01"
+    DUPLICATE_TABLE = "42P07"
+    LOCK_NOT_AVAILABLE = "55P03"
+    QUERY_CANCELED = "57014"
 
 
 class Verdict(Enum):
@@ -127,6 +146,8 @@ ROUTINES: Mapping[tuple[str, str], tuple[Verdict, Verdict]] = {
     ("42501", "ExecWithCheckOptions"): (_NEVER, _NEVER),  # a row that a policy of its table does not take
 }
 
+RAISE = "exec_stmt_raise"
+"""The function of Postgres for PL/pgSQL's RAISE."""
 SPOILING = ("25006", "26", "42P05", "XX")
 """What may stay with the session that met it, be it a class or a code: a read-only session remains one."""
 
@@ -144,18 +165,15 @@ def verdict(error: BaseException, ours: bool) -> Verdict:
         return Verdict.AWAY if absent else Verdict.NEVER
     if ours and overtaken(error):
         return Verdict.BUSY
-    assert isinstance(error, psycopg.Error)
-    routine = (code, error.diag.source_function or "")
-    pair = ROUTINES.get(routine) or TABLE.get(code) or TABLE.get(code[:2], (Verdict.NEVER, Verdict.NEVER))
+    pair = ROUTINES.get((code, _routine(error))) or TABLE.get(code) or TABLE.get(code[:2], (_NEVER, _NEVER))
     found = pair[0 if ours else 1]
-    ends_session = error.diag.severity_nonlocalized in ("FATAL", "PANIC")
-    return Verdict.AWAY if ends_session and found is Verdict.NEVER else found
+    return Verdict.AWAY if ends_session(error) and found is Verdict.NEVER else found
 
 
 def weighed(error: BaseException, ours: bool, large: bool) -> Verdict:
     """The same for a statement that has much to write, or not: what is large and takes too long does so by itself."""
     found = verdict(error, ours)
-    return Verdict.SLOW if large and found is Verdict.BUSY and sqlstate(error) == TOO_LONG else found
+    return Verdict.SLOW if large and found is Verdict.BUSY and sqlstate(error) == Sqlstate.QUERY_CANCELED else found
 
 
 def is_large(parameters: Sequence[object] | Mapping[str, object]) -> bool:
@@ -172,8 +190,39 @@ def sqlstate(error: BaseException) -> str | None:
 def spoils(error: BaseException) -> bool:
     """Whether the next try needs another connection, although this one stands."""
     code = sqlstate(error) or ""
-    routine = isinstance(error, psycopg.Error) and error.diag.source_function
-    return code.startswith(SPOILING) or (code, routine) == ("0A000", "RevalidateCachedQuery")
+    return code.startswith(SPOILING) or (code, _routine(error)) == ("0A000", "RevalidateCachedQuery")
+
+
+def ends_session(error: BaseException) -> bool:
+    """Whether the server ends the session with it."""
+    return isinstance(error, psycopg.Error) and error.diag.severity_nonlocalized in ("FATAL", "PANIC")
+
+
+def is_raised(error: BaseException) -> bool:
+    """Whether a function or a trigger raised it, by whatever code it chose."""
+    return _routine(error) == RAISE
+
+
+def is_rolled_back(error: BaseException) -> bool:
+    """Whether others were in the way of a transaction, such as in a deadlock: the same may succeed in a moment."""
+    return (sqlstate(error) or "").startswith("40")
+
+
+def is_of_values(error: BaseException) -> bool:
+    """Whether a type does not take a value, whoever says so: the database, psycopg, or Python."""
+    return isinstance(error, psycopg.DataError | ValueError | RecursionError | Warning)
+
+
+def is_duplicate(error: BaseException) -> bool:
+    """Whether something with this name or id is there already; in the table of a read model that is about its rows."""
+    if not isinstance(error, psycopg.Error) or error.sqlstate != Sqlstate.UNIQUE_VIOLATION:
+        return False
+    return error.diag.schema_name != "views"
+
+
+def _routine(error: BaseException) -> str:
+    """The function of Postgres that said it."""
+    return (error.diag.source_function or "") if isinstance(error, psycopg.Error) else ""
 
 
 def overtaken(error: BaseException) -> bool:
@@ -181,7 +230,9 @@ def overtaken(error: BaseException) -> bool:
 
     Whoever locks a stream before looking at it sees its last version, except in a snapshot that is older than the lock.
     """
-    if not isinstance(error, psycopg.errors.UniqueViolation) or error.diag.schema_name != "amends":
+    if sqlstate(error) != Sqlstate.UNIQUE_VIOLATION or not isinstance(error, psycopg.Error):
+        return False
+    if error.diag.schema_name != "amends":
         return False
     return error.diag.constraint_name == "events_stream_version_key" or version_taken(error) is not None
 

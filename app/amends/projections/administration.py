@@ -12,14 +12,13 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from app.amends.postgres.sqlstates import said
+from app.amends.postgres.sqlstates import Sqlstate, said, sqlstate
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
 from app.amends.projections.builds import Build, Builds, missing, open_parameters
 from app.amends.projections.dead_letters import DeadLetters, Wish, noted_of
 from app.amends.projections.failures import short
-from app.amends.store.events.encoding import append_item
-from app.amends.store.events.writer import SQL as EVENTS
+from app.amends.store.events.writer import append_within, lock_streams
 from app.amends.store.requests import Key, answered
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
@@ -32,7 +31,6 @@ from domain.amends.projection_events import (
     stream,
 )
 from workflows.amends.ports.event_store import Answer, record_own
-from workflows.amends.values.codec import text
 
 PATIENT_SECONDS = 5.0
 """How long a promotion waits until the new table has got as far as the live one, and until nobody reads the view."""
@@ -77,7 +75,9 @@ class Administration:
         async def act(connection: AsyncConnection[TupleRow]) -> Done:
             try:
                 build = await _one(connection, SQL["open_build"], open_parameters(projection, first=False))
-            except psycopg.errors.DuplicateTable as foreign:
+            except psycopg.Error as foreign:
+                if sqlstate(foreign) != Sqlstate.DUPLICATE_TABLE:
+                    raise
                 raise Conflict("view", f"{said(foreign)}: rename it, or drop it.") from foreign
             if build is None:
                 raise Conflict("building", f"{name} is being rebuilt already: promote it, or drop it first.")
@@ -162,14 +162,13 @@ class Administration:
         """Act, tell it in the read model's own story and keep the answer: all of it or nothing."""
         locks = [stream(name), *([f"request {once.key}"] if once else [])]
         async with self._reader.transaction() as connection:
-            await connection.execute(EVENTS["lock"], (locks,))
+            await lock_streams(connection, locks)
             if once and (known := await answered(connection, once)) is not None:
                 return known
             told, body = await act(connection)
             body = {"name": name} | body
             answer = Answer(once.key, once.digest, body) if once else None
-            item = append_item([record_own(stream(name), each, cause) for each in told], {}, answer)
-            cursor = await _one(connection, EVENTS["append"], (f"[{text(item)}]",), column=5)
+            cursor = await append_within(connection, [record_own(stream(name), each, cause) for each in told], answer)
         self._on_commit()
         return body | {"position": cursor}
 
@@ -194,21 +193,32 @@ async def _switch(connection: AsyncConnection[TupleRow], how: str, build: Build,
     """Try once, and wait a moment at most: while it waits for a lock, the feed is held back for all."""
     try:
         outcome = await _one(connection, SQL[how], {"name": build.name, "build": build.build, "less": less})
-    except psycopg.errors.DependentObjectsStillExist as needed:
-        raise Conflict("needed", f"Something else stands on this view: {needed.diag.message_detail}") from needed
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as missing_there:
-        problem = f"{build.name} build {build.build} cannot be shown, or not by the same rules: {said(missing_there)}"
-        raise Conflict("table", problem) from missing_there
-    except (psycopg.errors.WrongObjectType, psycopg.errors.DuplicateTable) as foreign:
-        problem = f"Something of another kind has the name of the view or a table of {build.name}: {said(foreign)}"
-        raise Conflict("view", problem) from foreign
-    except psycopg.errors.InsufficientPrivilege as refused:
-        raise Conflict("rights", f"The owner of Amends' functions may not do that: {said(refused)}") from refused
-    except psycopg.errors.LockNotAvailable as busy:
-        raise _NotYet(busy=True) from busy
+    except psycopg.Error as error:
+        if (refused := _refused(error, build)) is None:
+            raise
+        raise refused from error
     if outcome == "unknown":
         raise missing(build.name, build.build)
     return str(outcome)
+
+
+def _refused(error: psycopg.Error, build: Build) -> Exception | None:
+    """What an error says of a table that was to be shown or dropped; None if it is none of these."""
+    match sqlstate(error):
+        case Sqlstate.DEPENDENT_OBJECTS:
+            return Conflict("needed", f"Something else stands on this view: {error.diag.message_detail}")
+        case Sqlstate.UNDEFINED_TABLE | Sqlstate.UNDEFINED_COLUMN:
+            problem = f"{build.name} build {build.build} cannot be shown, or not by the same rules: {said(error)}"
+            return Conflict("table", problem)
+        case Sqlstate.WRONG_OBJECT_TYPE | Sqlstate.DUPLICATE_TABLE:
+            problem = f"Something of another kind has the name of the view or a table of {build.name}: {said(error)}"
+            return Conflict("view", problem)
+        case Sqlstate.INSUFFICIENT_PRIVILEGE:
+            return Conflict("rights", f"The owner of Amends' functions may not do that: {said(error)}")
+        case Sqlstate.LOCK_NOT_AVAILABLE:
+            return _NotYet(busy=True)
+        case _:
+            return None
 
 
 async def _shows_less(connection: AsyncConnection[TupleRow], build: Build) -> Conflict:
@@ -230,8 +240,8 @@ def _body(build: Build) -> Body:
     return {"build": build.build, "version": build.version}
 
 
-async def _one(connection: AsyncConnection[TupleRow], statement: str, parameters: Any, column: int = 0) -> Any:
-    """One value of a statement's only row."""
+async def _one(connection: AsyncConnection[TupleRow], statement: str, parameters: Any) -> Any:
+    """The one value of a statement's only row."""
     row = await (await connection.execute(statement, parameters)).fetchone()
     assert row is not None
-    return row[column]
+    return row[0]

@@ -5,7 +5,17 @@ from __future__ import annotations
 import psycopg
 from pydantic import ValidationError
 
-from app.amends.postgres.sqlstates import Verdict, said, spoils, sqlstate, verdict
+from app.amends.postgres.sqlstates import (
+    Verdict,
+    ends_session,
+    is_of_values,
+    is_raised,
+    is_rolled_back,
+    said,
+    spoils,
+    sqlstate,
+    verdict,
+)
 from domain.amends.errors import AmendsError
 from workflows.amends.values.codec import problems
 from workflows.amends.values.problem import problem_of
@@ -13,8 +23,6 @@ from workflows.amends.values.said import one_line
 
 MOST = 1000
 """How many characters of an error are kept."""
-RAISE = "exec_stmt_raise"
-"""Postgres's function for PL/pgSQL's RAISE."""
 SHOWN = 100
 """How many characters of a key stand in a line."""
 
@@ -22,8 +30,8 @@ SHOWN = 100
 def is_rows(error: BaseException) -> bool:
     """Whether an error of a write is about a row, so that others may go on; what this side says of values is, too."""
     if sqlstate(error) is None:
-        return isinstance(error, psycopg.DataError | ValueError | RecursionError | Warning)
-    return verdict(error, ours=True) is Verdict.NEVER or _is_raised(error)
+        return is_of_values(error)
+    return verdict(error, ours=True) is Verdict.NEVER or is_raised(error)
 
 
 def is_tables(error: BaseException) -> bool:
@@ -38,19 +46,12 @@ def is_away(error: BaseException) -> bool:
 
 def may_pass(error: BaseException) -> bool:
     """Whether what a table or a row is blamed for may be over in a moment, such as a deadlock."""
-    told = verdict(error, ours=True) is Verdict.AWAY or (sqlstate(error) or "").startswith("40")
-    return told and not is_away(error)
+    return (verdict(error, ours=True) is Verdict.AWAY or is_rolled_back(error)) and not is_away(error)
 
 
 def _is_answered(error: BaseException) -> bool:
     """Whether the database said it on a connection that stands: it is there, whatever the error is called."""
-    fatal = isinstance(error, psycopg.Error) and error.diag.severity_nonlocalized in ("FATAL", "PANIC")
-    return sqlstate(error) is not None and not fatal and not spoils(error)
-
-
-def _is_raised(error: BaseException) -> bool:
-    """Whether a function or a trigger of a user raised it, by whatever code it chose."""
-    return isinstance(error, psycopg.Error) and error.diag.source_function == RAISE
+    return sqlstate(error) is not None and not ends_session(error) and not spoils(error)
 
 
 def failure(error: Exception) -> str:

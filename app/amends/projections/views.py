@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from app.amends.postgres.sqlstates import Sqlstate, is_of_values, sqlstate
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.waiter import Waiter
 from app.amends.projections import SQL
@@ -15,7 +16,7 @@ from app.amends.projections.applying.rows import as_read
 from app.amends.projections.builds import Builds
 from app.amends.projections.waiting import Place, waiter_for
 from app.amends.store.events.postgres_events import PostgresEvents
-from domain.amends.errors import Conflict, Invalid
+from domain.amends.errors import AmendsError, Conflict, Invalid
 from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.values.codec import dump, plain, text
@@ -71,18 +72,24 @@ class Views:
         parameters = {"name": name, "where": text(where), "after": after, "limit": limit}
         try:
             answer = await self._reader.tuples(SQL["rows"], parameters, ours=False)
-        except psycopg.errors.UndefinedColumn as unknown:
-            field = next((each for each in where if f" {each} " in f" {unknown.diag.message_primary} "), "query")
-            raise self._no_column(name, field) from unknown
-        except psycopg.errors.UndefinedTable as missing:
-            raise Conflict("missing", f"{name} has no table yet: a server that has its code makes it.") from missing
-        except psycopg.DataError as wrong:
-            raise Invalid(_field(where, wrong), str(wrong.diag.message_primary)) from wrong
+        except psycopg.Error as error:
+            if (refused := self._refused(error, name, where)) is None:
+                raise
+            raise refused from error
         found: list[dict[str, Any]] = plain(answer[0][0])
         instants = [column.name for column in self.projection(name).columns if column.type == "timestamptz"]
         for row in found:
             row.update({column: _in_utc(row[column]) for column in instants if row.get(column)})
         return found
+
+    def _refused(self, error: psycopg.Error, name: str, where: dict[str, str]) -> AmendsError | None:
+        """What an error says of what was asked for; None if it is none of these."""
+        said = str(error.diag.message_primary)
+        if sqlstate(error) == Sqlstate.UNDEFINED_COLUMN:
+            return self._no_column(name, next((each for each in where if f" {each} " in f" {said} "), "query"))
+        if sqlstate(error) == Sqlstate.UNDEFINED_TABLE:
+            return Conflict("missing", f"{name} has no table yet: a server that has its code makes it.")
+        return Invalid(_field(where, said), said) if is_of_values(error) else None
 
     def _no_column(self, name: str, field: str) -> Invalid:
         columns = ", ".join(column.name for column in self.projection(name).columns)
@@ -111,7 +118,6 @@ def _in_utc(instant: str) -> str:
     return instant.removesuffix("+00:00") + "Z" if instant.endswith("+00:00") else instant
 
 
-def _field(where: dict[str, str], wrong: psycopg.DataError) -> str:
+def _field(where: dict[str, str], said: str) -> str:
     """Which of the filters has a value that its column cannot have: the one that the database quotes."""
-    said = str(wrong.diag.message_primary)
     return next((name for name, value in where.items() if f'"{value}"' in said), "query")

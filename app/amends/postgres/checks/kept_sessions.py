@@ -13,6 +13,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from app.amends.postgres.sqlstates import Sqlstate, sqlstate
 from domain.amends.errors import StartupError
 
 ROUNDS: Final = 2
@@ -32,8 +33,10 @@ async def require_kept(sessions: Sequence[AsyncConnection[TupleRow]]) -> None:
             async with each.transaction():
                 await each.execute("select 1")
                 seen.append(await _processes(sessions))
-        except psycopg.errors.ProtocolViolation as error:  # no transactions at all: pool_mode = statement
-            raise _not_kept() from error
+        except psycopg.Error as error:
+            if sqlstate(error) != Sqlstate.PROTOCOL_VIOLATION:
+                raise
+            raise _not_kept() from error  # no transactions at all: pool_mode = statement
     _require_same(seen)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 
 from app.amends.postgres.checks.kept_sessions import require_kept, require_settings
 from app.amends.postgres.checks.promises import warn
-from app.amends.postgres.sqlstates import said
+from app.amends.postgres.sqlstates import Sqlstate, said, sqlstate
 from app.amends.postgres.urls import conninfo, promised, settings, shown
 from domain.amends.errors import NotYet, StartupError
 
@@ -159,12 +159,14 @@ def in_words(error: BaseException | None) -> StartupError | None:
     """What a person can do about an error that the database raised somewhere below; None of any other error."""
     while error is not None and not isinstance(error, psycopg.Error):
         error = error.__cause__
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+    if error is None:
+        return None
+    if sqlstate(error) == Sqlstate.INSUFFICIENT_PRIVILEGE:
         return StartupError(
             f"The database does not let its user do that: {said(error)}.",
             "Set AMENDS_MIGRATION_URL to the URL of the tables' owner, who migrates and grants the service its rights.",
         )
-    if isinstance(error, psycopg.errors.InvalidSchemaName | psycopg.errors.UndefinedTable):
+    if sqlstate(error) in (Sqlstate.INVALID_SCHEMA_NAME, Sqlstate.UNDEFINED_TABLE):
         return StartupError(f"The database lacks what is asked of it: {said(error)}.", "./run up migrates it.")
     if isinstance(error, psycopg.OperationalError):
         return StartupError(f"The database cannot do that now: {said(error)}.", "./run amends doctor looks at it.")

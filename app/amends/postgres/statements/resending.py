@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import psycopg
 
-from app.amends.postgres.sqlstates import Verdict, described, is_large, said, weighed
+from app.amends.postgres.sqlstates import Verdict, described, is_duplicate, is_large, said, weighed
 from domain.amends.errors import Contended, Unavailable, Unstorable
 
 T = TypeVar("T")
@@ -42,8 +42,7 @@ class AlreadyExists(Unstorable):
 
 def unstorable(error: BaseException) -> Unstorable:
     """What callers are told of an error that never passes."""
-    taken = isinstance(error, psycopg.errors.UniqueViolation) and error.diag.schema_name != "views"
-    return (AlreadyExists if taken else Unstorable)(said(error))
+    return (AlreadyExists if is_duplicate(error) else Unstorable)(said(error))
 
 
 def deadline(patience: float | None) -> float | None:

@@ -11,8 +11,10 @@ from psycopg.rows import TupleRow
 
 from app.amends.postgres.sql_files import statements
 from app.amends.postgres.statements.committer import Committer, Parameters
+from app.amends.store.events.encoding import append_item
 from app.amends.store.events.recent import RecentEvents
-from workflows.amends.ports.event_store import START, FeedCursor, NewEvent
+from workflows.amends.ports.event_store import START, Answer, FeedCursor, NewEvent
+from workflows.amends.values.codec import text
 
 SQL = statements(Path(__file__).with_name("events.sql"))
 
@@ -87,3 +89,19 @@ class EventWriter:
 
     def _inline_of(self, events: Sequence[NewEvent]) -> InlineReadModels | None:
         return self._inline if self._inline and self._inline.concerns(events) else None
+
+
+async def lock_streams(connection: AsyncConnection[TupleRow], names: Sequence[str]) -> None:
+    """Lock streams until the end of a transaction, before its first write."""
+    await connection.execute(SQL["lock"], (list(names),))
+
+
+async def append_within(
+    connection: AsyncConnection[TupleRow], events: Sequence[NewEvent], answer: Answer | None
+) -> str | None:
+    """Append in a transaction that has locked the streams, and keep its answer; returns the token of the place."""
+    item = text(append_item(events, {}, answer))
+    row = await (await connection.execute(SQL["append"], (f"[{item}]",))).fetchone()
+    assert row is not None
+    _, _, _, _, _, cursor, *_ = row
+    return None if cursor is None else str(cursor)

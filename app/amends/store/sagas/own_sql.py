@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from app.amends.postgres.sql_files import statements
-from app.amends.postgres.sqlstates import Verdict, sqlstate, weighed
+from app.amends.postgres.sqlstates import Sqlstate, Verdict, sqlstate, weighed
 from app.amends.postgres.statements.reader import Reader
 from domain.amends.errors import AmendsError
 
@@ -30,7 +30,6 @@ CONTROL = re.compile(
 """A statement that would begin or end a transaction, with its comments; one that goes back to a savepoint would not."""
 RESTORE_SECONDS = 5.0
 """How long the way back may take before the connection is closed instead."""
-READ_ONLY = "25006"
 
 log = logging.getLogger("amends.store")
 
@@ -73,7 +72,7 @@ class Own:
     def verdict(self, error: BaseException, ours: bool, large: bool) -> Verdict:
         """What an error means here: what the step has brought on itself is not the database's fault."""
         found = weighed(error, ours, large)
-        if self.writable and sqlstate(error) == READ_ONLY:
+        if self.writable and sqlstate(error) == Sqlstate.READ_ONLY:
             return Verdict.NEVER
         uncounted = found in (Verdict.BUSY, Verdict.MISSING, Verdict.SURPRISING)
         return Verdict.CONTENDED if ours and self.sets and uncounted else found

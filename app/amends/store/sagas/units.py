@@ -20,6 +20,7 @@ from app.amends.postgres.connections.sessions import Guarded
 from app.amends.postgres.sql_files import statements
 from app.amends.postgres.sqlstates import (
     CONTENDED_TRIES,
+    Sqlstate,
     Verdict,
     described,
     is_large,
@@ -169,7 +170,7 @@ class PostgresUnit:
         async with self._judging(own, ours=True, large=is_large(parameters)):
             try:
                 rows = await (await own.connection.execute(SAGAS["commit_step"], parameters)).fetchall()
-            except psycopg.errors.UniqueViolation as error:
+            except psycopg.Error as error:
                 if not overtaken(error):
                     raise
                 stream, version = version_taken(error) or (step_commit.events[0].stream, 0)
@@ -257,7 +258,7 @@ class PostgresUnit:
             async with Guarded(own.connection):
                 yield
         except Exception as error:
-            if self._aborted_by and sqlstate(error) == "25P02":
+            if self._aborted_by and sqlstate(error) == Sqlstate.IN_FAILED_TRANSACTION:
                 raise Aborted(said(self._aborted_by)) from self._aborted_by
             found = own.verdict(error, ours, large)
             if found is not Verdict.NEVER:
