@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from domain.amends.errors import AmendsError, DefinitionError
 from workflows.amends.values.said import one_line
@@ -63,10 +63,12 @@ class Call:
     key: str
     attempt: int = 1
 
-    def __getattribute__(self, name: str) -> Any:
-        if name == "key" and (mine := attempt_context.get()) is not None:
-            mine.outbound.keys += 1
-        return super().__getattribute__(name)
+    if not TYPE_CHECKING:  # for whom an object with this would have every attribute
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "key" and (mine := attempt_context.get()) is not None:
+                mine.outbound.keys += 1
+            return super().__getattribute__(name)
 
 
 class ProviderDown(AmendsError):

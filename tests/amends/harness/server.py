@@ -52,6 +52,8 @@ class Server:
         self._earlier = 0
         """How many bytes of that were said before it was started last."""
         self.process: subprocess.Popen[bytes] | None = None
+        self.folder = ROOT
+        """Whose project it serves."""
 
     def start(self, host: str = "127.0.0.1", command: Sequence[str] = COMMAND) -> Self:
         """Start, and return once it says that it is up."""
@@ -69,7 +71,7 @@ class Server:
         whole = [*command, "--port", str(self.port), "--host", host]
         self._earlier = self._log.stat().st_size
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(whole, stdout=log, stderr=log, cwd=ROOT, env=self.environment)
+            self.process = subprocess.Popen(whole, stdout=log, stderr=log, cwd=self.folder, env=self.environment)
         return self
 
     def _is_up(self) -> bool:
