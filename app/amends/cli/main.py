@@ -15,6 +15,7 @@ import typer.core
 
 from app.amends.cli import history
 from app.amends.cli.context import AsJson, database_in_use, the_service, the_settings
+from app.amends.cli.moving import rewrite_imports
 from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
 from app.amends.cli.workflows import Reason, workflows
@@ -75,7 +76,7 @@ app = typer.Typer(
 app.add_typer(workflows, name="workflows")
 app.add_typer(projections, name="projections")
 app.add_typer(schema, name="schema")
-for command in (history.events, history.stream, history.state, history.difference):
+for command in (history.events, history.stream, history.state, history.difference, rewrite_imports):
     app.command()(command)
 
 
