@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import (
-    TYPE_CHECKING,
     Any,
     ClassVar,
     Concatenate,
@@ -23,11 +22,11 @@ from uuid import UUID
 from domain.amends.errors import DefinitionError
 from domain.amends.event import NAME
 from workflows.amends.call import ATTEMPT_TIMEOUT, Call, Done, OutcomeUnknown, Retry, Undo, hours, seconds
-from workflows.amends.step import ChildFailed, OutsideStep, StepCall, StepSpec, Transaction, TransactionStep, name_of
+from workflows.amends.declaration import define
+from workflows.amends.definition import Definition, StepSpec
+from workflows.amends.step import ChildFailed, OutsideStep, StepCall, Transaction, TransactionStep, name_of
+from workflows.amends.values.refusals import has_sagas
 from workflows.amends.words import Gathered, MisplacedCall, NotInSaga, Received, Slept, performing
-
-if TYPE_CHECKING:
-    from workflows.amends.definition import Definition
 
 __all__ = [
     "Call",
@@ -160,9 +159,6 @@ class Saga(ABC, Generic[In, Out]):
         super().__init_subclass__(**options)
         if name is None:
             raise DefinitionError(cls.__name__, 'has no name: class …(Saga[In, Out], name="place-order", version=1)')
-        from workflows.amends.definition import define
-        from workflows.amends.values.problem import has_sagas
-
         cls.definition = define(cls, name, version, signals, children, deadline)
         has_sagas(cls.__module__)
 
@@ -181,7 +177,7 @@ class Saga(ABC, Generic[In, Out]):
         refusal is raised here, or ChildFailed. If this saga turns back later, it is called back and compensates itself;
         one that has a pivot is a pivot here too. A cancel of this saga travels to it.
         """
-        return StepCall(self, self.definition.child(saga), (request,))
+        return StepCall(self, self.definition.child(saga.definition), (request,))
 
     @overload
     def gather(self, a: StepCall[A], b: StepCall[B], /) -> Gathered[tuple[A, B]]: ...

@@ -1,26 +1,22 @@
-"""What a step is once it is declared: its body, its compensation, and a call of it that is awaited or gathered."""
+"""The steps of a saga as its class has them: declared, given a compensation, and called to be awaited or gathered."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, final, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, final, overload
 
 from pydantic_core import PydanticSerializationError
 
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import DefinitionError, Refusal
 from workflows.amends.call import ATTEMPT_TIMEOUT, COMPENSATION_RETRY, Retry, Undo
+from workflows.amends.definition import Compensation, DeclaredStep, Definition, StepSpec
 from workflows.amends.values.codec import digest, dump, fresh, kept
 from workflows.amends.values.limits import Limits
 from workflows.amends.words import Word, performer
 
-if TYPE_CHECKING:
-    from workflows.amends.definition import DeclaredStep
-    from workflows.amends.saga import Saga
-
-S = TypeVar("S", bound="Saga[Any, Any]")
+S = TypeVar("S", bound="Declared")
 P = ParamSpec("P")
 R = TypeVar("R")
 State = TypeVar("State")
@@ -63,31 +59,10 @@ class ChildFailed(Refusal, name="child-failed"):
     reason: str
 
 
-Kind = Literal["step", "transaction", "child"]
+class Declared(Protocol):
+    """A saga, as far as its steps know it."""
 
-
-@dataclass(frozen=True)
-class Compensation:
-    """What puts a step right again, and how often it is tried before a person is asked."""
-
-    name: str
-    body: Callable[..., Awaitable[None]]
-    retry: Retry
-    timeout: timedelta
-
-
-@dataclass
-class StepSpec:
-    """What a step declares. `without_compensation` says that compensation=None was given."""
-
-    name: str
-    kind: Kind
-    body: Callable[..., Awaitable[Any]]
-    retry: Retry
-    timeout: timedelta
-    pivot: bool
-    without_compensation: bool
-    compensation: Compensation | None = None
+    definition: ClassVar[Definition]
 
 
 class StepCall(Word[R]):
@@ -96,7 +71,7 @@ class StepCall(Word[R]):
     The arguments are taken as they are now, as plain JSON data: what becomes of a list afterwards changes nothing.
     """
 
-    def __init__(self, saga: Saga[Any, Any], declared: DeclaredStep, arguments: tuple[Any, ...]) -> None:
+    def __init__(self, saga: Declared, declared: DeclaredStep, arguments: tuple[Any, ...]) -> None:
         self.saga, self.declared, self.step = saga, declared, declared.step
         known = performer.get(None)
         self._limit = (known.limits if known else Limits()).value

@@ -17,8 +17,8 @@ from app.amends.postgres.sqlstates import (
     verdict,
 )
 from domain.amends.errors import AmendsError
+from workflows.amends.history.problem import problem_of
 from workflows.amends.values.codec import problems
-from workflows.amends.values.problem import problem_of
 from workflows.amends.values.said import one_line
 
 MOST = 1000

@@ -11,7 +11,7 @@ from domain.amends.sensitive import MASK
 from workflows.amends.redaction.forms import Look
 from workflows.amends.redaction.sensitive import SHORTEST, cleaned, texts
 from workflows.amends.values.codec import load
-from workflows.amends.values.problem import refusal_class
+from workflows.amends.values.refusals import refusal_class
 
 
 class Sentences:

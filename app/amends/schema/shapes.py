@@ -14,7 +14,7 @@ from domain.amends.sensitive import KEYWORD, marks_within
 from workflows.amends.definition import Definition
 from workflows.amends.redaction.shapes import Shape, shape
 from workflows.amends.values.codec import digest
-from workflows.amends.values.problem import all_refusals
+from workflows.amends.values.refusals import all_refusals
 
 Kind: TypeAlias = Literal[
     "event", "input", "output", "argument", "result", "signal", "refusal", "error", "state", "row"

@@ -19,9 +19,10 @@ from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
 from domain.amends.event import Cause, EventType
+from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import NewEvent
-from workflows.amends.ports.execution_log import Checkpoint, Start, StepCommit
+from workflows.amends.ports.execution_log import Start, StepCommit
 from workflows.amends.ports.saga_store import StartOutcome
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ import pytest
 from domain.amends.errors import DefinitionError
 from tests.amends.harness.server import ROOT
 from workflows.amends.simulation.simulation import Simulation
-from workflows.amends.values.problem import refusal_class, require_distinct_refusals
+from workflows.amends.values.refusals import refusal_class, require_distinct_refusals
 
 FILE = """
 from __future__ import annotations
@@ -141,7 +141,9 @@ async def test_a_gateway_has_one_of_its_own_beside_that_of_a_saga(file: type[Fil
 def refused(folder: Path, source: str) -> str:
     """What is said at the start of a process whose sagas are in this file; nothing if it starts."""
     (folder / "selling.py").write_text(source)
-    code = "import selling; from workflows.amends.values.problem import require_distinct_refusals as require; require()"
+    code = (
+        "import selling; from workflows.amends.values.refusals import require_distinct_refusals as require; require()"
+    )
     paths = f"import sys; sys.path[:0] = [{str(folder)!r}, {str(ROOT)!r}]; "
     done = subprocess.run([sys.executable, "-c", paths + code], capture_output=True, text=True, check=False)
     return done.stderr.strip().splitlines()[-1] if done.stderr else ""

@@ -15,6 +15,7 @@ from pydantic_core import PydanticSerializationError
 from domain.amends.errors import Invalid, Unstorable
 from domain.money import Money
 from domain.ordering import Line, OrderRequest
+from workflows.amends.history.problem import error_text, problem_in, problem_of, refusal_of
 from workflows.amends.values.codec import (
     SHOWN,
     digest,
@@ -30,7 +31,6 @@ from workflows.amends.values.codec import (
     settled,
     text,
 )
-from workflows.amends.values.problem import error_text, problem_in, problem_of, refusal_of
 from workflows.place_order import CardDeclined
 
 GIVEN = {

@@ -29,7 +29,7 @@ from workflows.amends.start_request import starting
 from workflows.amends.values.codec import kept
 from workflows.amends.values.comparing import as_jsonb
 from workflows.amends.values.limits import Limits
-from workflows.amends.values.problem import require_distinct_refusals
+from workflows.amends.values.refusals import require_distinct_refusals
 from workflows.amends.values.storable import require_storable
 
 TerminatedAction: TypeAlias = Literal["compensate", "resume"]

@@ -11,9 +11,9 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from domain.amends.event import Cause, event_type
+from workflows.amends.bell import Bell
 from workflows.amends.dbos.lease import Lease
 from workflows.amends.dbos.runtime import next_step
-from workflows.amends.engine.bell import Bell
 from workflows.amends.history import (
     FINISHED,
     CompensationFailed,
@@ -26,17 +26,8 @@ from workflows.amends.history import (
     StepRetrying,
     StepWaiting,
 )
-from workflows.amends.history.replay_state import BLOCKS, blocked_too_often
-from workflows.amends.ports.execution_log import (
-    Committed,
-    Identity,
-    ReplayState,
-    Stale,
-    Start,
-    StepCommit,
-    Suspended,
-    Unit,
-)
+from workflows.amends.history.replay_state import BLOCKS, ReplayState, blocked_too_often
+from workflows.amends.ports.execution_log import Committed, Identity, Stale, Start, StepCommit, Suspended, Unit
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import Providers
 from workflows.amends.values.limits import Limits

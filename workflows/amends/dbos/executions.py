@@ -21,24 +21,22 @@ from workflows.amends.dbos.lease import Lease
 from workflows.amends.engine.execution import Execution
 from workflows.amends.engine.user_code.tasks import GuardedTask
 from workflows.amends.history import EventLoopBlocked, SagaStarted, SagaStranded, SagaStuck, saga_histories
-from workflows.amends.history.replay_state import compensated, replay_state_of
+from workflows.amends.history.replay_state import Exhausted, ReplayState, compensated, replay_state_of
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import (
-    Exhausted,
     Fenced,
     Gone,
     Identity,
     Missing,
-    ReplayState,
     StatusChange,
     StepCommit,
     Suspended,
+    TurnedBack,
 )
 from workflows.amends.ports.saga_store import Claimed, SagaStore, StoredSaga
 from workflows.amends.providers import Providers
 from workflows.amends.start_request import reference
 from workflows.amends.values.limits import Limits
-from workflows.amends.values.problem import TurnedBack
 from workflows.amends.values.said import named, one_line, said
 
 log = logging.getLogger("amends.engine")

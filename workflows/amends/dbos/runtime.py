@@ -23,9 +23,8 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 
 from domain.amends.errors import StartupError
 from workflows.amends.dbos.threads import Threads
-from workflows.amends.ports.execution_log import Fenced, Suspended
+from workflows.amends.ports.execution_log import Fenced, Suspended, TurnedBack
 from workflows.amends.ports.saga_store import Claimed
-from workflows.amends.values.problem import TurnedBack
 
 APPLICATION = "amends"
 """Name and version of our application in DBOS's tables: sagas have versions of their own."""

@@ -22,7 +22,8 @@ from workflows.amends.engine.user_code.speaking import RunSpeaks
 from workflows.amends.engine.user_code.turns import Turns
 from workflows.amends.engine.user_code.user_code import Raised, Returned, UserCode
 from workflows.amends.engine.waits import Waiting
-from workflows.amends.ports.execution_log import Fenced, ForeignStep, ReplayState, Suspended
+from workflows.amends.history.replay_state import ReplayState
+from workflows.amends.ports.execution_log import Fenced, ForeignStep, Suspended
 from workflows.amends.saga import Saga
 from workflows.amends.step import StepCall
 from workflows.amends.words import Gathered, MisplacedCall, Received, Slept, Word

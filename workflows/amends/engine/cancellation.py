@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from workflows.amends.call import OutcomeUnknown
 from workflows.amends.engine.compensation import CompensationStart
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.history import CancelLost, Problem
-from workflows.amends.saga import OutcomeUnknown
 
 CANCELLED = "cancelled"
 DEADLINE = "deadline"

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from domain.amends.errors import Refusal, Unstorable
+from workflows.amends.call import OutcomeUnknown
 from workflows.amends.engine.cancellation import Cancellation
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.steps.outcomes import Outcomes
@@ -22,12 +23,11 @@ from workflows.amends.history import (
     WaitEnded,
     saga_histories,
 )
+from workflows.amends.history.problem import UnknownRefusal, refusal_of
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import CompensateChild, StatusChange, Suspended, Taken
-from workflows.amends.saga import ChildFailed, OutcomeUnknown
-from workflows.amends.step import StepCall
+from workflows.amends.step import ChildFailed, StepCall
 from workflows.amends.values.codec import load
-from workflows.amends.values.problem import UnknownRefusal, refusal_of
 
 
 def ended(child: str) -> str:

@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any, NoReturn
 
 from domain.amends.vocabulary import Unreadable
+from workflows.amends.call import Undo
+from workflows.amends.definition import Compensation
 from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
 from workflows.amends.engine.provider_wait import out_of_patience, waited, waiting
 from workflows.amends.engine.steps.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
@@ -27,11 +29,10 @@ from workflows.amends.history import (
     SagaStuck,
     StepCompensated,
 )
-from workflows.amends.ports.execution_log import StatusChange, StepCommit
-from workflows.amends.saga import Saga, Undo
-from workflows.amends.step import Compensation
+from workflows.amends.ports.execution_log import StatusChange, StepCommit, TurnedBack
+from workflows.amends.saga import Saga
 from workflows.amends.values.codec import plain
-from workflows.amends.values.problem import TurnedBack, is_refusal
+from workflows.amends.values.refusals import is_refusal
 from workflows.amends.values.said import said
 
 

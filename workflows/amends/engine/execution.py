@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from domain.amends.errors import Contended, TooLarge, Unstorable
+from workflows.amends.call import OutcomeUnknown
 from workflows.amends.engine.answering import Answering, Hanging, last_recorded
 from workflows.amends.engine.cancellation import BEFORE_RUN, Cancellation, GaveUp
 from workflows.amends.engine.compensation import CompensationStart, compensate
@@ -27,9 +28,9 @@ from workflows.amends.history.replay_state import BLOCKS
 from workflows.amends.ids import derived_id
 from workflows.amends.ports.execution_log import ExecutionLog, ForeignStep, StatusChange
 from workflows.amends.redaction.sensitive import hidden_values, marks
-from workflows.amends.saga import OutcomeUnknown, Saga
+from workflows.amends.saga import Saga
 from workflows.amends.values.codec import kept, load, problems
-from workflows.amends.values.problem import is_refusal
+from workflows.amends.values.refusals import is_refusal
 from workflows.amends.words import MisplacedCall
 
 

@@ -10,20 +10,12 @@ from uuid import UUID
 from domain.amends.errors import AmendsError, Refusal
 from domain.amends.event import Cause
 from workflows.amends.history import Problem, SagaResumed, saga_histories
+from workflows.amends.history.problem import error_text, problem_of, refusal_problem
+from workflows.amends.history.replay_state import Checkpoint, ReplayState
 from workflows.amends.ports.event_store import NewEvent, record, record_own
-from workflows.amends.ports.execution_log import (
-    Checkpoint,
-    CompensateChild,
-    ExecutionLog,
-    ReplayState,
-    Stale,
-    Start,
-    StatusChange,
-    StepCommit,
-)
+from workflows.amends.ports.execution_log import CompensateChild, ExecutionLog, Stale, Start, StatusChange, StepCommit
 from workflows.amends.redaction.sensitive import cleaned
 from workflows.amends.values.codec import text
-from workflows.amends.values.problem import error_text, problem_of, refusal_problem
 from workflows.amends.values.said import named, one_line, said
 
 TURN_BACK = "turn-back"

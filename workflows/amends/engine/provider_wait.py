@@ -7,7 +7,8 @@ from typing import Any
 
 from workflows.amends.call import seconds
 from workflows.amends.engine.steps.attempts import Down
-from workflows.amends.ports.execution_log import ExecutionLog, ProviderWait
+from workflows.amends.history.replay_state import ProviderWait
+from workflows.amends.ports.execution_log import ExecutionLog
 
 
 def waiting(

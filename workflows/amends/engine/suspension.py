@@ -10,7 +10,8 @@ from typing import NoReturn
 
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.history import OperatorActed, SagaStranded, SagaStuck
-from workflows.amends.ports.execution_log import Checkpoint, ProviderWait, StatusChange, Suspended
+from workflows.amends.history.replay_state import Checkpoint, ProviderWait
+from workflows.amends.ports.execution_log import StatusChange, Suspended
 from workflows.amends.values.said import one_line
 
 log = logging.getLogger("amends.saga")

@@ -12,7 +12,8 @@ from workflows.amends.engine.cancellation import Cancellation
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.history import TIMER, SagaWaiting, WaitEnded
-from workflows.amends.ports.execution_log import Checkpoint, StatusChange, Suspended
+from workflows.amends.history.replay_state import Checkpoint
+from workflows.amends.ports.execution_log import StatusChange, Suspended
 from workflows.amends.redaction.sensitive import hidden_values, marks
 from workflows.amends.values.codec import load, plain, problems
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -37,8 +37,83 @@ from workflows.amends.history import (
     StepWaiting,
     WaitEnded,
 )
-from workflows.amends.ports.execution_log import Checkpoint, Exhausted, ProviderWait, ReplayState
 from workflows.amends.values.said import one_line
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A step's row as DBOS keeps it: what came out, as JSON text, under the step's number."""
+
+    step_id: int
+    name: str
+    output: str | None
+    error: str | None
+    started_at: datetime
+    completed_at: datetime
+
+
+@dataclass(frozen=True)
+class Exhausted:
+    """Why a saga may not be tried again by itself: a person is asked where it goes on.
+
+    `runs` says that `run` itself may be run up to there; else a person is asked before it.
+    """
+
+    reason: str
+    runs: bool = True
+
+
+@dataclass(frozen=True)
+class ProviderWait:
+    """What a step or a compensation waits for, since when, and whether it may have taken effect all the same."""
+
+    provider: str
+    since: datetime
+    sent: bool
+
+
+@dataclass(frozen=True)
+class ReplayState:
+    """What earlier lives of a saga have recorded; empty in its first life.
+
+    By step number: `arguments` are the digests, `failures` the failed attempts of a step without an outcome and
+    when the next one is due, `provider_waits` which provider it waits for, `acts` what a person decided last,
+    `waits` what the saga began to wait for, `received` which of them a signal ended. `redo` says how often a step
+    was compensated in the family of forks. `version` is that of the saga's stream, `signals` what it was told, by
+    name and oldest first. `turned_back` is told once it did, `cancel` why somebody wants it to, `cancel_lost` that
+    this came too late. `recovered` says that a life before this one may have ended in the middle of a step,
+    `exhausted` why the next step may not be tried again by itself, if so, and `blocks` how often the saga has
+    blocked an event loop since a person looked at it. `compensation_requested` says that its parent wants it undone
+    after it was completed, `children` are the sagas that were started for a step, oldest first, `recalled` those of
+    them whose compensation was asked for.
+    """
+
+    checkpoints: Mapping[int, Checkpoint] = field(default_factory=dict)
+    arguments: Mapping[int, str] = field(default_factory=dict)
+    failures: Mapping[int, tuple[int, datetime | None]] = field(default_factory=dict)
+    acts: Mapping[int, OperatorActed] = field(default_factory=dict)
+    redo: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    status: Status = "running"
+    last_event: UUID | None = None
+    version: int = 1
+    signals: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)
+    waits: Mapping[int, SagaWaiting] = field(default_factory=dict)
+    turned_back: SagaCompensating | None = None
+    cancel: str | None = None
+    cancel_lost: bool = False
+    deadline_at: datetime | None = None
+    started_at: datetime | None = None
+    received: frozenset[int] = frozenset()
+    recovered: bool = False
+    exhausted: Exhausted | None = None
+    blocks: int = 0
+    compensation_requested: bool = False
+    children: Mapping[int, Sequence[ChildStarted]] = field(default_factory=dict)
+    recalled: frozenset[str] = frozenset()
+    provider_waits: Mapping[int, ProviderWait] = field(default_factory=dict)
+    provider: str | None = None
+    """The provider that the saga's row says it waits for, until the next status says otherwise."""
+
 
 BLOCKS = 2
 """How often a saga may block the event loop of its executor before a person is asked."""

@@ -11,8 +11,9 @@ from typing import Protocol
 from uuid import UUID
 
 from workflows.amends.history import SagaEvent, SagaStuck, Status, StepCompensated
+from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ports.event_store import Answer, FeedCursor, NewEvent, Repeated
-from workflows.amends.ports.execution_log import Checkpoint, Committed, Stale, Start, StatusChange, StepCommit, Unit
+from workflows.amends.ports.execution_log import Committed, Stale, Start, StatusChange, StepCommit, Unit
 from workflows.amends.providers import Outage
 
 

@@ -12,14 +12,13 @@ from pydantic import JsonValue
 
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause
-from workflows.amends.engine.bell import Bell
+from workflows.amends.bell import Bell
 from workflows.amends.history import saga_histories
-from workflows.amends.history.replay_state import replay_state_of
+from workflows.amends.history.replay_state import ReplayState, replay_state_of
 from workflows.amends.ports.execution_log import (
     Committed,
     Identity,
     Interrupted,
-    ReplayState,
     Stale,
     Start,
     StatusChange,

@@ -42,9 +42,9 @@ from workflows.amends.history import (
     Status,
     saga_histories,
 )
+from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ports.event_store import StoredEvent, read_event, record_own
 from workflows.amends.ports.execution_log import (
-    Checkpoint,
     Committed,
     CompensateChild,
     Stale,
@@ -52,6 +52,7 @@ from workflows.amends.ports.execution_log import (
     StepCommit,
     Suspended,
     Taken,
+    TurnedBack,
 )
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.execution_log import Awaited, MemoryExecutionLog
@@ -59,7 +60,6 @@ from workflows.amends.simulation.memory_events import MemoryEvents
 from workflows.amends.start_request import starting
 from workflows.amends.values.codec import copied, dump, kept
 from workflows.amends.values.limits import Limits
-from workflows.amends.values.problem import TurnedBack
 
 S = TypeVar("S")
 E = TypeVar("E")

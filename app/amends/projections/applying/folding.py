@@ -15,9 +15,9 @@ from app.amends.projections.failures import legible
 from domain.amends.errors import DefinitionError
 from domain.amends.projection import Projection, Recorded
 from domain.amends.vocabulary import NewerEvent
+from workflows.amends.history.problem import problem_of
 from workflows.amends.redaction.sensitive import cleaned, hidden_values, marks
 from workflows.amends.values.codec import dump
-from workflows.amends.values.problem import problem_of
 
 AT_ONCE = 100
 """How many events are folded before others have their turn in this process."""

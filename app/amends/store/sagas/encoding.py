@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.amends.store.events.encoding import event_json, events_text
-from workflows.amends.ports.execution_log import Checkpoint, CompensateChild, Start, StepCommit
+from workflows.amends.history.replay_state import Checkpoint
+from workflows.amends.ports.execution_log import CompensateChild, Start, StepCommit
 from workflows.amends.values.codec import text
 
 

@@ -15,7 +15,7 @@ from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.user_code.tasks import Exited
 from workflows.amends.engine.user_code.user_code import NeverEnds, Raised, Returned, UserCode
 from workflows.amends.history import Problem
-from workflows.amends.values.problem import is_refusal
+from workflows.amends.values.refusals import is_refusal
 from workflows.amends.values.said import said
 from workflows.amends.words import MisplacedCall
 

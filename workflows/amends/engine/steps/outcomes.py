@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from domain.amends.errors import Refusal, TooLarge, Unstorable
 from domain.amends.vocabulary import Unreadable
+from workflows.amends.call import Call, Done, OutcomeUnknown
 from workflows.amends.engine.cancellation import Cancellation
 from workflows.amends.engine.compensation import CompensationStart
 from workflows.amends.engine.history_writer import HistoryWriter
@@ -31,11 +32,13 @@ from workflows.amends.history import (
     StepSkipped,
     StepWaiting,
 )
-from workflows.amends.ports.execution_log import Checkpoint, StatusChange, StepCommit
+from workflows.amends.history.problem import UnknownRefusal, problem_in, refusal_of
+from workflows.amends.history.replay_state import Checkpoint
+from workflows.amends.ports.execution_log import StatusChange, StepCommit
 from workflows.amends.redaction.sensitive import hidden_values, marks
-from workflows.amends.saga import Call, Done, OutcomeUnknown, Saga
+from workflows.amends.saga import Saga
 from workflows.amends.values.codec import Kept, kept, load, plain, problems
-from workflows.amends.values.problem import UnknownRefusal, is_refusal, problem_in, refusal_of
+from workflows.amends.values.refusals import is_refusal
 from workflows.amends.values.said import said
 
 UNANSWERED = "unanswered"

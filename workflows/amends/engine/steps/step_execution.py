@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from pydantic import JsonValue
 
+from workflows.amends.call import Done, OutcomeUnknown
+from workflows.amends.definition import StepSpec
 from workflows.amends.redaction.sensitive import hidden_values, marks
-from workflows.amends.saga import Done, OutcomeUnknown
-from workflows.amends.step import StepCall, StepSpec
+from workflows.amends.step import StepCall
 from workflows.amends.values.codec import fresh, require_exact
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from domain.amends.errors import Refusal
-from workflows.amends.engine.bell import Bell
+from workflows.amends.bell import Bell
 from workflows.amends.engine.user_code.eager import Entered, as_task, taken_back
 from workflows.amends.engine.user_code.marks import on_loop
 from workflows.amends.engine.user_code.speaking import RunSpeaks

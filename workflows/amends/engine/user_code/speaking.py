@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 from uuid import UUID
 
-from workflows.amends.engine.bell import Bell
+from workflows.amends.bell import Bell
 from workflows.amends.values.limits import Limits
 from workflows.amends.words import ELSEWHERE, FOREIGN, UNAWAITED, MisplacedCall, Word
 

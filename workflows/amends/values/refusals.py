@@ -1,98 +1,18 @@
-"""Errors as they are stored, and back: a refusal caught after a crash is the same refusal."""
+"""Which classes of refusals there are, and which one a name stands for: a refusal caught after a crash is the same."""
 
 from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import Any, Final, TypeGuard
+from typing import TypeGuard
 
-from pydantic import JsonValue
-from pydantic_core import to_jsonable_python
-
-from domain.amends.errors import AmendsError, DefinitionError, Refusal, TooLarge, Unstorable
-from workflows.amends.history import Problem
-from workflows.amends.redaction.sensitive import cleaned
-from workflows.amends.values.codec import dump, kept, load, plain, require_json, text
-from workflows.amends.values.said import kind, said
-from workflows.amends.values.storable import require_storable
-
-
-class TurnedBack(AmendsError):
-    """{saga} turned back: {reason}. Everything that was done has been compensated."""
-
-    saga: str
-    reason: str
-    error: Problem | None = None
-
-    @property
-    def code(self) -> str:
-        """Shown by DBOS's tools beside the message."""
-        return "compensated"
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """Shown by DBOS's tools beside the message."""
-        return {"reason": self.reason, "error": self.error and dump(self.error, Problem)}
-
-
-class UnknownRefusal(AmendsError):
-    """No code here declares the refusal {name!r} that is recorded, or several do and the saga's file imports none."""
-
-    name: str
-
-
-LARGEST_FACTS: Final = 64 * 1024
-"""Bytes of facts that are kept of an error which is not a Refusal."""
+from domain.amends.errors import DefinitionError, Refusal
+from workflows.amends.values.codec import require_json
 
 
 def is_refusal(error: BaseException | None) -> TypeGuard[Refusal]:
     """Whether an error is a refusal, as `except` sees it: some objects lie about their class to isinstance."""
     return issubclass(type(error), Refusal)
-
-
-def problem_of(error: BaseException) -> Problem:
-    """An error's name, message and facts, as far as they can be told: it never fails."""
-    if is_refusal(error):
-        try:
-            return refusal_problem(error, LARGEST_FACTS)
-        except (Unstorable, TooLarge):
-            return Problem(error.name, said(error))
-    return Problem(kind(error), said(error), _facts(error) if isinstance(error, AmendsError) else {})
-
-
-def refusal_problem(refusal: Refusal, limit: int) -> Problem:
-    """A refusal as it is stored, with all its facts. Raises Unstorable or TooLarge if they would not come back."""
-    facts = kept(refusal, type(refusal), f"the refusal {refusal.name}", limit)
-    return Problem(refusal.name, said(refusal), facts.data)
-
-
-def _facts(error: AmendsError) -> dict[str, JsonValue]:
-    try:
-        facts: dict[str, JsonValue] = to_jsonable_python(error.shown(), fallback=str)
-        require_storable(cleaned(facts), "its facts", LARGEST_FACTS)
-    except BaseException:
-        return {}
-    return facts
-
-
-def error_text(problem: Problem) -> str:
-    """A problem in the form in which DBOS stores a portable error."""
-    return text({"name": problem.name, "message": problem.message, "code": None, "data": problem.facts})
-
-
-def problem_in(stored: str) -> Problem:
-    """The problem in an error that `error_text` or DBOS stored."""
-    data = plain(stored)
-    facts = data.get("data")
-    return Problem(data["name"], data["message"], facts if isinstance(facts, dict) else {})
-
-
-def refusal_of(problem: Problem, *modules: str) -> Refusal:
-    """The refusal that was stored. Raises UnknownRefusal if its class is gone; see `refusal_class` for `modules`."""
-    cls = refusal_class(problem.name, *modules)
-    if cls is None:
-        raise UnknownRefusal(problem.name)
-    return load(problem.facts, cls)
 
 
 def refusal_class(name: str, *modules: str) -> type[Refusal] | None:

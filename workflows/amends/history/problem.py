@@ -1,0 +1,79 @@
+"""Errors as they are stored, and back: a refusal caught after a crash is the same refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import JsonValue
+from pydantic_core import to_jsonable_python
+
+from domain.amends.errors import AmendsError, Refusal, TooLarge, Unstorable
+from workflows.amends.redaction.sensitive import cleaned
+from workflows.amends.values.codec import kept, load, plain, text
+from workflows.amends.values.refusals import is_refusal, refusal_class
+from workflows.amends.values.said import kind, said
+from workflows.amends.values.storable import require_storable
+
+LARGEST_FACTS: Final = 64 * 1024
+"""Bytes of facts that are kept of an error which is not a Refusal."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error as it is stored: its name, its message, and its facts."""
+
+    name: str
+    message: str
+    facts: dict[str, JsonValue] = field(default_factory=dict)
+
+
+class UnknownRefusal(AmendsError):
+    """No code here declares the refusal {name!r} that is recorded, or several do and the saga's file imports none."""
+
+    name: str
+
+
+def problem_of(error: BaseException) -> Problem:
+    """An error's name, message and facts, as far as they can be told: it never fails."""
+    if is_refusal(error):
+        try:
+            return refusal_problem(error, LARGEST_FACTS)
+        except (Unstorable, TooLarge):
+            return Problem(error.name, said(error))
+    return Problem(kind(error), said(error), _facts(error) if isinstance(error, AmendsError) else {})
+
+
+def refusal_problem(refusal: Refusal, limit: int) -> Problem:
+    """A refusal as it is stored, with all its facts. Raises Unstorable or TooLarge if they would not come back."""
+    facts = kept(refusal, type(refusal), f"the refusal {refusal.name}", limit)
+    return Problem(refusal.name, said(refusal), facts.data)
+
+
+def _facts(error: AmendsError) -> dict[str, JsonValue]:
+    try:
+        facts: dict[str, JsonValue] = to_jsonable_python(error.shown(), fallback=str)
+        require_storable(cleaned(facts), "its facts", LARGEST_FACTS)
+    except BaseException:
+        return {}
+    return facts
+
+
+def error_text(problem: Problem) -> str:
+    """A problem in the form in which DBOS stores a portable error."""
+    return text({"name": problem.name, "message": problem.message, "code": None, "data": problem.facts})
+
+
+def problem_in(stored: str) -> Problem:
+    """The problem in an error that `error_text` or DBOS stored."""
+    data = plain(stored)
+    facts = data.get("data")
+    return Problem(data["name"], data["message"], facts if isinstance(facts, dict) else {})
+
+
+def refusal_of(problem: Problem, *modules: str) -> Refusal:
+    """The refusal that was stored. Raises UnknownRefusal if its class is gone; see `refusal_class` for `modules`."""
+    cls = refusal_class(problem.name, *modules)
+    if cls is None:
+        raise UnknownRefusal(problem.name)
+    return load(problem.facts, cls)
