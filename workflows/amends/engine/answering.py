@@ -10,11 +10,10 @@ from time import monotonic
 from typing import Any
 
 from domain.amends.errors import AmendsError, Refusal
-from workflows.amends.engine.cancellation import Cancellation, GaveUp
+from workflows.amends.engine.cancellation import Cancellation, CompensationStart, GaveUp
 from workflows.amends.engine.children import Children
-from workflows.amends.engine.compensation import CompensationStart
 from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
-from workflows.amends.engine.steps.outcomes import Outcomes
+from workflows.amends.engine.outcomes import Outcomes
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.suspension import Suspending, Suspension
 from workflows.amends.engine.user_code.running import Running

@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from workflows.amends.call import OutcomeUnknown
-from workflows.amends.engine.compensation import CompensationStart
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.history import CancelLost, Problem
@@ -19,6 +18,13 @@ DEADLINE = "deadline"
 GIVEN_UP = "given-up"
 BEFORE_RUN = 0
 """The number under which a person is asked who must decide whether `run` may be run at all."""
+
+
+class CompensationStart(BaseException):
+    """There is only the way back from here; not an Exception, so that `run` cannot catch it."""
+
+    def __init__(self, reason: str, problem: Problem, in_doubt: tuple[int, ...] = ()) -> None:
+        self.reason, self.problem, self.in_doubt = reason, problem, in_doubt
 
 
 class GaveUp(BaseException):

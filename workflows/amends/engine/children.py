@@ -10,7 +10,7 @@ from domain.amends.errors import Refusal, Unstorable
 from workflows.amends.call import OutcomeUnknown
 from workflows.amends.engine.cancellation import Cancellation
 from workflows.amends.engine.history_writer import HistoryWriter
-from workflows.amends.engine.steps.outcomes import Outcomes
+from workflows.amends.engine.outcomes import Outcomes
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.waits import SOON

@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.call import Undo
 from workflows.amends.definition import Compensation
+from workflows.amends.engine.cancellation import CompensationStart
 from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
-from workflows.amends.engine.provider_wait import out_of_patience, waited, waiting
 from workflows.amends.engine.steps.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
 from workflows.amends.engine.steps.changes import Changes
+from workflows.amends.engine.steps.provider_wait import out_of_patience, waited, waiting
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transactions import transact
 from workflows.amends.engine.suspension import Suspension
@@ -34,13 +35,6 @@ from workflows.amends.saga import Saga
 from workflows.amends.values.codec import plain
 from workflows.amends.values.refusals import is_refusal
 from workflows.amends.values.said import said
-
-
-class CompensationStart(BaseException):
-    """There is only the way back from here; not an Exception, so that `run` cannot catch it."""
-
-    def __init__(self, reason: str, problem: Problem, in_doubt: tuple[int, ...] = ()) -> None:
-        self.reason, self.problem, self.in_doubt = reason, problem, in_doubt
 
 
 async def compensate(

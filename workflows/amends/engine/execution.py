@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from domain.amends.errors import Contended, TooLarge, Unstorable
 from workflows.amends.call import OutcomeUnknown
 from workflows.amends.engine.answering import Answering, Hanging, last_recorded
-from workflows.amends.engine.cancellation import BEFORE_RUN, Cancellation, GaveUp
-from workflows.amends.engine.compensation import CompensationStart, compensate
+from workflows.amends.engine.cancellation import BEFORE_RUN, Cancellation, CompensationStart, GaveUp
+from workflows.amends.engine.compensation import compensate
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.user_code.marks import on_loop

@@ -10,12 +10,11 @@ from pydantic import ValidationError
 from domain.amends.errors import Refusal, TooLarge, Unstorable
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.call import Call, Done, OutcomeUnknown
-from workflows.amends.engine.cancellation import Cancellation
-from workflows.amends.engine.compensation import CompensationStart
+from workflows.amends.engine.cancellation import Cancellation, CompensationStart
 from workflows.amends.engine.history_writer import HistoryWriter
-from workflows.amends.engine.provider_wait import out_of_patience, waited, waiting
 from workflows.amends.engine.steps.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
 from workflows.amends.engine.steps.changes import Changes
+from workflows.amends.engine.steps.provider_wait import out_of_patience, waited, waiting
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transactions import transact
 from workflows.amends.engine.suspension import Suspension
