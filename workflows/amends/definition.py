@@ -85,7 +85,7 @@ class Definition:
     """Where the saga is declared: the refusals that it means are those known there."""
 
     @property
-    def kind(self) -> str:
+    def saga_type(self) -> str:
         """Name and version in one word: what an executor says it can run."""
         return f"{self.name}:{self.version}"
 

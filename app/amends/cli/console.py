@@ -27,7 +27,7 @@ from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.sagas.overview import Overview
 from app.amends.store.shapes import SagaKinds
 from domain.amends.event import Cause
-from workflows.amends.dbos.client import SagaClient
+from workflows.amends.client import SagaClient
 from workflows.amends.definition import Definition
 from workflows.amends.providers import Providers
 

@@ -14,7 +14,7 @@ from app.amends.output.terminal import print_json, say
 
 if TYPE_CHECKING:
     from app.amends.cli.console import Console
-    from workflows.amends.dbos.client import TerminatedAction
+    from workflows.amends.client import TerminatedAction
     from workflows.amends.history import Act
     from workflows.amends.ports.event_store import StoredEvent
 

@@ -29,7 +29,7 @@ class Store:
         return None if id in self.ended else datetime.now(UTC)
 
     async def register(
-        self, id: str, machine: str, pid: int, process_started_at: float, kinds: Sequence[str], lease: float
+        self, id: str, machine: str, pid: int, process_started_at: float, saga_types: Sequence[str], lease: float
     ) -> datetime:
         if self.fails:
             self.fails -= 1

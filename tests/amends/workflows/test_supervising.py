@@ -91,7 +91,7 @@ class FakeStore:
         self.others = [other for other in self.others if other.id not in executors]
         return 1
 
-    async def claim(self, executor: str, owner: str, kinds: list[str], limit: int) -> list[Claimed]:
+    async def claim(self, executor: str, owner: str, saga_types: list[str], limit: int) -> list[Claimed]:
         taken, self.queue = self.queue[:limit], self.queue[limit:]
         return taken
 
@@ -118,11 +118,6 @@ class FakeStore:
 
 
 @dataclass
-class FakeOptions:
-    running: int = 3
-
-
-@dataclass
 class FakeLease:
     seconds: float = 5.0
     held: float = 0.0
@@ -133,30 +128,30 @@ class FakeLease:
 
 
 @dataclass
-class FakeEngine:
+class FakeWorker:
     executor: str = "me"
-    kinds: list[str] = field(default_factory=list)
+    saga_types: list[str] = field(default_factory=list)
     ready: bool = True
-    options: FakeOptions = field(default_factory=FakeOptions)
+    places: int = 3
     running: dict[tuple[str, str], Any] = field(default_factory=dict)
     lease: FakeLease = field(default_factory=FakeLease)
 
     @property
-    def occupied(self) -> int:
-        return len(self.running)
+    def free(self) -> int:
+        return self.places - len(self.running)
 
     async def run(self, claimed: Claimed, owner: str, lease: Lease) -> None:
         self.running[claimed.id, owner] = None
 
 
-def supervisor(store: FakeStore, engine: FakeEngine, lease: FakeLease) -> Supervisor:
-    engine.lease = lease
-    return Supervisor(cast(Any, engine), cast(SagaStore, store))
+def supervisor(store: FakeStore, worker: FakeWorker, lease: FakeLease) -> Supervisor:
+    worker.lease = lease
+    return Supervisor(cast(Any, worker), cast(SagaStore, store))
 
 
-async def looked(store: FakeStore, engine: FakeEngine, lease: FakeLease) -> None:
+async def looked(store: FakeStore, worker: FakeWorker, lease: FakeLease) -> None:
     """Let a supervisor look twice."""
-    watching = supervisor(store, engine, lease)
+    watching = supervisor(store, worker, lease)
     watching.start()
     seen = store.looks
     await until(lambda: store.looks >= seen + 1)
@@ -170,49 +165,49 @@ EXPIRED = OtherExecutor("late", "another machine", 1, 0.0, True)
 
 async def test_after_an_outage_everybody_gets_the_time_to_renew() -> None:
     store = FakeStore([EXPIRED])
-    await looked(store, FakeEngine(), FakeLease(held=4.9))
+    await looked(store, FakeWorker(), FakeLease(held=4.9))
     assert store.ended == []
 
 
 async def test_an_executor_whose_lease_is_over_is_ended_by_one_that_held_its_own() -> None:
     store = FakeStore([EXPIRED, OtherExecutor("fine", "another machine", 2, 0.0, False)])
-    await looked(store, FakeEngine(), FakeLease(held=5.1))
+    await looked(store, FakeWorker(), FakeLease(held=5.1))
     assert store.ended == ["late"]
 
 
 async def test_a_process_that_is_gone_is_ended_at_once() -> None:
     store = FakeStore([OtherExecutor("gone", HERE, *dead_process(), False)])
-    await looked(store, FakeEngine(), FakeLease(held=0))
+    await looked(store, FakeWorker(), FakeLease(held=0))
     assert store.ended == ["gone"]
 
 
 async def test_no_more_is_claimed_than_there_is_room_for() -> None:
     store = FakeStore(queue=[Claimed(str(number), "x", "{}") for number in range(9)])
-    engine = FakeEngine()
-    await looked(store, engine, FakeLease())
-    assert len(engine.running) == 3
+    worker = FakeWorker()
+    await looked(store, worker, FakeLease())
+    assert len(worker.running) == 3
     assert len(store.queue) == 6
 
 
 async def test_what_was_claimed_comes_to_its_end_before_more_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workflows.amends.dbos.supervisor.LOOK_SECONDS", 60)
     store = FakeStore(queue=[Claimed(str(number), "x", "{}") for number in range(200)])
-    engine = FakeEngine(options=FakeOptions(1000))
-    watching = supervisor(store, engine, FakeLease())
+    worker = FakeWorker(places=1000)
+    watching = supervisor(store, worker, FakeLease())
     watching.start()
-    await until(lambda: len(engine.running) == CLAIM)
+    await until(lambda: len(worker.running) == CLAIM)
     for ended in range(1, CLAIM // 2 + 1):
         assert len(store.queue) == 200 - CLAIM, f"{ended} of them have ended"
-        engine.running.popitem()
+        worker.running.popitem()
         watching.ended()
     await until(lambda: len(store.queue) == 200 - CLAIM - CLAIM // 2)
-    assert len(engine.running) == CLAIM, "as many as have ended"
+    assert len(worker.running) == CLAIM, "as many as have ended"
     await watching.stop()
 
 
 async def test_nothing_is_claimed_while_the_executor_is_not_ready() -> None:
     store = FakeStore(queue=[Claimed("1", "x", "{}")])
-    await looked(store, FakeEngine(ready=False), FakeLease())
+    await looked(store, FakeWorker(ready=False), FakeLease())
     assert len(store.queue) == 1
 
 

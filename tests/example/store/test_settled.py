@@ -64,7 +64,7 @@ async def test_who_runs_it_next_says_that_a_step_may_be_in_doubt(database_18: UR
     saga = Waits(database_18)
     async with engine(database_18, saga) as running:
         if by == "DBOS":
-            await running._awaiting.stop()  # so that we do not let it go on
+            await running._waiters.stop()  # so that we do not let it go on
         await waiting(running, database_18, "w-1")
         if by == "DBOS":  # its own queue runs it, and its own count of executions begins anew
             await asyncio.to_thread(DBOS.resume_workflow, "w-1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,13 +12,15 @@ from uuid import uuid4
 
 from domain.amends.errors import AmendsError
 from domain.amends.event import Cause
+from workflows.amends.client import SagaClient, Started
 from workflows.amends.dbos import runtime
-from workflows.amends.dbos.client import SagaClient, Started
-from workflows.amends.dbos.executions import Around, Executions
+from workflows.amends.dbos.execution_log import Surroundings
+from workflows.amends.dbos.executions import Executions
 from workflows.amends.dbos.executor import Executor
 from workflows.amends.dbos.lease import Lease
-from workflows.amends.dbos.provider_waiters import Awaiting
+from workflows.amends.dbos.provider_waiters import ProviderWaiters
 from workflows.amends.dbos.supervisor import Supervisor
+from workflows.amends.dbos.worker import Key, Underway, Worker
 from workflows.amends.engine.user_code.marks import clock
 from workflows.amends.engine.user_code.tasks import guard
 from workflows.amends.history import EventLoopBlocked
@@ -61,20 +63,23 @@ class Engine:
         options: Options = Options(),
         providers: Providers | None = None,
     ) -> None:
-        self.store, self.options = store, options
-        self._lost, self.draining = lost, asyncio.Event()
+        self.store, self.options, self._lost = store, options, lost
+        self._providers = providers = providers or Providers()
         self._executor = Executor(store, options.lease, beat, self._give_up, self._do_not_end)
-        self.on_rest: Callable[[str], None] = _nothing
+        self.saga_client = SagaClient(sagas, store, self._executor.clock.now, options.limits)
         self._runtime = runtime.Runtime(url, self.executor)
         self._executor.became.append(self._runtime.become)
-        self.saga_client = SagaClient(sagas, store, self._executor.clock.now, options.limits)
-        self._supervisor = Supervisor(self, store)
-        self._providers = providers = providers or Providers()
-        self._awaiting = Awaiting(self, store, providers)
-        room = self._supervisor.ended
-        around = Around(self.draining, options.limits, self.look, self._rests, room, providers)
-        self._executions = Executions(self.saga_client, store, lambda: self.lease, around)
-        self.running = self._executions.running
+        saga_types = [saga.definition.saga_type for saga in sagas]
+        self._worker = worker = Worker(self._executor, saga_types, options.running, self._runtime.run)
+        self.on_rest: Callable[[str], None] = _nothing
+        """Called with the id of each saga that comes to rest here."""
+        worker.rests = lambda saga: self.on_rest(saga)
+        self._supervisor = Supervisor(worker, store)
+        self._waiters = ProviderWaiters(worker, store, providers)
+        around = Surroundings(
+            store, self.saga_client.child, worker.draining, worker.was_queued, options.limits, providers
+        )
+        self._executions = Executions(self.saga_client, store, worker, around)
 
     @property
     def executor(self) -> str:
@@ -92,18 +97,19 @@ class Engine:
         return self._executor.became
 
     @property
-    def kinds(self) -> list[str]:
-        return [saga.definition.kind for saga in self.saga_client.sagas.values()]
+    def draining(self) -> asyncio.Event:
+        """Set once this process is to end."""
+        return self._worker.draining
 
     @property
-    def occupied(self) -> int:
-        """How many of the places for sagas are taken."""
-        return len(self.running) - self._awaiting.probing
+    def running(self) -> Mapping[Key, Underway]:
+        """What runs here."""
+        return self._worker.running
 
     @property
     def ready(self) -> bool:
         """Whether this executor may run sagas: its lease holds and it is not shutting down."""
-        return self.lease.holds() and not self.draining.is_set()
+        return self._worker.ready
 
     async def launch(self) -> None:
         """Register this executor, start DBOS in this event loop, and begin to take over what nobody runs."""
@@ -111,10 +117,10 @@ class Engine:
         for name in {name for name, _ in self.saga_client.sagas}:
             self._runtime.bind(name, self._executions.body(name))
         guard()
-        await self._executor.begin(self.kinds)
+        await self._executor.begin(self._worker.saga_types)
         self._runtime.launch()
-        await self.store.unstrand(self.kinds)
-        await self._awaiting.start()
+        await self.store.unstrand(self._worker.saga_types)
+        await self._waiters.start()
         self._supervisor.start()
 
     async def shut_down(self) -> None:
@@ -128,9 +134,9 @@ class Engine:
         until = clock() + STOP_SECONDS
         self.draining.set()
         self._executor.leave()
-        self._executions.stop()
+        self._worker.wake_all()
         await self._supervisor.stop()
-        await self._awaiting.stop()
+        await self._waiters.stop()
         await self._drain()
         self._executor.stop()
         await self._end(until - clock())
@@ -159,7 +165,7 @@ class Engine:
     async def _drain(self) -> None:
         """Return once nothing runs any more, or after ten seconds; hand over meanwhile what has stopped."""
         until = clock() + DRAIN_SECONDS
-        left = {task for task in self.running.values() if task}
+        left = self._worker.tasks()
         while left and (seconds := until - clock()) > 0:
             ended, left = await asyncio.wait(left, timeout=min(HAND_OVER_SECONDS, seconds))
             if ended and left:
@@ -171,7 +177,7 @@ class Engine:
                 await asyncio.wait(left, timeout=LAST_SECONDS)
 
     async def _hand_over(self) -> None:
-        still = [id for (id, _), task in self.running.items() if task and not task.done()]
+        still = [id for (id, _), each in self.running.items() if each.task and not each.task.done()]
         try:
             count = await self.store.hand_over(self.executor, still)
         except AmendsError as away:
@@ -183,26 +189,25 @@ class Engine:
 
     async def _give_up(self) -> None:
         with self._providers.cut_off():
-            await self._executions.give_up(lambda: self._runtime.runs_in_threads)
+            await self._worker.give_up(lambda: self._runtime.runs_in_threads)
 
     def _do_not_end(self) -> None:
         """Code of sagas goes on without a lease: this process has to end, so that it can call nobody any more."""
-        log.error("These do not end: %s", ", ".join(self._executions.names()) or "functions in threads")
+        log.error("These do not end: %s", ", ".join(self._worker.names()) or "functions in threads")
         self._lost()
 
     # -- what is asked of it from outside
 
     async def start(self, name: str, request: Any, id: str | None, cause: Cause) -> Started:
-        """Start a saga here, or queue it if this executor is full; see Desk.start."""
-        lease = self.lease
+        """Start a saga here, or queue it if this executor is full; see SagaClient.start."""
+        worker, lease = self._worker, self.lease
         order = self.saga_client.order(name, request, id, replace(cause, executor=lease.executor))
-        owner = str(uuid4()) if self.ready and len(self.running) < self.options.running else None
+        owner = str(uuid4()) if worker.ready and worker.free > 0 else None
         if owner:
             order = replace(order, executor=lease.executor, owner=owner)
         started, new = await self.saga_client.start(order)
         if new and owner:
-            self._executions.fresh(order.id, order.event.id)
-            await self.run(Claimed(order.id, name, order.inputs), owner, lease)
+            await worker.run(Claimed(order.id, name, order.inputs), owner, lease, order.event.id)
         return started
 
     async def suspect(self) -> None:
@@ -220,19 +225,12 @@ class Engine:
 
     def cancelled(self, id: str, reason: str) -> None:
         """Tell a saga, if it runs here, that it is to be cancelled."""
-        self._executions.cancelled(id, reason)
+        self._worker.cancelled(id, reason)
 
     def blocked(self, id: str, event: EventLoopBlocked) -> None:
         """The watchdog has put on record that a saga blocked this event loop for longer than the lease."""
-        self._executions.blocked(id, event)
-
-    async def run(self, claimed: Claimed, owner: str, lease: Lease) -> None:
-        """Run a saga that was claimed under a lease of this executor; see Lives.run."""
-        await self._executions.run(self._runtime.run, claimed, owner, lease)
-
-    def _rests(self, id: str) -> None:
-        self.on_rest(id)
+        self._worker.blocked(id, event)
 
 
 def _nothing(_: object) -> None:
-    """Nobody listens."""
+    """The default of a callback that nobody has set."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -40,28 +40,34 @@ ATTEMPTS = frozenset(
 """What tells that a step or a compensation did not end with a provider that is down."""
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What all executions of a process share: `queued` is called when one has queued another saga."""
+
+    store: SagaStore
+    child: Callable[[str, JsonValue, str, Cause], Start]
+    draining: asyncio.Event
+    queued: Callable[[], None]
+    limits: Limits
+    providers: Providers
+
+
 class DbosExecutionLog:
-    """One life of a saga in this process."""
+    """The execution log of one saga in this process, written under a lease and an owner's token."""
 
     def __init__(
         self,
         identity: Identity,
         replay: ReplayState,
         owner: str,
-        store: SagaStore,
         lease: Lease,
-        draining: asyncio.Event,
+        surroundings: Surroundings,
         reload: Callable[[], Awaitable[ReplayState]],
-        order: Callable[[str, JsonValue, str, Cause], Start],
-        look: Callable[[], None],
-        limits: Limits,
-        providers: Providers,
     ) -> None:
         self.identity, self.replay, self._reload = identity, replay, reload
-        self._order, self._look, self._providers = order, look, providers
-        self._owner, self._store, self._lease, self._draining = owner, store, lease, draining
+        self._owner, self._lease, self._around = owner, lease, surroundings
         self._cancel, self.bell = replay.cancel, Bell()
-        self.limits, self.last_step_id = limits, 0
+        self.limits, self.last_step_id = surroundings.limits, 0
 
     def next_step_id(self) -> int:
         self.last_step_id = next_step()
@@ -71,16 +77,16 @@ class DbosExecutionLog:
         """The database's time in whole milliseconds, as DBOS keeps it: a replay sees the same."""
         return self._lease.clock.now()
 
-    def order(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
-        return self._order(kind, given, id, cause)
+    def order(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> Start:
+        return self._around.child(saga_type, given, id, cause)
 
     async def commit(self, step_commit: StepCommit) -> Committed | Stale:
         self._lease.require()
-        committed = await self._store.commit(self.identity.id, self._owner, step_commit)
+        committed = await self._around.store.commit(self.identity.id, self._owner, step_commit)
         self._note(step_commit)
         told = self.identity.parent and step_commit.change and step_commit.change.status in FINISHED
         if step_commit.start or step_commit.recall or told:
-            self._look()  # a child was queued, or the parent that waits for this one
+            self._around.queued()  # a child was queued, or the parent that waits for this one
         return committed
 
     def _note(self, step_commit: StepCommit) -> None:
@@ -89,15 +95,15 @@ class DbosExecutionLog:
             told = [event.data for event in step_commit.events if event.type.name in WAITS]
             down = {each["provider"]: str(each["error"]["facts"].get("problem", "")) for each in told}
             for name, error in ({step_commit.change.provider: "its gateway says so"} | down).items():
-                self._providers.named(name).found_down(error)
+                self._around.providers.named(name).found_down(error)
         made = [event.data["slot"] for event in step_commit.events if event.type.name in ATTEMPTS]
         for wait in (self.replay.provider_waits.get(step_id) for step_id in made):
             if wait and wait.provider:
-                self._providers.named(wait.provider).found_up()
+                self._around.providers.named(wait.provider).found_up()
 
     def transaction(self) -> AbstractAsyncContextManager[Unit]:
         self._go_on()
-        return self._store.transaction(self.identity.id, self._owner)
+        return self._around.store.transaction(self.identity.id, self._owner)
 
     async def may_call(self) -> None:
         await self._lease.held()
@@ -136,5 +142,5 @@ class DbosExecutionLog:
     def _go_on(self) -> None:
         """Begin nothing new without the lease, and while this executor shuts down: another one goes on from here."""
         self._lease.require()
-        if self._draining.is_set():
+        if self._around.draining.is_set():
             raise Suspended

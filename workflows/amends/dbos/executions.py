@@ -1,26 +1,23 @@
-"""The lives of sagas in one process: each from its recording on, until it ends, rests, or is somebody else's."""
+"""What DBOS runs for a saga: one execution of it, from what is recorded of it until it ends or is suspended."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from domain.amends.event import Cause
 from domain.amends.vocabulary import Unreadable
+from workflows.amends.client import SagaClient
 from workflows.amends.dbos import runtime
-from workflows.amends.dbos.client import SagaClient
-from workflows.amends.dbos.execution_log import DbosExecutionLog
-from workflows.amends.dbos.lease import Lease
+from workflows.amends.dbos.execution_log import DbosExecutionLog, Surroundings
+from workflows.amends.dbos.worker import Underway, Worker
 from workflows.amends.engine.execution import Execution
-from workflows.amends.engine.user_code.tasks import GuardedTask
-from workflows.amends.history import EventLoopBlocked, SagaStarted, SagaStranded, SagaStuck, saga_histories
+from workflows.amends.history import SagaStarted, SagaStranded, SagaStuck, saga_histories
 from workflows.amends.history.replay_state import Exhausted, ReplayState, compensated, replay_state_of
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import (
@@ -33,10 +30,8 @@ from workflows.amends.ports.execution_log import (
     Suspended,
     TurnedBack,
 )
-from workflows.amends.ports.saga_store import Claimed, SagaStore, StoredSaga
-from workflows.amends.providers import Providers
+from workflows.amends.ports.saga_store import SagaStore, StoredSaga
 from workflows.amends.start_request import reference
-from workflows.amends.values.limits import Limits
 from workflows.amends.values.said import named, one_line, said
 
 log = logging.getLogger("amends.engine")
@@ -48,106 +43,36 @@ run again (amends.release_sagas), so that it cannot kill one after the other."""
 LONG = 2000
 """So many events of a story are read beside the event loop, which other work needs meanwhile."""
 _aside = ThreadPoolExecutor(1, "recordings")
-GIVE_UP_SECONDS = 0.5
-"""How often what does not end is cancelled once more."""
 FAILURES = 3
 """How often in a row a saga may fail by a fault of the engine before a person is asked."""
 
 
 @dataclass(frozen=True)
-class Around:
-    """What is around the sagas of a process: `look` has queued ones looked for, `rests` is told of every one that has
-    come to rest, and `room` whenever one has left."""
+class Attempted:
+    """One execution of a saga, as DBOS begins it."""
 
-    draining: asyncio.Event
-    limits: Limits
-    look: Callable[[], None]
-    rests: Callable[[str], None]
-    room: Callable[[], None]
-    providers: Providers
+    name: str
+    version: int
+    identity: Identity
+    owner: str
+    underway: Underway
+
+    @property
+    def id(self) -> str:
+        return self.identity.id
 
 
 class Executions:
-    """`running` has a task for each saga that runs here, by its id and its owner; None until it has begun."""
+    """Makes the functions that DBOS runs; each begins an execution of the saga that the worker has claimed."""
 
-    def __init__(self, saga_client: SagaClient, store: SagaStore, lease: Callable[[], Lease], around: Around) -> None:
-        self._desk, self._store, self._lease, self._around = saga_client, store, lease, around
-        self.running: dict[tuple[str, str], asyncio.Task[Any] | None] = {}
-        self._under: dict[tuple[str, str], Lease] = {}
-        self._loop = asyncio.get_running_loop()
-        self._fresh: dict[str, UUID] = {}
-        self._journals: dict[tuple[str, str], DbosExecutionLog] = {}
+    def __init__(self, client: SagaClient, store: SagaStore, worker: Worker, surroundings: Surroundings) -> None:
+        self._client, self._store, self._worker, self._around = client, store, worker, surroundings
         self._failures: Counter[str] = Counter()
-
-    def fresh(self, id: str, started: UUID) -> None:
-        """A saga has just been started by this event: nothing else is on record that its first life had to read."""
-        self._fresh[id] = started
-
-    async def run(self, run: Callable[[Claimed, str], Any], claimed: Claimed, owner: str, lease: Lease) -> None:
-        """Run a saga that was claimed under a lease; not if that was taken away meanwhile: then it is handed over.
-
-        What cannot be started is given back by the supervisor.
-        """
-        if lease is not self._lease() or lease.gone:
-            return
-        self.running[claimed.id, owner], self._under[claimed.id, owner] = None, lease
-        try:
-            await run(claimed, owner)
-        except Exception:
-            log.exception("Saga %s could not be started here; it is given back.", claimed.id)
-            self._under.pop((claimed.id, owner), None)
-            self.running.pop((claimed.id, owner), None)
-
-    async def give_up(self, in_threads: Callable[[], int]) -> None:
-        """Return once nothing of any saga runs here any more: whatever does is cancelled, again and again.
-
-        `in_threads` counts what code of sagas runs in threads, which nobody can cancel.
-        """
-        self._fresh.clear()
-        tasks = {task for task in self.running.values() if task}
-        while tasks or self.running or in_threads():
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks, timeout=GIVE_UP_SECONDS)
-            else:
-                await asyncio.sleep(0.02)  # some begin only now, or run in threads
-            tasks = {*self._tasks_of_sagas(), *(task for task in self.running.values() if task)}
-
-    def names(self) -> list[str]:
-        """What runs here of sagas, for a person."""
-        return sorted({*(task.get_name() for task in self._tasks_of_sagas()), *(id for id, _ in self.running)})
-
-    def _tasks_of_sagas(self) -> Iterator[asyncio.Task[Any]]:
-        """Tasks of a team's code that have not ended, also those that the engine has left to themselves."""
-        all = asyncio.all_tasks(self._loop)
-        return (task for task in all if isinstance(task, GuardedTask) and task.saga is not None)
-
-    # -- what is told to those that run here
-
-    def stop(self) -> None:
-        """This process is to end: whatever waits looks up."""
-        for execution_log in self._journals.values():
-            execution_log.bell.ring()
-
-    def cancelled(self, id: str, reason: str) -> None:
-        """Tell a saga, if it runs here, that it is to be cancelled."""
-        for (known, _), execution_log in self._journals.items():
-            if known == id:
-                execution_log.cancel(reason)
-
-    def blocked(self, id: str, event: EventLoopBlocked) -> None:
-        """The watchdog has put on record that a saga blocked this event loop for longer than the lease."""
-        for (known, _), execution_log in self._journals.items():
-            if known == id:
-                execution_log.blocked(event)
-
-    # -- one life
 
     def body(self, name: str) -> runtime.Body:
         """What DBOS runs for the sagas of a name."""
 
-        async def live(
+        async def execute(
             given: Any,
             *,
             version: int,
@@ -156,121 +81,105 @@ class Executions:
             parent: str | None = None,
             **origin: str,
         ) -> Any:
-            id, owner, task = runtime.current_id(), runtime.current_owner(), asyncio.current_task()
-            lease = self._under.pop((id, owner), None) or self._lease()
-            if (id, owner) not in self.running:  # DBOS itself runs it, which knows nothing of what is settled
+            id, owner = runtime.current_id(), runtime.current_owner()
+            underway = self._worker.begun(id, owner)
+            if underway is None:  # DBOS itself runs it, which knows nothing of what is settled
                 await self._store.unsettle(id)
-            self.running[id, owner] = task
-            identity = Identity(id, root, Cause(workflow_id=id, executor=lease.executor, **origin), parent)
-            try:
-                lease.require()
-                ended = await self._live(name, version, identity, given, started, owner, lease)
-            except TurnedBack:
-                self._over_with(task, id, owner)
-                raise
-            except (Missing, Gone) as lost:
-                await self._begin_anew(id, owner, lost, lease)
-                self._forget(id, owner)
-                raise Suspended from None
-            except (Fenced, Suspended, asyncio.CancelledError):
-                self._forget(id, owner)
-                raise
-            except BaseException as error:
-                await self._failed(identity, owner, error, lease)
-                self._forget(id, owner)
-                raise Suspended from None
-            self._failures.pop(id, None)
-            self._over_with(task, id, owner)
-            return ended
+                underway = self._worker.begun_by_dbos(id, owner)
+            cause = Cause(workflow_id=id, executor=underway.lease.executor, **origin)
+            execution = Attempted(name, version, Identity(id, root, cause, parent), owner, underway)
+            return await self._ended(execution, given, started)
 
-        return live
+        return execute
 
-    async def _begin_anew(self, id: str, owner: str, lost: Missing | Gone, lease: Lease) -> None:
-        """The database has lost what this life has written: the next one goes on from what it still has."""
+    async def _ended(self, execution: Attempted, given: Any, started: str | None) -> Any:
+        """The saga's result. Raises TurnedBack once it is compensated, Fenced, and Suspended for all other ends."""
+        id, owner = execution.id, execution.owner
+        try:
+            execution.underway.lease.require()
+            result = await self._execute(execution, given, started)
+        except TurnedBack:
+            self._finished(execution)
+            raise
+        except (Missing, Gone) as lost:
+            await self._begin_anew(execution, lost)
+            self._worker.ended(id, owner)
+            raise Suspended from None
+        except (Fenced, Suspended, asyncio.CancelledError):
+            self._worker.ended(id, owner)
+            raise
+        except BaseException as error:
+            await self._failed(execution, error)
+            self._worker.ended(id, owner)
+            raise Suspended from None
+        self._failures.pop(id, None)
+        self._finished(execution)
+        return result
+
+    def _finished(self, execution: Attempted) -> None:
+        """The saga is finished; its place is free once DBOS has written its outcome."""
+        id, owner, task = execution.id, execution.owner, execution.underway.task
+        self._worker.rests(id)
+        assert task is not None
+        task.add_done_callback(lambda _: self._worker.ended(id, owner))
+
+    async def _begin_anew(self, execution: Attempted, lost: Missing | Gone) -> None:
+        """The database has lost what this execution has written: the next one goes on from what it still has."""
+        id = execution.id
         if isinstance(lost, Missing):
             log.warning("Saga %s is not on record any more: the database has lost its start. Start it again.", id)
         else:
             log.warning("The database has lost commits of saga %s: it goes on from what is still on record.", id)
-            await self._store.release(id, lease.executor, owner)
+            await self._store.release(id, execution.underway.lease.executor, execution.owner)
 
-    async def _failed(self, identity: Identity, owner: str, error: BaseException, lease: Lease) -> None:
+    async def _failed(self, execution: Attempted, error: BaseException) -> None:
         """This engine cannot run a saga: it is tried again a few times, then a person is asked. It is never ended."""
-        id = identity.id
+        id = execution.id
         self._failures[id] += 1
         if isinstance(error, Unreadable):
             event: SagaStranded | SagaStuck = SagaStranded(said(error))
             change = StatusChange("stranded", said(error))
         elif self._failures[id] < FAILURES:
             log.info("Saga %s cannot run here for now; it is given back.", id, exc_info=error)
-            await self._store.release(id, lease.executor, owner)
+            await self._store.release(id, execution.underway.lease.executor, execution.owner)
             return
         else:
             reason = f"a fault of the engine: {named(error)}"
             event, change = SagaStuck(reason, 0), StatusChange("stuck", reason)
             log.warning("Saga %s is stuck at the engine: %s", id, one_line(reason), exc_info=error)
-        new = record_own(saga_histories.stream(id), event, identity.cause)
-        await self._store.commit(id, owner, StepCommit([new], change=change, suspend=True))
+        new = record_own(saga_histories.stream(id), event, execution.identity.cause)
+        await self._store.commit(id, execution.owner, StepCommit([new], change=change, suspend=True))
         self._failures.pop(id, None)
 
-    def _over_with(self, task: asyncio.Task[Any] | None, id: str, owner: str) -> None:
-        """The saga is finished; it is off our hands once DBOS has written its outcome."""
-        self._around.rests(id)
-        assert task is not None
-        task.add_done_callback(lambda _: self._forget(id, owner))
-
-    def _forget(self, id: str, owner: str) -> None:
-        self.running.pop((id, owner), None)
-        self._journals.pop((id, owner), None)
-        self._around.room()
-        self._around.rests(id)
-
-    async def _live(
-        self,
-        name: str,
-        version: int,
-        identity: Identity,
-        given: Any,
-        started: str | None,
-        owner: str,
-        lease: Lease,
-    ) -> Any:
-        """One life of a saga, from its recording on."""
-        id = identity.id
-        replay, fork = await self._replay(id, name, version)
+    async def _execute(self, execution: Attempted, given: Any, started: str | None) -> Any:
+        """Load what is recorded, and run the saga from there on."""
+        underway, identity = execution.underway, execution.identity
+        replay, fork = await self._replay(execution)
         if started:  # what now() says before the first step is recorded too
             replay = replace(replay, started_at=datetime.fromisoformat(started))
 
         async def reload() -> ReplayState:
-            again, _ = await self._replay(id, name, version)
+            again, _ = await self._loaded(execution.id)
             return again
 
-        execution_log = DbosExecutionLog(
-            identity,
-            replay,
-            owner,
-            self._store,
-            lease,
-            self._around.draining,
-            reload,
-            self._desk.child,
-            self._around.look,
-            self._around.limits,
-            self._around.providers,
-        )
-        saga = self._desk.sagas[name, version]
-        self._journals[id, owner] = execution_log
-        execution = Execution(saga, execution_log)
+        execution_log = DbosExecutionLog(identity, replay, execution.owner, underway.lease, self._around, reload)
+        saga = self._client.sagas[execution.name, execution.version]
+        underway.execution_log = execution_log
+        running = Execution(saga, execution_log)
         if fork:
-            told = SagaStarted(name, version, reference(saga, given), identity.root, given)
-            await execution.history.write(execution.history.step_commit(told))
-        return await execution.run(given)
+            told = SagaStarted(execution.name, execution.version, reference(saga, given), identity.root, given)
+            await running.history.write(running.history.step_commit(told))
+        return await running.run(given)
 
-    async def _replay(self, id: str, name: str, version: int) -> tuple[ReplayState, bool]:
-        """What earlier lives recorded, and whether this is the first life of a fork that DBOS's tools made."""
-        if started := self._fresh.pop(id, None):
-            deadline = self._desk.sagas[name, version].definition.deadline
-            until = self._lease().clock.now() + deadline if deadline else None
+    async def _replay(self, execution: Attempted) -> tuple[ReplayState, bool]:
+        """What earlier executions recorded, and whether this is the first one of a fork that DBOS's tools made."""
+        if started := execution.underway.started:
+            deadline = self._client.sagas[execution.name, execution.version].definition.deadline
+            until = execution.underway.lease.clock.now() + deadline if deadline else None
             return ReplayState(deadline_at=until, last_event=started), False
+        return await self._loaded(execution.id)
+
+    async def _loaded(self, id: str) -> tuple[ReplayState, bool]:
         stored = await self._store.load(id)
         fork = stored is None
         if stored is None:

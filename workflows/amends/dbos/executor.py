@@ -45,7 +45,7 @@ class Executor:
         self._given_up = threading.Event()
         self._again: asyncio.Task[None] | None = None
         self._stopping = False
-        self._kinds: Sequence[str] = ()
+        self._saga_types: Sequence[str] = ()
         self.clock = DatabaseClock()
         self.lease = self._new()
         self.became: list[Callable[[str], None]] = []
@@ -54,9 +54,9 @@ class Executor:
     def id(self) -> str:
         return self.lease.executor
 
-    async def begin(self, kinds: Sequence[str]) -> None:
-        """Make this executor known, as one that has code for these kinds of sagas, and renew its lease from now on."""
-        self._kinds = kinds
+    async def begin(self, saga_types: Sequence[str]) -> None:
+        """Make this executor known, as one that has code for these types of sagas, and renew its lease from now on."""
+        self._saga_types = saga_types
         await self._register(self.lease)
         self.lease.start()
 
@@ -78,7 +78,7 @@ class Executor:
     async def _register(self, lease: Lease) -> None:
         asked_at = clock()
         told = await self._store.register(
-            lease.executor, machine(), os.getpid(), process_started_at(os.getpid()), self._kinds, self._seconds
+            lease.executor, machine(), os.getpid(), process_started_at(os.getpid()), self._saga_types, self._seconds
         )
         lease.first(asked_at, told)
 

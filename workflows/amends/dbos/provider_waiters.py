@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from domain.amends.errors import Unavailable
 from workflows.amends.background import end, nudged
+from workflows.amends.dbos.worker import Key, Worker
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import MOMENT, Provider, Providers
-
-if TYPE_CHECKING:
-    from workflows.amends.dbos.engine import Engine
 
 log = logging.getLogger("amends.providers")
 
@@ -26,13 +23,13 @@ MOST = 50
 """How many sagas go on at a look."""
 
 
-class Awaiting:
+class ProviderWaiters:
     """One task of the event loop."""
 
-    def __init__(self, engine: Engine, store: SagaStore, providers: Providers) -> None:
-        self._engine, self._store, self._providers = engine, store, providers
+    def __init__(self, worker: Worker, store: SagaStore, providers: Providers) -> None:
+        self._worker, self._store, self._providers = worker, store, providers
         self._wake, self._awaited, self._asked_at = asyncio.Event(), set[str](), 0.0
-        self._probes, self._let = set[tuple[str, str]](), dict[str, set[tuple[str, str]]]()
+        self._let_go_on_for = dict[str, set[Key]]()
         self._task: asyncio.Task[None] | None = None
         providers.changed = self._changed
 
@@ -43,12 +40,6 @@ class Awaiting:
 
     async def stop(self) -> None:
         await end(self._task)
-
-    @property
-    def probing(self) -> int:
-        """How many sagas run here only to see whether a provider is back: they take nobody's place."""
-        self._probes &= self._engine.running.keys()
-        return len(self._probes)
 
     def _changed(self) -> None:
         """A call has ended, or a provider is back: look now, if there is room for several."""
@@ -70,7 +61,7 @@ class Awaiting:
             await nudged(self._wake, LOOK_SECONDS)
 
     async def _ask(self) -> None:
-        found = await self._store.awaited(self._engine.executor)
+        found = await self._store.awaited(self._worker.executor)
         self._asked_at = time.monotonic()
         self._awaited = {each.provider for each in found if each.waits}
         for each in found:
@@ -80,31 +71,28 @@ class Awaiting:
 
     async def _let_go_on(self, name: str) -> None:
         """Run as many of those who wait for a provider as it takes now, and as there is room for here."""
-        engine, lease, provider = self._engine, self._engine.lease, self._providers.named(name)
-        probes = provider.outage is not None
+        worker, lease, provider = self._worker, self._worker.lease, self._providers.named(name)
+        probing = provider.outage is not None
         room = self._room(provider)
-        if not engine.ready or room <= 0:
+        if not worker.ready or room <= 0:
             return
         if not provider.has_gateway:
             provider.breaker.asked()
-        patience = 0.0 if probes else min(MOMENT, provider.breaker.closed_for)
+        patience = 0.0 if probing else min(MOMENT, provider.breaker.closed_for)
         owner = str(uuid4())
-        claimed = await self._store.claim_awaiting(lease.executor, owner, name, engine.kinds, room, patience)
+        claimed = await self._store.claim_awaiting(lease.executor, owner, name, worker.saga_types, room, patience)
         if len(claimed) < room:
             self._awaited.discard(name)
-        keys = {(saga.id, owner) for saga in claimed}
-        if probes:
-            self._probes |= keys
-        elif not provider.has_gateway:
-            self._let[name] = self._let.get(name, set()) | keys
+        if not probing and not provider.has_gateway:
+            keys = {(saga.id, owner) for saga in claimed}
+            self._let_go_on_for[name] = self._let_go_on_for.get(name, set()) | keys
         for saga in claimed:
-            await engine.run(saga, owner, lease)
+            await worker.run(saga, owner, lease, probing=probing)
 
     def _room(self, provider: Provider) -> int:
         """How many may go on now: one that asks whether it is back takes nobody's place."""
         if provider.outage:
             return provider.room
-        left = self._engine.options.running - self._engine.occupied
-        under_way = self._let.get(provider.name, set())
-        under_way &= self._engine.running.keys()
-        return min(provider.room - len(under_way), left, MOST)
+        under_way = self._let_go_on_for.get(provider.name, set())
+        under_way &= self._worker.running.keys()
+        return min(provider.room - len(under_way), self._worker.free, MOST)

@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from domain.amends.errors import Unavailable
 from domain.amends.event import Cause
 from workflows.amends.background import end, nudged
 from workflows.amends.dbos.lease import is_gone, machine
+from workflows.amends.dbos.worker import Worker
 from workflows.amends.history import FINISHED, SagaAbandoned, SagaStranded, saga_histories
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import StatusChange
 from workflows.amends.ports.saga_store import SagaStore
-
-if TYPE_CHECKING:
-    from workflows.amends.dbos.engine import Engine
 
 log = logging.getLogger("amends.supervisor")
 
@@ -36,16 +33,17 @@ to their end before more are begun, so that a server that is killed every few se
 
 
 class Supervisor:
-    """One task of the event loop."""
+    """One task of the event loop; it feeds a worker with what is queued."""
 
-    def __init__(self, engine: Engine, store: SagaStore) -> None:
-        self._engine, self._store = engine, store
+    def __init__(self, worker: Worker, store: SagaStore) -> None:
+        self._worker, self._store = worker, store
         self._wake = asyncio.Event()
         self._here = machine()
         self._missed: set[tuple[str, str]] = set()
         self._more_are_queued, self._ended = False, 0
         self._cared_at, self._suspicious_until = 0.0, time.monotonic() + SUSPICIOUS_SECONDS
         self._task: asyncio.Task[None] | None = None
+        worker.has_room, worker.was_queued = self.ended, self.look
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._watch(), name="supervisor")
@@ -65,8 +63,7 @@ class Supervisor:
     def ended(self) -> None:
         """A saga ended here: there is room for a queued one."""
         self._ended += 1
-        full = self._engine.occupied + 1 >= self._engine.options.running
-        if full or (self._more_are_queued and self._ended >= CLAIM // 2):
+        if self._worker.free <= 1 or (self._more_are_queued and self._ended >= CLAIM // 2):
             self._wake.set()
 
     async def _watch(self) -> None:
@@ -91,34 +88,34 @@ class Supervisor:
         The second half matters after the database was away: everybody's lease ran out then, and everybody needs the
         time to renew it.
         """
-        others = await self._store.other_executors(self._engine.executor)
-        lease = self._engine.lease
+        others = await self._store.other_executors(self._worker.executor)
+        lease = self._worker.lease
         patient = lease.held_for() >= lease.seconds
         dead = [other.id for other in others if is_gone(other, self._here) or (other.expired and patient)]
         if dead:
-            count = await self._store.end(dead, self._engine.executor, True)
+            count = await self._store.end(dead, self._worker.executor, True)
             log.warning("Took over from %s: %d sagas.", ", ".join(dead), count)
 
     async def _claim(self) -> None:
-        engine, lease = self._engine, self._engine.lease
-        if engine.ready:
+        worker, lease = self._worker, self._worker.lease
+        if worker.ready:
             await self._store.wake_due(WAKE)
-        room = min(engine.options.running - engine.occupied, CLAIM)
+        room = min(worker.free, CLAIM)
         if self._more_are_queued and self._ended >= CLAIM // 2:
             room = min(room, self._ended)  # as many as have ended meanwhile
         self._ended = 0
-        if not engine.ready or room <= 0:
+        if not worker.ready or room <= 0:
             return
         owner = str(uuid4())
-        claimed = await self._store.claim(lease.executor, owner, engine.kinds, room)
+        claimed = await self._store.claim(lease.executor, owner, worker.saga_types, room)
         self._more_are_queued = len(claimed) == room
         for saga in claimed:
-            await engine.run(saga, owner, lease)
+            await worker.run(saga, owner, lease)
 
     async def _cancel(self) -> None:
         """Tell sagas that run here what was asked of another server."""
-        for id, reason in await self._store.cancelled(self._engine.executor):
-            self._engine.cancelled(id, reason)
+        for id, reason in await self._store.cancelled(self._worker.executor):
+            self._worker.cancelled(id, reason)
 
     async def _care(self) -> None:
         await self._give_back()
@@ -135,13 +132,13 @@ class Supervisor:
 
     async def _give_back(self) -> None:
         """Sagas that are recorded as ours, but that we have not been running for two looks."""
-        recorded = set(await self._store.running(self._engine.executor))
-        missed = recorded - set(self._engine.running)
+        recorded = set(await self._store.running(self._worker.executor))
+        missed = recorded - set(self._worker.running)
         for id, owner in missed & self._missed:
             log.warning("Saga %s is recorded as running here, but is not: it is queued again.", id)
-            await self._store.release(id, self._engine.executor, owner)
+            await self._store.release(id, self._worker.executor, owner)
         self._missed = missed
 
     async def _tell(self, id: str, told: object, change: StatusChange) -> None:
-        cause = Cause(workflow_id=id, actor="amends", executor=self._engine.executor)
+        cause = Cause(workflow_id=id, actor="amends", executor=self._worker.executor)
         await self._store.note(id, record_own(saga_histories.stream(id), told, cause), change, sorted(FINISHED))

@@ -64,6 +64,6 @@ class Threads(ThreadPoolExecutor):
             "%s of saga %s (%s) waits for a thread: code of sagas has all its %d threads, and none becomes free.",
             f"Step {mine.step}" if mine.step else "run",
             one_line(mine.saga),
-            mine.kind,
+            mine.saga_type,
             self._most,
         )

@@ -137,7 +137,7 @@ class Children:
             told.append(SagaWaiting(step_execution.step_id, ended(child), None))
             change = StatusChange("waiting", None, ended(child), self._cancellation.deadline)
         try:
-            start = history.execution_log.order(definition.kind, given, child, history.cause())
+            start = history.execution_log.order(definition.saga_type, given, child, history.cause())
         except Unstorable as wrong:
             await self._outcomes.stuck(step_execution, f"{step_execution.step.name} cannot be started: {wrong}")
         step_commit = history.step_commit(

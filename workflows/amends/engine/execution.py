@@ -41,8 +41,10 @@ class Execution:
         self.saga, self.execution_log, self.definition = saga, execution_log, saga.definition
         self.history = HistoryWriter(execution_log)
         self.speaks = RunSpeaks(saga, execution_log.bell, execution_log.limits, *_says(self.history))
-        self.code = UserCode(execution_log.identity.id, self.definition.kind, execution_log.limits, self.speaks.noted)
-        self.suspension = Suspension(self.history, self.definition.kind)
+        self.code = UserCode(
+            execution_log.identity.id, self.definition.saga_type, execution_log.limits, self.speaks.noted
+        )
+        self.suspension = Suspension(self.history, self.definition.saga_type)
         self.cancellation = Cancellation(self.history)
         self.answering = Answering(saga, self.history, self.suspension, self.cancellation, self.code, self.speaks)
 
@@ -104,7 +106,7 @@ class Execution:
 
     def _result(self, value: Any) -> Any:
         """What `run` returned, as plain data. Raises TooLarge and Unstorable."""
-        what, limit = f"the result of {self.definition.kind}", self.execution_log.limits.value
+        what, limit = f"the result of {self.definition.saga_type}", self.execution_log.limits.value
         keep = partial(kept, annotation=self.definition.output, what=what, limit=limit)
         return on_loop.during(self.code.who(None), keep, value).data
 
@@ -122,7 +124,7 @@ class Execution:
         if isinstance(error, GaveUp):
             return await self._between_steps(error.problem.message, error.problem)
         problem = self.history.problem(error)
-        reason = f"a bug between the steps of {self.definition.kind}: {self.history.bug(error)}"
+        reason = f"a bug between the steps of {self.definition.saga_type}: {self.history.bug(error)}"
         return await self._between_steps(reason, problem)
 
     async def _between_steps(self, reason: str, problem: Problem) -> Any:

@@ -36,8 +36,8 @@ class Suspending(BaseException):
 class Suspension:
     """What persons decided about one saga, and how it asks them."""
 
-    def __init__(self, history: HistoryWriter, kind: str) -> None:
-        self._history, self._kind = history, kind
+    def __init__(self, history: HistoryWriter, saga_type: str) -> None:
+        self._history, self._saga_type = history, saga_type
         self._replay = history.execution_log.replay
         self._later = False
 
@@ -98,7 +98,7 @@ class Suspension:
             if await self._history.write_if_untold(step_commit):
                 for stuck in wanted.told:
                     if isinstance(stuck, SagaStuck):
-                        _say(self._kind, self._history.execution_log.identity.id, stuck)
+                        _say(self._saga_type, self._history.execution_log.identity.id, stuck)
                 raise Suspended
             self._history.reread(await self._history.execution_log.reload())
 
@@ -108,7 +108,7 @@ class Suspension:
         await self.suspend(wanted)
 
 
-def _say(kind: str, id: str, stuck: SagaStuck) -> None:
+def _say(saga_type: str, id: str, stuck: SagaStuck) -> None:
     """One line for each time that a saga becomes stuck: somebody must act."""
     where = f"step {stuck.compensation or stuck.step}" if stuck.step else "run"
-    log.warning("Saga %s (%s) is stuck at %s: %s", id, kind, where, one_line(stuck.reason))
+    log.warning("Saga %s (%s) is stuck at %s: %s", id, saga_type, where, one_line(stuck.reason))

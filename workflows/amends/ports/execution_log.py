@@ -221,8 +221,8 @@ class ExecutionLog(Protocol):
         """Write the entry in one commit. Resends until answered; raises Fenced if another execution owns the saga."""
         ...
 
-    def order(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
-        """A saga of this kind, `name:version`, with its input as plain data, to be started as a child of this one."""
+    def order(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> Start:
+        """A saga of this type, `name:version`, with its input as plain data, to be started as a child of this one."""
         ...
 
     def transaction(self) -> AbstractAsyncContextManager[Unit]: ...

@@ -90,7 +90,7 @@ class SagaStore(Protocol):
         """Start a saga, once per id. Raises Unavailable if the database does not answer in time."""
         ...
 
-    async def claim(self, executor: str, owner: str, kinds: Sequence[str], limit: int) -> list[Claimed]:
+    async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[Claimed]:
         """Take queued sagas, oldest first, if this executor is alive."""
         ...
 
@@ -99,7 +99,7 @@ class SagaStore(Protocol):
         ...
 
     async def claim_awaiting(
-        self, executor: str, owner: str, provider: str, kinds: Sequence[str], limit: int, patience: float
+        self, executor: str, owner: str, provider: str, saga_types: Sequence[str], limit: int, patience: float
     ) -> list[Claimed]:
         """Take sagas that wait for a provider, those first that asked longest ago, if this executor is alive.
 
@@ -190,8 +190,8 @@ class SagaStore(Protocol):
         """Queued sagas, by id, name and version, that no living executor has code for."""
         ...
 
-    async def unstrand(self, kinds: Sequence[str]) -> None:
-        """Queue stranded sagas of these kinds for one more try."""
+    async def unstrand(self, saga_types: Sequence[str]) -> None:
+        """Queue stranded sagas of these types for one more try."""
         ...
 
     async def ended_abnormally(self) -> list[tuple[str, str]]:
@@ -203,7 +203,7 @@ class SagaStore(Protocol):
         ...
 
     async def register(
-        self, executor: str, machine: str, pid: int, process_started_at: float, kinds: Sequence[str], lease: float
+        self, executor: str, machine: str, pid: int, process_started_at: float, saga_types: Sequence[str], lease: float
     ) -> datetime:
         """Make this executor known, with its first lease; returns the database's time."""
         ...

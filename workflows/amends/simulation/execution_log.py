@@ -96,8 +96,8 @@ class MemoryExecutionLog:
     def now(self) -> datetime:
         return self._simulation.clock
 
-    def order(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
-        saga = next(saga for saga in self._simulation.sagas if saga.definition.kind == kind)
+    def order(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> Start:
+        saga = next(saga for saga in self._simulation.sagas if saga.definition.saga_type == saga_type)
         return starting(saga, given, id, cause, self.now(), self._id)
 
     async def commit(self, step_commit: StepCommit) -> Committed | Stale:

@@ -23,7 +23,7 @@ from app.amends.store.requests import Key, Requests
 from app.amends.store.sagas.overview import Filters, Overview
 from domain.amends.errors import NotFound
 from domain.amends.vocabulary import Unreadable
-from workflows.amends.dbos.client import TerminatedAction
+from workflows.amends.client import TerminatedAction
 from workflows.amends.dbos.engine import Engine
 from workflows.amends.history import Act, Status, saga_histories
 from workflows.amends.ids import require_workflow_id

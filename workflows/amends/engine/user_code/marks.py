@@ -22,7 +22,7 @@ _HEAD = struct.Struct("<ddI")
 """When the event loop last answered, when the code that is named was entered (0: none is), and how long its name is."""
 _NAME: Final = _HEAD.size
 _ROOM: Final = SIZE - _NAME
-_MOST: Final = {"saga": 3000, "kind": 500, "step": 500}
+_MOST: Final = {"saga": 3000, "saga_type": 500, "step": 500}
 """How many bytes of a name each of its parts may take: together, with what is between them, they fit."""
 
 
@@ -31,9 +31,9 @@ clock: Final[Callable[[], float]] = partial(time.clock_gettime, _CLOCK)
 """Seconds that also pass while this process, or the whole machine, is suspended."""
 
 
-def label(saga: str, kind: str, step: str | None) -> bytes:
-    """Whose code it is, as it is written: a saga, its kind, and the step; None is `run`. It always fits."""
-    given = {"saga": saga, "kind": kind, "step": step}
+def label(saga: str, saga_type: str, step: str | None) -> bytes:
+    """Whose code it is, as it is written: a saga, its type, and the step; None is `run`. It always fits."""
+    given = {"saga": saga, "saga_type": saga_type, "step": step}
     return json.dumps([_cut(text, _MOST[name]) for name, text in given.items()]).encode()
 
 

@@ -28,14 +28,14 @@ class Exited(BaseException):
 
 @dataclass(eq=False)
 class Scope:
-    """Whose code runs: a saga, its kind, and the step, or None for `run`.
+    """Whose code runs: a saga, its type, and the step, or None for `run`.
 
     `exit` is what wanted to end the process in it, or in a task that it made; `exited` is told of that too where nobody
     looks at it any more.
     """
 
     saga: str
-    kind: str
+    saga_type: str
     step: str | None
     exited: Callable[[BaseException], None]
     who: bytes

@@ -112,21 +112,21 @@ class Attempt(Generic[T]):
 class UserCode:
     """What runs of one saga's code: its steps, its transactions and its compensations, each in a task of its own."""
 
-    def __init__(self, saga: str, kind: str, limits: Limits, noted: Callable[[BaseException], None]) -> None:
-        self._saga, self._kind, self.limits, self._noted = saga, kind, limits, noted
+    def __init__(self, saga: str, saga_type: str, limits: Limits, noted: Callable[[BaseException], None]) -> None:
+        self._saga, self._saga_type, self.limits, self._noted = saga, saga_type, limits, noted
         self._clocks: set[Clock] = set()
         self._labels: dict[str | None, bytes] = {}
         self.given_up = False
         """Whether `run` does not wait any more for what it asked for."""
 
     def scope(self, step: str | None) -> Scope:
-        return Scope(self._saga, self._kind, step, self._noted, self.who(step))
+        return Scope(self._saga, self._saga_type, step, self._noted, self.who(step))
 
     def who(self, step: str | None) -> bytes:
         """How a step's code, or `run`, is named to the watchdog."""
         known = self._labels.get(step)
         if known is None:
-            known = self._labels[step] = label(self._saga, self._kind, step)
+            known = self._labels[step] = label(self._saga, self._saga_type, step)
         return known
 
     def give_up(self) -> None:

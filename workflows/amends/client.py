@@ -60,7 +60,7 @@ class SagaClient:
             for child in saga.definition.children:
                 if (child.name, child.version) not in self.sagas:
                     raise DefinitionError(
-                        f"saga {saga.definition.kind}", f"starts {child.kind}, which is not among the sagas"
+                        f"saga {saga.definition.saga_type}", f"starts {child.saga_type}, which is not among the sagas"
                     )
         require_distinct_refusals()
         self._store, self._now, self._limits = store, now, limits
@@ -83,9 +83,9 @@ class SagaClient:
         given = kept(request, saga.definition.input, f"the input of {name}", self._limits.value).data
         return starting(saga, given, id or str(new_id()), cause, self._now())
 
-    def child(self, kind: str, given: JsonValue, id: str, cause: Cause) -> Start:
-        """A saga of a kind, `name:version`, to be started by the one whose `cause` this is."""
-        name, _, version = kind.partition(":")
+    def child(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> Start:
+        """A saga of a type, `name:version`, to be started by the one whose `cause` this is."""
+        name, _, version = saga_type.partition(":")
         return starting(self.sagas[name, int(version)], given, id, cause, self._now(), cause.workflow_id)
 
     async def start(self, start: Start) -> tuple[Started, bool]:
