@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.amends.cli.terminal import complain, say
+from app.amends.output.terminal import complain, say
 
 Where = Annotated[Path, typer.Argument(exists=True, help="A folder, or one file.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be changed, and change nothing.")]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.amends.harness.server import ROOT
 from tests.amends.packaging.wheel import ended
-from tests.server import ROOT
 
 
 def refused(project: Path, **environment: str) -> str:

@@ -17,10 +17,10 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo, parse_url
+from tests.amends.harness.databases import drop_database
+from tests.amends.harness.server import ROOT, Server, http, wait_for
 from tests.amends.packaging.packers import Packers
 from tests.amends.packaging.wheel import PROJECT, build, ended, install, run
-from tests.databases import drop_database
-from tests.server import ROOT, Server, http, wait_for
 
 
 @pytest.fixture(scope="module")
