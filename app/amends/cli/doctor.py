@@ -180,7 +180,7 @@ async def _schema(looking: Looking) -> list[Finding]:
     if found <= looking.migrations.known():
         return [Finding("schema", False, f"at {at}, and this code knows {known} ({MIGRATE})")]
     oldest = {row["revision"]: row["oldest"] for row in await looking.reader.rows(SQL["oldest_servers"], ())}
-    if {oldest.get(revision, revision) for revision in found} <= looking.migrations.known():
+    if looking.migrations.serves({revision: oldest.get(revision) for revision in found}):
         return [Finding("schema", True, f"at {at}, of a newer version, which this code ({known}) can work with")]
     return [Finding("schema", False, f"at {at}, of a newer version of Amends: this code knows {known}")]
 

@@ -13,13 +13,14 @@ import psycopg
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
+from app.amends.postgres import migrate, roles
 from app.amends.postgres.checks.dbos_schema import require_known
 from app.amends.postgres.checks.usable import require_as_asked, require_usable
 from app.amends.postgres.generations import require_in_order
-from app.amends.postgres.migrate import Migrations
-from app.amends.postgres.roles import grant
+from app.amends.postgres.migrate import Migrations, Schema
+from app.amends.postgres.roles import Role
 from app.amends.postgres.sqlstates import Verdict, said, verdict
-from app.amends.postgres.urls import conninfo, formatted, shown
+from app.amends.postgres.urls import conninfo, formatted, settings, shown
 from domain.amends.errors import NotYet, StartupError
 from workflows.amends.dbos import runtime
 
@@ -56,17 +57,34 @@ def prepare(url: URL, owner: URL | None = None, root: Path | None = None) -> URL
     require_usable(url)
     require_usable(owner)
     with _may_pass(owner):
-        return _up_to_date(url, owner, Migrations(root))
+        return _up_to_date(url, owner, Migrations(root, runtime.newest_migration()))
 
 
 def _up_to_date(url: URL, owner: URL, migrations: Migrations) -> URL:
-    runtime.migrate(conninfo(formatted(owner)))
-    upgrade = migrations.upgrade(owner)
-    for name in upgrade.applied:
-        log.info("Migrated: %s", name)
-    require_known(owner, runtime.newest_migration())
+    with psycopg.connect(conninfo(owner), **settings(owner, "upgrade")) as session:
+        schema = migrate.look(session)
+        ahead = migrations.is_ahead(schema.oldest)
+        if not ahead:
+            runtime.migrate(conninfo(formatted(owner)))
+        role = (roles.look if ahead else roles.join)(session, url.username)
+    if ahead:
+        found, known = ", ".join(sorted(schema.oldest)), ", ".join(sorted(migrations.newest()))
+        log.warning("The schema is %s, of a newer version, which this one (%s) can work with.", found, known)
+    else:
+        role = _upgraded(owner, migrations, schema, role)
+    require_known(owner, migrations.dbos)
     require_in_order(owner)
-    return require_as_asked(grant(owner, url, () if upgrade.ahead else migrations.rights))
+    return require_as_asked(roles.entered(url, role))
+
+
+def _upgraded(owner: URL, migrations: Migrations, schema: Schema, role: Role) -> Role:
+    """Apply what is missing, also to a role that has no rights yet; returns how the role stands then."""
+    lacks_rights = role.exists and not role.has_rights
+    if migrations.is_in_force(schema) and not lacks_rights:
+        return role
+    for name in migrations.upgrade(owner, anew=lacks_rights):
+        log.info("Migrated: %s", name)
+    return role._replace(has_rights=role.exists)
 
 
 @contextmanager

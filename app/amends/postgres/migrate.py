@@ -7,17 +7,16 @@ may work on it, changes nothing.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.pool import NullPool
@@ -27,22 +26,41 @@ from app.amends.postgres.urls import formatted
 from domain.amends.errors import StartupError
 from migrations.amends.running import digest, functions_in_force
 
-log = logging.getLogger("amends.migrate")
-
 OURS = Path(migrations.amends.__path__[0])
 TURN = "select pg_advisory_lock(hashtextextended('amends.migrate', 0))"
 """One process migrates at a time; the lock ends with the session, however that ends."""
-HAS_STATE = "select to_regclass('amends.schema_state') is not null"
-STATE = "select revision, oldest, applied from amends.schema_state"
-HAS_ROLE = "select exists (select from pg_roles where rolname = 'amends_service')"
-NOTE = "insert into amends.schema_state (revision, oldest, applied) values (:revision, :oldest, :applied)"
+LOOK = """
+select to_regclass('amends.alembic_version') is not null, to_regclass('amends.schema_state') is not null,
+       exists (select from pg_roles where rolname = 'amends_service')"""
+HEADS = "select version_num, null, null from amends.alembic_version"
+STATE = """
+select v.version_num, s.oldest, s.applied
+  from amends.alembic_version as v left join amends.schema_state as s on s.revision = v.version_num"""
+NOTE = """
+insert into amends.schema_state (revision, oldest, applied)
+select h.revision, h.oldest, %s from unnest(%s::text[], %s::text[]) as h (revision, oldest)"""
 
 
-class Upgrade(NamedTuple):
-    """What an upgrade has done: the migrations that it applied, by name. `ahead` is a database of a newer version."""
+class Schema(NamedTuple):
+    """What a database has: the newest migration of each branch, with the oldest whose servers can work on it.
 
-    applied: tuple[str, ...] = ()
-    ahead: bool = False
+    `applied` are digests of the functions and rights that were applied last.
+    """
+
+    oldest: Mapping[str, str | None]
+    applied: frozenset[str | None]
+    has_role: bool
+
+
+def look(session: psycopg.Connection) -> Schema:
+    """Look at a database, which may be an empty one."""
+    row = session.execute(LOOK).fetchone()
+    assert row is not None
+    migrated, noted, has_role = row
+    rows = session.execute(STATE if noted else HEADS).fetchall() if migrated else []
+    return Schema(
+        {revision: oldest for revision, oldest, _ in rows}, frozenset(applied for *_, applied in rows), has_role
+    )
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,8 @@ class Migrations:
     """The migrations that this code knows. The project's own are in `migrations/versions` below `root`, if anywhere."""
 
     root: Path | None = None
+    dbos: int = 0
+    """The newest migration of DBOS that this code knows: the service has rights on its tables as well."""
 
     @cached_property
     def scripts(self) -> ScriptDirectory:
@@ -67,24 +87,51 @@ class Migrations:
     @property
     def applied(self) -> str:
         """A digest of the functions and rights that are in force with this code."""
-        return digest(functions_in_force().encode(), *self.rights)
+        return digest(functions_in_force().encode(), *self.rights, str(self.dbos).encode())
 
-    def upgrade(self, url: URL, to: str = "heads") -> Upgrade:
-        """Apply what is missing up to a revision, one process at a time.
+    def upgrade(self, url: URL, to: str = "heads", anew: bool = False) -> list[str]:
+        """Apply what is missing up to a revision, one process at a time; returns the names of the migrations.
 
-        A database that is ahead of this code stays as it is. Raises StartupError if this code cannot work on it.
+        Functions and rights are applied with it, or if others were applied last, or `anew`. A database that is ahead
+        of this code stays as it is. Raises StartupError if this code cannot work on it.
         """
         with _connected(url) as connection:
             connection.execute(text(TURN))
+            schema = look(_driver(connection))
+            connection.commit()
+            if self.is_ahead(schema.oldest) or (self.is_in_force(schema) and not anew):
+                return []
             connection.execute(text("create schema if not exists amends"))
             connection.commit()
-            heads, state = _heads(connection), _state(connection)
-            if ahead := sorted(heads - self.known()):
-                self._require_compatible(ahead, {row.revision: row.oldest for row in state})
-                return Upgrade((), ahead=True)
-            if heads == self.newest() and {row.applied for row in state} == {self.applied}:
-                return Upgrade()
-            return Upgrade(tuple(self._run(connection, to)))
+            return self._run(connection, to, schema.has_role)
+
+    def is_in_force(self, schema: Schema) -> bool:
+        """Whether a database has all that this code knows, applied as this code knows it."""
+        return schema.oldest.keys() == self.newest() and schema.applied == {self.applied}
+
+    def is_ahead(self, oldest: Mapping[str, str | None]) -> bool:
+        """Whether a schema is newer than this code, which can work on it. Raises StartupError if it cannot."""
+        if oldest.keys() <= self.known():
+            return False
+        if not self.serves(oldest):
+            raise StartupError(
+                f"The database was migrated by a newer version of Amends (its schema is {', '.join(sorted(oldest))}, "
+                f"the newest known here is {', '.join(sorted(self.newest()))}).",
+                "Run the newer version. Nothing was changed.",
+            )
+        return True
+
+    def serves(self, oldest: Mapping[str, str | None]) -> bool:
+        """Whether servers of this code can work on a newer schema: they know the oldest that can, of each branch.
+
+        And nothing of their own is missing in it: where one branch is ahead and another one behind, nobody upgrades.
+        """
+        known = self.known()
+        allowed = {each for revision, each in oldest.items() if revision not in known}
+        return allowed <= known and all(
+            head in oldest or allowed & {each.revision for each in self.scripts.iterate_revisions(head, "base")}
+            for head in self.newest()
+        )
 
     def newest(self) -> frozenset[str]:
         """The newest migration of each branch."""
@@ -94,17 +141,7 @@ class Migrations:
         """All migrations of all branches."""
         return frozenset(script.revision for script in self.scripts.walk_revisions())
 
-    def _require_compatible(self, ahead: list[str], oldest: dict[str, str]) -> None:
-        schema, newest = ", ".join(ahead), ", ".join(sorted(self.newest()))
-        if not {oldest.get(revision, revision) for revision in ahead} <= self.known():
-            raise StartupError(
-                f"The database was migrated by a newer version of Amends (its schema is {schema}, "
-                f"the newest known here is {newest}).",
-                "Run the newer version. Nothing was changed.",
-            )
-        log.warning("The schema is %s, of a newer version that this one (%s) can work with.", schema, newest)
-
-    def _run(self, connection: Connection, to: str) -> list[str]:
+    def _run(self, connection: Connection, to: str, has_role: bool) -> list[str]:
         names: list[str] = []
 
         def note(step: Any, **_: Any) -> None:
@@ -112,7 +149,7 @@ class Migrations:
 
         def afterwards() -> None:
             if to == "heads":
-                self._apply(connection)
+                self._apply(_driver(connection), has_role)
 
         config = Config()
         config.set_main_option("script_location", self.scripts.dir)
@@ -123,19 +160,31 @@ class Migrations:
         connection.commit()
         return names
 
-    def _apply(self, connection: Connection) -> None:
-        """Functions and rights as they are in force, in the transaction of the upgrade."""
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        driver.execute(functions_in_force())
-        if connection.execute(text(HAS_ROLE)).scalar_one():
-            for each in self.rights:
-                driver.execute(each)
-        connection.execute(text("delete from amends.schema_state"))
-        for head in self.scripts.get_revisions("heads"):
-            assert head is not None
-            oldest = getattr(head.module, "oldest_server", head.revision)
-            connection.execute(text(NOTE), {"revision": head.revision, "oldest": oldest, "applied": self.applied})
+    def _apply(self, session: psycopg.Connection, has_role: bool) -> None:
+        """Functions and rights as they are in force, in the transaction of the upgrade, and a note of what that is."""
+        session.execute(functions_in_force().encode())
+        for each in self.rights if has_role else ():
+            session.execute(each)
+        heads = sorted(self.newest())
+        session.execute("delete from amends.schema_state")
+        session.execute(NOTE, (self.applied, heads, [self._oldest_server(head) for head in heads]))
+
+    def _oldest_server(self, head: str) -> str:
+        """The oldest migration of a branch whose servers can work on its newest: all those between must let them."""
+        line = [each for each in self.scripts.iterate_revisions(head, "base") if each is not None]
+        names = [each.revision for each in line]
+        furthest = len(line) - 1
+        for at, each in enumerate(line):
+            allowed = getattr(each.module, "oldest_server", each.revision)
+            if allowed not in names[at:]:
+                raise StartupError(
+                    f"oldest_server of migration {each.revision} is {allowed!r}, which does not come before it.",
+                    f"Name one of {', '.join(reversed(names[at:]))}, or none.",
+                )
+            furthest = min(furthest, names.index(allowed))
+            if furthest == at:
+                break
+        return names[furthest]
 
 
 @contextmanager
@@ -145,14 +194,7 @@ def _connected(url: URL) -> Iterator[Connection]:
         yield connection
 
 
-def _state(connection: Connection) -> list[Any]:
-    if not connection.execute(text(HAS_STATE)).scalar_one():
-        return []
-    return list(connection.execute(text(STATE)))
-
-
-def _heads(connection: Connection) -> frozenset[str]:
-    context = MigrationContext.configure(connection, opts={"version_table_schema": "amends"})
-    heads = frozenset(context.get_current_heads())
-    connection.commit()
-    return heads
+def _driver(connection: Connection) -> psycopg.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver

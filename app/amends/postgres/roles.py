@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from typing import NamedTuple
 
 import psycopg
 from sqlalchemy import URL
 
-from app.amends.postgres.urls import conninfo, settings
-
 log = logging.getLogger("amends.roles")
 
 ROLE = "amends_service"
-TURN = "select pg_advisory_lock(hashtextextended('amends.migrate', 0))"
-
-KNOWN = "select from pg_roles where rolname = 'amends_service'"
-MEMBER = "select pg_has_role(%s, 'amends_service', %s)"
+LOOK = """
+select r.oid is not null, coalesce(pg_has_role(coalesce(%s::name, current_user), r.oid, %s), false),
+       coalesce(pg_has_role(r.oid, 'pg_read_all_stats', 'member'), false),
+       coalesce(has_schema_privilege(r.oid, to_regnamespace('amends')::oid, 'usage'), false)
+  from (values (true)) as always left join pg_roles as r on r.rolname = 'amends_service'"""
 SET_SINCE = 160000
 """From Postgres 16 on, who has created a role is a member that may give it away, but not necessarily take it."""
-HAS_RIGHTS = "select has_schema_privilege('amends_service', 'amends', 'usage')"
-SEES_ALL = "select pg_has_role('amends_service', 'pg_read_all_stats', 'member')"
+
+
+class Role(NamedTuple):
+    """How the service's role stands: whether it is there, its login may take it, and what it may do."""
+
+    exists: bool
+    is_joined: bool
+    sees_all: bool
+    has_rights: bool
 
 
 def as_service(url: URL) -> URL:
@@ -30,56 +36,48 @@ def as_service(url: URL) -> URL:
     return url.update_query_dict({"options": options})
 
 
-def grant(owner: URL, service: URL, rights: Iterable[bytes]) -> URL:
-    """Let the service work under its role; returns the URL that it is to use.
-
-    A role that has no rights in this database yet is given them; else upgrades alone change them.
-    Where the owner may not create roles and nobody has, the service keeps the owner's rights, and a warning says so.
-    """
-    with psycopg.connect(conninfo(owner), **settings(owner, "roles")) as connection:
-        connection.execute(TURN)
-        if not _created(connection) or not _joined(connection, service.username or _me(connection)):
-            log.warning(
-                "The service runs with the rights of %s, which may alter tables. To take them away: CREATE ROLE %s; "
-                "GRANT %s TO %s; then start again. Or migrate with a role of its own: AMENDS_MIGRATION_URL.",
-                service.username or "its database user",
-                ROLE,
-                ROLE,
-                service.username or "that user",
-            )
-            return service
-        if not _true(connection, SEES_ALL):
-            _try(connection, "grant pg_read_all_stats to amends_service")
-        if not _true(connection, HAS_RIGHTS):
-            for each in rights:
-                connection.execute(each)
-    return as_service(service)
-
-
-def _created(connection: psycopg.Connection) -> bool:
-    """The role is one for all databases of a server: another one may have created it, or do so right now."""
-    if connection.execute(KNOWN).fetchone() is None:
-        _try(connection, "create role amends_service nologin")
-    return connection.execute(KNOWN).fetchone() is not None
-
-
-def _joined(connection: psycopg.Connection, user: str) -> bool:
-    how = "set" if connection.info.server_version >= SET_SINCE else "member"
-    if not _true(connection, MEMBER, user, how):
-        quoted = psycopg.sql.Identifier(user)
-        _try(connection, psycopg.sql.SQL("grant amends_service to {}").format(quoted))
-    return _true(connection, MEMBER, user, how)
-
-
-def _me(connection: psycopg.Connection) -> str:
-    row = connection.execute("select current_user").fetchone()
+def look(session: psycopg.Connection, login: str | None) -> Role:
+    """Look at the role, for the login of the service; that of the session if none is named."""
+    how = "set" if session.info.server_version >= SET_SINCE else "member"
+    row = session.execute(LOOK, (login, how)).fetchone()
     assert row is not None
-    return str(row[0])
+    return Role(*row)
 
 
-def _true(connection: psycopg.Connection, question: str, *parameters: object) -> bool:
-    row = connection.execute(question, parameters).fetchone()
-    return row is not None and bool(row[0])
+def join(session: psycopg.Connection, login: str | None) -> Role:
+    """Create the role and let the login take it, where that is not so yet and the session may.
+
+    The role is one for all databases of a server: another one may have created it, or do so right now.
+    """
+    role = look(session, login)
+    if not role.exists:
+        _try(session, "create role amends_service nologin")
+        role = look(session, login)
+    if role.exists and not role.is_joined:
+        name = psycopg.sql.Identifier(login) if login else psycopg.sql.SQL("current_user")
+        _try(session, psycopg.sql.SQL("grant amends_service to {}").format(name))
+        role = look(session, login)
+    if role.is_joined and not role.sees_all:
+        _try(session, "grant pg_read_all_stats to amends_service")
+    return role
+
+
+def entered(service: URL, role: Role) -> URL:
+    """The URL that the service is to use.
+
+    Where it cannot take its role, it keeps the rights of its login, and a warning says so.
+    """
+    if role.is_joined and role.has_rights:
+        return as_service(service)
+    log.warning(
+        "The service runs with the rights of %s, which may alter tables. To take them away: CREATE ROLE %s; "
+        "GRANT %s TO %s; then start again. Or migrate with a role of its own: AMENDS_MIGRATION_URL.",
+        service.username or "its database user",
+        ROLE,
+        ROLE,
+        service.username or "that user",
+    )
+    return service
 
 
 def _try(connection: psycopg.Connection, statement: str | psycopg.sql.Composed) -> None:

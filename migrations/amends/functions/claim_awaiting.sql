@@ -1,4 +1,5 @@
--- Takes some of the sagas that wait for a provider, those first that were let go on longest ago, if this executor lives.
+-- Takes some of the sagas that wait for a provider, those first that were let go on longest ago, if this executor lives. As in
+-- claim_sagas, whoever finds nothing writes nothing.
 create or replace function amends.claim_awaiting(p_executor text, p_owner text, p_provider text, p_kinds text[], p_limit int, p_patience double precision)
 returns table (id text, name text, inputs text) language plpgsql as $$
 #variable_conflict use_column

@@ -1,4 +1,6 @@
--- Claims queued sagas that this executor has code for, oldest first, if it is alive itself.
+-- Claims queued sagas that this executor has code for, oldest first, if it is alive itself. Whoever finds nothing to claim
+-- writes nothing: a lock on a row is written too, and its commit would wait for a standby. And a claim keeps no heartbeat
+-- waiting, only whoever ends the executor.
 create or replace function amends.claim_sagas(p_executor text, p_owner text, p_kinds text[], p_limit int)
 returns table (id text, name text, inputs text, takeovers int) language plpgsql as $$
 #variable_conflict use_column

@@ -1,4 +1,4 @@
--- The rows of a build with these keys, as one JSON array.
+-- The rows of a build with these keys, as one JSON array. Numeric columns are texts, so that they are read exactly.
 create or replace function amends.get_rows(p_name text, p_build int, p_keys text[]) returns json
 language plpgsql stable as $$
 declare

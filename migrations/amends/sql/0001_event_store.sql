@@ -1,6 +1,4 @@
--- The event store, the sagas' rows for lists, the executors' leases, and the functions that write them.
--- Advisory locks take no transaction id: every function here takes its stream locks before its first write,
--- so that the transaction ids of one stream's events rise with their versions. The feed relies on it.
+-- The event store, the sagas' rows for lists, and the executors' leases.
 
 create schema if not exists amends;
 
@@ -25,6 +23,7 @@ create index events_feed on amends.events (generation, transaction_id, position)
 create index events_type on amends.events (type, generation, transaction_id, position);
 create index events_correlation on amends.events ((metadata ->> 'correlation_id'), generation, transaction_id, position);
 
+-- Events are immutable, for every role and in every session.
 create trigger events_immutable before update or delete on amends.events
     for each row execute function amends.refuse_change();
 create trigger events_not_truncated before truncate on amends.events

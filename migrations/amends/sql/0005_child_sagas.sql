@@ -1,5 +1,5 @@
 -- Sagas that sagas start: in the commit of a parent they are started and called back, in their own last commit they tell
--- how they ended. Every function takes the locks of all streams concerned before its first write, in one order.
+-- how they ended.
 
 alter table amends.sagas add column parent text;
 comment on column amends.sagas.parent is 'The saga that started it and is told how it ended.';

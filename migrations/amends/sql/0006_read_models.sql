@@ -1,5 +1,5 @@
 -- Read models: real tables in a schema of their own, each built from the first event on, with a view that points to the
--- one that is live. The service may write their rows, but tables are made and dropped only by the functions below, which
+-- one that is live. The service may write their rows, but tables are made and dropped only by functions, which
 -- work with the rights of their owner and take nothing but checked names and types.
 
 create schema if not exists views;

@@ -138,17 +138,10 @@ async def test_a_database_that_is_away_is_one_sentence() -> None:
     assert not any(each.well for each in found)
 
 
-@pytest.mark.parametrize(
-    ("command", "denied"),
-    [
-        (("up", "--port", "0"), "database"),
-        (("workflows", "list"), "database"),
-        (("restored", "--reason", "x"), "schema"),
-    ],
-)
-def test_other_commands_say_who_may_do_what_they_need(login: URL, command: tuple[str, ...], denied: str) -> None:
+@pytest.mark.parametrize("command", [("up", "--port", "0"), ("workflows", "list"), ("restored", "--reason", "x")])
+def test_other_commands_say_who_may_do_what_they_need(login: URL, command: tuple[str, ...]) -> None:
     done = run(login, *command)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert f"The database does not let its user do that: permission denied for {denied}" in done.stderr
+    assert "The database does not let its user do that: permission denied for schema amends" in done.stderr
     assert "Set AMENDS_MIGRATION_URL" in done.stderr

@@ -3,154 +3,294 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.bootstrap import prepare
+from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
 from app.amends.postgres.migrate import OURS, Migrations
+from app.amends.postgres.roles import as_service
 from app.amends.postgres.urls import conninfo, parse_url
 from domain.amends.errors import StartupError
-from tests.amends.harness.databases import make_cluster
-from tests.amends.harness.databases import memory as in_memory
+from migrations.amends.running import functions_in_force
+from tests.amends.harness.databases import make_cluster, memory
 from workflows.amends.dbos import runtime
 
 REVISIONS = sorted(path.name[:4] for path in (OURS / "versions").glob("0*.py"))
+NEWEST = REVISIONS[-1]
+DROPPED = re.compile(r"^drop function if exists (amends\.\w+\([^)]*\));", re.MULTILINE)
+CODE = Migrations(dbos=runtime.newest_migration())
+"""Amends without a project, as a server has it."""
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[EmbeddedPostgres]:
-    from app.amends.postgres.embedded.server import find_binaries
-
-    for made in make_cluster(find_binaries(), in_memory()):
+    """A cluster of this file's own, with the databases `walking`, which has DBOS's tables alone, and `fresh`."""
+    for made in make_cluster(find_binaries(), memory()):
         with psycopg.connect(made.url, autocommit=True) as sql:
             sql.execute("create role amends_service nologin")
             sql.execute("create database walking")
-        runtime.migrate(conninfo(parse_url(made.url).set(database="walking")))
+            runtime.migrate(conninfo(named(made, "walking")))
+            sql.execute("create database fresh template walking")
+        assert prepare(named(made, "fresh")) == as_service(named(made, "fresh"))
         yield made
-
-
-def copied(cluster: EmbeddedPostgres, name: str) -> URL:
-    """A copy of the database that walks from one revision to the next."""
-    with psycopg.connect(cluster.url, autocommit=True) as sql:
-        sql.execute(f"create database {name} template walking")
-    return parse_url(cluster.url).set(database=name)
-
-
-def schema(cluster: EmbeddedPostgres, url: URL) -> list[str]:
-    """Everything that is declared in a database, rights included, as lines."""
-    dump = [str(cluster.programs / "pg_dump"), "--schema-only", "--schema=amends", "--schema=views", "--dbname"]
-    done = subprocess.run([*dump, conninfo(url)], capture_output=True, text=True, check=True)
-    return [line for line in done.stdout.splitlines() if not line.startswith(("--", "\\", "SET", "SELECT"))]
 
 
 @pytest.fixture(scope="module")
 def fresh(cluster: EmbeddedPostgres) -> list[str]:
+    return schema(cluster, named(cluster, "fresh"))
+
+
+@pytest.fixture
+def upgraded(cluster: EmbeddedPostgres) -> Iterator[URL]:
+    """A copy of the fresh database."""
     url = copied(cluster, "fresh")
-    assert Migrations().upgrade(url).applied
-    return schema(cluster, url)
+    yield url
+    drop(cluster, url)
+
+
+def named(cluster: EmbeddedPostgres, database: str) -> URL:
+    return parse_url(cluster.url).set(database=database)
+
+
+def copied(cluster: EmbeddedPostgres, database: str) -> URL:
+    name = f"copy_{uuid4().hex[:12]}"
+    with psycopg.connect(cluster.url, autocommit=True) as sql:
+        sql.execute(f"create database {name} template {database}")
+    return named(cluster, name)
+
+
+def drop(cluster: EmbeddedPostgres, url: URL) -> None:
+    with psycopg.connect(cluster.url, autocommit=True) as sql:
+        sql.execute(f"drop database {url.database} with (force)")
+
+
+def schema(cluster: EmbeddedPostgres, url: URL) -> list[str]:
+    """Everything that is declared in a database, DBOS's tables and rights included, as lines."""
+    dump = [str(cluster.programs / "pg_dump"), "--schema-only", "--dbname", conninfo(url)]
+    done = subprocess.run(dump, capture_output=True, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if not line.startswith(("--", "\\"))]
+
+
+def run(url: URL, *statements: str) -> None:
+    with psycopg.connect(conninfo(url), autocommit=True) as sql:
+        for statement in statements:
+            sql.execute(statement)
+
+
+def dropped_after(revision: str) -> list[str]:
+    """The functions that later migrations drop."""
+    files = [each for each in sorted((OURS / "sql").glob("0*.sql")) if each.name[:4] > revision]
+    return [function for file in files for function in DROPPED.findall(file.read_text())]
 
 
 def test_from_every_revision_an_upgrade_leads_to_the_schema_of_a_fresh_database(
     cluster: EmbeddedPostgres, fresh: list[str]
 ) -> None:
-    walking = parse_url(cluster.url).set(database="walking")
-    for revision in REVISIONS[:-1]:
-        Migrations().upgrade(walking, revision)
-        url = copied(cluster, f"from_{revision}")
-        assert len(Migrations().upgrade(url).applied) == len(REVISIONS) - int(revision)
+    """And leaves none of the functions that it is to drop."""
+    walking = named(cluster, "walking")
+    for number, revision in enumerate(REVISIONS[:-1], start=1):
+        CODE.upgrade(walking, revision)
+        url = copied(cluster, "walking")
+        run(
+            url, *(f"create function {each} returns int language sql as 'select 1'" for each in dropped_after(revision))
+        )
+        assert len(CODE.upgrade(url)) == len(REVISIONS) - number
         assert schema(cluster, url) == fresh, f"from {revision}"
+        drop(cluster, url)
 
 
-def test_each_function_in_force_has_a_file_and_each_file_one_function(
-    cluster: EmbeddedPostgres, fresh: list[str]
-) -> None:
-    with psycopg.connect(conninfo(parse_url(cluster.url).set(database="fresh"))) as sql:
-        made = sql.execute(
-            "select distinct proname from pg_proc where pronamespace = 'amends'::regnamespace"
-        ).fetchall()
-    assert {name for (name,) in made} == {path.stem for path in (OURS / "functions").glob("*.sql")}
-    for path in (OURS / "functions").glob("*.sql"):
-        assert f"create or replace function amends.{path.stem}(" in path.read_text()
-    for path in (OURS / "sql").glob("*.sql"):
-        assert "create function" not in path.read_text()
-        assert "create or replace function" not in path.read_text()
-
-
-@pytest.fixture
-def upgraded(cluster: EmbeddedPostgres, fresh: list[str], request: pytest.FixtureRequest) -> URL:
-    name = f"own_{abs(hash(request.node.name)) % 10**9}"
-    with psycopg.connect(cluster.url, autocommit=True) as sql:
-        sql.execute(f"create database {name} template fresh")
-    return parse_url(cluster.url).set(database=name)
+def test_each_function_in_force_has_a_file_and_stands_nowhere_else(cluster: EmbeddedPostgres, upgraded: URL) -> None:
+    files = list((OURS / "functions").glob("*.sql"))
+    for file in files:
+        assert re.findall(r"^create .*function amends\.(\w+)\(", file.read_text(), re.MULTILINE) == [file.stem]
+    for file in (OURS / "sql").glob("*.sql"):
+        assert not re.search(r"\bcreate\b[^;]*\bfunction\b[^;]*\(", file.read_text().partition("trigger")[0])
+        assert "$$" not in file.read_text()
+    with psycopg.connect(conninfo(upgraded)) as sql:
+        made = sql.execute("select proname from pg_proc where pronamespace = 'amends'::regnamespace").fetchall()
+        assert sorted(name for (name,) in made) == sorted(file.stem for file in files)
+        sql.execute(functions_in_force().partition("\n")[2].encode())  # with their bodies checked: all are there now
 
 
 def newer(url: URL, oldest: str) -> None:
-    """What a newer version leaves: a revision that nobody here knows, and another body of a function."""
-    with psycopg.connect(conninfo(url), autocommit=True) as sql:
-        sql.execute("update amends.alembic_version set version_num = '9999'")
-        sql.execute("update amends.schema_state set revision = '9999', oldest = %s, applied = 'newer'", (oldest,))
-        sql.execute(
-            "create or replace function amends.as_of() returns bigint language sql stable as 'select 7::bigint'"
-        )
-        sql.execute("revoke select on amends.losses from amends_service")
+    """Leave what a newer version does: a revision that nobody here knows, another function, other rights."""
+    run(
+        url,
+        "update amends.alembic_version set version_num = '9999'",
+        f"update amends.schema_state set revision = '9999', oldest = '{oldest}', applied = 'newer'",
+        "create or replace function amends.as_of() returns bigint language sql stable as 'select 7::bigint'",
+        "revoke select on amends.losses from amends_service",
+    )
 
 
-def test_a_server_works_on_a_newer_schema_that_is_compatible_with_it_and_changes_nothing(
+def test_a_server_starts_on_a_newer_schema_that_lets_it_and_changes_nothing(
     cluster: EmbeddedPostgres, upgraded: URL, caplog: pytest.LogCaptureFixture
 ) -> None:
-    newer(upgraded, oldest=REVISIONS[-1])
+    newer(upgraded, oldest=NEWEST)
     before = schema(cluster, upgraded)
-    with caplog.at_level(logging.WARNING, "amends.migrate"):
-        assert Migrations().upgrade(upgraded) == ((), True)
-    assert [each.getMessage() for each in caplog.records] == [
-        f"The schema is 9999, of a newer version that this one ({REVISIONS[-1]}) can work with."
+    with caplog.at_level(logging.INFO, "amends"):
+        assert prepare(upgraded) == as_service(upgraded)
+    assert [each.getMessage() for each in caplog.records if each.name == "amends"] == [
+        f"The schema is 9999, of a newer version, which this one ({NEWEST}) can work with."
     ]
     assert schema(cluster, upgraded) == before
-
-
-def test_a_server_refuses_a_newer_schema_that_it_is_too_old_for(cluster: EmbeddedPostgres, upgraded: URL) -> None:
-    newer(upgraded, oldest="9998")
-    before = schema(cluster, upgraded)
-    with pytest.raises(StartupError, match="migrated by a newer version"):
-        Migrations().upgrade(upgraded)
+    assert CODE.upgrade(upgraded) == [], "whoever has upgraded meanwhile"
     assert schema(cluster, upgraded) == before
 
 
-def test_functions_and_rights_are_applied_by_upgrades_alone(
+@pytest.mark.parametrize("oldest", ["9998", "9999"])
+def test_a_server_refuses_a_newer_schema_that_it_is_too_old_for(
+    cluster: EmbeddedPostgres, upgraded: URL, oldest: str
+) -> None:
+    newer(upgraded, oldest)
+    before = schema(cluster, upgraded)
+    with pytest.raises(StartupError, match="migrated by a newer version"):
+        prepare(upgraded)
+    assert schema(cluster, upgraded) == before
+
+
+def test_a_newer_schema_without_a_note_is_refused(upgraded: URL) -> None:
+    newer(upgraded, oldest=NEWEST)
+    run(upgraded, "delete from amends.schema_state")
+    with pytest.raises(StartupError, match="its schema is 9999, the newest known here is"):
+        prepare(upgraded)
+
+
+def test_a_start_that_has_nothing_to_upgrade_applies_neither_functions_nor_rights(
     cluster: EmbeddedPostgres, fresh: list[str], upgraded: URL
 ) -> None:
-    with psycopg.connect(conninfo(upgraded), autocommit=True) as sql:
-        sql.execute("revoke select on amends.losses from amends_service")
-        before = schema(cluster, upgraded)
-        assert Migrations().upgrade(upgraded) == ((), False)
-        assert schema(cluster, upgraded) == before != fresh
-        sql.execute("update amends.schema_state set applied = 'what another version applied'")
-        assert Migrations().upgrade(upgraded) == ((), False)
-        assert schema(cluster, upgraded) == fresh
+    run(upgraded, "revoke select on amends.losses from amends_service")
+    before = schema(cluster, upgraded)
+    prepare(upgraded)
+    assert schema(cluster, upgraded) == before != fresh
+    run(upgraded, "update amends.schema_state set applied = 'what other code applied'")
+    prepare(upgraded)
+    assert schema(cluster, upgraded) == fresh
 
 
-def test_a_project_has_a_branch_and_rights_of_its_own(cluster: EmbeddedPostgres, upgraded: URL, tmp_path: Path) -> None:
-    versions = tmp_path / "migrations" / "versions"
-    versions.mkdir(parents=True)
-    (versions / "shop_1.py").write_text(
-        '"""A table of its own."""\nfrom alembic import op\n\nrevision, down_revision = "shop_1", None\n\n\n'
-        'def upgrade() -> None:\n    op.execute("create schema shop; create table shop.things (id text)")\n'
-    )
-    (tmp_path / "migrations" / "rights.sql").write_text(
-        "grant usage on schema shop to amends_service;\ngrant select on shop.things to amends_service;\n"
-    )
-    project = Migrations(tmp_path)
-    assert project.upgrade(upgraded).applied == ("A table of its own.",)
-    assert project.upgrade(upgraded) == ((), False)
-    with psycopg.connect(conninfo(upgraded), autocommit=True) as sql:
-        sql.execute("set role amends_service")
+def test_a_role_without_rights_is_given_them_by_the_next_start(
+    cluster: EmbeddedPostgres, fresh: list[str], upgraded: URL
+) -> None:
+    """As after a restore without them, or where the role was created by hand."""
+    run(upgraded, "drop owned by amends_service")
+    assert schema(cluster, upgraded) != fresh
+    assert prepare(upgraded) == as_service(upgraded)
+    assert schema(cluster, upgraded) == fresh
+
+
+def test_a_newer_schema_whose_role_has_no_rights_is_served_with_those_of_the_login(upgraded: URL) -> None:
+    newer(upgraded, oldest=NEWEST)
+    run(upgraded, "drop owned by amends_service")
+    assert prepare(upgraded) == upgraded
+
+
+def test_tables_of_a_newer_dbos_may_be_read_by_the_service(upgraded: URL) -> None:
+    run(upgraded, "create table dbos.more (n int)")
+    known = runtime.newest_migration()
+    assert Migrations(dbos=known).upgrade(upgraded) == []
+    with psycopg.connect(conninfo(as_service(upgraded)), autocommit=True) as sql:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            sql.execute("select from dbos.more")
+        assert Migrations(dbos=known + 1).upgrade(upgraded) == []
+        sql.execute("select from dbos.more")
+
+
+MADE = '''"""{doc}"""
+from alembic import op
+
+revision, down_revision{names} = "{revision}", {before!r}{values}
+
+
+def upgrade() -> None:
+    op.execute("{sql}")
+'''
+
+
+def migration(root: Path, revision: str, before: str | None, sql: str, oldest_server: str | None = None) -> None:
+    """Write a migration of a project."""
+    folder = root / "migrations" / "versions"
+    folder.mkdir(parents=True, exist_ok=True)
+    names, values = (", oldest_server", f', "{oldest_server}"') if oldest_server else ("", "")
+    made = MADE.format(doc=f"Shop {revision}.", revision=revision, before=before, sql=sql, names=names, values=values)
+    (folder / f"{revision}.py").write_text(made)
+
+
+def rights(root: Path, *statements: str) -> None:
+    (root / "migrations" / "rights.sql").write_text(";\n".join(statements) + ";\n")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A project with a table of its own."""
+    migration(tmp_path, "shop_1", None, "create schema shop; create table shop.things (id text)")
+    rights(tmp_path, "grant usage on schema shop to amends_service", "grant select on shop.things to amends_service")
+    return tmp_path
+
+
+def states(url: URL) -> list[tuple[str, str]]:
+    with psycopg.connect(conninfo(url)) as sql:
+        return sql.execute("select revision, oldest from amends.schema_state order by 1").fetchall()
+
+
+def test_a_project_has_a_branch_and_rights_of_its_own(upgraded: URL, shop: Path) -> None:
+    assert Migrations(shop).upgrade(upgraded) == ["Shop shop_1."]
+    assert Migrations(shop).upgrade(upgraded) == []
+    with psycopg.connect(conninfo(as_service(upgraded)), autocommit=True) as sql:
         assert sql.execute("select * from shop.things").fetchall() == []
-        assert sql.execute("select revision from amends.schema_state order by 1").fetchall() == [
-            (REVISIONS[-1],),
-            ("shop_1",),
-        ]
+    assert states(upgraded) == [(NEWEST, "0020"), ("shop_1", "shop_1")]
+
+
+def test_an_older_project_goes_on_where_its_branch_lets_it(upgraded: URL, shop: Path) -> None:
+    older, url = Migrations(shop), upgraded
+    older.upgrade(url)
+    newer = Path(f"{shop}-newer")
+    migration(newer, "shop_1", None, "select 1")
+    migration(newer, "shop_2", "shop_1", "alter table shop.things add more text", oldest_server="shop_1")
+    assert Migrations(newer).upgrade(url) == ["Shop shop_2."]
+    assert older.upgrade(url) == []
+    migration(newer, "shop_3", "shop_2", "alter table shop.things drop id")
+    assert Migrations(newer).upgrade(url) == ["Shop shop_3."]
+    with pytest.raises(StartupError, match=r"its schema is .*shop_3"):
+        older.upgrade(url)
+
+
+def test_a_project_that_lacks_its_own_tables_on_a_newer_schema_is_refused(upgraded: URL, shop: Path) -> None:
+    newer(upgraded, oldest=NEWEST)
+    with pytest.raises(StartupError, match=f"its schema is 9999, the newest known here is {NEWEST}, shop_1"):
+        prepare(upgraded, root=shop)
+    assert not Migrations(shop).serves({"9999": NEWEST})
+    assert Migrations(shop).serves({"9999": NEWEST, "shop_1": "shop_1"})
+
+
+def test_rights_that_cannot_be_granted_take_the_whole_upgrade_back(
+    cluster: EmbeddedPostgres, upgraded: URL, shop: Path
+) -> None:
+    before = schema(cluster, upgraded)
+    rights(shop, "grant usage on schema shop to amends_service", "grant select on shop.missing to amends_service")
+    for _ in range(2):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            Migrations(shop).upgrade(upgraded)
+        assert schema(cluster, upgraded) == before
+
+
+def test_what_one_migration_takes_from_older_servers_no_later_one_gives_back(upgraded: URL, shop: Path) -> None:
+    migration(shop, "shop_2", "shop_1", "select 1")
+    migration(shop, "shop_3", "shop_2", "select 1", oldest_server="shop_1")
+    Migrations(shop).upgrade(upgraded)
+    assert states(upgraded)[1:] == [("shop_3", "shop_2")]
+
+
+@pytest.mark.parametrize("oldest", ["shop_9", "shop_3", NEWEST])
+def test_an_oldest_server_that_does_not_come_before_is_named(upgraded: URL, shop: Path, oldest: str) -> None:
+    migration(shop, "shop_2", "shop_1", "select 1", oldest_server=oldest)
+    migration(shop, "shop_3", "shop_2", "select 1", oldest_server="shop_2")
+    with pytest.raises(StartupError, match=f"oldest_server of migration shop_2 is '{oldest}'"):
+        Migrations(shop).upgrade(upgraded)

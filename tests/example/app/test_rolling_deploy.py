@@ -1,4 +1,7 @@
-"""An event gets another name and more fields: while both servers run, each masks what the other one wrote."""
+"""An event gets another name and more fields: while both servers run, each masks what the other one wrote.
+
+And the newer one has migrated the database, to a schema on which the older one may start again.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from app.amends.postgres.embedded.server import EmbeddedPostgres
-from tests.amends.harness.databases import fresh_database
+from app.amends.postgres.urls import conninfo
+from tests.amends.harness.databases import MIGRATIONS, fresh_database
 from tests.example.server import ROOT, Server, http
 
 CODE = ("app", "domain", "migrations", "workflows")
@@ -40,12 +46,35 @@ def _add(data: Payload) -> Payload:
     return data | {"pin": "pin 0815", "note": ""}
 """
 
+OURS = max(each for each in MIGRATIONS.newest() if each.isdigit())
+MIGRATION = f'''"""A table more."""
+
+from alembic import op
+
+revision = "9999"
+down_revision = "{OURS}"
+oldest_server = "{OURS}"
+
+
+def upgrade() -> None:
+    op.execute("create table amends.more (n int)")
+'''
+FUNCTION = "comment on function amends.as_of() is 'of the newer version';\n"
+RIGHT = "grant insert on amends.more to amends_service;\n"
+APPLIED = """
+select obj_description('amends.as_of()'::regprocedure, 'pg_proc'),
+       has_table_privilege('amends_service', 'amends.more', 'insert')"""
+
 
 def newer_code(folder: Path) -> tuple[str, ...]:
     """A copy of the code, changed; returns what starts a server of it."""
     for each in CODE:
         shutil.copytree(ROOT / each, folder / each, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "amends.py", folder)
+    ours = folder / "migrations" / "amends"
+    (ours / "versions" / "9999_more.py").write_text(MIGRATION)
+    for name, more in (("functions/as_of.sql", FUNCTION), ("rights.sql", RIGHT)):
+        (ours / name).write_text((ours / name).read_text() + more)
     file = folder / "domain" / "banking" / "account.py"
     code = file.read_text()
     assert BEFORE in code
@@ -94,5 +123,8 @@ def test_each_server_masks_what_the_other_one_wrote_and_waits_for_it(
         new.stop()
         old.stop()
         old.start()
+        assert "The schema is 9999, sandbox_1, of a newer version, which this one" in old.said
+        with psycopg.connect(conninfo(url)) as sql:
+            assert sql.execute(APPLIED).fetchone() == ("of the newer version", True)
         assert (first(old, "y")["data"]["pin"], first(old, "y")["masked"]) == ("***", "marked")
         assert first(old, "y")["data"]["note"] == "a note", "what is known and not marked is shown"
