@@ -7,7 +7,7 @@ from pathlib import Path
 from app.amends.service import Host, Parts, Service
 from app.demo import demo
 from app.gateways.provider import Connections, HttpCouriers, HttpPayments, HttpStock, HttpTravel, provider_client
-from app.http.accounts import Accounts
+from app.http.accounts import AccountRoutes
 from app.sandbox.ledger import Ledger
 from app.sandbox.provider import Sandbox
 from app.settings import ShopSettings
@@ -30,7 +30,7 @@ def build(host: Host[ShopSettings]) -> Parts:
             BookGroupTrip(),
         ],
         routers=[
-            Accounts(host.repository, host.requests).router,
+            AccountRoutes(host.repository, host.requests).router,
             *([] if host.settings.provider_url else [sandbox.router]),
         ],
         resources=[client, sandbox.open(earnest=bool(host.settings.api_tokens) and host.settings.provider_url is None)],

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from app.amends.http.openapi import answers
-from app.amends.http.openapi.described import tells
-from app.amends.http.requests.bodies import ANY_BODY, Body, given
-from app.amends.http.requests.guards import cause_of, key_of
+from app.amends.http.openapi.answers import FeedToken
+from app.amends.http.openapi.responses import responds
+from app.amends.http.requests.bodies import ANY_BODY, Body, request_body
+from app.amends.http.requests.headers import cause_of, key_of
 from app.amends.store.aggregates.repository import Asked, Repository
 from app.amends.store.requests import Key, Requests
 from domain.amends.errors import NotFound
@@ -26,7 +26,23 @@ class Amount(Body):
     amount: int = Field(ge=1, le=MOST)
 
 
-class Accounts:
+class AccountAnswer(BaseModel):
+    """An account as it stands."""
+
+    account_id: str
+    owner: str
+    currency: str
+    balance: int
+    version: int
+
+
+class AccountWritten(AccountAnswer):
+    """An account after a command; `position` is the place in the feed that shows it."""
+
+    position: FeedToken
+
+
+class AccountRoutes:
     """The routes below /accounts."""
 
     def __init__(self, repository: Repository, requests: Requests) -> None:
@@ -38,15 +54,15 @@ class Accounts:
         route("/{id}/deposit", self.deposit, methods=["POST"])
         route("/{id}/withdraw", self.withdraw, methods=["POST"])
 
-    @tells(answers.AccountWritten, AccountExists, Unreadable, body=OpenAccount, sends=("Location",))
+    @responds(AccountWritten, AccountExists, Unreadable, body=OpenAccount, sends=("Location",))
     async def open(self, request: Request, response: Response) -> dict[str, Any]:
         """Open an account."""
-        wanted = await given(request, OpenAccount)
+        wanted = await request_body(request, OpenAccount)
         answer = await self._decide(request, wanted.account_id, vars(wanted), open_account, wanted)
         response.headers["Location"] = f"/accounts/{wanted.account_id}"
         return answer
 
-    @tells(answers.Account, NotFound, Unreadable, sends=("ETag",))
+    @responds(AccountAnswer, NotFound, Unreadable, sends=("ETag",))
     async def get(self, id: str, response: Response) -> dict[str, Any]:
         """An account as it stands; the ETag is the version of its stream."""
         account, version = await self._repository.load(accounts, id)
@@ -55,12 +71,12 @@ class Accounts:
         response.headers["ETag"] = f'"{version}"'
         return _shown(account, version)
 
-    @tells(answers.AccountWritten, NotFound, TooMuchMoney, Unreadable)
+    @responds(AccountWritten, NotFound, TooMuchMoney, Unreadable)
     async def deposit(self, id: str, amount: Amount, request: Request) -> dict[str, Any]:
         """Pay in."""
         return await self._decide(request, id, {"deposit": amount.amount}, deposit, amount.amount)
 
-    @tells(answers.AccountWritten, NotFound, NotEnoughMoney, Unreadable)
+    @responds(AccountWritten, NotFound, NotEnoughMoney, Unreadable)
     async def withdraw(self, id: str, amount: Amount, request: Request) -> dict[str, Any]:
         """Pay out, if there is enough."""
         return await self._decide(request, id, {"withdraw": amount.amount}, withdraw, amount.amount)

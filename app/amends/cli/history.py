@@ -64,12 +64,12 @@ def state(
     """What a stream's events add up to: now, or at a version, a position or an instant."""
 
     async def look(console: Console) -> None:
-        from app.amends.http.shown import shown_state
+        from app.amends.http.serialisation import state_json
 
         point = _point(version, position, at)
         aggregate = console.catalogue.aggregate(name)
         found = await console.history.state(aggregate, name, point)
-        shown = await console.redactor.shown(lambda: shown_state(found, aggregate.category, console.redactor))
+        shown = await console.redactor.shown(lambda: state_json(found, aggregate.category, console.redactor))
         if as_json:
             print_json(shown)
             return
@@ -92,14 +92,14 @@ def difference(
     """What changed between two points; without a `from` since the beginning, without a `to` until now."""
 
     async def look(console: Console) -> None:
-        from app.amends.http.shown import shown_difference
+        from app.amends.http.serialisation import difference_json
 
         begun = from_version is None and from_position is None and from_at is None
         before = _point(0 if begun else from_version, from_position, from_at)
         after = _point(to_version, to_position, to_at)
         aggregate = console.catalogue.aggregate(name)
         found = await console.history.difference(aggregate, name, before, after)
-        shown = await console.redactor.shown(lambda: shown_difference(*found, aggregate.category, console.redactor))
+        shown = await console.redactor.shown(lambda: difference_json(*found, aggregate.category, console.redactor))
         if as_json:
             print_json(shown)
             return
@@ -122,9 +122,9 @@ def _point(version: int | None, position: str | None, at: str | None) -> Point:
 
 
 async def _print(console: Console, found: Sequence[StoredEvent], after: FeedCursor, as_json: bool) -> None:
-    from app.amends.http.shown import shown_page
+    from app.amends.http.serialisation import page_json
 
-    page: dict[str, Any] = await console.redactor.shown(lambda: shown_page(found, after, console.redactor), found)
+    page: dict[str, Any] = await console.redactor.shown(lambda: page_json(found, after, console.redactor), found)
     if as_json:
         print_json(page)
         return

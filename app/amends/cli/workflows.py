@@ -37,12 +37,12 @@ def list_workflows(
     """Sagas, newest first."""
 
     async def look(console: Console) -> None:
-        from app.amends.http.shown import said_of, shown_row
+        from app.amends.http.serialisation import saga_row_json, with_reasons
         from app.amends.store.sagas.overview import Filters
 
         rows, _ = await console.overview.page(Filters(name, status, reference, correlation_id, parent), limit, None)
         redactor = console.redactor
-        shown = await redactor.shown(lambda: [shown_row(row, redactor) for row in rows], told=said_of(rows))
+        shown = await redactor.shown(lambda: [saga_row_json(row, redactor) for row in rows], told=with_reasons(rows))
         if as_json:
             print_json(shown)
             return
@@ -59,7 +59,7 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
 
     async def look(console: Console) -> None:
         from app.amends.cli.timeline import lines, timeline
-        from app.amends.http.shown import shown_saga
+        from app.amends.http.serialisation import saga_json
         from domain.amends.errors import NotFound
         from workflows.amends.history import saga_histories
 
@@ -67,7 +67,7 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
         if found is None:
             raise NotFound("workflow", id)
         if as_json:
-            whole = partial(shown_saga, *found, console.redactor, limit=len(found[1].steps))
+            whole = partial(saga_json, *found, console.redactor, limit=len(found[1].steps))
             print_json(await console.redactor.shown(whole, told=[id]))
             return
         row, _, _ = found
@@ -84,9 +84,9 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
 
 
 def _shown(events: Sequence[StoredEvent], console: Console) -> list[dict[str, Any]]:
-    from app.amends.http.shown import shown_event
+    from app.amends.http.serialisation import event_json
 
-    return [shown_event(event, console.redactor) for event in events]
+    return [event_json(event, console.redactor) for event in events]
 
 
 @workflows.command("start")

@@ -9,16 +9,16 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter
 
 from app.amends.composition.store import Store
-from app.amends.http.requests.guards import HEALTH, Door
-from app.amends.http.routes.events import Events
+from app.amends.http.requests.guards import HEALTH, AccessPolicy
+from app.amends.http.routes.events import EventRoutes
 from app.amends.http.routes.following import Followers
-from app.amends.http.routes.health import Health
-from app.amends.http.routes.metrics import Metrics
-from app.amends.http.routes.projections import Projections
-from app.amends.http.routes.providers import Providers as ProviderRoutes
-from app.amends.http.routes.streams import Streams
-from app.amends.http.routes.views import Views
-from app.amends.http.routes.workflows import Workflows
+from app.amends.http.routes.health import HealthRoutes
+from app.amends.http.routes.metrics import MetricRoutes
+from app.amends.http.routes.projections import ProjectionRoutes
+from app.amends.http.routes.providers import ProviderRoutes
+from app.amends.http.routes.streams import StreamRoutes
+from app.amends.http.routes.views import ViewRoutes
+from app.amends.http.routes.workflows import WorkflowRoutes
 from app.amends.postgres.connections.watch import Watch as DatabaseWatch
 from app.amends.postgres.liveness import Liveness
 from app.amends.postgres.statements.reader import Reader
@@ -54,27 +54,27 @@ def routers_of(
     engine: Engine, store: Store, runners: Runners, redactor: Redactor, watched: Watched
 ) -> Iterator[APIRouter]:
     """The routes of Amends in front of one engine."""
-    yield Health(engine, watched.database, watched.liveness, store.committer).router
-    yield Metrics(engine, store.builds, watched.looks, watched.watchdog, watched.followers, watched.losses).router
+    yield HealthRoutes(engine, watched.database, watched.liveness, store.committer).router
+    yield MetricRoutes(engine, store.builds, watched.looks, watched.watchdog, watched.followers, watched.losses).router
     reader, events = store.reader, store.events
     loader, requests = store.loader, Requests(reader)
     resting, overview = rest_of_sagas(reader), Overview(reader)
     engine.on_rest = lambda saga: resting.tell({saga: True})
-    yield Workflows(engine, overview, resting, events, requests, redactor).router
-    yield Events(events, store.feed_notifier, redactor, engine.draining, watched.followers).router
+    yield WorkflowRoutes(engine, overview, resting, events, requests, redactor).router
+    yield EventRoutes(events, store.feed_notifier, redactor, engine.draining, watched.followers).router
     limit = engine.options.limits.value
     history, undoing = History(events, loader, reader), UndoRedo(events, loader, reader, limit)
-    yield Streams(store.known, events, history, undoing, requests, redactor).router
+    yield StreamRoutes(store.known, events, history, undoing, requests, redactor).router
     yield ProviderRoutes(reader).router
-    yield Views(ViewRows(store.builds, events, reader), events, redactor).router
+    yield ViewRoutes(ViewRows(store.builds, events, reader), events, redactor).router
     acts = Administration(store.builds, reader, store.feed_notifier.nudge)
-    yield Projections(store.builds, acts, runners, requests, reader).router
+    yield ProjectionRoutes(store.builds, acts, runners, requests, reader).router
 
 
-def door_of(settings: Settings, here: str, token: str, private: Sequence[str]) -> Door:
+def access_policy(settings: Settings, here: str, token: str, private: Sequence[str]) -> AccessPolicy:
     """Who is let in, by the settings; the service itself by a token of its own, also below the `private` paths."""
     own = {OWN: Token(Caller(OWN, Role.operator), token)}
-    return Door(
+    return AccessPolicy(
         tokens=settings.api_tokens and settings.api_tokens | own,
         hosts={urlsplit(here).hostname or ""},
         open_to_all=(*HEALTH, "/metrics") if settings.open_metrics else HEALTH,

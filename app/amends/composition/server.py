@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from app.amends.composition.api import Watched, door_of, routers_of
+from app.amends.composition.api import Watched, access_policy, routers_of
 from app.amends.composition.store import Store, parts_of
 from app.amends.http.api import build
 from app.amends.http.requests.guards import Guards
@@ -166,8 +166,8 @@ def server_of(service: Service[Any], settings: Settings, url: URL, process: Proc
     followers, redactor = Followers(settings.followers), Redactor(register, kinds)
     watched = Watched(database.watch, liveness, looks, watchdog, followers, losses)
     routers = [*routers_of(engine, store, runners, redactor, watched), *parts.routers]
-    door = door_of(settings, process.here, token, parts.private)
-    api = Guards(build(routers, bool(door.tokens)), door)
+    policy = access_policy(settings, process.here, token, parts.private)
+    api = Guards(build(routers, bool(policy.tokens)), policy)
     return Server(database, parts, store, engine, providers, register, runners, watchdog, liveness, losses, api)
 
 

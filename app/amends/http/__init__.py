@@ -1,1 +1,1 @@
-"""The HTTP API: requests become calls of the engine and the store, errors become problems."""
+"""The HTTP API: requests become calls of the engine and the store, and errors become problems."""

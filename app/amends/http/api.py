@@ -10,16 +10,16 @@ from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 
 from app.amends.http import problems
-from app.amends.http.openapi.described import described
-from app.amends.http.openapi.docs import Docs
-from app.amends.http.requests.parameters import only_known
-from app.amends.http.requests.roles import only_allowed
+from app.amends.http.openapi.docs import DocsRoutes
+from app.amends.http.openapi.document import document
+from app.amends.http.requests.parameters import require_known_parameters
+from app.amends.http.requests.roles import require_allowed_role
 
 ABOUT = "Business processes that finish or are put right again, and every fact about them."
 
 
 class Documented(FastAPI):
-    """FastAPI with a document that tells problems and security too; it is made when somebody asks for it."""
+    """FastAPI with a document that includes problems and security; it is made at the first request for it."""
 
     def __init__(self, known: list[APIRouter], guarded: bool, **options: Any) -> None:
         super().__init__(**options)
@@ -27,11 +27,11 @@ class Documented(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The document."""
-        self.openapi_schema = self.openapi_schema or described(self, self._known, self._guarded)
+        self.openapi_schema = self.openapi_schema or document(self, self._known, self._guarded)
         return self.openapi_schema
 
     def allowed(self, path: str) -> str:
-        """The methods with which a path may be asked, whichever route each belongs to, as `Allow` lists them."""
+        """The methods that a path takes, of whichever route, as the header `Allow` lists them."""
         routes = [each for router in self._known for each in router.routes if isinstance(each, APIRoute)]
         found = {method for each in routes if each.path_regex.match(path) for method in each.methods or ()}
         found |= {"HEAD"} if "GET" in found else set()  # the guards answer it
@@ -39,11 +39,11 @@ class Documented(FastAPI):
 
 
 def build(routers: Iterable[APIRouter], guarded: bool = False) -> FastAPI:
-    """The API without its guards; its document says whether these want a token.
+    """The API without its guards; `guarded` says for its document that these want a token.
 
-    A path that ends with a slash too many is not redirected: it is another one, which there is not.
+    A path with a slash too many is not redirected: it is another path, and not found.
     """
-    known = [*routers, Docs().router]
+    known = [*routers, DocsRoutes().router]
     app = Documented(
         known,
         guarded,
@@ -53,7 +53,7 @@ def build(routers: Iterable[APIRouter], guarded: bool = False) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(only_allowed), Depends(only_known)],
+        dependencies=[Depends(require_allowed_role), Depends(require_known_parameters)],
     )
     problems.install(app, app.allowed)
     for router in known:

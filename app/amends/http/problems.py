@@ -1,10 +1,10 @@
-"""Errors as RFC 9457 problems: here, and nowhere else, an error gets an HTTP status."""
+"""Errors as RFC 9457 problems: here, and nowhere else, an error gets its type, and with it an HTTP status."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,7 +12,17 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from app.amends.http.errors import Behind, Busy, Forbidden, Malformed, TooManyFollowers, Unauthorised, Unconditional
+from app.amends.http import problem_types as types
+from app.amends.http.errors import (
+    Behind,
+    Busy,
+    Forbidden,
+    Malformed,
+    TooManyFollowers,
+    Unauthorised,
+    Unconditional,
+)
+from app.amends.http.problem_types import ProblemType
 from app.amends.store.events.postgres_events import WentBack
 from domain.amends.errors import (
     AmendsError,
@@ -28,51 +38,52 @@ from domain.amends.errors import (
 )
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.ports.event_store import Overtaken
-from workflows.amends.values.codec import SHOWN, problems
+from workflows.amends.values.codec import SHOWN
+from workflows.amends.values.codec import problems as problems_of
 
 log = logging.getLogger("amends.http")
 
-MEDIA_TYPE = "application/problem+json"
-RETRY_SECONDS = 1
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_SECONDS: Final = 1
+HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_SECONDS)}}
+"""The headers of answers with these statuses."""
+
+TYPES: Final[dict[type[AmendsError], ProblemType]] = {
+    Invalid: types.INVALID,
+    NotFound: types.NOT_FOUND,
+    Malformed: types.MALFORMED_JSON,
+    Unauthorised: types.UNAUTHORISED,
+    Forbidden: types.FORBIDDEN,
+    WentBack: types.HISTORY_WENT_BACK,
+    StaleVersion: types.STALE,
+    TooLarge: types.TOO_LARGE,
+    Unstorable: types.UNSTORABLE,
+    Unconditional: types.IF_MATCH_MISSING,
+    Unreadable: types.UNREADABLE_EVENT,
+    Unavailable: types.UNAVAILABLE,
+    Overtaken: types.UNAVAILABLE,
+    Contended: types.UNAVAILABLE,
+    Busy: types.UNAVAILABLE,
+    TooManyFollowers: types.TOO_MANY_FOLLOWERS,
+    Behind: types.BEHIND,
+}
+"""The types of errors; a subclass has that of its base. Conflicts and refusals have one each by their kind or name."""
 
 
-def problem(
-    status: int, kind: str, title: str, detail: str, headers: dict[str, str] | None = None, **members: Any
-) -> JSONResponse:
-    """A problem; `kind` never changes for the same sort of problem."""
+def problem_type(error: type[AmendsError]) -> ProblemType | None:
+    """The type of problem of an error class; None for one that nobody expects."""
+    if issubclass(error, Conflict):
+        return types.CONFLICT
+    if issubclass(error, Refusal):
+        return ProblemType(409, error.name, types.REFUSED)
+    return next((TYPES[cls] for cls in error.__mro__ if cls in TYPES), None)
+
+
+def problem(type: ProblemType, detail: str, headers: dict[str, str] | None = None, **members: Any) -> JSONResponse:
+    """An answer with a problem, and further members of it."""
+    status, kind, title = type
     body = {"type": f"urn:amends:problem:{kind}", "title": title, "status": status, "detail": detail, **members}
     return JSONResponse(body, status, headers, MEDIA_TYPE)
-
-
-def invalid(found: list[Invalid], count: int) -> JSONResponse:
-    """Which fields are wrong, and why; if there are more than those that were found, how many are not shown."""
-    errors = [{"field": each.field, "problem": each.problem} for each in found]
-    members: dict[str, Any] = {"errors": errors}
-    if count > len(found):
-        members["not_shown"] = count - len(found)
-    return problem(*PLAIN[Invalid], str(found[0]), **members)
-
-
-PLAIN: dict[type[AmendsError], tuple[int, str, str]] = {
-    Invalid: (422, "invalid", "A value is not as it must be"),
-    NotFound: (404, "not-found", "There is nothing of that name"),
-    Malformed: (400, "malformed-json", "The body is not JSON"),
-    Unauthorised: (401, "unauthorised", "Who are you?"),
-    Forbidden: (403, "forbidden", "Not for you"),
-    WentBack: (409, "history-went-back", "History went back"),
-    StaleVersion: (412, "stale", "The stream has moved on"),
-    TooLarge: (413, "too-large", "This takes more room than there is for it"),
-    Unstorable: (422, "unstorable", "This cannot be stored"),
-    Unconditional: (428, "if-match-missing", "Which version do you mean?"),
-    Unreadable: (501, "unreadable-event", "An event cannot be read by this version"),
-    Unavailable: (503, "unavailable", "Not now"),
-    Overtaken: (503, "unavailable", "Not now"),
-    Contended: (503, "unavailable", "Not now"),
-    Busy: (503, "unavailable", "Not now"),
-    TooManyFollowers: (503, "too-many-followers", "So many follow the feed already"),
-    Behind: (503, "behind", "The read model is not that far yet"),
-}
-HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_SECONDS)}}
 
 
 def answer(error: AmendsError) -> JSONResponse:
@@ -81,34 +92,14 @@ def answer(error: AmendsError) -> JSONResponse:
         case Invalid():
             cause = error.__cause__
             if isinstance(cause, ValidationError):
-                return invalid(problems(cause), cause.error_count())
-            return invalid([error], 1)
+                return _invalid(problems_of(cause), cause.error_count())
+            return _invalid([error], 1)
         case NotFound():
-            return problem(404, "not-found", f"No such {error.kind}", str(error).strip())
+            return problem(types.NOT_FOUND._replace(title=f"No such {error.kind}"), str(error).strip())
         case Conflict():
-            return problem(409, f"conflict-{error.kind}", "It does not fit what is stored", str(error))
-        case Refusal():
-            return problem(409, error.name, "Refused", str(error), **_facts(error))
-    plain = next((PLAIN[cls] for cls in type(error).__mro__ if cls in PLAIN), None)
-    if plain is None:
-        log.error("Unexpected: %s", error, exc_info=error)
-        return problem(500, "internal", "Something went wrong here", "It has been logged.")
-    status, kind, title = plain
-    return problem(status, kind, title, str(error), HEADERS.get(status), **_facts(error))
-
-
-def _facts(error: AmendsError) -> dict[str, Any]:
-    """An error's facts as members of its problem, except where a problem has a member of that name itself."""
-    return {name: value for name, value in error.shown().items() if name not in ("type", "title", "status", "detail")}
-
-
-def documented(error: type[AmendsError]) -> tuple[int, str, str]:
-    """An error's status, its problem's type as a regular expression, and its title, for the OpenAPI document."""
-    if issubclass(error, Conflict):
-        return 409, "conflict-[a-z-]+", "It does not fit what is stored"
-    if issubclass(error, Refusal):
-        return 409, error.name, "Refused"
-    return next(PLAIN[cls] for cls in error.__mro__ if cls in PLAIN)
+            return problem(types.CONFLICT._replace(kind=f"conflict-{error.kind}"), str(error))
+    found = problem_type(type(error))
+    return _internal(error) if found is None else problem(found, str(error), HEADERS.get(found.status), **_facts(error))
 
 
 def install(app: FastAPI, allowed: Callable[[str], str]) -> None:
@@ -123,7 +114,7 @@ def install(app: FastAPI, allowed: Callable[[str], str]) -> None:
         found = error.errors()
         if found[0]["type"] == "json_invalid":  # its place is a byte of the body, and no field
             return answer(Malformed(found[0]["ctx"]["error"]))
-        return invalid([_invalid(each) for each in found[:SHOWN]], len(found))
+        return _invalid([_invalid_field(each) for each in found[:SHOWN]], len(found))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -133,14 +124,31 @@ def install(app: FastAPI, allowed: Callable[[str], str]) -> None:
         path = request.scope["path"]  # that of a request's `url` is read out of its Host header too
         detail = f"{request.method} {path}: {error.detail}"
         headers = {"Allow": allowed(path)} if error.status_code == 405 else dict(error.headers or {})
-        return problem(error.status_code, kind, str(error.detail), detail, headers)
+        return problem(ProblemType(error.status_code, kind, str(error.detail)), detail, headers)
 
     @app.exception_handler(Exception)
     async def other(_: Request, error: Exception) -> JSONResponse:
-        log.error("Unexpected: %s", error, exc_info=error)
-        return problem(500, "internal", "Something went wrong here", "It has been logged.")
+        return _internal(error)
 
 
-def _invalid(found: Any) -> Invalid:
+def _invalid(found: list[Invalid], count: int) -> JSONResponse:
+    """The problem that lists wrong fields; if there are more than were found, it says how many are not shown."""
+    members: dict[str, Any] = {"errors": [{"field": each.field, "problem": each.problem} for each in found]}
+    if count > len(found):
+        members["not_shown"] = count - len(found)
+    return problem(types.INVALID, str(found[0]), **members)
+
+
+def _invalid_field(found: Any) -> Invalid:
     _, *path = found["loc"] if len(found["loc"]) > 1 else ("", *found["loc"])
     return Invalid(".".join(map(str, path)), str(found["msg"]).removeprefix("Value error, "))
+
+
+def _internal(error: Exception) -> JSONResponse:
+    log.error("Unexpected: %s", error, exc_info=error)
+    return problem(types.INTERNAL, "It has been logged.")
+
+
+def _facts(error: AmendsError) -> dict[str, Any]:
+    """An error's facts as members of its problem, except where a problem has a member of that name itself."""
+    return {name: value for name, value in error.shown().items() if name not in ("type", "title", "status", "detail")}

@@ -17,7 +17,7 @@ import uvicorn
 from sqlalchemy import URL
 
 from app.amends.composition.server import Process, server_of
-from app.amends.http.requests.connections import Connection, cut_unread, make_room
+from app.amends.http.requests.connections import ClientConnection, cut_unread, make_room
 from app.amends.http.requests.guards import Guards
 from app.amends.output.log_lines import log_to_stderr
 from app.amends.output.terminal import say
@@ -111,7 +111,7 @@ def _config(api: Guards) -> uvicorn.Config:
     """How uvicorn serves the API: with our connections and our log, and without what is not used."""
     return uvicorn.Config(
         api,
-        http=Connection,
+        http=ClientConnection,
         ws="none",
         log_config=None,
         access_log=False,

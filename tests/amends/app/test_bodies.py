@@ -10,7 +10,7 @@ from fastapi import Request
 
 from app.amends.cli.context import parsed
 from app.amends.http.errors import Malformed
-from app.amends.http.requests.bodies import given
+from app.amends.http.requests.bodies import request_body
 from domain.amends.errors import Invalid
 
 
@@ -24,7 +24,7 @@ def request_of(body: bytes) -> Request:
 @pytest.mark.parametrize("body", [b"[NaN]", b"[Infinity]", b"[-Infinity]"])
 async def test_what_is_no_number_of_json_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
-        await given(request_of(body), list[float])
+        await request_body(request_of(body), list[float])
     with pytest.raises(Invalid, match="is not JSON"):
         parsed(body.decode())
 
@@ -32,11 +32,11 @@ async def test_what_is_no_number_of_json_is_malformed(body: bytes) -> None:
 @pytest.mark.parametrize("annotation", [list[float], list[Decimal]])
 async def test_a_number_that_is_too_large_is_refused(annotation: Any) -> None:
     with pytest.raises(Invalid, match="too large"):
-        await given(request_of(b"[1e400]"), annotation)
+        await request_body(request_of(b"[1e400]"), annotation)
 
 
 async def test_an_amount_is_a_text_in_a_body() -> None:
-    assert await given(request_of(b'["90071992547409.93"]'), list[Decimal]) == [Decimal("90071992547409.93")]
+    assert await request_body(request_of(b'["90071992547409.93"]'), list[Decimal]) == [Decimal("90071992547409.93")]
     with pytest.raises(Invalid, match="written as a text") as refused:
-        await given(request_of(b"[90071992547409.93]"), list[Decimal])
+        await request_body(request_of(b"[90071992547409.93]"), list[Decimal])
     assert refused.value.field == "0"

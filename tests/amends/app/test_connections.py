@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from app.amends.http.requests import connections
-from app.amends.http.requests.connections import HEAD_BYTES, Connection, cut_unread, make_room
+from app.amends.http.requests.connections import HEAD_BYTES, ClientConnection, cut_unread, make_room
 from app.amends.http.routes import following
 from app.amends.http.routes.following import Followers, LiveResponse
 from app.amends.server.serve import bind
@@ -46,7 +46,7 @@ async def serving() -> AsyncIterator[int]:
             return suppress
 
     listening = bind("127.0.0.1", 0)
-    config = uvicorn.Config(api, http=Connection, ws="none", lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(api, http=ClientConnection, ws="none", lifespan="off", timeout_graceful_shutdown=1)
     server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
@@ -116,7 +116,7 @@ async def test_a_head_has_a_time(before: bytes, monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_connections_are_no_more_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Connection, "most", 3)
+    monkeypatch.setattr(ClientConnection, "most", 3)
     async with serving() as port:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         assert (await talk(port, GET))[0] == 0
@@ -131,7 +131,7 @@ async def test_connections_are_no_more_than_there_is_room_for(monkeypatch: pytes
 
 def test_a_server_leaves_room_for_everything_else() -> None:
     assert make_room() >= 256
-    assert Connection.most == make_room()
+    assert ClientConnection.most == make_room()
 
 
 async def test_a_follower_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

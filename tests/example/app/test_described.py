@@ -24,8 +24,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from app.amends.http.api import build
-from app.amends.http.openapi import answers
-from app.amends.http.openapi.described import tells
+from app.amends.http.openapi.answers import service as answers
+from app.amends.http.openapi.responses import responds
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.amends.harness.databases import fresh_database
 from tests.example.server import Server, http, order
@@ -192,7 +192,7 @@ def test_a_token_is_wanted_where_tokens_are_set(guarded: bool) -> None:
     router = APIRouter()
 
     @router.get("/x")
-    @tells(answers.Alive)
+    @responds(answers.Alive)
     async def _x() -> dict[str, Any]:
         return {}
 

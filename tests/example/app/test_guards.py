@@ -14,8 +14,8 @@ from fastapi import APIRouter
 
 from app.amends.http.api import build
 from app.amends.http.requests import receiving
-from app.amends.http.requests.guards import Door, Guards
-from app.amends.http.requests.roles import needs
+from app.amends.http.requests.guards import AccessPolicy, Guards
+from app.amends.http.requests.roles import requires
 from app.amends.security.loopback import base_url, is_loopback
 from app.amends.security.tokens import OWN, Caller, Role, Token, parse
 from app.amends.settings import Settings, read_settings
@@ -25,18 +25,18 @@ TOKENS = parse("vera:v-1:viewer, stan:s-1:starter,olga:o-1:operator,otto:o-2")
 Send = Mapping[str, str]
 
 
-def api(door: Door) -> Guards:
+def api(door: AccessPolicy) -> Guards:
     async def fine() -> dict[str, str]:
         return {"fine": "yes"}
 
     async def boom() -> None:
         raise RuntimeError("boom")
 
-    router, open_router = APIRouter(), APIRouter(prefix="/kiosk", dependencies=[needs(Role.viewer)])
+    router, open_router = APIRouter(), APIRouter(prefix="/kiosk", dependencies=[requires(Role.viewer)])
     router.add_api_route("/things", fine, methods=["GET"])
     router.add_api_route("/things", fine, methods=["POST"])
-    router.add_api_route("/decided", fine, methods=["POST"], dependencies=[needs(Role.operator)])
-    router.add_api_route("/read", fine, methods=["GET"], dependencies=[needs(Role.operator)])
+    router.add_api_route("/decided", fine, methods=["POST"], dependencies=[requires(Role.operator)])
+    router.add_api_route("/read", fine, methods=["GET"], dependencies=[requires(Role.operator)])
     router.add_api_route("/healthz", fine, methods=["GET"])
     router.add_api_route("/metrics", fine, methods=["GET"])
     router.add_api_route("/sandbox/charge", fine, methods=["POST"])
@@ -44,8 +44,8 @@ def api(door: Door) -> Guards:
     return Guards(build([router, open_router]), door)
 
 
-def client(door: Door | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(api(door or Door())), base_url=f"http://{host}")
+def client(door: AccessPolicy | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(api(door or AccessPolicy())), base_url=f"http://{host}")
 
 
 def told(answer: httpx.Response) -> tuple[int, str]:
@@ -62,7 +62,7 @@ def told(answer: httpx.Response) -> tuple[int, str]:
 )  # fmt: skip
 async def test_each_role_may_do_what_those_before_it_may(method: str, path: str, least: str) -> None:
     names = ["vera", "stan", "olga", "otto"]
-    async with client(Door(TOKENS), "amends.example") as http:
+    async with client(AccessPolicy(TOKENS), "amends.example") as http:
         assert told(await http.request("GET", path))[1] == "unauthorised"
         for name in names:
             headers = {"Authorization": f"Bearer {TOKENS[name].secret}"}
@@ -75,10 +75,10 @@ async def test_each_role_may_do_what_those_before_it_may(method: str, path: str,
 
 
 async def test_what_machines_ask_is_open_and_metrics_are_not_unless_somebody_says_so() -> None:
-    async with client(Door(TOKENS)) as http:
+    async with client(AccessPolicy(TOKENS)) as http:
         assert told(await http.get("/healthz")) == (200, "")
         assert told(await http.get("/metrics")) == (401, "unauthorised")
-    async with client(Door(TOKENS, open_to_all=("/healthz", "/metrics"))) as http:
+    async with client(AccessPolicy(TOKENS, open_to_all=("/healthz", "/metrics"))) as http:
         assert told(await http.get("/metrics")) == (200, "")
 
 
@@ -89,7 +89,7 @@ FALSE_HOSTS = [f"{host}{path}{end}" for host in ("x", "localhost:80", "")
 @pytest.mark.parametrize("host", FALSE_HOSTS)
 async def test_a_path_is_not_read_out_of_the_host(host: str) -> None:
     tokens = {**TOKENS, OWN: Token(Caller(OWN, Role.operator), "its-own")}
-    async with client(Door(tokens, open_to_all=("/healthz", "/metrics"), private=("/sandbox",))) as http:
+    async with client(AccessPolicy(tokens, open_to_all=("/healthz", "/metrics"), private=("/sandbox",))) as http:
         for method, path in (
             ("GET", "/things"),
             ("POST", "/things"),
@@ -106,13 +106,13 @@ async def test_a_path_is_not_read_out_of_the_host(host: str) -> None:
         assert told(await http.post("/things", content=b"{}", headers=headers)) == (415, "not-json")
         missing = await http.get("/nowhere", headers=headers)
         assert missing.json()["detail"] == "GET /nowhere: Not Found"
-    async with client(Door()) as http:
+    async with client(AccessPolicy()) as http:
         assert told(await http.get("/things", headers={"Host": host})) == (421, "wrong-host")
 
 
 async def test_what_is_private_is_called_by_the_service_alone_where_there_are_tokens() -> None:
     tokens = {**TOKENS, OWN: Token(Caller(OWN, Role.operator), "its-own")}
-    for door, expected in ((Door(tokens, private=("/sandbox",)), 403), (Door(tokens), 200)):
+    for door, expected in ((AccessPolicy(tokens, private=("/sandbox",)), 403), (AccessPolicy(tokens), 200)):
         async with client(door) as http:
             for secret, status in (("o-1", expected), ("its-own", 200)):
                 headers = {"Authorization": f"Bearer {secret}"}
@@ -124,7 +124,7 @@ async def test_what_is_private_is_called_by_the_service_alone_where_there_are_to
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8000", "localhost", "LOCALHOST:1", "127.3.2.1", "[::1]:80",
                                   "amends.localhost", "here.example:8000"])  # fmt: skip
 async def test_this_machine_is_called_by_its_names(host: str) -> None:
-    async with client(Door(hosts={"here.example"})) as http:
+    async with client(AccessPolicy(hosts={"here.example"})) as http:
         assert told(await http.get("/things", headers={"Host": host})) == (200, "")
 
 
@@ -139,7 +139,7 @@ async def test_a_name_that_somebody_else_gave_to_this_machine_is_not_heard(host:
         assert told(await http.get("/things", headers={"Host": host})) == (421, "wrong-host")
         assert told(await http.post("/things", headers={"Host": host, "Origin": f"http://{host}"}))[0] in (403, 421)
         assert told(await http.get("/healthz", headers={"Host": host})) == (200, "")
-    async with client(Door(TOKENS)) as http:
+    async with client(AccessPolicy(TOKENS)) as http:
         headers = {"Host": host, "Authorization": "Bearer v-1"}
         assert told(await http.get("/things", headers=headers)) == (200, "")
 
@@ -202,14 +202,14 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
 ) -> None:
     for name, value in limits.items():
         monkeypatch.setattr(receiving, name, value)
-    guards = api(Door())
+    guards = api(AccessPolicy())
     status, said = await post(guards, drip(10 if wait == 0 else 10**9, wait))
     assert (status, said["type"]) == (408, "urn:amends:problem:too-slow")
     assert not guards._bodies.held
 
 
 async def test_bodies_have_a_bound_each_and_all_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    guards = api(Door(largest=10))
+    guards = api(AccessPolicy(largest=10))
     status, said = await post(guards, drip(11, 0))
     assert (status, said["type"]) == (413, "urn:amends:problem:too-large")
     monkeypatch.setattr(receiving, "AT_ONCE", 2)
@@ -238,7 +238,7 @@ async def test_bodies_have_a_bound_each_and_all_together(monkeypatch: pytest.Mon
 async def test_one_caller_cannot_take_the_room_for_all_bodies(tokens: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receiving, "AT_ONCE", 4)
     monkeypatch.setattr(receiving, "SMALL", 0)
-    guards = api(Door(TOKENS if tokens else {}, largest=8))
+    guards = api(AccessPolicy(TOKENS if tokens else {}, largest=8))
     one, other = ("s-1", "o-1") if tokens else ("a", "b")
 
     def send(who: str, parts: int = 8) -> asyncio.Task[tuple[int, dict[str, Any]]]:

@@ -12,7 +12,7 @@ from sqlalchemy import URL
 from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.aggregates.repository import Decided, Repository
 from app.amends.store.aggregates.time_travel import History
-from app.amends.store.aggregates.undo import Turn, UndoRedo
+from app.amends.store.aggregates.undo import UndoAction, UndoRedo
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.event import Cause
 from domain.banking import Account, OpenAccount, accounts, deposit, open_account, withdraw
@@ -43,9 +43,9 @@ class Bank:
     async def decide(self, id: str, decision: Any, *args: Any) -> Decided[Account | None]:
         return await self.repository.acting(Cause(actor="ann")).decide(accounts, id, decision, *args)
 
-    async def turn(self, turn: Turn, id: str, version: int | None = None) -> Decided[Any]:
+    async def reverse(self, action: UndoAction, id: str, version: int | None = None) -> Decided[Any]:
         stream = accounts.stream(id)
-        return await self.undoing.turn(turn, accounts, stream, version, Cause(actor="bob"), "a mistake")
+        return await self.undoing.perform(action, accounts, stream, version, Cause(actor="bob"), "a mistake")
 
     async def append(self, id: str, *events: object) -> None:
         stream = accounts.stream(id)

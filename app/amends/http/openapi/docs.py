@@ -1,4 +1,4 @@
-"""The API's documentation as a page: Swagger UI, served whole by this server, so that it works without any other."""
+"""The documentation as a page: Swagger UI, all of it served by this server, so that it needs no other."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ START: Final = """SwaggerUIBundle({
 """
 
 
-class Docs:
+class DocsRoutes:
     """The routes /docs and below, which the OpenAPI document leaves out."""
 
     def __init__(self) -> None:
@@ -55,11 +55,11 @@ class Docs:
         self.router.add_api_route("/docs/{asset}", self.asset, methods=["GET"], response_class=Response)
 
     async def page(self) -> HTMLResponse:
-        """The page, all of whose addresses are relative to its own."""
+        """The page; its addresses are relative."""
         return HTMLResponse(PAGE, headers=HEADERS)
 
     async def asset(self, asset: str) -> Response:
-        """What the page loads."""
+        """A file that the page loads."""
         if asset not in TYPES:
             raise NotFound("page", f"/docs/{asset}")
         content = START if asset == "start.js" else (ASSETS / asset).read_bytes()

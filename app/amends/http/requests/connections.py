@@ -1,9 +1,8 @@
-"""One connection of a client: the head of a request has bounds in size and time, and connections in number."""
+"""Connections of clients: bounded in number, and the head of each request in size and time."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import resource
 import socket
@@ -12,28 +11,30 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from app.amends.http.problem_types import HEAD_TOO_LARGE, MALFORMED_REQUEST, TOO_SLOW, ProblemType
+from app.amends.http.problems import MEDIA_TYPE, problem
+
 log = logging.getLogger("amends.http")
 
 HEAD_BYTES: Final = 64 * 1024
 HEADERS: Final = 200
 """How many headers a head may have: each takes far more room than its bytes."""
 OVERHEAD: Final = 16
-"""So many bytes may come for each byte of a chunked body, beside as many as a head may have: sizes, and what is beside
-them."""
+"""Bytes that may come for each byte of a chunked body, beside as many as a head may have: sizes and extensions."""
 HEAD_SECONDS: Final = 30.0
 TOO_LARGE: Final = f"The head of a request may have {HEAD_BYTES} bytes."
 UNREAD_SECONDS: Final = 30
-"""So long bytes that were sent may stay unacknowledged, or their receiver's window shut: then the connection is cut."""
+"""How long bytes may stay unacknowledged, or the receiver's window shut, before the connection is cut."""
 SPARED: Final = 256
 """File descriptors that are kept for everything else: the database's connections, the provider's, files."""
 WANTED: Final = 65_536
 """File descriptors that a server takes, if the system lets it."""
 SAY_SECONDS: Final = 10.0
 ABORT: Final = "amends.abort"
-"""The extension of a request by which its connection is cut at once, with what was not read."""
+"""The extension of a request by which its connection is cut at once, whatever was not read."""
 
 
-class Connection(HttpToolsProtocol):
+class ClientConnection(HttpToolsProtocol):
     """uvicorn's protocol with bounds."""
 
     most = 1000
@@ -44,15 +45,15 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self._head = self._headers = self._messages = self._rest = 0
         self._late: asyncio.TimerHandle | None = None
-        self._refusal = (400, "malformed-request", "This is no HTTP request.")
+        self._refusal = (MALFORMED_REQUEST, "This is no HTTP request.")
         if len(self.connections) > self.most:
             self._no_room()
             return
         self._wait_for_head()
 
     def _no_room(self) -> None:
-        if time.monotonic() - Connection.said_at > SAY_SECONDS:
-            Connection.said_at = time.monotonic()
+        if time.monotonic() - ClientConnection.said_at > SAY_SECONDS:
+            ClientConnection.said_at = time.monotonic()
             log.error("There are %d connections, as many as this process has room for: new ones are cut.", self.most)
         self.transport.abort()
 
@@ -64,16 +65,16 @@ class Connection(HttpToolsProtocol):
         if self._late is None and self._messages == message:
             self._rest += len(data)
             if self._rest > HEAD_BYTES:
-                self._refuse(400, "malformed-request", "A body comes with far more than itself.")
+                self._refuse(MALFORMED_REQUEST, "A body comes with far more than itself.")
         if self._late is not None:
             self._head += len(data)
             if self._head > HEAD_BYTES:
-                self._refuse(431, "head-too-large", TOO_LARGE)
+                self._refuse(HEAD_TOO_LARGE, TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > HEAD_BYTES:
-            self._refusal = (431, "head-too-large", TOO_LARGE)
+            self._refusal = (HEAD_TOO_LARGE, TOO_LARGE)
             raise ValueError(TOO_LARGE)  # which ends the parsing: see send_400_response
         self._head_came()
         super().on_headers_complete()
@@ -81,13 +82,13 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers += 1
         if self._late is None:
-            self._refusal = (400, "malformed-request", "Trailers after a body are not taken.")
+            self._refusal = (MALFORMED_REQUEST, "Trailers after a body are not taken.")
         elif self._headers > HEADERS:
-            self._refusal = (431, "head-too-large", f"The head of a request may have {HEADERS} headers.")
+            self._refusal = (HEAD_TOO_LARGE, f"The head of a request may have {HEADERS} headers.")
         else:
             super().on_header(name, value)
             return
-        raise ValueError(self._refusal[2])
+        raise ValueError(self._refusal[1])
 
     def on_body(self, body: bytes) -> None:
         self._rest -= OVERHEAD * len(body)
@@ -119,42 +120,39 @@ class Connection(HttpToolsProtocol):
 
     def _is_late(self) -> None:
         if self._head:
-            self._refuse(408, "too-slow", f"The head of a request is sent within {HEAD_SECONDS:.0f} s.")
+            self._refuse(TOO_SLOW, f"The head of a request is sent within {HEAD_SECONDS:.0f} s.")
         self.transport.abort()
 
-    def _refuse(self, status: int, kind: str, detail: str) -> None:
+    def _refuse(self, type: ProblemType, detail: str) -> None:
         """Answer with a problem, if nothing else is being answered, and close."""
         self._head_came()
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(_problem(status, kind, detail))
+            self.transport.write(_problem(type, detail))
         self.transport.close()
 
 
-def _problem(status: int, kind: str, detail: str) -> bytes:
-    line = STATUS_LINE[status]
-    title = line.split(b" ", 2)[2].strip().decode()
-    body = {"type": f"urn:amends:problem:{kind}", "title": title, "status": status, "detail": detail}
-    written = json.dumps(body).encode()
-    head = f"content-type: application/problem+json\r\ncontent-length: {len(written)}\r\nconnection: close\r\n\r\n"
-    return line + head.encode() + written
+def _problem(type: ProblemType, detail: str) -> bytes:
+    written = bytes(problem(type, detail).body)
+    head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(written)}\r\nconnection: close\r\n\r\n"
+    return STATUS_LINE[type.status] + head.encode() + written
 
 
 def make_room() -> int:
-    """Take as many file descriptors as the system gives, and have room for connections in what is not needed else."""
+    """Raise the limit of file descriptors as far as the system allows, and size the number of connections by it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
     limit = WANTED if soft == resource.RLIM_INFINITY else soft
-    Connection.most = max(limit - SPARED, limit // 4)
-    return Connection.most
+    ClientConnection.most = max(limit - SPARED, limit // 4)
+    return ClientConnection.most
 
 
 def cut_unread(listening: socket.socket) -> None:
-    """Let the system cut connections whose other end does not read; those that are accepted inherit it."""
+    """Let the system cut connections whose other end does not read; accepted connections inherit that."""
     option: Any = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux alone has it
     if option is not None:
         listening.setsockopt(socket.IPPROTO_TCP, option, UNREAD_SECONDS * 1000)

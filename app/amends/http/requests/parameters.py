@@ -1,4 +1,4 @@
-"""The parameters of requests: what a route does not know is refused, so that a misspelt filter is not no filter."""
+"""The parameters of requests: an unknown one is refused, for a misspelt filter would be no filter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _decoded(name: str) -> str:
 
 
 StreamName = Annotated[str, BeforeValidator(_decoded)]
-"""A stream in a path: whatever its name holds, percent-encoded; a slash is %2F."""
+"""A stream in a path, percent-encoded whatever its name holds; a slash is %2F."""
 
 RowKey = StreamName
 """A key of a read model in a path, in the same way."""
@@ -42,11 +42,12 @@ ANY_COLUMN = {
         }
     ]
 }
-"""For OpenAPI, and for `only_known`: what else may be given depends on the read model, which says so itself."""
+"""For OpenAPI, and for `require_known_parameters`: which other parameters there are depends on the read model, which
+refuses the rest itself."""
 
 
-async def only_known(request: Request) -> None:
-    """Raises Invalid for a query parameter that the route does not know, and for text that nothing stored can hold."""
+async def require_known_parameters(request: Request) -> None:
+    """Raise Invalid for a query parameter that the route does not know, and for text that nothing stored can hold."""
     path = {name: str(value) for name, value in request.path_params.items()}
     for name in AS_SENT & path.keys():
         path[name] = unquote(path[name])  # others are decoded

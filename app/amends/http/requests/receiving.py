@@ -1,4 +1,4 @@
-"""Takes in the body of a request before anything else is done with it: bounded in size, in time, and all together."""
+"""Receives the body of a request before it is handled: bounded in size, in time, and in the sum of all bodies."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from app.amends.http.problem_types import TOO_LARGE, TOO_SLOW, UNAVAILABLE
 from app.amends.http.problems import problem
 
 IDLE_SECONDS: Final = 15.0
-"""So long the next bytes of a body may take."""
+"""How long the next bytes of a body may take."""
 GRACE_SECONDS: Final = 15.0
-"""So long the whole of it may take, and longer by a second for each so many bytes that have come."""
+"""How long the whole of it may take; each BYTES_A_SECOND that have come add a second."""
 BYTES_A_SECOND: Final = 4096
 LONGEST_SECONDS: Final = 300.0
 SMALL: Final = 64 * 1024
-"""So many bytes of each body are not counted in the next bound: small ones are taken in whatever others send."""
+"""Bytes of each body that the bounds below leave out: small bodies are received whatever others send."""
 DRAIN_SECONDS: Final = 0.5
 DRAIN_BYTES: Final = 256 * 1024
-"""For so long, and so many bytes of it, a body that is refused is read after its answer: what is on its way when the
-connection is closed would have the client's system forget the answer."""
+"""How long, and how many bytes of, a refused body is read after its answer: bytes that arrive at a closed connection
+would make the client's system drop the answer."""
 AT_ONCE: Final = 64
-"""All bodies that are being taken in have no more bytes together than so many of the largest ones."""
+"""The bound for all bodies that are being received, in bodies of the largest size."""
 OF_ONE: Final = 0.5
-"""This part of them may be of one caller: of one token, or without tokens of one address."""
+"""The part of that bound that one caller may use: one token, or without tokens one address."""
 
 
-class Gone(Exception):
-    """The client went away: nobody waits for an answer."""
+class ClientGone(Exception):
+    """The client closed the connection before its body was there: nobody waits for an answer."""
 
 
-class Refused(Exception):
-    """The body is not taken in; `answer` says why."""
+class RequestRefused(Exception):
+    """The request is not handled; `answer` says why."""
 
     def __init__(self, answer: Response) -> None:
         self.answer = answer
@@ -45,16 +46,16 @@ class Refused(Exception):
 
 @dataclass
 class Bodies:
-    """The bodies of one process; each has at most `largest` bytes."""
+    """The bodies that one process receives; each has at most `largest` bytes."""
 
     largest: int
     held: Counter[str] = field(default_factory=Counter)
-    """How many bytes of each caller's bodies are here now, beside those of small ones."""
+    """Bytes of each caller's bodies that are held now, without those of small ones."""
 
-    async def take_in(self, receive: Receive, length: str, caller: str) -> bytes:
-        """The whole body. Raises Refused and Gone."""
+    async def receive(self, receive: Receive, length: str, caller: str) -> bytes:
+        """The whole body. Raises RequestRefused and ClientGone."""
         if length.isdigit() and int(length) > self.largest:
-            raise Refused(self._too_large())
+            raise RequestRefused(self._too_large())
         body = bytearray()
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -63,14 +64,14 @@ class Bodies:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise Gone
+                        raise ClientGone
                     self._add(body, message, caller)
                     if not message.get("more_body", False):
                         return bytes(body)
                     longest = min(GRACE_SECONDS + len(body) / BYTES_A_SECOND, LONGEST_SECONDS)
                     limit.reschedule(min(loop.time() + IDLE_SECONDS, began + longest))
         except TimeoutError as late:
-            raise Refused(_too_slow(len(body))) from late
+            raise RequestRefused(_too_slow(len(body))) from late
         finally:
             self.held[caller] -= max(len(body) - SMALL, 0)
             if not self.held[caller]:
@@ -79,28 +80,26 @@ class Bodies:
     def _add(self, body: bytearray, message: Message, caller: str) -> None:
         part: bytes = message.get("body", b"")
         if len(body) + len(part) > self.largest:
-            raise Refused(self._too_large())
+            raise RequestRefused(self._too_large())
         more = max(len(body) + len(part) - SMALL, 0) - max(len(body) - SMALL, 0)
         room = AT_ONCE * self.largest
         if more and self.held[caller] + more > room * OF_ONE:
-            raise Refused(_too_many("Your bodies"))
+            raise RequestRefused(_too_many("Your bodies"))
         if more and self.held.total() + more > room:
-            raise Refused(_too_many("The bodies"))
+            raise RequestRefused(_too_many("The bodies"))
         body += part
         self.held[caller] += more
 
     def _too_large(self) -> Response:
-        return problem(413, "too-large", "The body is too large", f"A body may have {self.largest} bytes.", CLOSE)
+        return problem(TOO_LARGE, f"A body may have {self.largest} bytes.", CLOSE)
 
 
-TOO_SLOW: Final = 408
 CLOSE: Final = {"Connection": "close"}
-"""What comes of such a body after the answer is not read."""
+"""Of an answer after which no more of the body is read."""
 
 
 async def refuse(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request whose body is not taken in, or not to its end: no more of it is asked for, and the connection
-    ends."""
+    """Answer a request whose body is not received to its end: no more of it is asked for, and the connection ends."""
     headers = Headers(scope=scope)
     if answer.headers.get("Connection") != "close":
         if headers.get("Content-Length", "0") == "0" and "Transfer-Encoding" not in headers:
@@ -109,7 +108,7 @@ async def refuse(answer: Response, scope: Scope, receive: Receive, send: Send) -
         answer.headers["Connection"] = "close"
     await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": True})
-    if headers.get("Expect", "").lower() != "100-continue" and answer.status_code != TOO_SLOW:
+    if headers.get("Expect", "").lower() != "100-continue" and answer.status_code != TOO_SLOW.status:
         await _drain(receive)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -126,9 +125,9 @@ async def _drain(receive: Receive) -> None:
 
 def _too_slow(came: int) -> Response:
     detail = f"{came} bytes of the body came in time, and not the whole of it."
-    return problem(TOO_SLOW, "too-slow", "The body does not come", detail, CLOSE)
+    return problem(TOO_SLOW, detail, CLOSE)
 
 
 def _too_many(whose: str) -> Response:
     detail = f"{whose} that are being sent here are too many together: send it again."
-    return problem(503, "unavailable", "Not now", detail, CLOSE | {"Retry-After": "1"})
+    return problem(UNAVAILABLE, detail, CLOSE | {"Retry-After": "1"})

@@ -1,4 +1,4 @@
-"""What a route asks of its caller: viewers read, starters do the rest, unless the route says another role."""
+"""Roles of callers: viewers may read, starters may do the rest, unless a route requires another role."""
 
 from __future__ import annotations
 
@@ -13,51 +13,51 @@ from app.amends.http.errors import Forbidden
 from app.amends.security.tokens import Caller, Role
 
 
-class Needs:
-    """Says on a route or a router which role its callers need."""
+class RequiredRole:
+    """A dependency of a route or a router that requires a role of its callers."""
 
     def __init__(self, role: Role) -> None:
         self.role = role
 
     async def __call__(self, request: Request) -> None:
-        """Raises Forbidden."""
+        """Raise Forbidden for a caller whose role does not reach so far."""
         _require(request, self.role)
 
 
-def needs(role: Role) -> Any:
-    """Say on a route or a router which role its callers need: `APIRouter(dependencies=[needs(Role.operator)])`."""
-    return Depends(Needs(role))
+def requires(role: Role) -> Any:
+    """Require a role of the callers of a route or a router: `APIRouter(dependencies=[requires(Role.operator)])`."""
+    return Depends(RequiredRole(role))
 
 
-OPERATORS: Sequence[Any] = (needs(Role.operator),)
-"""For what is decided about others' sagas, streams and read models."""
+OPERATORS: Sequence[Any] = (requires(Role.operator),)
+"""The dependencies of decisions about sagas, streams and read models."""
 
 
-def named(dependencies: Sequence[Any]) -> bool:
-    """Whether a route, or a router that it is in, says itself what its callers need."""
-    return any(isinstance(each.dependency, Needs) for each in dependencies)
+def names_a_role(dependencies: Sequence[Any]) -> bool:
+    """Whether a route, or a router that it is in, requires a role itself."""
+    return any(isinstance(each.dependency, RequiredRole) for each in dependencies)
 
 
-async def only_allowed(request: Request) -> None:
-    """Raises Forbidden for a caller whose token does not reach so far; without tokens everybody may do all."""
+async def require_allowed_role(request: Request) -> None:
+    """Raise Forbidden for a caller whose role does not reach so far; without tokens everybody may do everything."""
     route = request.scope.get("route")
     if isinstance(route, APIRoute):
         included = request.scope.get("fastapi", {}).get("effective_route_context")  # with its routers' dependencies
-        if not named((included or route).dependencies):
-            _require(request, _unless_named(request))
+        if not names_a_role((included or route).dependencies):
+            _require(request, _default_role(request))
 
 
 def require_role(request: Request, routes: Sequence[BaseRoute]) -> None:
-    """Raises Forbidden as the route that will be taken would, before anything but the head of the request is read."""
+    """Raise Forbidden as the route that will be taken would, when only the head of the request has been read."""
     for route in iter_route_contexts(routes):
         if route.matches(request.scope)[0] is Match.FULL:
             dependencies: Sequence[Any] = getattr(route, "dependencies", ())
-            wanted = [each.dependency.role for each in dependencies if isinstance(each.dependency, Needs)]
-            _require(request, max(wanted, default=_unless_named(request)))
+            wanted = [each.dependency.role for each in dependencies if isinstance(each.dependency, RequiredRole)]
+            _require(request, max(wanted, default=_default_role(request)))
             return
 
 
-def _unless_named(request: Request) -> Role:
+def _default_role(request: Request) -> Role:
     return Role.viewer if request.method in ("GET", "HEAD") else Role.starter
 
 

@@ -1,1 +1,1 @@
-"""The routes, one file for each thing that they are about."""
+"""The routes, one file for each noun."""

@@ -1,4 +1,4 @@
-"""Read what happened: everything in order, page by page or live."""
+"""The feed: all events in order, page by page or live."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fastapi.sse import format_sse_event
 from pydantic_core import to_json
 
 from app.amends.http.errors import TooManyFollowers
-from app.amends.http.openapi import answers
-from app.amends.http.openapi.described import EVENT_STREAM, tells
+from app.amends.http.openapi.answers import events as answers
+from app.amends.http.openapi.responses import EVENT_STREAM, responds
 from app.amends.http.routes.following import Followers, LiveResponse
-from app.amends.http.shown import shown_event, shown_page
+from app.amends.http.serialisation import event_json, page_json
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.events.pages import page
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
@@ -30,17 +30,17 @@ log = logging.getLogger("amends.http")
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 FIRST_PAGE, PAGE = 10, 100
-"""How many events are read for a follower at first, and at most; it is fewer while they are large."""
+"""How many events are read for a follower at first, and at most; fewer while they are large."""
 BUFFER = 64 * 1024
-"""Bytes that a follower's next chunk has at most, or one event."""
+"""The most bytes in a chunk for a follower, unless one event has more."""
 QUIET_SECONDS = 10.0
-"""After so long without an event, those who follow are told that the connection lives."""
+"""After so long without an event, a comment shows followers that the connection lives."""
 RECONNECT_MS = 1000
 WENT_BACK: Final = "history-went-back"
-"""The type of the event by which a follower is told that something that it was sent is gone."""
+"""The type of the server-sent event that says that an event which was sent is gone."""
 
 
-class Events:
+class EventRoutes:
     """The routes below /events."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Events:
         self.router.add_api_route("/events", self.feed, methods=["GET"])
         self.router.add_api_route("/events/live", self.live, methods=["GET"], response_model=None)
 
-    @tells(answers.Events, WentBack)
+    @responds(answers.Events, WentBack)
     async def feed(
         self,
         after: str | None = None,
@@ -76,9 +76,9 @@ class Events:
         cursor = await self._events.after(after)
         only = Filter(type, stream, correlation_id)
         events = await page(lambda beyond, most: self._events.feed(beyond, most, only), cursor, limit)
-        return await self._redactor.shown(lambda: shown_page(events, cursor, self._redactor), events)
+        return await self._redactor.shown(lambda: page_json(events, cursor, self._redactor), events)
 
-    @tells(EVENT_STREAM, TooManyFollowers)
+    @responds(EVENT_STREAM, TooManyFollowers)
     async def live(
         self,
         request: Request,
@@ -87,9 +87,9 @@ class Events:
         stream: str | None = None,
         correlation_id: str | None = None,
     ) -> LiveResponse:
-        """The same as server-sent events, for as long as you like and read them.
+        """The same as server-sent events, for as long as the client reads them.
 
-        The id of each is its place: whoever reconnects with it as `Last-Event-ID` misses nothing and repeats nothing.
+        The id of each is its place: a client that reconnects with it as `Last-Event-ID` misses and repeats nothing.
         Where history went back, as it may in a failover, an event of the type `history-went-back` says so: `cursor` is
         gone, and after it comes all that follows `stands`, the last place before it that still stands.
         """
@@ -108,7 +108,7 @@ class Events:
                 chunk, sent, more = await self._chunk(follower, limit)
             except WentBack as back:
                 looked = self._go_back(follower, back)
-                yield format_sse_event(event=WENT_BACK, data_str=_told(back), id=back.stands)
+                yield format_sse_event(event=WENT_BACK, data_str=_went_back_json(back), id=back.stands)
                 continue
             except (Unavailable, Contended):
                 yield format_sse_event(comment="the database is away; this goes on when it is back")
@@ -117,17 +117,17 @@ class Events:
                 yield chunk
             limit = min(2 * sent, PAGE) if sent else FIRST_PAGE
             looked = max(looked, follower.cursor)
-            if not more and not await self._beyond(looked):
+            if not more and not await self._goes_on(looked):
                 yield format_sse_event(comment="nothing new")
             looked = max(follower.cursor, self._feed_notifier.end)
 
     async def _chunk(self, follower: Follower, limit: int) -> tuple[bytes, int, bool]:
-        """The next events as they are sent, how many they are, and whether more may follow at once.
+        """The next events as they are sent, their number, and whether more may follow at once.
 
-        What does not fit is read again: it takes no room while a client is slow.
+        Those that do not fit are read again: they take no memory while a client is slow.
         """
         events = await follower.page(limit)
-        shown = await self._redactor.shown(partial(self._shown, events), events)
+        shown = await self._redactor.shown(partial(self._json, events), events)
         chunk, sent = bytearray(), 0
         for event, data in zip(events, shown, strict=True):
             following = format_sse_event(data_str=data, id=str(event.cursor))
@@ -139,17 +139,17 @@ class Events:
         return bytes(chunk), sent, sent < len(events) or len(events) == limit
 
     def _go_back(self, follower: Follower, back: WentBack) -> FeedCursor:
-        """Let a follower go on from the last place that still stands."""
+        """Move a follower to the last place that still stands."""
         log.info("A follower of the feed is told that history went back before %s: to %s.", back.place, back.stands)
         cursor = FeedCursor.parse(back.stands) or START
         follower.go_back(cursor)
         return cursor
 
-    def _shown(self, events: Sequence[StoredEvent]) -> list[str]:
-        return [to_json(shown_event(event, self._redactor)).decode() for event in events]
+    def _json(self, events: Sequence[StoredEvent]) -> list[str]:
+        return [to_json(event_json(event, self._redactor)).decode() for event in events]
 
-    async def _beyond(self, cursor: FeedCursor) -> bool:
-        """Wait for the feed to go on, or for this server to stop."""
+    async def _goes_on(self, cursor: FeedCursor) -> bool:
+        """Wait until the feed goes on or this server stops; False if neither has for a while."""
         going, stopping = (
             asyncio.create_task(self._feed_notifier.beyond(cursor, QUIET_SECONDS)),
             asyncio.create_task(self._stopping.wait()),
@@ -162,6 +162,6 @@ class Events:
             going.cancel()
 
 
-def _told(back: WentBack) -> str:
-    """What a follower is told."""
+def _went_back_json(back: WentBack) -> str:
+    """The data of the server-sent event for a follower."""
     return to_json(back.shown() | {"detail": str(back)}).decode()

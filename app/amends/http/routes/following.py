@@ -1,4 +1,4 @@
-"""Those who follow the feed live: so many at most, each with a bounded buffer, and dropped once they do not read."""
+"""Live followers of the feed: bounded in number and in buffer, and dropped when they do not read."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from workflows.amends.background import end
 log = logging.getLogger("amends.http")
 
 UNREAD_SECONDS: Final = 30.0
-"""So long somebody may not read what was sent, before the connection is cut."""
+"""How long a follower may leave unread what was sent, before its connection is cut."""
 
 
 class Followers:
-    """How many there are in this process, `most` of them at most."""
+    """The number of followers in this process, at most `most`."""
 
     def __init__(self, most: int) -> None:
         self.most, self.count = most, 0
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """There is one more in here. Raises TooManyFollowers."""
+        """Count one more inside. Raises TooManyFollowers."""
         self.require_room()
         self.count += 1
         try:
@@ -38,15 +38,15 @@ class Followers:
             self.count -= 1
 
     def require_room(self) -> None:
-        """Raises TooManyFollowers."""
+        """Raise TooManyFollowers if there is no room for one more."""
         if self.count >= self.most:
             raise TooManyFollowers(self.most)
 
 
 class LiveResponse(Response):
-    """Chunks as server-sent events, for as long as there are any and the client reads them.
+    """Chunks as server-sent events, as long as there are any and the client reads them.
 
-    Nothing is cancelled from outside while it is read from the database: its client may go away at any time.
+    A read from the database is never cancelled from outside, although the client may go away at any time.
     """
 
     media_type = "text/event-stream"
@@ -58,7 +58,7 @@ class LiveResponse(Response):
         self._chunks, self._followers = chunks, followers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until somebody ends it: the chunks, the client, or that it does not read."""
+        """Send until the chunks end, the client goes away, or it does not read for too long."""
         with self._followers.one():
             sending = asyncio.create_task(self._send(send), name="follower")
             gone = asyncio.create_task(_gone(receive), name="follower's end")

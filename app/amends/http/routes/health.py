@@ -1,4 +1,4 @@
-"""Whether this server lives, and whether it may be sent work."""
+"""Liveness and readiness of this server."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from app.amends.http.openapi import answers
-from app.amends.http.openapi.described import tells
+from app.amends.http.openapi.answers import service as answers
+from app.amends.http.openapi.responses import responds
+from app.amends.http.problem_types import NOT_READY, UNFIT
 from app.amends.http.problems import problem
 from app.amends.postgres.connections.watch import Watch
 from app.amends.postgres.liveness import Liveness
@@ -16,8 +17,8 @@ from app.amends.postgres.statements.committer import Committer
 from workflows.amends.dbos.engine import Engine
 
 
-class Health:
-    """The routes that machines ask."""
+class HealthRoutes:
+    """The routes /healthz and /readyz."""
 
     def __init__(self, engine: Engine, database: Watch, liveness: Liveness, committer: Committer) -> None:
         self._engine, self._database, self._liveness = engine, database, liveness
@@ -26,26 +27,26 @@ class Health:
         self.router.add_api_route("/healthz", self.alive, methods=["GET"], response_model=None)
         self.router.add_api_route("/readyz", self.ready, methods=["GET"], response_model=None)
 
-    @tells(answers.Alive, (503, "unfit", "This server has to be started again"))
+    @responds(answers.Alive, UNFIT)
     async def alive(self) -> dict[str, Any] | JSONResponse:
-        """The process answers, and gets through to the database if that answers."""
+        """The process is alive: it answers, and reaches the database whenever that answers."""
         if self._liveness.problem:
-            return problem(503, "unfit", "This server has to be started again", self._liveness.problem)
+            return problem(UNFIT, self._liveness.problem)
         return {"status": "ok", "executor": self._engine.executor}
 
-    @tells(answers.Ready, (503, "not-ready", "Not ready"))
+    @responds(answers.Ready, NOT_READY)
     async def ready(self) -> dict[str, Any] | JSONResponse:
-        """The database answers and takes what is written, and this executor's lease holds."""
+        """The server may be sent work: the database answers and takes writes, and this executor's lease holds."""
         if lacks := self._lacks():
-            return problem(503, "not-ready", "Not ready", lacks)
+            return problem(NOT_READY, lacks)
         if error := self._liveness.problem or await self._database.problem() or self._database.unwritable:
-            return problem(503, "not-ready", "Not ready", f"The database: {error}")
+            return problem(NOT_READY, f"The database: {error}")
         if error := self._committer.problem:
-            return problem(503, "not-ready", "Not ready", f"The database does not take what is written: {error}")
+            return problem(NOT_READY, f"The database does not take what is written: {error}")
         return {"status": "ready", "executor": self._engine.executor, "running": len(self._engine.running)}
 
     def _lacks(self) -> str | None:
-        """What this executor lacks; the renewal of its lease tells what the database says to those who write."""
+        """Why this executor is not ready, None if it is; the renewal of its lease is a write that shows what fails."""
         lease = self._engine.lease
         if self._engine.draining.is_set():
             return "This executor is shutting down."

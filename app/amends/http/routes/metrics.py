@@ -1,4 +1,4 @@
-"""What monitoring asks for, in the format of Prometheus."""
+"""Metrics in the format of Prometheus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Counter, Gauge, generate_latest
 
-from app.amends.http.openapi.described import tells
+from app.amends.http.openapi.responses import responds
 from app.amends.http.routes.following import Followers
 from app.amends.postgres.connections.pool import unheard
 from app.amends.postgres.sql_files import statements
@@ -26,11 +26,11 @@ from workflows.amends.dbos.engine import Engine
 
 SQL = statements(Path(__file__).with_name("metrics.sql"))
 ANSWER_SECONDS = 0.8
-"""How long the database is waited for."""
+"""How long one request waits for the database."""
 
 
-class Metrics:
-    """The route /metrics: looked up anew at each call, so that nothing is counted twice or forgotten at a restart."""
+class MetricRoutes:
+    """The route /metrics: read anew at each call, so that nothing is counted twice or forgotten at a restart."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class Metrics:
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
 
-    @tells("text/plain")
+    @responds("text/plain")
     async def metrics(self) -> Response:
-        """Gauges of this process and of the database; what that does not say within a second is left out."""
+        """Metrics of this process and of the database; those that it does not give within a second are left out."""
         registry = CollectorRegistry()
         registry.register(PROCESS_COLLECTOR)
         self._of_process(registry)
@@ -71,7 +71,7 @@ class Metrics:
         return Response(generate_latest(registry) + answered, media_type=CONTENT_TYPE_LATEST)
 
     def _ask(self, name: str, part: Callable[[CollectorRegistry], Awaitable[None]]) -> asyncio.Task[CollectorRegistry]:
-        """A part of the answer: one that is still being asked for, or a new one."""
+        """The task that reads a part: one that still runs, or a new one."""
 
         async def ask() -> CollectorRegistry:
             registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""How the read models stand, and what operators do with them: rebuild, compare, promote, drop, retry, skip."""
+"""Read models: their state, and what operators do with them: rebuild, verify, promote, drop, retry, skip."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
-from app.amends.http.openapi import answers
-from app.amends.http.openapi.described import tells
+from app.amends.http.openapi.answers import projections as answers
+from app.amends.http.openapi.responses import responds
 from app.amends.http.requests.bodies import Body, Reason
-from app.amends.http.requests.guards import cause_of, key_of
+from app.amends.http.requests.headers import cause_of, key_of
 from app.amends.http.requests.parameters import RowKey
 from app.amends.http.requests.roles import OPERATORS
 from app.amends.postgres.statements.reader import Reader
@@ -27,17 +27,17 @@ from app.amends.store.requests import Key, Requests
 from domain.amends.errors import Conflict, NotFound
 from workflows.amends.values.codec import dump
 
-Less = Annotated[bool, Query(description="Also if keys are set aside in it that the live table shows.")]
-Number = Annotated[int | None, Query(ge=1, description="A table's number.")]
+AllowSetAside = Annotated[bool, Query(description="Also if keys are set aside in it that the live build shows.")]
+BuildNumber = Annotated[int | None, Query(ge=1, description="A build's number.")]
 
 
-class Which(Body):
-    """Which table of a read model is meant; without it the one that suggests itself."""
+class WhichBuild(Body):
+    """The build that is meant; without it the only one that the operation can mean."""
 
     build: int | None = Field(None, ge=1)
 
 
-class Projections:
+class ProjectionRoutes:
     """The routes below /projections."""
 
     def __init__(
@@ -58,27 +58,27 @@ class Projections:
         )
         route("/{name}/set-aside/{key:path}/skip", self.skip, methods=["POST"], dependencies=OPERATORS, status_code=202)
 
-    @tells(answers.Projections)
+    @responds(answers.Projections)
     async def all(self) -> dict[str, Any]:
-        """Every read model: its tables, how far behind they are, and how far a rebuild has got."""
+        """Every read model: its builds, their lag, and the progress of a rebuild."""
         return {"projections": await report(self._builds)}
 
-    @tells(answers.ProjectionInFull, NotFound)
+    @responds(answers.ProjectionDetail, NotFound)
     async def one(self, name: str) -> dict[str, Any]:
-        """One read model, with what is set aside and what was skipped."""
+        """One read model, with the keys that are set aside and the events that were skipped."""
         await self._builds.require(name)
         (found,) = await report(self._builds, name)
         skipped = [dump(asdict(each), dict[str, Any]) for each in await self._acts.asides.skipped(name)]
         return found | {"skipped_events": skipped}
 
-    @tells(answers.Built, NotFound)
+    @responds(answers.BuildChanged, NotFound)
     async def rebuild(self, name: str, request: Request) -> dict[str, Any]:
-        """Begin a table of the newest version beside the live one."""
+        """Start a build of the newest version beside the live one."""
         return await self._once(request, {"rebuild": name}, partial(self._acts.rebuild, name, cause_of(request)))
 
-    @tells(answers.Verified, NotFound, Conflict)
-    async def verify(self, name: str, one: Number = None, other: Number = None) -> dict[str, Any]:
-        """Compare the live table with the rebuilt one, row by row, or any two tables."""
+    @responds(answers.Comparison, NotFound, Conflict)
+    async def verify(self, name: str, one: BuildNumber = None, other: BuildNumber = None) -> dict[str, Any]:
+        """Compare the live build with the rebuilt one, row by row, or any two builds."""
         found = await verify(self._builds, self._reader, name, one, other)
         return {
             "name": name,
@@ -90,32 +90,32 @@ class Projections:
             "examples": [each.key for each in found.differing[:20]],
         }
 
-    @tells(answers.Built, NotFound)
+    @responds(answers.BuildChanged, NotFound)
     async def promote(
-        self, name: str, request: Request, which: Which | None = None, allow_set_aside: Less = False
+        self, name: str, request: Request, which: WhichBuild | None = None, allow_set_aside: AllowSetAside = False
     ) -> dict[str, Any]:
-        """Let the view show the rebuilt table, or a retired one again."""
+        """Let the view show the rebuilt table, or that of a retired build again."""
         build = which.build if which else None
         act = partial(self._acts.promote, name, build, cause_of(request), less=allow_set_aside)
         return await self._once(
             request, {"promote": name, "build": build} | ({"less": True} if allow_set_aside else {}), act
         )
 
-    @tells(answers.Built, NotFound)
-    async def drop(self, name: str, request: Request, which: Which | None = None) -> dict[str, Any]:
-        """Drop a table that is not live, or all of a read model whose code is gone."""
+    @responds(answers.BuildChanged, NotFound)
+    async def drop(self, name: str, request: Request, which: WhichBuild | None = None) -> dict[str, Any]:
+        """Drop a build that is not live, or all builds of a read model whose code is gone."""
         build = which.build if which else None
         act = partial(self._acts.drop, name, build, cause_of(request))
         return await self._once(request, {"drop": name, "build": build}, act)
 
-    @tells(answers.Wished, NotFound)
+    @responds(answers.ActionRequested, NotFound)
     async def retry(self, name: str, key: RowKey, why: Reason, request: Request) -> dict[str, Any]:
-        """Apply the event that was set aside, and those behind it, once more."""
+        """Apply the event of a key that is set aside, and those behind it, once more."""
         return await self._wish(name, key, "retry", why, request)
 
-    @tells(answers.Wished, NotFound)
+    @responds(answers.ActionRequested, NotFound)
     async def skip(self, name: str, key: RowKey, why: Reason, request: Request) -> dict[str, Any]:
-        """Leave out the event that cannot be applied, and go on with those behind it."""
+        """Skip the event that cannot be applied, and apply those behind it."""
         return await self._wish(name, key, "skip", why, request)
 
     async def _wish(self, name: str, key: str, wish: Wish, why: Reason, request: Request) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Projections:
     async def _once(
         self, request: Request, asked: Any, act: Callable[[Key | None], Awaitable[dict[str, Any]]]
     ) -> dict[str, Any]:
-        """Act once for each idempotency key, and let the runners look at once."""
+        """Carry out a request once per idempotency key, and let the runners look at once."""
         body = await self._requests.once(key_of(request), asked, act)
         self._runners.look()
         return body

@@ -1,4 +1,4 @@
-"""The other systems that sagas call: which of them are down, and how many sagas wait for them."""
+"""Outages of providers, the other systems that sagas call, and how many sagas wait for them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from app.amends.http.openapi import answers
-from app.amends.http.openapi.described import tells
-from app.amends.http.shown import at
+from app.amends.http.openapi.answers import service as answers
+from app.amends.http.openapi.responses import responds
+from app.amends.http.serialisation import timestamp
 from app.amends.postgres.statements.reader import Reader
 from app.amends.store.outages import outages
 
 
-class Providers:
+class ProviderRoutes:
     """The route /providers."""
 
     def __init__(self, reader: Reader) -> None:
@@ -21,8 +21,8 @@ class Providers:
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/providers", self.down, methods=["GET"])
 
-    @tells(answers.Outages)
+    @responds(answers.Outages)
     async def down(self) -> dict[str, Any]:
         """Providers that do not answer; the list is empty when all is well."""
         rows = await outages(self._reader)
-        return {"down": [row | {"down_since": at(row["down_since"])} for row in rows]}
+        return {"down": [row | {"down_since": timestamp(row["down_since"])} for row in rows]}

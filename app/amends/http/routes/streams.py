@@ -1,4 +1,4 @@
-"""One stream: its events, what they add up to now or then, and taking the last decision back."""
+"""Streams: their events, the state of their aggregate now or in the past, and undo and redo."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from app.amends.http.errors import Unconditional
-from app.amends.http.openapi import answers
-from app.amends.http.openapi.described import tells
+from app.amends.http.openapi.answers import events as answers
+from app.amends.http.openapi.responses import responds
 from app.amends.http.requests.bodies import Reason
-from app.amends.http.requests.guards import cause_of, key_of, version_of
+from app.amends.http.requests.headers import cause_of, key_of, version_of
 from app.amends.http.requests.parameters import Instant, StreamName
 from app.amends.http.requests.roles import OPERATORS
 from app.amends.http.routes.events import Limit
-from app.amends.http.shown import shown_difference, shown_page, shown_state
+from app.amends.http.serialisation import difference_json, page_json, state_json
 from app.amends.redaction.redactor import Redactor
 from app.amends.schema.catalogue import Catalogue
 from app.amends.store.aggregates.repository import Asked
 from app.amends.store.aggregates.time_travel import History, Point
-from app.amends.store.aggregates.undo import Turn, UndoRedo
+from app.amends.store.aggregates.undo import UndoAction, UndoRedo
 from app.amends.store.events.pages import page
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from app.amends.store.requests import Key, Requests
@@ -31,10 +31,10 @@ from workflows.amends.values.codec import dump
 
 Version = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 
-TURNING = (NotFound, StaleVersion, Unconditional, Unreadable)
+UNDO_PROBLEMS = (NotFound, StaleVersion, Unconditional, Unreadable)
 
 
-class Streams:
+class StreamRoutes:
     """The routes below /streams."""
 
     def __init__(
@@ -56,17 +56,17 @@ class Streams:
         route("/{stream}/undo", self.undo, methods=["POST"], dependencies=OPERATORS)
         route("/{stream}/redo", self.redo, methods=["POST"], dependencies=OPERATORS)
 
-    @tells(answers.Events, WentBack, sends=("ETag",))
+    @responds(answers.Events, WentBack, sends=("ETag",))
     async def stream(
         self, stream: StreamName, response: Response, after: str | None = None, limit: Limit = 100
     ) -> dict[str, Any]:
-        """One stream, oldest first; the ETag is its version. `masked` and the size of a page are those of /events."""
+        """The events of a stream, oldest first; the ETag is its version. `masked` and page sizes are as in /events."""
         cursor = await self._events.after(after)
         events = await page(partial(self._events.read_after, stream), cursor, limit)
         response.headers["ETag"] = f'"{await self._events.version(stream)}"'
-        return await self._redactor.shown(lambda: shown_page(events, cursor, self._redactor), events)
+        return await self._redactor.shown(lambda: page_json(events, cursor, self._redactor), events)
 
-    @tells(answers.State, NotFound, Unreadable, WentBack, sends=("ETag",))
+    @responds(answers.State, NotFound, Unreadable, WentBack, sends=("ETag",))
     async def state(
         self,
         stream: StreamName,
@@ -75,13 +75,13 @@ class Streams:
         position: str | None = None,
         at: Instant | None = None,
     ) -> dict[str, Any]:
-        """What the stream's events add up to: now, or at a version, a position or an instant."""
+        """The state of the stream's aggregate: now, or at a version, a position or an instant."""
         aggregate = self._catalogue.aggregate(stream)
         found = await self._history.state(aggregate, stream, Point(version, position, at))
         response.headers["ETag"] = f'"{found.version}"'
-        return await self._redactor.shown(lambda: shown_state(found, aggregate.category, self._redactor))
+        return await self._redactor.shown(lambda: state_json(found, aggregate.category, self._redactor))
 
-    @tells(answers.Difference, NotFound, Unreadable, WentBack)
+    @responds(answers.Difference, NotFound, Unreadable, WentBack)
     async def difference(
         self,
         stream: StreamName,
@@ -92,33 +92,35 @@ class Streams:
         to_position: str | None = None,
         to_at: Instant | None = None,
     ) -> dict[str, Any]:
-        """What changed between two points; without a `from` since the beginning, without a `to` until now."""
+        """The changes between two points; without a `from` since the beginning, without a `to` until now."""
         before = _since(from_version, from_position, from_at)
         after = Point(to_version, to_position, to_at)
         aggregate = self._catalogue.aggregate(stream)
         found = await self._history.difference(aggregate, stream, before, after)
-        return await self._redactor.shown(lambda: shown_difference(*found, aggregate.category, self._redactor))
+        return await self._redactor.shown(lambda: difference_json(*found, aggregate.category, self._redactor))
 
-    @tells(answers.Turned, *TURNING, sends=("ETag",))
+    @responds(answers.StateAfterUndo, *UNDO_PROBLEMS, sends=("ETag",))
     async def undo(self, stream: StreamName, why: Reason, request: Request, response: Response) -> dict[str, Any]:
-        """Take the last decision back by inverse events; `If-Match` names the version that you have seen."""
-        return await self._turn("undo", stream, why, request, response)
+        """Undo the last decision by inverse events; `If-Match` names the version that you have seen."""
+        return await self._reverse("undo", stream, why, request, response)
 
-    @tells(answers.Turned, *TURNING, sends=("ETag",))
+    @responds(answers.StateAfterUndo, *UNDO_PROBLEMS, sends=("ETag",))
     async def redo(self, stream: StreamName, why: Reason, request: Request, response: Response) -> dict[str, Any]:
-        """Make the decision again that was undone last."""
-        return await self._turn("redo", stream, why, request, response)
+        """Redo the decision that was undone last."""
+        return await self._reverse("redo", stream, why, request, response)
 
-    async def _turn(self, turn: Turn, stream: str, why: Reason, request: Request, response: Response) -> dict[str, Any]:
+    async def _reverse(
+        self, action: UndoAction, stream: str, why: Reason, request: Request, response: Response
+    ) -> dict[str, Any]:
         aggregate, expected, cause = self._catalogue.aggregate(stream), version_of(request), cause_of(request)
-        asked = {"turn": turn, "stream": stream, "version": expected, "reason": why.reason}
+        asked = {"turn": action, "stream": stream, "version": expected, "reason": why.reason}
 
         def shown(state: Any, version: int) -> dict[str, Any]:
             return {"stream": stream, "version": version, "state": dump(state, aggregate.state_type)}
 
         async def act(key: Key | None) -> dict[str, Any]:
             once = Asked(key.key, key.digest, shown) if key else None
-            done = await self._undoing.turn(turn, aggregate, stream, expected, cause, why.reason, once)
+            done = await self._undoing.perform(action, aggregate, stream, expected, cause, why.reason, once)
             return done.before or shown(done.state, done.version) | {"position": str(done.cursor)}
 
         answer = await self._requests.once(key_of(request), asked, act)

@@ -1,4 +1,4 @@
-"""Read models: rows of what is live, and for those who wrote something, not before it is in."""
+"""Views: rows of read models, on request not before they have got to a position."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from app.amends.http.errors import Behind
-from app.amends.http.openapi import answers
-from app.amends.http.openapi.described import tells
+from app.amends.http.openapi.answers import projections as answers
+from app.amends.http.openapi.responses import responds
 from app.amends.http.requests.parameters import ANY_COLUMN, RowKey
 from app.amends.projections.views import Views as Rows
 from app.amends.redaction.redactor import Redactor
@@ -17,14 +17,14 @@ from domain.amends.errors import Conflict, NotFound
 from domain.amends.vocabulary import Unreadable
 
 PATIENCE, LONGEST = 10.0, 60.0
-"""How long `after_position` waits, in seconds, if nothing is said, and at most."""
+"""How long `after_position` waits, in seconds: by default, and at most."""
 OURS = ("after_position", "timeout", "limit", "after")
 
 Position = Annotated[str | None, Query(description="Wait until the read model has got to this place.")]
 Timeout = Annotated[float, Query(gt=0, le=LONGEST, description="How long to wait for that, in seconds.")]
 
 
-class Views:
+class ViewRoutes:
     """The routes below /views."""
 
     def __init__(self, rows: Rows, events: PostgresEvents, redactor: Redactor) -> None:
@@ -33,7 +33,7 @@ class Views:
         self.router.add_api_route("/{projection}", self.list, methods=["GET"], openapi_extra=ANY_COLUMN)
         self.router.add_api_route("/{projection}/{key:path}", self.get, methods=["GET"])
 
-    @tells(answers.Rows, NotFound, Conflict, Behind, WentBack)
+    @responds(answers.Rows, NotFound, Conflict, Behind, WentBack)
     async def list(
         self,
         projection: str,
@@ -45,7 +45,7 @@ class Views:
     ) -> dict[str, Any]:
         """Rows in the order of their keys; other parameters are columns and the values that they must have.
 
-        What is `numeric` in the table is a string, exact to the last digit.
+        A `numeric` of the table is a string, exact to the last digit.
         """
         where = {name: value for name, value in request.query_params.items() if name not in OURS}
         await self._wait(projection, after_position, timeout)
@@ -55,7 +55,7 @@ class Views:
         shown = await self._redactor.shown(lambda: [self._redactor.row(projection, row) for row in rows], told=told)
         return {"rows": shown, "next": following}
 
-    @tells(dict[str, Any], NotFound, Conflict, Behind, Unreadable, WentBack)
+    @responds(dict[str, Any], NotFound, Conflict, Behind, Unreadable, WentBack)
     async def get(
         self,
         projection: str,
@@ -64,7 +64,7 @@ class Views:
         after_position: Position = None,
         timeout: Timeout = PATIENCE,  # noqa: ASYNC109 (the caller's, not ours)
     ) -> dict[str, Any]:
-        """One row. What is `numeric` in the table is a string, exact to the last digit."""
+        """One row. A `numeric` of the table is a string, exact to the last digit."""
         await self._wait(projection, after_position, timeout)
         row = await self._rows.row(projection, key)
         if row is None:

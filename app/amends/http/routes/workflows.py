@@ -1,4 +1,4 @@
-"""Start business processes, watch them, and decide about those that are stuck."""
+"""Business processes: started, listed, shown, signalled, cancelled, and decided about by operators."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Query, Request, Response
 
 from app.amends.http.errors import Busy
-from app.amends.http.openapi import answers
-from app.amends.http.openapi.described import tells
-from app.amends.http.requests.bodies import ANY_BODY, Reason, given, sent_by
-from app.amends.http.requests.guards import actor_of, cause_of, is_known, key_of
+from app.amends.http.openapi.answers import sagas as answers
+from app.amends.http.openapi.answers.events import Events
+from app.amends.http.openapi.responses import responds
+from app.amends.http.requests.bodies import ANY_BODY, Reason, request_body, signed_body
+from app.amends.http.requests.headers import actor_of, cause_of, is_known, key_of
 from app.amends.http.requests.roles import OPERATORS
-from app.amends.http.shown import said_in, said_of, shown_page, shown_row, shown_saga
+from app.amends.http.serialisation import page_json, saga_json, saga_row_json, with_errors, with_reasons
 from app.amends.postgres.statements.waiter import Waiter
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.events.pages import page
@@ -37,12 +38,12 @@ AStatus = Annotated[str | None, Query(json_schema_extra={"enum": list(get_args(S
 
 
 class Decision(Reason):
-    """Why a person decided so; `result` is what a step that is resolved came to, where its type needs one."""
+    """The reason of a decision; `result` is that of the step that is resolved, where its type needs one."""
 
     result: Any = None
 
 
-class Workflows:
+class WorkflowRoutes:
     """The routes below /workflows."""
 
     def __init__(
@@ -67,18 +68,18 @@ class Workflows:
         for act in ("cancel", "compensate", "resume", "retry", "skip", "resolve"):
             route(f"/{{id}}/{act}", getattr(self, act), methods=["POST"], status_code=202, dependencies=OPERATORS)
 
-    @tells(answers.Definitions)
+    @responds(answers.Definitions)
     async def definitions(self) -> dict[str, Any]:
         """Every saga: its versions, the JSON Schema of its input, and its steps in order of declaration."""
         names = sorted({name for name, _ in self._engine.saga_client.sagas})
-        return {"definitions": [self._described(name) for name in names]}
+        return {"definitions": [self._definition(name) for name in names]}
 
-    def _described(self, name: str) -> dict[str, Any]:
+    def _definition(self, name: str) -> dict[str, Any]:
         versions = sorted(version for known, version in self._engine.saga_client.sagas if known == name)
         described: dict[str, Any] = self._engine.saga_client.newest(name).definition.describe()
         return described | {"versions": versions}
 
-    @tells(answers.Started, NotFound, sends=("Location",))
+    @responds(answers.Started, NotFound, sends=("Location",))
     async def start(self, name: str, request: Request, response: Response) -> dict[str, Any]:
         """Start a saga. The body is its input; the Idempotency-Key becomes its id."""
         if self._engine.draining.is_set():
@@ -86,12 +87,12 @@ class Workflows:
         saga, key, cause = self._engine.saga_client.newest(name), key_of(request), cause_of(request)
         if key is not None:
             require_workflow_id(key, "Idempotency-Key")
-        wanted = await given(request, saga.definition.input)
-        started = await self._engine.start(name, wanted, key, cause)
+        given = await request_body(request, saga.definition.input)
+        started = await self._engine.start(name, given, key, cause)
         response.headers["Location"] = f"/workflows/{started.id}"
         return {"id": started.id, "name": started.name, "version": started.version, "status": started.status}
 
-    @tells(answers.Sagas)
+    @responds(answers.Sagas)
     async def list(
         self,
         name: str | None = None,
@@ -104,10 +105,12 @@ class Workflows:
     ) -> dict[str, Any]:
         """Sagas, newest first."""
         rows, after = await self._overview.page(Filters(name, status, reference, correlation_id, parent), limit, cursor)
-        shown = await self._redactor.shown(lambda: [shown_row(row, self._redactor) for row in rows], told=said_of(rows))
+        shown = await self._redactor.shown(
+            lambda: [saga_row_json(row, self._redactor) for row in rows], told=with_reasons(rows)
+        )
         return {"workflows": shown, "next": after}
 
-    @tells(answers.Saga, NotFound, Unreadable)
+    @responds(answers.Saga, NotFound, Unreadable)
     async def get(
         self,
         id: str,
@@ -126,85 +129,85 @@ class Workflows:
         if found is None:
             raise NotFound("workflow", id)
         row, state, place = found
-        told = said_in(row, state)
-        return await self._redactor.shown(lambda: shown_saga(row, state, place, self._redactor, steps_after), told=told)
+        sagas = with_errors(row, state)
+        return await self._redactor.shown(lambda: saga_json(row, state, place, self._redactor, steps_after), told=sagas)
 
-    @tells(answers.Events, NotFound, WentBack)
+    @responds(Events, NotFound, WentBack)
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
-        """The saga's own story, oldest first. `masked` and the size of a page are those of /events."""
+        """The history of a saga, oldest first. `masked` and the size of a page are those of /events."""
         place = await self._events.after(after)
         events = await page(partial(self._events.read_after, saga_histories.stream(id)), place, limit)
         if not events and await self._overview.row(id) is None:
             raise NotFound("workflow", id)
-        return await self._redactor.shown(lambda: shown_page(events, place, self._redactor), events)
+        return await self._redactor.shown(lambda: page_json(events, place, self._redactor), events)
 
-    @tells(answers.Noted, NotFound)
+    @responds(answers.Accepted, NotFound)
     async def signal(self, id: str, signal: str, request: Request) -> dict[str, Any]:
-        """Tell a saga something; the body is the signal's payload. One that comes early waits until it is asked for."""
+        """Send a signal to a saga; the body is its payload. An early one is kept until the saga waits for it."""
         row, cause = await self._overview.row(id), cause_of(request)
         if row is None:
             raise NotFound("workflow", id)
         cls = self._engine.saga_client.payload(row.name, row.version, signal)
-        said = await sent_by(request, cls, actor_of(request), is_known(request))
-        payload = self._engine.saga_client.told(signal, said, cls)
+        sent = await signed_body(request, cls, actor_of(request), is_known(request))
+        payload = self._engine.saga_client.told(signal, sent, cls)
 
-        async def tell(key: Key | None) -> dict[str, Any]:
+        async def send(key: Key | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "signal": signal}) if key else None
-            said = await self._engine.saga_client.signal(id, signal, payload, cause, answer)
+            noted = await self._engine.saga_client.signal(id, signal, payload, cause, answer)
             self._engine.look()
-            return said
+            return noted
 
-        return await self._requests.once(key_of(request), {"id": id, "signal": signal, "payload": payload}, tell)
+        return await self._requests.once(key_of(request), {"id": id, "signal": signal, "payload": payload}, send)
 
-    @tells(answers.Noted, NotFound, Unreadable)
+    @responds(answers.Accepted, NotFound, Unreadable)
     async def cancel(self, id: str, why: Reason, request: Request) -> dict[str, Any]:
-        """Turn a saga back at its next step; what is under way settles first. After its pivot it is too late: 409."""
+        """Cancel a saga: it compensates from its next step on, once running ones are settled. After its pivot: 409."""
         row, cause = await self._overview.row(id), cause_of(request)
         if row is None:
             raise NotFound("workflow", id)
 
         async def note(key: Key | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id}) if key else None
-            said = await self._engine.saga_client.cancel(id, row.name, row.version, why.reason, cause, answer)
+            noted = await self._engine.saga_client.cancel(id, row.name, row.version, why.reason, cause, answer)
             self._engine.cancel(id, why.reason)
-            return said
+            return noted
 
         return await self._requests.once(key_of(request), {"id": id, "cancel": why.reason}, note)
 
-    @tells(answers.Noted, NotFound)
+    @responds(answers.Accepted, NotFound)
     async def compensate(self, id: str, why: Reason, request: Request) -> dict[str, Any]:
-        """Let a saga that was ended in DBOS's own tools undo what it did."""
-        return await self._take_up(id, "compensate", why, request)
+        """Compensate a saga that was terminated in DBOS's own tools."""
+        return await self._resume_terminated(id, "compensate", why, request)
 
-    @tells(answers.Noted, NotFound)
+    @responds(answers.Accepted, NotFound)
     async def resume(self, id: str, why: Reason, request: Request) -> dict[str, Any]:
-        """Let a saga that was ended in DBOS's own tools go on."""
-        return await self._take_up(id, "resume", why, request)
+        """Resume a saga that was terminated in DBOS's own tools."""
+        return await self._resume_terminated(id, "resume", why, request)
 
-    async def _take_up(self, id: str, how: TerminatedAction, why: Reason, request: Request) -> dict[str, Any]:
+    async def _resume_terminated(self, id: str, how: TerminatedAction, why: Reason, request: Request) -> dict[str, Any]:
         cause = cause_of(request)
 
         async def decide(key: Key | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "act": how}) if key else None
-            said = await self._engine.saga_client.resume_terminated(id, how, why.reason, cause, answer)
+            noted = await self._engine.saga_client.resume_terminated(id, how, why.reason, cause, answer)
             self._engine.look()
-            return said
+            return noted
 
         return await self._requests.once(key_of(request), {"id": id, "act": how, "reason": why.reason}, decide)
 
-    @tells(answers.Noted, NotFound, Unreadable)
+    @responds(answers.Accepted, NotFound, Unreadable)
     async def retry(self, id: str, decision: Decision, request: Request) -> dict[str, Any]:
-        """Let a stuck saga try again what it could not do."""
+        """Let a stuck saga retry the step or the compensation that failed."""
         return await self._act(id, "retry", decision, request)
 
-    @tells(answers.Noted, NotFound, Unreadable)
+    @responds(answers.Accepted, NotFound, Unreadable)
     async def skip(self, id: str, decision: Decision, request: Request) -> dict[str, Any]:
-        """Let a stuck saga go on without what it could not do."""
+        """Let a stuck saga go on without the step or the compensation that failed."""
         return await self._act(id, "skip", decision, request)
 
-    @tells(answers.Noted, NotFound, Unreadable)
+    @responds(answers.Accepted, NotFound, Unreadable)
     async def resolve(self, id: str, decision: Decision, request: Request) -> dict[str, Any]:
-        """Say that what a stuck saga could not do was put right by hand."""
+        """Note that the step or the compensation that failed was done by hand, and let the saga go on."""
         return await self._act(id, "resolve", decision, request)
 
     async def _act(self, id: str, act: Act, decision: Decision, request: Request) -> dict[str, Any]:
@@ -212,9 +215,9 @@ class Workflows:
 
         async def decide(key: Key | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "act": act}) if key else None
-            said = await self._engine.saga_client.act(id, act, decision.reason, cause, decision.result, answer)
+            noted = await self._engine.saga_client.act(id, act, decision.reason, cause, decision.result, answer)
             self._engine.look()
-            return said
+            return noted
 
         asked = {"id": id, "act": act} | decision.model_dump()
         return await self._requests.once(key_of(request), asked, decide)

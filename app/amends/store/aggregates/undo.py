@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from app.amends.postgres.statements.reader import Reader
 from app.amends.store.aggregates import SQL
@@ -22,7 +22,7 @@ from domain.amends.event import Cause
 from workflows.amends.ports.event_store import StoredEvent, read_event
 from workflows.amends.values.limits import Limits
 
-Turn = Literal["undo", "redo"]
+UndoAction: TypeAlias = Literal["undo", "redo"]
 PAGE = 200
 
 
@@ -51,9 +51,9 @@ class UndoRedo:
     ) -> None:
         self._events, self._loader, self._reader, self._limit = events, loader, reader, limit
 
-    async def turn(
+    async def perform(
         self,
-        turn: Turn,
+        action: UndoAction,
         aggregate: Aggregate[Any, Any],
         stream: str,
         version: int | None,
@@ -70,37 +70,37 @@ class UndoRedo:
             raise NotFound("stream", stream)
         if version is not None and version != newest:
             raise StaleVersion(stream, version, newest)
-        await self._require_no_open_saga(turn, stream)
-        target = await (self._undoable if turn == "undo" else self._redoable)(stream, newest)
-        inverse = self._inverse(turn, aggregate, state, target)
-        undone, redone = (target.id, None) if turn == "undo" else (None, target.id)
+        await self._require_no_open_saga(action, stream)
+        target = await (self._undoable if action == "undo" else self._redoable)(stream, newest)
+        inverse = self._inverse(action, aggregate, state, target)
+        undone, redone = (target.id, None) if action == "undo" else (None, target.id)
         marked = replace(cause, undoes=undone, redoes=redone, reason=reason)
         acting = Acting(self._events, self._loader, marked, asked, self._limit)
         return await acting.append(aggregate, stream, newest, state, inverse)
 
-    def _inverse(self, turn: Turn, aggregate: Aggregate[Any, Any], state: Any, target: Decision) -> list[Any]:
+    def _inverse(self, action: UndoAction, aggregate: Aggregate[Any, Any], state: Any, target: Decision) -> list[Any]:
         """What takes the decision's events back, the last one first. Raises Conflict."""
         if aggregate.inverse is None:
-            raise _cannot(turn, f"{aggregate.category} declares no inverses")
+            raise _cannot(action, f"{aggregate.category} declares no inverses")
         inverse: list[Any] = []
         for stored in reversed(target.events):
             event = read_event(aggregate.vocabulary, stored.type, stored.data_json)
             try:
                 back = contained(aggregate.inverse, state, event)
             except Refusal as refusal:
-                raise _cannot(turn, f"the state has moved on: {refusal}") from refusal
+                raise _cannot(action, f"the state has moved on: {refusal}") from refusal
             if back is None:
-                raise _cannot(turn, f"{stored.name} has no inverse")
+                raise _cannot(action, f"{stored.name} has no inverse")
             inverse += aggregate.require_own(back)
             state = aggregate.fold(back, state)
         if not inverse:
-            raise _cannot(turn, f"the inverse of {target.shown} has no events, so that nothing would be told of it")
+            raise _cannot(action, f"the inverse of {target.shown} has no events, so that nothing would be told of it")
         return inverse
 
-    async def _require_no_open_saga(self, turn: Turn, stream: str) -> None:
+    async def _require_no_open_saga(self, action: UndoAction, stream: str) -> None:
         row = await self._reader.row(SQL["open_saga"], (stream,))
         if row is not None:
-            raise _cannot(turn, f"saga {row['id']} is still open on {stream}; it may yet take its part back itself")
+            raise _cannot(action, f"saga {row['id']} is still open on {stream}; it may yet take its part back itself")
 
     async def _undoable(self, stream: str, newest: int) -> Decision:
         taken_back = 0
@@ -144,5 +144,5 @@ def _decision(event: StoredEvent) -> str:
     return str(event.metadata.get("decision") or f"{event.generation}-{event.transaction_id}")
 
 
-def _cannot(turn: Turn, why: str) -> Conflict:
-    return Conflict(turn, f"It cannot be {'undone' if turn == 'undo' else 'redone'}: {why}.")
+def _cannot(action: UndoAction, why: str) -> Conflict:
+    return Conflict(action, f"It cannot be {'undone' if action == 'undo' else 'redone'}: {why}.")

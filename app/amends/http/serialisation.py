@@ -1,4 +1,4 @@
-"""Sagas and events as JSON, the way INTERFACE promises them."""
+"""Sagas, events and states as JSON, for the API and the command line; marked values are redacted."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from workflows.amends.ports.event_store import FeedCursor, StoredEvent
 from workflows.amends.values.codec import dump
 
 STEPS = 200
-"""How many steps of a saga are shown at a time."""
+"""Steps of a saga on one page."""
 
 
-def shown_row(row: Row, redactor: Redactor) -> dict[str, Any]:
+def saga_row_json(row: Row, redactor: Redactor) -> dict[str, Any]:
     """A saga in a list."""
     return {
         "id": row.id,
@@ -27,27 +27,24 @@ def shown_row(row: Row, redactor: Redactor) -> dict[str, Any]:
         "reference": row.reference,
         "status": row.status,
         "reason": redactor.said(row.reason, row.id),
-        "started_at": at(row.started_at),
-        "finished_at": at(row.finished_at),
+        "started_at": timestamp(row.started_at),
+        "finished_at": timestamp(row.finished_at),
         "correlation_id": row.correlation_id,
         "waiting_for": " and ".join(map(str, row.waits)) or None,
-        "waiting_until": at(row.due_at),
+        "waiting_until": timestamp(row.due_at),
         "waits": [_wait(wait) for wait in row.waits],
         "parent": row.parent,
     }
 
 
-def shown_saga(
+def saga_json(
     row: Row, state: SagaState, cursor: FeedCursor, redactor: Redactor, after: int = -1, limit: int = STEPS
 ) -> dict[str, Any]:
-    """A saga with a page of its steps, those that were started after the one with number `after`.
-
-    Everything is shown without marked values.
-    """
+    """A saga with a page of its steps: those that were started after the step with number `after`."""
     steps = [step for step in state.steps if step.slot > after]
     page = steps[:limit]
     waits = _waits(row, state)
-    return shown_row(row, redactor) | {
+    return saga_row_json(row, redactor) | {
         "waiting_for": " and ".join(map(str, waits)) or None,
         "waits": [_wait(wait) for wait in waits],
         "input": redactor.input(row.name, row.version, state.input),
@@ -59,36 +56,36 @@ def shown_saga(
     }
 
 
-def said_of(rows: Sequence[Row]) -> list[str]:
-    """The sagas of which something is said in a list."""
+def with_reasons(rows: Sequence[Row]) -> list[str]:
+    """The ids of the sagas whose rows have a reason: it may repeat what an error says."""
     return [row.id for row in rows if row.reason is not None]
 
 
-def said_in(row: Row, state: SagaState) -> list[str]:
-    """The saga itself, if something is said in it because of an error."""
+def with_errors(row: Row, state: SagaState) -> list[str]:
+    """The id of a saga whose details repeat what an error says; none if there is no error."""
     errors = [state.error, *(each and each.error for step in state.steps for each in (step, step.compensation))]
     return [row.id] if row.reason is not None or any(errors) else []
 
 
 def _waits(row: Row, state: SagaState) -> list[Wait]:
-    """What a saga waits for: of steps at the same time, each that waits for a provider."""
+    """The waits of a saga: of its row, and of every concurrent step that waits for a provider."""
     if not any(wait.kind == "provider" for wait in row.waits):
         return row.waits
-    told = [Wait("provider", *vars(step.awaits).values()) for step in state.steps if step.awaits]
+    of_steps = [Wait("provider", *vars(step.awaits).values()) for step in state.steps if step.awaits]
     first: dict[str, Wait] = {}
-    for wait in (*row.waits, *told):
+    for wait in (*row.waits, *of_steps):
         first.setdefault(wait.name, wait)
     return list(first.values())
 
 
 def _wait(wait: Wait) -> dict[str, Any]:
-    return {"kind": wait.kind, "name": wait.name, "since": at(wait.since), "until": at(wait.until)}
+    return {"kind": wait.kind, "name": wait.name, "since": timestamp(wait.since), "until": timestamp(wait.until)}
 
 
-def shown_event(event: StoredEvent, redactor: Redactor) -> dict[str, Any]:
-    """An event as it stands in the table, in the shape that it was stored in, its marked values masked.
+def event_json(event: StoredEvent, redactor: Redactor) -> dict[str, Any]:
+    """An event in the shape that it was stored in, its marked values redacted.
 
-    `masked` says so: `marked`, or `unknown` if some are masked only because this server does not know them.
+    `masked` is `marked` then, or `unknown` if some are redacted only because this server does not know them.
     """
     data, masked = redactor.event(event)
     return {
@@ -101,40 +98,40 @@ def shown_event(event: StoredEvent, redactor: Redactor) -> dict[str, Any]:
         "data": data,
         "masked": masked,
         "metadata": event.metadata,
-        "recorded_at": at(event.recorded_at),
+        "recorded_at": timestamp(event.recorded_at),
     }
 
 
-def shown_page(events: Sequence[StoredEvent], after: FeedCursor, redactor: Redactor) -> dict[str, Any]:
-    """Some events, and the place to go on from."""
+def page_json(events: Sequence[StoredEvent], after: FeedCursor, redactor: Redactor) -> dict[str, Any]:
+    """A page of events, and the token of the next one."""
     reached = events[-1].cursor if events else after
-    return {"events": [shown_event(event, redactor) for event in events], "next": str(reached)}
+    return {"events": [event_json(event, redactor) for event in events], "next": str(reached)}
 
 
-def shown_state(found: StateAt, category: str, redactor: Redactor) -> dict[str, Any]:
-    """A state of the past or of today, its marked values masked."""
+def state_json(found: StateAt, category: str, redactor: Redactor) -> dict[str, Any]:
+    """A state, of now or of the past, its marked values redacted."""
     return {
         "stream": found.stream,
         "version": found.version,
         "position": str(found.cursor),
-        "recorded_at": at(found.recorded_at),
+        "recorded_at": timestamp(found.recorded_at),
         "state": redactor.state(category, found.state),
     }
 
 
-def shown_difference(
+def difference_json(
     before: StateAt | None, after: StateAt, changes: Sequence[Change], category: str, redactor: Redactor
 ) -> dict[str, Any]:
-    """What changed between two points; that a marked value changed is shown, but not what it was and is."""
+    """The changes between two points; of a marked value that it changed, but not from what to what."""
     return {
         "stream": after.stream,
-        "from": before and shown_state(before, category, redactor),
-        "to": shown_state(after, category, redactor),
+        "from": before and state_json(before, category, redactor),
+        "to": state_json(after, category, redactor),
         "changes": [vars(change) for change in redactor.changes(category, changes)],
     }
 
 
-def at(moment: datetime | None) -> str | None:
+def timestamp(moment: datetime | None) -> str | None:
     """A moment as RFC 3339 in UTC."""
     shown: str | None = dump(moment, datetime | None)
     return shown
@@ -148,9 +145,9 @@ def _step(step: StepState, saga: str, redactor: Redactor) -> dict[str, Any]:
         "kind": step.kind,
         "status": step.status,
         "attempts": step.attempts,
-        "started_at": at(step.started_at),
-        "finished_at": at(step.finished_at),
-        "next_attempt_at": at(step.next_at),
+        "started_at": timestamp(step.started_at),
+        "finished_at": timestamp(step.finished_at),
+        "next_attempt_at": timestamp(step.next_at),
         "child": step.child,
         "error": _problem(step.error, saga, redactor),
         "compensation": undone

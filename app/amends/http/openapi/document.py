@@ -1,58 +1,57 @@
-"""The OpenAPI document: what FastAPI sees of the routes, and every answer that they give, with problems and security.
+"""The OpenAPI document: what FastAPI sees of the routes, and their declared responses, problems and security.
 
-A route says what it answers with, and which errors it may end with beside those that any route may (`tells`); what
-status and what type of problem an error has is looked up where it is decided (app/amends/http/problems.py).
+A route declares its responses (app/amends/http/openapi/responses.py); which type of problem an error has is decided in
+app/amends/http/problems.py.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
-from app.amends.http.errors import Malformed, Unauthorised, Unconditional
-from app.amends.http.openapi.answers import Wrong
-from app.amends.http.problems import MEDIA_TYPE, documented
+from app.amends.http import problem_types as types
+from app.amends.http.errors import Unconditional
+from app.amends.http.openapi.answers.service import InvalidField
+from app.amends.http.openapi.responses import EVENT_STREAM, Responses, responses_of
+from app.amends.http.problem_types import ProblemType
+from app.amends.http.problems import MEDIA_TYPE, problem_type
 from app.amends.http.requests.guards import HEALTH
-from domain.amends.errors import AmendsError, Conflict, Invalid, TooLarge, Unavailable, Unstorable
+from domain.amends.errors import AmendsError
 
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-Problem = tuple[int, str, str]
-"""A status, a type after `urn:amends:problem:` as a regular expression, and a title."""
-
-EVENT_STREAM: Final = "text/event-stream"
-SENT: Final = (
+EVENT_STREAM_ABOUT: Final = (
     "Server-sent events. One without a type is an event of the feed, as a page has it; its id is its place. One of the "
     "type `history-went-back` has the data `{place, stands, detail}`: `place` is not on record any more, and what "
     "comes after `stands`, which is its id, follows."
 )
 REFS: Final = "#/components/schemas/"
 
-ANYWHERE: Final[list[Problem]] = [
-    *map(documented, (Invalid, Unavailable)),
-    (403, "foreign-origin", "Another website's page may not act here"),
-    (408, "too-slow", "The request came too slowly"),
-    (413, "too-large", "The request is too large"),
-    (421, "wrong-host", "This server is not known by that name"),
-    (431, "head-too-large", "The head of the request is too large"),
-    (500, "internal", "Something went wrong here"),
+OF_ALL: Final = [
+    types.INVALID,
+    types.UNAVAILABLE,
+    types.FOREIGN_ORIGIN,
+    types.TOO_SLOW,
+    types.TOO_LARGE,
+    types.WRONG_HOST,
+    types.HEAD_TOO_LARGE,
+    types.INTERNAL,
 ]
-WITH_TOKEN: Final[list[Problem]] = [documented(Unauthorised), (403, "forbidden", "This token may not do that")]
-OF_POSTS: Final[list[Problem]] = [documented(Conflict), (415, "not-json", "The body is not sent as JSON")]
-WITH_BODY: Final[list[Problem]] = [*map(documented, (Malformed, TooLarge, Unstorable))]
+"""The problems that any route may end with."""
+WITH_TOKEN: Final = [types.UNAUTHORISED, types.FORBIDDEN]
+OF_POSTS: Final = [types.CONFLICT, types.NOT_JSON]
+WITH_BODY: Final = [types.MALFORMED_JSON, types.TOO_LARGE, types.UNSTORABLE]
 
 ID, LABEL = "^[A-Za-z0-9._:-]{1,128}$", "^[ -~]{1,200}$"
 HEADERS_OF_POSTS: Final = {
     "Idempotency-Key": ("The same key and body act once, and get the same answer.", ID),
-    "X-Correlation-ID": ("Of the whole story that this belongs to; else one is made.", LABEL),
-    "X-Actor": ("Who acts, where no token says so.", LABEL),
+    "X-Correlation-ID": ("The id of everything that belongs together; without one a new one is made.", LABEL),
+    "X-Actor": ("The actor, where no token names one.", LABEL),
 }
 IF_MATCH: Final = ("The version that you have seen, the ETag of the stream; * for any.", r'^(\*|(W/)?"?[0-9]{1,9}"?)$')
 LAST_EVENT_ID: Final = ("The id of the last event that you have seen: the next one follows.", None)
@@ -66,67 +65,45 @@ PROBLEM: Final = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What to do about it."},
-        "errors": {"type": "array", "items": {"$ref": f"{REFS}Wrong"}, "description": "Of 422: each wrong field."},
+        "errors": {
+            "type": "array",
+            "items": {"$ref": f"{REFS}InvalidField"},
+            "description": "Of 422: each wrong field.",
+        },
         "not_shown": {"type": "integer", "description": "Of 422: how many more wrong fields there are."},
     },
 }
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a route says of its answers; one that is not JSON is told by its media type."""
-
-    answer: Any
-    problems: tuple[type[AmendsError] | Problem, ...]
-    body: Any
-    sends: tuple[str, ...]
-
-
-NOTHING: Final = Told(None, (), None, ())
-"""Of a route that tells nothing: what FastAPI sees stands, beside the problems that any route may end with."""
-
-
-def tells(
-    answer: Any, *problems: type[AmendsError] | Problem, body: Any = None, sends: tuple[str, ...] = ()
-) -> Callable[[Endpoint], Endpoint]:
-    """Say what a route answers with, how it may end otherwise, the body that it reads itself, and the headers sent."""
-
-    def note(endpoint: Endpoint) -> Endpoint:
-        vars(endpoint)["__told__"] = Told(answer, problems, body, sends)
-        return endpoint
-
-    return note
-
-
-def described(app: FastAPI, routers: Iterable[APIRouter], guarded: bool) -> dict[str, Any]:
+def document(app: FastAPI, routers: Iterable[APIRouter], guarded: bool) -> dict[str, Any]:
     """The whole document; `guarded` where requests need a token."""
-    document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     routes = [each for router in routers for each in router.routes if isinstance(each, APIRoute)]
-    schemas = Schemas(document.get("components", {}).get("schemas", {}))
+    schemas = Schemas(made.get("components", {}).get("schemas", {}))
     for route in routes:
         for method in (route.methods or ()) if route.include_in_schema else ():
-            operation = document["paths"][route.path_format][method.lower()]
-            _describe(operation, route, method, guarded, schemas)
+            operation = made["paths"][route.path_format][method.lower()]
+            _complete(operation, route, method, guarded, schemas)
     token = {"type": "http", "scheme": "bearer", "description": "One of the tokens in AMENDS_API_TOKENS."}
-    document["components"] = {
+    made["components"] = {
         "schemas": schemas.all(),
         "responses": schemas.problems,
         "securitySchemes": {"token": token},
     }
-    return document
+    return made
 
 
 class Schemas:
-    """The schemas, and the problems by status, that operations refer to."""
+    """The components that operations refer to: schemas, and problems by status."""
 
     def __init__(self, known: dict[str, Any]) -> None:
         self._known = {name: schema for name, schema in known.items() if "ValidationError" not in name}
         self._known["Problem"] = PROBLEM
         self.problems: dict[str, Any] = {}
-        self.of(Wrong)
+        self.of(InvalidField)
 
     def of(self, annotation: Any) -> dict[str, Any]:
-        """The schema of a type; what has a name of its own is referred to."""
+        """The schema of a type; one with a name becomes a component, and is referred to."""
         schema = TypeAdapter(annotation).json_schema(ref_template=f"{REFS}{{model}}", mode="serialization")
         self._known |= schema.pop("$defs", {})
         if "title" not in schema or "properties" not in schema:
@@ -134,7 +111,7 @@ class Schemas:
         self._known[schema["title"]] = schema
         return {"$ref": f"{REFS}{schema['title']}"}
 
-    def answers(self, problems: list[Problem]) -> dict[str, Any]:
+    def answers(self, problems: list[ProblemType]) -> dict[str, Any]:
         """References to the problems by status."""
         grouped: defaultdict[int, dict[str, str]] = defaultdict(dict)
         for status, kind, title in problems:
@@ -151,45 +128,51 @@ class Schemas:
         return dict(sorted(self._known.items()))
 
 
-def _describe(operation: dict[str, Any], route: APIRoute, method: str, guarded: bool, schemas: Schemas) -> None:
-    """Complete what FastAPI says of a route."""
-    told: Told = getattr(route.endpoint, "__told__", NOTHING)
-    if told.body is not None:
-        operation["requestBody"]["content"]["application/json"]["schema"] = schemas.of(told.body)
+def _complete(operation: dict[str, Any], route: APIRoute, method: str, guarded: bool, schemas: Schemas) -> None:
+    """Complete what FastAPI says of an operation."""
+    declared = responses_of(route.endpoint)
+    if declared.body is not None:
+        operation["requestBody"]["content"]["application/json"]["schema"] = schemas.of(declared.body)
     success = operation["responses"][str(route.status_code or 200)]
-    if told.answer is not None:
-        media, schema = _content(told.answer, schemas)
+    if declared.answer is not None:
+        media, schema = _content(declared.answer, schemas)
         success["content"] = {media: {"schema": schema}}
-    if told.sends:
-        success["headers"] = {name: {"schema": {"type": "string"}} for name in told.sends}
+    if declared.sends:
+        success["headers"] = {name: {"schema": {"type": "string"}} for name in declared.sends}
     operation["responses"] = {
         **{status: answer for status, answer in operation["responses"].items() if status.startswith("2")},
-        **schemas.answers(_problems(route, told, method, "requestBody" in operation)),
+        **schemas.answers(_problems(route, declared, method, "requestBody" in operation)),
     }
     open_ = route.path in HEALTH
     operation["security"] = [] if open_ else [{"token": []}] if guarded else [{"token": []}, {}]
-    operation.setdefault("parameters", []).extend(_headers(told, method))
+    operation.setdefault("parameters", []).extend(_headers(declared, method))
 
 
-def _problems(route: APIRoute, told: Told, method: str, has_body: bool) -> list[Problem]:
-    """How a route may end: as any, as any of its sort, and as itself alone."""
-    found = [*ANYWHERE]
+def _problems(route: APIRoute, declared: Responses, method: str, has_body: bool) -> list[ProblemType]:
+    """The problems that a route may end with: those of all, of its sort, and its own."""
+    found = [*OF_ALL]
     found += [] if route.path in HEALTH else WITH_TOKEN
     found += WITH_BODY if has_body else []
     found += OF_POSTS if method == "POST" else []
-    return found + [each if isinstance(each, tuple) else documented(each) for each in told.problems]
+    return found + [_type_of(each) for each in declared.problems]
+
+
+def _type_of(declared: type[AmendsError] | ProblemType) -> ProblemType:
+    found = declared if isinstance(declared, ProblemType) else problem_type(declared)
+    assert found is not None, f"{declared} has no type of problem"
+    return found
 
 
 def _content(answer: Any, schemas: Schemas) -> tuple[str, dict[str, Any]]:
     """The media type of an answer, and its schema."""
     if answer == EVENT_STREAM:
-        return answer, {"type": "string", "description": SENT}
+        return answer, {"type": "string", "description": EVENT_STREAM_ABOUT}
     return (answer, {"type": "string"}) if isinstance(answer, str) else ("application/json", schemas.of(answer))
 
 
 def _answer(status: int, kinds: dict[str, str]) -> dict[str, Any]:
-    types = {"type": "string", "pattern": f"^urn:amends:problem:({'|'.join(kinds)})$"}
-    schema = {"allOf": [{"$ref": f"{REFS}Problem"}, {"properties": {"type": types, "status": {"const": status}}}]}
+    type = {"type": "string", "pattern": f"^urn:amends:problem:({'|'.join(kinds)})$"}
+    schema = {"allOf": [{"$ref": f"{REFS}Problem"}, {"properties": {"type": type, "status": {"const": status}}}]}
     described = "; ".join(f"{title} (`{kind}`)" for kind, title in kinds.items())
     return {
         "description": described or HTTPStatus(status).phrase,
@@ -198,12 +181,12 @@ def _answer(status: int, kinds: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _headers(told: Told, method: str) -> list[dict[str, Any]]:
-    """The request's headers that mean something to a route."""
+def _headers(declared: Responses, method: str) -> list[dict[str, Any]]:
+    """The headers of a request that a route reads."""
     named: dict[str, tuple[str, str | None]] = {**HEADERS_OF_POSTS} if method == "POST" else {}
-    if Unconditional in told.problems:
+    if Unconditional in declared.problems:
         named["If-Match"] = IF_MATCH
-    if told.answer == EVENT_STREAM:
+    if declared.answer == EVENT_STREAM:
         named["Last-Event-ID"] = LAST_EVENT_ID
     return [
         {

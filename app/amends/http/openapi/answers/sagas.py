@@ -1,0 +1,131 @@
+"""The bodies of answers about sagas."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from app.amends.http.openapi.answers import FeedToken
+from workflows.amends.history import Status
+
+
+class Error(BaseModel):
+    """An error and its facts; those marked personal or secret are masked."""
+
+    name: str
+    message: str
+    facts: dict[str, Any]
+
+
+class Wait(BaseModel):
+    """Something that a saga waits for."""
+
+    kind: str
+    name: str
+    since: datetime
+    until: datetime | None
+
+
+class Compensation(BaseModel):
+    """The state of a step's compensation."""
+
+    name: str
+    status: str
+    attempts: int
+    error: Error | None
+
+
+class Step(BaseModel):
+    """A step that has begun."""
+
+    name: str
+    occurrence: int
+    kind: str
+    status: str
+    attempts: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    next_attempt_at: datetime | None
+    child: str | None
+    error: Error | None
+    compensation: Compensation | None
+
+
+class SagaRow(BaseModel):
+    """A saga in a list."""
+
+    id: str
+    name: str
+    version: int
+    reference: str
+    status: Status
+    reason: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    correlation_id: str
+    waiting_for: str | None
+    waiting_until: datetime | None
+    waits: list[Wait]
+    parent: str | None
+
+
+class Saga(SagaRow):
+    """A saga with a page of its steps."""
+
+    input: Any
+    result: Any
+    error: Error | None
+    position: FeedToken
+    steps: list[Step]
+    steps_next: FeedToken | None
+
+
+class Sagas(BaseModel):
+    """A page of sagas, newest first; `next` is the cursor of the next one."""
+
+    workflows: list[SagaRow]
+    next: FeedToken | None
+
+
+class Started(BaseModel):
+    """A saga that was started, now or before with the same key."""
+
+    id: str
+    name: str
+    version: int
+    status: Status
+
+
+class DeclaredStep(BaseModel):
+    """A step as it is declared."""
+
+    name: str
+    kind: str
+    pivot: bool
+    compensation: str | None
+
+
+class Definition(BaseModel):
+    """A saga as it is declared; `input` and each of `signals` is a JSON Schema."""
+
+    name: str
+    version: int
+    versions: list[int]
+    input: dict[str, Any]
+    steps: list[DeclaredStep]
+    deadline_seconds: float | None
+    signals: dict[str, Any]
+
+
+class Definitions(BaseModel):
+    """Every saga that this server has code for."""
+
+    definitions: list[Definition]
+
+
+class Accepted(BaseModel):
+    """The request is on record, and is carried out next."""
+
+    id: str
