@@ -12,8 +12,8 @@ from app.amends.http.openapi.answers import FeedToken
 from app.amends.http.openapi.responses import responds
 from app.amends.http.requests.bodies import ANY_BODY, Body, request_body
 from app.amends.http.requests.headers import cause_of, key_of
-from app.amends.store.aggregates.repository import Asked, Repository
-from app.amends.store.requests import Key, Requests
+from app.amends.store.aggregates.repository import IdempotentRequest, Repository
+from app.amends.store.requests import IdempotencyKey, Requests
 from domain.amends.errors import NotFound
 from domain.amends.vocabulary import Unreadable
 from domain.banking import Account, NoAccount, OpenAccount, accounts, deposit, open_account, withdraw
@@ -86,8 +86,8 @@ class AccountRoutes:
     ) -> dict[str, Any]:
         cause = cause_of(request)
 
-        async def act(key: Key | None) -> dict[str, Any]:
-            once = Asked(key.key, key.digest, _shown) if key else None
+        async def act(key: IdempotencyKey | None) -> dict[str, Any]:
+            once = IdempotentRequest(key.key, key.digest, _shown) if key else None
             done = await self._repository.acting(cause, once).decide(accounts, id, decision, *args)
             return done.before or _shown(done.state, done.version) | {"position": str(done.cursor)}
 

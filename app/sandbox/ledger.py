@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 
 from app.amends.postgres.connections.pool import Pool, borrowed
 from app.amends.postgres.sql_files import statements
-from app.amends.postgres.sqlstates import Verdict, described, verdict
+from app.amends.postgres.sqlstates import Verdict, log_text, verdict
 from domain.amends.errors import Unavailable
 
 log = logging.getLogger("amends.sandbox")
@@ -154,7 +154,7 @@ class Ledger:
             found = verdict(error, ours=True)
             if found is Verdict.NEVER:
                 raise
-            log.log(logging.ERROR if found.is_alarming else logging.INFO, "Not answered: %s", described(error, found))
+            log.log(logging.ERROR if found.is_alarming else logging.INFO, "Not answered: %s", log_text(error, found))
             raise Unavailable(round(time.monotonic() - began, 1)) from error
 
     @asynccontextmanager

@@ -15,11 +15,11 @@ from sqlalchemy import URL
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.administration import Administration
+from app.amends.projections.administration import ProjectionAdministration
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writing import Target
-from app.amends.projections.builds import Build, Builds
-from app.amends.projections.views import Views
+from app.amends.projections.applying.writer import Target
+from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds
+from app.amends.projections.read_models import ReadModels
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed.notifier import FeedNotifier
@@ -40,9 +40,9 @@ select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)::flo
 class Board:
     """The read model, and those who write to it and read it."""
 
-    builds: Builds
+    builds: ProjectionBuilds
     events: PostgresEvents
-    views: Views
+    views: ReadModels
     committer: Committer
     reader: Reader
     feed_notifier: FeedNotifier
@@ -50,15 +50,15 @@ class Board:
     open: list[float] = field(default_factory=list)
     reads: int = 0
 
-    def runner(self, build: Build) -> Runner:
+    def runner(self, build: ProjectionBuild) -> Runner:
         target = Target(NAME, build.build)
         return Runner(account_balances, target, self.committer, self.reader, self.feed_notifier, f"bench/{uuid4()}")
 
     @property
-    def acts(self) -> Administration:
-        return Administration(self.builds, self.reader, self.feed_notifier.nudge)
+    def acts(self) -> ProjectionAdministration:
+        return ProjectionAdministration(self.builds, self.reader, self.feed_notifier.nudge)
 
-    async def rebuild(self) -> Build:
+    async def rebuild(self) -> ProjectionBuild:
         """Begin a table beside the live one."""
         begun = await self.acts.rebuild(NAME, Cause())
         return await self.builds.one(NAME, begun["build"])
@@ -103,11 +103,14 @@ async def board(url: URL) -> AsyncIterator[Board]:
     async with readers:
         committer.start()
         reader = Reader(readers)
-        builds, events = Builds({(NAME, 1): account_balances}, reader), PostgresEvents(EventWriter(committer), reader)
+        builds, events = (
+            ProjectionBuilds({(NAME, 1): account_balances}, reader),
+            PostgresEvents(EventWriter(committer), reader),
+        )
         feed_notifier = FeedNotifier(reader)
         committer.on_commit = feed_notifier.nudge
         try:
-            yield Board(builds, events, Views(builds, events, reader), committer, reader, feed_notifier)
+            yield Board(builds, events, ReadModels(builds, events, reader), committer, reader, feed_notifier)
         finally:
             await feed_notifier.stop()
             await committer.stop()

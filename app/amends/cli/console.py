@@ -14,17 +14,17 @@ from app.amends.composition.store import Store, parts_of
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.administration import Administration
-from app.amends.projections.builds import Builds
+from app.amends.projections.administration import ProjectionAdministration
+from app.amends.projections.builds import ProjectionBuilds
 from app.amends.redaction.redactor import Redactor
 from app.amends.schema.catalogue import Catalogue
 from app.amends.schema.register import Register
 from app.amends.service import Service
 from app.amends.settings import Settings
-from app.amends.store.aggregates.time_travel import History
+from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
-from app.amends.store.sagas.overview import Overview
+from app.amends.store.sagas.summaries import SagaSummaries
 from app.amends.store.shapes import SagaKinds
 from domain.amends.event import Cause
 from workflows.amends.client import SagaClient
@@ -37,17 +37,17 @@ class Console:
     """What the commands use; what they start is queued, and a server takes it."""
 
     saga_client: SagaClient
-    overview: Overview
+    overview: SagaSummaries
     events: PostgresEvents
-    history: History
+    history: TimeTravel
     catalogue: Catalogue
     register: Register
     redactor: Redactor
     reader: Reader
     committer: Committer
     feed_notifier: FeedNotifier
-    builds: Builds
-    acts: Administration
+    builds: ProjectionBuilds
+    acts: ProjectionAdministration
 
     @property
     def cause(self) -> Cause:
@@ -68,9 +68,9 @@ async def console(service: Service[Any], settings: Settings, url: URL) -> AsyncI
             client, register = SagaClient(parts.sagas, store.sagas), store.register(service, parts.sagas)
             yield Console(
                 client,
-                Overview(reader),
+                SagaSummaries(reader),
                 store.events,
-                History(store.events, store.loader, reader),
+                TimeTravel(store.events, store.loader, reader),
                 store.known,
                 register,
                 Redactor(register, SagaKinds(reader)),
@@ -78,7 +78,7 @@ async def console(service: Service[Any], settings: Settings, url: URL) -> AsyncI
                 committer,
                 store.feed_notifier,
                 store.builds,
-                Administration(store.builds, reader, store.feed_notifier.nudge),
+                ProjectionAdministration(store.builds, reader, store.feed_notifier.nudge),
             )
         finally:
             await store.stop()

@@ -27,7 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @cache
-def the_service() -> Service[Any]:
+def project_service() -> Service[Any]:
     """The service of the project in whose folder a command runs. Raises StartupError if there is none."""
     from app.amends.service import Service
 
@@ -41,11 +41,11 @@ def the_service() -> Service[Any]:
     return found
 
 
-def the_settings() -> Settings:
+def project_settings() -> Settings:
     """The settings of that service. Raises StartupError."""
     from app.amends.settings import read_settings
 
-    service = the_service()
+    service = project_service()
     settings: Settings = read_settings(service.settings, service.root)
     return settings
 
@@ -53,7 +53,7 @@ def the_settings() -> Settings:
 @contextmanager
 def database_in_use() -> Iterator[Access]:
     """The database that the settings name; an embedded one runs as long as this is open."""
-    settings = the_settings()
+    settings = project_settings()
     from app.amends.postgres.embedded_or_url import database
 
     with database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin) as access:
@@ -66,13 +66,13 @@ def with_console(use: Callable[[Console], Awaitable[None]]) -> None:
     async def run(url: URL) -> None:
         from app.amends.cli.console import console
 
-        async with console(the_service(), the_settings(), url) as opened:
+        async with console(project_service(), project_settings(), url) as opened:
             await use(opened)
 
     with database_in_use() as access:
         from app.amends.postgres.bootstrap import prepare
 
-        asyncio.run(run(prepare(access.service, access.owner, the_service().root)))
+        asyncio.run(run(prepare(access.service, access.owner, project_service().root)))
 
 
 def parsed(text: str) -> Any:

@@ -11,20 +11,20 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL
 
-from app.amends.postgres.checks.promises import promised
+from app.amends.postgres.checks.durability import durability
 from app.amends.postgres.checks.usable import require_set, require_usable
 from app.amends.postgres.connections.pool import Pool, connect
 from app.amends.postgres.migrate import Migrations
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.sql_files import statements
-from app.amends.postgres.sqlstates import Sqlstate, said, sqlstate
+from app.amends.postgres.sqlstates import Sqlstate, message_of, sqlstate
 from app.amends.postgres.statements.committer import Parameters
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.builds import Builds, Known
-from app.amends.projections.failures import short
+from app.amends.projections.builds import KnownProjections, ProjectionBuilds
+from app.amends.projections.failures import short_key
 from app.amends.projections.reporting import report
 from app.amends.store.feed import SQL as FEED
-from app.amends.store.feed.lag import holder
+from app.amends.store.feed.lag import blocking_transaction
 from app.amends.store.outages import awaiting, outages
 from domain.amends.errors import StartupError
 
@@ -63,7 +63,7 @@ class Looking:
     """What is looked with. `login` is who looks, and `readable` what the tables are, and whether they may be read."""
 
     reader: Reader
-    builds: Builds
+    builds: ProjectionBuilds
     login: str
     readable: Mapping[str, bool]
     migrations: Migrations
@@ -78,13 +78,13 @@ class Impatient(Reader):
         return await super().rows(statement, parameters, min(patience or PATIENCE, PATIENCE), anew)
 
 
-async def examine(url: URL, known: Known, migrations: Migrations) -> list[Finding]:
+async def examine(url: URL, known: KnownProjections, migrations: Migrations) -> list[Finding]:
     """Everything that can be seen from the database alone; what cannot be looked at says why, and nothing is raised."""
     refusal = await asyncio.to_thread(_refusal, require_usable, url)
     try:
         service, readable = await asyncio.wait_for(_entered(url), OPEN_SECONDS)
     except (psycopg.Error, OSError, TimeoutError) as error:
-        found = refusal or f"does not let us in: {said(error)}"
+        found = refusal or f"does not let us in: {message_of(error)}"
         return [Finding("database", False, found), *(Finding(each.what, False, NOT_LET_IN) for each in CHECKS[1:])]
     if "target_session_attrs" not in service.query:
         service = service.update_query_dict({"target_session_attrs": "any"})  # a standby can be looked at too
@@ -92,7 +92,9 @@ async def examine(url: URL, known: Known, migrations: Migrations) -> list[Findin
     # Nothing is prepared: a pooler that keeps no sessions would answer one statement with another.
     async with Pool(service, len(CHECKS), "doctor", prepare=None) as readers:
         reader = Impatient(readers)
-        looking = Looking(reader, Builds(known, reader), str(url.username or "its login"), readable, migrations)
+        looking = Looking(
+            reader, ProjectionBuilds(known, reader), str(url.username or "its login"), readable, migrations
+        )
         found_by_all = await asyncio.gather(*(_made(check, looking) for check in CHECKS))
     refused = [Finding("database", False, refusal)] if refusal else []
     return [*refused, *(finding for found in found_by_all for finding in found)]
@@ -138,7 +140,7 @@ async def _made(check: Check, looking: Looking) -> list[Finding]:
         return await check.look(looking)
     except Exception as error:  # whatever it is: the other checks go on
         cause = error if isinstance(error, psycopg.Error) else error.__cause__ or error
-        return [Finding(check.what, False, f"not looked at: {said(cause)}{_remedy(cause, looking.login)}")]
+        return [Finding(check.what, False, f"not looked at: {message_of(cause)}{_remedy(cause, looking.login)}")]
 
 
 def _remedy(error: BaseException, login: str) -> str:
@@ -162,7 +164,7 @@ LACKING = (
 
 
 async def _server(looking: Looking) -> list[Finding]:
-    row, doubts = await promised(looking.reader)
+    row, doubts = await durability(looking.reader)
     told = f"Postgres {row['version']}, fsync {row['fsync']}, synchronous_commit {row['synchronous_commit']}"
     if row["standby"]:
         doubts.append("It is a standby: what is seen here may be late.")
@@ -202,7 +204,7 @@ async def _sagas(looking: Looking) -> list[Finding]:
 
 
 async def _feed(looking: Looking) -> list[Finding]:
-    found = await holder(looking.reader)
+    found = await blocking_transaction(looking.reader)
     if found is None:
         return [Finding("feed", True, "nothing holds it back")]
     told = f"held back for {found.seconds:.0f} s by {found}" if found.seconds is not None else f"held back by {found}"
@@ -261,7 +263,7 @@ def _read_model(found: dict[str, Any]) -> Finding:
 
 def _first(waiting: list[dict[str, Any]]) -> str:
     """The first of the keys that are set aside, each with its event."""
-    shown = [f"{short(each['key'])} ({each['type']} at position {each['position']})" for each in waiting[:NAMED]]
+    shown = [f"{short_key(each['key'])} ({each['type']} at position {each['position']})" for each in waiting[:NAMED]]
     return ", ".join(shown) + (", …" if len(waiting) > NAMED else "")
 
 

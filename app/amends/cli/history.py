@@ -69,7 +69,7 @@ def state(
         point = _point(version, position, at)
         aggregate = console.catalogue.aggregate(name)
         found = await console.history.state(aggregate, name, point)
-        shown = await console.redactor.shown(lambda: state_json(found, aggregate.category, console.redactor))
+        shown = await console.redactor.redact(lambda: state_json(found, aggregate.category, console.redactor))
         if as_json:
             print_json(shown)
             return
@@ -99,7 +99,7 @@ def difference(
         after = _point(to_version, to_position, to_at)
         aggregate = console.catalogue.aggregate(name)
         found = await console.history.difference(aggregate, name, before, after)
-        shown = await console.redactor.shown(lambda: difference_json(*found, aggregate.category, console.redactor))
+        shown = await console.redactor.redact(lambda: difference_json(*found, aggregate.category, console.redactor))
         if as_json:
             print_json(shown)
             return
@@ -124,7 +124,7 @@ def _point(version: int | None, position: str | None, at: str | None) -> Point:
 async def _print(console: Console, found: Sequence[StoredEvent], after: FeedCursor, as_json: bool) -> None:
     from app.amends.http.serialisation import page_json
 
-    page: dict[str, Any] = await console.redactor.shown(lambda: page_json(found, after, console.redactor), found)
+    page: dict[str, Any] = await console.redactor.redact(lambda: page_json(found, after, console.redactor), found)
     if as_json:
         print_json(page)
         return

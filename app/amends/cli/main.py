@@ -14,7 +14,7 @@ import typer
 import typer.core
 
 from app.amends.cli import history
-from app.amends.cli.context import AsJson, database_in_use, the_service, the_settings
+from app.amends.cli.context import AsJson, database_in_use, project_service, project_settings
 from app.amends.cli.moving import rewrite_imports
 from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
@@ -51,7 +51,7 @@ class Commands(typer.core.TyperGroup):
 def _own() -> dict[str, Any]:
     """The commands that the project has of its own, by name; none outside of a project."""
     try:
-        commands = the_service().commands
+        commands = project_service().commands
     except StartupError:
         return {}
     made = typer.Typer(add_completion=False)
@@ -88,7 +88,7 @@ def up(
     """Start the database if need be, migrate, and serve API and worker."""
     from app.amends.settings import require_guarded
 
-    service, settings = the_service(), the_settings()
+    service, settings = project_service(), project_settings()
     require_guarded(settings, host)
     from app.amends.server.serve import serve
 
@@ -98,7 +98,7 @@ def up(
 @app.command()
 def db_url() -> None:
     """Print the URL of the database in use."""
-    settings = the_settings()
+    settings = project_settings()
     from app.amends.postgres.embedded_or_url import embedded_postgres
     from app.amends.postgres.urls import conninfo, parse_url
 
@@ -141,7 +141,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     logging.getLogger("amends").setLevel(logging.CRITICAL)  # whatever is tried again stands among the findings
     with database_in_use() as access:
-        findings = asyncio.run(examine(access.service, catalogue().projections, Migrations(the_service().root)))
+        findings = asyncio.run(examine(access.service, catalogue().projections, Migrations(project_service().root)))
     if as_json:
         print_json([vars(finding) for finding in findings])
     else:

@@ -12,8 +12,8 @@ from rich.console import Console as Screen
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writing import Lost, Target
-from app.amends.projections.builds import Build
+from app.amends.projections.applying.writer import LeaseLost, Target
+from app.amends.projections.builds import ProjectionBuild
 from domain.amends.errors import Conflict
 from workflows.amends.values.said import escaped
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.25
 
 
-async def fill(console: Console, name: str, quiet: bool) -> Build:
+async def fill(console: Console, name: str, quiet: bool) -> ProjectionBuild:
     """Begin a rebuild, or go on with one that was begun; returns its table once it has caught up.
 
     Raises Conflict, with why, if it cannot go on.
@@ -51,25 +51,25 @@ async def fill(console: Console, name: str, quiet: bool) -> Build:
     return build
 
 
-async def _begin(console: Console, name: str) -> Build:
+async def _begin(console: Console, name: str) -> ProjectionBuild:
     begun = await console.acts.rebuild(name, console.cause)
     return await console.builds.one(name, begun["build"])
 
 
-async def _work(console: Console, build: Build) -> None:
+async def _work(console: Console, build: ProjectionBuild) -> None:
     projection = console.builds.known[build.name, build.version]
     token = f"cli-{os.getpid()}/{uuid4().hex[:8]}"
     target = Target(build.name, build.build)
-    with suppress(Lost):  # a server was quicker: it is watched
+    with suppress(LeaseLost):  # a server was quicker: it is watched
         await Runner(projection, target, console.committer, console.reader, console.feed_notifier, token).catch_up()
 
 
-def _show(progress: Progress, task: TaskID, build: Build) -> None:
+def _show(progress: Progress, task: TaskID, build: ProjectionBuild) -> None:
     total = max(build.expected, build.events) if build.expected else None  # None: not counted yet
     progress.update(task, total=total, completed=build.events, rate=f"{_rate(build):,.0f} events/s")
 
 
-def _rate(build: Build) -> float:
+def _rate(build: ProjectionBuild) -> float:
     until = build.moved_at or build.started_at
     return build.events / max((until - build.started_at).total_seconds(), 0.001)
 

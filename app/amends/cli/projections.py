@@ -14,7 +14,7 @@ from workflows.amends.values.said import escaped
 
 if TYPE_CHECKING:
     from app.amends.cli.console import Console
-    from app.amends.projections.dead_letters import Wish
+    from app.amends.projections.dead_letters import RequestedAction
 
 projections = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -31,7 +31,7 @@ def list_projections(
     """Every read model: its tables, how far behind they are, and what is set aside."""
 
     async def look(console: Console) -> None:
-        from app.amends.projections.failures import short
+        from app.amends.projections.failures import short_key
         from app.amends.projections.reporting import report
 
         if name is not None:
@@ -48,7 +48,7 @@ def list_projections(
                 say(line)
         for left_out in await console.acts.asides.skipped(name) if name else ():
             what = f"{left_out.type} at position {left_out.position}, by {left_out.actor}: {left_out.reason}"
-            say(f"SKIPPED    {name} {short(left_out.key)}, {what}")
+            say(f"SKIPPED    {name} {short_key(left_out.key)}, {what}")
 
     with_console(look)
 
@@ -65,7 +65,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 
 def _troubles(found: dict[str, Any]) -> Iterator[str]:
     """What is the matter with a read model, a line each."""
-    from app.amends.projections.failures import short
+    from app.amends.projections.failures import short_key
 
     name = found["name"]
     if found["status"] == "orphaned":
@@ -77,7 +77,7 @@ def _troubles(found: dict[str, Any]) -> Iterator[str]:
             yield f"FAILING    {name} build {build['build']}: {build['failure']}"
     for waits in found["set_aside_keys"]:
         what = f"{waits['type']} at position {waits['position']}: {waits['error']}"
-        yield f"SET ASIDE  {name} {short(waits['key'])}, {waits['waiting']} events wait behind {what}"
+        yield f"SET ASIDE  {name} {short_key(waits['key'])}, {waits['waiting']} events wait behind {what}"
 
 
 @projections.command("rebuild")
@@ -110,10 +110,10 @@ def verify_build(name: Name, as_json: AsJson = False) -> None:
     async def run(console: Console) -> None:
         from dataclasses import asdict
 
-        from app.amends.projections.verifying import verify
+        from app.amends.projections.comparison import compare
 
         with _counting(f"{name}: rows compared", quiet=as_json) as seen:
-            found = await verify(console.builds, console.reader, name, seen=seen)
+            found = await compare(console.builds, console.reader, name, seen=seen)
         if as_json:
             print_json(asdict(found))
         else:
@@ -187,7 +187,7 @@ def _counting(what: str, quiet: bool) -> Iterator[Callable[[int], None]]:
         yield lambda rows: progress.update(task, completed=rows)
 
 
-def _wish(name: str, key: str, wish: Wish, reason: str) -> None:
+def _wish(name: str, key: str, wish: RequestedAction, reason: str) -> None:
     async def run(console: Console) -> None:
         await console.acts.wish(name, key, wish, reason, console.cause)
         complain(f"Noted: a server does it within a second. ./run amends projections list {name}")

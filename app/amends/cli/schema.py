@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.amends.cli.context import AsJson, the_service, the_settings
+from app.amends.cli.context import AsJson, project_service, project_settings
 from app.amends.output.terminal import print_json, say
 
 if TYPE_CHECKING:
     from app.amends.schema.catalogue import Catalogue
     from app.amends.schema.files import LockFiles
-    from app.amends.schema.shapes import Known
+    from app.amends.schema.shapes import KnownShape
 
 schema = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -57,12 +57,12 @@ def lock(
     raise SystemExit(1 if left else 0)
 
 
-def code_at_hand() -> tuple[LockFiles, Catalogue, list[Known]]:
+def code_at_hand() -> tuple[LockFiles, Catalogue, list[KnownShape]]:
     """What is declared in this project, the shapes of it, and the files where shapes are locked."""
     from app.amends.cli.console import definitions
     from app.amends.schema.catalogue import catalogue
     from app.amends.schema.files import LockFiles
     from app.amends.schema.shapes import declared
 
-    service, settings, known = the_service(), the_settings(), catalogue()
+    service, settings, known = project_service(), project_settings(), catalogue()
     return LockFiles(service.root), known, list(declared(known, definitions(service, settings)))

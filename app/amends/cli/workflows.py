@@ -38,11 +38,11 @@ def list_workflows(
 
     async def look(console: Console) -> None:
         from app.amends.http.serialisation import saga_row_json, with_reasons
-        from app.amends.store.sagas.overview import Filters
+        from app.amends.store.sagas.summaries import SagaFilters
 
-        rows, _ = await console.overview.page(Filters(name, status, reference, correlation_id, parent), limit, None)
+        rows, _ = await console.overview.page(SagaFilters(name, status, reference, correlation_id, parent), limit, None)
         redactor = console.redactor
-        shown = await redactor.shown(lambda: [saga_row_json(row, redactor) for row in rows], told=with_reasons(rows))
+        shown = await redactor.redact(lambda: [saga_row_json(row, redactor) for row in rows], sagas=with_reasons(rows))
         if as_json:
             print_json(shown)
             return
@@ -68,15 +68,15 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
             raise NotFound("workflow", id)
         if as_json:
             whole = partial(saga_json, *found, console.redactor, limit=len(found[1].steps))
-            print_json(await console.redactor.shown(whole, told=[id]))
+            print_json(await console.redactor.redact(whole, sagas=[id]))
             return
         row, _, _ = found
-        reason = await console.redactor.shown(lambda: console.redactor.said(row.reason, id), told=[id])
+        reason = await console.redactor.redact(lambda: console.redactor.reason(row.reason, id), sagas=[id])
         why = f", {reason}" if reason else ""
         say(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}{why}")
         shown: list[dict[str, Any]] = []
         while events := await console.events.read(saga_histories.stream(id), after=len(shown)):
-            shown += await console.redactor.shown(partial(_shown, events, console), events)
+            shown += await console.redactor.redact(partial(_shown, events, console), events)
         for line in lines(timeline(shown)):
             say(line)
 

@@ -19,20 +19,20 @@ from app.amends.http.routes.providers import ProviderRoutes
 from app.amends.http.routes.streams import StreamRoutes
 from app.amends.http.routes.views import ViewRoutes
 from app.amends.http.routes.workflows import WorkflowRoutes
-from app.amends.postgres.connections.watch import Watch as DatabaseWatch
+from app.amends.postgres.connections.watch import DatabaseWatch as DatabaseWatch
 from app.amends.postgres.liveness import Liveness
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.administration import Administration
+from app.amends.projections.administration import ProjectionAdministration
+from app.amends.projections.read_models import ReadModels as ViewRows
 from app.amends.projections.runners import Runners
-from app.amends.projections.views import Views as ViewRows
 from app.amends.redaction.redactor import Redactor
 from app.amends.security.tokens import OWN, Caller, Role, Token
 from app.amends.settings import Settings
-from app.amends.store.aggregates.time_travel import History
+from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoRedo
 from app.amends.store.feed.losses import Losses
 from app.amends.store.requests import Requests
-from app.amends.store.sagas.overview import Overview, rest_of_sagas
+from app.amends.store.sagas.summaries import SagaSummaries, rest_of_sagas
 from app.amends.watchdog.guard import Watchdog
 from workflows.amends.dbos.engine import Engine
 
@@ -58,16 +58,16 @@ def routers_of(
     yield MetricRoutes(engine, store.builds, watched.looks, watched.watchdog, watched.followers, watched.losses).router
     reader, events = store.reader, store.events
     loader, requests = store.loader, Requests(reader)
-    resting, overview = rest_of_sagas(reader), Overview(reader)
+    resting, overview = rest_of_sagas(reader), SagaSummaries(reader)
     engine.on_rest = lambda saga: resting.tell({saga: True})
     yield WorkflowRoutes(engine, overview, resting, events, requests, redactor).router
     yield EventRoutes(events, store.feed_notifier, redactor, engine.draining, watched.followers).router
     limit = engine.options.limits.value
-    history, undoing = History(events, loader, reader), UndoRedo(events, loader, reader, limit)
+    history, undoing = TimeTravel(events, loader, reader), UndoRedo(events, loader, reader, limit)
     yield StreamRoutes(store.known, events, history, undoing, requests, redactor).router
     yield ProviderRoutes(reader).router
     yield ViewRoutes(ViewRows(store.builds, events, reader), events, redactor).router
-    acts = Administration(store.builds, reader, store.feed_notifier.nudge)
+    acts = ProjectionAdministration(store.builds, reader, store.feed_notifier.nudge)
     yield ProjectionRoutes(store.builds, acts, runners, requests, reader).router
 
 

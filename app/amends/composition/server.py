@@ -16,9 +16,9 @@ from app.amends.composition.store import Store, parts_of
 from app.amends.http.api import build
 from app.amends.http.requests.guards import Guards
 from app.amends.http.routes.following import Followers
-from app.amends.postgres.checks.promises import watch_clock
+from app.amends.postgres.checks.durability import watch_clock
 from app.amends.postgres.connections.pool import Pool
-from app.amends.postgres.connections.watch import Watch as DatabaseWatch
+from app.amends.postgres.connections.watch import DatabaseWatch as DatabaseWatch
 from app.amends.postgres.liveness import Liveness
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
@@ -28,10 +28,10 @@ from app.amends.redaction.redactor import Redactor
 from app.amends.schema.register import Register
 from app.amends.service import Parts, Service
 from app.amends.settings import Settings
-from app.amends.store.feed.lag import watch
+from app.amends.store.feed.lag import warn_of_lag
 from app.amends.store.feed.losses import Losses
 from app.amends.store.fingerprint.fingerprint import code_version
-from app.amends.store.outages import report
+from app.amends.store.outages import report_outages
 from app.amends.store.sagas.heartbeats import Heartbeats
 from app.amends.store.shapes import SagaKinds
 from app.amends.watchdog.guard import Watchdog
@@ -130,10 +130,10 @@ class Server:
     def _background(self) -> dict[str, Coroutine[Any, Any, None]]:
         """What goes on beside everything else, by name."""
         return {
-            "feed watch": watch(self.store.reader),
+            "feed watch": warn_of_lag(self.store.reader),
             "clock watch": watch_clock(self.store.reader),
             "liveness": self.liveness.watch(),
-            "outages": report(self.store.committer, lambda: self.engine.executor, self.providers),
+            "outages": report_outages(self.store.committer, lambda: self.engine.executor, self.providers),
         }
 
     async def _stop(self, background: Sequence[asyncio.Task[None]]) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.applying.inline import Inline
-from app.amends.projections.builds import Builds
+from app.amends.projections.applying.inline import InlineProjections
+from app.amends.projections.builds import ProjectionBuilds
 from app.amends.schema.catalogue import Catalogue, catalogue
 from app.amends.schema.files import LockFiles
 from app.amends.schema.register import Register
@@ -39,17 +39,17 @@ class Store:
     loader: AggregateLoader
     writer: EventWriter
     feed_notifier: FeedNotifier
-    inline: Inline
-    builds: Builds
+    inline: InlineProjections
+    builds: ProjectionBuilds
 
     @classmethod
     def of(cls, settings: Settings, committer: Committer, reader: Reader) -> Store:
         """A store on a database; its committer is not started yet."""
         known, recent = catalogue(), RecentEvents()
-        feed_notifier, inline = FeedNotifier(reader, recent), Inline(known.projections, reader)
+        feed_notifier, inline = FeedNotifier(reader, recent), InlineProjections(known.projections, reader)
         loader = AggregateLoader(committer, reader, settings.snapshot_every, settings.value_bytes)
         committer.on_commit = inline.on_commit = feed_notifier.nudge
-        writer, builds = EventWriter(committer, inline, recent), Builds(known.projections, reader)
+        writer, builds = EventWriter(committer, inline, recent), ProjectionBuilds(known.projections, reader)
         return cls(known, committer, reader, loader, writer, feed_notifier, inline, builds)
 
     @property

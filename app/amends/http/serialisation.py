@@ -9,7 +9,7 @@ from typing import Any
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.aggregates.difference import Change
 from app.amends.store.aggregates.time_travel import StateAt
-from app.amends.store.sagas.overview import Row, Wait
+from app.amends.store.sagas.summaries import SagaSummary, SagaWait
 from workflows.amends.history import Problem, SagaState, StepState
 from workflows.amends.ports.event_store import FeedCursor, StoredEvent
 from workflows.amends.values.codec import dump
@@ -18,7 +18,7 @@ STEPS = 200
 """Steps of a saga on one page."""
 
 
-def saga_row_json(row: Row, redactor: Redactor) -> dict[str, Any]:
+def saga_row_json(row: SagaSummary, redactor: Redactor) -> dict[str, Any]:
     """A saga in a list."""
     return {
         "id": row.id,
@@ -26,7 +26,7 @@ def saga_row_json(row: Row, redactor: Redactor) -> dict[str, Any]:
         "version": row.version,
         "reference": row.reference,
         "status": row.status,
-        "reason": redactor.said(row.reason, row.id),
+        "reason": redactor.reason(row.reason, row.id),
         "started_at": timestamp(row.started_at),
         "finished_at": timestamp(row.finished_at),
         "correlation_id": row.correlation_id,
@@ -38,7 +38,7 @@ def saga_row_json(row: Row, redactor: Redactor) -> dict[str, Any]:
 
 
 def saga_json(
-    row: Row, state: SagaState, cursor: FeedCursor, redactor: Redactor, after: int = -1, limit: int = STEPS
+    row: SagaSummary, state: SagaState, cursor: FeedCursor, redactor: Redactor, after: int = -1, limit: int = STEPS
 ) -> dict[str, Any]:
     """A saga with a page of its steps: those that were started after the step with number `after`."""
     steps = [step for step in state.steps if step.slot > after]
@@ -56,29 +56,29 @@ def saga_json(
     }
 
 
-def with_reasons(rows: Sequence[Row]) -> list[str]:
+def with_reasons(rows: Sequence[SagaSummary]) -> list[str]:
     """The ids of the sagas whose rows have a reason: it may repeat what an error says."""
     return [row.id for row in rows if row.reason is not None]
 
 
-def with_errors(row: Row, state: SagaState) -> list[str]:
+def with_errors(row: SagaSummary, state: SagaState) -> list[str]:
     """The id of a saga whose details repeat what an error says; none if there is no error."""
     errors = [state.error, *(each and each.error for step in state.steps for each in (step, step.compensation))]
     return [row.id] if row.reason is not None or any(errors) else []
 
 
-def _waits(row: Row, state: SagaState) -> list[Wait]:
+def _waits(row: SagaSummary, state: SagaState) -> list[SagaWait]:
     """The waits of a saga: of its row, and of every concurrent step that waits for a provider."""
     if not any(wait.kind == "provider" for wait in row.waits):
         return row.waits
-    of_steps = [Wait("provider", *vars(step.awaits).values()) for step in state.steps if step.awaits]
-    first: dict[str, Wait] = {}
+    of_steps = [SagaWait("provider", *vars(step.awaits).values()) for step in state.steps if step.awaits]
+    first: dict[str, SagaWait] = {}
     for wait in (*row.waits, *of_steps):
         first.setdefault(wait.name, wait)
     return list(first.values())
 
 
-def _wait(wait: Wait) -> dict[str, Any]:
+def _wait(wait: SagaWait) -> dict[str, Any]:
     return {"kind": wait.kind, "name": wait.name, "since": timestamp(wait.since), "until": timestamp(wait.until)}
 
 

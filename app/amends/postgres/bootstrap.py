@@ -19,7 +19,7 @@ from app.amends.postgres.checks.usable import require_as_asked, require_usable
 from app.amends.postgres.generations import require_in_order
 from app.amends.postgres.migrate import Migrations, Schema
 from app.amends.postgres.roles import Role
-from app.amends.postgres.sqlstates import Verdict, said, verdict
+from app.amends.postgres.sqlstates import Verdict, message_of, verdict
 from app.amends.postgres.urls import conninfo, formatted, settings, shown
 from domain.amends.errors import NotYet, StartupError
 from workflows.amends.dbos import runtime
@@ -96,5 +96,5 @@ def _may_pass(owner: URL) -> Iterator[None]:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         if verdict(cause, ours=True) not in (Verdict.AWAY, Verdict.BUSY):
             raise
-        what = f"The database does not let itself be brought up to date: {said(cause)}"
+        what = f"The database does not let itself be brought up to date: {message_of(cause)}"
         raise NotYet(what, f"Look at the database ({shown(owner)}).") from error

@@ -16,26 +16,26 @@ UNPRINTABLE: Final = "it holds a character that cannot be printed"
 AT_SIGN: Final = "an @ in its password is written as %40"
 
 
-class Wrong(Exception):
+class InvalidUrl(Exception):
     """What is wrong with a URL, as the end of a sentence that shows none of it."""
 
 
 def parameters(text: str) -> dict[str, str]:
     """What a postgresql:// URL says, by libpq's names; none is empty. Raises Wrong."""
     if not text.isprintable():
-        raise Wrong(UNPRINTABLE)
+        raise InvalidUrl(UNPRINTABLE)
     try:
         found = psycopg.conninfo.conninfo_to_dict(text)
     except UnicodeDecodeError:
-        raise Wrong(UNPRINTABLE) from None
+        raise InvalidUrl(UNPRINTABLE) from None
     except psycopg.Error:
         _explain(text)
     given = {name: str(value) for name, value in found.items() if value not in (None, "")}
     if not all(value.isprintable() for value in given.values()):
-        raise Wrong(UNPRINTABLE)
+        raise InvalidUrl(UNPRINTABLE)
     place, _, _ = text.partition("://")[2].partition("?")
     if "@" in place.partition("@")[2]:
-        raise Wrong(AT_SIGN)
+        raise InvalidUrl(AT_SIGN)
     return given
 
 
@@ -48,11 +48,11 @@ def places(given: dict[str, str]) -> tuple[list[str], list[str]]:
     hosts = given["host"].split(",") if "host" in given else addresses
     ports = [_port(each.strip()) for each in given.get("port", "").split(",")]
     if "hostaddr" in given and len(addresses) != len(hosts):
-        raise Wrong(f"it names {len(hosts)} hosts and {len(addresses)} of hostaddr")
+        raise InvalidUrl(f"it names {len(hosts)} hosts and {len(addresses)} of hostaddr")
     if len(ports) not in (1, len(hosts)):
-        raise Wrong(f"it names {len(hosts)} hosts and {len(ports)} ports")
+        raise InvalidUrl(f"it names {len(hosts)} hosts and {len(ports)} ports")
     if any(re.fullmatch(r"[^:/@]+:\d*", host) for host in hosts):
-        raise Wrong("the ports of hosts in its query stand beside them: host=a,b&port=1,2")
+        raise InvalidUrl("the ports of hosts in its query stand beside them: host=a,b&port=1,2")
     return hosts, ports if len(ports) == len(hosts) else ports * len(hosts)
 
 
@@ -66,9 +66,9 @@ def default(name: str) -> str | None:
 
 def _port(text: str) -> str:
     if text and not (text.isascii() and text.isdecimal()):
-        raise Wrong("its port is not a number")
+        raise InvalidUrl("its port is not a number")
     if len(text.lstrip("0")) > len("65535") or (text and not 0 < int(text.lstrip("0") or 0) < 65536):
-        raise Wrong("its port is not one of 1 to 65535")
+        raise InvalidUrl("its port is not one of 1 to 65535")
     return text and str(int(text.lstrip("0")))
 
 
@@ -77,19 +77,19 @@ def _explain(text: str) -> NoReturn:
     place, _, query = text.partition("://")[2].partition("?")
     pairs = query.split("&") if query else []
     if "@" in text.partition("@")[2]:
-        raise Wrong(AT_SIGN)
+        raise InvalidUrl(AT_SIGN)
     if "%00" in text:
-        raise Wrong(UNPRINTABLE)
+        raise InvalidUrl(UNPRINTABLE)
     if re.search(r"%(?![0-9a-fA-F]{2})", text):
-        raise Wrong("a % in it that stands for itself is written as %25")
+        raise InvalidUrl("a % in it that stands for itself is written as %25")
     if " " in text:
-        raise Wrong("a space in it is written as %20")
+        raise InvalidUrl("a space in it is written as %20")
     if "[" in place:
-        raise Wrong("its IPv6 address is written as [::1], and then comes its port")
+        raise InvalidUrl("its IPv6 address is written as [::1], and then comes its port")
     if any(pair.count("=") != 1 for pair in pairs):
-        raise Wrong("a parameter of its query is not written as name=value")
+        raise InvalidUrl("a parameter of its query is not written as name=value")
     _require_known([pair.partition("=")[0] for pair in pairs])
-    raise Wrong("libpq cannot read it")
+    raise InvalidUrl("libpq cannot read it")
 
 
 def _require_known(names: Sequence[str]) -> None:
@@ -97,4 +97,4 @@ def _require_known(names: Sequence[str]) -> None:
         if name not in KNOWN:
             near = difflib.get_close_matches(name, KNOWN, n=1)
             meant = f"; perhaps {near[0]} was meant" if near else ""
-            raise Wrong(f"a parameter of its query is not one of libpq's{meant}")
+            raise InvalidUrl(f"a parameter of its query is not one of libpq's{meant}")

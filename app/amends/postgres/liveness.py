@@ -13,8 +13,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg_pool import PoolTimeout
 
-from app.amends.postgres.connections.pool import asked
-from app.amends.postgres.connections.watch import Watch
+from app.amends.postgres.connections.pool import read_once
+from app.amends.postgres.connections.watch import DatabaseWatch
 from app.amends.postgres.statements.reader import Reader
 from workflows.amends.values.said import said
 
@@ -29,7 +29,7 @@ for a connection have their turns one after the other."""
 class Liveness:
     """Sees whether reads of this process come through while the database answers; `unfit` is called once if not."""
 
-    def __init__(self, reader: Reader, database: Watch, unfit: Callable[[], None]) -> None:
+    def __init__(self, reader: Reader, database: DatabaseWatch, unfit: Callable[[], None]) -> None:
         self._reader, self._database, self._unfit = reader, database, unfit
         self.problem: str | None = None
         """Why this process cannot serve any more, None while it can."""
@@ -51,7 +51,7 @@ class Liveness:
             await connection.execute("select 1")
 
         try:
-            await asked(self._reader.pool, None, look)
+            await read_once(self._reader.pool, None, look)
         except (psycopg.Error, OSError, PoolTimeout) as error:
             log.debug("A read does not come through: %s", said(error))
             return False

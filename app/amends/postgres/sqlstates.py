@@ -170,7 +170,7 @@ def verdict(error: BaseException, ours: bool) -> Verdict:
     return Verdict.AWAY if ends_session(error) and found is Verdict.NEVER else found
 
 
-def weighed(error: BaseException, ours: bool, large: bool) -> Verdict:
+def verdict_by_size(error: BaseException, ours: bool, large: bool) -> Verdict:
     """The same for a statement that has much to write, or not: what is large and takes too long does so by itself."""
     found = verdict(error, ours)
     return Verdict.SLOW if large and found is Verdict.BUSY and sqlstate(error) == Sqlstate.QUERY_CANCELED else found
@@ -187,7 +187,7 @@ def sqlstate(error: BaseException) -> str | None:
     return error.sqlstate if isinstance(error, psycopg.Error) else None
 
 
-def spoils(error: BaseException) -> bool:
+def spoils_session(error: BaseException) -> bool:
     """Whether the next try needs another connection, although this one stands."""
     code = sqlstate(error) or ""
     return code.startswith(SPOILING) or (code, _routine(error)) == ("0A000", "RevalidateCachedQuery")
@@ -243,16 +243,16 @@ def version_taken(error: psycopg.Error) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found else None
 
 
-def said(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """An error in one line. The values that Postgres quotes in those below are left out."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
-def described(error: BaseException, found: Verdict) -> str:
+def log_text(error: BaseException, found: Verdict) -> str:
     """An error for the log, and what is to be done about it if that is a person's business."""
     code = sqlstate(error)
-    shown = f"{said(error)} (SQLSTATE {code})" if code else said(error)
+    shown = f"{message_of(error)} (SQLSTATE {code})" if code else message_of(error)
     if found is Verdict.MISSING:
         return f"the database lacks what Amends needs, and all goes on once it is there (a migration adds it): {shown}"
     return f"this should not happen: {shown}" if found is Verdict.SURPRISING else shown

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
-from app.amends.postgres.libpq import Wrong, default, parameters, places
+from app.amends.postgres.libpq import InvalidUrl, default, parameters, places
 from domain.amends.errors import StartupError
 
 #: No statement and no lock is waited for longer than this, and a dead peer is noticed.
@@ -52,19 +52,19 @@ def parse_url(text: str, setting: str = "DATABASE_URL") -> URL:
         raise StartupError(f"{setting} is not the URL of a Postgres database.", EXAMPLE)
     try:
         return _url(parameters(f"postgresql://{rest}"))
-    except Wrong as wrong:
+    except InvalidUrl as wrong:
         raise StartupError(f"{setting} is wrong: {wrong}.", EXAMPLE) from None
 
 
 def _url(given: dict[str, str]) -> URL:
     for name in REFUSED:
         if name in given:
-            raise Wrong(f"its {name} is not looked up: give host, port, user and database themselves")
+            raise InvalidUrl(f"its {name} is not looked up: give host, port, user and database themselves")
     hosts, ports = places(given)
     user = given.get("user") or (default("user") if "password" in given else None)
     database = given.get("dbname") or default("dbname") or user or default("user")
     if database is None:
-        raise Wrong("it names no database")
+        raise InvalidUrl("it names no database")
     taken = ("host", "port", "user", "password", "dbname", *(() if "host" in given else ("hostaddr",)))
     query = {name: value for name, value in given.items() if name not in taken}
     url = URL.create("postgresql", user, given.get("password"), database=database, query=query)
@@ -120,7 +120,7 @@ def _options(limits: dict[str, str], url: URL) -> str:
     return " ".join([*before, *([given] if isinstance(given, str) else given), *after])
 
 
-def promised(url: URL) -> dict[str, str]:
+def session_settings(url: URL) -> dict[str, str]:
     """What a session with these settings has, if they have reached the server; without limits of the URL's own."""
     given = _options({}, url)
     limits = {name: value for name, value in LIMITS.items() if name not in given}

@@ -12,14 +12,14 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from app.amends.postgres.sqlstates import Sqlstate, said, sqlstate
+from app.amends.postgres.sqlstates import Sqlstate, message_of, sqlstate
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.builds import Build, Builds, missing, open_parameters
-from app.amends.projections.dead_letters import DeadLetters, Wish, noted_of
-from app.amends.projections.failures import short
+from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds, missing, open_parameters
+from app.amends.projections.dead_letters import DeadLetters, RequestedAction, note_action
+from app.amends.projections.failures import short_key
 from app.amends.store.events.writer import append_within, lock_streams
-from app.amends.store.requests import Key, answered
+from app.amends.store.requests import IdempotencyKey, answer_to
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
 from domain.amends.projection_events import (
@@ -39,14 +39,14 @@ AGAIN_SECONDS = 0.05
 Body = dict[str, Any]
 
 
-class Done(NamedTuple):
+class Outcome(NamedTuple):
     """What an act did: the events that tell it, and what its request is answered."""
 
     told: Sequence[object]
     body: Body
 
 
-Act = Callable[[AsyncConnection[TupleRow]], Awaitable[Done]]
+Operation = Callable[[AsyncConnection[TupleRow]], Awaitable[Outcome]]
 
 
 class _NotYet(Exception):
@@ -56,37 +56,39 @@ class _NotYet(Exception):
         self.busy = busy
 
 
-class Administration:
+class ProjectionAdministration:
     """Rebuild, promote, drop, retry and skip, in one process. With a key the same request acts once.
 
     All raise NotFound for what is not there, Conflict for what cannot be done, and Unavailable.
     """
 
-    def __init__(self, builds: Builds, reader: Reader, on_commit: Callable[[], None]) -> None:
+    def __init__(self, builds: ProjectionBuilds, reader: Reader, on_commit: Callable[[], None]) -> None:
         self._builds, self._reader, self._on_commit = builds, reader, on_commit
         self.asides = DeadLetters(reader)
 
-    async def rebuild(self, name: str, cause: Cause, once: Key | None = None) -> Body:
+    async def rebuild(self, name: str, cause: Cause, once: IdempotencyKey | None = None) -> Body:
         """Begin a table of the newest version beside the live one."""
         projection = self._builds.newest(name)
         if projection.mode == "live":
             raise Conflict("mode", f"{name} is live: it has no table, and is folded whenever somebody asks.")
 
-        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+        async def act(connection: AsyncConnection[TupleRow]) -> Outcome:
             try:
                 build = await _one(connection, SQL["open_build"], open_parameters(projection, first=False))
             except psycopg.Error as foreign:
                 if sqlstate(foreign) != Sqlstate.DUPLICATE_TABLE:
                     raise
-                raise Conflict("view", f"{said(foreign)}: rename it, or drop it.") from foreign
+                raise Conflict("view", f"{message_of(foreign)}: rename it, or drop it.") from foreign
             if build is None:
                 raise Conflict("building", f"{name} is being rebuilt already: promote it, or drop it first.")
-            return Done([BuildBegun(name, build, projection.version)], {"build": build, "version": projection.version})
+            return Outcome(
+                [BuildBegun(name, build, projection.version)], {"build": build, "version": projection.version}
+            )
 
         return await self._commit(name, cause, once, act)
 
     async def promote(
-        self, name: str, build: int | None, cause: Cause, once: Key | None = None, less: bool = False
+        self, name: str, build: int | None, cause: Cause, once: IdempotencyKey | None = None, less: bool = False
     ) -> Body:
         """Let the view show another table: the one that was rebuilt, or an older one. Nobody reads less than before.
 
@@ -96,7 +98,7 @@ class Administration:
         if found.caught_up_at is None and found.state != "live":
             raise await self._behind(found)
 
-        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+        async def act(connection: AsyncConnection[TupleRow]) -> Outcome:
             outcome = await _switch(connection, "promote", found, less)
             if outcome == "behind":
                 raise _NotYet(busy=False)
@@ -104,11 +106,11 @@ class Administration:
                 raise Conflict("live", f"{name} build {found.build} is live already.")
             if outcome == "less":
                 raise await _shows_less(connection, found)
-            return Done([BuildPromoted(name, found.build, found.version)], _body(found))
+            return Outcome([BuildPromoted(name, found.build, found.version)], _body(found))
 
         return await self._patiently(found, partial(self._commit, name, cause, once, act))
 
-    async def drop(self, name: str, build: int | None, cause: Cause, once: Key | None = None) -> Body:
+    async def drop(self, name: str, build: int | None, cause: Cause, once: IdempotencyKey | None = None) -> Body:
         """Drop a table that is not live: the one given, else the only one that there is beside it.
 
         Of a read model whose code is gone all that there is, unless one is given.
@@ -118,17 +120,17 @@ class Administration:
             return await self._drop_orphan(name, cause, once)
         found = await self._builds.one(name, build or await self._builds.droppable(name))
 
-        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+        async def act(connection: AsyncConnection[TupleRow]) -> Outcome:
             if await _switch(connection, "drop", found) == "live":
                 raise Conflict("live", f"{name} build {found.build} is live: promote another one first.")
-            return Done([BuildDropped(name, found.build, found.version)], _body(found) | {"dropped": found.build})
+            return Outcome([BuildDropped(name, found.build, found.version)], _body(found) | {"dropped": found.build})
 
         return await self._patiently(found, partial(self._commit, name, cause, once, act))
 
-    async def _drop_orphan(self, name: str, cause: Cause, once: Key | None) -> Body:
+    async def _drop_orphan(self, name: str, cause: Cause, once: IdempotencyKey | None) -> Body:
         found = await self._builds.all(name)
 
-        async def act(connection: AsyncConnection[TupleRow]) -> Done:
+        async def act(connection: AsyncConnection[TupleRow]) -> Outcome:
             outcome = await _switch(connection, "drop_model", found[0])
             if outcome == "followed":
                 raise Conflict(
@@ -137,11 +139,13 @@ class Administration:
                     " stop it first, and ask again then.",
                 )
             told = [BuildDropped(name, each.build, each.version) for each in found]
-            return Done(told, _body(found[-1]) | {"dropped": [each.build for each in found]})
+            return Outcome(told, _body(found[-1]) | {"dropped": [each.build for each in found]})
 
         return await self._patiently(found[0], partial(self._commit, name, cause, once, act))
 
-    async def wish(self, name: str, key: str, wish: Wish, reason: str, cause: Cause, once: Key | None = None) -> Body:
+    async def wish(
+        self, name: str, key: str, wish: RequestedAction, reason: str, cause: Cause, once: IdempotencyKey | None = None
+    ) -> Body:
         """Note what is to become of a key that is set aside: the runners of the read model's tables do it next.
 
         `retry` applies the event and those behind it once more; `skip` leaves out the one that cannot be applied.
@@ -149,21 +153,21 @@ class Administration:
         self._builds.newest(name)
         told = SetAsideSkipped if wish == "skip" else SetAsideRetried
 
-        async def act(connection: AsyncConnection[TupleRow]) -> Done:
-            about = await noted_of(connection, name, key, wish)
+        async def act(connection: AsyncConnection[TupleRow]) -> Outcome:
+            about = await note_action(connection, name, key, wish)
             if not about:
                 raise NotFound("set aside", f"{name} {key}", f"See what waits: ./run amends projections list {name}.")
             saga_histories = [told(name, each.build, key, str(each.event_id), each.error, reason) for each in about]
-            return Done(saga_histories, {"key": key, "wish": wish})
+            return Outcome(saga_histories, {"key": key, "wish": wish})
 
         return await self._commit(name, cause, once, act)
 
-    async def _commit(self, name: str, cause: Cause, once: Key | None, act: Act) -> Body:
+    async def _commit(self, name: str, cause: Cause, once: IdempotencyKey | None, act: Operation) -> Body:
         """Act, tell it in the read model's own story and keep the answer: all of it or nothing."""
         locks = [stream(name), *([f"request {once.key}"] if once else [])]
         async with self._reader.transaction() as connection:
             await lock_streams(connection, locks)
-            if once and (known := await answered(connection, once)) is not None:
+            if once and (known := await answer_to(connection, once)) is not None:
                 return known
             told, body = await act(connection)
             body = {"name": name} | body
@@ -172,7 +176,7 @@ class Administration:
         self._on_commit()
         return body | {"position": cursor}
 
-    async def _patiently(self, build: Build, attempt: Callable[[], Awaitable[Body]]) -> Body:
+    async def _patiently(self, build: ProjectionBuild, attempt: Callable[[], Awaitable[Body]]) -> Body:
         until = time.monotonic() + PATIENT_SECONDS
         while True:
             try:
@@ -182,14 +186,14 @@ class Administration:
                     raise (_busy(build) if not_yet.busy else await self._behind(build)) from not_yet
             await asyncio.sleep(AGAIN_SECONDS)
 
-    async def _behind(self, build: Build) -> Conflict:
+    async def _behind(self, build: ProjectionBuild) -> Conflict:
         lag = await self._builds.lag(build)
         return Conflict(
             "behind", f"{build.name} build {build.build} has not caught up: it is {lag.events} events behind."
         )
 
 
-async def _switch(connection: AsyncConnection[TupleRow], how: str, build: Build, less: bool = False) -> str:
+async def _switch(connection: AsyncConnection[TupleRow], how: str, build: ProjectionBuild, less: bool = False) -> str:
     """Try once, and wait a moment at most: while it waits for a lock, the feed is held back for all."""
     try:
         outcome = await _one(connection, SQL[how], {"name": build.name, "build": build.build, "less": less})
@@ -202,29 +206,31 @@ async def _switch(connection: AsyncConnection[TupleRow], how: str, build: Build,
     return str(outcome)
 
 
-def _refused(error: psycopg.Error, build: Build) -> Exception | None:
+def _refused(error: psycopg.Error, build: ProjectionBuild) -> Exception | None:
     """What an error says of a table that was to be shown or dropped; None if it is none of these."""
     match sqlstate(error):
         case Sqlstate.DEPENDENT_OBJECTS:
             return Conflict("needed", f"Something else stands on this view: {error.diag.message_detail}")
         case Sqlstate.UNDEFINED_TABLE | Sqlstate.UNDEFINED_COLUMN:
-            problem = f"{build.name} build {build.build} cannot be shown, or not by the same rules: {said(error)}"
+            problem = f"{build.name} build {build.build} cannot be shown, or not by the same rules: {message_of(error)}"
             return Conflict("table", problem)
         case Sqlstate.WRONG_OBJECT_TYPE | Sqlstate.DUPLICATE_TABLE:
-            problem = f"Something of another kind has the name of the view or a table of {build.name}: {said(error)}"
+            problem = (
+                f"Something of another kind has the name of the view or a table of {build.name}: {message_of(error)}"
+            )
             return Conflict("view", problem)
         case Sqlstate.INSUFFICIENT_PRIVILEGE:
-            return Conflict("rights", f"The owner of Amends' functions may not do that: {said(error)}")
+            return Conflict("rights", f"The owner of Amends' functions may not do that: {message_of(error)}")
         case Sqlstate.LOCK_NOT_AVAILABLE:
             return _NotYet(busy=True)
         case _:
             return None
 
 
-async def _shows_less(connection: AsyncConnection[TupleRow], build: Build) -> Conflict:
+async def _shows_less(connection: AsyncConnection[TupleRow], build: ProjectionBuild) -> Conflict:
     wanted = {"name": build.name, "build": build.build}
     keys = [key for (key,) in await (await connection.execute(SQL["shown_less"], wanted)).fetchall()]
-    first = ", ".join(map(short, keys[:5])) + (", …" if len(keys) > 5 else "")
+    first = ", ".join(map(short_key, keys[:5])) + (", …" if len(keys) > 5 else "")
     return Conflict(
         "set-aside",
         f"{build.name} build {build.build} would show less than the live one: {len(keys)} keys are set aside in it "
@@ -232,11 +238,11 @@ async def _shows_less(connection: AsyncConnection[TupleRow], build: Build) -> Co
     )
 
 
-def _busy(build: Build) -> Conflict:
+def _busy(build: ProjectionBuild) -> Conflict:
     return Conflict("busy", f"Somebody has been reading views.{build.name} for a while. Try again.")
 
 
-def _body(build: Build) -> Body:
+def _body(build: ProjectionBuild) -> Body:
     return {"build": build.build, "version": build.version}
 
 

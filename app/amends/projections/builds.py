@@ -11,7 +11,7 @@ import psycopg
 
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.failures import failure
+from app.amends.projections.failures import failure_text
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor
@@ -20,11 +20,11 @@ from workflows.amends.values.codec import text
 COUNTED = 100_000
 """Further behind than so many events is not counted exactly."""
 
-Known = Mapping[tuple[str, int], Projection[Any, Any]]
+KnownProjections = Mapping[tuple[str, int], Projection[Any, Any]]
 
 
 @dataclass(frozen=True)
-class Build:
+class ProjectionBuild:
     """A table of a read model, as it stands; `free` says that nobody follows the feed for it."""
 
     name: str
@@ -55,10 +55,10 @@ class Lag:
     seconds: float
 
 
-class Builds:
+class ProjectionBuilds:
     """All tables. `known` are the projections that this code has, by name and version."""
 
-    def __init__(self, known: Known, reader: Reader) -> None:
+    def __init__(self, known: KnownProjections, reader: Reader) -> None:
         self.known, self.reader = known, reader
         self.unopened: dict[str, str] = {}
         """Why a read model has no table yet although it should, by name, as far as this process knows."""
@@ -79,7 +79,7 @@ class Builds:
             raise NotFound("projection", name, f"There are: {', '.join(sorted({known for known, _ in self.known}))}.")
         return self.known[name, max(versions)]
 
-    async def all(self, name: str | None = None) -> list[Build]:
+    async def all(self, name: str | None = None) -> list[ProjectionBuild]:
         """All tables, or those of one read model, in the order in which they were made."""
         return [_build(row) for row in await self.reader.rows(SQL["builds"], {"name": name})]
 
@@ -107,7 +107,7 @@ class Builds:
                     for names in projection.vocabulary.renamed:
                         await connection.execute(SQL["renamed"], {"name": projection.name, "types": sorted(names)})
 
-    async def one(self, name: str, build: int) -> Build:
+    async def one(self, name: str, build: int) -> ProjectionBuild:
         """One table. Raises NotFound."""
         await self.require(name)
         found = next((each for each in await self.all(name) if each.build == build), None)
@@ -115,7 +115,7 @@ class Builds:
             raise missing(name, build)
         return found
 
-    async def lag(self, build: Build) -> Lag:
+    async def lag(self, build: ProjectionBuild) -> Lag:
         """How far a table is behind."""
         asked = build.cursor._asdict() | {"transaction_id": str(build.cursor.transaction_id), "limit": COUNTED}
         events, seconds = 0, 0.0
@@ -149,7 +149,7 @@ class Builds:
             async with self.reader.connection() as connection:
                 await connection.execute(SQL["open_build"], open_parameters(projection, first=True))
         except (psycopg.Error, OSError) as error:
-            return failure(error)
+            return failure_text(error)
         return None
 
 
@@ -178,7 +178,7 @@ def open_parameters(projection: Projection[Any, Any], first: bool) -> dict[str, 
     }
 
 
-def _build(row: dict[str, Any]) -> Build:
+def _build(row: dict[str, Any]) -> ProjectionBuild:
     cursor = FeedCursor(row.pop("generation"), row.pop("transaction_id"), row.pop("position"))
     row.pop("followed"), row.pop("run")
-    return Build(cursor=cursor, **row)
+    return ProjectionBuild(cursor=cursor, **row)

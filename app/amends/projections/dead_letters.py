@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow, class_row
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
 
-Wish = Literal["retry", "skip"]
+RequestedAction = Literal["retry", "skip"]
 LISTED, GLANCE = 1000, 20
 """How many of a table are listed: of one read model, and of all."""
 
@@ -37,7 +37,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedEvent:
     """An event that a person let a read model leave out, in whatever table: by whom, and why."""
 
     key: str
@@ -52,7 +52,9 @@ class Skipped:
     actor: str | None
 
 
-async def noted_of(connection: AsyncConnection[TupleRow], name: str, key: str, wish: Wish) -> list[DeadLetter]:
+async def note_action(
+    connection: AsyncConnection[TupleRow], name: str, key: str, wish: RequestedAction
+) -> list[DeadLetter]:
     """Note what is to become of a key, in all tables; returns what waits there, which stays so until the commit."""
     wanted = {"name": name, "key": key, "wish": wish, "limit": LISTED}
     for _ in range(2):  # a runner may be at it: what it has set aside anew is seen by another statement
@@ -76,6 +78,6 @@ class DeadLetters:
         wanted = {"name": name, "key": key, "limit": GLANCE if name is None else LISTED}
         return [DeadLetter(**row) for row in await self._reader.rows(SQL["set_aside"], wanted)]
 
-    async def skipped(self, name: str) -> list[Skipped]:
+    async def skipped(self, name: str) -> list[SkippedEvent]:
         """What a read model leaves out, the newest first, at most 1000."""
-        return [Skipped(**row) for row in await self._reader.rows(SQL["skipped"], {"name": name, "limit": LISTED})]
+        return [SkippedEvent(**row) for row in await self._reader.rows(SQL["skipped"], {"name": name, "limit": LISTED})]

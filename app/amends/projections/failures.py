@@ -11,8 +11,8 @@ from app.amends.postgres.sqlstates import (
     is_of_values,
     is_raised,
     is_rolled_back,
-    said,
-    spoils,
+    message_of,
+    spoils_session,
     sqlstate,
     verdict,
 )
@@ -27,21 +27,21 @@ SHOWN = 100
 """How many characters of a key stand in a line."""
 
 
-def is_rows(error: BaseException) -> bool:
+def is_about_row(error: BaseException) -> bool:
     """Whether an error of a write is about a row, so that others may go on; what this side says of values is, too."""
     if sqlstate(error) is None:
         return is_of_values(error)
     return verdict(error, ours=True) is Verdict.NEVER or is_raised(error)
 
 
-def is_tables(error: BaseException) -> bool:
+def is_about_table(error: BaseException) -> bool:
     """Whether an error is about the table, for whatever row; what is about neither passes by itself."""
-    return not is_rows(error) and (verdict(error, ours=True).is_alarming or _is_answered(error))
+    return not is_about_row(error) and (verdict(error, ours=True).is_alarming or _is_answered(error))
 
 
 def is_away(error: BaseException) -> bool:
     """Whether the database is away: nothing was said on a connection that still stands, and the same is tried again."""
-    return verdict(error, ours=True) is not Verdict.NEVER and not is_rows(error) and not is_tables(error)
+    return verdict(error, ours=True) is not Verdict.NEVER and not is_about_row(error) and not is_about_table(error)
 
 
 def may_pass(error: BaseException) -> bool:
@@ -51,34 +51,34 @@ def may_pass(error: BaseException) -> bool:
 
 def _is_answered(error: BaseException) -> bool:
     """Whether the database said it on a connection that stands: it is there, whatever the error is called."""
-    return sqlstate(error) is not None and not ends_session(error) and not spoils(error)
+    return sqlstate(error) is not None and not ends_session(error) and not spoils_session(error)
 
 
-def failure(error: Exception) -> str:
+def failure_text(error: Exception) -> str:
     """Why a table is not followed, in a line that stays the same from try to try."""
     if isinstance(error, psycopg.Error):
-        advice = "; it goes on by itself once that is mended" if is_tables(error) else ""
-        return legible(f"{said(error)} (SQLSTATE {sqlstate(error)}){advice}")
+        advice = "; it goes on by itself once that is mended" if is_about_table(error) else ""
+        return storable_text(f"{message_of(error)} (SQLSTATE {sqlstate(error)}){advice}")
     told = problem_of(error).message
-    return legible(told if isinstance(error, AmendsError) else f"{type(error).__name__}: {told}")
+    return storable_text(told if isinstance(error, AmendsError) else f"{type(error).__name__}: {told}")
 
 
-def unreadable(table: str, error: Exception) -> str:
+def unreadable_row(table: str, error: Exception) -> str:
     """Why a row of a table does not read back, without its values."""
     if isinstance(error, ValidationError):
         _, *path = (found := problems(error)[0]).field.split(".")
         why = f"{'.'.join(path) or 'the row'}: {found.problem}"
     else:
         why = f"{type(error).__name__}: {problem_of(error).message}"
-    return legible(f"its row in {table} does not read back: {why}; mend the row and retry, or rebuild")
+    return storable_text(f"its row in {table} does not read back: {why}; mend the row and retry, or rebuild")
 
 
-def legible(text: str) -> str:
+def storable_text(text: str) -> str:
     """A text of somebody's as it can be stored, at most 1000 characters of it."""
     return text[:MOST].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
-def short(key: str) -> str:
+def short_key(key: str) -> str:
     """A key in a line, shortened if it is long."""
     shown = one_line(key[:SHOWN])
     return shown if len(key) <= SHOWN else f"{shown}… ({len(key)} characters)"

@@ -10,13 +10,13 @@ from typing import Any
 from psycopg.rows import TupleRow
 
 from app.amends.projections import SQL
-from app.amends.projections.builds import Build, Builds, Lag
+from app.amends.projections.builds import Lag, ProjectionBuild, ProjectionBuilds
 from app.amends.projections.dead_letters import DeadLetters
-from app.amends.projections.shape import Changed, require_same
+from app.amends.projections.table_check import TableChanged, require_same_table
 from workflows.amends.values.codec import dump
 
 
-async def report(builds: Builds, name: str | None = None) -> list[dict[str, Any]]:
+async def report(builds: ProjectionBuilds, name: str | None = None) -> list[dict[str, Any]]:
     """Every read model, or one, as plain JSON data, with what is set aside in its tables."""
     found = await builds.all(name)
     aside = await DeadLetters(builds.reader).all(name)
@@ -27,7 +27,7 @@ async def report(builds: Builds, name: str | None = None) -> list[dict[str, Any]
     return reports
 
 
-async def _of(builds: Builds, name: str, found: list[Build]) -> dict[str, Any]:
+async def _of(builds: ProjectionBuilds, name: str, found: list[ProjectionBuild]) -> dict[str, Any]:
     versions = sorted(version for known, version in builds.known if known == name)
     mode = builds.known[name, versions[-1]].mode if versions else None
     lags = {build.build: await builds.lag(build) for build in found}
@@ -55,13 +55,13 @@ async def _of(builds: Builds, name: str, found: list[Build]) -> dict[str, Any]:
     }
 
 
-async def _obstacle(builds: Builds, name: str) -> str | None:
+async def _obstacle(builds: ProjectionBuilds, name: str) -> str | None:
     """What keeps a read model without a table from being given one, as every process can see it."""
     ((there,),) = await builds.reader.tuples(SQL["obstacle"], (name,))
     return f"views.{name} is there already and is no read model" if there else None
 
 
-async def _looked_at(builds: Builds, build: Build) -> Build:
+async def _looked_at(builds: ProjectionBuilds, build: ProjectionBuild) -> ProjectionBuild:
     """A table that nobody follows is compared with the code here: nobody else would say that it cannot be followed."""
     projection = builds.known.get((build.name, build.version))
     if projection is None or build.failure or not build.free:
@@ -71,13 +71,13 @@ async def _looked_at(builds: Builds, build: Build) -> Build:
         return await builds.reader.tuples(statement, parameters)
 
     try:
-        await require_same(projection, build.name, build.build, ask)
-    except Changed as changed:
+        await require_same_table(projection, build.name, build.build, ask)
+    except TableChanged as changed:
         return replace(build, failure=str(changed))
     return build
 
 
-def _status(live: Build | None, versions: list[int], mode: str | None) -> str:
+def _status(live: ProjectionBuild | None, versions: list[int], mode: str | None) -> str:
     """`following`, or what is in the way of that."""
     if mode == "live":
         return "live"
@@ -92,7 +92,7 @@ def _status(live: Build | None, versions: list[int], mode: str | None) -> str:
     return "idle" if live.free else "following" if live.caught_up_at else "catching up"
 
 
-def _shown(build: Build, lag: Lag) -> dict[str, Any]:
+def _shown(build: ProjectionBuild, lag: Lag) -> dict[str, Any]:
     until = build.caught_up_at or datetime.now(UTC)
     seconds = max((until - build.started_at).total_seconds(), 0.001)
     rate = build.events / seconds

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writing import Target
-from app.amends.projections.builds import Build, Builds
-from app.amends.projections.failures import failure, is_away
+from app.amends.projections.applying.writer import Target
+from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds
+from app.amends.projections.failures import failure_text, is_away
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Unavailable
 from workflows.amends.background import end, nudged
@@ -30,7 +30,7 @@ class Runners:
 
     def __init__(
         self,
-        builds: Builds,
+        builds: ProjectionBuilds,
         committer: Committer,
         reader: Reader,
         feed_notifier: FeedNotifier,
@@ -91,7 +91,7 @@ class Runners:
                 log.warning("The read models are looked at again, after: %r", error)
             await nudged(self._nudged, LOOK_SECONDS)
 
-    def _see_to(self, build: Build) -> None:
+    def _see_to(self, build: ProjectionBuild) -> None:
         target = Target(build.name, build.build)
         projection = self._builds.known.get((build.name, build.version))
         if projection is None:
@@ -113,21 +113,21 @@ class Runners:
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
-    def _is_mine(self, build: Build) -> bool:
+    def _is_mine(self, build: ProjectionBuild) -> bool:
         return build.runner is not None and build.runner.startswith(f"{self._executor()}/")
 
     async def _run(self, target: Target, runner: Runner) -> None:
         try:
             await runner.run()
         except Exception as error:
-            told = failure(error)
+            told = failure_text(error)
             known = self._said.get(target) == told and not runner.wrote  # it is said once, not every second
             level = logging.DEBUG if known else logging.WARNING if is_away(error) else logging.ERROR
             log.log(level, "%s build %d is not followed for now: %s", *target.where, told)
             self._said[target] = told
         self._not_before[target] = time.monotonic() + PAUSE_SECONDS
 
-    def _warn_of_outdated(self, found: list[Build]) -> None:
+    def _warn_of_outdated(self, found: list[ProjectionBuild]) -> None:
         for build in found:
             if build.state == "live" and build.free and self._builds.is_orphaned(build.name):
                 self._warn_of_orphan(build.name)

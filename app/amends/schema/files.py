@@ -11,7 +11,7 @@ import domain.amends
 from app.amends.schema import lock, samples
 from app.amends.schema.catalogue import OURS, Catalogue, catalogue
 from app.amends.schema.lock import Lock, Shapes
-from app.amends.schema.shapes import Known, declared
+from app.amends.schema.shapes import KnownShape, declared
 
 PACKAGES = ("domain.amends", "workflows.amends", "app.amends")
 OF_AMENDS = Path(domain.amends.__path__[0]) / "events.lock.json"
@@ -28,7 +28,7 @@ class LockFiles:
         """The project's own file."""
         return self.root / "domain" / "events.lock.json"
 
-    def read(self, code: Sequence[Known] = ()) -> Lock:
+    def read(self, code: Sequence[KnownShape] = ()) -> Lock:
         """What is locked in both. `code` is asked for the marks of a file of the first format."""
         ours, theirs = lock.read(OF_AMENDS, code), lock.read(self.of_project, code)
         return Lock(ours.shapes | theirs.shapes, ours.before | theirs.before, ours.lifted | theirs.lifted)
@@ -39,7 +39,7 @@ class LockFiles:
         if OF_AMENDS.is_relative_to(self.root):
             lock.write(_part(locked, ours=True), OF_AMENDS)
 
-    def problems(self, known: Catalogue, code: Sequence[Known], locked: Lock) -> Iterator[str]:
+    def problems(self, known: Catalogue, code: Sequence[KnownShape], locked: Lock) -> Iterator[str]:
         """What is wrong with the code and with the samples; each says what to do."""
         yield from lock.problems(known, code, locked)
         for folder, shapes in self._samples(locked):

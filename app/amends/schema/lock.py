@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, get_args
 
 from app.amends.schema.catalogue import Catalogue
-from app.amends.schema.shapes import Key, Kind, Known
+from app.amends.schema.shapes import Kind, KnownShape, ShapeKey
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType, upcasters
 from domain.amends.sensitive import KEYWORD
@@ -31,7 +31,7 @@ GROWING: Final = ("input", "output", "result", "signal", "refusal")
 class Lock:
     """What is locked: shapes with their marks, earlier names of events, and the marks that were lifted on purpose."""
 
-    shapes: dict[Key, Shape] = field(default_factory=dict)
+    shapes: dict[ShapeKey, Shape] = field(default_factory=dict)
     before: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lifted: dict[tuple[str, str], frozenset[Way]] = field(default_factory=dict)
 
@@ -44,10 +44,10 @@ class Lock:
                 found.setdefault(key.name, {})[key.version] = shape
         return found
 
-    def known(self) -> Iterator[Known]:
+    def known(self) -> Iterator[KnownShape]:
         """Everything that is locked, also what the code does not have any more."""
         for key, shape in self.shapes.items():
-            yield Known(key, shape, self.before.get(key.name, ()) if key.kind == "event" else ())
+            yield KnownShape(key, shape, self.before.get(key.name, ()) if key.kind == "event" else ())
 
     def marks(self, kind: str, name: str) -> dict[Way, str]:
         """The marks of all versions of a name that are in force."""
@@ -57,7 +57,7 @@ class Lock:
         return {way: mark for way, mark in found.items() if way not in lifted and mark != UNKNOWN}
 
 
-def read(file: Path, code: Sequence[Known] = ()) -> Lock:
+def read(file: Path, code: Sequence[KnownShape] = ()) -> Lock:
     """What is locked; nothing if there is no file yet. `code` is asked for the marks of a file of the first format."""
     if not file.exists():
         return Lock()
@@ -66,7 +66,7 @@ def read(file: Path, code: Sequence[Known] = ()) -> Lock:
         return _of_first_format(data, code)
     return Lock(
         {
-            Key(kind, name, version): shape
+            ShapeKey(kind, name, version): shape
             for kind, names in data["shapes"].items()
             for name, versions in names.items()
             for version, shape in versions.items()
@@ -93,7 +93,7 @@ def write(locked: Lock, file: Path) -> None:
     file.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def problems(catalogue: Catalogue, code: Sequence[Known], locked: Lock) -> Iterator[str]:
+def problems(catalogue: Catalogue, code: Sequence[KnownShape], locked: Lock) -> Iterator[str]:
     """What is wrong with the code, compared with what is locked; each says what to do."""
     for each in code:
         yield from _changed(each, locked)
@@ -108,7 +108,7 @@ def problems(catalogue: Catalogue, code: Sequence[Known], locked: Lock) -> Itera
             )
 
 
-def _changed(each: Known, locked: Lock) -> Iterator[str]:
+def _changed(each: KnownShape, locked: Lock) -> Iterator[str]:
     key, known = each.key, locked.shapes.get(each.key)
     name = f"{key.name} version {key.version}" if key.kind == "event" else str(key)
     if known is None:
@@ -131,18 +131,18 @@ def _changed(each: Known, locked: Lock) -> Iterator[str]:
         yield f"{name} is marked otherwise than it is locked: {AGAIN}."
 
 
-def _another(key: Key) -> str:
+def _another(key: ShapeKey) -> str:
     if key.kind == "refusal":
         return "give the new one a name of its own"
     return f"raise the version of {key.name.partition('.')[0]}"
 
 
-def _named(each: Known, locked: Lock) -> bool:
+def _named(each: KnownShape, locked: Lock) -> bool:
     """Whether the earlier names of an event are locked."""
     return set(each.before) <= set(locked.before.get(each.key.name, ()))
 
 
-def _lost(each: Known, locked: Lock) -> list[tuple[str, Way, str]]:
+def _lost(each: KnownShape, locked: Lock) -> list[tuple[str, Way, str]]:
     """Marks that are locked, under which name, on parts that are there and not marked any more."""
     marked = marked_paths(each.shape)
     return [
@@ -153,7 +153,7 @@ def _lost(each: Known, locked: Lock) -> list[tuple[str, Way, str]]:
     ]
 
 
-def _mark_gone(key: Key, name: str, way: Way, mark: str) -> str:
+def _mark_gone(key: ShapeKey, name: str, way: Way, mark: str) -> str:
     at = ".".join(way)
     return (
         f"{key}: {at or 'it'} was {mark.upper()} and is not marked any more, but what is stored is what it was: "
@@ -181,7 +181,7 @@ def _place(part: Part, step: str) -> Sequence[Part]:
     return part.places[int(step) : int(step) + 1] if step.isdecimal() else ()
 
 
-def _may_change(key: Key, known: Shape, shape: Shape) -> bool:
+def _may_change(key: ShapeKey, known: Shape, shape: Shape) -> bool:
     """Whether what was stored of the old shape fits the new one too.
 
     States are only shown. Arguments are compared by their digest when a saga is replayed, and rows have columns.
@@ -204,7 +204,9 @@ def _grown(before: Any, after: Any) -> bool:
     )
 
 
-def lock(code: Sequence[Known], locked: Lock, replacing: Collection[str] = (), lifting: Collection[str] = ()) -> Lock:
+def lock(
+    code: Sequence[KnownShape], locked: Lock, replacing: Collection[str] = (), lifting: Collection[str] = ()
+) -> Lock:
     """What is locked, with what is new in the code. A shape that is locked stays, unless it is to be replaced.
 
     Raises Invalid for what is to be lifted and is not locked.
@@ -228,7 +230,7 @@ def lock(code: Sequence[Known], locked: Lock, replacing: Collection[str] = (), l
 
 def _lift(new: Lock, word: str) -> None:
     kind, name, at = (*word.split(":", 2), "", "")[:3]
-    key = Key(kind, name, "") if kind in get_args(Kind) else None  # type: ignore[arg-type]
+    key = ShapeKey(kind, name, "") if kind in get_args(Kind) else None  # type: ignore[arg-type]
     way = tuple(at.split(".")) if at else ()
     marked = {} if key is None else {w for k, s in new.shapes.items() if k[:2] == key[:2] for w in marked_paths(s)}
     if key is None or way not in marked:
@@ -238,16 +240,16 @@ def _lift(new: Lock, word: str) -> None:
     new.lifted[kind, name] = new.lifted.get((kind, name), frozenset()) | {way}
 
 
-def _of_first_format(data: Shapes, code: Sequence[Known]) -> Lock:
+def _of_first_format(data: Shapes, code: Sequence[KnownShape]) -> Lock:
     """A file that holds the shapes of events without marks: what today's shape does not have is known to nobody."""
     today = {name: each for each in code if each.key.kind == "event" for name in (each.key.name, *each.before)}
-    shapes: dict[Key, Shape] = {}
+    shapes: dict[ShapeKey, Shape] = {}
     for name, versions in data.items():
         now = today.get(name)
         for version, shape in versions.items():
-            current = now is not None and now.key == Key("event", name, version)
+            current = now is not None and now.key == ShapeKey("event", name, version)
             old = plainly(shape)
-            shapes[Key("event", name, version)] = old if current else _doubted(old, now.shape if now else {})
+            shapes[ShapeKey("event", name, version)] = old if current else _doubted(old, now.shape if now else {})
     return Lock(shapes, {each.key.name: each.before for each in code if each.key.kind == "event" and each.before})
 
 

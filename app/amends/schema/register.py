@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from app.amends.schema.catalogue import Catalogue
 from app.amends.schema.files import LockFiles
 from app.amends.schema.lock import Lock
-from app.amends.schema.shapes import Kind, Known, in_process
+from app.amends.schema.shapes import Kind, KnownShape, in_process
 from workflows.amends.definition import Definition
 from workflows.amends.redaction.forms import Form
 from workflows.amends.redaction.marking import UNKNOWN
@@ -23,7 +23,7 @@ MOST_ASKED: Final = 10_000
 """How many things that nobody knows are remembered."""
 
 
-class Wanted(NamedTuple):
+class ShapeQuery(NamedTuple):
     """What something is to be shown as; without a version as any that it has had."""
 
     kind: Kind
@@ -31,14 +31,14 @@ class Wanted(NamedTuple):
     version: str | None = None
 
 
-class Table(Protocol):
+class ShapeTable(Protocol):
     """Where all servers of a database note what they know."""
 
-    async def read(self, known: Collection[str]) -> list[Known]:
+    async def read(self, known: Collection[str]) -> list[KnownShape]:
         """What is noted, without what has these digests."""
         ...
 
-    async def write(self, shapes: Sequence[Known]) -> None:
+    async def write(self, shapes: Sequence[KnownShape]) -> None:
         """Note shapes, for good."""
         ...
 
@@ -51,51 +51,56 @@ class Register:
     """
 
     def __init__(
-        self, code: Callable[[], Iterable[Known]], lock: Callable[[Sequence[Known]], Lock], table: Table | None = None
+        self,
+        code: Callable[[], Iterable[KnownShape]],
+        lock: Callable[[Sequence[KnownShape]], Lock],
+        table: ShapeTable | None = None,
     ) -> None:
         self._code, self._lock, self._table = code, lock, table
-        self._own: list[Known] | None = None
+        self._own: list[KnownShape] | None = None
         self._shapes: defaultdict[tuple[str, str], list[tuple[str, Part]]] = defaultdict(list)
         self._lifted: dict[tuple[str, str], frozenset[Path]] = {}
         self._related: dict[str, set[str]] = {}
         self._digests: set[str] = set()
-        self._forms: dict[Wanted, Form] = {}
-        self._telling: frozenset[str] | None = None
+        self._forms: dict[ShapeQuery, Form] = {}
+        self._marked_errors: frozenset[str] | None = None
         self._reading = asyncio.Lock()
         self._read_at = float("-inf")
-        self._asked: dict[Wanted, float] = {}
+        self._asked: dict[ShapeQuery, float] = {}
 
     @classmethod
-    def of(cls, catalogue: Catalogue, definitions: Sequence[Definition], locks: LockFiles, table: Table) -> Register:
+    def of(
+        cls, catalogue: Catalogue, definitions: Sequence[Definition], locks: LockFiles, table: ShapeTable
+    ) -> Register:
         """The register of one process and its database."""
         return cls(lambda: in_process(catalogue, definitions), locks.read, table)
 
-    def form(self, wanted: Wanted) -> Form:
+    def form(self, query: ShapeQuery) -> Form:
         """How something is to be shown, by everything that is known of it."""
         self._load()
-        form = self._forms.get(wanted)
+        form = self._forms.get(query)
         if form is None:
-            names = self._names(wanted)
-            marking = [part for name in names for _, part in self._shapes.get((wanted.kind, name), ())]
-            found = self._shapes.get((wanted.kind, wanted.name), ())
-            known = [part for version, part in found if wanted.version in (None, version)]
-            lifted = [self._lifted.get((wanted.kind, name), frozenset()) for name in names]
+            names = self._names(query)
+            marking = [part for name in names for _, part in self._shapes.get((query.kind, name), ())]
+            found = self._shapes.get((query.kind, query.name), ())
+            known = [part for version, part in found if query.version in (None, version)]
+            lifted = [self._lifted.get((query.kind, name), frozenset()) for name in names]
             form = Form(known, marking, frozenset[Path]().union(*lifted))
             if known:  # what nobody knows is no reason to keep something
-                self._forms[wanted] = form
+                self._forms[query] = form
         return form
 
-    def telling(self) -> frozenset[str]:
-        """The names of the refusals and errors that have marked facts: what was said because of them may tell these."""
+    def errors_with_marks(self) -> frozenset[str]:
+        """The names of the refusals and errors with marked facts: texts may repeat the values of these."""
         self._load()
-        if self._telling is None:
-            self._telling = frozenset(
+        if self._marked_errors is None:
+            self._marked_errors = frozenset(
                 name
                 for (kind, name), known in self._shapes.items()
                 if kind in ("refusal", "error")
                 and any(set(marked_paths(part.root).values()) - {UNKNOWN} for _, part in known)
             )
-        return self._telling
+        return self._marked_errors
 
     async def note(self) -> None:
         """Note what the code at hand declares, before anything of it is stored. Waits while the database is away."""
@@ -109,7 +114,7 @@ class Register:
         if time.monotonic() - self._read_at > FRESH_SECONDS:
             await self._read(self._read_at)
 
-    async def learns(self, missing: Collection[Wanted]) -> bool:
+    async def learns(self, missing: Collection[ShapeQuery]) -> bool:
         """Whether anything new is known after one more look for what is missing; the same is not looked for at once."""
         now = time.monotonic()
         new = [each for each in missing if now - self._asked.get(each, float("-inf")) > FRESH_SECONDS]
@@ -131,7 +136,7 @@ class Register:
             self._read_at = began
             return bool(found)
 
-    def _load(self) -> Sequence[Known]:
+    def _load(self) -> Sequence[KnownShape]:
         if self._own is None:
             self._own = list(self._code())
             self._add(self._own, lasting=True)
@@ -140,14 +145,14 @@ class Register:
             self._add(lock.known(), lasting=False)
         return self._own
 
-    def _add(self, shapes: Iterable[Known], lasting: bool) -> None:
+    def _add(self, shapes: Iterable[KnownShape], lasting: bool) -> None:
         for each in shapes:
             digest = each.digest
             if digest in self._digests:
                 continue
             self._digests.add(digest)
             self._forms.clear()
-            self._telling = None
+            self._marked_errors = None
             kind, name, version = each.key
             self._shapes[kind, name].append((version, Part(each.shape, each.shape, lasting)))
             family = {name, *each.before} if kind == "event" else set[str]()
@@ -155,6 +160,6 @@ class Register:
                 family |= self._related.get(member, set())
             self._related.update(dict.fromkeys(family, family))
 
-    def _names(self, wanted: Wanted) -> Collection[str]:
+    def _names(self, query: ShapeQuery) -> Collection[str]:
         """Its name, and those that an event had before or has now."""
-        return self._related.get(wanted.name, {wanted.name}) if wanted.kind == "event" else {wanted.name}
+        return self._related.get(query.name, {query.name}) if query.kind == "event" else {query.name}

@@ -21,7 +21,7 @@ Kind: TypeAlias = Literal[
 ]
 
 
-class Key(NamedTuple):
+class ShapeKey(NamedTuple):
     """What a shape is of: an event, a step's result, …; `version` is the event's, the saga's or the read model's.
 
     What belongs to a saga has its name in front: `place-order.charge_card`. A refusal has its class as a version, for a
@@ -42,10 +42,10 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownShape:
     """A shape that something had or has; `before` are names under which an event was stored earlier."""
 
-    key: Key
+    key: ShapeKey
     shape: Shape
     before: tuple[str, ...] = ()
 
@@ -57,7 +57,7 @@ class Known:
 
 def declared(
     catalogue: Catalogue, definitions: Iterable[Definition], within: Collection[str] = ("domain", "workflows", "app")
-) -> Iterator[Known]:
+) -> Iterator[KnownShape]:
     """What events, aggregates, read models, sagas, and the refusals of modules `within` these packages declare."""
     yield from of_catalogue(catalogue)
     for definition in definitions:
@@ -67,7 +67,7 @@ def declared(
             yield of_refusal(cls)
 
 
-def in_process(catalogue: Catalogue, definitions: Iterable[Definition]) -> Iterator[Known]:
+def in_process(catalogue: Catalogue, definitions: Iterable[Definition]) -> Iterator[KnownShape]:
     """The same with all errors and refusals that were imported, whoever declares them."""
     yield from of_catalogue(catalogue)
     for definition in definitions:
@@ -76,43 +76,43 @@ def in_process(catalogue: Catalogue, definitions: Iterable[Definition]) -> Itera
     yield from of_errors()
 
 
-def of_catalogue(catalogue: Catalogue) -> Iterator[Known]:
+def of_catalogue(catalogue: Catalogue) -> Iterator[KnownShape]:
     """Events, states and rows."""
     for cls in catalogue.vocabulary:
         name, version = event_type(cls)
         before = sorted({old.name for old in upcasters(cls)} - {name})
-        yield Known(Key("event", name, str(version)), shape(cls), tuple(before))
+        yield KnownShape(ShapeKey("event", name, str(version)), shape(cls), tuple(before))
     for category, aggregate in catalogue.aggregates.items():
-        yield Known(Key("state", category, "1"), shape(aggregate.state_type))
+        yield KnownShape(ShapeKey("state", category, "1"), shape(aggregate.state_type))
     for (name, version), projection in catalogue.projections.items():
-        yield Known(Key("row", name, str(version)), shape(projection.row))
+        yield KnownShape(ShapeKey("row", name, str(version)), shape(projection.row))
 
 
-def of_saga(definition: Definition) -> Iterator[Known]:
+def of_saga(definition: Definition) -> Iterator[KnownShape]:
     """What a saga takes and gives."""
     name, version = definition.name, str(definition.version)
-    yield Known(Key("input", name, version), shape(definition.input))
-    yield Known(Key("output", name, version), shape(definition.output))
+    yield KnownShape(ShapeKey("input", name, version), shape(definition.input))
+    yield KnownShape(ShapeKey("output", name, version), shape(definition.output))
     for signal, payload in definition.signals.items():
-        yield Known(Key("signal", f"{name}.{signal}", version), shape(payload))
+        yield KnownShape(ShapeKey("signal", f"{name}.{signal}", version), shape(payload))
     for step, each in definition.steps.items():
-        yield Known(Key("argument", f"{name}.{step}", version), shape(each.arguments_type))
-        yield Known(Key("result", f"{name}.{step}", version), shape(each.result))
+        yield KnownShape(ShapeKey("argument", f"{name}.{step}", version), shape(each.arguments_type))
+        yield KnownShape(ShapeKey("result", f"{name}.{step}", version), shape(each.result))
 
 
-def of_refusal(cls: type[Refusal]) -> Known:
+def of_refusal(cls: type[Refusal]) -> KnownShape:
     """The facts of a refusal."""
-    return Known(Key("refusal", cls.name, f"{cls.__module__}.{cls.__qualname__}"), shape(cls))
+    return KnownShape(ShapeKey("refusal", cls.name, f"{cls.__module__}.{cls.__qualname__}"), shape(cls))
 
 
-def of_errors() -> Iterator[Known]:
+def of_errors() -> Iterator[KnownShape]:
     """The facts of all other errors of ours: they are stored as far as they can be told, and known by their names."""
     for cls in _errors(AmendsError):
         if not issubclass(cls, Refusal):
             hints: dict[str, Any] = get_type_hints(cls, include_extras=True)
             facts = {each.name: _fact(hints[each.name]) for each in fields(cls)}  # type: ignore[arg-type]
             known: Shape = {"type": "object", "properties": facts}
-            yield Known(Key("error", cls.__name__, f"{cls.__module__}.{cls.__qualname__}"), known)
+            yield KnownShape(ShapeKey("error", cls.__name__, f"{cls.__module__}.{cls.__qualname__}"), known)
 
 
 def _fact(annotation: Any) -> Shape:

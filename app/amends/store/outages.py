@@ -22,7 +22,7 @@ REPORT_SECONDS = 1.0
 PATIENCE = 5.0
 
 
-async def report(committer: Committer, executor: Callable[[], str], providers: Providers) -> None:
+async def report_outages(committer: Committer, executor: Callable[[], str], providers: Providers) -> None:
     """Write down what this process sees, whenever that changes; runs until it is cancelled.
 
     What one executor has said counts for as long as it lives: another one says it again.

@@ -24,7 +24,7 @@ PATIENCE, MOMENT = 10.0, 0.5
 
 
 @dataclass(frozen=True)
-class Key:
+class IdempotencyKey:
     """An idempotency key, and a digest of what it was sent with."""
 
     key: str
@@ -38,7 +38,7 @@ class Requests:
         self._reader = reader
 
     async def once(
-        self, key: str | None, asked: Any, act: Callable[[Key | None], Awaitable[dict[str, Any]]]
+        self, key: str | None, asked: Any, act: Callable[[IdempotencyKey | None], Awaitable[dict[str, Any]]]
     ) -> dict[str, Any]:
         """Act, unless this was asked before under this key. Raises Conflict if something else was.
 
@@ -46,7 +46,7 @@ class Requests:
         """
         if key is None:
             return await act(None)
-        mine = Key(key, digest(asked))
+        mine = IdempotencyKey(key, digest(asked))
         if (known := await self._known(mine)) is not None:
             return known
         try:
@@ -57,7 +57,7 @@ class Requests:
                     return known
             raise
 
-    async def _known(self, key: Key, patience: float = PATIENCE) -> dict[str, Any] | None:
+    async def _known(self, key: IdempotencyKey, patience: float = PATIENCE) -> dict[str, Any] | None:
         try:
             async with asyncio.timeout(patience):  # what is known may wait for a standby
                 row = await self._reader.row(SQL["answer"], (key.key,), patience)
@@ -66,7 +66,7 @@ class Requests:
         return same_request(key.key, key.digest, Repeated(row["digest"], row["answer"])) if row else None
 
 
-async def answered(connection: AsyncConnection[TupleRow], key: Key) -> dict[str, Any] | None:
+async def answer_to(connection: AsyncConnection[TupleRow], key: IdempotencyKey) -> dict[str, Any] | None:
     """What a request was answered before, as a transaction sees it. Raises Conflict if its key was used for another."""
     row = await (await connection.execute(SQL["answer"], (key.key,))).fetchone()
     return same_request(key.key, key.digest, Repeated(*row)) if row else None

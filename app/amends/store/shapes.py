@@ -10,7 +10,7 @@ from typing import Any, Final
 from app.amends.postgres.sql_files import statements
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
-from app.amends.schema.shapes import Key, Known
+from app.amends.schema.shapes import KnownShape, ShapeKey
 from workflows.amends.values.codec import plain, text
 
 SQL = statements(Path(__file__).with_name("shapes.sql"))
@@ -26,13 +26,15 @@ class PostgresShapes:
     def __init__(self, committer: Committer, reader: Reader) -> None:
         self._committer, self._reader = committer, reader
 
-    async def read(self, known: Collection[str]) -> list[Known]:
+    async def read(self, known: Collection[str]) -> list[KnownShape]:
         """What is noted, without what has these digests. Raises Unavailable."""
         rows = await self._reader.tuples(SQL["read"], (list(known),))
         found = [(kind, name, version, plain(shape), before) for kind, name, version, shape, before in rows]
-        return [Known(Key(*key), shape, tuple(before)) for *key, shape, before in found if isinstance(shape, dict)]
+        return [
+            KnownShape(ShapeKey(*key), shape, tuple(before)) for *key, shape, before in found if isinstance(shape, dict)
+        ]
 
-    async def write(self, shapes: Sequence[Known]) -> None:
+    async def write(self, shapes: Sequence[KnownShape]) -> None:
         """Note shapes, for good; waits while the database is away."""
         items = [
             each.key._asdict() | {"digest": each.digest, "shape": each.shape, "before": each.before} for each in shapes

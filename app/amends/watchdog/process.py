@@ -24,10 +24,10 @@ def main() -> None:
     heard = open(0, "rb", buffering=0)  # noqa: SIM115 (what stands in a buffer, select does not see)
     given = json.loads(heard.readline())
     sys.path[:] = given["path"]
-    from app.amends.watchdog.record import Record
-    from app.amends.watchdog.watch import Watch
+    from app.amends.watchdog.record import BlockRecord
+    from app.amends.watchdog.watch import LoopWatch
 
-    watch = Watch(given, Record(given))
+    watch = LoopWatch(given, BlockRecord(given))
     while os.getppid() == watch.pid:
         if select.select([heard], [], [], min(LOOK_SECONDS, watch.lease / 10))[0]:
             line = heard.readline()

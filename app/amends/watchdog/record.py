@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from app.amends.watchdog.telling import log, say
+from app.amends.watchdog.output import log, say
 from workflows.amends.engine.user_code.marks import clock
 
 PAUSE_SECONDS: Final = 1.0
@@ -14,7 +14,7 @@ QUIET_SECONDS: Final = 10.0
 """How long the same complaint is not said again."""
 
 
-class Record:
+class BlockRecord:
     """The database. What it does not take at once is told it again until it does."""
 
     def __init__(self, given: dict[str, Any]) -> None:

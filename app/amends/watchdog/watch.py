@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from app.amends.watchdog.record import Record
-from app.amends.watchdog.telling import log, names, say
+from app.amends.watchdog.output import log, saga_names, say
+from app.amends.watchdog.record import BlockRecord
 from app.amends.watchdog.threads import Threads
 from workflows.amends.engine.user_code.marks import SIZE, clock, read
 
@@ -65,15 +65,15 @@ class Block:
 
     def told(self, seconds: float) -> dict[str, Any]:
         """What is to be said of it."""
-        saga, kind, step = names(b"" if self.is_held else self.who)
+        saga, kind, step = saga_names(b"" if self.is_held else self.who)
         about = {"saga": saga, "kind": kind, "step": step, "held": self.is_held, "id": self.id}
         return about | {"seconds": round(seconds, 1), "stack": self.beside if self.is_held else self.stack or ""}
 
 
-class Watch:
+class LoopWatch:
     """Looks at one server."""
 
-    def __init__(self, given: dict[str, Any], record: Record) -> None:
+    def __init__(self, given: dict[str, Any], record: BlockRecord) -> None:
         self.pid, self.lease = given["pid"], given["lease"]
         self.memory = memoryview(mmap.mmap(given["memory"], SIZE))
         self.dump, self.signal, self.thread = given["dump"], given["signal"], given["thread"]

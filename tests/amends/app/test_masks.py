@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import pytest
 
-from app.amends.redaction.redactor import Redactor, Shown
+from app.amends.redaction.redactor import RedactedEvent, Redactor
 from app.amends.schema.catalogue import catalogue
 from app.amends.schema.lock import Lock
 from app.amends.schema.register import Register
-from app.amends.schema.shapes import Key, Known, in_process
+from app.amends.schema.shapes import KnownShape, ShapeKey, in_process
 from app.amends.store.aggregates.difference import Change
 from domain.amends.errors import Refusal
 from domain.amends.event import EventType, event
@@ -86,18 +86,18 @@ class Notes:
     """A table of shapes in memory."""
 
     def __init__(self) -> None:
-        self.noted: dict[str, Known] = {}
+        self.noted: dict[str, KnownShape] = {}
         self.reads = 0
 
-    async def read(self, known: Collection[str]) -> list[Known]:
+    async def read(self, known: Collection[str]) -> list[KnownShape]:
         self.reads += 1
         return [each for digest, each in self.noted.items() if digest not in known]
 
-    async def write(self, shapes: Sequence[Known]) -> None:
+    async def write(self, shapes: Sequence[KnownShape]) -> None:
         self.noted.update({each.digest: each for each in shapes})
 
 
-def server(code: Iterable[Known], lock: Lock = Lock(), notes: Notes | None = None) -> Redactor:
+def server(code: Iterable[KnownShape], lock: Lock = Lock(), notes: Notes | None = None) -> Redactor:
     return Redactor(Register(lambda: code, lambda _: lock, notes or Notes()), Ids())
 
 
@@ -112,8 +112,8 @@ def shown(name: str, data: Any, stream: str = "saga-x") -> Any:
     return MASKS.event(stored(name, data, stream=stream)).data
 
 
-def lamp(version: int, annotation: Any, name: str = "lamp-lit", before: tuple[str, ...] = ()) -> Known:
-    return Known(Key("event", name, str(version)), shape(annotation), before)
+def lamp(version: int, annotation: Any, name: str = "lamp-lit", before: tuple[str, ...] = ()) -> KnownShape:
+    return KnownShape(ShapeKey("event", name, str(version)), shape(annotation), before)
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def test_a_mark_added_later_covers_all_that_was_said_of_a_saga_and_of_those_it_b
     wrapped = {"name": "child-failed", "message": "no: Ann Private", "facts": {"saga": "s", "reason": "Ann Private"}}
     assert "Ann Private" not in str(shown("step-refused", {"error": wrapped}))
     row = {"id": "x", "reason": reason, "failing_error": error["message"]}
-    assert MASKS.said_in("workflow_overview", [row, {"id": "y", "reason": None}]) == ["x"]
+    assert MASKS.sagas_in("workflow_overview", [row, {"id": "y", "reason": None}]) == ["x"]
     assert "Ann Private" not in str(MASKS.row("workflow_overview", row))
 
 
@@ -208,7 +208,7 @@ def test_short_and_formatted_facts_are_masked_in_the_message_too() -> None:
     assert MASKS.event(stored("saga-compensating", back, 2)).data["reason"] == f"buy: {message}"
     for unfit in (Problem("too-young", old.message, facts | {"born": "once"}), Problem("gone", "Bo!", {"who": "Bo"})):
         who: Shape = {"type": "object", "properties": {"who": {"type": "string", KEYWORD: "personal"}}}
-        gone = Known(Key("refusal", "gone", "old"), who)
+        gone = KnownShape(ShapeKey("refusal", "gone", "old"), who)
         redactor = server([*in_process(catalogue(), [Asking.definition]), gone])
         assert redactor.problem(unfit, "x")["message"] == "***", "what cannot be said anew is not said"
 
@@ -234,25 +234,25 @@ def test_a_fact_does_not_tell_what_was_hidden_in_the_message() -> None:
 
 def test_an_event_says_why_it_is_masked() -> None:
     redactor = server([lamp(1, First)])
-    assert redactor.event(stored("lamp-lit", OLD)) == Shown(OLD, None)
-    assert redactor.event(stored("lamp-lit", FULL)) == Shown(FULL | {"room": "***"}, "unknown")
-    assert redactor.event(stored("lamp-lit", FULL, 2)) == Shown(dict.fromkeys(FULL, "***"), "unknown")
-    assert redactor.event(stored("lamp-out", [FULL])) == Shown("***", "unknown")
-    assert server([lamp(1, Second)]).event(stored("lamp-lit", FULL)) == Shown(FULL | {"owner": "***"}, "marked")
+    assert redactor.event(stored("lamp-lit", OLD)) == RedactedEvent(OLD, None)
+    assert redactor.event(stored("lamp-lit", FULL)) == RedactedEvent(FULL | {"room": "***"}, "unknown")
+    assert redactor.event(stored("lamp-lit", FULL, 2)) == RedactedEvent(dict.fromkeys(FULL, "***"), "unknown")
+    assert redactor.event(stored("lamp-out", [FULL])) == RedactedEvent("***", "unknown")
+    assert server([lamp(1, Second)]).event(stored("lamp-lit", FULL)) == RedactedEvent(FULL | {"owner": "***"}, "marked")
 
 
 def test_a_mark_covers_all_versions_and_names_whoever_has_it() -> None:
     """Whether the code, the lock or another server has it, for a version or a name before or after it."""
     first, second = lamp(1, First), lamp(2, Second)
     renamed = lamp(1, First, "bulb-lit", ("lamp-lit",))
-    wanted = Shown(OLD | {"owner": "***"}, "marked")
+    wanted = RedactedEvent(OLD | {"owner": "***"}, "marked")
     lock = Lock({second.key: second.shape})
     for redactor in (server([first, second]), server([first], lock), server([renamed, first, second])):
         assert redactor.event(stored("lamp-lit", OLD)) == wanted
     redactor = server([renamed], Lock({first.key: first.shape, second.key: second.shape}))
     assert redactor.event(stored("bulb-lit", OLD)) == wanted, "a new name does not show what the old one hid"
     assert redactor.event(stored("lamp-lit", OLD)) == wanted
-    marked = Known(Key("event", "bulb-lit", "1"), shape(Second), ("lamp-lit",))
+    marked = KnownShape(ShapeKey("event", "bulb-lit", "1"), shape(Second), ("lamp-lit",))
     assert server([marked, first]).event(stored("lamp-lit", OLD)) == wanted, "nor the old one what the new one hides"
 
 
@@ -266,26 +266,26 @@ def test_a_lifted_mark_counts_only_where_the_code_has_it() -> None:
 async def test_an_old_server_learns_from_a_newer_one() -> None:
     notes = Notes()
     old, lit = server([lamp(1, First)], notes=notes), stored("lamp-lit", FULL, 2)
-    assert await old.shown(lambda: old.event(lit)) == Shown(dict.fromkeys(FULL, "***"), "unknown")
+    assert await old.redact(lambda: old.event(lit)) == RedactedEvent(dict.fromkeys(FULL, "***"), "unknown")
     new = server([lamp(2, Second)], notes=notes)
     await new.register.note()
-    assert await new.shown(lambda: new.event(lit)) == Shown(FULL | {"owner": "***"}, "marked")
+    assert await new.redact(lambda: new.event(lit)) == RedactedEvent(FULL | {"owner": "***"}, "marked")
     other = stored("lamp-lit", FULL, 2)
     fresh = server([lamp(1, First)], notes=notes)
-    assert await fresh.shown(lambda: fresh.event(other)) == Shown(FULL | {"owner": "***"}, "marked")
+    assert await fresh.redact(lambda: fresh.event(other)) == RedactedEvent(FULL | {"owner": "***"}, "marked")
 
 
 async def test_what_nobody_knows_is_not_asked_for_at_every_event() -> None:
     notes = Notes()
     redactor, lit = server([], notes=notes), stored("lamp-lit", FULL)
     for _ in range(100):
-        await redactor.shown(lambda: redactor.event(lit))
+        await redactor.redact(lambda: redactor.event(lit))
     assert notes.reads <= 4
 
 
 def test_states_and_rows_are_masked_by_all_that_is_known_of_them() -> None:
     row: Shape = shape(Second)
-    redactor = server([Known(Key("row", "lamps", "1"), row), Known(Key("state", "lamp", "1"), row)])
+    redactor = server([KnownShape(ShapeKey("row", "lamps", "1"), row), KnownShape(ShapeKey("state", "lamp", "1"), row)])
     assert redactor.row("lamps", FULL | {"added": 1}) == FULL | {"owner": "***", "added": "***"}
     assert redactor.state("lamp", FULL) == FULL | {"owner": "***"}
     assert redactor.row("other", FULL) == dict.fromkeys(FULL, "***")
@@ -300,7 +300,7 @@ def test_states_and_rows_are_masked_by_all_that_is_known_of_them() -> None:
 def test_where_a_masked_value_changed_is_not_told() -> None:
     """Its keys are as personal as what stands behind them."""
     annotation = dict[str, dict[Annotated[str, PERSONAL], int]]
-    redactor = server([Known(Key("state", "lamp", "1"), shape(annotation))])
+    redactor = server([KnownShape(ShapeKey("state", "lamp", "1"), shape(annotation))])
     changes = [Change("/by/Ann", 1, 2), Change("/by/Bob", None, 2), Change("/of/Ann/x", 1, 2)]
     assert redactor.changes("lamp", changes) == [Change("/by", "***", "***"), Change("/of", "***", "***")]
     assert redactor.changes("other", changes) == [Change("", "***", "***")]

@@ -17,7 +17,7 @@ from app.amends.schema import lock as schema_lock
 from app.amends.schema.catalogue import Catalogue
 from app.amends.schema.files import LockFiles
 from app.amends.schema.lock import Lock
-from app.amends.schema.shapes import Key, Kind, Known, of_catalogue
+from app.amends.schema.shapes import Kind, KnownShape, ShapeKey, of_catalogue
 from domain.amends.errors import Invalid
 from domain.amends.event import Payload, event, upcasts
 from domain.amends.sensitive import KEYWORD, PERSONAL
@@ -203,9 +203,9 @@ def test_a_file_without_marks_is_read_and_what_nobody_knows_is_marked_so(tmp_pat
     ],
 )
 def test_what_is_stored_of_a_version_goes_on_to_fit_it(kind: Kind, before: Any, after: Any, said: str) -> None:
-    key = Key(kind, "lamp", "1")
-    locked = schema_lock.lock([Known(key, shape(before))], Lock())
-    changed = [Known(key, shape(after))]
+    key = ShapeKey(kind, "lamp", "1")
+    locked = schema_lock.lock([KnownShape(key, shape(before))], Lock())
+    changed = [KnownShape(key, shape(after))]
     (problem,) = schema_lock.problems(NOTHING, changed, locked)
     assert said in problem
     fits = "run ./run amends schema lock and" in problem

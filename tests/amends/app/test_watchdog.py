@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import pytest
 
-from app.amends.watchdog.record import Record
-from app.amends.watchdog.telling import names
+from app.amends.watchdog.output import saga_names
+from app.amends.watchdog.record import BlockRecord
 from app.amends.watchdog.threads import Threads
-from app.amends.watchdog.watch import Block, Watch, stacks_of
+from app.amends.watchdog.watch import Block, LoopWatch, stacks_of
 from workflows.amends.engine.user_code.marks import label
 
 WHO = label("s-1", "selling:1", "charge")
@@ -65,7 +65,7 @@ def test_a_processs_threads_are_read_from_linux() -> None:
     assert Threads.of(2**22 + 1, 1.0, all=True) == Threads(1.0, 2**22 + 1), "a process that there is not"
 
 
-class FakeDatabase(Record):
+class FakeDatabase(BlockRecord):
     """A record whose database answers as it is told."""
 
     def __init__(self, **given: Any) -> None:
@@ -87,13 +87,13 @@ class FakeDatabase(Record):
 
 
 @contextmanager
-def watching(record: FakeDatabase) -> Iterator[Watch]:
+def watching(record: FakeDatabase) -> Iterator[LoopWatch]:
     """A watch with files of its own; it looks at this process, which it would have to end, and is never asked to."""
     fds = [os.memfd_create(name) for name in ("memory", "dump", "asked")]
     os.ftruncate(fds[0], 4096)
     given = dict(zip(("memory", "dump", "asked"), fds, strict=True)) | {"pid": os.getpid(), "lease": 5.0}
     try:
-        yield Watch(given | {"signal": 0, "thread": 0, "hard": 18}, cast(Record, record))
+        yield LoopWatch(given | {"signal": 0, "thread": 0, "hard": 18}, cast(BlockRecord, record))
     finally:
         for fd in fds:
             os.close(fd)
@@ -155,5 +155,5 @@ def test_of_all_stacks_the_event_loops_and_those_of_threads_that_work_are_told()
 
 
 def test_a_name_that_cannot_be_read_is_nobodys() -> None:
-    assert names(WHO) == ("s-1", "selling:1", "charge")
-    assert names(WHO[:-3]) == names(b"") == (None, None, None)
+    assert saga_names(WHO) == ("s-1", "selling:1", "charge")
+    assert saga_names(WHO[:-3]) == saga_names(b"") == (None, None, None)

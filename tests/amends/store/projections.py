@@ -11,13 +11,13 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
-from app.amends.projections.administration import Administration
+from app.amends.projections.administration import ProjectionAdministration
 from app.amends.projections.applying.feed import recorded
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writing import Target
-from app.amends.projections.builds import Build, Builds
+from app.amends.projections.applying.writer import Target
+from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds
 from app.amends.projections.dead_letters import DeadLetters
-from app.amends.projections.views import Views
+from app.amends.projections.read_models import ReadModels
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.aggregate import Aggregate
@@ -109,27 +109,27 @@ class Board:
     runners: list[Runner] = field(default_factory=list)
 
     @property
-    def builds(self) -> Builds:
-        return Builds(self.known, self.store.reader)
+    def builds(self) -> ProjectionBuilds:
+        return ProjectionBuilds(self.known, self.store.reader)
 
     @cached_property
-    def views(self) -> Views:
-        return Views(self.builds, self.events, self.store.reader)
+    def views(self) -> ReadModels:
+        return ReadModels(self.builds, self.events, self.store.reader)
 
     @property
     def asides(self) -> DeadLetters:
         return DeadLetters(self.store.reader)
 
     @property
-    def acts(self) -> Administration:
-        return Administration(self.builds, self.store.reader, lambda: None)
+    def acts(self) -> ProjectionAdministration:
+        return ProjectionAdministration(self.builds, self.store.reader, lambda: None)
 
-    async def rebuild(self) -> Build:
+    async def rebuild(self) -> ProjectionBuild:
         """Begin a table of the newest version; nobody follows for it yet."""
         begun = await self.acts.rebuild(NAME, Cause())
         return await self.build(begun["build"])
 
-    async def promote(self, build: int | None = None) -> Build:
+    async def promote(self, build: int | None = None) -> ProjectionBuild:
         promoted = await self.acts.promote(NAME, build, Cause())
         return await self.build(promoted["build"])
 
@@ -152,7 +152,7 @@ class Board:
         for build in await self.builds.all(NAME):
             await self.runner(build.build, build.version).catch_up()
 
-    async def build(self, number: int = 1) -> Build:
+    async def build(self, number: int = 1) -> ProjectionBuild:
         return await self.builds.one(NAME, number)
 
     async def rows(self) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.projections import SQL
-from app.amends.projections.applying.writing import LEASE
+from app.amends.projections.applying.writer import LEASE
 from app.amends.projections.counting import count
-from app.amends.store.requests import Key, Requests
+from app.amends.store.requests import IdempotencyKey, Requests
 from domain.amends.errors import Conflict, Unavailable
 from domain.amends.event import Cause
 from tests.amends.store.projections import NAME, Elsewhere, Lit, Out, board_on
@@ -66,11 +66,11 @@ async def test_one_request_sent_many_times_at_once_acts_once(database: URL, what
 
 async def test_an_answer_is_found_by_whoever_waited_for_the_same_request(database: URL) -> None:
     async with board_on(database) as it:
-        key = Key("k", "digest")
+        key = IdempotencyKey("k", "digest")
         first = await it.acts.rebuild(NAME, ANN, key)
         assert await it.acts.rebuild(NAME, ANN, key) == first
         with pytest.raises(Conflict, match="used for another request"):
-            await it.acts.rebuild(NAME, ANN, Key("k", "another digest"))
+            await it.acts.rebuild(NAME, ANN, IdempotencyKey("k", "another digest"))
 
 
 async def test_a_connection_that_was_cut_is_no_reason_to_refuse(database: URL, sql: Sql) -> None:

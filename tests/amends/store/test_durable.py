@@ -237,7 +237,7 @@ async def test_what_was_never_sent_is_said_to_be_so(it: Store, monkeypatch: pyte
     async def refused(_: object) -> None:
         raise OSError("connection refused")
 
-    monkeypatch.setattr("app.amends.postgres.statements.lines.Line.open", refused)
+    monkeypatch.setattr("app.amends.postgres.statements.commit_connection.CommitConnection.open", refused)
     monkeypatch.setattr("app.amends.store.events.postgres_events.PATIENCE", 0.3)
     with pytest.raises(Unavailable) as told:
         await PostgresEvents(it.writer, it.reader).append([event("order-never-sent")])

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo
 from app.amends.store.events.postgres_events import PostgresEvents
-from app.amends.store.feed.lag import FeedHolder, holder
+from app.amends.store.feed.lag import BlockingTransaction, blocking_transaction
 from app.amends.store.feed.notifier import LOOK_SECONDS, FeedNotifier
 from tests.amends.store.fire import session, write
 from tests.amends.store.sagas import event, store
@@ -103,10 +103,10 @@ async def test_an_open_transaction_holds_the_tail_back(database: URL) -> None:
         assert await feed_notifier.beyond(START, 20)
 
 
-async def until(reader: Reader, met: Callable[[FeedHolder | None], bool]) -> FeedHolder | None:
+async def until(reader: Reader, met: Callable[[BlockingTransaction | None], bool]) -> BlockingTransaction | None:
     """Who holds the feed back, once it is whom we wait for: for moments, others do too."""
     async with asyncio.timeout(20):
-        while not met(found := await holder(reader)):
+        while not met(found := await blocking_transaction(reader)):
             await asyncio.sleep(0.02)
     return found
 

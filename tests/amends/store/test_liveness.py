@@ -11,7 +11,7 @@ from sqlalchemy import URL
 
 from app.amends.postgres import liveness
 from app.amends.postgres.connections.pool import Pool
-from app.amends.postgres.connections.watch import Watch
+from app.amends.postgres.connections.watch import DatabaseWatch
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.liveness import Liveness
 from app.amends.postgres.statements.reader import Reader
@@ -30,7 +30,7 @@ async def test_it_is_unfit_once_no_read_comes_through_while_the_database_answers
     unfit = asyncio.Event()
     async with Pool(database, 2) as readers:
         readers.timeout = 0.1
-        seeing = Liveness(Reader(readers), Watch(database), unfit.set)
+        seeing = Liveness(Reader(readers), DatabaseWatch(database), unfit.set)
         watching = asyncio.create_task(seeing.watch())
         lost = [await readers.getconn(10) for _ in range(2)]
         async with asyncio.timeout(30):
@@ -44,7 +44,7 @@ async def test_it_is_unfit_once_no_read_comes_through_while_the_database_answers
 
 async def test_it_is_fit_while_the_database_is_away(cluster: EmbeddedPostgres, quick: None) -> None:
     url = parse_url(cluster.url)
-    watch = Watch(url)
+    watch = DatabaseWatch(url)
     async with Pool(url, 2) as readers:
         readers.timeout = 0.1
         seeing = Liveness(Reader(readers), watch, lambda: None)
@@ -65,7 +65,7 @@ async def test_it_is_fit_while_the_database_is_away(cluster: EmbeddedPostgres, q
 
 
 async def test_those_who_ask_at_the_same_time_share_one_connection(database: URL) -> None:
-    watch = Watch(database)
+    watch = DatabaseWatch(database)
     assert set(await asyncio.gather(*(watch.problem() for _ in range(100)))) == {None}
     with psycopg.connect(conninfo(database)) as connection:
         count = "select count(*) from pg_stat_activity where application_name = 'amends watch'"

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.store.sagas.overview import Overview
 from app.amends.store.sagas.postgres_sagas import STRETCH
+from app.amends.store.sagas.summaries import SagaSummaries
 from tests.amends.store.sagas import AT, Store, checkpoint, event, started, store
 from workflows.amends.history import StepCompleted
 from workflows.amends.ports.execution_log import StepCommit
@@ -39,7 +39,7 @@ async def test_it_comes_back_whole_and_in_order(database: URL, steps: int, size:
         told = [event.occurrence for _, event in stored.told if isinstance(event, StepCompleted)]
         assert told == list(range(1, steps + 1))
         assert len(stored.told) == steps + 1
-        found = await Overview(it.reader).saga(saga)
+        found = await SagaSummaries(it.reader).saga(saga)
         assert found is not None
         assert [step.occurrence for step in found[1].steps] == list(range(1, steps + 1))
 

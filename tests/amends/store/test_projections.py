@@ -13,7 +13,7 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.projections import SQL
-from app.amends.projections.applying.writing import LEASE, Lost
+from app.amends.projections.applying.writer import LEASE, LeaseLost
 from domain.amends.vocabulary import NewerEvent
 from tests.amends.harness.databases import fresh_database
 from tests.amends.store.projections import NAME, Board, Elsewhere, Lit, Out, board_on
@@ -115,7 +115,7 @@ async def test_one_runner_at_a_time(database: URL, sql: Sql) -> None:
         task = asyncio.create_task(first.run())
         await until(it, 1)
         await second.run()  # returns at once: it is followed already
-        with pytest.raises(Lost):
+        with pytest.raises(LeaseLost):
             await second.catch_up()
         sql.execute("insert into amends.executors (id, machine, pid, born, kinds, lease_until, ended_at)"
                     " values ('test', 'm', 1, 1, '{}', now(), now())")  # fmt: skip
@@ -139,7 +139,7 @@ async def test_one_that_was_paused_writes_nothing_when_it_wakes(database: URL, s
         sql.execute("update amends.builds set lease_until = now() - interval '1 s'")
         await it.runner().catch_up()
         sql.execute("update amends.builds set runner = %s", (paused._token,))  # even with its lease back
-        with pytest.raises(Lost):
+        with pytest.raises(LeaseLost):
             await paused._turn()
         assert await it.rows() == await it.expected()
         assert (await it.build()).events == 1

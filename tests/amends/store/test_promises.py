@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from sqlalchemy import URL
 
 from app.amends.cli.doctor import Finding, examine
-from app.amends.postgres.checks import promises
-from app.amends.postgres.checks.promises import jump, watch_clock
+from app.amends.postgres.checks import durability
+from app.amends.postgres.checks.durability import jump, watch_clock
 from app.amends.postgres.checks.usable import require_as_asked, require_usable
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
@@ -26,7 +26,7 @@ from app.amends.postgres.roles import as_service
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.store.feed import lag as held_back
-from app.amends.store.feed.lag import FeedHolder, holder, watch
+from app.amends.store.feed.lag import BlockingTransaction, blocking_transaction, warn_of_lag
 from domain.amends.errors import StartupError
 from tests.amends.harness.databases import MIGRATIONS, make_cluster, memory, prepare
 from tests.amends.harness.server import wait_for
@@ -180,7 +180,7 @@ def test_a_clock_that_is_not_ours_is_warned_of(
 async def test_a_clock_that_jumps_is_warned_of_once(
     clock: tuple[URL, psycopg.Connection], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(promises, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(durability, "LOOK_SECONDS", 0.05)
     url, sql = clock
     async with beside(url, watch_clock) as reader:
         async with asyncio.timeout(30):
@@ -212,12 +212,12 @@ async def test_prepared_transactions_that_hold_the_feed_back_are_named_one_after
             sql.execute("begin")
             sql.execute("select pg_current_xact_id()")
             sql.execute("prepare transaction " + psycopg.sql.Literal(gid).as_string())
-        async with beside(url, watch) as reader:
+        async with beside(url, warn_of_lag) as reader:
             said = await until_warned(caplog, "'it''s the first'")
             assert "commit prepared 'it''s the first', or: rollback prepared 'it''s the first'" in said
             assert "in database postgres, as postgres" in said
             assert "pg_terminate_backend" not in said
-            found = await holder(reader)
+            found = await blocking_transaction(reader)
             assert found is not None
             assert (found.gid, found.pid, found.who) == ("it's the first", None, "postgres")
             feed = next(each for each in await examine(url, {}, MIGRATIONS) if each.what == "feed")
@@ -236,11 +236,15 @@ async def test_a_transaction_that_was_warned_of_is_no_other_one_once_it_is_prepa
     with psycopg.connect(own.url, autocommit=True) as sql:
         sql.execute("begin")
         sql.execute("select pg_current_xact_id()")
-        async with beside(parse_url(own.url), watch) as reader:
+        async with beside(parse_url(own.url), warn_of_lag) as reader:
             await until_warned(caplog, f"process {sql.info.backend_pid}")
             sql.execute("prepare transaction 'late'")
             async with asyncio.timeout(30):
-                while (found := await holder(reader)) is None or found.gid is None or (found.seconds or 0) < 1:
+                while (
+                    (found := await blocking_transaction(reader)) is None
+                    or found.gid is None
+                    or (found.seconds or 0) < 1
+                ):
                     await asyncio.sleep(0.02)
         sql.execute("rollback prepared 'late'")
     assert not warned(caplog, "'late'"), "it was said of this transaction, and a minute is not over"
@@ -252,7 +256,7 @@ def test_a_warning_is_there_within_the_ten_seconds_that_the_docs_promise() -> No
 
 @pytest.mark.parametrize("gid", [None, "a", "it's"])
 def test_what_may_not_be_seen_is_said_so(gid: str | None) -> None:
-    unseen = FeedHolder("1", None if gid else 7, gid, None, None, None)
+    unseen = BlockingTransaction("1", None if gid else 7, gid, None, None, None)
     assert "unknown" in str(unseen)
     assert not unseen.is_long
     assert "None" not in str(unseen) + unseen.remedy

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.amends.projections.read_models import ReadModels
 from app.amends.projections.reporting import report
-from app.amends.projections.views import Views
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
 from domain.amends.projection import Projection, Recorded
@@ -264,7 +264,7 @@ async def test_a_read_model_whose_code_is_gone_is_orphaned_and_can_be_dropped(da
         (shown,) = await report(it.builds)
         assert (shown["status"], shown["mode"], len(shown["builds"])) == ("orphaned", None, 2)
         with pytest.raises(NotFound):
-            await Views(it.builds, it.events, it.store.reader).rows(NAME, {}, None, 10)
+            await ReadModels(it.builds, it.events, it.store.reader).rows(NAME, {}, None, 10)
         with pytest.raises(NotFound):
             await it.rebuild()
         with pytest.raises(Conflict, match="stop it first"):

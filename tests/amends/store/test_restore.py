@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.postgres.connections.watch import Watch
+from app.amends.postgres.connections.watch import DatabaseWatch
 from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
 from app.amends.postgres.generations import open_generation, require_in_order
 from app.amends.postgres.roles import as_service
@@ -224,7 +224,7 @@ async def test_servers_that_run_write_nothing_until_a_generation_is_opened_and_g
     await append(database_18, "old")
     await settled(database_18)
     url = restore(database_18, younger, "psql")
-    watch = Watch(as_service(url))
+    watch = DatabaseWatch(as_service(url))
     async with store(url) as it:
         events = PostgresEvents(it.writer, it.reader)
         (old,) = await events.read("old")

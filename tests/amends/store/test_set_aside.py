@@ -11,8 +11,8 @@ from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo
 from app.amends.projections import SQL
-from app.amends.projections.applying.rows import Rows
-from app.amends.projections.applying.writing import LEASE, Commit
+from app.amends.projections.applying.row_cache import RowCache
+from app.amends.projections.applying.writer import LEASE, PageCommit
 from domain.amends.errors import NotFound
 from domain.amends.event import Cause
 from domain.amends.projection import Projection, Recorded
@@ -217,7 +217,7 @@ async def test_what_is_wished_while_a_runner_is_at_something_else_is_not_lost(da
         await runner._begin()
         write = runner._writer.write
 
-        async def later(commit: Commit, rows: Rows) -> bool:
+        async def later(commit: PageCommit, rows: RowCache) -> bool:
             await it.acts.wish(NAME, "a", "skip", "no, leave it out", ANN)
             return await write(commit, rows)
 

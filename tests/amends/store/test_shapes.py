@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from app.amends.projections.read_models import ReadModels
 from app.amends.projections.reporting import report
 from app.amends.projections.runners import Runners
-from app.amends.projections.shape import Changed
-from app.amends.projections.views import Views
+from app.amends.projections.table_check import TableChanged
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Conflict
 from domain.amends.event import Cause
@@ -57,7 +57,7 @@ other = Projection("other_board", version=1, of=lamps, evolve=plainly, key="lamp
 
 
 async def failing(it: Board) -> str:
-    with pytest.raises(Changed) as changed:
+    with pytest.raises(TableChanged) as changed:
         await runner_of(it, it.known[NAME, 1]).catch_up()
     assert (await it.build()).failure == str(changed.value)
     (shown,) = await report(it.builds, NAME)
@@ -166,7 +166,7 @@ async def test_code_that_was_changed_without_a_new_version_waits_and_old_servers
         async with asyncio.timeout(20):
             while (await it.build()).caught_up_at is None:
                 await asyncio.sleep(0.01)
-        with pytest.raises(Changed):
+        with pytest.raises(TableChanged):
             await runner_of(it, changed).run()
         assert (await it.build()).failure is None, "who has the old code follows, and is not disturbed"
         await end(following)
@@ -268,7 +268,7 @@ async def test_a_read_model_that_cannot_be_given_a_table_keeps_no_other_from_its
         assert shown["status"] == "failing"
         assert "lamp_board" in shown["failure"]
         with pytest.raises(Conflict, match="cannot be given one now"):
-            await Views(builds, it.events, it.store.reader).rows(NAME, {}, None, 10)
+            await ReadModels(builds, it.events, it.store.reader).rows(NAME, {}, None, 10)
         with pytest.raises(Conflict, match="is no read model"):
             await it.acts.rebuild(NAME, Cause())
         (elsewhere,) = await report(it.builds, NAME)

@@ -13,10 +13,10 @@ from app.amends.postgres.sqlstates import (
     ROUTINES,
     TABLE,
     Verdict,
-    described,
+    log_text,
+    message_of,
     overtaken,
-    said,
-    spoils,
+    spoils_session,
     verdict,
     version_taken,
 )
@@ -60,7 +60,7 @@ def test_the_verdict_on_an_error_is_that_of_its_code(sql: Sql) -> None:
     for code, expected in VERDICTS.items():
         error = raised(sql, code)
         assert (code, verdict(error, ours=True), verdict(error, ours=False)) == (code, *expected)
-        assert said(error) == "one line"
+        assert message_of(error) == "one line"
 
 
 def test_the_table_knows_every_class_that_psycopg_does() -> None:
@@ -97,7 +97,7 @@ def test_what_passes_is_never_counted_and_what_never_passes_is_tried_once() -> N
 )
 def test_what_is_said_without_a_code_passes_if_there_was_no_connection(error: Exception, expected: Verdict) -> None:
     assert verdict(error, ours=True) is verdict(error, ours=False) is expected
-    assert not spoils(error)
+    assert not spoils_session(error)
 
 
 def made(code: str, **told: str) -> psycopg.Error:
@@ -121,8 +121,8 @@ def test_an_error_that_ends_the_session_is_not_about_its_statement() -> None:
 
 @pytest.mark.parametrize("code", ["25006", "26000", "42P05", "XX000", "XX001"])
 def test_what_may_stay_with_a_session_spoils_it(sql: Sql, code: str) -> None:
-    assert spoils(raised(sql, code))
-    assert not spoils(raised(sql, "40001"))
+    assert spoils_session(raised(sql, code))
+    assert not spoils_session(raised(sql, "40001"))
 
 
 def test_a_table_that_changes_below_a_prepared_statement_spoils_the_session(sql: Sql) -> None:
@@ -132,8 +132,8 @@ def test_a_table_that_changes_below_a_prepared_statement_spoils_the_session(sql:
     with pytest.raises(psycopg.errors.FeatureNotSupported) as found:
         sql.execute("select * from public.t", prepare=True)
     assert (verdict(found.value, ours=True), verdict(found.value, ours=False)) == (A, C)
-    assert spoils(found.value)
-    assert not spoils(raised(sql, "0A000"))
+    assert spoils_session(found.value)
+    assert not spoils_session(raised(sql, "0A000"))
 
 
 def test_a_version_that_is_there_already_means_that_others_were_first(sql: Sql) -> None:
@@ -155,7 +155,7 @@ def test_a_version_that_is_there_already_means_that_others_were_first(sql: Sql) 
 
 
 def test_what_a_person_must_mend_is_said_so(sql: Sql) -> None:
-    told = described(raised(sql, "42501"), M)
+    told = log_text(raised(sql, "42501"), M)
     assert told.startswith("the database lacks what Amends needs")
     assert told.endswith("one line (SQLSTATE 42501)")
-    assert described(TimeoutError(), A) == "TimeoutError"
+    assert log_text(TimeoutError(), A) == "TimeoutError"

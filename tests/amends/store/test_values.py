@@ -20,12 +20,12 @@ from sqlalchemy import URL
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from app.amends.projections.applying.feed import recorded
-from app.amends.projections.applying.inline import Inline
+from app.amends.projections.applying.inline import InlineProjections
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writing import Target
-from app.amends.projections.builds import Builds
+from app.amends.projections.applying.writer import Target
+from app.amends.projections.builds import ProjectionBuilds
 from app.amends.projections.dead_letters import DeadLetters
-from app.amends.projections.views import Views
+from app.amends.projections.read_models import ReadModels
 from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.aggregates.repository import Repository
 from app.amends.store.events.postgres_events import PostgresEvents
@@ -109,8 +109,8 @@ class Models:
 
     store: Store
     events: PostgresEvents
-    builds: Builds
-    views: Views
+    builds: ProjectionBuilds
+    views: ReadModels
 
     async def note(self, key: str, *values: Values) -> None:
         await self.events.append([record(f"note-{key}", Noted(each), Cause()) for each in values])
@@ -130,10 +130,10 @@ class Models:
 async def models(url: URL) -> AsyncIterator[Models]:
     before.clear()
     async with store(url) as it:
-        builds = Builds(KNOWN, it.reader)
+        builds = ProjectionBuilds(KNOWN, it.reader)
         await builds.open_first()
-        events = PostgresEvents(EventWriter(it.committer, Inline(KNOWN, it.reader)), it.reader)
-        yield Models(it, events, builds, Views(builds, events, it.reader))
+        events = PostgresEvents(EventWriter(it.committer, InlineProjections(KNOWN, it.reader)), it.reader)
+        yield Models(it, events, builds, ReadModels(builds, events, it.reader))
 
 
 @given(drawn=DRAWN)

@@ -23,7 +23,7 @@ from app.amends.output.log_lines import LogLine, clean
 from app.amends.output.terminal import print_json, say
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from app.amends.watchdog.telling import log
+from app.amends.watchdog.output import log
 from tests.amends.harness.databases import fresh_database
 from tests.example.server import ROOT, order
 

@@ -11,7 +11,7 @@ from sqlalchemy import URL
 
 from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.aggregates.repository import Decided, Repository
-from app.amends.store.aggregates.time_travel import History
+from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoAction, UndoRedo
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.event import Cause
@@ -27,7 +27,7 @@ class Bank:
     store: Store
     events: PostgresEvents
     loader: AggregateLoader
-    history: History
+    history: TimeTravel
     undoing: UndoRedo
     repository: Repository
 
@@ -64,6 +64,6 @@ class Bank:
 async def bank(url: URL, snapshot_every: int = 500) -> AsyncIterator[Bank]:
     async with store(url, connections=8, snapshot_every=snapshot_every) as it:
         events, loader = PostgresEvents(it.writer, it.reader), it.loader
-        history, undoing = History(events, loader, it.reader), UndoRedo(events, loader, it.reader)
+        history, undoing = TimeTravel(events, loader, it.reader), UndoRedo(events, loader, it.reader)
         yield Bank(it, events, loader, history, undoing, Repository(events, loader))
         await loader.settle()

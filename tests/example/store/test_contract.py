@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import URL
 
-from app.amends.store.aggregates.repository import ATTEMPTS, Asked, Loader, Repository
+from app.amends.store.aggregates.repository import ATTEMPTS, IdempotentRequest, Loader, Repository
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Conflict, StaleVersion
 from domain.amends.event import Cause
@@ -149,20 +149,22 @@ class DecisionContract:
 
     async def test_a_request_with_a_key_acts_once(self, events: EventStore, repository: Repository) -> None:
         await repository.acting(Cause()).decide(accounts, "1", open_account, OPEN)
-        asked = Asked("key", "digest", answered)
+        asked = IdempotentRequest("key", "digest", answered)
         first = await repository.acting(Cause(), asked).decide(accounts, "1", deposit, 5)
         again = await repository.acting(Cause(), asked).decide(accounts, "1", deposit, 5)
         assert first.before is None
         assert again.before == {"balance": 105, "version": 2, "position": str(first.cursor)}
         with pytest.raises(Conflict):
-            await repository.acting(Cause(), Asked("key", "other", answered)).decide(accounts, "1", deposit, 6)
+            await repository.acting(Cause(), IdempotentRequest("key", "other", answered)).decide(
+                accounts, "1", deposit, 6
+            )
         await whole(events, 2)
 
     async def test_a_request_that_changes_nothing_is_answered_once_too(
         self, events: EventStore, repository: Repository
     ) -> None:
         opened = await repository.acting(Cause()).decide(accounts, "1", open_account, OPEN)
-        asked = Asked("key", "digest", answered)
+        asked = IdempotentRequest("key", "digest", answered)
         nothing = await repository.acting(Cause(), asked).decide(accounts, "1", lambda _: [])
         await repository.acting(Cause()).decide(accounts, "1", deposit, 5)
         again = await repository.acting(Cause(), asked).decide(accounts, "1", lambda _: [MoneyDeposited(1)])

@@ -13,14 +13,14 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections.administration import Administration
-from app.amends.projections.applying.inline import Inline
+from app.amends.projections.administration import ProjectionAdministration
+from app.amends.projections.applying.inline import InlineProjections
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writing import Target
-from app.amends.projections.builds import Builds
+from app.amends.projections.applying.writer import Target
+from app.amends.projections.builds import ProjectionBuilds
 from app.amends.projections.dead_letters import DeadLetters
-from app.amends.projections.shape import Changed
-from app.amends.projections.views import Views
+from app.amends.projections.read_models import ReadModels
+from app.amends.projections.table_check import TableChanged
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed.notifier import FeedNotifier
@@ -78,11 +78,11 @@ class SagaClient:
     """A store whose appends write the read model, and one of a server that does not know it."""
 
     store: Store
-    inline: Inline
+    inline: InlineProjections
     events: PostgresEvents
     elsewhere: PostgresEvents
-    builds: Builds
-    views: Views
+    builds: ProjectionBuilds
+    views: ReadModels
 
     async def append(self, id: str, *told: object, by: PostgresEvents | None = None) -> None:
         await (by or self.events).append(moved(id, *told))
@@ -92,8 +92,8 @@ class SagaClient:
         return row and row["balance"]
 
     @property
-    def acts(self) -> Administration:
-        return Administration(self.builds, self.store.reader, lambda: None)
+    def acts(self) -> ProjectionAdministration:
+        return ProjectionAdministration(self.builds, self.store.reader, lambda: None)
 
     async def follow(self) -> None:
         """Let a runner follow the feed to its end."""
@@ -114,10 +114,10 @@ def opened(id: str, balance: int = 0) -> AccountOpened:
 @asynccontextmanager
 async def saga_client(url: URL) -> AsyncIterator[SagaClient]:
     async with store(url) as it:
-        builds, inline = Builds(KNOWN, it.reader), Inline(KNOWN, it.reader)
+        builds, inline = ProjectionBuilds(KNOWN, it.reader), InlineProjections(KNOWN, it.reader)
         await builds.open_first()
         events = PostgresEvents(EventWriter(it.committer, inline), it.reader)
-        views = Views(builds, events, it.reader)
+        views = ReadModels(builds, events, it.reader)
         yield SagaClient(it, inline, events, PostgresEvents(it.writer, it.reader), builds, views)
 
 
@@ -321,7 +321,7 @@ async def test_a_table_that_cannot_be_written_keeps_nobody_from_appending(
         await it.append("a", MoneyDeposited(1))
         await it.append("b", opened("b", 7))
         assert [await it.events.version(f"account-{id}") for id in "ab"] == [2, 1]
-        with pytest.raises(Changed):
+        with pytest.raises(TableChanged):
             await it.follow()
         (build,) = await it.builds.all("account_now")
         assert "views.account_now_1" in (build.failure or "")

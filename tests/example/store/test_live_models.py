@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections.administration import Administration
-from app.amends.projections.builds import Builds
-from app.amends.projections.views import Views
+from app.amends.projections.administration import ProjectionAdministration
+from app.amends.projections.builds import ProjectionBuilds
+from app.amends.projections.read_models import ReadModels
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
@@ -24,10 +24,10 @@ KNOWN = {("account_live", 1): live}
 
 async def test_a_live_read_model_is_folded_for_whoever_asks_and_has_no_table(database: URL) -> None:
     async with store(database) as it:
-        builds, events = Builds(KNOWN, it.reader), PostgresEvents(it.writer, it.reader)
+        builds, events = ProjectionBuilds(KNOWN, it.reader), PostgresEvents(it.writer, it.reader)
         await builds.open_first()
         assert await builds.all() == []
-        views = Views(builds, events, it.reader)
+        views = ReadModels(builds, events, it.reader)
         assert await views.row("account_live", "a") is None
         await events.append(moved("a", opened("a", 5), *[MoneyDeposited(1)] * 1500))
         assert await views.row("account_live", "a") == {"account_id": "a", "balance": 1505, "last": "deposited"}
@@ -36,11 +36,11 @@ async def test_a_live_read_model_is_folded_for_whoever_asks_and_has_no_table(dat
 
 async def test_what_needs_a_table_is_refused(database: URL) -> None:
     async with store(database) as it:
-        builds = Builds(KNOWN, it.reader)
-        views = Views(builds, PostgresEvents(it.writer, it.reader), it.reader)
+        builds = ProjectionBuilds(KNOWN, it.reader)
+        views = ReadModels(builds, PostgresEvents(it.writer, it.reader), it.reader)
         with pytest.raises(Conflict, match="folded for one key at a time"):
             await views.rows("account_live", {}, None, 10)
         with pytest.raises(Conflict, match="has no table"):
-            await Administration(builds, it.reader, lambda: None).rebuild("account_live", Cause())
+            await ProjectionAdministration(builds, it.reader, lambda: None).rebuild("account_live", Cause())
         with pytest.raises(NotFound, match="account_live"):
             await views.row("nothing", "a")

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.connections.pool import Pool
-from app.amends.postgres.connections.watch import Watch
+from app.amends.postgres.connections.watch import DatabaseWatch
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
@@ -275,7 +275,7 @@ async def test_what_has_to_be_done_in_another_run_is_done_until_the_database_ans
         if len(asked) == 1:
             raise Unavailable(1.0)
 
-    watch = Watch(url)
+    watch = DatabaseWatch(url)
     watch.on_moved.append(hear)
     assert await watch.problem() is None
     crash(losing)

@@ -76,7 +76,7 @@ class EventRoutes:
         cursor = await self._events.after(after)
         only = Filter(type, stream, correlation_id)
         events = await page(lambda beyond, most: self._events.feed(beyond, most, only), cursor, limit)
-        return await self._redactor.shown(lambda: page_json(events, cursor, self._redactor), events)
+        return await self._redactor.redact(lambda: page_json(events, cursor, self._redactor), events)
 
     @responds(EVENT_STREAM, TooManyFollowers)
     async def live(
@@ -127,7 +127,7 @@ class EventRoutes:
         Those that do not fit are read again: they take no memory while a client is slow.
         """
         events = await follower.page(limit)
-        shown = await self._redactor.shown(partial(self._json, events), events)
+        shown = await self._redactor.redact(partial(self._json, events), events)
         chunk, sent = bytearray(), 0
         for event, data in zip(events, shown, strict=True):
             following = format_sse_event(data_str=data, id=str(event.cursor))

@@ -11,7 +11,7 @@ from app.amends.http.openapi.answers import service as answers
 from app.amends.http.openapi.responses import responds
 from app.amends.http.problem_types import NOT_READY, UNFIT
 from app.amends.http.problems import problem
-from app.amends.postgres.connections.watch import Watch
+from app.amends.postgres.connections.watch import DatabaseWatch
 from app.amends.postgres.liveness import Liveness
 from app.amends.postgres.statements.committer import Committer
 from workflows.amends.dbos.engine import Engine
@@ -20,7 +20,7 @@ from workflows.amends.dbos.engine import Engine
 class HealthRoutes:
     """The routes /healthz and /readyz."""
 
-    def __init__(self, engine: Engine, database: Watch, liveness: Liveness, committer: Committer) -> None:
+    def __init__(self, engine: Engine, database: DatabaseWatch, liveness: Liveness, committer: Committer) -> None:
         self._engine, self._database, self._liveness = engine, database, liveness
         self._committer = committer
         self.router = APIRouter(tags=["health"])

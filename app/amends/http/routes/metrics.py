@@ -12,13 +12,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorR
 
 from app.amends.http.openapi.responses import responds
 from app.amends.http.routes.following import Followers
-from app.amends.postgres.connections.pool import unheard
+from app.amends.postgres.connections.pool import detached
 from app.amends.postgres.sql_files import statements
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.builds import Builds
+from app.amends.projections.builds import ProjectionBuilds
 from app.amends.projections.dead_letters import DeadLetters
-from app.amends.projections.failures import short
-from app.amends.store.feed.lag import holder
+from app.amends.projections.failures import short_key
+from app.amends.store.feed.lag import blocking_transaction
 from app.amends.store.feed.losses import Losses
 from app.amends.store.outages import awaiting, outages
 from app.amends.watchdog.guard import Watchdog
@@ -35,7 +35,7 @@ class MetricRoutes:
     def __init__(
         self,
         engine: Engine,
-        builds: Builds,
+        builds: ProjectionBuilds,
         reader: Reader,
         watchdog: Watchdog,
         followers: Followers,
@@ -79,7 +79,7 @@ class MetricRoutes:
             return registry
 
         if name not in self._asking or self._asking[name].done():
-            self._asking[name] = unheard(ask())
+            self._asking[name] = detached(ask())
         return self._asking[name]
 
     def _of_process(self, registry: CollectorRegistry) -> None:
@@ -103,7 +103,7 @@ class MetricRoutes:
             seconds.labels(*named).inc(self._watchdog.seconds[named])
 
     async def _of_feed(self, registry: CollectorRegistry) -> None:
-        found = await holder(self._reader)
+        found = await blocking_transaction(self._reader)
         age = Gauge(
             "amends_feed_held_back_seconds", "Age of the oldest transaction that still writes.", registry=registry
         )
@@ -151,7 +151,7 @@ class MetricRoutes:
         since = Gauge("amends_projection_set_aside_since", about, labels, registry=registry)
         for each in await DeadLetters(self._reader).all():
             event = (each.type, str(each.position))
-            since.labels(each.name, str(each.build), short(each.key), *event).set(each.since.timestamp())
+            since.labels(each.name, str(each.build), short_key(each.key), *event).set(each.since.timestamp())
 
     async def _of_sagas(self, registry: CollectorRegistry) -> None:
         sagas = Gauge("amends_sagas", "Sagas that are not finished.", ["status"], registry=registry)

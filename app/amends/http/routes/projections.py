@@ -17,13 +17,13 @@ from app.amends.http.requests.headers import cause_of, key_of
 from app.amends.http.requests.parameters import RowKey
 from app.amends.http.requests.roles import OPERATORS
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.administration import Administration
-from app.amends.projections.builds import Builds
-from app.amends.projections.dead_letters import Wish
+from app.amends.projections.administration import ProjectionAdministration
+from app.amends.projections.builds import ProjectionBuilds
+from app.amends.projections.comparison import compare
+from app.amends.projections.dead_letters import RequestedAction
 from app.amends.projections.reporting import report
 from app.amends.projections.runners import Runners
-from app.amends.projections.verifying import verify
-from app.amends.store.requests import Key, Requests
+from app.amends.store.requests import IdempotencyKey, Requests
 from domain.amends.errors import Conflict, NotFound
 from workflows.amends.values.codec import dump
 
@@ -41,7 +41,12 @@ class ProjectionRoutes:
     """The routes below /projections."""
 
     def __init__(
-        self, builds: Builds, acts: Administration, runners: Runners, requests: Requests, reader: Reader
+        self,
+        builds: ProjectionBuilds,
+        acts: ProjectionAdministration,
+        runners: Runners,
+        requests: Requests,
+        reader: Reader,
     ) -> None:
         self._builds, self._acts, self._runners = builds, acts, runners
         self._requests, self._reader = requests, reader
@@ -79,7 +84,7 @@ class ProjectionRoutes:
     @responds(answers.Comparison, NotFound, Conflict)
     async def verify(self, name: str, one: BuildNumber = None, other: BuildNumber = None) -> dict[str, Any]:
         """Compare the live build with the rebuilt one, row by row, or any two builds."""
-        found = await verify(self._builds, self._reader, name, one, other)
+        found = await compare(self._builds, self._reader, name, one, other)
         return {
             "name": name,
             "builds": [found.one, found.other],
@@ -118,13 +123,13 @@ class ProjectionRoutes:
         """Skip the event that cannot be applied, and apply those behind it."""
         return await self._wish(name, key, "skip", why, request)
 
-    async def _wish(self, name: str, key: str, wish: Wish, why: Reason, request: Request) -> dict[str, Any]:
+    async def _wish(self, name: str, key: str, wish: RequestedAction, why: Reason, request: Request) -> dict[str, Any]:
         asked = {"name": name, "key": key, "wish": wish, "reason": why.reason}
         act = partial(self._acts.wish, name, key, wish, why.reason, cause_of(request))
         return await self._once(request, asked, act)
 
     async def _once(
-        self, request: Request, asked: Any, act: Callable[[Key | None], Awaitable[dict[str, Any]]]
+        self, request: Request, asked: Any, act: Callable[[IdempotencyKey | None], Awaitable[dict[str, Any]]]
     ) -> dict[str, Any]:
         """Carry out a request once per idempotency key, and let the runners look at once."""
         body = await self._requests.once(key_of(request), asked, act)

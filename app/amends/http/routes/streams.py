@@ -19,12 +19,12 @@ from app.amends.http.routes.events import Limit
 from app.amends.http.serialisation import difference_json, page_json, state_json
 from app.amends.redaction.redactor import Redactor
 from app.amends.schema.catalogue import Catalogue
-from app.amends.store.aggregates.repository import Asked
-from app.amends.store.aggregates.time_travel import History, Point
+from app.amends.store.aggregates.repository import IdempotentRequest
+from app.amends.store.aggregates.time_travel import Point, TimeTravel
 from app.amends.store.aggregates.undo import UndoAction, UndoRedo
 from app.amends.store.events.pages import page
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
-from app.amends.store.requests import Key, Requests
+from app.amends.store.requests import IdempotencyKey, Requests
 from domain.amends.errors import NotFound, StaleVersion
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.values.codec import dump
@@ -41,7 +41,7 @@ class StreamRoutes:
         self,
         catalogue: Catalogue,
         events: PostgresEvents,
-        history: History,
+        history: TimeTravel,
         undoing: UndoRedo,
         requests: Requests,
         redactor: Redactor,
@@ -64,7 +64,7 @@ class StreamRoutes:
         cursor = await self._events.after(after)
         events = await page(partial(self._events.read_after, stream), cursor, limit)
         response.headers["ETag"] = f'"{await self._events.version(stream)}"'
-        return await self._redactor.shown(lambda: page_json(events, cursor, self._redactor), events)
+        return await self._redactor.redact(lambda: page_json(events, cursor, self._redactor), events)
 
     @responds(answers.State, NotFound, Unreadable, WentBack, sends=("ETag",))
     async def state(
@@ -79,7 +79,7 @@ class StreamRoutes:
         aggregate = self._catalogue.aggregate(stream)
         found = await self._history.state(aggregate, stream, Point(version, position, at))
         response.headers["ETag"] = f'"{found.version}"'
-        return await self._redactor.shown(lambda: state_json(found, aggregate.category, self._redactor))
+        return await self._redactor.redact(lambda: state_json(found, aggregate.category, self._redactor))
 
     @responds(answers.Difference, NotFound, Unreadable, WentBack)
     async def difference(
@@ -97,7 +97,7 @@ class StreamRoutes:
         after = Point(to_version, to_position, to_at)
         aggregate = self._catalogue.aggregate(stream)
         found = await self._history.difference(aggregate, stream, before, after)
-        return await self._redactor.shown(lambda: difference_json(*found, aggregate.category, self._redactor))
+        return await self._redactor.redact(lambda: difference_json(*found, aggregate.category, self._redactor))
 
     @responds(answers.StateAfterUndo, *UNDO_PROBLEMS, sends=("ETag",))
     async def undo(self, stream: StreamName, why: Reason, request: Request, response: Response) -> dict[str, Any]:
@@ -118,14 +118,14 @@ class StreamRoutes:
         def shown(state: Any, version: int) -> dict[str, Any]:
             return {"stream": stream, "version": version, "state": dump(state, aggregate.state_type)}
 
-        async def act(key: Key | None) -> dict[str, Any]:
-            once = Asked(key.key, key.digest, shown) if key else None
+        async def act(key: IdempotencyKey | None) -> dict[str, Any]:
+            once = IdempotentRequest(key.key, key.digest, shown) if key else None
             done = await self._undoing.perform(action, aggregate, stream, expected, cause, why.reason, once)
             return done.before or shown(done.state, done.version) | {"position": str(done.cursor)}
 
         answer = await self._requests.once(key_of(request), asked, act)
         response.headers["ETag"] = f'"{answer["version"]}"'
-        state = await self._redactor.shown(lambda: self._redactor.state(aggregate.category, answer["state"]))
+        state = await self._redactor.redact(lambda: self._redactor.state(aggregate.category, answer["state"]))
         return answer | {"state": state}
 
 

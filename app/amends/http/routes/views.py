@@ -10,7 +10,7 @@ from app.amends.http.errors import Behind
 from app.amends.http.openapi.answers import projections as answers
 from app.amends.http.openapi.responses import responds
 from app.amends.http.requests.parameters import ANY_COLUMN, RowKey
-from app.amends.projections.views import Views as Rows
+from app.amends.projections.read_models import ReadModels as Rows
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from domain.amends.errors import Conflict, NotFound
@@ -49,10 +49,10 @@ class ViewRoutes:
         """
         where = {name: value for name, value in request.query_params.items() if name not in OURS}
         await self._wait(projection, after_position, timeout)
-        await self._redactor.require_shown(projection, where)
+        await self._redactor.require_unmarked(projection, where)
         rows, following = await self._rows.rows(projection, where, after, limit)
-        told = self._redactor.said_in(projection, rows)
-        shown = await self._redactor.shown(lambda: [self._redactor.row(projection, row) for row in rows], told=told)
+        told = self._redactor.sagas_in(projection, rows)
+        shown = await self._redactor.redact(lambda: [self._redactor.row(projection, row) for row in rows], sagas=told)
         return {"rows": shown, "next": following}
 
     @responds(dict[str, Any], NotFound, Conflict, Behind, Unreadable, WentBack)
@@ -69,8 +69,8 @@ class ViewRoutes:
         row = await self._rows.row(projection, key)
         if row is None:
             raise NotFound(f"row of {projection}", key)
-        shown: dict[str, Any] = await self._redactor.shown(
-            lambda: self._redactor.row(projection, row), told=self._redactor.said_in(projection, [row])
+        shown: dict[str, Any] = await self._redactor.redact(
+            lambda: self._redactor.row(projection, row), sagas=self._redactor.sagas_in(projection, [row])
         )
         return shown
 

@@ -20,8 +20,8 @@ from app.amends.postgres.statements.waiter import Waiter
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.events.pages import page
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
-from app.amends.store.requests import Key, Requests
-from app.amends.store.sagas.overview import Filters, Overview
+from app.amends.store.requests import IdempotencyKey, Requests
+from app.amends.store.sagas.summaries import SagaFilters, SagaSummaries
 from domain.amends.errors import NotFound
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.client import TerminatedAction
@@ -49,7 +49,7 @@ class WorkflowRoutes:
     def __init__(
         self,
         engine: Engine,
-        overview: Overview,
+        overview: SagaSummaries,
         resting: Waiter[str, bool],
         events: PostgresEvents,
         requests: Requests,
@@ -104,9 +104,11 @@ class WorkflowRoutes:
         cursor: str | None = None,
     ) -> dict[str, Any]:
         """Sagas, newest first."""
-        rows, after = await self._overview.page(Filters(name, status, reference, correlation_id, parent), limit, cursor)
-        shown = await self._redactor.shown(
-            lambda: [saga_row_json(row, self._redactor) for row in rows], told=with_reasons(rows)
+        rows, after = await self._overview.page(
+            SagaFilters(name, status, reference, correlation_id, parent), limit, cursor
+        )
+        shown = await self._redactor.redact(
+            lambda: [saga_row_json(row, self._redactor) for row in rows], sagas=with_reasons(rows)
         )
         return {"workflows": shown, "next": after}
 
@@ -130,7 +132,9 @@ class WorkflowRoutes:
             raise NotFound("workflow", id)
         row, state, place = found
         sagas = with_errors(row, state)
-        return await self._redactor.shown(lambda: saga_json(row, state, place, self._redactor, steps_after), told=sagas)
+        return await self._redactor.redact(
+            lambda: saga_json(row, state, place, self._redactor, steps_after), sagas=sagas
+        )
 
     @responds(Events, NotFound, WentBack)
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
@@ -139,7 +143,7 @@ class WorkflowRoutes:
         events = await page(partial(self._events.read_after, saga_histories.stream(id)), place, limit)
         if not events and await self._overview.row(id) is None:
             raise NotFound("workflow", id)
-        return await self._redactor.shown(lambda: page_json(events, place, self._redactor), events)
+        return await self._redactor.redact(lambda: page_json(events, place, self._redactor), events)
 
     @responds(answers.Accepted, NotFound)
     async def signal(self, id: str, signal: str, request: Request) -> dict[str, Any]:
@@ -151,7 +155,7 @@ class WorkflowRoutes:
         sent = await signed_body(request, cls, actor_of(request), is_known(request))
         payload = self._engine.saga_client.told(signal, sent, cls)
 
-        async def send(key: Key | None) -> dict[str, Any]:
+        async def send(key: IdempotencyKey | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "signal": signal}) if key else None
             noted = await self._engine.saga_client.signal(id, signal, payload, cause, answer)
             self._engine.look()
@@ -166,7 +170,7 @@ class WorkflowRoutes:
         if row is None:
             raise NotFound("workflow", id)
 
-        async def note(key: Key | None) -> dict[str, Any]:
+        async def note(key: IdempotencyKey | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id}) if key else None
             noted = await self._engine.saga_client.cancel(id, row.name, row.version, why.reason, cause, answer)
             self._engine.cancel(id, why.reason)
@@ -187,7 +191,7 @@ class WorkflowRoutes:
     async def _resume_terminated(self, id: str, how: TerminatedAction, why: Reason, request: Request) -> dict[str, Any]:
         cause = cause_of(request)
 
-        async def decide(key: Key | None) -> dict[str, Any]:
+        async def decide(key: IdempotencyKey | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "act": how}) if key else None
             noted = await self._engine.saga_client.resume_terminated(id, how, why.reason, cause, answer)
             self._engine.look()
@@ -213,7 +217,7 @@ class WorkflowRoutes:
     async def _act(self, id: str, act: Act, decision: Decision, request: Request) -> dict[str, Any]:
         cause = cause_of(request)
 
-        async def decide(key: Key | None) -> dict[str, Any]:
+        async def decide(key: IdempotencyKey | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "act": act}) if key else None
             noted = await self._engine.saga_client.act(id, act, decision.reason, cause, decision.result, answer)
             self._engine.look()

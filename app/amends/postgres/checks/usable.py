@@ -14,10 +14,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from sqlalchemy.engine import URL
 
+from app.amends.postgres.checks.durability import warn_of_doubts
 from app.amends.postgres.checks.kept_sessions import require_kept, require_settings
-from app.amends.postgres.checks.promises import warn
-from app.amends.postgres.sqlstates import Sqlstate, said, sqlstate
-from app.amends.postgres.urls import conninfo, promised, settings, shown
+from app.amends.postgres.sqlstates import Sqlstate, message_of, sqlstate
+from app.amends.postgres.urls import conninfo, session_settings, settings, shown
 from domain.amends.errors import NotYet, StartupError
 
 OLDEST = 150000
@@ -48,13 +48,13 @@ def require_as_asked(url: URL) -> URL:
     What else is wrong with the server is warned of. Raises StartupError.
     """
     require_set(url)
-    _ask(url, lambda sessions: warn(sessions[0]), 1)
+    _ask(url, lambda sessions: warn_of_doubts(sessions[0]), 1)
     return url
 
 
 def require_set(url: URL) -> None:
     """Require the same, without a word about the rest. Raises StartupError."""
-    _ask(url, lambda sessions: require_settings(sessions[0], promised(url)), 1)
+    _ask(url, lambda sessions: require_settings(sessions[0], session_settings(url)), 1)
 
 
 def _ask(url: URL, look: Callable[[list[AsyncConnection[TupleRow]]], Awaitable[None]], count: int) -> None:
@@ -163,11 +163,13 @@ def in_words(error: BaseException | None) -> StartupError | None:
         return None
     if sqlstate(error) == Sqlstate.INSUFFICIENT_PRIVILEGE:
         return StartupError(
-            f"The database does not let its user do that: {said(error)}.",
+            f"The database does not let its user do that: {message_of(error)}.",
             "Set AMENDS_MIGRATION_URL to the URL of the tables' owner, who migrates and grants the service its rights.",
         )
     if sqlstate(error) in (Sqlstate.INVALID_SCHEMA_NAME, Sqlstate.UNDEFINED_TABLE):
-        return StartupError(f"The database lacks what is asked of it: {said(error)}.", "./run up migrates it.")
+        return StartupError(f"The database lacks what is asked of it: {message_of(error)}.", "./run up migrates it.")
     if isinstance(error, psycopg.OperationalError):
-        return StartupError(f"The database cannot do that now: {said(error)}.", "./run amends doctor looks at it.")
+        return StartupError(
+            f"The database cannot do that now: {message_of(error)}.", "./run amends doctor looks at it."
+        )
     return None

@@ -100,7 +100,7 @@ async def borrowed(pool: Pool, until: float | None = None) -> AsyncIterator[Asyn
     It is given back however its borrower ends. Whoever is cancelled by anyio is cancelled again at each await, also at
     those of its cleaning up: so taking and giving back are tasks of their own, which nobody cancels.
     """
-    taking = unheard(pool.take(until))
+    taking = detached(pool.take(until))
     try:
         connection = await asyncio.shield(taking)
     except asyncio.CancelledError:
@@ -110,10 +110,10 @@ async def borrowed(pool: Pool, until: float | None = None) -> AsyncIterator[Asyn
         async with Guarded(connection):
             yield connection
     finally:
-        await asyncio.shield(unheard(pool.give_back(connection)))
+        await asyncio.shield(detached(pool.give_back(connection)))
 
 
-async def asked(pool: Pool, until: float | None, ask: Callable[[AsyncConnection[TupleRow]], Awaitable[T]]) -> T:
+async def read_once(pool: Pool, until: float | None, ask: Callable[[AsyncConnection[TupleRow]], Awaitable[T]]) -> T:
     """What a single read on a connection of a pool comes to: it ends, and gives back its connection as good as it was,
     although whoever asked may be cancelled. A server that does not end it in time, as it should, is cut off."""
 
@@ -129,14 +129,14 @@ async def asked(pool: Pool, until: float | None, ask: Callable[[AsyncConnection[
             pool.reading.discard(connection)
             await pool.give_back(connection)
 
-    return await asyncio.shield(unheard(read()))
+    return await asyncio.shield(detached(read()))
 
 
 _going_on: Final = set[asyncio.Task[Any]]()
 """What nobody may wait for any more; the event loop alone would not keep it."""
 
 
-def unheard(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+def detached(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """A task that goes on, also if nobody waits for it any more."""
     task = asyncio.get_running_loop().create_task(work, name="a connection is used")
     _going_on.add(task)
@@ -153,4 +153,4 @@ def _ended(task: asyncio.Task[Any]) -> None:
 def _give_back(pool: Pool, taken: asyncio.Task[AsyncConnection[TupleRow]]) -> None:
     """Nobody waits any more for a connection that was asked for."""
     if not taken.cancelled() and taken.exception() is None:
-        unheard(pool.give_back(taken.result()))
+        detached(pool.give_back(taken.result()))

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import Diagnostic
 from psycopg.rows import TupleRow
 
-from app.amends.postgres.sqlstates import spoils, sqlstate
+from app.amends.postgres.sqlstates import spoils_session, sqlstate
 
 ENTER: Final = "select run, problem from amends.enter()"
 CANCELLED_WAIT: Final = "SyncRepWaitForLSN"
@@ -84,7 +84,7 @@ class Guarded:
             raise Unreplicated("a commit has not been replicated: its wait for a synchronous standby was cancelled")
         if not isinstance(error, psycopg.Error):
             return
-        if spoils(error):
+        if spoils_session(error):
             await self._connection.close()
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         if lost and sqlstate(error) is None and not self._connection.closed:

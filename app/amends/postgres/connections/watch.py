@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import URL
 
-from app.amends.postgres.connections.pool import unheard
+from app.amends.postgres.connections.pool import detached
 from app.amends.postgres.connections.sessions import Session, sever
 from app.amends.postgres.sql_files import statements
 from app.amends.postgres.urls import conninfo, settings
@@ -38,7 +38,7 @@ STANDBY: Final = "a standby answers, which cannot be written to"
 Hearer = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Watch:
+class DatabaseWatch:
     """`away` is why the database does not answer, None while it does.
 
     `on_silent` are called when it has not answered in time, though connections to it may stand.
@@ -90,7 +90,7 @@ class Watch:
         """
         asking = self._asking
         if asking is None or asking.done():
-            asking = self._asking = unheard(self._ask())
+            asking = self._asking = detached(self._ask())
         done, _ = await asyncio.wait({asking}, timeout=ANSWER_SECONDS + LEAST_SECONDS)
         return asking.result() if done else self.away or NO_ANSWER
 
@@ -116,7 +116,7 @@ class Watch:
         if moved:
             log.warning("Another run of the database server answers: connections from before are given up.")
             for hear in self.on_moved:
-                unheard(_told(hear))
+                detached(_told(hear))
         return problem
 
     async def _answered(self) -> tuple[str | None, str | None]:
@@ -125,10 +125,10 @@ class Watch:
         tried = self._hosts if opens else 1
         done, _ = await asyncio.wait({asking}, timeout=tried * ANSWER_SECONDS + (LEAST_SECONDS if opens else 0.0))
         if not done:
-            unheard(_given_up(asking, self._connection))
+            detached(_given_up(asking, self._connection))
             self._connection = None
             for hear in self.on_silent:
-                unheard(hear())
+                detached(hear())
             return NO_ANSWER, None
         try:
             run = asking.result()

@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
-from app.amends.postgres.sqlstates import Verdict, described, verdict
-from app.amends.postgres.statements.lines import Line
-from app.amends.postgres.statements.lines import Parameters as Parameters
-from app.amends.postgres.statements.messages import Caller, Message, together
+from app.amends.postgres.sqlstates import Verdict, log_text, verdict
+from app.amends.postgres.statements.commit_connection import CommitConnection
+from app.amends.postgres.statements.commit_connection import Parameters as Parameters
+from app.amends.postgres.statements.messages import CommitMessage, PendingAnswer, together
 from app.amends.postgres.statements.resending import AlreadyExists as AlreadyExists
 from app.amends.postgres.statements.resending import deadline, unstorable
 from domain.amends.errors import AmendsError, Unstorable
@@ -45,12 +45,12 @@ class Committer:
     def __init__(self, url: URL, connections: int) -> None:
         self._url, self._size, self._stopping = url, connections, False
         self.on_commit: Callable[[], None] = _nothing
-        self._ready: deque[Message | str] = deque()
-        self._held_up: deque[Message] = deque()
+        self._ready: deque[CommitMessage | str] = deque()
+        self._held_up: deque[CommitMessage] = deque()
         self._waiting_for_others, self._most_waiting = 0, max(1, connections // 2)
         self._idle: list[asyncio.Future[None]] = []
-        self._sharing: defaultdict[str, deque[Caller]] = defaultdict(deque)
-        self._workers = dict[asyncio.Task[None], Line]()
+        self._sharing: defaultdict[str, deque[PendingAnswer]] = defaultdict(deque)
+        self._workers = dict[asyncio.Task[None], CommitConnection]()
         self._problems = dict[str, tuple[float, str]]()
 
     @property
@@ -64,7 +64,7 @@ class Committer:
             self._begin()
 
     def _begin(self) -> None:
-        line = Line(self._url)
+        line = CommitConnection(self._url)
         worker = asyncio.create_task(self._work(line), name="committer")
         self._workers[worker] = line
         worker.add_done_callback(self._workers.pop)
@@ -92,8 +92,8 @@ class Committer:
         never is. Raises Unstorable for values that will never be taken, and Contended after as many tries as its errors
         allow (see app.amends.postgres.sqlstates).
         """
-        caller = Caller(deadline(patience), asyncio.get_running_loop().create_future())
-        self._put(Message(statement, parameters, [caller]))
+        caller = PendingAnswer(deadline(patience), asyncio.get_running_loop().create_future())
+        self._put(CommitMessage(statement, parameters, [caller]))
         return await caller.answer
 
     async def share(self, statement: str, item: str, patience: float | None = None) -> TupleRow:
@@ -102,15 +102,15 @@ class Committer:
         The statement answers each item with a row: its number from 0, its outcome, and whatever else. It keeps items
         apart; one whose outcome is `busy`, and all of a commit that fails, go again alone.
         """
-        caller = Caller(deadline(patience), asyncio.get_running_loop().create_future(), item)
+        caller = PendingAnswer(deadline(patience), asyncio.get_running_loop().create_future(), item)
         if not self._sharing[statement]:
             self._put(statement)
         self._sharing[statement].append(caller)
         return (await caller.answer)[0]
 
-    def _put(self, ready: Message | str) -> None:
+    def _put(self, ready: CommitMessage | str) -> None:
         """Hand over to the connection that was busy last: what it needs is still at hand there."""
-        if isinstance(ready, Message) and ready.held_up:
+        if isinstance(ready, CommitMessage) and ready.held_up:
             self._held_up.append(ready)
         else:
             self._ready.append(ready)
@@ -119,7 +119,7 @@ class Committer:
                 idle.set_result(None)
                 return
 
-    async def _work(self, line: Line) -> None:
+    async def _work(self, line: CommitConnection) -> None:
         async with line:
             while not self._stopping:
                 while message := self._taken():
@@ -138,11 +138,11 @@ class Committer:
                 self._idle.append(idle)
                 await idle
 
-    def _no_longer_held_up(self, line: Line) -> None:
+    def _no_longer_held_up(self, line: CommitConnection) -> None:
         self._waiting_for_others -= line.held_up
         line.held_up = False
 
-    def _taken(self) -> Message | None:
+    def _taken(self) -> CommitMessage | None:
         """The next message that somebody still waits for, if this connection may send one now."""
         while self._ready or self._held_up:
             if self._held_up and self._waiting_for_others < self._most_waiting:
@@ -156,9 +156,9 @@ class Committer:
                 return message
         return None
 
-    def _shared(self, statement: str) -> Message:
+    def _shared(self, statement: str) -> CommitMessage:
         """Everything that is ready now, up to a limit; what is more goes with the next."""
-        waiting, callers, size = self._sharing[statement], list[Caller](), 0
+        waiting, callers, size = self._sharing[statement], list[PendingAnswer](), 0
         while waiting and len(callers) < MOST_TOGETHER and size < MOST_CHARACTERS:
             caller = waiting.popleft()
             if not caller.answer.done():
@@ -168,7 +168,7 @@ class Committer:
             self._put(statement)
         return together(statement, callers)
 
-    async def _send(self, message: Message, line: Line) -> None:
+    async def _send(self, message: CommitMessage, line: CommitConnection) -> None:
         """Send a message once. What has to be sent again comes back when it is time, and holds up nobody meanwhile."""
         overdue = self._timed(message, line)
         try:
@@ -187,10 +187,10 @@ class Committer:
         finally:
             overdue.cancel()
 
-    def _timed(self, message: Message, line: Line) -> asyncio.TimerHandle:
+    def _timed(self, message: CommitMessage, line: CommitConnection) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._overdue, message, line)
 
-    def _overdue(self, message: Message, line: Line) -> None:
+    def _overdue(self, message: CommitMessage, line: CommitConnection) -> None:
         """Go on with another line, unless too many commits are left behind already: each keeps a session busy."""
         if sum(each.given_up for each in self._workers.values()) >= self._size or self._stopping:
             return
@@ -199,10 +199,10 @@ class Committer:
         self._begin()
         self._failed(message, TimeoutError(f"no answer within {ANSWER_SECONDS:g} s"))
 
-    def _failed(self, message: Message, error: Exception) -> Verdict:
+    def _failed(self, message: CommitMessage, error: Exception) -> Verdict:
         found = verdict(error, ours=True)
         if found.is_alarming or found is Verdict.AWAY:
-            self._problems[message.statement] = time.monotonic(), described(error, found)
+            self._problems[message.statement] = time.monotonic(), log_text(error, found)
         if len(message.callers) > 1:
             self._alone(message.statement, message.callers)
         elif found is Verdict.NEVER:
@@ -211,7 +211,7 @@ class Committer:
             self._later(message, error, found)
         return found
 
-    def _later(self, message: Message, error: Exception, found: Verdict) -> None:
+    def _later(self, message: CommitMessage, error: Exception, found: Verdict) -> None:
         try:
             wait = message.tries.wait_after(error)
         except AmendsError as over:
@@ -220,7 +220,7 @@ class Committer:
             message.held_up = found is Verdict.BUSY
             asyncio.get_running_loop().call_later(wait, self._put, message)
 
-    def _alone(self, statement: str, callers: Sequence[Caller], held_up: bool = False) -> None:
+    def _alone(self, statement: str, callers: Sequence[PendingAnswer], held_up: bool = False) -> None:
         for caller in callers:
             self._put(together(statement, [caller], held_up))
 

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from psycopg.rows import TupleRow
 
-from app.amends.postgres.statements.lines import Parameters
+from app.amends.postgres.statements.commit_connection import Parameters
 from app.amends.postgres.statements.resending import Resending, Unsettled
 from domain.amends.errors import AmendsError, Unavailable
 
@@ -18,7 +18,7 @@ BUSY = "busy"
 
 
 @dataclass
-class Caller:
+class PendingAnswer:
     """Somebody who waits for an answer, until `give_up_at`; `item` is what of a shared commit is theirs."""
 
     give_up_at: float | None
@@ -46,12 +46,12 @@ class Caller:
 
 
 @dataclass
-class Message:
+class CommitMessage:
     """One commit, for one caller or for several who share it; `held_up` says that others were in its way."""
 
     statement: str
     parameters: Parameters
-    callers: Sequence[Caller]
+    callers: Sequence[PendingAnswer]
     shared: bool = False
     held_up: bool = False
 
@@ -70,7 +70,7 @@ class Message:
         for caller in self.callers:
             caller.told(error)
 
-    def answered(self, rows: list[TupleRow]) -> Sequence[Caller]:
+    def answered(self, rows: list[TupleRow]) -> Sequence[PendingAnswer]:
         """Tell everybody; returns those who must go again alone."""
         if not self.shared:
             self.callers[0].told(rows)
@@ -84,7 +84,7 @@ class Message:
         return again
 
 
-def together(statement: str, callers: Sequence[Caller], held_up: bool = False) -> Message:
+def together(statement: str, callers: Sequence[PendingAnswer], held_up: bool = False) -> CommitMessage:
     """One commit for what several callers have ready."""
     items = ",".join(caller.item for caller in callers)
-    return Message(statement, (f"[{items}]",), callers, shared=True, held_up=held_up)
+    return CommitMessage(statement, (f"[{items}]",), callers, shared=True, held_up=held_up)

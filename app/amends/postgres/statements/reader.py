@@ -14,10 +14,10 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import AsyncRowFactory, TupleRow, dict_row, tuple_row
 
-from app.amends.postgres.connections.pool import SHORTEST_WAIT, Pool, asked, borrowed, unheard
+from app.amends.postgres.connections.pool import SHORTEST_WAIT, Pool, borrowed, detached, read_once
 from app.amends.postgres.connections.sessions import Session
-from app.amends.postgres.connections.watch import Watch
-from app.amends.postgres.sqlstates import Verdict, described, verdict
+from app.amends.postgres.connections.watch import DatabaseWatch
+from app.amends.postgres.sqlstates import Verdict, log_text, verdict
 from app.amends.postgres.statements.committer import Parameters
 from app.amends.postgres.statements.resending import Resending, Unsettled, deadline, entered
 from domain.amends.errors import Unavailable
@@ -37,7 +37,7 @@ MOMENT = 0.25
 class Reader:
     """Reads for one process, on a pool of connections."""
 
-    def __init__(self, pool: Pool, database: Watch | None = None) -> None:
+    def __init__(self, pool: Pool, database: DatabaseWatch | None = None) -> None:
         self.pool, self._database = pool, database
         self._writing = asyncio.Semaphore(max(2, pool.max_size - LEFT_FOR_READS))
 
@@ -101,7 +101,7 @@ class Reader:
                 opening = partial(self._transaction, began + patience)
                 yield await entered(undoing, "The begin of a transaction", began + patience, opening)
                 stack.push_async_exit(undoing.pop_all())
-            committing = unheard(stack.aclose())
+            committing = detached(stack.aclose())
             await asyncio.wait({committing}, timeout=max(began + patience - time.monotonic(), COMMIT_SECONDS))
             if not committing.done():
                 raise Unsettled(round(time.monotonic() - began, 1))
@@ -114,7 +114,7 @@ class Reader:
             if found is Verdict.NEVER:
                 raise
             if found.is_alarming:
-                log.error("A transaction is not carried out: %s", described(error, found))
+                log.error("A transaction is not carried out: %s", log_text(error, found))
             raise Unavailable(round(time.monotonic() - began, 1)) from error
 
     @asynccontextmanager
@@ -140,7 +140,7 @@ class Reader:
             if patience is not None:
                 await self._require_there()
             try:
-                return await asked(self.pool, until, ask)
+                return await read_once(self.pool, until, ask)
             except (psycopg.Error, OSError) as error:
                 if self._database and verdict(error, ours) is Verdict.AWAY:
                     await self._database.problem()

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import psycopg
 
-from app.amends.postgres.sqlstates import Verdict, described, is_duplicate, is_large, said, weighed
+from app.amends.postgres.sqlstates import Verdict, is_duplicate, is_large, log_text, message_of, verdict_by_size
 from domain.amends.errors import Contended, Unavailable, Unstorable
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class AlreadyExists(Unstorable):
 
 def unstorable(error: BaseException) -> Unstorable:
     """What callers are told of an error that never passes."""
-    return (AlreadyExists if is_duplicate(error) else Unstorable)(said(error))
+    return (AlreadyExists if is_duplicate(error) else Unstorable)(message_of(error))
 
 
 def deadline(patience: float | None) -> float | None:
@@ -97,17 +97,17 @@ class Resending:
         Raises the error itself if it never passes, Contended if that was the last try, and Unavailable if there is no
         time for another one.
         """
-        found = weighed(error, self._ours, self._large)
+        found = verdict_by_size(error, self._ours, self._large)
         if found is Verdict.NEVER:
             raise error
         if found.tries is not None:
             self._counts[found] = self._counts.get(found, 0) + 1
             if self._counts[found] >= found.tries:
-                raise Contended(sum(self._counts.values()), said(error)) from error
+                raise Contended(sum(self._counts.values()), message_of(error)) from error
         lasted = time.monotonic() - self._began
         if self._until is not None and time.monotonic() + self._waits.shortest > self._until:
             raise Unavailable(round(lasted, 1)) from error
-        log.log(self._level(found, lasted), "%s is sent again: %s", self._what, described(error, found))
+        log.log(self._level(found, lasted), "%s is sent again: %s", self._what, log_text(error, found))
         return self._waits.next()
 
     def _level(self, found: Verdict, lasted: float) -> int:

@@ -33,7 +33,7 @@ class NewerReader(NewerEvent):
     """Other code of version {version} of this read model reads {name}, which this code does not know: {problem}"""
 
 
-class Feed:
+class ProjectionFeed:
     """The feed as one projection reads it."""
 
     def __init__(self, projection: Projection[Any, Any], build: int, reader: Reader) -> None:

@@ -13,16 +13,16 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from app.amends.postgres.connections.pool import unheard
+from app.amends.postgres.connections.pool import detached
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.resending import Resending, Unsettled, deadline, unstorable
 from app.amends.projections import SQL
-from app.amends.projections.applying.folding import fold
-from app.amends.projections.applying.rows import Rows
-from app.amends.projections.applying.writing import Target
-from app.amends.projections.builds import Known, types_of
-from app.amends.projections.failures import failure, is_away, is_rows, short
-from app.amends.projections.shape import Changed, require_same
+from app.amends.projections.applying.apply import apply_page
+from app.amends.projections.applying.row_cache import RowCache
+from app.amends.projections.applying.writer import Target
+from app.amends.projections.builds import KnownProjections, types_of
+from app.amends.projections.failures import failure_text, is_about_row, is_away, short_key
+from app.amends.projections.table_check import TableChanged, require_same_table
 from domain.amends.errors import AmendsError, Unavailable
 from domain.amends.projection import Projection
 from domain.amends.vocabulary import NewerEvent
@@ -40,7 +40,7 @@ DONE = ("appended", "committed")
 """The outcomes of a statement that has appended its events."""
 
 
-class Inline:
+class InlineProjections:
     """The inline read models of this code, in all their tables.
 
     A row tells which version of its stream is in it, and the events after that are folded in: so it does not matter
@@ -48,7 +48,7 @@ class Inline:
     nothing about a read model keeps anybody from appending: what cannot be written now is left to the runner.
     """
 
-    def __init__(self, known: Known, reader: Reader) -> None:
+    def __init__(self, known: KnownProjections, reader: Reader) -> None:
         self._reader = reader
         self._same: set[Target] = set()
         self._not_before: dict[Target, float] = {}
@@ -79,7 +79,7 @@ class Inline:
 
         A commit that is under way is not cancelled, whoever waits for it: it may wait for a standby.
         """
-        committing = unheard(self._commit(statement, parameters, outcome, events, patience))
+        committing = detached(self._commit(statement, parameters, outcome, events, patience))
         done, _ = await asyncio.wait({committing}, timeout=patience)
         if not done:
             assert patience is not None
@@ -140,15 +140,17 @@ class Inline:
         try:
             async with connection.transaction():
                 if table not in self._same:
-                    await require_same(projection, *table.where, partial(_all, connection))
+                    await require_same_table(projection, *table.where, partial(_all, connection))
                 await _write(connection, projection, build, stream, key)
-        except (Changed, NewerEvent) as waits:
+        except (TableChanged, NewerEvent) as waits:
             self._left(table, waits)
         except Exception as error:
             if is_away(error):
                 raise
-            if is_rows(error):
-                log.debug("%s: the row of %s is left to the runner: %s", projection.name, short(key), failure(error))
+            if is_about_row(error):
+                log.debug(
+                    "%s: the row of %s is left to the runner: %s", projection.name, short_key(key), failure_text(error)
+                )
             else:
                 self._left(table, error)
         else:
@@ -163,7 +165,7 @@ class Inline:
             logging.DEBUG if expected else logging.ERROR,
             "%s build %d is left to its runner: %s",
             *table.where,
-            failure(error),
+            failure_text(error),
             exc_info=None if expected else error,
         )
 
@@ -180,13 +182,13 @@ async def _write(
     async def ask(statement: str, parameters: Sequence[Any]) -> list[TupleRow]:
         return await _all(connection, statement, parameters)
 
-    rows, where = Rows(projection, projection.name, build, ask), (projection.name, build)
+    rows, where = RowCache(projection, projection.name, build, ask), (projection.name, build)
     asked = {"name": projection.name, "build": build, "key": key, "patience": LOCK_TIMEOUT, "limit": STATEMENT_TIMEOUT}
     ((aside, left_out, before, *_),) = await _all(connection, SQL["key"], asked)
     if not aside:
         await rows.of([key])
         later = await ask(SQL["later"], (stream, rows.versions.get(key, 0), types_of(projection)))
-        folded = await fold(projection, later, rows, (), set(left_out))
+        folded = await apply_page(projection, later, rows, (), set(left_out))
         changed = [row for row in folded.changed.values() if row is not None]
         if changed and not folded.aside:
             await connection.execute(SQL["put_rows"], (*where, rows.json(changed), []))

@@ -8,18 +8,18 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from app.amends.postgres.sqlstates import said as told
+from app.amends.postgres.sqlstates import message_of as told
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
+from app.amends.projections.applying.apply import AppliedPage, RejectedEvents, error_text
 from app.amends.projections.applying.feed import recorded
-from app.amends.projections.applying.folding import AppliedPage, Aside, said
-from app.amends.projections.applying.rows import Rows
-from app.amends.projections.failures import is_rows
+from app.amends.projections.applying.row_cache import RowCache
+from app.amends.projections.failures import is_about_row
 from domain.amends.projection import Projection
 
 
 async def reject_rows(
-    projection: Projection[Any, Any], where: tuple[str, int], folded: AppliedPage, rows: Rows, reader: Reader
+    projection: Projection[Any, Any], where: tuple[str, int], folded: AppliedPage, rows: RowCache, reader: Reader
 ) -> None:
     """Cut off of a fold every event after which a row does not fit, with all of its key that come after it.
 
@@ -41,12 +41,12 @@ class _Trial:
         projection: Projection[Any, Any],
         where: tuple[str, int],
         folded: AppliedPage,
-        rows: Rows,
+        rows: RowCache,
         connection: AsyncConnection[TupleRow],
     ) -> None:
         self._projection, self._where, self._folded, self._rows = projection, where, folded, rows
         self._connection = connection
-        self._before = Rows(projection, *where, self._ask)  # what is written; the runner's own are ahead of that
+        self._before = RowCache(projection, *where, self._ask)  # what is written; the runner's own are ahead of that
 
     async def fit(self, keys: Sequence[str]) -> None:
         """Put the rows of these keys into the table, halving them until what does not fit stands alone."""
@@ -70,19 +70,19 @@ class _Trial:
                 try:
                     row = self._before.next(row, event, key)
                 except Exception as failed:  # the row was changed by hand since it was read
-                    error = said(failed, event.event)
+                    error = error_text(failed, event.event)
             if error is None:
                 self._before.versions[key] = event.version
                 error = await self._refused(self._before, {key: row})
             if error is not None:
-                behind = self._folded.aside.pop(key, Aside(None)).positions
-                self._folded.aside[key] = Aside(error, [*positions[number:], *behind], found[5])
+                behind = self._folded.aside.pop(key, RejectedEvents(None)).positions
+                self._folded.aside[key] = RejectedEvents(error, [*positions[number:], *behind], found[5])
                 return
             self._folded.changed[key] = row
             self._rows.versions[key] = event.version
             self._folded.applied.setdefault(key, []).append(positions[number])
 
-    async def _refused(self, rows: Rows, changed: dict[str, Any]) -> str | None:
+    async def _refused(self, rows: RowCache, changed: dict[str, Any]) -> str | None:
         """Why the table does not take these rows, None if it does; None for a row takes it out."""
         try:
             async with self._connection.transaction():
@@ -90,7 +90,7 @@ class _Trial:
                 gone = [key for key, row in changed.items() if row is None]
                 await self._connection.execute(SQL["put_rows"], (*self._where, written, gone))
         except Exception as error:
-            if not is_rows(error):
+            if not is_about_row(error):
                 raise
             return told(error)
         return None

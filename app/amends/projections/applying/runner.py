@@ -12,12 +12,19 @@ from typing import Any
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.applying.feed import Feed, FeedPage
-from app.amends.projections.applying.folding import AppliedPage, fold
-from app.amends.projections.applying.rows import Rows
-from app.amends.projections.applying.writing import LEASE, Commit, Lost, Moved, Target, Writer
+from app.amends.projections.applying.apply import AppliedPage, apply_page
+from app.amends.projections.applying.feed import FeedPage, ProjectionFeed
+from app.amends.projections.applying.row_cache import RowCache
+from app.amends.projections.applying.writer import (
+    LEASE,
+    LeaseLost,
+    PageCommit,
+    ProjectionWriter,
+    ServerChanged,
+    Target,
+)
 from app.amends.projections.counting import count
-from app.amends.projections.failures import failure, is_away, short
+from app.amends.projections.failures import failure_text, is_away, short_key
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Contended, Unavailable, Unstorable
 from domain.amends.projection import Projection
@@ -56,9 +63,9 @@ class Runner:
         self.projection, self.target, self.reader = projection, target, reader
         self._committer, self._feed_notifier = committer, feed_notifier
         self._token = token
-        self._feed = Feed(projection, target.build, reader)
-        self._writer = Writer(projection, target, reader, token)
-        self._rows = Rows(projection, *target.where, self._writer.ask)
+        self._feed = ProjectionFeed(projection, target.build, reader)
+        self._writer = ProjectionWriter(projection, target, reader, token)
+        self._rows = RowCache(projection, *target.where, self._writer.ask)
         self._cursor, self._looked, self._run = FeedCursor(), FeedCursor(), 0
         self._waiting: set[str] = set()
         self._skipped: set[int] = set()
@@ -81,7 +88,7 @@ class Runner:
         try:
             if await self._take():
                 await self._follow(for_ever=True)
-        except Lost:
+        except LeaseLost:
             log.info("%s build %d is followed elsewhere now, or was dropped.", *self.target.where)
         except Exception as error:
             if not is_away(error) and await self._is_gone():
@@ -94,9 +101,9 @@ class Runner:
         """Follow the feed to its end once, if nobody else does. Raises Lost if somebody does, and what `run` does."""
         try:
             if not await self._take():
-                raise Lost
+                raise LeaseLost
             await self._follow(for_ever=False)
-        except Lost:
+        except LeaseLost:
             raise
         except Exception as error:
             await self._note(error)
@@ -113,7 +120,7 @@ class Runner:
             while for_ever or not self._caught_up:
                 try:
                     await self._turn()
-                except Moved:
+                except ServerChanged:
                     await self._begin()
         finally:
             await self._give_back()
@@ -124,7 +131,7 @@ class Runner:
     async def _note(self, error: Exception) -> None:
         if is_away(error):
             return
-        noted = {"failure": failure(error), "runner": self._token} | vars(self.target)
+        noted = {"failure": failure_text(error), "runner": self._token} | vars(self.target)
         with suppress(Unavailable, Contended, Unstorable):
             await self._committer.run(SQL["failed"], noted, GIVE_BACK_SECONDS)
 
@@ -142,7 +149,7 @@ class Runner:
         """
         row = next((each for each in await self._builds() if each["build"] == self.target.build), None)
         if row is None or row["runner"] != self._token:
-            raise Lost
+            raise LeaseLost
         self._cursor = self._looked = FeedCursor(row["generation"], row["transaction_id"], row["position"])
         self._run = row["run"]
         self._caught_up = self._caught_up and row["caught_up_at"] is not None
@@ -156,7 +163,7 @@ class Runner:
         self._waiting = {key for (key,) in keys}
         left_out = await self.reader.tuples(SQL["skipped_positions"], (self.target.name,), patience=None)
         self._skipped = {position for (position,) in left_out}
-        self._rows = Rows(self.projection, *self.target.where, self._writer.ask)
+        self._rows = RowCache(self.projection, *self.target.where, self._writer.ask)
 
     async def _count(self) -> None:
         expected = await count(self.reader, self._feed.types)
@@ -173,14 +180,14 @@ class Runner:
         stretch = await (self._ahead or self._feed.after(self._looked, self._limit))
         self._ahead = None
         if stretch.run not in (None, self._run):
-            raise Moved
+            raise ServerChanged
         if stretch.end is None:
             if await self._written():
                 await self._rest()
             return
         if stretch.full:
             self._ahead = asyncio.create_task(self._feed.after(stretch.end, self._limit))
-        folded = await fold(self.projection, stretch.rows, self._rows, self._waiting, self._skipped)
+        folded = await apply_page(self.projection, stretch.rows, self._rows, self._waiting, self._skipped)
         if not await self._written():
             return  # the one before had to leave something out: this one is folded anew
         self._looked = stretch.end
@@ -225,10 +232,10 @@ class Runner:
             left_out = [(key, each[2]) for each in found[: wish == "skip"]]
             self._skipped.update(position for _, position in left_out)
             others = self._waiting - {key}
-            folded = await fold(self.projection, found[len(left_out) :], self._rows, others, self._skipped)
+            folded = await apply_page(self.projection, found[len(left_out) :], self._rows, others, self._skipped)
             if not await self._write(folded, caught_up=self._caught_up, cleared=(key, wish), skipped=left_out):
                 await self._begin()
-            log.info("%s: %s of %s.", self.target.name, wish, short(key))
+            log.info("%s: %s of %s.", self.target.name, wish, short_key(key))
 
     def _write(
         self,
@@ -244,10 +251,10 @@ class Runner:
         known = self._waiting - {cleared[0]}
         self._waiting = known | folded.aside.keys()
         self._rows.keep(folded.changed)
-        commit = Commit(folded, self._cursor, self._looked, known, caught_up, self._run, cleared, skipped)
+        commit = PageCommit(folded, self._cursor, self._looked, known, caught_up, self._run, cleared, skipped)
         return self._commit(commit)
 
-    async def _commit(self, commit: Commit) -> bool:
+    async def _commit(self, commit: PageCommit) -> bool:
         began = time.monotonic()
         fits = await self._writer.write(commit, self._rows)
         self._cursor, self._renewed_at = commit.end, time.monotonic()

@@ -32,7 +32,7 @@ class Loader(Protocol):
 
 
 @dataclass(frozen=True)
-class Asked(Generic[S]):
+class IdempotentRequest(Generic[S]):
     """A request with an idempotency key: what it asked for as a digest, and how it is answered once it is decided."""
 
     key: str
@@ -63,7 +63,7 @@ class Repository:
         """The state and the version of its stream; version 0 before the first event."""
         return await self._loader.load(aggregate, aggregate.stream(key))
 
-    def acting(self, cause: Cause, asked: Asked[Any] | None = None) -> Acting:
+    def acting(self, cause: Cause, asked: IdempotentRequest[Any] | None = None) -> Acting:
         """Decide on somebody's behalf, and once only for a request that has a key."""
         return Acting(self._events, self._loader, cause, asked, self._limit)
 
@@ -71,7 +71,9 @@ class Repository:
 class Acting:
     """Decides with one cause."""
 
-    def __init__(self, events: EventStore, loader: Loader, cause: Cause, asked: Asked[Any] | None, limit: int) -> None:
+    def __init__(
+        self, events: EventStore, loader: Loader, cause: Cause, asked: IdempotentRequest[Any] | None, limit: int
+    ) -> None:
         self._events, self._loader, self._asked, self._limit = events, loader, asked, limit
         decision = str(new_id())
         self._cause = replace(cause, decision=decision, correlation_id=cause.correlation_id or decision)

@@ -50,7 +50,7 @@ class StateAt:
     state: Any
 
 
-class History:
+class TimeTravel:
     """States of the past, folded from the same events as those of today."""
 
     def __init__(self, events: PostgresEvents, loader: AggregateLoader, reader: Reader) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from app.amends.postgres.statements.reader import Reader
 from app.amends.store.aggregates import SQL
 from app.amends.store.aggregates.loader import AggregateLoader
-from app.amends.store.aggregates.repository import Acting, Asked, Decided
+from app.amends.store.aggregates.repository import Acting, Decided, IdempotentRequest
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.aggregate import Aggregate
 from domain.amends.contained import contained
@@ -59,7 +59,7 @@ class UndoRedo:
         version: int | None,
         cause: Cause,
         reason: str,
-        asked: Asked[Any] | None = None,
+        asked: IdempotentRequest[Any] | None = None,
     ) -> Decided[Any]:
         """Undo or redo at a version of the stream, or at whatever version it has.
 

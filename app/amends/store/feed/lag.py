@@ -20,7 +20,7 @@ AGAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class FeedHolder:
+class BlockingTransaction:
     """A transaction that has begun to write and is not over: of a process, or a prepared one, which has a `gid`.
 
     `seconds` is its age; of a prepared one, since it was prepared; None if that may not be seen.
@@ -64,19 +64,19 @@ class FeedHolder:
         return "'" + (self.gid or "unknown").replace("'", "''") + "'"
 
 
-async def holder(reader: Reader) -> FeedHolder | None:
+async def blocking_transaction(reader: Reader) -> BlockingTransaction | None:
     """Who holds the feed back right now; None most of the time, for transactions of ours are short."""
     row = await reader.row(SQL["held_back"], ())
-    return None if row is None else FeedHolder(**row)
+    return None if row is None else BlockingTransaction(**row)
 
 
-async def watch(reader: Reader) -> None:
+async def warn_of_lag(reader: Reader) -> None:
     """Warn of transactions that hold the feed back for long, once a minute each; runs until it is cancelled."""
     seen: tuple[str, float, float] = ("", 0.0, 0.0)
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         try:
-            found = await holder(reader)
+            found = await blocking_transaction(reader)
         except (Unavailable, Contended):
             continue
         if found is None:

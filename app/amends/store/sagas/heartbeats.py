@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy import URL
 
 from app.amends.postgres.sql_files import statements
-from app.amends.postgres.sqlstates import spoils
+from app.amends.postgres.sqlstates import spoils_session
 from app.amends.postgres.urls import conninfo, settings
 
 SQL: Final = statements(Path(__file__).with_name("executors.sql"))
@@ -70,7 +70,7 @@ class Heartbeat:
             parameters = {"id": executor, "lease": timedelta(seconds=lease)}
             row = self._connection.execute(SQL["renew"], parameters).fetchone()
         except psycopg.Error as error:
-            if spoils(error):
+            if spoils_session(error):
                 self._connection.close()
             raise
         return None if row is None else row[0]

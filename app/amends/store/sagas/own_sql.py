@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from app.amends.postgres.sql_files import statements
-from app.amends.postgres.sqlstates import Sqlstate, Verdict, sqlstate, weighed
+from app.amends.postgres.sqlstates import Sqlstate, Verdict, sqlstate, verdict_by_size
 from app.amends.postgres.statements.reader import Reader
 from domain.amends.errors import AmendsError
 
@@ -50,7 +50,7 @@ class EndsTransaction(AmendsError):
 
 
 @dataclass
-class Own:
+class OwnTransaction:
     """A connection inside such a transaction; `writable` is what the transaction was when it began.
 
     `sets` says that the step has changed its session: an error of Amends' own statements may come from that.
@@ -71,7 +71,7 @@ class Own:
 
     def verdict(self, error: BaseException, ours: bool, large: bool) -> Verdict:
         """What an error means here: what the step has brought on itself is not the database's fault."""
-        found = weighed(error, ours, large)
+        found = verdict_by_size(error, ours, large)
         if self.writable and sqlstate(error) == Sqlstate.READ_ONLY:
             return Verdict.NEVER
         uncounted = found in (Verdict.BUSY, Verdict.MISSING, Verdict.SURPRISING)
@@ -79,7 +79,7 @@ class Own:
 
 
 @asynccontextmanager
-async def begun(reader: Reader, until: float) -> AsyncIterator[Own]:
+async def own_transaction(reader: Reader, until: float) -> AsyncIterator[OwnTransaction]:
     """A transaction at REPEATABLE READ: its snapshot is older than its id, as the feed needs it.
 
     What is not committed in it is rolled back, and its session is brought back, or ended. Raises what psycopg does.
@@ -88,7 +88,7 @@ async def begun(reader: Reader, until: float) -> AsyncIterator[Own]:
         try:
             cursor = await connection.execute(SQL["begin"], prepare=False)
             cursor.nextset()
-            yield Own(connection, await cursor.fetchone() == ("off",))
+            yield OwnTransaction(connection, await cursor.fetchone() == ("off",))
         finally:
             await restore(connection)
 

@@ -130,7 +130,7 @@ select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.corre
  where s.id = %(id)s
 
 -- name: sagas
--- A page of sagas, newest first: those that meet conditions of app/amends/store/sagas/overview.py.
+-- A page of sagas, newest first: those that meet conditions of app/amends/store/sagas/summaries.py.
 select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at, waiting_for,
        due_at, parent, provider, provider_since
   from amends.sagas

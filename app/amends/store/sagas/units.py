@@ -22,10 +22,10 @@ from app.amends.postgres.sqlstates import (
     CONTENDED_TRIES,
     Sqlstate,
     Verdict,
-    described,
     is_large,
+    log_text,
+    message_of,
     overtaken,
-    said,
     sqlstate,
     version_taken,
 )
@@ -35,7 +35,7 @@ from app.amends.postgres.statements.resending import deadline, entered, unstorab
 from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.encoding import commit_parameters
-from app.amends.store.sagas.own_sql import CONTROL, Aborted, EndsTransaction, Own, begun
+from app.amends.store.sagas.own_sql import CONTROL, Aborted, EndsTransaction, OwnTransaction, own_transaction
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import AmendsError, Unavailable
 from workflows.amends.ports.execution_log import (
@@ -98,7 +98,7 @@ class PostgresUnit:
         self._saga, self._owner = saga, owner
         self._began, self._turn = time.monotonic(), asyncio.Lock()
         self._word: asyncio.Timeout | None = None
-        self._own: Own | None = None
+        self._own: OwnTransaction | None = None
         self._stack, self._left = AsyncExitStack(), False
         self._aborted_by: Exception | None = None
         self._over: Exception | None = None
@@ -144,7 +144,9 @@ class PostgresUnit:
                 return await self._commit_own(self._own, parameters, step_commit)
             return committed(await self._writer.commit(SAGAS["commit_step"], parameters, step_commit.events))
 
-    async def _commit_own(self, own: Own, parameters: tuple[object, ...], step_commit: StepCommit) -> Committed | Stale:
+    async def _commit_own(
+        self, own: OwnTransaction, parameters: tuple[object, ...], step_commit: StepCommit
+    ) -> Committed | Stale:
         """Commit what the step did by itself, with its entry."""
         before = self._writer.recent.end
         try:
@@ -165,7 +167,9 @@ class PostgresUnit:
         self._writer.recent.committed(step_commit.events, before)
         return outcome
 
-    async def _written(self, own: Own, parameters: tuple[object, ...], step_commit: StepCommit) -> Committed | Stale:
+    async def _written(
+        self, own: OwnTransaction, parameters: tuple[object, ...], step_commit: StepCommit
+    ) -> Committed | Stale:
         """What `commit_step` answers. This transaction's snapshot may be too old to see who wrote to a stream first."""
         async with self._judging(own, ours=True, large=is_large(parameters)):
             try:
@@ -183,13 +187,13 @@ class PostgresUnit:
         rows = await self._writer.committer.run(SAGAS["landed"], (streams, step_commit.events[0].id))
         return bool(rows[0][0])
 
-    async def _begin(self) -> Own:
+    async def _begin(self) -> OwnTransaction:
         """A transaction of its own, which begins within PATIENCE."""
         until = deadline(PATIENCE)
         assert until is not None
         async with self._waiting():
             return await entered(
-                self._stack, "The begin of a step's own SQL", until, partial(begun, self._reader, until)
+                self._stack, "The begin of a step's own SQL", until, partial(own_transaction, self._reader, until)
             )
 
     async def _ask(self, statement: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
@@ -224,7 +228,7 @@ class PostgresUnit:
         try:
             yield
         except Unavailable as away:
-            self.interrupted = Interrupted(said(away.__cause__ or away))
+            self.interrupted = Interrupted(message_of(away.__cause__ or away))
             raise self.interrupted from away.__cause__
         except asyncio.CancelledError:
             waited = time.monotonic() - began
@@ -251,7 +255,7 @@ class PostgresUnit:
         return over
 
     @asynccontextmanager
-    async def _judging(self, own: Own, ours: bool, large: bool = False) -> AsyncIterator[None]:
+    async def _judging(self, own: OwnTransaction, ours: bool, large: bool = False) -> AsyncIterator[None]:
         """Raise Interrupted for an error of a statement that passes or is counted, and Aborted for one that only says
         that an earlier one was not handled."""
         try:
@@ -259,7 +263,7 @@ class PostgresUnit:
                 yield
         except Exception as error:
             if self._aborted_by and sqlstate(error) == Sqlstate.IN_FAILED_TRANSACTION:
-                raise Aborted(said(self._aborted_by)) from self._aborted_by
+                raise Aborted(message_of(self._aborted_by)) from self._aborted_by
             found = own.verdict(error, ours, large)
             if found is not Verdict.NEVER:
                 raise self._interrupt(error, found) from error
@@ -270,8 +274,8 @@ class PostgresUnit:
 
     def _interrupt(self, error: Exception, found: Verdict) -> Interrupted:
         if found.is_alarming:
-            log.error("A step of saga %s is run again: %s", self._saga, described(error, found))
-        self.interrupted = Interrupted(said(error), found.tries)
+            log.error("A step of saga %s is run again: %s", self._saga, log_text(error, found))
+        self.interrupted = Interrupted(message_of(error), found.tries)
         return self.interrupted
 
 

@@ -37,7 +37,7 @@ ASK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Wait:
+class SagaWait:
     """Something that a saga waits for: of which kind, its name, since when, and until when at most."""
 
     kind: str
@@ -58,7 +58,7 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class Row:
+class SagaSummary:
     """A saga in a list."""
 
     id: str
@@ -79,17 +79,17 @@ class Row:
     provider_since: datetime | None
 
     @property
-    def waits(self) -> list[Wait]:
+    def waits(self) -> list[SagaWait]:
         """What it waits for, as far as its row says."""
         if self.provider and self.provider_since and self.status in ("running", "compensating"):
-            return [Wait("provider", self.provider, self.provider_since, self.due_at)]
+            return [SagaWait("provider", self.provider, self.provider_since, self.due_at)]
         if self.status != "waiting" or self.waiting_for is None:
             return []
         kind, name = self.waiting_for, self.waiting_for
         if kind != TIMER:
             family = [each for each in ("child ", "undone ") if name.startswith(each)]
             kind, name = ("child", name.removeprefix(family[0])) if family else ("signal", name)
-        return [Wait(kind, name, self.since, self.due_at)]
+        return [SagaWait(kind, name, self.since, self.due_at)]
 
     @property
     def rests(self) -> bool:
@@ -100,7 +100,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Filters:
+class SagaFilters:
     """Which sagas: those that have all of these. Raises Invalid for a status that there is not."""
 
     name: str | None = None
@@ -115,28 +115,28 @@ class Filters:
             raise Invalid("status", f"must be one of {', '.join(known)}")
 
 
-class Overview:
+class SagaSummaries:
     """Sagas as they are shown."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    async def page(self, filters: Filters, limit: int, cursor: str | None) -> tuple[list[Row], str | None]:
+    async def page(self, filters: SagaFilters, limit: int, cursor: str | None) -> tuple[list[SagaSummary], str | None]:
         """Newest first, and the cursor of the next page, None at the end."""
         at, id = _read_cursor(cursor) if cursor else (None, None)
         parameters = vars(filters) | {"before_at": at, "before_id": id, "limit": limit + 1}
         met = [condition for name, condition in CONDITIONS.items() if parameters[name] is not None]
         statement = SQL["sagas"].format(conditions=" and ".join(met or ["true"]))
-        rows = [Row(**row) for row in await self._reader.rows(statement, parameters)]
+        rows = [SagaSummary(**row) for row in await self._reader.rows(statement, parameters)]
         page = rows[:limit]
         return page, _cursor(page[-1]) if len(rows) > limit else None
 
-    async def row(self, id: str) -> Row | None:
+    async def row(self, id: str) -> SagaSummary | None:
         """One saga as it stands in lists."""
         row = await self._reader.row(SQL["saga"], (id,))
-        return Row(**row) if row else None
+        return SagaSummary(**row) if row else None
 
-    async def saga(self, id: str) -> tuple[Row, SagaState, FeedCursor] | None:
+    async def saga(self, id: str) -> tuple[SagaSummary, SagaState, FeedCursor] | None:
         """One saga, its story, and the place in the feed that the story reaches to.
 
         A long story is read in stretches, and other work goes on in between.
@@ -154,7 +154,7 @@ class Overview:
             count += len(stretch)
             further = {"id": id, "after": count} | STRETCH
             stretch = await self._reader.tuples(SQL["more_told"], further) if count < newest else ()
-        return Row(**row), telling.state(), place
+        return SagaSummary(**row), telling.state(), place
 
 
 def _instant(at: str | datetime) -> datetime:
@@ -171,7 +171,7 @@ def rest_of_sagas(reader: Reader) -> Waiter[str, bool]:
     return Waiter("sagas", ask, ASK_SECONDS)
 
 
-def _cursor(row: Row) -> str:
+def _cursor(row: SagaSummary) -> str:
     return base64.urlsafe_b64encode(text([row.started_at, row.id]).encode()).decode().rstrip("=")
 
 

@@ -18,14 +18,14 @@ SPELT = {"timestamptz": "timestamp with time zone"}
 """Types that Postgres shows by another name."""
 
 
-class Changed(AmendsError):
+class TableChanged(AmendsError):
     """{differences}: {advice}."""
 
     differences: str
     advice: str
 
 
-async def require_same(projection: Projection[Any, Any], name: str, build: int, ask: AskNamed) -> bool:
+async def require_same_table(projection: Projection[Any, Any], name: str, build: int, ask: AskNamed) -> bool:
     """Raise Changed, with everything that differs, if the table of a build is not what the code writes.
 
     Columns that others have added are left alone, if a row can do without. Returns whether its view is missing.
@@ -35,14 +35,14 @@ async def require_same(projection: Projection[Any, Any], name: str, build: int, 
     if made is None:
         return False  # it was dropped, as it should be: whoever writes to it finds that out
     if not there:
-        raise Changed(f"{table} is missing", f"bring it back, or ./run amends projections rebuild {name}")
+        raise TableChanged(f"{table} is missing", f"bring it back, or ./run amends projections rebuild {name}")
     written = plain(made)
     found = [*_columns(projection, plain(columns), written), *_indexes(projection, plain(indexes))]
     if found:
-        raise Changed(f"{table} is not what the code writes: {'; '.join(found)}", _advice(projection, written))
+        raise TableChanged(f"{table} is not what the code writes: {'; '.join(found)}", _advice(projection, written))
     if lacking:
         rights = ", ".join(lacking)
-        raise Changed(f"the service may not {rights} in {table}", f"grant {rights} on {table} to amends_service")
+        raise TableChanged(f"the service may not {rights} in {table}", f"grant {rights} on {table} to amends_service")
     return bool(hidden)
 
 

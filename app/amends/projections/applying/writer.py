@@ -13,11 +13,11 @@ from psycopg.rows import TupleRow
 
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.applying.folding import AppliedPage, Aside
+from app.amends.projections.applying.apply import AppliedPage, RejectedEvents
 from app.amends.projections.applying.rejected_rows import reject_rows
-from app.amends.projections.applying.rows import Rows
-from app.amends.projections.failures import is_rows, may_pass, short
-from app.amends.projections.shape import require_same
+from app.amends.projections.applying.row_cache import RowCache
+from app.amends.projections.failures import is_about_row, may_pass, short_key
+from app.amends.projections.table_check import require_same_table
 from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.values.codec import text
@@ -30,11 +30,11 @@ TRIES, PAUSE_SECONDS = 3, 0.2
 """How often a commit is tried that meets what may be over in a moment, before a row or the table is blamed."""
 
 
-class Lost(Exception):
+class LeaseLost(Exception):
     """Somebody else follows the feed for this table now, or it was dropped; nothing was written."""
 
 
-class Moved(Exception):
+class ServerChanged(Exception):
     """Another run of the server answers than the one in which this was read; nothing was written."""
 
 
@@ -52,7 +52,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Commit:
+class PageCommit:
     """One commit: a fold, from which checkpoint to which, which keys waited before, and in which run all was read.
 
     A key that was set aside is no longer, since a person wished something for it: `cleared` are both. `skipped` are
@@ -69,36 +69,36 @@ class Commit:
     skipped: Sequence[tuple[str, int]] = field(default=())
 
 
-class Writer:
+class ProjectionWriter:
     """Writes to one table in the name of one runner."""
 
     def __init__(self, projection: Projection[Any, Any], target: Target, reader: Reader, token: str) -> None:
         self._projection, self._target, self._reader, self._token = projection, target, reader, token
 
-    async def write(self, commit: Commit, rows: Rows) -> bool:
+    async def write(self, commit: PageCommit, rows: RowCache) -> bool:
         """Commit; False if rows that do not fit had to be set aside before. Raises Lost, Moved, and what passes or is
         the table's."""
         fits = True
         try:
             stands = await self._insisted(commit, rows)
         except Exception as refused:
-            if not is_rows(refused):
+            if not is_about_row(refused):
                 raise
             await self.require_same()
             await reject_rows(self._projection, self._target.where, commit.folded, rows, self._reader)
             stands, fits = await self._committed(commit, rows), False
         if not stands:
-            raise Lost
+            raise LeaseLost
         for key, aside in commit.folded.aside.items():
             if key not in commit.known:
                 name, build = self._target.where
                 what = f"{aside.type} at position {aside.positions[0]}"
-                log.warning("%s build %d: %s is set aside, %s: %s", name, build, short(key), what, aside.error)
+                log.warning("%s build %d: %s is set aside, %s: %s", name, build, short_key(key), what, aside.error)
         return fits
 
     async def require_same(self) -> None:
         """Raise Changed if the table is not what the code writes; a view that was lost on the way is made again."""
-        if await require_same(self._projection, *self._target.where, self.ask):
+        if await require_same_table(self._projection, *self._target.where, self.ask):
             await self.ask(SQL["restore_view"], (self._target.name,))
 
     async def ask(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[TupleRow]:
@@ -106,7 +106,7 @@ class Writer:
         async with self._reader.connection() as connection:
             return await (await connection.execute(statement, parameters)).fetchall()
 
-    async def _insisted(self, commit: Commit, rows: Rows) -> bool:
+    async def _insisted(self, commit: PageCommit, rows: RowCache) -> bool:
         for left in reversed(range(TRIES)):
             try:
                 return await self._committed(commit, rows)
@@ -116,14 +116,14 @@ class Writer:
             await asyncio.sleep(PAUSE_SECONDS)
         raise AssertionError("unreachable")
 
-    async def _committed(self, commit: Commit, rows: Rows) -> bool:
+    async def _committed(self, commit: PageCommit, rows: RowCache) -> bool:
         """Write once. If the answer is lost, the checkpoint says whether it was carried out: it is read anew then."""
         ((stands,),) = await self.ask(SQL["write"], self._parameters(commit, rows))
         if stands is None:
-            raise Moved
+            raise ServerChanged
         return bool(stands)
 
-    def _parameters(self, commit: Commit, rows: Rows) -> dict[str, Any]:
+    def _parameters(self, commit: PageCommit, rows: RowCache) -> dict[str, Any]:
         changed = commit.folded.changed
         return {
             "name": self._target.name,
@@ -144,7 +144,7 @@ class Writer:
         }
 
 
-def _aside_json(aside: Mapping[str, Aside], known: set[str]) -> str:
+def _aside_json(aside: Mapping[str, RejectedEvents], known: set[str]) -> str:
     """What is set aside as the database's function takes it: an error for what is new, none for what waits behind."""
     return text(
         [

@@ -10,8 +10,8 @@ from typing import Any
 from psycopg.rows import TupleRow
 
 from app.amends.projections.applying.feed import recorded
-from app.amends.projections.applying.rows import Rows
-from app.amends.projections.failures import legible
+from app.amends.projections.applying.row_cache import RowCache
+from app.amends.projections.failures import storable_text
 from domain.amends.errors import DefinitionError
 from domain.amends.projection import Projection, Recorded
 from domain.amends.vocabulary import NewerEvent
@@ -27,7 +27,7 @@ Skipped = Collection[int]
 
 
 @dataclass
-class Aside:
+class RejectedEvents:
     """Events of one key that wait: the first cannot be applied if there is an error, else they wait behind others."""
 
     error: str | None
@@ -42,7 +42,7 @@ class AppliedPage:
 
     changed: dict[str, Any] = field(default_factory=dict)
     applied: dict[str, list[int]] = field(default_factory=dict)
-    aside: dict[str, Aside] = field(default_factory=dict)
+    aside: dict[str, RejectedEvents] = field(default_factory=dict)
 
     @property
     def events(self) -> int:
@@ -50,10 +50,10 @@ class AppliedPage:
         return sum(map(len, self.applied.values()))
 
 
-async def fold(
+async def apply_page(
     projection: Projection[Any, Any],
     found: Sequence[TupleRow],
-    rows: Rows,
+    rows: RowCache,
     waiting: Collection[str],
     skipped: Skipped = (),
 ) -> AppliedPage:
@@ -82,7 +82,7 @@ async def fold(
 
 
 def _apply(
-    folded: AppliedPage, rows: Rows, known: dict[str, Any], key: str, event: Recorded[Any], found: TupleRow
+    folded: AppliedPage, rows: RowCache, known: dict[str, Any], key: str, event: Recorded[Any], found: TupleRow
 ) -> None:
     """Apply one event to the row of its key, or set the key aside."""
     if key in rows.unreadable:
@@ -91,25 +91,25 @@ def _apply(
     try:
         known[key] = folded.changed[key] = _next(rows, known[key], event, key)
     except Exception as error:
-        _wait(folded, key, found, said(error, event.event))
+        _wait(folded, key, found, error_text(error, event.event))
         return
     folded.applied.setdefault(key, []).append(found[2])
     if rows.inline:
         rows.versions[key] = event.version
 
 
-def _next(rows: Rows, row: Any, event: Recorded[Any], key: str) -> Any:
+def _next(rows: RowCache, row: Any, event: Recorded[Any], key: str) -> Any:
     after = rows.next(row, event, key)
     if after is None and row is not None and rows.inline:
         raise DefinitionError(rows.name, "an inline read model keeps its rows: mark them instead of removing them")
     return after
 
 
-def said(error: Exception, event: object) -> str:
+def error_text(error: Exception, event: object) -> str:
     """An error in one line, without the event's values that must not be shown."""
     hidden = tuple(hidden_values(dump(event, type(event)), marks(type(event))))
     message: str = cleaned(f"{type(error).__name__}: {problem_of(error).message}", hidden)
-    return legible(message)
+    return storable_text(message)
 
 
 def keyed(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorded[Any] | str | None]:
@@ -126,7 +126,7 @@ def keyed(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorde
     except NewerEvent:
         raise
     except Exception as error:
-        return held_as, legible(f"{type(error).__name__}: {problem_of(error).message}")
+        return held_as, storable_text(f"{type(error).__name__}: {problem_of(error).message}")
     return (key, event) if key is not None else ("", None)
 
 
@@ -143,4 +143,4 @@ def _held(projection: Projection[Any, Any], key: str, stream: str, *waiting: Con
 
 
 def _wait(folded: AppliedPage, key: str, row: TupleRow, error: str | None = None) -> None:
-    folded.aside.setdefault(key, Aside(error, type=row[5])).positions.append(row[2])
+    folded.aside.setdefault(key, RejectedEvents(error, type=row[5])).positions.append(row[2])

@@ -9,7 +9,7 @@ from typing import Any, Final
 from psycopg.rows import TupleRow
 
 from app.amends.projections import SQL
-from app.amends.projections.failures import unreadable
+from app.amends.projections.failures import unreadable_row
 from domain.amends.projection import Projection, Recorded
 from workflows.amends.values.codec import adapter, plain, settled
 
@@ -28,7 +28,7 @@ def as_read(projection: Projection[Any, Any], row: Any, key: str) -> Any:
     return None if row is None else settled(row, projection.row, f"the row of {key}", LARGEST)
 
 
-class Rows:
+class RowCache:
     """Rows by key; None for one that is not in the table.
 
     Those of an inline read model have other writers too: they are read anew each time, with the version of their stream
@@ -70,7 +70,7 @@ class Rows:
                 await self._load(keys[len(keys) // 2 :])
             else:
                 del self._kept[keys[0]]
-                self.unreadable[keys[0]] = unreadable("views.{}_{}".format(*self._where), error)
+                self.unreadable[keys[0]] = unreadable_row("views.{}_{}".format(*self._where), error)
         else:
             self._kept.update((getattr(row, self._key), row) for row in rows)
 

@@ -12,8 +12,8 @@ from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.waiter import Waiter
 from app.amends.projections import SQL
 from app.amends.projections.applying.feed import recorded
-from app.amends.projections.applying.rows import as_read
-from app.amends.projections.builds import Builds
+from app.amends.projections.applying.row_cache import as_read
+from app.amends.projections.builds import ProjectionBuilds
 from app.amends.projections.waiting import Place, waiter_for
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import AmendsError, Conflict, Invalid
@@ -22,10 +22,10 @@ from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.values.codec import dump, plain, text
 
 
-class Views:
+class ReadModels:
     """Rows of read models as plain JSON data."""
 
-    def __init__(self, builds: Builds, events: PostgresEvents, reader: Reader) -> None:
+    def __init__(self, builds: ProjectionBuilds, events: PostgresEvents, reader: Reader) -> None:
         self._builds, self._events, self._reader = builds, events, reader
         self._waiters: dict[str, Waiter[Place, bool]] = {}
 

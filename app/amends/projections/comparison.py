@@ -11,8 +11,8 @@ from psycopg.rows import TupleRow
 
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.applying.folding import keyed
-from app.amends.projections.builds import Build, Builds
+from app.amends.projections.applying.apply import keyed
+from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds
 from domain.amends.errors import Conflict
 from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor
@@ -25,7 +25,7 @@ ROWS, EVENTS = 20_000, 5_000
 
 
 @dataclass(frozen=True)
-class Difference:
+class RowDifference:
     """A row that differs: what the one and the other table say, None where it is missing."""
 
     key: str
@@ -34,7 +34,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Verified:
+class Comparison:
     """What a comparison found. Rows of keys that one of the two has still to change are not judged: `moving`."""
 
     name: str
@@ -43,17 +43,17 @@ class Verified:
     rows: int
     columns: list[str]
     moving: int
-    differing: list[Difference]
+    differing: list[RowDifference]
 
 
-async def verify(
-    builds: Builds,
+async def compare(
+    builds: ProjectionBuilds,
     reader: Reader,
     name: str,
     one: int | None = None,
     other: int | None = None,
     seen: Callable[[int], None] | None = None,
-) -> Verified:
+) -> Comparison:
     """Compare two tables of a read model: the live one and the one that was rebuilt, unless others are named.
 
     All is seen at one moment, however long it takes; `seen` is told how many rows were compared so far. Raises Conflict
@@ -74,38 +74,40 @@ async def verify(
         return await _compared(connection, projection, first, second, seen)
 
 
-def _chosen(found: list[Build], wanted: int | None, otherwise: Build | None) -> Build | None:
+def _chosen(
+    found: list[ProjectionBuild], wanted: int | None, otherwise: ProjectionBuild | None
+) -> ProjectionBuild | None:
     return next((each for each in found if each.build == wanted), None) if wanted else otherwise
 
 
 async def _compared(
     connection: AsyncConnection[TupleRow],
     projection: Projection[Any, Any],
-    first: Build,
-    second: Build,
+    first: ProjectionBuild,
+    second: ProjectionBuild,
     seen: Callable[[int], None] | None,
-) -> Verified:
+) -> Comparison:
     both = [first.build, second.build]
     rows = await (await connection.execute(SQL["places"], (first.name, both))).fetchall()
     cursors = sorted(FeedCursor(*cursor) for _, *cursor in rows)
     moving = await _moving(connection, projection, first, cursors[0], cursors[-1])
-    keys, columns, differing, last = 0, list[str](), list[Difference](), None
+    keys, columns, differing, last = 0, list[str](), list[RowDifference](), None
     while True:
         wanted = (first.name, *both, last, ROWS, MOST)
         ((page,),) = await (await connection.execute(SQL["compare"], wanted)).fetchall()
         found = plain(page)
         keys, columns, last = keys + found["keys"], found["columns"], found["last"]
-        differing += [Difference(**each) for each in found["differing"] if each["key"] not in moving]
+        differing += [RowDifference(**each) for each in found["differing"] if each["key"] not in moving]
         if seen:
             seen(keys)
         if last is None or len(differing) >= MOST:
-            return Verified(first.name, first.build, second.build, keys, columns, len(moving), differing)
+            return Comparison(first.name, first.build, second.build, keys, columns, len(moving), differing)
 
 
 async def _moving(
     connection: AsyncConnection[TupleRow],
     projection: Projection[Any, Any],
-    build: Build,
+    build: ProjectionBuild,
     since: FeedCursor,
     until: FeedCursor,
 ) -> set[str]:

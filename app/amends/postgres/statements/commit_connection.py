@@ -21,7 +21,7 @@ LOCK_TIMEOUT = "1s"
 Parameters = Sequence[object] | Mapping[str, object]
 
 
-class Line:
+class CommitConnection:
     """One connection: made when it is needed, anew when it was lost, and closed at the end, whatever was going on.
 
     `given_up` says that its last statement takes too long: whoever sent it goes on with another line. It is not

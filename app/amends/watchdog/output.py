@@ -10,7 +10,7 @@ from typing import Any
 from workflows.amends.values.said import escaped
 
 
-def names(who: bytes) -> tuple[str | None, str | None, str | None]:
+def saga_names(who: bytes) -> tuple[str | None, str | None, str | None]:
     """A saga, its kind and the step as the server has marked them; all None for code of no saga."""
     try:
         saga, kind, step = json.loads(who)

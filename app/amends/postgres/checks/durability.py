@@ -19,7 +19,7 @@ from domain.amends.errors import Contended, Unavailable
 
 log = logging.getLogger("amends.store")
 
-SQL: Final = statements(Path(__file__).with_name("promises.sql"))
+SQL: Final = statements(Path(__file__).with_name("durability.sql"))
 APART_SECONDS: Final = 2.0
 """How far the database's clock may be from this machine's, and how far it may jump."""
 LOOK_SECONDS: Final = 5.0
@@ -32,18 +32,18 @@ WHERE: Final = {
 """Where a setting comes from, as Postgres calls it, for people; anything else is the server's configuration."""
 
 
-async def promised(reader: Reader) -> tuple[dict[str, Any], list[str]]:
+async def durability(reader: Reader) -> tuple[dict[str, Any], list[str]]:
     """What the server says of itself, and what is wrong with that. Raises Unavailable."""
     before = time.time()
-    row = await reader.row(SQL["promises"], ())
+    row = await reader.row(SQL["durability"], ())
     assert row is not None
     return row, doubts(row, before, time.time())
 
 
-async def warn(session: AsyncConnection[TupleRow]) -> None:
+async def warn_of_doubts(session: AsyncConnection[TupleRow]) -> None:
     """Say what is wrong with what the server promises, one warning each."""
     before = time.time()
-    row = await (await session.cursor(row_factory=dict_row).execute(SQL["promises"])).fetchone()
+    row = await (await session.cursor(row_factory=dict_row).execute(SQL["durability"])).fetchone()
     assert row is not None
     for doubt in doubts(row, before, time.time()):
         log.warning("%s", doubt)

@@ -1,4 +1,4 @@
--- name: promises
+-- name: durability
 -- What the server promises, to this very session, and its clock in seconds of Unix time.
 select current_setting('server_version') as version, session_user::text as login, pg_is_in_recovery() as standby,
        current_setting('transaction_read_only') = 'on' as read_only, current_setting('fsync') as fsync,
