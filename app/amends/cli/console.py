@@ -47,7 +47,7 @@ class Console:
     committer: Committer
     feed_notifier: FeedNotifier
     builds: ProjectionBuilds
-    acts: ProjectionAdministration
+    administration: ProjectionAdministration
 
     @property
     def cause(self) -> Cause:

@@ -52,7 +52,7 @@ async def fill(console: Console, name: str, quiet: bool) -> ProjectionBuild:
 
 
 async def _begin(console: Console, name: str) -> ProjectionBuild:
-    begun = await console.acts.rebuild(name, console.cause)
+    begun = await console.administration.rebuild(name, console.cause)
     return await console.builds.one(name, begun["build"])
 
 

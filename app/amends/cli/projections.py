@@ -46,7 +46,7 @@ def list_projections(
         for each in found:
             for line in _troubles(each):
                 say(line)
-        for left_out in await console.acts.asides.skipped(name) if name else ():
+        for left_out in await console.administration.dead_letters.skipped(name) if name else ():
             what = f"{left_out.type} at position {left_out.position}, by {left_out.actor}: {left_out.reason}"
             say(f"SKIPPED    {name} {short_key(left_out.key)}, {what}")
 
@@ -139,7 +139,7 @@ def promote(
     """Let views.NAME show the rebuilt table, or a retired one again."""
 
     async def run(console: Console) -> None:
-        now = await console.acts.promote(name, build, console.cause, less=allow_set_aside)
+        now = await console.administration.promote(name, build, console.cause, less=allow_set_aside)
         if as_json:
             print_json(now)
         else:
@@ -153,7 +153,7 @@ def drop(name: Name, build: Number = None, as_json: AsJson = False) -> None:
     """Drop a table that is not live, or all of a read model whose code is gone."""
 
     async def run(console: Console) -> None:
-        gone = await console.acts.drop(name, build, console.cause)
+        gone = await console.administration.drop(name, build, console.cause)
         if as_json:
             print_json(gone)
         else:
@@ -189,7 +189,7 @@ def _counting(what: str, quiet: bool) -> Iterator[Callable[[int], None]]:
 
 def _wish(name: str, key: str, wish: RequestedAction, reason: str) -> None:
     async def run(console: Console) -> None:
-        await console.acts.wish(name, key, wish, reason, console.cause)
+        await console.administration.request_action(name, key, wish, reason, console.cause)
         complain(f"Noted: a server does it within a second. ./run amends projections list {name}")
 
     with_console(run)

@@ -67,8 +67,8 @@ def routers_of(
     yield StreamRoutes(store.known, events, history, undoing, requests, redactor).router
     yield ProviderRoutes(reader).router
     yield ViewRoutes(ViewRows(store.builds, events, reader), events, redactor).router
-    acts = ProjectionAdministration(store.builds, reader, store.feed_notifier.nudge)
-    yield ProjectionRoutes(store.builds, acts, runners, requests, reader).router
+    administration = ProjectionAdministration(store.builds, reader, store.feed_notifier.nudge)
+    yield ProjectionRoutes(store.builds, administration, runners, requests, reader).router
 
 
 def access_policy(settings: Settings, here: str, token: str, private: Sequence[str]) -> AccessPolicy:

@@ -1,4 +1,4 @@
-"""Read models: followed, rebuilt beside the live one, promoted, and read."""
+"""Read models: kept up to date by runners, rebuilt beside the live build, promoted, and read."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What people do with the read models: each act, what is told of it and the answer to its request are one commit."""
+"""Operations on read models: each is one commit with its event and the answer to its request."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from domain.amends.projection_events import (
 from workflows.amends.ports.event_store import Answer, record_own
 
 PATIENT_SECONDS = 5.0
-"""How long a promotion waits until the new table has got as far as the live one, and until nobody reads the view."""
+"""How long a promotion waits until the new build has got as far as the live one, and until nobody reads the view."""
 AGAIN_SECONDS = 0.05
 
 Body = dict[str, Any]
 
 
 class Outcome(NamedTuple):
-    """What an act did: the events that tell it, and what its request is answered."""
+    """The result of an operation: its events, and the answer to its request."""
 
-    told: Sequence[object]
+    events: Sequence[object]
     body: Body
 
 
@@ -50,24 +50,24 @@ Operation = Callable[[AsyncConnection[TupleRow]], Awaitable[Outcome]]
 
 
 class _NotYet(Exception):
-    """It may be possible in a moment: the table is behind, or somebody reads the view."""
+    """It may be possible in a moment: the build is behind, or somebody reads the view."""
 
     def __init__(self, busy: bool) -> None:
         self.busy = busy
 
 
 class ProjectionAdministration:
-    """Rebuild, promote, drop, retry and skip, in one process. With a key the same request acts once.
+    """Rebuild, promote, drop, retry and skip, in one process. With a key the same request is carried out once.
 
-    All raise NotFound for what is not there, Conflict for what cannot be done, and Unavailable.
+    All raise NotFound for an unknown name, Conflict for an operation that is not possible now, and Unavailable.
     """
 
     def __init__(self, builds: ProjectionBuilds, reader: Reader, on_commit: Callable[[], None]) -> None:
         self._builds, self._reader, self._on_commit = builds, reader, on_commit
-        self.asides = DeadLetters(reader)
+        self.dead_letters = DeadLetters(reader)
 
     async def rebuild(self, name: str, cause: Cause, once: IdempotencyKey | None = None) -> Body:
-        """Begin a table of the newest version beside the live one."""
+        """Start a build of the newest version beside the live one."""
         projection = self._builds.newest(name)
         if projection.mode == "live":
             raise Conflict("mode", f"{name} is live: it has no table, and is folded whenever somebody asks.")
@@ -90,9 +90,9 @@ class ProjectionAdministration:
     async def promote(
         self, name: str, build: int | None, cause: Cause, once: IdempotencyKey | None = None, less: bool = False
     ) -> Body:
-        """Let the view show another table: the one that was rebuilt, or an older one. Nobody reads less than before.
+        """Let the view show another build: the rebuilt one, or an older one. Readers see no less than before.
 
-        With `less` it may be one in which keys are set aside that the live one shows.
+        With `less` keys may be set aside in it that the live build shows.
         """
         found = await self._builds.one(name, build or await self._builds.candidate(name))
         if found.caught_up_at is None and found.state != "live":
@@ -111,9 +111,9 @@ class ProjectionAdministration:
         return await self._patiently(found, partial(self._commit, name, cause, once, act))
 
     async def drop(self, name: str, build: int | None, cause: Cause, once: IdempotencyKey | None = None) -> Body:
-        """Drop a table that is not live: the one given, else the only one that there is beside it.
+        """Drop a build that is not live: the given one, else the only one beside the live one.
 
-        Of a read model whose code is gone all that there is, unless one is given.
+        Of a read model whose code is gone all builds are dropped, unless one is given.
         """
         await self._builds.require(name)
         if build is None and self._builds.is_orphaned(name):
@@ -138,41 +138,47 @@ class ProjectionAdministration:
                     f"A server that has the code of {name} follows the feed for it, or did within the last 20 s:"
                     " stop it first, and ask again then.",
                 )
-            told = [BuildDropped(name, each.build, each.version) for each in found]
-            return Outcome(told, _body(found[-1]) | {"dropped": [each.build for each in found]})
+            events = [BuildDropped(name, each.build, each.version) for each in found]
+            return Outcome(events, _body(found[-1]) | {"dropped": [each.build for each in found]})
 
         return await self._patiently(found[0], partial(self._commit, name, cause, once, act))
 
-    async def wish(
-        self, name: str, key: str, wish: RequestedAction, reason: str, cause: Cause, once: IdempotencyKey | None = None
+    async def request_action(
+        self,
+        name: str,
+        key: str,
+        action: RequestedAction,
+        reason: str,
+        cause: Cause,
+        once: IdempotencyKey | None = None,
     ) -> Body:
-        """Note what is to become of a key that is set aside: the runners of the read model's tables do it next.
+        """Note the requested action for a key that is set aside: the runners of its builds perform it next.
 
         `retry` applies the event and those behind it once more; `skip` leaves out the one that cannot be applied.
         """
         self._builds.newest(name)
-        told = SetAsideSkipped if wish == "skip" else SetAsideRetried
+        event = SetAsideSkipped if action == "skip" else SetAsideRetried
 
         async def act(connection: AsyncConnection[TupleRow]) -> Outcome:
-            about = await note_action(connection, name, key, wish)
-            if not about:
+            letters = await note_action(connection, name, key, action)
+            if not letters:
                 raise NotFound("set aside", f"{name} {key}", f"See what waits: ./run amends projections list {name}.")
-            saga_histories = [told(name, each.build, key, str(each.event_id), each.error, reason) for each in about]
-            return Outcome(saga_histories, {"key": key, "wish": wish})
+            events = [event(name, each.build, key, str(each.event_id), each.error, reason) for each in letters]
+            return Outcome(events, {"key": key, "wish": action})
 
         return await self._commit(name, cause, once, act)
 
-    async def _commit(self, name: str, cause: Cause, once: IdempotencyKey | None, act: Operation) -> Body:
-        """Act, tell it in the read model's own story and keep the answer: all of it or nothing."""
+    async def _commit(self, name: str, cause: Cause, once: IdempotencyKey | None, operation: Operation) -> Body:
+        """Carry out an operation, append its events to the read model's own stream, and keep the answer."""
         locks = [stream(name), *([f"request {once.key}"] if once else [])]
         async with self._reader.transaction() as connection:
             await lock_streams(connection, locks)
             if once and (known := await answer_to(connection, once)) is not None:
                 return known
-            told, body = await act(connection)
+            events, body = await operation(connection)
             body = {"name": name} | body
             answer = Answer(once.key, once.digest, body) if once else None
-            cursor = await append_within(connection, [record_own(stream(name), each, cause) for each in told], answer)
+            cursor = await append_within(connection, [record_own(stream(name), each, cause) for each in events], answer)
         self._on_commit()
         return body | {"position": cursor}
 
@@ -194,7 +200,7 @@ class ProjectionAdministration:
 
 
 async def _switch(connection: AsyncConnection[TupleRow], how: str, build: ProjectionBuild, less: bool = False) -> str:
-    """Try once, and wait a moment at most: while it waits for a lock, the feed is held back for all."""
+    """Try once, and wait a moment at most: while this transaction waits for a lock, the feed stops for all readers."""
     try:
         outcome = await _one(connection, SQL[how], {"name": build.name, "build": build.build, "less": less})
     except psycopg.Error as error:
@@ -207,7 +213,7 @@ async def _switch(connection: AsyncConnection[TupleRow], how: str, build: Projec
 
 
 def _refused(error: psycopg.Error, build: ProjectionBuild) -> Exception | None:
-    """What an error says of a table that was to be shown or dropped; None if it is none of these."""
+    """The conflict that an error of a promotion or a drop stands for; None if it is another error."""
     match sqlstate(error):
         case Sqlstate.DEPENDENT_OBJECTS:
             return Conflict("needed", f"Something else stands on this view: {error.diag.message_detail}")

@@ -1,4 +1,4 @@
-"""The tables of the read models, as they stand, and how far behind they are."""
+"""Projection builds: the tables of read models, their state, and their lag."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.values.codec import text
 
 COUNTED = 100_000
-"""Further behind than so many events is not counted exactly."""
+"""The most events that a lag counts."""
 
 KnownProjections = Mapping[tuple[str, int], Projection[Any, Any]]
 
 
 @dataclass(frozen=True)
 class ProjectionBuild:
-    """A table of a read model, as it stands; `free` says that nobody follows the feed for it."""
+    """One build of a read model; `free` says that no runner follows the feed for it.
+
+    `version` is that of the code, `build` counts the tables of the read model.
+    """
 
     name: str
     build: int
@@ -43,50 +46,50 @@ class ProjectionBuild:
     caught_up_at: datetime | None
     promoted_at: datetime | None
     set_aside: int
-    wished: bool
+    action_requested: bool
     skipped: int
 
 
 @dataclass(frozen=True)
 class Lag:
-    """How many events a table still has to take, and how old the first of them is."""
+    """The events that a build has still to take, and the age of the first of them in seconds."""
 
     events: int
     seconds: float
 
 
 class ProjectionBuilds:
-    """All tables. `known` are the projections that this code has, by name and version."""
+    """All builds. `known` are the projections of this code, by name and version."""
 
     def __init__(self, known: KnownProjections, reader: Reader) -> None:
         self.known, self.reader = known, reader
         self.unopened: dict[str, str] = {}
-        """Why a read model has no table yet although it should, by name, as far as this process knows."""
+        """Reasons why read models cannot be given their first table, by name, as far as this process knows."""
 
     async def require(self, name: str) -> None:
-        """Raise NotFound unless there is a read model of this name, be it one whose code is gone."""
+        """Raise NotFound unless there is a read model of this name, with or without code."""
         if not self.is_orphaned(name) or not await self.all(name):
             self.newest(name)
 
     def is_orphaned(self, name: str) -> bool:
-        """Whether no version of its code is here."""
+        """Whether this process has no version of its code."""
         return not any(known == name for known, _ in self.known)
 
     def newest(self, name: str) -> Projection[Any, Any]:
-        """The newest version of a projection. Raises NotFound, listing those that there are."""
+        """The newest version of a projection. Raises NotFound, listing the known ones."""
         versions = [version for known, version in self.known if known == name]
         if not versions:
             raise NotFound("projection", name, f"There are: {', '.join(sorted({known for known, _ in self.known}))}.")
         return self.known[name, max(versions)]
 
     async def all(self, name: str | None = None) -> list[ProjectionBuild]:
-        """All tables, or those of one read model, in the order in which they were made."""
+        """All builds, or those of one read model, in the order in which they were made."""
         return [_build(row) for row in await self.reader.rows(SQL["builds"], {"name": name})]
 
     async def open_first(self) -> None:
-        """Make a table for every read model that has none; it is live at once, and empty first.
+        """Make the first build of every read model that has none: it is live at once, and empty.
 
-        One that cannot be made keeps no other from being made: see `unopened`.
+        A failure is noted in `unopened`, and keeps no other build from being made.
         """
         await self.note_reads()
         names = {name for name, _ in self.known}
@@ -94,10 +97,10 @@ class ProjectionBuilds:
         self.unopened = {each.name: told for each in wanted if (told := await self._opened(each)) is not None}
 
     async def note_reads(self) -> None:
-        """Note in its tables which events each read model reads, before this code appends one by a new name.
+        """Note in the builds which events each read model reads, before this code appends one by a new name.
 
-        What waits for a table, counts its lag or promotes it goes by that; code that knows fewer does not follow it.
-        A table of a version that this code does not have gets what its events are called now. Raises Unavailable.
+        Waits, lags and promotions go by these names; code that knows fewer does not follow the build. Builds of
+        versions that this code does not have get the new names of renamed events. Raises Unavailable.
         """
         async with self.reader.transaction() as connection:
             for projection in self.known.values():
@@ -108,7 +111,7 @@ class ProjectionBuilds:
                         await connection.execute(SQL["renamed"], {"name": projection.name, "types": sorted(names)})
 
     async def one(self, name: str, build: int) -> ProjectionBuild:
-        """One table. Raises NotFound."""
+        """One build. Raises NotFound."""
         await self.require(name)
         found = next((each for each in await self.all(name) if each.build == build), None)
         if found is None:
@@ -116,7 +119,7 @@ class ProjectionBuilds:
         return found
 
     async def lag(self, build: ProjectionBuild) -> Lag:
-        """How far a table is behind."""
+        """The lag of a build."""
         asked = build.cursor._asdict() | {"transaction_id": str(build.cursor.transaction_id), "limit": COUNTED}
         events, seconds = 0, 0.0
         for type in build.types:  # each by itself: a rare one is found by its index wherever the build stands
@@ -127,7 +130,7 @@ class ProjectionBuilds:
         return Lag(min(events, COUNTED), seconds)
 
     async def candidate(self, name: str) -> int:
-        """The table that a promotion means if none is named. Raises Conflict if none was rebuilt."""
+        """The build that a promotion means if none is named. Raises Conflict if none was rebuilt."""
         self.newest(name)
         found = [each.build for each in await self.all(name) if each.state == "building"]
         if not found:
@@ -135,7 +138,7 @@ class ProjectionBuilds:
         return found[-1]
 
     async def droppable(self, name: str) -> int:
-        """The table that a drop means if none is named. Raises Conflict unless there is one beside the live one."""
+        """The build that a drop means if none is named. Raises Conflict unless there is one beside the live one."""
         self.newest(name)
         found = [each for each in await self.all(name) if each.state != "live"]
         if len(found) != 1:
@@ -144,7 +147,7 @@ class ProjectionBuilds:
         return found[0].build
 
     async def _opened(self, projection: Projection[Any, Any]) -> str | None:
-        """Why the first table of a read model cannot be made now; None if it is there."""
+        """The reason why the first build of a read model cannot be made now; None if it is there."""
         try:
             async with self.reader.connection() as connection:
                 await connection.execute(SQL["open_build"], open_parameters(projection, first=True))
@@ -154,17 +157,17 @@ class ProjectionBuilds:
 
 
 def types_of(projection: Projection[Any, Any]) -> list[str]:
-    """The names under which its events are stored, older ones included."""
+    """The names under which a projection's events are stored, older ones included."""
     return sorted(projection.vocabulary.names)
 
 
 def missing(name: str, build: int) -> NotFound:
-    """What is said of a table that is not there."""
+    """The error for a build that does not exist."""
     return NotFound("build", f"{name} {build}", f"See the builds of {name}: ./run amends projections list.")
 
 
 def open_parameters(projection: Projection[Any, Any], first: bool) -> dict[str, Any]:
-    """What the database must know to make a table."""
+    """The parameters by which the database makes a build."""
     columns = [{"name": each.name, "type": each.type, "nullable": each.nullable} for each in projection.columns]
     return {
         "name": projection.name,

@@ -1,4 +1,4 @@
-"""Compares a rebuilt read model with the live one, row by row, while both go on."""
+"""Compares two builds of a read model, row by row, while both go on."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.values.codec import plain
 
 MOST = 10_000
-"""With so many rows that differ it looks no further."""
+"""The number of differing rows after which the comparison ends."""
 ROWS, EVENTS = 20_000, 5_000
-"""How many rows and events are looked at in one statement."""
+"""Rows and events that one statement reads."""
 
 
 @dataclass(frozen=True)
 class RowDifference:
-    """A row that differs: what the one and the other table say, None where it is missing."""
+    """A row that differs, as it is in both builds; None where it is missing."""
 
     key: str
     one: dict[str, Any] | None
@@ -35,7 +35,7 @@ class RowDifference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found. Rows of keys that one of the two has still to change are not judged: `moving`."""
+    """The result of a comparison. `moving` are keys that one of the two has still to change: they are not judged."""
 
     name: str
     one: int
@@ -54,10 +54,10 @@ async def compare(
     other: int | None = None,
     seen: Callable[[int], None] | None = None,
 ) -> Comparison:
-    """Compare two tables of a read model: the live one and the one that was rebuilt, unless others are named.
+    """Compare two builds of a read model: the live one and the rebuilt one, unless others are named.
 
-    All is seen at one moment, however long it takes; `seen` is told how many rows were compared so far. Raises Conflict
-    if there is nothing to compare with, and Unavailable.
+    Both are read in one snapshot, however long it takes; `seen` is called with the number of rows compared so far.
+    Raises Conflict if there are no two builds to compare, and Unavailable.
     """
     found = await builds.all(name)
     projection = builds.newest(name)
@@ -111,7 +111,7 @@ async def _moving(
     since: FeedCursor,
     until: FeedCursor,
 ) -> set[str]:
-    """The keys of the events that one of the tables has and the other has not."""
+    """The keys of the events that one of the builds has and the other has not."""
     moving: set[str] = set()
     cursor = since
     while cursor < until:

@@ -1,4 +1,4 @@
-"""Counts the events that a table will take while it is filled: its progress is known, and nobody waits for that."""
+"""Counts the events that a build will take, beside its runner: the progress of a rebuild is known by that."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from app.amends.projections import SQL
 from workflows.amends.ports.event_store import START, FeedCursor
 
 SLICE = 500_000
-"""How many events one statement counts: it takes a moment, whatever the size of the store."""
+"""Events that one statement counts: it is short, whatever the size of the store."""
 
 
 async def count(reader: Reader, types: Sequence[str], slice: int = SLICE) -> int:
-    """How many events of these types there are."""
+    """The number of events of these types."""
     return sum([await _count(reader, type, slice) for type in types])
 
 

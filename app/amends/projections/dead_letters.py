@@ -1,4 +1,4 @@
-"""Keys of read models whose next event cannot be applied: listed with the error, and brought on by a person."""
+"""Dead letters of read models: keys whose next event cannot be applied, and events that were skipped."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from app.amends.projections import SQL
 
 RequestedAction = Literal["retry", "skip"]
 LISTED, GLANCE = 1000, 20
-"""How many of a table are listed: of one read model, and of all."""
+"""How many of a build are listed: of one read model, and of all."""
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A key that waits: its event that could not be applied, why, how many wait behind it, and what a person wants."""
+    """A key that is set aside: its event that cannot be applied, the error, and how many events wait behind it."""
 
     name: str
     build: int
     key: str
     error: str
     since: datetime
-    wish: str | None
+    requested_action: str | None
     event_id: UUID
     type: str
     stream: str
@@ -38,7 +38,7 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class SkippedEvent:
-    """An event that a person let a read model leave out, in whatever table: by whom, and why."""
+    """An event that a read model leaves out, on an operator's request."""
 
     key: str
     build: int
@@ -53,12 +53,12 @@ class SkippedEvent:
 
 
 async def note_action(
-    connection: AsyncConnection[TupleRow], name: str, key: str, wish: RequestedAction
+    connection: AsyncConnection[TupleRow], name: str, key: str, action: RequestedAction
 ) -> list[DeadLetter]:
-    """Note what is to become of a key, in all tables; returns what waits there, which stays so until the commit."""
-    wanted = {"name": name, "key": key, "wish": wish, "limit": LISTED}
+    """Note the requested action for a key, in all builds; returns its dead letters, which stay so until the commit."""
+    wanted = {"name": name, "key": key, "action": action, "limit": LISTED}
     for _ in range(2):  # a runner may be at it: what it has set aside anew is seen by another statement
-        noted = await (await connection.execute(SQL["wish"], wanted)).fetchall()
+        noted = await (await connection.execute(SQL["request_action"], wanted)).fetchall()
         if noted:
             break
     builds = {build for (build,) in noted}
@@ -68,16 +68,16 @@ async def note_action(
 
 
 class DeadLetters:
-    """What is set aside in all read models, and what was skipped."""
+    """Dead letters and skipped events of all read models."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
     async def all(self, name: str | None = None, key: str | None = None) -> list[DeadLetter]:
-        """What waits, by table, the oldest first: at most 1000 of a table, or 20 if no read model is named."""
+        """The dead letters by build, oldest first: at most 1000 of a build, or 20 if no read model is named."""
         wanted = {"name": name, "key": key, "limit": GLANCE if name is None else LISTED}
         return [DeadLetter(**row) for row in await self._reader.rows(SQL["set_aside"], wanted)]
 
     async def skipped(self, name: str) -> list[SkippedEvent]:
-        """What a read model leaves out, the newest first, at most 1000."""
+        """The events that a read model leaves out, newest first, at most 1000."""
         return [SkippedEvent(**row) for row in await self._reader.rows(SQL["skipped"], {"name": name, "limit": LISTED})]

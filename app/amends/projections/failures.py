@@ -1,4 +1,4 @@
-"""What keeps a read model from going on, and whose business it is: one row's, its table's, or nobody's for long."""
+"""Errors that keep a read model from going on: about one row, about its table, or of a database that is away."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ from workflows.amends.values.codec import problems
 from workflows.amends.values.said import one_line
 
 MOST = 1000
-"""How many characters of an error are kept."""
+"""The most characters of an error that are kept."""
 SHOWN = 100
-"""How many characters of a key stand in a line."""
+"""The most characters of a key in a line."""
 
 
 def is_about_row(error: BaseException) -> bool:
-    """Whether an error of a write is about a row, so that others may go on; what this side says of values is, too."""
+    """Whether an error of a write is about a row, so that others may go on; Python's errors about values are."""
     if sqlstate(error) is None:
         return is_of_values(error)
     return verdict(error, ours=True) is Verdict.NEVER or is_raised(error)
 
 
 def is_about_table(error: BaseException) -> bool:
-    """Whether an error is about the table, for whatever row; what is about neither passes by itself."""
+    """Whether an error is about the table, for any row; one that is about neither passes by itself."""
     return not is_about_row(error) and (verdict(error, ours=True).is_alarming or _is_answered(error))
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether the database is away: nothing was said on a connection that still stands, and the same is tried again."""
+    """Whether the database is away: the error did not come as an answer, and the same is tried again."""
     return verdict(error, ours=True) is not Verdict.NEVER and not is_about_row(error) and not is_about_table(error)
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether what a table or a row is blamed for may be over in a moment, such as a deadlock."""
+    """Whether an error that a table or a row is blamed for may pass in a moment, such as a deadlock."""
     return (verdict(error, ours=True) is Verdict.AWAY or is_rolled_back(error)) and not is_away(error)
 
 
 def _is_answered(error: BaseException) -> bool:
-    """Whether the database said it on a connection that stands: it is there, whatever the error is called."""
+    """Whether the database answered with it on a connection that stands: it is there, whatever the error is called."""
     return sqlstate(error) is not None and not ends_session(error) and not spoils_session(error)
 
 
 def failure_text(error: Exception) -> str:
-    """Why a table is not followed, in a line that stays the same from try to try."""
+    """The reason why a build is not followed, in a line that is the same at each try."""
     if isinstance(error, psycopg.Error):
         advice = "; it goes on by itself once that is mended" if is_about_table(error) else ""
         return storable_text(f"{message_of(error)} (SQLSTATE {sqlstate(error)}){advice}")
@@ -64,7 +64,7 @@ def failure_text(error: Exception) -> str:
 
 
 def unreadable_row(table: str, error: Exception) -> str:
-    """Why a row of a table does not read back, without its values."""
+    """The reason why a row of a table does not read back, without its values."""
     if isinstance(error, ValidationError):
         _, *path = (found := problems(error)[0]).field.split(".")
         why = f"{'.'.join(path) or 'the row'}: {found.problem}"
@@ -74,7 +74,7 @@ def unreadable_row(table: str, error: Exception) -> str:
 
 
 def storable_text(text: str) -> str:
-    """A text of somebody's as it can be stored, at most 1000 characters of it."""
+    """A text as it can be stored, at most 1000 characters of it."""
     return text[:MOST].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 

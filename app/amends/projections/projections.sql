@@ -35,7 +35,7 @@ select (select coalesce(max(r.id), 0) from amends.runs as r) as run, b.name, b.b
             where x.id = split_part(b.runner, '/', 1) and x.ended_at is not null) as free,
        (select count(*) from amends.set_aside as s where s.name = b.name and s.build = b.build) as set_aside,
        exists (select from amends.set_aside as s
-                where s.name = b.name and s.build = b.build and s.wish is not null) as wished,
+                where s.name = b.name and s.build = b.build and s.wish is not null) as action_requested,
        (select count(*) from amends.skipped as s where s.name = b.name) as skipped
   from amends.builds as b
  where %(name)s::text is null or b.name = %(name)s
@@ -190,8 +190,8 @@ select s.key, s.build, s.at, e.id as event_id, e.type, e.stream, e.version, e.po
  where s.name = %(name)s
  order by s.at desc, s.position desc limit %(limit)s
 
--- name: wishes
--- What persons want to be done about keys that are set aside.
+-- name: requested_actions
+-- The actions that operators have requested for keys that are set aside.
 select key, wish from amends.set_aside where name = %s and build = %s and wish is not null order by since limit 100
 
 -- name: aside_events
@@ -204,7 +204,7 @@ select e.generation, e.transaction_id::text::bigint, e.position, e.stream, e.ver
 
 -- name: set_aside
 -- What is set aside, with the event that could not be applied and how many wait behind it.
-select s.name, s.build, s.key, s.error, s.since, s.wish, e.id as event_id, e.type, e.stream, e.version,
+select s.name, s.build, s.key, s.error, s.since, s.wish as requested_action, e.id as event_id, e.type, e.stream, e.version,
        e.position, w.count - 1 as waiting
   from amends.builds as b
  cross join lateral (select x.* from amends.set_aside as x
@@ -219,9 +219,9 @@ select s.name, s.build, s.key, s.error, s.since, s.wish, e.id as event_id, e.typ
  where %(name)s::text is null or b.name = %(name)s
  order by s.name, s.build, s.since
 
--- name: wish
--- Note what a person wants to be done about a key, in all builds of a read model.
-update amends.set_aside set wish = %(wish)s where name = %(name)s and digest = amends.key_digest(%(key)s) returning build
+-- name: request_action
+-- Note the action that an operator requests for a key, in all builds of a read model.
+update amends.set_aside set wish = %(action)s where name = %(name)s and digest = amends.key_digest(%(key)s) returning build
 
 -- name: reached
 -- To which of these places the live build of a read model has got: nothing that it reads lies before and is not in it.

@@ -1,4 +1,4 @@
-"""Read models as they are read: rows of the live table, for those who wrote something not before it is in."""
+"""Reads of read models: rows of the live build, on request not before it has got to a position."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ReadModels:
         self._waiters: dict[str, Waiter[Place, bool]] = {}
 
     def projection(self, name: str) -> Projection[Any, Any]:
-        """A read model. Raises NotFound, listing those that there are."""
+        """The newest version of a read model. Raises NotFound, listing the known ones."""
         return self._builds.newest(name)
 
     async def row(self, name: str, key: str) -> dict[str, Any] | None:
@@ -44,7 +44,7 @@ class ReadModels:
     async def rows(
         self, name: str, where: dict[str, str], after: str | None, limit: int
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """Rows whose columns have these values, in the order of their keys, and where the next page begins."""
+        """Rows whose columns have these values, in the order of their keys, and the cursor of the next page."""
         projection = self.projection(name)
         if projection.mode == "live":
             raise Conflict("mode", f"{name} is live: it is folded for one key at a time, /views/{name}/<key>.")
@@ -83,7 +83,7 @@ class ReadModels:
         return found
 
     def _refused(self, error: psycopg.Error, name: str, where: dict[str, str]) -> AmendsError | None:
-        """What an error says of what was asked for; None if it is none of these."""
+        """The error for the caller that a statement's error stands for; None if it is another one."""
         said = str(error.diag.message_primary)
         if sqlstate(error) == Sqlstate.UNDEFINED_COLUMN:
             return self._no_column(name, next((each for each in where if f" {each} " in f" {said} "), "query"))
@@ -114,10 +114,10 @@ class ReadModels:
 
 
 def _in_utc(instant: str) -> str:
-    """An instant as all others are shown."""
+    """An instant in UTC, written as all others are."""
     return instant.removesuffix("+00:00") + "Z" if instant.endswith("+00:00") else instant
 
 
 def _field(where: dict[str, str], said: str) -> str:
-    """Which of the filters has a value that its column cannot have: the one that the database quotes."""
+    """The filter whose value its column cannot have: the one that the database quotes."""
     return next((name for name, value in where.items() if f'"{value}"' in said), "query")

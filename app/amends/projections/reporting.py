@@ -1,4 +1,4 @@
-"""How every read model stands, for people and their tools: its tables, their lag, and the progress of a rebuild."""
+"""Reports on read models, for people and their tools: their builds, the lag of each, and the progress of a rebuild."""
 
 from __future__ import annotations
 
@@ -11,27 +11,32 @@ from psycopg.rows import TupleRow
 
 from app.amends.projections import SQL
 from app.amends.projections.builds import Lag, ProjectionBuild, ProjectionBuilds
-from app.amends.projections.dead_letters import DeadLetters
+from app.amends.projections.dead_letters import DeadLetter, DeadLetters
 from app.amends.projections.table_check import TableChanged, require_same_table
 from workflows.amends.values.codec import dump
 
 
 async def report(builds: ProjectionBuilds, name: str | None = None) -> list[dict[str, Any]]:
-    """Every read model, or one, as plain JSON data, with what is set aside in its tables."""
+    """Every read model, or one, as plain JSON data, with the dead letters of its builds."""
     found = await builds.all(name)
-    aside = await DeadLetters(builds.reader).all(name)
+    letters = await DeadLetters(builds.reader).all(name)
     names = sorted({known for known, _ in builds.known if name in (None, known)} | {each.name for each in found})
     reports = [await _of(builds, each, [build for build in found if build.name == each]) for each in names]
     for each in reports:
-        each["set_aside_keys"] = [dump(asdict(key), dict[str, Any]) for key in aside if key.name == each["name"]]
+        each["set_aside_keys"] = [_dead_letter(one) for one in letters if one.name == each["name"]]
     return reports
+
+
+def _dead_letter(letter: DeadLetter) -> dict[str, Any]:
+    plain: dict[str, Any] = dump(asdict(letter), dict[str, Any])
+    return {"wish" if name == "requested_action" else name: value for name, value in plain.items()}
 
 
 async def _of(builds: ProjectionBuilds, name: str, found: list[ProjectionBuild]) -> dict[str, Any]:
     versions = sorted(version for known, version in builds.known if known == name)
     mode = builds.known[name, versions[-1]].mode if versions else None
     lags = {build.build: await builds.lag(build) for build in found}
-    found = [await _looked_at(builds, build) for build in found]
+    found = [await _checked(builds, build) for build in found]
     live = next((build for build in found if build.state == "live"), None)
     building = next((build for build in found if build.state == "building"), None)
     unopened = builds.unopened.get(name)
@@ -56,13 +61,13 @@ async def _of(builds: ProjectionBuilds, name: str, found: list[ProjectionBuild])
 
 
 async def _obstacle(builds: ProjectionBuilds, name: str) -> str | None:
-    """What keeps a read model without a table from being given one, as every process can see it."""
+    """Why a read model without a table cannot be given one, as far as any process can see."""
     ((there,),) = await builds.reader.tuples(SQL["obstacle"], (name,))
     return f"views.{name} is there already and is no read model" if there else None
 
 
-async def _looked_at(builds: ProjectionBuilds, build: ProjectionBuild) -> ProjectionBuild:
-    """A table that nobody follows is compared with the code here: nobody else would say that it cannot be followed."""
+async def _checked(builds: ProjectionBuilds, build: ProjectionBuild) -> ProjectionBuild:
+    """A build that no runner follows, compared with the code here: no runner would note that it cannot be followed."""
     projection = builds.known.get((build.name, build.version))
     if projection is None or build.failure or not build.free:
         return build
@@ -78,7 +83,7 @@ async def _looked_at(builds: ProjectionBuilds, build: ProjectionBuild) -> Projec
 
 
 def _status(live: ProjectionBuild | None, versions: list[int], mode: str | None) -> str:
-    """`following`, or what is in the way of that."""
+    """`following`, or the state that is in the way of that."""
     if mode == "live":
         return "live"
     if live is None:

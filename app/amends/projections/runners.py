@@ -1,4 +1,4 @@
-"""Sees that every table of every read model is followed: by this process, if by no other one."""
+"""Runs a runner for every build of every read model that no other process has one for."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from workflows.amends.background import end, nudged
 log = logging.getLogger("amends.projections")
 
 LOOK_SECONDS = 1.0
-"""How often it looks for tables that nobody follows."""
+"""How often it looks for builds without a runner."""
 PAUSE_SECONDS = 1.0
-"""How long a table is left to others after its runner here has failed."""
+"""How long a build is left to other processes after its runner here has failed."""
 
 
 class Runners:
@@ -49,21 +49,21 @@ class Runners:
         self._open = False
 
     async def start(self) -> None:
-        """Make the tables that are missing, and begin to follow."""
+        """Make the first builds that are missing, and begin to follow."""
         await self._open_first()
         self._watch = asyncio.create_task(self._look(), name="projections")
 
     async def stop(self) -> None:
-        """Follow no more, and give the leases back."""
+        """Stop all runners, which give their leases back."""
         await end(self._watch)
         await end(*self._tasks.values())
 
     def look(self) -> None:
-        """Look now: a table was made, or a person wants something."""
+        """Look now: a build was made, or an action requested."""
         self._nudged.set()
 
     async def look_anew(self) -> None:
-        """Another run of the server answers: tables that were made, and what was noted of them, may be gone."""
+        """Another run of the server answers: builds that were made, and notes about them, may be gone."""
         self._open = True
         self.look()
 
@@ -97,7 +97,7 @@ class Runners:
         if projection is None:
             return
         if target in self._tasks and not self._tasks[target].done():
-            self._runners[target].wished = self._runners[target].wished or build.wished
+            self._runners[target].action_requested = self._runners[target].action_requested or build.action_requested
             if self._for[target] != self._executor():
                 self._for[target] = self._executor()
                 self._end_of_another(self._tasks[target])
@@ -108,7 +108,7 @@ class Runners:
             self._tasks[target] = asyncio.create_task(self._run(target, runner), name=f"{build.name}_{build.build}")
 
     def _end_of_another(self, task: asyncio.Task[None]) -> None:
-        """End a runner whose executor was ended: the next one follows as the executor that this process is now."""
+        """End a runner whose executor was ended: the next one has the name of the executor that this process is now."""
         ending = asyncio.create_task(end(task), name="end of a runner")
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)

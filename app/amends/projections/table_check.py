@@ -1,4 +1,4 @@
-"""Compares the table of a read model with its code: what differs without a new version is said, with what to do."""
+"""Compares the table of a build with the code: a difference without a new version is an error that says what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.amends.projection import Column, Projection
 from workflows.amends.values.codec import plain
 
 AskNamed = Callable[[str, Mapping[str, Any]], Awaitable[list[TupleRow]]]
-"""A read whose parameters have names: of a connection in a transaction, or of any."""
+"""Runs a read whose parameters have names: in a transaction, or by itself."""
 SPELT = {"timestamptz": "timestamp with time zone"}
 """Types that Postgres shows by another name."""
 
@@ -26,14 +26,14 @@ class TableChanged(AmendsError):
 
 
 async def require_same_table(projection: Projection[Any, Any], name: str, build: int, ask: AskNamed) -> bool:
-    """Raise Changed, with everything that differs, if the table of a build is not what the code writes.
+    """Raise TableChanged, with everything that differs, if the table of a build is not what the code writes.
 
     Columns that others have added are left alone, if a row can do without. Returns whether its view is missing.
     """
     ((there, columns, indexes, lacking, made, hidden),) = await ask(SQL["shape"], {"name": name, "build": build})
     table = f"views.{name}_{build}"
     if made is None:
-        return False  # it was dropped, as it should be: whoever writes to it finds that out
+        return False  # it was dropped, as it should be: its writer finds that out
     if not there:
         raise TableChanged(f"{table} is missing", f"bring it back, or ./run amends projections rebuild {name}")
     written = plain(made)

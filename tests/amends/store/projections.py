@@ -117,24 +117,24 @@ class Board:
         return ReadModels(self.builds, self.events, self.store.reader)
 
     @property
-    def asides(self) -> DeadLetters:
+    def dead_letters(self) -> DeadLetters:
         return DeadLetters(self.store.reader)
 
     @property
-    def acts(self) -> ProjectionAdministration:
+    def administration(self) -> ProjectionAdministration:
         return ProjectionAdministration(self.builds, self.store.reader, lambda: None)
 
     async def rebuild(self) -> ProjectionBuild:
         """Begin a table of the newest version; nobody follows for it yet."""
-        begun = await self.acts.rebuild(NAME, Cause())
+        begun = await self.administration.rebuild(NAME, Cause())
         return await self.build(begun["build"])
 
     async def promote(self, build: int | None = None) -> ProjectionBuild:
-        promoted = await self.acts.promote(NAME, build, Cause())
+        promoted = await self.administration.promote(NAME, build, Cause())
         return await self.build(promoted["build"])
 
     async def drop(self, build: int | None = None) -> int:
-        dropped: int = (await self.acts.drop(NAME, build, Cause()))["dropped"]
+        dropped: int = (await self.administration.drop(NAME, build, Cause()))["dropped"]
         return dropped
 
     async def append(self, id: str, *told: object) -> FeedCursor:

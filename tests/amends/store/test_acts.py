@@ -49,9 +49,9 @@ async def test_one_request_sent_many_times_at_once_acts_once(database: URL, what
             await it.rebuild()
             await it.follow()
         acts = {
-            "rebuild": partial(it.acts.rebuild, NAME, ANN),
-            "promote": partial(it.acts.promote, NAME, 2, ANN),
-            "drop": partial(it.acts.drop, NAME, 2, ANN),
+            "rebuild": partial(it.administration.rebuild, NAME, ANN),
+            "promote": partial(it.administration.promote, NAME, 2, ANN),
+            "drop": partial(it.administration.drop, NAME, 2, ANN),
         }
         requests = Requests(it.store.reader)
         answers = await asyncio.gather(*(requests.once("k", {what: NAME}, acts[what]) for _ in range(8)))
@@ -67,10 +67,10 @@ async def test_one_request_sent_many_times_at_once_acts_once(database: URL, what
 async def test_an_answer_is_found_by_whoever_waited_for_the_same_request(database: URL) -> None:
     async with board_on(database) as it:
         key = IdempotencyKey("k", "digest")
-        first = await it.acts.rebuild(NAME, ANN, key)
-        assert await it.acts.rebuild(NAME, ANN, key) == first
+        first = await it.administration.rebuild(NAME, ANN, key)
+        assert await it.administration.rebuild(NAME, ANN, key) == first
         with pytest.raises(Conflict, match="used for another request"):
-            await it.acts.rebuild(NAME, ANN, IdempotencyKey("k", "another digest"))
+            await it.administration.rebuild(NAME, ANN, IdempotencyKey("k", "another digest"))
 
 
 async def test_a_connection_that_was_cut_is_no_reason_to_refuse(database: URL, sql: Sql) -> None:

@@ -85,7 +85,7 @@ async def rooms(it: Board) -> dict[str, tuple[int, str]]:
 
 
 async def aside(it: Board) -> dict[str, int]:
-    return {each.key: each.waiting for each in await it.asides.all()}
+    return {each.key: each.waiting for each in await it.dead_letters.all()}
 
 
 async def test_events_of_its_classes_in_other_streams_are_not_read(database: URL, sql: Sql) -> None:

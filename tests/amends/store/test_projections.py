@@ -140,7 +140,7 @@ async def test_one_that_was_paused_writes_nothing_when_it_wakes(database: URL, s
         await it.runner().catch_up()
         sql.execute("update amends.builds set runner = %s", (paused._token,))  # even with its lease back
         with pytest.raises(LeaseLost):
-            await paused._turn()
+            await paused._next_page()
         assert await it.rows() == await it.expected()
         assert (await it.build()).events == 1
 
@@ -169,4 +169,4 @@ async def test_newer_events_are_left_to_newer_code(database: URL, sql: Sql) -> N
         build = await it.build()
         assert build.runner is None
         assert "newer code" in (build.failure or "")
-        assert await it.asides.all() == []
+        assert await it.dead_letters.all() == []

@@ -125,7 +125,7 @@ async def test_what_others_may_do_and_have_said_stays(
         await it.append("a", Lit(1))
         await it.append("b", Lit(1))
         await it.follow()
-        assert await it.asides.all() == [], "the service writes as before"
+        assert await it.dead_letters.all() == [], "the service writes as before"
         sql.execute(f"revoke all on views.lamp_board from {one}; drop policy mine on views.lamp_board_2".encode())
         later = seen(sql, RIGHTS)
         await it.promote(1)
@@ -155,7 +155,7 @@ async def caught_up(it: Board) -> None:
     """Let the runners do what is wished too."""
     for build in await it.builds.all(NAME):
         runner = it.runner(build.build, build.version)
-        runner.wished = True
+        runner.action_requested = True
         await runner.catch_up()
 
 
@@ -165,17 +165,17 @@ async def test_what_was_skipped_stays_skipped_in_a_rebuild(database: URL) -> Non
         await it.append("a", Lit(1), Lit(13), Lit(2), Lit(14), Lit(4))
         await it.append("b", Lit(13), Lit(1))
         await it.follow()
-        await it.acts.wish(NAME, "a", "skip", "written by hand", ANN)
+        await it.administration.request_action(NAME, "a", "skip", "written by hand", ANN)
         await caught_up(it)
-        await it.acts.wish(NAME, "a", "skip", "this one too", ANN)
+        await it.administration.request_action(NAME, "a", "skip", "this one too", ANN)
         await caught_up(it)
         assert (await it.rows())["a"]["watts"] == 7
         await it.rebuild()
         await it.follow()
-        assert [(each.build, each.key) for each in await it.asides.all()] == [(1, "b"), (2, "b")]
+        assert [(each.build, each.key) for each in await it.dead_letters.all()] == [(1, "b"), (2, "b")]
         await it.promote()
         assert (await it.rows())["a"]["watts"] == 7
-        skipped = await it.asides.skipped(NAME)
+        skipped = await it.dead_letters.skipped(NAME)
         assert [(each.key, each.version, each.reason, each.actor) for each in skipped] == [
             ("a", 4, "this one too", "ann"),
             ("a", 2, "written by hand", "ann"),
@@ -198,7 +198,7 @@ async def test_a_table_that_would_show_less_is_not_promoted_without_a_word(datab
             await it.promote()
         assert less.value.kind == "set-aside"
         assert (await it.build(1)).state == "live"
-        promoted = await it.acts.promote(NAME, None, ANN, less=True)
+        promoted = await it.administration.promote(NAME, None, ANN, less=True)
         assert promoted["build"] == 2
         assert (await it.promote(1)).build == 1, "the way back shows more"
 
@@ -250,7 +250,7 @@ async def test_a_view_of_somebody_elses_is_neither_replaced_nor_dropped(database
             await it.rebuild()
         it.known.pop((NAME, 1))
         sql.execute(LONG_AGO)
-        assert (await it.acts.drop(NAME, None, ANN))["dropped"] == [1]
+        assert (await it.administration.drop(NAME, None, ANN))["dropped"] == [1]
         assert sql.execute("select n from views.lamp_board").fetchall() == [(1,)]
 
 
@@ -268,14 +268,14 @@ async def test_a_read_model_whose_code_is_gone_is_orphaned_and_can_be_dropped(da
         with pytest.raises(NotFound):
             await it.rebuild()
         with pytest.raises(Conflict, match="stop it first"):
-            await it.acts.drop(NAME, None, ANN)
+            await it.administration.drop(NAME, None, ANN)
         sql.execute(LONG_AGO)
-        assert (await it.acts.drop(NAME, None, ANN))["dropped"] == [1, 2]
+        assert (await it.administration.drop(NAME, None, ANN))["dropped"] == [1, 2]
         assert await report(it.builds) == []
         left = sql.execute("select count(*) from pg_class where relnamespace = 'views'::regnamespace").fetchone()
         assert left == (0,)
         with pytest.raises(NotFound):
-            await it.acts.drop(NAME, None, ANN)
+            await it.administration.drop(NAME, None, ANN)
         it.known[NAME, 1] = code
         await it.builds.open_first()
         await it.follow()

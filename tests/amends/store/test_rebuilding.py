@@ -117,7 +117,7 @@ async def test_one_that_was_stopped_goes_on_from_its_checkpoint(database: URL) -
         await runner._committer.run(SQL["take"], (NAME, 2, runner._token, LEASE))
         await runner._begin()
         runner._limit = 10
-        await runner._turn()
+        await runner._next_page()
         await runner._written()
         half = await it.build(2)
         assert (half.events, half.caught_up_at) == (10, None)

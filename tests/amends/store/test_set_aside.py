@@ -28,11 +28,11 @@ async def watts(it: Board) -> dict[str, int]:
 
 
 async def wish(it: Board, key: str, what: str) -> None:
-    await it.acts.wish(NAME, key, what, "because", ANN)  # type: ignore[arg-type]
+    await it.administration.request_action(NAME, key, what, "because", ANN)  # type: ignore[arg-type]
     runner = it.runner()
     await runner._committer.run(SQL["take"], (NAME, 1, runner._token, LEASE))
     await runner._begin()
-    await runner._grant_wishes()
+    await runner._perform_requested()
     await runner._give_back()
 
 
@@ -46,7 +46,7 @@ async def test_its_key_waits_and_all_others_go_on(database: URL) -> None:
         await it.append("b", Lit(5))
         await it.follow()
         assert await watts(it) == {"a": 1, "b": 10}
-        (aside,) = await it.asides.all()
+        (aside,) = await it.dead_letters.all()
         assert (aside.key, aside.type, aside.version, aside.waiting) == ("a", "bench-lamp-lit", 2, 2)
         assert aside.error == "ValueError: 13 watts cannot be"
         assert (await it.build()).set_aside == 1
@@ -58,11 +58,11 @@ async def test_after_a_fix_a_retry_applies_all_that_waits_in_order(database: URL
         await it.append("a", Lit(1), Lit(13), Out(), Lit(2))
         await it.follow()
         await wish(it, "a", "retry")
-        (aside,) = await it.asides.all()
-        assert (aside.wish, aside.waiting) == (None, 2), "nothing was mended: it waits as before"
+        (aside,) = await it.dead_letters.all()
+        assert (aside.requested_action, aside.waiting) == (None, 2), "nothing was mended: it waits as before"
         broken.clear()
         await wish(it, "a", "retry")
-        assert await it.asides.all() == []
+        assert await it.dead_letters.all() == []
         await it.append("a", Lit(3))
         await it.follow()
         assert await it.rows() == await it.expected()
@@ -75,14 +75,14 @@ async def test_what_a_person_wants_is_done_while_there_are_always_more_events(da
         await it.append("a", Lit(13))
         await it.follow()
         broken.clear()
-        await it.acts.wish(NAME, "a", "retry", "because", ANN)
+        await it.administration.request_action(NAME, "a", "retry", "because", ANN)
         writers = [asyncio.create_task(keep_writing(it, f"w-{number}")) for number in range(6)]
         runner = it.runner()
-        runner.wished = True
+        runner.action_requested = True
         following = asyncio.create_task(runner.run())
         try:
             async with asyncio.timeout(30):
-                while await it.asides.all():
+                while await it.dead_letters.all():
                     await asyncio.sleep(0.05)
         finally:
             await end(following, *writers)
@@ -99,7 +99,7 @@ async def test_a_skip_leaves_out_that_one_event_only(database: URL) -> None:
         await it.append("a", Lit(1), Lit(13), Lit(2), Lit(14), Lit(4))
         await it.follow()
         await wish(it, "a", "skip")
-        (aside,) = await it.asides.all()
+        (aside,) = await it.dead_letters.all()
         assert (aside.version, aside.waiting) == (4, 1), "it went on to the next that does not fit"
         assert await watts(it) == {"a": 3}
         await wish(it, "a", "skip")
@@ -135,14 +135,14 @@ async def test_what_was_skipped_stays_skipped_where_it_has_another_key(database:
         broken.add(13)
         await it.append("a", Lit(1), Lit(13), Lit(2))
         await runner_of(it, first_totals).catch_up()
-        await it.acts.wish("totals", "a", "skip", "because", ANN)
+        await it.administration.request_action("totals", "a", "skip", "because", ANN)
         runner = runner_of(it, first_totals)
-        runner.wished = True
+        runner.action_requested = True
         await runner.catch_up()
         it.known["totals", 2] = totals
-        await it.acts.rebuild("totals", ANN)
+        await it.administration.rebuild("totals", ANN)
         await runner_of(it, totals, 2).catch_up()
-        await it.acts.promote("totals", 2, ANN)
+        await it.administration.promote("totals", 2, ANN)
         assert await it.views.row("totals", "all") == {"note": "all", "watts": 3}
 
 
@@ -159,7 +159,7 @@ async def test_a_row_that_the_table_does_not_take_is_found_event_by_event(
         await it.append("c", Lit(7))
         await it.follow()
         assert await watts(it) == {"a": watts_left, "b": 1, "c": 7}, "all before it is in, and all others"
-        (aside,) = await it.asides.all()
+        (aside,) = await it.dead_letters.all()
         assert (aside.key, aside.version, aside.waiting) == ("a", 3, 1)
 
 
@@ -172,14 +172,14 @@ async def test_what_cannot_be_read_waits_under_the_key_of_its_stream(database: U
         await it.append("b", Lit(2))
         await it.follow()
         assert await watts(it) == {"a": 1, "b": 2}
-        (aside,) = await it.asides.all()
+        (aside,) = await it.dead_letters.all()
         assert "does not fit Lit" in aside.error
 
 
 async def test_what_is_not_set_aside_cannot_be_brought_on(database: URL) -> None:
     async with board_on(database) as it:
         with pytest.raises(NotFound, match="lamp_board a"):
-            await it.acts.wish(NAME, "a", "retry", "x", ANN)
+            await it.administration.request_action(NAME, "a", "retry", "x", ANN)
 
 
 async def test_a_key_that_a_runner_is_at_can_be_skipped_all_the_same(database: URL, sql: Sql) -> None:
@@ -196,14 +196,14 @@ async def test_a_key_that_a_runner_is_at_can_be_skipped_all_the_same(database: U
                 "insert into amends.set_aside (name, build, key, error) values (%s, 1, 'a', 'again')", (NAME,)
             )
             runner.execute("insert into amends.set_aside_events select %s, 1, 'a', position from before", (NAME,))
-            skipping = asyncio.create_task(it.acts.wish(NAME, "a", "skip", "because", ANN))
+            skipping = asyncio.create_task(it.administration.request_action(NAME, "a", "skip", "because", ANN))
             waits = "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
             async with asyncio.timeout(20):
                 while sql.execute(waits).fetchone() is None:
                     await asyncio.sleep(0.01)
         await skipping
-        (aside,) = await it.asides.all()
-        assert (aside.wish, aside.error) == ("skip", "again")
+        (aside,) = await it.dead_letters.all()
+        assert (aside.requested_action, aside.error) == ("skip", "again")
 
 
 async def test_what_is_wished_while_a_runner_is_at_something_else_is_not_lost(database: URL) -> None:
@@ -211,19 +211,21 @@ async def test_what_is_wished_while_a_runner_is_at_something_else_is_not_lost(da
         broken.add(13)
         await it.append("a", Lit(13), Lit(13))
         await it.follow()
-        await it.acts.wish(NAME, "a", "retry", "perhaps", ANN)
+        await it.administration.request_action(NAME, "a", "retry", "perhaps", ANN)
         runner = it.runner()
         await runner._committer.run(SQL["take"], (NAME, 1, runner._token, LEASE))
         await runner._begin()
         write = runner._writer.write
 
         async def later(commit: PageCommit, rows: RowCache) -> bool:
-            await it.acts.wish(NAME, "a", "skip", "no, leave it out", ANN)
+            await it.administration.request_action(NAME, "a", "skip", "no, leave it out", ANN)
             return await write(commit, rows)
 
         runner._writer.write = later  # type: ignore[method-assign]
-        await runner._grant_wishes()
-        assert [(each.wish, each.waiting) for each in await it.asides.all()] == [("skip", 1)]
-        await runner._grant_wishes()
-        assert [(each.wish, each.waiting) for each in await it.asides.all()] == [(None, 0)], "one skip, asked for twice"
+        await runner._perform_requested()
+        assert [(each.requested_action, each.waiting) for each in await it.dead_letters.all()] == [("skip", 1)]
+        await runner._perform_requested()
+        assert [(each.requested_action, each.waiting) for each in await it.dead_letters.all()] == [(None, 0)], (
+            "one skip, asked for twice"
+        )
         await runner._give_back()

@@ -244,18 +244,18 @@ async def test_a_row_that_does_not_read_back_keeps_only_its_key_back(database: U
         for id in "abcde":
             await it.append(id, Lit(1))
         await runner_of(it, strict).catch_up()
-        aside = await it.asides.all()
+        aside = await it.dead_letters.all()
         assert sorted(each.key for each in aside) == ["b", "d"]
         assert "views.strict_board_1 does not read back: note" in aside[0].error
         assert [(await it.views.row("strict_board", id) or {})["watts"] for id in "abcde"] == [2, 1, 2, 1, 2]
         sql.execute("update views.strict_board_1 set note = 'lit'")
         for each in aside:
-            await it.acts.wish("strict_board", each.key, "retry", "mended", Cause())
+            await it.administration.request_action("strict_board", each.key, "retry", "mended", Cause())
         runner = runner_of(it, strict)
-        runner.wished = True
+        runner.action_requested = True
         await runner.catch_up()
         assert [(await it.views.row("strict_board", id) or {})["watts"] for id in "abcde"] == [2] * 5
-        assert await it.asides.all() == []
+        assert await it.dead_letters.all() == []
 
 
 async def test_a_read_model_that_cannot_be_given_a_table_keeps_no_other_from_its_own(database: URL, sql: Sql) -> None:
@@ -270,7 +270,7 @@ async def test_a_read_model_that_cannot_be_given_a_table_keeps_no_other_from_its
         with pytest.raises(Conflict, match="cannot be given one now"):
             await ReadModels(builds, it.events, it.store.reader).rows(NAME, {}, None, 10)
         with pytest.raises(Conflict, match="is no read model"):
-            await it.acts.rebuild(NAME, Cause())
+            await it.administration.rebuild(NAME, Cause())
         (elsewhere,) = await report(it.builds, NAME)
         assert elsewhere["status"] == "failing", "also for a process that makes no tables"
         assert "is there already" in elsewhere["failure"]

@@ -92,7 +92,7 @@ class SagaClient:
         return row and row["balance"]
 
     @property
-    def acts(self) -> ProjectionAdministration:
+    def administration(self) -> ProjectionAdministration:
         return ProjectionAdministration(self.builds, self.store.reader, lambda: None)
 
     async def follow(self) -> None:
@@ -184,11 +184,11 @@ async def test_the_runner_doubles_nothing_that_was_written_inline(database: URL)
 async def test_a_rebuilt_table_is_written_too_and_agrees(database: URL, sql: Sql) -> None:
     async with saga_client(database) as it:
         await it.append("a", opened("a"), MoneyDeposited(1))
-        await it.acts.rebuild("account_now", Cause())
+        await it.administration.rebuild("account_now", Cause())
         await it.append("a", MoneyDeposited(2))
         await it.follow()
         await it.append("b", opened("b", 4))
-        await it.acts.promote("account_now", None, Cause())
+        await it.administration.promote("account_now", None, Cause())
         assert [await it.balance(id) for id in "ab"] == [3, 4]
         tables = [sql.execute(f"select * from views.account_now_{n} order by 1".encode()).fetchall() for n in (1, 2)]
         assert tables[0] == tables[1]
@@ -353,10 +353,10 @@ async def test_what_is_skipped_is_skipped_by_later_appends_too(database: URL) ->
     async with saga_client(database) as it:
         await it.append("a", opened("a"), MoneyDeposited(POISON))
         await it.follow()
-        await it.acts.wish("account_now", "a", "skip", "by hand", Cause())
+        await it.administration.request_action("account_now", "a", "skip", "by hand", Cause())
         reader = it.store.reader
         runner = Runner(now, Target("account_now", 1), it.store.committer, reader, FeedNotifier(reader), "test/x")
-        runner.wished = True
+        runner.action_requested = True
         await runner.catch_up()
         assert await DeadLetters(reader).all() == []
         await it.append("a", MoneyDeposited(5))

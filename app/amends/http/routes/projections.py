@@ -43,12 +43,12 @@ class ProjectionRoutes:
     def __init__(
         self,
         builds: ProjectionBuilds,
-        acts: ProjectionAdministration,
+        administration: ProjectionAdministration,
         runners: Runners,
         requests: Requests,
         reader: Reader,
     ) -> None:
-        self._builds, self._acts, self._runners = builds, acts, runners
+        self._builds, self._administration, self._runners = builds, administration, runners
         self._requests, self._reader = requests, reader
         self.router = APIRouter(prefix="/projections", tags=["projections"])
         route = self.router.add_api_route
@@ -73,13 +73,15 @@ class ProjectionRoutes:
         """One read model, with the keys that are set aside and the events that were skipped."""
         await self._builds.require(name)
         (found,) = await report(self._builds, name)
-        skipped = [dump(asdict(each), dict[str, Any]) for each in await self._acts.asides.skipped(name)]
+        skipped = [dump(asdict(each), dict[str, Any]) for each in await self._administration.dead_letters.skipped(name)]
         return found | {"skipped_events": skipped}
 
     @responds(answers.BuildChanged, NotFound)
     async def rebuild(self, name: str, request: Request) -> dict[str, Any]:
         """Start a build of the newest version beside the live one."""
-        return await self._once(request, {"rebuild": name}, partial(self._acts.rebuild, name, cause_of(request)))
+        return await self._once(
+            request, {"rebuild": name}, partial(self._administration.rebuild, name, cause_of(request))
+        )
 
     @responds(answers.Comparison, NotFound, Conflict)
     async def verify(self, name: str, one: BuildNumber = None, other: BuildNumber = None) -> dict[str, Any]:
@@ -101,7 +103,7 @@ class ProjectionRoutes:
     ) -> dict[str, Any]:
         """Let the view show the rebuilt table, or that of a retired build again."""
         build = which.build if which else None
-        act = partial(self._acts.promote, name, build, cause_of(request), less=allow_set_aside)
+        act = partial(self._administration.promote, name, build, cause_of(request), less=allow_set_aside)
         return await self._once(
             request, {"promote": name, "build": build} | ({"less": True} if allow_set_aside else {}), act
         )
@@ -110,7 +112,7 @@ class ProjectionRoutes:
     async def drop(self, name: str, request: Request, which: WhichBuild | None = None) -> dict[str, Any]:
         """Drop a build that is not live, or all builds of a read model whose code is gone."""
         build = which.build if which else None
-        act = partial(self._acts.drop, name, build, cause_of(request))
+        act = partial(self._administration.drop, name, build, cause_of(request))
         return await self._once(request, {"drop": name, "build": build}, act)
 
     @responds(answers.ActionRequested, NotFound)
@@ -125,7 +127,7 @@ class ProjectionRoutes:
 
     async def _wish(self, name: str, key: str, wish: RequestedAction, why: Reason, request: Request) -> dict[str, Any]:
         asked = {"name": name, "key": key, "wish": wish, "reason": why.reason}
-        act = partial(self._acts.wish, name, key, wish, why.reason, cause_of(request))
+        act = partial(self._administration.request_action, name, key, wish, why.reason, cause_of(request))
         return await self._once(request, asked, act)
 
     async def _once(

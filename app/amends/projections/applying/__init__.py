@@ -1,1 +1,1 @@
-"""Applies pages of the feed to the table of one read model."""
+"""Applies pages of the feed to one build of a read model."""

@@ -1,4 +1,4 @@
-"""Folds a stretch of events into the rows that they change; what cannot be applied sets aside only its own key."""
+"""Applies a page of events to the rows that they change; an event that cannot be applied rejects only its own key."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from workflows.amends.redaction.sensitive import cleaned, hidden_values, marks
 from workflows.amends.values.codec import dump
 
 AT_ONCE = 100
-"""How many events are folded before others have their turn in this process."""
+"""How many events are applied before other work of this process goes on."""
 
 Skipped = Collection[int]
-"""Events that are left out, by position: one belongs to one row, whatever key a version of the code gives it."""
+"""Positions of events that are left out: each belongs to one row, whatever key a version of the code gives it."""
 
 
 @dataclass
 class RejectedEvents:
-    """Events of one key that wait: the first cannot be applied if there is an error, else they wait behind others."""
+    """Events of one key that are set aside: with an error the first cannot be applied, else all wait behind others."""
 
     error: str | None
     positions: list[int] = field(default_factory=list)
@@ -38,11 +38,11 @@ class RejectedEvents:
 
 @dataclass
 class AppliedPage:
-    """What a stretch comes to: rows by key (None is gone), the positions of the events in each, and who waits."""
+    """A page as applied: rows by key (None is removed), positions of the events in each, and what is set aside."""
 
     changed: dict[str, Any] = field(default_factory=dict)
     applied: dict[str, list[int]] = field(default_factory=dict)
-    aside: dict[str, RejectedEvents] = field(default_factory=dict)
+    rejected: dict[str, RejectedEvents] = field(default_factory=dict)
 
     @property
     def events(self) -> int:
@@ -57,11 +57,11 @@ async def apply_page(
     waiting: Collection[str],
     skipped: Skipped = (),
 ) -> AppliedPage:
-    """Fold events, in their order, into the rows of their keys. Keys that are waiting already are not touched.
+    """Apply events, in their order, to the rows of their keys. Keys that are waiting already are not touched.
 
     Raises NewerEvent if an event was written by newer code: then newer code must go on.
     """
-    folded, read = AppliedPage(), []
+    page, read = AppliedPage(), []
     for number, row in enumerate(found):
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
@@ -72,28 +72,28 @@ async def apply_page(
             await asyncio.sleep(0)
         if event is None or row[2] in skipped:
             continue
-        if held := _held(projection, key, row[3], folded.aside, waiting):
-            _wait(folded, held, row)
+        if held := _key_in_the_way(projection, key, row[3], page.rejected, waiting):
+            _set_aside(page, held, row)
         elif isinstance(event, str):
-            _wait(folded, key, row, event)
+            _set_aside(page, key, row, event)
         elif not rows.inline or event.version > rows.versions.get(key, 0):
-            _apply(folded, rows, known, key, event, row)
-    return folded
+            _apply(page, rows, known, key, event, row)
+    return page
 
 
 def _apply(
-    folded: AppliedPage, rows: RowCache, known: dict[str, Any], key: str, event: Recorded[Any], found: TupleRow
+    page: AppliedPage, rows: RowCache, known: dict[str, Any], key: str, event: Recorded[Any], found: TupleRow
 ) -> None:
-    """Apply one event to the row of its key, or set the key aside."""
+    """Apply one event to the row of its key, or reject it."""
     if key in rows.unreadable:
-        _wait(folded, key, found, rows.unreadable[key])
+        _set_aside(page, key, found, rows.unreadable[key])
         return
     try:
-        known[key] = folded.changed[key] = _next(rows, known[key], event, key)
+        known[key] = page.changed[key] = _next(rows, known[key], event, key)
     except Exception as error:
-        _wait(folded, key, found, error_text(error, event.event))
+        _set_aside(page, key, found, error_text(error, event.event))
         return
-    folded.applied.setdefault(key, []).append(found[2])
+    page.applied.setdefault(key, []).append(found[2])
     if rows.inline:
         rows.versions[key] = event.version
 
@@ -106,16 +106,16 @@ def _next(rows: RowCache, row: Any, event: Recorded[Any], key: str) -> Any:
 
 
 def error_text(error: Exception, event: object) -> str:
-    """An error in one line, without the event's values that must not be shown."""
+    """An error in one line, without the event's marked values."""
     hidden = tuple(hidden_values(dump(event, type(event)), marks(type(event))))
     message: str = cleaned(f"{type(error).__name__}: {problem_of(error).message}", hidden)
     return storable_text(message)
 
 
 def keyed(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorded[Any] | str | None]:
-    """An event and its row's key; None in its place if it is for no row.
+    """The key of an event's row, and the event; None if it is for no row.
 
-    If it cannot be read, or has no key, the error stands in its place, and it is its stream that has to wait.
+    If it cannot be read, or has no key, the error stands in its place, and its stream has to wait.
     """
     held_as = projection.held_as(row[3])
     if held_as is None:
@@ -136,11 +136,11 @@ def _names(projection: Projection[Any, Any], key: str, stream: str) -> tuple[str
     return (key,) if held_as is None else (key, held_as)
 
 
-def _held(projection: Projection[Any, Any], key: str, stream: str, *waiting: Container[str]) -> str | None:
+def _key_in_the_way(projection: Projection[Any, Any], key: str, stream: str, *waiting: Container[str]) -> str | None:
     """The key behind which an event has to wait, if there is one."""
     names = _names(projection, key, stream)
     return next((name for name in names if any(name in each for each in waiting)), None)
 
 
-def _wait(folded: AppliedPage, key: str, row: TupleRow, error: str | None = None) -> None:
-    folded.aside.setdefault(key, RejectedEvents(error, type=row[5])).positions.append(row[2])
+def _set_aside(page: AppliedPage, key: str, row: TupleRow, error: str | None = None) -> None:
+    page.rejected.setdefault(key, RejectedEvents(error, type=row[5])).positions.append(row[2])

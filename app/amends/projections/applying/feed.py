@@ -1,4 +1,4 @@
-"""What a read model reads of the feed: stretches of it, with the events of its types."""
+"""The feed as a read model reads it: page by page, with the events of its types."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from workflows.amends.ports.event_store import FeedCursor, read_event
 
 @dataclass(frozen=True)
 class FeedPage:
-    """A stretch of the feed: rows of what concerns the read model, and how far it goes; None if nothing is new."""
+    """A page of the feed: the rows of events that the read model reads, and its end; None if nothing is new."""
 
     rows: Sequence[TupleRow]
     end: FeedCursor | None
     full: bool
-    """Whether more may follow at once."""
+    """Whether the next page may have events already."""
     run: int | None = None
     """The run of the server in which it was read."""
 
@@ -41,9 +41,9 @@ class ProjectionFeed:
         self.types = types_of(projection)
 
     async def after(self, cursor: FeedCursor, limit: int) -> FeedPage:
-        """The next stretch of so many events, others' included.
+        """The next page of so many events of all types.
 
-        Raises NewerReader where other code reads events for this table that this code would pass over.
+        Raises NewerReader where other code reads events for this build that this code would pass over.
         """
         wanted = cursor._asdict() | {"transaction_id": str(cursor.transaction_id), "types": self.types, "limit": limit}
         of = {"name": self._projection.name, "build": self._build}

@@ -1,4 +1,4 @@
-"""Writes read models in the very commit that appends the events: who reads after a write sees it, without waiting."""
+"""Writes inline read models in the commit that appends the events: a read after a write sees it without waiting."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from workflows.amends.ports.event_store import NewEvent
 log = logging.getLogger("amends.projections")
 
 PAUSE_SECONDS = 1.0
-"""How long a table that cannot be written is left to its runner."""
+"""How long a build that cannot be written is left to its runner."""
 LOCK_TIMEOUT = "1s"
-"""How long an append waits for a row of a read model that somebody has locked."""
+"""How long an append waits for a row of a read model that another session has locked."""
 STATEMENT_TIMEOUT = "2s"
-"""How long a statement for a read model may take: a trigger of somebody's on the table may sleep."""
+"""How long a statement for a read model may take: a trigger on its table may sleep."""
 DONE = ("appended", "committed")
 """The outcomes of a statement that has appended its events."""
 
 
 class InlineProjections:
-    """The inline read models of this code, in all their tables.
+    """The inline read models of this code, in all their builds.
 
-    A row tells which version of its stream is in it, and the events after that are folded in: so it does not matter
-    whether another server, without this code, has appended some. The runner that follows the feed does the same. So
-    nothing about a read model keeps anybody from appending: what cannot be written now is left to the runner.
+    A row has the version of its stream that is in it, and the events after that are applied: it does not matter whether
+    another server, without this code, has appended some. The runner that follows the feed does the same. So no read
+    model keeps an append from being committed: a row that cannot be written now is left to the runner.
     """
 
     def __init__(self, known: KnownProjections, reader: Reader) -> None:
@@ -74,10 +74,10 @@ class InlineProjections:
     ) -> list[TupleRow]:
         """Run a statement that appends and write the read models, in one commit; returns its rows.
 
-        `outcome` is the column that says what came of it. Like the committer's, the statement is resent until it is
-        answered; with `patience` (in seconds), no longer. Raises Unavailable, Contended, Unstorable and Doubled.
+        `outcome` is the column with its outcome. Like the committer's, the statement is resent until it is answered;
+        with `patience` (in seconds), no longer. Raises Unavailable, Contended, Unstorable and AlreadyExists.
 
-        A commit that is under way is not cancelled, whoever waits for it: it may wait for a standby.
+        A commit that is under way is never cancelled: it may wait for a standby.
         """
         committing = detached(self._commit(statement, parameters, outcome, events, patience))
         done, _ = await asyncio.wait({committing}, timeout=patience)
@@ -129,10 +129,10 @@ class InlineProjections:
     async def _bring_up(
         self, connection: AsyncConnection[TupleRow], projection: Projection[Any, Any], build: int, stream: str, key: str
     ) -> None:
-        """Bring one row up to its stream, if that can be done; a savepoint keeps from the append what cannot.
+        """Bring one row up to its stream, if possible; a savepoint keeps a failure from the append.
 
-        What is left out the runner does: it sets a key aside, or says what is the matter with the table. Raises what
-        the database did not say, or not on a connection that stands.
+        The rest is left to the runner, which sets the key aside, or notes what is wrong with the table. Raises errors
+        that the database did not answer with, or not on a connection that stands.
         """
         table = Target(projection.name, build)
         if time.monotonic() < self._not_before.get(table, 0.0):
@@ -157,10 +157,10 @@ class InlineProjections:
             self._same.add(table)
 
     def _left(self, table: Target, error: Exception) -> None:
-        """Leave a table to its runner for a while, so that not every append meets the same."""
+        """Leave a build to its runner for a while, so that not every append meets the same error."""
         self._same.discard(table)
         self._not_before[table] = time.monotonic() + PAUSE_SECONDS
-        expected = isinstance(error, psycopg.Error | AmendsError)  # the runner says it
+        expected = isinstance(error, psycopg.Error | AmendsError)  # the runner logs it
         log.log(
             logging.DEBUG if expected else logging.ERROR,
             "%s build %d is left to its runner: %s",
@@ -171,7 +171,7 @@ class InlineProjections:
 
 
 def _nothing() -> None:
-    """Nobody listens yet."""
+    """The notification of a commit while there is no listener."""
 
 
 async def _write(
@@ -184,13 +184,13 @@ async def _write(
 
     rows, where = RowCache(projection, projection.name, build, ask), (projection.name, build)
     asked = {"name": projection.name, "build": build, "key": key, "patience": LOCK_TIMEOUT, "limit": STATEMENT_TIMEOUT}
-    ((aside, left_out, before, *_),) = await _all(connection, SQL["key"], asked)
-    if not aside:
+    ((set_aside, left_out, before, *_),) = await _all(connection, SQL["key"], asked)
+    if not set_aside:
         await rows.of([key])
         later = await ask(SQL["later"], (stream, rows.versions.get(key, 0), types_of(projection)))
-        folded = await apply_page(projection, later, rows, (), set(left_out))
-        changed = [row for row in folded.changed.values() if row is not None]
-        if changed and not folded.aside:
+        page = await apply_page(projection, later, rows, (), set(left_out))
+        changed = [row for row in page.changed.values() if row is not None]
+        if changed and not page.rejected:
             await connection.execute(SQL["put_rows"], (*where, rows.json(changed), []))
     await connection.execute(SQL["unlimit"], (before,))
 

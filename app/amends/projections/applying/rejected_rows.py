@@ -1,4 +1,4 @@
-"""Finds the rows that a table does not take, such as one with a number that is too large, and sets only them aside."""
+"""Finds the rows that a table does not take, such as one with a number that is too large, and rejects only them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from app.amends.postgres.sqlstates import message_of as told
+from app.amends.postgres.sqlstates import message_of
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
 from app.amends.projections.applying.apply import AppliedPage, RejectedEvents, error_text
@@ -19,38 +19,40 @@ from domain.amends.projection import Projection
 
 
 async def reject_rows(
-    projection: Projection[Any, Any], where: tuple[str, int], folded: AppliedPage, rows: RowCache, reader: Reader
+    projection: Projection[Any, Any], where: tuple[str, int], page: AppliedPage, rows: RowCache, reader: Reader
 ) -> None:
-    """Cut off of a fold every event after which a row does not fit, with all of its key that come after it.
+    """Cut off of a page every event after which a row does not fit, with all later ones of its key.
 
-    Everything is tried together, in a transaction that is rolled back: two rows may be in each other's way only. Raises
-    what is not about a row.
+    The page is tried as a whole, in a transaction that is rolled back: two rows may be in each other's way only. Raises
+    errors that are not about a row.
     """
     async with reader.connection() as connection, connection.transaction(force_rollback=True):
-        trial = _Trial(projection, where, folded, rows, connection)
-        gone = [key for key, row in folded.changed.items() if row is None]
+        trial = _Trial(projection, where, page, rows, connection)
+        gone = [key for key, row in page.changed.items() if row is None]
         await trial.fit(gone)
-        await trial.fit([key for key, row in folded.changed.items() if row is not None])
+        await trial.fit([key for key, row in page.changed.items() if row is not None])
 
 
 class _Trial:
-    """Tries what of a fold the table takes."""
+    """Tries which rows of a page the table takes."""
 
     def __init__(
         self,
         projection: Projection[Any, Any],
         where: tuple[str, int],
-        folded: AppliedPage,
+        page: AppliedPage,
         rows: RowCache,
         connection: AsyncConnection[TupleRow],
     ) -> None:
-        self._projection, self._where, self._folded, self._rows = projection, where, folded, rows
+        self._projection, self._where, self._page, self._rows = projection, where, page, rows
         self._connection = connection
-        self._before = RowCache(projection, *where, self._ask)  # what is written; the runner's own are ahead of that
+        self._before = RowCache(
+            projection, *where, self._ask
+        )  # the rows in the table; those of the runner are ahead of it
 
     async def fit(self, keys: Sequence[str]) -> None:
-        """Put the rows of these keys into the table, halving them until what does not fit stands alone."""
-        if not keys or await self._refused(self._rows, {key: self._folded.changed[key] for key in keys}) is None:
+        """Put the rows of these keys into the table, halving them until the one that does not fit is alone."""
+        if not keys or await self._refused(self._rows, {key: self._page.changed[key] for key in keys}) is None:
             return
         if len(keys) == 1:
             await self._cut(keys[0])
@@ -62,8 +64,8 @@ class _Trial:
         """Apply a key's events once more, one by one, up to the one after which its row does not fit."""
         row = (await self._before.of([key]))[key]
         error = self._before.unreadable.get(key)
-        positions = self._folded.applied.pop(key)
-        del self._folded.changed[key]
+        positions = self._page.applied.pop(key)
+        del self._page.changed[key]
         for number, found in enumerate(await self._ask(SQL["events_at"], (positions,))):
             event = recorded(self._projection, found)
             if error is None:
@@ -75,12 +77,12 @@ class _Trial:
                 self._before.versions[key] = event.version
                 error = await self._refused(self._before, {key: row})
             if error is not None:
-                behind = self._folded.aside.pop(key, RejectedEvents(None)).positions
-                self._folded.aside[key] = RejectedEvents(error, [*positions[number:], *behind], found[5])
+                behind = self._page.rejected.pop(key, RejectedEvents(None)).positions
+                self._page.rejected[key] = RejectedEvents(error, [*positions[number:], *behind], found[5])
                 return
-            self._folded.changed[key] = row
+            self._page.changed[key] = row
             self._rows.versions[key] = event.version
-            self._folded.applied.setdefault(key, []).append(positions[number])
+            self._page.applied.setdefault(key, []).append(positions[number])
 
     async def _refused(self, rows: RowCache, changed: dict[str, Any]) -> str | None:
         """Why the table does not take these rows, None if it does; None for a row takes it out."""
@@ -92,7 +94,7 @@ class _Trial:
         except Exception as error:
             if not is_about_row(error):
                 raise
-            return told(error)
+            return message_of(error)
         return None
 
     async def _ask(self, statement: str, parameters: Sequence[Any]) -> list[TupleRow]:

@@ -1,4 +1,4 @@
-"""The rows of one table as whoever writes it has them at hand: read when needed first, kept while there is room."""
+"""A cache of the rows of one build for its writer: read when first needed, kept while there is room."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ ROOM = 100_000
 """How many rows are kept in memory."""
 
 Ask = Callable[[str, Sequence[Any]], Awaitable[list[TupleRow]]]
-"""A read: of a connection in a transaction, or of any."""
+"""Runs a read: in a transaction, or by itself."""
 
 LARGEST: Final = 64 * 1024 * 1024
-"""Bytes of a row as JSON."""
+"""The most bytes of a row as JSON."""
 
 
 def as_read(projection: Projection[Any, Any], row: Any, key: str) -> Any:
-    """A row as it comes back from JSON. Raises Unstorable and TooLarge."""
+    """A row as it will be read back from JSON. Raises Unstorable and TooLarge."""
     return None if row is None else settled(row, projection.row, f"the row of {key}", LARGEST)
 
 
 class RowCache:
     """Rows by key; None for one that is not in the table.
 
-    Those of an inline read model have other writers too: they are read anew each time, with the version of their stream
+    Rows of an inline read model have other writers too: they are read anew each time, with the version of their stream
     that is in them.
     """
 
@@ -44,10 +44,10 @@ class RowCache:
         self._kept: OrderedDict[str, Any] = OrderedDict()
         self.versions: dict[str, int] = {}
         self.unreadable: dict[str, str] = {}
-        """Why a row of those that were asked for last does not read back, by key."""
+        """The reason why a row of the last read does not read back, by key."""
 
     async def of(self, keys: Iterable[str]) -> dict[str, Any]:
-        """The rows with these keys, without those that do not read back: see `unreadable`."""
+        """The rows with these keys, without those that do not read back, which are in `unreadable`."""
         wanted = list(dict.fromkeys(keys))
         if self.inline:
             self._kept.clear()
@@ -60,7 +60,7 @@ class RowCache:
         return {key: self._kept.get(key) for key in wanted}
 
     async def _load(self, keys: list[str]) -> None:
-        """Read rows; where one does not read back, it is looked for by halves."""
+        """Read rows; one that does not read back is found by halves."""
         ((found,),) = await self._ask(SQL["get_rows"], (*self._where, keys))
         try:
             rows = self._read(found)
@@ -81,14 +81,14 @@ class RowCache:
         return rows
 
     def next(self, row: Any, event: Recorded[Any], key: str) -> Any:
-        """The row after one more event, as it will be read of the table.
+        """The row after one more event, as it will be read back from the table.
 
-        Raises what the projection raises, and Unstorable for what would not come back as it is.
+        Raises what the projection raises, and Unstorable for a row that would come back as another one.
         """
         return as_read(self._projection, self._projection.next(row, event, key), key)
 
     def keep(self, changed: Mapping[str, Any]) -> None:
-        """Take note of rows that were written."""
+        """Keep rows that were written."""
         for key, row in changed.items():
             self._kept[key] = row
             self._kept.move_to_end(key)

@@ -1,4 +1,4 @@
-"""Follows the feed for one table of a read model: rows and checkpoint in one commit, and no other runner beside it."""
+"""Follows the feed for one build of a read model: rows and checkpoint in one commit, and no other runner beside it."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ from workflows.amends.ports.event_store import FeedCursor
 log = logging.getLogger("amends.projections")
 
 RENEW_SECONDS = 3.0
-"""How often a runner that has nothing to write says that it is still there, and how far it has looked,
-and looks whether its table is still what the code writes."""
+"""How often a runner that has nothing to write renews its lease, notes how far it has looked, and checks that its table
+is still what the code writes."""
 GIVE_BACK_SECONDS = 2.0
 LOOK_SECONDS = 1.0
-"""How often a runner that waits for new events looks whether a person wants something."""
+"""How often a runner that waits for new events looks for requested actions."""
 SMALL, LARGE = 500, 5_000
 """How many events a commit takes at least and at most while there are more to come."""
 LONGEST_COMMIT = 0.1
-"""How long a commit may take, in seconds, before the next ones take fewer events: an open one holds the feed back."""
+"""How long a commit may take, in seconds, before the next ones take fewer events: an open one stops the feed."""
 
 
 class Runner:
-    """One runner of one table, in this process.
+    """One runner of one build, in this process.
 
-    `token` is its name in the lease: `<executor>/<anything>`, another one for each that may run at the same time.
+    `token` is its name in the lease, `<executor>/<anything>`: a different one for each that may run at the same time.
     """
 
     def __init__(
@@ -67,23 +67,23 @@ class Runner:
         self._writer = ProjectionWriter(projection, target, reader, token)
         self._rows = RowCache(projection, *target.where, self._writer.ask)
         self._cursor, self._looked, self._run = FeedCursor(), FeedCursor(), 0
-        self._waiting: set[str] = set()
+        self._set_aside: set[str] = set()
         self._skipped: set[int] = set()
         self._limit, self._renewed_at = SMALL, 0.0
         self._caught_up = self._failed = False
         self._ahead: asyncio.Task[FeedPage] | None = None
         self._writing: asyncio.Task[bool] | None = None
         self._counting: asyncio.Task[None] | None = None
-        self.wished = False
-        """Whether a person wants something to be done about what is set aside."""
+        self.action_requested = False
+        """Whether an operator has requested an action for a key that is set aside."""
         self.wrote = False
-        """Whether it has got on since it began."""
+        """Whether it has committed something since it began."""
 
     async def run(self) -> None:
-        """Take the lease and follow the feed until the lease is lost; returns at once if somebody else has it.
+        """Take the lease and follow the feed until the lease is lost; returns at once if another runner has it.
 
-        Raises what keeps it from going on. Unless that passes by itself, it is noted for everybody, if nobody else
-        follows the feed for this table.
+        Raises the error that keeps it from going on. Unless that passes by itself, it is noted in the database, if no
+        other runner follows the feed for this build.
         """
         try:
             if await self._take():
@@ -98,7 +98,7 @@ class Runner:
             raise
 
     async def catch_up(self) -> None:
-        """Follow the feed to its end once, if nobody else does. Raises Lost if somebody does, and what `run` does."""
+        """Follow the feed to its end once. Raises LeaseLost if another runner does, and what `run` does."""
         try:
             if not await self._take():
                 raise LeaseLost
@@ -119,7 +119,7 @@ class Runner:
             await self._begin()
             while for_ever or not self._caught_up:
                 try:
-                    await self._turn()
+                    await self._next_page()
                 except ServerChanged:
                     await self._begin()
         finally:
@@ -142,10 +142,10 @@ class Runner:
             await self._committer.run(SQL["give_back"], (*self.target.where, self._token), GIVE_BACK_SECONDS)
 
     async def _begin(self) -> None:
-        """Read how far the table has got: whoever had the lease before may have written until now.
+        """Read the checkpoint anew: the holder of the lease before may have written until now.
 
-        Also where another run of the server answers. Then the checkpoint went back with the events that are gone, if
-        any are, and whatever is in memory beyond it may be of such events.
+        Also where another run of the server answers: the checkpoint went back then with the events that are gone, if
+        any are, and rows in memory may come from such events.
         """
         row = next((each for each in await self._builds() if each["build"] == self.target.build), None)
         if row is None or row["runner"] != self._token:
@@ -160,7 +160,7 @@ class Runner:
             self._ahead.cancel()
             self._ahead = None
         keys = await self.reader.tuples(SQL["aside_keys"], self.target.where, patience=None)
-        self._waiting = {key for (key,) in keys}
+        self._set_aside = {key for (key,) in keys}
         left_out = await self.reader.tuples(SQL["skipped_positions"], (self.target.name,), patience=None)
         self._skipped = {position for (position,) in left_out}
         self._rows = RowCache(self.projection, *self.target.where, self._writer.ask)
@@ -172,34 +172,34 @@ class Runner:
     async def _builds(self) -> list[dict[str, Any]]:
         return await self.reader.rows(SQL["builds"], {"name": self.target.name}, patience=None)
 
-    async def _turn(self) -> None:
-        """One stretch of the feed, or a wait for more. While there is more, one is folded while the last is written."""
-        if self.wished and await self._written():
-            self.wished = False
-            await self._grant_wishes()
-        stretch = await (self._ahead or self._feed.after(self._looked, self._limit))
+    async def _next_page(self) -> None:
+        """Apply one page of the feed, or wait for more. A page is applied while the one before it is written."""
+        if self.action_requested and await self._written():
+            self.action_requested = False
+            await self._perform_requested()
+        found = await (self._ahead or self._feed.after(self._looked, self._limit))
         self._ahead = None
-        if stretch.run not in (None, self._run):
+        if found.run not in (None, self._run):
             raise ServerChanged
-        if stretch.end is None:
+        if found.end is None:
             if await self._written():
                 await self._rest()
             return
-        if stretch.full:
-            self._ahead = asyncio.create_task(self._feed.after(stretch.end, self._limit))
-        folded = await apply_page(self.projection, stretch.rows, self._rows, self._waiting, self._skipped)
+        if found.full:
+            self._ahead = asyncio.create_task(self._feed.after(found.end, self._limit))
+        page = await apply_page(self.projection, found.rows, self._rows, self._set_aside, self._skipped)
         if not await self._written():
-            return  # the one before had to leave something out: this one is folded anew
-        self._looked = stretch.end
-        if folded.changed or folded.aside or (not stretch.full and (stretch.rows or not self._caught_up)):
-            self._writing = asyncio.create_task(self._write(folded, caught_up=not stretch.full))
-            if not stretch.full or self._rows.inline:
+            return  # the one before had to leave something out: this one is applied anew
+        self._looked = found.end
+        if page.changed or page.rejected or (not found.full and (found.rows or not self._caught_up)):
+            self._writing = asyncio.create_task(self._write(page, caught_up=not found.full))
+            if not found.full or self._rows.inline:
                 await self._written()
         else:
             await self._renew()
 
     async def _written(self) -> bool:
-        """Wait until what is being written stands; False if it is not what was folded. Raises Lost and Moved."""
+        """Wait until the last page is committed; False if it had to be changed. Raises LeaseLost and ServerChanged."""
         if self._writing is None:
             return True
         writing, self._writing = self._writing, None
@@ -213,7 +213,7 @@ class Runner:
         self._limit = min(max(self._limit // 2 if seconds > LONGEST_COMMIT else grown, SMALL), LARGE)
 
     async def _rest(self) -> None:
-        """The end of the feed: say so once, and wait for more."""
+        """At the end of the feed: note that once, and wait for more."""
         if not self._caught_up or self._failed:
             await self._write(AppliedPage(), caught_up=True)
             return
@@ -225,33 +225,33 @@ class Runner:
             await self._writer.require_same()
             await self._write(AppliedPage(), caught_up=self._caught_up)
 
-    async def _grant_wishes(self) -> None:
-        wishes = await self.reader.tuples(SQL["wishes"], self.target.where, patience=None)
-        for key, wish in wishes:
+    async def _perform_requested(self) -> None:
+        requested = await self.reader.tuples(SQL["requested_actions"], self.target.where, patience=None)
+        for key, action in requested:
             found = await self.reader.tuples(SQL["aside_events"], (*self.target.where, key), patience=None)
-            left_out = [(key, each[2]) for each in found[: wish == "skip"]]
+            left_out = [(key, each[2]) for each in found[: action == "skip"]]
             self._skipped.update(position for _, position in left_out)
-            others = self._waiting - {key}
-            folded = await apply_page(self.projection, found[len(left_out) :], self._rows, others, self._skipped)
-            if not await self._write(folded, caught_up=self._caught_up, cleared=(key, wish), skipped=left_out):
+            others = self._set_aside - {key}
+            page = await apply_page(self.projection, found[len(left_out) :], self._rows, others, self._skipped)
+            if not await self._write(page, caught_up=self._caught_up, cleared=(key, action), skipped=left_out):
                 await self._begin()
-            log.info("%s: %s of %s.", self.target.name, wish, short_key(key))
+            log.info("%s: %s of %s.", self.target.name, action, short_key(key))
 
     def _write(
         self,
-        folded: AppliedPage,
+        page: AppliedPage,
         caught_up: bool,
         cleared: tuple[str, str] | tuple[None, None] = (None, None),
         skipped: Sequence[tuple[str, int]] = (),
     ) -> Coroutine[Any, Any, bool]:
-        """Begin to commit a fold: what comes next is folded onto it. The answer is False if it had to be changed.
+        """Begin to commit a page: the next one is applied on top of it. The answer is False if it had to be changed.
 
-        Raises Lost and Moved.
+        Raises LeaseLost and ServerChanged.
         """
-        known = self._waiting - {cleared[0]}
-        self._waiting = known | folded.aside.keys()
-        self._rows.keep(folded.changed)
-        commit = PageCommit(folded, self._cursor, self._looked, known, caught_up, self._run, cleared, skipped)
+        known = self._set_aside - {cleared[0]}
+        self._set_aside = known | page.rejected.keys()
+        self._rows.keep(page.changed)
+        commit = PageCommit(page, self._cursor, self._looked, known, caught_up, self._run, cleared, skipped)
         return self._commit(commit)
 
     async def _commit(self, commit: PageCommit) -> bool:

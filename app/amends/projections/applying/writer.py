@@ -1,4 +1,4 @@
-"""Commits what was folded for one table of a read model: rows, checkpoint and what is set aside, all or nothing."""
+"""Commits pages to one build of a read model: rows, checkpoint and rejected events, all or nothing."""
 
 from __future__ import annotations
 
@@ -25,41 +25,42 @@ from workflows.amends.values.codec import text
 log = logging.getLogger("amends.projections")
 
 LEASE = timedelta(seconds=10)
-"""The database lets none hold longer: migrations/sql/0018_followed_read_models.sql."""
+"""The longest lease that the database allows: migrations/amends/sql/0018_followed_read_models.sql."""
 TRIES, PAUSE_SECONDS = 3, 0.2
-"""How often a commit is tried that meets what may be over in a moment, before a row or the table is blamed."""
+"""How often a commit is tried whose error may pass in a moment, before a row or the table is blamed."""
 
 
 class LeaseLost(Exception):
-    """Somebody else follows the feed for this table now, or it was dropped; nothing was written."""
+    """Another runner follows the feed for this build now, or it was dropped; nothing was written."""
 
 
 class ServerChanged(Exception):
-    """Another run of the server answers than the one in which this was read; nothing was written."""
+    """Another run of the database server answers than the one in which the page was read; nothing was written."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A table of a read model."""
+    """One build of a read model, which has a table of its own."""
 
     name: str
     build: int
 
     @property
     def where(self) -> tuple[str, int]:
-        """The same as statements take it."""
+        """Name and number, as statements take them."""
         return self.name, self.build
 
 
 @dataclass(frozen=True)
 class PageCommit:
-    """One commit: a fold, from which checkpoint to which, which keys waited before, and in which run all was read.
+    """One commit: a page, the checkpoints before and after it, the keys that were set aside before, and the run of the
+    server in which it was read.
 
-    A key that was set aside is no longer, since a person wished something for it: `cleared` are both. `skipped` are
-    events that a person let it leave out, by key and position.
+    `cleared` are a key that is set aside no longer and the action that was requested for it; `skipped` are the events
+    that this action leaves out, by key and position.
     """
 
-    folded: AppliedPage
+    page: AppliedPage
     begin: FeedCursor
     end: FeedCursor
     known: set[str]
@@ -70,61 +71,63 @@ class PageCommit:
 
 
 class ProjectionWriter:
-    """Writes to one table in the name of one runner."""
+    """Writes to one build in the name of one runner."""
 
     def __init__(self, projection: Projection[Any, Any], target: Target, reader: Reader, token: str) -> None:
         self._projection, self._target, self._reader, self._token = projection, target, reader, token
 
     async def write(self, commit: PageCommit, rows: RowCache) -> bool:
-        """Commit; False if rows that do not fit had to be set aside before. Raises Lost, Moved, and what passes or is
-        the table's."""
+        """Commit; False if rows that do not fit had to be rejected before.
+
+        Raises LeaseLost, ServerChanged, and errors that pass or are about the table.
+        """
         fits = True
         try:
-            stands = await self._insisted(commit, rows)
+            stands = await self._write_again(commit, rows)
         except Exception as refused:
             if not is_about_row(refused):
                 raise
             await self.require_same()
-            await reject_rows(self._projection, self._target.where, commit.folded, rows, self._reader)
-            stands, fits = await self._committed(commit, rows), False
+            await reject_rows(self._projection, self._target.where, commit.page, rows, self._reader)
+            stands, fits = await self._write_once(commit, rows), False
         if not stands:
             raise LeaseLost
-        for key, aside in commit.folded.aside.items():
+        for key, rejected in commit.page.rejected.items():
             if key not in commit.known:
                 name, build = self._target.where
-                what = f"{aside.type} at position {aside.positions[0]}"
-                log.warning("%s build %d: %s is set aside, %s: %s", name, build, short_key(key), what, aside.error)
+                what = f"{rejected.type} at position {rejected.positions[0]}"
+                log.warning("%s build %d: %s is set aside, %s: %s", name, build, short_key(key), what, rejected.error)
         return fits
 
     async def require_same(self) -> None:
-        """Raise Changed if the table is not what the code writes; a view that was lost on the way is made again."""
+        """Raise TableChanged if the table is not what the code writes; a missing view is made again."""
         if await require_same_table(self._projection, *self._target.where, self.ask):
             await self.ask(SQL["restore_view"], (self._target.name,))
 
     async def ask(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[TupleRow]:
-        """Read once; whoever runs the runner tries again."""
+        """Run a statement once; the caller of the runner tries again."""
         async with self._reader.connection() as connection:
             return await (await connection.execute(statement, parameters)).fetchall()
 
-    async def _insisted(self, commit: PageCommit, rows: RowCache) -> bool:
+    async def _write_again(self, commit: PageCommit, rows: RowCache) -> bool:
         for left in reversed(range(TRIES)):
             try:
-                return await self._committed(commit, rows)
+                return await self._write_once(commit, rows)
             except Exception as refused:
                 if not left or not may_pass(refused):
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
         raise AssertionError("unreachable")
 
-    async def _committed(self, commit: PageCommit, rows: RowCache) -> bool:
-        """Write once. If the answer is lost, the checkpoint says whether it was carried out: it is read anew then."""
+    async def _write_once(self, commit: PageCommit, rows: RowCache) -> bool:
+        """Write once. If the answer is lost, the checkpoint, read anew, says whether it was carried out."""
         ((stands,),) = await self.ask(SQL["write"], self._parameters(commit, rows))
         if stands is None:
             raise ServerChanged
         return bool(stands)
 
     def _parameters(self, commit: PageCommit, rows: RowCache) -> dict[str, Any]:
-        changed = commit.folded.changed
+        changed = commit.page.changed
         return {
             "name": self._target.name,
             "build": self._target.build,
@@ -133,22 +136,22 @@ class ProjectionWriter:
             "run": commit.run,
             "from": list(commit.begin),
             "to": list(commit.end),
-            "events": commit.folded.events,
+            "events": commit.page.events,
             "rows": rows.json(row for row in changed.values() if row is not None),
             "gone": [key for key, row in changed.items() if row is None],
             "cleared": commit.cleared[0],
             "granted": commit.cleared[1],
-            "aside": _aside_json(commit.folded.aside, commit.known),
+            "aside": _rejected_json(commit.page.rejected, commit.known),
             "skipped": text([{"key": key, "position": position} for key, position in commit.skipped]),
             "caught_up": commit.caught_up,
         }
 
 
-def _aside_json(aside: Mapping[str, RejectedEvents], known: set[str]) -> str:
-    """What is set aside as the database's function takes it: an error for what is new, none for what waits behind."""
+def _rejected_json(rejected: Mapping[str, RejectedEvents], known: set[str]) -> str:
+    """Rejected events as the database's function takes them: an error for a new key, none for events behind another."""
     return text(
         [
             {"key": key, "error": None if key in known else each.error or "", "positions": each.positions}
-            for key, each in aside.items()
+            for key, each in rejected.items()
         ]
     )
