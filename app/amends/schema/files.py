@@ -58,6 +58,13 @@ class LockFiles:
             yield self.root / "tests" / "amends" / "samples", _part(locked, ours=True).events
 
 
+def problems_of_amends(checkout: Path) -> Iterator[str]:
+    """What is wrong with Amends' own code, its own file and its own samples, whatever project stands beside them."""
+    known, locked = catalogue(OURS), lock.read(OF_AMENDS)
+    yield from lock.problems(known, list(declared(known, (), PACKAGES)), locked)
+    yield from samples.problems(known, locked.events, checkout / "tests" / "amends" / "samples")
+
+
 def _part(locked: Lock, ours: bool) -> Lock:
     """What is locked of Amends' own, or all else."""
     names = _own_names()

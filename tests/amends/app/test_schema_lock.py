@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +10,9 @@ from typing import Annotated, Any
 
 import pytest
 
-from app.amends.cli.schema import code_at_hand
 from app.amends.schema import lock as schema_lock
 from app.amends.schema.catalogue import Catalogue
-from app.amends.schema.files import LockFiles
+from app.amends.schema.files import LockFiles, problems_of_amends
 from app.amends.schema.lock import Lock
 from app.amends.schema.shapes import Kind, KnownShape, ShapeKey, of_catalogue
 from domain.amends.errors import Invalid
@@ -50,9 +47,8 @@ class Other:
 LOCKED = LockFiles(ROOT).read()
 
 
-def test_the_committed_file_says_what_the_code_does() -> None:
-    _, known, code = code_at_hand()
-    assert list(schema_lock.problems(known, code, LOCKED)) == []
+def test_the_file_and_the_samples_of_amends_say_what_its_code_does() -> None:
+    assert list(problems_of_amends(ROOT)) == []
 
 
 def declared(version: int, fields: dict[str, Any], hop: bool = False) -> Catalogue:
@@ -211,14 +207,3 @@ def test_what_is_stored_of_a_version_goes_on_to_fit_it(kind: Kind, before: Any, 
     fits = "run ./run amends schema lock and" in problem
     assert (schema_lock.lock(changed, locked) != locked) == fits
     assert list(schema_lock.problems(NOTHING, changed, schema_lock.lock(changed, locked, [key.word]))) == []
-
-
-def amends(*command: str) -> subprocess.CompletedProcess[str]:
-    whole = [sys.executable, "-m", "amends", "schema", *command]
-    return subprocess.run(whole, capture_output=True, text=True, cwd=ROOT, check=False)
-
-
-def test_the_command_says_that_all_is_well() -> None:
-    done = amends("check")
-    assert (done.returncode, done.stdout) == (0, "Everything has the shape and the marks that are locked.\n")
-    assert json.loads(amends("check", "--json").stdout) == {"problems": []}

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from pydantic import Field, JsonValue
 from typing_extensions import TypedDict
 
-from app.amends.cli.schema import code_at_hand
 from app.amends.schema import lock as schema_lock
 from app.amends.schema import samples as schema_samples
 from app.amends.schema.catalogue import Catalogue, catalogue
@@ -33,11 +32,6 @@ from workflows.amends.ports.event_store import load_event
 
 FILES = LockFiles(ROOT)
 LOCKED = FILES.read().events
-
-
-def test_the_committed_samples_are_read_by_the_code() -> None:
-    files, known, code = code_at_hand()
-    assert list(files.problems(known, code, files.read(code))) == []
 
 
 def test_samples_of_all_events_can_be_made_anew(tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""What is locked of the example and of Amends, in two files and two folders of samples, is what the code says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from app.amends.cli.schema import code_at_hand
+from tests.amends.harness.server import ROOT
+
+
+def test_the_committed_files_and_samples_say_what_the_code_does() -> None:
+    files, known, code = code_at_hand()
+    assert list(files.problems(known, code, files.read(code))) == []
+
+
+def test_the_command_says_that_all_is_well() -> None:
+    done = amends("check")
+    assert (done.returncode, done.stdout) == (0, "Everything has the shape and the marks that are locked.\n")
+    assert json.loads(amends("check", "--json").stdout) == {"problems": []}
+
+
+def amends(*command: str) -> subprocess.CompletedProcess[str]:
+    whole = [sys.executable, "-m", "amends", "schema", *command]
+    return subprocess.run(whole, capture_output=True, text=True, cwd=ROOT, check=False)
