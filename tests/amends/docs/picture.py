@@ -1,111 +1,106 @@
-"""Draws the rings of the house from their imports, into `docs/architecture.md`: `./run picture`."""
+"""Draws the rings of the house from their imports, into `docs/rings.svg`: `./run picture`."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+from textwrap import wrap
 
 import grimp
 
 from tests.amends.harness.server import ROOT
 
-PAGE = ROOT / "docs" / "architecture.md"
-DRAWN = re.compile(r"^```mermaid\n.*?^```$", re.MULTILINE | re.DOTALL)
+FILE = ROOT / "docs" / "rings.svg"
 RINGS = ("app", "workflows", "domain")
-COLOURS = {"amends": "fill:#dbeafe,stroke:#1d4ed8,color:#111", "team": "fill:#fef3c7,stroke:#b45309,color:#111"}
+LEGEND = "Blue: Amends. A box imports only boxes in rows below its own. Yellow: yours. No blue box imports it."
+STYLE = (
+    "text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#111}.ring{font-size:15px;font-weight:bold}"
+    ".page{fill:#fff}.band{fill:#f3f4f6}.amends{fill:#dbeafe;stroke:#1d4ed8}.team{fill:#fef3c7;stroke:#b45309}"
+)
+WIDTH, LEFT, MIDDLE, EDGE = 820, 130, 570, 12
+ROW, BOX, LINE, CHARACTER = 32, 24, 16, 7.3
+"""The heights of a row, of a box in it and of a line of text, and the width of a character."""
 
-Node = TypeVar("Node")
-Graph = Mapping[Node, set[Node]]
 
+@dataclass
+class Ring:
+    """The packages and modules of Amends in one ring, with what each imports of the others, and the team's beside."""
 
-class Room(NamedTuple):
-    """A package or a module of Amends, or all that is the team's in one ring."""
-
-    ring: str
-    owner: str
     name: str
+    amends: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    team: set[str] = field(default_factory=set)
 
+    @property
+    def rows(self) -> list[list[str]]:
+        """Amends' part from top to bottom, in rows that import only rows below."""
+        heights = {name: self._height(name) for name in self.amends}
+        return [sorted(name for name in heights if heights[name] == at) for at in range(max(heights.values()), -1, -1)]
 
-Box = tuple[Room, ...]
-"""Rooms that import each other, directly or through others."""
+    def _height(self, name: str, above: tuple[str, ...] = ()) -> int:
+        assert name not in above, f"{' imports '.join([*above, name])}, in a circle"
+        return max((self._height(each, (*above, name)) + 1 for each in self.amends[name]), default=0)
 
 
 def picture() -> str:
-    """The rings as Mermaid draws them; an arrow is an import, and one that a longer way implies is left out."""
-    boxes = _without_circles(_imports())
-    number = {box: f"n{place}" for place, box in enumerate(sorted(boxes))}
-    lines = ["flowchart TB"]
-    for ring in RINGS:
-        lines.append(f"  subgraph {ring}")
-        lines += [
-            f'    {number[box]}["{_label(box)}"]:::{box[0].owner}' for box in sorted(boxes) if box[0].ring == ring
-        ]
-        lines.append("  end")
-    lines += [f"  {number[box]} --> {number[each]}" for box in sorted(boxes) for each in sorted(_shortest(box, boxes))]
-    lines += [f"  classDef {owner} {colour}" for owner, colour in COLOURS.items()]
-    return "\n".join(lines) + "\n"
+    """The rings as SVG, one below the other."""
+    parts, top = list[str](), EDGE
+    for ring in _rings():
+        height = ROW * len(ring.rows) + EDGE
+        parts += _ring(ring, top, height)
+        top += height + EDGE
+    parts.append(_text(EDGE, top + LINE, LEGEND))
+    whole = top + 2 * LINE
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {whole}" width="{WIDTH}" height="{whole}">'
+    return "\n".join([opening, f"<style>{STYLE}</style>", _box("page", 0, 0, WIDTH, whole), *parts, "</svg>\n"])
 
 
-def _imports() -> Graph[Room]:
-    """Which rooms import which."""
-    graph = grimp.build_graph(*RINGS, cache_dir=None)
-    found: dict[Room, set[Room]] = defaultdict(set)
+def _rings() -> list[Ring]:
+    """The rings from the top, as the imports are."""
+    graph, rings = grimp.build_graph(*RINGS, cache_dir=None), {name: Ring(name) for name in RINGS}
     for module in graph.modules:
-        if room := _room(module):
-            others = {_room(each) for each in graph.find_modules_directly_imported_by(module)}
-            found[room] |= {each for each in others if each and each != room}
-    return found
+        ring, owner, name = _place(module)
+        if name and owner == "team":
+            rings[ring].team.add(name)
+        elif name:
+            others = [_place(each) for each in graph.find_modules_directly_imported_by(module)]
+            rings[ring].amends[name] |= {each for *place, each in others if place == [ring, owner]} - {name, ""}
+    return [rings[name] for name in RINGS]
 
 
-def _room(module: str) -> Room | None:
-    ring, *rest = module.split(".")
-    match rest:
-        case ["amends"] if ring != "domain":
-            return None
-        case ["amends", *_] if ring == "domain":
-            return Room(ring, "amends", "amends")
-        case ["amends", name, *_]:
-            return Room(ring, "amends", name)
-        case [_, *_]:
-            return Room(ring, "team", "yours")
-        case _:
-            return None
+def _place(module: str) -> tuple[str, str, str]:
+    """The ring of a module, whose it is, and the name of its package there, which may be none."""
+    ring, owner, name = [*module.split("."), "", ""][:3]
+    return (ring, owner, name) if owner == "amends" else (ring, "team", owner)
 
 
-def _without_circles(graph: Graph[Room]) -> Graph[Box]:
-    reached = {room: _reached(room, graph) for room in graph}
-    box = {room: tuple(sorted({room} | {each for each in reached[room] if room in reached[each]})) for room in graph}
-    boxes: dict[Box, set[Box]] = {each: set() for each in box.values()}
-    for room, others in graph.items():
-        boxes[box[room]] |= {box[each] for each in others} - {box[room]}
-    return boxes
+def _ring(ring: Ring, top: int, height: int) -> Iterator[str]:
+    yield _box("band", EDGE, top, WIDTH - 2 * EDGE, height)
+    yield _text(2 * EDGE, top + EDGE + LINE, ring.name, "ring")
+    for number, row in enumerate(ring.rows):
+        x, y = LEFT, top + EDGE + ROW * number
+        for name in row:
+            width = round(CHARACTER * len(name)) + 18
+            yield _box("amends", x, y, width, BOX)
+            yield _text(x + 9, y + LINE, name)
+            x += width + 10
+    yield _box("team", MIDDLE, top + EDGE, WIDTH - MIDDLE - 2 * EDGE, height - 2 * EDGE)
+    for number, line in enumerate(wrap(", ".join(sorted(ring.team)), 28)):
+        yield _text(MIDDLE + 9, top + EDGE + LINE * (number + 1), line)
 
 
-def _reached(start: Node, graph: Graph[Node]) -> set[Node]:
-    """What a node imports, directly or through others."""
-    reached, left = set[Node](), [start]
-    while left:
-        new = graph[left.pop()] - reached
-        reached |= new
-        left += new
-    return reached
+def _box(kind: str, x: int, y: int, width: int, height: int) -> str:
+    return f'<rect class="{kind}" x="{x}" y="{y}" width="{width}" height="{height}" rx="4"/>'
 
 
-def _shortest(box: Box, boxes: Graph[Box]) -> set[Box]:
-    """What a box imports, without what others that it imports lead to."""
-    return {each for each in boxes[box] if not any(each in _reached(other, boxes) for other in boxes[box] - {each})}
-
-
-def _label(box: Box) -> str:
-    names = [room.name for room in box]
-    return "<br/>".join(", ".join(names[at : at + 4]) for at in range(0, len(names), 4))
+def _text(x: int, y: int, text: str, kind: str = "") -> str:
+    return f'<text{kind and f" class={kind!r}"} x="{x}" y="{y}">{escape(text)}</text>'
 
 
 def main() -> None:
     """Draw it anew."""
-    PAGE.write_text(DRAWN.sub(lambda _: f"```mermaid\n{picture()}```", PAGE.read_text()))
+    FILE.write_text(picture())
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
-from tests.amends.harness.databases import fresh_database
 from tests.amends.docs.blocks import PAGES, Block, every_block, run_commands
+from tests.amends.harness.databases import fresh_database
 from tests.amends.harness.server import ROOT, Server
 
 QUOTED = [block for block in every_block() if block.option.startswith("file=")]
@@ -27,7 +27,7 @@ def server(postgres_18: EmbeddedPostgres) -> Iterator[Server]:
 
 
 def test_only_known_kinds_of_blocks_are_used() -> None:
-    known = {"sh", "python", "sql", "text", "mermaid"}
+    known = {"sh", "python", "sql", "text"}
     others = [block for block in every_block() if block.language not in known]
     assert [block.where for block in others if not block.option.startswith(("file=", "project="))] == []
 

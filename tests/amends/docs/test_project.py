@@ -14,8 +14,8 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import parse_url
-from tests.amends.harness.databases import drop_database
 from tests.amends.docs.blocks import blocks, run_commands
+from tests.amends.harness.databases import drop_database
 from tests.amends.harness.server import ROOT, Server
 
 PAGE = ROOT / "docs" / "what-goes-where.md"
