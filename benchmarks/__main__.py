@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 
 from app.amends.postgres.bootstrap import prepare
-from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.embedded.programs import find_binaries
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import parse_url
 from benchmarks import sagas, waiting
 from benchmarks.long import comparison as long

@@ -1,4 +1,4 @@
-"""A service as data: what a team gives to Amends, and what it is given to build that from."""
+"""A service as data: what a team gives to Amends, and what Amends gives it to build that from."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True)
 class Host(Generic[S]):
-    """What Amends offers to the code of a service while that is put together."""
+    """The parts of Amends that a service may use when it is built."""
 
     settings: S
     here: str
     """The base URL at which this process serves."""
     token: str = field(repr=False)
-    """Lets the service call itself, also where only it may: `Parts.private`."""
+    """The token by which the service calls itself, also below the paths of `Parts.private`."""
     providers: Providers
     """The other systems that sagas call, each with its circuit breaker."""
     repository: Repository
@@ -41,16 +41,17 @@ class Host(Generic[S]):
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What one process of a service consists of beside what Amends brings."""
+    """The parts of one process of a service beside those of Amends."""
 
     sagas: Sequence[Saga[Any, Any]]
     """The business processes, each with its ports' implementations."""
     routers: Sequence[APIRouter] = ()
     """HTTP endpoints of its own."""
     resources: Sequence[AbstractAsyncContextManager[Any]] = ()
-    """What a server opens before the first saga runs, and closes after the last one has stopped, in reverse."""
+    """Resources that a server opens before the first saga runs, and closes in reverse after the last one has
+    stopped."""
     private: Sequence[str] = ()
-    """Where paths begin that only the service itself may ask for."""
+    """Prefixes of paths that only the service itself may call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ class Service(Generic[S]):
     root: Path
     """The project's folder."""
     build: Callable[[Host[S]], Parts]
-    """Puts one process together; a server calls it, and each command that looks at sagas. It opens nothing yet."""
+    """Builds one process; a server calls it, and each command that needs the sagas. It opens nothing yet."""
     settings: type[S]
     """A subclass of Settings for settings of its own, or Settings itself."""
     commands: Sequence[Callable[..., None]] = ()

@@ -1,4 +1,4 @@
-"""Everything that can be set, from the environment, read once and checked as a whole."""
+"""The settings, from the environment, read once and checked as a whole."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Settings(BaseSettings):
 
     @property
     def owner_url(self) -> URL | None:
-        """Who migrates, if that is not whom the service is. Raises StartupError."""
+        """The URL that migrates, if it is another one than the service's. Raises StartupError."""
         return parse_url(self.migration_url, "AMENDS_MIGRATION_URL") if self.migration_url is not None else None
 
     @field_validator("api_tokens", mode="before")
@@ -91,14 +91,14 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment alone: no file that somebody forgot."""
+        """The environment alone: a forgotten file sets nothing."""
         return (init_settings, env_settings)
 
 
 def read_settings(cls: type[S], root: Path) -> S:
-    """The settings of a service; an embedded Postgres lives below `root`, if nothing else is said.
+    """The settings of a service; an embedded Postgres lives below `root` by default.
 
-    Raises StartupError naming what is wrong and how to put it right.
+    Raises StartupError with the wrong setting and the remedy.
     """
     known = {f"AMENDS_{name.upper()}" for name in cls.model_fields if name != "database_url"}
     for name in sorted(os.environ):
@@ -126,7 +126,7 @@ def _wrong(cls: type[Settings], found: Any) -> tuple[str, str]:
 
 
 def require_guarded(settings: Settings, host: str) -> None:
-    """Refuse to serve other machines without tokens."""
+    """Raise StartupError for a server that other machines reach without tokens."""
     if not is_loopback(host) and not settings.api_tokens:
         raise StartupError(
             f"Serving on {host} would let anybody on the network act.",

@@ -1,1 +1,1 @@
-"""The commands of ./run amends, one file for each thing that they are about."""
+"""The commands of ./run amends, one file for each noun."""

@@ -1,4 +1,4 @@
-"""The command line's look at the database, with or without a running server."""
+"""The command line's access to the database, with or without a running server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from workflows.amends.providers import Providers
 
 @dataclass(frozen=True)
 class Console:
-    """What the commands use; what they start is queued, and a server takes it."""
+    """The parts that commands use; sagas that they start are queued, and a server takes them."""
 
     saga_client: SagaClient
     overview: SagaSummaries
@@ -51,7 +51,7 @@ class Console:
 
     @property
     def cause(self) -> Cause:
-        """Who sits at the command line."""
+        """The cause of what the user of the command line does."""
         return Cause(actor=f"cli:{getpass.getuser()}")
 
 
@@ -85,7 +85,7 @@ async def console(service: Service[Any], settings: Settings, url: URL) -> AsyncI
 
 
 def definitions(service: Service[Any], settings: Settings) -> list[Definition]:
-    """What the sagas of a service declare; no database is asked."""
+    """The definitions of a service's sagas; no database is needed."""
     nowhere = URL.create("postgresql", database="nowhere")
     readers = Pool(nowhere, 1)
     store = Store.of(settings, Committer(nowhere, 1), Reader(readers))

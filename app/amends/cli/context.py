@@ -1,4 +1,4 @@
-"""What the commands share: the project that they run in, and its database, opened for as long as one command takes."""
+"""The context of a command: the project, its settings, and its database, open for as long as the command takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator looks at first: the server, the executors, the sagas that need somebody, and the read models."""
+"""The doctor: checks of the server, the executors, the sagas and the read models, for operators."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from domain.amends.errors import StartupError
 
 SQL = statements(Path(__file__).with_name("doctor.sql"))
 NAMED = 3
-"""How many of the keys that are set aside are named."""
+"""The most keys that are set aside that are named."""
 LATE_SECONDS = 30.0
-"""How far a read model may be behind before somebody should look."""
+"""The lag of a read model from which on an operator should look."""
 OPEN_SECONDS = 10.0
 """How long a connection is waited for; each of several hosts has a part of it."""
 
 PATIENCE = 2.0
-"""For how many seconds a read is tried again."""
+"""How long a read is tried again."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`well` is False where somebody should look."""
+    """The finding of a check; `well` is False where an operator should look."""
 
     what: str
     well: bool
@@ -51,7 +51,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at, and the tables that must be read for it."""
+    """A check, and the tables that it reads."""
 
     what: str
     look: Callable[[Looking], Awaitable[list[Finding]]]
@@ -60,7 +60,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Looking:
-    """What is looked with. `login` is who looks, and `readable` what the tables are, and whether they may be read."""
+    """The means of a check. `login` is its database user, and `readable` the tables, and whether they may be read."""
 
     reader: Reader
     builds: ProjectionBuilds
@@ -70,7 +70,7 @@ class Looking:
 
 
 class Impatient(Reader):
-    """Reads of somebody who looks at a database that may be out of order: what does not pass soon is a finding."""
+    """Reads of a database that may be out of order: an error that does not pass soon is a finding."""
 
     async def rows(
         self, statement: str, parameters: Parameters, patience: float | None = PATIENCE, anew: bool = False
@@ -79,7 +79,7 @@ class Impatient(Reader):
 
 
 async def examine(url: URL, known: KnownProjections, migrations: Migrations) -> list[Finding]:
-    """Everything that can be seen from the database alone; what cannot be looked at says why, and nothing is raised."""
+    """All findings about a database. A check that cannot be made says why; nothing is raised."""
     refusal = await asyncio.to_thread(_refusal, require_usable, url)
     try:
         service, readable = await asyncio.wait_for(_entered(url), OPEN_SECONDS)
@@ -101,7 +101,7 @@ async def examine(url: URL, known: KnownProjections, migrations: Migrations) -> 
 
 
 def _refusal(require: Callable[[URL], object], url: URL) -> str | None:
-    """Why no server would start on this database, in one line."""
+    """The reason why no server would start on this database, in one line."""
     try:
         require(url)
     except StartupError as no:
@@ -110,7 +110,7 @@ def _refusal(require: Callable[[URL], object], url: URL) -> str | None:
 
 
 async def _entered(url: URL) -> tuple[URL, dict[str, bool]]:
-    """The URL, with the role of the service if the login may take it, and which tables may be read so.
+    """The URL, with the role of the service if the login may take it, and which tables may be read then.
 
     Raises psycopg.Error.
     """
@@ -124,7 +124,7 @@ async def _entered(url: URL) -> tuple[URL, dict[str, bool]]:
 
 
 async def _made(check: Check, looking: Looking) -> list[Finding]:
-    """What a check has found, or why it could not be made."""
+    """The findings of a check, or why it could not be made."""
     missing = [table for table in check.tables if table not in looking.readable]
     denied = [f"amends.{table}" for table in check.tables if not looking.readable.get(table, True)]
     if missing:
@@ -246,7 +246,7 @@ async def _read_models(looking: Looking) -> list[Finding]:
 
 
 def _read_model(found: dict[str, Any]) -> Finding:
-    """Whether a read model is followed, not long behind, and complete; so is its rebuild."""
+    """The finding about a read model: whether it is followed, up to date, and complete, and so is its rebuild."""
     well = found["status"] in ("following", "catching up", "live") and found["lag_seconds"] < LATE_SECONDS
     told = [found["status"], f"{found['lag_events']} events and {found['lag_seconds']:.1f} s behind"]
     if found["status"] == "orphaned":

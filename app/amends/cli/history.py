@@ -1,4 +1,4 @@
-"""What happened, in order; and what a stream's aggregate was at any time."""
+"""The feed, streams, and the state of an aggregate at any time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def events(
     correlation_id: str | None = None,
     as_json: AsJson = False,
 ) -> None:
-    """The global feed, in order."""
+    """Show the feed: all events, in order."""
 
     async def look(console: Console) -> None:
         from workflows.amends.ports.event_store import Filter
@@ -49,7 +49,7 @@ def stream(
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """One stream, oldest first."""
+    """Show a stream, oldest event first."""
 
     async def look(console: Console) -> None:
         cursor = await console.events.after(after)
@@ -61,7 +61,7 @@ def stream(
 def state(
     name: Name, version: Version = None, position: Position = None, at: At = None, as_json: AsJson = False
 ) -> None:
-    """What a stream's events add up to: now, or at a version, a position or an instant."""
+    """Show the state of a stream's aggregate: now, or at a version, a position or an instant."""
 
     async def look(console: Console) -> None:
         from app.amends.http.serialisation import state_json
@@ -89,7 +89,7 @@ def difference(
     to_at: At = None,
     as_json: AsJson = False,
 ) -> None:
-    """What changed between two points; without a `from` since the beginning, without a `to` until now."""
+    """Show the changes between two points; without a `from` since the beginning, without a `to` until now."""
 
     async def look(console: Console) -> None:
         from app.amends.http.serialisation import difference_json

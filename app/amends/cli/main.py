@@ -1,4 +1,4 @@
-"""The command line: serve, look, decide. It needs no running server; what it starts is taken by the next one."""
+"""The command line: serve, look, decide. No server need run; sagas that it starts are taken by the next one."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from workflows.amends.values.said import escaped
 
 
 class Commands(typer.core.TyperGroup):
-    """All commands; what somebody typed is escaped where an error repeats it."""
+    """All commands; text of the user that an error repeats is escaped."""
 
     def get_command(self, context: Any, name: str) -> Any:
         """One of Amends' own commands, or else one of the project's."""
         return super().get_command(context, name) or _own().get(name)
 
     def list_commands(self, context: Any) -> list[str]:
-        """All of both."""
+        """The names of both."""
         return [*super().list_commands(context), *_own()]
 
     def make_context(self, *args: Any, **more: Any) -> Any:
@@ -49,7 +49,7 @@ class Commands(typer.core.TyperGroup):
 
 
 def _own() -> dict[str, Any]:
-    """The commands that the project has of its own, by name; none outside of a project."""
+    """The project's own commands, by name; none outside of a project."""
     try:
         commands = project_service().commands
     except StartupError:
@@ -153,7 +153,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 @app.command()
 def restored(reason: Reason) -> None:
-    """After a backup was restored: let every event from now on come after all those before. Stop all servers first."""
+    """After a backup was restored: open a new generation of the feed. Stop all servers first."""
     from app.amends.postgres.generations import open_generation
 
     with database_in_use() as access:
@@ -162,7 +162,7 @@ def restored(reason: Reason) -> None:
 
 
 def main() -> None:
-    """Run a command; our own errors are told in words, without a traceback, and SIGTERM ends it as SIGINT does."""
+    """Run a command; our own errors are printed in words, without a traceback, and SIGTERM ends it as SIGINT does."""
     signal.signal(signal.SIGTERM, _terminated)
     veil("stderr")
     try:

@@ -1,4 +1,4 @@
-"""Fills a rebuilt read model with a progress bar: by itself, or watching the server that does."""
+"""Fills a build of a read model, with a progress bar: in this process, or by a server that is watched."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ LOOK_SECONDS = 0.25
 
 
 async def fill(console: Console, name: str, quiet: bool) -> ProjectionBuild:
-    """Begin a rebuild, or go on with one that was begun; returns its table once it has caught up.
+    """Start a rebuild, or go on with one that was started; returns its build once it has caught up.
 
-    Raises Conflict, with why, if it cannot go on.
+    Raises Conflict, with the reason, if it cannot go on.
     """
     found = next((each for each in await console.builds.all(name) if each.state == "building"), None)
     build = found or await _begin(console, name)

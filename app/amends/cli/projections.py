@@ -1,4 +1,4 @@
-"""Read models: how they stand, and rebuild, verify, promote, drop; retry and skip what is set aside."""
+"""Read models: list, rebuild, verify, promote, drop; retry and skip keys that are set aside."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
 def list_projections(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, as_json: AsJson = False
 ) -> None:
-    """Every read model: its tables, how far behind they are, and what is set aside."""
+    """List read models: their builds, the lag of each, and the keys that are set aside."""
 
     async def look(console: Console) -> None:
         from app.amends.projections.failures import short_key
@@ -54,7 +54,7 @@ def list_projections(
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
-    """A read model and its tables, a line each."""
+    """The lines of a read model: one for each build."""
     if not found["builds"]:
         yield f"{found['name']:<24} version {found['version']}  {found['status']}"
     for build in found["builds"]:
@@ -64,7 +64,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _troubles(found: dict[str, Any]) -> Iterator[str]:
-    """What is the matter with a read model, a line each."""
+    """The lines of a read model's troubles."""
     from app.amends.projections.failures import short_key
 
     name = found["name"]
@@ -82,7 +82,8 @@ def _troubles(found: dict[str, Any]) -> Iterator[str]:
 
 @projections.command("rebuild")
 def rebuild(name: Name, as_json: AsJson = False) -> None:
-    """Build the newest version beside the live one, from the first event on; go on with one that was begun."""
+    """Rebuild a read model: fill a build of the newest version beside the live one, or go on with one that was
+    started."""
 
     async def run(console: Console) -> None:
         from app.amends.cli.progress import fill
@@ -136,7 +137,7 @@ def promote(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let views.NAME show the rebuilt table, or a retired one again."""
+    """Promote a build: let views.NAME show the rebuilt table, or a retired one again."""
 
     async def run(console: Console) -> None:
         now = await console.administration.promote(name, build, console.cause, less=allow_set_aside)
@@ -150,7 +151,7 @@ def promote(
 
 @projections.command("drop")
 def drop(name: Name, build: Number = None, as_json: AsJson = False) -> None:
-    """Drop a table that is not live, or all of a read model whose code is gone."""
+    """Drop a build that is not live, or all builds of a read model whose code is gone."""
 
     async def run(console: Console) -> None:
         gone = await console.administration.drop(name, build, console.cause)
@@ -165,19 +166,19 @@ def drop(name: Name, build: Number = None, as_json: AsJson = False) -> None:
 
 @projections.command("retry")
 def retry(name: Name, key: Key, reason: Reason) -> None:
-    """Apply the event that was set aside, and those behind it, once more."""
+    """Retry a key that is set aside: apply its event, and those behind it, once more."""
     _wish(name, key, "retry", reason)
 
 
 @projections.command("skip")
 def skip(name: Name, key: Key, reason: Reason) -> None:
-    """Leave out the event that cannot be applied, and go on with those behind it."""
+    """Skip the event of a key that cannot be applied, and apply those behind it."""
     _wish(name, key, "skip", reason)
 
 
 @contextmanager
 def _counting(what: str, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show how many there are so far."""
+    """A counter on the terminal, advanced by the function that it yields."""
     from rich.console import Console as Screen
     from rich.progress import Progress, TextColumn
 

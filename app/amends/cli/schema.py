@@ -1,4 +1,4 @@
-"""The shapes and marks of what is stored: locked in a file, so that none changes by accident."""
+"""Shapes and marks of stored data: locked in a file, so that none changes by accident."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ schema = typer.Typer(no_args_is_help=True, help=__doc__)
 
 @schema.command("check")
 def check(as_json: AsJson = False) -> None:
-    """Compare the code with what is locked, and read the samples of events; exit 1 and say what is wrong."""
+    """Compare the code with the locked shapes, and read the samples of events; exit 1 if something is wrong."""
     files, known, code = code_at_hand()
     found = list(files.problems(known, code, files.read(code)))
     if as_json:
@@ -41,7 +41,7 @@ def lock(
         typer.Option(metavar="KIND:NAME:PATH", help="This was marked, and may be seen by anybody, in all versions."),
     ] = None,
 ) -> None:
-    """Write the shape and marks of all that is not locked yet, and samples of events; what is there stays."""
+    """Lock the shape and marks of all that is not locked yet, and write samples of events; locked ones stay."""
     from app.amends.schema import lock as locks
 
     files, known, code = code_at_hand()
@@ -58,7 +58,7 @@ def lock(
 
 
 def code_at_hand() -> tuple[LockFiles, Catalogue, list[KnownShape]]:
-    """What is declared in this project, the shapes of it, and the files where shapes are locked."""
+    """The lock files of this project, its catalogue, and the shapes that its code declares."""
     from app.amends.cli.console import definitions
     from app.amends.schema.catalogue import catalogue
     from app.amends.schema.files import LockFiles

@@ -1,4 +1,4 @@
-"""A saga's story as a person reads it: when what happened, and on which executor."""
+"""The history of a saga as a timeline: what happened when, and on which executor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Moment:
 
 
 def timeline(events: Iterable[dict[str, Any]]) -> Iterator[Moment]:
-    """The events of one saga's stream as the API shows them, oldest first, as lines."""
+    """The lines of a saga's events, oldest first, as the API shows them."""
     first: datetime | None = None
     for event in events:
         at, data = datetime.fromisoformat(event["recorded_at"]), event["data"]

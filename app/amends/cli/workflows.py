@@ -34,7 +34,7 @@ def list_workflows(
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Sagas, newest first."""
+    """List sagas, newest first."""
 
     async def look(console: Console) -> None:
         from app.amends.http.serialisation import saga_row_json, with_reasons
@@ -55,7 +55,7 @@ def list_workflows(
 
 @workflows.command("show")
 def show_workflow(id: Id, as_json: AsJson = False) -> None:
-    """One saga: how it stands, and its timeline."""
+    """Show a saga: its status, and its timeline."""
 
     async def look(console: Console) -> None:
         from app.amends.cli.timeline import lines, timeline
@@ -96,7 +96,7 @@ def start_workflow(
     id: Annotated[str | None, typer.Option(help="The same id and input start it once.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue a saga for the next free server."""
+    """Start a saga: it is queued for the next free server."""
 
     async def start(console: Console) -> None:
         from workflows.amends.values.codec import read
@@ -119,7 +119,7 @@ def signal_workflow(
     signal: Annotated[str, typer.Argument(help="Its name, such as approval.")],
     payload: Annotated[str, typer.Argument(metavar="PAYLOAD", help="What it says, as JSON, or - to read it.")],
 ) -> None:
-    """Tell a saga something; one that waits for it goes on."""
+    """Send a signal to a saga; one that waits for it goes on."""
 
     async def tell(console: Console) -> None:
         from domain.amends.errors import NotFound
@@ -141,7 +141,7 @@ def signal_workflow(
 
 @workflows.command("cancel")
 def cancel_workflow(id: Id, reason: Reason) -> None:
-    """Let a saga turn back at its next step, if it is not past its pivot."""
+    """Cancel a saga: it compensates from its next step on, if it is not past its pivot."""
 
     async def cancel(console: Console) -> None:
         from domain.amends.errors import NotFound
@@ -157,25 +157,25 @@ def cancel_workflow(id: Id, reason: Reason) -> None:
 
 @workflows.command("compensate")
 def compensate_workflow(id: Id, reason: Reason) -> None:
-    """Let a saga that was ended in DBOS's own tools undo what it did."""
+    """Compensate a saga that was terminated in DBOS's own tools."""
     _take_up(id, "compensate", reason)
 
 
 @workflows.command("resume")
 def resume_workflow(id: Id, reason: Reason) -> None:
-    """Let a saga that was ended in DBOS's own tools go on."""
+    """Resume a saga that was terminated in DBOS's own tools."""
     _take_up(id, "resume", reason)
 
 
 @workflows.command("retry")
 def retry_workflow(id: Id, reason: Reason) -> None:
-    """Let a stuck saga try again what it could not do."""
+    """Let a stuck saga retry the step or the compensation that failed."""
     _act(id, "retry", reason)
 
 
 @workflows.command("skip")
 def skip_workflow(id: Id, reason: Reason) -> None:
-    """Let a stuck saga go on without what it could not do."""
+    """Let a stuck saga go on without the step or the compensation that failed."""
     _act(id, "skip", reason)
 
 
@@ -185,7 +185,7 @@ def resolve_workflow(
     reason: Reason,
     result: Annotated[str, typer.Option(help="What the step came to, as JSON, if the next steps need it.")] = "null",
 ) -> None:
-    """Say that what a stuck saga could not do was done by hand."""
+    """Note that the step or the compensation that failed was done by hand, and let the saga go on."""
     _act(id, "resolve", reason, parsed(result))
 
 

@@ -1,1 +1,1 @@
-"""Puts one process together, a server or a command: the store, the read models, the engine, and the API in front."""
+"""The composition of one process, a server or a command: store, read models, engine, and the API in front."""

@@ -1,4 +1,4 @@
-"""The HTTP API of one server: its routes, and who is let in to them."""
+"""The HTTP API of one server: its routes, and the policy by which requests are let in."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from workflows.amends.dbos.engine import Engine
 
 @dataclass(frozen=True)
 class Watched:
-    """What health and metrics tell of, beside the engine and the store."""
+    """The parts that health and metrics show, beside the engine and the store."""
 
     database: DatabaseWatch
     liveness: Liveness
@@ -72,7 +72,7 @@ def routers_of(
 
 
 def access_policy(settings: Settings, here: str, token: str, private: Sequence[str]) -> AccessPolicy:
-    """Who is let in, by the settings; the service itself by a token of its own, also below the `private` paths."""
+    """The access policy of the settings; the service itself has a token of its own, also for the `private` paths."""
     own = {OWN: Token(Caller(OWN, Role.operator), token)}
     return AccessPolicy(
         tokens=settings.api_tokens and settings.api_tokens | own,

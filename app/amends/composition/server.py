@@ -1,4 +1,4 @@
-"""Everything that runs in one server: made first, then started in one order and stopped in another."""
+"""One server: all that runs in it is made first, then started in one order and stopped in another."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ from workflows.amends.saga import Saga
 from workflows.amends.values.limits import Limits
 
 LOOKS = 4
-"""How many connections are there for /metrics at most, which answers also where all others wait for a locked table."""
+"""The most connections for /metrics, which answers also where all others wait for a locked table."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """The process that serves, as what runs in it needs to know it."""
+    """The process around a server."""
 
     here: str
     """The base URL at which its API will be served."""
     stop_seconds: float
-    """How long it may go on after it was asked to stop: then it ends itself."""
+    """How long it goes on at most after it was asked to stop."""
     lost: Callable[[], None]
     """Called, in a thread, when its lease was taken away and code of sagas does not end then."""
     unfit: Callable[[], None]
@@ -61,7 +61,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Database:
-    """The connections of one server: for reads, for the team's own tables, for metrics, and the watch beside them."""
+    """The connections of one server: pools for reads, for the team's own tables, and for metrics, and the watch."""
 
     readers: Pool
     own: Pool
@@ -70,7 +70,7 @@ class Database:
 
     @classmethod
     def of(cls, url: URL, settings: Settings) -> Database:
-        """Pools that do what the watch sees; nothing is opened yet."""
+        """Pools that react to what the watch sees; nothing is opened yet."""
         pools = Pool(url, settings.readers), Pool(url, settings.readers), Pool(url, LOOKS, "metrics")
         watch = DatabaseWatch(url)
         for each in pools:
@@ -90,7 +90,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Server:
-    """What one server consists of, made and not started."""
+    """The parts of one server, made and not started."""
 
     database: Database
     parts: Parts
@@ -128,7 +128,7 @@ class Server:
         await self.runners.start()
 
     def _background(self) -> dict[str, Coroutine[Any, Any, None]]:
-        """What goes on beside everything else, by name."""
+        """Background work, by name."""
         return {
             "feed watch": warn_of_lag(self.store.reader),
             "clock watch": watch_clock(self.store.reader),

@@ -1,4 +1,4 @@
-"""The store of one process, a server or a command, and what the team's code makes on it."""
+"""The store of one process, a server or a command, and the parts that the team's code builds on it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from workflows.amends.saga import Saga
 
 @dataclass(frozen=True)
 class Store:
-    """The store as everything in one process shares it."""
+    """The store that everything in one process shares."""
 
     known: Catalogue
     committer: Committer
@@ -54,25 +54,25 @@ class Store:
 
     @property
     def events(self) -> PostgresEvents:
-        """The events in it."""
+        """Its events."""
         return PostgresEvents(self.writer, self.reader)
 
     @property
     def shapes(self) -> PostgresShapes:
-        """The shapes that are noted in it."""
+        """Its table of shapes."""
         return PostgresShapes(self.committer, self.reader)
 
     @property
     def sagas(self) -> PostgresSagas:
-        """The sagas in it."""
+        """Its sagas."""
         return PostgresSagas(self.writer, self.reader, self.loader)
 
     def register(self, service: Service[Any], sagas: Sequence[Saga[Any, Any]]) -> Register:
-        """The shapes of all that is stored in it."""
+        """The register of the shapes of all that is stored."""
         return Register.of(self.known, [saga.definition for saga in sagas], LockFiles(service.root), self.shapes)
 
     async def stop(self) -> None:
-        """End what still goes on in it; its committer last."""
+        """Stop its background work; the committer last."""
         await self.feed_notifier.stop()
         await self.loader.settle()
         await self.committer.stop()
@@ -81,6 +81,6 @@ class Store:
 def parts_of(
     service: Service[Any], settings: Settings, store: Store, providers: Providers, pool: Pool, here: str, token: str
 ) -> Parts:
-    """The parts that the team's code makes of one process."""
+    """The parts of one process that the team's code builds."""
     repository = Repository(store.events, store.loader, settings.value_bytes)
     return service.build(Host(settings, here, token, providers, repository, Requests(store.reader), pool))

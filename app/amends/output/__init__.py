@@ -1,1 +1,1 @@
-"""What a process says: lines of a terminal, and lines of the log."""
+"""The output of a process: lines of the terminal, and lines of the log."""

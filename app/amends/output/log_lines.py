@@ -1,4 +1,4 @@
-"""The lines of the log: passwords hidden, and nothing in them that steers a terminal or passes for another line."""
+"""Lines of the log: passwords are hidden, and nothing in them steers a terminal or passes for another line."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class LogLine(logging.Formatter):
 
 
 def indented(text: str) -> str:
-    """Lines that stand below one of the log; none of them can be taken for one, or steers anything."""
+    """Lines below one of the log: none of them can be taken for one, or steers a terminal."""
     return "\n".join(f"    {escaped(line.expandtabs())}" for line in hidden(text).split("\n"))
 
 
 def clean(record: logging.LogRecord) -> bool:
-    """A filter for a logger that others give handlers to."""
+    """A filter for a logger whose handlers are another library's."""
     record.msg, record.args = escaped(hidden(record.getMessage())), ()
     if record.exc_info and record.exc_info[0]:
         record.exc_text = LogLine().formatException(record.exc_info)
@@ -50,7 +50,7 @@ def clean(record: logging.LogRecord) -> bool:
 
 
 def log_to_stderr(level: str) -> None:
-    """Let everything that is logged in this process, and errors that nobody caught, be such lines."""
+    """Log everything in this process as such lines, uncaught errors included."""
     veil("stderr")
     handler = logging.StreamHandler()
     handler.setFormatter(LogLine())

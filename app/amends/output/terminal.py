@@ -1,4 +1,4 @@
-"""What the commands print: a line for each text, whatever somebody wrote into it."""
+"""Lines of the terminal: one for each text, whatever is in it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from workflows.amends.values.said import escaped
 
 
 def say(text: str) -> None:
-    """Print one line; what in it would steer a terminal, or begin another line, is escaped."""
+    """Print one line; characters that would steer a terminal, or begin another line, are escaped."""
     print(escaped(text), flush=True)
 
 
 def complain(text: str) -> None:
-    """The same for errors and remarks, beside what is printed for other programs."""
+    """Print one line of an error or a remark, apart from output for other programs."""
     print(escaped(text), file=sys.stderr, flush=True)
 
 

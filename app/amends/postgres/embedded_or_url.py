@@ -1,4 +1,4 @@
-"""Which database is in use: the one that was set, else an embedded one that is started for it."""
+"""The database in use: the one whose URL is set, else an embedded one that is started for it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.embedded.programs import find_binaries
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import parse_url
 from app.amends.security.passwords import remember
 
 
 def embedded_postgres(data_dir: Path, programs: Path | None) -> EmbeddedPostgres:
-    """The embedded Postgres below a folder, not started."""
+    """The embedded Postgres below a folder; it is not started."""
     return EmbeddedPostgres(data_dir / "postgres", programs or find_binaries())
 
 
 @dataclass(frozen=True)
 class Access:
-    """Two ways into one database: of who serves, and of who owns the tables and migrates."""
+    """The two URLs of one database: of the service, and of the owner of the tables, who migrates."""
 
     service: URL
     owner: URL
@@ -29,7 +30,8 @@ class Access:
 
 @contextmanager
 def database(url: str | None, owner: URL | None, data_dir: Path, programs: Path | None) -> Iterator[Access]:
-    """The database in use; an embedded one is stopped by its last user. `owner` migrates, if somebody else serves."""
+    """The database in use; an embedded one is stopped by its last user. `owner` is the URL that migrates, if another
+    one."""
     if url is not None:
         given = parse_url(url)
         yield Access(given, owner or given)

@@ -1,4 +1,5 @@
-"""A backup that is restored into another cluster: transaction ids begin elsewhere, and the feed begins a generation."""
+"""Generations of the feed: a backup that is restored into another cluster gets a new one, for transaction ids begin
+elsewhere there."""
 
 from __future__ import annotations
 
@@ -27,9 +28,9 @@ def require_in_order(url: URL) -> None:
 
 
 def open_generation(url: URL, reason: str) -> int:
-    """Let every event from now on come after all those before; returns the number of the generation.
+    """Open a generation: all events from now on come after all those before; returns its number.
 
-    Needs the owner of the tables, and no server may be running: it changes a column's default.
+    Needs the owner of the tables, and no running server: it changes a column's default.
     """
     with psycopg.connect(conninfo(url), **settings(url, "generation")) as connection:
         row = connection.execute("select amends.open_generation(%s)", (reason,)).fetchone()

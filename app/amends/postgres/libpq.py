@@ -1,4 +1,4 @@
-"""A URL of a database as libpq reads it: any number of hosts, each with its port, and parameters by name."""
+"""URLs of a database as libpq reads them: any number of hosts, each with its port, and parameters by name."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import psycopg
 from psycopg import pq
 
 KNOWN: Final = frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
-"""The parameters that a query may hold."""
+"""The parameters that the query of a URL may hold."""
 UNPRINTABLE: Final = "it holds a character that cannot be printed"
 AT_SIGN: Final = "an @ in its password is written as %40"
 
 
 class InvalidUrl(Exception):
-    """What is wrong with a URL, as the end of a sentence that shows none of it."""
+    """A URL cannot be used. The text ends a sentence and shows nothing of the URL."""
 
 
 def parameters(text: str) -> dict[str, str]:
-    """What a postgresql:// URL says, by libpq's names; none is empty. Raises Wrong."""
+    """The parameters of a postgresql:// URL, by libpq's names; none is empty. Raises InvalidUrl."""
     if not text.isprintable():
         raise InvalidUrl(UNPRINTABLE)
     try:
@@ -40,10 +40,7 @@ def parameters(text: str) -> dict[str, str]:
 
 
 def places(given: dict[str, str]) -> tuple[list[str], list[str]]:
-    """The hosts and their ports, as many as there are hosts; the port is empty where it is the usual one.
-
-    Raises Wrong.
-    """
+    """The hosts and as many ports; a port is empty where it is the default one. Raises InvalidUrl."""
     addresses = given.get("hostaddr", "").split(",")
     hosts = given["host"].split(",") if "host" in given else addresses
     ports = [_port(each.strip()) for each in given.get("port", "").split(",")]
@@ -57,7 +54,7 @@ def places(given: dict[str, str]) -> tuple[list[str], list[str]]:
 
 
 def default(name: str) -> str | None:
-    """What libpq takes for a parameter that is not given: from the environment, or its own."""
+    """The value that libpq uses for a missing parameter: from the environment, or its own."""
     for option in pq.Conninfo.get_defaults():
         if option.keyword.decode() == name:
             return option.val.decode() if option.val else None
@@ -73,7 +70,8 @@ def _port(text: str) -> str:
 
 
 def _explain(text: str) -> NoReturn:
-    """Say why libpq cannot read a URL: its own words would show a part of it, which may be the password."""
+    """Raise InvalidUrl with the reason why libpq cannot read a URL: libpq's own words would show a part of it, such as
+    the password."""
     place, _, query = text.partition("://")[2].partition("?")
     pairs = query.split("&") if query else []
     if "@" in text.partition("@")[2]:

@@ -1,4 +1,4 @@
-"""Whether this process still gets through to a database that answers."""
+"""Liveness of this process: whether it still reaches a database that answers."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ log = logging.getLogger("amends.store")
 
 LOOK_SECONDS: Final = 5.0
 UNFIT_SECONDS: Final = 60.0
-"""So long no read may come through while the database answers: no statement takes a quarter of that, and those who wait
-for a connection have their turns one after the other."""
+"""How long reads may fail while the database answers: no statement takes a quarter of that, and connections of the pool
+are given out in turn."""
 
 
 class Liveness:
-    """Sees whether reads of this process come through while the database answers; `unfit` is called once if not."""
+    """Watches whether reads of this process succeed while the database answers; calls `unfit` once if they do not."""
 
     def __init__(self, reader: Reader, database: DatabaseWatch, unfit: Callable[[], None]) -> None:
         self._reader, self._database, self._unfit = reader, database, unfit
         self.problem: str | None = None
-        """Why this process cannot serve any more, None while it can."""
+        """The reason why this process cannot serve any more, None while it can."""
 
     async def watch(self) -> None:
-        """Look again and again, until it cannot."""
+        """Watch until this process cannot serve any more."""
         well = time.monotonic()
         while self.problem is None:
             await asyncio.sleep(LOOK_SECONDS)

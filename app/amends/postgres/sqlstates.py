@@ -1,4 +1,4 @@
-"""Which errors of Postgres pass by themselves, and which never will: decided here, for everybody, by their SQLSTATE."""
+"""SQLSTATEs: which errors of Postgres pass by themselves and which never do is decided here, for every statement."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from enum import Enum, StrEnum
 import psycopg
 
 SLOW_TRIES = 3
-"""How often a statement may run into a limit of time: each try costs as long as that limit."""
+"""How often a statement may exceed its time limit: each try costs as long as that limit."""
 CONTENDED_TRIES = 20
-"""How often it may find others in its way. With the waits between them, that takes a quarter of a minute at least."""
+"""How often a statement may be blocked by others. With the waits between them, that takes a quarter of a minute at
+least."""
 LARGE = 256 * 1024
-"""Characters of parameters from which on a statement that takes longer than it may is taken to do so by itself."""
+"""Characters of parameters from which on a statement that exceeds its time limit is taken to be slow by itself."""
 
 
 class Sqlstate(StrEnum):
-    """The codes that somebody tells apart by name. What each of them means for another try is in TABLE."""
+    """The codes that are told apart by name. TABLE says what each of them means for another try."""
 
     PROTOCOL_VIOLATION = "08P01"
     UNIQUE_VIOLATION = "23505"
@@ -37,31 +38,33 @@ class Sqlstate(StrEnum):
 
 
 class Verdict(Enum):
-    """What an error says about another try of the same."""
+    """The meaning of an error for another try of the same statement."""
 
     AWAY = "away"
     """The database is absent, restarting, full or read-only. No statement is to blame, however long that takes."""
     MISSING = "missing"
-    """It lacks a right, a table or a function that Amends needs. Somebody must add it; then all goes on by itself."""
+    """It lacks a right, a table or a function that Amends needs; once an operator has added it, statements succeed
+    again."""
     SURPRISING = "surprising"
-    """A statement of Amends itself meets what it should not. No saga is to blame for that either."""
+    """A statement of Amends itself failed as it never should. No saga is to blame for that either."""
     BUSY = "busy"
-    """Others were in the way of a statement of Amends itself. It is short and locks in one order: it waits for them."""
+    """Others blocked a statement of Amends itself. It is short and locks in one order: it is tried again without
+    end."""
     CONTENDED = "contended"
-    """Others were in the way of a user's SQL, which may bring that on itself: it is tried again, and counted."""
+    """Others blocked SQL of a team, which may bring that on itself: it is tried again, and counted."""
     SLOW = "slow"
-    """It took longer than it may, by its own doing: it is tried again, and counted."""
+    """It exceeded its time limit by its own doing: it is tried again, and counted."""
     NEVER = "never"
-    """The same fails in the same way each time."""
+    """It fails in the same way each time."""
 
     @property
     def tries(self) -> int | None:
-        """How often something may end so, the first time included; None is without end."""
+        """The number of tries that may end so, the first one included; None is without end."""
         return {Verdict.CONTENDED: CONTENDED_TRIES, Verdict.SLOW: SLOW_TRIES, Verdict.NEVER: 1}.get(self)
 
     @property
     def is_alarming(self) -> bool:
-        """Whether it does not end before a person does something: that is logged at once, and as an error."""
+        """Whether it lasts until an operator does something: it is logged at once, and as an error."""
         return self in (Verdict.MISSING, Verdict.SURPRISING)
 
 
@@ -149,15 +152,16 @@ ROUTINES: Mapping[tuple[str, str], tuple[Verdict, Verdict]] = {
 RAISE = "exec_stmt_raise"
 """The function of Postgres for PL/pgSQL's RAISE."""
 SPOILING = ("25006", "26", "42P05", "XX")
-"""What may stay with the session that met it, be it a class or a code: a read-only session remains one."""
+"""Classes and codes of errors that may come from the session itself: a read-only session remains one."""
 
 _VERSION_TAKEN = re.compile(r"\(stream, version\)=\((.+), (\d+)\)", re.DOTALL)
 
 
 def verdict(error: BaseException, ours: bool) -> Verdict:
-    """What an error means for the statement that met it: one of Amends itself (`ours`), or a user's SQL.
+    """The verdict on an error of a statement: one of Amends itself (`ours`), or SQL of a team.
 
-    Without a SQLSTATE it was said on this side: no connection came about or one was lost, or the values cannot be sent.
+    An error without a SQLSTATE is not from the server: no connection came about or one was lost, or the values cannot
+    be sent.
     """
     code = sqlstate(error)
     if code is None:
@@ -171,7 +175,8 @@ def verdict(error: BaseException, ours: bool) -> Verdict:
 
 
 def verdict_by_size(error: BaseException, ours: bool, large: bool) -> Verdict:
-    """The same for a statement that has much to write, or not: what is large and takes too long does so by itself."""
+    """The same for a statement that has much to write (`large`), or not: a large one that exceeds its limit is slow by
+    itself."""
     found = verdict(error, ours)
     return Verdict.SLOW if large and found is Verdict.BUSY and sqlstate(error) == Sqlstate.QUERY_CANCELED else found
 
@@ -188,13 +193,13 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 def spoils_session(error: BaseException) -> bool:
-    """Whether the next try needs another connection, although this one stands."""
+    """Whether the next try needs another connection, although this one is not lost."""
     code = sqlstate(error) or ""
     return code.startswith(SPOILING) or (code, _routine(error)) == ("0A000", "RevalidateCachedQuery")
 
 
 def ends_session(error: BaseException) -> bool:
-    """Whether the server ends the session with it."""
+    """Whether the server ends the session with this error."""
     return isinstance(error, psycopg.Error) and error.diag.severity_nonlocalized in ("FATAL", "PANIC")
 
 
@@ -209,7 +214,7 @@ def is_rolled_back(error: BaseException) -> bool:
 
 
 def is_of_values(error: BaseException) -> bool:
-    """Whether a type does not take a value, whoever says so: the database, psycopg, or Python."""
+    """Whether an error is about a value that a type does not take, raised by the database, psycopg, or Python."""
     return isinstance(error, psycopg.DataError | ValueError | RecursionError | Warning)
 
 
@@ -221,14 +226,15 @@ def is_duplicate(error: BaseException) -> bool:
 
 
 def _routine(error: BaseException) -> str:
-    """The function of Postgres that said it."""
+    """The function of Postgres that raised it."""
     return (error.diag.source_function or "") if isinstance(error, psycopg.Error) else ""
 
 
 def overtaken(error: BaseException) -> bool:
-    """Whether the next version of a stream was written by somebody else first.
+    """Whether another transaction wrote the next version of a stream first.
 
-    Whoever locks a stream before looking at it sees its last version, except in a snapshot that is older than the lock.
+    A transaction that locks a stream before it reads its last version sees it, except in a snapshot older than the
+    lock.
     """
     if sqlstate(error) != Sqlstate.UNIQUE_VIOLATION or not isinstance(error, psycopg.Error):
         return False
@@ -238,19 +244,19 @@ def overtaken(error: BaseException) -> bool:
 
 
 def version_taken(error: psycopg.Error) -> tuple[str, int] | None:
-    """The stream and the version that are there already, if the error tells them."""
+    """The stream and the version that exist already, if the error names them."""
     found = _VERSION_TAKEN.search(error.diag.message_detail or "")
     return (found[1], int(found[2])) if found else None
 
 
 def message_of(error: BaseException) -> str:
-    """An error in one line. The values that Postgres quotes in those below are left out."""
+    """The first line of an error; values that Postgres quotes stand in those below."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def log_text(error: BaseException, found: Verdict) -> str:
-    """An error for the log, and what is to be done about it if that is a person's business."""
+    """An error for the log, with the remedy where an operator has to do something."""
     code = sqlstate(error)
     shown = f"{message_of(error)} (SQLSTATE {code})" if code else message_of(error)
     if found is Verdict.MISSING:

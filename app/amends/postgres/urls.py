@@ -1,4 +1,4 @@
-"""URLs of the database: what is wrong with one, and how connections are made from it."""
+"""URLs of the database: parsed, checked, shown without secrets, and turned into the settings of connections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMATS = {
     "client_encoding": "UTF8",
     "client_min_messages": "warning",
 }
-"""How values travel, whatever the database, its roles and a URL set: they are read as this says."""
+"""Settings of how values are written on the wire, whatever the database, its roles and a URL set."""
 WIRE: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -37,9 +37,9 @@ WIRE: dict[str, Any] = {
 
 EXAMPLE = "It looks like postgresql://user:password@host:5432/database."
 SEVERAL = "read-write"
-"""Which of several hosts is connected to, unless a URL says something else: the one that takes writes."""
+"""The host that is connected to of several, unless a URL says otherwise: the one that takes writes."""
 REFUSED = ("service", "servicefile")
-"""Parameters of libpq by which a URL would stand somewhere else: other libraries could not know what it says."""
+"""Parameters of libpq that refer to a file: other libraries could not resolve them."""
 
 
 def parse_url(text: str, setting: str = "DATABASE_URL") -> URL:
@@ -76,11 +76,11 @@ def _url(given: dict[str, str]) -> URL:
 
 
 _NAME = re.compile(r"[\w.-]*|[0-9a-fA-F:.]+", re.ASCII)
-"""What stands where a host usually does: a name or an address, but no folder of a socket."""
+"""A host in its usual place: a name or an address, but not the folder of a socket."""
 
 
 def shown(url: URL) -> str:
-    """Where a URL leads, without what may be secret: for messages."""
+    """A URL without anything that may be secret, for messages."""
     if "host" not in url.query:
         return str(url.set(query={}))
     hosts = str(url.query["host"]).split(",")
@@ -92,13 +92,13 @@ def shown(url: URL) -> str:
 
 
 def conninfo(url: URL) -> str:
-    """The URL as libpq wants it, password included: not for logs. It takes no other spaces than encoded ones."""
+    """A URL in libpq's form, password included: not for logs. libpq takes spaces only percent-encoded."""
     place, mark, query = url.render_as_string(hide_password=False).partition("?")
     return place.replace(" ", "%20") + mark + query.replace("+", "%20")
 
 
 def settings(url: URL, purpose: str, **limits: str) -> dict[str, Any]:
-    """Keyword arguments of psycopg.connect; `purpose` is what pg_stat_activity shows. The URL's own limits stay."""
+    """Keyword arguments of psycopg.connect; pg_stat_activity shows the `purpose`. Limits in the URL itself win."""
     options = _options(LIMITS | limits, url)
     encoding = FORMATS["client_encoding"]  # a variable of the environment would be stronger than an option
     return WIRE | {
@@ -110,7 +110,7 @@ def settings(url: URL, purpose: str, **limits: str) -> dict[str, Any]:
 
 
 def formatted(url: URL) -> URL:
-    """The URL for connections that others make: values travel as on ours."""
+    """A URL for connections of other libraries, with the same formats of values."""
     return url.update_query_dict({"options": _options({}, url), "client_encoding": FORMATS["client_encoding"]})
 
 
@@ -121,7 +121,7 @@ def _options(limits: dict[str, str], url: URL) -> str:
 
 
 def session_settings(url: URL) -> dict[str, str]:
-    """What a session with these settings has, if they have reached the server; without limits of the URL's own."""
+    """The settings that a session of this URL must have; limits that the URL itself sets are left out."""
     given = _options({}, url)
     limits = {name: value for name, value in LIMITS.items() if name not in given}
     return limits | FORMATS | dict(re.findall(r"-c (role)=(\w+)", given)[-1:])

@@ -1,1 +1,1 @@
-"""How gateways speak to other systems."""
+"""Clients for gateways to other systems."""

@@ -1,4 +1,4 @@
-"""A provider that speaks HTTP: what was sent of a call is known from httpx's trace, not from the kind of its error."""
+"""A provider that speaks HTTP: whether a call was sent is known from httpx's trace, not from the kind of its error."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from workflows.amends.providers import NoAnswer, Provider
 from workflows.amends.values.said import said
 
 NOBODY_IN: Final = (502, 503, 504)
-"""What a front door answers when nobody is behind it."""
+"""Statuses of a front door with nobody behind it."""
 CONNECT_SECONDS: Final = 5.0
-"""How long a connection may take: less than most steps have, so that a provider that is away is found to be."""
+"""How long a connection may take: less than most steps have, so that a provider that is away is noticed."""
 
 
 class HttpProvider:

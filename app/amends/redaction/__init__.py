@@ -1,1 +1,1 @@
-"""What of stored data anybody may see."""
+"""Redaction: stored data as anybody may see it."""

@@ -1,1 +1,1 @@
-"""The shapes of everything that is stored: declared by the code, locked in a file, known to all servers."""
+"""Shapes of all stored data: declared by the code, locked in files, known to all servers."""

@@ -1,4 +1,4 @@
-"""Everything that the business declares, found by looking into every file of `domain/` and `workflows/`."""
+"""The catalogue of everything that a project declares, found in the files of `domain/` and `workflows/`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from workflows.amends.history import saga_histories
 from workflows.amends.values.codec import require_json
 
 OURS = ("domain.amends.projection_events", "workflows.amends.history")
-"""Where Amends declares events and read models of its own."""
+"""Modules with events and read models of Amends itself."""
 PROJECT = ("domain", "workflows")
-"""Where a project declares its own."""
+"""Packages with those of a project."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Catalogue:
         return {event_type(cls).name: cls for cls in self.vocabulary}
 
     def aggregate(self, stream: str) -> Aggregate[Any, Any]:
-        """The aggregate whose stream this is: the one with the longest category that fits. Raises NotFound."""
+        """The aggregate of a stream: the one with the longest category that fits. Raises NotFound."""
         fitting = [found for found in self.aggregates.values() if found.key(stream)]
         if not fitting:
             known = ", ".join(f"{category}-…" for category in sorted(self.aggregates))
@@ -47,10 +47,10 @@ class Catalogue:
 
 
 def catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> Catalogue:
-    """Look into every file of some packages, but for what other folders named `amends` hold.
+    """The catalogue of some packages, without the folders named `amends` in them.
 
-    Raises DefinitionError for names that stand twice, for categories of which a stream could be either, for gaps and
-    cycles of upcasters, and for what does not survive JSON.
+    Raises DefinitionError for names that are declared twice, for categories of which a stream could be either, for gaps
+    and cycles of upcasters, and for types that JSON does not keep.
     """
     modules = [importlib.import_module(name) for package in packages for name in _names(package)]
     aggregates: dict[str, Aggregate[Any, Any]] = {}
@@ -88,7 +88,7 @@ def require_apart(categories: Iterable[str]) -> None:
 
 
 def _names(package: str) -> Iterator[str]:
-    """A module, and if it is a package all that is in it, also in folders without an `__init__.py`."""
+    """The names of a module and, if it is a package, of all modules in it, also in folders without an `__init__.py`."""
     module = importlib.import_module(package)
     yield package
     for path in getattr(module, "__path__", ()):

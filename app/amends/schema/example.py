@@ -1,4 +1,4 @@
-"""An example of a JSON Schema: the same for the same schema, with other values for the fields that are refused."""
+"""Examples of JSON Schemas: the same for the same schema, with other values for fields that are refused."""
 
 from __future__ import annotations
 
@@ -36,12 +36,11 @@ FORMATS = {
     "ipv6": ("2001:db8::1",),
 }
 DEEPEST = 6
-"""How deep a shape that contains itself is followed."""
+"""The depth to which a recursive shape is followed."""
 
 
 class Example:
-    """One value of a schema. Every field is there, and of several types that one may have it has the first that is not
-    null."""
+    """One value of a schema: it has every field, and of several types the first one that is not null."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._schema, self._definitions = schema, schema.get("$defs", {})
@@ -54,7 +53,7 @@ class Example:
         return self._of(self._schema, "", 0)
 
     def other(self, path: str) -> bool:
-        """Take another value at a path such as `lines.0.sku`, or within it; False once there is none left."""
+        """Take another value at a path such as `lines.0.sku`, or within it; False once none is left."""
         within = [
             each for each in self._paths if each == path or each.startswith(f"{path}.") or path.startswith(f"{each}.")
         ]
@@ -105,7 +104,7 @@ class Example:
         return found
 
     def _keys(self, schema: Mapping[str, Any], path: str) -> list[str]:
-        """As many keys as there must be, one at least, beginning with the one whose turn it is."""
+        """The required number of keys, one at least, beginning with the one whose turn it is."""
         names = {"type": "string", **self._meant(schema.get("propertyNames", {}))}
         values = list(dict.fromkeys(map(str, _values(names))))
         first = self._chosen(list(range(len(values))), path) or 0
@@ -130,7 +129,7 @@ def _below(path: str, name: str) -> str:
 
 
 def _values(schema: Mapping[str, Any]) -> Iterator[Any]:
-    """Values that a schema without parts takes, the most usual one first."""
+    """Values of a schema without parts, the most usual one first."""
     if "const" in schema:
         yield schema["const"]
     elif "enum" in schema:
@@ -164,7 +163,7 @@ def _pattern(pattern: str) -> re.Pattern[str] | None:
 
 
 def _examples(schema: Mapping[str, Any]) -> list[Any]:
-    """What the declaration gives as examples, which may be anything."""
+    """The examples of the declaration, which may be anything."""
     given = schema.get("examples")
     return given if isinstance(given, list) else []
 

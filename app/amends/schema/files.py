@@ -1,4 +1,4 @@
-"""The two files in which shapes are locked: one of Amends, inside the package, and one of the project."""
+"""The lock files of shapes: one of Amends, inside the package, and one of the project."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OF_AMENDS = Path(domain.amends.__path__[0]) / "events.lock.json"
 
 @dataclass(frozen=True)
 class LockFiles:
-    """The lock files as a project sees them; its own are below `root`. Only Amends' own checkout writes both."""
+    """The lock files of a project, whose own is below `root`. Only Amends' own checkout writes both."""
 
     root: Path
 
@@ -29,18 +29,18 @@ class LockFiles:
         return self.root / "domain" / "events.lock.json"
 
     def read(self, code: Sequence[KnownShape] = ()) -> Lock:
-        """What is locked in both. `code` is asked for the marks of a file of the first format."""
+        """The shapes that are locked in both. `code` is asked for the marks of a file of the first format."""
         ours, theirs = lock.read(OF_AMENDS, code), lock.read(self.of_project, code)
         return Lock(ours.shapes | theirs.shapes, ours.before | theirs.before, ours.lifted | theirs.lifted)
 
     def write(self, locked: Lock) -> None:
-        """Write what is the project's into its file, and in Amends' own checkout the rest into the other one."""
+        """Write the project's part into its file, and in Amends' own checkout the rest into the other one."""
         lock.write(_part(locked, ours=False), self.of_project)
         if OF_AMENDS.is_relative_to(self.root):
             lock.write(_part(locked, ours=True), OF_AMENDS)
 
     def problems(self, known: Catalogue, code: Sequence[KnownShape], locked: Lock) -> Iterator[str]:
-        """What is wrong with the code and with the samples; each says what to do."""
+        """The problems of the code and of the samples; each says what to do."""
         yield from lock.problems(known, code, locked)
         for folder, shapes in self._samples(locked):
             yield from samples.problems(known, shapes, folder)
@@ -66,7 +66,7 @@ def problems_of_amends(checkout: Path) -> Iterator[str]:
 
 
 def _part(locked: Lock, ours: bool) -> Lock:
-    """What is locked of Amends' own, or all else."""
+    """The part of a lock that is Amends' own, or the rest."""
     names = _own_names()
     shapes = {key: shape for key, shape in locked.shapes.items() if ((key.kind, key.name) in names) == ours}
     before = {name: old for name, old in locked.before.items() if (("event", name) in names) == ours}
@@ -80,6 +80,6 @@ def _part(locked: Lock, ours: bool) -> Lock:
 
 @cache
 def _own_names() -> frozenset[tuple[str, str]]:
-    """Kind and name of all that Amends stores of its own, today or in its lock file."""
+    """Kind and name of everything that Amends itself stores, today or in its lock file."""
     today = declared(catalogue(OURS), (), PACKAGES)
     return frozenset((each.key.kind, each.key.name) for each in [*today, *lock.read(OF_AMENDS).known()])

@@ -1,4 +1,4 @@
-"""The shapes and marks of all that is stored, locked in a file: none changes by accident, and none is forgotten."""
+"""Locked shapes and marks of all stored data: none changes by accident, and none is forgotten."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GROWING: Final = ("input", "output", "result", "signal", "refusal")
 
 @dataclass(frozen=True)
 class Lock:
-    """What is locked: shapes with their marks, earlier names of events, and the marks that were lifted on purpose."""
+    """A lock: shapes with their marks, earlier names of events, and the marks that were lifted on purpose."""
 
     shapes: dict[ShapeKey, Shape] = field(default_factory=dict)
     before: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Lock:
         return found
 
     def known(self) -> Iterator[KnownShape]:
-        """Everything that is locked, also what the code does not have any more."""
+        """Everything that is locked, also shapes that the code has no more."""
         for key, shape in self.shapes.items():
             yield KnownShape(key, shape, self.before.get(key.name, ()) if key.kind == "event" else ())
 
@@ -58,7 +58,8 @@ class Lock:
 
 
 def read(file: Path, code: Sequence[KnownShape] = ()) -> Lock:
-    """What is locked; nothing if there is no file yet. `code` is asked for the marks of a file of the first format."""
+    """The lock of a file; an empty one if there is no file yet. `code` is asked for the marks of a file of the first
+    format."""
     if not file.exists():
         return Lock()
     data = json.loads(file.read_text(encoding="utf-8"))
@@ -81,7 +82,7 @@ def read(file: Path, code: Sequence[KnownShape] = ()) -> Lock:
 
 
 def write(locked: Lock, file: Path) -> None:
-    """Write the file anew; what the code does not have any more stays in it for ever, for it may be stored."""
+    """Write the file anew; shapes that the code has no more stay in it for ever, for they may be stored."""
     shapes: dict[str, Any] = {}
     for key, shape in locked.shapes.items():
         shapes.setdefault(key.kind, {}).setdefault(key.name, {})[key.version] = shape
@@ -94,7 +95,7 @@ def write(locked: Lock, file: Path) -> None:
 
 
 def problems(catalogue: Catalogue, code: Sequence[KnownShape], locked: Lock) -> Iterator[str]:
-    """What is wrong with the code, compared with what is locked; each says what to do."""
+    """The problems of the code, compared with a lock; each says what to do."""
     for each in code:
         yield from _changed(each, locked)
         yield from (_mark_gone(each.key, *lost) for lost in _lost(each, locked))
@@ -182,7 +183,7 @@ def _place(part: Part, step: str) -> Sequence[Part]:
 
 
 def _may_change(key: ShapeKey, known: Shape, shape: Shape) -> bool:
-    """Whether what was stored of the old shape fits the new one too.
+    """Whether data that was stored in the old shape fits the new one too.
 
     States are only shown. Arguments are compared by their digest when a saga is replayed, and rows have columns.
     """
@@ -190,7 +191,7 @@ def _may_change(key: ShapeKey, known: Shape, shape: Shape) -> bool:
 
 
 def _grown(before: Any, after: Any) -> bool:
-    """Whether the two are the same but for fields that need not be there."""
+    """Whether two shapes are the same but for fields that may be missing."""
     if before == after:
         return True
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
@@ -207,9 +208,9 @@ def _grown(before: Any, after: Any) -> bool:
 def lock(
     code: Sequence[KnownShape], locked: Lock, replacing: Collection[str] = (), lifting: Collection[str] = ()
 ) -> Lock:
-    """What is locked, with what is new in the code. A shape that is locked stays, unless it is to be replaced.
+    """The lock with the new shapes of the code. A locked shape stays, unless it is to be replaced.
 
-    Raises Invalid for what is to be lifted and is not locked.
+    Raises Invalid for a mark that is to be lifted and is not locked.
     """
     new = replace(locked, shapes=dict(locked.shapes), before=dict(locked.before), lifted=dict(locked.lifted))
     for word in lifting:
@@ -241,7 +242,8 @@ def _lift(new: Lock, word: str) -> None:
 
 
 def _of_first_format(data: Shapes, code: Sequence[KnownShape]) -> Lock:
-    """A file that holds the shapes of events without marks: what today's shape does not have is known to nobody."""
+    """The lock of a file of the first format, which holds the shapes of events without marks: marks of parts that
+    today's shape does not have are unknown."""
     today = {name: each for each in code if each.key.kind == "event" for name in (each.key.name, *each.before)}
     shapes: dict[ShapeKey, Shape] = {}
     for name, versions in data.items():
@@ -254,7 +256,7 @@ def _of_first_format(data: Shapes, code: Sequence[KnownShape]) -> Lock:
 
 
 def _doubted(shape: Shape, today: Shape) -> Shape:
-    """An old shape whose parts are as little known as they differ from today's."""
+    """An old shape, with parts that differ from today's marked as unknown."""
     now = unmarked(today)
     same = {
         name

@@ -1,4 +1,4 @@
-"""The register of shapes: what the code at hand, the lock file and the servers of a database know of what is stored."""
+"""The register of shapes: those of the code, of the lock files, and of the other servers of the database."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from workflows.amends.redaction.marking import UNKNOWN
 from workflows.amends.redaction.shapes import Part, Path, marked_paths
 
 FRESH_SECONDS: Final = 1.0
-"""After so long it is asked again what other servers know, as soon as somebody wants to be shown something."""
+"""After so long the shapes of other servers are read again, when something is to be shown."""
 MOST_ASKED: Final = 10_000
-"""How many things that nobody knows are remembered."""
+"""The most unknown shapes that are remembered."""
 
 
 class ShapeQuery(NamedTuple):
-    """What something is to be shown as; without a version as any that it has had."""
+    """The shape by which a value is redacted; without a version all that it has had."""
 
     kind: Kind
     name: str
@@ -32,10 +32,10 @@ class ShapeQuery(NamedTuple):
 
 
 class ShapeTable(Protocol):
-    """Where all servers of a database note what they know."""
+    """The table in which all servers of a database note their shapes."""
 
     async def read(self, known: Collection[str]) -> list[KnownShape]:
-        """What is noted, without what has these digests."""
+        """The noted shapes, without those of these digests."""
         ...
 
     async def write(self, shapes: Sequence[KnownShape]) -> None:
@@ -44,7 +44,7 @@ class ShapeTable(Protocol):
 
 
 class Register:
-    """Shapes by kind, name and version, each as often as somebody knows another one.
+    """Shapes by kind, name and version; there may be several of each.
 
     A mark counts for all versions of a name, older and newer, and for the names that an event had before; the marks
     that the lock says are lifted count only where the code has them.
@@ -76,7 +76,7 @@ class Register:
         return cls(lambda: in_process(catalogue, definitions), locks.read, table)
 
     def form(self, query: ShapeQuery) -> Form:
-        """How something is to be shown, by everything that is known of it."""
+        """The form by which a value is redacted, by all known shapes."""
         self._load()
         form = self._forms.get(query)
         if form is None:
@@ -103,19 +103,19 @@ class Register:
         return self._marked_errors
 
     async def note(self) -> None:
-        """Note what the code at hand declares, before anything of it is stored. Waits while the database is away."""
+        """Note the shapes of this code, before anything of it is stored. Waits while the database is away."""
         if self._table is not None:
             own = self._load()
             there = {each.digest for each in await self._table.read(())}
             await self._table.write([each for each in own if each.digest not in there])
 
     async def fresh(self) -> None:
-        """See to it that what others noted until a moment ago is known here. Raises Unavailable."""
+        """Have the shapes that others noted until a moment ago. Raises Unavailable."""
         if time.monotonic() - self._read_at > FRESH_SECONDS:
             await self._read(self._read_at)
 
     async def learns(self, missing: Collection[ShapeQuery]) -> bool:
-        """Whether anything new is known after one more look for what is missing; the same is not looked for at once."""
+        """Whether one more look for missing shapes has found any; the same ones are not looked for again at once."""
         now = time.monotonic()
         new = [each for each in missing if now - self._asked.get(each, float("-inf")) > FRESH_SECONDS]
         if len(self._asked) > MOST_ASKED:

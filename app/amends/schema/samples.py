@@ -1,4 +1,4 @@
-"""Samples of events as they are stored, one of each version: what was ever stored must be read for ever."""
+"""Samples of events as they are stored, one of each version: what was ever stored must be readable for ever."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NAME = re.compile(r"([a-z0-9-]+)\.([1-9]\d*)")
 
 
 def problems(catalogue: Catalogue, locked: Shapes, folder: Path) -> Iterator[str]:
-    """What is wrong with the samples: each that is not read by the code of today, and each that is missing."""
+    """The problems of the samples: each that today's code does not read, and each that is missing."""
     known = {EventType(name, int(version)) for name, versions in locked.items() for version in versions}
     for path in sorted(folder.glob("*")):
         if (stored := _stored(path)) is None or stored not in known:
@@ -49,10 +49,10 @@ def problems(catalogue: Catalogue, locked: Shapes, folder: Path) -> Iterator[str
 
 
 def write(catalogue: Catalogue, locked: Shapes, folder: Path, replacing: Collection[str] = ()) -> list[Path]:
-    """Write a sample of each locked version that has none, made of its shape; returns those that were written.
+    """Write a sample of each locked version that has none, made from its shape; returns the written ones.
 
-    What is there stays, unless its shape was replaced. Where no value of the shape is one that the class takes, none is
-    written: then `problems` asks for one that is written by hand.
+    An existing sample stays, unless its shape was replaced. Where no value of the shape is one that the class takes,
+    none is written: `problems` asks then for one that is written by hand.
     """
     written: list[Path] = []
     for name, versions in sorted(locked.items()):
@@ -69,7 +69,7 @@ def write(catalogue: Catalogue, locked: Shapes, folder: Path, replacing: Collect
 
 
 def made(catalogue: Catalogue, stored: EventType, shape: Any) -> Any:
-    """A payload of a shape that the code of today reads; None if none was found. The same shape gives the same one."""
+    """A payload of a shape that today's code reads; None if none was found. It is the same for the same shape."""
     example = Example(shape)
     for _ in range(TRIES):
         try:
@@ -92,12 +92,12 @@ def made(catalogue: Catalogue, stored: EventType, shape: Any) -> Any:
 
 
 def _field(unread: Unreadable) -> str:
-    """The path of the field that a class refuses, as `load_event` says it."""
+    """The path of the field that a class refuses, from the message of `load_event`."""
     return unread.problem.partition(": ")[2].partition(": ")[0]
 
 
 def _unread(catalogue: Catalogue, stored: EventType, path: Path) -> str | None:
-    """Why a sample is not read; None if it is."""
+    """The reason why a sample is not read; None if it is."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

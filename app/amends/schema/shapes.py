@@ -1,4 +1,4 @@
-"""The shapes of everything that the code stores and shows: events, what sagas take and give, states, and rows."""
+"""The shapes of everything that the code stores and shows: events, inputs and results of sagas, states, and rows."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Kind: TypeAlias = Literal[
 
 
 class ShapeKey(NamedTuple):
-    """What a shape is of: an event, a step's result, …; `version` is the event's, the saga's or the read model's.
+    """The key of a shape: of an event, a step's result, …; `version` is the event's, the saga's or the read model's.
 
-    What belongs to a saga has its name in front: `place-order.charge_card`. A refusal has its class as a version, for a
-    name may stand for several, and a state always 1.
+    Names that belong to a saga begin with its name: `place-order.charge_card`. A refusal has its class as a version,
+    for a name may stand for several, and a state always 1.
     """
 
     kind: Kind
@@ -37,13 +37,13 @@ class ShapeKey(NamedTuple):
 
     @property
     def word(self) -> str:
-        """As it is written in commands."""
+        """The key as it is written in commands."""
         return f"{self.kind}:{self.name}:{self.version}"
 
 
 @dataclass(frozen=True)
 class KnownShape:
-    """A shape that something had or has; `before` are names under which an event was stored earlier."""
+    """A known shape; `before` are names under which an event was stored earlier."""
 
     key: ShapeKey
     shape: Shape
@@ -51,14 +51,15 @@ class KnownShape:
 
     @cached_property
     def digest(self) -> str:
-        """What two that are the same have in common."""
+        """A digest, the same for equal shapes."""
         return digest([*self.key, self.shape, sorted(self.before)])
 
 
 def declared(
     catalogue: Catalogue, definitions: Iterable[Definition], within: Collection[str] = ("domain", "workflows", "app")
 ) -> Iterator[KnownShape]:
-    """What events, aggregates, read models, sagas, and the refusals of modules `within` these packages declare."""
+    """The shapes that events, aggregates, read models and sagas declare, and the refusals of modules `within` these
+    packages."""
     yield from of_catalogue(catalogue)
     for definition in definitions:
         yield from of_saga(definition)
@@ -89,7 +90,7 @@ def of_catalogue(catalogue: Catalogue) -> Iterator[KnownShape]:
 
 
 def of_saga(definition: Definition) -> Iterator[KnownShape]:
-    """What a saga takes and gives."""
+    """The input, output, signals, arguments and results of a saga."""
     name, version = definition.name, str(definition.version)
     yield KnownShape(ShapeKey("input", name, version), shape(definition.input))
     yield KnownShape(ShapeKey("output", name, version), shape(definition.output))
@@ -106,7 +107,8 @@ def of_refusal(cls: type[Refusal]) -> KnownShape:
 
 
 def of_errors() -> Iterator[KnownShape]:
-    """The facts of all other errors of ours: they are stored as far as they can be told, and known by their names."""
+    """The facts of all other errors of Amends: they are stored as far as they can be, and known by the names of their
+    classes."""
     for cls in _errors(AmendsError):
         if not issubclass(cls, Refusal):
             hints: dict[str, Any] = get_type_hints(cls, include_extras=True)

@@ -1,1 +1,1 @@
-"""Who may call, what is shown nowhere, and which addresses mean this machine."""
+"""Security: tokens of callers, passwords that are shown nowhere, and addresses of this machine."""

@@ -1,4 +1,4 @@
-"""Which names and addresses mean this very machine."""
+"""Names and addresses of this very machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ipaddress import IPv6Address, ip_address
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, for whoever runs on it, and for nobody else."""
+    """Whether a host is this machine for its own users, and for nobody else."""
     name = host.lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -19,11 +19,11 @@ def is_loopback(host: str) -> bool:
 
 
 def is_unspecified(host: str) -> bool:
-    """Whether it stands for all addresses of this machine."""
+    """Whether a host stands for all addresses of this machine."""
     return host.strip("[]") in ("0.0.0.0", "::")  # noqa: S104
 
 
 def base_url(host: str, port: int) -> str:
-    """Where a server that listens on a host is called by this machine itself."""
+    """The base URL at which this machine itself calls a server that listens on a host."""
     shown = "127.0.0.1" if is_unspecified(host) or host == "localhost" else host
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"

@@ -1,6 +1,7 @@
-"""Passwords are shown nowhere: not in a log, not in a traceback, and not in what is said of a database.
+"""Passwords are shown nowhere: not in a log, not in a traceback, and not in messages about a database.
 
-Those that are set are known, in whatever form a library may write them; besides, whatever looks like one is hidden.
+Known ones are hidden in every form in which a library may write them; besides, everything that looks like one is
+hidden.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ SHOWN: Final = frozenset(
         *("sslmode", "sslrootcert", "channel_binding", "gssencmode", "target_session_attrs", "keepalives"),
     )
 )
-"""What stands in the query of a database's URL and may be shown; the rest may hold a secret."""
+"""Parameters of a database's URL that may be shown; the others may hold a secret."""
 SHORTEST: Final = 4
-"""A password that is shorter is hidden where it stands as one, and not wherever its letters do."""
+"""A shorter password is hidden where it stands as one, but not wherever its letters do."""
 
 _URL: Final = re.compile(r"(postgres(?:ql)?(?:\+\w+)?://)([^\s:/@?]*)(\S*)", re.IGNORECASE)
 _PARAMETER: Final = re.compile(r"([?&])([^\s=&?]+)=[^\s&]*")
@@ -97,7 +98,7 @@ class Veiled:
 
 
 def veil(*streams: str) -> None:
-    """Let nothing that is written to these streams of `sys` show a password, Python's own tracebacks included."""
+    """Hide passwords in all that is written to these streams of `sys`, Python's own tracebacks included."""
     for name in streams:
         stream = getattr(sys, name)
         if not isinstance(stream, Veiled):

@@ -1,4 +1,4 @@
-"""Who may call the API, and what each may do: viewers read, starters start and signal, operators decide."""
+"""Tokens of callers and their roles: viewers read, starters start and signal, operators decide."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Final
 OWN: Final = "amends"
 """The name of the service's own token, with which it calls itself."""
 RESERVED: Final = (OWN, "anonymous")
-"""Names that say something else where an actor is shown."""
+"""Names that mean something else where an actor is shown."""
 
 _SENT = re.compile(r"[\x21-\x7e]{1,512}")
-"""What can be sent in a header, without spaces."""
+"""Text that can be sent in a header, without spaces."""
 _NAME = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,98}[\x21-\x7e])?")
 
 
 class Role(IntEnum):
-    """What somebody may do; each may also do what those before it may."""
+    """Roles of callers; each may also do what the lower ones may."""
 
     viewer = 1
     starter = 2
@@ -29,7 +29,7 @@ class Role(IntEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Whom a token names."""
+    """The caller that a token belongs to."""
 
     name: str
     role: Role
@@ -73,7 +73,7 @@ def _require_name(name: str, found: Mapping[str, Token]) -> None:
 
 
 def caller_of(tokens: Mapping[str, Token], given: str) -> Caller | None:
-    """Whose token this is, None if it is nobody's. It takes as long for each."""
+    """The caller of a token, None if it is unknown. It takes the same time for each."""
     sent = given.encode()
     known = [token for token in tokens.values() if hmac.compare_digest(token.secret.encode(), sent)]
     return known[0].caller if known else None

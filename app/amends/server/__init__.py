@@ -1,1 +1,1 @@
-"""A server's process: it listens, serves, goes on whatever code of sagas raises, and ends in time."""
+"""The process of a server: it listens, serves, survives code of sagas, and ends in time."""

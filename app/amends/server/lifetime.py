@@ -1,4 +1,4 @@
-"""The life of a server's process: it goes on whatever code of sagas raises, and ends in time whatever it does."""
+"""The lifetime of a server's process: it goes on whatever code of sagas raises, and ends in time whatever that does."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ T = TypeVar("T")
 log = logging.getLogger("amends")
 
 HARD_SECONDS: Final = 18.0
-"""After so many seconds a process that was asked to stop ends, also with an event loop that does not answer."""
+"""How long a process may go on after it was asked to stop, also with an event loop that does not answer."""
 TIDY_SECONDS: Final = 2.0
-"""How long tasks and threads that are left over at the end are waited for."""
+"""How long leftover tasks and threads are waited for at the end."""
 
 
 def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]], last: Callable[[], None]) -> T:
     """Run `main` to its end; the event that it is given is set by SIGTERM and SIGINT.
 
-    What asyncio lets leave an event loop, a SystemExit in a callback for instance, ends nothing. `last` is what has to
-    be done before a process is ended that does not end by itself.
+    An exception that asyncio lets leave the event loop, such as a SystemExit in a callback, ends nothing. `last` is
+    called before a process is ended that does not end by itself.
     """
     loop = _new_loop()
     try:
@@ -46,12 +46,12 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]], last: Callable[
 
 
 def end_for_sure(status: int = 0) -> None:
-    """End this process soon, also where a thread of somebody's code does not end: Python would wait for it for ever."""
+    """End this process soon, also where a thread does not end: Python would wait for it for ever."""
     _timer(TIDY_SECONDS, lambda: None, status).start()
 
 
 def _end_by_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event, last: Callable[[], None]) -> None:
-    """Set the event by a signal, and see to it that the process ends then.
+    """Set the event by a signal, and end the process if it does not end itself.
 
     The handlers are Python's own, not the loop's: they run also while code blocks the event loop.
     """
@@ -96,7 +96,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
-    """End the tasks that are left over, as far as they let themselves be ended."""
+    """Cancel leftover tasks, and close the loop if all of them end."""
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()

@@ -1,4 +1,4 @@
-"""The whole life of a server: it brings a database up to date, serves on it, and ends."""
+"""Serves: a server brings a database up to date, listens, serves, and ends."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from domain.amends.errors import StartupError
 log = logging.getLogger("amends")
 
 LEASE_LOST = 70
-"""The exit status of a server whose lease was taken away, and whose sagas do not end then."""
+"""The exit status of a server whose lease was taken away, and whose sagas do not end."""
 UNFIT = 71
-"""That of one which did not get through to a database that answers."""
+"""The exit status of a server that does not reach a database that answers."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises StartupError before anything else is begun."""
+    """A listening socket. Raises StartupError, before anything else is started."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         made = socket.create_server((host, port), family=family, backlog=1024)
@@ -52,7 +52,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def serve(service: Service[S], settings: S, host: str, port: int) -> None:
-    """Serve until a signal; the whole life of `./run up`."""
+    """Serve until a signal: the whole life of `./run up`."""
     require_guarded(settings, host)
     log_to_stderr(settings.log_level)
     make_room()
@@ -108,7 +108,7 @@ async def _serve(
 
 
 def _config(api: Guards) -> uvicorn.Config:
-    """How uvicorn serves the API: with our connections and our log, and without what is not used."""
+    """The configuration of uvicorn: our connections and our log, and nothing that is not used."""
     return uvicorn.Config(
         api,
         http=ClientConnection,
@@ -122,7 +122,7 @@ def _config(api: Guards) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us: steps that call this very server finish before it stops."""
+    """uvicorn's server without its signal handlers: steps that call this very server finish before it stops."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -130,7 +130,7 @@ class _Server(uvicorn.Server):
 
 
 async def _watch_embedded(settings: Settings) -> None:
-    """Start the embedded Postgres again if it dies under us."""
+    """Start the embedded Postgres again when it dies."""
     embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
     while True:
         await asyncio.sleep(1.0)
@@ -151,7 +151,8 @@ def _no_files_left() -> bool:
 
 
 def _exit_with_what_does_not_end() -> None:
-    """Others may run the sagas of this server, and code of them goes on here: it may call nobody any more."""
+    """End the process at once: others may run its sagas by now, and code of them that goes on here may call nobody any
+    more."""
     sys.stderr.write("This server's lease was taken away, and code of its sagas does not end: the process ends.\n")
     sys.stderr.flush()
     os._exit(LEASE_LOST)

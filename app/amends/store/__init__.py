@@ -1,1 +1,2 @@
-"""What is stored: events, the feed of them, aggregates, sagas, and what servers note for each other."""
+"""The store: events and their feed, aggregates, sagas, idempotent requests, and the shapes that servers note for each
+other."""

@@ -1,4 +1,4 @@
-"""Providers that are down, for everybody to see: one line each, however many sagas wait for them."""
+"""Outages of providers, as executors report them: one line each, however many sagas wait for a provider."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ PATIENCE = 5.0
 
 
 async def report_outages(committer: Committer, executor: Callable[[], str], providers: Providers) -> None:
-    """Write down what this process sees, whenever that changes; runs until it is cancelled.
+    """Report the outages that this process sees, whenever they change; runs until it is cancelled.
 
-    What one executor has said counts for as long as it lives: another one says it again.
+    A report counts as long as its executor lives: the next executor of this process reports again.
     """
     known, me = list[dict[str, Any]](), executor()
     while True:
@@ -52,10 +52,10 @@ async def report_outages(committer: Committer, executor: Callable[[], str], prov
 
 
 async def outages(reader: Reader) -> list[dict[str, Any]]:
-    """Providers that are down: since when, how many sagas wait for each, and what it said last."""
+    """The providers that are down: since when, how many sagas wait for each, and its last error."""
     return await reader.rows(SQL["outages"], ())
 
 
 async def awaiting(reader: Reader) -> list[dict[str, Any]]:
-    """How many sagas wait for which provider, and since when the first of them does."""
+    """The number of sagas that wait for each provider, and since when the first of them does."""
     return await reader.rows(SQL["awaiting"], ())

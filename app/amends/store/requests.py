@@ -1,4 +1,4 @@
-"""Requests with an idempotency key act once: the same request is given the answer that it got before."""
+"""Idempotent requests: a request with a key is carried out once, and answered the same each time."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from workflows.amends.values.codec import digest
 
 SQL = statements(Path(__file__).with_name("requests.sql"))
 PATIENCE, MOMENT = 10.0, 0.5
-"""How long the database is waited for, in seconds: by whoever asks, and after it was waited for already."""
+"""How long the database is waited for, in seconds: at first, and after it was waited for already."""
 
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """An idempotency key, and a digest of what it was sent with."""
+    """An idempotency key, and a digest of the request that it was sent with."""
 
     key: str
     digest: str
 
 
 class Requests:
-    """Answers by idempotency key; they are kept in the commit of what they answer (`amends.keep_answer`)."""
+    """Answers by idempotency key; each is kept in the commit of the request (`amends.keep_answer`)."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -40,9 +40,10 @@ class Requests:
     async def once(
         self, key: str | None, asked: Any, act: Callable[[IdempotencyKey | None], Awaitable[dict[str, Any]]]
     ) -> dict[str, Any]:
-        """Act, unless this was asked before under this key. Raises Conflict if something else was.
+        """Carry out a request, unless it was before under this key. Raises Conflict if another one was.
 
-        `act` commits its answer together with what it does. What was refused was not done, and may be asked again.
+        `act` commits its answer together with its effects. A request that was refused had no effects, and may be sent
+        again.
         """
         if key is None:
             return await act(None)
@@ -67,6 +68,7 @@ class Requests:
 
 
 async def answer_to(connection: AsyncConnection[TupleRow], key: IdempotencyKey) -> dict[str, Any] | None:
-    """What a request was answered before, as a transaction sees it. Raises Conflict if its key was used for another."""
+    """The answer that a request got before, as a transaction sees it. Raises Conflict if its key was used for another
+    request."""
     row = await (await connection.execute(SQL["answer"], (key.key,))).fetchone()
     return same_request(key.key, key.digest, Repeated(*row)) if row else None

@@ -1,4 +1,4 @@
-"""Shapes in the database: what every server notes of its code for all others, and of which saga a stream tells."""
+"""Shapes in the database, noted by every server for all others, and the sagas that ids belong to."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from workflows.amends.values.codec import plain, text
 
 SQL = statements(Path(__file__).with_name("shapes.sql"))
 ROOM: Final = 10_000
-"""Of how many sagas it is kept in memory which they are."""
+"""Sagas whose name and version are kept in memory."""
 ERRORS: Final = 1_000
-"""Of how many it is kept at least which errors they met, until it is asked again."""
+"""Sagas whose errors are kept in memory at least."""
 
 
 class PostgresShapes:
@@ -27,7 +27,7 @@ class PostgresShapes:
         self._committer, self._reader = committer, reader
 
     async def read(self, known: Collection[str]) -> list[KnownShape]:
-        """What is noted, without what has these digests. Raises Unavailable."""
+        """The shapes that are noted, without those of these digests. Raises Unavailable."""
         rows = await self._reader.tuples(SQL["read"], (list(known),))
         found = [(kind, name, version, plain(shape), before) for kind, name, version, shape, before in rows]
         return [
@@ -44,7 +44,7 @@ class PostgresShapes:
 
 
 class SagaKinds:
-    """Names and versions of sagas by their ids; those that were looked up are kept."""
+    """Names and versions of sagas by their ids; those that were looked up are kept in memory."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -57,7 +57,7 @@ class SagaKinds:
         self._errors.clear()
 
     async def look_up(self, ids: Collection[str]) -> None:
-        """See to it that these are at hand, as far as they are in the database. Raises Unavailable."""
+        """Look up sagas that are not in memory. Raises Unavailable."""
         missing = [id for id in ids if id not in self._kept]
         if missing:
             for id, name, version in await self._reader.tuples(SQL["sagas"], (missing,)):
@@ -66,11 +66,11 @@ class SagaKinds:
             self._kept.popitem(last=False)
 
     def of(self, id: str) -> tuple[str, int] | None:
-        """A saga's name and version; None if it was not looked up, or is not there."""
+        """A saga's name and version; None if it was not looked up, or does not exist."""
         return self._kept.get(id)
 
     async def look_up_errors(self, ids: Collection[str], names: Collection[str]) -> None:
-        """See to it that the errors of these names are at hand that these sagas, their parents and children met.
+        """Look up the errors of these names that these sagas, their parents and children met.
 
         They are read anew each time. Raises Unavailable.
         """

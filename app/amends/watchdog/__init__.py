@@ -1,1 +1,1 @@
-"""Sees from another process what blocks the event loop of a server, says who it was, and puts it on record."""
+"""The watchdog: a process that sees what blocks the event loop of a server, names the saga, and puts it on record."""

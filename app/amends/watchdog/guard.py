@@ -1,4 +1,4 @@
-"""The server's side of its watchdog: starts it, shares its marks with it, and says what it saw."""
+"""The server's side of the watchdog: starts it, shares its marks with it, and logs its reports."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ log = logging.getLogger("amends.watchdog")
 
 PROGRAM: Final = Path(__file__).with_name("process.py")
 SIGNAL: Final = signal.SIGUSR2
-"""By it the watchdog asks for the stacks: they are written by C code, whatever Python does."""
+"""The signal by which the watchdog asks for stacks: they are written by C code, whatever Python does."""
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
-"""What asks a server to stop. C code notes them where the watchdog looks: Python may not come to hear of them."""
+"""The signals that ask a server to stop. C code notes them where the watchdog looks: Python may never receive them."""
 RESTARTS: Final = 5
 """How often the watchdog is started again when it has died, before the server goes on without one."""
 
@@ -39,10 +39,9 @@ RESTARTS: Final = 5
 class Watchdog:
     """Watches the event loop of this process from another one, for an executor with a lease of so many seconds.
 
-    A server that was asked to stop ends itself within `stop_seconds`, and is ended a second later. `recorded` is told
-    of a saga that has blocked the event loop for longer than the lease, with the event that says so. `blocks` counts
-    how often code has blocked it for more than a moment, by the name of its saga and its step, and `seconds` for how
-    long; both names are empty for code of no saga.
+    A server that was asked to stop ends itself within `stop_seconds`, and is ended a second later. `recorded` is called
+    with a saga that has blocked the event loop for longer than the lease, and its event. `blocks` counts the blocks of
+    the event loop by the names of saga and step, and `seconds` their length; both names are empty for code of no saga.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class Watchdog:
         self._task = asyncio.create_task(self._watched(), name="watchdog")
 
     def become(self, executor: str) -> None:
-        """This process goes on as another executor: tell the watchdog, if it is there."""
+        """Note that this process goes on as another executor, and tell the watchdog."""
         self._executor = executor
         if self._process and self._process.stdin and self._process.returncode is None:
             self._process.stdin.write(json.dumps({"executor": executor}).encode() + b"\n")
@@ -104,7 +103,7 @@ class Watchdog:
         log.error("The watchdog has ended %d times: this server goes on without one.", RESTARTS)
 
     async def _once(self) -> None:
-        """Start it, and hear what it says until it ends."""
+        """Start the watchdog, and read its reports until it ends."""
         files = (self._memory.fileno(), self._dump.fileno(), self._asked.fileno())
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -124,7 +123,7 @@ class Watchdog:
         await self._process.wait()
 
     def _given(self, memory: int, dump: int, asked: int) -> dict[str, Any]:
-        """What the watchdog needs to know; it goes through a pipe, for it holds a password."""
+        """The parameters of the watchdog; they go through a pipe, for there is a password among them."""
         name, version = event_type(EventLoopBlocked)
         quick = settings(self._url, "watchdog", statement_timeout="2s", lock_timeout="2s")
         return {
@@ -160,6 +159,6 @@ class Watchdog:
 
 
 def _note_no_stops() -> None:
-    """From here on signals that ask to stop go to Python alone: in a process that was forked nobody looks for them."""
+    """Let signals that ask to stop go to Python alone: in a forked process no watchdog looks for them."""
     for number in STOPS:
         faulthandler.unregister(number)

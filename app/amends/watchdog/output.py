@@ -1,4 +1,4 @@
-"""How the watchdog's process speaks: to the server, and to the log where the server may not hear."""
+"""The output of the watchdog's process: reports to the server, and log lines where the server may not read them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def saga_names(who: bytes) -> tuple[str | None, str | None, str | None]:
 
 
 def say(told: dict[str, Any]) -> None:
-    """Tell the server, which may hear it later or never."""
+    """Report to the server, which may read it later or never."""
     try:
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()

@@ -1,9 +1,9 @@
-"""The watchdog's own process: it looks at the server and speaks up when its event loop is blocked.
+"""The process of the watchdog: it looks at the server, and reports when its event loop is blocked.
 
-It is started by path, with the standard library alone. What it knows, where to import from too, comes as a line of JSON
-on its standard input, and what changes of it as further ones; the end of that is the end of the server. What it sees it
-writes as lines of JSON to its standard output. Once the lease is over it writes to the log too: the server may never
-speak again.
+It is started by path, with the standard library alone. Its parameters, the import path among them, come as a line of
+JSON on its standard input, changes of them as further lines; the end of the input is the end of the server. It writes
+reports as lines of JSON to its standard output. Once the lease is over it writes to the log too: the server may never
+read again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the watchdog puts on record: who blocks, in the database, from the moment that something blocks."""
+"""Records of blocks in the database, from the moment when an event loop is blocked."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from workflows.amends.engine.user_code.marks import clock
 PAUSE_SECONDS: Final = 1.0
 """How long the database is left alone after it has not answered."""
 QUIET_SECONDS: Final = 10.0
-"""How long the same complaint is not said again."""
+"""How long the same complaint is not repeated."""
 
 
 class BlockRecord:
-    """The database. What it does not take at once is told it again until it does."""
+    """Records in the database; those that it does not take at once are written again until it does."""
 
     def __init__(self, given: dict[str, Any]) -> None:
         self._given = given
@@ -26,7 +26,7 @@ class BlockRecord:
         self._complaint = ""
 
     def connect(self) -> None:
-        """Be connected, if the database lets us."""
+        """Connect, if the database lets us in."""
         if self._connection is not None and not self._connection.closed:
             return
         if clock() < self._again_at:
@@ -39,13 +39,14 @@ class BlockRecord:
             self._failed("The watchdog does not reach the database", error)
 
     def note(self, told: dict[str, Any]) -> bool:
-        """Note who blocks: whoever ends this executor puts it on record. False if the database does not answer."""
+        """Note who blocks: another executor that ends this one puts it on record. False if the database does not
+        answer."""
         noted = self._ask(self._blocked(told), False) is not None
         self._to_clear = self._to_clear and not noted
         return noted
 
     def put(self, told: dict[str, Any]) -> bool:
-        """Put on record who has blocked, and tell the server. False if the database does not answer."""
+        """Put on record who has blocked, and report it. False if the database does not answer."""
         if self._ask(self._blocked(told), True) is None:
             return False
         say({"what": "recorded"} | told)
@@ -56,19 +57,19 @@ class BlockRecord:
         self._due.append(told)
 
     def clear(self) -> None:
-        """Nobody blocks any more, or whoever was noted is not to blame: forget the note, later if need be."""
+        """Remove the note, later if need be: the block is over, or was not the fault of the noted saga."""
         self._to_clear = True
         self.settle()
 
     def settle(self) -> None:
-        """Do what the database has not taken before."""
+        """Write what the database has not taken before."""
         while self._due and self.put(self._due[0]):
             del self._due[0]
         if self._to_clear and not self._due and self._ask(None, False) is not None:
             self._to_clear = False
 
     def is_ended(self) -> bool:
-        """Whether somebody has ended this executor."""
+        """Whether this executor was ended."""
         found = self._run("select ended_at is not null from amends.executors where id = %s", (self._given["executor"],))
         return bool(found and found[0])
 
@@ -83,7 +84,7 @@ class BlockRecord:
         return self._run("select amends.note_blocked(%s, %s::jsonb, %s)", (self._given["executor"], text, final))
 
     def _run(self, statement: str, parameters: tuple[Any, ...]) -> Any:
-        """The row that a statement returns, None if the database does not answer."""
+        """The row of a statement, None if the database does not answer."""
         self.connect()
         if self._connection is None or self._connection.closed or clock() < self._again_at:
             return None

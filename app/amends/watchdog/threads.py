@@ -1,4 +1,4 @@
-"""What Linux tells of a process's threads: what they do, and the processor time that they have had."""
+"""Threads of a process as Linux shows them: their state, and their processor time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Threads:
-    """The threads of a process at one moment; where nothing is told of them, they seem to sleep.
+    """The threads of a process at one moment; where they cannot be seen, they seem to sleep.
 
     `cpu` is processor time in seconds by thread, and `pauses` how often the first one has stopped to wait.
     """
@@ -41,14 +41,14 @@ class Threads:
         return cls(at, pid, first or "S", cpu, pauses)
 
     def used(self, since: Threads) -> float:
-        """How many seconds of processor time the first thread has had."""
+        """The seconds of processor time that the first thread has used."""
         return self.cpu.get(self.first, 0.0) - since.cpu.get(self.first, 0.0)
 
     def hold_python(self, since: Threads) -> bool:
-        """Whether the first thread was kept waiting for Python's lock by another one that did not let go of it.
+        """Whether the first thread waited for Python's lock while another one held it.
 
-        Whoever waits for that lock looks two hundred times a second whether it is free. A thread that sleeps does not,
-        and one that computes has the processor itself.
+        A thread that waits for that lock wakes two hundred times a second to look whether it is free. A thread that
+        sleeps does not, and one that computes has the processor itself.
         """
         seconds, mine = self.at - since.at, self.used(since)
         others = [used - since.cpu.get(number, 0.0) for number, used in self.cpu.items() if number != self.first]

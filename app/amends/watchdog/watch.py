@@ -1,4 +1,4 @@
-"""The watchdog's look at one server: what blocks its event loop, for how long, and whose fault it is."""
+"""The watch of the event loop: what blocks it, for how long, and whose fault that is."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from app.amends.watchdog.threads import Threads
 from workflows.amends.engine.user_code.marks import SIZE, clock, read
 
 GAP_SECONDS: Final = 1.0
-"""Whoever looks again only so much later has been suspended: with the machine, or with the container."""
+"""The gap between two looks that shows that the watchdog itself was suspended: with the machine, or the container."""
 MOMENT_SECONDS: Final = 0.2
-"""Code that has run for so long is looked at more closely: what it uses is measured from then on."""
+"""How long code runs before it is watched closely: its processor time is measured from then on."""
 DUMP_SECONDS: Final = 0.3
-"""How long a stack is waited for."""
+"""How long the stacks are waited for."""
 LONGEST_STACK: Final = 4000
 PATIENCE_LEASES: Final = 12
 PATIENCE_SECONDS: Final = 60
-"""A server that does not come back for so many leases, and so long, is ended: nobody else may be there to take over."""
+"""A server that does not answer for so many leases, and so long, is ended: nobody else may be there to take over."""
 IDLE: Final = (
     "threading.py",
     "concurrent/futures/thread.py",
@@ -34,12 +34,12 @@ IDLE: Final = (
     "socket.py",
     "psycopg/connection.py",
 )
-"""Where threads wait that have nothing to do."""
+"""Files in which idle threads wait."""
 
 
 @dataclass
 class Block:
-    """Some code that runs and runs: since when, whose, and what was seen of the server meanwhile."""
+    """Code that blocks the event loop: since when, whose, and the threads of the server meanwhile."""
 
     since: float
     who: bytes
@@ -56,22 +56,22 @@ class Block:
 
     @property
     def is_held(self) -> bool:
-        """Whether it had to wait for another thread, which held Python's lock."""
+        """Whether it waited for another thread, which held Python's lock."""
         return self.now.hold_python(self.before)
 
     def is_its_fault(self, seconds: float) -> bool:
-        """Whether it had the processor, or slept: a machine that had no time for it is nobody's fault."""
+        """Whether it used the processor, or slept: a block by a busy machine is nobody's fault."""
         return not self.is_held and (self.now.used(self.before) >= seconds / 5 or self.asleep >= max(self.looks / 2, 1))
 
     def told(self, seconds: float) -> dict[str, Any]:
-        """What is to be said of it."""
+        """The report about it."""
         saga, kind, step = saga_names(b"" if self.is_held else self.who)
         about = {"saga": saga, "kind": kind, "step": step, "held": self.is_held, "id": self.id}
         return about | {"seconds": round(seconds, 1), "stack": self.beside if self.is_held else self.stack or ""}
 
 
 class LoopWatch:
-    """Looks at one server."""
+    """Watches the event loop of one server."""
 
     def __init__(self, given: dict[str, Any], record: BlockRecord) -> None:
         self.pid, self.lease = given["pid"], given["lease"]
@@ -115,7 +115,8 @@ class LoopWatch:
             self.end("it was asked to stop and does not")
 
     def goes_on(self, block: Block, seen: Threads, seconds: float) -> None:
-        """It blocks still: put it on record when the lease is over, and end the server if it does not come back."""
+        """Watch a block that goes on: put it on record when the lease is over, and end a server that does not come
+        back."""
         block.now, block.looks, block.asleep = seen, block.looks + 1, block.asleep + (seen.state == "S")
         if seconds < self.warn:
             return
@@ -135,7 +136,7 @@ class LoopWatch:
             self.is_over(block, told, seconds)
 
     def is_over(self, block: Block, told: dict[str, Any], seconds: float) -> None:
-        """It has blocked for longer than the lease."""
+        """Report a block that is longer than the lease."""
         if not block.said:
             block.said = True
             took = f"{said(told)} has blocked the event loop for {seconds:.1f} s, longer than the lease"
@@ -148,7 +149,7 @@ class LoopWatch:
             self.end(f"its event loop does not answer, and {why}")
 
     def ended(self, block: Block, seconds: float) -> None:
-        """It blocks no more."""
+        """Report the end of a block."""
         if block.stack is None:
             return
         told = block.told(seconds)
@@ -182,7 +183,8 @@ class LoopWatch:
 
 
 def stacks_of(text: str, thread: int) -> tuple[str, str]:
-    """What faulthandler wrote of one thread, without its head, and of all others that do not wait for work."""
+    """The stack of one thread from faulthandler's output, without its head, and those of all others that do not
+    wait."""
     mine, others = "", []
     for part in text.split("\n\n"):
         head, _, frames = part.strip().partition("\n")
@@ -195,7 +197,7 @@ def stacks_of(text: str, thread: int) -> tuple[str, str]:
 
 
 def said(told: dict[str, Any]) -> str:
-    """Who it was, in words."""
+    """The blocking code, in words."""
     if told["held"]:
         return "A thread that holds Python's lock"
     if told["saga"] is None:

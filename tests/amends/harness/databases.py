@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres import bootstrap
-from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.embedded.programs import find_binaries
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.migrate import Migrations
 from app.amends.postgres.urls import conninfo, parse_url
 

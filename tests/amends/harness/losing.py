@@ -13,7 +13,8 @@ import psutil
 import psycopg
 from sqlalchemy import URL
 
-from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.embedded.programs import find_binaries
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import make_cluster, memory
 from tests.amends.store.trouble import end_sessions

@@ -10,7 +10,8 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.embedded.programs import find_binaries
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.statements import committer
 from app.amends.postgres.statements.resending import Unsettled
 from app.amends.postgres.urls import conninfo, parse_url

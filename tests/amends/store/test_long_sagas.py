@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.store.sagas.postgres_sagas import STRETCH
+from app.amends.store.sagas.postgres_sagas import HISTORY_PAGE
 from app.amends.store.sagas.summaries import SagaSummaries
 from tests.amends.store.sagas import AT, Store, checkpoint, event, started, store
 from workflows.amends.history import StepCompleted
@@ -47,10 +47,10 @@ async def test_it_comes_back_whole_and_in_order(database: URL, steps: int, size:
 async def test_what_is_read_at_a_time_is_bounded_by_its_size_too(database: URL, sql: Sql) -> None:
     async with store(database) as it:
         saga = await long_saga(it, 10, 400_000)
-    asked = {"id": saga} | STRETCH
+    asked = {"id": saga} | HISTORY_PAGE
     for function, text in (("told(%(id)s, 0,", "data"), ("checkpoints(%(id)s, -1,", "output")):
         statement = f"select count(*), sum(octet_length({text})) from amends.{function} %(rows)s, %(bytes)s)"
         row = sql.execute(statement.encode(), asked).fetchone()
         assert row is not None
         assert 1 <= row[0] <= 2  # the event that says how it started is a small one
-        assert row[1] <= STRETCH["bytes"] + 500_000
+        assert row[1] <= HISTORY_PAGE["bytes"] + 500_000

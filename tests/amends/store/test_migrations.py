@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.bootstrap import prepare
-from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.embedded.programs import find_binaries
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.migrate import OURS, Migrations
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.urls import conninfo, parse_url

@@ -21,7 +21,8 @@ from app.amends.postgres.checks import durability
 from app.amends.postgres.checks.durability import jump, watch_clock
 from app.amends.postgres.checks.usable import require_as_asked, require_usable
 from app.amends.postgres.connections.pool import Pool
-from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.embedded.programs import find_binaries
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, parse_url

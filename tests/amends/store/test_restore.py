@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.connections.watch import DatabaseWatch
-from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.embedded.programs import find_binaries
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.generations import open_generation, require_in_order
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.urls import conninfo, parse_url

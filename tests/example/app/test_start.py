@@ -18,7 +18,8 @@ import pytest
 from sqlalchemy import URL, make_url
 
 from app.amends.postgres.checks.usable import refused as refused_by
-from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.embedded.programs import find_binaries
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from domain.amends.errors import NotYet
 from tests.example.server import ROOT, Server, wait_for

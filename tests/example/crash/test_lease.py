@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.embedded.programs import find_binaries
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo, parse_url
 from tests.amends.crash.standstill import frozen
 from tests.amends.harness.databases import make_cluster, prepare

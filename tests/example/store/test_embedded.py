@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.amends.postgres.embedded.programs import account
-from app.amends.postgres.embedded.server import FILES, FOLDERS, EmbeddedPostgres, find_binaries
+from app.amends.postgres.embedded.programs import account, find_binaries
+from app.amends.postgres.embedded.server import FILES, FOLDERS, EmbeddedPostgres
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.urls import parse_url
 from domain.amends.errors import StartupError

@@ -25,8 +25,8 @@ from app.amends.store.events.writer import SQL as EVENTS
 from app.amends.store.feed import SQL as FEED
 from app.amends.store.outages import SQL as OUTAGES
 from app.amends.store.sagas.heartbeats import SQL as EXECUTORS
+from app.amends.store.sagas.postgres_sagas import HISTORY_PAGE
 from app.amends.store.sagas.postgres_sagas import SQL as SAGAS
-from app.amends.store.sagas.postgres_sagas import STRETCH
 from app.amends.store.sagas.summaries import CONDITIONS
 from app.amends.store.shapes import SQL as SHAPES
 from tests.amends.harness.databases import drop_database, fresh_database
@@ -104,9 +104,9 @@ ASKED: dict[str, Asked] = {
     ),
     "version of a stream": Asked(EVENTS["stream_version"], ("account-long",), 20),
     "version at a place": Asked(AGGREGATES["version_at_place"], ("account-long", 2, "51000", 500_000), 250),
-    "recording": Asked(SAGAS["recording"], {"id": "s-100001"} | STRETCH, 200),
+    "recording": Asked(SAGAS["replay_state"], {"id": "s-100001"} | HISTORY_PAGE, 200),
     "saga": Asked(SAGAS["saga"], ("s-100001",), 20),
-    "saga told": Asked(SAGAS["saga_told"], {"id": "s-100001"} | STRETCH, 150),
+    "saga told": Asked(SAGAS["saga_with_history"], {"id": "s-100001"} | HISTORY_PAGE, 150),
     "standing": Asked(SAGAS["standing"], ("s-100001",), 60),
     "newest sagas": listed(),
     "further sagas": listed(before_at="2026-01-02", before_id="s-1"),
@@ -118,7 +118,7 @@ ASKED: dict[str, Asked] = {
     "reference": listed(reference="r-100000"),
     "correlation": listed(correlation_id="c-100000"),
     "parent": listed(parent="s-1"),
-    "mine": Asked(SAGAS["mine"], ("me",), 20),
+    "mine": Asked(SAGAS["running"], ("me",), 20),
     "cancelled": Asked(SAGAS["cancelled"], ("me",), 50),
     "newest position": Asked(METRICS["newest_position"], (), 20),
     "blocks on record": Asked(METRICS["recorded_blocks"], (), 50),
@@ -145,7 +145,7 @@ OPEN: dict[str, Asked] = {
     "open sagas": Asked(METRICS["open_sagas"], (), 1_000),
     "waiting for providers": Asked(OUTAGES["awaiting"], (), 200),
     "doctor": Asked(DOCTOR["sagas"], (), 1_000),
-    "queued": Asked(SAGAS["queued"], (), 6_000),
+    "queued": Asked(SAGAS["without_code"], (), 6_000),
     "unstrand": Asked(SAGAS["unstrand"], (["place-order:1"],), 2_000),
 }
 """What grows with the sagas that are open, and not with those that have ended."""

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.connections.pool import Pool
-from app.amends.postgres.embedded.server import EmbeddedPostgres, find_binaries
+from app.amends.postgres.embedded.programs import find_binaries
+from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader

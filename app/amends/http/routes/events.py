@@ -90,7 +90,7 @@ class EventRoutes:
         """The same as server-sent events, for as long as the client reads them.
 
         The id of each is its place: a client that reconnects with it as `Last-Event-ID` misses and repeats nothing.
-        Where history went back, as it may in a failover, an event of the type `history-went-back` says so: `cursor` is
+        Where history went back, as it may in a failover, an event of the type `history-went-back` says so: `place` is
         gone, and after it comes all that follows `stands`, the last place before it that still stands.
         """
         self._followers.require_room()

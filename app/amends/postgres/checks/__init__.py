@@ -1,1 +1,1 @@
-"""What is looked at before a database is used: its version, what stands before it, its promises, and DBOS's tables."""
+"""Checks of a database before it is used: its version, poolers before it, its durability, and DBOS's tables."""

@@ -1,4 +1,4 @@
-"""Whether DBOS's tables are the ones that our functions write: looked at before anything is run."""
+"""Checks that DBOS's tables have the columns that our functions write, before anything runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server promises, and what would break it: commits that are not on disk, pages half written, a wrong clock."""
+"""Checks what a server promises: commits that are on disk, whole pages, and a right clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("amends.store")
 
 SQL: Final = statements(Path(__file__).with_name("durability.sql"))
 APART_SECONDS: Final = 2.0
-"""How far the database's clock may be from this machine's, and how far it may jump."""
+"""How far the database's clock may be from this machine's, and how far it may jump, in seconds."""
 LOOK_SECONDS: Final = 5.0
 WHERE: Final = {
     "user": "for the role {user} (alter role … reset {name})",
@@ -29,11 +29,11 @@ WHERE: Final = {
     "database user": "for the role {user} in this database (alter role … in database … reset {name})",
     "client": "by the URL or PGOPTIONS",
 }
-"""Where a setting comes from, as Postgres calls it, for people; anything else is the server's configuration."""
+"""The sources of a setting, by Postgres's names, for people; any other source is the server's configuration."""
 
 
 async def durability(reader: Reader) -> tuple[dict[str, Any], list[str]]:
-    """What the server says of itself, and what is wrong with that. Raises Unavailable."""
+    """The server's settings and clock, and the doubts about them. Raises Unavailable."""
     before = time.time()
     row = await reader.row(SQL["durability"], ())
     assert row is not None
@@ -41,7 +41,7 @@ async def durability(reader: Reader) -> tuple[dict[str, Any], list[str]]:
 
 
 async def warn_of_doubts(session: AsyncConnection[TupleRow]) -> None:
-    """Say what is wrong with what the server promises, one warning each."""
+    """Log each doubt about the server as a warning."""
     before = time.time()
     row = await (await session.cursor(row_factory=dict_row).execute(SQL["durability"])).fetchone()
     assert row is not None
@@ -50,7 +50,7 @@ async def warn_of_doubts(session: AsyncConnection[TupleRow]) -> None:
 
 
 def doubts(row: Mapping[str, Any], before: float, after: float) -> list[str]:
-    """What is wrong with what a server said of itself between two readings of our own clock."""
+    """The doubts about a server whose clock was read between two readings of our own."""
     found = []
     if row["synchronous_commit"] == "off":
         found.append(
@@ -93,9 +93,10 @@ async def watch_clock(reader: Reader) -> None:
 
 
 def jump(last: tuple[float, float, float], now: tuple[float, float, float]) -> float:
-    """By how many seconds a clock has gone ahead (or back, below 0) of what can have passed between two readings.
+    """The seconds by which a clock has gone ahead (or back, below 0) of the time that can have passed between two
+    readings.
 
-    Each reading is what it said, and what our own steady clock said before and after it was asked.
+    Each reading is that clock's, and our own steady clock's before and after it was read.
     """
     passed = now[0] - last[0]
     return passed - min(max(passed, now[1] - last[2]), now[2] - last[1])

@@ -1,4 +1,4 @@
-"""Whether a session is one: a pooler may give its transactions to several, and keep to itself what it is opened with.
+"""Checks that sessions are kept: a pooler may spread their transactions over several, and drop their settings.
 
 Locks, a role, and time limits belong to a session. A pooler that changes the server's process behind it between two
 transactions loses them without a word, and a lone session does not show it: it is given the same process each time.
@@ -18,7 +18,7 @@ from domain.amends.errors import StartupError
 
 ROUNDS: Final = 2
 AS_SET: Final = "select current_setting(%s), set_config(%s, %s, true)"
-"""What a session has, and what it would have if it were set: as Postgres writes both."""
+"""The setting of a session, and the value that it would have if it were set: both as Postgres writes them."""
 
 
 async def require_kept(sessions: Sequence[AsyncConnection[TupleRow]]) -> None:
@@ -41,7 +41,8 @@ async def require_kept(sessions: Sequence[AsyncConnection[TupleRow]]) -> None:
 
 
 async def require_settings(session: AsyncConnection[TupleRow], asked: Mapping[str, str]) -> None:
-    """Require that a session has what it was opened with: formats, limits, and a role. Raises StartupError."""
+    """Require that a session has the settings that it was opened with: formats, limits, and a role. Raises
+    StartupError."""
     wrong: dict[str, str] = {}
     said = []
     async with session.transaction(force_rollback=True):

@@ -1,4 +1,4 @@
-"""Whether the database can be used at all, asked before anything is done with it."""
+"""Checks that a database can be used, before anything is done with it."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from domain.amends.errors import NotYet, StartupError
 OLDEST = 150000
 """The oldest server that is supported, as Postgres numbers its versions."""
 TOGETHER: Final = 3
-"""How many sessions are looked at beside each other: of a pooler of two processes, two of them are in the same one."""
+"""Sessions that are checked at the same time: of a pooler of two processes, two of them are in the same one."""
 ANSWER_SECONDS: Final = 30.0
-"""How long all these questions may take, and how long each of several hosts is waited for is part of it."""
+"""How long all checks may take; the wait for each of several hosts is part of it."""
 
 FOR_GOOD: Final = re.compile(
     r"authentication failed|no password supplied|does not exist|not permitted to log in|permission denied|pg_hba\.conf"
     r"|support SSL|certificate|unrecognized configuration parameter|invalid (port|connection option|integer|sslmode)"
 )
-"""What a database, or libpq, says where waiting helps nobody. Of a connection that does not come about there is a text
-alone, and no SQLSTATE; one in another language is waited for like a database that is away."""
+"""Texts of errors that waiting does not mend. An error of a connection that does not come about has no SQLSTATE; one in
+another language is waited for like a database that is away."""
 
 AS_ASKED = "select current_setting('server_encoding'), pg_is_in_recovery(), current_setting('transaction_read_only')"
 
 
 def require_usable(url: URL) -> None:
-    """Look at the server, and at what stands before it. Raises StartupError with what is wrong and what to do."""
+    """Check the server, and poolers before it. Raises StartupError with the problem and the remedy."""
     _ask(url, _look, TOGETHER)
 
 
 def require_as_asked(url: URL) -> URL:
-    """Require that sessions come as this URL asks for them, with their role and limits; returns it.
+    """Require that sessions have the role and the limits of this URL; returns it.
 
-    What else is wrong with the server is warned of. Raises StartupError.
+    Other doubts about the server are logged as warnings. Raises StartupError.
     """
     require_set(url)
     _ask(url, lambda sessions: warn_of_doubts(sessions[0]), 1)
@@ -53,14 +53,14 @@ def require_as_asked(url: URL) -> URL:
 
 
 def require_set(url: URL) -> None:
-    """Require the same, without a word about the rest. Raises StartupError."""
+    """Require the same without warnings. Raises StartupError."""
     _ask(url, lambda sessions: require_settings(sessions[0], session_settings(url)), 1)
 
 
 def _ask(url: URL, look: Callable[[list[AsyncConnection[TupleRow]]], Awaitable[None]], count: int) -> None:
-    """Look at so many sessions beside each other, in a thread of its own: there may be an event loop in this one.
+    """Check so many sessions at the same time, in a thread of its own: there may be an event loop in this one.
 
-    Whoever is asked to stop meanwhile does not wait for a database that stands still.
+    A process that is asked to stop meanwhile does not wait for a database that stands still.
     """
     answer = Future[None]()
 
@@ -142,7 +142,8 @@ def _silent(url: URL, answered: int, count: int) -> StartupError:
 
 
 def refused(error: psycopg.Error, url: URL) -> StartupError:
-    """Why nobody was let in, by each of several hosts; NotYet if that may pass by itself, at one of them at least."""
+    """The error for connections that were refused, by each of several hosts; NotYet if that may pass by itself at one
+    of them."""
     lines = str(error).strip().splitlines()
     parts = [line[2:] for line in lines if line.startswith("- host: ")] or [" ".join(str(error).split())]
     told = "; ".join(parts)
@@ -156,7 +157,8 @@ def refused(error: psycopg.Error, url: URL) -> StartupError:
 
 
 def in_words(error: BaseException | None) -> StartupError | None:
-    """What a person can do about an error that the database raised somewhere below; None of any other error."""
+    """The error for people, with a remedy, for one that the database raised somewhere below; None for any other
+    error."""
     while error is not None and not isinstance(error, psycopg.Error):
         error = error.__cause__
     if error is None:

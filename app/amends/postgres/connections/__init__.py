@@ -1,1 +1,1 @@
-"""Connections: made, borrowed, given back, cut off, and one that sees whether the database answers."""
+"""Connections: opened, borrowed, given back, cut off, and one that watches whether the database answers."""

@@ -1,4 +1,4 @@
-"""Connections to the database: how they are made, borrowed and given back."""
+"""Pools of connections: opened, borrowed and given back."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from app.amends.postgres.urls import conninfo, settings
 T = TypeVar("T")
 
 READ_SECONDS = 20.0
-"""For how long a read is waited for. A server that works ends a slow one earlier (LIMITS), and says so."""
+"""How long a read may take. A server that works ends a slow one earlier (LIMITS), with an error."""
 GLANCE_SECONDS = 2.0
-"""After so long, whoever waits for a connection of a pool looks whether there will be one."""
+"""How long a connection of a pool is waited for before it is checked whether the database is away."""
 SHORTEST_WAIT = 0.01
-"""Seconds for which a connection of a pool is waited for by somebody who has no time left."""
+"""How long a connection of a pool is waited for by a caller that has no time left."""
 RECONNECT_SECONDS = 2.0
-"""For how long a pool tries to replace a connection by itself, more and more rarely; after that, whenever it is asked
-for one: so it is back as soon as the database is."""
+"""How long a pool tries to replace a connection by itself, more and more rarely; after that it tries whenever one is
+requested, so that it is back as soon as the database is."""
 
 
 async def connect(url: URL, purpose: str, **limits: str) -> Session:
@@ -57,7 +57,7 @@ class Pool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
         self._used = set[AsyncConnection[TupleRow]]()
         self.reading = set[AsyncConnection[TupleRow]]()
         self.is_away: Callable[[], bool] = lambda: False
-        """Whether the database is known to be away: then nobody waits for a connection."""
+        """Whether the database is known to be away: connections are not waited for then."""
 
     async def take(self, until: float | None) -> AsyncConnection[TupleRow]:
         """A connection, waited for until `until` at most; None waits as long as the pool does.
@@ -77,17 +77,17 @@ class Pool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
                 return connection
 
     async def give_back(self, connection: AsyncConnection[TupleRow]) -> None:
-        """Whoever took a connection is done with it."""
+        """Give back a connection that was taken."""
         self._used.discard(connection)
         await self.putconn(connection)
 
     async def end_reads(self) -> None:
-        """The server says nothing any more: whoever reads is told so, and need not wait until it does."""
+        """The server is silent: reads that are under way fail at once."""
         for connection in tuple(self.reading):
             sever(connection)
 
     async def renew(self) -> None:
-        """Another server answers, or the same one anew: nothing comes of the connections from before any more."""
+        """Another run of the server answers: connections from before are closed."""
         for connection in tuple(self._used):
             sever(connection)
         await self.drain()
@@ -95,10 +95,10 @@ class Pool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
 
 @asynccontextmanager
 async def borrowed(pool: Pool, until: float | None = None) -> AsyncIterator[AsyncConnection[TupleRow]]:
-    """A connection of a pool; one that an error has spoilt does not go back. It is waited for until `until` at most.
+    """A connection of a pool; one that an error has spoilt is not reused. It is waited for until `until` at most.
 
-    It is given back however its borrower ends. Whoever is cancelled by anyio is cancelled again at each await, also at
-    those of its cleaning up: so taking and giving back are tasks of their own, which nobody cancels.
+    It is given back however its borrower ends. A task that anyio cancels is cancelled again at each await, also at
+    those of its cleaning up: so taking and giving back are tasks of their own, which are never cancelled.
     """
     taking = detached(pool.take(until))
     try:
@@ -114,8 +114,8 @@ async def borrowed(pool: Pool, until: float | None = None) -> AsyncIterator[Asyn
 
 
 async def read_once(pool: Pool, until: float | None, ask: Callable[[AsyncConnection[TupleRow]], Awaitable[T]]) -> T:
-    """What a single read on a connection of a pool comes to: it ends, and gives back its connection as good as it was,
-    although whoever asked may be cancelled. A server that does not end it in time, as it should, is cut off."""
+    """The result of one read on a connection of a pool. The read ends, and gives its connection back, although its
+    caller may be cancelled. A server that does not end it in time, as it should, is cut off."""
 
     async def read() -> T:
         connection = await pool.take(until)
@@ -133,11 +133,11 @@ async def read_once(pool: Pool, until: float | None, ask: Callable[[AsyncConnect
 
 
 _going_on: Final = set[asyncio.Task[Any]]()
-"""What nobody may wait for any more; the event loop alone would not keep it."""
+"""Detached tasks: the event loop alone would not keep them."""
 
 
 def detached(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """A task that goes on, also if nobody waits for it any more."""
+    """A task that goes on also if its caller does not wait for it any more."""
     task = asyncio.get_running_loop().create_task(work, name="a connection is used")
     _going_on.add(task)
     task.add_done_callback(_ended)
@@ -151,6 +151,6 @@ def _ended(task: asyncio.Task[Any]) -> None:
 
 
 def _give_back(pool: Pool, taken: asyncio.Task[AsyncConnection[TupleRow]]) -> None:
-    """Nobody waits any more for a connection that was asked for."""
+    """Give back a connection whose borrower was cancelled before it came."""
     if not taken.cancelled() and taken.exception() is None:
         detached(pool.give_back(taken.result()))

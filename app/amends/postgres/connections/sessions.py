@@ -1,4 +1,4 @@
-"""A session of the database: what Amends knows of it beside the connection, and how it is cut off."""
+"""Sessions of the database: connections that know the run of their server, and how they are cut off."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ class Unreplicated(psycopg.OperationalError):
 
 
 class NotWritable(psycopg.OperationalError):
-    """This server cannot be written to by Amends now: the text says why."""
+    """This server must not be written to now, for the reason in the text."""
 
 
 class Session(AsyncConnection[TupleRow]):
-    """A connection that knows in which run of the server it writes, and whether its last commit waited for standbys."""
+    """A connection that knows the run of the server in which it writes, and whether its last commit waited for
+    standbys."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -53,10 +54,10 @@ class Session(AsyncConnection[TupleRow]):
 
 
 def sever(connection: AsyncConnection[Any]) -> None:
-    """Cut a connection off: whoever waits for an answer on it meets its end at once.
+    """Cut a connection off: a statement that waits for an answer on it fails at once.
 
-    Unlike a cancel, this does nothing to what the server is doing: a commit that waits for a standby goes on waiting,
-    and nobody sees it before.
+    Unlike a cancel, this does nothing to the statement on the server: a commit that waits for a standby goes on
+    waiting, and nobody sees it before.
     """
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as other:
         other.shutdown(socket.SHUT_RDWR)
@@ -65,9 +66,9 @@ def sever(connection: AsyncConnection[Any]) -> None:
 class Guarded:
     """Closes a connection that an error has spoilt: the next try is made on another one.
 
-    An error that comes from this side while the connection stands is about the statement, such as too many parameters:
-    psycopg raises it as if the connection were lost, and it is raised as a ProgrammingError here. A commit that no
-    standby was waited for is raised as Unreplicated: whoever sends it again finds it, and waits then.
+    psycopg raises an error of its own about a statement, such as too many parameters, as if the connection were lost:
+    it is raised as a ProgrammingError here. A commit that was not replicated is raised as Unreplicated: when it is sent
+    again it is found, and waited for.
     """
 
     def __init__(self, connection: AsyncConnection[TupleRow]) -> None:

@@ -1,4 +1,4 @@
-"""Sees which Postgres answers, and whether one does: asked beside everything else, on a connection of its own."""
+"""Watches which run of Postgres answers, and whether one does, on a connection of its own."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ class DatabaseWatch:
         self.away: str | None = None
         self.run: str | None = None
         self.unwritable: str | None = None
-        """Why nothing is written, although it answers and is read."""
+        """The reason why nothing is written, although the database answers and is read."""
         self.on_moved: list[Hearer] = []
         self.on_silent: list[Hearer] = []
 
     def start(self) -> None:
-        """Look again and again, until `stop`."""
+        """Watch until `stop`."""
         self._watching = asyncio.create_task(self._watch(), name="database watch")
 
     async def stop(self) -> None:
-        """Look no more, and close the connection."""
+        """Stop watching, and close the connection."""
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait({self._watching})
@@ -84,9 +84,9 @@ class DatabaseWatch:
         return time.monotonic() - self._away_since if self.away else 0.0
 
     async def problem(self) -> str | None:
-        """Ask now why the database does not answer; None if it does. Those who ask at once share the answer.
+        """Ask now why the database does not answer; None if it does. Concurrent callers share the answer.
 
-        Nobody waits until all of several hosts have been tried.
+        A caller does not wait until all of several hosts have been tried.
         """
         asking = self._asking
         if asking is None or asking.done():
@@ -116,11 +116,11 @@ class DatabaseWatch:
         if moved:
             log.warning("Another run of the database server answers: connections from before are given up.")
             for hear in self.on_moved:
-                detached(_told(hear))
+                detached(_call_until_answered(hear))
         return problem
 
     async def _answered(self) -> tuple[str | None, str | None]:
-        """What is wrong, and which run of a server answers."""
+        """The problem, and the run of the server that answers."""
         asking, opens = asyncio.create_task(self._run()), self._connection is None or self._connection.closed
         tried = self._hosts if opens else 1
         done, _ = await asyncio.wait({asking}, timeout=tried * ANSWER_SECONDS + (LEAST_SECONDS if opens else 0.0))
@@ -151,7 +151,7 @@ class DatabaseWatch:
         return run
 
     def _note_order(self, is_ahead: bool) -> None:
-        """Say once that nothing is written, and once that it is again."""
+        """Log once that nothing is written, and once that writing goes on."""
         before, self.unwritable = self.unwritable, RESTORED if is_ahead else None
         if self.unwritable and not before:
             log.error("The database is not written to: %s", self.unwritable)
@@ -159,7 +159,7 @@ class DatabaseWatch:
             log.warning("The database is written to again.")
 
     def _note(self, problem: str | None, asked_at: float) -> None:
-        """Say when the database goes away and when it is back; again for another reason, or twice as long."""
+        """Log when the database goes away and when it is back; again for another reason, or after twice the time."""
         now, away = time.monotonic(), self.away
         if problem and not away:
             self._away_since, self._warned = asked_at, 0.0
@@ -179,8 +179,8 @@ class DatabaseWatch:
             self._connection = None
 
 
-async def _told(hear: Hearer) -> None:
-    """Tell one who wants to know; whatever it does then, it does until the database answers."""
+async def _call_until_answered(hear: Hearer) -> None:
+    """Call a hearer, again and again until the database answers it."""
     while True:
         try:
             await hear()
@@ -194,7 +194,7 @@ async def _told(hear: Hearer) -> None:
 
 
 async def _given_up(asking: asyncio.Task[str | None], connection: Session | None) -> None:
-    """Cut off what does not answer, and clean up after it."""
+    """Cut off a connection that does not answer, and clean up after it."""
     if connection is None:
         asking.cancel()
     else:

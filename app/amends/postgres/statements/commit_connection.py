@@ -1,4 +1,4 @@
-"""The connections that commits are sent on."""
+"""Connections that commits are sent on."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from app.amends.postgres.statements.resending import Waits
 OPEN_SECONDS = 10.0
 """How long it may take to open a connection, and to note the run of its server."""
 LOCK_TIMEOUT = "1s"
-"""How long a connection waits for a lock before it does something else; the commit comes again, however often."""
+"""How long a connection waits for a lock before it takes another commit; this one is sent again, however often."""
 
 Parameters = Sequence[object] | Mapping[str, object]
 
 
 class CommitConnection:
-    """One connection: made when it is needed, anew when it was lost, and closed at the end, whatever was going on.
+    """One connection: opened when it is needed, reopened when it was lost.
 
-    `given_up` says that its last statement takes too long: whoever sent it goes on with another line. It is not
-    cancelled, for that would end the wait of a commit for a standby, and show everybody what may still be lost.
+    `given_up` says that its last statement takes too long: its worker goes on with another connection. The statement is
+    not cancelled, for that would end the wait of a commit for a standby, and show everybody what may still be lost.
     """
 
     def __init__(self, url: URL) -> None:
@@ -41,7 +41,7 @@ class CommitConnection:
             await self._session.close()
 
     async def ask(self, statement: str, parameters: Parameters) -> list[TupleRow]:
-        """Run a statement and return its rows; the line was opened before."""
+        """Run a statement and return its rows; the connection must be open."""
         session = self._session
         assert session is not None
         async with Guarded(session):
@@ -51,7 +51,8 @@ class CommitConnection:
         return rows
 
     async def open(self) -> None:
-        """Have a session that has noted the run of its server. Raises TimeoutError, and NotWritable."""
+        """Open a session that has noted the run of its server, if there is none. Raises TimeoutError, and
+        NotWritable."""
         if self._session is not None and not self._session.closed:
             return
         async with asyncio.timeout(OPEN_SECONDS):
@@ -64,10 +65,10 @@ class CommitConnection:
             overdue.cancel()
 
     def sever(self) -> None:
-        """Cut the connection off, if there is one: whatever was asked on it fails."""
+        """Cut the connection off, if it is open: the statement on it fails."""
         if self._session:
             sever(self._session)
 
     async def rest(self) -> None:
-        """Leave a database alone that is away: no message is to blame, and the next one would fare no better."""
+        """Wait while the database is away: no message is to blame, and the next one would fare no better."""
         await asyncio.sleep(self._waits.next())

@@ -1,8 +1,8 @@
-"""Everything that is written goes through here: one round trip, one commit, resent until it is answered.
+"""Writes: each statement is one round trip and one commit, resent until it is answered.
 
-What cannot share a commit has one of its own. Appends can: whatever is ready when a connection is free goes together,
-and nothing waits for more to come. What has to be sent again gives its connection back until then; what waits for
-somebody's locks has half of the connections at most.
+Appends share commits: those that are ready when a connection is free go together, and none waits for more to come. A
+statement that has to be sent again gives its connection back until then; those that wait for locks have half of the
+connections at most.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from workflows.amends.background import end
 log = logging.getLogger("amends.store")
 
 ANSWER_SECONDS = 20.0
-"""How long an answer is waited for. A database that works ends a slow statement earlier (LIMITS), and says so: one that
-says nothing is away, or waits for a standby."""
+"""How long an answer is waited for. A database that works ends a slow statement earlier (LIMITS), with an error: one
+that is silent is away, or waits for a standby."""
 PROBLEM_SECONDS = 10.0
-"""How long a refusal by the database counts; whoever needs an answer has sent the statement again by then."""
+"""How long a refusal by the database counts; a statement that is still needed has been sent again by then."""
 STOP_SECONDS = 2.0
-"""How long the end of what was cut off is waited for."""
+"""How long workers are waited for whose connections were cut off."""
 MOST_TOGETHER = 64
 MOST_CHARACTERS = 32 * 1024
-"""How much shares a commit: beyond that, several connections at once are quicker than one with everything."""
+"""The most that shares a commit: beyond that, several connections at once are quicker than one with everything."""
 
 
 class Committer:
-    """Writes for one process, on `connections` connections at a time."""
+    """The writes of one process, on `connections` connections at a time."""
 
     def __init__(self, url: URL, connections: int) -> None:
         self._url, self._size, self._stopping = url, connections, False
@@ -55,7 +55,7 @@ class Committer:
 
     @property
     def problem(self) -> str | None:
-        """What the database says to something that is written here, and would pass; None if all is taken."""
+        """The error of a statement that is sent again because of it; None if all are taken."""
         now = time.monotonic()
         return next((said for at, said in self._problems.values() if now - at < PROBLEM_SECONDS), None)
 
@@ -64,13 +64,13 @@ class Committer:
             self._begin()
 
     def _begin(self) -> None:
-        line = CommitConnection(self._url)
-        worker = asyncio.create_task(self._work(line), name="committer")
-        self._workers[worker] = line
+        connection = CommitConnection(self._url)
+        worker = asyncio.create_task(self._work(connection), name="committer")
+        self._workers[worker] = connection
         worker.add_done_callback(self._workers.pop)
 
     async def stop(self) -> None:
-        """End the workers; what is still waiting is not written, and what was sent is not cancelled."""
+        """End the workers; statements that still wait are not sent, and those that were sent are not cancelled."""
         self._stopping, workers = True, list(self._workers)
         await self.renew()
         for idle in self._idle:
@@ -80,17 +80,17 @@ class Committer:
         await end(*workers)
 
     async def renew(self) -> None:
-        """Another server answers, or the same one anew: what was sent before is sent again, on other connections."""
-        for line in self._workers.values():
-            line.sever()
+        """Another run of the server answers: statements that were sent before are sent again, on other connections."""
+        for connection in self._workers.values():
+            connection.sever()
 
     async def run(self, statement: str, parameters: Parameters, patience: float | None = None) -> list[TupleRow]:
         """Run one statement in a commit of its own and return its rows.
 
         The statement must be safe to resend: the answer to one that was carried out may be lost. While the database is
-        away it is resent for ever; with `patience` (in seconds), raises Unavailable, and what has not been sent by then
-        never is. Raises Unstorable for values that will never be taken, and Contended after as many tries as its errors
-        allow (see app.amends.postgres.sqlstates).
+        away it is resent for ever; with `patience` (in seconds), raises Unavailable, and a statement that has not been
+        sent by then never is. Raises Unstorable for values that will never be taken, and Contended after as many tries
+        as its errors allow (app.amends.postgres.sqlstates).
         """
         caller = PendingAnswer(deadline(patience), asyncio.get_running_loop().create_future())
         self._put(CommitMessage(statement, parameters, [caller]))
@@ -99,7 +99,7 @@ class Committer:
     async def share(self, statement: str, item: str, patience: float | None = None) -> TupleRow:
         """The same for one item of a statement that takes a JSON array of them; returns its row.
 
-        The statement answers each item with a row: its number from 0, its outcome, and whatever else. It keeps items
+        The statement answers each item with a row: its number from 0, its outcome, and further columns. It keeps items
         apart; one whose outcome is `busy`, and all of a commit that fails, go again alone.
         """
         caller = PendingAnswer(deadline(patience), asyncio.get_running_loop().create_future(), item)
@@ -109,7 +109,7 @@ class Committer:
         return (await caller.answer)[0]
 
     def _put(self, ready: CommitMessage | str) -> None:
-        """Hand over to the connection that was busy last: what it needs is still at hand there."""
+        """Hand a message to the connection that was busy last: its caches are warm."""
         if isinstance(ready, CommitMessage) and ready.held_up:
             self._held_up.append(ready)
         else:
@@ -119,31 +119,31 @@ class Committer:
                 idle.set_result(None)
                 return
 
-    async def _work(self, line: CommitConnection) -> None:
-        async with line:
+    async def _work(self, connection: CommitConnection) -> None:
+        async with connection:
             while not self._stopping:
                 while message := self._taken():
-                    line.held_up = message.held_up
-                    self._waiting_for_others += line.held_up
+                    connection.held_up = message.held_up
+                    self._waiting_for_others += connection.held_up
                     try:
-                        await self._send(message, line)
+                        await self._send(message, connection)
                     except Exception as bug:
                         log.exception("A commit failed by a fault of Amends itself.")
                         message.fail(Unstorable(f"a fault of Amends itself: {type(bug).__name__}"))
                     finally:
-                        self._no_longer_held_up(line)
-                    if line.given_up or self._stopping:
+                        self._no_longer_held_up(connection)
+                    if connection.given_up or self._stopping:
                         return
                 idle = asyncio.get_running_loop().create_future()
                 self._idle.append(idle)
                 await idle
 
-    def _no_longer_held_up(self, line: CommitConnection) -> None:
-        self._waiting_for_others -= line.held_up
-        line.held_up = False
+    def _no_longer_held_up(self, connection: CommitConnection) -> None:
+        self._waiting_for_others -= connection.held_up
+        connection.held_up = False
 
     def _taken(self) -> CommitMessage | None:
-        """The next message that somebody still waits for, if this connection may send one now."""
+        """The next message with a caller that still waits, if this connection may send one now."""
         while self._ready or self._held_up:
             if self._held_up and self._waiting_for_others < self._most_waiting:
                 message = self._held_up.popleft()
@@ -157,7 +157,7 @@ class Committer:
         return None
 
     def _shared(self, statement: str) -> CommitMessage:
-        """Everything that is ready now, up to a limit; what is more goes with the next."""
+        """All items that are ready now, up to a limit; the rest goes with the next commit."""
         waiting, callers, size = self._sharing[statement], list[PendingAnswer](), 0
         while waiting and len(callers) < MOST_TOGETHER and size < MOST_CHARACTERS:
             caller = waiting.popleft()
@@ -168,34 +168,35 @@ class Committer:
             self._put(statement)
         return together(statement, callers)
 
-    async def _send(self, message: CommitMessage, line: CommitConnection) -> None:
-        """Send a message once. What has to be sent again comes back when it is time, and holds up nobody meanwhile."""
-        overdue = self._timed(message, line)
+    async def _send(self, message: CommitMessage, connection: CommitConnection) -> None:
+        """Send a message once. One that has to be sent again comes back when it is time, and blocks no other
+        meanwhile."""
+        overdue = self._timed(message, connection)
         try:
-            await line.open()
+            await connection.open()
             for caller in message.callers:
                 caller.was_sent = True
-            rows = await line.ask(message.statement, message.parameters)
+            rows = await connection.ask(message.statement, message.parameters)
         except Exception as error:
-            if not line.given_up and self._failed(message, error) is Verdict.AWAY and not self._stopping:
-                await line.rest()
+            if not connection.given_up and self._failed(message, error) is Verdict.AWAY and not self._stopping:
+                await connection.rest()
         else:
-            if not line.given_up:
+            if not connection.given_up:
                 self._alone(message.statement, message.answered(rows), held_up=True)
             self._problems.pop(message.statement, None)
             self.on_commit()
         finally:
             overdue.cancel()
 
-    def _timed(self, message: CommitMessage, line: CommitConnection) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._overdue, message, line)
+    def _timed(self, message: CommitMessage, connection: CommitConnection) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._overdue, message, connection)
 
-    def _overdue(self, message: CommitMessage, line: CommitConnection) -> None:
-        """Go on with another line, unless too many commits are left behind already: each keeps a session busy."""
+    def _overdue(self, message: CommitMessage, connection: CommitConnection) -> None:
+        """Go on with another connection, unless too many commits are left behind already: each keeps a session busy."""
         if sum(each.given_up for each in self._workers.values()) >= self._size or self._stopping:
             return
-        line.given_up = True
-        self._no_longer_held_up(line)
+        connection.given_up = True
+        self._no_longer_held_up(connection)
         self._begin()
         self._failed(message, TimeoutError(f"no answer within {ANSWER_SECONDS:g} s"))
 

@@ -1,4 +1,4 @@
-"""What is sent to the database: commits, and those who wait for them."""
+"""Commits on their way to the database, and the answers that callers wait for."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ BUSY = "busy"
 
 @dataclass
 class PendingAnswer:
-    """Somebody who waits for an answer, until `give_up_at`; `item` is what of a shared commit is theirs."""
+    """An answer that a caller waits for until `give_up_at`; `item` is its part of a shared commit."""
 
     give_up_at: float | None
     answer: asyncio.Future[list[TupleRow]]
     item: str = ""
     sent_at: float = field(default_factory=time.monotonic)
     was_sent: bool = False
-    """Whether the database may have got it."""
+    """Whether the database may have received it."""
 
     def __post_init__(self) -> None:
         if self.give_up_at is not None:
             patience = self.give_up_at - self.sent_at
-            timer = self.answer.get_loop().call_later(patience, self.told, Unavailable(round(patience, 1)))
+            timer = self.answer.get_loop().call_later(patience, self.give, Unavailable(round(patience, 1)))
             self.answer.add_done_callback(lambda _: timer.cancel())
 
-    def told(self, answer: list[TupleRow] | AmendsError) -> None:
+    def give(self, answer: list[TupleRow] | AmendsError) -> None:
         if self.answer.done():
             return
         if type(answer) is Unavailable and self.was_sent:
@@ -47,7 +47,7 @@ class PendingAnswer:
 
 @dataclass
 class CommitMessage:
-    """One commit, for one caller or for several who share it; `held_up` says that others were in its way."""
+    """One commit, for one caller or for several who share it; `held_up` says that others hold its locks."""
 
     statement: str
     parameters: Parameters
@@ -57,7 +57,7 @@ class CommitMessage:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody still waits for the answer."""
+        """Whether a caller still waits for the answer."""
         return any(not each.answer.done() for each in self.callers)
 
     @cached_property
@@ -68,23 +68,23 @@ class CommitMessage:
 
     def fail(self, error: AmendsError) -> None:
         for caller in self.callers:
-            caller.told(error)
+            caller.give(error)
 
     def answered(self, rows: list[TupleRow]) -> Sequence[PendingAnswer]:
-        """Tell everybody; returns those who must go again alone."""
+        """Answer all callers; returns those whose items must go again alone."""
         if not self.shared:
-            self.callers[0].told(rows)
+            self.callers[0].give(rows)
             return ()
         again = []
         for number, outcome, *answer in rows:
             if outcome == BUSY:
                 again.append(self.callers[number])
             else:
-                self.callers[number].told([(outcome, *answer)])
+                self.callers[number].give([(outcome, *answer)])
         return again
 
 
 def together(statement: str, callers: Sequence[PendingAnswer], held_up: bool = False) -> CommitMessage:
-    """One commit for what several callers have ready."""
+    """One commit of the items of several callers."""
     items = ",".join(caller.item for caller in callers)
     return CommitMessage(statement, (f"[{items}]",), callers, shared=True, held_up=held_up)

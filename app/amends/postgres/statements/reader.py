@@ -1,4 +1,4 @@
-"""Reads, asked again while the database is away, and transactions with SQL of their own."""
+"""Reads, repeated while the database is away, and transactions with several statements."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ log = logging.getLogger("amends.store")
 Row = TypeVar("Row")
 
 COMMIT_SECONDS = 2.0
-"""How long a commit is waited for at least, however long what came before it took."""
+"""How long a commit is waited for at least, however long the transaction took."""
 LEFT_FOR_READS = 2
-"""How many connections of the pool nobody writes with."""
+"""Connections of the pool that are kept for reads."""
 MOMENT = 0.25
-"""For how long, in seconds, a read waits for a database that is away."""
+"""How long a read waits for a database that is known to be away, in seconds."""
 
 
 class Reader:
-    """Reads for one process, on a pool of connections."""
+    """The reads of one process, on a pool of connections."""
 
     def __init__(self, pool: Pool, database: DatabaseWatch | None = None) -> None:
         self.pool, self._database = pool, database
@@ -43,9 +43,9 @@ class Reader:
 
     @asynccontextmanager
     async def connection(self, until: float | None = None) -> AsyncIterator[AsyncConnection[TupleRow]]:
-        """A connection of the pool to write with; one that an error has spoilt does not go back.
+        """A connection of the pool to write with; one that an error has spoilt is not reused.
 
-        Reads have some connections to themselves: a commit may wait for a standby for long. Raises NotWritable.
+        Some connections are kept for reads: a commit may wait for a standby for long. Raises NotWritable.
         """
         async with asyncio.timeout(None if until is None else max(until - time.monotonic(), SHORTEST_WAIT)):
             await self._writing.acquire()
@@ -62,9 +62,9 @@ class Reader:
     ) -> list[dict[str, Any]]:
         """The rows of a read, by column.
 
-        It is asked again until the database answers. Raises Unavailable after `patience` seconds (None waits for ever),
-        or almost at once while the database is known to be away; Contended after as many tries as its errors allow (see
-        app.amends.postgres.sqlstates), and what never passes as it is.
+        It is repeated until the database answers. Raises Unavailable after `patience` seconds (None waits for ever), or
+        almost at once while the database is known to be away; Contended after as many tries as its errors allow
+        (app.amends.postgres.sqlstates), and errors that never pass as they are.
         """
         return await self._ask(statement, parameters, patience, dict_row, anew=anew)
 
@@ -76,10 +76,10 @@ class Reader:
         ours: bool = True,
         anew: bool = False,
     ) -> list[TupleRow]:
-        """The same as plain tuples, which cost less. A statement that names what somebody asked for is not `ours`.
+        """The same as plain tuples, which cost less. A statement with names from a request is not `ours`.
 
-        One that is planned `anew` each time is planned for its values: the plan for any of them, which Postgres takes
-        for a prepared statement after a while, would read a large part of the feed for a frequent one.
+        With `anew` it is planned each time, for its values: the generic plan, which Postgres prefers for a prepared
+        statement after a while, would read a large part of the feed for a frequent value.
         """
         return await self._ask(statement, parameters, patience, tuple_row, ours, anew)
 
@@ -150,6 +150,6 @@ class Reader:
         return await Resending("A read", until, ours=ours).until_answered(attempt)
 
     async def _require_there(self) -> None:
-        """Raise Unavailable almost at once while the database is known to be away: who waits may ask again."""
+        """Raise Unavailable almost at once while the database is known to be away: the caller may ask again."""
         if self._database and self._database.away and not await self._database.back(MOMENT):
             raise Unavailable(round(self._database.away_for, 1))

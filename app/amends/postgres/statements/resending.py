@@ -1,4 +1,4 @@
-"""One way to send a statement again: until it is answered, will never be, or has been tried often enough."""
+"""Resends statements until they are answered, never will be, or have been tried often enough."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("amends.store")
 FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
 """Seconds before the second try, and between later ones at most: each wait is twice the one before."""
 QUIET_SECONDS = 2.0
-"""For how long a database may be away, or others in the way, before that is a warning: most of it is over sooner."""
+"""How long a database may be away, or locks be held, before that is a warning: most of it is over sooner."""
 
 
 class Unsettled(Unavailable):
@@ -41,12 +41,12 @@ class AlreadyExists(Unstorable):
 
 
 def unstorable(error: BaseException) -> Unstorable:
-    """What callers are told of an error that never passes."""
+    """The error for callers of a statement that never succeeds."""
     return (AlreadyExists if is_duplicate(error) else Unstorable)(message_of(error))
 
 
 def deadline(patience: float | None) -> float | None:
-    """Until when somebody waits who has so much patience, in seconds; None waits for ever."""
+    """The point in time until which a caller waits; None waits for ever."""
     return None if patience is None else time.monotonic() + patience
 
 
@@ -62,7 +62,7 @@ class Waits:
 
 
 class Resending:
-    """The tries of one statement. Nobody answers after `until`; `what` names it in the log.
+    """The tries of one statement, until `until`; `what` names it in the log.
 
     `began` is when its caller began to wait; both are in seconds of `time.monotonic`.
     """
@@ -92,7 +92,7 @@ class Resending:
             await asyncio.sleep(wait)
 
     def wait_after(self, error: Exception) -> float:
-        """In how many seconds it is time for the next try.
+        """The seconds until the next try.
 
         Raises the error itself if it never passes, Contended if that was the last try, and Unavailable if there is no
         time for another one.
@@ -111,7 +111,7 @@ class Resending:
         return self._waits.next()
 
     def _level(self, found: Verdict, lasted: float) -> int:
-        """What lasts is said again each time it has lasted twice as long."""
+        """The level of the log: an error that lasts is logged again each time it has lasted twice as long."""
         if found.is_alarming and lasted >= self._alarm_at:
             self._alarm_at = 2 * max(lasted, QUIET_SECONDS)
             return logging.ERROR

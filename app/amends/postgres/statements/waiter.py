@@ -1,4 +1,4 @@
-"""Waits until something in the database has come so far: however many wait, one task asks for all of them at once."""
+"""Waits until something in the database has happened: one task asks for all callers that wait at a time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from workflows.amends.background import end, nudged
 log = logging.getLogger("amends.store")
 
 AWAY_SECONDS: Final = 0.25
-"""How long the database is left alone that has not answered."""
+"""The pause after the database has not answered."""
 
 W = TypeVar("W", bound=Hashable)
 R = TypeVar("R")
 
 
 class Waiter(Generic[W, R]):
-    """Those who wait in one process. `what` names in the log what is asked.
+    """The waits of one process; `what` names their subject in the log.
 
-    `ask` is given all that is waited for, and returns what has come of it so far. It is called as long as somebody
-    waits: every `seconds`, or as soon as there is a nudge, with a rest of `least` in any case.
+    `ask` is given all that is waited for, and returns the results that there are so far. It is called while there are
+    waits: every `seconds`, or at a nudge, and after a pause of `least` in any case.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Waiter(Generic[W, R]):
         self._asking: asyncio.Task[None] | None = None
 
     async def wait(self, wanted: W, seconds: float) -> R | None:
-        """What has come of it; None if nothing has within so many seconds."""
+        """The result; None if there is none within so many seconds."""
         answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         if self._idles:
             self._nudged.set()
@@ -50,7 +50,7 @@ class Waiter(Generic[W, R]):
         return answer.result() if answer.done() else None
 
     def tell(self, come: Mapping[W, R]) -> None:
-        """Say what has come of something, to those who wait for it."""
+        """Give results to those who wait for them."""
         for wanted, result in come.items():
             for answer in self._waiting.get(wanted, ()):
                 if not answer.done():
@@ -62,17 +62,17 @@ class Waiter(Generic[W, R]):
         return tuple(self._waiting)
 
     def nudge(self) -> None:
-        """Ask now, if somebody waits: something may have come."""
+        """Ask now, if there are waits: something may have happened."""
         if self._waiting:
             self._nudged.set()
 
     def start(self, idle: float) -> None:
-        """Ask also while nobody waits, every so many seconds, until `stop`."""
+        """Ask also while there are no waits, every so many seconds, until `stop`."""
         self._idle = idle
         self._begin()
 
     async def stop(self) -> None:
-        """Ask no more; who still waits does so in vain."""
+        """Ask no more; waits that are left end without a result."""
         self._idle = None
         await end(self._asking)
 

@@ -1,4 +1,4 @@
-"""Aggregates as their events make them: now, then, with the last decision taken back."""
+"""Aggregates: loaded, decided about, undone, and seen at any point in time."""
 
 from pathlib import Path
 

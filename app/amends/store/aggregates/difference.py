@@ -1,4 +1,4 @@
-"""What changed between two states, value by value."""
+"""Differences between two states, value by value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Change:
-    """A value at a JSON Pointer (RFC 6901) before and after; None also stands for what was not there."""
+    """A value at a JSON Pointer (RFC 6901) before and after; None also stands for a missing value."""
 
     path: str
     before: Any

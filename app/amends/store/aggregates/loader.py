@@ -1,4 +1,4 @@
-"""What an aggregate's events add up to, folded from the last snapshot on; snapshots are taken here and nowhere seen."""
+"""Loads aggregates: their events are folded from the last snapshot on, and snapshots are taken on the way."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ log = logging.getLogger("amends.store")
 
 
 class AggregateLoader:
-    """Loads aggregates. After `every` events that were folded, the state is kept, off the reader's way."""
+    """Loads aggregates. After `every` events that were folded a snapshot is taken, off the reader's way."""
 
     def __init__(self, committer: Committer, reader: Reader, every: int, limit: int = Limits().value) -> None:
         self._committer, self._reader, self._every, self._limit = committer, reader, every, limit
@@ -92,7 +92,7 @@ class AggregateLoader:
             task.add_done_callback(lambda _: self._keeping.pop(stream, None))
 
     async def _keep(self, aggregate: Aggregate[S, E], stream: str, code: str, version: int, state: S) -> None:
-        """Only a state that comes back from JSON as it went in is kept."""
+        """Keep a snapshot, if the state comes back from JSON as it is."""
         try:
             snapshot = exactly(state, aggregate.state_type, f"the state of {stream}", self._limit)
             await self._committer.run(SQL["snapshot"], (stream, code, version, snapshot), PATIENCE)

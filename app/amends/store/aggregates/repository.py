@@ -1,4 +1,4 @@
-"""Decisions outside sagas: load, decide, append; and once more with fresh state if somebody else was quicker."""
+"""Decisions outside sagas: load, decide, append; and once more with fresh state if another writer was quicker."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ E = TypeVar("E")
 P = ParamSpec("P")
 
 ATTEMPTS = 50
-"""How often a decision is made anew because others wrote first, before the caller is told to try later."""
+"""How often a decision is made anew because of other writers, before the caller has to try later."""
 
 
 class Loader(Protocol):
-    """Knows what the events of a stream add up to."""
+    """Loads the state of a stream's aggregate."""
 
     async def load(self, aggregate: Aggregate[S, E], stream: str) -> tuple[S, int]: ...
 
 
 @dataclass(frozen=True)
 class IdempotentRequest(Generic[S]):
-    """A request with an idempotency key: what it asked for as a digest, and how it is answered once it is decided."""
+    """A request with an idempotency key: a digest of it, and the answer that it gets once it is decided."""
 
     key: str
     digest: str
@@ -44,7 +44,7 @@ class IdempotentRequest(Generic[S]):
 class Decided(Generic[S]):
     """The state after a decision, the version of its stream, and the place in the feed that shows it.
 
-    `before` is what the same request was answered when it came before; nothing was done then.
+    `before` is the answer that the same request got earlier; nothing was done then.
     """
 
     state: S
@@ -54,7 +54,7 @@ class Decided(Generic[S]):
 
 
 class Repository:
-    """Aggregates by key. Each decision is one commit of its own; in a saga it is `tx.decide` that joins the step's."""
+    """Aggregates by key. Each decision is one commit of its own; in a saga `tx.decide` joins the step's commit."""
 
     def __init__(self, events: EventStore, loader: Loader, limit: int = Limits().value) -> None:
         self._events, self._loader, self._limit = events, loader, limit
@@ -64,12 +64,12 @@ class Repository:
         return await self._loader.load(aggregate, aggregate.stream(key))
 
     def acting(self, cause: Cause, asked: IdempotentRequest[Any] | None = None) -> Acting:
-        """Decide on somebody's behalf, and once only for a request that has a key."""
+        """Decisions with a cause, and for a request with a key only once."""
         return Acting(self._events, self._loader, cause, asked, self._limit)
 
 
 class Acting:
-    """Decides with one cause."""
+    """Decisions with one cause."""
 
     def __init__(
         self, events: EventStore, loader: Loader, cause: Cause, asked: IdempotentRequest[Any] | None, limit: int
@@ -100,7 +100,8 @@ class Acting:
     async def append(
         self, aggregate: Aggregate[S, E], stream: str, version: int, state: S, events: Sequence[E]
     ) -> Decided[S]:
-        """Append what was decided about a state at a version. Raises StaleVersion if it is not at that any more."""
+        """Append the events of a decision about a state at a version. Raises StaleVersion if the stream has another one
+        by now."""
         new = [record(stream, event, self._cause, limit=self._limit) for event in events]
         after, reached = aggregate.fold([each.event for each in new], state), version + len(events)
         if not events and self._asked is None:

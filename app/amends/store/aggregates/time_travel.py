@@ -1,4 +1,4 @@
-"""Time travel: what a stream's aggregate was at a version, at a place in the feed, or at an instant."""
+"""Time travel: the state of an aggregate at a version, at a place in the feed, or at an instant."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Any_ = Aggregate[Any, Any]
 
 @dataclass(frozen=True)
 class Point:
-    """A point in a stream's history: at most one of these; none is now."""
+    """A point in a stream's history: at most one of these; without any it is now."""
 
     version: int | None = None
     position: str | None = None
@@ -51,7 +51,7 @@ class StateAt:
 
 
 class TimeTravel:
-    """States of the past, folded from the same events as those of today."""
+    """States of any point in time, folded from the same events as those of now."""
 
     def __init__(self, events: PostgresEvents, loader: AggregateLoader, reader: Reader) -> None:
         self._events, self._loader, self._reader = events, loader, reader
@@ -66,7 +66,7 @@ class TimeTravel:
     async def difference(
         self, aggregate: Any_, stream: str, before: Point, after: Point
     ) -> tuple[StateAt | None, StateAt, list[Change]]:
-        """Both states and what differs between them; before its first event a stream has no state."""
+        """Both states and their differences; before its first event a stream has no state."""
         version = await self._version(stream, before)
         then = await self._state(aggregate, stream, version) if version else None
         now = await self.state(aggregate, stream, after)
@@ -92,7 +92,8 @@ class TimeTravel:
         return point.version
 
     async def _version_at_position(self, stream: str, position: str) -> int:
-        """A position is resolved through its event; one without an event is a gap, and bounds positions alone."""
+        """The version at a position, resolved through its event; a position without an event is a gap, and bounds
+        positions alone."""
         try:
             cursor = await self._events.cursor(position, "position")
         except Invalid:

@@ -28,7 +28,7 @@ PAGE = 200
 
 @dataclass(frozen=True)
 class Decision:
-    """Events that were decided at once, oldest first."""
+    """The events of one decision, oldest first."""
 
     id: str
     events: tuple[StoredEvent, ...]
@@ -44,7 +44,7 @@ class Decision:
 
 
 class UndoRedo:
-    """Undoes and redoes in Postgres."""
+    """Undo and redo of decisions about aggregates."""
 
     def __init__(
         self, events: PostgresEvents, loader: AggregateLoader, reader: Reader, limit: int = Limits().value
@@ -61,9 +61,9 @@ class UndoRedo:
         reason: str,
         asked: IdempotentRequest[Any] | None = None,
     ) -> Decided[Any]:
-        """Undo or redo at a version of the stream, or at whatever version it has.
+        """Undo or redo a decision, at a version of the stream or at any.
 
-        Raises Conflict with the reason where it cannot be done, StaleVersion if the stream has moved on.
+        Raises Conflict with the reason where it cannot be done, StaleVersion if the stream has another version.
         """
         state, newest = await self._loader.load(aggregate, stream)
         if newest == 0:
@@ -79,7 +79,7 @@ class UndoRedo:
         return await acting.append(aggregate, stream, newest, state, inverse)
 
     def _inverse(self, action: UndoAction, aggregate: Aggregate[Any, Any], state: Any, target: Decision) -> list[Any]:
-        """What takes the decision's events back, the last one first. Raises Conflict."""
+        """The inverse events of a decision, the last one's first. Raises Conflict."""
         if aggregate.inverse is None:
             raise _cannot(action, f"{aggregate.category} declares no inverses")
         inverse: list[Any] = []
@@ -127,7 +127,7 @@ class UndoRedo:
         raise _cannot("redo", "nothing was undone since the last decision")
 
     async def _backwards(self, stream: str, newest: int) -> AsyncIterator[Decision]:
-        """Decisions, newest first; events that do not say which they belong to are one for each commit."""
+        """Decisions, newest first; events without a decision id belong together if they are of one commit."""
         before, events = newest + 1, list[StoredEvent]()
         while page := await self._events.read_back(stream, before, PAGE):
             for event in page:

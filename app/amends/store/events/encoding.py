@@ -1,4 +1,4 @@
-"""New events and answers as the database's functions take them."""
+"""New events and answers in the form that the database's functions take."""
 
 from __future__ import annotations
 

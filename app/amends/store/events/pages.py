@@ -1,4 +1,5 @@
-"""Pages of events, bounded in number and in bytes: one that is full ends earlier, and is gone on with from there."""
+"""Pages of events, bounded in number and in bytes: one that is full ends earlier, and the next one goes on from
+there."""
 
 from __future__ import annotations
 
@@ -9,12 +10,12 @@ from workflows.amends.ports.event_store import FeedCursor, StoredEvent
 from workflows.amends.values.limits import MIB
 
 PAGE_BYTES: Final = 8 * MIB
-"""So many bytes of data and metadata a page has at most, or one event."""
+"""The most bytes of data and metadata on a page, unless one event has more."""
 FIRST, MOST = 20, 100
-"""How many events are read for a page at first, and at a time: what does not fit into it is read for nothing."""
+"""Events that are read for a page at first, and at a time: those that do not fit are read for nothing."""
 
 Read = Callable[[FeedCursor, int], Awaitable[list[StoredEvent]]]
-"""Reads so many events at most after a place."""
+"""Reads at most so many events after a place."""
 
 
 async def page(read: Read, after: FeedCursor, limit: int) -> list[StoredEvent]:
@@ -40,5 +41,5 @@ async def page(read: Read, after: FeedCursor, limit: int) -> list[StoredEvent]:
 
 
 def size(event: StoredEvent) -> int:
-    """The bytes that an event has, but for its name and its place."""
+    """The bytes of an event's data and metadata."""
     return len(event.data_json.encode()) + len(event.metadata_json.encode())

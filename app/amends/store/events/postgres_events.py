@@ -1,4 +1,4 @@
-"""The events in Postgres: appended in one commit, read by stream or in the order of the feed."""
+"""The event store in Postgres: appends in one commit, reads by stream or in the order of the feed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from workflows.amends.ports.event_store import (
 from workflows.amends.values.storable import storable
 
 PATIENCE = 10.0
-"""How long an append waits for the database, in seconds, before the caller is told to try again."""
+"""How long an append waits for the database, in seconds, before the caller has to try again."""
 
 
 AHEAD = "is ahead of all that was ever written here: another database gave it out, or this one before a recovery"
@@ -42,7 +42,7 @@ class WentBack(AmendsError):
 
 
 class PostgresEvents:
-    """The event store of a process; see workflows.amends.ports.event_store.EventStore for what it promises."""
+    """The event store of one process; workflows.amends.ports.event_store.EventStore says what it promises."""
 
     def __init__(self, writer: EventWriter, reader: Reader) -> None:
         self._writer, self._reader = writer, reader
@@ -72,7 +72,7 @@ class PostgresEvents:
                 raise Conflict("event-ids", KNOWN_IN_PART.format(id=digest, stream=stream))
 
     async def _known_in_part(self, events: Sequence[NewEvent]) -> Conflict | None:
-        """Which event of an append is known that is not known as a whole; None if there is none such."""
+        """The conflict of an append of which some events are known and others are not; None if there is none."""
         item = storable([event_json(event) for event in events], "An append").decode()
         row = await self._reader.row(SQL["known_in_part"], (item,))
         if row is None or (row["known"] == len(events) and not row["different"]):
@@ -83,7 +83,7 @@ class PostgresEvents:
         return await self._events("stream", {"stream": stream, "after": after, "limit": limit})
 
     async def read_after(self, stream: str, after: FeedCursor, limit: int = 1000) -> list[StoredEvent]:
-        """Events of one stream beyond a place in the feed, oldest first."""
+        """Events of one stream after a place in the feed, oldest first."""
         events = await self._events("stream_after", {"stream": stream, "limit": limit} | _cursor(after))
         return events or await self._none_after(after)
 
@@ -106,25 +106,26 @@ class PostgresEvents:
         return self._read(rows) or await self._none_after(after)
 
     async def _none_after(self, cursor: FeedCursor) -> list[StoredEvent]:
-        """No events; raises WentBack if that is because a reader who goes on after the place would miss some."""
+        """An empty page; raises WentBack if a reader who goes on after the place would miss events."""
         stands, vouched, last = await self._last_standing(cursor)
         if not (stands and vouched):
             raise WentBack(str(cursor), str(last))
         return []
 
     async def require_standing(self, cursor: FeedCursor) -> None:
-        """Raise WentBack if the event of a place is not there any more, with the last one before it that is."""
+        """Raise WentBack, with the last place before it that stands, if the event of a place is gone."""
         stands, _, last = await self._last_standing(cursor)
         if not stands:
             raise WentBack(str(cursor), str(last))
 
     async def last_standing(self, cursor: FeedCursor) -> FeedCursor:
-        """A place, if it stands; else the last one before it that does."""
+        """A place, if it stands; else the last place before it that does."""
         stands, _, last = await self._last_standing(cursor)
         return cursor if stands else last
 
     async def _last_standing(self, cursor: FeedCursor) -> tuple[bool, bool, FeedCursor]:
-        """Whether a place stands, whether nothing before it is known to be gone, and the last one that is both."""
+        """Whether a place stands, whether nothing before it is known to be gone, and the last place for which both
+        hold."""
         if cursor.event is None:
             return True, True, cursor
         row = await self._reader.row(SQL["last_standing"], _cursor(cursor))
@@ -133,7 +134,7 @@ class PostgresEvents:
         return stands, vouched, START if row["event"] is None else FeedCursor(**row)
 
     async def require_all_standing(self, cursors: Sequence[FeedCursor]) -> None:
-        """The same for places in the order of the feed, in one query: the first one that is gone is named."""
+        """Raise WentBack for the first of several places, in the order of the feed, that is gone. It is one query."""
         if cursors:
             asked = ([cursor.position for cursor in cursors], [cursor.event for cursor in cursors])
             for (number,) in await self._reader.tuples(SQL["first_gone"], asked):
@@ -145,10 +146,11 @@ class PostgresEvents:
         return int(row["version"]) if row else 0
 
     async def after(self, token: str | None, field: str = "after") -> FeedCursor:
-        """The place after which a reader goes on. Raises Invalid as `cursor` does, and for one that is still to come.
+        """The place that a token names, for a reader who goes on after it. Raises Invalid as `cursor` does, and for a
+        place that is still to come.
 
-        That is the token of another database: its reader would miss all that is written until it is reached. One that
-        names its event is looked at when it is read on from: see `require_standing`.
+        That is the token of another database: its reader would miss all that is written until it is reached. A token
+        with its event is checked when it is read from: see `require_standing`.
         """
         cursor = await self.cursor(token, field)
         if cursor != START and cursor.event is None:
@@ -180,7 +182,7 @@ class PostgresEvents:
 
 
 def _cursor(after: FeedCursor) -> dict[str, Any]:
-    """A place in the feed as statements take it."""
+    """A feed cursor as the parameters of statements."""
     return {
         "generation": after.generation,
         "transaction_id": str(after.transaction_id),

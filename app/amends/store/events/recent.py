@@ -1,4 +1,4 @@
-"""Events that this process knows to have been committed last, so that it can see whether they still are."""
+"""Recent events of this process: it checks by them whether commits were lost."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from workflows.amends.ports.event_store import START, FeedCursor, NewEvent, Stor
 
 START_OF_SAGA: Final = event_type(SagaStarted).name
 KEPT: Final = 5_000
-"""How many events are kept of those that were committed here, and as many of those that were read here."""
+"""Events that are kept of those that this process committed, and as many of those that it read."""
 
 
 @dataclass(frozen=True)
 class RecentEvent:
-    """An event that was committed: its place, if that is known, and else one that it comes after."""
+    """An event that was committed: its place, if that is known, and a place that it comes after."""
 
     id: UUID
     cursor: FeedCursor | None
     after: FeedCursor
     starts: str | None = None
-    """The saga that it starts, if that is known."""
+    """The saga that it starts, if it is known to start one."""
 
     @property
     def bound(self) -> FeedCursor:
-        """Its place, or the last one that is known to come before it."""
+        """Its place, or the last place that is known to come before it."""
         return self.cursor or self.after
 
     def __str__(self) -> str:
@@ -37,9 +37,9 @@ class RecentEvent:
 
 
 class RecentEvents:
-    """The last events that this process was answered for as committed, and the last of the feed that it has read.
+    """The last events that this process has committed, and the last of the feed that it has read.
 
-    `end` is the end of the feed as it was seen last: what is committed later comes after it.
+    `end` is the end of the feed as it was last seen: events that are committed later come after it.
     """
 
     def __init__(self) -> None:
@@ -49,19 +49,19 @@ class RecentEvents:
         self._read_to = START
 
     def committed(self, events: Iterable[NewEvent], after: FeedCursor) -> None:
-        """These were committed; `after` is what `end` was before they were sent."""
+        """Remember events that were committed; `after` is what `end` was before they were sent."""
         for event in events:
             starts = event.stream.partition("-")[2] if event.type.name == START_OF_SAGA else None
             self._committed[event.id] = RecentEvent(event.id, None, after, starts)
         _bound(self._committed)
 
     def reached(self, end: FeedCursor) -> None:
-        """The feed goes so far."""
+        """Remember the end of the feed."""
         self.end = end
         self._keep(end)
 
     def read(self, events: Sequence[StoredEvent]) -> None:
-        """These were read; those are kept that lie beyond all that was read before, or were committed here."""
+        """Remember events that were read, if they lie beyond all that was read before, or were committed here."""
         for event in events:
             if event.id in self._committed or event.cursor > self._read_to:
                 self._keep(event.cursor)
@@ -69,15 +69,15 @@ class RecentEvents:
             self._read_to = max(self._read_to, events[-1].cursor)
 
     def all(self) -> list[RecentEvent]:
-        """All that is kept."""
+        """All recent events."""
         return [*(self._read | self._committed).values()]
 
     def go_back(self, end: FeedCursor) -> None:
-        """The feed goes so far in another run of the server."""
+        """Take another end of the feed, in another run of the server."""
         self.end = self._read_to = end
 
     def forget(self, gone: Iterable[RecentEvent]) -> None:
-        """These are gone, which is on record."""
+        """Forget events whose loss is on record."""
         for each in gone:
             self._committed.pop(each.id, None)
             self._read.pop(each.id, None)

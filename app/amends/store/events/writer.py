@@ -1,4 +1,4 @@
-"""Commits what appends events: the one place that decides whether read models are written in the same commit."""
+"""Writes events: the one place that decides whether inline read models are written in the same commit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class InlineReadModels(Protocol):
     ) -> list[TupleRow]:
         """Run a statement that appends, and write them, in one commit; returns the statement's rows.
 
-        `outcome` is the column that says what came of it.
+        `outcome` is the column with its outcome.
         """
         ...
 
@@ -46,10 +46,9 @@ class InlineReadModels(Protocol):
 
 
 class EventWriter:
-    """Writes events in one process. What was committed is remembered, so that its loss is noticed.
+    """The writes of events in one process; committed events are remembered, so that their loss is noticed.
 
-    A statement answers with one row that begins with its outcome, and `appended` or `committed` say that the events
-    stand.
+    A statement answers with one row that begins with its outcome: `appended` or `committed` if the events stand.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class EventWriter:
         return rows[0]
 
     async def beside(self, connection: AsyncConnection[TupleRow], events: Sequence[NewEvent]) -> None:
-        """Write the read models in a transaction of somebody's own that has appended the events."""
+        """Write the inline read models in a transaction of the caller that has appended the events."""
         if inline := self._inline_of(events):
             await inline.write(connection, events)
 

@@ -1,4 +1,4 @@
-"""The feed: all events in one order that later commits never change, and those who follow it."""
+"""The feed: all events in one order that later commits never change; its followers, its lag, and losses."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Reads the feed for one who follows it, and sees whether what it was sent still stands."""
+"""Reads the feed for a follower, and checks that what it was sent still stands."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from app.amends.store.feed.notifier import FeedNotifier
 from workflows.amends.ports.event_store import FeedCursor, Filter, StoredEvent
 
 KEPT: Final = 1_000
-"""How many of the last events that a follower was sent are asked for again when another run of the server answers."""
+"""The last events of a follower that are checked when another run of the server answers."""
 
 
 class Follower:
-    """One who follows the feed. `cursor` is that of the last event that it was sent, or the one that it came with.
+    """A follower of the feed. `cursor` is that of the last event that it was sent, or the one that it came with.
 
-    History goes back by commits, and not by places: what is gone may lie before an event that still stands. So the last
-    events are remembered, and looked for once another run of the server answers: it is told by the run that a page was
-    read in, as nothing is new that was not written in a run that had been noted, and by the tail where nothing is new.
+    History goes back by commits, not by places: an event that is gone may lie before one that still stands. So the last
+    events are remembered, and checked once another run of the server answers. That is known from the run in which a
+    page was read, for new events are only written in a run that has been noted, and from the notifier where there are
+    none.
     """
 
     def __init__(self, events: PostgresEvents, feed_notifier: FeedNotifier, cursor: FeedCursor, only: Filter) -> None:
@@ -29,7 +30,8 @@ class Follower:
         self._turns, self._run = feed_notifier.turns, cursor.run
 
     async def page(self, limit: int) -> list[StoredEvent]:
-        """The next events. Raises WentBack where something that was sent is gone, with the last place before it."""
+        """The next events. Raises WentBack, with the last place before it that stands, if an event that was sent is
+        gone."""
         turns = self._feed_notifier.turns
         try:
             events = await self._events.feed(self.cursor, limit, self._only)
@@ -43,12 +45,12 @@ class Follower:
         return events
 
     def sent(self, events: Sequence[StoredEvent]) -> None:
-        """It was sent these, and goes on after them."""
+        """Note events that were sent: it goes on after them."""
         self._sent.extend(event.cursor for event in events)
         self.cursor = self._sent[-1] if events else self.cursor
 
     def go_back(self, cursor: FeedCursor) -> None:
-        """It goes on from an earlier place, and is sent again what comes after it."""
+        """Go back to an earlier place: events after it are sent again."""
         self.cursor = cursor
         while self._sent and self._sent[-1] > cursor:
             self._sent.pop()

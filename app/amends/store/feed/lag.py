@@ -1,4 +1,4 @@
-"""What holds the feed back: the oldest transaction that still writes, on the whole database server."""
+"""The lag of the feed: it ends before the oldest transaction that still writes, on the whole database server."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ log = logging.getLogger("amends.feed")
 
 LOOK_SECONDS = 2.0
 LONG_SECONDS = 7.0
-"""For how long a writing transaction may be open before it is warned of: with a look and its answer, ten at most."""
+"""How long a writing transaction may be open before a warning: with the interval and the answer, at most ten
+seconds."""
 AGAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class BlockingTransaction:
-    """A transaction that has begun to write and is not over: of a process, or a prepared one, which has a `gid`.
+    """The writing transaction that the feed ends before: of a process, or a prepared one, which has a `gid`.
 
     `seconds` is its age; of a prepared one, since it was prepared; None if that may not be seen.
     """
@@ -41,12 +42,12 @@ class BlockingTransaction:
 
     @property
     def is_long(self) -> bool:
-        """Whether somebody should look."""
+        """Whether it is open for so long that an operator should look."""
         return self.seconds is not None and self.seconds >= LONG_SECONDS
 
     @property
     def remedy(self) -> str:
-        """How to end it."""
+        """How an operator ends it."""
         if self.replicates:
             return (
                 "bring back a standby: the commit waits for one. Do not end or cancel it: that would show "
@@ -65,13 +66,13 @@ class BlockingTransaction:
 
 
 async def blocking_transaction(reader: Reader) -> BlockingTransaction | None:
-    """Who holds the feed back right now; None most of the time, for transactions of ours are short."""
+    """The transaction that blocks the feed now; None most of the time, for transactions of Amends are short."""
     row = await reader.row(SQL["held_back"], ())
     return None if row is None else BlockingTransaction(**row)
 
 
 async def warn_of_lag(reader: Reader) -> None:
-    """Warn of transactions that hold the feed back for long, once a minute each; runs until it is cancelled."""
+    """Warn of transactions that block the feed for long, once a minute each; runs until it is cancelled."""
     seen: tuple[str, float, float] = ("", 0.0, 0.0)
     while True:
         await asyncio.sleep(LOOK_SECONDS)

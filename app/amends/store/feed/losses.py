@@ -1,4 +1,4 @@
-"""Sees that history went back: what was committed is looked for once another run of the database server answers."""
+"""Notices lost commits: recent events are looked for once another run of the database server answers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from workflows.amends.ports.event_store import FeedCursor
 log = logging.getLogger("amends.store")
 
 KEPT: Final = 100
-"""Of how many losses it is seen to that they stay on record."""
+"""Losses that are written again if their record is lost itself."""
 TOLD: Final = 50
-"""How many sagas one line of the log names."""
+"""The most sagas that one line of the log names."""
 WENT_BACK: Final = (
     "History went back: at least %d events that were committed are gone, from %s to %s. The last place before them "
     "that still stands is %s. The database has lost commits, and whoever has read further than that is told so."
@@ -27,7 +27,7 @@ WENT_BACK: Final = (
 
 
 class Losses:
-    """What one process notices; `executor` is by which name it does. `times` and `events` count it."""
+    """The losses that one process has noticed, under the name of its `executor`; `times` and `events` count them."""
 
     def __init__(
         self,
@@ -43,8 +43,8 @@ class Losses:
         self.times = self.events = 0
 
     async def look_anew(self) -> None:
-        """Another run of the server answers: look whether all that is remembered still stands, also what was noted of
-        earlier losses. Raises Unavailable."""
+        """Another run of the server answers: check that recent events still stand, and records of earlier losses.
+        Raises Unavailable."""
         for (lost,) in await self._reader.tuples(SQL["lost_notes"], (list(self._noted),)):
             await self._note(self._noted.pop(lost))
         gone = await self._gone()
@@ -67,14 +67,14 @@ class Losses:
             log.warning("The database has lost the start of these sagas; start them again: %s", named)
 
     async def _note(self, noted: tuple[object, ...]) -> None:
-        """Put a loss on record. The record may be lost by the next crash: then it is written again."""
+        """Put a loss on record; the record may be lost by the next crash, and is written again then."""
         rows = await self._committer.run(SQL["note_loss"], noted)
         self._noted[int(rows[0][0])] = noted
         while len(self._noted) > KEPT:
             self._noted.pop(next(iter(self._noted)))
 
     async def _gone(self) -> Sequence[RecentEvent]:
-        """What is gone of all that is remembered, in the order of the feed as far as that is known."""
+        """The recent events that are gone, in the order of the feed as far as that is known."""
         known = self._recent.all()
         positions = [each.cursor and each.cursor.position for each in known]
         rows = await self._reader.tuples(SQL["gone"], ([each.id for each in known], positions))

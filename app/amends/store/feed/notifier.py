@@ -1,4 +1,4 @@
-"""Tells those who follow the feed that it went on: at once of what this process wrote, by a query of the rest."""
+"""Notifies followers when the feed goes on: at once of this process's commits, by a query of all others."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from app.amends.store.feed import SQL
 from workflows.amends.ports.event_store import START, FeedCursor
 
 LOOK_SECONDS = 0.2
-"""How often it looks for what other processes wrote, while somebody follows."""
+"""How often the end of the feed is read while there are followers."""
 LEAST_SECONDS = 0.01
-"""How long it rests after each look: under load one look serves many commits."""
+"""The pause after each read: under load one read serves many commits."""
 IDLE_SECONDS = 1.0
-"""How often a server looks how far the feed goes while nobody follows, so that of what is committed here it is known
-what it comes after."""
+"""How often a server reads the end of the feed without followers: of later commits it is known that they come after
+it."""
 
 Followed: TypeAlias = tuple[FeedCursor, int]
-"""A place beyond which somebody waits for the feed to go, and the turns that were counted when the wait began."""
+"""A place beyond which a follower waits, and the turns that were counted when it began to wait."""
 
 
 class FeedNotifier:
-    """The end of the feed, as this process knows it. No notification is sent inside a transaction that writes: it would
+    """The end of the feed, as this process knows it. No notification is sent inside a writing transaction: it would
     take a lock that all of them share.
 
-    It goes back where history does. `turns` counts how often that may have happened: another run of the server answers
-    then, and whoever waits is woken to look whether what it has read still stands.
+    The end goes back where history does. `turns` counts how often that may have happened: another run of the server
+    answers then, and followers are woken to check that what they have read still stands.
     """
 
     def __init__(self, reader: Reader, recent: RecentEvents | None = None) -> None:
@@ -38,18 +38,18 @@ class FeedNotifier:
         self.turns = 0
 
     def start(self) -> None:
-        """Look how far the feed goes also while nobody follows, until `stop`."""
+        """Read the end of the feed also without followers, until `stop`."""
         self._waiter.start(IDLE_SECONDS)
 
     async def stop(self) -> None:
         await self._waiter.stop()
 
     def nudge(self) -> None:
-        """Something was committed here."""
+        """Read the end of the feed now: this process has committed something."""
         self._waiter.nudge()
 
     async def look_anew(self) -> None:
-        """Another run of the server answers: what was read of the one before may be gone."""
+        """Another run of the server answers: events that were read before may be gone."""
         self.turns += 1
         self._waiter.tell(self._come(self._waiter.wanted))
 

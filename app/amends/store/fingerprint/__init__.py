@@ -1,1 +1,1 @@
-"""Which code a fold consists of: a snapshot of other code is not used."""
+"""Fingerprints of the code that folds: a snapshot of other code is not used."""

@@ -1,4 +1,4 @@
-"""Which state of its code an aggregate's snapshots belong to: other code, other snapshots."""
+"""The version of an aggregate's code: snapshots of other code are not used."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from workflows.amends.values.said import said
 log = logging.getLogger("amends.store")
 
 READERS = (codec, events)
-"""By whose functions events and states come back from JSON."""
+"""The modules by whose functions events and states are read from JSON."""
 
 PYTHON = (sys.implementation.name, *sys.version_info[:3], sys.flags.optimize)
-"""Which Python runs; without its assertions it is another one."""
+"""The Python that runs; without assertions it is another one."""
 
 _known: dict[int, tuple[weakref.ref[Aggregate[Any, Any]], str | None]] = {}
 
@@ -31,8 +31,8 @@ _known: dict[int, tuple[weakref.ref[Aggregate[Any, Any]], str | None]] = {}
 def code_version(aggregate: Aggregate[Any, Any]) -> str | None:
     """A digest of all code that the aggregate's state may come from, as it is loaded; None if some cannot be seen.
 
-    It takes in too much rather than too little: a snapshot that is thrown away too early costs a fold; one that is
-    kept too long would be a wrong balance. It is made once, so that it is best asked for before anything is folded.
+    It covers too much rather than too little: a snapshot that is dropped too early costs a fold; one that is kept too
+    long would be a wrong balance. It is computed once, and best before anything is folded.
     """
     found = _known.get(id(aggregate))
     if found is not None and found[0]() is aggregate:
@@ -64,7 +64,7 @@ def _made(aggregate: Aggregate[Any, Any]) -> str | None:
 
 @cache
 def _readers() -> tuple[bytes, ...]:
-    """The code of what reads events and states back, without what it remembers."""
+    """The code that reads events and states from JSON, without its caches."""
     code, found = LoadedCode(), [(module, *item) for module in READERS for item in sorted(vars(module).items())]
     return tuple(
         code.content(value)

@@ -1,4 +1,4 @@
-"""What values hold, as far as it can be told without calling anything that they name."""
+"""The contents of values, as far as they can be seen without calling anything that they name."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from typing import Any, get_args, get_origin
 from app.amends.store.fingerprint.imports import module_of, vars_of
 
 IDLE = (Logger, random.SystemRandom, type(threading.Lock()), type(threading.RLock()))
-"""Values that hold nothing that a result could come from."""
+"""Types of values that no result can depend on."""
 
 _COMPARED = type(functools.cmp_to_key(lambda one, two: 0))
 
 
 class Unseen(Exception):
-    """What cannot be looked into, such as a compiled extension of the project or an open file."""
+    """A value cannot be looked into, such as a compiled extension of the project or an open file."""
 
 
 def idle(value: object) -> bool:
-    """Whether nothing that a value holds counts: what is weakly held may be gone at any time."""
+    """Whether no result can depend on a value: what is weakly referenced may be gone at any time."""
     return isinstance(value, IDLE) or type(value).__module__ in ("weakref", "_weakref", "_weakrefset")
 
 
 def parts(value: Any) -> tuple[object, ...] | None:
-    """What a wrapper, an annotation, or a value that is not pickled consists of; None for anything else."""
+    """The parts of a wrapper, an annotation, or a value that is not pickled; None for anything else."""
     match value:
         case property():
             return value.fget, value.fset, value.fdel
@@ -56,7 +56,7 @@ def parts(value: Any) -> tuple[object, ...] | None:
 
 
 def _default(variable: contextvars.ContextVar[Any]) -> tuple[object, ...]:
-    """What a context variable is where nobody has set it."""
+    """The default of a context variable."""
     try:
         return (contextvars.Context().run(variable.get),)
     except LookupError:
@@ -64,13 +64,13 @@ def _default(variable: contextvars.ContextVar[Any]) -> tuple[object, ...]:
 
 
 def own_name(value: object) -> str | None:
-    """The name by which a value stands in the module of its class, as a constant of that module does."""
+    """The name under which a value is a constant of its class's module, None if it is none."""
     namespace = vars_of(module_of(type(value)))
     return min((name for name, found in namespace.items() if found is value), default=None)
 
 
 def attributes(value: object) -> dict[str, Any]:
-    """The attributes of an object, without those that it has only remembered."""
+    """The attributes of an object, without cached ones."""
     held: dict[str, Any] = dict(getattr(value, "__dict__", {}))
     for cls in type(value).__mro__:
         for name, declared in vars(cls).items():
@@ -82,7 +82,7 @@ def attributes(value: object) -> dict[str, Any]:
 
 
 def usual(cls: type) -> bool:
-    """Whether objects of a class are copied by their attributes, as nothing else is said of them."""
+    """Whether objects of a class are copied by their attributes, for the class says nothing else."""
     said = copyreg.dispatch_table.get(cls) or any(
         getattr(cls, name) is not getattr(object, name) for name in ("__reduce_ex__", "__reduce__", "__getstate__")
     )
@@ -90,9 +90,9 @@ def usual(cls: type) -> bool:
 
 
 def reduced(value: Any) -> tuple[object, ...]:
-    """What a value would be copied by: maker, arguments, state, items and pairs. Nothing of it is called.
+    """The parts by which a value would be copied: maker, arguments, state, items and pairs. Nothing of it is called.
 
-    The state of a usual object is left out: it is its attributes. Raises Unseen where there is no telling.
+    The state of a usual object is left out: it is its attributes. Raises Unseen where it cannot be told.
     """
     cls = type(value)
     try:

@@ -1,4 +1,4 @@
-"""Where modules come from, and which ones a piece of code imports when it runs."""
+"""The origin of modules, and the modules that code imports when it runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DOTTED = re.compile(r"\.*[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def origin_of(name: str, namespace: Mapping[str, Any]) -> Origin:
-    """Whose code a module is: what is neither Python's own nor installed as a package is the project's."""
+    """The origin of a module: one that is neither Python's own nor installed as a package is the project's."""
     file = namespace.get("__file__") or next(iter(namespace.get("__path__", ())), None)
     if file is None:
         return "python" if name.partition(".")[0] in sys.stdlib_module_names else "project"
@@ -52,13 +52,13 @@ def parents(name: str) -> Iterator[ModuleType]:
 
 
 def module_of(value: FunctionType | type) -> str:
-    """Where a function or class says that it is declared; a class may say anything there."""
+    """The module that a function or class names as its own; a class may name any."""
     module: object = value.__module__
     return module if isinstance(module, str) else ""
 
 
 def found_at(value: FunctionType | type) -> object:
-    """What stands where a function or class says that it is declared."""
+    """The value at the place that a function or class names as its own."""
     found: Any = sys.modules.get(module_of(value))
     for name in value.__qualname__.split("."):
         found = vars(found).get(name) if isinstance(found, ModuleType | type) else None

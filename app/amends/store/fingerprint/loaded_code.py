@@ -1,4 +1,4 @@
-"""Code as it is loaded: a digest of functions and data, and of the project's modules that they may use."""
+"""Digests of code as it is loaded: functions, data, and the project's modules that they may use."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ OF_CLASSES = re.compile(
     r"__(doc|module|qualname|dict|weakref|slotnames|firstlineno|static_attributes|annotations_cache)__|_abc_impl|"
     r"__non_callable_proto_members__|_value2member_map_|_unhashable_values_|__pydantic_(?!fields__).*"
 )
-"""What Python notes at a class by itself, some of it late."""
+"""Attributes that Python sets on a class by itself, some of them late."""
 
 
 class LoadedCode:
-    """Digests of values; it remembers where their code is found, which is looked at once for all of them.
+    """Digests of values; modules that their code stands in are looked at once for all of them.
 
-    Nothing is read from files, so that it is about what runs and not about what would run after a restart. What has a
-    name in a module is told by that name, and the whole module is taken in: its functions, classes and data as they
-    are now. What has none, such as a closure, is told where it stands. Order, file names and line numbers do not count.
-    Packages of the names in `own` are the project's, even where they are installed.
+    Nothing is read from files: the digest is about the code that runs, not about what would run after a restart. A
+    value with a name in a module is known by that name, and the whole module is covered: its functions, classes and
+    data as they are now. A value without one, such as a closure, is covered where it stands. Order, file names and line
+    numbers do not count. Packages of the names in `own` are the project's, even where they are installed.
     """
 
     def __init__(self, own: Iterable[str] = ()) -> None:
@@ -107,7 +107,7 @@ class LoadedCode:
             return self._composite(value)
 
     def reach(self, name: str, namespace: Namespace) -> None:
-        """Take in a module, if it is one of the project, and the packages that it is in; else note its package."""
+        """Cover a module, if it is one of the project, and the packages that it is in; else note its package."""
         origin = self._origin(name, namespace)
         if origin == "installed":
             self.installed.add(name.partition(".")[0])
@@ -119,7 +119,7 @@ class LoadedCode:
                 self.reach(parent.__name__, vars(parent))
 
     def content(self, value: FunctionType | type) -> bytes:
-        """The digest of a function or class by what it is, whatever its name."""
+        """The digest of a function or class by its content, whatever its name."""
         with self._within(value):
             return self._function(value) if isinstance(value, FunctionType) else self._class(value)
 
@@ -147,7 +147,7 @@ class LoadedCode:
         return _digest(*told)
 
     def _submodules(self, package: ModuleType) -> None:
-        """Take in `a.b` for code that says `import a.b`, then `a.b.f()`: it names both."""
+        """Cover `a.b` for code that says `import a.b`, then `a.b.f()`: it names both."""
         for name in self._names:
             module = sys.modules.get(f"{package.__name__}.{name}")
             if module is not None and id(vars(module)) not in self._modules:
@@ -157,7 +157,7 @@ class LoadedCode:
     # -- functions and classes
 
     def _declared(self, value: FunctionType | type) -> bytes:
-        """What is known by its name is told by that; it is looked into where it stands."""
+        """A value that is known by its name: covered where it stands."""
         module = module_of(value)
         namespace = value.__globals__ if isinstance(value, FunctionType) else vars_of(module)
         self.reach(str(namespace.get("__name__", module)), namespace)
@@ -167,7 +167,7 @@ class LoadedCode:
         return self.content(value)
 
     def _member(self, value: Any, module: str, owner: str) -> bytes:
-        """A name of a module or class: looked into if it is declared there."""
+        """A member of a module or class: covered if it is declared there."""
         declared = isinstance(value, FunctionType | type) and module_of(value) == module and id(value) not in self._open
         return self.content(value) if declared and value.__qualname__.rpartition(".")[0] == owner else self.of(value)
 
@@ -223,7 +223,7 @@ class LoadedCode:
         return _digest(self.of(type(value)), *told)
 
     def _contents(self, value: Any) -> Iterable[object]:
-        """What a container or a plain value is, whatever else its class adds to it."""
+        """The contents of a container or a plain value, whatever its class adds."""
         match value:
             case Mapping():
                 return (self.of(part) for pair in value.items() for part in pair)
@@ -237,7 +237,7 @@ class LoadedCode:
         return ()
 
     def _beyond(self, value: Any) -> Iterator[bytes]:
-        """What a value holds beside its contents."""
+        """The digests of a value's parts beside its contents."""
         ours = self._is_ours(type(value))
         if type(value) in CONTAINERS or (isinstance(value, Mapping | Set) and not isinstance(value, dict) and not ours):
             return

@@ -1,1 +1,1 @@
-"""The sagas: started, claimed, committed to, released and shown, and the lease of those who run them."""
+"""Sagas: started, claimed, committed to, released, shown, and the leases of their executors."""

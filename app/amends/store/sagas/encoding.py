@@ -1,4 +1,4 @@
-"""Sagas to be started and commits of their steps as the database's functions take them."""
+"""Starts of sagas and commits of steps in the form that the database's functions take."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def start_json(start: Start) -> dict[str, Any]:
 
 
 def commit_parameters(saga: str, owner: str, step_commit: StepCommit) -> tuple[object, ...]:
-    """An entry as the parameters of `commit_step`."""
+    """A step commit as the parameters of `commit_step`."""
     change = step_commit.change
     return (
         saga,
@@ -45,7 +45,7 @@ def commit_parameters(saga: str, owner: str, step_commit: StepCommit) -> tuple[o
 
 
 def _wait(step_commit: StepCommit) -> str | None:
-    """What a saga that rests waits for, as commit_step takes it."""
+    """The wait of a suspended saga as `commit_step` takes it."""
     change = step_commit.change
     if change is None or not (change.waiting_for or change.provider or step_commit.settled):
         return None
@@ -55,7 +55,7 @@ def _wait(step_commit: StepCommit) -> str | None:
 
 
 def family_text(start: Start | None, recall: CompensateChild | None) -> str | None:
-    """A child to be started or called back as one JSON parameter."""
+    """A child to be started or compensated as one JSON parameter."""
     if start:
         return text({"start": start_json(start) | {"events": [event_json(start.event)]}})
     if recall:
@@ -81,7 +81,7 @@ def checkpoint_text(checkpoint: Checkpoint | None) -> str | None:
 
 
 def checkpoint_of(row: tuple[Any, ...]) -> Checkpoint:
-    """A checkpoint from DBOS's columns; a row of another writer may lack the times."""
+    """A checkpoint from DBOS's columns; a row of another writer may lack its times."""
     step_id, name, output, error, started, completed = row
     return Checkpoint(step_id, name, output, error, _instant(started or completed or 0), _instant(completed or 0))
 

@@ -21,7 +21,7 @@ LONGEST_SECONDS: Final = 2.5
 
 
 class Heartbeats:
-    """One heartbeat after the other, each in its own thread: nothing on a socket tells of a peer that stands still."""
+    """Heartbeats one after the other, each in its own thread: nothing on a socket tells of a peer that stands still."""
 
     def __init__(self, url: URL) -> None:
         self._url = url

@@ -1,4 +1,4 @@
-"""A transaction with SQL of a step's own: how it begins, and how its session is brought back before others have it."""
+"""Transactions with SQL of a step's own, and the reset of their sessions for the next user."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ CONTROL = re.compile(
     r"|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b",
     re.IGNORECASE,
 )
-"""A statement that would begin or end a transaction, with its comments; one that goes back to a savepoint would not."""
+"""A statement that would begin or end a transaction, comments included; a rollback to a savepoint does not."""
 RESTORE_SECONDS = 5.0
-"""How long the way back may take before the connection is closed instead."""
+"""How long the reset may take before the connection is closed instead."""
 
 log = logging.getLogger("amends.store")
 
@@ -51,7 +51,7 @@ class EndsTransaction(AmendsError):
 
 @dataclass
 class OwnTransaction:
-    """A connection inside such a transaction; `writable` is what the transaction was when it began.
+    """A connection in such a transaction; `writable` is whether the transaction was when it began.
 
     `sets` says that the step has changed its session: an error of Amends' own statements may come from that.
     """
@@ -70,7 +70,7 @@ class OwnTransaction:
         self.sets = self.sets or did in ("SET", "RESET") or "set_config" in str(sql).lower()
 
     def verdict(self, error: BaseException, ours: bool, large: bool) -> Verdict:
-        """What an error means here: what the step has brought on itself is not the database's fault."""
+        """The verdict on an error here: an error that the step has brought on itself is not the database's fault."""
         found = verdict_by_size(error, ours, large)
         if self.writable and sqlstate(error) == Sqlstate.READ_ONLY:
             return Verdict.NEVER
@@ -82,7 +82,7 @@ class OwnTransaction:
 async def own_transaction(reader: Reader, until: float) -> AsyncIterator[OwnTransaction]:
     """A transaction at REPEATABLE READ: its snapshot is older than its id, as the feed needs it.
 
-    What is not committed in it is rolled back, and its session is brought back, or ended. Raises what psycopg does.
+    It is rolled back unless it was committed, and its session is reset, or closed. Raises psycopg's errors.
     """
     async with reader.connection(until) as connection:
         try:
@@ -94,7 +94,7 @@ async def own_transaction(reader: Reader, until: float) -> AsyncIterator[OwnTran
 
 
 async def restore(connection: AsyncConnection[TupleRow]) -> None:
-    """Bring a session back to what it was at its beginning; one that cannot be brought back is ended."""
+    """Reset a session to what it was at its beginning; one that cannot be reset is closed."""
     back = False
     try:
         if not connection.closed and connection.info.transaction_status is not TransactionStatus.ACTIVE:

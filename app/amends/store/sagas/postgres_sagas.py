@@ -1,4 +1,4 @@
-"""The sagas in Postgres: started, claimed, committed to, released and read."""
+"""The saga store in Postgres: sagas are started, claimed, committed to, released and read."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from workflows.amends.values.codec import load, text
 
 SQL = statements(Path(__file__).with_name("sagas.sql"))
 EXECUTORS = statements(Path(__file__).with_name("executors.sql"))
-STRETCH: dict[str, Any] = {"rows": 100, "bytes": 256 * 1024}
-"""What is read of a saga's checkpoints or events at a time: other work of the event loop goes on in between."""
+HISTORY_PAGE: dict[str, Any] = {"rows": 100, "bytes": 256 * 1024}
+"""A page of a saga's checkpoints or history: other work of the event loop goes on between two."""
 STUCK = event_type(SagaStuck).name
 HAND_OVER_PATIENCE = 5.0
 START_PATIENCE = 10.0
-"""How long a start waits for the database, in seconds, before the caller is told to try again."""
+"""How long a start waits for the database, in seconds, before the caller has to try again."""
 
 
 class PostgresSagas:
-    """The engine's store."""
+    """The store of the engine; workflows.amends.ports.saga_store.SagaStore says what it promises."""
 
     def __init__(self, writer: EventWriter, reader: Reader, loader: AggregateLoader) -> None:
         self._writer, self._reader, self._loader = writer, reader, loader
@@ -89,12 +89,12 @@ class PostgresSagas:
         return int(rows[0][0])
 
     async def load(self, id: str) -> StoredSaga | None:
-        row = await self._reader.row(SQL["recording"], {"id": id} | STRETCH, patience=None)
+        row = await self._reader.row(SQL["replay_state"], {"id": id} | HISTORY_PAGE, patience=None)
         if row is None:
             return None
         told = [_told(*kept) for kept in row["told"]]
         while told and len(told) < row["newest"]:
-            told += [_told(*kept) for kept in await self._further("more_told", id, len(told))]
+            told += [_told(*kept) for kept in await self._further("more_history", id, len(told))]
         checkpoints = [checkpoint_of(tuple(kept)) for kept in row["checkpoints"]]
         while checkpoints and checkpoints[-1].step_id < row["last"]:
             checkpoints += map(checkpoint_of, await self._further("more_checkpoints", id, checkpoints[-1].step_id))
@@ -113,8 +113,8 @@ class PostgresSagas:
         )
 
     async def _further(self, what: str, id: str, after: int) -> list[TupleRow]:
-        """A further stretch of checkpoints or of a story."""
-        return await self._reader.tuples(SQL[what], {"id": id, "after": after} | STRETCH, patience=None)
+        """The next page of checkpoints or of a history."""
+        return await self._reader.tuples(SQL[what], {"id": id, "after": after} | HISTORY_PAGE, patience=None)
 
     async def unsettle(self, id: str) -> None:
         await self._committer.run(SQL["unsettle"], (id,))
@@ -182,7 +182,7 @@ class PostgresSagas:
         return [(row["id"], row["cancel_reason"]) for row in rows]
 
     async def running(self, executor: str) -> list[tuple[str, str]]:
-        rows = await self._reader.rows(SQL["mine"], (executor,))
+        rows = await self._reader.rows(SQL["running"], (executor,))
         return [(row["workflow_uuid"], row["owner_xid"]) for row in rows]
 
     async def release(self, id: str, executor: str, owner: str) -> None:
@@ -197,7 +197,7 @@ class PostgresSagas:
         return int(rows[0][0])
 
     async def without_code(self) -> list[tuple[str, str, int]]:
-        rows = await self._reader.rows(SQL["queued"], ())
+        rows = await self._reader.rows(SQL["without_code"], ())
         return [(row["id"], row["name"], row["version"]) for row in rows]
 
     async def unstrand(self, kinds: Sequence[str]) -> None:
@@ -237,7 +237,7 @@ def _told(id: str, type: str, version: int, data: str, *_: object) -> tuple[UUID
 
 
 def _answered(id: str, row: TupleRow) -> FeedCursor | Status | Repeated:
-    """What came of telling a saga something. Raises NotFound if there is none."""
+    """The result of a signal or a cancel. Raises NotFound if there is no such saga."""
     outcome, status, cursor, digest, body = row
     if outcome == "repeated":
         return Repeated(digest, body)

@@ -16,7 +16,7 @@ select outcome, name, version
 select id, name, inputs, takeovers from amends.claim_sagas(%s, %s, %s::text[], %s)
 
 -- name: act_on_saga
--- A person's act on a saga that rests.
+-- An operator's action on a suspended saga.
 select outcome, status, place, digest, answer
   from amends.act_on_saga(%s, %s, %s::text[], %s::jsonb, %s, %s::jsonb, %s)
  where amends.durable()
@@ -27,16 +27,16 @@ select outcome, status, place, digest, answer from amends.signal_saga(%s, %s, %s
  where amends.durable()
 
 -- name: cancel_saga
--- Somebody wants a saga cancelled.
+-- Request the cancellation of a saga.
 select outcome, status, place, digest, answer from amends.cancel_saga(%s, %s::text[], %s, %s::jsonb, %s::jsonb)
  where amends.durable()
 
 -- name: claim_awaiting
--- Take sagas that wait for a provider.
+-- Claim sagas that wait for a provider.
 select id, name, inputs from amends.claim_awaiting(%s, %s, %s, %s::text[], %s, %s)
 
 -- name: awaited
--- Providers that sagas wait for, and those that other executors find down, with what these say.
+-- Providers that sagas wait for, and those that other executors report as down, with their errors.
 with recursive awaited as (
     (select provider from amends.sagas where provider is not null and status in ('running', 'compensating')
       order by provider limit 1)
@@ -51,7 +51,7 @@ select coalesce(a.provider, o.provider) as provider, a.provider is not null as a
                from amends.outages where executor <> %s group by provider) as o using (provider)
 
 -- name: cancelled
--- Sagas that this executor runs and that somebody wants cancelled.
+-- Sagas that this executor runs and whose cancellation was requested.
 select s.id, s.cancel_reason
   from amends.sagas as s join dbos.workflow_status as w on w.workflow_uuid = s.id
  where s.cancel_reason is not null and s.finished_at is null and w.status = 'PENDING' and w.executor_id = %s
@@ -60,10 +60,9 @@ select s.id, s.cancel_reason
 -- Queue sagas whose time has come.
 select amends.wake_due(%s)
 
--- name: recording
--- What the next life of a saga needs to know of the earlier ones: all of it in one row, unless there is more than one
--- stretch of checkpoints or of its story; `last` is the number of the last checkpoint, `newest` the version of the last
--- event.
+-- name: replay_state
+-- The state that the next execution of a saga replays: all of it in one row, unless there is more than one page of
+-- checkpoints or of history; `last` is the number of the last checkpoint, `newest` the version of the last event.
 select s.id, s.name, s.version, s.root, s.status, s.takeovers, s.started_at, s.deadline_at, s.cancel_reason,
        s.provider, s.was_settled,
        (select max(o.function_id) from dbos.operation_outputs as o where o.workflow_uuid = s.id) as last,
@@ -79,17 +78,17 @@ select s.id, s.name, s.version, s.root, s.status, s.takeovers, s.started_at, s.d
   from amends.sagas as s where s.id = %(id)s
 
 -- name: more_checkpoints
--- A further stretch of checkpoints.
+-- The next page of checkpoints.
 select slot, name, output, error, started, completed
   from amends.checkpoints(%(id)s, %(after)s, %(rows)s, %(bytes)s) order by slot
 
--- name: more_told
--- A further stretch of a story.
+-- name: more_history
+-- The next page of a history.
 select id::text, type, schema_version, data, recorded_at
   from amends.told(%(id)s, %(after)s, %(rows)s, %(bytes)s) order by version
 
 -- name: standing
--- How a saga stands: whether it has turned back, and what it got stuck at last.
+-- The standing of a saga: whether it compensates, and what it got stuck at last.
 select s.status, exists (select from amends.events as e
                           where e.stream = 'saga-' || s.id and e.type = 'saga-compensating') as turned_back,
        k.version, k.schema_version, k.data::text
@@ -99,7 +98,7 @@ select s.status, exists (select from amends.events as e
  where s.id = %s
 
 -- name: unsettle
--- A saga runs that was not claimed.
+-- Note that a saga runs that was not claimed.
 update amends.sagas set settled = false, was_settled = false where id = %s and (settled or was_settled)
 
 -- name: adopt_fork
@@ -116,8 +115,8 @@ select id, name, version, root, reference, status, reason, correlation_id, start
        due_at, parent, provider, provider_since
   from amends.sagas where id = %s
 
--- name: saga_told
--- One saga's row, the place and the version of its newest event, and the first stretch of its story.
+-- name: saga_with_history
+-- One saga's row, the place and the version of its newest event, and the first page of its history.
 select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.correlation_id, s.started_at, s.since,
        s.finished_at, s.waiting_for, s.due_at, s.parent, s.provider, s.provider_since,
        n.generation, n.transaction_id::text::bigint as transaction_id, n.position, n.id as event, n.version as newest,
@@ -139,12 +138,12 @@ select id, name, version, root, reference, status, reason, correlation_id, start
  limit %(limit)s
 
 -- name: resting
--- Whether some sagas rest by now, for those who wait for them; one that waits for a child goes on by itself.
+-- Whether sagas rest by now; one that waits for a child goes on by itself.
 select id, status = any (%s::text[]) or (status = 'waiting' and waiting_for not like 'child %%') as rests
   from amends.sagas where id = any (%s::text[])
 
--- name: queued
--- Sagas that nobody alive has code for: queued ones, and those that wait for a provider.
+-- name: without_code
+-- Sagas that no living executor has code for: queued ones, and those that wait for a provider.
 (select s.id, s.name, s.version
    from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
   where w.queue_name = 'amends' and w.status = 'ENQUEUED' and s.status <> 'stranded'
@@ -158,21 +157,21 @@ union all
                      where x.ended_at is null and s.name || ':' || s.version = any (x.kinds))
   limit 100)
 
--- name: mine
--- What this executor is recorded as running since a while.
+-- name: running
+-- Sagas that this executor is recorded as running since a while.
 select w.workflow_uuid, w.owner_xid from dbos.workflow_status as w
  where w.status = 'PENDING' and w.executor_id = %s
    and w.updated_at < (extract(epoch from clock_timestamp()) * 1000)::bigint - 5000
 
 -- name: release_one
--- Give back one saga that is recorded as ours but is not running here.
+-- Release one saga that is recorded as ours but is not running here.
 update dbos.workflow_status
    set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
        updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
  where workflow_uuid = %s and status = 'PENDING' and executor_id = %s and owner_xid = %s
 
 -- name: hand_over
--- Give back what is recorded as ours, but for what still runs here or is locked; answers how many that were.
+-- Release all sagas that are recorded as ours, but for those that still run here or are locked; returns how many.
 with free as materialized (
     select workflow_uuid from dbos.workflow_status
      where status = 'PENDING' and application_name = 'amends' and executor_id = %s and workflow_uuid <> all (%s)
@@ -187,7 +186,7 @@ with free as materialized (
 select count(*) from given
 
 -- name: release_orphans
--- Queue what was committed for an executor after it was ended.
+-- Queue sagas that were committed for an executor after it was ended.
 select amends.release_orphans()
 
 -- name: resume_lost
@@ -211,7 +210,7 @@ update dbos.workflow_status as w
    and w.status = 'PENDING' and w.executor_id = 'parked'
 
 -- name: note_saga
--- Tell something of a saga that nobody runs.
+-- Append to the history of a saga that nobody runs.
 select amends.note_saga(%s, %s::text[], %s::jsonb, %s, %s)
 
 -- name: landed

@@ -1,4 +1,4 @@
-"""What people ask about sagas: a list with filters, one of them in full, and whether it rests by now."""
+"""Sagas for people: lists with filters, one saga with its history, and waits until it rests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import get_args
 from app.amends.postgres.sql_files import statements
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.waiter import Waiter
-from app.amends.store.sagas.postgres_sagas import STRETCH
+from app.amends.store.sagas.postgres_sagas import HISTORY_PAGE
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType
 from workflows.amends.history import RESTING, TIMER, SagaFold, SagaState, Status, saga_histories
@@ -29,16 +29,16 @@ CONDITIONS = {
     "parent": "parent = %(parent)s",
     "before_at": "(started_at, id) < (%(before_at)s, %(before_id)s)",
 }
-"""What a list may be asked for; only what is asked for is in the statement, so that each kind of list has its plan."""
+"""The conditions of a list; a statement holds only those that are asked for, so that each kind of list has its plan."""
 LONGEST_CURSOR = 500
-"""How many characters a cursor has at most: an instant and an id."""
+"""The most characters of a cursor: an instant and an id."""
 ASK_SECONDS = 0.1
-"""How often it is asked whether a saga that somebody waits for, and that runs elsewhere, rests by now."""
+"""How often it is asked whether sagas of other servers rest by now."""
 
 
 @dataclass(frozen=True)
 class SagaWait:
-    """Something that a saga waits for: of which kind, its name, since when, and until when at most."""
+    """A wait of a saga: its kind, its name, since when, and until when at most."""
 
     kind: str
     name: str
@@ -59,7 +59,7 @@ class SagaWait:
 
 @dataclass(frozen=True)
 class SagaSummary:
-    """A saga in a list."""
+    """A saga as it is listed."""
 
     id: str
     name: str
@@ -80,7 +80,7 @@ class SagaSummary:
 
     @property
     def waits(self) -> list[SagaWait]:
-        """What it waits for, as far as its row says."""
+        """Its waits, as far as its row says."""
         if self.provider and self.provider_since and self.status in ("running", "compensating"):
             return [SagaWait("provider", self.provider, self.provider_since, self.due_at)]
         if self.status != "waiting" or self.waiting_for is None:
@@ -93,7 +93,8 @@ class SagaSummary:
 
     @property
     def rests(self) -> bool:
-        """Whether nothing happens until somebody acts or a time comes; what waits for a child goes on by itself."""
+        """Whether it goes on only by an operator, a signal or a timer; a saga that waits for a child goes on by
+        itself."""
         if self.status == "waiting":
             return not (self.waiting_for or "").startswith("child ")
         return self.status in RESTING
@@ -101,7 +102,7 @@ class SagaSummary:
 
 @dataclass(frozen=True)
 class SagaFilters:
-    """Which sagas: those that have all of these. Raises Invalid for a status that there is not."""
+    """The filters of a list: a saga must match all of them. Raises Invalid for an unknown status."""
 
     name: str | None = None
     status: str | None = None
@@ -116,13 +117,13 @@ class SagaFilters:
 
 
 class SagaSummaries:
-    """Sagas as they are shown."""
+    """Reads of sagas for people."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
     async def page(self, filters: SagaFilters, limit: int, cursor: str | None) -> tuple[list[SagaSummary], str | None]:
-        """Newest first, and the cursor of the next page, None at the end."""
+        """A page, newest first, and the cursor of the next one, None at the end."""
         at, id = _read_cursor(cursor) if cursor else (None, None)
         parameters = vars(filters) | {"before_at": at, "before_id": id, "limit": limit + 1}
         met = [condition for name, condition in CONDITIONS.items() if parameters[name] is not None]
@@ -132,16 +133,16 @@ class SagaSummaries:
         return page, _cursor(page[-1]) if len(rows) > limit else None
 
     async def row(self, id: str) -> SagaSummary | None:
-        """One saga as it stands in lists."""
+        """One saga as it is listed."""
         row = await self._reader.row(SQL["saga"], (id,))
         return SagaSummary(**row) if row else None
 
     async def saga(self, id: str) -> tuple[SagaSummary, SagaState, FeedCursor] | None:
-        """One saga, its story, and the place in the feed that the story reaches to.
+        """One saga, its state, and the place in the feed that its history reaches to.
 
-        A long story is read in stretches, and other work goes on in between.
+        A long history is read page by page, and other work goes on in between.
         """
-        row = await self._reader.row(SQL["saga_told"], {"id": id} | STRETCH)
+        row = await self._reader.row(SQL["saga_with_history"], {"id": id} | HISTORY_PAGE)
         if row is None:
             return None
         order = (row.pop(each) or 0 for each in ("generation", "transaction_id", "position"))
@@ -152,8 +153,8 @@ class SagaSummaries:
             for _, type, version, data, at in stretch:
                 telling.tell(read_event(saga_histories.vocabulary, EventType(type, version), data), _instant(at))
             count += len(stretch)
-            further = {"id": id, "after": count} | STRETCH
-            stretch = await self._reader.tuples(SQL["more_told"], further) if count < newest else ()
+            further = {"id": id, "after": count} | HISTORY_PAGE
+            stretch = await self._reader.tuples(SQL["more_history"], further) if count < newest else ()
         return SagaSummary(**row), telling.state(), place
 
 
@@ -162,7 +163,7 @@ def _instant(at: str | datetime) -> datetime:
 
 
 def rest_of_sagas(reader: Reader) -> Waiter[str, bool]:
-    """Waits until sagas rest, by their ids; whoever runs some tells it of these at once."""
+    """Waits until sagas rest, by their ids; a server that runs some gives their results at once."""
 
     async def ask(ids: Collection[str]) -> dict[str, bool]:
         rows = await reader.rows(SQL["resting"], (sorted(RESTING), list(ids)), patience=None)
@@ -176,7 +177,7 @@ def _cursor(row: SagaSummary) -> str:
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    """Where a page ended. Raises Invalid for anything that `_cursor` has not made."""
+    """The place where a page ended. Raises Invalid for a text that `_cursor` has not made."""
     wrong = Invalid("cursor", "is not one that was given out as `next`")
     if len(cursor) > LONGEST_CURSOR:
         raise wrong

@@ -1,4 +1,4 @@
-"""One transaction step's unit of work: joins the committer, unless it runs SQL of its own."""
+"""The unit of work of a transaction step: it joins the committer, unless it runs SQL of its own."""
 
 from __future__ import annotations
 
@@ -56,14 +56,15 @@ E = TypeVar("E")
 
 SAGAS = statements(Path(__file__).with_name("sagas.sql"))
 PATIENCE, BRIEF = 0.5, 0.1
-"""For how long a step waits for the database, in seconds, at the cost of its own time; what is brief always happens."""
+"""How long a step waits for the database, in seconds, within its own time; shorter waits than the second are not
+counted."""
 SILENT = "the database did not answer in the time that the step has"
 
 log = logging.getLogger("amends.store")
 
 
 def committed(row: TupleRow) -> Committed | Stale:
-    """What `commit_step` answered. Raises Fenced, Missing, Gone, Taken or ForeignStep."""
+    """The answer of `commit_step`. Raises Fenced, Missing, Gone, Taken or ForeignStep."""
     outcome, stream, expected, actual = row
     match outcome:
         case "committed":
@@ -83,21 +84,20 @@ def committed(row: TupleRow) -> Committed | Stale:
 
 
 class PostgresUnit:
-    """Reads, own SQL and the commit of one step of one saga, one after the other, whoever asks at the same time.
+    """Reads, own SQL and the commit of one step of one saga, one after the other, even if they are called concurrently.
 
-    What passes, and what may come again and again, is raised as Interrupted and stays so: the step runs again whatever
-    its code made of that. What never passes in a step's own SQL is raised as it is.
+    An error that passes, or that may come again and again, is raised as Interrupted and stays so: the step runs again
+    whatever its code made of that. An error of a step's own SQL that never passes is raised as it is.
 
-    The database is waited for in here for PATIENCE seconds at most, since that is time of the step: whoever is
-    interrupted waits outside of it. What is asked for once the unit is over is refused, and what comes too late given
-    back.
+    The database is waited for in here for PATIENCE seconds at most, since that is time of the step: an interrupted step
+    waits outside. A call after the end of the unit is refused, and a connection that comes too late is given back.
     """
 
     def __init__(self, writer: EventWriter, reader: Reader, loader: AggregateLoader, saga: str, owner: str) -> None:
         self._writer, self._reader, self._loader = writer, reader, loader
         self._saga, self._owner = saga, owner
         self._began, self._turn = time.monotonic(), asyncio.Lock()
-        self._word: asyncio.Timeout | None = None
+        self._call: asyncio.Timeout | None = None
         self._own: OwnTransaction | None = None
         self._stack, self._left = AsyncExitStack(), False
         self._aborted_by: Exception | None = None
@@ -111,22 +111,22 @@ class PostgresUnit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left, self._over = True, self._over or _too_late()
-        if self._word:
-            self._word.reschedule(asyncio.get_running_loop().time())
+        if self._call:
+            self._call.reschedule(asyncio.get_running_loop().time())
         async with self._turn:
             await self._give_back()
 
     async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
-        async with self._speaking():
+        async with self._calling():
             return await self._loader.load(aggregate, aggregate.stream(key), ask=self._ask)
 
     async def execute(self, sql: str, parameters: Parameters | None) -> list[dict[str, Any]]:
-        async with self._speaking():
+        async with self._calling():
             if isinstance(sql, str) and (control := CONTROL.match(sql)):
                 raise self._end(EndsTransaction(control[1]))
             own = self._own = self._own or await self._begin()
             self._require_open()
-            async with self._judging(own, ours=False), own.connection.cursor(row_factory=dict_row) as cursor:
+            async with self._judged(own, ours=False), own.connection.cursor(row_factory=dict_row) as cursor:
                 await cursor.execute(sql, parameters)
                 rows, did = await cursor.fetchall() if cursor.description else [], cursor.statusmessage
             if did == "COMMIT" or not own.stands:
@@ -135,7 +135,7 @@ class PostgresUnit:
             return rows
 
     async def commit(self, step_commit: StepCommit) -> Committed | Stale:
-        """Commit once what was asked for before has been answered; nothing can be asked for after that."""
+        """Commit once earlier calls have been answered; later ones are refused."""
         async with self._turn:
             self._require_open()
             self._over = _too_late()
@@ -147,7 +147,7 @@ class PostgresUnit:
     async def _commit_own(
         self, own: OwnTransaction, parameters: tuple[object, ...], step_commit: StepCommit
     ) -> Committed | Stale:
-        """Commit what the step did by itself, with its entry."""
+        """Commit the step's own SQL together with the step commit."""
         before = self._writer.recent.end
         try:
             outcome = await self._written(own, parameters, step_commit)
@@ -155,10 +155,10 @@ class PostgresUnit:
             raise unstorable(refused) from refused
         if isinstance(outcome, Stale):
             return outcome
-        async with self._judging(own, ours=True, large=is_large(parameters)):
+        async with self._judged(own, ours=True, large=is_large(parameters)):
             await self._writer.beside(own.connection, step_commit.events)
         try:
-            async with self._judging(own, ours=False):
+            async with self._judged(own, ours=False):
                 await own.connection.commit()
         except Interrupted:
             if not own.connection.closed or not await self._landed(step_commit):
@@ -170,8 +170,9 @@ class PostgresUnit:
     async def _written(
         self, own: OwnTransaction, parameters: tuple[object, ...], step_commit: StepCommit
     ) -> Committed | Stale:
-        """What `commit_step` answers. This transaction's snapshot may be too old to see who wrote to a stream first."""
-        async with self._judging(own, ours=True, large=is_large(parameters)):
+        """The answer of `commit_step`. The snapshot of this transaction may be too old to see another writer's
+        events."""
+        async with self._judged(own, ours=True, large=is_large(parameters)):
             try:
                 rows = await (await own.connection.execute(SAGAS["commit_step"], parameters)).fetchall()
             except psycopg.Error as error:
@@ -199,31 +200,31 @@ class PostgresUnit:
     async def _ask(self, statement: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
         async with self._waiting():
             if self._own:
-                async with self._judging(self._own, ours=True):
+                async with self._judged(self._own, ours=True):
                     return await (await self._own.connection.execute(statement, parameters)).fetchall()
             return await self._reader.tuples(statement, parameters, PATIENCE)
 
     @asynccontextmanager
-    async def _speaking(self) -> AsyncIterator[None]:
-        """One word of the step, once those before it have been answered; the end of the unit cuts it short."""
+    async def _calling(self) -> AsyncIterator[None]:
+        """One call of the step, after those before it have been answered; the end of the unit cuts it short."""
         async with self._turn:
             self._require_open()
             try:
-                async with asyncio.timeout(None) as self._word:
+                async with asyncio.timeout(None) as self._call:
                     yield
             except TimeoutError as cut:
                 if self._left:
                     raise _too_late() from cut
                 raise
             finally:
-                self._word = None
+                self._call = None
                 if self._left:
                     await self._give_back()
 
     @asynccontextmanager
     async def _waiting(self) -> AsyncIterator[None]:
-        """A wait for the database. One that has no end in time interrupts the step; if the step itself took most of
-        the time, that is counted."""
+        """A wait for the database. One that does not end in time interrupts the step; if the step itself took most of
+        the time, that counts as a try."""
         began = time.monotonic()
         try:
             yield
@@ -246,7 +247,7 @@ class PostgresUnit:
             log.debug("The connection of a step is not given back: %s", lost)
 
     def _require_open(self) -> None:
-        """Raise again what this transaction came to, if the step's code went on after that."""
+        """Raise the result of this transaction again, if the step's code went on after it."""
         if over := self._over or self.interrupted:
             raise over
 
@@ -255,7 +256,7 @@ class PostgresUnit:
         return over
 
     @asynccontextmanager
-    async def _judging(self, own: OwnTransaction, ours: bool, large: bool = False) -> AsyncIterator[None]:
+    async def _judged(self, own: OwnTransaction, ours: bool, large: bool = False) -> AsyncIterator[None]:
         """Raise Interrupted for an error of a statement that passes or is counted, and Aborted for one that only says
         that an earlier one was not handled."""
         try:
