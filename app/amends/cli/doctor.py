@@ -165,12 +165,12 @@ LACKING = (
 
 async def _server(looking: Looking) -> list[Finding]:
     row, doubts = await durability(looking.reader)
-    told = f"Postgres {row['version']}, fsync {row['fsync']}, synchronous_commit {row['synchronous_commit']}"
+    text = f"Postgres {row['version']}, fsync {row['fsync']}, synchronous_commit {row['synchronous_commit']}"
     if row["standby"]:
         doubts.append("It is a standby: what is seen here may be late.")
     elif row["read_only"]:
         doubts.append("Its sessions are read-only (default_transaction_read_only).")
-    return [Finding("database", not doubts, "; ".join([told, *doubts]))]
+    return [Finding("database", not doubts, "; ".join([text, *doubts]))]
 
 
 async def _schema(looking: Looking) -> list[Finding]:
@@ -191,8 +191,8 @@ async def _executors(looking: Looking) -> list[Finding]:
     rows = await looking.reader.rows(SQL["executors"], ())
     late = [row["id"] for row in rows if row["late"]]
     found = f"{len(rows) - len(late)} alive" + (f", without a heartbeat: {', '.join(late)}" if late else "")
-    told = found if rows else "none: nothing runs until one is started"
-    return [Finding("executors", bool(rows) and not late, told)]
+    text = found if rows else "none: nothing runs until one is started"
+    return [Finding("executors", bool(rows) and not late, text)]
 
 
 async def _sagas(looking: Looking) -> list[Finding]:
@@ -207,22 +207,22 @@ async def _feed(looking: Looking) -> list[Finding]:
     found = await blocking_transaction(looking.reader)
     if found is None:
         return [Finding("feed", True, "nothing holds it back")]
-    told = f"held back for {found.seconds:.0f} s by {found}" if found.seconds is not None else f"held back by {found}"
+    text = f"held back for {found.seconds:.0f} s by {found}" if found.seconds is not None else f"held back by {found}"
     if found.seconds is None:
-        told += " (since when may not be seen: grant pg_read_all_stats to amends_service)"
-    return [Finding("feed", not found.is_long, told + (f"; {found.remedy}" if found.is_long else ""))]
+        text += " (since when may not be seen: grant pg_read_all_stats to amends_service)"
+    return [Finding("feed", not found.is_long, text + (f"; {found.remedy}" if found.is_long else ""))]
 
 
 async def _history(looking: Looking) -> list[Finding]:
     rows = await looking.reader.rows(FEED["losses"], (NAMED + 1,))
     if not rows:
         return [Finding("history", True, "nothing that was committed is known to be gone")]
-    told = [
+    text = [
         f"at {row['noticed_at']:%Y-%m-%d %H:%M:%S} at least {row['events']} events were gone that came after "
         f"{row['stands']}, from {row['first']} to {row['last']} ({row['noticed_by']})"
         for row in rows[:NAMED]
     ]
-    return [Finding("history", not rows[0]["recent"], "; ".join(told) + ("; …" if len(rows) > NAMED else ""))]
+    return [Finding("history", not rows[0]["recent"], "; ".join(text) + ("; …" if len(rows) > NAMED else ""))]
 
 
 async def _providers(looking: Looking) -> list[Finding]:
@@ -248,9 +248,9 @@ async def _read_models(looking: Looking) -> list[Finding]:
 def _read_model(found: dict[str, Any]) -> Finding:
     """The finding about a read model: whether it is followed, up to date, and complete, and so is its rebuild."""
     well = found["status"] in ("following", "catching up", "live") and found["lag_seconds"] < LATE_SECONDS
-    told = [found["status"], f"{found['lag_events']} events and {found['lag_seconds']:.1f} s behind"]
+    text = [found["status"], f"{found['lag_events']} events and {found['lag_seconds']:.1f} s behind"]
     if found["status"] == "orphaned":
-        told.append(f"its code is gone (./run amends projections drop {found['name']})")
+        text.append(f"its code is gone (./run amends projections drop {found['name']})")
     troubles = [found["failure"]] if found["failure"] else []
     if found["rebuild"] and found["rebuild"]["failure"]:
         troubles.append(f"build {found['rebuild']['build']} that is being filled: {found['rebuild']['failure']}")
@@ -258,7 +258,7 @@ def _read_model(found: dict[str, Any]) -> Finding:
         if build["set_aside"] and build["state"] != "retired":
             waiting = [each for each in found["set_aside_keys"] if each["build"] == build["build"]]
             troubles.append(f"{build['set_aside']} keys set aside in build {build['build']}: {_first(waiting)}")
-    return Finding(f"read model {found['name']}", well and not troubles, "; ".join([", ".join(told), *troubles]))
+    return Finding(f"read model {found['name']}", well and not troubles, "; ".join([", ".join(text), *troubles]))
 
 
 def _first(waiting: list[dict[str, Any]]) -> str:

@@ -173,16 +173,16 @@ def main() -> None:
     except Exception as error:
         from app.amends.postgres.checks.usable import in_words
 
-        if (told := in_words(error)) is not None:
-            _complain(told)
+        if (text := in_words(error)) is not None:
+            _complain(text)
         else:
             sys.stderr.write(indented(traceback.format_exc()) + "\n")
         raise SystemExit(1) from None
 
 
 def _complain(error: AmendsError) -> None:
-    told = hidden(f"{error}")
-    for line in told.expandtabs().splitlines() if isinstance(error, StartupError) else [told]:
+    text = hidden(f"{error}")
+    for line in text.expandtabs().splitlines() if isinstance(error, StartupError) else [text]:
         complain(line)
 
 

@@ -46,9 +46,9 @@ def list_workflows(
         if as_json:
             print_json(shown)
             return
-        for row, told in zip(rows, shown, strict=True):
-            at = row.started_at.strftime("%Y-%m-%d %H:%M:%S")
-            say(f"{at}  {row.status:<12} {row.name:<16} {row.id:<38} {row.reference}  {told['reason'] or ''}".rstrip())
+        for row, as_shown in zip(rows, shown, strict=True):
+            at, reason = row.started_at.strftime("%Y-%m-%d %H:%M:%S"), as_shown["reason"] or ""
+            say(f"{at}  {row.status:<12} {row.name:<16} {row.id:<38} {row.reference}  {reason}".rstrip())
 
     with_console(look)
 

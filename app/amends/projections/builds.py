@@ -94,7 +94,7 @@ class ProjectionBuilds:
         await self.note_reads()
         names = {name for name, _ in self.known}
         wanted = [each for each in map(self.newest, sorted(names)) if each.mode != "live"]
-        self.unopened = {each.name: told for each in wanted if (told := await self._opened(each)) is not None}
+        self.unopened = {each.name: reason for each in wanted if (reason := await self._opened(each)) is not None}
 
     async def note_reads(self) -> None:
         """Note in the builds which events each read model reads, before this code appends one by a new name.
@@ -105,8 +105,8 @@ class ProjectionBuilds:
         async with self.reader.transaction() as connection:
             for projection in self.known.values():
                 if projection.mode != "live":
-                    asked = {"name": projection.name, "version": projection.version, "types": types_of(projection)}
-                    await connection.execute(SQL["reads"], asked)
+                    parameters = {"name": projection.name, "version": projection.version, "types": types_of(projection)}
+                    await connection.execute(SQL["reads"], parameters)
                     for names in projection.vocabulary.renamed:
                         await connection.execute(SQL["renamed"], {"name": projection.name, "types": sorted(names)})
 
@@ -120,10 +120,10 @@ class ProjectionBuilds:
 
     async def lag(self, build: ProjectionBuild) -> Lag:
         """The lag of a build."""
-        asked = build.cursor._asdict() | {"transaction_id": str(build.cursor.transaction_id), "limit": COUNTED}
+        parameters = build.cursor._asdict() | {"transaction_id": str(build.cursor.transaction_id), "limit": COUNTED}
         events, seconds = 0, 0.0
         for type in build.types:  # each by itself: a rare one is found by its index wherever the build stands
-            (row,) = await self.reader.rows(SQL["lag"], asked | {"type": type}, anew=True)
+            (row,) = await self.reader.rows(SQL["lag"], parameters | {"type": type}, anew=True)
             events += row["events"]
             if row["first"]:
                 seconds = max(seconds, (row["now"] - row["first"]).total_seconds())

@@ -59,8 +59,8 @@ def failure_text(error: Exception) -> str:
     if isinstance(error, psycopg.Error):
         advice = "; it goes on by itself once that is mended" if is_about_table(error) else ""
         return storable_text(f"{message_of(error)} (SQLSTATE {sqlstate(error)}){advice}")
-    told = problem_of(error).message
-    return storable_text(told if isinstance(error, AmendsError) else f"{type(error).__name__}: {told}")
+    message = problem_of(error).message
+    return storable_text(message if isinstance(error, AmendsError) else f"{type(error).__name__}: {message}")
 
 
 def unreadable_row(table: str, error: Exception) -> str:

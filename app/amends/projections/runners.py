@@ -43,7 +43,7 @@ class Runners:
         self._ending: set[asyncio.Task[None]] = set()
         self._tasks: dict[Target, asyncio.Task[None]] = {}
         self._not_before: dict[Target, float] = {}
-        self._said: dict[Target, str] = {}
+        self._logged: dict[Target, str] = {}
         self._watch: asyncio.Task[None] | None = None
         self._nudged = asyncio.Event()
         self._open = False
@@ -70,9 +70,9 @@ class Runners:
     async def _open_first(self) -> None:
         before = self._builds.unopened
         await self._builds.open_first()
-        for name, told in self._builds.unopened.items():
-            if before.get(name) != told:
-                log.error("%s has no table, and cannot be given one now: %s", name, told)
+        for name, reason in self._builds.unopened.items():
+            if before.get(name) != reason:
+                log.error("%s has no table, and cannot be given one now: %s", name, reason)
 
     async def _look(self) -> None:
         while True:
@@ -120,11 +120,11 @@ class Runners:
         try:
             await runner.run()
         except Exception as error:
-            told = failure_text(error)
-            known = self._said.get(target) == told and not runner.wrote  # it is said once, not every second
+            reason = failure_text(error)
+            known = self._logged.get(target) == reason and not runner.wrote  # it is said once, not every second
             level = logging.DEBUG if known else logging.WARNING if is_away(error) else logging.ERROR
-            log.log(level, "%s build %d is not followed for now: %s", *target.where, told)
-            self._said[target] = told
+            log.log(level, "%s build %d is not followed for now: %s", *target.where, reason)
+            self._logged[target] = reason
         self._not_before[target] = time.monotonic() + PAUSE_SECONDS
 
     def _warn_of_outdated(self, found: list[ProjectionBuild]) -> None:

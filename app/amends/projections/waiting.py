@@ -21,9 +21,9 @@ def waiter_for(name: str, reader: Reader) -> Waiter[Place, bool]:
     """Waits until the live table of a read model has got to a place; False for one that does not stand any more."""
 
     async def ask(places: Collection[Place]) -> dict[Place, bool]:
-        asked = list(places)
-        columns = [list(column) for column in zip(*asked, strict=True)]
+        wanted = list(places)
+        columns = [list(column) for column in zip(*wanted, strict=True)]
         rows = await reader.tuples(SQL["reached"], (*columns, name))
-        return {asked[number - 1]: stands for number, stands in rows}
+        return {wanted[number - 1]: stands for number, stands in rows}
 
     return Waiter(name, ask, LOOK_SECONDS)

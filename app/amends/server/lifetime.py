@@ -56,7 +56,7 @@ def _end_by_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event, la
     The handlers are Python's own, not the loop's: they run also while code blocks the event loop.
     """
 
-    def asked(number: int, _: object) -> None:
+    def stop(number: int, _: object) -> None:
         loop.call_soon_threadsafe(stopping.set)
         if not hard.is_alive() and not hard.finished.is_set():
             hard.start()
@@ -67,7 +67,7 @@ def _end_by_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event, la
 
     hard = _timer(HARD_SECONDS, end)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, asked)
+        signal.signal(number, stop)
 
 
 def _timer(seconds: float, last: Callable[[], None], status: int = 0) -> threading.Timer:

@@ -79,12 +79,12 @@ class Guards:
 
     async def _head(self, scope: Scope, send: Send) -> None:
         """Answer HEAD as GET without its body; a response that goes on for ever is told that the client has gone."""
-        sent, asked = asyncio.Event(), False
+        sent, received = asyncio.Event(), False
 
         async def receive() -> Message:
-            nonlocal asked
-            if not asked:
-                asked = True
+            nonlocal received
+            if not received:
+                received = True
                 return {"type": "http.request", "body": b"", "more_body": False}
             await sent.wait()
             return {"type": "http.disconnect"}

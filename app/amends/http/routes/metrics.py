@@ -59,12 +59,12 @@ class MetricRoutes:
             "providers": self._of_providers,
             "projections": self._of_projections,
         }
-        asked = {name: self._ask(name, part) for name, part in parts.items()}
-        await asyncio.wait(asked.values(), timeout=ANSWER_SECONDS)
+        reading = {name: self._ask(name, part) for name, part in parts.items()}
+        await asyncio.wait(reading.values(), timeout=ANSWER_SECONDS)
         about = "Whether a part could not be said now, for the database did not answer in time."
         missing = Gauge("amends_metrics_missing", about, ["part"], registry=registry)
         answered = b""
-        for name, task in asked.items():
+        for name, task in reading.items():
             fine = task.done() and task.exception() is None
             missing.labels(name).set(not fine)
             answered += generate_latest(task.result()) if fine else b""

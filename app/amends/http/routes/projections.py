@@ -126,14 +126,14 @@ class ProjectionRoutes:
         return await self._wish(name, key, "skip", why, request)
 
     async def _wish(self, name: str, key: str, wish: RequestedAction, why: Reason, request: Request) -> dict[str, Any]:
-        asked = {"name": name, "key": key, "wish": wish, "reason": why.reason}
+        sent = {"name": name, "key": key, "wish": wish, "reason": why.reason}
         act = partial(self._administration.request_action, name, key, wish, why.reason, cause_of(request))
-        return await self._once(request, asked, act)
+        return await self._once(request, sent, act)
 
     async def _once(
-        self, request: Request, asked: Any, act: Callable[[IdempotencyKey | None], Awaitable[dict[str, Any]]]
+        self, request: Request, sent: Any, act: Callable[[IdempotencyKey | None], Awaitable[dict[str, Any]]]
     ) -> dict[str, Any]:
         """Carry out a request once per idempotency key, and let the runners look at once."""
-        body = await self._requests.once(key_of(request), asked, act)
+        body = await self._requests.once(key_of(request), sent, act)
         self._runners.look()
         return body

@@ -113,7 +113,7 @@ class StreamRoutes:
         self, action: UndoAction, stream: str, why: Reason, request: Request, response: Response
     ) -> dict[str, Any]:
         aggregate, expected, cause = self._catalogue.aggregate(stream), version_of(request), cause_of(request)
-        asked = {"turn": action, "stream": stream, "version": expected, "reason": why.reason}
+        sent = {"turn": action, "stream": stream, "version": expected, "reason": why.reason}
 
         def shown(state: Any, version: int) -> dict[str, Any]:
             return {"stream": stream, "version": version, "state": dump(state, aggregate.state_type)}
@@ -123,7 +123,7 @@ class StreamRoutes:
             done = await self._undoing.perform(action, aggregate, stream, expected, cause, why.reason, once)
             return done.before or shown(done.state, done.version) | {"position": str(done.cursor)}
 
-        answer = await self._requests.once(key_of(request), asked, act)
+        answer = await self._requests.once(key_of(request), sent, act)
         response.headers["ETag"] = f'"{answer["version"]}"'
         state = await self._redactor.redact(lambda: self._redactor.state(aggregate.category, answer["state"]))
         return answer | {"state": state}

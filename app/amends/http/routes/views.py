@@ -51,8 +51,8 @@ class ViewRoutes:
         await self._wait(projection, after_position, timeout)
         await self._redactor.require_unmarked(projection, where)
         rows, following = await self._rows.rows(projection, where, after, limit)
-        told = self._redactor.sagas_in(projection, rows)
-        shown = await self._redactor.redact(lambda: [self._redactor.row(projection, row) for row in rows], sagas=told)
+        sagas = self._redactor.sagas_in(projection, rows)
+        shown = await self._redactor.redact(lambda: [self._redactor.row(projection, row) for row in rows], sagas=sagas)
         return {"rows": shown, "next": following}
 
     @responds(dict[str, Any], NotFound, Conflict, Behind, Unreadable, WentBack)

@@ -223,5 +223,5 @@ class WorkflowRoutes:
             self._engine.look()
             return noted
 
-        asked = {"id": id, "act": act} | decision.model_dump()
-        return await self._requests.once(key_of(request), asked, decide)
+        sent = {"id": id, "act": act} | decision.model_dump()
+        return await self._requests.once(key_of(request), sent, decide)

@@ -40,23 +40,23 @@ async def require_kept(sessions: Sequence[AsyncConnection[TupleRow]]) -> None:
     _require_same(seen)
 
 
-async def require_settings(session: AsyncConnection[TupleRow], asked: Mapping[str, str]) -> None:
+async def require_settings(session: AsyncConnection[TupleRow], wanted: Mapping[str, str]) -> None:
     """Require that a session has the settings that it was opened with: formats, limits, and a role. Raises
     StartupError."""
     wrong: dict[str, str] = {}
-    said = []
+    differences = []
     async with session.transaction(force_rollback=True):
-        for name, value in asked.items():
+        for name, value in wanted.items():
             row = await (await session.execute(AS_SET, (name, name, value))).fetchone()
             assert row is not None
             if row[0] != row[1]:
                 wrong[name] = value
-                said.append(f"{name} is {row[0]} instead of {row[1]}")
+                differences.append(f"{name} is {row[0]} instead of {row[1]}")
     if wrong:
         user = psycopg.sql.Identifier(session.info.user).as_string()
         sets = "; ".join(f"alter role {user} set {name} = '{value}'" for name, value in wrong.items())
         raise StartupError(
-            f"Sessions of the database do not come as they are asked for: {', '.join(said)}.",
+            f"Sessions of the database do not come as they are asked for: {', '.join(differences)}.",
             "Unset PGTZ and PGDATESTYLE. If a pooler keeps the options of sessions to itself, set them for the login, "
             f"and let the pooler connect anew: {sets}.",
         )

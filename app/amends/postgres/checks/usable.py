@@ -146,14 +146,14 @@ def refused(error: psycopg.Error, url: URL) -> StartupError:
     of them."""
     lines = str(error).strip().splitlines()
     parts = [line[2:] for line in lines if line.startswith("- host: ")] or [" ".join(str(error).split())]
-    told = "; ".join(parts)
-    if "startup parameter" in told:  # PgBouncer's words, which nobody translates
+    text = "; ".join(parts)
+    if "startup parameter" in text:  # PgBouncer's words, which nobody translates
         return StartupError(
-            f"A pooler refuses what sessions are opened with: {told}",
+            f"A pooler refuses what sessions are opened with: {text}",
             "Set ignore_startup_parameters = options in pgbouncer.ini, and see docs/own-postgres.md.",
         )
     kind = StartupError if all(FOR_GOOD.search(part) for part in parts) else NotYet
-    return kind(f"The database does not let us in: {told}", f"Check DATABASE_URL ({shown(url)}).")
+    return kind(f"The database does not let us in: {text}", f"Check DATABASE_URL ({shown(url)}).")
 
 
 def in_words(error: BaseException | None) -> StartupError | None:

@@ -183,8 +183,14 @@ async def _write(
         return await _all(connection, statement, parameters)
 
     rows, where = RowCache(projection, projection.name, build, ask), (projection.name, build)
-    asked = {"name": projection.name, "build": build, "key": key, "patience": LOCK_TIMEOUT, "limit": STATEMENT_TIMEOUT}
-    ((set_aside, left_out, before, *_),) = await _all(connection, SQL["key"], asked)
+    parameters = {
+        "name": projection.name,
+        "build": build,
+        "key": key,
+        "patience": LOCK_TIMEOUT,
+        "limit": STATEMENT_TIMEOUT,
+    }
+    ((set_aside, left_out, before, *_),) = await _all(connection, SQL["key"], parameters)
     if not set_aside:
         await rows.of([key])
         later = await ask(SQL["later"], (stream, rows.versions.get(key, 0), types_of(projection)))

@@ -63,18 +63,18 @@ class Repository:
         """The state and the version of its stream; version 0 before the first event."""
         return await self._loader.load(aggregate, aggregate.stream(key))
 
-    def acting(self, cause: Cause, asked: IdempotentRequest[Any] | None = None) -> Acting:
+    def acting(self, cause: Cause, request: IdempotentRequest[Any] | None = None) -> Acting:
         """Decisions with a cause, and for a request with a key only once."""
-        return Acting(self._events, self._loader, cause, asked, self._limit)
+        return Acting(self._events, self._loader, cause, request, self._limit)
 
 
 class Acting:
     """Decisions with one cause."""
 
     def __init__(
-        self, events: EventStore, loader: Loader, cause: Cause, asked: IdempotentRequest[Any] | None, limit: int
+        self, events: EventStore, loader: Loader, cause: Cause, request: IdempotentRequest[Any] | None, limit: int
     ) -> None:
-        self._events, self._loader, self._asked, self._limit = events, loader, asked, limit
+        self._events, self._loader, self._request, self._limit = events, loader, request, limit
         decision = str(new_id())
         self._cause = replace(cause, decision=decision, correlation_id=cause.correlation_id or decision)
 
@@ -104,12 +104,12 @@ class Acting:
         by now."""
         new = [record(stream, event, self._cause, limit=self._limit) for event in events]
         after, reached = aggregate.fold([each.event for each in new], state), version + len(events)
-        if not events and self._asked is None:
+        if not events and self._request is None:
             return Decided(after, reached, None)
-        asked = self._asked
-        answer = Answer(asked.key, asked.digest, asked.answer(after, reached)) if asked else None
+        request = self._request
+        answer = Answer(request.key, request.digest, request.answer(after, reached)) if request else None
         done = await self._events.append(new, {stream: exact(version)}, answer)
         if not isinstance(done, Repeated):
             return Decided(after, reached, done.cursor)
-        assert asked is not None
-        return Decided(after, reached, None, same_request(asked.key, asked.digest, done))
+        assert request is not None
+        return Decided(after, reached, None, same_request(request.key, request.digest, done))

@@ -59,7 +59,7 @@ class UndoRedo:
         version: int | None,
         cause: Cause,
         reason: str,
-        asked: IdempotentRequest[Any] | None = None,
+        request: IdempotentRequest[Any] | None = None,
     ) -> Decided[Any]:
         """Undo or redo a decision, at a version of the stream or at any.
 
@@ -75,7 +75,7 @@ class UndoRedo:
         inverse = self._inverse(action, aggregate, state, target)
         undone, redone = (target.id, None) if action == "undo" else (None, target.id)
         marked = replace(cause, undoes=undone, redoes=redone, reason=reason)
-        acting = Acting(self._events, self._loader, marked, asked, self._limit)
+        acting = Acting(self._events, self._loader, marked, request, self._limit)
         return await acting.append(aggregate, stream, newest, state, inverse)
 
     def _inverse(self, action: UndoAction, aggregate: Aggregate[Any, Any], state: Any, target: Decision) -> list[Any]:

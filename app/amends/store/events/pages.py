@@ -24,19 +24,19 @@ async def page(read: Read, after: FeedCursor, limit: int) -> list[StoredEvent]:
     Only a page without any is the end: one of fewer events than `limit` may have been ended by their size.
     """
     found: list[StoredEvent] = []
-    room, asked = PAGE_BYTES, FIRST
+    room, count = PAGE_BYTES, FIRST
     while len(found) < limit:
-        asked = min(asked, limit - len(found))
-        part = await read(found[-1].cursor if found else after, asked)
+        count = min(count, limit - len(found))
+        part = await read(found[-1].cursor if found else after, count)
         for event in part:
             room -= size(event)
             if room < 0 and found:
                 return found
             found.append(event)
-        if len(part) < asked or room <= 0:
+        if len(part) < count or room <= 0:
             return found
         mean = max(1, (PAGE_BYTES - room) // len(found))
-        asked = max(1, min(2 * asked, MOST, room // mean + 1))
+        count = max(1, min(2 * count, MOST, room // mean + 1))
     return found
 
 

@@ -136,8 +136,8 @@ class PostgresEvents:
     async def require_all_standing(self, cursors: Sequence[FeedCursor]) -> None:
         """Raise WentBack for the first of several places, in the order of the feed, that is gone. It is one query."""
         if cursors:
-            asked = ([cursor.position for cursor in cursors], [cursor.event for cursor in cursors])
-            for (number,) in await self._reader.tuples(SQL["first_gone"], asked):
+            parameters = ([cursor.position for cursor in cursors], [cursor.event for cursor in cursors])
+            for (number,) in await self._reader.tuples(SQL["first_gone"], parameters):
                 await self.require_standing(cursors[number - 1])
 
     async def version(self, stream: str) -> int:

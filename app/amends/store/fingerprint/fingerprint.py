@@ -53,12 +53,12 @@ def _made(aggregate: Aggregate[Any, Any]) -> str | None:
     try:
         modules = {aggregate.evolve.__module__, *(cls.__module__ for cls in aggregate.vocabulary)}
         code = LoadedCode(own={name.partition(".")[0] for name in modules})
-        told = [*map(code.of, fold), *_readers(), *(part for pair in sorted(code.modules().items()) for part in pair)]
+        parts = [*map(code.of, fold), *_readers(), *(part for pair in sorted(code.modules().items()) for part in pair)]
     except Exception as error:
         log.warning("No snapshots are kept of aggregates of the category %s: %s", aggregate.category, said(error))
         return None
     packages = [f"{name} {_version(name)}" for name in sorted(code.installed | {"pydantic"})]
-    whole = [part.hex() if isinstance(part, bytes) else part for part in told]
+    whole = [part.hex() if isinstance(part, bytes) else part for part in parts]
     return sha256(repr((PYTHON, packages, whole)).encode()).hexdigest()[:16]
 
 

@@ -101,7 +101,7 @@ def reduced(value: Any) -> tuple[object, ...]:
         if isinstance(made, str):
             return (made,)
         maker, arguments, state, items, pairs, setter = (*made, None, None, None, None)[:6]
-        told = None if usual(cls) else state
-        return maker, arguments, told, tuple(items or ()), tuple(pairs or ()), setter
+        own_state = None if usual(cls) else state
+        return maker, arguments, own_state, tuple(items or ()), tuple(pairs or ()), setter
     except Exception as error:
         raise Unseen(f"a value of {cls.__module__}.{cls.__qualname__} cannot be looked into: {error}") from error

@@ -132,19 +132,19 @@ class LoadedCode:
     def _namespace(self, name: str, namespace: Namespace) -> bytes:
         self._used |= self._names
         self._names, own = set(), dict[str, ModuleType]()
-        told = list[object]()
+        parts = list[object]()
         for known, value in sorted(namespace.items(), key=lambda item: item[0]):
             if isinstance(value, ModuleType) and sys.modules.get(f"{name}.{known}") is value:
                 own[known] = value  # it is there as soon as anybody has imported it
             elif not OF_MODULES.fullmatch(known):
-                told += [known, self._member(value, name, "")]
+                parts += [known, self._member(value, name, "")]
         for known, module in own.items():
             if known in self._names:
-                told += [known, self.of(module)]
+                parts += [known, self.of(module)]
         for value in list(namespace.values()):
             if isinstance(value, ModuleType):
                 self._submodules(value)
-        return _digest(*told)
+        return _digest(*parts)
 
     def _submodules(self, package: ModuleType) -> None:
         """Cover `a.b` for code that says `import a.b`, then `a.b.f()`: it names both."""
@@ -185,11 +185,11 @@ class LoadedCode:
 
     def _class(self, cls: type) -> bytes:
         self._docs.append((cls.__qualname__, vars(cls).get("__doc__")))
-        told: list[object] = ["class", cls.__qualname__, self.of(type(cls)), *map(self.of, cls.__bases__)]
+        parts: list[object] = ["class", cls.__qualname__, self.of(type(cls)), *map(self.of, cls.__bases__)]
         for name, value in sorted(vars(cls).items()):
             if not OF_CLASSES.fullmatch(name):
-                told += [name, self._member(value, module_of(cls), cls.__qualname__)]
-        return _digest(*told)
+                parts += [name, self._member(value, module_of(cls), cls.__qualname__)]
+        return _digest(*parts)
 
     def _code(self, code: CodeType, namespace: Namespace) -> bytes:
         self._names.update(code.co_names)
@@ -206,21 +206,21 @@ class LoadedCode:
     # -- values
 
     def _composite(self, value: Any) -> bytes:
-        told: Iterable[object]
+        parts: Iterable[object]
         match value:
             case Enum():
-                told = (value.name, self.of(value.value))
+                parts = (value.name, self.of(value.value))
             case MethodType():
-                told = (self.of(value.__func__), self.of(value.__self__))
+                parts = (self.of(value.__func__), self.of(value.__self__))
             case _ if isinstance(value, OF_PYTHON):
-                told = (value.__qualname__, self.of(getattr(value, "__self__", None)))
+                parts = (value.__qualname__, self.of(getattr(value, "__self__", None)))
             case CodeType():
-                told = (self._code(value, {}),)
+                parts = (self._code(value, {}),)
             case _ if idle(value):
-                told = ()
+                parts = ()
             case _:
-                told = (*self._contents(value), *self._beyond(value))
-        return _digest(self.of(type(value)), *told)
+                parts = (*self._contents(value), *self._beyond(value))
+        return _digest(self.of(type(value)), *parts)
 
     def _contents(self, value: Any) -> Iterable[object]:
         """The contents of a container or a plain value, whatever its class adds."""
