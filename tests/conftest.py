@@ -1,21 +1,35 @@
-"""Fixtures of all tests, and what a failing test shows."""
+"""Fixtures and markers of all tests, and what a failing test shows."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 
 import pytest
 
-from tests.amends.harness.databases import cluster, database, database_18, postgres_15, postgres_18, sql
-from tests.amends.harness.server import Server
+from tests.amends.harness.fixtures import cluster, database, database_18, postgres_15, postgres_18, sql
+from tests.amends.harness.marking import MARKERS, mark
 
 __all__ = ["cluster", "database", "database_18", "postgres_15", "postgres_18", "sql"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say which markers there are."""
+    for name, meaning in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what a test needs, before tests are chosen by it."""
+    mark(item)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that fails shows what the servers that are still up have said."""
     report = yield
-    if report.failed:
-        report.sections += [(f"the server on port {server.port} said", server.said) for server in Server.open]
+    servers = sys.modules.get("tests.amends.harness.server")
+    if report.failed and servers is not None:
+        said = [(f"the server on port {server.port} said", server.said) for server in servers.Server.open]
+        report.sections += said
     return report

@@ -6,9 +6,10 @@ from typing import Any
 
 import httpx
 
+from tests.amends import harness
 from tests.amends.harness import server
 
-ROOT, http, wait_for = server.ROOT, server.http, server.wait_for
+ROOT, http, wait_for = harness.ROOT, server.http, server.wait_for
 
 
 class Server(server.Server):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -19,7 +16,7 @@ from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.schema.catalogue import catalogue
 from tests.amends.harness.databases import MIGRATIONS
-from tests.amends.harness.server import ROOT
+from tests.amends.harness.program import amends
 
 ALL = [check.what for check in CHECKS]
 
@@ -44,20 +41,8 @@ def login(database_18: URL) -> Iterator[URL]:
         sql.execute(f"drop role {name}")
 
 
-def run(url: URL, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "amends", *command],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"DATABASE_URL": conninfo(url)},
-        cwd=ROOT,
-        check=False,
-        timeout=120,
-    )
-
-
 def test_a_login_without_rights_is_told_which_and_to_whom_to_grant(login: URL) -> None:
-    done = run(login, "doctor", "--json")
+    done = amends("doctor", "--json", on=login)
     assert done.returncode == 1
     assert done.stderr == ""
     found = {each["what"]: each for each in json.loads(done.stdout)}
@@ -140,7 +125,7 @@ async def test_a_database_that_is_away_is_one_sentence() -> None:
 
 @pytest.mark.parametrize("command", [("up", "--port", "0"), ("workflows", "list"), ("restored", "--reason", "x")])
 def test_other_commands_say_who_may_do_what_they_need(login: URL, command: tuple[str, ...]) -> None:
-    done = run(login, *command)
+    done = amends(*command, on=login)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "The database does not let its user do that: permission denied for schema amends" in done.stderr

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
@@ -21,7 +18,7 @@ from app.amends.output.log_lines import LogLine, clean
 from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.security.passwords import Veiled, hidden, remember
 from domain.amends.errors import StartupError
-from tests.amends.harness.server import ROOT
+from tests.amends.harness.program import amends
 
 
 @pytest.fixture(autouse=True)
@@ -191,16 +188,7 @@ PLACES = [
     [(each, PLACES[0]) for each in COMMANDS] + [(each, url) for each in COMMANDS[:1] for url in PLACES[1:]],
 )
 def test_no_command_shows_a_password(command: list[str], url: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AMENDS_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "amends", *command],
-        capture_output=True,
-        text=True,
-        env=environment | {"DATABASE_URL": url, "AMENDS_MIGRATION_URL": url, "AMENDS_DATABASE_WAIT_SECONDS": "0.5"},
-        cwd=ROOT,
-        check=False,
-        timeout=60,
-    )
+    done = amends(*command, on=url, migration_url=url, database_wait_seconds=0.5, timeout=60)
     assert done.returncode != 0
     said = done.stdout + done.stderr
     assert said

@@ -19,7 +19,7 @@ from domain.amends.errors import Invalid
 from domain.amends.event import Payload, event, upcasts
 from domain.amends.sensitive import KEYWORD, PERSONAL
 from domain.amends.vocabulary import Vocabulary
-from tests.amends.harness.server import ROOT
+from tests.amends.harness import ROOT
 from workflows.amends.redaction.marking import UNKNOWN
 from workflows.amends.redaction.shapes import shape
 

@@ -27,7 +27,7 @@ from app.amends.schema.shapes import of_catalogue
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType, Payload, event, upcasts
 from domain.amends.vocabulary import Vocabulary
-from tests.amends.harness.server import ROOT
+from tests.amends.harness import ROOT
 from workflows.amends.ports.event_store import load_event
 
 FILES = LockFiles(ROOT)

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.amends.harness.server import ROOT
+from tests.amends.harness import ROOT
 
 SAMPLE = ROOT / "tests" / "amends" / "typing" / "sagas.py"
 CHECKS = {

@@ -12,7 +12,8 @@ from pathlib import Path
 import psycopg
 from psycopg.rows import dict_row
 
-from tests.amends.harness.server import ROOT, Server
+from tests.amends.harness import ROOT
+from tests.amends.harness.server import Server
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\S*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -10,7 +10,7 @@ from textwrap import wrap
 
 import grimp
 
-from tests.amends.harness.server import ROOT
+from tests.amends.harness import ROOT
 
 FILE = ROOT / "docs" / "rings.svg"
 RINGS = ("app", "workflows", "domain")

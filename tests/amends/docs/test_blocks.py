@@ -12,8 +12,9 @@ import pytest
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.amends.docs.blocks import PAGES, Block, every_block, run_commands
+from tests.amends.harness import ROOT
 from tests.amends.harness.databases import fresh_database
-from tests.amends.harness.server import ROOT, Server
+from tests.amends.harness.server import Server
 
 QUOTED = [block for block in every_block() if block.option.startswith("file=")]
 PYTHON = [block for block in every_block() if block.language == "python" and not block.option]

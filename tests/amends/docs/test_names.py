@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.amends.docs.blocks import BLOCK, PAGES, every_block
-from tests.amends.harness.server import ROOT
+from tests.amends.harness import ROOT
 
 ALL_PAGES = [*PAGES, *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
 RINGS = "app|benchmarks|docs|domain|migrations|tests|workflows"

@@ -15,8 +15,9 @@ from sqlalchemy import URL
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import parse_url
 from tests.amends.docs.blocks import blocks, run_commands
+from tests.amends.harness import ROOT
 from tests.amends.harness.databases import drop_database
-from tests.amends.harness.server import ROOT, Server
+from tests.amends.harness.server import Server
 
 PAGE = ROOT / "docs" / "what-goes-where.md"
 RUN = f"""#!/bin/sh

@@ -17,13 +17,13 @@ from app.amends.postgres import bootstrap
 from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.migrate import Migrations
-from app.amends.postgres.urls import conninfo, parse_url
+from app.amends.postgres.urls import parse_url
+from tests.amends.harness import ROOT
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 MEMORY, ROOM = Path("/dev/shm"), 2 * 1024**3
 """Where databases are made ten times as fast as on a disk, and how many bytes must be free there."""
 TEMPLATE = "amends_template"
-ROOT = Path(__file__).parents[3]
 MIGRATIONS = Migrations(ROOT)
 """All that this checkout has: Amends' branch, and the example's."""
 
@@ -33,11 +33,11 @@ def prepare(url: URL, owner: URL | None = None) -> URL:
     return bootstrap.prepare(url, owner, ROOT)
 
 
-def make_cluster(programs: Path, within: Path | None = None) -> Iterator[EmbeddedPostgres]:
+def make_cluster(programs: Path | None = None, within: Path | None = None) -> Iterator[EmbeddedPostgres]:
     """A cluster of its own in a folder that any account may enter, gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="amends-test-", dir=within))
     folder.chmod(0o755)
-    cluster = EmbeddedPostgres(folder / "postgres", programs)
+    cluster = EmbeddedPostgres(folder / "postgres", programs or find_binaries())
     try:
         cluster.start()
         yield cluster
@@ -51,18 +51,13 @@ def memory() -> Path | None:
     return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
 
 
-@pytest.fixture(scope="session")
-def postgres_18() -> Iterator[EmbeddedPostgres]:
-    yield from make_cluster(find_binaries(), memory())
-
-
-@pytest.fixture(scope="session")
-def postgres_15() -> Iterator[EmbeddedPostgres]:
+def require_15() -> Path:
+    """Where Postgres 15 is; without it the test is skipped, and fails in CI."""
     if not POSTGRES_15.exists():
         if os.environ.get("CI"):
             pytest.fail(f"There is no Postgres 15 in {POSTGRES_15}: install Debian's postgresql-15.")
         pytest.skip(f"There is no Postgres 15 in {POSTGRES_15}.")
-    yield from make_cluster(POSTGRES_15, memory())
+    return POSTGRES_15
 
 
 def fresh_database(cluster: EmbeddedPostgres) -> URL:
@@ -80,35 +75,3 @@ def fresh_database(cluster: EmbeddedPostgres) -> URL:
 def drop_database(cluster: EmbeddedPostgres, url: URL) -> None:
     with psycopg.connect(cluster.url, autocommit=True) as connection:
         connection.execute(f"drop database if exists {url.database} with (force)")
-
-
-@pytest.fixture(params=["postgres_18", "postgres_15"])
-def database(request: pytest.FixtureRequest) -> Iterator[URL]:
-    """A fresh migrated database, on each of the two servers."""
-    cluster: EmbeddedPostgres = request.getfixturevalue(request.param)
-    url = fresh_database(cluster)
-    yield url
-    drop_database(cluster, url)
-
-
-@pytest.fixture
-def database_18(postgres_18: EmbeddedPostgres) -> Iterator[URL]:
-    """A fresh migrated database on Postgres 18."""
-    url = fresh_database(postgres_18)
-    yield url
-    drop_database(postgres_18, url)
-
-
-@pytest.fixture
-def sql(database: URL) -> Iterator[psycopg.Connection]:
-    """A superuser's connection to the fresh database."""
-    with psycopg.connect(conninfo(database), autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
-def cluster() -> Iterator[EmbeddedPostgres]:
-    """A Postgres of one test's own, migrated, to be killed."""
-    for made in make_cluster(find_binaries()):
-        prepare(parse_url(made.url))
-        yield made

@@ -13,7 +13,6 @@ import psutil
 import psycopg
 from sqlalchemy import URL
 
-from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import make_cluster, memory
@@ -24,7 +23,7 @@ UNFLUSHED = "set synchronous_commit = off"
 
 def losing_cluster() -> Iterator[EmbeddedPostgres]:
     """A cluster of its own in memory, for a file of tests."""
-    for cluster in make_cluster(find_binaries(), memory()):
+    for cluster in make_cluster(within=memory()):
         yield cluster
         go_on(cluster)
 

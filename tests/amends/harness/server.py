@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Self
 import httpx
 from sqlalchemy import URL
 
-from app.amends.postgres.urls import conninfo
+from tests.amends.harness import ROOT
+from tests.amends.harness.program import Forked, amends, environment_of
 
-ROOT = Path(__file__).parents[3]
 START_SECONDS = 60.0
 COMMAND = (sys.executable, "-m", "amends", "up")
 
@@ -35,7 +35,7 @@ def wait_for(met: Callable[[], object], what: str, seconds: float = 60.0) -> Non
 
 
 class Server:
-    """`python -m app up` with a database; what it says is kept in a file that a failing test shows."""
+    """`python -m amends up` with a database; what it says is kept in a file that a failing test shows."""
 
     open: ClassVar[list[Server]] = []
     """Those of tests that have not ended yet, and of whole files of tests."""
@@ -44,16 +44,15 @@ class Server:
         self.port = port
         self.base = ""
         """Where it is, or was before it ended: it starts again at the same place."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AMENDS_", "DATABASE_URL"))}
-        self.environment = kept | {f"AMENDS_{name.upper()}": str(value) for name, value in settings.items()}
-        if url is not None:
-            self.environment["DATABASE_URL"] = conninfo(url)
+        self.environment = environment_of(url, **settings)
         self._log = Path(tempfile.mkstemp(prefix="amends-server-", suffix=".log")[1])
         self._earlier = 0
         """How many bytes of that were said before it was started last."""
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.folder = ROOT
         """Whose project it serves."""
+        self.fresh = False
+        """Whether it is started anew, and not forked with its imports done."""
 
     def start(self, host: str = "127.0.0.1", command: Sequence[str] = COMMAND) -> Self:
         """Start, and return once it says that it is up."""
@@ -71,7 +70,10 @@ class Server:
         whole = [*command, "--port", str(self.port), "--host", host]
         self._earlier = self._log.stat().st_size
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(whole, stdout=log, stderr=log, cwd=self.folder, env=self.environment)
+            if whole[:2] == [sys.executable, "-m"] and self.folder == ROOT and not self.fresh:
+                self.process = Forked.start(whole[2], whole[3:], self.environment, log, log)
+            else:
+                self.process = subprocess.Popen(whole, stdout=log, stderr=log, cwd=self.folder, env=self.environment)
         return self
 
     def _is_up(self) -> bool:
@@ -134,6 +136,12 @@ class Server:
         self._log.unlink(missing_ok=True)
 
     # -- talking to it
+
+    def command(self, *arguments: str, status: int = 0, fresh: bool = False) -> str:
+        """What a command of Amends on the same database prints; it must end with that status."""
+        done = amends(*arguments, environment=self.environment, fresh=fresh)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     def get(self, path: str, **parameters: Any) -> Any:
         answer = http.get(self.base + path, params=parameters)

@@ -17,8 +17,9 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo, parse_url
+from tests.amends.harness import ROOT
 from tests.amends.harness.databases import drop_database
-from tests.amends.harness.server import ROOT, Server, http, wait_for
+from tests.amends.harness.server import Server, http, wait_for
 from tests.amends.packaging.packers import Packers
 from tests.amends.packaging.wheel import PROJECT, build, ended, install, run
 

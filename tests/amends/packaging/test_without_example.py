@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.amends.harness.server import ROOT
+from tests.amends.harness import ROOT
 from tests.amends.packaging.wheel import run
 
 EXAMPLE = [

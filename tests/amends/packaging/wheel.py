@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.amends.harness.server import ROOT
+from tests.amends.harness import ROOT
 
 PROJECT = Path(__file__).parent / "project"
 """A whole project on Amends, as a team writes it: four folders and nothing in them but its own."""

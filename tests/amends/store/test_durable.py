@@ -10,7 +10,6 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.statements import committer
 from app.amends.postgres.statements.resending import Unsettled
@@ -32,7 +31,7 @@ WAITING = "select pid from pg_stat_activity where wait_event = 'SyncRep'"
 @pytest.fixture(scope="module")
 def replicated() -> Iterator[EmbeddedPostgres]:
     """A Postgres of which each test decides whether there is a standby: there never is one."""
-    for cluster in make_cluster(find_binaries(), memory()):
+    for cluster in make_cluster(within=memory()):
         prepare(parse_url(cluster.url))
         yield cluster
 

@@ -17,7 +17,7 @@ import pytest
 
 from app.amends.store.fingerprint.fingerprint import _made, code_version
 from domain.amends.aggregate import Aggregate
-from tests.amends.harness.server import ROOT
+from tests.amends.harness import ROOT
 from tests.amends.store.folds import by
 from tests.amends.store.held import CALLED, NUMBERS, VALUES, Loud, Registered, Remembering
 

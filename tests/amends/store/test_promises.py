@@ -21,7 +21,6 @@ from app.amends.postgres.checks import durability
 from app.amends.postgres.checks.durability import jump, watch_clock
 from app.amends.postgres.checks.usable import require_as_asked, require_usable
 from app.amends.postgres.connections.pool import Pool
-from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.statements.reader import Reader
@@ -44,7 +43,7 @@ create function fake.clock_timestamp() returns timestamptz language sql volatile
 @pytest.fixture(scope="module")
 def own() -> Iterator[EmbeddedPostgres]:
     """A cluster whose settings may be changed, migrated, and that prepares transactions."""
-    for made in make_cluster(find_binaries(), memory()):
+    for made in make_cluster(within=memory()):
         with psycopg.connect(made.url, autocommit=True) as sql:
             sql.execute("alter system set max_prepared_transactions = 5")
         prepare(parse_url(made.url))

@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.connections.watch import DatabaseWatch
-from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.generations import open_generation, require_in_order
 from app.amends.postgres.roles import as_service
@@ -149,7 +148,7 @@ async def blocked(sql: Sql) -> None:
 @pytest.fixture(scope="module")
 def younger() -> Iterator[EmbeddedPostgres]:
     """Another cluster that has given out few transaction ids."""
-    yield from make_cluster(find_binaries())
+    yield from make_cluster()
 
 
 def run(cluster: EmbeddedPostgres, program: str, *arguments: str, input: bytes = b"") -> bytes:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 
 from domain.amends.errors import DefinitionError
-from tests.amends.harness.server import ROOT
+from tests.amends.harness import ROOT
 from workflows.amends.simulation.simulation import Simulation
 from workflows.amends.values.refusals import refusal_class, require_distinct_refusals
 

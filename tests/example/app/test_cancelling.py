@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -17,6 +15,7 @@ from sqlalchemy import URL
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import fresh_database
+from tests.amends.harness.program import amends
 from tests.example.app.test_api import problem
 from tests.example.app.test_transfers import balances, rests, transfer
 from tests.example.crash.ledger import net_effects
@@ -118,7 +117,7 @@ def test_a_crash_in_the_middle_of_a_charge_and_a_cancel_leave_nothing(postgres_1
         server.place_order(id, token="tok_timeout_after_charge")
         wait_for(lambda: net(url, id).get("charge") == 1, "the charge was made, and nobody was told")
         server.kill()
-        assert command(url, "workflows", "cancel", id, "--reason", "while it was down").returncode == 0
+        assert amends("workflows", "cancel", id, "--reason", "while it was down", on=url).returncode == 0
         server.start()
         saga: Any = server.saga(id)
         assert saga["reason"] == "cancelled: while it was down"
@@ -126,12 +125,6 @@ def test_a_crash_in_the_middle_of_a_charge_and_a_cancel_leave_nothing(postgres_1
         charge = saga["steps"][-1]
         assert (charge["name"], charge["status"], charge["started_at"]) == ("charge_card", "compensated", None)
         assert charge["compensation"] == {"name": "refund_card", "status": "completed", "attempts": 1, "error": None}
-
-
-def command(url: URL, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"DATABASE_URL": conninfo(url)}
-    whole = [sys.executable, "-m", "amends", *arguments]
-    return subprocess.run(whole, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
 
 
 @pytest.mark.parametrize(("how", "status"), [("compensate", "compensated"), ("resume", "completed")])

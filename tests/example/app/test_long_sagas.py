@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +13,8 @@ from sqlalchemy import URL
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import fresh_database
-from tests.example.server import ROOT, Server, http
+from tests.amends.harness.program import amends
+from tests.example.server import Server, http
 
 LENGTHEN = """
 insert into amends.events (id, stream, version, type, schema_version, data, metadata)
@@ -81,9 +79,7 @@ def test_another_token_is_refused_by_its_name(server: Server, token: str) -> Non
 
 def test_the_command_line_shows_all_of_it(server: Server, url: URL) -> None:
     count = long_saga(server, url, "long-3", 1200)
-    command = [sys.executable, "-m", "amends", "workflows", "show", "long-3"]
-    environment = os.environ | {"DATABASE_URL": conninfo(url)}
-    shown = subprocess.run([*command, "--json"], capture_output=True, text=True, cwd=ROOT, env=environment, check=True)
+    shown = amends("workflows", "show", "long-3", "--json", on=url)
     assert len(json.loads(shown.stdout)["steps"]) == count
-    told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=True).stdout
+    told = amends("workflows", "show", "long-3", on=url).stdout
     assert sum("step-completed" in line for line in told.splitlines()) == count

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -14,7 +12,7 @@ import pytest
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.amends.harness.databases import fresh_database
-from tests.example.server import ROOT, Server, http, wait_for
+from tests.example.server import Server, http, wait_for
 
 VALUES = {"name": "Ann Private", "room": "hall", "home": {"street": "Main St"}}
 
@@ -34,14 +32,6 @@ def sql(server: Server) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def id() -> str:
     return f"m-{uuid4().hex[:8]}"
-
-
-def amends(server: Server, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "amends", *arguments],
-        capture_output=True, text=True, cwd=ROOT, env=server.environment, timeout=60, check=True,
-    )  # fmt: skip
-    return done.stdout
 
 
 def store(sql: psycopg.Connection, stream: str, type: str, data: Any, version: int = 1) -> None:
@@ -72,9 +62,9 @@ def test_what_a_newer_server_wrote_is_masked_and_shown_once_its_shape_is_known(
     with http.stream("GET", f"{server.base}/events/live", params={"stream": stream}) as live:
         told = next(line for line in live.iter_lines() if line.startswith("data:"))
     assert json.loads(told.removeprefix("data:"))["masked"] == "unknown"
-    (event,) = json.loads(amends(server, "events", "--stream", stream, "--json"))["events"]
+    (event,) = json.loads(server.command("events", "--stream", stream, "--json", fresh=True))["events"]
     assert (event["data"], event["masked"]) == (hidden, "unknown")
-    assert "(unknown here)" in amends(server, "stream", stream)
+    assert "(unknown here)" in server.command("stream", stream, fresh=True)
 
     note(sql, type, {"name": {"type": "string", "x-sensitive": "personal"}, "room": {"type": "string"}})
     wait_for(lambda: server.get(f"/streams/{stream}")["events"][0]["data"]["room"] == "hall", "its shape is known")
@@ -121,7 +111,7 @@ def test_a_mark_added_later_covers_what_a_refusal_made_others_say(
         assert reason not in str(server.get(path)), path
     assert "***" in server.get(overview)["reason"]
     for command in (("list",), ("list", "--json"), ("show", id), ("show", id, "--json")):
-        assert reason not in amends(server, "workflows", *command), command
+        assert reason not in server.command("workflows", *command, fresh=True), command
 
 
 def test_states_and_rows_are_masked_like_events(server: Server, id: str) -> None:
@@ -139,7 +129,7 @@ def test_states_and_rows_are_masked_like_events(server: Server, id: str) -> None
     assert (refused.status_code, "Ann Private" in refused.text) == (422, False)
     assert "rows cannot be looked for by it" in refused.text
     for command in (("state", f"account-{id}"), ("difference", f"account-{id}"), ("stream", f"account-{id}")):
-        assert "Ann Private" not in amends(server, *command), command
+        assert "Ann Private" not in server.command(*command, fresh=True), command
     assert server.get(f"/accounts/{id}")["owner"] == "Ann Private", "the business's own page shows it"
 
 
@@ -163,8 +153,8 @@ def test_what_a_saga_took_and_gave_is_masked_once_its_code_is_gone(
     assert set(shown["result"].values()) == {"***"}
     fresh = server.get(f"/workflows/{other}/events")["events"][-1]
     assert (fresh["data"]["input"], fresh["masked"]) == (dict.fromkeys(VALUES, "***"), "unknown")
-    assert "Ann Private" not in amends(server, "workflows", "show", other)
-    assert "Ann Private" not in amends(server, "workflows", "show", other, "--json")
+    assert "Ann Private" not in server.command("workflows", "show", other, fresh=True)
+    assert "Ann Private" not in server.command("workflows", "show", other, "--json", fresh=True)
 
 
 def test_a_saga_s_event_of_a_newer_version_is_no_error_in_a_timeline(
@@ -173,7 +163,7 @@ def test_a_saga_s_event_of_a_newer_version_is_no_error_in_a_timeline(
     server.place_order(id)
     server.saga(id)
     store(sql, f"saga-{id}", "operator-resumed", {"reason": "Ann Private", "error": {"name": "x"}}, version=9)
-    assert "operator-resumed" in amends(server, "events", "--stream", f"saga-{id}")
+    assert "operator-resumed" in server.command("events", "--stream", f"saga-{id}", fresh=True)
     event = server.get(f"/workflows/{id}/events")["events"][-1]
     assert (event["data"], event["masked"]) == ({"reason": "***", "error": "***"}, "unknown")
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
-from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import fresh_database
-from tests.example.server import ROOT, Server, wait_for
+from tests.amends.harness.program import amends
+from tests.example.server import Server, wait_for
 
 ORDERS = 40
 
@@ -48,8 +44,6 @@ def waiting(server: Server) -> int:
 
 
 def doctor(url: URL) -> str:
-    environment = os.environ | {"DATABASE_URL": conninfo(url)}
-    command = [sys.executable, "-m", "amends", "doctor"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    done = amends("doctor", on=url)
     assert done.returncode == 1, done.stdout + done.stderr
     return done.stdout

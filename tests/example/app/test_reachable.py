@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
-from app.amends.postgres.urls import parse_url
-from tests.amends.app.test_command_line import TRANSFER, amends
+from tests.amends.app.test_command_line import TRANSFER
 from tests.amends.harness.databases import fresh_database
+from tests.amends.harness.program import amends
 from tests.example.app.test_accounts import opening
 from tests.example.app.test_api import problem
 from tests.example.app.test_group_trips import ANN
@@ -53,8 +53,8 @@ def test_a_key_that_becomes_no_id_may_be_anything(server: Server, key: str) -> N
 
 @pytest.mark.parametrize("id", UNREACHABLE)
 def test_the_command_line_refuses_it_too(server: Server, id: str) -> None:
-    url = parse_url(server.environment["DATABASE_URL"])
-    said = amends(url, "workflows", "start", "transfer-money", json.dumps(TRANSFER), "--id", id)
+    start = ("workflows", "start", "transfer-money", json.dumps(TRANSFER))
+    said = amends(*start, "--id", id, environment=server.environment)
     assert said.returncode == 1
     assert f"id: cannot be {id}" in said.stderr
 

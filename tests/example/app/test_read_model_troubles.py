@@ -17,7 +17,7 @@ from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import fresh_database
 from tests.amends.store.projections import LONG_AGO
 from tests.example.app.test_api import problem
-from tests.example.app.test_views import amends, ordered
+from tests.example.app.test_views import ordered
 from tests.example.server import Server, http, wait_for
 
 LETTERS = "".join(random.Random(5).choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=2685))
@@ -68,8 +68,8 @@ def test_a_customer_of_2685_letters_keeps_only_its_order_back(server: Server, sq
     (found,) = [each for each in server.get("/projections")["projections"] if each["name"] == "order_board"]
     assert [each["key"] for each in found["set_aside_keys"]] == [id]
     where = f"{id}, 0 events wait behind order-placed at position {aside['position']}: index row"
-    assert where in amends(server, "projections", "list")
-    assert f"{id} (order-placed at position {aside['position']})" in amends(server, "doctor", status=1)
+    assert where in server.command("projections", "list")
+    assert f"{id} (order-placed at position {aside['position']})" in server.command("doctor", status=1)
     metric = f'event="order-placed",key="{id}",position="{aside["position"]}",projection="order_board"'
     assert metric in http.get(f"{server.base}/metrics").text
     said = f"order_board build 1: {id} is set aside, order-placed at position {aside['position']}: index row"
@@ -80,7 +80,7 @@ def test_a_customer_of_2685_letters_keeps_only_its_order_back(server: Server, sq
     assert board(server)["set_aside"] == 0
     problem(server.post(f"/projections/order_board/set-aside/{id}/skip", {"reason": "again"}), 404, "not-found")
     assert [each["reason"] for each in board(server)["skipped_events"]] == ["skip"]
-    assert f"SKIPPED    order_board {id}" in amends(server, "projections", "list", "order_board")
+    assert f"SKIPPED    order_board {id}" in server.command("projections", "list", "order_board")
 
 
 ODD = ["a/b", "a/retry", "é ü", "100%", "a?b#c", "a\nb", "..", "%2F", "-x"]
@@ -93,8 +93,8 @@ def test_keys_of_all_sorts_are_brought_on(server: Server, sql: psycopg.Connectio
     wait_for(lambda: board(server)["set_aside"] == len(keys), "they are set aside")
     for number, key in enumerate(keys):
         if number == 1:
-            amends(server, "projections", "retry", "order_board", key, "--reason", "r")
-            amends(server, "projections", "skip", "order_board", key, "--reason", "s")
+            server.command("projections", "retry", "order_board", key, "--reason", "r")
+            server.command("projections", "skip", "order_board", key, "--reason", "s")
         else:
             path = f"/projections/order_board/set-aside/{quote(key, safe='').replace('.', '%2E')}"
             assert server.post(f"{path}/retry", {"reason": "r"}).status_code == 202, key
@@ -112,9 +112,9 @@ def test_a_table_that_is_broken_stops_that_read_model_alone(server: Server, sql:
     server.get(f"/views/workflow_overview/{saga['id']}", after_position=saga["position"])
     assert "views.order_board_1 is missing" in board(server)["failure"]
     assert server.get("/readyz")
-    said = amends(server, "projections", "list")
+    said = server.command("projections", "list")
     assert "FAILING    order_board build 1: views.order_board_1 is missing" in said
-    assert "views.order_board_1 is missing" in amends(server, "doctor", status=1)
+    assert "views.order_board_1 is missing" in server.command("doctor", status=1)
     metrics = http.get(f"{server.base}/metrics").text
     assert 'amends_projection_failing{build="1",projection="order_board",state="live"} 1.0' in metrics
     assert 'amends_projection_failing{build="1",projection="workflow_overview",state="live"} 0.0' in metrics
@@ -145,15 +145,15 @@ def test_a_table_that_would_show_less_is_promoted_on_request_only(server: Server
     wait_for(lambda: later["id"] in waiting(server, 2), "it is set aside there")
     less = problem(server.post("/projections/order_board/promote"), 409, "conflict-set-aside")
     assert later["id"] in less["detail"]
-    assert "set aside in it" in amends(server, "projections", "promote", "order_board", status=1)
-    assert f"keys set aside in build 2: {later['id']}" in amends(server, "doctor", status=1)
+    assert "set aside in it" in server.command("projections", "promote", "order_board", status=1)
+    assert f"keys set aside in build 2: {later['id']}" in server.command("doctor", status=1)
     assert server.post("/projections/order_board/promote?allow_set_aside=true").json()["build"] == 2
-    assert "shows build 1" in amends(server, "projections", "promote", "order_board", "--build", "1")
-    assert "shows build 2" in amends(
-        server, "projections", "promote", "order_board", "--build", "2", "--allow-set-aside"
+    assert "shows build 1" in server.command("projections", "promote", "order_board", "--build", "1")
+    assert "shows build 2" in server.command(
+        "projections", "promote", "order_board", "--build", "2", "--allow-set-aside"
     )
-    assert "shows build 1" in amends(server, "projections", "promote", "order_board", "--build", "1")
-    assert "dropped" in amends(server, "projections", "drop", "order_board")
+    assert "shows build 1" in server.command("projections", "promote", "order_board", "--build", "1")
+    assert "dropped" in server.command("projections", "drop", "order_board")
 
 
 def test_a_read_model_whose_code_is_gone_is_told_and_dropped(server: Server, sql: psycopg.Connection) -> None:
@@ -164,13 +164,13 @@ def test_a_read_model_whose_code_is_gone_is_told_and_dropped(server: Server, sql
     problem(http.get(f"{server.base}/views/old_board/x"), 404, "not-found")
     for act in ("rebuild", "promote"):
         problem(server.post(f"/projections/old_board/{act}"), 404, "not-found")
-    assert "ORPHANED   old_board" in amends(server, "projections", "list")
-    assert "ORPHANED   old_board" in amends(server, "projections", "list", "old_board")
-    assert "read model old_board: orphaned" in amends(server, "doctor", status=1)
+    assert "ORPHANED   old_board" in server.command("projections", "list")
+    assert "ORPHANED   old_board" in server.command("projections", "list", "old_board")
+    assert "read model old_board: orphaned" in server.command("doctor", status=1)
     assert 'projection="old_board",state="orphaned"} 1.0' in http.get(f"{server.base}/metrics").text
     assert server.said.count("old_board has tables, and its code is gone") == 1
     sql.execute(LONG_AGO)
-    assert "old_board build 1 is dropped" in amends(server, "projections", "drop", "old_board")
+    assert "old_board build 1 is dropped" in server.command("projections", "drop", "old_board")
     problem(server.post("/projections/old_board/drop"), 404, "not-found")
     assert sql.execute("select to_regclass('views.old_board_1'), to_regclass('views.old_board')").fetchone() == (
         None,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 from app.amends.cli.schema import code_at_hand
-from tests.amends.harness.server import ROOT
+from tests.amends.harness.program import amends
 
 
 def test_the_committed_files_and_samples_say_what_the_code_does() -> None:
@@ -16,11 +14,6 @@ def test_the_committed_files_and_samples_say_what_the_code_does() -> None:
 
 
 def test_the_command_says_that_all_is_well() -> None:
-    done = amends("check")
+    done = amends("schema", "check")
     assert (done.returncode, done.stdout) == (0, "Everything has the shape and the marks that are locked.\n")
-    assert json.loads(amends("check", "--json").stdout) == {"problems": []}
-
-
-def amends(*command: str) -> subprocess.CompletedProcess[str]:
-    whole = [sys.executable, "-m", "amends", "schema", *command]
-    return subprocess.run(whole, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert json.loads(amends("schema", "check", "--json").stdout) == {"problems": []}

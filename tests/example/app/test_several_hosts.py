@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -15,7 +13,8 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo, parse_url
-from tests.example.server import ROOT, Server
+from tests.amends.harness.program import amends
+from tests.example.server import Server
 
 
 @pytest.fixture
@@ -42,9 +41,7 @@ def several(database_18: URL, postgres_15: EmbeddedPostgres) -> Iterator[str]:
 
 
 def run(url: str, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"DATABASE_URL": url, "AMENDS_DATABASE_WAIT_SECONDS": "0.5"}
-    whole = [sys.executable, "-m", "amends", *command]
-    return subprocess.run(whole, capture_output=True, text=True, env=environment, cwd=ROOT, check=False, timeout=120)
+    return amends(*command, on=url, database_wait_seconds=0.5)
 
 
 def test_everything_reaches_the_one_that_takes_writes(several: str, database_18: URL) -> None:

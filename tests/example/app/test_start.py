@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from domain.amends.errors import NotYet
+from tests.amends.harness.program import amends
 from tests.example.server import ROOT, Server, wait_for
 
 
@@ -276,13 +276,5 @@ def test_help_is_printed_without_arguments() -> None:
 
 
 def test_the_command_line_prints_the_databases_url(database_18: URL) -> None:
-    environment = os.environ | {"DATABASE_URL": conninfo(database_18)}
-    said = subprocess.run(
-        [sys.executable, "-m", "amends", "db-url"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=ROOT,
-        check=True,
-    )
+    said = amends("db-url", on=database_18)
     assert said.stdout.strip() == conninfo(database_18)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -18,7 +15,7 @@ from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.amends.harness.databases import fresh_database
 from tests.example.app.test_accounts import opening
 from tests.example.app.test_api import problem
-from tests.example.server import ROOT, Server, http
+from tests.example.server import Server, http
 
 
 @pytest.fixture(scope="module")
@@ -175,27 +172,14 @@ def test_an_event_of_newer_code_is_a_clear_error(server: Server, stream: str) ->
     assert len(server.get(f"/streams/{stream}")["events"]) == 5, "it is shown as it is stored"
 
 
-def amends(server: Server, *command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "amends", *command],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {"DATABASE_URL": server.environment["DATABASE_URL"]},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_the_command_line_travels_in_time(server: Server, stream: str) -> None:
-    found = json.loads(amends(server, "state", stream, "--version", "2", "--json"))
+    found = json.loads(server.command("state", stream, "--version", "2", "--json"))
     assert found == state(server, stream, version=2).json()
     at = found["recorded_at"]
-    assert json.loads(amends(server, "state", stream, "--at", at, "--json")) == found
-    assert json.loads(amends(server, "state", stream, "--position", found["position"], "--json")) == found
-    assert amends(server, "difference", stream, "--from-version", "2") == "/balance: 101 -> 211\n"
-    assert "at version 4" in amends(server, "state", stream)
-    shown = amends(server, "stream", stream)
+    assert json.loads(server.command("state", stream, "--at", at, "--json")) == found
+    assert json.loads(server.command("state", stream, "--position", found["position"], "--json")) == found
+    assert server.command("difference", stream, "--from-version", "2") == "/balance: 101 -> 211\n"
+    assert "at version 4" in server.command("state", stream)
+    shown = server.command("stream", stream)
     assert "money-deposited" in shown
     assert "Ann Example" not in shown

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,10 +14,10 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
-from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import fresh_database
+from tests.amends.harness.program import amends
 from tests.example.app.test_api import problem
-from tests.example.server import ROOT, Server, wait_for
+from tests.example.server import Server, wait_for
 
 YES = {"approved": True, "by": "ann"}
 
@@ -167,14 +164,7 @@ def test_a_signal_that_was_sent_to_no_server_is_found_by_the_next(postgres_18: E
         id = transfer(server, 500)
         server.saga(id)
         server.kill()
-        done = subprocess.run(
-            [sys.executable, "-m", "amends", "workflows", "signal", id, "approval", json.dumps(YES)],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=os.environ | {"DATABASE_URL": conninfo(url)},
-            check=False,
-        )
+        done = amends("workflows", "signal", id, "approval", json.dumps(YES), on=url)
         assert done.returncode == 0, done.stderr
         server.start()
         rests(server, id, "completed")

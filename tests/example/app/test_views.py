@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -15,7 +13,7 @@ import pytest
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.amends.harness.databases import fresh_database
 from tests.example.app.test_api import problem
-from tests.example.server import ROOT, Server, http, wait_for
+from tests.example.server import Server, http, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +26,6 @@ def server(postgres_18: EmbeddedPostgres) -> Iterator[Server]:
 def sql(server: Server) -> Iterator[psycopg.Connection]:
     with psycopg.connect(server.environment["DATABASE_URL"], autocommit=True) as connection:
         yield connection
-
-
-def amends(server: Server, *arguments: str, status: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "amends", *arguments],
-        capture_output=True, text=True, cwd=ROOT, env=server.environment, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def ordered(server: Server, **changes: Any) -> Any:
@@ -148,14 +137,14 @@ def test_a_read_model_is_rebuilt_beside_the_live_one_and_promoted(server: Server
 
 def test_the_command_line_rebuilds_too(server: Server) -> None:
     ordered(server)
-    said = amends(server, "projections", "rebuild", "workflow_overview")
+    said = server.command("projections", "rebuild", "workflow_overview")
     assert "has caught up" in said
-    assert "0 differ" in amends(server, "projections", "verify", "workflow_overview")
-    assert "shows build 2" in amends(server, "projections", "promote", "workflow_overview")
-    assert "dropped" in amends(server, "projections", "drop", "workflow_overview")
-    (found,) = json.loads(amends(server, "projections", "list", "workflow_overview", "--json"))
+    assert "0 differ" in server.command("projections", "verify", "workflow_overview")
+    assert "shows build 2" in server.command("projections", "promote", "workflow_overview")
+    assert "dropped" in server.command("projections", "drop", "workflow_overview")
+    (found,) = json.loads(server.command("projections", "list", "workflow_overview", "--json"))
     assert (found["build"], found["status"], len(found["builds"])) == (2, "following", 1)
-    assert "There are: account_balances" in amends(server, "projections", "list", "nothing", status=1)
+    assert "There are: account_balances" in server.command("projections", "list", "nothing", status=1)
 
 
 def test_an_event_that_does_not_fit_keeps_only_its_own_key_back(server: Server, sql: psycopg.Connection) -> None:
@@ -170,8 +159,8 @@ def test_an_event_that_does_not_fit_keeps_only_its_own_key_back(server: Server, 
     (aside,) = server.get("/projections/order_board")["set_aside_keys"]
     assert (aside["key"], aside["type"], aside["waiting"]) == (bad, "order-placed", 1)
     assert "does not fit OrderPlaced" in aside["error"]
-    assert f"SET ASIDE  order_board {bad}, 1 events wait behind" in amends(server, "projections", "list")
-    assert "LOOK  read model order_board: following" in amends(server, "doctor", status=1)
+    assert f"SET ASIDE  order_board {bad}, 1 events wait behind" in server.command("projections", "list")
+    assert "LOOK  read model order_board: following" in server.command("doctor", status=1)
     another = ordered(server)
     for saga in (good, another):
         assert server.get(f"/views/order_board/{saga['id']}", after_position=saga["position"])["status"] == "confirmed"

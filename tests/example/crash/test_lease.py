@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo, parse_url
 from tests.amends.crash.standstill import frozen
@@ -24,7 +23,7 @@ HAPPY = {"hold": 1, "charge": 1, "book": 1}
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """One Postgres for this file, to be stopped, and to stand still."""
-    for made in make_cluster(find_binaries()):
+    for made in make_cluster():
         prepare(parse_url(made.url))
         yield made
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo
-from tests.example.server import ROOT, Server, wait_for
+from tests.amends.harness.program import amends
+from tests.example.server import Server, wait_for
 
 ROW = """
 insert into dbos.workflow_status (workflow_uuid, status, name, serialization, queue_name, application_name,
@@ -58,8 +57,6 @@ def test_a_server_runs_no_pickle(database_18: URL, left: Path) -> None:
 
 @pytest.mark.parametrize("command", [["list"], ["get", "ended"], ["steps", "ended"], ["get", "waits"]])
 def test_its_command_line_runs_none(database_18: URL, left: Path, command: list[str]) -> None:
-    environment = os.environ | {"DATABASE_URL": conninfo(database_18)}
-    asked = [sys.executable, "-m", "amends", "dbos", "workflow", *command]
-    done = subprocess.run(asked, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
+    done = amends("dbos", "workflow", *command, on=database_18)
     assert done.stdout + done.stderr
     assert not left.exists()
