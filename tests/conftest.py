@@ -7,10 +7,10 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.amends.harness.fixtures import cluster, database, database_18, postgres_15, postgres_18, sql
+from tests.amends.harness.fixtures import cluster, database, database_18, postgres_15, postgres_18, sql, sql_18
 from tests.amends.harness.marking import MARKERS, mark
 
-__all__ = ["cluster", "database", "database_18", "postgres_15", "postgres_18", "sql"]
+__all__ = ["cluster", "database", "database_18", "postgres_15", "postgres_18", "sql", "sql_18"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

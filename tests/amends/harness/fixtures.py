@@ -63,6 +63,17 @@ def sql(database: URL) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
+def sql_18(database_18: URL) -> Iterator[psycopg.Connection]:
+    """The same on Postgres 18 alone."""
+    import psycopg
+
+    from app.amends.postgres.urls import conninfo
+
+    with psycopg.connect(conninfo(database_18), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
 def cluster() -> Iterator[EmbeddedPostgres]:
     """A Postgres of one test's own, migrated, to be killed."""
     from app.amends.postgres.urls import parse_url

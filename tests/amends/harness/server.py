@@ -19,7 +19,6 @@ from tests.amends.harness import ROOT
 from tests.amends.harness.program import Forked, amends, environment_of
 
 START_SECONDS = 60.0
-COMMAND = (sys.executable, "-m", "amends", "up")
 
 http = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
 """The tests' client: a connection for each request, as from as many clients, but no certificates are read for it."""
@@ -37,6 +36,8 @@ def wait_for(met: Callable[[], object], what: str, seconds: float = 60.0) -> Non
 class Server:
     """`python -m amends up` with a database; what it says is kept in a file that a failing test shows."""
 
+    program: ClassVar[Sequence[str]] = (sys.executable, "-m", "amends", "up")
+    """What is run, unless something else is said at the start."""
     open: ClassVar[list[Server]] = []
     """Those of tests that have not ended yet, and of whole files of tests."""
 
@@ -54,7 +55,7 @@ class Server:
         self.fresh = False
         """Whether it is started anew, and not forked with its imports done."""
 
-    def start(self, host: str = "127.0.0.1", command: Sequence[str] = COMMAND) -> Self:
+    def start(self, host: str = "127.0.0.1", command: Sequence[str] = ()) -> Self:
         """Start, and return once it says that it is up."""
         return self.launch(host, command).until_up()
 
@@ -65,9 +66,9 @@ class Server:
         self.port = int(self.base.rsplit(":", 1)[1])
         return self
 
-    def launch(self, host: str = "127.0.0.1", command: Sequence[str] = COMMAND) -> Self:
+    def launch(self, host: str = "127.0.0.1", command: Sequence[str] = ()) -> Self:
         """Start, and return at once."""
-        whole = [*command, "--port", str(self.port), "--host", host]
+        whole = [*(command or self.program), "--port", str(self.port), "--host", host]
         self._earlier = self._log.stat().st_size
         with self._log.open("ab") as log:
             if whole[:2] == [sys.executable, "-m"] and self.folder == ROOT and not self.fresh:

@@ -93,7 +93,7 @@ class Registered:
 
 
 @dataclass(frozen=True)
-class FeedHolder:
+class Holder:
     value: Any
 
 
@@ -178,7 +178,7 @@ VALUES: list[Callable[[Any], Any]] = [
     lambda n: [Code.NET, Code.GROSS][n - 1],
     lambda n: compile(f"{n}", "", "eval"),
     lambda n: Hiding(n),
-    lambda n: FeedHolder(FeedHolder(re.compile(str(n)))),
+    lambda n: Holder(Holder(re.compile(str(n)))),
     lambda n: property(plus_one if n == 1 else len),
 ]  # fmt: skip
 

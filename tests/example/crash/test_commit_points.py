@@ -6,8 +6,6 @@ killed. Half of the held commits never happen, the other half happens after the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +14,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.postgres.urls import conninfo
-from tests.example.crash.holding import FeedHolder, patient
+from tests.amends.harness.holding import kill_at, patient
+from tests.example.crash.holding import holder_on
 from tests.example.crash.ledger import doubled_keys, net_effects, pending, told, unanswered
 from tests.example.server import Server, order, wait_for
 
@@ -61,12 +59,6 @@ class Point:
         return f"saga-{self.id} {self.at}"
 
 
-@pytest.fixture
-def sql(database_18: URL) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(conninfo(database_18), autocommit=True) as connection:
-        yield connection
-
-
 def undisturbed(server: Server, sql: psycopg.Connection) -> dict[str, Undisturbed]:
     """Every path once, with the commits that it made: the first version of each transaction of its story."""
     for path, changes in PATHS.items():
@@ -107,43 +99,32 @@ def require_undisturbed(sql: psycopg.Connection, points: list[Point], expected: 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("executor", ["the same", "another"])
-def test_a_kill_at_any_commit_changes_nothing(database_18: URL, sql: psycopg.Connection, executor: str) -> None:
+def test_a_kill_at_any_commit_changes_nothing(database_18: URL, sql_18: psycopg.Connection, executor: str) -> None:
     with (
-        FeedHolder.on(database_18) as holder,
+        holder_on(database_18) as holder,
         Server(patient(database_18), **MANY) as server,
         Server(database_18, **FEW_CALLS) as other,
     ):
         server.start()
-        expected = undisturbed(server, sql)
+        expected = undisturbed(server, sql_18)
         assert [each.status for each in expected.values()] == ["completed", *["compensated"] * 4]
         points = [
             Point(path, at, landed) for path, run in expected.items() for at in run.points for landed in (False, True)
         ]
         assert len(points) > 90
-        holder.hold([point.what for point in points])
-        with ThreadPoolExecutor(len(points)) as clients:
-            placing = [clients.submit(place, server, point) for point in points]
-            wait_for(lambda: holder.held() == {point.what for point in points}, "every saga is held at its point", 120)
-            if executor == "another":
-                other.start()
-            server.kill()
-        answered = [future.result() for future in placing]
+        survivor, answered = kill_at(holder, points, place, server, other if executor == "another" else None)
         assert sum(answer is None for answer in answered) == 2 * len(PATHS), "the starts were held too"
-
-        holder.lose([point.what for point in points if not point.landed])
-        holder.release([point.what for point in points])
-        survivor = other if executor == "another" else server.start()
         for point in points:
             assert survivor.place_order(point.id, **PATHS[point.path]).status_code == 202
         for point in points:
             saga = survivor.saga_when_back(point.id)
             assert saga["status"] == expected[point.path].status, point
-        wait_for(lambda: pending(sql) == 0, "nothing is still to come")
-        require_undisturbed(sql, points, expected)
+        wait_for(lambda: pending(sql_18) == 0, "nothing is still to come")
+        require_undisturbed(sql_18, points, expected)
         outcomes = {"completed": "SUCCESS", "compensated": "ERROR"}
         for point in points:
             wait_for(
-                lambda point=point: dbos_status(sql, point.id) == outcomes[expected[point.path].status],  # type: ignore[misc]
+                lambda point=point: dbos_status(sql_18, point.id) == outcomes[expected[point.path].status],  # type: ignore[misc]
                 f"DBOS shows the outcome of {point}",
             )
 
@@ -154,7 +135,7 @@ def dbos_status(sql: psycopg.Connection, id: str) -> str:
 
 
 @pytest.mark.timeout(300)
-def test_a_kill_inside_any_outside_call_changes_nothing(database_18: URL, sql: psycopg.Connection) -> None:
+def test_a_kill_inside_any_outside_call_changes_nothing(database_18: URL, sql_18: psycopg.Connection) -> None:
     """The provider is held while it does what it was asked for: the caller dies, the effect may come all the same."""
     inside = {"happy": ["hold", "charge", "book"], "no-courier": ["hold", "charge", "refund", "release"]}
     points = [
@@ -164,9 +145,9 @@ def test_a_kill_inside_any_outside_call_changes_nothing(database_18: URL, sql: p
         for landed in (False, True)
     ]
     whats = {point: f"{point.id} {point.at}" for point in points}
-    with FeedHolder.on(database_18) as holder, Server(patient(database_18), **MANY) as server:
+    with holder_on(database_18) as holder, Server(patient(database_18), **MANY) as server:
         server.start()
-        expected = undisturbed(server, sql)
+        expected = undisturbed(server, sql_18)
         holder.hold(list(whats.values()))
         for point in points:
             assert server.place_order(point.id, **PATHS[point.path]).status_code == 202
@@ -177,12 +158,12 @@ def test_a_kill_inside_any_outside_call_changes_nothing(database_18: URL, sql: p
         server.start()
         for point in points:
             assert server.saga_when_back(point.id)["status"] == expected[point.path].status, point
-        require_undisturbed(sql, points, expected)
+        require_undisturbed(sql_18, points, expected)
 
 
 def test_orders_are_what_is_held(database_18: URL) -> None:
     """The hold itself works: without it the tests above would prove nothing."""
-    with FeedHolder.on(database_18) as holder, Server(database_18) as server:
+    with holder_on(database_18) as holder, Server(database_18) as server:
         server.start()
         holder.hold(["saga-x 3"])
         server.post("/workflows/place-order", order("x"), Idempotency_Key="x")

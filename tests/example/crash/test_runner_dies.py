@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.postgres.urls import conninfo
 from domain.amends.event import EventType
 from domain.amends.projection import Projection, Recorded
 from domain.banking.account_balances import account_balances
 from domain.ordering.order_board import order_board
-from tests.example.crash.holding import FeedHolder
+from tests.amends.harness.holding import CommitHolder
 from tests.example.server import Server, http, wait_for
 from workflows.amends.ports.event_store import load_event
 
 BOARDS: tuple[Projection[Any, Any], ...] = (order_board, account_balances)
-
-
-@pytest.fixture
-def sql(database_18: URL) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(conninfo(database_18), autocommit=True) as connection:
-        yield connection
 
 
 def order(server: Server, *ids: str) -> list[Any]:
@@ -57,11 +49,11 @@ def is_right(sql: psycopg.Connection, projection: Projection[Any, Any]) -> None:
 
 @pytest.mark.parametrize("landed", [False, True], ids=["lost", "landed"])
 def test_a_runner_that_is_killed_in_its_commit_repeats_nothing(
-    database_18: URL, sql: psycopg.Connection, landed: bool
+    database_18: URL, sql_18: psycopg.Connection, landed: bool
 ) -> None:
     with Server(database_18) as server, Server(database_18) as other:
         server.start()
-        with FeedHolder.on(database_18) as holder:
+        with CommitHolder.on(database_18) as holder:
             (first,) = order(server, "o-1")
             server.get("/views/order_board/o-1", after_position=first["position"])
             holder.hold(["build order_board"])
@@ -74,11 +66,11 @@ def test_a_runner_that_is_killed_in_its_commit_repeats_nothing(
             (last,) = order(other.start(), "o-4")
             row = other.get("/views/order_board/o-4", after_position=last["position"], timeout=60)
             assert row["status"] == "confirmed"
-            is_right(sql, order_board)
+            is_right(sql_18, order_board)
 
 
 def test_a_runner_that_was_paused_writes_nothing_beside_its_successor(
-    database_18: URL, sql: psycopg.Connection
+    database_18: URL, sql_18: psycopg.Connection
 ) -> None:
     with Server(database_18) as server, Server(database_18) as other:
         (first,) = order(server.start(), "o-1")
@@ -93,16 +85,16 @@ def test_a_runner_that_was_paused_writes_nothing_beside_its_successor(
         other.get("/views/account_balances/a", after_position=opened["position"], timeout=60)
         server.resume()
         taken = "select count(*) from amends.executors where ended_by is not null and ended_by <> 'itself'"
-        wait_for(lambda: sql.execute(taken).fetchone() == (1,), "its lease was taken away")
+        wait_for(lambda: sql_18.execute(taken).fetchone() == (1,), "its lease was taken away")
         wait_for(lambda: http.get(f"{server.base}/readyz").status_code == 200, "it goes on as another executor")
         for projection in BOARDS:
-            is_right(sql, projection)
+            is_right(sql_18, projection)
 
 
-def test_a_rebuild_that_is_killed_half_way_goes_on_from_there(database_18: URL, sql: psycopg.Connection) -> None:
+def test_a_rebuild_that_is_killed_half_way_goes_on_from_there(database_18: URL, sql_18: psycopg.Connection) -> None:
     with Server(database_18) as server, Server(database_18) as other:
         server.start()
-        with FeedHolder.on(database_18) as holder:
+        with CommitHolder.on(database_18) as holder:
             (first,) = order(server, "o-1")
             server.get("/views/order_board/o-1", after_position=first["position"])
             holder.hold(["build order_board"])
@@ -116,4 +108,4 @@ def test_a_rebuild_that_is_killed_half_way_goes_on_from_there(database_18: URL, 
         assert other.get("/projections/order_board/verify")["differing"] == 0
         assert other.post("/projections/order_board/promote").status_code == 200
         assert other.post("/projections/order_board/drop", {"build": 1}).status_code == 200
-        is_right(sql, order_board)
+        is_right(sql_18, order_board)

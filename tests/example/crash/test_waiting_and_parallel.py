@@ -9,7 +9,6 @@ What is lost with the same executor is carried out with another one, and the oth
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +18,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.postgres.urls import conninfo
-from tests.example.crash.holding import FeedHolder, patient
+from tests.amends.harness.holding import CommitHolder, kill_at, patient
 from tests.example.crash.ledger import doubled_keys, net_effects
 from tests.example.server import Server, http, wait_for
 
@@ -78,12 +76,6 @@ class Point:
         return f"saga-{self.id}{self.child} {self.version}"
 
 
-@pytest.fixture
-def sql(database_18: URL) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(conninfo(database_18), autocommit=True) as connection:
-        yield connection
-
-
 def body(path: Path, id: str) -> dict[str, Any]:
     if path.workflow == "book-trip":
         return path.input | {"trip_id": id}
@@ -124,8 +116,12 @@ def drive(server: Server, id: str, path: Path) -> bool:
     return True
 
 
+def drive_to(server: Server, point: Point) -> bool:
+    return drive(server, point.id, PATHS[point.path])
+
+
 def until_answered(server: Server, point: Point) -> None:
-    wait_for(lambda: drive(server, point.id, PATHS[point.path]), f"{point.id} is answered")
+    wait_for(lambda: drive_to(server, point), f"{point.id} is answered")
 
 
 def _when_it_waits(server: Server, id: str) -> None:
@@ -216,35 +212,24 @@ def points_of(expected: dict[str, Undisturbed], odd: str) -> list[Point]:
 )
 @pytest.mark.parametrize("workflows", [("book-trip", "transfer-money"), ("book-group-trip",)])
 def test_a_kill_at_any_commit_changes_nothing(
-    database_18: URL, sql: psycopg.Connection, workflows: tuple[str, ...], executor: str, odd: str
+    database_18: URL, sql_18: psycopg.Connection, workflows: tuple[str, ...], executor: str, odd: str
 ) -> None:
     with (
-        FeedHolder.on(database_18) as holder,
+        CommitHolder.on(database_18) as holder,
         Server(patient(database_18), **MANY) as server,
         Server(database_18, **SETTINGS) as other,
     ):
         server.start()
-        expected = undisturbed(server, sql, workflows)
+        expected = undisturbed(server, sql_18, workflows)
         points = points_of(expected, odd)
         assert len(points) > 30
-        holder.hold([point.what for point in points])
-        with ThreadPoolExecutor(len(points)) as clients:
-            driving = [clients.submit(drive, server, point.id, PATHS[point.path]) for point in points]
-            wait_for(lambda: holder.held() == {point.what for point in points}, "every saga is held at its point", 120)
-            if executor == "another":
-                other.start()
-            server.kill()
-            for future in driving:
-                future.result()
-        holder.lose([point.what for point in points if not point.landed])
-        holder.release([point.what for point in points])
-        survivor = other if executor == "another" else server.start()
+        survivor, _ = kill_at(holder, points, drive_to, server, other if executor == "another" else None)
         with ThreadPoolExecutor(16) as clients:
             list(clients.map(lambda point: until_answered(survivor, point), points))
         for point in points:
             path, run = PATHS[point.path], expected[point.path]
             _until(survivor, point.id, path.status)
-            assert told(sql, point.id) == run.told, point
-            assert money(sql, point.id) == run.money, point
-            assert net(sql, point.id) == run.net, point
-        assert doubled_keys(sql) == 0
+            assert told(sql_18, point.id) == run.told, point
+            assert money(sql_18, point.id) == run.money, point
+            assert net(sql_18, point.id) == run.net, point
+        assert doubled_keys(sql_18) == 0

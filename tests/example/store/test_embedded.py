@@ -20,8 +20,8 @@ from app.amends.postgres.urls import parse_url
 from domain.amends.errors import StartupError
 from tests.amends.harness.databases import POSTGRES_15, make_cluster, memory, prepare
 from tests.amends.store.test_immutable import INSERT
+from tests.amends.store.test_roles import REFUSED, require_works, session
 from tests.example.server import Server
-from tests.example.store.test_roles import REFUSED, require_works, session
 
 OWNERS = """
 select distinct pg_get_userbyid(x.owner) from (

@@ -18,7 +18,7 @@ from sqlalchemy import URL
 from app.amends.postgres.roles import as_service
 from tests.amends.harness.databases import prepare
 from tests.amends.store.test_immutable import INSERT
-from tests.example.store.test_roles import session
+from tests.amends.store.test_roles import session
 
 Sql = psycopg.Connection
 

@@ -10,8 +10,8 @@ from app.amends.postgres.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES
 from app.amends.store.sagas.units import PostgresUnit
 from domain.amends.errors import Unstorable
 from tests.amends.store.sagas import event, started, step_commit, store
+from tests.amends.store.steps import FAR, Body, Ran, asking, left, ran, swallowing
 from tests.amends.store.trouble import limited, read_only, trouble
-from tests.example.store.steps import FAR, Body, Ran, asking, left, ran, swallowing
 from workflows.amends.ports.execution_log import Committed, Interrupted
 
 __all__ = ["trouble"]

@@ -15,12 +15,11 @@ from app.amends.postgres.embedded.server import EmbeddedPostgres
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Conflict, DefinitionError, NotFound, StaleVersion
 from domain.amends.event import Cause, event
-from domain.banking import MoneyDeposited, MoneyWithdrawn
-from domain.money import Money
-from domain.ordering import Line, OrderPlaced, orders
+from tests.amends.business.account import MoneyDeposited, MoneyWithdrawn
+from tests.amends.business.order import OrderPlaced, orders
 from tests.amends.harness.databases import fresh_database
+from tests.amends.store.accounts import Bank, bank
 from tests.amends.store.sagas import started, step_commit
-from tests.example.store.accounts import Bank, bank
 from workflows.amends.ports.event_store import record
 from workflows.amends.ports.execution_log import StatusChange
 
@@ -107,7 +106,7 @@ async def test_what_has_no_inverse_is_not_undone(database: URL) -> None:
 
 async def test_an_aggregate_without_inverses_is_not_undone(database: URL) -> None:
     async with bank(database) as it:
-        placed = OrderPlaced("1", "c-1", (Line("apple", 1, 5),), Money(5, "EUR"))
+        placed = OrderPlaced("1")
         await it.events.append([record("order-1", placed, Cause())])
         with pytest.raises(Conflict, match="order declares no inverses"):
             await it.undoing.perform("undo", orders, "order-1", None, Cause(), "why")

@@ -9,7 +9,7 @@ import pytest
 from domain.amends.errors import DefinitionError, Invalid, StaleVersion
 from domain.amends.event import Cause
 from domain.amends.expected import ANY, LARGEST, NONE, Expected, exact
-from domain.banking import AccountOpened, MoneyDeposited, accounts, deposit
+from tests.amends.business.account import AccountOpened, MoneyDeposited, accounts, deposit
 from tests.amends.store.contract import place_of, require_refused, whole
 from tests.amends.store.sagas import event
 from workflows.amends.ports.event_store import START, EventStore, Filter, record

@@ -29,7 +29,7 @@ from app.amends.store.sagas.units import PostgresUnit
 from domain.amends.event import Cause
 from domain.amends.expected import exact
 from domain.amends.projection import Projection, Recorded
-from domain.banking import AccountOpened, MoneyDeposited, MoneyWithdrawn, accounts
+from tests.amends.business.account import AccountOpened, MoneyDeposited, MoneyWithdrawn, accounts
 from tests.amends.store.sagas import Store, checkpoint, event, started, store
 from tests.amends.store.trouble import soon
 from workflows.amends.ports.event_store import NewEvent, record

@@ -9,10 +9,10 @@ from sqlalchemy import URL
 from app.amends.store.sagas.own_sql import Aborted, EndsTransaction
 from app.amends.store.sagas.units import PostgresUnit
 from domain.amends.errors import Unstorable
-from domain.ordering import orders
+from tests.amends.business.order import orders
 from tests.amends.store.sagas import started, store
+from tests.amends.store.steps import HOLD, Body, Ran, asking, left, noting, ran, swallowing
 from tests.amends.store.trouble import LONG, fails_for, trouble
-from tests.example.store.steps import HOLD, Body, Ran, asking, left, noting, ran, swallowing
 from workflows.amends.ports.execution_log import Committed
 
 __all__ = ["trouble"]

@@ -23,9 +23,9 @@ from app.amends.store.fingerprint.fingerprint import _made, code_version
 from app.amends.store.fingerprint.imports import origin_of
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause
+from tests.amends.harness import ROOT
+from tests.amends.store.accounts import bank
 from tests.amends.store.folds import FOLDS, by
-from tests.example.server import ROOT
-from tests.example.store.accounts import bank
 from workflows.amends.ports.event_store import record
 
 PROJECT = {

@@ -13,9 +13,9 @@ from app.amends.projections.read_models import ReadModels
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
-from domain.banking import MoneyDeposited
+from tests.amends.business.account import MoneyDeposited
 from tests.amends.store.sagas import store
-from tests.example.store.test_inline import moved, now, opened
+from tests.amends.store.test_inline import moved, now, opened
 from workflows.amends.ports.event_store import FeedCursor
 
 live = replace(now, name="account_live", mode="live")

@@ -14,7 +14,7 @@ from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Conflict, StaleVersion
 from domain.amends.event import Cause
 from domain.amends.expected import Expected
-from domain.banking import (
+from tests.amends.business.account import (
     Account,
     AccountExists,
     MoneyDeposited,
@@ -26,9 +26,9 @@ from domain.banking import (
     open_account,
     withdraw,
 )
+from tests.amends.store.accounts import Bank, bank
 from tests.amends.store.contract import AnswerContract, AppendContract, ReadContract, whole
-from tests.example.store.accounts import Bank, bank
-from tests.example.store.names import NamesContract
+from tests.amends.store.names import NamesContract
 from workflows.amends.ports.event_store import (
     Answer,
     Appended,

@@ -12,7 +12,7 @@ from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo
 from domain.amends.event import Cause
-from tests.example.store.test_dbos_contract import engine
+from tests.amends.store.test_dbos_contract import engine
 from workflows.amends.call import ProviderDown
 from workflows.amends.dbos.engine import Engine
 from workflows.amends.saga import Call, Saga, step

@@ -13,8 +13,8 @@ from app.amends.postgres.urls import conninfo, settings
 from app.amends.store.sagas.own_sql import restore
 from app.amends.store.sagas.units import PostgresUnit
 from tests.amends.store.sagas import started, store
+from tests.amends.store.steps import Body, ran
 from tests.amends.store.trouble import limited, trouble
-from tests.example.store.steps import Body, ran
 
 __all__ = ["trouble"]
 

@@ -22,9 +22,9 @@ from domain.amends.errors import Conflict, Invalid, StaleVersion, Unstorable
 from domain.amends.event import Cause, EventType, event
 from domain.amends.expected import NONE, exact
 from domain.amends.vocabulary import Vocabulary
+from tests.amends.store.accounts import bank
 from tests.amends.store.contract import ANSWER, place_of, require_refused, whole
 from tests.amends.store.sagas import event as happened
-from tests.example.store.accounts import bank
 from workflows.amends.ports.event_store import Answer, Appended, EventStore, Filter, Repeated, read_event, record
 from workflows.amends.simulation.memory_events import MemoryEvents, compared
 from workflows.amends.values.codec import text

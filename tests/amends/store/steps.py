@@ -11,7 +11,7 @@ import psycopg
 from app.amends.postgres.sqlstates import CONTENDED_TRIES
 from app.amends.postgres.statements.reader import Reader
 from app.amends.store.sagas.units import PostgresUnit
-from domain.ordering import orders
+from tests.amends.business.order import orders
 from tests.amends.store.sagas import Store, event, step_commit
 from workflows.amends.ports.execution_log import Committed, Interrupted, Stale
 

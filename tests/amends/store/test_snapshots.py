@@ -19,10 +19,10 @@ from app.amends.postgres.urls import conninfo
 from app.amends.store.aggregates.loader import PAGE
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause
-from domain.banking import Account, MoneyDeposited, accounts
+from tests.amends.business.account import Account, MoneyDeposited, accounts
 from tests.amends.harness.databases import fresh_database
+from tests.amends.store.accounts import Bank, bank
 from tests.amends.store.folds import Odd, Seen, seeing
-from tests.example.store.accounts import Bank, bank
 from workflows.amends.ports.event_store import read_event, record
 
 Sql = psycopg.Connection

@@ -15,7 +15,7 @@ from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoAction, UndoRedo
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.event import Cause
-from domain.banking import Account, OpenAccount, accounts, deposit, open_account, withdraw
+from tests.amends.business.account import Account, OpenAccount, accounts, deposit, open_account, withdraw
 from tests.amends.store.sagas import Store, store
 from workflows.amends.ports.event_store import record
 

@@ -16,10 +16,10 @@ from app.amends.postgres.sqlstates import CONTENDED_TRIES
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo
 from app.amends.store.sagas.units import PostgresUnit
-from domain.ordering import orders
+from tests.amends.business.order import orders
 from tests.amends.store.sagas import started, store
+from tests.amends.store.steps import FAR, HOLD, Body, Ran, left, ran, swallowing
 from tests.amends.store.trouble import limited, missing, trouble, until
-from tests.example.store.steps import FAR, HOLD, Body, Ran, left, ran, swallowing
 from workflows.amends.ports.execution_log import Committed
 
 __all__ = ["trouble"]

@@ -15,10 +15,10 @@ from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.statements.reader import Reader
 from app.amends.store.sagas.units import PostgresUnit
-from domain.ordering import orders
+from tests.amends.business.order import orders
 from tests.amends.store.sagas import Store, event, started, step_commit, store
+from tests.amends.store.steps import HOLD, Ran, left, ran
 from tests.amends.store.trouble import trouble, until
-from tests.example.store.steps import HOLD, Ran, left, ran
 from workflows.amends.ports.execution_log import Committed
 from workflows.amends.words import MisplacedCall
 

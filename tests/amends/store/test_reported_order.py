@@ -16,10 +16,10 @@ from domain.amends.errors import Invalid
 from domain.amends.event import Cause, EventType, event, upcasts
 from domain.amends.projection import Projection, Recorded
 from domain.amends.vocabulary import Unreadable, Vocabulary
+from tests.amends.store.accounts import bank
 from tests.amends.store.contract import place_of
 from tests.amends.store.projections import NAME, Lit, board_on, lamps
 from tests.amends.store.sagas import event as happened
-from tests.example.store.accounts import bank
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import START, FeedCursor, NewEvent, record
 

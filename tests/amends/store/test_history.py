@@ -12,8 +12,8 @@ from sqlalchemy import URL
 from app.amends.store.aggregates.difference import Change, differences
 from app.amends.store.aggregates.time_travel import Point
 from domain.amends.errors import Invalid, NotFound
-from domain.banking import accounts
-from tests.example.store.accounts import Bank, bank
+from tests.amends.business.account import accounts
+from tests.amends.store.accounts import Bank, bank
 
 Sql = psycopg.Connection
 AMOUNTS = (1, 10, 100)

@@ -14,8 +14,9 @@ from app.amends.postgres.roles import as_service
 from app.amends.postgres.sqlstates import CONTENDED_TRIES, SLOW_TRIES
 from app.amends.postgres.statements.reader import Reader
 from app.amends.store.sagas.units import PostgresUnit
-from domain.ordering import orders
+from tests.amends.business.order import orders
 from tests.amends.store.sagas import event, started, step_commit, store
+from tests.amends.store.steps import FAR, HOLD, Body, Ran, asking, left, ran, swallowing
 from tests.amends.store.trouble import (
     end_sessions,
     held,
@@ -28,7 +29,6 @@ from tests.amends.store.trouble import (
     trouble,
     until,
 )
-from tests.example.store.steps import FAR, HOLD, Body, Ran, asking, left, ran, swallowing
 from workflows.amends.ports.execution_log import Committed, Stale
 
 __all__ = ["soon", "trouble"]

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.store.sagas.units import PostgresUnit
-from domain.ordering import orders
+from tests.amends.business.order import orders
 from tests.amends.store.sagas import Store, checkpoint, event, started, step_commit, store
 from workflows.amends.ports.execution_log import Committed, Fenced, Interrupted, Stale, StepCommit
 
