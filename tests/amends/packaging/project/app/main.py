@@ -11,7 +11,6 @@ from pydantic import Field
 from app.amends.providers.http import HttpProvider
 from app.amends.service import Host, Parts, Service
 from app.amends.settings import Settings
-from app.amends.store.connections.pool import Pool
 from workflows.sell import Sell
 
 
@@ -33,20 +32,20 @@ class HttpPackers:
         await self._provider.request("POST", "/unpack", json=of, headers={"Idempotency-Key": key})
 
 
-def notes(pool: Pool) -> APIRouter:
+def notes(host: Host[ShopSettings]) -> APIRouter:
     """What somebody has to say about a sale, in a table of the shop's own."""
     router = APIRouter(prefix="/notes", tags=["notes"])
 
     @router.put("/{sale}", status_code=204)
     async def note(sale: str, text: str) -> None:
         """Note something about a sale."""
-        async with pool.connection() as connection:
+        async with host.pool.connection() as connection:
             await connection.execute("insert into shop.notes (sale, note) values (%s, %s)", (sale, text))
 
     @router.get("/{sale}")
     async def noted(sale: str) -> list[str]:
         """What is noted about a sale."""
-        async with pool.connection() as connection:
+        async with host.pool.connection() as connection:
             found = await connection.execute("select note from shop.notes where sale = %s order by at", (sale,))
             return [note for (note,) in await found.fetchall()]
 
@@ -56,7 +55,7 @@ def notes(pool: Pool) -> APIRouter:
 def build(host: Host[ShopSettings]) -> Parts:
     client = httpx.AsyncClient(base_url=host.settings.packers_url, timeout=60, trust_env=False)
     packers = HttpPackers(HttpProvider(host.providers.to("packers"), client))
-    return Parts(sagas=[Sell(packers)], routers=[notes(host.pool)], resources=[client])
+    return Parts(sagas=[Sell(packers)], routers=[notes(host)], resources=[client])
 
 
 def hello(name: str = "world") -> None:
