@@ -21,7 +21,7 @@ EXAMPLE = [
 ENVIRONMENTS = (".*", "__pycache__", "*.egg-info", "uv.lock")
 WITH_POSTGRES = ["test_append.py", "test_commit.py", "test_starting.py"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.soak]
 
 
 @pytest.fixture(scope="module")
