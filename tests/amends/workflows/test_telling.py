@@ -38,7 +38,8 @@ from workflows.amends.history import (
     WaitEnded,
     saga_histories,
 )
-from workflows.amends.history.events import CompensationFailed, CompensationWaiting, Problem, SagaEvent, StepCompensated
+from workflows.amends.history.events import CompensationFailed, CompensationWaiting, SagaEvent, StepCompensated
+from workflows.amends.history.problem import Problem
 from workflows.amends.history.state import StepState, evolve, tell
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,7 +14,6 @@ from workflows.amends.history.events import (
     EventLoopBlocked,
     OperatorActed,
     OperatorResumed,
-    Problem,
     SagaAbandoned,
     SagaCompensated,
     SagaCompensating,
@@ -38,6 +37,7 @@ from workflows.amends.history.events import (
     StepWaiting,
     WaitEnded,
 )
+from workflows.amends.history.problem import Problem
 from workflows.amends.history.state import (
     TIMER,
     AwaitedProvider,

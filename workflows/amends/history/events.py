@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 from pydantic import JsonValue
 
 from domain.amends.event import Payload, event, upcasts
+from workflows.amends.history.problem import Problem
 
 Status = Literal[
     "queued", "running", "waiting", "compensating", "completed", "compensated", "stuck", "stranded", "abandoned"
@@ -20,15 +21,6 @@ Act = Literal["retry", "skip", "resolve"]
 #: The states in which nothing more will happen unless a person acts.
 RESTING: frozenset[Status] = frozenset({"completed", "compensated", "stuck", "stranded", "abandoned"})
 FINISHED: frozenset[Status] = frozenset({"completed", "compensated"})
-
-
-@dataclass(frozen=True)
-class Problem:
-    """An error as it is stored: its name, its message, and its facts."""
-
-    name: str
-    message: str
-    facts: dict[str, JsonValue] = field(default_factory=dict)
 
 
 @event("saga-started")

@@ -21,7 +21,6 @@ from workflows.amends.history.events import (
     EventLoopBlocked,
     OperatorActed,
     OperatorResumed,
-    Problem,
     SagaAbandoned,
     SagaCompensated,
     SagaCompensating,
@@ -45,6 +44,7 @@ from workflows.amends.history.events import (
     StepWaiting,
     WaitEnded,
 )
+from workflows.amends.history.problem import Problem
 
 
 @dataclass(frozen=True)
