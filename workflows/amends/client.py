@@ -1,4 +1,4 @@
-"""Where sagas are asked for and decided about: by the HTTP API of a server, or by the command line without one."""
+"""Where sagas are started, signalled, cancelled and handled by operators: for the HTTP API, or for a command alone."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pydantic import JsonValue
 from domain.amends.errors import Conflict, DefinitionError, NotFound, StaleVersion
 from domain.amends.event import Cause
 from workflows.amends.history import (
-    Act,
     CancelRequested,
     OperatorActed,
+    OperatorAction,
     OperatorResumed,
     SignalReceived,
     Status,
@@ -23,7 +23,7 @@ from workflows.amends.history import (
 from workflows.amends.ids import new_id, require_workflow_id
 from workflows.amends.ports.event_store import Answer, FeedCursor, Repeated, record_own, same_request
 from workflows.amends.ports.execution_log import Start
-from workflows.amends.ports.saga_store import SagaStore, Standing, StartOutcome
+from workflows.amends.ports.saga_store import Sagas, Standing, StartOutcome
 from workflows.amends.saga import Saga
 from workflows.amends.start_request import starting
 from workflows.amends.values.codec import kept
@@ -51,7 +51,7 @@ class SagaClient:
     def __init__(
         self,
         sagas: Sequence[Saga[Any, Any]],
-        store: SagaStore,
+        store: Sagas,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         limits: Limits = Limits(),
     ) -> None:
@@ -63,7 +63,7 @@ class SagaClient:
                         f"saga {saga.definition.saga_type}", f"starts {child.saga_type}, which is not among the sagas"
                     )
         require_distinct_refusals()
-        self._store, self._now, self._limits = store, now, limits
+        self._sagas, self._now, self._limits = store, now, limits
 
     def newest(self, name: str) -> Saga[Any, Any]:
         """The newest version of a saga. Raises NotFound, listing those that there are."""
@@ -93,7 +93,7 @@ class SagaClient:
 
         Raises Conflict if the id was used for something else.
         """
-        outcome = await self._store.start(start)
+        outcome = await self._sagas.start(start)
         if outcome is StartOutcome.TAKEN:
             problem = f"The idempotency key {start.id!r} was used for another request. Use a new one."
             raise Conflict("idempotency", problem)
@@ -107,68 +107,65 @@ class SagaClient:
             raise NotFound("signal", signal, f"{name} takes: {', '.join(sorted(taken)) or 'none'}.")
         return taken[signal]
 
-    def told(self, signal: str, said: object, cls: type[Any]) -> Any:
-        """What a saga is told, as it is stored. Raises TooLarge, and Unstorable for what would not come back."""
-        return kept(said, cls, f"signal {signal}", self._limits.value).data
+    def received(self, signal: str, payload: object, cls: type[Any]) -> Any:
+        """A signal's payload as it is stored. Raises TooLarge, and Unstorable for what would not come back."""
+        return kept(payload, cls, f"signal {signal}", self._limits.value).data
 
     async def signal(
         self, id: str, signal: str, payload: Any, cause: Cause, answer: Answer | None = None
     ) -> dict[str, Any]:
-        """Tell a saga what `told` made of it; returns the answer, the same again for a repeated request.
+        """Send a saga what `received` made of a payload; returns the answer, the same again for a repeated request.
 
         Raises NotFound, and Conflict once the saga is finished.
         """
-        told = SignalReceived(signal, payload)
-        found = await self._store.signal(id, signal, record_own(saga_histories.stream(id), told, cause), answer)
-        if isinstance(found, Repeated):
-            assert answer is not None
-            return same_request(answer.key, answer.digest, found)
-        if isinstance(found, FeedCursor):
-            return {"id": id, "signal": signal, "position": str(found)}
+        event = record_own(saga_histories.stream(id), SignalReceived(signal, payload), cause)
+        found = await self._sagas.signal(id, signal, event, answer)
+        if (done := _answer(found, answer, {"id": id, "signal": signal})) is not None:
+            return done
         raise Conflict("status", f"Workflow {id} is {found}: nobody waits for a signal any more.")
 
     async def cancel(
         self, id: str, name: str, version: int, reason: str, cause: Cause, answer: Answer | None = None
     ) -> dict[str, Any]:
-        """Note that a saga is to be cancelled; it turns back at its next step, unless its pivot is quicker.
+        """Note that a saga is to be cancelled; it is compensated from its next step on, unless its pivot is quicker.
 
         Raises NotFound, or Conflict once it is finished or past its pivot.
         """
         saga = self.sagas.get((name, version))
         pivots = [each.step.name for each in saga.definition.steps.values() if each.step.pivot] if saga else []
         event = record_own(saga_histories.stream(id), CancelRequested(reason), cause)
-        found = await self._store.cancel(id, pivots, reason, event, answer)
-        if isinstance(found, Repeated):
-            assert answer is not None
-            return same_request(answer.key, answer.digest, found)
-        if isinstance(found, FeedCursor):
-            return {"id": id, "position": str(found)}
+        found = await self._sagas.cancel(id, pivots, reason, event, answer)
         if found is None:
             raise Conflict("status", f"Workflow {id} is past the point of no return: {', '.join(pivots)} is done.")
+        if (done := _answer(found, answer, {"id": id})) is not None:
+            return done
         raise Conflict("status", f"Workflow {id} is {found}: there is nothing to cancel any more.")
 
-    async def resume_terminated(
-        self, id: str, how: TerminatedAction, reason: str, cause: Cause, answer: Answer | None = None
+    async def handle_terminated(
+        self, id: str, action: TerminatedAction, reason: str, cause: Cause, answer: Answer | None = None
     ) -> dict[str, Any]:
-        """A person's decision about a saga that was ended in DBOS's own tools: it goes on, or turns back.
+        """An operator's action on a saga that was terminated in DBOS's own tools: it goes on, or is compensated.
 
-        Raises NotFound, or Conflict unless it is abandoned.
+        Raises NotFound, or Conflict unless it was.
         """
-        told = OperatorResumed(reason) if how == "resume" else CancelRequested(reason)
-        event = record_own(saga_histories.stream(id), told, cause)
-        going, cancel = _going(await self._standing(id)), None if how == "resume" else reason
-        found = await self._store.act(id, None, ["abandoned"], event, going, answer, cancel)
-        if isinstance(found, Repeated):
-            assert answer is not None
-            return same_request(answer.key, answer.digest, found)
-        if isinstance(found, FeedCursor):
-            return {"id": id, "act": how, "position": str(found)}
-        raise Conflict("status", f"Workflow {id} is {found}, not abandoned: there is nothing to {how}.")
+        happened = OperatorResumed(reason) if action == "resume" else CancelRequested(reason)
+        event = record_own(saga_histories.stream(id), happened, cause)
+        going, cancel = _going(await self._standing(id)), None if action == "resume" else reason
+        found = await self._sagas.resume(id, None, ["abandoned"], event, going, answer, cancel)
+        if (done := _answer(found, answer, {"id": id, "act": action})) is not None:
+            return done
+        raise Conflict("status", f"Workflow {id} is {found}, not abandoned: there is nothing to {action}.")
 
-    async def act(
-        self, id: str, act: Act, reason: str, cause: Cause, result: Any = None, answer: Answer | None = None
+    async def handle_stuck(
+        self,
+        id: str,
+        action: OperatorAction,
+        reason: str,
+        cause: Cause,
+        result: Any = None,
+        answer: Answer | None = None,
     ) -> dict[str, Any]:
-        """A person's decision about a stuck saga; returns the answer, the same again for a repeated request.
+        """An operator's action on a stuck saga; returns the answer, the same again for a repeated request.
 
         Raises NotFound, Conflict unless the saga is stuck, and TooLarge or Unstorable for the result.
         """
@@ -177,30 +174,37 @@ class SagaClient:
             standing = await self._standing(id)
             stuck = standing.stuck
             if standing.status != "stuck" or stuck is None:
-                raise _not_stuck(id, standing.status, act)
-            told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, as_jsonb(result))
-            event = record_own(saga_histories.stream(id), told, cause)
+                raise _not_stuck(id, standing.status, action)
+            acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, as_jsonb(result))
+            event = record_own(saga_histories.stream(id), acted, cause)
             try:
-                found = await self._store.act(id, standing.stuck_at, ["stuck"], event, _going(standing), answer)
+                found = await self._sagas.resume(id, standing.stuck_at, ["stuck"], event, _going(standing), answer)
             except StaleVersion:
                 continue
-            if isinstance(found, Repeated):
-                assert answer is not None
-                return same_request(answer.key, answer.digest, found)
-            if isinstance(found, FeedCursor):
-                return {"id": id, "act": act, "position": str(found)}
-            raise _not_stuck(id, found, act)
+            if (done := _answer(found, answer, {"id": id, "act": action})) is not None:
+                return done
+            raise _not_stuck(id, found, action)
 
     async def _standing(self, id: str) -> Standing:
-        standing = await self._store.standing(id)
+        standing = await self._sagas.standing(id)
         if standing is None:
             raise NotFound("workflow", id)
         return standing
 
 
 def _going(standing: Standing) -> Status:
-    return "compensating" if standing.turned_back else "running"
+    return "compensating" if standing.is_compensating else "running"
 
 
-def _not_stuck(id: str, status: str, act: Act) -> Conflict:
-    return Conflict("status", f"Workflow {id} is {status}, not stuck: there is nothing to {act}.")
+def _answer(
+    found: FeedCursor | Status | Repeated, answer: Answer | None, done: dict[str, Any]
+) -> dict[str, Any] | None:
+    """What a request is answered that was done, now or before; None for one that the saga's status does not allow."""
+    if isinstance(found, Repeated):
+        assert answer is not None
+        return same_request(answer.key, answer.digest, found)
+    return done | {"position": str(found)} if isinstance(found, FeedCursor) else None
+
+
+def _not_stuck(id: str, status: object, action: OperatorAction) -> Conflict:
+    return Conflict("status", f"Workflow {id} is {status}, not stuck: there is nothing to {action}.")

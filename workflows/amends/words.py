@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class NotInSaga(AmendsError):
-    """{what} works only inside a running saga: start the saga, or rehearse it (workflows.amends.simulation)."""
+    """{what} works only inside a running saga: start the saga, or simulate it (workflows.amends.simulation)."""
 
     what: str
 

@@ -15,7 +15,7 @@ from app.amends.output.terminal import print_json, say
 if TYPE_CHECKING:
     from app.amends.cli.console import Console
     from workflows.amends.client import TerminatedAction
-    from workflows.amends.history import Act
+    from workflows.amends.history import OperatorAction
     from workflows.amends.ports.event_store import StoredEvent
 
 workflows = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -133,7 +133,7 @@ def signal_workflow(
         given = parsed(sys.stdin.read() if payload == "-" else payload)
         said = read(signed(given, cls, console.cause.actor or "anonymous", known=False), cls)
         await console.register.note()
-        await console.saga_client.signal(id, signal, console.saga_client.told(signal, said, cls), console.cause)
+        await console.saga_client.signal(id, signal, console.saga_client.received(signal, said, cls), console.cause)
         _say(id, signal)
 
     with_console(tell)
@@ -189,9 +189,9 @@ def resolve_workflow(
     _act(id, "resolve", reason, parsed(result))
 
 
-def _act(id: str, act: Act, reason: str, result: Any = None) -> None:
+def _act(id: str, act: OperatorAction, reason: str, result: Any = None) -> None:
     async def decide(console: Console) -> None:
-        await console.saga_client.act(id, act, reason, console.cause, result)
+        await console.saga_client.handle_stuck(id, act, reason, console.cause, result)
         _say(id, act)
 
     with_console(decide)
@@ -199,7 +199,7 @@ def _act(id: str, act: Act, reason: str, result: Any = None) -> None:
 
 def _take_up(id: str, how: TerminatedAction, reason: str) -> None:
     async def decide(console: Console) -> None:
-        await console.saga_client.resume_terminated(id, how, reason, console.cause)
+        await console.saga_client.handle_terminated(id, how, reason, console.cause)
         _say(id, how)
 
     with_console(decide)

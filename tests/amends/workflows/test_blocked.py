@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from domain.amends.event import Cause
-from workflows.amends.history import Act, EventLoopBlocked, saga_histories
+from workflows.amends.history import EventLoopBlocked, OperatorAction, saga_histories
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.saga import Call, Saga, Undo, step
 from workflows.amends.simulation.simulation import Simulation, SimulationResult
@@ -38,7 +38,7 @@ class Blocks(Saga[int, str], name="blocks"):
 
 def block(simulation: Simulation) -> None:
     told = EventLoopBlocked("work", 6.0, "executor", 'File "work.py", line 7 in work')
-    simulation.store.write([record_own(saga_histories.stream("rehearsal"), told, Cause()) for _ in range(2)])
+    simulation.store.events.write([record_own(saga_histories.stream("simulated"), told, Cause()) for _ in range(2)])
 
 
 async def blocked(steps: int) -> tuple[Simulation, Blocks, SimulationResult]:
@@ -62,9 +62,9 @@ async def test_it_is_stuck_with_that_reason_though_everything_is_done(steps: int
     ("act", "status", "result"),
     [("retry", "completed", "by itself"), ("resolve", "completed", "by hand"), ("skip", "compensated", None)],
 )
-async def test_a_person_decides_how_it_goes_on(act: Act, status: str, result: str | None) -> None:
+async def test_a_person_decides_how_it_goes_on(act: OperatorAction, status: str, result: str | None) -> None:
     simulation, saga, _ = await blocked(2)
-    simulation.act(act, "looked at", "by hand" if act == "resolve" else None)
+    simulation.handle_stuck(act, "looked at", "by hand" if act == "resolve" else None)
     played = await simulation.run(saga, 2)
     assert (played.state.status, played.state.result) == (status, result)
     assert saga.done[2:] == (["undo 2", "undo 1"] if act == "skip" else [])

@@ -200,7 +200,7 @@ ATTEMPTS = [broken, silent, elsewhere_instead, elsewhere_by_its_own_client_inste
 
 
 def told(on: Simulation, kind: type) -> list[object]:
-    return [event for _, event in on.told() if isinstance(event, kind)]
+    return [event for _, event in on.history() if isinstance(event, kind)]
 
 
 @pytest.mark.parametrize("how", [*NOTHING_SENT, *SENT], ids=lambda how: how.__name__)
@@ -258,7 +258,7 @@ async def test_a_provider_that_stays_away_makes_the_saga_stuck_and_is_named(fail
     assert f"{fails} waits for stock since" in (played.state.reason or "")
     assert "connection refused" in (played.state.reason or "")
     assert seconds(3600) <= on.clock - began < seconds(3700)
-    on.act("retry")
+    on.handle_stuck("retry")
     script.attempts, script.undoing = [nothing], [nothing]
     played = await on.run(Two(script), "x")
     assert played.state.status == ("completed" if fails == "hold" else "compensated")
@@ -268,7 +268,7 @@ async def test_a_retry_after_that_waits_anew() -> None:
     on, script = Simulation(limits=Limits(provider=3600.0)), Script([refused])
     await on.run(Two(script), "x")
     before = on.clock
-    on.act("retry")
+    on.handle_stuck("retry")
     await on.run(Two(script), "x")
     assert on.clock - before >= seconds(3600)
     assert len(told(on, SagaStuck)) == 2
@@ -340,7 +340,7 @@ async def test_a_wait_can_be_cancelled() -> None:
 async def test_a_person_who_gives_up_a_wait_undoes_nothing_that_was_not_sent() -> None:
     on, script = Simulation(limits=Limits(provider=3600.0)), Script([refused])
     await on.run(Two(script), "x")
-    on.act("retry")
+    on.handle_stuck("retry")
     on.cancel("no patience")
     played = await on.run(Two(script), "x")
     assert played.state.reason == "cancelled: no patience"
@@ -350,7 +350,7 @@ async def test_a_person_who_gives_up_a_wait_undoes_nothing_that_was_not_sent() -
 async def test_what_was_sent_stays_in_doubt_after_a_person_has_retried() -> None:
     on, script = Simulation(limits=Limits(provider=3600.0)), Script([another_first])
     await on.run(Two(script), "x")
-    on.act("retry")
+    on.handle_stuck("retry")
     on.cancel("no patience")
     await on.run(Two(script), "x")
     assert "release" in script.done

@@ -50,8 +50,8 @@ async def test_a_step_done_twice_has_two_keys() -> None:
     simulation = Simulation()
     played = await simulation.run(Clock(), 2)
     assert [(step.name, step.occurrence) for step in played.state.steps] == [("tick", 1), ("tick", 2)]
-    outputs = [checkpoint.output for step_id, checkpoint in simulation.checkpoints["rehearsal"].items() if step_id < 3]
-    assert outputs == ['"rehearsal.tick.1.0"', '"rehearsal.tick.2.0"']
+    outputs = [checkpoint.output for checkpoint in simulation.checkpoints() if checkpoint.step_id < 3]
+    assert outputs == ['"simulated.tick.1.0"', '"simulated.tick.2.0"']
 
 
 def test_time_outside_a_saga_is_refused() -> None:
@@ -108,7 +108,6 @@ async def test_a_recording_that_no_longer_fits_waits_for_fitting_code(code: str,
     played = await simulation.run(_Twice(Changed("as it was"), Changed(code)).next, "x")
     assert played.state.status == "stranded"
     assert says in (played.state.reason or "")
-    simulation.status["rehearsal"] = "stranded"
     played = await simulation.run(Changed("as it was"), "x")
     assert (played.state.status, played.result) == ("completed", "second")
 

@@ -143,7 +143,7 @@ async def test_a_pivot_that_run_stops_waiting_for_waits_for_a_person() -> None:
     played = await simulation.run(slow, "x")
     assert played.state.status == "stuck"
     assert "run stopped waiting for it" in (played.state.reason or "")
-    simulation.act("retry")
+    simulation.handle_stuck("retry")
     played = await simulation.run(saga, "x")
     assert played.state.status == "completed"
 

@@ -76,7 +76,7 @@ async def test_one_that_is_sold_out_lets_the_others_settle_and_takes_them_back(p
 async def test_compensations_run_in_reverse_order_of_the_start_whatever_was_answered_first() -> None:
     travel, simulation = FakeTravel(), Simulation()
     await play(travel, trip(flight="SLOW", car="SOLD-OUT"), simulation)
-    undone = [event.step for _, event in simulation.told() if isinstance(event, StepCompensated)]
+    undone = [event.step for _, event in simulation.history() if isinstance(event, StepCompensated)]
     assert undone == ["book_hotel", "book_flight"]
 
 
@@ -101,9 +101,9 @@ async def test_a_crash_around_any_commit_changes_nothing(changes: dict[str, str]
         played = await play(travel, trip(**changes), simulation)
         assert played.state.status == expected.state.status
         assert travel.net == (["car", "flight", "hotel"] if played.state.status == "completed" else [])
-        assert played.lives == 2
-        names = {step_id: checkpoint.name for step_id, checkpoint in simulation.checkpoints["rehearsal"].items()}
-        assert names == {step_id: each.name for step_id, each in undisturbed.checkpoints["rehearsal"].items()}
+        assert played.executions == 2
+        names = {each.step_id: each.name for each in simulation.checkpoints()}
+        assert names == {each.step_id: each.name for each in undisturbed.checkpoints()}
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Twice(Saga[str, tuple[str, ...]], name="twice"):
 async def test_the_same_step_several_times_at_once_is_not_mixed_up_with_itself() -> None:
     keys: list[str] = []
     assert (await Simulation().run(Twice(keys), "x")).result == ["x0", "x1", "x2", "x3", "x4"]
-    assert keys == [f"rehearsal.say.{number}.0" for number in range(1, 6)]
+    assert keys == [f"simulated.say.{number}.0" for number in range(1, 6)]
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,6 @@ async def test_a_branch_that_is_no_step_is_refused() -> None:
     simulation = Simulation()
     played = await simulation.run(Branching(), "x")
     assert played.state.status == "stuck"
-    stuck = next(event for _, event in simulation.told() if isinstance(event, SagaStuck))
+    stuck = next(event for _, event in simulation.history() if isinstance(event, SagaStuck))
     assert "gather: takes calls of steps" in stuck.reason
     assert "takes calls of steps" in stuck.reason

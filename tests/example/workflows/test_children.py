@@ -22,8 +22,8 @@ from workflows.transfer_money import Approval, TransferMoney
 
 ANN, BOB = Member("Ann", "LH1", "Ritz", "Mini"), Member("Bob", "LH1", "Ritz", "Golf")
 SOLD_OUT = Member("Eve", "LH1", "SOLD-OUT", "Mini")
-TRIPS = [f"rehearsal.book-trip.{number}.0" for number in (1, 2)]
-PAYMENT = "rehearsal.transfer-money.1.0"
+TRIPS = [f"simulated.book-trip.{number}.0" for number in (1, 2)]
+PAYMENT = "simulated.transfer-money.1.0"
 
 
 def request(*members: Member, price: int = 500) -> GroupTripRequest:
@@ -34,7 +34,7 @@ def simulation(travel: FakeTravel, limit: int = 1000, **balances: int) -> Simula
     made = Simulation(sagas=(BookTrip(travel), TransferMoney(limit)))
     for id, balance in ({"a": 1000, "b": 0} | balances).items():
         (opened,) = open_account(None, OpenAccount(id, "Ann", "EUR", balance))
-        made.store.write([record(accounts.stream(id), opened, Cause())])
+        made.store.events.write([record(accounts.stream(id), opened, Cause())])
     return made
 
 
@@ -71,7 +71,7 @@ async def test_one_that_is_refused_calls_the_others_back() -> None:
     assert travel.net == []
     assert [on.status[child] for child in TRIPS] == ["compensated", "compensated"]
     assert [step.status for step in played.state.steps] == ["compensated", "refused"]
-    assert "its parent rehearsal turns back" in (on.state(TRIPS[0]).reason or "")
+    assert "its parent simulated turns back" in (on.state(TRIPS[0]).reason or "")
     assert PAYMENT not in on.status
 
 
@@ -82,7 +82,7 @@ async def test_completed_children_are_compensated_when_their_parent_fails_later(
     assert played.state.status == "compensated"
     assert travel.net == []
     assert balances(on) == (3, 0)
-    undone = [event.slot for _, event in on.told() if isinstance(event, StepCompensated)]
+    undone = [event.slot for _, event in on.history() if isinstance(event, StepCompensated)]
     assert undone == sorted(undone)
     assert [on.status[child] for child in TRIPS] == ["compensated", "compensated"]
     assert on.state(TRIPS[0]).result is None
@@ -136,11 +136,11 @@ async def test_a_crash_around_any_commit_changes_nothing(path: str, landed: bool
         return on
 
     undisturbed = await act(FakeTravel(), 0)
-    assert undisturbed.status["rehearsal"] == ("completed" if path == "completed" else "compensated")
+    assert undisturbed.status["simulated"] == ("completed" if path == "completed" else "compensated")
     for at in range(1, undisturbed.commits + 1):
         travel = FakeTravel()
         on = await act(travel, at)
-        assert on.status["rehearsal"] == undisturbed.status["rehearsal"], at
+        assert on.status["simulated"] == undisturbed.status["simulated"], at
         assert len(travel.net) == (6 if path == "completed" else 0), at
         assert balances(on) == balances(undisturbed), at
 
@@ -153,7 +153,7 @@ async def test_a_cancel_at_any_moment_leaves_nothing_or_comes_too_late(at: int, 
     on.tells = tells
     on.cancel("no", at=at)
     await play(on)
-    if on.status["rehearsal"] == "completed":
+    if on.status["simulated"] == "completed":
         assert len(travel.net) == 6
         assert balances(on) == (500, 500)
     else:
@@ -258,11 +258,10 @@ class Patient(Saga[str, str], name="patient", children=(Waiter,), deadline=hours
 
 async def test_the_deadline_of_a_parent_ends_its_child() -> None:
     on = Simulation(sagas=[Waiter()])
-    on.deadline = on.clock + hours(1)
     played = await on.run(Patient(), "x")
     assert played.state.status == "compensated"
-    assert on.status["rehearsal.waiter.1.0"] == "compensated"
-    told = [event.reason for _, event in on.told("rehearsal.waiter.1.0") if isinstance(event, CancelRequested)]
+    assert on.status["simulated.waiter.1.0"] == "compensated"
+    told = [event.reason for _, event in on.history("simulated.waiter.1.0") if isinstance(event, CancelRequested)]
     assert len(told) == 1
     assert "its deadline" in told[0]
 
@@ -293,7 +292,7 @@ async def test_children_beside_a_branch_that_is_stuck_are_called_back_by_a_cance
             on.crash(crash, landed)
         for _ in range(6):  # who is stuck is woken by the cancel
             played = await on.run(Mixed(), "x")
-        if any(isinstance(event, CancelRequested) for _, event in on.told()):
+        if any(isinstance(event, CancelRequested) for _, event in on.history()):
             assert (played.state.status, played.state.reason) == ("compensated", "cancelled: no"), (crash, landed)
             assert set(on.status.values()) == {"compensated"}, (crash, landed)
         return on
@@ -326,13 +325,13 @@ async def test_a_child_that_is_refused_after_the_pivot_waits_for_a_person_who_ca
     on = Simulation(sagas=[Refusing()])
     played = await on.run(Late(), "x")
     assert played.state.status == "stuck"
-    stuck = next(event for _, event in on.told() if isinstance(event, SagaStuck))
+    stuck = next(event for _, event in on.history() if isinstance(event, SagaStuck))
     assert stuck.step == "waiter"
     on.sagas = [Waiter()]
-    on.act("retry")
+    on.handle_stuck("retry")
     played = await on.run(Late(), "x", signals=[Go()])
     assert (played.state.status, played.result) == ("completed", "x")
-    assert [event.child for _, event in on.told() if isinstance(event, ChildStarted)] == [
-        "rehearsal.waiter.1.0",
-        "rehearsal.waiter.1.0.1",
+    assert [event.child for _, event in on.history() if isinstance(event, ChildStarted)] == [
+        "simulated.waiter.1.0",
+        "simulated.waiter.1.0.1",
     ]

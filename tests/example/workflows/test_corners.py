@@ -58,7 +58,7 @@ async def test_an_error_that_cannot_be_stored_is_written_out() -> None:
     provider, on = Raising(), Simulation()
     played = await on.run(place_order(provider), request())
     assert (played.state.status, provider.net) == ("compensated", [])
-    said = [event.error.message for _, event in on.told() if isinstance(event, StepRetrying)]
+    said = [event.error.message for _, event in on.history() if isinstance(event, StepRetrying)]
     assert said[0] == "500: cut off \\ud83d"
 
 
@@ -133,23 +133,23 @@ async def test_a_saga_with_a_bug_is_cancelled(crash_at: int) -> None:
     on, saga = Simulation(), Buggy()
     assert (await on.run(saga, "x")).state.status == "stuck"
     on.cancel("no use")
-    on.status["rehearsal"] = "running"
+    on.status["simulated"] = "running"
     on.crash(crash_at, landed=crash_at % 2 == 0)
     played = await on.run(saga, "x")
     assert (played.state.status, played.state.reason) == ("compensated", "cancelled: no use")
     assert saga.done == []
-    assert sum(isinstance(event, SagaCompensating) for _, event in on.told()) == 1
+    assert sum(isinstance(event, SagaCompensating) for _, event in on.history()) == 1
 
 
 @pytest.mark.parametrize("crash_at", range(1, 6))
 async def test_a_saga_with_a_bug_is_given_up(crash_at: int) -> None:
     on, saga = Simulation(), Buggy()
     await on.run(saga, "x")
-    on.act("skip")
+    on.handle_stuck("skip")
     on.crash(crash_at, landed=crash_at % 2 == 0)
     played = await on.run(saga, "x")
     assert (played.state.status, saga.done) == ("compensated", [])
-    assert sum(isinstance(event, SagaCompensating) for _, event in on.told()) == 1
+    assert sum(isinstance(event, SagaCompensating) for _, event in on.history()) == 1
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,10 @@ async def test_attempts_are_counted_across_crashes() -> None:
     simulation, provider = Simulation(), FakeProvider(failures={"charge": 99})
     simulation.crash(at=4, landed=True)
     played = await simulation.run(place_order(provider), request())
-    assert played.lives == 2
+    assert played.executions == 2
     assert played.state.status == "compensated"
     assert provider.calls.count("charge") == 5
-    retries = [event.attempts for _, event in simulation.told() if isinstance(event, StepRetrying)]
+    retries = [event.attempts for _, event in simulation.history() if isinstance(event, StepRetrying)]
     assert retries == [1, 2, 3, 4]
 
 
@@ -63,7 +63,7 @@ async def test_a_compensation_that_keeps_failing_waits_for_a_person() -> None:
     assert played.state.status == "stuck"
     assert played.state.reason == "refund_card failed 5 times, lastly with: refund is down"
     assert provider.calls.count("refund") == 5
-    assert sum(isinstance(event, CompensationFailed) for _, event in simulation.told()) == 4
+    assert sum(isinstance(event, CompensationFailed) for _, event in simulation.history()) == 4
     charged = played.state.step("charge_card", 1)
     assert charged is not None
     assert charged.compensation is not None
@@ -73,7 +73,7 @@ async def test_a_compensation_that_keeps_failing_waits_for_a_person() -> None:
 async def test_a_stuck_compensation_goes_through_when_it_is_retried() -> None:
     simulation, provider = Simulation(), FakeProvider(failures={"refund": 5})
     await simulation.run(place_order(provider), request(postcode="00000"))
-    simulation.act("retry")
+    simulation.handle_stuck("retry")
     played = await simulation.run(place_order(provider), request(postcode="00000"))
     assert played.state.status == "compensated"
     assert provider.net == []
@@ -83,7 +83,7 @@ async def test_a_stuck_compensation_goes_through_when_it_is_retried() -> None:
 async def test_a_stuck_compensation_can_be_skipped_or_resolved(act: str, status: str) -> None:
     simulation, provider = Simulation(), FakeProvider(failures={"refund": 99})
     await simulation.run(place_order(provider), request(postcode="00000"))
-    simulation.act(act)  # type: ignore[arg-type]
+    simulation.handle_stuck(act)  # type: ignore[arg-type]
     played = await simulation.run(place_order(provider), request(postcode="00000"))
     assert played.state.status == "compensated"
     charged = played.state.step("charge_card", 1)
@@ -96,9 +96,9 @@ async def test_a_stuck_compensation_can_be_skipped_or_resolved(act: str, status:
 async def test_a_compensation_stuck_again_asks_again() -> None:
     simulation, provider = Simulation(), FakeProvider(failures={"refund": 10})
     await simulation.run(place_order(provider), request(postcode="00000"))
-    simulation.act("retry")
+    simulation.handle_stuck("retry")
     assert (await simulation.run(place_order(provider), request(postcode="00000"))).state.status == "stuck"
-    simulation.act("retry")
+    simulation.handle_stuck("retry")
     assert (await simulation.run(place_order(provider), request(postcode="00000"))).state.status == "compensated"
     assert provider.calls.count("refund") == 11
 
@@ -108,7 +108,7 @@ async def test_a_pivot_that_nobody_answered_waits_for_a_person_and_is_asked_agai
     played = await simulation.run(place_order(provider), request())
     assert played.state.status == "stuck"
     assert provider.calls.count("book") == 10
-    simulation.act("retry")
+    simulation.handle_stuck("retry")
     played = await simulation.run(place_order(provider), request())
     assert played.state.status == "completed"
     assert provider.net == ["book", "charge", "hold"]
@@ -117,7 +117,7 @@ async def test_a_pivot_that_nobody_answered_waits_for_a_person_and_is_asked_agai
 async def test_a_skipped_pivot_turns_back() -> None:
     simulation, provider = Simulation(), FakeProvider(failures={"book": 99})
     await simulation.run(place_order(provider), request())
-    simulation.act("skip", "the courier says that they have nothing")
+    simulation.handle_stuck("skip", "the courier says that they have nothing")
     played = await simulation.run(place_order(provider), request())
     assert played.state.status == "compensated"
     assert provider.net == []
@@ -126,11 +126,11 @@ async def test_a_skipped_pivot_turns_back() -> None:
 async def test_a_pivot_is_resolved_with_its_result() -> None:
     simulation, provider = Simulation(), FakeProvider(failures={"book": 99})
     await simulation.run(place_order(provider), request())
-    simulation.act("resolve", "they have it, by phone")
+    simulation.handle_stuck("resolve", "they have it, by phone")
     played = await simulation.run(place_order(provider), request())
     assert played.state.status == "stuck"
     assert "must have a result" in (played.state.reason or "")
-    simulation.act("resolve", "they have it, by phone", {"id": "by-phone"})
+    simulation.handle_stuck("resolve", "they have it, by phone", {"id": "by-phone"})
     played = await simulation.run(place_order(provider), request())
     assert played.state.status == "completed"
     assert played.result["parcel_id"] == "by-phone"
@@ -189,7 +189,7 @@ async def test_a_caught_refusal_is_the_same_after_a_crash() -> None:
     simulation = Simulation()
     simulation.crash(at=3)
     played = await simulation.run(Fragile([]), "caught")
-    assert (played.lives, played.result) == (2, "another way")
+    assert (played.executions, played.result) == (2, "another way")
 
 
 async def test_a_refusal_after_the_pivot_waits_for_a_person_at_once() -> None:
@@ -197,7 +197,7 @@ async def test_a_refusal_after_the_pivot_waits_for_a_person_at_once() -> None:
     played = await simulation.run(Fragile([]), "after refuse")
     assert played.state.status == "stuck"
     assert played.state.reason == "refuse was refused: Too late."
-    simulation.act("skip")
+    simulation.handle_stuck("skip")
     assert (await simulation.run(Fragile([]), "after refuse")).result == "done"
 
 
@@ -207,27 +207,27 @@ async def test_a_bug_in_a_decision_is_stuck_and_goes_on_once_it_is_mended(reques
     played = await simulation.run(Fragile(["oops"]), request_)
     assert played.state.status == "stuck"
     assert "decide failed, and did nothing: KeyError('oops')" in (played.state.reason or "")
-    simulation.act("retry")
+    simulation.handle_stuck("retry")
     assert (await simulation.run(Fragile([]), request_)).result == "done"
 
 
 async def test_a_bug_between_the_steps_is_stuck_and_goes_on_once_it_is_mended() -> None:
     simulation = Simulation()
     assert (await simulation.run(Fragile(["oops"]), "between")).state.status == "stuck"
-    simulation.act("retry")
+    simulation.handle_stuck("retry")
     assert (await simulation.run(Fragile(["oops"]), "between")).state.status == "stuck"
-    simulation.act("retry")
+    simulation.handle_stuck("retry")
     assert (await simulation.run(Fragile([]), "between")).result == "done"
 
 
 async def test_a_bug_between_the_steps_can_be_given_up_or_resolved() -> None:
     simulation = Simulation()
     await simulation.run(Fragile(["oops"]), "between")
-    simulation.act("skip")
+    simulation.handle_stuck("skip")
     assert (await simulation.run(Fragile(["oops"]), "between")).state.status == "compensated"
     simulation = Simulation()
     await simulation.run(Fragile(["oops"]), "after between")
-    simulation.act("resolve", "by hand", "by hand")
+    simulation.handle_stuck("resolve", "by hand", "by hand")
     played = await simulation.run(Fragile(["oops"]), "after between")
     assert (played.state.status, played.result) == ("completed", "by hand")
 

@@ -68,7 +68,7 @@ async def test_a_crash_around_any_commit_changes_nothing(path: dict[str, str], l
     assert commits >= 5
     for at in range(1, commits + 1):
         crashed, same, other = await play(path, at, landed)
-        assert crashed.lives == 2, f"the crash at commit {at} did not happen"
+        assert crashed.executions == 2, f"the crash at commit {at} did not happen"
         assert told(other) == told(simulation), f"crash at commit {at}"
         assert other.events(orders, "4711") == simulation.events(orders, "4711")
         assert same.net == provider.net
@@ -79,5 +79,5 @@ def told(simulation: Simulation) -> list[Any]:
     """The story without what a clock puts into it."""
     return [
         {name: value for name, value in vars(event).items() if name not in ("started_at", "next_at")}
-        for _, event in simulation.told()
+        for _, event in simulation.history()
     ]

@@ -126,7 +126,7 @@ async def test_errors_of_others_are_stored_and_logged_without_marked_values(capl
     with caplog.at_level(logging.DEBUG):
         played = await simulation.run(Leaky(), customer())
     assert played.state.reason == "call_them: nobody called *** with *** here"
-    retried = [event.error.message for _, event in simulation.told() if isinstance(event, StepRetrying)]
+    retried = [event.error.message for _, event in simulation.history() if isinstance(event, StepRetrying)]
     assert retried == ["nobody called *** with *** here"]
     assert "Ann Example" not in caplog.text
     assert "tok_1" not in caplog.text
@@ -155,7 +155,7 @@ class Whispering(Saga[str, None], name="whispering"):
 async def test_errors_do_not_say_the_marked_arguments_of_a_step() -> None:
     simulation = Simulation()
     await simulation.run(Whispering(), "4711")
-    said = [str(event) for _, event in simulation.told() if "nobody" in str(event)]
+    said = [str(event) for _, event in simulation.history() if "nobody" in str(event)]
     assert len(said) >= 2
     assert all("nobody heard ***" in each or "nobody unheard ***" in each for each in said)
     assert not any("4711" in each for each in said)

@@ -25,7 +25,7 @@ def simulation(**balances: int) -> Simulation:
     made = Simulation()
     for id, balance in ({"a": 1000, "b": 0} | balances).items():
         (opened,) = open_account(None, OpenAccount(id, "Ann", "EUR", balance))
-        made.store.write([record(accounts.stream(id), opened, Cause())])
+        made.store.events.write([record(accounts.stream(id), opened, Cause())])
     return made
 
 
@@ -59,9 +59,9 @@ async def test_a_large_one_waits_until_it_is_approved() -> None:
     assert played.state.status == "completed"
     assert played.result["approved_by"] == "ann"
     assert balances(on) == (500, 500)
-    (waited,) = [event for _, event in on.told() if isinstance(event, SagaWaiting)]
+    (waited,) = [event for _, event in on.history() if isinstance(event, SagaWaiting)]
     assert waited.signal == "approval"
-    assert played.lives == 2, "it rested in between"
+    assert played.executions == 2, "it rested in between"
 
 
 async def test_a_refused_one_gives_the_money_back() -> None:
@@ -87,7 +87,7 @@ async def test_an_approval_that_comes_early_waits() -> None:
     on.signal(YES)
     played = await play(on)
     assert played.state.status == "completed"
-    assert not [event for _, event in on.told() if isinstance(event, SagaWaiting)]
+    assert not [event for _, event in on.history() if isinstance(event, SagaWaiting)]
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ async def test_a_crash_around_any_commit_changes_nothing(signals: list[object], 
         played = await play(on, signals=signals)
         assert played.state.status == expected.state.status
         assert balances(on) == balances(undisturbed)
-        told = [type(event).__name__ for _, event in on.told()]
-        assert told == [type(event).__name__ for _, event in undisturbed.told()], f"crashed at {at}"
+        told = [type(event).__name__ for _, event in on.history()]
+        assert told == [type(event).__name__ for _, event in undisturbed.history()], f"crashed at {at}"
 
 
 @signal("word")
@@ -151,5 +151,5 @@ async def test_time_passes_while_a_saga_sleeps() -> None:
     began = on.clock
     await on.run(Listener(), 1, signals=[Word("hello")])
     assert on.clock - began >= timedelta(seconds=10)
-    ended = [event.by for _, event in on.told() if isinstance(event, WaitEnded)]
+    ended = [event.by for _, event in on.history() if isinstance(event, WaitEnded)]
     assert ended == ["signal", "time"]

@@ -23,21 +23,12 @@ from workflows.amends.history import (
     WaitEnded,
     saga_histories,
 )
+from workflows.amends.history.children import ended, undone
 from workflows.amends.history.problem import UnknownRefusal, refusal_of
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import CompensateChild, StatusChange, Suspended, Taken
 from workflows.amends.step import ChildFailed, StepCall
 from workflows.amends.values.codec import load
-
-
-def ended(child: str) -> str:
-    """The signal by which a child tells how it ended."""
-    return f"child {child}"
-
-
-def undone(child: str) -> str:
-    """The signal by which a child tells that it was undone after it had been completed."""
-    return f"undone {child}"
 
 
 class Children:

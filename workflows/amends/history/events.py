@@ -16,7 +16,7 @@ Status = Literal[
 ]
 StepStatus = Literal["completed", "refused", "retrying", "failed", "unknown", "compensated", "skipped", "running"]
 CompensationStatus = Literal["completed", "retrying", "failed", "skipped", "resolved"]
-Act = Literal["retry", "skip", "resolve"]
+OperatorAction = Literal["retry", "skip", "resolve"]
 
 #: The states in which nothing more will happen unless a person acts.
 RESTING: frozenset[Status] = frozenset({"completed", "compensated", "stuck", "stranded", "abandoned"})
@@ -245,7 +245,7 @@ class SagaStuck:
 class OperatorActed:
     """What a person decided about a stuck saga; the actor stands in the event's metadata."""
 
-    act: Act
+    act: OperatorAction
     reason: str
     slot: int
     step: str | None = None

@@ -1,4 +1,4 @@
-"""What the durable engine needs of the store: sagas started, claimed, told something, released and looked after."""
+"""What the engine needs of the store: sagas started, committed to and signalled, a queue of them, and executors."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class StoredSaga:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a saga stands, for those who decide about it.
+    """How a saga stands, for operators.
 
-    `stuck` says what it got stuck at last, and `stuck_at` at which version of its story that was told.
+    `stuck` says what it got stuck at last, and `stuck_at` at which version of its history that stands.
     """
 
     status: Status
-    turned_back: bool
+    is_compensating: bool
     stuck: SagaStuck | None
     stuck_at: int | None
 
@@ -83,16 +83,71 @@ class OtherExecutor:
     expired: bool
 
 
-class SagaStore(Protocol):
-    """What the durable engine needs of the store. What writes is resent until it is answered, unless said otherwise."""
+class Sagas(Protocol):
+    """Sagas one by one, as the simulation has them too: what writes is resent until it is answered."""
 
     async def start(self, start: Start) -> StartOutcome:
         """Start a saga, once per id. Raises Unavailable if the database does not answer in time."""
         ...
 
     async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[Claimed]:
-        """Take queued sagas, oldest first, if this executor is alive."""
+        """Take queued sagas of these types, oldest first, if this executor is alive."""
         ...
+
+    async def load(self, id: str) -> StoredSaga | None: ...
+
+    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+        """Write a commit of the execution that owns the saga, whole or not at all; the same again changes nothing.
+
+        Raises Fenced if the owner is another one, ForeignStep if the step's number is taken, and Taken if it starts a
+        child under an id that belongs to another workflow.
+        """
+        ...
+
+    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]: ...
+
+    async def standing(self, id: str) -> Standing | None:
+        """How a saga stands; None if there is none."""
+        ...
+
+    async def resume(
+        self,
+        id: str,
+        stuck_at: int | None,
+        allowed: Sequence[Status],
+        event: NewEvent,
+        status: Status,
+        answer: Answer | None,
+        cancel: str | None = None,
+    ) -> FeedCursor | Status | Repeated:
+        """Append an operator's action and queue the saga again; its status if that is not an allowed one.
+
+        With `cancel` it is compensated when it goes on. `stuck_at` says about what was decided, None for a saga that is
+        not stuck. Raises StaleVersion if it has got stuck anew since then.
+        """
+        ...
+
+    async def signal(
+        self, id: str, signal: str, event: NewEvent, answer: Answer | None
+    ) -> FeedCursor | Status | Repeated:
+        """Append a signal to a saga's history, and queue it if it waits for that; its status if it is finished.
+
+        Raises NotFound.
+        """
+        ...
+
+    async def cancel(
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: Answer | None
+    ) -> FeedCursor | Status | Repeated | None:
+        """Note that a saga is to be cancelled, and queue it if it waits or is stuck before its compensation has begun.
+
+        Returns its status if it is finished, None if one of its pivots is recorded. Raises NotFound.
+        """
+        ...
+
+
+class SagaQueue(Protocol):
+    """Sagas that nobody runs, for whoever looks after them."""
 
     async def awaited(self, executor: str) -> list[Awaited]:
         """The providers that sagas wait for, and those that others than this executor find down."""
@@ -111,59 +166,12 @@ class SagaStore(Protocol):
         """Queue sagas whose time has come; returns how many."""
         ...
 
-    async def load(self, id: str) -> StoredSaga | None: ...
-
     async def unsettle(self, id: str) -> None:
         """Note that a saga runs that was not claimed: what it does may be left without a record."""
         ...
 
     async def adopt(self, id: str) -> None:
         """Make a saga of a fork that DBOS's tools made of one."""
-        ...
-
-    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
-        """Raises Fenced if the owner is another one, ForeignStep if the step's number is taken."""
-        ...
-
-    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]: ...
-
-    async def standing(self, id: str) -> Standing | None:
-        """How a saga stands; None if there is none."""
-        ...
-
-    async def act(
-        self,
-        id: str,
-        stuck_at: int | None,
-        allowed: Sequence[Status],
-        event: NewEvent,
-        status: Status,
-        answer: Answer | None,
-        cancel: str | None = None,
-    ) -> FeedCursor | Status | Repeated:
-        """Append a person's act and queue the saga again; returns its status if that is not an allowed one.
-
-        With `cancel` it turns back when it goes on. `stuck_at` says about what was decided, None for a saga that is not
-        stuck. Raises StaleVersion if it has got stuck anew since then.
-        """
-        ...
-
-    async def signal(
-        self, id: str, signal: str, event: NewEvent, answer: Answer | None
-    ) -> FeedCursor | Status | Repeated:
-        """Append a signal to a saga's story, and let it go on if it waits for that; its status if it is finished.
-
-        Raises NotFound.
-        """
-        ...
-
-    async def cancel(
-        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: Answer | None
-    ) -> FeedCursor | Status | Repeated | None:
-        """Note that a saga is to be cancelled; its status if it is finished, None if one of its pivots is recorded.
-
-        Raises NotFound.
-        """
         ...
 
     async def cancelled(self, executor: str) -> list[tuple[str, str]]:
@@ -191,7 +199,7 @@ class SagaStore(Protocol):
         ...
 
     async def unstrand(self, saga_types: Sequence[str]) -> None:
-        """Queue stranded sagas of these types for one more try."""
+        """Queue incompatible sagas of these types for one more try."""
         ...
 
     async def ended_abnormally(self) -> list[tuple[str, str]]:
@@ -199,8 +207,12 @@ class SagaStore(Protocol):
         ...
 
     async def note(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
-        """Append to the story of a saga that nobody runs, and set its status."""
+        """Append to the history of a saga that nobody runs, and set its status."""
         ...
+
+
+class Executors(Protocol):
+    """The processes that run sagas."""
 
     async def register(
         self, executor: str, machine: str, pid: int, process_started_at: float, saga_types: Sequence[str], lease: float
@@ -223,3 +235,7 @@ class SagaStore(Protocol):
         With `patience`, raises Unavailable if the database does not answer in so many seconds.
         """
         ...
+
+
+class SagaStore(Sagas, SagaQueue, Executors, Protocol):
+    """All that the engine on DBOS needs of the store."""

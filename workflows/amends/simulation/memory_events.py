@@ -93,6 +93,10 @@ class MemoryEvents:
             raise Conflict("event-ids", DIFFERENT.format(id=event.id, stream=stored.stream))
         return stored.cursor
 
+    def has(self, id: UUID) -> bool:
+        """Whether an event was appended under this id."""
+        return id in self._known
+
     def version(self, stream: str) -> int:
         """The version of a stream, 0 if it has no event."""
         return len(self._streams.get(stream, ()))

@@ -10,301 +10,232 @@ recovery would.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from pydantic import JsonValue
-
 from domain.amends.aggregate import Aggregate
-from domain.amends.errors import StaleVersion
 from domain.amends.event import Cause
-from domain.amends.expected import exact
-from workflows.amends.engine.children import ended, undone
 from workflows.amends.engine.execution import Execution
 from workflows.amends.history import (
-    FINISHED,
-    Act,
     CancelRequested,
-    ChildRecalled,
     OperatorActed,
-    Problem,
-    SagaCompleted,
+    OperatorAction,
     SagaEvent,
-    SagaFold,
-    SagaStarted,
     SagaState,
-    SagaStuck,
     SignalReceived,
     Status,
     saga_histories,
 )
+from workflows.amends.history.children import ENDED
 from workflows.amends.history.replay_state import Checkpoint
-from workflows.amends.ports.event_store import StoredEvent, read_event, record_own
-from workflows.amends.ports.execution_log import (
-    Committed,
-    CompensateChild,
-    Stale,
-    Start,
-    StepCommit,
-    Suspended,
-    Taken,
-    TurnedBack,
-)
+from workflows.amends.ports.event_store import read_event, record_own
+from workflows.amends.ports.execution_log import Suspended, TurnedBack
 from workflows.amends.saga import Saga
-from workflows.amends.simulation.execution_log import Awaited, MemoryExecutionLog
-from workflows.amends.simulation.memory_events import MemoryEvents
+from workflows.amends.simulation.crashing import Crash, CrashingSagas
+from workflows.amends.simulation.execution_log import MemoryExecutionLog
+from workflows.amends.simulation.memory_rows import Row
 from workflows.amends.start_request import starting
-from workflows.amends.values.codec import copied, dump, kept
+from workflows.amends.values.codec import copied, kept
 from workflows.amends.values.limits import Limits
 
 S = TypeVar("S")
 E = TypeVar("E")
+T = TypeVar("T")
 
-
-class Crash(BaseException):
-    """The executor dies here."""
+ID: Final = "simulated"
+"""The id of a saga that is given none."""
 
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """How a saga stands after it was played, and what happened to it on the way."""
+    """How a saga stands after it was run, and in how many executions it came there."""
 
     state: SagaState
     result: Any
-    lives: int
-
-
-@dataclass
-class _Known:
-    """What was read of a saga's story so far: each of its events is read once."""
-
-    told: list[tuple[UUID, SagaEvent]] = field(default_factory=list)
-    telling: SagaFold = field(default_factory=SagaFold)
-    cancel: str | None = None
-
-    def read(self, stored: StoredEvent) -> None:
-        event = read_event(saga_histories.vocabulary, stored.type, stored.data_json)
-        self.told.append((stored.id, event))
-        self.telling.tell(event, stored.recorded_at)
-        if isinstance(event, CancelRequested):
-            self.cancel = self.cancel or event.reason
+    executions: int
 
 
 @dataclass
 class Simulation:
-    """A store in memory, and a clock that nobody waits for. `sagas` are those that may be started as children."""
+    """A store in memory, and a clock that nobody waits for. `sagas` are those that may be started as children.
 
-    clock: datetime = datetime(2026, 1, 1, tzinfo=UTC)
-    commits: int = 0
-    status: dict[str, Status] = field(default_factory=dict)
-    checkpoints: dict[str, dict[int, Checkpoint]] = field(default_factory=dict)
+    `deadline` counts instead of those that the sagas declare. `tells` says whether an execution is told of a cancel
+    while it runs, as by its own server; of another server's it learns when it suspends.
+    """
+
     sagas: Sequence[Saga[Any, Any]] = ()
-    store: MemoryEvents = field(init=False)
-    lives: dict[str, int] = field(default_factory=dict)
-    parents: dict[str, str] = field(default_factory=dict)
     deadline: datetime | None = None
     limits: Limits = Limits()
     tells: bool = True
-    """Whether a life is told of a cancel while it runs, as by its own server; another server's is found by parking."""
-    awaited: dict[str, Awaited] = field(default_factory=dict)
-    """The providers that sagas wait for, by the sagas' ids."""
-    settled: dict[str, int] = field(default_factory=dict)
-    """Up to which of its lives a saga has left nothing behind that its record does not tell."""
-    _crash: tuple[int, bool] | None = None
-    _cancel: tuple[int, str] | None = None
-    _dead: bool = False
-    _ready: set[str] = field(default_factory=set)
-    _known: dict[str, _Known] = field(default_factory=dict)
+    store: CrashingSagas = field(default_factory=CrashingSagas)
+    _executions: Counter[str] = field(default_factory=Counter)
+    _asked: Counter[tuple[str, datetime | None]] = field(default_factory=Counter)
+    """How often a provider was asked for a saga whether it is back, in one wait."""
 
-    def __post_init__(self) -> None:
-        self.store = MemoryEvents(lambda: self.clock)
+    @property
+    def clock(self) -> datetime:
+        """What time it is."""
+        return self.store.clock.now
+
+    @clock.setter
+    def clock(self, now: datetime) -> None:
+        self.store.clock.now = now
+
+    @property
+    def commits(self) -> int:
+        """How many commits there were."""
+        return self.store.commits
+
+    @property
+    def status(self) -> dict[str, Status]:
+        """The status of each saga, by its id."""
+        return {id: row.status for id, row in self.store.rows.items()}
+
+    def checkpoints(self, id: str = ID) -> list[Checkpoint]:
+        """What is recorded of a saga's steps, in the order of their numbers."""
+        return [known for _, known in sorted(self.store.rows[id].checkpoints.items())]
+
+    def history(self, id: str = ID) -> list[tuple[UUID, SagaEvent]]:
+        """The saga's own events with their ids, oldest first."""
+        return list(self.store.history(id).events)
+
+    def state(self, id: str = ID) -> SagaState:
+        """What its events add up to."""
+        return self.store.history(id).fold.state()
+
+    def events(self, aggregate: Aggregate[S, E], key: str) -> list[E]:
+        """The events of one aggregate, oldest first."""
+        kept = self.store.events.of(aggregate.stream(key))
+        return [read_event(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
+
+    # -- what happens to a saga from outside
 
     def crash(self, at: int, landed: bool = False) -> None:
         """Die at the commit with this number, counted from 1: before it, or, if `landed`, just after it."""
-        self._crash = (self.commits + at, landed)
+        self.store.crash(at, landed)
 
-    def cancel(self, reason: str, at: int = 0, id: str = "rehearsal") -> None:
+    def start(self, saga: Saga[Any, Any], request: Any, id: str = ID) -> None:
+        """Start the saga without running it yet: it can be sent something first."""
+        what = f"the input of {saga.definition.name}"
+        given = kept(request, saga.definition.input, what, self.limits.value).data
+        start = starting(saga, given, id, Cause(), self.clock)
+        if self.deadline:
+            start = replace(start, deadline=self.deadline - self.clock)
+        _at_once(self.store.start(start))
+
+    def cancel(self, reason: str, at: int = 0, id: str = ID) -> None:
         """Want the saga cancelled: now, or just after the commit with this number, counted from 1."""
-        self._cancel = (self.commits + at, reason) if at else None
-        if not at:
-            self.store.write([record_own(saga_histories.stream(id), CancelRequested(reason), Cause())])
+
+        def cancel() -> None:
+            event = record_own(saga_histories.stream(id), CancelRequested(reason), Cause())
+            _at_once(self.store.cancel(id, (), reason, event, None))
+
+        if at:
+            self.store.after[self.commits + at] = cancel
+        else:
+            cancel()
+
+    def signal(self, signal: object, id: str = ID) -> None:
+        """Send the saga a signal, early or late."""
+        name: str = getattr(signal, "__signal__")  # noqa: B009 (set by the decorator)
+        received = SignalReceived(name, kept(signal, type(signal), f"signal {name}", self.limits.value).data)
+        event = record_own(saga_histories.stream(id), received, Cause())
+        _at_once(self.store.signal(id, name, event, None))
+
+    def handle_stuck(self, action: OperatorAction, reason: str = "simulated", result: Any = None, id: str = ID) -> None:
+        """Decide about a stuck saga as an operator would; `run` then goes on with it."""
+        standing = _at_once(self.store.standing(id))
+        assert standing is not None, f"there is no saga {id}"
+        assert standing.stuck is not None, f"saga {id} is not stuck"
+        stuck = standing.stuck
+        acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, result)
+        event = record_own(saga_histories.stream(id), acted, Cause())
+        going: Status = "compensating" if standing.is_compensating else "running"
+        _at_once(self.store.resume(id, standing.stuck_at, [standing.status], event, going, None))
+
+    # -- running it
 
     async def run(
         self,
         saga: Saga[Any, Any] | Callable[[], Saga[Any, Any]],
         request: Any,
-        id: str = "rehearsal",
+        id: str = ID,
         signals: Sequence[object] = (),
     ) -> SimulationResult:
-        """Start the saga, or go on with it and its children, until it is finished or rests; a crash begins a new life.
+        """Start the saga, or go on with it and its children, until it is finished or suspended for good.
 
-        When one waits it is sent the next of `signals`; when there is none left its time comes at once, if it has one.
-        A function in place of the saga is asked for one in each life, as after a deployment of other code.
+        After a crash the next execution begins. When one waits it is sent the next of `signals`; when there is none
+        left its time comes at once, if it has one. A function in place of the saga is asked for one before each
+        execution, as after a deployment of other code.
         """
-        result, left, before = None, list(signals), dict(self.lives)
-        self._ready.add(id)
+        result, left, before = None, list(signals), self._executions[id]
+        if id in self.store.rows:
+            self.store.rows[id].queue()
         while True:
             living = saga if isinstance(saga, Saga) else saga()
-            if id not in self.status:
+            if id not in self.store.rows:
                 self.start(living, request, id)
-            family = [id, *(child for child in self.parents if child != id)]
-            if runs := next((each for each in family if each in self._ready), None):
-                known = living if runs == id else self._player(runs)
-                ended = await self._live(known, runs)
+            family = [id, *(child for child, row in self.store.rows.items() if row.parent and child != id)]
+            if runs := next((each for each in family if self.store.rows[each].is_queued), None):
+                ended = await self._execute(living if runs == id else self._child(runs), runs)
                 result = ended if runs == id else result
             elif not any(self._goes_on(each, left) for each in family):
-                return SimulationResult(self.state(id), result, self.lives[id] - before.get(id, 0))
+                return SimulationResult(self.state(id), result, self._executions[id] - before)
 
-    async def _live(self, saga: Saga[Any, Any], id: str) -> Any:
-        self.lives[id], self._dead = self.lives.get(id, 0) + 1, False
-        self._ready.discard(id)
+    async def _execute(self, saga: Saga[Any, Any], id: str) -> Any:
+        self._executions[id] += 1
+        self.store.is_dead = False
+        owner = f"execution {self._executions[id]}"
+        self.store.run(id, owner)
+        execution_log = MemoryExecutionLog(id, owner, self.store, self.sagas, self.limits, self.tells)
         try:
             with suppress(TurnedBack, Suspended):
-                return await Execution(saga, MemoryExecutionLog(self, id)).run(copied(self.state(id).input))
+                return await Execution(saga, execution_log).run(copied(self.state(id).input))
         except Crash:
-            self._ready.add(id)
+            self.store.rows[id].queue()
         return None
 
-    def _player(self, id: str) -> Saga[Any, Any]:
-        name = next(event.name for _, event in self.told(id) if isinstance(event, SagaStarted))
+    def _child(self, id: str) -> Saga[Any, Any]:
+        name = self.store.rows[id].start.name
         return next(saga for saga in self.sagas if saga.definition.name == name)
 
-    def signal(self, signal: object, id: str = "rehearsal") -> None:
-        """Tell the saga something, early or late."""
-        name: str = getattr(signal, "__signal__")  # noqa: B009 (set by the decorator)
-        told = SignalReceived(name, kept(signal, type(signal), f"signal {name}", self.limits.value).data)
-        self.store.write([record_own(saga_histories.stream(id), told, Cause())])
-
     def _goes_on(self, id: str, signals: list[object]) -> bool:
-        """Let a saga that waits be told something, or its time come; False if it waits for ever."""
-        if id in self.awaited and self.status[id] in ("running", "compensating"):
-            self.clock = self.clock if self.cancelled(id) else max(self.clock, self.awaited[id].again(self.clock))
-            self._ready.add(id)
+        """Let a suspended saga receive a signal, or its time come; False if it waits for ever."""
+        row = self.store.rows[id]
+        if row.awaits_provider:
+            self._ask_again(row)
             return True
-        if self.status[id] != "waiting":
+        if row.status != "waiting":
             return False
-        told, state = [event for _, event in self.told(id)], self.state(id)
-        until = min((each for each in (state.waiting_until, self.deadline) if each), default=None)
-        if any(isinstance(event, CancelRequested) for event in told):
-            until = self.clock
-        if (state.waiting_for or "").startswith("child "):
-            signals = []
-            if any(isinstance(event, ChildRecalled) for event in told):
-                return False
-        if signals:
+        if signals and not (row.waiting_for or "").startswith(ENDED):
             self.signal(signals.pop(0), id)
-        elif until:
-            self.clock = max(self.clock, until)
-        else:
+            return True
+        if row.due_at is None:
             return False
-        self._wake(id)
+        self.store.clock.reach(row.due_at)
+        row.wake("running")
         return True
 
-    def _wake(self, id: str) -> None:
-        self._ready.add(id)
-        self.status[id] = "compensating" if self.state(id).turned_back else "running"
+    def _ask_again(self, row: Row) -> None:
+        """Let a saga ask whether its provider is back: after a second, then ever later, and when the wait is over."""
+        wait = (row.start.id, row.provider_since)
+        if self.store.history(row.start.id).cancel is None:
+            again = self.clock + timedelta(seconds=2 ** min(self._asked[wait], 16))
+            self.store.clock.reach(min(again, row.due_at) if row.due_at else again)
+        self._asked[wait] += 1
+        row.queue()
 
-    def act(self, act: Act, reason: str = "rehearsed", result: Any = None, id: str = "rehearsal") -> None:
-        """Decide about a stuck saga as a person would; `play` then goes on with it."""
-        stuck = next(event for _, event in reversed(self.told(id)) if isinstance(event, SagaStuck))
-        told = OperatorActed(act, reason, stuck.slot, stuck.compensation or stuck.step, result)
-        self.store.write([record_own(saga_histories.stream(id), told, Cause())])
-        self._wake(id)
 
-    def events(self, aggregate: Aggregate[S, E], key: str) -> list[E]:
-        """The events of one aggregate, oldest first."""
-        kept = self.store.of(aggregate.stream(key))
-        return [read_event(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
-
-    def told(self, id: str = "rehearsal") -> list[tuple[UUID, SagaEvent]]:
-        """The saga's own events with their ids, oldest first."""
-        return list(self._read(id).told)
-
-    def state(self, id: str = "rehearsal") -> SagaState:
-        return self._read(id).telling.state()
-
-    def cancelled(self, id: str) -> str | None:
-        """Why somebody wants the saga cancelled; None if nobody does."""
-        return self._read(id).cancel
-
-    def _read(self, id: str) -> _Known:
-        known = self._known.setdefault(id, _Known())
-        for stored in self.store.of(saga_histories.stream(id))[len(known.told) :]:
-            known.read(stored)
-        return known
-
-    def start(self, saga: Saga[Any, Any], request: Any, id: str = "rehearsal") -> None:
-        """Start the saga without playing it yet: it can be told something first."""
-        what = f"the input of {saga.definition.name}"
-        given = kept(request, saga.definition.input, what, self.limits.value).data
-        self._begin(starting(saga, given, id, Cause(), self.clock))
-
-    def _begin(self, start: Start) -> None:
-        self.store.write([start.event])
-        self.status[start.id], self.checkpoints[start.id] = "running", {}
-        self._ready.add(start.id)
-        if start.parent:
-            self.parents[start.id] = start.parent
-
-    def commit(self, id: str, step_commit: StepCommit) -> Committed | Stale:
-        """Write an entry whole or not at all; dies where `crash` said."""
-        if self._dead:
-            raise Crash
-        self.commits += 1
-        at, landed = self._crash or (0, False)
-        self._dead = self.commits == at
-        if self._dead and not landed:
-            raise Crash
-        if step_commit.start and step_commit.start.id in self.status:
-            raise Taken
-        try:
-            self.store.write(
-                step_commit.events, {stream: exact(version) for stream, version in step_commit.expected.items()}
-            )
-        except StaleVersion as stale:
-            return Stale(stale.stream, stale.expected, stale.actual)
-        self._write(id, step_commit)
-        if self._cancel and self.commits == self._cancel[0]:
-            self.cancel(self._cancel[1])
-        if self._dead:
-            raise Crash
-        return Committed()
-
-    def _write(self, id: str, step_commit: StepCommit) -> None:
-        if step_commit.checkpoint:
-            assert step_commit.checkpoint.step_id not in self.checkpoints[id], "two steps under one number"
-            self.checkpoints[id][step_commit.checkpoint.step_id] = step_commit.checkpoint
-        if step_commit.change:
-            self.status[id] = step_commit.change.status
-            Awaited.note(self.awaited, id, step_commit.change)
-        if step_commit.settled:
-            self.settled[id] = self.lives[id]
-        if step_commit.start:
-            self._begin(step_commit.start)
-        if step_commit.recall:
-            self._recall(step_commit.recall)
-        if step_commit.change and step_commit.change.status in FINISHED and id in self.parents:
-            self._tell_parent(id)
-
-    def _recall(self, recall: CompensateChild) -> None:
-        child = recall.saga
-        self.store.write([recall.event])
-        if (self.status[child] in ("completed", "waiting", "stuck") or child in self.awaited) and not self.state(
-            child
-        ).turned_back:
-            self._wake(child)
-
-    def _tell_parent(self, id: str) -> None:
-        """Tell how a child ended, and let its parent go on if it waits for that."""
-        parent, state, told = self.parents[id], self.state(id), [event for _, event in self.told(id)]
-        again = state.status == "compensated" and any(isinstance(event, SagaCompleted) for event in told)
-        error: JsonValue = dump(state.error, Problem | None)
-        payload: JsonValue = {"status": state.status, "result": state.result, "reason": state.reason, "error": error}
-        name = undone(id) if again else ended(id)
-        self.store.write([record_own(saga_histories.stream(parent), SignalReceived(name, payload), Cause())])
-        if self.status[parent] in ("waiting", "compensating"):
-            self._wake(parent)
+def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns that waits for nothing, as those of sagas in memory."""
+    try:
+        coroutine.send(None)
+    except StopIteration as ended:
+        result: T = ended.value
+        return result
+    raise AssertionError("it waits for something")

@@ -26,7 +26,7 @@ from domain.amends.errors import NotFound
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.client import TerminatedAction
 from workflows.amends.dbos.engine import Engine
-from workflows.amends.history import Act, Status, saga_histories
+from workflows.amends.history import OperatorAction, Status, saga_histories
 from workflows.amends.ids import require_workflow_id
 from workflows.amends.ports.event_store import Answer
 
@@ -153,7 +153,7 @@ class WorkflowRoutes:
             raise NotFound("workflow", id)
         cls = self._engine.saga_client.payload(row.name, row.version, signal)
         sent = await signed_body(request, cls, actor_of(request), is_known(request))
-        payload = self._engine.saga_client.told(signal, sent, cls)
+        payload = self._engine.saga_client.received(signal, sent, cls)
 
         async def send(key: IdempotencyKey | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "signal": signal}) if key else None
@@ -193,7 +193,7 @@ class WorkflowRoutes:
 
         async def decide(key: IdempotencyKey | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "act": how}) if key else None
-            noted = await self._engine.saga_client.resume_terminated(id, how, why.reason, cause, answer)
+            noted = await self._engine.saga_client.handle_terminated(id, how, why.reason, cause, answer)
             self._engine.look()
             return noted
 
@@ -214,12 +214,14 @@ class WorkflowRoutes:
         """Note that the step or the compensation that failed was done by hand, and let the saga go on."""
         return await self._act(id, "resolve", decision, request)
 
-    async def _act(self, id: str, act: Act, decision: Decision, request: Request) -> dict[str, Any]:
+    async def _act(self, id: str, act: OperatorAction, decision: Decision, request: Request) -> dict[str, Any]:
         cause = cause_of(request)
 
         async def decide(key: IdempotencyKey | None) -> dict[str, Any]:
             answer = Answer(key.key, key.digest, {"id": id, "act": act}) if key else None
-            noted = await self._engine.saga_client.act(id, act, decision.reason, cause, decision.result, answer)
+            noted = await self._engine.saga_client.handle_stuck(
+                id, act, decision.reason, cause, decision.result, answer
+            )
             self._engine.look()
             return noted
 

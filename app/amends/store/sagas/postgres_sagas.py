@@ -138,7 +138,7 @@ class PostgresSagas:
         assert stuck is None or isinstance(stuck, SagaStuck)
         return Standing(row["status"], row["turned_back"], stuck, version)
 
-    async def act(
+    async def resume(
         self,
         id: str,
         stuck_at: int | None,

@@ -1,0 +1,42 @@
+"""Sagas in memory whose executor dies where a test wants it to, and to which something happens between two commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from workflows.amends.ports.execution_log import Committed, Stale, StepCommit
+from workflows.amends.simulation.memory_sagas import MemorySagas
+
+
+class Crash(BaseException):
+    """The executor dies here."""
+
+
+@dataclass
+class CrashingSagas(MemorySagas):
+    """Counts commits. `after` says what happens just after the commit with a number, counted from 1."""
+
+    commits: int = 0
+    after: dict[int, Callable[[], None]] = field(default_factory=dict)
+    is_dead: bool = False
+    _crash: tuple[int, bool] | None = None
+
+    def crash(self, at: int, landed: bool) -> None:
+        """Die at the commit with this number, counted from now: before it, or, if `landed`, just after it."""
+        self._crash = (self.commits + at, landed)
+
+    def write(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+        if self.is_dead:
+            raise Crash
+        self.commits += 1
+        at, landed = self._crash or (0, False)
+        self.is_dead = self.commits == at
+        if self.is_dead and not landed:
+            raise Crash
+        committed = super().write(id, owner, step_commit)
+        if isinstance(committed, Committed) and (happens := self.after.pop(self.commits, None)):
+            happens()
+        if self.is_dead:
+            raise Crash
+        return committed

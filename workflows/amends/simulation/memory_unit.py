@@ -1,0 +1,35 @@
+"""One transaction of a simulated step: what it reads is there at once, and it has no SQL of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from domain.amends.aggregate import Aggregate
+from workflows.amends.ports.event_store import read_event
+from workflows.amends.ports.execution_log import Committed, Interrupted, Stale, StepCommit
+from workflows.amends.simulation.memory_events import MemoryEvents
+
+S = TypeVar("S")
+E = TypeVar("E")
+
+
+@dataclass
+class MemoryUnit:
+    """Reads and the commit of one transaction step; nothing interrupts it."""
+
+    events: MemoryEvents
+    write: Callable[[StepCommit], Committed | Stale]
+    interrupted: Interrupted | None = None
+
+    async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
+        kept = self.events.of(aggregate.stream(key))
+        events = [read_event(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
+        return aggregate.fold(events), len(events)
+
+    async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        raise NotImplementedError("a simulation has no database: test a step with SQL of its own on Postgres")
+
+    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
+        return self.write(step_commit)
