@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from inspect import signature
-from typing import Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Generic, TypeVar, get_type_hints
 
 from domain.amends.contained import contained
 from domain.amends.errors import DefinitionError, Invalid
-from domain.amends.event import NAME, event_type
+from domain.amends.event import NAME, declared_events, event_type
 from domain.amends.stream import require_stream
 from domain.amends.vocabulary import Vocabulary
 
@@ -30,6 +29,9 @@ class Aggregate(Generic[S, E]):
     `inverse`, where the business has one, is the decision that takes one event back: `(state, event) -> events`. It
     returns None for an event that is never taken back, and raises a Refusal where the state does not allow it any more.
     It also knows the inverses of the events that it returns: that is what redo is.
+
+    `evolve` names its events by an annotation: a class, a union of classes, or a class that is no event itself and
+    stands for all events that are declared below it.
 
     `folding`, for a state that is dear to change one event at a time, does what `evolve` does for several in turn.
     """
@@ -97,11 +99,10 @@ class Aggregate(Generic[S, E]):
 
 
 def _event_classes(evolve: Callable[[S, E], S]) -> tuple[type[E], ...]:
-    """Read from the annotation of `evolve`'s second parameter: one class or a union of classes."""
+    """Read from the annotation of `evolve`'s second parameter: see `declared_events`."""
     hints, names = get_type_hints(evolve), list(signature(evolve).parameters)
     if len(names) != 2 or names[1] not in hints or "return" not in hints:
         raise DefinitionError(
             getattr(evolve, "__name__", "evolve"), "takes (state, event) and annotates both and its result"
         )
-    annotation = hints[names[1]]
-    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    return declared_events(hints[names[1]])

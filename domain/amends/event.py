@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias, TypeVar, dataclass_transform
+from typing import Any, NamedTuple, TypeAlias, TypeVar, Union, dataclass_transform, get_args, get_origin
 
 from domain.amends.errors import DefinitionError
 
@@ -63,6 +64,22 @@ def event_type(event: object) -> EventType:
     if declared is None:
         raise DefinitionError(repr(event), "is not an event: decorate its class with @event(name, version)")
     return declared
+
+
+def declared_events(annotation: Any) -> tuple[type[Any], ...]:
+    """The event classes that an annotation names: those of a union, and all below a class that is no event itself."""
+    parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    return tuple(cls for part in parts for cls in (_below(part) or (part,)))
+
+
+def _below(cls: Any) -> tuple[type[Any], ...]:
+    if not isinstance(cls, type):
+        return ()
+    if "__event__" in vars(cls):
+        return (cls,)
+    subclasses: list[type[Any]] = type.__subclasses__(cls)
+    found = (event for below in subclasses for event in _below(below))
+    return tuple(dict.fromkeys(found))  # one that is below two of them is found twice
 
 
 def upcasts(

@@ -17,7 +17,7 @@ from uuid import UUID
 from domain.amends.aggregate import Aggregate
 from domain.amends.contained import contained
 from domain.amends.errors import AmendsError, DefinitionError
-from domain.amends.event import event_type
+from domain.amends.event import declared_events, event_type
 from domain.amends.rows import as_kept
 from domain.amends.sensitive import PERSONAL, SECRET, marks_within
 from domain.amends.vocabulary import Vocabulary
@@ -233,7 +233,7 @@ class Projection(Generic[Row, E]):
             raise DefinitionError(
                 f"projection {self.name!r}", "the second parameter of evolve is Recorded[…] of its events"
             )
-        return Vocabulary(_parts(annotation[0]))
+        return Vocabulary(declared_events(annotation[0]))
 
     @cached_property
     def row(self) -> type[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -54,6 +54,11 @@ class Vocabulary(Generic[E]):
         """The names of each event that has had several."""
         names = (frozenset({event_type(cls).name, *(old.name for old in upcasters(cls))}) for cls in self.classes)
         return tuple(each for each in names if len(each) > 1)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, type[E]]:
+        """The class of the events that are stored under a name, also under one that they had before."""
+        return {type.name: cls for type, (cls, _) in self._paths.items()}
 
     def today(self, stored: EventType) -> type[E] | None:
         """The class of a stored event whose shape is today's; None for all others."""

@@ -12,16 +12,11 @@ from app.amends.schema.shapes import Kind
 from app.amends.store.aggregates.difference import Change
 from domain.amends.errors import Invalid
 from domain.amends.sensitive import MASK
-from workflows.amends.history import Problem, saga_histories
+from workflows.amends.history import Problem, ValueOf, saga_event, saga_histories
 from workflows.amends.ports.event_store import StoredEvent
 from workflows.amends.redaction.forms import Form, Look
 
 T = TypeVar("T")
-
-CHILD: Final = ("child ", "undone ")
-"""Prefixes of the signals by which children report how they ended."""
-OF_SAGAS: Final = ("step-completed", "operator-acted", "saga-completed", "signal-received")
-"""Events with values whose types only the saga's definition knows."""
 
 OVERVIEW: Final = ("workflow_overview", ("reason", "failing_error"))
 """The read model that repeats reasons of sagas, and its columns that do."""
@@ -176,35 +171,30 @@ class Redactor:
 
     def _of_saga(self, name: str, data: dict[str, Any], saga: str) -> dict[str, Any]:
         """The fields of a saga's own events whose types only its definition knows, and those that repeat errors."""
-        error, (of, version) = data.get("error"), self._sagas.of(saga) or ("", 0)
-        signal, step = str(data.get("signal")), data.get("step")
+        event, error = saga_event(name), data.get("error")
+        shown = {field: self._value(value, data.get(field), saga) for field, value in event.values(data).items()}
         if isinstance(error, dict) and "facts" in error:
-            return {"error": self._error(error, saga), "reason": self._reason_of(data, saga)}
-        if "reason" in data and name != "operator-acted":
-            return {"reason": self._reason_of(data, saga)}
-        if name == "saga-started":
-            return {"input": self._of(("input", str(data.get("name")), data.get("version", 0)), data.get("input"))}
-        if name == "signal-received":
-            if signal.startswith(CHILD):
-                return {"payload": self._of_child(signal, data.get("payload"), saga)}
-            return {"payload": self._of(("signal", f"{of}.{signal}", version), data.get("payload"))}
-        if name in OF_SAGAS:
-            what: tuple[Kind, str, int] = (
-                ("output", of, version) if step is None else ("result", f"{of}.{step}", version)
-            )
-            return {"result": self._of(what, data.get("result"))}
-        return {}
+            shown["error"] = self._error(error, saga)
+        if "reason" in data and event.repeats_errors:
+            shown["reason"] = self._reason_of(data, saga)
+        return shown
+
+    def _value(self, value: ValueOf, data: Any, saga: str) -> Any:
+        if value.kind == "child":
+            return self._of_child(value.name, data, saga)
+        of, version = value.saga or self._sagas.of(saga) or ("", 0)
+        return self._of((value.kind, f"{of}.{value.name}" if value.name else of, version), data)
 
     def _reason_of(self, data: dict[str, Any], saga: str) -> Any:
         error = data.get("error")
         own = [error] if isinstance(error, dict) else []
         return self.reason(self._messages.cleaned(data.get("reason"), own), saga)
 
-    def _of_child(self, signal: str, report: Any, saga: str) -> Any:
+    def _of_child(self, child: str, report: Any, saga: str) -> Any:
         """The report of a child to its parent about how it ended."""
         if not isinstance(report, dict):
             return MASK
-        name, version = self._sagas.of(signal.partition(" ")[2]) or ("", 0)
+        name, version = self._sagas.of(child) or ("", 0)
         shown = {key: value if key in REPORTED else MASK for key, value in report.items()}
         if report.get("result") is not None:
             shown["result"] = self._of(("output", name, version), report["result"])
@@ -223,18 +213,23 @@ def _change(form: Form, change: Change) -> Change:
     return replace(change, before=before, after=after)
 
 
+def _values(event: StoredEvent) -> Collection[ValueOf]:
+    """The values of an event whose types only a saga's definition knows."""
+    saga, data = saga_histories.key(event.stream), event.data
+    return saga_event(event.name).values(data).values() if saga and isinstance(data, dict) else ()
+
+
 def _sagas_of(event: StoredEvent) -> Iterator[str]:
     """The ids of the sagas whose definitions an event needs to be redacted by."""
-    if event.name in OF_SAGAS and (saga := saga_histories.key(event.stream)):
-        yield saga
-    if event.name == "signal-received" and isinstance(event.data, dict):
-        signal = str(event.data.get("signal"))
-        yield from [signal.partition(" ")[2]] if signal.startswith(CHILD) else []
+    for value in _values(event):
+        if value.kind == "child":
+            yield value.name
+        elif value.saga is None:
+            yield saga_histories.key(event.stream) or ""
 
 
 def _saga_with_errors(event: StoredEvent) -> str | None:
     """The id of the saga whose errors an event may repeat."""
     data, saga = event.data, saga_histories.key(event.stream)
-    if not isinstance(data, dict):
-        return None
-    return saga if "reason" in data or "error" in data or str(data.get("signal")).startswith(CHILD) else None
+    repeats = isinstance(data, dict) and ("reason" in data or "error" in data)
+    return saga if repeats or any(value.kind == "child" for value in _values(event)) else None

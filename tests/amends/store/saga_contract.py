@@ -25,8 +25,8 @@ from workflows.amends.history import (
     StepCompleted,
     saga_histories,
 )
-from workflows.amends.history.replay_state import Checkpoint
-from workflows.amends.ports.event_store import NewEvent, record, record_own
+from workflows.amends.history.replay_state import Checkpoint, ReplayState
+from workflows.amends.ports.event_store import EventStore, NewEvent, read_event, record, record_own
 from workflows.amends.ports.execution_log import (
     Committed,
     Fenced,
@@ -37,7 +37,7 @@ from workflows.amends.ports.execution_log import (
     StatusChange,
     StepCommit,
 )
-from workflows.amends.ports.saga_store import Sagas, StartOutcome, StoredSaga
+from workflows.amends.ports.saga_store import Sagas, StartOutcome
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 EXECUTOR = "executor-1"
@@ -81,17 +81,25 @@ def completed(step: str, slot: int) -> StepCompleted:
     return StepCompleted(step, 1, "step", slot, "digest", AT, 1, None)
 
 
+@dataclass(frozen=True)
+class Store:
+    """Sagas, and the events that stand beside them."""
+
+    sagas: Sagas
+    events: EventStore
+
+
 @dataclass
 class Running:
     """A saga of a store, with the token of whoever runs it."""
 
-    sagas: Sagas
+    it: Store
     id: str
     owner: str = "me"
     steps: count[int] = field(default_factory=lambda: count(1))
 
     async def commit(self, *events: object, **more: Any) -> Committed | Stale:
-        return await self.sagas.commit(self.id, self.owner, StepCommit(of(self.id, *events), **more))
+        return await self.it.sagas.commit(self.id, self.owner, StepCommit(of(self.id, *events), **more))
 
     async def suspend(self, status: Status, *events: object, settled: bool = False, **change: Any) -> None:
         changed = StatusChange(status, **change)
@@ -110,8 +118,8 @@ class Running:
         await self.commit(SagaCompensating(reason, error), change=StatusChange("compensating", reason))
         await self.commit(SagaCompensated(reason), change=StatusChange("compensated", reason))
 
-    async def stored(self) -> StoredSaga:
-        found = await self.sagas.load(self.id)
+    async def stored(self) -> ReplayState:
+        found = await self.it.sagas.load(self.id)
         assert found is not None
         return found
 
@@ -119,73 +127,72 @@ class Running:
         return (await self.stored()).status
 
     async def history(self) -> list[object]:
-        return [event for _, event in (await self.stored()).told]
+        stored = await self.it.events.read(saga_histories.stream(self.id))
+        return [read_event(saga_histories.vocabulary, each.type, each.data_json) for each in stored]
 
     async def claimed_again(self, owner: str = "another") -> bool:
         """Whether it was queued; then it has another owner from now on."""
-        claimed = await self.sagas.claim(EXECUTOR, owner, [TYPE], 10)
+        claimed = await self.it.sagas.claim(EXECUTOR, owner, [TYPE], 10)
         if self.id in (each.id for each in claimed):
             self.owner = owner
             return True
         return False
 
 
-async def started(sagas: Sagas, id: str, **more: Any) -> Running:
+async def started(it: Store, id: str, **more: Any) -> Running:
     """A saga that was queued and claimed."""
-    assert await sagas.start(starts(id, **more)) is StartOutcome.STARTED
-    assert [each.id for each in await sagas.claim(EXECUTOR, "me", [TYPE], 10)] == [id]
-    return Running(sagas, id)
+    assert await it.sagas.start(starts(id, **more)) is StartOutcome.STARTED
+    assert [each.id for each in await it.sagas.claim(EXECUTOR, "me", [TYPE], 10)] == [id]
+    return Running(it, id)
 
 
 class StartContract:
     """How a saga comes into being, and who gets it."""
 
-    async def test_a_saga_is_started_once(self, sagas: Sagas) -> None:
-        assert await sagas.start(starts("s-1")) is StartOutcome.STARTED
-        assert await sagas.start(starts("s-1")) is StartOutcome.REPEATED
-        assert await sagas.start(starts("s-1", "another request")) is StartOutcome.TAKEN
-        stored = await sagas.load("s-1")
-        assert stored is not None
-        assert [type(event) for _, event in stored.told] == [SagaStarted]
+    async def test_a_saga_is_started_once(self, it: Store) -> None:
+        assert await it.sagas.start(starts("s-1")) is StartOutcome.STARTED
+        assert await it.sagas.start(starts("s-1")) is StartOutcome.REPEATED
+        assert await it.sagas.start(starts("s-1", "another request")) is StartOutcome.TAKEN
+        assert [type(event) for event in await Running(it, "s-1").history()] == [SagaStarted]
 
-    async def test_nobody_knows_a_saga_that_was_not_started(self, sagas: Sagas) -> None:
-        assert await sagas.load("s-1") is None
-        assert await sagas.standing("s-1") is None
+    async def test_nobody_knows_a_saga_that_was_not_started(self, it: Store) -> None:
+        assert await it.sagas.load("s-1") is None
+        assert await it.sagas.standing("s-1") is None
 
-    async def test_queued_sagas_are_claimed_once_by_who_has_code_for_them(self, sagas: Sagas) -> None:
+    async def test_queued_sagas_are_claimed_once_by_who_has_code_for_them(self, it: Store) -> None:
         for id in ("s-1", "s-2", "s-3"):
-            await sagas.start(starts(id))
-        assert await sagas.claim(EXECUTOR, "me", ["another-saga:1"], 10) == []
-        claimed = [await sagas.claim(EXECUTOR, f"owner {number}", [TYPE], 2) for number in range(3)]
+            await it.sagas.start(starts(id))
+        assert await it.sagas.claim(EXECUTOR, "me", ["another-saga:1"], 10) == []
+        claimed = [await it.sagas.claim(EXECUTOR, f"owner {number}", [TYPE], 2) for number in range(3)]
         assert [[each.id for each in some] for some in claimed] == [["s-1", "s-2"], ["s-3"], []]
         assert {(each.name, each.inputs) for some in claimed for each in some} == {("place-order", "{}")}
 
-    async def test_one_that_is_started_with_an_owner_is_not_queued(self, sagas: Sagas) -> None:
-        await sagas.start(starts("s-1", executor=EXECUTOR, owner="me"))
-        assert await sagas.claim(EXECUTOR, "another", [TYPE], 10) == []
-        saga = Running(sagas, "s-1")
+    async def test_one_that_is_started_with_an_owner_is_not_queued(self, it: Store) -> None:
+        await it.sagas.start(starts("s-1", executor=EXECUTOR, owner="me"))
+        assert await it.sagas.claim(EXECUTOR, "another", [TYPE], 10) == []
+        saga = Running(it, "s-1")
         assert await saga.commit(completed("charge", 1)) == Committed()
         assert await saga.status() == "running"
 
-    async def test_a_deadline_counts_from_the_start(self, sagas: Sagas) -> None:
-        saga = await started(sagas, "s-1", deadline=timedelta(hours=1))
+    async def test_a_deadline_counts_from_the_start(self, it: Store) -> None:
+        saga = await started(it, "s-1", deadline=timedelta(hours=1))
         assert (await saga.stored()).deadline_at is not None
-        assert (await (await started(sagas, "s-2")).stored()).deadline_at is None
+        assert (await (await started(it, "s-2")).stored()).deadline_at is None
 
 
 class CommitContract:
     """What one commit of an execution does."""
 
-    async def test_events_checkpoint_and_status_are_written_together(self, sagas: Sagas) -> None:
-        saga = await started(sagas, "s-1")
+    async def test_events_checkpoint_and_status_are_written_together(self, it: Store) -> None:
+        saga = await started(it, "s-1")
         change = StatusChange("compensating", "no")
         assert await saga.commit(completed("charge", 1), checkpoint=checkpoint(1), change=change) == Committed()
         stored = await saga.stored()
-        assert (stored.status, list(stored.checkpoints)) == ("compensating", [checkpoint(1)])
-        assert [type(event) for _, event in stored.told] == [SagaStarted, StepCompleted]
+        assert (stored.status, stored.checkpoints, stored.version) == ("compensating", {1: checkpoint(1)}, 2)
+        assert [type(event) for event in await saga.history()] == [SagaStarted, StepCompleted]
 
-    async def test_a_stale_stream_spoils_all_of_it(self, sagas: Sagas) -> None:
-        saga = await started(sagas, "s-1")
+    async def test_a_stale_stream_spoils_all_of_it(self, it: Store) -> None:
+        saga = await started(it, "s-1")
         before = await saga.stored()
         stale = await saga.commit(
             completed("charge", 1),
@@ -196,53 +203,53 @@ class CommitContract:
         assert stale == Stale("order-1", 3, 0)
         assert await saga.stored() == before
 
-    async def test_the_same_commit_again_changes_nothing(self, sagas: Sagas) -> None:
-        saga = await started(sagas, "s-1")
+    async def test_the_same_commit_again_changes_nothing(self, it: Store) -> None:
+        saga = await started(it, "s-1")
         same = StepCommit(of("s-1", completed("charge", 1)), {"saga-s-1": 1}, checkpoint(1))
-        assert [await sagas.commit("s-1", "me", same) for _ in range(2)] == [Committed(), Committed()]
+        assert [await it.sagas.commit("s-1", "me", same) for _ in range(2)] == [Committed(), Committed()]
         assert len(await saga.history()) == 2
 
-    async def test_a_step_number_that_is_taken_writes_nothing(self, sagas: Sagas) -> None:
-        saga = await started(sagas, "s-1")
+    async def test_a_step_number_that_is_taken_writes_nothing(self, it: Store) -> None:
+        saga = await started(it, "s-1")
         await saga.commit(completed("charge", 1), checkpoint=checkpoint(1))
         with pytest.raises(ForeignStep):
             await saga.commit(completed("ship", 1), checkpoint=checkpoint(1))
         assert len(await saga.history()) == 2
 
-    async def test_nobody_but_the_owner_writes(self, sagas: Sagas) -> None:
-        saga = await started(sagas, "s-1")
+    async def test_nobody_but_the_owner_writes(self, it: Store) -> None:
+        saga = await started(it, "s-1")
         with pytest.raises(Fenced):
-            await sagas.commit("s-1", "another", StepCommit(of("s-1", completed("charge", 1))))
+            await it.sagas.commit("s-1", "another", StepCommit(of("s-1", completed("charge", 1))))
         await saga.wait()
         with pytest.raises(Fenced):
             await saga.commit(completed("charge", 1))
         assert await saga.history() == [SagaStarted("place-order", 1, "4711", "s-1", {}), SagaWaiting(1, "paid", None)]
 
-    async def test_a_saga_that_is_not_there_is_missing(self, sagas: Sagas) -> None:
+    async def test_a_saga_that_is_not_there_is_missing(self, it: Store) -> None:
         with pytest.raises(Missing):
-            await Running(sagas, "s-1").commit(completed("charge", 1))
+            await Running(it, "s-1").commit(completed("charge", 1))
 
     async def test_an_execution_that_was_suspended_leaves_something_behind_unless_it_says_otherwise(
-        self, sagas: Sagas
+        self, it: Store
     ) -> None:
-        saga = await started(sagas, "s-1")
-        assert (await saga.stored()).settled, "nobody has run it before"
+        saga = await started(it, "s-1")
+        assert not (await saga.stored()).recovered, "nobody has run it before"
         await saga.wait()
-        await sagas.signal("s-1", "paid", signal("s-1"), None)
+        await it.sagas.signal("s-1", "paid", signal("s-1"), None)
         assert await saga.claimed_again()
-        assert (await saga.stored()).settled
+        assert not (await saga.stored()).recovered
         await saga.suspend("waiting", SagaWaiting(2, "paid", None), waiting_for="paid")
-        await sagas.signal("s-1", "paid", signal("s-1"), None)
+        await it.sagas.signal("s-1", "paid", signal("s-1"), None)
         assert await saga.claimed_again("a third")
-        assert not (await saga.stored()).settled
+        assert (await saga.stored()).recovered
 
-    async def test_a_transaction_reads_and_writes_the_streams_of_the_business(self, sagas: Sagas) -> None:
-        saga = await started(sagas, "s-1")
-        async with sagas.transaction("s-1", "me") as unit:
+    async def test_a_transaction_reads_and_writes_the_streams_of_the_business(self, it: Store) -> None:
+        saga = await started(it, "s-1")
+        async with it.sagas.transaction("s-1", "me") as unit:
             assert await unit.load(tallies, "1") == (0, 0)
             events = [record("tally-1", Counted(5), Cause()), *of("s-1", completed("count", 1))]
             assert await unit.commit(StepCommit(events, {"tally-1": 0}, checkpoint(1))) == Committed()
-        async with sagas.transaction("s-1", "me") as unit:
+        async with it.sagas.transaction("s-1", "me") as unit:
             assert await unit.load(tallies, "1") == (5, 1)
             events = [record("tally-1", Counted(1), Cause())]
             assert await unit.commit(StepCommit(events, {"tally-1": 0})) == Stale("tally-1", 0, 1)

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import URL
 
-from tests.amends.store.saga_contract import EXECUTOR, TYPE, CommitContract, StartContract
+from app.amends.store.events.postgres_events import PostgresEvents
+from tests.amends.store.saga_contract import EXECUTOR, TYPE, CommitContract, StartContract, Store
 from tests.amends.store.saga_signals_contract import FamilyContract, SignalContract
 from tests.amends.store.sagas import store
-from workflows.amends.ports.saga_store import Sagas
 from workflows.amends.simulation.memory_sagas import MemorySagas
 
 
@@ -20,13 +20,14 @@ class SagasContract(StartContract, CommitContract, SignalContract, FamilyContrac
 
 class TestInMemory(SagasContract):
     @pytest.fixture
-    def sagas(self) -> Sagas:
-        return MemorySagas()
+    def it(self) -> Store:
+        sagas = MemorySagas()
+        return Store(sagas, sagas.events)
 
 
 class TestInPostgres(SagasContract):
     @pytest.fixture
-    async def sagas(self, database: URL) -> AsyncIterator[Sagas]:
-        async with store(database) as it:
-            await it.sagas.register(EXECUTOR, "here", 1, 1.0, [TYPE], 3600.0)
-            yield it.sagas
+    async def it(self, database: URL) -> AsyncIterator[Store]:
+        async with store(database) as made:
+            await made.sagas.register(EXECUTOR, "here", 1, 1.0, [TYPE], 3600.0)
+            yield Store(made.sagas, PostgresEvents(made.writer, made.reader))

@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 from workflows.amends.history import (
     CancelLost,
     CancelRequested,
-    ChildRecalled,
+    ChildCompensationRequested,
     ChildStarted,
     EventLoopBlocked,
     OperatorActed,
     OperatorResumed,
-    SagaAbandoned,
     SagaCompensated,
     SagaCompensating,
     SagaCompleted,
+    SagaIncompatible,
     SagaResumed,
     SagaStarted,
     SagaState,
-    SagaStranded,
     SagaStuck,
+    SagaTerminated,
     SagaWaiting,
     SignalReceived,
     StepCompleted,
@@ -38,9 +38,11 @@ from workflows.amends.history import (
     WaitEnded,
     saga_histories,
 )
-from workflows.amends.history.events import CompensationFailed, CompensationWaiting, SagaEvent, StepCompensated
-from workflows.amends.history.problem import Problem
-from workflows.amends.history.state import StepState, evolve, tell
+from workflows.amends.history.events import CompensationFailed, CompensationWaiting, StepCompensated
+from workflows.amends.history.histories import evolve, state_of
+from workflows.amends.history.stored_error import Problem
+from workflows.amends.history.saga_event import SagaEvent
+from workflows.amends.history.state import StepState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FAILED = CompensationFailed("charge", 1, "refund", 5, 1, Problem("Failed", "the bank sleeps", {}), NOW)
@@ -48,7 +50,7 @@ REFUNDED = StepCompensated("charge", 1, "refund", 5, 2)
 
 
 def steps(*told: SagaEvent) -> tuple[StepState, ...]:
-    return tell([(NOW, each) for each in told]).steps
+    return state_of([(NOW, each) for each in told]).steps
 
 
 def test_a_step_without_a_record_is_told_as_soon_as_it_is_undone() -> None:
@@ -110,13 +112,13 @@ FACTS: st.SearchStrategy[SagaEvent] = st.one_of(
             OperatorActed("retry", "now", 3),
             OperatorResumed("go"),
             SagaResumed(),
-            SagaStranded("no code"),
-            SagaAbandoned("cancelled"),
+            SagaIncompatible("no code"),
+            SagaTerminated("cancelled"),
             SagaCompleted(3),
             SagaCompensated("no"),
             CancelRequested("no"),
             CancelLost("late"),
-            ChildRecalled(1, "c", "no"),
+            ChildCompensationRequested(1, "c", "no"),
             EventLoopBlocked("hold", 6.0, "e", ""),
         ]
     ),
@@ -145,7 +147,7 @@ def calls_to_tell(count: int) -> int:
 
     sys.setprofile(count_calls)
     try:
-        tell(facts)
+        state_of(facts)
     finally:
         sys.setprofile(None)
     return calls

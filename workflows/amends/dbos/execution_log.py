@@ -10,34 +10,16 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from domain.amends.event import Cause, event_type
+from domain.amends.event import Cause
 from workflows.amends.bell import Bell
 from workflows.amends.dbos.lease import Lease
 from workflows.amends.dbos.runtime import next_step
-from workflows.amends.history import (
-    FINISHED,
-    CompensationFailed,
-    CompensationWaiting,
-    EventLoopBlocked,
-    StepCompensated,
-    StepCompleted,
-    StepFailed,
-    StepRefused,
-    StepRetrying,
-    StepWaiting,
-)
-from workflows.amends.history.replay_state import BLOCKS, ReplayState, blocked_too_often
+from workflows.amends.history import FINISHED, EventLoopBlocked, saga_event
+from workflows.amends.history.replay_state import BLOCKS, ReplayState
 from workflows.amends.ports.execution_log import Committed, Identity, Stale, Start, StepCommit, Suspended, Unit
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import Providers
 from workflows.amends.values.limits import Limits
-
-WAITS = frozenset(event_type(cls).name for cls in (StepWaiting, CompensationWaiting))
-ATTEMPTS = frozenset(
-    event_type(cls).name
-    for cls in (StepCompleted, StepRefused, StepRetrying, StepFailed, StepCompensated, CompensationFailed)
-)
-"""What tells that a step or a compensation did not end with a provider that is down."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +74,11 @@ class DbosExecutionLog:
     def _note(self, step_commit: StepCommit) -> None:
         """Let providers know of what their own gateways may not have told: who waits for one, and who was answered."""
         if step_commit.change and step_commit.change.provider:
-            told = [event.data for event in step_commit.events if event.type.name in WAITS]
-            down = {each["provider"]: str(each["error"]["facts"].get("problem", "")) for each in told}
+            found = [event.data for event in step_commit.events if saga_event(event.type.name).found == "down"]
+            down = {each["provider"]: str(each["error"]["facts"].get("problem", "")) for each in found}
             for name, error in ({step_commit.change.provider: "its gateway says so"} | down).items():
                 self._around.providers.named(name).found_down(error)
-        made = [event.data["slot"] for event in step_commit.events if event.type.name in ATTEMPTS]
+        made = [event.data["slot"] for event in step_commit.events if saga_event(event.type.name).found == "answered"]
         for wait in (self.replay.provider_waits.get(step_id) for step_id in made):
             if wait and wait.provider:
                 self._around.providers.named(wait.provider).found_up()
@@ -130,7 +112,7 @@ class DbosExecutionLog:
     def blocked(self, event: EventLoopBlocked) -> None:
         """This life has blocked the event loop: after the second time a person is asked before more is begun."""
         known, blocks = self.replay, self.replay.blocks + 1
-        exhausted = blocked_too_often(event) if blocks >= BLOCKS else known.exhausted
+        exhausted = event.exhausted() if blocks >= BLOCKS else known.exhausted
         self.replay = replace(known, blocks=blocks, exhausted=exhausted)
 
     async def reload(self) -> ReplayState:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,8 +16,8 @@ from workflows.amends.dbos import runtime
 from workflows.amends.dbos.execution_log import DbosExecutionLog, Surroundings
 from workflows.amends.dbos.worker import Underway, Worker
 from workflows.amends.engine.execution import Execution
-from workflows.amends.history import SagaStarted, SagaStranded, SagaStuck, saga_histories
-from workflows.amends.history.replay_state import Exhausted, ReplayState, compensated, replay_state_of
+from workflows.amends.history import SagaIncompatible, SagaStarted, SagaStuck, saga_histories
+from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import (
     Fenced,
@@ -30,19 +29,12 @@ from workflows.amends.ports.execution_log import (
     Suspended,
     TurnedBack,
 )
-from workflows.amends.ports.saga_store import SagaStore, StoredSaga
+from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.start_request import reference
 from workflows.amends.values.said import named, one_line, said
 
 log = logging.getLogger("amends.engine")
 
-TAKEOVERS = 20
-"""How many executors in a row may die with a saga that makes no progress, before a person is asked: where it goes on;
-if one more dies on the way there, before `run` is run. From the sixth on it waits longer each time before it is
-run again (amends.release_sagas), so that it cannot kill one after the other."""
-LONG = 2000
-"""So many events of a story are read beside the event loop, which other work needs meanwhile."""
-_aside = ThreadPoolExecutor(1, "recordings")
 FAILURES = 3
 """How often in a row a saga may fail by a fault of the engine before a person is asked."""
 
@@ -137,7 +129,7 @@ class Executions:
         id = execution.id
         self._failures[id] += 1
         if isinstance(error, Unreadable):
-            event: SagaStranded | SagaStuck = SagaStranded(said(error))
+            event: SagaIncompatible | SagaStuck = SagaIncompatible(said(error))
             change = StatusChange("stranded", said(error))
         elif self._failures[id] < FAILURES:
             log.info("Saga %s cannot run here for now; it is given back.", id, exc_info=error)
@@ -180,30 +172,11 @@ class Executions:
         return await self._loaded(execution.id)
 
     async def _loaded(self, id: str) -> tuple[ReplayState, bool]:
-        stored = await self._store.load(id)
-        fork = stored is None
-        if stored is None:
+        replay = await self._store.load(id)
+        fork = replay is None
+        if replay is None:
             await self._store.adopt(id)
-            stored = await self._store.load(id)
-        if stored is None:  # neither a saga nor a fork of one: its start was lost after it had been claimed
+            replay = await self._store.load(id)
+        if replay is None:  # neither a saga nor a fork of one: its start was lost after it had been claimed
             raise Missing
-        if len(stored.told) > LONG:
-            return await asyncio.get_running_loop().run_in_executor(_aside, _read, stored), fork
-        return _read(stored), fork
-
-
-def _read(stored: StoredSaga) -> ReplayState:
-    died = stored.takeovers
-    told = f"{died} executors died in a row while they ran this step"
-    exhausted = Exhausted(told, died == TAKEOVERS + 1) if died > TAKEOVERS else None
-    redo = compensated(stored.undone)
-    return replay_state_of(
-        stored.checkpoints,
-        stored.told,
-        stored.status,
-        redo,
-        exhausted,
-        deadline_at=stored.deadline_at,
-        recovered=not stored.settled,
-        provider=stored.provider,
-    )
+        return replay, fork

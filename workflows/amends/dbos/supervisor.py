@@ -12,7 +12,7 @@ from domain.amends.event import Cause
 from workflows.amends.background import end, nudged
 from workflows.amends.dbos.lease import is_gone, machine
 from workflows.amends.dbos.worker import Worker
-from workflows.amends.history import FINISHED, SagaAbandoned, SagaStranded, saga_histories
+from workflows.amends.history import FINISHED, SagaIncompatible, SagaTerminated, saga_histories
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import StatusChange
 from workflows.amends.ports.saga_store import SagaStore
@@ -125,10 +125,10 @@ class Supervisor:
             log.warning("The database has lost how %d sagas ended: they go on from what is still on record.", lost)
         for id, name, version in await self._store.without_code():
             reason = f"no running server has code for {name} version {version}"
-            await self._tell(id, SagaStranded(reason), StatusChange("stranded", reason))
+            await self._tell(id, SagaIncompatible(reason), StatusChange("stranded", reason))
         for id, status in await self._store.ended_abnormally():
             reason = f"the workflow was ended outside Amends: DBOS says {status}"
-            await self._tell(id, SagaAbandoned(reason), StatusChange("abandoned", reason))
+            await self._tell(id, SagaTerminated(reason), StatusChange("abandoned", reason))
 
     async def _give_back(self) -> None:
         """Sagas that are recorded as ours, but that we have not been running for two looks."""

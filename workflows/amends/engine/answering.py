@@ -193,13 +193,13 @@ class Answering:
         step_execution.call.require_kept()
         self.history.hide(step_execution.hidden())
         act = self.suspension.decided(step_execution.step_id, step.name)
-        if step.kind == "child" and (act is None or act.act == "retry"):
+        if step.kind == "child" and (act is None or act.action == "retry"):
             await self.children.begin(step_execution, suspend=not self.suspension.is_later)
             return _UNDER_WAY
         self.cancellation.before(step_execution)
         await self.cancellation.tell_lost()
         self._live = True
-        if act and act.act != "retry":
+        if act and act.action != "retry":
             return await self.outcomes.as_decided(step_execution, act)
         if (exhausted := self.execution_log.replay.exhausted) and not act:
             await self.outcomes.stuck(step_execution, exhausted.reason)

@@ -41,8 +41,8 @@ class Cancellation:
         self._history = history
         self._execution_log = history.execution_log
         self._lost = self._execution_log.replay.cancel_lost
-        act = self._execution_log.replay.acts.get(BEFORE_RUN)
-        self._skipped = act.reason if act and act.act == "skip" else None
+        act = self._execution_log.replay.actions.get(BEFORE_RUN)
+        self._skipped = act.reason if act and act.action == "skip" else None
         self.past_pivot = False
         self.given_up: str | None = None
         """What `run` stopped waiting for, by a time limit or a cancel of its own, if it did."""
@@ -100,10 +100,11 @@ class Cancellation:
 
     def recorded(self) -> CompensationStart | None:
         """The way back that an earlier life has begun, if it has."""
-        back = self._execution_log.replay.turned_back
-        if back is None:
+        begun = self._execution_log.replay.compensation
+        if begun is None:
             return None
-        return CompensationStart(back.reason, back.error or Problem("turned-back", back.reason), back.in_doubt)
+        problem = begun.problem or Problem("turned-back", begun.reason)
+        return CompensationStart(begun.reason, problem, begun.outcome_unknown)
 
     def wanted(self) -> CompensationStart | None:
         """Why the saga should turn back now, if it should and still can. Raises GaveUp where it should, but cannot."""

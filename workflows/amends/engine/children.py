@@ -16,14 +16,14 @@ from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.waits import SOON
 from workflows.amends.history import (
     CancelRequested,
-    ChildRecalled,
+    ChildCompensationRequested,
     ChildStarted,
     Problem,
     SagaWaiting,
     WaitEnded,
     saga_histories,
 )
-from workflows.amends.history.children import ended, undone
+from workflows.amends.history.events.children import ended, undone
 from workflows.amends.history.problem import UnknownRefusal, refusal_of
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import CompensateChild, StatusChange, Suspended, Taken
@@ -87,7 +87,7 @@ class Children:
 
     def compensation_requested(self, step_execution: StepExecution) -> None:
         """Raise CompensationStart if a child was compensated at the wish of this saga: its refusal says nothing new."""
-        if self._child(step_execution) in self._replay.recalled:
+        if self._child(step_execution) in self._replay.requested:
             self._cancellation.anywhere()
 
     async def undo(self, step_execution: StepExecution, reason: str) -> None:
@@ -97,7 +97,11 @@ class Children:
         child = self._child(step_execution)
         change = StatusChange("compensating", reason, undone(child))
         while not self._undone(child):
-            told = [] if child in self._replay.recalled else [ChildRecalled(step_execution.step_id, child, reason)]
+            told = (
+                []
+                if child in self._replay.requested
+                else [ChildCompensationRequested(step_execution.step_id, child, reason)]
+            )
             recall = self._recall(child, reason) if told else None
             step_commit = self._history.step_commit(*told, change=change, suspend=True, recall=recall)
             if await self._history.write_if_untold(step_commit):
@@ -112,7 +116,7 @@ class Children:
         if child := self._started.get(step_execution.step_id):
             return child
         earlier = self._replay.children.get(step_execution.step_id)
-        return earlier[-1].child if earlier else step_execution.key
+        return earlier[-1].id if earlier else step_execution.key
 
     def _undone(self, child: str) -> bool:
         told: Any = [*self._replay.signals.get(ended(child), ()), *self._replay.signals.get(undone(child), ())]
@@ -156,7 +160,7 @@ class Children:
     async def _suspend(self, step_execution: StepExecution, child: str) -> None:
         """Rest until the child tells something; call it back first if this saga wants to turn back."""
         history, step_id, execution_log = self._history, step_execution.step_id, self._history.execution_log
-        recalled = child in self._replay.recalled
+        recalled = child in self._replay.requested
         wanted = None if recalled else self._cancellation.wanted()
         due = None if recalled or wanted else self._cancellation.deadline
         if due and step_id in self._replay.waits and due - execution_log.now() < SOON:
@@ -164,7 +168,7 @@ class Children:
         told: list[object] = [] if step_id in self._replay.waits else [SagaWaiting(step_id, ended(child), None)]
         recall = None
         if wanted:
-            told.append(ChildRecalled(step_id, child, wanted.reason))
+            told.append(ChildCompensationRequested(step_id, child, wanted.reason))
             recall = self._recall(child, wanted.reason)
         change = StatusChange("waiting", None, ended(child), due)
         if await history.write_if_untold(history.step_commit(*told, change=change, suspend=True, recall=recall)):

@@ -100,8 +100,8 @@ class _Undoing:
         self.history.hide(self.step.hidden())
         act = self.suspension.decided(self.step_id, self.by.name)
         exhausted = self.history.execution_log.replay.exhausted
-        if act and act.act != "retry":
-            told = self._told(0, by="skip" if act.act == "skip" else "resolve")
+        if act and act.action != "retry":
+            told = self._told(0, by="skip" if act.action == "skip" else "resolve")
             await self.history.write(self._entry(told, plain("null")))
         elif exhausted and not act:
             await self._stuck(exhausted.reason, None, 0)

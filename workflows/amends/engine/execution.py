@@ -53,7 +53,7 @@ class Execution:
         guard()
         try:
             request = await self._request(given)
-            if (asked := self.suspension.decided(BEFORE_RUN, None)) and asked.act == "resolve":
+            if (asked := self.suspension.decided(BEFORE_RUN, None)) and asked.action == "resolve":
                 return await self._complete_unrun(asked.result)
             if (exhausted := self.execution_log.replay.exhausted) and not exhausted.runs:
                 await self.suspension.stuck(SagaStuck(exhausted.reason, BEFORE_RUN))
@@ -102,7 +102,7 @@ class Execution:
         replay, act = self.execution_log.replay, self.suspension.decided(self.execution_log.last_step_id + 1, None)
         if replay.blocks >= BLOCKS and replay.exhausted:
             return replay.exhausted.reason
-        return act.reason if act and act.act != "retry" else None
+        return act.reason if act and act.action != "retry" else None
 
     def _result(self, value: Any) -> Any:
         """What `run` returned, as plain data. Raises TooLarge and Unstorable."""
@@ -135,9 +135,9 @@ class Execution:
                 step.in_doubt, step.outcome = True, OutcomeUnknown()
         self.cancellation.anywhere()
         act = self.suspension.decided(step_id, None)
-        if act and act.act == "resolve":
+        if act and act.action == "resolve":
             return await self._complete(act.result)
-        if act and act.act == "skip" and not self.cancellation.past_pivot:
+        if act and act.action == "skip" and not self.cancellation.past_pivot:
             raise CompensationStart(f"given up: {act.reason}", problem)
         return await self.suspension.stuck(SagaStuck(reason, step_id, error=problem), self.cancellation.anywhere)
 

@@ -21,7 +21,6 @@ from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.user_code.marks import on_loop
 from workflows.amends.engine.user_code.user_code import Raised, UserCode
 from workflows.amends.history import (
-    OperatorActed,
     Problem,
     SagaStuck,
     StepCompleted,
@@ -32,7 +31,7 @@ from workflows.amends.history import (
     StepWaiting,
 )
 from workflows.amends.history.problem import UnknownRefusal, problem_in, refusal_of
-from workflows.amends.history.replay_state import Checkpoint
+from workflows.amends.history.replay_state import ActionTaken, Checkpoint
 from workflows.amends.ports.execution_log import StatusChange, StepCommit
 from workflows.amends.redaction.sensitive import hidden_values, marks
 from workflows.amends.saga import Saga
@@ -222,9 +221,9 @@ class Outcomes:
         )
         await self._suspension.stuck(told, lambda: self._cancellation.rather_than_stuck(step_execution))
 
-    async def as_decided(self, step_execution: StepExecution, act: OperatorActed) -> Any:
+    async def as_decided(self, step_execution: StepExecution, act: ActionTaken) -> Any:
         """A person skipped the step, or says what came of it."""
-        if act.act == "skip" and step_execution.step.pivot:
+        if act.action == "skip" and step_execution.step.pivot:
             problem = Problem(SKIPPED, f"skipped: {act.reason}")
             await self._write_failure(step_execution, problem, step_execution.told(StepSkipped, reason=act.reason))
             self._turn_back_from(step_execution, problem)
@@ -235,7 +234,7 @@ class Outcomes:
             if error.errors(include_url=False, include_input=False)[0]["type"] == "not_a_text":
                 reason = f"{reason}; {problems(error)[0]}"
             await self.stuck(step_execution, reason)
-        if act.act == "resolve":
+        if act.action == "resolve":
             await self._history.write(self._answered(step_execution, act.result, 0))
         else:
             checkpoint = self._history.answered(

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import NoReturn
 
 from workflows.amends.engine.history_writer import HistoryWriter
-from workflows.amends.history import OperatorActed, SagaStranded, SagaStuck
-from workflows.amends.history.replay_state import Checkpoint, ProviderWait
+from workflows.amends.history import SagaIncompatible, SagaStuck
+from workflows.amends.history.replay_state import ActionTaken, Checkpoint, ProviderWait
 from workflows.amends.ports.execution_log import StatusChange, Suspended
 from workflows.amends.values.said import one_line
 
@@ -55,9 +55,9 @@ class Suspension:
         finally:
             self._later = False
 
-    def decided(self, step_id: int, step: str | None) -> OperatorActed | None:
+    def decided(self, step_id: int, step: str | None) -> ActionTaken | None:
         """What a person decided last about this step, None if nothing; `step` is None for the code between steps."""
-        act = self._replay.acts.get(step_id)
+        act = self._replay.actions.get(step_id)
         return act if act and act.step == step else None
 
     async def stuck(self, told: SagaStuck, instead: Callable[[], None] = _nothing, settled: bool = False) -> NoReturn:
@@ -74,7 +74,7 @@ class Suspension:
 
     async def stranded(self, reason: str) -> NoReturn:
         """Wait for fitting code."""
-        await self._suspend(Suspending((SagaStranded(reason),), StatusChange("stranded", reason), _nothing))
+        await self._suspend(Suspending((SagaIncompatible(reason),), StatusChange("stranded", reason), _nothing))
 
     async def recorded(self, step_id: int, name: str, arguments: str | None = None) -> Checkpoint | None:
         """What an earlier life recorded under this number; strands the saga if that was something else."""

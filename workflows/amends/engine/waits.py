@@ -65,21 +65,21 @@ class Waiting:
             self._cancellation.anywhere()
             await self._cancellation.tell_lost()
             told = self._next(signal)
-            step_execution = self._replay.waits.get(step_id)
+            begun = step_id in self._replay.waits
             now = self._history.execution_log.now()
-            until = step_execution.until if step_execution else None if patience is None else now + patience
+            until = self._replay.waits[step_id] if begun else None if patience is None else now + patience
             wake = min((each for each in (until, self._cancellation.deadline) if each), default=None)
             if told is not None:
                 if checkpoint := await self._end(step_id, name, signal, "signal", {"payload": told[0]}):
                     return checkpoint
-            elif step_execution and until is not None and until <= now:
+            elif begun and until is not None and until <= now:
                 if checkpoint := await self._end(step_id, name, signal, "time", None):
                     return checkpoint
-            elif step_execution and wake is not None and wake - now < SOON:
+            elif begun and wake is not None and wake - now < SOON:
                 await self._history.execution_log.pause(wake)
                 continue
             else:
-                await self._park(step_id, signal, step_execution, until, wake)
+                await self._park(step_id, signal, begun, until, wake)
             self._replay = await self._history.execution_log.reload()
             self._history.reread(self._replay)
 
@@ -102,12 +102,12 @@ class Waiting:
         self,
         step_id: int,
         signal: str | None,
-        step_execution: SagaWaiting | None,
+        begun: bool,
         until: datetime | None,
         wake: datetime | None,
     ) -> None:
         """Rest, unless something was told meanwhile. Raises Parked."""
-        told = [] if step_execution else [SagaWaiting(step_id, signal, until)]
+        told = [] if begun else [SagaWaiting(step_id, signal, until)]
         change = StatusChange("waiting", None, signal or TIMER, wake)
         step_commit = self._history.step_commit(*told, change=change, suspend=True, settled=True)
         if await self._history.write_if_untold(step_commit):

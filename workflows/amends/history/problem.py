@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
 from domain.amends.errors import AmendsError, Refusal, TooLarge, Unstorable
+from workflows.amends.history.stored_error import Problem
 from workflows.amends.redaction.sensitive import cleaned
 from workflows.amends.values.codec import kept, load, plain, text
 from workflows.amends.values.refusals import is_refusal, refusal_class
@@ -17,15 +17,6 @@ from workflows.amends.values.storable import require_storable
 
 LARGEST_FACTS: Final = 64 * 1024
 """Bytes of facts that are kept of an error which is not a Refusal."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """An error as it is stored: its name, its message, and its facts."""
-
-    name: str
-    message: str
-    facts: dict[str, JsonValue] = field(default_factory=dict)
 
 
 class UnknownRefusal(AmendsError):

@@ -1,43 +1,25 @@
-"""What a saga's checkpoints and its story tell the next life of it."""
+"""What earlier executions of a saga have recorded, as the next one needs it: checkpoints, and what happened."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Protocol
 from uuid import UUID
 
 from pydantic import JsonValue
 
-from workflows.amends.history import (
-    CancelLost,
-    CancelRequested,
-    ChildRecalled,
-    ChildStarted,
-    CompensationFailed,
-    CompensationWaiting,
-    EventLoopBlocked,
-    OperatorActed,
-    OperatorResumed,
-    SagaCompensating,
-    SagaCompleted,
-    SagaEvent,
-    SagaStuck,
-    SagaWaiting,
-    SignalReceived,
-    Status,
-    StepCompensated,
-    StepCompleted,
-    StepFailed,
-    StepRefused,
-    StepRetrying,
-    StepSkipped,
-    StepWaiting,
-    WaitEnded,
-)
-from workflows.amends.values.said import one_line
+from workflows.amends.history.stored_error import Problem
+from workflows.amends.history.status import OperatorAction, Status
+
+BLOCKS = 2
+"""How often a saga may block the event loop of its executor before a person is asked."""
+
+TAKEOVERS = 20
+"""How many executors in a row may die with a saga that makes no progress, before a person is asked: where it goes on;
+if one more dies on the way there, before `run` is run. From the sixth on it waits longer each time before it is
+run again (amends.release_sagas), so that it cannot kill one after the other."""
 
 
 @dataclass(frozen=True)
@@ -73,32 +55,62 @@ class ProviderWait:
 
 
 @dataclass(frozen=True)
-class ReplayState:
-    """What earlier lives of a saga have recorded; empty in its first life.
+class StartedChild:
+    """A saga that was started for a step, with a digest of what it was started with."""
 
-    By step number: `arguments` are the digests, `failures` the failed attempts of a step without an outcome and
-    when the next one is due, `provider_waits` which provider it waits for, `acts` what a person decided last,
-    `waits` what the saga began to wait for, `received` which of them a signal ended. `redo` says how often a step
-    was compensated in the family of forks. `version` is that of the saga's stream, `signals` what it was told, by
-    name and oldest first. `turned_back` is told once it did, `cancel` why somebody wants it to, `cancel_lost` that
-    this came too late. `recovered` says that a life before this one may have ended in the middle of a step,
-    `exhausted` why the next step may not be tried again by itself, if so, and `blocks` how often the saga has
-    blocked an event loop since a person looked at it. `compensation_requested` says that its parent wants it undone
-    after it was completed, `children` are the sagas that were started for a step, oldest first, `recalled` those of
-    them whose compensation was asked for.
+    id: str
+    arguments: str
+    started_at: datetime
+
+
+@dataclass(frozen=True)
+class ActionTaken:
+    """What an operator decided about `step`, None for the code between the steps; `result` is the step's, if given."""
+
+    action: OperatorAction
+    reason: str
+    step: str | None
+    result: JsonValue
+
+
+@dataclass(frozen=True)
+class StartedCompensation:
+    """Why a saga is compensated; `outcome_unknown` are the numbers of steps that may have taken effect."""
+
+    reason: str
+    problem: Problem | None
+    outcome_unknown: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ReplayState:
+    """What earlier executions of a saga have recorded; empty in its first one.
+
+    By step number: `arguments` are the digests, `failures` the failed attempts of a step without an outcome and when
+    the next one is due, `provider_waits` which provider it waits for, `actions` what an operator decided last, `waits`
+    until when the saga began to wait, `received` which of these waits a signal ended, `children` the sagas that were
+    started for a step, oldest first.
+
+    `redo` says how often a step was compensated in the family of forks. `version` is that of the saga's stream,
+    `signals` are the payloads it received, by name and oldest first. `compensation` is there once that has begun,
+    `cancel` says why somebody wants it to, `cancel_lost` that this came too late. `recovered` says that an execution
+    before this one may have ended in the middle of a step, `exhausted` why the next step may not be tried again by
+    itself, if so, and `blocks` how often the saga has blocked an event loop since an operator looked at it.
+    `compensation_requested` says that its parent wants it compensated after it was completed, `requested` are the
+    children whose compensation was requested.
     """
 
     checkpoints: Mapping[int, Checkpoint] = field(default_factory=dict)
     arguments: Mapping[int, str] = field(default_factory=dict)
     failures: Mapping[int, tuple[int, datetime | None]] = field(default_factory=dict)
-    acts: Mapping[int, OperatorActed] = field(default_factory=dict)
+    actions: Mapping[int, ActionTaken] = field(default_factory=dict)
     redo: Mapping[tuple[str, int], int] = field(default_factory=dict)
     status: Status = "running"
     last_event: UUID | None = None
     version: int = 1
     signals: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)
-    waits: Mapping[int, SagaWaiting] = field(default_factory=dict)
-    turned_back: SagaCompensating | None = None
+    waits: Mapping[int, datetime | None] = field(default_factory=dict)
+    compensation: StartedCompensation | None = None
     cancel: str | None = None
     cancel_lost: bool = False
     deadline_at: datetime | None = None
@@ -108,159 +120,102 @@ class ReplayState:
     exhausted: Exhausted | None = None
     blocks: int = 0
     compensation_requested: bool = False
-    children: Mapping[int, Sequence[ChildStarted]] = field(default_factory=dict)
-    recalled: frozenset[str] = frozenset()
+    children: Mapping[int, Sequence[StartedChild]] = field(default_factory=dict)
+    requested: frozenset[str] = frozenset()
     provider_waits: Mapping[int, ProviderWait] = field(default_factory=dict)
     provider: str | None = None
     """The provider that the saga's row says it waits for, until the next status says otherwise."""
 
 
-BLOCKS = 2
-"""How often a saga may block the event loop of its executor before a person is asked."""
+class Remembered(Protocol):
+    """An event that says what the next execution must know of it."""
 
-OUTCOMES = (StepCompleted, StepRefused, StepFailed, StepSkipped)
-
-
-FREQUENT = frozenset({StepCompleted, SagaWaiting, WaitEnded, SignalReceived})
-"""What a long story consists of for the most part."""
+    def remember(self, replay: ReplayFold) -> None: ...
 
 
-def replay_state_of(
-    checkpoints: Iterable[Checkpoint],
-    told: Sequence[tuple[UUID, SagaEvent]],
-    status: Status,
-    redo: Mapping[tuple[str, int], int] | None = None,
-    exhausted: Exhausted | None = None,
-    deadline_at: datetime | None = None,
-    started_at: datetime | None = None,
-    recovered: bool = False,
-    provider: str | None = None,
-) -> ReplayState:
-    """Read a saga's checkpoints and its stream, oldest first."""
-    by, rare = _by_class(event for _, event in told)
-    failures, acts = _tried(rare)
-    blocks = _blocked(rare)
-    return ReplayState(
-        checkpoints={checkpoint.step_id: checkpoint for checkpoint in checkpoints},
-        arguments={each.slot: each.arguments for cls in OUTCOMES for each in by[cls]},
-        failures=failures,
-        acts=acts,
-        redo=redo or {},
-        status=status,
-        last_event=told[-1][0] if told else None,
-        version=len(told),
-        signals=_signals(by[SignalReceived]),
-        waits={each.slot: each for each in by[SagaWaiting]},
-        turned_back=next(iter(by[SagaCompensating]), None),
-        cancel=next((each.reason for each in by[CancelRequested]), None),
-        cancel_lost=bool(by[CancelLost]),
-        deadline_at=deadline_at,
-        started_at=started_at,
-        received=frozenset(each.slot for each in by[WaitEnded] if each.by == "signal"),
-        recovered=recovered,
-        exhausted=blocked_too_often(blocks[-1]) if len(blocks) >= BLOCKS else exhausted,
-        blocks=len(blocks),
-        compensation_requested=_called_back(rare),
-        children=_children(by[ChildStarted]),
-        recalled=frozenset(each.child for each in by[ChildRecalled]),
-        provider_waits=_provider_waits(rare),
-        provider=provider,
-    )
+class ReplayFold:
+    """A replay state while a saga's events are read, oldest first; each says itself what is to be known of it."""
+
+    def __init__(self) -> None:
+        self.checkpoints: dict[int, Checkpoint] = {}
+        self.arguments: dict[int, str] = {}
+        self.failures: dict[int, tuple[int, datetime | None]] = {}
+        self.actions: dict[int, ActionTaken] = {}
+        self.redo: dict[tuple[str, int], int] = {}
+        self.signals: dict[str, list[JsonValue]] = {}
+        self.waits: dict[int, datetime | None] = {}
+        self.received: set[int] = set()
+        self.children: dict[int, list[StartedChild]] = {}
+        self.requested: set[str] = set()
+        self.provider_waits: dict[int, ProviderWait] = {}
+        self.blocks: list[Exhausted] = []
+        self.compensation: StartedCompensation | None = None
+        self.cancel: str | None = None
+        self.cancel_lost = self.completed = self.compensation_requested = False
+        self.last_event: UUID | None = None
+        self.version = 0
+
+    def add(self, events: Iterable[tuple[UUID, Remembered]]) -> None:
+        """Some events more of the saga's stream, with their ids."""
+        last, count = self.last_event, 0
+        for last, event in events:  # noqa: B007 (it is the last one that counts)
+            event.remember(self)
+            count += 1
+        self.last_event, self.version = last, self.version + count
+
+    def checkpoint(self, checkpoints: Iterable[Checkpoint]) -> None:
+        """Some checkpoints more."""
+        self.checkpoints.update((each.step_id, each) for each in checkpoints)
+
+    def compensated(self, step: str, occurrence: int) -> None:
+        """A step was compensated in another saga of the family of forks: its next call needs another key."""
+        self.redo[step, occurrence] = self.redo.get((step, occurrence), 0) + 1
+
+    def end_provider_wait(self, step_id: int) -> None:
+        """An attempt was made, or an operator acted; of the wait it is kept, under no name, what was sent."""
+        if (known := self.provider_waits.get(step_id)) is not None:
+            self.provider_waits[step_id] = replace(known, provider="")
+
+    def state(
+        self,
+        status: Status,
+        takeovers: int = 0,
+        deadline_at: datetime | None = None,
+        started_at: datetime | None = None,
+        recovered: bool = False,
+        provider: str | None = None,
+    ) -> ReplayState:
+        """The state so far, with what the saga's row says beside it; nothing is copied."""
+        return ReplayState(
+            checkpoints=self.checkpoints,
+            arguments=self.arguments,
+            failures=self.failures,
+            actions=self.actions,
+            redo=self.redo,
+            status=status,
+            last_event=self.last_event,
+            version=self.version,
+            signals=self.signals,
+            waits=self.waits,
+            compensation=self.compensation,
+            cancel=self.cancel,
+            cancel_lost=self.cancel_lost,
+            deadline_at=deadline_at,
+            started_at=started_at,
+            received=frozenset(self.received),
+            recovered=recovered,
+            exhausted=self.blocks[-1] if len(self.blocks) >= BLOCKS else taken_over_too_often(takeovers),
+            blocks=len(self.blocks),
+            compensation_requested=self.compensation_requested,
+            children=self.children,
+            requested=frozenset(self.requested),
+            provider_waits=self.provider_waits,
+            provider=provider,
+        )
 
 
-def _by_class(facts: Iterable[SagaEvent]) -> tuple[dict[type[Any], list[Any]], list[SagaEvent]]:
-    """What was told, by its class, and all but the frequent in their order: a long story is gone through once."""
-    by: dict[type[Any], list[Any]] = defaultdict(list)
-    rare: list[SagaEvent] = []
-    for event in facts:
-        by[type(event)].append(event)
-        if type(event) not in FREQUENT:
-            rare.append(event)
-    return by, rare
-
-
-def _tried(facts: Iterable[SagaEvent]) -> tuple[dict[int, tuple[int, datetime | None]], dict[int, OperatorActed]]:
-    """Failed attempts without an outcome, and what persons decided, by step number; an act begins a new count."""
-    failures: dict[int, tuple[int, datetime | None]] = {}
-    acts: dict[int, OperatorActed] = {}
-    for event in facts:
-        match event:
-            case StepRetrying() | CompensationFailed():
-                failures[event.slot] = (event.attempts, event.next_at)
-            case SagaStuck() | ChildStarted():
-                acts.pop(event.slot, None)
-            case OperatorActed():
-                acts[event.slot] = event
-                failures.pop(event.slot, None)
-            case _:
-                continue
-    return failures, acts
-
-
-def _provider_waits(facts: Iterable[SagaEvent]) -> dict[int, ProviderWait]:
-    """What steps and compensations wait for; an attempt that was made ends a wait, and so does a person.
-
-    Of a wait that has ended it is kept, under no provider's name, whether something was sent.
-    """
-    waits: dict[int, ProviderWait] = {}
-    for event in facts:
-        match event:
-            case StepWaiting():
-                waits[event.slot] = ProviderWait(event.provider, event.since, event.sent)
-            case CompensationWaiting():
-                waits[event.slot] = ProviderWait(event.provider, event.since, False)
-            case StepRetrying() | CompensationFailed() | OperatorActed() if event.slot in waits:
-                waits[event.slot] = replace(waits[event.slot], provider="")
-            case _:
-                continue
-    return waits
-
-
-def _blocked(facts: Iterable[SagaEvent]) -> list[EventLoopBlocked]:
-    """When the saga has blocked the event loop of an executor since a person looked at it."""
-    blocked: list[EventLoopBlocked] = []
-    for event in facts:
-        if isinstance(event, EventLoopBlocked):
-            blocked.append(event)
-        elif isinstance(event, OperatorActed | OperatorResumed | CancelRequested):
-            blocked.clear()
-    return blocked
-
-
-def blocked_too_often(last: EventLoopBlocked) -> Exhausted:
-    """Why a saga is stuck that blocked the event loop once more."""
-    where = one_line(last.stack.splitlines()[0]) if last.stack else "at an unknown place"
-    reason = f"{last.step or 'run'} blocked the event loop of its executor for {last.seconds:.1f} s, {where}"
-    return Exhausted(f"{reason}; it is not the first time", last.step is not None)
-
-
-def _called_back(facts: Sequence[SagaEvent]) -> bool:
-    """Whether the saga was to be cancelled after it had been completed: only its parent can want that."""
-    completed = next((number for number, each in enumerate(facts) if isinstance(each, SagaCompleted)), len(facts))
-    return any(isinstance(each, CancelRequested) for each in facts[completed:])
-
-
-def _children(started: Iterable[ChildStarted]) -> dict[int, list[ChildStarted]]:
-    """The sagas that were started, by the numbers of the steps that they are."""
-    children: dict[int, list[ChildStarted]] = {}
-    for event in started:
-        children.setdefault(event.slot, []).append(event)
-    return children
-
-
-def _signals(received: Iterable[SignalReceived]) -> dict[str, list[JsonValue]]:
-    """What the saga was told, by the signals' names."""
-    signals: dict[str, list[JsonValue]] = {}
-    for event in received:
-        signals.setdefault(event.signal, []).append(event.payload)
-    return signals
-
-
-def compensated(told: Iterable[SagaEvent]) -> dict[tuple[str, int], int]:
-    """How often each step, by name and occurrence, was undone: its next call needs another key."""
-    counts: dict[tuple[str, int], int] = {}
-    for event in told:
-        if isinstance(event, StepCompensated):
-            key = (event.step, event.occurrence)
-            counts[key] = counts.get(key, 0) + 1
-    return counts
+def taken_over_too_often(takeovers: int) -> Exhausted | None:
+    """Why a saga is stuck with which one executor after the other has died; None for one that may be tried again."""
+    if takeovers <= TAKEOVERS:
+        return None
+    return Exhausted(f"{takeovers} executors died in a row while they ran this step", takeovers == TAKEOVERS + 1)

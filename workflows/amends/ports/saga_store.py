@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
-from uuid import UUID
 
-from workflows.amends.history import SagaEvent, SagaStuck, Status, StepCompensated
-from workflows.amends.history.replay_state import Checkpoint
+from workflows.amends.history import SagaStuck, Status
+from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.event_store import Answer, FeedCursor, NewEvent, Repeated
 from workflows.amends.ports.execution_log import Committed, Stale, Start, StatusChange, StepCommit, Unit
 from workflows.amends.providers import Outage
@@ -32,22 +31,6 @@ class Claimed:
     id: str
     name: str
     inputs: str
-
-
-@dataclass(frozen=True)
-class StoredSaga:
-    """A saga's row, its checkpoints, its story, and the compensations of its family of forks."""
-
-    root: str
-    version: int
-    status: Status
-    takeovers: int
-    checkpoints: Sequence[Checkpoint]
-    told: Sequence[tuple[UUID, SagaEvent]]
-    undone: Sequence[StepCompensated]
-    deadline_at: datetime | None
-    settled: bool
-    provider: str | None
 
 
 @dataclass(frozen=True)
@@ -94,7 +77,9 @@ class Sagas(Protocol):
         """Take queued sagas of these types, oldest first, if this executor is alive."""
         ...
 
-    async def load(self, id: str) -> StoredSaga | None: ...
+    async def load(self, id: str) -> ReplayState | None:
+        """What is recorded of a saga, and of the compensations of its family of forks; None if there is none."""
+        ...
 
     async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
         """Write a commit of the execution that owns the saga, whole or not at all; the same again changes nothing.

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from domain.amends.event import Cause
 from workflows.amends.bell import Bell
-from workflows.amends.history.replay_state import ReplayState, replay_state_of
+from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.execution_log import Committed, Identity, Stale, Start, StepCommit, Unit
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.memory_sagas import MemorySagas
@@ -40,28 +40,16 @@ class MemoryExecutionLog:
         self.bell, self.last_step_id = Bell(), 0
         cause = Cause(correlation_id=id, workflow_id=id)
         self.identity = Identity(id, id, cause, sagas.rows[id].parent)
-        self.replay = self._recorded()
+        self.replay = self._sagas.replay_state(self._id)
         self._cancel = self.replay.cancel
-
-    def _recorded(self) -> ReplayState:
-        row, stored = self._sagas.rows[self._id], self._sagas.stored(self._id)
-        return replay_state_of(
-            stored.checkpoints,
-            stored.told,
-            stored.status,
-            deadline_at=stored.deadline_at,
-            started_at=row.started_at,
-            recovered=not stored.settled,
-            provider=stored.provider,
-        )
 
     def cancelled(self) -> str | None:
         if self._tells and self._cancel is None:
-            self._cancel = self._sagas.history(self._id).cancel
+            self._cancel = self._sagas.history(self._id).replay.cancel
         return self._cancel
 
     async def reload(self) -> ReplayState:
-        again = self._recorded()
+        again = self._sagas.replay_state(self._id)
         self._cancel = self._cancel or again.cancel
         return again
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from workflows.amends.history import CancelRequested, SagaEvent, SagaFold, Status, saga_histories
-from workflows.amends.history.replay_state import Checkpoint
+from workflows.amends.history import SagaEvent, StateFold, Status, saga_histories
+from workflows.amends.history.replay_state import Checkpoint, ReplayFold
 from workflows.amends.ports.event_store import StoredEvent, read_event
 from workflows.amends.ports.execution_log import Start, StatusChange
 
@@ -28,17 +28,15 @@ class History:
     """What was read of a saga's stream so far: each of its events is read once."""
 
     events: list[tuple[UUID, SagaEvent]] = field(default_factory=list)
-    fold: SagaFold = field(default_factory=SagaFold)
-    cancel: str | None = None
-    """Why somebody wants the saga cancelled."""
+    fold: StateFold = field(default_factory=StateFold)
+    replay: ReplayFold = field(default_factory=ReplayFold)
 
     def read(self, stored: StoredEvent) -> None:
         """One event more."""
         event = read_event(saga_histories.vocabulary, stored.type, stored.data_json)
         self.events.append((stored.id, event))
-        self.fold.tell(event, stored.recorded_at)
-        if isinstance(event, CancelRequested) and self.cancel is None:
-            self.cancel = event.reason
+        self.fold.add(event, stored.recorded_at)
+        self.replay.add([(stored.id, event)])
 
     def last(self, *classes: type[SagaEvent]) -> tuple[int, SagaEvent] | None:
         """The newest event of these classes, and its version."""

@@ -15,8 +15,6 @@ from domain.amends.event import Cause
 from workflows.amends.history import (
     FINISHED,
     Problem,
-    SagaCompensating,
-    SagaCompleted,
     SagaStuck,
     SignalReceived,
     Status,
@@ -24,7 +22,8 @@ from workflows.amends.history import (
     StepSkipped,
     saga_histories,
 )
-from workflows.amends.history.children import ended, undone
+from workflows.amends.history.events.children import ended, undone
+from workflows.amends.history.replay_state import ReplayFold, ReplayState
 from workflows.amends.ports.event_store import (
     Answer,
     FeedCursor,
@@ -44,7 +43,7 @@ from workflows.amends.ports.execution_log import (
     Taken,
     Unit,
 )
-from workflows.amends.ports.saga_store import Claimed, Standing, StartOutcome, StoredSaga
+from workflows.amends.ports.saga_store import Claimed, Standing, StartOutcome
 from workflows.amends.simulation.memory_events import MemoryEvents
 from workflows.amends.simulation.memory_rows import Clock, History, Row
 from workflows.amends.simulation.memory_unit import MemoryUnit
@@ -101,23 +100,20 @@ class MemorySagas:
         row.status = "running" if row.status == "queued" else row.status
         return Claimed(id, row.start.name, row.start.inputs)
 
-    async def load(self, id: str) -> StoredSaga | None:
-        return self.stored(id) if id in self.rows else None
+    async def load(self, id: str) -> ReplayState | None:
+        return self.replay_state(id) if id in self.rows else None
 
-    def stored(self, id: str) -> StoredSaga:
+    def replay_state(self, id: str) -> ReplayState:
         """The same at once."""
-        row = self.rows[id]
-        return StoredSaga(
-            id,
-            row.start.version,
+        row, fold = self.rows[id], ReplayFold()
+        fold.add(self.history(id).events)
+        fold.checkpoint(row.checkpoints.values())
+        return fold.state(
             row.status,
-            0,
-            list(row.checkpoints.values()),
-            list(self.history(id).events),
-            (),
-            row.deadline_at,
-            row.was_settled,
-            row.provider,
+            deadline_at=row.deadline_at,
+            started_at=row.started_at,
+            recovered=not row.was_settled,
+            provider=row.provider,
         )
 
     async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
@@ -204,7 +200,7 @@ class MemorySagas:
         else:
             error: JsonValue = dump(history.fold.state().error, Problem | None)
             payload |= {"reason": row.reason, "error": error}
-            name = undone(id) if history.last(SagaCompleted) else name
+            name = undone(id) if history.replay.completed else name
         event = record_own(saga_histories.stream(row.parent), SignalReceived(name, payload), Cause())
         if self.rows[row.parent].status not in FINISHED:
             self._signal(self.rows[row.parent], name, event)
@@ -278,7 +274,7 @@ class MemorySagas:
         return self.rows[id]
 
     def _is_compensating(self, id: str) -> bool:
-        return self.history(id).last(SagaCompensating) is not None
+        return self.history(id).replay.compensation is not None
 
     def _repeated(self, answer: Answer | None) -> Repeated | None:
         known = self._answers.get(answer.key) if answer else None

@@ -31,7 +31,7 @@ from workflows.amends.history import (
     Status,
     saga_histories,
 )
-from workflows.amends.history.children import ENDED
+from workflows.amends.history.events.children import ENDED
 from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ports.event_store import read_event, record_own
 from workflows.amends.ports.execution_log import Suspended, TurnedBack
@@ -224,7 +224,7 @@ class Simulation:
     def _ask_again(self, row: Row) -> None:
         """Let a saga ask whether its provider is back: after a second, then ever later, and when the wait is over."""
         wait = (row.start.id, row.provider_since)
-        if self.store.history(row.start.id).cancel is None:
+        if self.store.history(row.start.id).replay.cancel is None:
             again = self.clock + timedelta(seconds=2 ** min(self._asked[wait], 16))
             self.store.clock.reach(min(again, row.due_at) if row.due_at else again)
         self._asked[wait] += 1

@@ -22,9 +22,10 @@ from app.amends.store.sagas.units import PostgresUnit, committed
 from domain.amends.errors import NotFound, StaleVersion, Unavailable
 from domain.amends.event import EventType, event_type
 from workflows.amends.history import SagaEvent, SagaStuck, Status, StepCompensated, saga_histories
+from workflows.amends.history.replay_state import ReplayFold, ReplayState
 from workflows.amends.ports.event_store import START, Answer, FeedCursor, NewEvent, Repeated, read_event
 from workflows.amends.ports.execution_log import Committed, Stale, Start, StatusChange, StepCommit, Unit
-from workflows.amends.ports.saga_store import Awaited, Claimed, OtherExecutor, Standing, StartOutcome, StoredSaga
+from workflows.amends.ports.saga_store import Awaited, Claimed, OtherExecutor, Standing, StartOutcome
 from workflows.amends.providers import Outage
 from workflows.amends.values.codec import load, text
 
@@ -88,28 +89,28 @@ class PostgresSagas:
         rows = await self._committer.run(SQL["wake_due"], (limit,))
         return int(rows[0][0])
 
-    async def load(self, id: str) -> StoredSaga | None:
+    async def load(self, id: str) -> ReplayState | None:
         row = await self._reader.row(SQL["replay_state"], {"id": id} | HISTORY_PAGE, patience=None)
         if row is None:
             return None
-        told = [_told(*kept) for kept in row["told"]]
-        while told and len(told) < row["newest"]:
-            told += [_told(*kept) for kept in await self._further("more_history", id, len(told))]
-        checkpoints = [checkpoint_of(tuple(kept)) for kept in row["checkpoints"]]
-        while checkpoints and checkpoints[-1].step_id < row["last"]:
-            checkpoints += map(checkpoint_of, await self._further("more_checkpoints", id, checkpoints[-1].step_id))
-        undone = [load(data, StepCompensated) for (data,) in row["undone"]]
-        return StoredSaga(
-            row["root"],
-            row["version"],
+        fold, events, checkpoints = ReplayFold(), row["told"], row["checkpoints"]
+        while events:
+            fold.add((UUID(kept[0]), _event(*kept)) for kept in events)
+            further = fold.version < row["newest"]
+            events = await self._further("more_history", id, fold.version) if further else ()
+        while checkpoints:
+            fold.checkpoint(checkpoint_of(tuple(kept)) for kept in checkpoints)
+            last = checkpoints[-1][0]
+            checkpoints = await self._further("more_checkpoints", id, last) if last < row["last"] else ()
+        for (data,) in row["undone"]:
+            compensated = load(data, StepCompensated)
+            fold.compensated(compensated.step, compensated.occurrence)
+        return fold.state(
             row["status"],
             row["takeovers"],
-            checkpoints,
-            told,
-            undone,
-            row["deadline_at"],
-            row["was_settled"],
-            row["provider"],
+            deadline_at=row["deadline_at"],
+            recovered=not row["was_settled"],
+            provider=row["provider"],
         )
 
     async def _further(self, what: str, id: str, after: int) -> list[TupleRow]:
@@ -232,8 +233,8 @@ class PostgresSagas:
         return int(rows[0][0])
 
 
-def _told(id: str, type: str, version: int, data: str, *_: object) -> tuple[UUID, SagaEvent]:
-    return UUID(id), read_event(saga_histories.vocabulary, EventType(type, version), data)
+def _event(id: str, type: str, version: int, data: str, *_: object) -> SagaEvent:
+    return read_event(saga_histories.vocabulary, EventType(type, version), data)
 
 
 def _answered(id: str, row: TupleRow) -> FeedCursor | Status | Repeated:

@@ -16,7 +16,7 @@ from app.amends.postgres.statements.waiter import Waiter
 from app.amends.store.sagas.postgres_sagas import HISTORY_PAGE
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType
-from workflows.amends.history import RESTING, TIMER, SagaFold, SagaState, Status, saga_histories
+from workflows.amends.history import INACTIVE, TIMER, SagaState, StateFold, Status, saga_histories
 from workflows.amends.ports.event_store import FeedCursor, read_event
 from workflows.amends.values.codec import plain, text
 
@@ -97,7 +97,7 @@ class SagaSummary:
         itself."""
         if self.status == "waiting":
             return not (self.waiting_for or "").startswith("child ")
-        return self.status in RESTING
+        return self.status in INACTIVE
 
 
 @dataclass(frozen=True)
@@ -148,14 +148,14 @@ class SagaSummaries:
         order = (row.pop(each) or 0 for each in ("generation", "transaction_id", "position"))
         place = FeedCursor(*order, event=row.pop("event"), run=row.pop("run"))  # type: ignore
         newest, stretch = row.pop("newest") or 0, row.pop("told") or ()
-        telling, count = SagaFold(), 0
+        fold, count = StateFold(), 0
         while stretch:
             for _, type, version, data, at in stretch:
-                telling.tell(read_event(saga_histories.vocabulary, EventType(type, version), data), _instant(at))
+                fold.add(read_event(saga_histories.vocabulary, EventType(type, version), data), _instant(at))
             count += len(stretch)
             further = {"id": id, "after": count} | HISTORY_PAGE
             stretch = await self._reader.tuples(SQL["more_history"], further) if count < newest else ()
-        return SagaSummary(**row), telling.state(), place
+        return SagaSummary(**row), fold.state(), place
 
 
 def _instant(at: str | datetime) -> datetime:
@@ -166,7 +166,7 @@ def rest_of_sagas(reader: Reader) -> Waiter[str, bool]:
     """Waits until sagas rest, by their ids; a server that runs some gives their results at once."""
 
     async def ask(ids: Collection[str]) -> dict[str, bool]:
-        rows = await reader.rows(SQL["resting"], (sorted(RESTING), list(ids)), patience=None)
+        rows = await reader.rows(SQL["resting"], (sorted(INACTIVE), list(ids)), patience=None)
         return {row["id"]: True for row in rows if row["rests"]}
 
     return Waiter("sagas", ask, ASK_SECONDS)

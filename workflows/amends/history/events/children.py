@@ -1,0 +1,69 @@
+"""What happens between a saga and those that it starts, and the signals by which these tell how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from domain.amends.event import event
+from workflows.amends.history.events.steps import StepEvent
+from workflows.amends.history.replay_state import ReplayFold, StartedChild
+from workflows.amends.history.saga_event import SagaEvent
+from workflows.amends.history.state import StateFold
+from workflows.amends.history.status import StepStatus
+
+ENDED: Final = "child "
+UNDONE: Final = "undone "
+FROM_CHILD: Final = (ENDED, UNDONE)
+"""How the signals begin by which children tell how they ended; the database sends them under the same names."""
+
+
+def ended(child: str) -> str:
+    """The signal by which a child tells how it ended."""
+    return f"{ENDED}{child}"
+
+
+def undone(child: str) -> str:
+    """The signal by which a child tells that it was compensated after it had been completed."""
+    return f"{UNDONE}{child}"
+
+
+@event("child-started")
+class ChildStarted(StepEvent):
+    """A saga was started as a step of this one, which is suspended until that has ended."""
+
+    child: str
+
+    status: ClassVar[StepStatus] = "running"
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        super().change(state, at)
+        key = self.step, self.occurrence
+        state.steps[key] = replace(state.steps[key], child=self.child)
+
+    def remember(self, replay: ReplayFold) -> None:
+        started = StartedChild(self.child, self.arguments, self.started_at)
+        replay.children.setdefault(self.slot, []).append(started)
+        replay.actions.pop(self.slot, None)
+
+    @classmethod
+    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        return f"{data['step']} as {data['child']}"
+
+
+@event("child-recalled")
+class ChildCompensationRequested(SagaEvent):
+    """A saga that this one started is to be compensated."""
+
+    slot: int
+    child: str
+    reason: str
+
+    def remember(self, replay: ReplayFold) -> None:
+        replay.requested.add(self.child)
+
+    @classmethod
+    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        return f"{data['child']}: {data['reason']}"

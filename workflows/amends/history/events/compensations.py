@@ -1,0 +1,103 @@
+"""What happens while the steps of a saga are compensated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Final, Literal
+
+from domain.amends.event import event
+from workflows.amends.history.stored_error import Problem
+from workflows.amends.history.replay_state import ProviderWait, ReplayFold
+from workflows.amends.history.row import SagaRow
+from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, error_message, failed_attempt
+from workflows.amends.history.state import AwaitedProvider, CompensationState, StateFold
+from workflows.amends.history.status import CompensationStatus
+
+_STATUS: Final[dict[str, CompensationStatus]] = {"compensation": "completed", "skip": "skipped", "resolve": "resolved"}
+
+
+@event("compensation-failed")
+class CompensationFailed(OverviewEvent):
+    """An attempt to undo a step failed; without `next_at` there is no further one."""
+
+    step: str
+    occurrence: int
+    compensation: str
+    slot: int
+    attempts: int
+    error: Problem
+    next_at: datetime | None
+
+    found: ClassVar[Literal["down", "answered"] | None] = "answered"
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        status: CompensationStatus = "retrying" if self.next_at else "failed"
+        compensation = CompensationState(self.compensation, status, self.attempts, self.error)
+        state.compensation(self.step, self.occurrence, self.slot, compensation)
+
+    def remember(self, replay: ReplayFold) -> None:
+        replay.failures[self.slot] = (self.attempts, self.next_at)
+        replay.end_provider_wait(self.slot)
+
+    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        return {"retries": row.retries + 1}
+
+    @classmethod
+    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        return failed_attempt(data, "compensation")
+
+
+@event("compensation-waiting")
+class CompensationWaiting(SagaEvent):
+    """A compensation waits for a provider that is down, since when and until when at most; that is no attempt."""
+
+    step: str
+    occurrence: int
+    compensation: str
+    slot: int
+    attempts: int
+    provider: str
+    error: Problem
+    since: datetime
+    until: datetime
+
+    found: ClassVar[Literal["down", "answered"] | None] = "down"
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        compensation = CompensationState(self.compensation, "retrying", self.attempts, self.error)
+        awaits = AwaitedProvider(self.provider, self.since, self.until)
+        state.compensation(self.step, self.occurrence, self.slot, compensation, awaits)
+
+    def remember(self, replay: ReplayFold) -> None:
+        replay.provider_waits[self.slot] = ProviderWait(self.provider, self.since, False)
+
+    @classmethod
+    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        return f"{data['compensation']} for {data['provider']}: {error_message(data)}"
+
+
+@event("step-compensated")
+class StepCompensated(OverviewEvent):
+    """A step was undone, or an operator says that it was (`resolve`) or need not be (`skip`)."""
+
+    step: str
+    occurrence: int
+    compensation: str
+    slot: int
+    attempts: int
+    by: Literal["compensation", "skip", "resolve"] = "compensation"
+
+    found: ClassVar[Literal["down", "answered"] | None] = "answered"
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        compensation = CompensationState(self.compensation, _STATUS[self.by], self.attempts)
+        state.compensation(self.step, self.occurrence, self.slot, compensation)
+
+    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        return {"steps_compensated": row.steps_compensated + 1}
+
+    @classmethod
+    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        by = "" if data["by"] == "compensation" else f" ({data['by']})"
+        return f"{data['step']} by {data['compensation']}{by}"

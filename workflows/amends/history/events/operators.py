@@ -1,0 +1,166 @@
+"""When a saga cannot go on by itself, and what operators do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import JsonValue
+
+from domain.amends.event import event
+from workflows.amends.history.stored_error import Problem
+from workflows.amends.history.replay_state import ActionTaken, Exhausted, ReplayFold
+from workflows.amends.history.row import SagaRow
+from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueOf
+from workflows.amends.history.state import CompensationState, StateFold, StepState
+from workflows.amends.history.status import OperatorAction
+from workflows.amends.values.said import one_line
+
+
+@event("event-loop-blocked")
+class EventLoopBlocked(SagaEvent):
+    """Code of the saga kept the event loop of its executor from answering for longer than its lease."""
+
+    step: str | None
+    seconds: float
+    executor: str
+    stack: str
+
+    def exhausted(self) -> Exhausted:
+        """Why a saga is stuck that blocked the event loop once more."""
+        where = one_line(self.stack.splitlines()[0]) if self.stack else "at an unknown place"
+        reason = f"{self.step or 'run'} blocked the event loop of its executor for {self.seconds:.1f} s, {where}"
+        return Exhausted(f"{reason}; it is not the first time", self.step is not None)
+
+    def remember(self, replay: ReplayFold) -> None:
+        replay.blocks.append(self.exhausted())
+
+    @classmethod
+    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        return f"{data['step'] or 'run'} for {data['seconds']:.1f} s"
+
+
+@event("saga-stuck")
+class SagaStuck(OverviewEvent):
+    """The saga waits for an operator; `step` is what it cannot get past, None if that is the code between the steps."""
+
+    reason: str
+    slot: int
+    step: str | None = None
+    occurrence: int = 1
+    kind: str = "step"
+    attempts: int = 0
+    compensation: str | None = None
+    error: Problem | None = None
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        if self.step is not None and self.compensation:
+            compensation = CompensationState(self.compensation, "failed", self.attempts, self.error)
+            state.compensation(self.step, self.occurrence, self.slot, compensation)
+        elif self.step is not None:
+            key = self.step, self.occurrence
+            known = state.steps.get(key)
+            started_at, child = (known.started_at, known.child) if known else (None, None)
+            step = StepState(*key, self.kind, "failed", self.attempts, started_at, self.slot)
+            state.steps[key] = replace(step, error=self.error, child=child)
+        state.change(status="stuck", reason=self.reason)
+
+    def remember(self, replay: ReplayFold) -> None:
+        replay.actions.pop(self.slot, None)
+
+    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        compensation = "stuck" if self.compensation else row.compensation
+        changes = {"status": "stuck", "reason": self.reason, "compensation": compensation}
+        if self.step:
+            error = self.error.message if self.error else self.reason
+            changes |= {"failing_step": self.step, "failing_error": error}
+        return changes
+
+
+@event("operator-acted")
+class OperatorActed(OverviewEvent):
+    """What an operator decided about a stuck saga; the actor stands in the event's metadata."""
+
+    act: OperatorAction
+    reason: str
+    slot: int
+    step: str | None = None
+    result: JsonValue = None
+
+    repeats_errors: ClassVar[bool] = False
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        state.go_on()
+
+    def remember(self, replay: ReplayFold) -> None:
+        replay.actions[self.slot] = ActionTaken(self.act, self.reason, self.step, self.result)
+        replay.failures.pop(self.slot, None)
+        replay.end_provider_wait(self.slot)
+        replay.blocks.clear()
+
+    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        return row.going_on()
+
+    @classmethod
+    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        return f"{data['act']}: {data['reason']}"
+
+    @classmethod
+    def values(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+        step = data.get("step")
+        return {"result": ValueOf("output") if step is None else ValueOf("result", str(step))}
+
+
+@event("operator-resumed")
+class OperatorResumed(OverviewEvent):
+    """An operator lets a saga go on that was terminated in DBOS's own tools."""
+
+    reason: str
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        state.go_on()
+
+    def remember(self, replay: ReplayFold) -> None:
+        replay.blocks.clear()
+
+    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        return row.going_on()
+
+
+@event("saga-stranded")
+class SagaIncompatible(OverviewEvent):
+    """No code here fits what is recorded."""
+
+    reason: str
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        state.change(status="stranded", reason=self.reason)
+
+    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        return {"status": "stranded", "reason": self.reason}
+
+
+@event("saga-resumed")
+class SagaResumed(OverviewEvent):
+    """Fitting code is back."""
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        state.go_on()
+
+    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        return row.going_on()
+
+
+@event("saga-abandoned")
+class SagaTerminated(OverviewEvent):
+    """The workflow was terminated externally: an operator must look at it."""
+
+    reason: str
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        state.change(status="abandoned", reason=self.reason)
+
+    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        return {"status": "abandoned", "reason": self.reason}

@@ -1,0 +1,88 @@
+"""What happens to a saga that waits for a signal, or for a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from domain.amends.event import event
+from workflows.amends.history.events.children import FROM_CHILD
+from workflows.amends.history.replay_state import ReplayFold
+from workflows.amends.history.row import SagaRow
+from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueOf
+from workflows.amends.history.state import StateFold
+from workflows.amends.history.status import TIMER
+
+
+@event("saga-waiting")
+class SagaWaiting(OverviewEvent):
+    """The saga is suspended until a signal comes, or until a time; without a signal it is just a timer."""
+
+    slot: int
+    signal: str | None
+    until: datetime | None
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        state.change(status="waiting", waiting_for=self.signal or TIMER, waiting_until=self.until)
+
+    def remember(self, replay: ReplayFold) -> None:
+        replay.waits[self.slot] = self.until
+
+    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        return {"status": "waiting", "waiting_for": self.signal or TIMER}
+
+    @classmethod
+    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        until = f" until {data['until']}" if data["until"] else ""
+        return f"for {data['signal'] or 'a while'}{until}"
+
+
+@event("signal-received")
+class SignalReceived(SagaEvent):
+    """A signal to the saga came; it is kept until the saga asks for it."""
+
+    signal: str
+    payload: JsonValue
+
+    def remember(self, replay: ReplayFold) -> None:
+        replay.signals.setdefault(self.signal, []).append(self.payload)
+
+    @classmethod
+    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        if str(data["signal"]).startswith(FROM_CHILD):
+            return f"{data['signal']}: {data['payload']['status']}"
+        return f"{data['signal']}: {json.dumps(data['payload'])}"
+
+    @classmethod
+    def values(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+        signal = str(data.get("signal"))
+        if signal.startswith(FROM_CHILD):
+            return {"payload": ValueOf("child", signal.partition(" ")[2])}
+        return {"payload": ValueOf("signal", signal)}
+
+
+@event("wait-ended")
+class WaitEnded(OverviewEvent):
+    """The saga goes on: the signal came that it waited for, or its time."""
+
+    slot: int
+    signal: str | None
+    by: Literal["signal", "time"]
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        state.change(status="running", waiting_for=None, waiting_until=None)
+
+    def remember(self, replay: ReplayFold) -> None:
+        if self.by == "signal":
+            replay.received.add(self.slot)
+
+    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        return {"status": "running", "waiting_for": None}
+
+    @classmethod
+    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        return f"{data['signal'] or 'timer'}, by {data['by']}"

@@ -1,0 +1,78 @@
+"""What a saga's event is: its class alone says what it changes, what is shown of it, and what of it is masked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from workflows.amends.history.replay_state import ReplayFold
+from workflows.amends.history.row import SagaRow
+from workflows.amends.history.state import StateFold
+
+
+@dataclass(frozen=True)
+class ValueOf:
+    """Where the type of a value in an event is known: in the definition of a saga, by default of the event's own.
+
+    `name` is the step's, the signal's, or the id of the child whose end is told.
+    """
+
+    kind: Literal["input", "output", "result", "signal", "child"]
+    name: str = ""
+    saga: tuple[str, int] | None = None
+
+
+class SagaEvent:
+    """Something that happened to a saga.
+
+    A new one is declared in one place: a subclass with `@event(name)` below workflows/amends/history/events. What it
+    says by the methods below is all that the state, the next execution, the timeline and the masks know of it; one that
+    changes the overview of all sagas is an OverviewEvent.
+    """
+
+    repeats_errors: ClassVar[bool] = True
+    """Whether its `reason` may repeat what an error said: then it is shown without the values that are marked there."""
+
+    found: ClassVar[Literal["down", "answered"] | None] = None
+    """What the provider of its step was found to be by it, if a provider was asked at all."""
+
+    def change(self, state: StateFold, at: datetime | None) -> None:
+        """Change the state that people see; `at` is when it was recorded. By default nothing changes."""
+
+    def remember(self, replay: ReplayFold) -> None:
+        """Say what the next execution must know. By default that is nothing."""
+
+    @classmethod
+    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        """What a timeline tells of it; `data` is what may be shown of its fields, `saga` the saga's id."""
+        return str(data.get("reason") or "")
+
+    @classmethod
+    def values(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+        """Which of its fields hold values whose types only a saga's definition knows. By default none does."""
+        return {}
+
+
+class OverviewEvent(SagaEvent):
+    """A saga's event that changes the row of the saga in the overview: the read model follows these alone."""
+
+    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        """The columns that change, beside `changed_at`; `at` is when it was recorded."""
+        raise NotImplementedError
+
+    def row(self, row: SagaRow | None, id: str, at: datetime) -> SagaRow | None:
+        """The row after this event; `row` is the one before, None where the saga has none."""
+        return row and replace(row, changed_at=at, **self.columns(row, at))
+
+
+def failed_attempt(data: Mapping[str, Any], what: str) -> str:
+    """What a timeline tells of an attempt that failed."""
+    return f"{data[what]}, attempt {data['attempts']}: {error_message(data)}"
+
+
+def error_message(data: Mapping[str, Any]) -> str:
+    """What the error of an event says, as far as it may be shown."""
+    said = data.get("error")
+    return str(said.get("message", "")) if isinstance(said, Mapping) else ""
