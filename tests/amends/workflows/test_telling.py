@@ -40,9 +40,9 @@ from workflows.amends.history import (
 )
 from workflows.amends.history.events import CompensationFailed, CompensationWaiting, StepCompensated
 from workflows.amends.history.histories import evolve, state_of
-from workflows.amends.history.stored_error import Problem
 from workflows.amends.history.saga_event import SagaEvent
 from workflows.amends.history.state import StepState
+from workflows.amends.history.stored_error import Problem
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FAILED = CompensationFailed("charge", 1, "refund", 5, 1, Problem("Failed", "the bank sleeps", {}), NOW)

@@ -32,7 +32,6 @@ from workflows.amends.history.events import (
     WaitEnded,
 )
 from workflows.amends.history.histories import saga_event, saga_histories, state_of
-from workflows.amends.history.stored_error import Problem
 from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueOf
 from workflows.amends.history.state import AwaitedProvider, CompensationState, SagaState, StateFold, StepState
 from workflows.amends.history.status import (
@@ -44,6 +43,7 @@ from workflows.amends.history.status import (
     Status,
     StepStatus,
 )
+from workflows.amends.history.stored_error import Problem
 
 __all__ = [
     "FINISHED",

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from workflows.amends.history.stored_error import Problem
 from workflows.amends.history.status import OperatorAction, Status
+from workflows.amends.history.stored_error import Problem
 
 BLOCKS = 2
 """How often a saga may block the event loop of its executor before a person is asked."""

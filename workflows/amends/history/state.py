@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from pydantic import JsonValue
 
-from workflows.amends.history.stored_error import Problem
 from workflows.amends.history.status import CompensationStatus, Status, StepStatus
+from workflows.amends.history.stored_error import Problem
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
 
 from domain.amends.event import event
-from workflows.amends.history.stored_error import Problem
 from workflows.amends.history.replay_state import ProviderWait, ReplayFold
 from workflows.amends.history.row import SagaRow
 from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, error_message, failed_attempt
 from workflows.amends.history.state import AwaitedProvider, CompensationState, StateFold
 from workflows.amends.history.status import CompensationStatus
+from workflows.amends.history.stored_error import Problem
 
 _STATUS: Final[dict[str, CompensationStatus]] = {"compensation": "completed", "skip": "skipped", "resolve": "resolved"}
 

@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import JsonValue
 
 from domain.amends.event import Payload, event, upcasts
-from workflows.amends.history.stored_error import Problem
 from workflows.amends.history.replay_state import ReplayFold, StartedCompensation
 from workflows.amends.history.row import SagaRow
 from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueOf
 from workflows.amends.history.state import StateFold
+from workflows.amends.history.stored_error import Problem
 
 
 @event("saga-started")

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 from pydantic import JsonValue
 
 from domain.amends.event import event
-from workflows.amends.history.stored_error import Problem
 from workflows.amends.history.replay_state import ActionTaken, Exhausted, ReplayFold
 from workflows.amends.history.row import SagaRow
 from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueOf
 from workflows.amends.history.state import CompensationState, StateFold, StepState
 from workflows.amends.history.status import OperatorAction
+from workflows.amends.history.stored_error import Problem
 from workflows.amends.values.said import one_line
 
 

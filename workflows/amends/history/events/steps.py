@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Literal
 from pydantic import JsonValue
 
 from domain.amends.event import event
-from workflows.amends.history.stored_error import Problem
 from workflows.amends.history.replay_state import ProviderWait, ReplayFold
 from workflows.amends.history.row import SagaRow
 from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueOf, error_message, failed_attempt
 from workflows.amends.history.state import AwaitedProvider, StateFold, StepState
 from workflows.amends.history.status import StepStatus
+from workflows.amends.history.stored_error import Problem
 
 
 @dataclass(frozen=True)
