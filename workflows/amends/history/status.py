@@ -16,7 +16,7 @@ OperatorAction = Literal["retry", "skip", "resolve"]
 """What an operator may do about a stuck saga."""
 
 FINISHED: frozenset[Status] = frozenset({"completed", "compensated"})
-INACTIVE: frozenset[Status] = FINISHED | {"stuck", "stranded", "abandoned"}
+INACTIVE: frozenset[Status] = frozenset({*FINISHED, "stuck", "stranded", "abandoned"})
 """The statuses in which nothing more happens unless an operator acts."""
 
 TIMER = "timer"
