@@ -200,6 +200,7 @@ async def test_a_commit_whose_answer_was_lost_is_known_to_stand(database: URL, t
         losing = Pool(url, 1)
         losing.connection_class = Losing
         async with losing:
+            await losing.wait()
             assert await ran(it, saga, asking("select 1"), reader=Reader(losing)) == Ran(1, Committed())
         assert left(trouble) == (1, 0, 1)
 
