@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from app.amends.cli.timeline import lines, timeline
 from app.amends.output.terminal import say
-from workflows.amends.values.said import escaped
+from workflows.amends.values.printable import escaped
 
 PATIENCE = 60.0
 ORDER = {

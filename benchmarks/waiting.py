@@ -121,7 +121,7 @@ async def _waiting(amends: Amends) -> int:
 async def _told(amends: Amends, number: int) -> float:
     """Seconds from the signal until the saga has gone on and is finished."""
     id, ended = f"waiter-{number}", asyncio.Event()
-    amends.engine.on_rest = lambda rested: ended.set() if rested == id else None
+    amends.engine.on_inactive = lambda rested: ended.set() if rested == id else None
     began = time.perf_counter()
     await amends.engine.saga_client.signal(id, "go", {"number": number}, Cause())
     amends.engine.look()

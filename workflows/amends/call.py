@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from domain.amends.errors import AmendsError, DefinitionError
-from workflows.amends.values.said import one_line
+from workflows.amends.values.printable import one_line
 
 R = TypeVar("R")
 

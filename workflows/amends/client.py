@@ -21,7 +21,7 @@ from workflows.amends.history import (
     saga_histories,
 )
 from workflows.amends.ids import new_id, require_workflow_id
-from workflows.amends.ports.event_store import Answer, FeedCursor, Repeated, record_own, same_request
+from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, RepeatedRequest, record_own, same_request
 from workflows.amends.ports.execution_log import Start
 from workflows.amends.ports.saga_store import Sagas, Standing, StartOutcome
 from workflows.amends.saga import Saga
@@ -112,7 +112,7 @@ class SagaClient:
         return kept(payload, cls, f"signal {signal}", self._limits.value).data
 
     async def signal(
-        self, id: str, signal: str, payload: Any, cause: Cause, answer: Answer | None = None
+        self, id: str, signal: str, payload: Any, cause: Cause, answer: KeptAnswer | None = None
     ) -> dict[str, Any]:
         """Send a saga what `received` made of a payload; returns the answer, the same again for a repeated request.
 
@@ -125,7 +125,7 @@ class SagaClient:
         raise Conflict("status", f"Workflow {id} is {found}: nobody waits for a signal any more.")
 
     async def cancel(
-        self, id: str, name: str, version: int, reason: str, cause: Cause, answer: Answer | None = None
+        self, id: str, name: str, version: int, reason: str, cause: Cause, answer: KeptAnswer | None = None
     ) -> dict[str, Any]:
         """Note that a saga is to be cancelled; it is compensated from its next step on, unless its pivot is quicker.
 
@@ -142,7 +142,7 @@ class SagaClient:
         raise Conflict("status", f"Workflow {id} is {found}: there is nothing to cancel any more.")
 
     async def handle_terminated(
-        self, id: str, action: TerminatedAction, reason: str, cause: Cause, answer: Answer | None = None
+        self, id: str, action: TerminatedAction, reason: str, cause: Cause, answer: KeptAnswer | None = None
     ) -> dict[str, Any]:
         """An operator's action on a saga that was terminated in DBOS's own tools: it goes on, or is compensated.
 
@@ -163,7 +163,7 @@ class SagaClient:
         reason: str,
         cause: Cause,
         result: Any = None,
-        answer: Answer | None = None,
+        answer: KeptAnswer | None = None,
     ) -> dict[str, Any]:
         """An operator's action on a stuck saga; returns the answer, the same again for a repeated request.
 
@@ -197,10 +197,10 @@ def _going(standing: Standing) -> Status:
 
 
 def _answer(
-    found: FeedCursor | Status | Repeated, answer: Answer | None, done: dict[str, Any]
+    found: FeedCursor | Status | RepeatedRequest, answer: KeptAnswer | None, done: dict[str, Any]
 ) -> dict[str, Any] | None:
     """What a request is answered that was done, now or before; None for one that the saga's status does not allow."""
-    if isinstance(found, Repeated):
+    if isinstance(found, RepeatedRequest):
         assert answer is not None
         return same_request(answer.key, answer.digest, found)
     return done | {"position": str(found)} if isinstance(found, FeedCursor) else None

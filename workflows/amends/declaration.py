@@ -12,7 +12,7 @@ from domain.amends.event import NAME
 from workflows.amends.call import ATTEMPT_TIMEOUT, Call, Retry, Undo
 from workflows.amends.definition import Compensation, DeclaredStep, Definition, StepSpec
 from workflows.amends.ids import RESERVED
-from workflows.amends.step import Declared, Step, Transaction
+from workflows.amends.step import HasDefinition, Step, Transaction
 from workflows.amends.values.codec import require_json
 from workflows.amends.words import NotInSaga
 
@@ -22,7 +22,7 @@ def define(
     name: str,
     version: int,
     signals: Sequence[type[Any]] = (),
-    children: Sequence[type[Declared]] = (),
+    children: Sequence[type[HasDefinition]] = (),
     deadline: timedelta | None = None,
 ) -> Definition:
     """Read and check a saga's class. Raises DefinitionError."""

@@ -17,7 +17,7 @@ from typing import Final
 
 from domain.amends.errors import AmendsError, DefinitionError
 from workflows.amends.call import LONGEST_NAME, AttemptContext, Outbound, ProviderDown, attempt_context, provider_name
-from workflows.amends.values.said import one_line, said
+from workflows.amends.values.printable import error_message, one_line
 
 log = logging.getLogger("amends.providers")
 
@@ -253,7 +253,7 @@ class Provider:
             if not tells and not issubclass(type(error), ProviderDown):
                 sending.started()
             ours = issubclass(type(error), AmendsError)
-            told = outbound.shown(said(error)) if ours else "no answer in time"
+            told = outbound.shown(error_message(error)) if ours else "no answer in time"
             self.breaker.failed(told, outbound.waited)
             outbound.down = self.breaker.down() if probe or self.outage or not sending.sent else None
             if outbound.down is None or isinstance(error, asyncio.CancelledError):

@@ -15,7 +15,7 @@ from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import Start
 from workflows.amends.saga import Saga
 from workflows.amends.values.codec import digest, load, text
-from workflows.amends.values.said import named
+from workflows.amends.values.printable import error_repr
 from workflows.amends.values.storable import require_storable
 
 LONGEST_REFERENCE: Final = 500
@@ -63,7 +63,7 @@ def reference(saga: Saga[Any, Any], given: JsonValue) -> str:
     try:
         called = saga.reference(load(given, saga.definition.input))
     except BaseException as error:
-        raise Unstorable(f"{what} cannot be told: {named(error)}") from error
+        raise Unstorable(f"{what} cannot be told: {error_repr(error)}") from error
     if not isinstance(called, str) or len(called) > LONGEST_REFERENCE:
         raise Unstorable(f"{what} must be a text of at most {LONGEST_REFERENCE} characters")
     require_storable(called, what)

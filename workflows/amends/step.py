@@ -16,7 +16,7 @@ from workflows.amends.values.codec import digest, dump, fresh, kept
 from workflows.amends.values.limits import Limits
 from workflows.amends.words import Word, performer
 
-S = TypeVar("S", bound="Declared")
+S = TypeVar("S", bound="HasDefinition")
 P = ParamSpec("P")
 R = TypeVar("R")
 State = TypeVar("State")
@@ -24,7 +24,7 @@ Event = TypeVar("Event")
 
 
 class Transaction(Protocol):
-    """Changes to our own database that are committed together with the step, exactly once, or not at all.
+    """TransactionContext to our own database that are committed together with the step, exactly once, or not at all.
 
     Await each of them; those that are asked for at once are done one after the other.
     """
@@ -59,7 +59,7 @@ class ChildFailed(Refusal, name="child-failed"):
     reason: str
 
 
-class Declared(Protocol):
+class HasDefinition(Protocol):
     """A saga, as far as its steps know it."""
 
     definition: ClassVar[Definition]
@@ -71,7 +71,7 @@ class StepCall(Word[R]):
     The arguments are taken as they are now, as plain JSON data: what becomes of a list afterwards changes nothing.
     """
 
-    def __init__(self, saga: Declared, declared: DeclaredStep, arguments: tuple[Any, ...]) -> None:
+    def __init__(self, saga: HasDefinition, declared: DeclaredStep, arguments: tuple[Any, ...]) -> None:
         self.saga, self.declared, self.step = saga, declared, declared.step
         known = performer.get(None)
         self._limit = (known.limits if known else Limits()).value

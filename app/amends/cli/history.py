@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.amends.cli.context import AsJson, with_console
+from app.amends.cli.project import AsJson, with_console
 from app.amends.output.terminal import print_json, say
 
 if TYPE_CHECKING:
-    from app.amends.cli.console import Console
+    from app.amends.cli.command_context import CommandContext
     from app.amends.store.aggregates.time_travel import Point
     from workflows.amends.ports.event_store import FeedCursor, StoredEvent
 
@@ -33,12 +33,12 @@ def events(
 ) -> None:
     """Show the feed: all events, in order."""
 
-    async def look(console: Console) -> None:
+    async def look(context: CommandContext) -> None:
         from workflows.amends.ports.event_store import Filter
 
-        cursor = await console.events.after(after)
-        found = await console.events.feed(cursor, limit, Filter(type, stream, correlation_id))
-        await _print(console, found, cursor, as_json)
+        cursor = await context.events.after(after)
+        found = await context.events.feed(cursor, limit, Filter(type, stream, correlation_id))
+        await _print(context, found, cursor, as_json)
 
     with_console(look)
 
@@ -51,9 +51,9 @@ def stream(
 ) -> None:
     """Show a stream, oldest event first."""
 
-    async def look(console: Console) -> None:
-        cursor = await console.events.after(after)
-        await _print(console, await console.events.read_after(name, cursor, limit), cursor, as_json)
+    async def look(context: CommandContext) -> None:
+        cursor = await context.events.after(after)
+        await _print(context, await context.events.read_after(name, cursor, limit), cursor, as_json)
 
     with_console(look)
 
@@ -63,13 +63,13 @@ def state(
 ) -> None:
     """Show the state of a stream's aggregate: now, or at a version, a position or an instant."""
 
-    async def look(console: Console) -> None:
+    async def look(context: CommandContext) -> None:
         from app.amends.http.serialisation import state_json
 
         point = _point(version, position, at)
-        aggregate = console.catalogue.aggregate(name)
-        found = await console.history.state(aggregate, name, point)
-        shown = await console.redactor.redact(lambda: state_json(found, aggregate.category, console.redactor))
+        aggregate = context.catalogue.aggregate(name)
+        found = await context.history.state(aggregate, name, point)
+        shown = await context.redactor.redact(lambda: state_json(found, aggregate.category, context.redactor))
         if as_json:
             print_json(shown)
             return
@@ -91,15 +91,15 @@ def difference(
 ) -> None:
     """Show the changes between two points; without a `from` since the beginning, without a `to` until now."""
 
-    async def look(console: Console) -> None:
+    async def look(context: CommandContext) -> None:
         from app.amends.http.serialisation import difference_json
 
         begun = from_version is None and from_position is None and from_at is None
         before = _point(0 if begun else from_version, from_position, from_at)
         after = _point(to_version, to_position, to_at)
-        aggregate = console.catalogue.aggregate(name)
-        found = await console.history.difference(aggregate, name, before, after)
-        shown = await console.redactor.redact(lambda: difference_json(*found, aggregate.category, console.redactor))
+        aggregate = context.catalogue.aggregate(name)
+        found = await context.history.difference(aggregate, name, before, after)
+        shown = await context.redactor.redact(lambda: difference_json(*found, aggregate.category, context.redactor))
         if as_json:
             print_json(shown)
             return
@@ -121,10 +121,10 @@ def _point(version: int | None, position: str | None, at: str | None) -> Point:
         raise Invalid("at", "is no time; it looks like 2026-01-31T12:00:00Z") from error
 
 
-async def _print(console: Console, found: Sequence[StoredEvent], after: FeedCursor, as_json: bool) -> None:
+async def _print(context: CommandContext, found: Sequence[StoredEvent], after: FeedCursor, as_json: bool) -> None:
     from app.amends.http.serialisation import page_json
 
-    page: dict[str, Any] = await console.redactor.redact(lambda: page_json(found, after, console.redactor), found)
+    page: dict[str, Any] = await context.redactor.redact(lambda: page_json(found, after, context.redactor), found)
     if as_json:
         print_json(page)
         return

@@ -14,8 +14,8 @@ import typer
 import typer.core
 
 from app.amends.cli import history
-from app.amends.cli.context import AsJson, database_in_use, project_service, project_settings
 from app.amends.cli.moving import rewrite_imports
+from app.amends.cli.project import AsJson, database_in_use, project_service, project_settings
 from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
 from app.amends.cli.workflows import Reason, workflows
@@ -23,7 +23,7 @@ from app.amends.output.log_lines import indented
 from app.amends.output.terminal import complain, print_json, say
 from app.amends.security.passwords import hidden, veil
 from domain.amends.errors import AmendsError, StartupError
-from workflows.amends.values.said import escaped
+from workflows.amends.values.printable import escaped
 
 
 class Commands(typer.core.TyperGroup):

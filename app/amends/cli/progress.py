@@ -15,22 +15,22 @@ from app.amends.projections.applying.runner import Runner
 from app.amends.projections.applying.writer import LeaseLost, Target
 from app.amends.projections.builds import ProjectionBuild
 from domain.amends.errors import Conflict
-from workflows.amends.values.said import escaped
+from workflows.amends.values.printable import escaped
 
 if TYPE_CHECKING:
-    from app.amends.cli.console import Console
+    from app.amends.cli.command_context import CommandContext
 
 LOOK_SECONDS = 0.25
 
 
-async def fill(console: Console, name: str, quiet: bool) -> ProjectionBuild:
+async def fill(context: CommandContext, name: str, quiet: bool) -> ProjectionBuild:
     """Start a rebuild, or go on with one that was started; returns its build once it has caught up.
 
     Raises Conflict, with the reason, if it cannot go on.
     """
-    found = next((each for each in await console.builds.all(name) if each.state == "building"), None)
-    build = found or await _begin(console, name)
-    if (build.name, build.version) not in console.builds.known:
+    found = next((each for each in await context.builds.all(name) if each.state == "building"), None)
+    build = found or await _begin(context, name)
+    if (build.name, build.version) not in context.builds.known:
         raise Conflict("version", f"{name} build {build.build} is of version {build.version}, whose code is not here.")
     with _bar(quiet) as progress:
         task = progress.add_task(escaped(name), total=None, rate="")
@@ -39,9 +39,9 @@ async def fill(console: Console, name: str, quiet: bool) -> ProjectionBuild:
         try:
             while build.caught_up_at is None:
                 if build.free and (working is None or working.done()):
-                    working = asyncio.create_task(_work(console, build))
+                    working = asyncio.create_task(_work(context, build))
                 await asyncio.sleep(LOOK_SECONDS)
-                build = await console.builds.one(name, build.build)
+                build = await context.builds.one(name, build.build)
                 _show(progress, task, build)
                 if build.failure and build.free:
                     raise Conflict("failing", f"{name} build {build.build} cannot be filled: {build.failure}")
@@ -51,17 +51,17 @@ async def fill(console: Console, name: str, quiet: bool) -> ProjectionBuild:
     return build
 
 
-async def _begin(console: Console, name: str) -> ProjectionBuild:
-    begun = await console.administration.rebuild(name, console.cause)
-    return await console.builds.one(name, begun["build"])
+async def _begin(context: CommandContext, name: str) -> ProjectionBuild:
+    begun = await context.administration.rebuild(name, context.cause)
+    return await context.builds.one(name, begun["build"])
 
 
-async def _work(console: Console, build: ProjectionBuild) -> None:
-    projection = console.builds.known[build.name, build.version]
+async def _work(context: CommandContext, build: ProjectionBuild) -> None:
+    projection = context.builds.known[build.name, build.version]
     token = f"cli-{os.getpid()}/{uuid4().hex[:8]}"
     target = Target(build.name, build.build)
     with suppress(LeaseLost):  # a server was quicker: it is watched
-        await Runner(projection, target, console.committer, console.reader, console.feed_notifier, token).catch_up()
+        await Runner(projection, target, context.committer, context.reader, context.feed_notifier, token).catch_up()
 
 
 def _show(progress: Progress, task: TaskID, build: ProjectionBuild) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.amends.cli.context import AsJson, with_console
+from app.amends.cli.project import AsJson, with_console
 from app.amends.output.terminal import complain, print_json, say
-from workflows.amends.values.said import escaped
+from workflows.amends.values.printable import escaped
 
 if TYPE_CHECKING:
-    from app.amends.cli.console import Console
+    from app.amends.cli.command_context import CommandContext
     from app.amends.projections.dead_letters import RequestedAction
 
 projections = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -30,13 +30,13 @@ def list_projections(
 ) -> None:
     """List read models: their builds, the lag of each, and the keys that are set aside."""
 
-    async def look(console: Console) -> None:
+    async def look(context: CommandContext) -> None:
         from app.amends.projections.failures import short_key
         from app.amends.projections.reporting import report
 
         if name is not None:
-            await console.builds.require(name)
-        found = await report(console.builds, name)
+            await context.builds.require(name)
+        found = await report(context.builds, name)
         if as_json:
             print_json(found)
             return
@@ -46,7 +46,7 @@ def list_projections(
         for each in found:
             for line in _troubles(each):
                 say(line)
-        for left_out in await console.administration.dead_letters.skipped(name) if name else ():
+        for left_out in await context.administration.dead_letters.skipped(name) if name else ():
             what = f"{left_out.type} at position {left_out.position}, by {left_out.actor}: {left_out.reason}"
             say(f"SKIPPED    {name} {short_key(left_out.key)}, {what}")
 
@@ -85,14 +85,14 @@ def rebuild(name: Name, as_json: AsJson = False) -> None:
     """Rebuild a read model: fill a build of the newest version beside the live one, or go on with one that was
     started."""
 
-    async def run(console: Console) -> None:
+    async def run(context: CommandContext) -> None:
         from app.amends.cli.progress import fill
 
-        build = await fill(console, name, quiet=as_json)
+        build = await fill(context, name, quiet=as_json)
         if as_json:
             from app.amends.projections.reporting import report
 
-            (found,) = await report(console.builds, name)
+            (found,) = await report(context.builds, name)
             print_json(found)
         else:
             say(f"{name} build {build.build} has caught up: {build.events} events. To show it:")
@@ -108,13 +108,13 @@ def rebuild(name: Name, as_json: AsJson = False) -> None:
 def verify_build(name: Name, as_json: AsJson = False) -> None:
     """Compare the rebuilt table with the live one, row by row, in the columns that both have."""
 
-    async def run(console: Console) -> None:
+    async def run(context: CommandContext) -> None:
         from dataclasses import asdict
 
         from app.amends.projections.comparison import compare
 
         with _counting(f"{name}: rows compared", quiet=as_json) as seen:
-            found = await compare(console.builds, console.reader, name, seen=seen)
+            found = await compare(context.builds, context.reader, name, seen=seen)
         if as_json:
             print_json(asdict(found))
         else:
@@ -139,8 +139,8 @@ def promote(
 ) -> None:
     """Promote a build: let views.NAME show the rebuilt table, or a retired one again."""
 
-    async def run(console: Console) -> None:
-        now = await console.administration.promote(name, build, console.cause, less=allow_set_aside)
+    async def run(context: CommandContext) -> None:
+        now = await context.administration.promote(name, build, context.cause, less=allow_set_aside)
         if as_json:
             print_json(now)
         else:
@@ -153,8 +153,8 @@ def promote(
 def drop(name: Name, build: Number = None, as_json: AsJson = False) -> None:
     """Drop a build that is not live, or all builds of a read model whose code is gone."""
 
-    async def run(console: Console) -> None:
-        gone = await console.administration.drop(name, build, console.cause)
+    async def run(context: CommandContext) -> None:
+        gone = await context.administration.drop(name, build, context.cause)
         if as_json:
             print_json(gone)
         else:
@@ -189,8 +189,8 @@ def _counting(what: str, quiet: bool) -> Iterator[Callable[[int], None]]:
 
 
 def _wish(name: str, key: str, wish: RequestedAction, reason: str) -> None:
-    async def run(console: Console) -> None:
-        await console.administration.request_action(name, key, wish, reason, console.cause)
+    async def run(context: CommandContext) -> None:
+        await context.administration.request_action(name, key, wish, reason, context.cause)
         complain(f"Noted: a server does it within a second. ./run amends projections list {name}")
 
     with_console(run)

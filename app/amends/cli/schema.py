@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.amends.cli.context import AsJson, project_service, project_settings
+from app.amends.cli.project import AsJson, project_service, project_settings
 from app.amends.output.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def lock(
 
 def code_at_hand() -> tuple[LockFiles, Catalogue, list[KnownShape]]:
     """The lock files of this project, its catalogue, and the shapes that its code declares."""
-    from app.amends.cli.console import definitions
+    from app.amends.cli.command_context import definitions
     from app.amends.schema.catalogue import catalogue
     from app.amends.schema.files import LockFiles
     from app.amends.schema.shapes import declared

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.amends.sensitive import MASK
-from workflows.amends.values.said import escaped
+from workflows.amends.values.printable import escaped
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.amends.cli.context import AsJson, parsed, with_console
+from app.amends.cli.project import AsJson, parsed, with_console
 from app.amends.output.terminal import print_json, say
 
 if TYPE_CHECKING:
-    from app.amends.cli.console import Console
+    from app.amends.cli.command_context import CommandContext
     from workflows.amends.client import TerminatedAction
     from workflows.amends.history import OperatorAction
     from workflows.amends.ports.event_store import StoredEvent
@@ -36,12 +36,12 @@ def list_workflows(
 ) -> None:
     """List sagas, newest first."""
 
-    async def look(console: Console) -> None:
+    async def look(context: CommandContext) -> None:
         from app.amends.http.serialisation import saga_row_json, with_reasons
         from app.amends.store.sagas.summaries import SagaFilters
 
-        rows, _ = await console.overview.page(SagaFilters(name, status, reference, correlation_id, parent), limit, None)
-        redactor = console.redactor
+        rows, _ = await context.overview.page(SagaFilters(name, status, reference, correlation_id, parent), limit, None)
+        redactor = context.redactor
         shown = await redactor.redact(lambda: [saga_row_json(row, redactor) for row in rows], sagas=with_reasons(rows))
         if as_json:
             print_json(shown)
@@ -57,36 +57,36 @@ def list_workflows(
 def show_workflow(id: Id, as_json: AsJson = False) -> None:
     """Show a saga: its status, and its timeline."""
 
-    async def look(console: Console) -> None:
+    async def look(context: CommandContext) -> None:
         from app.amends.cli.timeline import lines, timeline
         from app.amends.http.serialisation import saga_json
         from domain.amends.errors import NotFound
         from workflows.amends.history import saga_histories
 
-        found = await console.overview.saga(id)
+        found = await context.overview.saga(id)
         if found is None:
             raise NotFound("workflow", id)
         if as_json:
-            whole = partial(saga_json, *found, console.redactor, limit=len(found[1].steps))
-            print_json(await console.redactor.redact(whole, sagas=[id]))
+            whole = partial(saga_json, *found, context.redactor, limit=len(found[1].steps))
+            print_json(await context.redactor.redact(whole, sagas=[id]))
             return
         row, _, _ = found
-        reason = await console.redactor.redact(lambda: console.redactor.reason(row.reason, id), sagas=[id])
+        reason = await context.redactor.redact(lambda: context.redactor.reason(row.reason, id), sagas=[id])
         why = f", {reason}" if reason else ""
         say(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}{why}")
         shown: list[dict[str, Any]] = []
-        while events := await console.events.read(saga_histories.stream(id), after=len(shown)):
-            shown += await console.redactor.redact(partial(_shown, events, console), events)
+        while events := await context.events.read(saga_histories.stream(id), after=len(shown)):
+            shown += await context.redactor.redact(partial(_shown, events, context), events)
         for line in lines(timeline(shown)):
             say(line)
 
     with_console(look)
 
 
-def _shown(events: Sequence[StoredEvent], console: Console) -> list[dict[str, Any]]:
+def _shown(events: Sequence[StoredEvent], context: CommandContext) -> list[dict[str, Any]]:
     from app.amends.http.serialisation import event_json
 
-    return [event_json(event, console.redactor) for event in events]
+    return [event_json(event, context.redactor) for event in events]
 
 
 @workflows.command("start")
@@ -98,13 +98,13 @@ def start_workflow(
 ) -> None:
     """Start a saga: it is queued for the next free server."""
 
-    async def start(console: Console) -> None:
+    async def start(context: CommandContext) -> None:
         from workflows.amends.values.codec import read
 
-        await console.register.note()
-        definition = console.saga_client.newest(name).definition
+        await context.register.note()
+        definition = context.saga_client.newest(name).definition
         request = read(parsed(sys.stdin.read() if given == "-" else given), definition.input)
-        started, _ = await console.saga_client.start(console.saga_client.order(name, request, id, console.cause))
+        started, _ = await context.saga_client.start(context.saga_client.order(name, request, id, context.cause))
         if as_json:
             print_json(vars(started), indent=None)
         else:
@@ -121,19 +121,19 @@ def signal_workflow(
 ) -> None:
     """Send a signal to a saga; one that waits for it goes on."""
 
-    async def tell(console: Console) -> None:
+    async def tell(context: CommandContext) -> None:
         from domain.amends.errors import NotFound
         from domain.amends.sender import signed
         from workflows.amends.values.codec import read
 
-        row = await console.overview.row(id)
+        row = await context.overview.row(id)
         if row is None:
             raise NotFound("workflow", id)
-        cls = console.saga_client.payload(row.name, row.version, signal)
+        cls = context.saga_client.payload(row.name, row.version, signal)
         given = parsed(sys.stdin.read() if payload == "-" else payload)
-        said = read(signed(given, cls, console.cause.actor or "anonymous", known=False), cls)
-        await console.register.note()
-        await console.saga_client.signal(id, signal, console.saga_client.received(signal, said, cls), console.cause)
+        said = read(signed(given, cls, context.cause.actor or "anonymous", known=False), cls)
+        await context.register.note()
+        await context.saga_client.signal(id, signal, context.saga_client.received(signal, said, cls), context.cause)
         _say(id, signal)
 
     with_console(tell)
@@ -143,13 +143,13 @@ def signal_workflow(
 def cancel_workflow(id: Id, reason: Reason) -> None:
     """Cancel a saga: it compensates from its next step on, if it is not past its pivot."""
 
-    async def cancel(console: Console) -> None:
+    async def cancel(context: CommandContext) -> None:
         from domain.amends.errors import NotFound
 
-        row = await console.overview.row(id)
+        row = await context.overview.row(id)
         if row is None:
             raise NotFound("workflow", id)
-        await console.saga_client.cancel(id, row.name, row.version, reason, console.cause)
+        await context.saga_client.cancel(id, row.name, row.version, reason, context.cause)
         _say(id, "cancel")
 
     with_console(cancel)
@@ -190,16 +190,16 @@ def resolve_workflow(
 
 
 def _act(id: str, act: OperatorAction, reason: str, result: Any = None) -> None:
-    async def decide(console: Console) -> None:
-        await console.saga_client.handle_stuck(id, act, reason, console.cause, result)
+    async def decide(context: CommandContext) -> None:
+        await context.saga_client.handle_stuck(id, act, reason, context.cause, result)
         _say(id, act)
 
     with_console(decide)
 
 
 def _take_up(id: str, how: TerminatedAction, reason: str) -> None:
-    async def decide(console: Console) -> None:
-        await console.saga_client.handle_terminated(id, how, reason, console.cause)
+    async def decide(context: CommandContext) -> None:
+        await context.saga_client.handle_terminated(id, how, reason, context.cause)
         _say(id, how)
 
     with_console(decide)

@@ -8,7 +8,7 @@ import time
 from typing import Any, Final
 
 from app.amends.security.passwords import hidden, veil
-from workflows.amends.values.said import escaped
+from workflows.amends.values.printable import escaped
 
 log = logging.getLogger("amends")
 

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from workflows.amends.values.said import escaped
+from workflows.amends.values.printable import escaped
 
 
 def say(text: str) -> None:

@@ -16,7 +16,7 @@ from psycopg_pool import PoolTimeout
 from app.amends.postgres.connections.pool import read_once
 from app.amends.postgres.connections.watch import DatabaseWatch
 from app.amends.postgres.statements.reader import Reader
-from workflows.amends.values.said import said
+from workflows.amends.values.printable import error_message
 
 log = logging.getLogger("amends.store")
 
@@ -53,6 +53,6 @@ class Liveness:
         try:
             await read_once(self._reader.pool, None, look)
         except (psycopg.Error, OSError, PoolTimeout) as error:
-            log.debug("A read does not come through: %s", said(error))
+            log.debug("A read does not come through: %s", error_message(error))
             return False
         return True

@@ -30,7 +30,7 @@ from domain.amends.projection_events import (
     SetAsideSkipped,
     stream,
 )
-from workflows.amends.ports.event_store import Answer, record_own
+from workflows.amends.ports.event_store import KeptAnswer, record_own
 
 PATIENT_SECONDS = 5.0
 """How long a promotion waits until the new build has got as far as the live one, and until nobody reads the view."""
@@ -177,7 +177,7 @@ class ProjectionAdministration:
                 return known
             events, body = await operation(connection)
             body = {"name": name} | body
-            answer = Answer(once.key, once.digest, body) if once else None
+            answer = KeptAnswer(once.key, once.digest, body) if once else None
             cursor = await append_within(connection, [record_own(stream(name), each, cause) for each in events], answer)
         self._on_commit()
         return body | {"position": cursor}

@@ -19,7 +19,7 @@ from app.amends.postgres.sqlstates import (
 from domain.amends.errors import AmendsError
 from workflows.amends.history.problem import problem_of
 from workflows.amends.values.codec import problems
-from workflows.amends.values.said import one_line
+from workflows.amends.values.printable import one_line
 
 MOST = 1000
 """The most characters of an error that are kept."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpx
 
 from workflows.amends.providers import NoAnswer, Provider
-from workflows.amends.values.said import said
+from workflows.amends.values.printable import error_message
 
 NOBODY_IN: Final = (502, 503, 504)
 """Statuses of a front door with nobody behind it."""
@@ -40,7 +40,7 @@ class HttpProvider:
             try:
                 answer = await self._client.request(method, path, json=json, headers=headers, extensions=extensions)
             except httpx.TransportError as error:
-                raise NoAnswer(said(error)) from error
+                raise NoAnswer(error_message(error)) from error
             if answer.status_code in NOBODY_IN:
                 raise NoAnswer(f"{answer.status_code} {answer.reason_phrase}")
             return answer

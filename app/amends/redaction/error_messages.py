@@ -8,8 +8,8 @@ from typing import Any
 from app.amends.schema.register import Register, ShapeQuery
 from domain.amends.errors import AmendsError
 from domain.amends.sensitive import MASK
-from workflows.amends.redaction.forms import Look
 from workflows.amends.redaction.sensitive import SHORTEST, cleaned, texts
+from workflows.amends.redaction.visibility import Look
 from workflows.amends.values.codec import load
 from workflows.amends.values.refusals import refusal_class
 

@@ -14,7 +14,7 @@ from domain.amends.errors import Invalid
 from domain.amends.sensitive import MASK
 from workflows.amends.history import Problem, ValueOf, saga_event, saga_histories
 from workflows.amends.ports.event_store import StoredEvent
-from workflows.amends.redaction.forms import Form, Look
+from workflows.amends.redaction.visibility import Look, Visibility
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class RedactedEvent(NamedTuple):
     masked: Masked | None
 
 
-class KnownSagas(Protocol):
+class SagaLookup(Protocol):
     """The sagas behind ids, and the errors that they met."""
 
     async def look_up(self, ids: Collection[str]) -> None:
@@ -61,7 +61,7 @@ class KnownSagas(Protocol):
 class Redactor:
     """Redacts values by what the register of shapes knows of them."""
 
-    def __init__(self, register: Register, sagas: KnownSagas) -> None:
+    def __init__(self, register: Register, sagas: SagaLookup) -> None:
         self.register, self._sagas, self._messages = register, sagas, ErrorMessages(register)
         self._look, self._missing = Look(), set[ShapeQuery]()
 
@@ -203,7 +203,7 @@ class Redactor:
         return shown | ({"reason": self._reason_of(report, saga)} if "reason" in report else {})
 
 
-def _change(form: Form, change: Change) -> Change:
+def _change(form: Visibility, change: Change) -> Change:
     start, *steps = change.path.split("/")
     for number, step in enumerate(steps):
         if form.marked or form.unknown:

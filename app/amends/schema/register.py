@@ -13,9 +13,9 @@ from app.amends.schema.files import LockFiles
 from app.amends.schema.lock import Lock
 from app.amends.schema.shapes import Kind, KnownShape, in_process
 from workflows.amends.definition import Definition
-from workflows.amends.redaction.forms import Form
 from workflows.amends.redaction.marking import UNKNOWN
 from workflows.amends.redaction.shapes import Part, Path, marked_paths
+from workflows.amends.redaction.visibility import Visibility
 
 FRESH_SECONDS: Final = 1.0
 """After so long the shapes of other servers are read again, when something is to be shown."""
@@ -62,7 +62,7 @@ class Register:
         self._lifted: dict[tuple[str, str], frozenset[Path]] = {}
         self._related: dict[str, set[str]] = {}
         self._digests: set[str] = set()
-        self._forms: dict[ShapeQuery, Form] = {}
+        self._forms: dict[ShapeQuery, Visibility] = {}
         self._marked_errors: frozenset[str] | None = None
         self._reading = asyncio.Lock()
         self._read_at = float("-inf")
@@ -75,7 +75,7 @@ class Register:
         """The register of one process and its database."""
         return cls(lambda: in_process(catalogue, definitions), locks.read, table)
 
-    def form(self, query: ShapeQuery) -> Form:
+    def form(self, query: ShapeQuery) -> Visibility:
         """The form by which a value is redacted, by all known shapes."""
         self._load()
         form = self._forms.get(query)
@@ -85,7 +85,7 @@ class Register:
             found = self._shapes.get((query.kind, query.name), ())
             known = [part for version, part in found if query.version in (None, version)]
             lifted = [self._lifted.get((query.kind, name), frozenset()) for name in names]
-            form = Form(known, marking, frozenset[Path]().union(*lifted))
+            form = Visibility(known, marking, frozenset[Path]().union(*lifted))
             if known:  # what nobody knows is no reason to keep something
                 self._forms[query] = form
         return form

@@ -17,7 +17,7 @@ from domain.amends.event import EventType, event_type
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.ports.event_store import load_event
 from workflows.amends.values.codec import dump
-from workflows.amends.values.said import said
+from workflows.amends.values.printable import error_message
 
 log = logging.getLogger("amends.schema")
 
@@ -75,7 +75,7 @@ def made(catalogue: Catalogue, stored: EventType, shape: Any) -> Any:
         try:
             sample = example.value()
         except Exception as error:  # a schema may say what no value is made of
-            log.debug("No sample of %s is made: %s", stored, said(error))
+            log.debug("No sample of %s is made: %s", stored, error_message(error))
             return None
         try:
             loaded = _load(catalogue, stored, sample)
@@ -83,7 +83,7 @@ def made(catalogue: Catalogue, stored: EventType, shape: Any) -> Any:
             if not example.other(_field(unread)):
                 return None
         except Exception as error:
-            log.debug("A sample of %s is refused: %s", stored, said(error))
+            log.debug("A sample of %s is refused: %s", stored, error_message(error))
             if not example.other(""):
                 return None
         else:
@@ -108,7 +108,7 @@ def _unread(catalogue: Catalogue, stored: EventType, path: Path) -> str | None:
     except Unreadable as unread:
         return unread.problem.rstrip(".")
     except Exception as error:
-        return f"{type(error).__name__}: {said(error)}"
+        return f"{type(error).__name__}: {error_message(error)}"
     return None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from workflows.amends.engine.user_code.tasks import guard
-from workflows.amends.values.said import named
+from workflows.amends.values.printable import error_repr
 
 T = TypeVar("T")
 log = logging.getLogger("amends")
@@ -40,7 +40,9 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]], last: Callable[
             except (SystemExit, KeyboardInterrupt, RuntimeError) as error:
                 if task.done() or loop.is_closed():
                     raise
-                log.exception("Code that ran in a callback wanted to end this process, which goes on: %s", named(error))
+                log.exception(
+                    "Code that ran in a callback wanted to end this process, which goes on: %s", error_repr(error)
+                )
     finally:
         _close(loop)
 

@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 from app.amends.postgres.sql_files import statements
 from app.amends.postgres.statements.reader import Reader
 from domain.amends.errors import AmendsError, Unavailable
-from workflows.amends.ports.event_store import Repeated, same_request
+from workflows.amends.ports.event_store import RepeatedRequest, same_request
 from workflows.amends.values.codec import digest
 
 SQL = statements(Path(__file__).with_name("requests.sql"))
@@ -64,11 +64,11 @@ class Requests:
                 row = await self._reader.row(SQL["answer"], (key.key,), patience)
         except TimeoutError:
             raise Unavailable(patience) from None
-        return same_request(key.key, key.digest, Repeated(row["digest"], row["answer"])) if row else None
+        return same_request(key.key, key.digest, RepeatedRequest(row["digest"], row["answer"])) if row else None
 
 
 async def answer_to(connection: AsyncConnection[TupleRow], key: IdempotencyKey) -> dict[str, Any] | None:
     """The answer that a request got before, as a transaction sees it. Raises Conflict if its key was used for another
     request."""
     row = await (await connection.execute(SQL["answer"], (key.key,))).fetchone()
-    return same_request(key.key, key.digest, Repeated(*row)) if row else None
+    return same_request(key.key, key.digest, RepeatedRequest(*row)) if row else None

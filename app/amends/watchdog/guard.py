@@ -22,7 +22,7 @@ from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo, settings
 from domain.amends.event import event_type
-from workflows.amends.engine.user_code.marks import SIZE, on_loop
+from workflows.amends.engine.user_code.running_code import SIZE, on_loop
 from workflows.amends.history import EventLoopBlocked
 
 log = logging.getLogger("amends.watchdog")

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from workflows.amends.values.said import escaped
+from workflows.amends.values.printable import escaped
 
 
 def saga_names(who: bytes) -> tuple[str | None, str | None, str | None]:

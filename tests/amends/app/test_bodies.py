@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from app.amends.cli.context import parsed
+from app.amends.cli.project import parsed
 from app.amends.http.errors import Malformed
 from app.amends.http.requests.bodies import request_body
 from domain.amends.errors import Invalid

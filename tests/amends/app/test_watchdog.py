@@ -15,7 +15,7 @@ from app.amends.watchdog.output import saga_names
 from app.amends.watchdog.record import BlockRecord
 from app.amends.watchdog.threads import Threads
 from app.amends.watchdog.watch import Block, LoopWatch, stacks_of
-from workflows.amends.engine.user_code.marks import label
+from workflows.amends.engine.user_code.running_code import label
 
 WHO = label("s-1", "selling:1", "charge")
 

@@ -16,17 +16,17 @@ from tests.amends.store.sagas import event
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import (
     START,
-    Answer,
     Appended,
     EventStore,
     FeedCursor,
     Filter,
+    KeptAnswer,
     NewEvent,
-    Repeated,
+    RepeatedRequest,
     StoredEvent,
 )
 
-ANSWER = Answer("key-1", "digest-1", {"version": 1, "nested": {"name": "Ünï"}})
+ANSWER = KeptAnswer("key-1", "digest-1", {"version": 1, "nested": {"name": "Ünï"}})
 
 
 def nested(levels: int) -> Any:
@@ -321,10 +321,12 @@ class AnswerContract:
         assert isinstance(done, Appended)
         kept = {**ANSWER.body, "position": str(done.cursor)}
         for expected in ({"a": NONE}, {"a": exact(7)}, {}):
-            again = await events.append([event("a"), event("b")], expected, Answer("key-1", "another", {"version": 9}))
-            assert again == Repeated("digest-1", kept)
+            again = await events.append(
+                [event("a"), event("b")], expected, KeptAnswer("key-1", "another", {"version": 9})
+            )
+            assert again == RepeatedRequest("digest-1", kept)
         await whole(events, 1)
-        assert isinstance(await events.append([event("a")], answer=Answer("key-2", "digest-1", {})), Appended)
+        assert isinstance(await events.append([event("a")], answer=KeptAnswer("key-2", "digest-1", {})), Appended)
         await whole(events, 2)
 
     async def test_what_is_refused_keeps_no_answer(self, events: EventStore) -> None:
@@ -339,7 +341,7 @@ class AnswerContract:
     async def test_an_answer_without_events_is_kept_too(self, events: EventStore) -> None:
         cursor = await place_of(events, event("a"))
         assert await events.append([], {"a": exact(1)}, ANSWER) == Appended(cursor)
-        assert await events.append([], {"a": exact(1)}, ANSWER) == Repeated(
+        assert await events.append([], {"a": exact(1)}, ANSWER) == RepeatedRequest(
             "digest-1", {**ANSWER.body, "position": str(cursor)}
         )
         await whole(events, 1)
@@ -350,12 +352,12 @@ class AnswerContract:
         await events.append([event("a")])
         assert await events.append([new], {"a": NONE}, ANSWER) == Appended(cursor)
         again = await events.append([event("a")], {}, ANSWER)
-        assert again == Repeated("digest-1", {**ANSWER.body, "position": str(cursor)})
+        assert again == RepeatedRequest("digest-1", {**ANSWER.body, "position": str(cursor)})
 
     async def test_of_concurrent_requests_with_one_key_one_acts(self, events: EventStore) -> None:
         done = await asyncio.gather(*(events.append([event(f"s-{n}")], {}, ANSWER) for n in range(20)))
         acted = [each for each in done if isinstance(each, Appended)]
         assert len(acted) == 1
-        kept = Repeated("digest-1", {**ANSWER.body, "position": str(acted[0].cursor)})
+        kept = RepeatedRequest("digest-1", {**ANSWER.body, "position": str(acted[0].cursor)})
         assert [each for each in done if each is not acted[0]] == [kept] * 19
         await whole(events, 1)

@@ -17,7 +17,7 @@ from sqlalchemy import URL
 from app.amends.postgres.urls import conninfo
 from app.amends.store.events.encoding import events_text
 from app.amends.store.events.postgres_events import PostgresEvents
-from app.amends.store.sagas.units import PostgresUnit
+from app.amends.store.sagas.transactions import PostgresTransaction
 from domain.amends.errors import StaleVersion
 from domain.amends.event import Cause, EventType
 from domain.amends.expected import exact
@@ -160,7 +160,7 @@ async def own(fire: Fire) -> None:
     for step_id in range(1, 6):
         step = step_commit(id, step_id, anything(random.choice(COOL)))
         try:
-            async with PostgresUnit(it.writer, it.reader, it.loader, id, "me") as unit:
+            async with PostgresTransaction(it.writer, it.reader, it.loader, id, "me") as unit:
                 await unit.execute(HOLD, {"sku": f"sku-{random.randrange(10)}"})
                 if slow := random.random() < 0.5:
                     await unit.execute("select pg_sleep(%(seconds)s)", {"seconds": random.uniform(0.05, 0.3)})

@@ -31,10 +31,10 @@ from workflows.amends.history import (
     SignalReceived,
 )
 from workflows.amends.history.events.children import ended, undone
-from workflows.amends.ports.event_store import Answer, FeedCursor, Repeated
+from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, RepeatedRequest
 from workflows.amends.ports.execution_log import CompensateChild, Stale, StatusChange, Taken
 
-ANSWER = Answer("key-1", "digest-1", {"said": "once"})
+ANSWER = KeptAnswer("key-1", "digest-1", {"said": "once"})
 
 
 class SignalContract:
@@ -74,7 +74,7 @@ class SignalContract:
         first = await it.sagas.signal("s-1", "paid", signal("s-1"), ANSWER)
         again = await it.sagas.signal("s-1", "paid", signal("s-1"), replace(ANSWER, digest="another"))
         assert isinstance(first, FeedCursor)
-        assert isinstance(again, Repeated)
+        assert isinstance(again, RepeatedRequest)
         assert again.digest == "digest-1"
         assert again.body["said"] == "once"
         assert FeedCursor.parse(again.body["position"]) == first

@@ -10,13 +10,13 @@ import psycopg
 
 from app.amends.postgres.sqlstates import CONTENDED_TRIES
 from app.amends.postgres.statements.reader import Reader
-from app.amends.store.sagas.units import PostgresUnit
+from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.business.order import orders
 from tests.amends.store.sagas import Store, event, step_commit
 from workflows.amends.ports.execution_log import Committed, Interrupted, Stale
 
 Sql = psycopg.Connection
-Body = Callable[[PostgresUnit], Awaitable[object]]
+Body = Callable[[PostgresTransaction], Awaitable[object]]
 HOLD = "update public.stock set held = held + 1 where sku = 'apple'"
 NOTE = "insert into public.notes (n, once, long) values (%(n)s, %(once)s, %(long)s)"
 FAR = 3 * CONTENDED_TRIES
@@ -42,7 +42,7 @@ async def ran(it: Store, saga: str, body: Body, most: int = FAR, reader: Reader 
     runs = 0
     while True:
         runs += 1
-        one = PostgresUnit(it.writer, reader or it.reader, it.loader, saga, "me")
+        one = PostgresTransaction(it.writer, reader or it.reader, it.loader, saga, "me")
         try:
             async with one:
                 await body(one)
@@ -63,7 +63,7 @@ def left(sql: Sql) -> tuple[object, ...] | None:
 
 
 def noting(n: int | None = None, once: int | None = None, long: str | None = None) -> Body:
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         await one.execute(HOLD, None)
         await one.execute(NOTE, {"n": n, "once": once, "long": long})
 
@@ -71,7 +71,7 @@ def noting(n: int | None = None, once: int | None = None, long: str | None = Non
 
 
 def asking(statement: str) -> Body:
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         await one.execute(HOLD, None)
         await one.execute(statement, None)
 
@@ -81,7 +81,7 @@ def asking(statement: str) -> Body:
 def swallowing(body: Body) -> Body:
     """A step whose code catches whatever there is, and goes on."""
 
-    async def other(one: PostgresUnit) -> None:
+    async def other(one: PostgresTransaction) -> None:
         with suppress(Exception):
             await body(one)
         with suppress(Exception):

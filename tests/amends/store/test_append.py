@@ -17,7 +17,7 @@ from domain.amends.expected import ANY, NONE, exact
 from tests.amends.store.fire import session, settled, write
 from tests.amends.store.sagas import Store, event, started, store
 from workflows.amends.ids import new_id
-from workflows.amends.ports.event_store import Answer, Appended, EventStore, NewEvent, Repeated
+from workflows.amends.ports.event_store import Appended, EventStore, KeptAnswer, NewEvent, RepeatedRequest
 from workflows.amends.ports.execution_log import StepCommit
 
 Sql = psycopg.Connection
@@ -165,13 +165,13 @@ async def second_wait(url: URL) -> None:
 
 
 async def test_a_killed_connection_loses_nothing_and_doubles_nothing(database: URL, sql: Sql) -> None:
-    answers, told, enough = list[Appended | Repeated](), list[NewEvent](), asyncio.Event()
+    answers, told, enough = list[Appended | RepeatedRequest](), list[NewEvent](), asyncio.Event()
 
     async def writing(events: PostgresEvents, number: int) -> int:
         own, n = f"own-{number}", 0
         while not enough.is_set():
             new = [event("hot"), event(own)]
-            answer = Answer(f"{number}-{n}", "digest", {"version": n + 1})
+            answer = KeptAnswer(f"{number}-{n}", "digest", {"version": n + 1})
             answers.append(await events.append(new, {own: exact(n), "hot": ANY}, answer if n % 2 else None))
             told.extend(new)
             n += 1
@@ -217,7 +217,7 @@ async def test_transaction_ids_of_a_hot_stream_rise_with_its_versions(database: 
 
 
 @asynccontextmanager
-async def older_but_later(url: URL) -> AsyncIterator[tuple[PostgresEvents, list[NewEvent], Appended | Repeated]]:
+async def older_but_later(url: URL) -> AsyncIterator[tuple[PostgresEvents, list[NewEvent], Appended | RepeatedRequest]]:
     """Two events, the second with the higher position but the older transaction; and the place of the first one."""
     new = [event("b"), event("a")]
     async with appending(url) as events, session(url) as early:

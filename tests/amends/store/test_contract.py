@@ -30,12 +30,12 @@ from tests.amends.store.accounts import Bank, bank
 from tests.amends.store.contract import AnswerContract, AppendContract, ReadContract, whole
 from tests.amends.store.names import NamesContract
 from workflows.amends.ports.event_store import (
-    Answer,
     Appended,
     EventStore,
+    KeptAnswer,
     NewEvent,
     Overtaken,
-    Repeated,
+    RepeatedRequest,
     StoredEvent,
     read_event,
     record,
@@ -69,8 +69,8 @@ class Contended:
         self.tries = 0
 
     async def append(
-        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
-    ) -> Appended | Repeated:
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None
+    ) -> Appended | RepeatedRequest:
         self.tries += 1
         raise StaleVersion(events[0].stream, self.tries, self.tries + 1)
 

@@ -21,7 +21,7 @@ from tests.amends.harness.databases import make_cluster, memory, prepare
 from tests.amends.harness.server import wait_for
 from tests.amends.store.sagas import Store, event, started, step_commit, store
 from tests.amends.store.trouble import until
-from workflows.amends.ports.event_store import Answer, Appended
+from workflows.amends.ports.event_store import Appended, KeptAnswer
 from workflows.amends.ports.execution_log import Committed, Gone, Missing
 
 Sql = psycopg.Connection
@@ -153,7 +153,7 @@ async def test_a_wait_for_a_standby_that_is_cancelled_is_no_answer(
 async def test_what_is_known_from_before_is_answered_once_it_is_durable(it: Store, sql: Sql) -> None:
     """Sent again by somebody else: all that is there was committed by others, who did not wait."""
     events, new = PostgresEvents(it.writer, it.reader), [event("order-known"), event("order-known")]
-    kept = Answer("key-1", "digest", {"said": "yes"})
+    kept = KeptAnswer("key-1", "digest", {"said": "yes"})
     await events.append(new, answer=kept)
     await started(it, id="s-known")
 

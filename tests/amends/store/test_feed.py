@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.store.events.postgres_events import PostgresEvents
-from app.amends.store.sagas.units import PostgresUnit
+from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.store.fire import STORIES, TYPES, Fire, Follower, fire, session, settled, write
 from tests.amends.store.sagas import Store, event, started, step_commit, store
 from workflows.amends.ports.event_store import START, FeedCursor, Filter, StoredEvent
@@ -130,7 +130,7 @@ async def step_with_sql_of_its_own(it: Store, url: URL, meanwhile: Callable[[], 
     """As a saga does: where others wrote first, it is run again."""
     saga = await started(it)
     for _ in range(2):
-        async with PostgresUnit(it.writer, it.reader, it.loader, saga, "me") as unit:
+        async with PostgresTransaction(it.writer, it.reader, it.loader, saga, "me") as unit:
             await unit.execute("update public.stock set held = held + 1", None)
             await meanwhile()
             if await unit.commit(step_commit(saga, 1, event("order-1"))) == Committed():

@@ -25,7 +25,7 @@ from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
-from app.amends.store.sagas.units import PostgresUnit
+from app.amends.store.sagas.transactions import PostgresTransaction
 from domain.amends.event import Cause
 from domain.amends.expected import exact
 from domain.amends.projection import Projection, Recorded
@@ -375,7 +375,7 @@ async def test_a_saga_writes_it_with_its_step(database: URL, sql: Sql) -> None:
         sql.execute("create table public.notes (n int)")
         sql.execute("grant insert on public.notes to amends_service")
         writer = EventWriter(it.store.committer, it.inline)
-        async with PostgresUnit(writer, it.store.reader, it.store.loader, saga, "me") as unit:
+        async with PostgresTransaction(writer, it.store.reader, it.store.loader, saga, "me") as unit:
             await unit.execute("insert into public.notes values (1)", None)
             more = StepCommit([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {"account-a": 1}, checkpoint(3))
             assert await unit.commit(more) == Committed()

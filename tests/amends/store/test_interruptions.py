@@ -13,7 +13,7 @@ from app.amends.postgres.connections.sessions import Session
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.sqlstates import CONTENDED_TRIES, SLOW_TRIES
 from app.amends.postgres.statements.reader import Reader
-from app.amends.store.sagas.units import PostgresUnit
+from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.business.order import orders
 from tests.amends.store.sagas import event, started, step_commit, store
 from tests.amends.store.steps import FAR, HOLD, Body, Ran, asking, left, ran, swallowing
@@ -78,7 +78,7 @@ async def test_what_passes_is_not_counted(database: URL, trouble: Sql, code: str
 async def test_a_row_that_others_changed_meanwhile_is_changed_by_the_next_run(database: URL, trouble: Sql) -> None:
     first = True
 
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         nonlocal first
         await one.execute("select * from public.stock", None)
         if first:
@@ -97,7 +97,7 @@ async def test_of_two_steps_that_wait_for_each_other_one_runs_again(database: UR
     def crossing(*skus: str) -> Body:
         first = True
 
-        async def body(one: PostgresUnit) -> None:
+        async def body(one: PostgresTransaction) -> None:
             nonlocal first
             for sku in skus:
                 await one.execute("update public.stock set held = held + 1 where sku = %(sku)s", {"sku": sku})
@@ -131,7 +131,7 @@ async def test_a_row_that_is_never_free_is_tried_and_counted(database: URL, trou
 async def test_a_step_that_does_something_else_for_too_long_runs_three_times(database: URL, trouble: Sql) -> None:
     gone = "select from pg_stat_activity where pid = %s"
 
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         (row,) = await one.execute("select pg_backend_pid() as pid", None)
         await until(lambda: not trouble.execute(gone, (row["pid"],)).fetchall())
 
@@ -171,7 +171,7 @@ async def test_a_database_that_takes_no_writes_is_never_counted(database: URL, t
 async def test_a_connection_that_none_is_left_of_is_never_counted(
     database: URL, trouble: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.amends.store.sagas.units.PATIENCE", 0.02)
+    monkeypatch.setattr("app.amends.store.sagas.transactions.PATIENCE", 0.02)
     async with store(database) as it:
         saga = await started(it)
         url = as_service(database)
@@ -211,7 +211,7 @@ async def test_whether_a_commit_stands_is_asked_until_it_is_known(
 ) -> None:
     async with store(database) as it, store(limited(database, lock_timeout="20ms")) as other:
         saga = await started(it)
-        one = PostgresUnit(other.writer, other.reader, other.loader, saga, "me")
+        one = PostgresTransaction(other.writer, other.reader, other.loader, saga, "me")
         with caplog.at_level("DEBUG", "amends.store"), held(database, "order-1"):
             asked = asyncio.create_task(one._landed(step_commit(saga, 1, event("order-1"))))
             await until(lambda: caplog.text.count("lock timeout") > 2)
@@ -222,7 +222,7 @@ async def test_whether_a_commit_stands_is_asked_until_it_is_known(
 async def test_a_connection_that_is_lost_before_the_commit_has_written_nothing(database: URL, trouble: Sql) -> None:
     first = True
 
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         nonlocal first
         await one.execute(HOLD, None)
         if first:
@@ -238,7 +238,7 @@ async def test_a_connection_that_is_lost_before_the_commit_has_written_nothing(d
 
 
 async def test_a_read_inside_the_transaction_waits_for_what_amends_lacks(database: URL, trouble: Sql) -> None:
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         await one.execute(HOLD, None)
         await one.load(orders, "1")
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.store.sagas.own_sql import Aborted, EndsTransaction
-from app.amends.store.sagas.units import PostgresUnit
+from app.amends.store.sagas.transactions import PostgresTransaction
 from domain.amends.errors import Unstorable
 from tests.amends.business.order import orders
 from tests.amends.store.sagas import started, store
@@ -56,7 +56,7 @@ async def test_what_never_passes_is_raised_as_it_is_at_the_first_run(
 
 
 async def test_too_many_parameters_are_no_lost_connection(database: URL, trouble: Sql) -> None:
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         await one.execute(f"select {','.join(['%s'] * 70_000)}", list(range(70_000)))
 
     async with store(database) as it:
@@ -69,7 +69,7 @@ async def test_an_error_that_was_caught_says_why_nothing_more_can_be_done(databa
     twice = asking("insert into public.stock values ('apple', 1)")
     caught: list[Exception] = []
 
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         for again in (twice, asking("select 1")):
             try:
                 await again(one)
@@ -87,7 +87,7 @@ async def test_an_error_that_was_caught_says_why_nothing_more_can_be_done(databa
 
 
 async def test_a_step_may_go_on_from_a_savepoint(database: URL, trouble: Sql) -> None:
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         await one.execute(HOLD, None)
         await one.execute("savepoint before", None)
         with pytest.raises(psycopg.errors.UniqueViolation):
@@ -128,7 +128,7 @@ async def test_a_statement_that_ends_the_transaction_is_refused(
 
 
 async def test_statements_that_only_look_like_the_end_of_a_transaction_are_taken(database: URL, trouble: Sql) -> None:
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         await one.execute("create temporary table endings (commit int) on commit drop", None)
         await one.execute("select 'commit' as begin, 1 as end_of /* rollback */ -- abort", None)
         await one.execute("/* begin */ with beginning as (select 1) select * from beginning", None)

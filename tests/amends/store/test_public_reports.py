@@ -25,7 +25,15 @@ from domain.amends.vocabulary import Vocabulary
 from tests.amends.store.accounts import bank
 from tests.amends.store.contract import ANSWER, place_of, require_refused, whole
 from tests.amends.store.sagas import event as happened
-from workflows.amends.ports.event_store import Answer, Appended, EventStore, Filter, Repeated, read_event, record
+from workflows.amends.ports.event_store import (
+    Appended,
+    EventStore,
+    Filter,
+    KeptAnswer,
+    RepeatedRequest,
+    read_event,
+    record,
+)
 from workflows.amends.simulation.memory_events import MemoryEvents, compared
 from workflows.amends.values.codec import text
 
@@ -171,7 +179,7 @@ class Reports:
         with pytest.raises((Unstorable, Invalid)):
             await events.append([happened("b")], {outside: NONE})
         with pytest.raises(Unstorable):
-            await events.append([happened("b")], {}, Answer("key", "digest", {"name": outside}))
+            await events.append([happened("b")], {}, KeptAnswer("key", "digest", {"name": outside}))
         assert await events.feed() == []
 
     @pytest.mark.parametrize(
@@ -190,7 +198,7 @@ class Reports:
     async def test_a_kept_answer_is_nobodys_to_change(self, events: EventStore) -> None:
         await events.append([happened("a")], {}, ANSWER)
         first = await events.append([happened("a")], {}, ANSWER)
-        assert isinstance(first, Repeated)
+        assert isinstance(first, RepeatedRequest)
         first.body["nested"]["name"] = "changed"
         assert await events.append([happened("a")], {}, ANSWER) != first
         twice = happened("a")

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES
-from app.amends.store.sagas.units import PostgresUnit
+from app.amends.store.sagas.transactions import PostgresTransaction
 from domain.amends.errors import Unstorable
 from tests.amends.store.sagas import event, started, step_commit, store
 from tests.amends.store.steps import FAR, Body, Ran, asking, left, ran, swallowing
@@ -47,11 +47,11 @@ async def test_more_temporary_files_than_a_session_may_have_are_not_asked_for_ag
 async def test_a_transaction_that_a_step_makes_read_only_is_the_steps_own(
     database: URL, trouble: Sql, statement: str
 ) -> None:
-    async def writes(one: PostgresUnit) -> None:
+    async def writes(one: PostgresTransaction) -> None:
         await one.execute(statement, None)
         await one.execute("update public.stock set held = 9", None)
 
-    async def commits(one: PostgresUnit) -> None:
+    async def commits(one: PostgresTransaction) -> None:
         await one.execute(statement, None)
 
     async with store(database) as it:
@@ -74,7 +74,7 @@ async def test_a_large_commit_that_takes_too_long_after_own_sql_ends(database: U
         saga, runs = await started(it), 0
         while True:
             runs += 1
-            async with PostgresUnit(other.writer, other.reader, other.loader, saga, "me") as one:
+            async with PostgresTransaction(other.writer, other.reader, other.loader, saga, "me") as one:
                 await one.execute("select 1", None)
                 with pytest.raises(Interrupted) as ended:
                     await one.commit(step_commit(saga, 1, event("order-large", data={"x": "x" * 2 * LARGE})))
@@ -82,7 +82,7 @@ async def test_a_large_commit_that_takes_too_long_after_own_sql_ends(database: U
             if runs == SLOW_TRIES:
                 break
             with pytest.raises(Interrupted) as small:
-                async with PostgresUnit(other.writer, other.reader, other.loader, saga, "me") as one:
+                async with PostgresTransaction(other.writer, other.reader, other.loader, saga, "me") as one:
                     await one.execute("select 1", None)
                     await one.commit(step_commit(saga, 1, event("order-large")))
             assert small.value.tries is None, "the machine may be slow: nobody is to blame"
@@ -100,7 +100,7 @@ async def test_a_commit_that_fails_after_a_step_changed_its_session_is_counted(
 
 
 def _each(statements: str) -> Body:
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         for statement in statements.split("; "):
             await one.execute(statement, None)
 

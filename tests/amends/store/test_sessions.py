@@ -11,7 +11,7 @@ from app.amends.postgres.roles import as_service
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, settings
 from app.amends.store.sagas.own_sql import restore
-from app.amends.store.sagas.units import PostgresUnit
+from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.store.sagas import started, store
 from tests.amends.store.steps import Body, ran
 from tests.amends.store.trouble import limited, trouble
@@ -44,7 +44,7 @@ LEAKS = [
 
 
 def leaking(statement: str, how: str) -> Body:
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         await one.execute("set statement_timeout = '14s'", None)
         await one.execute(statement, None)
         if how != "commits":
@@ -75,7 +75,7 @@ async def test_a_session_that_cannot_be_brought_back_is_ended(database: URL, tro
 
 
 async def test_statements_stay_prepared_on_a_session_that_was_brought_back(database: URL, trouble: Sql) -> None:
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         await one.execute("select held from public.stock where sku = %(sku)s", {"sku": "apple"})
 
     async with store(database) as it, Pool(as_service(database), 1) as single:

@@ -15,7 +15,7 @@ from app.amends.postgres.roles import as_service
 from app.amends.postgres.sqlstates import CONTENDED_TRIES
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo
-from app.amends.store.sagas.units import PostgresUnit
+from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.business.order import orders
 from tests.amends.store.sagas import started, store
 from tests.amends.store.steps import FAR, HOLD, Body, Ran, left, ran, swallowing
@@ -27,17 +27,17 @@ __all__ = ["trouble"]
 Sql = psycopg.Connection
 
 
-async def loading(one: PostgresUnit) -> None:
+async def loading(one: PostgresTransaction) -> None:
     await one.load(orders, "1")
 
 
-async def executing(one: PostgresUnit) -> None:
+async def executing(one: PostgresTransaction) -> None:
     await one.execute(HOLD, None)
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.amends.store.sagas.units.PATIENCE", 0.02)
+    monkeypatch.setattr("app.amends.store.sagas.transactions.PATIENCE", 0.02)
 
 
 @contextmanager
@@ -89,12 +89,12 @@ async def test_a_step_whose_time_ends_while_it_waits_for_the_database_runs_again
     async with store(database) as it:
         saga = await started(it)
         with events_locked(database):
-            async with PostgresUnit(it.writer, it.reader, it.loader, saga, "me") as one:
+            async with PostgresTransaction(it.writer, it.reader, it.loader, saga, "me") as one:
                 one._began -= took
                 load = asyncio.create_task(one.load(orders, "1"))
                 await until(lambda: _waits(trouble))
-                monkeypatch.setattr("app.amends.store.sagas.units.PATIENCE", patience)
-                monkeypatch.setattr("app.amends.store.sagas.units.BRIEF", brief)
+                monkeypatch.setattr("app.amends.store.sagas.transactions.PATIENCE", patience)
+                monkeypatch.setattr("app.amends.store.sagas.transactions.BRIEF", brief)
                 load.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await load

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.store.sagas.units import PostgresUnit
+from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.business.order import orders
 from tests.amends.store.sagas import Store, checkpoint, event, started, step_commit, store
 from workflows.amends.ports.execution_log import Committed, Fenced, Interrupted, Stale, StepCommit
@@ -30,8 +30,8 @@ def held(stock: Sql) -> Any:
     return stock.execute("select held from public.stock").fetchone()
 
 
-def unit(it: Store, saga: str, owner: str = "me") -> PostgresUnit:
-    return PostgresUnit(it.writer, it.reader, it.loader, saga, owner)
+def unit(it: Store, saga: str, owner: str = "me") -> PostgresTransaction:
+    return PostgresTransaction(it.writer, it.reader, it.loader, saga, owner)
 
 
 HOLD = "update public.stock set held = held + %(n)s where sku = 'apple' returning held"

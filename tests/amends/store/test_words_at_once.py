@@ -14,7 +14,7 @@ from sqlalchemy import URL
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.statements.reader import Reader
-from app.amends.store.sagas.units import PostgresUnit
+from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.business.order import orders
 from tests.amends.store.sagas import Store, event, started, step_commit, store
 from tests.amends.store.steps import HOLD, Ran, left, ran
@@ -34,12 +34,12 @@ async def one_connection(url: URL) -> AsyncIterator[Pool]:
         yield single
 
 
-def unit(it: Store, saga: str, on: Pool) -> PostgresUnit:
-    return PostgresUnit(it.writer, Reader(on), it.loader, saga, "me")
+def unit(it: Store, saga: str, on: Pool) -> PostgresTransaction:
+    return PostgresTransaction(it.writer, Reader(on), it.loader, saga, "me")
 
 
 async def test_statements_at_the_same_time_are_one_transaction(database: URL, trouble: Sql) -> None:
-    async def body(one: PostgresUnit) -> None:
+    async def body(one: PostgresTransaction) -> None:
         pids = await asyncio.gather(*(one.execute("select pg_backend_pid() as pid", None) for _ in range(3)))
         assert len({row["pid"] for (row,) in pids}) == 1
         await asyncio.gather(*(one.execute(HOLD, None) for _ in range(3)), one.load(orders, "1"))

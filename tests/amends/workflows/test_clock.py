@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from workflows.amends.dbos.clock import BACK, BLUR, OLD, DatabaseClock
-from workflows.amends.engine.user_code.marks import clock
+from workflows.amends.engine.user_code.running_code import clock
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 MS = timedelta(milliseconds=1)

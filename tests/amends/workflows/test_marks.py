@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from workflows.amends.engine.user_code.marks import SIZE, Marks, label, read
+from workflows.amends.engine.user_code.running_code import SIZE, Marks, label, read
 
 ODD = ["a" * 128, "é" * 200, "\U0001f600" * 5000, "\ud800" * 5000, '"' * 5000, "\x00" * 5000]
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue, WithJsonSchema, field_ser
 from typing_extensions import TypedDict
 
 from domain.amends.sensitive import MASK, PERSONAL, SECRET, marks_within
-from workflows.amends.redaction.forms import Form, Look
 from workflows.amends.redaction.sensitive import hidden_values, marks
 from workflows.amends.redaction.shapes import Part, Shape, marked_paths, shape
+from workflows.amends.redaction.visibility import Look, Visibility
 from workflows.amends.values.codec import dump
 
 Name = Annotated[str, PERSONAL]
@@ -52,13 +52,13 @@ class Clear:
     age: int = 0
 
 
-def form(*known: Any, marking: Sequence[Any] = (), lifted: Sequence[str] = ()) -> Form:
+def form(*known: Any, marking: Sequence[Any] = (), lifted: Sequence[str] = ()) -> Visibility:
     """Of what is known, and of what only its marks count."""
     parts = [[Part(made, made) for made in map(shape, each)] for each in (known, [*known, *marking])]
-    return Form(parts[0], parts[1], frozenset(tuple(way.split(".")) for way in lifted))
+    return Visibility(parts[0], parts[1], frozenset(tuple(way.split(".")) for way in lifted))
 
 
-def masked(form: Form, data: Any) -> tuple[Any, bool, bool]:
+def masked(form: Visibility, data: Any) -> tuple[Any, bool, bool]:
     look = Look()
     return form.masked(data, look), look.marked, look.unknown
 
@@ -174,8 +174,8 @@ def test_marks_are_told_by_their_ways() -> None:
 
 
 def test_what_nobody_knows_is_masked_and_says_so() -> None:
-    assert masked(Form((), ()), {"pin": 1, "home": {"street": "x"}}) == ({"pin": MASK, "home": MASK}, False, True)
-    assert masked(Form((), ()), "text") == (MASK, False, True)
+    assert masked(Visibility((), ()), {"pin": 1, "home": {"street": "x"}}) == ({"pin": MASK, "home": MASK}, False, True)
+    assert masked(Visibility((), ()), "text") == (MASK, False, True)
     assert masked(form(Tree), {"name": "Ann", "age": 1, "pin": 4711})[0] == {"name": MASK, "age": 1, "pin": MASK}
     assert masked(form(Tree), {"age": 1, "kids": [{"age": 1, "pin": 1}]}) == (
         {"age": 1, "kids": [{"age": 1, "pin": MASK}]}, False, True,
@@ -277,7 +277,7 @@ def test_nothing_is_shown_that_is_marked_anywhere_or_known_nowhere(
     known: list[Shape], others: list[Shape], data: Any
 ) -> None:
     parts = [Part(each, each) for each in known]
-    shown = Form(parts, [*parts, *(Part(each, each) for each in others)]).masked(data, Look())
+    shown = Visibility(parts, [*parts, *(Part(each, each) for each in others)]).masked(data, Look())
     for way in clear(data, shown):
         assert any(says(each, way)[0] for each in known), f"{way} is known"
         assert not any(says(each, way)[1] for each in [*known, *others]), f"{way} is not marked"

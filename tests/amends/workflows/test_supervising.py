@@ -18,7 +18,7 @@ import pytest
 from workflows.amends.dbos.clock import DatabaseClock
 from workflows.amends.dbos.lease import Lease, is_gone, machine, process_started_at
 from workflows.amends.dbos.supervisor import CLAIM, Supervisor
-from workflows.amends.engine.user_code.marks import clock
+from workflows.amends.engine.user_code.running_code import clock
 from workflows.amends.ports.saga_store import Claimed, OtherExecutor, SagaStore
 
 HERE = machine()

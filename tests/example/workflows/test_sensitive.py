@@ -13,9 +13,9 @@ from domain.amends.projection import Projection, Recorded
 from domain.amends.sensitive import PERSONAL, SECRET
 from tests.example.workflows.fakes import FakeProvider, place_order, request
 from workflows.amends.history import SagaStarted, StepRetrying, saga_histories
-from workflows.amends.redaction.forms import Form, Look
 from workflows.amends.redaction.sensitive import cleaned, hidden_values, marks
 from workflows.amends.redaction.shapes import Part, shape
+from workflows.amends.redaction.visibility import Look, Visibility
 from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
 from workflows.amends.simulation.simulation import Simulation
 
@@ -50,7 +50,7 @@ CUSTOMER = {
 
 def masked(data: Any, annotation: Any) -> Any:
     known = [Part(made := shape(annotation), made)]
-    return Form(known, known).masked(data, Look())
+    return Visibility(known, known).masked(data, Look())
 
 
 def test_marked_values_are_masked_wherever_they_are() -> None:

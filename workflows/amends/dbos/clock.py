@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from workflows.amends.engine.user_code.marks import clock
+from workflows.amends.engine.user_code.running_code import clock
 
 BLUR: Final = 0.25
 """An answer that took longer than this, in seconds, tells the time less well than one that is not old yet."""

@@ -21,7 +21,7 @@ from workflows.amends.dbos.lease import Lease
 from workflows.amends.dbos.provider_waiters import ProviderWaiters
 from workflows.amends.dbos.supervisor import Supervisor
 from workflows.amends.dbos.worker import Key, Underway, Worker
-from workflows.amends.engine.user_code.marks import clock
+from workflows.amends.engine.user_code.running_code import clock
 from workflows.amends.engine.user_code.tasks import guard
 from workflows.amends.history import EventLoopBlocked
 from workflows.amends.ports.saga_store import Claimed, SagaStore
@@ -71,9 +71,9 @@ class Engine:
         self._executor.became.append(self._runtime.become)
         saga_types = [saga.definition.saga_type for saga in sagas]
         self._worker = worker = Worker(self._executor, saga_types, options.running, self._runtime.run)
-        self.on_rest: Callable[[str], None] = _nothing
+        self.on_inactive: Callable[[str], None] = _nothing
         """Called with the id of each saga that comes to rest here."""
-        worker.rests = lambda saga: self.on_rest(saga)
+        worker.rests = lambda saga: self.on_inactive(saga)
         self._supervisor = Supervisor(worker, store)
         self._waiters = ProviderWaiters(worker, store, providers)
         around = Surroundings(

@@ -16,7 +16,15 @@ from workflows.amends.dbos.lease import Lease
 from workflows.amends.dbos.runtime import next_step
 from workflows.amends.history import FINISHED, EventLoopBlocked, saga_event
 from workflows.amends.history.replay_state import BLOCKS, ReplayState
-from workflows.amends.ports.execution_log import Committed, Identity, Stale, Start, StepCommit, Suspended, Unit
+from workflows.amends.ports.execution_log import (
+    Committed,
+    Identity,
+    Stale,
+    Start,
+    StepCommit,
+    StepTransaction,
+    Suspended,
+)
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import Providers
 from workflows.amends.values.limits import Limits
@@ -83,7 +91,7 @@ class DbosExecutionLog:
             if wait and wait.provider:
                 self._around.providers.named(wait.provider).found_up()
 
-    def transaction(self) -> AbstractAsyncContextManager[Unit]:
+    def transaction(self) -> AbstractAsyncContextManager[StepTransaction]:
         self._go_on()
         return self._around.store.transaction(self.identity.id, self._owner)
 

@@ -31,7 +31,7 @@ from workflows.amends.ports.execution_log import (
 )
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.start_request import reference
-from workflows.amends.values.said import named, one_line, said
+from workflows.amends.values.printable import error_message, error_repr, one_line
 
 log = logging.getLogger("amends.engine")
 
@@ -129,14 +129,14 @@ class Executions:
         id = execution.id
         self._failures[id] += 1
         if isinstance(error, Unreadable):
-            event: SagaIncompatible | SagaStuck = SagaIncompatible(said(error))
-            change = StatusChange("stranded", said(error))
+            event: SagaIncompatible | SagaStuck = SagaIncompatible(error_message(error))
+            change = StatusChange("stranded", error_message(error))
         elif self._failures[id] < FAILURES:
             log.info("Saga %s cannot run here for now; it is given back.", id, exc_info=error)
             await self._store.release(id, execution.underway.lease.executor, execution.owner)
             return
         else:
-            reason = f"a fault of the engine: {named(error)}"
+            reason = f"a fault of the engine: {error_repr(error)}"
             event, change = SagaStuck(reason, 0), StatusChange("stuck", reason)
             log.warning("Saga %s is stuck at the engine: %s", id, one_line(reason), exc_info=error)
         new = record_own(saga_histories.stream(id), event, execution.identity.cause)

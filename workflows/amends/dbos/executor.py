@@ -12,9 +12,9 @@ from uuid import uuid4
 
 from workflows.amends.dbos.clock import DatabaseClock
 from workflows.amends.dbos.lease import Lease, machine, process_started_at
-from workflows.amends.engine.user_code.marks import clock
+from workflows.amends.engine.user_code.running_code import clock
 from workflows.amends.ports.saga_store import SagaStore
-from workflows.amends.values.said import said
+from workflows.amends.values.printable import error_message
 
 log = logging.getLogger("amends.engine")
 
@@ -108,7 +108,7 @@ class Executor:
                 await self._store.hand_over(old.executor, ())
                 await self._register(lease)
             except Exception as error:
-                log.warning("There is no new lease yet: %s", said(error))
+                log.warning("There is no new lease yet: %s", error_message(error))
                 await asyncio.sleep(AGAIN_SECONDS)
                 continue
             for told in self.became:

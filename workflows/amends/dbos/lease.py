@@ -14,10 +14,10 @@ from typing import Final
 import psutil
 
 from workflows.amends.dbos.clock import DatabaseClock
-from workflows.amends.engine.user_code.marks import clock, on_loop
+from workflows.amends.engine.user_code.running_code import clock, on_loop
 from workflows.amends.ports.execution_log import Suspended
 from workflows.amends.ports.saga_store import OtherExecutor
-from workflows.amends.values.said import one_line
+from workflows.amends.values.printable import one_line
 
 log = logging.getLogger("amends.lease")
 

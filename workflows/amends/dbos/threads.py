@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
 
 from workflows.amends.engine.user_code.tasks import Scope, scope
-from workflows.amends.values.said import one_line
+from workflows.amends.values.printable import one_line
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -17,9 +17,9 @@ from workflows.amends.engine.outcomes import Outcomes
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.suspension import Suspending, Suspension
 from workflows.amends.engine.user_code.running import Running
-from workflows.amends.engine.user_code.speaking import RunSpeaks
-from workflows.amends.engine.user_code.turns import Turns
 from workflows.amends.engine.user_code.user_code import Raised, Returned, UserCode
+from workflows.amends.engine.user_code.word_rules import RunRules
+from workflows.amends.engine.user_code.yielding import Yielding
 from workflows.amends.engine.waits import Waiting
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.execution_log import Fenced, ForeignStep, Suspended
@@ -56,7 +56,7 @@ class Answering:
         suspension: Suspension,
         cancellation: Cancellation,
         code: UserCode,
-        speaks: RunSpeaks,
+        speaks: RunRules,
     ) -> None:
         self.history, self.execution_log = history, history.execution_log
         self.suspension, self.cancellation = suspension, cancellation
@@ -72,7 +72,7 @@ class Answering:
 
     async def until_ended(self, running: Running) -> Returned[Any] | Raised:
         """Answer the words of `run` until it ends. Raises CompensationStart, Suspended and the like when it ends."""
-        turns = Turns()
+        turns = Yielding()
         while (word := await self._next(running)) is not None:
             if turns.is_long:
                 await turns.end()

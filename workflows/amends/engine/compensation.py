@@ -14,13 +14,13 @@ from workflows.amends.definition import Compensation
 from workflows.amends.engine.cancellation import CompensationStart
 from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
 from workflows.amends.engine.steps.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
-from workflows.amends.engine.steps.changes import Changes
 from workflows.amends.engine.steps.provider_wait import out_of_patience, waited, waiting
 from workflows.amends.engine.steps.step_execution import StepExecution
+from workflows.amends.engine.steps.transaction_context import TransactionContext
 from workflows.amends.engine.steps.transactions import transact
 from workflows.amends.engine.suspension import Suspension
-from workflows.amends.engine.user_code.turns import Turns
 from workflows.amends.engine.user_code.user_code import Raised, UserCode
+from workflows.amends.engine.user_code.yielding import Yielding
 from workflows.amends.history import (
     CompensationFailed,
     CompensationWaiting,
@@ -33,8 +33,8 @@ from workflows.amends.history import (
 from workflows.amends.ports.execution_log import StatusChange, StepCommit, TurnedBack
 from workflows.amends.saga import Saga
 from workflows.amends.values.codec import plain
+from workflows.amends.values.printable import error_message
 from workflows.amends.values.refusals import is_refusal
-from workflows.amends.values.said import said
 
 
 async def compensate(
@@ -50,7 +50,7 @@ async def compensate(
     in_doubt = tuple(step.step_id for step in step_execution if step.in_doubt)
     told = SagaCompensating(back.reason, back.problem, in_doubt)
     await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), history, suspension)
-    turns = Turns()
+    turns = Yielding()
     for step in reversed(step_execution):
         if turns.is_long:
             await turns.end()
@@ -146,11 +146,11 @@ class _Undoing:
         await self.suspension.await_provider(None if known == wait else told, wait, until)
 
     async def _transact(self) -> None:
-        async def body(changes: Changes) -> None:
-            await self.by.body(self.saga, changes, *self.step.arguments())
+        async def body(tx: TransactionContext) -> None:
+            await self.by.body(self.saga, tx, *self.step.arguments())
 
-        def step_commit(_: None, changes: Changes) -> StepCommit:
-            return self._entry(self._told(1), None, changes)
+        def step_commit(_: None, tx: TransactionContext) -> StepCommit:
+            return self._entry(self._told(1), None, tx)
 
         by = self.by
         ended = await transact(by.name, self.history, self.code, by.timeout, body, step_commit, _nothing)
@@ -158,7 +158,7 @@ class _Undoing:
             return
         error = ended.error
         if isinstance(error, Unreadable):
-            await self.suspension.stranded(f"{self.by.name}: {said(error)}")
+            await self.suspension.stranded(f"{self.by.name}: {error_message(error)}")
         problem = self.history.problem(error)
         reason = f"{self.by.name} failed, and did nothing: {self.history.bug(error)}"
         if is_refusal(error):
@@ -173,12 +173,12 @@ class _Undoing:
         step = self.step
         return CompensationFailed(step.step.name, step.occurrence, self.by.name, self.step_id, attempts, problem, due)
 
-    def _entry(self, told: StepCompensated, result: Any, changes: Changes | None = None) -> StepCommit:
+    def _entry(self, told: StepCompensated, result: Any, tx: TransactionContext | None = None) -> StepCommit:
         return self.history.step_commit(
             told,
             step=self.by.name,
-            business=changes.events if changes else (),
-            expected=changes.expected if changes else None,
+            business=tx.events if tx else (),
+            expected=tx.expected if tx else None,
             checkpoint=self.history.answered(self.step_id, self.by.name, self.started_at, result),
         )
 

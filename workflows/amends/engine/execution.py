@@ -18,11 +18,11 @@ from workflows.amends.engine.cancellation import BEFORE_RUN, Cancellation, Compe
 from workflows.amends.engine.compensation import compensate
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.suspension import Suspension
-from workflows.amends.engine.user_code.marks import on_loop
 from workflows.amends.engine.user_code.running import Running
-from workflows.amends.engine.user_code.speaking import RunSpeaks
+from workflows.amends.engine.user_code.running_code import on_loop
 from workflows.amends.engine.user_code.tasks import Exited, guard
 from workflows.amends.engine.user_code.user_code import Raised, Returned, UserCode
+from workflows.amends.engine.user_code.word_rules import RunRules
 from workflows.amends.history import Problem, SagaCompleted, SagaStuck
 from workflows.amends.history.replay_state import BLOCKS
 from workflows.amends.ids import derived_id
@@ -40,7 +40,7 @@ class Execution:
     def __init__(self, saga: Saga[Any, Any], execution_log: ExecutionLog) -> None:
         self.saga, self.execution_log, self.definition = saga, execution_log, saga.definition
         self.history = HistoryWriter(execution_log)
-        self.speaks = RunSpeaks(saga, execution_log.bell, execution_log.limits, *_says(self.history))
+        self.speaks = RunRules(saga, execution_log.bell, execution_log.limits, *_says(self.history))
         self.code = UserCode(
             execution_log.identity.id, self.definition.saga_type, execution_log.limits, self.speaks.noted
         )

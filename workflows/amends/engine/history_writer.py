@@ -16,7 +16,7 @@ from workflows.amends.ports.event_store import NewEvent, record, record_own
 from workflows.amends.ports.execution_log import CompensateChild, ExecutionLog, Stale, Start, StatusChange, StepCommit
 from workflows.amends.redaction.sensitive import cleaned
 from workflows.amends.values.codec import text
-from workflows.amends.values.said import named, one_line, said
+from workflows.amends.values.printable import error_message, error_repr, one_line
 
 TURN_BACK = "turn-back"
 """The name of the checkpoint from which on a saga only compensates."""
@@ -59,7 +59,7 @@ class HistoryWriter:
 
     def bug(self, error: BaseException) -> str:
         """An error that is a bug, in one line."""
-        text = said(error) if isinstance(error, AmendsError) else named(error)
+        text = error_message(error) if isinstance(error, AmendsError) else error_repr(error)
         return self.shown(one_line(text))
 
     def shown(self, said: str) -> str:

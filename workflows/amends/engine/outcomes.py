@@ -13,12 +13,12 @@ from workflows.amends.call import Call, Done, OutcomeUnknown
 from workflows.amends.engine.cancellation import Cancellation, CompensationStart
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.steps.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
-from workflows.amends.engine.steps.changes import Changes
 from workflows.amends.engine.steps.provider_wait import out_of_patience, waited, waiting
 from workflows.amends.engine.steps.step_execution import StepExecution
+from workflows.amends.engine.steps.transaction_context import TransactionContext
 from workflows.amends.engine.steps.transactions import transact
 from workflows.amends.engine.suspension import Suspension
-from workflows.amends.engine.user_code.marks import on_loop
+from workflows.amends.engine.user_code.running_code import on_loop
 from workflows.amends.engine.user_code.user_code import Raised, UserCode
 from workflows.amends.history import (
     Problem,
@@ -36,8 +36,8 @@ from workflows.amends.ports.execution_log import StatusChange, StepCommit
 from workflows.amends.redaction.sensitive import hidden_values, marks
 from workflows.amends.saga import Saga
 from workflows.amends.values.codec import Kept, kept, load, plain, problems
+from workflows.amends.values.printable import error_message
 from workflows.amends.values.refusals import is_refusal
-from workflows.amends.values.said import said
 
 UNANSWERED = "unanswered"
 """The name under which a checkpoint says that nobody knows whether the step took effect."""
@@ -150,13 +150,13 @@ class Outcomes:
     async def transact(self, step_execution: StepExecution) -> Any:
         """Change our own database, in the commit that records it."""
 
-        async def body(changes: Changes) -> Kept:
+        async def body(tx: TransactionContext) -> Kept:
             return self._kept(
-                step_execution, await step_execution.step.body(self._saga, changes, *step_execution.arguments())
+                step_execution, await step_execution.step.body(self._saga, tx, *step_execution.arguments())
             )
 
-        def step_commit(result: Kept, changes: Changes) -> StepCommit:
-            return self._answered(step_execution, result.data, 1, changes)
+        def step_commit(result: Kept, tx: TransactionContext) -> StepCommit:
+            return self._answered(step_execution, result.data, 1, tx)
 
         def again() -> None:
             self._cancellation.between_attempts(step_execution, False)
@@ -174,7 +174,7 @@ class Outcomes:
             else:
                 await self._refused(step_execution, error, problem, 1)
         if isinstance(error, Unreadable):
-            return await self._suspension.stranded(f"{step_execution.step.name}: {said(error)}")
+            return await self._suspension.stranded(f"{step_execution.step.name}: {error_message(error)}")
         reason = f"{step_execution.step.name} failed, and did nothing: {self._history.bug(error)}"
         return await self.stuck(step_execution, reason, self._history.problem(error), 1)
 
@@ -274,13 +274,13 @@ class Outcomes:
         raise CompensationStart(f"{step_execution.step.name}: {problem.message}", problem)
 
     def _answered(
-        self, step_execution: StepExecution, result: Any, attempts: int, changes: Changes | None = None
+        self, step_execution: StepExecution, result: Any, attempts: int, tx: TransactionContext | None = None
     ) -> StepCommit:
         return self._history.step_commit(
             step_execution.told(StepCompleted, attempts=attempts, result=result),
             step=step_execution.step.name,
-            business=changes.events if changes else (),
-            expected=changes.expected if changes else None,
+            business=tx.events if tx else (),
+            expected=tx.expected if tx else None,
             checkpoint=self._history.answered(
                 step_execution.step_id, step_execution.step.name, step_execution.started_at, result
             ),

@@ -12,7 +12,7 @@ from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.history import SagaIncompatible, SagaStuck
 from workflows.amends.history.replay_state import ActionTaken, Checkpoint, ProviderWait
 from workflows.amends.ports.execution_log import StatusChange, Suspended
-from workflows.amends.values.said import one_line
+from workflows.amends.values.printable import one_line
 
 log = logging.getLogger("amends.saga")
 

@@ -11,8 +11,8 @@ from domain.amends.errors import AmendsError, Refusal, TooLarge, Unstorable
 from workflows.amends.history.stored_error import Problem
 from workflows.amends.redaction.sensitive import cleaned
 from workflows.amends.values.codec import kept, load, plain, text
+from workflows.amends.values.printable import class_name, error_message
 from workflows.amends.values.refusals import is_refusal, refusal_class
-from workflows.amends.values.said import kind, said
 from workflows.amends.values.storable import require_storable
 
 LARGEST_FACTS: Final = 64 * 1024
@@ -31,14 +31,14 @@ def problem_of(error: BaseException) -> Problem:
         try:
             return refusal_problem(error, LARGEST_FACTS)
         except (Unstorable, TooLarge):
-            return Problem(error.name, said(error))
-    return Problem(kind(error), said(error), _facts(error) if isinstance(error, AmendsError) else {})
+            return Problem(error.name, error_message(error))
+    return Problem(class_name(error), error_message(error), _facts(error) if isinstance(error, AmendsError) else {})
 
 
 def refusal_problem(refusal: Refusal, limit: int) -> Problem:
     """A refusal as it is stored, with all its facts. Raises Unstorable or TooLarge if they would not come back."""
     facts = kept(refusal, type(refusal), f"the refusal {refusal.name}", limit)
-    return Problem(refusal.name, said(refusal), facts.data)
+    return Problem(refusal.name, error_message(refusal), facts.data)
 
 
 def _facts(error: AmendsError) -> dict[str, JsonValue]:

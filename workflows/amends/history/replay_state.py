@@ -35,7 +35,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Exhausted:
+class NeedsOperator:
     """Why a saga may not be tried again by itself: a person is asked where it goes on.
 
     `runs` says that `run` itself may be run up to there; else a person is asked before it.
@@ -117,7 +117,7 @@ class ReplayState:
     started_at: datetime | None = None
     received: frozenset[int] = frozenset()
     recovered: bool = False
-    exhausted: Exhausted | None = None
+    exhausted: NeedsOperator | None = None
     blocks: int = 0
     compensation_requested: bool = False
     children: Mapping[int, Sequence[StartedChild]] = field(default_factory=dict)
@@ -148,7 +148,7 @@ class ReplayFold:
         self.children: dict[int, list[StartedChild]] = {}
         self.requested: set[str] = set()
         self.provider_waits: dict[int, ProviderWait] = {}
-        self.blocks: list[Exhausted] = []
+        self.blocks: list[NeedsOperator] = []
         self.compensation: StartedCompensation | None = None
         self.cancel: str | None = None
         self.cancel_lost = self.completed = self.compensation_requested = False
@@ -214,8 +214,8 @@ class ReplayFold:
         )
 
 
-def taken_over_too_often(takeovers: int) -> Exhausted | None:
+def taken_over_too_often(takeovers: int) -> NeedsOperator | None:
     """Why a saga is stuck with which one executor after the other has died; None for one that may be tried again."""
     if takeovers <= TAKEOVERS:
         return None
-    return Exhausted(f"{takeovers} executors died in a row while they ran this step", takeovers == TAKEOVERS + 1)
+    return NeedsOperator(f"{takeovers} executors died in a row while they ran this step", takeovers == TAKEOVERS + 1)

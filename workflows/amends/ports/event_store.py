@@ -145,7 +145,7 @@ class StoredEvent(_Stored):
 
 
 @dataclass(frozen=True)
-class Answer:
+class KeptAnswer:
     """What a request with an idempotency key is answered, to be kept in the same commit as what it did."""
 
     key: str
@@ -161,7 +161,7 @@ class Appended:
 
 
 @dataclass(frozen=True)
-class Repeated:
+class RepeatedRequest:
     """The request's key was used before, for a request with this digest, which was answered so; nothing was done."""
 
     digest: str
@@ -181,8 +181,8 @@ class EventStore(Protocol):
     """What every store of events promises; tests/amends/store/contract.py holds each one to it."""
 
     async def append(
-        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
-    ) -> Appended | Repeated:
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None
+    ) -> Appended | RepeatedRequest:
         """Append to one or several streams in one commit, all of it or nothing. Those sent at once have no order.
 
         Events that are all there, recognised by their ids, are a success and change nothing, whatever is expected:
@@ -219,7 +219,7 @@ def require_appendable(events: Sequence[NewEvent], expected: Mapping[str, Expect
         raise Conflict("event-ids", f"{times} of these events have the id {id}: an id stands for one event.")
 
 
-def same_request(key: str, digest: str, before: Repeated) -> dict[str, Any]:
+def same_request(key: str, digest: str, before: RepeatedRequest) -> dict[str, Any]:
     """The answer that a repeated request got. Raises Conflict if its key was used for something else."""
     if digest != before.digest:
         raise Conflict("idempotency", f"The idempotency key {key!r} was used for another request. Use a new one.")

@@ -159,7 +159,7 @@ class Interrupted(Exception):
         self.problem, self.tries = problem, tries
 
 
-class Unit(Protocol):
+class StepTransaction(Protocol):
     """Reads, own SQL and the commit of one transaction step, in one transaction where SQL of its own is used."""
 
     @property
@@ -225,7 +225,7 @@ class ExecutionLog(Protocol):
         """A saga of this type, `name:version`, with its input as plain data, to be started as a child of this one."""
         ...
 
-    def transaction(self) -> AbstractAsyncContextManager[Unit]: ...
+    def transaction(self) -> AbstractAsyncContextManager[StepTransaction]: ...
 
     async def may_call(self) -> None:
         """Return once an outside call may be started: this executor's lease holds. Raises Fenced if it never will."""

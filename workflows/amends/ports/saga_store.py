@@ -11,8 +11,8 @@ from typing import Protocol
 
 from workflows.amends.history import SagaStuck, Status
 from workflows.amends.history.replay_state import ReplayState
-from workflows.amends.ports.event_store import Answer, FeedCursor, NewEvent, Repeated
-from workflows.amends.ports.execution_log import Committed, Stale, Start, StatusChange, StepCommit, Unit
+from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, NewEvent, RepeatedRequest
+from workflows.amends.ports.execution_log import Committed, Stale, Start, StatusChange, StepCommit, StepTransaction
 from workflows.amends.providers import Outage
 
 
@@ -89,7 +89,7 @@ class Sagas(Protocol):
         """
         ...
 
-    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]: ...
+    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[StepTransaction]: ...
 
     async def standing(self, id: str) -> Standing | None:
         """How a saga stands; None if there is none."""
@@ -102,9 +102,9 @@ class Sagas(Protocol):
         allowed: Sequence[Status],
         event: NewEvent,
         status: Status,
-        answer: Answer | None,
+        answer: KeptAnswer | None,
         cancel: str | None = None,
-    ) -> FeedCursor | Status | Repeated:
+    ) -> FeedCursor | Status | RepeatedRequest:
         """Append an operator's action and queue the saga again; its status if that is not an allowed one.
 
         With `cancel` it is compensated when it goes on. `stuck_at` says about what was decided, None for a saga that is
@@ -113,8 +113,8 @@ class Sagas(Protocol):
         ...
 
     async def signal(
-        self, id: str, signal: str, event: NewEvent, answer: Answer | None
-    ) -> FeedCursor | Status | Repeated:
+        self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
+    ) -> FeedCursor | Status | RepeatedRequest:
         """Append a signal to a saga's history, and queue it if it waits for that; its status if it is finished.
 
         Raises NotFound.
@@ -122,8 +122,8 @@ class Sagas(Protocol):
         ...
 
     async def cancel(
-        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: Answer | None
-    ) -> FeedCursor | Status | Repeated | None:
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: KeptAnswer | None
+    ) -> FeedCursor | Status | RepeatedRequest | None:
         """Note that a saga is to be cancelled, and queue it if it waits or is stuck before its compensation has begun.
 
         Returns its status if it is finished, None if one of its pivots is recorded. Raises NotFound.

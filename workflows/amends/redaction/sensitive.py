@@ -6,30 +6,30 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from domain.amends.sensitive import MASK
-from workflows.amends.redaction.forms import Form
 from workflows.amends.redaction.marking import UNKNOWN
 from workflows.amends.redaction.shapes import Part, marked_paths, shape
-from workflows.amends.values.once import once
+from workflows.amends.redaction.visibility import Visibility
+from workflows.amends.values.memoised import once
 
 SHORTEST: Final = 4
 """A value that is shorter is not looked for in texts: it would be found everywhere."""
 
 
-def marks(annotation: Any) -> Form | None:
+def marks(annotation: Any) -> Visibility | None:
     """Where an annotation's values have marked parts; None if they have none."""
     return once(_known, annotation, _marks)
 
 
-_known: Final[dict[Any, Form | None]] = {}
+_known: Final[dict[Any, Visibility | None]] = {}
 
 
-def _marks(annotation: Any) -> Form | None:
+def _marks(annotation: Any) -> Visibility | None:
     made = shape(annotation)
     part = Part(made, made, lasting=True)
-    return Form([part], [part]) if set(marked_paths(made).values()) - {UNKNOWN} else None
+    return Visibility([part], [part]) if set(marked_paths(made).values()) - {UNKNOWN} else None
 
 
-def hidden_values(data: Any, where: Form | None) -> Iterator[str]:
+def hidden_values(data: Any, where: Visibility | None) -> Iterator[str]:
     """The marked values themselves, as text."""
     if where is not None:
         yield from texts(where.hidden(data))

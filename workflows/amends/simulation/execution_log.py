@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from domain.amends.event import Cause
 from workflows.amends.bell import Bell
 from workflows.amends.history.replay_state import ReplayState
-from workflows.amends.ports.execution_log import Committed, Identity, Stale, Start, StepCommit, Unit
+from workflows.amends.ports.execution_log import Committed, Identity, Stale, Start, StepCommit, StepTransaction
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.memory_sagas import MemorySagas
 from workflows.amends.start_request import starting
@@ -67,7 +67,7 @@ class MemoryExecutionLog:
     async def commit(self, step_commit: StepCommit) -> Committed | Stale:
         return self._sagas.write(self._id, self._owner, step_commit)
 
-    def transaction(self) -> AbstractAsyncContextManager[Unit]:
+    def transaction(self) -> AbstractAsyncContextManager[StepTransaction]:
         return self._sagas.transaction(self._id, self._owner)
 
     async def may_call(self) -> None:

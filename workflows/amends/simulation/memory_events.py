@@ -16,12 +16,12 @@ from workflows.amends.ports.event_store import (
     DIFFERENT,
     KNOWN_IN_PART,
     START,
-    Answer,
     Appended,
     FeedCursor,
     Filter,
+    KeptAnswer,
     NewEvent,
-    Repeated,
+    RepeatedRequest,
     StoredEvent,
     require_appendable,
 )
@@ -43,21 +43,21 @@ class MemoryEvents:
     now: Callable[[], datetime] = _now
     stored: list[StoredEvent] = field(default_factory=list)
     _streams: dict[str, list[StoredEvent]] = field(default_factory=dict)
-    _answers: dict[str, Repeated] = field(default_factory=dict)
+    _answers: dict[str, RepeatedRequest] = field(default_factory=dict)
     _known: dict[UUID, StoredEvent] = field(default_factory=dict)
     _transactions: int = 0
 
     async def append(
-        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
-    ) -> Appended | Repeated:
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None
+    ) -> Appended | RepeatedRequest:
         require_appendable(events, expected)
         if answer and (known := self._answers.get(answer.key)):
-            return Repeated(known.digest, copied(known.body))
+            return RepeatedRequest(known.digest, copied(known.body))
         body = storable(answer.body, WHAT) if answer else b""
         cursor = self.write(events, expected)
         if answer:
             kept = json.loads(body) | {"position": str(cursor) if cursor != START else None}
-            self._answers[answer.key] = Repeated(answer.digest, kept)
+            self._answers[answer.key] = RepeatedRequest(answer.digest, kept)
         return Appended(cursor)
 
     def write(self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}) -> FeedCursor:

@@ -25,10 +25,10 @@ from workflows.amends.history import (
 from workflows.amends.history.events.children import ended, undone
 from workflows.amends.history.replay_state import ReplayFold, ReplayState
 from workflows.amends.ports.event_store import (
-    Answer,
     FeedCursor,
+    KeptAnswer,
     NewEvent,
-    Repeated,
+    RepeatedRequest,
     record_own,
 )
 from workflows.amends.ports.execution_log import (
@@ -40,13 +40,13 @@ from workflows.amends.ports.execution_log import (
     Stale,
     Start,
     StepCommit,
+    StepTransaction,
     Taken,
-    Unit,
 )
 from workflows.amends.ports.saga_store import Claimed, Standing, StartOutcome
 from workflows.amends.simulation.memory_events import MemoryEvents
 from workflows.amends.simulation.memory_rows import Clock, History, Row
-from workflows.amends.simulation.memory_unit import MemoryUnit
+from workflows.amends.simulation.memory_transaction import MemoryTransaction
 from workflows.amends.values.codec import copied, dump
 
 
@@ -60,7 +60,7 @@ class MemorySagas:
 
     def __post_init__(self) -> None:
         self.events = MemoryEvents(lambda: self.clock.now)
-        self._answers: dict[str, Repeated] = {}
+        self._answers: dict[str, RepeatedRequest] = {}
 
     def history(self, id: str) -> History:
         """What happened to a saga so far."""
@@ -150,12 +150,12 @@ class MemorySagas:
                 return Stale(stream, version, actual)
         return None
 
-    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]:
-        return self._unit(id, owner)
+    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[StepTransaction]:
+        return self._transaction(id, owner)
 
     @asynccontextmanager
-    async def _unit(self, id: str, owner: str) -> AsyncIterator[Unit]:
-        yield MemoryUnit(self.events, partial(self._committed, id, owner))
+    async def _transaction(self, id: str, owner: str) -> AsyncIterator[StepTransaction]:
+        yield MemoryTransaction(self.events, partial(self._committed, id, owner))
 
     def _committed(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
         """The commit of a transaction: a moment passes with it, as it does in a database."""
@@ -208,8 +208,8 @@ class MemorySagas:
     # -- what people want
 
     async def signal(
-        self, id: str, signal: str, event: NewEvent, answer: Answer | None
-    ) -> FeedCursor | Status | Repeated:
+        self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
+    ) -> FeedCursor | Status | RepeatedRequest:
         if repeated := self._repeated(answer):
             return repeated
         row = self._row(id)
@@ -224,8 +224,8 @@ class MemorySagas:
         return cursor
 
     async def cancel(
-        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: Answer | None
-    ) -> FeedCursor | Status | Repeated | None:
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: KeptAnswer | None
+    ) -> FeedCursor | Status | RepeatedRequest | None:
         if repeated := self._repeated(answer):
             return repeated
         row = self._row(id)
@@ -253,9 +253,9 @@ class MemorySagas:
         allowed: Sequence[Status],
         event: NewEvent,
         status: Status,
-        answer: Answer | None,
+        answer: KeptAnswer | None,
         cancel: str | None = None,
-    ) -> FeedCursor | Status | Repeated:
+    ) -> FeedCursor | Status | RepeatedRequest:
         if repeated := self._repeated(answer):
             return repeated
         last = self.history(id).last(SagaStuck)
@@ -276,11 +276,11 @@ class MemorySagas:
     def _is_compensating(self, id: str) -> bool:
         return self.history(id).replay.compensation is not None
 
-    def _repeated(self, answer: Answer | None) -> Repeated | None:
+    def _repeated(self, answer: KeptAnswer | None) -> RepeatedRequest | None:
         known = self._answers.get(answer.key) if answer else None
-        return known and Repeated(known.digest, copied(known.body))
+        return known and RepeatedRequest(known.digest, copied(known.body))
 
-    def _kept(self, answer: Answer | None, cursor: FeedCursor) -> FeedCursor:
+    def _kept(self, answer: KeptAnswer | None, cursor: FeedCursor) -> FeedCursor:
         if answer:
-            self._answers[answer.key] = Repeated(answer.digest, copied(answer.body) | {"position": str(cursor)})
+            self._answers[answer.key] = RepeatedRequest(answer.digest, copied(answer.body) | {"position": str(cursor)})
         return cursor

@@ -18,8 +18,8 @@ from workflows.amends.values.comparing import as_jsonb, difference, is_as_in_jso
 from workflows.amends.values.instants import strictly_read
 from workflows.amends.values.limits import exceeds
 from workflows.amends.values.lossless import is_strict, keeps_order, lossy
-from workflows.amends.values.once import once
-from workflows.amends.values.said import said
+from workflows.amends.values.memoised import once
+from workflows.amends.values.printable import error_message
 from workflows.amends.values.storable import MOST_DIGITS, is_finite, storable
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def dump(value: object, annotation: Any) -> Any:
     except PydanticSerializationError:
         raise
     except BaseException as error:
-        raise PydanticSerializationError(f"a serializer of its own failed: {said(error)}") from error
+        raise PydanticSerializationError(f"a serializer of its own failed: {error_message(error)}") from error
 
 
 def load(data: Any, annotation: type[T]) -> T:
@@ -90,7 +90,7 @@ def load(data: Any, annotation: type[T]) -> T:
 def _failed(annotation: Any, error: BaseException) -> ValidationError:
     """A validator of a team's own failed in another way than by saying that a value is wrong."""
     problem = PydanticCustomError(
-        "validator_failed", "a validator of its own failed: {problem}", {"problem": said(error)}
+        "validator_failed", "a validator of its own failed: {problem}", {"problem": error_message(error)}
     )
     return ValidationError.from_exception_data(str(annotation), [{"type": problem, "loc": (), "input": None}])
 
@@ -122,7 +122,7 @@ def kept(value: object, annotation: Any, what: str, limit: int) -> Kept:
     except ValidationError as error:
         raise Unstorable(f"{what} does not come back as it was: {problems(error)[0]}") from error
     except BaseException as error:
-        raise Unstorable(f"{what} is not what its annotation says: {' '.join(said(error).split())}") from error
+        raise Unstorable(f"{what} is not what its annotation says: {' '.join(error_message(error).split())}") from error
     if other := difference(value, back):
         raise Unstorable(f"{what} does not come back as it was: {other}")
     return Kept(plain(written), len(written), back)
@@ -155,7 +155,7 @@ def exactly(value: object, annotation: Any, what: str, limit: int) -> str:
         written = to_json(written.decode()) if changes else written
         back = from_text(written, annotation)
     except (PydanticSerializationError, ValidationError) as error:
-        raise Unstorable(f"{what} does not come back as it was: {' '.join(said(error).split())}") from error
+        raise Unstorable(f"{what} does not come back as it was: {' '.join(error_message(error).split())}") from error
     if not is_same(value, back):
         raise Unstorable(f"{what} does not come back as it was")
     return written.decode()

@@ -28,7 +28,7 @@ from workflows.amends.client import TerminatedAction
 from workflows.amends.dbos.engine import Engine
 from workflows.amends.history import OperatorAction, Status, saga_histories
 from workflows.amends.ids import require_workflow_id
-from workflows.amends.ports.event_store import Answer
+from workflows.amends.ports.event_store import KeptAnswer
 
 LONGEST_WAIT = 300.0
 MOST_STEPS = 2**31 - 1
@@ -156,7 +156,7 @@ class WorkflowRoutes:
         payload = self._engine.saga_client.received(signal, sent, cls)
 
         async def send(key: IdempotencyKey | None) -> dict[str, Any]:
-            answer = Answer(key.key, key.digest, {"id": id, "signal": signal}) if key else None
+            answer = KeptAnswer(key.key, key.digest, {"id": id, "signal": signal}) if key else None
             noted = await self._engine.saga_client.signal(id, signal, payload, cause, answer)
             self._engine.look()
             return noted
@@ -171,7 +171,7 @@ class WorkflowRoutes:
             raise NotFound("workflow", id)
 
         async def note(key: IdempotencyKey | None) -> dict[str, Any]:
-            answer = Answer(key.key, key.digest, {"id": id}) if key else None
+            answer = KeptAnswer(key.key, key.digest, {"id": id}) if key else None
             noted = await self._engine.saga_client.cancel(id, row.name, row.version, why.reason, cause, answer)
             self._engine.cancel(id, why.reason)
             return noted
@@ -192,7 +192,7 @@ class WorkflowRoutes:
         cause = cause_of(request)
 
         async def decide(key: IdempotencyKey | None) -> dict[str, Any]:
-            answer = Answer(key.key, key.digest, {"id": id, "act": how}) if key else None
+            answer = KeptAnswer(key.key, key.digest, {"id": id, "act": how}) if key else None
             noted = await self._engine.saga_client.handle_terminated(id, how, why.reason, cause, answer)
             self._engine.look()
             return noted
@@ -218,7 +218,7 @@ class WorkflowRoutes:
         cause = cause_of(request)
 
         async def decide(key: IdempotencyKey | None) -> dict[str, Any]:
-            answer = Answer(key.key, key.digest, {"id": id, "act": act}) if key else None
+            answer = KeptAnswer(key.key, key.digest, {"id": id, "act": act}) if key else None
             noted = await self._engine.saga_client.handle_stuck(
                 id, act, decision.reason, cause, decision.result, answer
             )

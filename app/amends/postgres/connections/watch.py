@@ -18,7 +18,7 @@ from app.amends.postgres.connections.sessions import Session, sever
 from app.amends.postgres.sql_files import statements
 from app.amends.postgres.urls import conninfo, settings
 from domain.amends.errors import Contended, Unavailable
-from workflows.amends.values.said import said
+from workflows.amends.values.printable import error_message
 
 log = logging.getLogger("amends.store")
 
@@ -134,7 +134,7 @@ class DatabaseWatch:
             run = asking.result()
         except (psycopg.Error, OSError) as error:
             await self._drop()
-            return said(error), None
+            return error_message(error), None
         if run is None:
             await self._drop()  # one that was opened to a standby would survive its promotion
             return STANDBY, None

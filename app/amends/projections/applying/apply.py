@@ -91,7 +91,7 @@ def _apply(
     try:
         known[key] = page.changed[key] = _next(rows, known[key], event, key)
     except Exception as error:
-        _set_aside(page, key, found, error_text(error, event.event))
+        _set_aside(page, key, found, error_message(error, event.event))
         return
     page.applied.setdefault(key, []).append(found[2])
     if rows.inline:
@@ -105,7 +105,7 @@ def _next(rows: RowCache, row: Any, event: Recorded[Any], key: str) -> Any:
     return after
 
 
-def error_text(error: Exception, event: object) -> str:
+def error_message(error: Exception, event: object) -> str:
     """An error in one line, without the event's marked values."""
     hidden = tuple(hidden_values(dump(event, type(event)), marks(type(event))))
     message: str = cleaned(f"{type(error).__name__}: {problem_of(error).message}", hidden)

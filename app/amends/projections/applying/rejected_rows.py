@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 from app.amends.postgres.sqlstates import message_of
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.applying.apply import AppliedPage, RejectedEvents, error_text
+from app.amends.projections.applying.apply import AppliedPage, RejectedEvents, error_message
 from app.amends.projections.applying.feed import recorded
 from app.amends.projections.applying.row_cache import RowCache
 from app.amends.projections.failures import is_about_row
@@ -72,7 +72,7 @@ class _Trial:
                 try:
                     row = self._before.next(row, event, key)
                 except Exception as failed:  # the row was changed by hand since it was read
-                    error = error_text(failed, event.event)
+                    error = error_message(failed, event.event)
             if error is None:
                 self._before.versions[key] = event.version
                 error = await self._refused(self._before, {key: row})

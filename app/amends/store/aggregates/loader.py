@@ -20,7 +20,7 @@ from domain.amends.event import EventType
 from workflows.amends.ports.event_store import read_event
 from workflows.amends.values.codec import exactly, from_text
 from workflows.amends.values.limits import Limits
-from workflows.amends.values.said import said
+from workflows.amends.values.printable import error_message
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -101,4 +101,4 @@ class AggregateLoader:
             level = logging.WARNING if isinstance(error, Unstorable | TooLarge) else logging.DEBUG
             log.log(level, "No snapshot of %s is kept: %s", stream, error)
         except Exception as error:
-            log.warning("No snapshot of %s is kept: %s", stream, said(error))
+            log.warning("No snapshot of %s is kept: %s", stream, error_message(error))

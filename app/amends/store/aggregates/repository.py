@@ -14,7 +14,15 @@ from domain.amends.errors import StaleVersion
 from domain.amends.event import Cause
 from domain.amends.expected import exact
 from workflows.amends.ids import new_id
-from workflows.amends.ports.event_store import Answer, EventStore, FeedCursor, Overtaken, Repeated, record, same_request
+from workflows.amends.ports.event_store import (
+    EventStore,
+    FeedCursor,
+    KeptAnswer,
+    Overtaken,
+    RepeatedRequest,
+    record,
+    same_request,
+)
 from workflows.amends.values.limits import Limits
 
 S = TypeVar("S")
@@ -107,9 +115,9 @@ class Acting:
         if not events and self._request is None:
             return Decided(after, reached, None)
         request = self._request
-        answer = Answer(request.key, request.digest, request.answer(after, reached)) if request else None
+        answer = KeptAnswer(request.key, request.digest, request.answer(after, reached)) if request else None
         done = await self._events.append(new, {stream: exact(version)}, answer)
-        if not isinstance(done, Repeated):
+        if not isinstance(done, RepeatedRequest):
             return Decided(after, reached, done.cursor)
         assert request is not None
         return Decided(after, reached, None, same_request(request.key, request.digest, done))

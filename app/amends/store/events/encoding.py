@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from domain.amends.expected import Expected
-from workflows.amends.ports.event_store import Answer, NewEvent
+from workflows.amends.ports.event_store import KeptAnswer, NewEvent
 from workflows.amends.values.codec import text
 
 
@@ -27,12 +27,14 @@ def event_json(event: NewEvent) -> dict[str, Any]:
     }
 
 
-def answer_json(answer: Answer | None) -> dict[str, Any] | None:
+def answer_json(answer: KeptAnswer | None) -> dict[str, Any] | None:
     """An answer as plain JSON data."""
     return None if answer is None else {"key": answer.key, "digest": answer.digest, "body": dict(answer.body)}
 
 
-def append_item(events: Sequence[NewEvent], expected: Mapping[str, Expected], answer: Answer | None) -> dict[str, Any]:
+def append_item(
+    events: Sequence[NewEvent], expected: Mapping[str, Expected], answer: KeptAnswer | None
+) -> dict[str, Any]:
     """One append as `amends.append` takes it. Locks are taken in the order of `streams` when it goes alone."""
     locks = {event.stream for event in events} | expected.keys() | ({f"request {answer.key}"} if answer else set())
     return {

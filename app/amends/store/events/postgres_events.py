@@ -15,12 +15,12 @@ from workflows.amends.ports.event_store import (
     DIFFERENT,
     KNOWN_IN_PART,
     START,
-    Answer,
     Appended,
     FeedCursor,
     Filter,
+    KeptAnswer,
     NewEvent,
-    Repeated,
+    RepeatedRequest,
     StoredEvent,
     require_appendable,
 )
@@ -48,8 +48,8 @@ class PostgresEvents:
         self._writer, self._reader = writer, reader
 
     async def append(
-        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: Answer | None = None
-    ) -> Appended | Repeated:
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None
+    ) -> Appended | RepeatedRequest:
         require_appendable(events, expected)
         item = storable(append_item(events, expected, answer), "An append").decode()
         try:
@@ -61,7 +61,7 @@ class PostgresEvents:
             case "appended":
                 return Appended(FeedCursor.parse(cursor or "") or START)
             case "repeated":
-                return Repeated(digest, body)
+                return RepeatedRequest(digest, body)
             case "stale":
                 if len(events) > 2 and (known := await self._known_in_part(events)):  # in the middle
                     raise known

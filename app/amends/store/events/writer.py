@@ -13,7 +13,7 @@ from app.amends.postgres.sql_files import statements
 from app.amends.postgres.statements.committer import Committer, Parameters
 from app.amends.store.events.encoding import append_item
 from app.amends.store.events.recent import RecentEvents
-from workflows.amends.ports.event_store import START, Answer, FeedCursor, NewEvent
+from workflows.amends.ports.event_store import START, FeedCursor, KeptAnswer, NewEvent
 from workflows.amends.values.codec import text
 
 SQL = statements(Path(__file__).with_name("events.sql"))
@@ -96,7 +96,7 @@ async def lock_streams(connection: AsyncConnection[TupleRow], names: Sequence[st
 
 
 async def append_within(
-    connection: AsyncConnection[TupleRow], events: Sequence[NewEvent], answer: Answer | None
+    connection: AsyncConnection[TupleRow], events: Sequence[NewEvent], answer: KeptAnswer | None
 ) -> str | None:
     """Append in a transaction that has locked the streams, and keep its answer; returns the token of the place."""
     item = text(append_item(events, {}, answer))

@@ -15,7 +15,7 @@ from app.amends.store.fingerprint.loaded_code import LoadedCode
 from domain.amends.aggregate import Aggregate
 from workflows.amends.ports import event_store as events
 from workflows.amends.values import codec
-from workflows.amends.values.said import said
+from workflows.amends.values.printable import error_message
 
 log = logging.getLogger("amends.store")
 
@@ -55,7 +55,8 @@ def _made(aggregate: Aggregate[Any, Any]) -> str | None:
         code = LoadedCode(own={name.partition(".")[0] for name in modules})
         parts = [*map(code.of, fold), *_readers(), *(part for pair in sorted(code.modules().items()) for part in pair)]
     except Exception as error:
-        log.warning("No snapshots are kept of aggregates of the category %s: %s", aggregate.category, said(error))
+        why = error_message(error)
+        log.warning("No snapshots are kept of aggregates of the category %s: %s", aggregate.category, why)
         return None
     packages = [f"{name} {_version(name)}" for name in sorted(code.installed | {"pydantic"})]
     whole = [part.hex() if isinstance(part, bytes) else part for part in parts]

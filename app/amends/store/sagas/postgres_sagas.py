@@ -18,13 +18,13 @@ from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.events.encoding import answer_json, events_text
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.encoding import checkpoint_of, commit_parameters, start_json
-from app.amends.store.sagas.units import PostgresUnit, committed
+from app.amends.store.sagas.transactions import PostgresTransaction, committed
 from domain.amends.errors import NotFound, StaleVersion, Unavailable
 from domain.amends.event import EventType, event_type
 from workflows.amends.history import SagaEvent, SagaStuck, Status, StepCompensated, saga_histories
 from workflows.amends.history.replay_state import ReplayFold, ReplayState
-from workflows.amends.ports.event_store import START, Answer, FeedCursor, NewEvent, Repeated, read_event
-from workflows.amends.ports.execution_log import Committed, Stale, Start, StatusChange, StepCommit, Unit
+from workflows.amends.ports.event_store import START, FeedCursor, KeptAnswer, NewEvent, RepeatedRequest, read_event
+from workflows.amends.ports.execution_log import Committed, Stale, Start, StatusChange, StepCommit, StepTransaction
 from workflows.amends.ports.saga_store import Awaited, Claimed, OtherExecutor, Standing, StartOutcome
 from workflows.amends.providers import Outage
 from workflows.amends.values.codec import load, text
@@ -127,8 +127,8 @@ class PostgresSagas:
         parameters = commit_parameters(id, owner, step_commit)
         return committed(await self._writer.commit(SQL["commit_step"], parameters, step_commit.events))
 
-    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[Unit]:
-        return PostgresUnit(self._writer, self._reader, self._loader, id, owner)
+    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[StepTransaction]:
+        return PostgresTransaction(self._writer, self._reader, self._loader, id, owner)
 
     async def standing(self, id: str) -> Standing | None:
         row = await self._reader.row(SQL["standing"], (id,))
@@ -146,9 +146,9 @@ class PostgresSagas:
         allowed: Sequence[Status],
         event: NewEvent,
         status: Status,
-        answer: Answer | None,
+        answer: KeptAnswer | None,
         cancel: str | None = None,
-    ) -> FeedCursor | Status | Repeated:
+    ) -> FeedCursor | Status | RepeatedRequest:
         kept = answer and text(answer_json(answer))
         parameters = (id, stuck_at, list(allowed), events_text([event]), status, kept, cancel)
         rows = await self._committer.run(SQL["act_on_saga"], parameters, START_PATIENCE)
@@ -157,7 +157,7 @@ class PostgresSagas:
             case "stale":
                 raise StaleVersion(saga_histories.stream(id), stuck_at or 0, -1)
             case "repeated":
-                return Repeated(digest, body)
+                return RepeatedRequest(digest, body)
             case "wrong":
                 found: Status = status
                 return found
@@ -165,15 +165,15 @@ class PostgresSagas:
                 return FeedCursor.parse(cursor) or START
 
     async def signal(
-        self, id: str, signal: str, event: NewEvent, answer: Answer | None
-    ) -> FeedCursor | Status | Repeated:
+        self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
+    ) -> FeedCursor | Status | RepeatedRequest:
         parameters = (id, signal, events_text([event]), answer and text(answer_json(answer)))
         rows = await self._committer.run(SQL["signal_saga"], parameters, START_PATIENCE)
         return _answered(id, rows[0])
 
     async def cancel(
-        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: Answer | None
-    ) -> FeedCursor | Status | Repeated | None:
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: KeptAnswer | None
+    ) -> FeedCursor | Status | RepeatedRequest | None:
         parameters = (id, list(pivots), reason, events_text([event]), answer and text(answer_json(answer)))
         rows = await self._committer.run(SQL["cancel_saga"], parameters, START_PATIENCE)
         return None if rows[0][0] == "past" else _answered(id, rows[0])
@@ -237,11 +237,11 @@ def _event(id: str, type: str, version: int, data: str, *_: object) -> SagaEvent
     return read_event(saga_histories.vocabulary, EventType(type, version), data)
 
 
-def _answered(id: str, row: TupleRow) -> FeedCursor | Status | Repeated:
+def _answered(id: str, row: TupleRow) -> FeedCursor | Status | RepeatedRequest:
     """The result of a signal or a cancel. Raises NotFound if there is no such saga."""
     outcome, status, cursor, digest, body = row
     if outcome == "repeated":
-        return Repeated(digest, body)
+        return RepeatedRequest(digest, body)
     if outcome != "wrong":
         return FeedCursor.parse(cursor) or START
     if status is None:

@@ -15,8 +15,8 @@ from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.user_code.tasks import Exited
 from workflows.amends.engine.user_code.user_code import NeverEnds, Raised, Returned, UserCode
 from workflows.amends.history import Problem
+from workflows.amends.values.printable import error_message
 from workflows.amends.values.refusals import is_refusal
-from workflows.amends.values.said import said
 from workflows.amends.words import MisplacedCall
 
 CHAIN = 20
@@ -103,7 +103,7 @@ async def attempt(trial: Trial[T], history: HistoryWriter, code: UserCode) -> Ou
         if isinstance(ended, Returned):
             return Answered(ended.value, failed + 1)
         if down := _down(ended.error, outbound):
-            log.debug("%s %s waits: %s", execution_log.identity.id, trial.name, said(down))
+            log.debug("%s %s waits: %s", execution_log.identity.id, trial.name, error_message(down))
             sent = failed > before or outbound.may_have_sent(ended.error)
             return Down(down.provider, history.problem(down), failed, sent)
         failed += 1

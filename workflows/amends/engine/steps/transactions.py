@@ -12,7 +12,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from domain.amends.errors import AmendsError, Contended
 from workflows.amends.call import Retry, seconds
 from workflows.amends.engine.history_writer import HistoryWriter
-from workflows.amends.engine.steps.changes import Changes
+from workflows.amends.engine.steps.transaction_context import TransactionContext
 from workflows.amends.engine.user_code.user_code import NeverEnds, Raised, Returned, UserCode
 from workflows.amends.ports.event_store import Overtaken
 from workflows.amends.ports.execution_log import Committed, Interrupted, Stale, StepCommit
@@ -54,8 +54,8 @@ async def transact(
     history: HistoryWriter,
     code: UserCode,
     limit: timedelta,
-    body: Callable[[Changes], Coroutine[Any, Any, Any]],
-    step_commit: Callable[[Any, Changes], StepCommit],
+    body: Callable[[TransactionContext], Coroutine[Any, Any, Any]],
+    step_commit: Callable[[Any, TransactionContext], StepCommit],
     again: Callable[[], None],
 ) -> Returned[Any] | Raised:
     """Run `body` from its first line until what it decided is committed; returns how it ended.
@@ -98,26 +98,26 @@ async def _once(
     history: HistoryWriter,
     code: UserCode,
     limit: float,
-    body: Callable[[Changes], Coroutine[Any, Any, Any]],
-    step_commit: Callable[[Any, Changes], StepCommit],
+    body: Callable[[TransactionContext], Coroutine[Any, Any, Any]],
+    step_commit: Callable[[Any, TransactionContext], StepCommit],
 ) -> tuple[StepCommit, Any, Committed | Stale]:
     """One transaction. Raises Interrupted, and _Failed if the body did not return."""
-    async with history.execution_log.transaction() as unit:
-        changes = Changes(unit, history, name)
+    async with history.execution_log.transaction() as store:
+        tx = TransactionContext(store, history, name)
         try:
-            ended = await code.within(name, limit, lambda: body(changes), history.completed_at)
+            ended = await code.within(name, limit, lambda: body(tx), history.completed_at)
         finally:
-            changes.over = True
-        if unit.interrupted:
-            raise unit.interrupted
-        if isinstance(ended, Returned) and (wrong := changes.misplaced):
+            tx.over = True
+        if store.interrupted:
+            raise store.interrupted
+        if isinstance(ended, Returned) and (wrong := tx.misplaced):
             ended = Raised(wrong)
         if isinstance(ended, Raised):
             too_slow = ended.late and isinstance(ended.error, asyncio.CancelledError | NeverEnds)
             raise _Failed(Raised(TooSlow(limit)) if too_slow and not code.given_up else ended)
-        made = step_commit(ended.value, changes)
+        made = step_commit(ended.value, tx)
         try:
-            return made, ended.value, await unit.commit(made)
+            return made, ended.value, await store.commit(made)
         except Interrupted:
             raise
         except Exception as error:

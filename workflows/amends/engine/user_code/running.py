@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from domain.amends.errors import Refusal
 from workflows.amends.bell import Bell
-from workflows.amends.engine.user_code.eager import Entered, as_task, taken_back
-from workflows.amends.engine.user_code.marks import on_loop
-from workflows.amends.engine.user_code.speaking import RunSpeaks
+from workflows.amends.engine.user_code.eager_tasks import Entered, as_task, taken_back
+from workflows.amends.engine.user_code.running_code import on_loop
 from workflows.amends.engine.user_code.tasks import GuardedTask, Scope, context_of, drop
 from workflows.amends.engine.user_code.user_code import Raised, Returned
+from workflows.amends.engine.user_code.word_rules import RunRules
 from workflows.amends.words import Word
 
 log = logging.getLogger("amends.saga")
@@ -42,7 +42,7 @@ class Running:
         self,
         run: Coroutine[Any, Any, Any],
         mine: Scope,
-        speaks: RunSpeaks,
+        speaks: RunRules,
         bell: Bell,
         stopped: Callable[[Word[Any]], bool],
     ) -> None:

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from workflows.amends.call import AttemptContext, attempt_context
-from workflows.amends.engine.user_code.marks import on_loop
-from workflows.amends.values.said import named, one_line
+from workflows.amends.engine.user_code.running_code import on_loop
+from workflows.amends.values.printable import error_repr, one_line
 from workflows.amends.words import Performer, performer
 
 T = TypeVar("T")
@@ -104,10 +104,10 @@ class Held(Coroutine[Any, Any, T]):
         try:
             return how(*given)
         except EXITS as error:
-            mine.exit = mine.exit or Exited(named(error))
+            mine.exit = mine.exit or Exited(error_repr(error))
             if mine.over or mine.step is None:
                 mine.exited(mine.exit)
-            raise Exited(named(error)) from error
+            raise Exited(error_repr(error)) from error
         finally:
             on_loop.enter(before)
 
@@ -126,7 +126,7 @@ def drop(coroutine: Coroutine[Any, Any, Any]) -> None:
         except RuntimeError:  # it waits for something else instead
             continue
         except BaseException as error:
-            log.debug("What was dropped ended with an error: %s", one_line(named(error)))
+            log.debug("What was dropped ended with an error: %s", one_line(error_repr(error)))
         return
     _unclosed.append(coroutine)
 

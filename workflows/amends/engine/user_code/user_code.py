@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
 from workflows.amends.call import AttemptContext, Clock, Outbound
-from workflows.amends.engine.user_code.eager import Entered, as_task
-from workflows.amends.engine.user_code.marks import label
-from workflows.amends.engine.user_code.speaking import StepSpeaks
+from workflows.amends.engine.user_code.eager_tasks import Entered, as_task
+from workflows.amends.engine.user_code.running_code import label
 from workflows.amends.engine.user_code.tasks import GuardedTask, Held, Scope, context_of, drop
+from workflows.amends.engine.user_code.word_rules import StepRules
 from workflows.amends.values.limits import Limits
 from workflows.amends.words import Performer
 
@@ -151,7 +151,7 @@ class UserCode:
         Who does not end when the time is over is cancelled, every second anew. After five times it is dropped where it
         waits: NeverEnds.
         """
-        mine, speaks = self.scope(step), StepSpeaks(step, self.limits, now)
+        mine, speaks = self.scope(step), StepRules(step, self.limits, now)
         attempt = Attempt(Held(body(), mine), mine)
         clock = Clock(seconds, attempt.wake)
         try:

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 from pydantic import JsonValue
 
 from domain.amends.event import event
-from workflows.amends.history.replay_state import ActionTaken, Exhausted, ReplayFold
+from workflows.amends.history.replay_state import ActionTaken, NeedsOperator, ReplayFold
 from workflows.amends.history.row import SagaRow
 from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueOf
 from workflows.amends.history.state import CompensationState, StateFold, StepState
 from workflows.amends.history.status import OperatorAction
 from workflows.amends.history.stored_error import Problem
-from workflows.amends.values.said import one_line
+from workflows.amends.values.printable import one_line
 
 
 @event("event-loop-blocked")
@@ -28,11 +28,11 @@ class EventLoopBlocked(SagaEvent):
     executor: str
     stack: str
 
-    def exhausted(self) -> Exhausted:
+    def exhausted(self) -> NeedsOperator:
         """Why a saga is stuck that blocked the event loop once more."""
         where = one_line(self.stack.splitlines()[0]) if self.stack else "at an unknown place"
         reason = f"{self.step or 'run'} blocked the event loop of its executor for {self.seconds:.1f} s, {where}"
-        return Exhausted(f"{reason}; it is not the first time", self.step is not None)
+        return NeedsOperator(f"{reason}; it is not the first time", self.step is not None)
 
     def remember(self, replay: ReplayFold) -> None:
         replay.blocks.append(self.exhausted())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from workflows.amends.engine.user_code.marks import clock
+from workflows.amends.engine.user_code.running_code import clock
 
 LONGEST: Final = 0.005
 """For how many seconds such a loop may keep the event loop to itself."""
 
 
-class Turns:
+class Yielding:
     """The turns of one loop on the event loop."""
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ from workflows.amends.providers import Providers
 
 
 @dataclass(frozen=True)
-class Console:
+class CommandContext:
     """The parts that commands use; sagas that they start are queued, and a server takes them."""
 
     saga_client: SagaClient
@@ -56,7 +56,7 @@ class Console:
 
 
 @asynccontextmanager
-async def console(service: Service[Any], settings: Settings, url: URL) -> AsyncIterator[Console]:
+async def command_context(service: Service[Any], settings: Settings, url: URL) -> AsyncIterator[CommandContext]:
     """Open the database for a few commands."""
     readers, committer = Pool(url, 2), Committer(url, 1)
     async with readers:
@@ -66,7 +66,7 @@ async def console(service: Service[Any], settings: Settings, url: URL) -> AsyncI
         try:
             parts = parts_of(service, settings, store, Providers(), readers, "http://127.0.0.1", "")
             client, register = SagaClient(parts.sagas, store.sagas), store.register(service, parts.sagas)
-            yield Console(
+            yield CommandContext(
                 client,
                 SagaSummaries(reader),
                 store.events,

@@ -16,7 +16,7 @@ E = TypeVar("E")
 
 
 @dataclass
-class MemoryUnit:
+class MemoryTransaction:
     """Reads and the commit of one transaction step; nothing interrupts it."""
 
     events: MemoryEvents

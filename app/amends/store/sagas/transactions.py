@@ -83,7 +83,7 @@ def committed(row: TupleRow) -> Committed | Stale:
             raise ForeignStep
 
 
-class PostgresUnit:
+class PostgresTransaction:
     """Reads, own SQL and the commit of one step of one saga, one after the other, even if they are called concurrently.
 
     An error that passes, or that may come again and again, is raised as Interrupted and stays so: the step runs again

@@ -18,7 +18,7 @@ from domain.amends.errors import Invalid, StartupError
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-    from app.amends.cli.console import Console
+    from app.amends.cli.command_context import CommandContext
     from app.amends.postgres.embedded_or_url import Access
     from app.amends.service import Service
     from app.amends.settings import Settings
@@ -60,13 +60,13 @@ def database_in_use() -> Iterator[Access]:
         yield access
 
 
-def with_console(use: Callable[[Console], Awaitable[None]]) -> None:
+def with_console(use: Callable[[CommandContext], Awaitable[None]]) -> None:
     """Open the database in use, and migrate it if it is new."""
 
     async def run(url: URL) -> None:
-        from app.amends.cli.console import console
+        from app.amends.cli.command_context import command_context
 
-        async with console(project_service(), project_settings(), url) as opened:
+        async with command_context(project_service(), project_settings(), url) as opened:
             await use(opened)
 
     with database_in_use() as access:

@@ -17,7 +17,7 @@ class Look:
         self.marked = self.unknown = False
 
 
-class Form:
+class Visibility:
     """What is known of a value by all that know it, and how it may be shown; those of its parts are made when needed.
 
     `known` are shapes that it may have, `marking` all those whose marks cover it, `lifted` the ways to marks that count
@@ -33,7 +33,7 @@ class Form:
         self._lifted, self._path = lifted, path
         self._named = {name for part in (*self._known, *self._marking) for name in part.names}
         self._places = max((len(part.places) for part in (*self._known, *self._marking)), default=0)
-        self._parts: dict[str, Form] = {}
+        self._parts: dict[str, Visibility] = {}
         self._marks_within: bool | None = None
         marks = [part.mark for part in self._marking if part.mark != UNKNOWN and (part.lasting or path not in lifted)]
         self.marked = any(marks)
@@ -74,7 +74,7 @@ class Form:
             return "object" in self._kinds
         return "array" in self._kinds if isinstance(data, list) else bool(self._kinds - {"object", "array", "null"})
 
-    def field(self, name: str) -> Form:
+    def field(self, name: str) -> Visibility:
         """What is known of the value of a field."""
         step = name if name in self._named else EACH
         if step not in self._parts:
@@ -85,7 +85,7 @@ class Form:
             )
         return self._parts[step]
 
-    def item(self, number: int) -> Form:
+    def item(self, number: int) -> Visibility:
         """What is known of an item."""
         step = str(number) if number < self._places else EACH
         if f"[{step}" not in self._parts:
@@ -131,13 +131,13 @@ class Form:
                 if mark != UNKNOWN and (group[0].lasting or (*self._path, *way) not in self._lifted):
                     yield mark
 
-    def step(self, step: str) -> Form:
+    def step(self, step: str) -> Visibility:
         """What is known of the part behind one step of a JSON Pointer."""
         in_list = step.isdecimal() and step not in self._named and "array" in self._kinds
         return self.item(int(step)) if in_list else self.field(step)
 
-    def _part(self, known: Sequence[Part], marking: Sequence[Part], step: str) -> Form:
-        return Form(known, marking, self._lifted, (*self._path, step))
+    def _part(self, known: Sequence[Part], marking: Sequence[Part], step: str) -> Visibility:
+        return Visibility(known, marking, self._lifted, (*self._path, step))
 
     def hidden(self, data: Any) -> Iterator[Any]:
         """The marked values themselves."""

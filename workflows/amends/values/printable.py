@@ -10,26 +10,26 @@ LONGEST: Final = 2000
 LONGEST_NAME: Final = 200
 
 
-def kind(error: BaseException) -> str:
+def class_name(error: BaseException) -> str:
     """The name of an error's class; at most so many characters."""
     return type(error).__name__[:LONGEST_NAME]
 
 
-def said(error: BaseException) -> str:
+def error_message(error: BaseException) -> str:
     """An error's text, or its class's name if it says nothing; at most so many characters."""
-    return _text(error, str) or kind(error)
+    return _text(error, str) or class_name(error)
 
 
-def named(error: BaseException) -> str:
+def error_repr(error: BaseException) -> str:
     """An error as Python writes it, with its class: ValueError('no'); at most so many characters."""
-    return _text(error, repr) or kind(error)
+    return _text(error, repr) or class_name(error)
 
 
 def _text(error: BaseException, how: Callable[[object], str]) -> str:
     try:
         return str.__getitem__(how(error), slice(LONGEST))
     except BaseException as wrong:
-        return f"{kind(error)}, whose own text cannot be read: {kind(wrong)}"
+        return f"{class_name(error)}, whose own text cannot be read: {class_name(wrong)}"
 
 
 def one_line(text: str) -> str:

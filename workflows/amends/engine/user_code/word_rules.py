@@ -13,7 +13,7 @@ from workflows.amends.values.limits import Limits
 from workflows.amends.words import ELSEWHERE, FOREIGN, UNAWAITED, MisplacedCall, Word
 
 
-class RunSpeaks:
+class RunRules:
     """What `run` may say: in its own task, each word once."""
 
     def __init__(
@@ -72,7 +72,7 @@ class RunSpeaks:
             return False
 
 
-class StepSpeaks:
+class StepRules:
     """What a step may say: the time, and nothing else."""
 
     def __init__(self, step: str, limits: Limits, now: datetime) -> None:

@@ -12,7 +12,7 @@ from domain.amends.errors import TooLarge
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import NewEvent
-from workflows.amends.ports.execution_log import Unit
+from workflows.amends.ports.execution_log import StepTransaction
 from workflows.amends.words import UNAWAITED, MisplacedCall
 
 P = ParamSpec("P")
@@ -36,11 +36,11 @@ class Asked(Generic[R]):
             self.ended = True
 
 
-class Changes:
+class TransactionContext:
     """Collects what a transaction does. Several things that are asked for at once are done one after the other."""
 
-    def __init__(self, unit: Unit, history: HistoryWriter, step: str) -> None:
-        self._unit, self._history, self._step = unit, history, step
+    def __init__(self, transaction: StepTransaction, history: HistoryWriter, step: str) -> None:
+        self._transaction, self._history, self._step = transaction, history, step
         self.events: list[NewEvent] = []
         self.expected: dict[str, int] = {}
         self.over = False
@@ -67,7 +67,7 @@ class Changes:
         self._add(self._made(stream, events))
 
     def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> Awaitable[list[dict[str, Any]]]:
-        return self._ask("execute", partial(self._unit.execute, sql, parameters))
+        return self._ask("execute", partial(self._transaction.execute, sql, parameters))
 
     @property
     def misplaced(self) -> MisplacedCall | None:
@@ -94,7 +94,7 @@ class Changes:
     async def _decided(self, aggregate: Aggregate[S, E], key: str, decision: Callable[[S], Iterable[E]]) -> S:
         stream = aggregate.stream(key)
         if stream not in self._states:
-            self._states[stream], self.expected[stream] = await self._unit.load(aggregate, key)
+            self._states[stream], self.expected[stream] = await self._transaction.load(aggregate, key)
         decided = aggregate.require_own(list(decision(self._states[stream])))
         made = self._made(stream, decided, str(new_id()))
         state = aggregate.fold([each.event for each in made], self._states[stream])
