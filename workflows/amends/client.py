@@ -26,7 +26,7 @@ from workflows.amends.ports.execution_log import Start
 from workflows.amends.ports.saga_store import Sagas, Standing, StartOutcome
 from workflows.amends.saga import Saga
 from workflows.amends.start_request import starting
-from workflows.amends.values.codec import kept
+from workflows.amends.values.codec import kept, load
 from workflows.amends.values.comparing import as_jsonb
 from workflows.amends.values.limits import Limits
 from workflows.amends.values.refusals import require_distinct_refusals
@@ -72,21 +72,23 @@ class SagaClient:
             raise NotFound("workflow", name, f"There are: {', '.join(sorted({known for known, _ in self.sagas}))}.")
         return self.sagas[name, max(versions)]
 
-    def order(self, name: str, request: Any, id: str | None, cause: Cause) -> Start:
+    def order(self, saga: Saga[Any, Any], request: Any, id: str | None, cause: Cause) -> Start:
         """A saga to be started with a request of its input type; it will be queued unless it is given an owner.
 
-        Raises NotFound, Invalid for an id that is none, and TooLarge or Unstorable for what cannot be kept.
+        Raises Invalid for an id that is none, and TooLarge or Unstorable for what cannot be kept.
         """
-        saga = self.newest(name)
         if id is not None:
             require_workflow_id(id, "id")
-        given = kept(request, saga.definition.input, f"the input of {name}", self._limits.value).data
-        return starting(saga, given, id or str(new_id()), cause, self._now())
+        definition = saga.definition
+        input = kept(request, definition.input, f"the input of {definition.name}", self._limits.value)
+        return starting(saga, input.value, input.data, id or str(new_id()), cause, self._now())
 
     def child(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> Start:
         """A saga of a type, `name:version`, to be started by the one whose `cause` this is."""
         name, _, version = saga_type.partition(":")
-        return starting(self.sagas[name, int(version)], given, id, cause, self._now(), cause.workflow_id)
+        saga = self.sagas[name, int(version)]
+        request = load(given, saga.definition.input)
+        return starting(saga, request, given, id, cause, self._now(), cause.workflow_id)
 
     async def start(self, start: Start) -> tuple[Started, bool]:
         """Start a saga, once per id: the same request again gives the same answer, and False.

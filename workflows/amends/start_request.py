@@ -14,7 +14,7 @@ from workflows.amends.history import SagaStarted, saga_histories
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import Start
 from workflows.amends.saga import Saga
-from workflows.amends.values.codec import digest, load, text
+from workflows.amends.values.codec import digest, text
 from workflows.amends.values.printable import error_repr
 from workflows.amends.values.storable import require_storable
 
@@ -24,16 +24,23 @@ LONGEST_ID: Final = 400
 
 
 def starting(
-    saga: Saga[Any, Any], given: JsonValue, id: str, cause: Cause, at: datetime, parent: str | None = None
+    saga: Saga[Any, Any],
+    request: object,
+    given: JsonValue,
+    id: str,
+    cause: Cause,
+    at: datetime,
+    parent: str | None = None,
 ) -> Start:
-    """Order a saga with an input in plain data; it will be queued unless it is given an owner.
+    """A request to start a saga, which is queued unless it is given an owner.
 
-    `at` is the time by the clock of its store. Raises Unstorable if the saga has no proper reference for it.
+    `given` is `request`, the saga's input, as plain data; `at` is the time by the clock of its store. Raises Unstorable
+    if the saga has no proper reference for it.
     """
     definition, correlation = saga.definition, cause.correlation_id or id
     if len(id) > LONGEST_ID:
         raise Unstorable(f"the id of {definition.name}, {id[:50]}…, would have more than {LONGEST_ID} characters")
-    called = reference(saga, given)
+    called = reference(saga, request)
     told = SagaStarted(definition.name, definition.version, called, id, given)
     whole = replace(cause, correlation_id=correlation, workflow_id=id)
     started = at.isoformat(timespec="milliseconds")
@@ -54,14 +61,14 @@ def starting(
     )
 
 
-def reference(saga: Saga[Any, Any], given: JsonValue) -> str:
+def reference(saga: Saga[Any, Any], request: object) -> str:
     """The business's own name for an instance, looked at before it is stored: an index has to take it.
 
     Raises Unstorable if there is no proper one.
     """
     what = f"the reference of {saga.definition.name}"
     try:
-        called = saga.reference(load(given, saga.definition.input))
+        called = saga.reference(request)
     except BaseException as error:
         raise Unstorable(f"{what} cannot be told: {error_repr(error)}") from error
     if not isinstance(called, str) or len(called) > LONGEST_REFERENCE:

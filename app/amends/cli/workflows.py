@@ -102,9 +102,10 @@ def start_workflow(
         from workflows.amends.values.codec import read
 
         await context.register.note()
-        definition = context.saga_client.newest(name).definition
-        request = read(parsed(sys.stdin.read() if given == "-" else given), definition.input)
-        started, _ = await context.saga_client.start(context.saga_client.order(name, request, id, context.cause))
+        saga = context.saga_client.newest(name)
+        request = read(parsed(sys.stdin.read() if given == "-" else given), saga.definition.input)
+        order = context.saga_client.order(saga, request, id, context.cause)
+        started, _ = await context.saga_client.start(order)
         if as_json:
             print_json(vars(started), indent=None)
         else:

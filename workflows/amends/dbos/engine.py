@@ -198,16 +198,16 @@ class Engine:
 
     # -- what is asked of it from outside
 
-    async def start(self, name: str, request: Any, id: str | None, cause: Cause) -> Started:
+    async def start(self, saga: Saga[Any, Any], request: Any, id: str | None, cause: Cause) -> Started:
         """Start a saga here, or queue it if this executor is full; see SagaClient.start."""
         worker, lease = self._worker, self.lease
-        order = self.saga_client.order(name, request, id, replace(cause, executor=lease.executor))
+        order = self.saga_client.order(saga, request, id, replace(cause, executor=lease.executor))
         owner = str(uuid4()) if worker.ready and worker.free > 0 else None
         if owner:
             order = replace(order, executor=lease.executor, owner=owner)
         started, new = await self.saga_client.start(order)
         if new and owner:
-            await worker.run(Claimed(order.id, name, order.inputs), owner, lease, order.event.id)
+            await worker.run(Claimed(order.id, order.name, order.inputs), owner, lease, order.event.id)
         return started
 
     async def suspect(self) -> None:

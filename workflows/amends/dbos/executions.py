@@ -31,6 +31,7 @@ from workflows.amends.ports.execution_log import (
 )
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.start_request import reference
+from workflows.amends.values.codec import load
 from workflows.amends.values.printable import error_message, error_repr, one_line
 
 log = logging.getLogger("amends.engine")
@@ -159,7 +160,8 @@ class Executions:
         underway.execution_log = execution_log
         running = Execution(saga, execution_log)
         if fork:
-            told = SagaStarted(execution.name, execution.version, reference(saga, given), identity.root, given)
+            request = load(given, saga.definition.input)
+            told = SagaStarted(execution.name, execution.version, reference(saga, request), identity.root, given)
             await running.history.write(running.history.step_commit(told))
         return await running.run(given)
 

@@ -16,6 +16,7 @@ from workflows.amends.ports.execution_log import Committed, Identity, Stale, Sta
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.memory_sagas import MemorySagas
 from workflows.amends.start_request import starting
+from workflows.amends.values.codec import load
 from workflows.amends.values.limits import Limits
 
 
@@ -62,7 +63,7 @@ class MemoryExecutionLog:
 
     def order(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> Start:
         saga = next(saga for saga in self._children if saga.definition.saga_type == saga_type)
-        return starting(saga, given, id, cause, self.now(), self._id)
+        return starting(saga, load(given, saga.definition.input), given, id, cause, self.now(), self._id)
 
     async def commit(self, step_commit: StepCommit) -> Committed | Stale:
         return self._sagas.write(self._id, self._owner, step_commit)

@@ -122,8 +122,8 @@ class Simulation:
     def start(self, saga: Saga[Any, Any], request: Any, id: str = ID) -> None:
         """Start the saga without running it yet: it can be sent something first."""
         what = f"the input of {saga.definition.name}"
-        given = kept(request, saga.definition.input, what, self.limits.value).data
-        start = starting(saga, given, id, Cause(), self.clock)
+        input = kept(request, saga.definition.input, what, self.limits.value)
+        start = starting(saga, input.value, input.data, id, Cause(), self.clock)
         if self.deadline:
             start = replace(start, deadline=self.deadline - self.clock)
         _at_once(self.store.start(start))

@@ -88,7 +88,7 @@ class WorkflowRoutes:
         if key is not None:
             require_workflow_id(key, "Idempotency-Key")
         given = await request_body(request, saga.definition.input)
-        started = await self._engine.start(name, given, key, cause)
+        started = await self._engine.start(saga, given, key, cause)
         response.headers["Location"] = f"/workflows/{started.id}"
         return {"id": started.id, "name": started.name, "version": started.version, "status": started.status}
 
