@@ -16,7 +16,7 @@ from app.amends.schema.catalogue import catalogue
 from app.amends.schema.shapes import KnownShape, ShapeKey, in_process
 from domain.amends.event import event
 from domain.amends.testing import recorded
-from tests.amends.app.test_masks import Asking, server, stored
+from tests.amends.app.schema.test_masks import Asking, server, stored
 from workflows.amends.history import OverviewEvent, SagaEvent, SagaStarted, ValueOf, saga_histories, state_of
 from workflows.amends.history.overview import workflow_overview
 from workflows.amends.history.replay_state import ReplayFold

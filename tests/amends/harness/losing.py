@@ -16,7 +16,7 @@ from sqlalchemy import URL
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import make_cluster, memory
-from tests.amends.store.trouble import end_sessions
+from tests.amends.store.harness.trouble import end_sessions
 
 UNFLUSHED = "set synchronous_commit = off"
 

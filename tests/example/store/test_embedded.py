@@ -19,8 +19,8 @@ from app.amends.postgres.roles import as_service
 from app.amends.postgres.urls import parse_url
 from domain.amends.errors import StartupError
 from tests.amends.harness.databases import POSTGRES_15, make_cluster, memory, prepare
-from tests.amends.store.test_immutable import INSERT
-from tests.amends.store.test_roles import REFUSED, require_works, session
+from tests.amends.store.connections.test_roles import REFUSED, require_works, session
+from tests.amends.store.events.test_immutable import INSERT
 from tests.example.server import Server
 
 OWNERS = """

@@ -18,8 +18,8 @@ from app.amends.postgres.urls import conninfo, parse_url
 from domain.amends.errors import StartupError
 from domain.amends.projection import Projection, Recorded
 from tests.amends.harness.databases import drop_database, prepare
-from tests.amends.store.projections import NAME, Lit, board_on, lamps
-from tests.amends.store.trouble import limited
+from tests.amends.store.harness.projections import NAME, Lit, board_on, lamps
+from tests.amends.store.harness.trouble import limited
 from tests.example.server import Server
 
 FORMATS = {

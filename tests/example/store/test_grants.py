@@ -17,8 +17,8 @@ from sqlalchemy import URL
 
 from app.amends.postgres.roles import as_service
 from tests.amends.harness.databases import prepare
-from tests.amends.store.test_immutable import INSERT
-from tests.amends.store.test_roles import session
+from tests.amends.store.connections.test_roles import session
+from tests.amends.store.events.test_immutable import INSERT
 
 Sql = psycopg.Connection
 

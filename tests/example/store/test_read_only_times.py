@@ -20,8 +20,8 @@ from app.amends.postgres.urls import conninfo
 from app.sandbox.ledger import Ledger
 from domain.amends.errors import Unavailable
 from domain.amends.event import Cause
-from tests.amends.store.test_dbos_contract import Echo, ended, engine
-from tests.amends.store.trouble import read_only, trouble
+from tests.amends.contracts.test_dbos_contract import Echo, ended, engine
+from tests.amends.store.harness.trouble import read_only, trouble
 
 __all__ = ["trouble"]
 

@@ -178,7 +178,7 @@ class Filter:
 
 
 class EventStore(Protocol):
-    """What every store of events promises; tests/amends/store/contract.py holds each one to it."""
+    """What every store of events promises; tests/amends/contracts/contract.py holds each one to it."""
 
     async def append(
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None

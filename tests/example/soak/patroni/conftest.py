@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.example.soak.patroni.cluster import Cluster, cluster
+from tests.example.soak.patroni.cluster.cluster import Cluster, cluster
+from tests.example.soak.patroni.cluster.programs import missing
 from tests.example.soak.patroni.playing import Outcome
-from tests.example.soak.patroni.programs import missing
 from tests.example.soak.patroni.scenarios import SCENARIOS
 from tests.example.soak.patroni.table import table
 

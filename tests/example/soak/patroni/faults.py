@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.example.server import wait_for
-from tests.example.soak.patroni.cluster import Cluster
+from tests.example.soak.patroni.cluster.cluster import Cluster
+from tests.example.soak.patroni.cluster.node import Node
+from tests.example.soak.patroni.cluster.servers import Keeper
 from tests.example.soak.patroni.load import Load
-from tests.example.soak.patroni.node import Node
-from tests.example.soak.patroni.servers import Keeper
 
 OUTAGE_SECONDS = 120.0
 FROZEN_SECONDS = 45.0

@@ -14,12 +14,12 @@ import psycopg
 
 from tests.example.server import Server, wait_for
 from tests.example.soak.patroni import counting
-from tests.example.soak.patroni.cluster import Cluster
+from tests.example.soak.patroni.cluster.cluster import Cluster
+from tests.example.soak.patroni.cluster.servers import Keeper, all_ready, kept_servers
 from tests.example.soak.patroni.faults import Scene
 from tests.example.soak.patroni.following import Follower
 from tests.example.soak.patroni.load import PAYMENT, Load, Looks, Watcher, can_be_written, reads
 from tests.example.soak.patroni.scenarios import Scenario
-from tests.example.soak.patroni.servers import Keeper, all_ready, kept_servers
 
 SERVERS, CLIENTS = 2, 3
 BEFORE, AFTER = 12, 12

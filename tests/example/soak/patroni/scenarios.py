@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tests.example.soak.patroni import faults
-from tests.example.soak.patroni.cluster import RECOMMENDED, Settings
+from tests.example.soak.patroni.cluster.cluster import RECOMMENDED, Settings
 
 Way = Literal["haproxy", "multi-host"]
 

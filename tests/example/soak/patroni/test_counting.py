@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.example.server import Server
+from tests.example.soak.patroni.cluster.programs import missing
 from tests.example.soak.patroni.following import Follower
 from tests.example.soak.patroni.load import Looks
-from tests.example.soak.patroni.programs import missing
 
 FEED = ["1", "2", "3"]
 TOLD = [(2, "history-went-back", "{}")]

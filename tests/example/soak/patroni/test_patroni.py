@@ -10,7 +10,7 @@ from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import fresh_database
 from tests.example.server import Server
-from tests.example.soak.patroni.cluster import Cluster
+from tests.example.soak.patroni.cluster.cluster import Cluster
 from tests.example.soak.patroni.playing import Outcome, Play
 from tests.example.soak.patroni.scenarios import Scenario
 

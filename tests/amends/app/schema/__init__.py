@@ -1,0 +1,1 @@
+"""Shapes and samples of what is stored, and who knows them."""

@@ -1,0 +1,1 @@
+"""Connections, sessions, URLs, roles, migrations, and what is sent again."""

@@ -1,0 +1,1 @@
+"""Appends, the feed and history."""

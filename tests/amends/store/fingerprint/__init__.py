@@ -1,0 +1,1 @@
+"""The code and the data that a fold depends on."""

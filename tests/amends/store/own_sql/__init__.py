@@ -1,0 +1,1 @@
+"""Transactions with SQL of their own."""

@@ -1,0 +1,1 @@
+"""Read models: followed, set aside, rebuilt, promoted, inline and live."""

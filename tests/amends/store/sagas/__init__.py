@@ -1,0 +1,1 @@
+"""Sagas: started, claimed, committed and read."""

@@ -1,0 +1,1 @@
+"""Executors, leases, providers and threads of one server."""

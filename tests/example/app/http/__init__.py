@@ -1,0 +1,1 @@
+"""The HTTP API, its guards and its document."""

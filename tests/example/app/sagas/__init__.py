@@ -1,0 +1,1 @@
+"""Sagas and read models on running servers."""

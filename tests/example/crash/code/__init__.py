@@ -1,0 +1,1 @@
+"""Code of sagas that blocks, or does the worst."""

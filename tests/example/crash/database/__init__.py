@@ -1,0 +1,1 @@
+"""Databases that die, stand still, or lose commits."""

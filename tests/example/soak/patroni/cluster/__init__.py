@@ -1,0 +1,1 @@
+"""The cluster: its programs, nodes, network and servers."""
