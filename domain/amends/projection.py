@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import re
-import types
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import date, datetime
-from decimal import Decimal
-from enum import StrEnum
+from datetime import datetime
 from functools import cached_property
 from inspect import signature
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
-from uuid import UUID
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args, get_type_hints
 
 from domain.amends.aggregate import Aggregate
 from domain.amends.contained import contained
 from domain.amends.errors import AmendsError, DefinitionError
 from domain.amends.event import declared_events, event_type
-from domain.amends.rows import as_kept
-from domain.amends.sensitive import PERSONAL, SECRET, marks_within
+from domain.amends.read_model.columns import NAME, NUMBERED, Column, alternatives, column
+from domain.amends.read_model.rows import as_kept
+from domain.amends.sensitive import PERSONAL, marks_within
 from domain.amends.vocabulary import Vocabulary
 
 Row = TypeVar("Row")
 E = TypeVar("E")
 Mode = Literal["async", "inline", "live"]
-
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-NUMBERED = re.compile(r".*_[0-9]+")
-"""How the tables behind a read model are named: nobody else's name may look like that."""
-
-PLAIN = {str: "text", bool: "boolean", int: "bigint", float: "double precision", Decimal: "numeric",
-         datetime: "timestamptz", date: "date", UUID: "uuid"}  # fmt: skip
-"""Postgres's types for the types of fields; what is none of them is kept as jsonb."""
-
-SYSTEM = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
-"""Columns that every table of Postgres has."""
-
-UNKEPT: dict[Any, str] = {
-    set: "has no order: use tuple[…, ...]",
-    frozenset: "has no order: use tuple[…, ...]",
-    bytes: "holds bytes: use str",
-    object: "has no type that says what it holds",
-    Any: "has no type that says what it holds",
-}
-"""What does not come back of jsonb. More is known to workflows.amends.values.codec.require_json."""
 
 
 class Recorded(NamedTuple, Generic[E]):
@@ -84,15 +60,6 @@ class NoValue(AmendsError):
     projection: str
     event: str
     column: str
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the table: its name, its type in Postgres, and whether it may be null."""
-
-    name: str
-    type: str
-    nullable: bool
 
 
 @dataclass(frozen=True)
@@ -239,12 +206,12 @@ class Projection(Generic[Row, E]):
     def row(self) -> type[Row]:
         """The class of its rows."""
         first, _, result = _hints(self.evolve)
-        rows = [part for part in _parts(result) if part is not type(None)]
+        rows = [part for part in alternatives(result) if part is not type(None)]
         if (
             len(rows) != 1
             or not isinstance(rows[0], type)
             or not is_dataclass(rows[0])
-            or set(_parts(first)) != {rows[0], type(None)}
+            or set(alternatives(first)) != {rows[0], type(None)}
         ):
             raise DefinitionError(
                 f"projection {self.name!r}", "evolve takes `Row | None` and returns it; Row is a dataclass"
@@ -256,7 +223,7 @@ class Projection(Generic[Row, E]):
     def columns(self) -> tuple[Column, ...]:
         """The columns of its table, in the order of the row's fields."""
         hints = get_type_hints(self.row, include_extras=True)
-        return tuple(_column(self.name, field.name, hints[field.name]) for field in fields(self.row))  # type: ignore[arg-type]
+        return tuple(column(self.name, field.name, hints[field.name]) for field in fields(self.row))  # type: ignore[arg-type]
 
     @property
     def kind(self) -> str:
@@ -271,66 +238,6 @@ def _hints(evolve: Callable[..., Any]) -> tuple[Any, Any, Any]:
             getattr(evolve, "__name__", "evolve"), "takes (row, recorded) and annotates both and its result"
         )
     return hints[names[0]], hints[names[1]], hints["return"]
-
-
-def _parts(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-
-
-def _column(projection: str, name: str, annotation: Any) -> Column:
-    if SECRET in marks_within(annotation):
-        raise DefinitionError(
-            f"projection {projection!r}", f"{name} is secret: it has no place in a table for everybody"
-        )
-    if not NAME.fullmatch(name):
-        raise DefinitionError(
-            f"projection {projection!r}", f"{name!r} cannot be a column: lower-case words, at most 40 letters"
-        )
-    if name in SYSTEM:
-        raise DefinitionError(
-            f"projection {projection!r}", f"{name!r} cannot be a column: every table of Postgres has one"
-        )
-    if problem := _unkept(annotation):
-        raise DefinitionError(f"projection {projection!r}", f"{name} {problem}")
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    parts = _parts(annotation)
-    wanted = [part for part in parts if part is not type(None)]
-    return Column(name, _type(wanted[0]) if len(wanted) == 1 else "jsonb", _takes_none(annotation))
-
-
-def _takes_none(annotation: Any) -> bool:
-    """Whether a value may be None, also where a Literal or an alias hides that."""
-    if annotation is None or annotation is type(None):
-        return True
-    origin = get_origin(annotation)
-    if origin is Literal:
-        return None in get_args(annotation)
-    if origin is Annotated:
-        return _takes_none(get_args(annotation)[0])
-    alias = annotation if hasattr(annotation, "__value__") else origin
-    if hasattr(alias, "__value__"):
-        return _takes_none(alias.__value__)
-    return origin in (Union, types.UnionType) and any(map(_takes_none, get_args(annotation)))
-
-
-def _unkept(annotation: Any) -> str | None:
-    origin = get_origin(annotation) or annotation
-    if origin is Literal:
-        return None
-    if (origin is Any or isinstance(origin, type)) and (problem := UNKEPT.get(origin)):
-        return problem
-    return next((found for part in get_args(annotation) if (found := _unkept(part))), None)
-
-
-def _type(annotation: Any) -> str:
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    if get_origin(annotation) is Literal and all(isinstance(value, str) for value in get_args(annotation)):
-        return "text"
-    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
-        return "text"
-    return PLAIN.get(annotation, "jsonb")
 
 
 def _is_storable(text: str) -> bool:

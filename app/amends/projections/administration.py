@@ -22,7 +22,7 @@ from app.amends.store.events.writer import append_within, lock_streams
 from app.amends.store.requests import IdempotencyKey, answer_to
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
-from domain.amends.projection_events import (
+from domain.amends.read_model.events import (
     BuildBegun,
     BuildDropped,
     BuildPromoted,

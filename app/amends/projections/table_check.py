@@ -9,7 +9,8 @@ from psycopg.rows import TupleRow
 
 from app.amends.projections import SQL
 from domain.amends.errors import AmendsError
-from domain.amends.projection import Column, Projection
+from domain.amends.projection import Projection
+from domain.amends.read_model.columns import Column
 from workflows.amends.values.codec import plain
 
 AskNamed = Callable[[str, Mapping[str, Any]], Awaitable[list[TupleRow]]]

@@ -18,7 +18,7 @@ from domain.amends.vocabulary import Vocabulary
 from workflows.amends.history import saga_histories
 from workflows.amends.values.codec import require_json
 
-OURS = ("domain.amends.projection_events", "workflows.amends.history")
+OURS = ("domain.amends.read_model.events", "workflows.amends.history")
 """Modules with events and read models of Amends itself."""
 PROJECT = ("domain", "workflows")
 """Packages with those of a project."""

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -55,3 +56,11 @@ def test_nothing_reads_a_url_that_the_host_header_has_a_part_in() -> None:
     found = r"\brequest\.(url|url_for|base_url)\b"
     files = [file for file in (ROOT / "app").rglob("*.py") if re.search(found, file.read_text())]
     assert files == []
+
+
+def test_a_room_is_seen_at_a_glance() -> None:
+    """A folder holds a dozen files at most, and a file of ours 300 lines: what is more has parts with names."""
+    ours = [file for ring in ("domain", "workflows", "app") for file in (ROOT / ring / "amends").rglob("*.py")]
+    assert [file for file in ours if len(file.read_text().splitlines()) > 300] == []
+    rooms = Counter(file.parent for file in [*ours, *(ROOT / "tests").rglob("*.py")] if file.name != "__init__.py")
+    assert {room: files for room, files in rooms.items() if files > 12} == {}

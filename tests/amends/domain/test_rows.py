@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from domain.amends.rows import as_kept
+from domain.amends.read_model.rows import as_kept
 
 COLUMNS = [("amount", "numeric"), ("several", "jsonb")]
 

@@ -12,7 +12,9 @@ MARKERS = {
     "soak": "long fault tests, run by ./run soak",
 }
 CLUSTERS = {"postgres_18", "postgres_15", "database", "cluster"}
-"""Fixtures by which a test has a Postgres; `find_binaries` is what makes one without them."""
+"""Fixtures by which a test has a Postgres."""
+MAKERS = {"find_binaries", "make_cluster", "fresh_database", "losing_cluster"}
+"""What modules have imported whose tests make one for themselves."""
 PROGRAMS = {"Server", "amends", "ended", "subprocess"}
 """What modules have imported whose tests start programs."""
 SLOW = {"crash", "docs", "packaging"}
@@ -26,7 +28,7 @@ def mark(item: pytest.Item) -> None:
     folders = set(item.path.parts)
     found = {
         "code": "code" in folders,
-        "postgres": CLUSTERS & fixtures or "find_binaries" in imported,
+        "postgres": CLUSTERS & fixtures or MAKERS & imported,
         "processes": PROGRAMS & imported,
         "slow": SLOW & folders,
     }

@@ -18,10 +18,7 @@ EXAMPLE = [
     "migrations/versions", "migrations/rights.sql",
     "tests/example", "tests/samples",
 ]  # fmt: skip
-ENVIRONMENTS = (".*", "__pycache__", "*.egg-info", "uv.lock")
-WITH_POSTGRES = ["test_append.py", "test_commit.py", "test_starting.py"]
-
-pytestmark = [pytest.mark.slow, pytest.mark.soak]
+ENVIRONMENTS = (".*", "*.egg-info", "uv.lock")
 
 
 @pytest.fixture(scope="module")
@@ -37,27 +34,24 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_nothing_but_amends_is_left_in_its_folders(left: Path) -> None:
     for ring in ("domain", "workflows", "app", "migrations"):
-        assert [path.name for path in (left / ring).iterdir()] == ["amends"], "the list above has all of the example"
+        assert [path.name for path in (left / ring).iterdir() if path.name != "__pycache__"] == ["amends"], (
+            "the list above has all of the example"
+        )
 
 
-def test_types_and_import_rules_hold(left: Path) -> None:
-    folders = ["amends.py", "domain", "workflows", "app", "migrations", "tests"]
-    run(sys.executable, "-m", "mypy", *folders, cwd=left)
+@pytest.mark.soak
+def test_types_hold(left: Path) -> None:
+    run(sys.executable, "-m", "mypy", "amends.py", "domain", "workflows", "app", "migrations", "tests", cwd=left)
+
+
+def test_import_rules_hold(left: Path) -> None:
     run(sys.executable, "-c", "from importlinter.cli import lint_imports_command as lint; lint()", cwd=left)
 
 
 @pytest.mark.timeout(600)
-def test_all_quick_tests_pass(left: Path) -> None:
-    others = ("code", "docs", "packaging")  # they look at the whole checkout, or run what this file runs
-    ignored = [f"--ignore=tests/amends/{name}" for name in others]
-    pytest_in(left, "-p", "tests.amends.packaging.quickly", "tests/amends", *ignored)
-
-
-def test_some_others_pass_with_a_database(left: Path) -> None:
-    found = [str(path) for name in WITH_POSTGRES for path in (left / "tests" / "amends").rglob(name)]
-    assert len(found) == len(WITH_POSTGRES)
-    pytest_in(left, "-k", "postgres_18", *found)
-
-
-def pytest_in(left: Path, *options: str) -> None:
-    run(sys.executable, "-m", "pytest", "-q", "-n2", *options, cwd=left)
+@pytest.mark.parametrize("needing", ["code alone", pytest.param("a database too", marks=pytest.mark.soak)])
+def test_its_own_tests_pass(left: Path, needing: str) -> None:
+    """Those that look at the whole checkout, or start servers of the example, are left out."""
+    others = "code or processes or slow or soak" + (" or postgres" if needing == "code alone" else "")
+    ignored = [f"--ignore=tests/amends/{name}" for name in ("code", "docs", "packaging")]
+    run(sys.executable, "-m", "pytest", "-q", "-n0", "-m", f"not ({others})", "tests/amends", *ignored, cwd=left)

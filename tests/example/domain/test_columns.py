@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import JsonValue
 from typing_extensions import TypeAliasType
 
-from domain.amends.projection import Column, Projection, Recorded
+from domain.amends.projection import Projection, Recorded
+from domain.amends.read_model.columns import Column
 from domain.banking.account import AccountOpened, accounts
 
 Maybe = TypeAliasType("Maybe", str | None)

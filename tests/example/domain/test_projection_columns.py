@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from domain.amends.errors import DefinitionError
-from domain.amends.projection import SYSTEM, Projection, Recorded
+from domain.amends.projection import Projection, Recorded
+from domain.amends.read_model.columns import SYSTEM
 from domain.banking import AccountOpened, accounts
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema, to_json
 
 from domain.amends.errors import Unstorable
-from domain.amends.rows import MOST_AFTER, MOST_BEFORE, fits
+from domain.amends.read_model.rows import MOST_AFTER, MOST_BEFORE, fits
 from workflows.amends.values.limits import inner
 
 TOO_LONG: Final = f"has more digits than can be stored: {MOST_BEFORE} before and {MOST_AFTER} after the point"
