@@ -26,7 +26,7 @@ from workflows.amends.history import (
 from workflows.amends.history.events.children import ended, undone
 from workflows.amends.history.problem import UnknownRefusal, refusal_of
 from workflows.amends.ports.event_store import record_own
-from workflows.amends.ports.execution_log import CompensateChild, StatusChange, Suspended, Taken
+from workflows.amends.ports.execution_log import CompensateChild, StatusChange, StepCommit, Suspended, Taken
 from workflows.amends.step import ChildFailed, StepCall
 from workflows.amends.values.codec import load
 
@@ -43,7 +43,6 @@ class Children:
             cancellation,
             outcomes,
         )
-        self._replay = history.execution_log.replay
         self._started: dict[int, str] = {}
 
     async def begin(self, step_execution: StepExecution, suspend: bool) -> None:
@@ -54,31 +53,46 @@ class Children:
         if back := self._cancellation.recorded():
             step_execution.outcome = OutcomeUnknown() if step_execution.step_id in back.in_doubt else None
             raise back
-        earlier = self._replay.children.get(step_execution.step_id, ())
-        if earlier and not self._suspension.decided(step_execution.step_id, step_execution.step.name):
-            step_execution.started_at = earlier[-1].started_at
-            if earlier[-1].arguments != step_execution.digest:
-                await self._suspension.stranded(
-                    f"{step_execution.step.name} was started with other arguments than the code gives"
-                )
-            return
-        self._cancellation.anywhere()  # nothing was started: there is nothing to undo
-        await self._cancellation.tell_lost()
-        child = f"{step_execution.key}.{len(earlier)}" if earlier else step_execution.key
-        await self._start(step_execution, child, suspend)
+
+        async def start() -> StepCommit | None:
+            if self._is_under_way(step_execution):
+                return None
+            self._cancellation.anywhere()  # nothing was started: there is nothing to undo
+            await self._cancellation.tell_lost()
+            return await self._start(step_execution, suspend)
+
+        try:
+            written = await self._history.write_current(start)
+        except Taken:
+            name, child = step_execution.step.name, self._next_id(step_execution)
+            await self._outcomes.stuck(step_execution, f"{name} cannot be started: another workflow has the id {child}")
+        if written is None:
+            await self._require_same(step_execution)
+        elif suspend:
+            raise Suspended
+        else:
+            assert written.start is not None
+            self._started[step_execution.step_id] = written.start.id
 
     async def settle(self, step_execution: StepExecution) -> Any:
-        """What came of a child that was begun: its result or its refusal. Rests until it is told; raises Parked."""
+        """What came of a child that was begun: its result or its refusal. Raises Suspended until it has ended."""
         child = self._child(step_execution)
-        while True:
-            await self._cancellation.tell_lost()
-            if told := self._replay.signals.get(ended(child)):
-                try:
-                    return await self._answer(step_execution, child, told[-1])
-                except Refusal:
-                    self.compensation_requested(step_execution)
-                    raise
-            await self._suspend(step_execution, child)
+
+        async def suspend() -> StepCommit | None:
+            while True:
+                await self._cancellation.tell_lost()
+                if self._history.current.signals.get(ended(child)):
+                    return None
+                if step_commit := await self._suspended(step_execution, child):
+                    return step_commit
+
+        if await self._history.write_current(suspend):
+            raise Suspended
+        try:
+            return await self._answer(step_execution, child, self._history.current.signals[ended(child)][-1])
+        except Refusal:
+            self.compensation_requested(step_execution)
+            raise
 
     def leave(self, step_execution: StepExecution) -> None:
         """The saga turns back while a child is under way: it is to be called back like one that was completed."""
@@ -87,7 +101,7 @@ class Children:
 
     def compensation_requested(self, step_execution: StepExecution) -> None:
         """Raise CompensationStart if a child was compensated at the wish of this saga: its refusal says nothing new."""
-        if self._child(step_execution) in self._replay.requested:
+        if self._child(step_execution) in self._history.current.requested:
             self._cancellation.anywhere()
 
     async def undo(self, step_execution: StepExecution, reason: str) -> None:
@@ -96,36 +110,60 @@ class Children:
             return
         child = self._child(step_execution)
         change = StatusChange("compensating", reason, undone(child))
-        while not self._undone(child):
-            told = (
-                []
-                if child in self._replay.requested
-                else [ChildCompensationRequested(step_execution.step_id, child, reason)]
-            )
-            recall = self._recall(child, reason) if told else None
-            step_commit = self._history.step_commit(*told, change=change, suspend=True, recall=recall)
-            if await self._history.write_if_untold(step_commit):
-                raise Suspended
-            await self._reload()
+
+        async def request() -> StepCommit | None:
+            if self._undone(child):
+                return None
+            asked = child in self._history.current.requested
+            told = [] if asked else [ChildCompensationRequested(step_execution.step_id, child, reason)]
+            recall = None if asked else self._recall(child, reason)
+            return self._history.step_commit(*told, change=change, suspend=True, recall=recall)
+
+        if await self._history.write_current(request):
+            raise Suspended
 
     def _is_started(self, step_execution: StepExecution) -> bool:
-        return step_execution.step_id in self._started or bool(self._replay.children.get(step_execution.step_id))
+        return step_execution.step_id in self._started or bool(
+            self._history.current.children.get(step_execution.step_id)
+        )
 
     def _child(self, step_execution: StepExecution) -> str:
         """The id of the child of a step; in a fork, whose story does not tell of it, it is the step's key."""
         if child := self._started.get(step_execution.step_id):
             return child
-        earlier = self._replay.children.get(step_execution.step_id)
+        earlier = self._history.current.children.get(step_execution.step_id)
         return earlier[-1].id if earlier else step_execution.key
 
     def _undone(self, child: str) -> bool:
-        told: Any = [*self._replay.signals.get(ended(child), ()), *self._replay.signals.get(undone(child), ())]
+        told: Any = [
+            *self._history.current.signals.get(ended(child), ()),
+            *self._history.current.signals.get(undone(child), ()),
+        ]
         return bool(told) and told[-1]["status"] == "compensated"
 
-    async def _start(self, step_execution: StepExecution, child: str, suspend: bool) -> None:
+    def _is_under_way(self, step_execution: StepExecution) -> bool:
+        """Whether a child of a step was started, and no operator wants another one in its place."""
+        earlier = self._history.current.children.get(step_execution.step_id)
+        return bool(earlier) and not self._suspension.decided(step_execution.step_id, step_execution.step.name)
+
+    async def _require_same(self, step_execution: StepExecution) -> None:
+        """Strand a saga whose code gives a child that was started another input."""
+        child = self._history.current.children[step_execution.step_id][-1]
+        step_execution.started_at = child.started_at
+        if child.arguments != step_execution.digest:
+            name = step_execution.step.name
+            await self._suspension.stranded(f"{name} was started with other arguments than the code gives")
+
+    def _next_id(self, step_execution: StepExecution) -> str:
+        """The id of the next child of a step: an operator may have had the first one tried again."""
+        earlier = self._history.current.children.get(step_execution.step_id, ())
+        return f"{step_execution.key}.{len(earlier)}" if earlier else step_execution.key
+
+    async def _start(self, step_execution: StepExecution, suspend: bool) -> StepCommit:
+        """The commit that starts a child; with `suspend` the parent waits for it from then on."""
         history, definition = self._history, step_execution.call.declared.child
         assert definition is not None
-        (given,) = step_execution.call.given
+        (given,), child = step_execution.call.given, self._next_id(step_execution)
         told: list[object] = [step_execution.told(ChildStarted, child=child)]
         change = None
         if suspend:
@@ -135,21 +173,7 @@ class Children:
             start = history.execution_log.order(definition.saga_type, given, child, history.cause())
         except Unstorable as wrong:
             await self._outcomes.stuck(step_execution, f"{step_execution.step.name} cannot be started: {wrong}")
-        step_commit = history.step_commit(
-            *told, step=step_execution.step.name, change=change, suspend=suspend, start=start
-        )
-        try:
-            written = await history.write_if_untold(step_commit)
-        except Taken:
-            reason = f"{step_execution.step.name} cannot be started: another workflow has the id {child}"
-            await self._outcomes.stuck(step_execution, reason)
-        if not written:
-            await self._reload()
-            await self.begin(step_execution, suspend)
-        elif suspend:
-            raise Suspended
-        else:
-            self._started[step_execution.step_id] = child
+        return history.step_commit(*told, step=step_execution.step.name, change=change, suspend=suspend, start=start)
 
     async def _answer(self, step_execution: StepExecution, child: str, told: Any) -> Any:
         over = WaitEnded(step_execution.step_id, ended(child), "signal")
@@ -157,32 +181,30 @@ class Children:
             return await self._outcomes.ended(step_execution, told["result"], over)
         return await self._outcomes.refused(step_execution, _refusal(step_execution.call, told), 1, over)
 
-    async def _suspend(self, step_execution: StepExecution, child: str) -> None:
-        """Rest until the child tells something; call it back first if this saga wants to turn back."""
+    async def _suspended(self, step_execution: StepExecution, child: str) -> StepCommit | None:
+        """The commit that suspends the saga until a child has ended, and asks for its compensation if the saga is to be
+        compensated; None after a short wait for the deadline."""
         history, step_id, execution_log = self._history, step_execution.step_id, self._history.execution_log
-        recalled = child in self._replay.requested
+        recalled = child in self._history.current.requested
         wanted = None if recalled else self._cancellation.wanted()
         due = None if recalled or wanted else self._cancellation.deadline
-        if due and step_id in self._replay.waits and due - execution_log.now() < SOON:
-            return await execution_log.pause(due)
-        told: list[object] = [] if step_id in self._replay.waits else [SagaWaiting(step_id, ended(child), None)]
+        if due and step_id in self._history.current.waits and due - execution_log.now() < SOON:
+            await execution_log.pause(due)
+            return None
+        told: list[object] = (
+            [] if step_id in self._history.current.waits else [SagaWaiting(step_id, ended(child), None)]
+        )
         recall = None
         if wanted:
             told.append(ChildCompensationRequested(step_id, child, wanted.reason))
             recall = self._recall(child, wanted.reason)
         change = StatusChange("waiting", None, ended(child), due)
-        if await history.write_if_untold(history.step_commit(*told, change=change, suspend=True, recall=recall)):
-            raise Suspended
-        return await self._reload()
+        return history.step_commit(*told, change=change, suspend=True, recall=recall)
 
     def _recall(self, child: str, reason: str) -> CompensateChild:
         told = f"its parent {self._history.execution_log.identity.id} turns back: {reason}"
         cause = self._history.cause()
         return CompensateChild(child, told, record_own(saga_histories.stream(child), CancelRequested(told), cause))
-
-    async def _reload(self) -> None:
-        self._replay = await self._history.execution_log.reload()
-        self._history.reread(self._replay)
 
 
 def _refusal(call: StepCall[Any], told: Any) -> Refusal:

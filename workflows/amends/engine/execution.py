@@ -26,7 +26,7 @@ from workflows.amends.engine.user_code.word_rules import RunRules
 from workflows.amends.history import Problem, SagaCompleted, SagaStuck
 from workflows.amends.history.replay_state import BLOCKS
 from workflows.amends.ids import derived_id
-from workflows.amends.ports.execution_log import ExecutionLog, ForeignStep, StatusChange
+from workflows.amends.ports.execution_log import ExecutionLog, ForeignStep, StatusChange, StepCommit
 from workflows.amends.redaction.sensitive import hidden_values, marks
 from workflows.amends.saga import Saga
 from workflows.amends.values.codec import kept, load, problems
@@ -154,15 +154,16 @@ class Execution:
             if self.execution_log.replay.compensation_requested:
                 self.cancellation.anywhere()
             return result
-        while True:
+
+        async def complete() -> StepCommit:
             self.cancellation.anywhere()
             await self.cancellation.tell_lost()
             checkpoint = self.history.answered(step_id, "complete", self.execution_log.now(), result)
             change = StatusChange("completed")
-            step_commit = self.history.step_commit(SagaCompleted(result), checkpoint=checkpoint, change=change)
-            if await self.history.write_if_untold(step_commit):
-                return result
-            self.history.reread(await self.execution_log.reload())
+            return self.history.step_commit(SagaCompleted(result), checkpoint=checkpoint, change=change)
+
+        await self.history.write_current(complete)
+        return result
 
 
 def _says(history: HistoryWriter) -> tuple[Callable[[], datetime], Callable[[], UUID]]:

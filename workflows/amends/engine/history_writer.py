@@ -1,8 +1,8 @@
-"""Writes a saga's story: every entry's events get their ids, their stream and their cause here."""
+"""Writes a saga's history: the events of every commit get their ids, their stream and their cause here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from domain.amends.errors import AmendsError, Refusal
 from domain.amends.event import Cause
 from workflows.amends.history import Problem, SagaResumed, saga_histories
 from workflows.amends.history.problem import error_text, problem_of, refusal_problem
-from workflows.amends.history.replay_state import Checkpoint, ReplayState
+from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ports.event_store import NewEvent, record, record_own
 from workflows.amends.ports.execution_log import CompensateChild, ExecutionLog, Stale, Start, StatusChange, StepCommit
 from workflows.amends.redaction.sensitive import cleaned
@@ -23,14 +23,15 @@ TURN_BACK = "turn-back"
 
 
 class HistoryWriter:
-    """The story that one life of a saga adds to."""
+    """The history that one execution of a saga adds to."""
 
     def __init__(self, execution_log: ExecutionLog) -> None:
         self.execution_log = execution_log
+        self.current = execution_log.replay
+        """What is on record, with what others have added, as far as this execution has read it."""
         self.completed_at, self._passed = execution_log.replay.started_at or execution_log.now(), False
         self.hidden: tuple[str, ...] = ()
-        self.version = execution_log.replay.version
-        self.turned_back = False
+        self.version, self.turned_back = execution_log.replay.version, False
         """Whether this life has turned back."""
         self._last: UUID | None = execution_log.replay.last_event
         self._stand = frozenset({self._last} if self._last else ())
@@ -39,7 +40,7 @@ class HistoryWriter:
 
     @property
     def stream(self) -> str:
-        """The saga's own stream; `version` is how far this life knows it."""
+        """The saga's own stream; `version` is how far this execution knows it."""
         return saga_histories.stream(self.execution_log.identity.id)
 
     def hide(self, values: Iterable[str]) -> None:
@@ -111,13 +112,18 @@ class HistoryWriter:
         await self.execution_log.commit(step_commit)
         self.written(step_commit)
 
-    async def write_if_untold(self, step_commit: StepCommit) -> bool:
-        """Commit an entry unless others have told the saga something that this life does not know; False if so."""
-        guarded = replace(step_commit, expected={**step_commit.expected, self.stream: self.version})
-        if isinstance(await self.execution_log.commit(guarded), Stale):
-            return False
-        self.written(guarded)
-        return True
+    async def write_current(self, decide: Callable[[], Awaitable[StepCommit | None]]) -> StepCommit | None:
+        """Commit what `decide` makes of all that is on record: it decides anew whenever others have added to that.
+
+        Returns what was committed; None if it decided to commit nothing.
+        """
+        while step_commit := await decide():
+            guarded = replace(step_commit, expected={**step_commit.expected, self.stream: self.version})
+            if not isinstance(await self.execution_log.commit(guarded), Stale):
+                self.written(guarded)
+                return guarded
+            await self.reread()
+        return None
 
     def written(self, step_commit: StepCommit) -> None:
         """Take note that an entry stands: what comes next was caused by it."""
@@ -132,8 +138,9 @@ class HistoryWriter:
             self.turned_back = self.turned_back or step_commit.checkpoint.name == TURN_BACK
             self.passed(step_commit.checkpoint)
 
-    def reread(self, replay: ReplayState) -> None:
+    async def reread(self) -> None:
         """Take note of what is recorded by now: others have added to it."""
+        self.current = replay = await self.execution_log.reload()
         self.version = replay.version
         if replay.last_event:
             self._stand |= {replay.last_event}

@@ -11,7 +11,7 @@ from typing import NoReturn
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.history import SagaIncompatible, SagaStuck
 from workflows.amends.history.replay_state import ActionTaken, Checkpoint, ProviderWait
-from workflows.amends.ports.execution_log import StatusChange, Suspended
+from workflows.amends.ports.execution_log import StatusChange, StepCommit, Suspended
 from workflows.amends.values.printable import one_line
 
 log = logging.getLogger("amends.saga")
@@ -89,18 +89,17 @@ class Suspension:
         return checkpoint
 
     async def suspend(self, wanted: Suspending) -> NoReturn:
-        """Rest now, knowing all that the saga was told."""
-        while True:
+        """Suspend the saga now, knowing all that is on record. Raises Suspended."""
+
+        async def suspend() -> StepCommit:
             wanted.instead()
-            step_commit = self._history.step_commit(
-                *wanted.told, change=wanted.change, suspend=True, settled=wanted.settled
-            )
-            if await self._history.write_if_untold(step_commit):
-                for stuck in wanted.told:
-                    if isinstance(stuck, SagaStuck):
-                        _say(self._saga_type, self._history.execution_log.identity.id, stuck)
-                raise Suspended
-            self._history.reread(await self._history.execution_log.reload())
+            return self._history.step_commit(*wanted.told, change=wanted.change, suspend=True, settled=wanted.settled)
+
+        await self._history.write_current(suspend)
+        for stuck in wanted.told:
+            if isinstance(stuck, SagaStuck):
+                _say(self._saga_type, self._history.execution_log.identity.id, stuck)
+        raise Suspended
 
     async def _suspend(self, wanted: Suspending) -> NoReturn:
         if self._later:

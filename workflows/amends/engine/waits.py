@@ -1,4 +1,4 @@
-"""A saga waits for a signal, or for a time: it rests as a row, and goes on in a new life."""
+"""A saga waits for a signal, or for a time: it is suspended as a row, and goes on in a new execution."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.history import TIMER, SagaWaiting, WaitEnded
 from workflows.amends.history.replay_state import Checkpoint
-from workflows.amends.ports.execution_log import StatusChange, Suspended
+from workflows.amends.ports.execution_log import StatusChange, StepCommit, Suspended
 from workflows.amends.redaction.sensitive import hidden_values, marks
 from workflows.amends.values.codec import load, plain, problems
 
 T = TypeVar("T")
 
 SOON = timedelta(seconds=1)
-"""What is due so soon is waited for in this life: the database's clock may be a little ahead of ours."""
+"""What is due so soon is waited for in this execution: the database's clock may be a little ahead of ours."""
 
 
 class Waiting:
-    """The waits of one life of a saga."""
+    """The waits of one execution of a saga."""
 
     def __init__(self, history: HistoryWriter, suspension: Suspension, cancellation: Cancellation) -> None:
         self._history, self._suspension, self._cancellation = history, suspension, cancellation
-        self._replay = history.execution_log.replay
         self._taken: Counter[str] = Counter()
 
     async def receive(self, signal: str, payload: type[T], patience: timedelta | None) -> T | None:
@@ -36,7 +35,8 @@ class Waiting:
         step_id = self._history.execution_log.next_step_id()
         name = f"receive {signal}"
         checkpoint = await self._suspension.recorded(step_id, name)
-        mine = checkpoint is None or step_id in self._replay.received  # a fork has not taken what it was copied with
+        # A fork has not taken what it was copied with.
+        mine = checkpoint is None or step_id in self._history.current.received
         if checkpoint is None:
             checkpoint = await self._until_told(step_id, name, signal, patience)
         self._history.passed(checkpoint)
@@ -60,55 +60,48 @@ class Waiting:
         self._history.passed(checkpoint)
 
     async def _until_told(self, step_id: int, name: str, signal: str | None, patience: timedelta | None) -> Checkpoint:
-        """Record what ended the wait, or park. Whatever comes at the same moment is decided by the commit, once."""
-        while True:
-            self._cancellation.anywhere()
-            await self._cancellation.tell_lost()
-            told = self._next(signal)
-            begun = step_id in self._replay.waits
-            now = self._history.execution_log.now()
-            until = self._replay.waits[step_id] if begun else None if patience is None else now + patience
-            wake = min((each for each in (until, self._cancellation.deadline) if each), default=None)
-            if told is not None:
-                if checkpoint := await self._end(step_id, name, signal, "signal", {"payload": told[0]}):
-                    return checkpoint
-            elif begun and until is not None and until <= now:
-                if checkpoint := await self._end(step_id, name, signal, "time", None):
-                    return checkpoint
-            elif begun and wake is not None and wake - now < SOON:
+        """Record what ended the wait. Whatever comes at the same moment is decided by the commit, once.
+
+        Raises Suspended, which is on record, if nothing has ended it yet.
+        """
+
+        async def end_or_suspend() -> StepCommit:
+            while True:
+                self._cancellation.anywhere()
+                await self._cancellation.tell_lost()
+                told, begun = self._next(signal), step_id in self._history.current.waits
+                now = self._history.execution_log.now()
+                until = self._history.current.waits[step_id] if begun else None if patience is None else now + patience
+                wake = min((each for each in (until, self._cancellation.deadline) if each), default=None)
+                if told is not None:
+                    return self._ended(step_id, name, signal, "signal", {"payload": told[0]})
+                if begun and until is not None and until <= now:
+                    return self._ended(step_id, name, signal, "time", None)
+                if not begun or wake is None or wake - now >= SOON:
+                    return self._suspended(step_id, signal, begun, until, wake)
                 await self._history.execution_log.pause(wake)
-                continue
-            else:
-                await self._park(step_id, signal, begun, until, wake)
-            self._replay = await self._history.execution_log.reload()
-            self._history.reread(self._replay)
+
+        written = await self._history.write_current(end_or_suspend)
+        if written is None or written.checkpoint is None:
+            raise Suspended
+        return written.checkpoint
 
     def _next(self, signal: str | None) -> tuple[Any] | None:
         """The oldest signal of this name that the saga has not taken."""
         if signal is None:
             return None
-        received, taken = self._replay.signals.get(signal, ()), self._taken[signal]
+        received, taken = self._history.current.signals.get(signal, ()), self._taken[signal]
         return (received[taken],) if len(received) > taken else None
 
-    async def _end(self, step_id: int, name: str, signal: str | None, by: Any, output: Any) -> Checkpoint | None:
+    def _ended(self, step_id: int, name: str, signal: str | None, by: Any, output: Any) -> StepCommit:
         history = self._history
         checkpoint = history.answered(step_id, name, history.execution_log.now(), output)
-        step_commit = history.step_commit(
-            WaitEnded(step_id, signal, by), checkpoint=checkpoint, change=StatusChange("running")
-        )
-        return checkpoint if await history.write_if_untold(step_commit) else None
+        over = WaitEnded(step_id, signal, by)
+        return history.step_commit(over, checkpoint=checkpoint, change=StatusChange("running"))
 
-    async def _park(
-        self,
-        step_id: int,
-        signal: str | None,
-        begun: bool,
-        until: datetime | None,
-        wake: datetime | None,
-    ) -> None:
-        """Rest, unless something was told meanwhile. Raises Parked."""
+    def _suspended(
+        self, step_id: int, signal: str | None, begun: bool, until: datetime | None, wake: datetime | None
+    ) -> StepCommit:
         told = [] if begun else [SagaWaiting(step_id, signal, until)]
         change = StatusChange("waiting", None, signal or TIMER, wake)
-        step_commit = self._history.step_commit(*told, change=change, suspend=True, settled=True)
-        if await self._history.write_if_untold(step_commit):
-            raise Suspended
+        return self._history.step_commit(*told, change=change, suspend=True, settled=True)
