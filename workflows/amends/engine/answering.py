@@ -14,6 +14,7 @@ from workflows.amends.engine.cancellation import Cancellation, CompensationStart
 from workflows.amends.engine.children import Children
 from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
 from workflows.amends.engine.outcomes import Outcomes
+from workflows.amends.engine.step_runner import StepRunner
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.suspension import Suspending, Suspension
 from workflows.amends.engine.user_code.running import Running
@@ -63,6 +64,7 @@ class Answering:
         self.code, self.speaks = code, speaks
         self.waiting = Waiting(history, suspension, cancellation)
         self.outcomes = Outcomes(saga, history, suspension, cancellation, code)
+        self.runner = StepRunner(saga, history, suspension, cancellation, code, self.outcomes)
         self.children = Children(history, suspension, cancellation, self.outcomes)
         self.step_execution: list[StepExecution] = []
         self._live, self._before = False, 0
@@ -204,7 +206,7 @@ class Answering:
         if (exhausted := self.execution_log.replay.exhausted) and not act:
             await self.outcomes.stuck(step_execution, exhausted.reason)
         return await (
-            self.outcomes.transact(step_execution) if step.kind == "transaction" else self.outcomes.call(step_execution)
+            self.runner.transact(step_execution) if step.kind == "transaction" else self.runner.call(step_execution)
         )
 
     def _begin(self, call: StepCall[Any]) -> StepExecution:

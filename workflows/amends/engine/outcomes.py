@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from domain.amends.errors import Refusal, TooLarge, Unstorable
-from domain.amends.vocabulary import Unreadable
-from workflows.amends.call import Call, Done, OutcomeUnknown
+from domain.amends.errors import Refusal
+from workflows.amends.call import Done, OutcomeUnknown
 from workflows.amends.engine.cancellation import Cancellation, CompensationStart
 from workflows.amends.engine.history_writer import HistoryWriter
-from workflows.amends.engine.steps.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
-from workflows.amends.engine.steps.provider_wait import out_of_patience, waited, waiting
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transaction_context import TransactionContext
-from workflows.amends.engine.steps.transactions import transact
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.user_code.running_code import on_loop
-from workflows.amends.engine.user_code.user_code import Raised, UserCode
+from workflows.amends.engine.user_code.user_code import UserCode
 from workflows.amends.history import (
     Problem,
     SagaStuck,
     StepCompleted,
     StepFailed,
     StepRefused,
-    StepRetrying,
     StepSkipped,
-    StepWaiting,
 )
 from workflows.amends.history.problem import UnknownRefusal, problem_in, refusal_of
 from workflows.amends.history.replay_state import ActionTaken, Checkpoint
 from workflows.amends.ports.execution_log import StatusChange, StepCommit
 from workflows.amends.redaction.sensitive import hidden_values, marks
 from workflows.amends.saga import Saga
-from workflows.amends.values.codec import Kept, kept, load, plain, problems
-from workflows.amends.values.printable import error_message
-from workflows.amends.values.refusals import is_refusal
+from workflows.amends.values.codec import load, plain, problems
 
 UNANSWERED = "unanswered"
 """The name under which a checkpoint says that nobody knows whether the step took effect."""
@@ -78,110 +69,6 @@ class Outcomes:
             await self._suspension.stranded(f"the recorded refusal of {step_execution.step.name} does not fit: {wrong}")
         raise refusal
 
-    async def call(self, step_execution: StepExecution) -> Any:
-        """Call another system, as often as the step allows."""
-
-        async def body(number: int) -> Kept:
-            return self._kept(
-                step_execution,
-                await step_execution.step.body(
-                    self._saga, Call(step_execution.key, number), *step_execution.arguments()
-                ),
-            )
-
-        def tell(number: int, problem: Problem, due: datetime) -> StepRetrying:
-            return step_execution.told(StepRetrying, attempts=number, error=problem, next_at=due)
-
-        def again(called: bool) -> None:
-            self._cancellation.between_attempts(step_execution, called)
-
-        deadline = self._cancellation.deadline
-        trial = Trial(
-            step_execution.step.name,
-            step_execution.step_id,
-            body,
-            step_execution.step.retry,
-            step_execution.step.timeout,
-            tell,
-            deadline,
-            again,
-        )
-        match await attempt(trial, self._history, self._code):
-            case Answered(made, attempts):
-                await self._history.write(self._answered(step_execution, made.data, attempts))
-                return self._done(step_execution, made.data, made.value)
-            case Refused(refusal, problem, attempts):
-                await self._refused(step_execution, refusal, problem, attempts)
-            case Failed(problem, attempts):
-                await self._failed(step_execution, problem, attempts)
-            case Bug(problem, attempts):
-                await self.stuck(
-                    step_execution, f"a bug in {step_execution.step.name}: {problem.message}", problem, attempts
-                )
-            case Down() as down:
-                await self._suspend(step_execution, down)
-        return None
-
-    async def _suspend(self, step_execution: StepExecution, down: Down) -> NoReturn:
-        """Rest until the provider is back; a person is asked when that takes too long."""
-
-        def instead() -> None:
-            self._cancellation.between_attempts(step_execution, down.sent)
-
-        instead()
-        known, execution_log = (
-            self._history.execution_log.replay.provider_waits.get(step_execution.step_id),
-            self._history.execution_log,
-        )
-        wait, until = waiting(down, known, execution_log, self._cancellation.tried_before(step_execution))
-        if execution_log.now() >= until:
-            reason = out_of_patience(step_execution.step.name, down, wait)
-            step = step_execution.step
-            attempts, problem = down.attempts, down.problem
-            told = SagaStuck(
-                reason, step_execution.step_id, step.name, step_execution.occurrence, step.kind, attempts, None, problem
-            )
-            await self._suspension.stuck(told, instead, settled=True)
-        waits = step_execution.told(StepWaiting, **waited(down, wait, until), sent=wait.sent)
-        deadline = self._cancellation.deadline
-        due = min(until, deadline) if deadline and deadline > execution_log.now() else until  # a pivot in doubt goes on
-        await self._suspension.await_provider(None if known == wait else waits, wait, due, instead)
-
-    async def transact(self, step_execution: StepExecution) -> Any:
-        """Change our own database, in the commit that records it."""
-
-        async def body(tx: TransactionContext) -> Kept:
-            return self._kept(
-                step_execution, await step_execution.step.body(self._saga, tx, *step_execution.arguments())
-            )
-
-        def step_commit(result: Kept, tx: TransactionContext) -> StepCommit:
-            return self._answered(step_execution, result.data, 1, tx)
-
-        def again() -> None:
-            self._cancellation.between_attempts(step_execution, False)
-
-        step = step_execution.step
-        ended = await transact(step.name, self._history, self._code, step.timeout, body, step_commit, again)
-        if not isinstance(ended, Raised):
-            return self._done(step_execution, ended.value.data, ended.value.value)
-        error = ended.error
-        if is_refusal(error):
-            try:
-                problem = self._history.refusal(error)
-            except (Unstorable, TooLarge) as unstorable:
-                error = unstorable
-            else:
-                await self._refused(step_execution, error, problem, 1)
-        if isinstance(error, Unreadable):
-            return await self._suspension.stranded(f"{step_execution.step.name}: {error_message(error)}")
-        reason = f"{step_execution.step.name} failed, and did nothing: {self._history.bug(error)}"
-        return await self.stuck(step_execution, reason, self._history.problem(error), 1)
-
-    def _kept(self, step_execution: StepExecution, result: Any) -> Kept:
-        limit = self._history.execution_log.limits.value
-        return kept(result, step_execution.call.declared.result, f"the result of {step_execution.step.name}", limit)
-
     async def ended(self, step_execution: StepExecution, result: Any, *told: object) -> Any:
         """A child was completed with this; what else is told of it goes into the same commit."""
         await self._loaded(step_execution, result)
@@ -197,9 +84,9 @@ class Outcomes:
 
     async def refused(self, step_execution: StepExecution, refusal: Refusal, attempts: int, *also: object) -> NoReturn:
         """The same for a refusal that was stored before."""
-        await self._refused(step_execution, refusal, self._history.problem(refusal), attempts, *also)
+        await self.refused_with(step_execution, refusal, self._history.problem(refusal), attempts, *also)
 
-    async def _refused(
+    async def refused_with(
         self, step_execution: StepExecution, refusal: Refusal, problem: Problem, attempts: int, *also: object
     ) -> NoReturn:
         """The answer was no: it is raised where the step was awaited. Past the pivot a person must look at it."""
@@ -235,7 +122,7 @@ class Outcomes:
                 reason = f"{reason}; {problems(error)[0]}"
             await self.stuck(step_execution, reason)
         if act.action == "resolve":
-            await self._history.write(self._answered(step_execution, act.result, 0))
+            await self._history.write(self.completion(step_execution, act.result, 0))
         else:
             checkpoint = self._history.answered(
                 step_execution.step_id, step_execution.step.name, step_execution.started_at, act.result
@@ -256,13 +143,13 @@ class Outcomes:
 
     def _again(self, step_execution: StepExecution, result: Any) -> Any:
         """The same for a result that is on record. Raises ValidationError if it does not fit its type."""
-        return self._done(
+        return self.done(
             step_execution,
             result,
             on_loop.during(self._code.who(step_execution.step.name), step_execution.result, result),
         )
 
-    def _done(self, step_execution: StepExecution, result: Any, value: Any) -> Any:
+    def done(self, step_execution: StepExecution, result: Any, value: Any) -> Any:
         """Take note that a step is done; returns its result as every replay will see it."""
         step_execution.outcome, step_execution.settled = Done(result), True
         self._history.hide(hidden_values(result, marks(step_execution.call.declared.result)))
@@ -273,7 +160,7 @@ class Outcomes:
         step_execution.outcome = OutcomeUnknown() if problem.name == UNANSWERED else None
         raise CompensationStart(f"{step_execution.step.name}: {problem.message}", problem)
 
-    def _answered(
+    def completion(
         self, step_execution: StepExecution, result: Any, attempts: int, tx: TransactionContext | None = None
     ) -> StepCommit:
         return self._history.step_commit(
@@ -286,7 +173,7 @@ class Outcomes:
             ),
         )
 
-    async def _failed(self, step_execution: StepExecution, problem: Problem, attempts: int) -> NoReturn:
+    async def failed(self, step_execution: StepExecution, problem: Problem, attempts: int) -> NoReturn:
         if self._cancellation.past_pivot or step_execution.step.pivot:
             reason = f"{step_execution.step.name} failed {attempts} times, lastly with: {problem.message}"
             await self.stuck(step_execution, reason, problem, attempts)
