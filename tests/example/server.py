@@ -29,3 +29,13 @@ def order(id: str, token: str = "tok_ok", sku: str = "apple", postcode: str = "1
         "payment_token": token,
         "postcode": postcode,
     } | more
+
+
+def problem(answer: httpx.Response, status: int, kind: str) -> Any:
+    """What a refused request is told, which must be this problem."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    said = answer.json()
+    assert said["type"] == f"urn:amends:problem:{kind}"
+    assert said["status"] == status
+    return said

@@ -26,7 +26,8 @@ from tests.amends.business.account import (
     open_account,
     withdraw,
 )
-from tests.amends.contracts.contract import AnswerContract, AppendContract, ReadContract, whole
+from tests.amends.contracts.append_contract import AppendContract
+from tests.amends.contracts.contract import AnswerContract, ReadContract, whole
 from tests.amends.contracts.names import NamesContract
 from tests.amends.store.harness.accounts import Bank, bank
 from workflows.amends.ports.event_store import (

@@ -15,7 +15,7 @@ from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
 from tests.amends.business.account import MoneyDeposited
 from tests.amends.store.harness.sagas import store
-from tests.amends.store.read_models.test_inline import moved, now, opened
+from tests.amends.store.read_models.inline.client import moved, now, opened
 from workflows.amends.ports.event_store import FeedCursor
 
 live = replace(now, name="account_live", mode="live")

@@ -1,195 +1,35 @@
-"""What is kept is what is stored: a type is refused where its values would come back as others, and so is a value."""
+"""What is kept is what is stored: a value that would come back as another one is refused."""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from enum import Enum, IntEnum
-from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    Json,
     JsonValue,
     PrivateAttr,
-    RootModel,
-    SecretStr,
-    StrictBool,
-    computed_field,
     field_serializer,
 )
 
-from domain.amends.errors import DefinitionError, Refusal, Unstorable
-from tests.amends.harness.values import VALUES, Level, No, Renamed, Values, Yes
-from workflows.amends.saga import Call, Saga, Undo, signal, step
+from domain.amends.errors import Unstorable
+from tests.amends.harness.values import VALUES, Level, Values
+from tests.amends.workflows.values.test_types_of_values import Bare, Shade
+from workflows.amends.saga import Call, Saga, step
 from workflows.amends.simulation.simulation import Simulation
-from workflows.amends.values.codec import digest, exactly, fresh, from_text, kept, read, require_json, settled, text
+from workflows.amends.values.codec import digest, exactly, fresh, from_text, kept, read, settled, text
 from workflows.amends.values.comparing import is_same
 
-T = TypeVar("T")
 LIMIT = 1_000_000
-
-
-@dataclass
-class Bare:
-    x: int
-
-
-@dataclass
-class AlsoBare:
-    x: int
-
-
-@dataclass
-class Generically(Generic[T]):
-    value: T
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    a: int
-
-
-class AlsoStrict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    b: int
-
-
-class Cat(BaseModel):
-    kind: Literal["cat"]
-
-
-class Dog(BaseModel):
-    kind: Literal["dog"]
-
-
-class Pair(NamedTuple):
-    x: int
-
-
-class Number(RootModel[int]):
-    pass
-
-
-class Shade(Enum):
-    DARK = "dark"
-
-
-class Odd(Enum):
-    PAIR = (1, 2)
-
-
-class One(IntEnum):
-    ONE = 1
-
-
-class Hidden(BaseModel):
-    kept: int
-    lost: int = Field(default=3, exclude=True)
-
-
-@dataclass
-class Given:
-    kept: int
-    lost: InitVar[int]
-
-
-@dataclass
-class Deep:
-    inner: dict[str, tuple[set[str], ...]]
-
-
-class Computing(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    a: int
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def twice(self) -> int:
-        return 2 * self.a
-
-
-@pytest.mark.parametrize(
-    "annotation",
-    [
-        *(JsonValue, JsonValue | None, dict[str, JsonValue], int | None, str | int | None, bool | int, str | bool),
-        *(Literal["a", "b"] | None, Shade | None, Literal["a"] | str, Literal["never"] | datetime, One | str),
-        *(Yes | No, list[Yes | No] | None, Strict | AlsoStrict, Annotated[Cat | Dog, Field(discriminator="kind")]),
-        *(str | Bare, int | list[int], list[int] | list[str], UUID | datetime, UUID | int, date | int),
-        *(tuple[int, str] | tuple[int], dict[str, int] | dict[str, str], Generically[int] | None, Pair | None),
-        *(dict[int, str], dict[date, int], dict[Shade, int], dict[One, int], dict[UUID, int], Values, Renamed),
-    ],
-    ids=str,
-)
-def test_a_type_whose_values_come_back_is_accepted(annotation: Any) -> None:
-    require_json(annotation, "it")
-
-
-@pytest.mark.parametrize(
-    ("annotation", "says"),
-    [
-        (Bare | AlsoBare, "Bare or AlsoBare, and one can be read as the other; give each a field such as `kind: "),
-        (list[Bare | AlsoBare | None], "give each a field"),
-        (Strict | Bare, "give each a field"),
-        (dict[str, int] | Bare, "give each a field"),
-        (Generically[int] | Generically[str], "give each a field"),
-        (str | date, "str or date, and one can be read as the other; use one of them"),
-        (date | datetime | None, "date or datetime"),
-        (str | UUID, "str or uuid"),
-        (int | float, "int or float"),
-        (Decimal | int, "decimal or int"),
-        (Decimal | str, "decimal or str"),
-        (One | int, "One or int"),
-        (One | bool, "One or bool"),
-        (Shade | str, "Shade or str"),
-        (Literal["2026-01-01"] | date, "literal or date"),
-        (list[int] | tuple[int, ...], "list or tuple"),
-        (tuple[int, ...] | tuple[str, ...], "tuple or tuple"),
-        (Number | int, "Number or int"),
-        (Pair | Bare, "Pair or Bare"),
-        (JsonValue | Bare, "JsonValue or Bare"),
-        (Deep, "inner has no order; use tuple"),
-        (Any, "no type that says what it holds; use a dataclass, or JsonValue"),
-        (dict[str, object], "no type"),
-        (bytes, "use str"),
-        (Odd, "use texts"),
-        (Literal[Shade.DARK], "use texts"),
-        (dict[tuple[int, int], str], "keys that do not come back from a text; use str"),
-        (dict[str | int, str], "keys"),
-        (dict[Literal[1], str], "keys"),
-        (OrderedDict[str, int], "keeps an order"),
-        (deque[int], "a length of its own"),
-        (list[Computing], "computes twice, which it does not take back"),
-        (Literal[1, 0] | StrictBool, "literal or bool"),
-        (Literal[True] | int, "literal or int"),
-        (Literal[1, True], "a number and a truth value"),
-        (SecretStr, "asterisks; use Annotated"),
-        (Json[int], "annotate it as that"),
-        (Hidden, "lost is left out when it is written"),
-        (Given, "lost is given to the class, and not kept by it"),
-        (Path, "use a dataclass, list or tuple, or str"),
-        (Sequence[int], "use a dataclass, list or tuple, or str"),
-        (Iterable[int], "only once"),
-        (Callable[[], int], "is a function"),
-    ],
-    ids=str,
-)
-def test_a_type_whose_values_would_come_back_as_others_is_refused(annotation: Any, says: str) -> None:
-    with pytest.raises(DefinitionError, match="does not survive JSON") as refused:
-        require_json(annotation, "it")
-    assert says in refused.value.problem
 
 
 @pytest.mark.parametrize(
@@ -375,72 +215,6 @@ def test_a_value_that_was_kept_stays_what_it_is(values: Values) -> None:
     assert is_same(settled(values, Values, "it", LIMIT), made.value)
     assert digest(made.data) == digest(kept(made.value, Values, "it", LIMIT).data)
     assert is_same(from_text(exactly(made.value, Values, "it", LIMIT), Values), made.value)
-
-
-# -- in the first life of a saga and in every later one
-
-
-@signal("kept-values-told")
-class SagaEvent:
-    values: Values
-
-
-@dataclass(frozen=True)
-class Shows(Saga[Values, Values], name="kept-values-shows", signals=[SagaEvent]):
-    """Notes whatever it sees. What it makes itself is given to a step that is compensated in the end."""
-
-    made: Values
-    seen: list[list[Any]]
-    undone: list[Any] = field(default_factory=list)
-
-    async def run(self, request: Values) -> Values:
-        self.seen.append([request])
-        self.seen[-1].append(await self.give(request))
-        told = await self.receive(SagaEvent)
-        self.seen[-1].append(told)
-        self.seen[-1].append(await self.give(told.values if told else request))
-        self.seen[-1].append(await self.give(self.made))
-        await self.refuse()
-        return request
-
-    @step
-    async def give(self, call: Call, values: Values) -> Values:
-        return values
-
-    @give.compensation
-    async def take_back(self, undo: Undo[Values], values: Values) -> None:
-        self.undone.append(values)
-
-    @step(compensation=None)
-    async def refuse(self, call: Call) -> None:
-        raise NotNow(self.made)
-
-
-class NotNow(Refusal, name="kept-values-not-now"):
-    """Not now."""
-
-    made: Values
-
-
-@given(values=VALUES, told=VALUES, made=VALUES, crash=st.integers(1, 9))
-@settings(max_examples=20, deadline=None)
-async def test_a_saga_sees_in_every_life_what_it_saw_in_its_first(
-    values: Values, told: Values, made: Values, crash: int
-) -> None:
-    simulation, saga = Simulation(), Shows(made, [])
-    simulation.crash(at=crash)
-    played = await simulation.run(saga, values, signals=[SagaEvent(told)])
-    assert played.state.status == "compensated"
-    whole = max(saga.seen, key=len)
-    assert len(whole) == 5
-    for life in saga.seen:
-        assert all(map(is_same, life, whole))
-    assert is_same(whole[1], whole[0])
-    assert is_same(whole[2].values, whole[3])
-    given = [whole[4], whole[3], whole[1]]
-    assert is_same(saga.undone[0], given[0])
-    assert is_same(saga.undone[-1], given[-1])
-    assert all(any(is_same(undone, each) for each in given) for undone in saga.undone)
 
 
 def test_an_offset_is_kept_and_the_name_of_a_zone_is_not() -> None:

@@ -16,9 +16,8 @@ from sqlalchemy import URL
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import fresh_database
-from tests.example.app.http.test_api import problem
 from tests.example.app.sagas.test_accounts import opening
-from tests.example.server import Server, http, wait_for
+from tests.example.server import Server, http, problem, wait_for
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,9 @@ from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.amends.app.test_command_line import TRANSFER
 from tests.amends.harness.databases import fresh_database
 from tests.amends.harness.program import amends
-from tests.example.app.http.test_api import problem
 from tests.example.app.sagas.test_accounts import opening
 from tests.example.app.sagas.test_group_trips import ANN
-from tests.example.server import Server, order
+from tests.example.server import Server, order, problem
 from workflows.amends.ids import RESERVED
 
 UNREACHABLE = [*sorted(RESERVED), ".", ".."]

@@ -12,8 +12,7 @@ import pytest
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.amends.harness.databases import fresh_database
-from tests.example.app.http.test_api import problem
-from tests.example.server import Server, http
+from tests.example.server import Server, http, problem
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,9 @@ from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import fresh_database
 from tests.amends.harness.program import amends
-from tests.example.app.http.test_api import problem
 from tests.example.app.sagas.test_transfers import balances, rests, transfer
 from tests.example.crash.ledger import net_effects
-from tests.example.server import ROOT, Server, wait_for
+from tests.example.server import ROOT, Server, problem, wait_for
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,8 @@ from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import fresh_database
 from tests.amends.store.harness.projections import LONG_AGO
-from tests.example.app.http.test_api import problem
 from tests.example.app.sagas.test_views import ordered
-from tests.example.server import Server, http, wait_for
+from tests.example.server import Server, http, problem, wait_for
 
 LETTERS = "".join(random.Random(5).choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=2685))
 

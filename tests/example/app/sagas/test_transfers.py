@@ -16,8 +16,7 @@ from sqlalchemy import URL
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.amends.harness.databases import fresh_database
 from tests.amends.harness.program import amends
-from tests.example.app.http.test_api import problem
-from tests.example.server import Server, wait_for
+from tests.example.server import Server, problem, wait_for
 
 YES = {"approved": True, "by": "ann"}
 

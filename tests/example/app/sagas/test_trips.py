@@ -11,9 +11,8 @@ import pytest
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.amends.harness.databases import fresh_database
-from tests.example.app.http.test_api import problem
 from tests.example.crash.ledger import net_effects
-from tests.example.server import Server
+from tests.example.server import Server, problem
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Read models that are written in the commit that appends."""

@@ -1,0 +1,1 @@
+"""What stands between clients, servers and databases: proxies, poolers, several hosts."""

@@ -1,0 +1,1 @@
+"""Sagas that start others."""
