@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.amends.errors import DefinitionError
-from workflows.amends import providers
 from workflows.amends.call import ProviderDown
-from workflows.amends.providers import FAILURES, NoAnswer, Outage, Provider, Providers
+from workflows.amends.providers import FAILURES, NoAnswer, Outage, Provider, Providers, circuit_breaker
 
 REFUSED = "connection refused"
 
@@ -125,8 +124,8 @@ async def test_what_others_say_counts_unless_it_has_answered_here_since() -> Non
 
 async def test_a_silent_probe_is_given_up_after_a_while_but_one_in_ten(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow provider needs the whole time of a step; meanwhile others go on trying."""
-    monkeypatch.setattr(providers, "SILENT_SECONDS", 0.02)
-    monkeypatch.setattr(providers, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(circuit_breaker, "SILENT_SECONDS", 0.02)
+    monkeypatch.setattr(circuit_breaker, "PROBE_SECONDS", 0.0)
     provider, ended = Provider("stock"), asyncio.Event()
     await fail(provider, FAILURES)
     provider.breaker._probe_at = 0
@@ -137,7 +136,7 @@ async def test_a_silent_probe_is_given_up_after_a_while_but_one_in_ten(monkeypat
         async with provider.call():
             await ended.wait()
 
-    for _ in range(providers.WHOLE - 1):
+    for _ in range(circuit_breaker.WHOLE - 1):
         with pytest.raises(ProviderDown):
             await probe()
     whole = asyncio.ensure_future(probe())
@@ -152,7 +151,7 @@ async def test_a_silent_probe_is_given_up_after_a_while_but_one_in_ten(monkeypat
 
 
 async def test_a_probe_waits_twice_as_long_as_the_provider_has_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(providers, "SILENT_SECONDS", 0.0)
+    monkeypatch.setattr(circuit_breaker, "SILENT_SECONDS", 0.0)
     provider = Provider("stock")
     async with provider.call():
         await asyncio.sleep(0.1)
@@ -169,7 +168,7 @@ async def test_what_nobody_waits_for_is_not_said_to_be_down_for_ever(monkeypatch
     await fail(provider, FAILURES)
     known.forget(set())
     assert known.outages, "somebody has just called"
-    monkeypatch.setattr(providers, "FORGET_SECONDS", 0.0)
+    monkeypatch.setattr(circuit_breaker, "FORGET_SECONDS", 0.0)
     known.forget({"stock"})
     assert known.outages, "somebody waits"
     known.forget(set())
@@ -185,7 +184,7 @@ async def test_one_saga_that_fails_again_and_again_says_nothing_of_a_provider_th
     for _ in range(3 * FAILURES):
         provider.breaker.failed(REFUSED, waited=True)
     assert provider.outage is None
-    provider.breaker._answered -= providers.MOMENT
+    provider.breaker._answered -= circuit_breaker.MOMENT
     for _ in range(FAILURES):
         provider.breaker.failed(REFUSED, waited=True)
     assert provider.outage is not None

@@ -1,44 +1,20 @@
-"""The other systems that sagas call, each known by one name: how many calls it takes at a time, whether it is down.
-
-A circuit breaker after Michael Nygard's "Release It!": it opens after a number of calls in a row without an answer,
-lets one call a second try while it is open, and closes at the first answer.
-"""
+"""The other systems that sagas call, each known by one name, and the calls that are made to them."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
 
 from domain.amends.errors import AmendsError, DefinitionError
 from workflows.amends.call import LONGEST_NAME, AttemptContext, Outbound, ProviderDown, attempt_context, provider_name
-from workflows.amends.values.printable import error_message, one_line
+from workflows.amends.providers.circuit_breaker import FAILURES, CircuitBreaker, Outage, Probe
+from workflows.amends.values.printable import error_message
 
-log = logging.getLogger("amends.providers")
-
-FAILURES: Final = 3
-"""So many calls in a row without an answer, of whichever sagas, and a provider is taken to be down. A step has as many
-attempts by default, and the call that opens the breaker is none: a saga alone does not spend its last one on that."""
 CALLS: Final = 32
 """So many calls to one provider at a time, in one process."""
-PROBE_SECONDS: Final = 1.0
-"""How often one call tries whether a provider that is down is back."""
-SILENT_SECONDS: Final = 1.5
-"""So long such a call waits for an answer, or twice as long as the longest call that was answered took."""
-WHOLE: Final = 10
-"""One in so many of these calls waits for the whole time that its step has, as a slow provider needs; others go on
-beside it."""
-FORGET_SECONDS: Final = 30.0
-"""After so many seconds in which nobody called, and nobody waits, a provider is not said to be down any more."""
-MOMENT: Final = 5.0
-"""For so many seconds after an answer a provider is taken to answer; so long waits who is refused all the same."""
-ERROR: Final = 300
-"""How many characters of an error are kept."""
 
 
 class NoAnswer(AmendsError):
@@ -48,15 +24,6 @@ class NoAnswer(AmendsError):
     """
 
     problem: str
-
-
-@dataclass(frozen=True)
-class Outage:
-    """A provider that is down, as one process sees it: since when, and what its last call came to."""
-
-    provider: str
-    since: datetime
-    error: str
 
 
 class Sending:
@@ -74,113 +41,6 @@ class Sending:
     def started(self) -> None:
         """The first byte of the call leaves: from here on the provider may have acted."""
         self.sent = self._outbound.sent = True
-
-
-@dataclass(frozen=True, eq=False)
-class _Probe:
-    """A call that tries whether a provider is back, and how long it waits for that; None: for its whole time."""
-
-    began: float
-    seconds: float | None
-
-
-class CircuitBreaker:
-    """Whether a provider is down, and who may try whether it is back."""
-
-    def __init__(self, name: str, failures: int) -> None:
-        self.name, self.failures = name, failures
-        self.closed: Callable[[], None] = _nobody
-        self.deaf = False
-        """Whether calls are cut off from this side: then their end says nothing of the provider."""
-        self._in_a_row = self._probes = 0
-        self._since: datetime | None = None
-        self._answered_at: datetime | None = None
-        self._error, self._probe_at, self._called_at, self._longest = "", 0.0, monotonic(), 0.0
-        self._whole: _Probe | None = None
-        self._answered = self._closed_at = -MOMENT
-
-    @property
-    def outage(self) -> Outage | None:
-        """What is wrong, None if nothing is."""
-        return Outage(self.name, self._since, self._error) if self._since else None
-
-    @property
-    def answers(self) -> bool:
-        """Whether somebody was answered a moment ago."""
-        return monotonic() - self._answered < MOMENT
-
-    @property
-    def closed_for(self) -> float:
-        """For how many seconds it has been closed, as far as this process knows."""
-        return monotonic() - self._closed_at
-
-    @property
-    def may_probe(self) -> bool:
-        """Whether it is open, and a call may try."""
-        return self._since is not None and monotonic() >= self._probe_at
-
-    def enter(self) -> _Probe | None:
-        """The right to make a call: None while it is closed. Raises ProviderDown while it is open, but for one call."""
-        self._called_at = now = monotonic()
-        if self._since is None:
-            return None
-        if now < self._probe_at:
-            raise self.down()
-        self._probes += 1
-        patience = max(SILENT_SECONDS, 2 * self._longest)
-        self._probe_at = now + patience
-        if self._whole is None and self._probes % WHOLE == 0:
-            self._whole = _Probe(now, None)
-            return self._whole
-        return _Probe(now, patience)
-
-    def left(self, probe: _Probe) -> None:
-        """Such a call has ended: the next one may try a second after it began."""
-        if probe is self._whole:
-            self._whole = None
-        self._probe_at = max(probe.began + PROBE_SECONDS, min(self._probe_at, monotonic()))
-
-    def down(self) -> ProviderDown:
-        since = f"since {self._since.isoformat(timespec='seconds')}, " if self._since else ""
-        return ProviderDown(self.name, f"{since}{self._error}")
-
-    def failed(self, error: str, waited: bool = False) -> None:
-        """A call was not answered. While others are, one of a saga that `waited` says more of the saga than of it."""
-        if self.deaf or (waited and self._since is None and self.answers):
-            return
-        self._in_a_row, self._error = self._in_a_row + 1, one_line(error)[:ERROR]
-        if self._in_a_row >= self.failures and self._since is None:
-            self._open(datetime.now(UTC))
-            log.warning("The provider %s is down (%s): sagas wait for it.", self.name, self._error)
-
-    def answered(self, seconds: float = 0.0) -> None:
-        """A call was answered, whatever the answer says, after so many seconds."""
-        self._in_a_row, self._answered_at, self._answered = 0, datetime.now(UTC), monotonic()
-        self._longest = max(seconds, self._longest * 0.99)
-        if self._since is not None:
-            took = (self._answered_at - self._since).total_seconds()
-            log.warning("The provider %s is back after %.0f s.", self.name, took)
-            self._since, self._closed_at = None, monotonic()
-            self.closed()
-
-    def reported(self, outage: Outage) -> None:
-        """Another process says that it is down: so it is here too, unless it has answered here since then."""
-        if self._since is None and (self._answered_at is None or self._answered_at < outage.since):
-            self._error, self._called_at = outage.error, monotonic()
-            self._open(outage.since)
-            log.warning("The provider %s is down (%s), as others found: sagas wait for it.", self.name, self._error)
-
-    def asked(self) -> None:
-        """Somebody was let go on who may be refused without a call: the next one may try a second later."""
-        self._probe_at = monotonic() + PROBE_SECONDS
-
-    def forget(self) -> None:
-        """Nobody waits: what nobody has tried for a while is not known any more. The next failure says it again."""
-        if self._since is not None and monotonic() - self._called_at > FORGET_SECONDS:
-            self._since, self._answered_at, self._in_a_row = None, datetime.now(UTC), self.failures - 1
-
-    def _open(self, since: datetime) -> None:
-        self._since, self._probe_at = since, monotonic() + PROBE_SECONDS
 
 
 class Provider:
@@ -243,7 +103,7 @@ class Provider:
 
     @asynccontextmanager
     async def _watched(
-        self, sending: Sending, outbound: Outbound, tells: bool, probe: _Probe | None
+        self, sending: Sending, outbound: Outbound, tells: bool, probe: Probe | None
     ) -> AsyncIterator[Sending]:
         """Take note of how a call ends."""
         try:
@@ -283,7 +143,7 @@ class Provider:
         finally:
             self._places.release()
 
-    def _enter(self, outbound: Outbound) -> _Probe | None:
+    def _enter(self, outbound: Outbound) -> Probe | None:
         try:
             return self.breaker.enter()
         except ProviderDown as down:
