@@ -1,4 +1,4 @@
-"""What every store of sagas promises, as tests that each is held to (workflows.amends.ports.saga_store.Sagas)."""
+"""What every store of sagas promises, as tests that each is held to (workflows.amends.ports.saga_store.SagaStore)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from workflows.amends.ports.execution_log import (
     StatusChange,
     StepCommit,
 )
-from workflows.amends.ports.saga_store import Sagas, StartOutcome
+from workflows.amends.ports.saga_store import SagaStore, StartOutcome
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 EXECUTOR = "executor-1"
@@ -85,7 +85,7 @@ def completed(step: str, slot: int) -> StepCompleted:
 class Store:
     """Sagas, and the events that stand beside them."""
 
-    sagas: Sagas
+    sagas: SagaStore
     events: EventStore
 
 

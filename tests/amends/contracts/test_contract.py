@@ -41,7 +41,7 @@ from workflows.amends.ports.event_store import (
     read_event,
     record,
 )
-from workflows.amends.simulation.memory_events import MemoryEvents
+from workflows.amends.simulation.memory.events import MemoryEvents
 
 S = TypeVar("S")
 E = TypeVar("E")

@@ -34,7 +34,7 @@ from workflows.amends.ports.event_store import (
     read_event,
     record,
 )
-from workflows.amends.simulation.memory_events import MemoryEvents, compared
+from workflows.amends.simulation.memory.events import MemoryEvents, compared
 from workflows.amends.values.codec import text
 
 Sql = psycopg.Connection

@@ -11,7 +11,7 @@ from app.amends.store.events.postgres_events import PostgresEvents
 from tests.amends.contracts.saga_contract import EXECUTOR, TYPE, CommitContract, StartContract, Store
 from tests.amends.contracts.saga_signals_contract import FamilyContract, SignalContract
 from tests.amends.store.harness.sagas import store
-from workflows.amends.simulation.memory_sagas import MemorySagas
+from workflows.amends.simulation.memory.sagas import MemorySagas
 
 
 class SagasContract(StartContract, CommitContract, SignalContract, FamilyContract):
@@ -20,8 +20,9 @@ class SagasContract(StartContract, CommitContract, SignalContract, FamilyContrac
 
 class TestInMemory(SagasContract):
     @pytest.fixture
-    def it(self) -> Store:
+    async def it(self) -> Store:
         sagas = MemorySagas()
+        await sagas.register(EXECUTOR, "here", 1, 1.0, [TYPE], 3600.0)
         return Store(sagas, sagas.events)
 
 

@@ -40,7 +40,7 @@ from tests.amends.harness.values import VALUES, Values
 from tests.amends.store.harness.sagas import Store, store
 from workflows.amends.ports.event_store import load_event, read_event, record
 from workflows.amends.simulation.batch_invariance import same_in_batches
-from workflows.amends.simulation.memory_events import MemoryEvents
+from workflows.amends.simulation.memory.events import MemoryEvents
 from workflows.amends.values.codec import kept, load, plain
 from workflows.amends.values.comparing import is_same
 

@@ -222,5 +222,16 @@ class Executors(Protocol):
         ...
 
 
+class Leases(Protocol):
+    """The leases of executors. They are renewed beside the store: in Postgres over a connection of their own."""
+
+    def beat(self, executor: str, lease: float, /) -> datetime | None:
+        """Renew a lease of so many seconds; returns the store's time, None if the lease was taken away.
+
+        Raises whatever keeps the store from answering.
+        """
+        ...
+
+
 class SagaStore(Sagas, SagaQueue, Executors, Protocol):
     """All that the engine on DBOS needs of the store."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 
-from workflows.amends.ports.execution_log import Committed, Stale, StepCommit
-from workflows.amends.simulation.memory_sagas import MemorySagas
+from workflows.amends.ports.execution_log import Committed, Stale, StepCommit, StepTransaction
+from workflows.amends.simulation.memory.sagas import MemorySagas
+from workflows.amends.simulation.memory.transaction import MemoryTransaction
 
 
 class Crash(BaseException):
@@ -25,6 +29,15 @@ class CrashingSagas(MemorySagas):
     def crash(self, at: int, landed: bool) -> None:
         """Die at the commit with this number, counted from now: before it, or, if `landed`, just after it."""
         self._crash = (self.commits + at, landed)
+
+    @asynccontextmanager
+    async def _transaction(self, id: str, owner: str) -> AsyncIterator[StepTransaction]:
+        yield MemoryTransaction(self.events, partial(self._committed, id, owner))
+
+    def _committed(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+        """The commit of a transaction: a moment passes with it, as it does in a database."""
+        self.clock.now += timedelta(milliseconds=1)
+        return self.write(id, owner, step_commit)
 
     def write(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
         if self.is_dead:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from workflows.amends.bell import Bell
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.execution_log import Committed, Identity, Stale, Start, StepCommit, StepTransaction
 from workflows.amends.saga import Saga
-from workflows.amends.simulation.memory_sagas import MemorySagas
+from workflows.amends.simulation.memory.sagas import MemorySagas
 from workflows.amends.start_request import starting
 from workflows.amends.values.codec import load
 from workflows.amends.values.limits import Limits
@@ -41,7 +42,7 @@ class MemoryExecutionLog:
         self.bell, self.last_step_id = Bell(), 0
         cause = Cause(correlation_id=id, workflow_id=id)
         self.identity = Identity(id, id, cause, sagas.rows[id].parent)
-        self.replay = self._sagas.replay_state(self._id)
+        self.replay = replace(self._sagas.replay_state(self._id), started_at=sagas.rows[id].started_at)
         self._cancel = self.replay.cancel
 
     def cancelled(self) -> str | None:

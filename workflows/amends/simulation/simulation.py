@@ -38,7 +38,7 @@ from workflows.amends.ports.execution_log import Suspended, TurnedBack
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.crashing import Crash, CrashingSagas
 from workflows.amends.simulation.execution_log import MemoryExecutionLog
-from workflows.amends.simulation.memory_rows import Row
+from workflows.amends.simulation.memory.rows import Row
 from workflows.amends.start_request import starting
 from workflows.amends.values.codec import copied, kept
 from workflows.amends.values.limits import Limits
@@ -49,6 +49,8 @@ T = TypeVar("T")
 
 ID: Final = "simulated"
 """The id of a saga that is given none."""
+EXECUTOR: Final = "simulation"
+"""Who runs the sagas."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ class Simulation:
         """
         result, left, before = None, list(signals), self._executions[id]
         if id in self.store.rows:
-            self.store.rows[id].queue()
+            self.store.rows[id].workflow.enqueue(self.clock)
         while True:
             living = saga if isinstance(saga, Saga) else saga()
             if id not in self.store.rows:
@@ -191,17 +193,27 @@ class Simulation:
         self._executions[id] += 1
         self.store.is_dead = False
         owner = f"execution {self._executions[id]}"
-        self.store.run(id, owner)
+        self.store.take(self.store.rows[id], EXECUTOR, owner)
         execution_log = MemoryExecutionLog(id, owner, self.store, self.sagas, self.limits, self.tells)
+        with suppress(Suspended):
+            return await self._ended(Execution(saga, execution_log), id, owner)
+        return None
+
+    async def _ended(self, execution: Execution, id: str, owner: str) -> Any:
+        """The result of an execution that ends the saga; its outcome is written down as DBOS does it."""
         try:
-            with suppress(TurnedBack, Suspended):
-                return await Execution(saga, execution_log).run(copied(self.state(id).input))
+            result = await execution.run(copied(self.state(id).input))
+        except TurnedBack:
+            self.store.outcome(id, owner, "ERROR")
         except Crash:
-            self.store.rows[id].queue()
+            self.store.rows[id].workflow.enqueue(self.clock)
+        else:
+            self.store.outcome(id, owner, "SUCCESS")
+            return result
         return None
 
     def _child(self, id: str) -> Saga[Any, Any]:
-        name = self.store.rows[id].start.name
+        name = self.store.rows[id].name
         return next(saga for saga in self.sagas if saga.definition.name == name)
 
     def _goes_on(self, id: str, signals: list[object]) -> bool:
@@ -218,17 +230,18 @@ class Simulation:
         if row.due_at is None:
             return False
         self.store.clock.reach(row.due_at)
-        row.wake("running")
+        row.wake(self.clock)
+        self.store.enqueue(row)
         return True
 
     def _ask_again(self, row: Row) -> None:
         """Let a saga ask whether its provider is back: after a second, then ever later, and when the wait is over."""
-        wait = (row.start.id, row.provider_since)
-        if self.store.history(row.start.id).replay.cancel is None:
+        wait = (row.id, row.provider_since)
+        if self.store.history(row.id).replay.cancel is None:
             again = self.clock + timedelta(seconds=2 ** min(self._asked[wait], 16))
             self.store.clock.reach(min(again, row.due_at) if row.due_at else again)
         self._asked[wait] += 1
-        row.queue()
+        row.workflow.enqueue(self.clock)
 
 
 def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:

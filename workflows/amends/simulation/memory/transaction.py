@@ -1,4 +1,4 @@
-"""One transaction of a simulated step: what it reads is there at once, and it has no SQL of its own."""
+"""One transaction of a step in memory: what it reads is there at once, and it has no SQL of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from domain.amends.aggregate import Aggregate
 from workflows.amends.ports.event_store import read_event
 from workflows.amends.ports.execution_log import Committed, Interrupted, Stale, StepCommit
-from workflows.amends.simulation.memory_events import MemoryEvents
+from workflows.amends.simulation.memory.events import MemoryEvents
 
 S = TypeVar("S")
 E = TypeVar("E")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -43,25 +45,59 @@ class MemoryEvents:
     now: Callable[[], datetime] = _now
     stored: list[StoredEvent] = field(default_factory=list)
     _streams: dict[str, list[StoredEvent]] = field(default_factory=dict)
-    _answers: dict[str, RepeatedRequest] = field(default_factory=dict)
+    answers: dict[str, RepeatedRequest] = field(default_factory=dict)
     _known: dict[UUID, StoredEvent] = field(default_factory=dict)
     _transactions: int = 0
+    _is_open: bool = False
 
     async def append(
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None
     ) -> Appended | RepeatedRequest:
         require_appendable(events, expected)
-        if answer and (known := self._answers.get(answer.key)):
-            return RepeatedRequest(known.digest, copied(known.body))
-        body = storable(answer.body, WHAT) if answer else b""
-        cursor = self.write(events, expected)
+        if known := self.answer(answer):
+            return known
         if answer:
-            kept = json.loads(body) | {"position": str(cursor) if cursor != START else None}
-            self._answers[answer.key] = RepeatedRequest(answer.digest, kept)
+            storable(answer.body, WHAT)
+        cursor = self.write(events, expected)
+        self.keep(answer, cursor)
         return Appended(cursor)
 
+    def answer(self, to: KeptAnswer | None) -> RepeatedRequest | None:
+        """What a request was answered before, if it has a key, and was."""
+        known = self.answers.get(to.key) if to else None
+        return known and RepeatedRequest(known.digest, copied(known.body))
+
+    def keep(self, answer: KeptAnswer | None, cursor: FeedCursor) -> None:
+        """Keep the answer to a request, with the place that it reached."""
+        if answer:
+            kept = json.loads(storable(answer.body, WHAT)) | {"position": str(cursor) if cursor != START else None}
+            self.answers[answer.key] = RepeatedRequest(answer.digest, kept)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside is one transaction."""
+        if self._is_open:
+            yield
+            return
+        self._transactions, self._is_open = self._transactions + 1, True
+        try:
+            yield
+        finally:
+            self._is_open = False
+
+    def require_new(self, events: Sequence[NewEvent]) -> None:
+        """Raise Conflict if one of these events stands already, or stands twice among them."""
+        for id, times in Counter(event.id for event in events).items():
+            if times > 1 or id in self._known:
+                raise Conflict("event-ids", f"An event with the id {id} stands already.")
+
+    def insert(self, events: Sequence[NewEvent]) -> FeedCursor:
+        """Write events that are all new, to any stream. Raises Conflict if one is not."""
+        self.require_new(events)
+        return self.write(events)
+
     def write(self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}) -> FeedCursor:
-        """The same at once, without an answer to keep, and to any stream."""
+        """Append at once, without an answer to keep, and to any stream."""
         storable(list(expected), WHAT)
         written = [_written(event) for event in events]
         again = [
@@ -74,12 +110,12 @@ class MemoryEvents:
             raise Conflict("event-ids", KNOWN_IN_PART.format(id=known.id, stream=known.stream))
         if again:
             return max(again)
-        for stream, value in expected.items():
-            if value.version is not None and value.version != self.version(stream):
-                raise StaleVersion(stream, value.version, self.version(stream))
-        self._transactions += 1
-        for event, (data, metadata) in zip(events, written, strict=True):
-            self._keep(event, data, metadata)
+        wanted = {stream: value.version for stream, value in expected.items() if value.version is not None}
+        if stale := self.stale(wanted):
+            raise StaleVersion(*stale)
+        with self.transaction():
+            for event, (data, metadata) in zip(events, written, strict=True):
+                self._keep(event, data, metadata)
         if events:
             return self.stored[-1].cursor
         last = [self._streams[stream][-1].cursor for stream in expected if self._streams.get(stream)]
@@ -93,9 +129,16 @@ class MemoryEvents:
             raise Conflict("event-ids", DIFFERENT.format(id=event.id, stream=stored.stream))
         return stored.cursor
 
-    def has(self, id: UUID) -> bool:
-        """Whether an event was appended under this id."""
-        return id in self._known
+    def stale(self, expected: Mapping[str, int]) -> tuple[str, int, int] | None:
+        """The first stream that has another version than expected, with both, in the order of Postgres's objects."""
+        for stream in sorted(expected, key=lambda name: (len(name.encode()), name.encode())):
+            if (actual := self.version(stream)) != expected[stream]:
+                return stream, expected[stream], actual
+        return None
+
+    def found(self, id: UUID) -> StoredEvent | None:
+        """The event that was appended under this id."""
+        return self._known.get(id)
 
     def version(self, stream: str) -> int:
         """The version of a stream, 0 if it has no event."""

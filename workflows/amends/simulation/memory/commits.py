@@ -1,0 +1,190 @@
+"""Starts and commits of sagas in memory, and what parents and children are told in the same commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from domain.amends.event import Cause, event_type
+from workflows.amends.history import FINISHED, SagaCompleted, SignalReceived, saga_histories
+from workflows.amends.history.events.children import ended, undone
+from workflows.amends.history.replay_state import Checkpoint
+from workflows.amends.ports.event_store import FeedCursor, NewEvent, record_own
+from workflows.amends.ports.execution_log import (
+    Committed,
+    CompensateChild,
+    Fenced,
+    ForeignStep,
+    Gone,
+    Missing,
+    Stale,
+    Start,
+    StepCommit,
+    Taken,
+)
+from workflows.amends.ports.saga_store import StartOutcome
+from workflows.amends.simulation.memory.rows import Row, WorkflowRow
+from workflows.amends.simulation.memory.tables import COMPENSATING, MemoryTables
+
+COMPLETED = event_type(SagaCompleted).name
+
+
+@dataclass
+class MemoryCommits(MemoryTables):
+    """What writes to a saga's history. Each method is whole or not at all, and what it checks comes first."""
+
+    def begin(self, start: Start, parent: str | None = None) -> StartOutcome:
+        """Start a saga, once per id, as the child of another one if it is one."""
+        if workflow := self.workflows.get(start.id):
+            return self._known(start, workflow)
+        self.events.insert([start.event])
+        now, owner = self.clock.now, start.owner
+        workflow = WorkflowRow(start.id, start.name, start.inputs, now, now, parent=parent or start.parent)
+        workflow.executor, workflow.owner = start.executor, owner
+        if owner is not None:
+            workflow.status, workflow.attempts, workflow.started_at = "PENDING", 1, now
+        self.workflows[start.id] = workflow
+        self.rows[start.id] = Row(
+            id=start.id,
+            name=start.name,
+            version=start.version,
+            root=start.id,
+            reference=start.reference,
+            status="queued" if owner is None else "running",
+            correlation_id=start.correlation_id,
+            request=start.request,
+            started_at=now,
+            since=now,
+            workflow=workflow,
+            settled=owner is None,
+            deadline_at=None if start.deadline is None else now + start.deadline,
+            parent=parent or start.parent,
+        )
+        return StartOutcome.STARTED
+
+    def _known(self, start: Start, workflow: WorkflowRow) -> StartOutcome:
+        row = self.rows.get(start.id)
+        if row is None or row.request != start.request:
+            return StartOutcome.TAKEN
+        same = start.owner is not None and workflow.owner == start.owner
+        return StartOutcome.STARTED if same else StartOutcome.REPEATED
+
+    def write(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+        """Write a commit at once. Raises as `Sagas.commit` does."""
+        if step_commit.events and self.events.found(step_commit.events[0].id):
+            return Committed()
+        if stale := self.events.stale(step_commit.expected):
+            return Stale(*stale)
+        self._require_allowed(id, owner, step_commit)
+        self.events.require_new(self._new(step_commit))
+        with self.events.transaction():
+            self._write(self.rows[id], step_commit)
+        return Committed()
+
+    def _require_allowed(self, id: str, owner: str, step_commit: StepCommit) -> None:
+        start, checkpoint = step_commit.start, step_commit.checkpoint
+        if start and start.id in self.workflows:
+            child = self.rows.get(start.id)
+            if child is None or child.request != start.request:
+                raise Taken
+        workflow = self.workflows.get(id)
+        if workflow is None or workflow.owner != owner:
+            raise Fenced if id in self.rows else Missing
+        if any(self.events.found(each) is None for each in step_commit.after):
+            raise Gone
+        if checkpoint and checkpoint.step_id in workflow.checkpoints:
+            raise ForeignStep
+
+    def _new(self, step_commit: StepCommit) -> list[NewEvent]:
+        """All events that a commit is going to write, but those that are made for it."""
+        new, start, recall = list(step_commit.events), step_commit.start, step_commit.recall
+        if start and start.id not in self.workflows:
+            new.append(start.event)
+        if recall and not start and (child := self.rows.get(recall.saga)) and child.status != "compensated":
+            new.append(recall.event)
+        return new
+
+    def _write(self, row: Row, step_commit: StepCommit) -> None:
+        now, change = self.clock.now, step_commit.change
+        if checkpoint := step_commit.checkpoint:
+            row.checkpoints[checkpoint.step_id] = _kept(checkpoint)
+        self.events.insert(step_commit.events)
+        if change:
+            row.change(change, now)
+        if step_commit.suspend:
+            row.workflow.suspend(now)
+            row.settled = row.settled or step_commit.settled
+        if step_commit.start:
+            self._start_child(row.id, step_commit.start)
+        elif step_commit.recall:
+            self._recall(row.id, step_commit.recall)
+        elif change and change.status in FINISHED:
+            self._tell_parent(row)
+
+    # -- parents and children
+
+    def _start_child(self, parent: str, start: Start) -> None:
+        if self.begin(replace(start, executor=None, owner=None), parent) is not StartOutcome.STARTED:
+            child = self.rows[start.id]
+            child.parent = parent
+            if child.status in FINISHED:
+                self._tell_parent(child)
+
+    def _recall(self, parent: str, wanted: CompensateChild) -> None:
+        """Let a child be undone, whatever it is doing; one that is undone already tells so again."""
+        row = self.rows.get(wanted.saga)
+        if row is None:
+            return
+        row.parent = parent
+        if row.status == "compensated":
+            self._tell_parent(row)
+            return
+        self.events.insert([self.about(row, wanted.event)])
+        row.cancel_reason = wanted.reason
+        rests = row.status in ("completed", "waiting", "stuck") or row.awaits_provider
+        if not rests or self.is_compensating(row.id):
+            return
+        row.resume("running", self.clock.now)
+        row.finished_at = row.workflow.output = row.workflow.error = None
+        if row.workflow.status == "SUCCESS":
+            row.workflow.status = "PENDING"
+        self.enqueue(row)
+
+    def _tell_parent(self, row: Row) -> None:
+        """Tell the parent of a saga how that ended, and queue it if it waits for just that."""
+        if row.parent is None or row.parent not in self.rows:
+            return
+        last = self.events.of(saga_histories.stream(row.id))[-1]
+        payload: dict[str, JsonValue] = {"status": row.status}
+        name = ended(row.id)
+        if row.status == "completed":
+            payload["result"] = last.data.get("result")
+        else:
+            began = next(self.told(row.id, COMPENSATING), None)
+            payload |= {"reason": row.reason, "error": began.data.get("error") if began else None}
+            name = undone(row.id) if next(self.told(row.id, COMPLETED), None) else name
+        cause = Cause(causation_id=str(last.id), actor=last.metadata.get("actor"))
+        received = record_own(saga_histories.stream(row.parent), SignalReceived(name, payload), cause)
+        if self.rows[row.parent].status not in FINISHED:
+            self.receive(self.rows[row.parent], name, received)
+
+    def receive(self, row: Row, signal: str, event: NewEvent) -> FeedCursor:
+        """Write a signal into a saga's history, and queue it if it waits for that."""
+        cursor = self.events.insert([self.about(row, event)])
+        if row.status in ("waiting", "compensating") and row.waiting_for == signal:
+            row.wake(self.clock.now)
+            self.enqueue(row)
+        return cursor
+
+
+def _kept(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint as it comes back: its times are kept in whole milliseconds."""
+    started, completed = _whole(checkpoint.started_at), _whole(checkpoint.completed_at)
+    return replace(checkpoint, started_at=started, completed_at=completed)
+
+
+def _whole(at: datetime) -> datetime:
+    utc = at.astimezone(UTC)
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)

@@ -1,0 +1,130 @@
+"""The saga store in memory, for tests in milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from domain.amends.errors import NotFound, StaleVersion
+from domain.amends.event import event_type
+from workflows.amends.history import FINISHED, SagaStuck, Status, StepCompleted, StepSkipped, saga_histories
+from workflows.amends.history.replay_state import ReplayState
+from workflows.amends.ports.event_store import (
+    FeedCursor,
+    KeptAnswer,
+    NewEvent,
+    RepeatedRequest,
+    StoredEvent,
+    read_event,
+)
+from workflows.amends.ports.execution_log import Committed, Stale, Start, StepCommit, StepTransaction
+from workflows.amends.ports.saga_store import Standing, StartOutcome
+from workflows.amends.simulation.memory.commits import MemoryCommits
+from workflows.amends.simulation.memory.dbos_tools import DbosTools
+from workflows.amends.simulation.memory.executors import MemoryExecutors
+from workflows.amends.simulation.memory.queue import MemoryQueue
+from workflows.amends.simulation.memory.rows import Row
+from workflows.amends.simulation.memory.transaction import MemoryTransaction
+
+DONE = (event_type(StepCompleted).name, event_type(StepSkipped).name)
+STUCK = event_type(SagaStuck).name
+
+
+@dataclass
+class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
+    """All of workflows.amends.ports.saga_store.SagaStore, and its leases; it answers at once, whatever is asked."""
+
+    async def start(self, start: Start) -> StartOutcome:
+        return self.begin(start)
+
+    async def load(self, id: str) -> ReplayState | None:
+        return self.replay_state(id) if id in self.rows else None
+
+    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+        return self.write(id, owner, step_commit)
+
+    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[StepTransaction]:
+        return self._transaction(id, owner)
+
+    @asynccontextmanager
+    async def _transaction(self, id: str, owner: str) -> AsyncIterator[StepTransaction]:
+        yield MemoryTransaction(self.events, partial(self.write, id, owner))
+
+    async def standing(self, id: str) -> Standing | None:
+        if id not in self.rows:
+            return None
+        last = self._stuck(id)
+        stuck = last and read_event(saga_histories.vocabulary, last.type, last.data_json)
+        assert stuck is None or isinstance(stuck, SagaStuck)
+        return Standing(self.rows[id].status, self.is_compensating(id), stuck, last and last.version)
+
+    async def resume(
+        self,
+        id: str,
+        stuck_at: int | None,
+        allowed: Sequence[Status],
+        event: NewEvent,
+        status: Status,
+        answer: KeptAnswer | None,
+        cancel: str | None = None,
+    ) -> FeedCursor | Status | RepeatedRequest:
+        if before := self._before(event, answer):
+            return before
+        last = self._stuck(id)
+        if stuck_at is not None and stuck_at != (last and last.version):
+            raise StaleVersion(saga_histories.stream(id), stuck_at, -1)
+        row = self._row(id)
+        if row.status not in allowed:
+            return row.status
+        cursor = self.events.insert([self.about(row, event)])
+        row.resume(status, self.clock.now)
+        row.cancel_reason = row.cancel_reason if cancel is None else cancel
+        self.enqueue(row)
+        return self._kept(answer, cursor)
+
+    async def signal(
+        self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
+    ) -> FeedCursor | Status | RepeatedRequest:
+        if before := self._before(event, answer):
+            return before
+        row = self._row(id)
+        if row.status in FINISHED:
+            return row.status
+        return self._kept(answer, self.receive(row, signal, event))
+
+    async def cancel(
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: KeptAnswer | None
+    ) -> FeedCursor | Status | RepeatedRequest | None:
+        if before := self._before(event, answer):
+            return before
+        row = self._row(id)
+        if row.status in FINISHED:
+            return row.status
+        if any(done.data.get("step") in pivots for done in self.told(id, *DONE)):
+            return None
+        cursor = self.events.insert([self.about(row, event)])
+        row.cancel_reason = reason
+        if not self.is_compensating(id) and (row.status in ("waiting", "stuck") or row.awaits_provider):
+            row.resume("running", self.clock.now)
+            self.enqueue(row)
+        return self._kept(answer, cursor)
+
+    def _before(self, event: NewEvent, answer: KeptAnswer | None) -> FeedCursor | RepeatedRequest | None:
+        """What the same request was answered before, or the place of the event if that was written before."""
+        known = self.events.found(event.id)
+        return self.events.answer(answer) or (known and known.cursor)
+
+    def _kept(self, answer: KeptAnswer | None, cursor: FeedCursor) -> FeedCursor:
+        self.events.keep(answer, cursor)
+        return cursor
+
+    def _stuck(self, id: str) -> StoredEvent | None:
+        """Where a saga got stuck last."""
+        return next(self.told(id, STUCK), None)
+
+    def _row(self, id: str) -> Row:
+        if id not in self.rows:
+            raise NotFound("workflow", id)
+        return self.rows[id]

@@ -1,0 +1,87 @@
+"""The tables of the store in memory, and what several of its operations do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from domain.amends.event import event_type
+from workflows.amends.history import SagaCompensating, StepCompensated, saga_histories
+from workflows.amends.history.replay_state import ReplayFold, ReplayState
+from workflows.amends.ports.event_store import NewEvent, StoredEvent, read_event
+from workflows.amends.ports.saga_store import Claimed
+from workflows.amends.simulation.memory.events import MemoryEvents
+from workflows.amends.simulation.memory.rows import Clock, ExecutorRow, History, Row, WorkflowRow
+
+COMPENSATING, COMPENSATED = event_type(SagaCompensating).name, event_type(StepCompensated).name
+
+
+@dataclass
+class MemoryTables:
+    """Sagas, workflows and executors by id, and events. `clock` moves only when somebody tells it to."""
+
+    clock: Clock = field(default_factory=Clock)
+    rows: dict[str, Row] = field(default_factory=dict)
+    workflows: dict[str, WorkflowRow] = field(default_factory=dict)
+    executors: dict[str, ExecutorRow] = field(default_factory=dict)
+    events: MemoryEvents = field(init=False)
+    _histories: dict[str, History] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.events = MemoryEvents(lambda: self.clock.now)
+
+    def history(self, id: str) -> History:
+        """What happened to a saga so far."""
+        known = self._histories.setdefault(id, History())
+        for stored in self.events.of(saga_histories.stream(id))[len(known.events) :]:
+            known.read(stored)
+        return known
+
+    def told(self, id: str, *types: str) -> Iterator[StoredEvent]:
+        """A saga's own events of these types, newest first."""
+        return (each for each in reversed(self.events.of(saga_histories.stream(id))) if each.name in types)
+
+    def is_compensating(self, id: str) -> bool:
+        """Whether its compensation has begun."""
+        return next(self.told(id, COMPENSATING), None) is not None
+
+    def replay_state(self, id: str) -> ReplayState:
+        """What is recorded of a saga, and of the compensations of its family of forks."""
+        row, fold = self.rows[id], ReplayFold()
+        fold.add(self.history(id).events)
+        fold.checkpoint(row.checkpoints.values())
+        for kin in [each.id for each in self.rows.values() if each.root == row.root and each is not row]:
+            for stored in self.told(kin, COMPENSATED):
+                compensated = read_event(saga_histories.vocabulary, stored.type, stored.data_json)
+                assert isinstance(compensated, StepCompensated)
+                fold.compensated(compensated.step, compensated.occurrence)
+        return fold.state(
+            row.status,
+            row.takeovers,
+            deadline_at=row.deadline_at,
+            recovered=not row.was_settled,
+            provider=row.provider,
+        )
+
+    def about(self, row: Row, event: NewEvent) -> NewEvent:
+        """An event as it belongs to a saga's history, whoever tells it."""
+        return replace(event, cause=replace(event.cause, correlation_id=row.correlation_id, workflow_id=row.id))
+
+    def enqueue(self, row: Row) -> None:
+        """Let whoever comes next run a saga, also one that was ended by DBOS's tools, unless its workflow succeeded."""
+        if row.workflow.status != "SUCCESS":
+            row.workflow.enqueue(self.clock.now)
+            row.workflow.completed_at = None
+
+    def take(self, row: Row, executor: str, owner: str) -> Claimed:
+        """Let an executor run a saga from now on, whoever has it."""
+        row.workflow.take(executor, owner, self.clock.now)
+        row.was_settled, row.settled = row.settled, False
+        if row.status == "queued":
+            row.status, row.since = "running", self.clock.now
+        return Claimed(row.id, row.workflow.name, row.workflow.inputs)
+
+    def is_alive(self, executor: str) -> bool:
+        """Whether an executor may claim: it was not ended, and its lease holds."""
+        known = self.executors.get(executor)
+        return known is not None and known.ended_at is None and known.lease_until > self.clock.now
