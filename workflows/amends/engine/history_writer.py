@@ -31,7 +31,9 @@ class HistoryWriter:
         """What is on record, with what others have added, as far as this execution has read it."""
         self.completed_at, self._passed = execution_log.replay.started_at or execution_log.now(), False
         self.hidden: tuple[str, ...] = ()
-        self.version, self.turned_back = execution_log.replay.version, False
+        self.version, self.rereads = execution_log.replay.version, 0
+        """How far this execution knows the history, and how often it has read again what is on record."""
+        self.turned_back = False
         """Whether this life has turned back."""
         self._last: UUID | None = execution_log.replay.last_event
         self._stand = frozenset({self._last} if self._last else ())
@@ -109,8 +111,9 @@ class HistoryWriter:
 
     async def write(self, step_commit: StepCommit) -> None:
         """Commit an entry that expects nothing of any stream."""
+        rereads = self.rereads
         await self.execution_log.commit(step_commit)
-        self.written(step_commit)
+        self.written(step_commit, rereads)
 
     async def write_current(self, decide: Callable[[], Awaitable[StepCommit | None]]) -> StepCommit | None:
         """Commit what `decide` makes of all that is on record: it decides anew whenever others have added to that.
@@ -119,19 +122,26 @@ class HistoryWriter:
         """
         while step_commit := await decide():
             guarded = replace(step_commit, expected={**step_commit.expected, self.stream: self.version})
+            rereads = self.rereads
             if not isinstance(await self.execution_log.commit(guarded), Stale):
-                self.written(guarded)
+                self.written(guarded, rereads)
                 return guarded
             await self.reread()
         return None
 
-    def written(self, step_commit: StepCommit) -> None:
-        """Take note that an entry stands: what comes next was caused by it."""
+    def written(self, step_commit: StepCommit, rereads: int) -> None:
+        """Take note that an entry stands: what comes next was caused by it. `rereads` is as it was when it was sent.
+
+        One that was under way while another branch has read again may have been read by it: it is not counted then. So
+        `version` may be too low, which the next guarded entry finds, and is never too high, which would hide what the
+        saga was told.
+        """
         if step_commit.events:
             self._last, self._revive = step_commit.events[0].id, False
             # Of steps at the same time nobody knows who came first: each commit takes the place of those it came after.
             self._stand = (self._stand - step_commit.after) | {self._last}
-        self.version += sum(event.stream == self.stream for event in step_commit.events)
+        if rereads == self.rereads:
+            self.version += sum(event.stream == self.stream for event in step_commit.events)
         if step_commit.change:
             self._waited = False
         if step_commit.checkpoint:
@@ -140,8 +150,10 @@ class HistoryWriter:
 
     async def reread(self) -> None:
         """Take note of what is recorded by now: others have added to it."""
-        self.current = replay = await self.execution_log.reload()
-        self.version = replay.version
+        replay = await self.execution_log.reload()
+        if replay.version >= self.current.version:  # of two branches that read, the later answer may be the older one
+            self.current = replay
+        self.version, self.rereads = replay.version, self.rereads + 1
         if replay.last_event:
             self._stand |= {replay.last_event}
 

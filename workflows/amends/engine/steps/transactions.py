@@ -69,6 +69,7 @@ async def transact(
     while True:
         if (wrong := history.execution_log.replay.exhausted) and wrong is not exhausted:
             return Raised(StandsStill(wrong.reason))
+        rereads = history.rereads
         try:
             made, result, committed = await _once(name, history, code, limit.total_seconds(), body, step_commit)
         except _Failed as failed:
@@ -82,7 +83,7 @@ async def transact(
             wait = AGAIN.wait_after(interruptions).total_seconds()
         else:
             if not isinstance(committed, Stale):
-                history.written(made)
+                history.written(made, rereads)
                 return Returned(result)
             stale += 1
             if stale >= RERUNS:
