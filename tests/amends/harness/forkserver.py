@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import json
 import os
 import runpy
@@ -19,6 +20,17 @@ from typing import Any, NamedTuple
 
 STREAMS = 3
 """Each request comes with standard input, output and error, and with a pipe that is told the process and its end."""
+
+
+LATE = (
+    "dbos._sys_db_postgres",
+    "httpcore",
+    "pydantic.v1",
+    "sqlalchemy.dialects.sqlite",
+    "uvicorn.lifespan.off",
+    "uvloop",
+)
+"""Modules of others that they import when something is made."""
 
 
 class Request(NamedTuple):
@@ -83,11 +95,29 @@ def _become(request: Request, streams: list[int]) -> Request:
     return request
 
 
-def main(descriptor: int) -> None:
-    """Import what every server and command imports, say so, and serve."""
+def prepare() -> None:
+    """Import what every server and command imports, and make what each of them would make once of this checkout.
+
+    It makes fingerprints of aggregates before anything is folded, as a server does, and shapes of what is stored.
+    """
     import app.amends.cli.main
     import app.amends.server.serve  # noqa: F401
+    from app.amends.schema.catalogue import catalogue
+    from app.amends.schema.shapes import in_process
+    from app.amends.store.fingerprint.fingerprint import code_version
 
+    for name in (*LATE, *(["app.main"] if importlib.util.find_spec("app.main") else [])):
+        importlib.import_module(name)
+    known = catalogue()
+    for aggregate in known.aggregates.values():
+        code_version(aggregate)
+    for _ in in_process(known, ()):
+        pass
+
+
+def main(descriptor: int) -> None:
+    """Prepare, say so, and serve."""
+    prepare()
     assert threading.active_count() == 1, "a process with threads cannot be forked"
     gc.collect()
     gc.freeze()

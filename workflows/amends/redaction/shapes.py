@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from domain.amends.sensitive import KEYWORD
 from workflows.amends.redaction.marking import UNKNOWN, Schemas
 from workflows.amends.values.codec import adapter
+from workflows.amends.values.memoised import once
 
 Shape: TypeAlias = dict[str, Any]
 """A JSON Schema of values as they are stored, with their marks and without prose."""
@@ -23,8 +24,15 @@ WORDS = ("type", "properties", "enum", "const", "$ref", "items", "prefixItems", 
 """A schema without any of these is one of any value."""
 
 
+_shapes: dict[Any, Shape] = {}
+
+
 def shape(annotation: Any) -> Shape:
-    """The shape of an annotation's values."""
+    """The shape of an annotation's values, made once: nobody changes it."""
+    return once(_shapes, annotation, _new_shape)
+
+
+def _new_shape(annotation: Any) -> Shape:
     try:
         made = adapter(annotation).json_schema(by_alias=False, mode="serialization", schema_generator=Schemas)
     except Exception:  # also what a type's own code raises when it is asked for its schema

@@ -31,6 +31,7 @@ _adapters: dict[Any, TypeAdapter[Any]] = {}
 _readers: dict[Any, SchemaValidator] = {}
 _ordered: dict[Any, bool] = {}
 _strict: dict[Any, bool] = {}
+_losses: dict[Any, str | None] = {}
 
 
 def adapter(annotation: Any) -> TypeAdapter[Any]:
@@ -50,10 +51,10 @@ def _new_reader(annotation: Any) -> SchemaValidator:
 def require_json(annotation: Any, what: str) -> None:
     """Refuse an annotation whose values do not survive JSON. Raises DefinitionError, saying what `what` is."""
     try:
-        schema = adapter(annotation).core_schema
+        problem = once(_losses, annotation, lambda each: lossy(adapter(each).core_schema))
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise DefinitionError(what, f"does not survive JSON: {str(error).splitlines()[0]}") from error
-    if problem := lossy(schema):
+    if problem:
         raise DefinitionError(what, f"does not survive JSON: {problem}")
 
 
