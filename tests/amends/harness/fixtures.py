@@ -19,7 +19,7 @@ def postgres_18() -> Iterator[EmbeddedPostgres]:
     """The Postgres 18 of the package."""
     from tests.amends.harness import databases
 
-    yield from databases.make_cluster(within=databases.memory())
+    yield from databases.make_cluster(within=databases.memory(), made=databases.with_template)
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def postgres_15() -> Iterator[EmbeddedPostgres]:
     """The Postgres 15 of the system."""
     from tests.amends.harness import databases
 
-    yield from databases.make_cluster(databases.require_15(), databases.memory())
+    yield from databases.make_cluster(databases.require_15(), databases.memory(), made=databases.with_template)
 
 
 @pytest.fixture(params=["postgres_18", "postgres_15"])
@@ -76,9 +76,6 @@ def sql_18(database_18: URL) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def cluster() -> Iterator[EmbeddedPostgres]:
     """A Postgres of one test's own, migrated, to be killed."""
-    from app.amends.postgres.urls import parse_url
     from tests.amends.harness import databases
 
-    for made in databases.make_cluster():
-        databases.prepare(parse_url(made.url))
-        yield made
+    yield from databases.make_cluster(made=databases.migrated)

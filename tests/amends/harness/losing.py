@@ -15,7 +15,7 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from tests.amends.harness.databases import make_cluster, memory
+from tests.amends.harness.databases import make_cluster, memory, with_template
 from tests.amends.store.harness.trouble import end_sessions
 
 UNFLUSHED = "set synchronous_commit = off"
@@ -23,7 +23,7 @@ UNFLUSHED = "set synchronous_commit = off"
 
 def losing_cluster() -> Iterator[EmbeddedPostgres]:
     """A cluster of its own in memory, for a file of tests."""
-    for cluster in make_cluster(within=memory()):
+    for cluster in make_cluster(within=memory(), made=with_template):
         yield cluster
         go_on(cluster)
 

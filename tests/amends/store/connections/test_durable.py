@@ -17,7 +17,7 @@ from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.requests import Requests
 from domain.amends.errors import Unavailable
-from tests.amends.harness.databases import make_cluster, memory, prepare
+from tests.amends.harness.databases import make_cluster, memory, migrated
 from tests.amends.harness.server import wait_for
 from tests.amends.store.harness.sagas import Store, event, started, step_commit, store
 from tests.amends.store.harness.trouble import until
@@ -31,9 +31,7 @@ WAITING = "select pid from pg_stat_activity where wait_event = 'SyncRep'"
 @pytest.fixture(scope="module")
 def replicated() -> Iterator[EmbeddedPostgres]:
     """A Postgres of which each test decides whether there is a standby: there never is one."""
-    for cluster in make_cluster(within=memory()):
-        prepare(parse_url(cluster.url))
-        yield cluster
+    yield from make_cluster(within=memory(), made=migrated)
 
 
 @pytest.fixture

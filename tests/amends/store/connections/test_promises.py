@@ -28,7 +28,7 @@ from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.store.feed import lag as held_back
 from app.amends.store.feed.lag import BlockingTransaction, blocking_transaction, warn_of_lag
 from domain.amends.errors import StartupError
-from tests.amends.harness.databases import MIGRATIONS, make_cluster, memory, prepare
+from tests.amends.harness.databases import MIGRATIONS, make_cluster, memory, migrated
 from tests.amends.harness.server import wait_for
 
 CLOCK = """
@@ -43,10 +43,9 @@ create function fake.clock_timestamp() returns timestamptz language sql volatile
 @pytest.fixture(scope="module")
 def own() -> Iterator[EmbeddedPostgres]:
     """A cluster whose settings may be changed, migrated, and that prepares transactions."""
-    for made in make_cluster(within=memory()):
+    for made in make_cluster(within=memory(), made=migrated):
         with psycopg.connect(made.url, autocommit=True) as sql:
             sql.execute("alter system set max_prepared_transactions = 5")
-        prepare(parse_url(made.url))
         made.stop()
         made.start()
         yield made

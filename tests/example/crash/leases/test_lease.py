@@ -13,7 +13,7 @@ import pytest
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo, parse_url
 from tests.amends.crash.standstill import frozen
-from tests.amends.harness.databases import make_cluster, prepare
+from tests.amends.harness.databases import make_cluster, migrated
 from tests.example.crash.ledger import doubled_keys, net_effects
 from tests.example.server import Server, http, wait_for
 
@@ -23,9 +23,7 @@ HAPPY = {"hold": 1, "charge": 1, "book": 1}
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """One Postgres for this file, to be stopped, and to stand still."""
-    for made in make_cluster():
-        prepare(parse_url(made.url))
-        yield made
+    yield from make_cluster(made=migrated)
 
 
 def pause(seconds: float) -> None:
