@@ -19,7 +19,7 @@ from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.heartbeats import Heartbeat
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
 from domain.amends.event import Cause, event
-from workflows.amends.dbos.engine import Engine
+from workflows.amends.dbos.engine import engine_on_dbos
 from workflows.amends.saga import Saga, Transaction, transaction
 
 
@@ -54,7 +54,9 @@ class Amends:
         self._stack.push_async_callback(committer.stop)
         self.reader = Reader(readers)
         store = PostgresSagas(EventWriter(committer), self.reader, AggregateLoader(committer, self.reader, 500))
-        self.engine = Engine([self._saga], store, conninfo(self._url), Heartbeat(self._url).beat, lambda: os._exit(70))
+        self.engine = engine_on_dbos(
+            [self._saga], store, conninfo(self._url), Heartbeat(self._url).beat, lambda: os._exit(70)
+        )
         await self.engine.launch()
         self._stack.push_async_callback(self.engine.shut_down)
         return self

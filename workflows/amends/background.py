@@ -15,11 +15,12 @@ async def end(*tasks: asyncio.Task[Any] | None) -> None:
     One that goes on is cancelled again: Python 3.11's `asyncio.wait_for`, which psycopg's pool uses, forgets a cancel
     that comes at the same moment as what it waits for.
     """
-    left = {task for task in tasks if task}
+    left = [task for task in tasks if task]
     while left:
         for task in left:
             task.cancel()
-        ended, left = await asyncio.wait(left, timeout=AGAIN_SECONDS)
+        ended, _ = await asyncio.wait(left, timeout=AGAIN_SECONDS)
+        left = [task for task in left if task not in ended]
         await asyncio.gather(*ended, return_exceptions=True)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -15,7 +17,7 @@ RESERVED: Final = frozenset(("definitions", "bulk", "causes"))
 
 _GIVEN: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NAMESPACE = UUID("6d3c1f0e-5b0a-5e52-9a3e-2a64a1c0f9b7")
-_dice = random.SystemRandom()  # without a state, which would be another one in each process
+_dice: random.Random = random.SystemRandom()  # without a state, which would be another one in each process
 
 
 def new_id() -> UUID:
@@ -24,6 +26,22 @@ def new_id() -> UUID:
     value = (stamp & (2**48 - 1)) << 80 | _dice.getrandbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+def new_token() -> str:
+    """A word that nobody else has, and nobody can guess: a version 4 UUID."""
+    return str(UUID(int=_dice.getrandbits(128), version=4))
+
+
+@contextmanager
+def drawn_from(dice: random.Random) -> Iterator[None]:
+    """Meanwhile ids and tokens are drawn from these dice: the same from the same seed, as a simulation wants them."""
+    global _dice
+    before, _dice = _dice, dice
+    try:
+        yield
+    finally:
+        _dice = before
 
 
 def require_id(id: str, field: str) -> None:

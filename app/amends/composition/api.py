@@ -34,7 +34,7 @@ from app.amends.store.feed.losses import Losses
 from app.amends.store.requests import Requests
 from app.amends.store.sagas.summaries import SagaSummaries, rest_of_sagas
 from app.amends.watchdog.guard import Watchdog
-from workflows.amends.dbos.engine import Engine
+from workflows.amends.executor.engine import Engine
 
 
 @dataclass(frozen=True)

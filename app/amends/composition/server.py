@@ -36,7 +36,8 @@ from app.amends.store.sagas.heartbeats import Heartbeats
 from app.amends.store.shapes import SagaKinds
 from app.amends.watchdog.guard import Watchdog
 from workflows.amends.background import end
-from workflows.amends.dbos.engine import Engine, Options
+from workflows.amends.dbos.engine import engine_on_dbos
+from workflows.amends.executor.engine import Engine, Options
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
 from workflows.amends.values.limits import Limits
@@ -185,4 +186,4 @@ def _engine(
 ) -> Engine:
     limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
     options = Options(settings.lease_seconds, settings.running, limits)
-    return Engine(sagas, store.sagas, conninfo(formatted(url)), Heartbeats(url).beat, lost, options, providers)
+    return engine_on_dbos(sagas, store.sagas, conninfo(formatted(url)), Heartbeats(url).beat, lost, options, providers)

@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from app.amends.watchdog.output import log, say
-from workflows.amends.engine.user_code.running_code import clock
+from workflows.amends.clocks import clock
 
 PAUSE_SECONDS: Final = 1.0
 """How long the database is left alone after it has not answered."""

@@ -14,7 +14,8 @@ from typing import Any, Final
 from app.amends.watchdog.output import log, saga_names, say
 from app.amends.watchdog.record import BlockRecord
 from app.amends.watchdog.threads import Threads
-from workflows.amends.engine.user_code.running_code import SIZE, clock, read
+from workflows.amends.clocks import clock
+from workflows.amends.engine.user_code.running_code import SIZE, read
 
 GAP_SECONDS: Final = 1.0
 """The gap between two looks that shows that the watchdog itself was suspended: with the machine, or the container."""

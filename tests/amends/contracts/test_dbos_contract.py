@@ -22,7 +22,8 @@ from app.amends.store.sagas.heartbeats import Heartbeat
 from domain.amends.errors import Refusal
 from domain.amends.event import Cause
 from tests.amends.store.harness.sagas import store
-from workflows.amends.dbos.engine import Engine
+from workflows.amends.dbos.engine import engine_on_dbos
+from workflows.amends.executor.engine import Engine
 from workflows.amends.saga import Call, Saga, Transaction, Undo, step, transaction
 
 Sql = psycopg.Connection
@@ -101,7 +102,7 @@ class Keys(Saga[str, str], name="keys"):
 async def engine(url: URL, *sagas: Saga[Any, Any]) -> AsyncIterator[Engine]:
     async with store(url, connections=4) as it:
         beat = Heartbeat(url)
-        running = Engine(sagas, it.sagas, conninfo(url), beat.beat, lambda: None)
+        running = engine_on_dbos(sagas, it.sagas, conninfo(url), beat.beat, lambda: None)
         await running.launch()
         try:
             yield running

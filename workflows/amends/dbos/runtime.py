@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any, NoReturn
@@ -23,22 +23,25 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 
 from domain.amends.errors import StartupError
 from workflows.amends.dbos.threads import Threads
+from workflows.amends.executor.runtime import Body
 from workflows.amends.ports.execution_log import Fenced, Suspended, TurnedBack
 from workflows.amends.ports.saga_store import Claimed
+
+log = logging.getLogger("amends.engine")
 
 APPLICATION = "amends"
 """Name and version of our application in DBOS's tables: sagas have versions of their own."""
 
 SUPPORTED = "3.4."
 THREADS = 8
+LAST_SECONDS = 1.0
+"""How long threads of DBOS are waited for at the end."""
 
 SPOILING = ("25006", "57P")
 """Errors, by SQLSTATE, after which DBOS's sessions are replaced: one that began read-only remains so for good."""
 
 LOST = ("psycopg.OperationalError", "psycopg.errors.AdminShutdown", "connection failed:", "connection to server at")
 """In what DBOS says of a database that is away."""
-
-Body = Callable[..., Awaitable[Any]]
 
 
 def migrate(url: str) -> None:
@@ -74,18 +77,17 @@ def refuse_pickles() -> None:
     DefaultSerializer.deserialize = refuse  # type: ignore
 
 
-class Runtime:
+class DbosRuntime:
     """One process's DBOS: runs the bodies that are bound to names, in the event loop that launched it."""
 
-    def __init__(self, url: str, executor: str) -> None:
+    def __init__(self, url: str) -> None:
         refuse_pickles()
-        self._executor = executor
+        self._executor = ""
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dbos-start")
         self._of_loop: Threads | None = None
         self._config: DBOSConfig = {
             "name": APPLICATION,
             "application_version": APPLICATION,
-            "executor_id": executor,
             "system_database_url": url,
             "run_migrations": False,
             "serializer": DBOSPortableJSONSerializer(),
@@ -96,23 +98,25 @@ class Runtime:
             "scheduler_polling_interval_sec": 3600.0,
         }
 
-    def bind(self, name: str, body: Body) -> None:
+    def bind(self, bodies: Mapping[str, Body]) -> None:
+        """Make DBOS known to this process, and let it run these for workflows of these names."""
+        DBOS(config={**self._config, "executor_id": self._executor})
+        logging.getLogger("dbos").addFilter(_expected)
+        for name, body in bodies.items():
+            self._bind(name, body)
+
+    def _bind(self, name: str, body: Body) -> None:
         """Let DBOS run `body` for workflows of this name; it ends as DBOS's own workflows do."""
 
         async def workflow(*args: Any, **kwargs: Any) -> Any:
             try:
                 return await body(*args, **kwargs)
             except Fenced:
-                raise DBOSWorkflowConflictIDError(current_id()) from None
+                raise DBOSWorkflowConflictIDError(self.current()[0]) from None
             except Suspended:
                 raise asyncio.CancelledError from None
 
         DBOS.workflow(name=name, max_recovery_attempts=None)(workflow)
-
-    def create(self) -> None:
-        """Make DBOS known to this process; `bind` comes after it, `launch` last."""
-        DBOS(config=self._config)
-        logging.getLogger("dbos").addFilter(_expected)
 
     def launch(self) -> None:
         """Start DBOS in the running event loop, with enough threads for its writes."""
@@ -135,35 +139,36 @@ class Runtime:
         """How many functions code of sagas runs in threads."""
         return self._of_loop.of_sagas if self._of_loop else 0
 
-    def destroy(self) -> None:
+    async def stop(self) -> None:
+        """Stop DBOS, whose threads may wait for the database for ever: then they are left to themselves."""
+        try:
+            async with asyncio.timeout(LAST_SECONDS):
+                await asyncio.shield(asyncio.create_task(asyncio.to_thread(self._destroy), name="stop of DBOS"))
+        except TimeoutError:
+            log.debug("Threads of DBOS still wait for the database.")
+
+    def _destroy(self) -> None:
         """Stop DBOS; blocks until its threads have ended."""
         DBOS.destroy(destroy_registry=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def current(self) -> tuple[str, str]:
+        """The id of the workflow that runs here, and the token under which this execution owns it."""
+        id = DBOS.workflow_id
+        owner = None if id is None else current_owner_xid(id)
+        if id is None or owner is None:
+            raise RuntimeError("not inside a workflow")
+        return id, owner
+
+    def next_step_id(self) -> int:
+        """Draw the number of the next step from DBOS."""
+        return DBOS.reserve_step().step_id
 
     async def run(self, claimed: Claimed, owner: str) -> None:
         """Run a workflow that this executor has claimed under this owner; returns once it is under way."""
         status = _status(claimed, self._executor)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._threads, execute_dequeued_workflow, _get_dbos_instance(), status, owner)
-
-
-def current_id() -> str:
-    """The id of the workflow that runs here."""
-    id = DBOS.workflow_id
-    assert id is not None, "not inside a workflow"
-    return id
-
-
-def current_owner() -> str:
-    """The token under which this execution owns its workflow."""
-    owner = current_owner_xid(current_id())
-    assert owner is not None, "not inside a workflow"
-    return owner
-
-
-def next_step() -> int:
-    """Draw the number of the next step from DBOS."""
-    return DBOS.reserve_step().step_id
 
 
 def _status(claimed: Claimed, executor: str) -> WorkflowStatusInternal:

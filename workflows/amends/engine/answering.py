@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from time import monotonic
 from typing import Any
 
 from domain.amends.errors import AmendsError, Refusal
@@ -74,7 +73,7 @@ class Answering:
 
     async def until_ended(self, running: Running) -> Returned[Any] | Raised:
         """Answer the words of `run` until it ends. Raises CompensationStart, Suspended and the like when it ends."""
-        turns = Yielding()
+        turns = Yielding(self.execution_log.seconds)
         while (word := await self._next(running)) is not None:
             if turns.is_long:
                 await turns.end()
@@ -107,10 +106,10 @@ class Answering:
                 self.cancellation.anywhere()
             if left <= 0:
                 raise Hanging(limit)
-            since, due = monotonic(), self.cancellation.deadline if self._may_turn else None
+            since, due = self.execution_log.seconds(), self.cancellation.deadline if self._may_turn else None
             patience = left if due is None else min(left, max((due - self.execution_log.now()).total_seconds(), 0.001))
             await self.execution_log.listen(patience)
-            left -= monotonic() - since
+            left -= self.execution_log.seconds() - since
         if self.speaks.misplaced:
             raise self.speaks.misplaced
         self._look_once_more()
@@ -118,10 +117,14 @@ class Answering:
 
     @property
     def _may_turn(self) -> bool:
-        """Whether `run` may be turned back where it is: no earlier life has begun anything that it has not reached."""
-        return self.execution_log.last_step_id >= self._last_recorded and (
-            self._live or not self.execution_log.replay.recovered
-        )
+        """Whether `run` may be turned back where it is: no earlier life has begun anything that it has not reached.
+
+        One that is on record as turned back just here is, or it would go on past that.
+        """
+        replay, here = self.execution_log.replay, self.execution_log.last_step_id
+        next_one = replay.checkpoints.get(here + 1)
+        turned = next_one is not None and next_one.name == TURN_BACK
+        return here >= self._last_recorded and (turned or self._live or not replay.recovered)
 
     def stopped_waiting(self, word: Word[Any]) -> bool:
         """Something in `run` took back what it asks for; False if that is recorded, so that `run` has it at once."""

@@ -215,7 +215,13 @@ class ExecutionLog(Protocol):
         """The number of the next step: the same in every life of the saga, as long as its code does the same."""
         ...
 
-    def now(self) -> datetime: ...
+    def now(self) -> datetime:
+        """The time of the store."""
+        ...
+
+    def seconds(self) -> float:
+        """The clock of this process, which never goes back."""
+        ...
 
     async def commit(self, step_commit: StepCommit) -> Committed | Stale:
         """Write the entry in one commit. Resends until answered; raises Fenced if another execution owns the saga."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from time import monotonic
+from datetime import datetime
 from typing import Final
 
 from workflows.amends.call import ProviderDown
+from workflows.amends.clocks import Clocks
 from workflows.amends.values.printable import one_line
 
 log = logging.getLogger("amends.providers")
@@ -56,15 +56,15 @@ class Probe:
 class CircuitBreaker:
     """Whether a provider is down, and who may try whether it is back."""
 
-    def __init__(self, name: str, failures: int) -> None:
-        self.name, self.failures = name, failures
+    def __init__(self, name: str, failures: int, clocks: Clocks = Clocks()) -> None:
+        self.name, self.failures, self.clocks = name, failures, clocks
         self.closed: Callable[[], None] = _nobody
         self.deaf = False
         """Whether calls are cut off from this side: then their end says nothing of the provider."""
         self._in_a_row = self._probes = 0
         self._since: datetime | None = None
         self._answered_at: datetime | None = None
-        self._error, self._probe_at, self._called_at, self._longest = "", 0.0, monotonic(), 0.0
+        self._error, self._probe_at, self._called_at, self._longest = "", 0.0, clocks.seconds(), 0.0
         self._whole: Probe | None = None
         self._answered = self._closed_at = -MOMENT
 
@@ -76,21 +76,21 @@ class CircuitBreaker:
     @property
     def answers(self) -> bool:
         """Whether somebody was answered a moment ago."""
-        return monotonic() - self._answered < MOMENT
+        return self.clocks.seconds() - self._answered < MOMENT
 
     @property
     def closed_for(self) -> float:
         """For how many seconds it has been closed, as far as this process knows."""
-        return monotonic() - self._closed_at
+        return self.clocks.seconds() - self._closed_at
 
     @property
     def may_probe(self) -> bool:
         """Whether it is open, and a call may try."""
-        return self._since is not None and monotonic() >= self._probe_at
+        return self._since is not None and self.clocks.seconds() >= self._probe_at
 
     def enter(self) -> Probe | None:
         """The right to make a call: None while it is closed. Raises ProviderDown while it is open, but for one call."""
-        self._called_at = now = monotonic()
+        self._called_at = now = self.clocks.seconds()
         if self._since is None:
             return None
         if now < self._probe_at:
@@ -107,7 +107,7 @@ class CircuitBreaker:
         """Such a call has ended: the next one may try a second after it began."""
         if probe is self._whole:
             self._whole = None
-        self._probe_at = max(probe.began + PROBE_SECONDS, min(self._probe_at, monotonic()))
+        self._probe_at = max(probe.began + PROBE_SECONDS, min(self._probe_at, self.clocks.seconds()))
 
     def down(self) -> ProviderDown:
         since = f"since {self._since.isoformat(timespec='seconds')}, " if self._since else ""
@@ -119,37 +119,37 @@ class CircuitBreaker:
             return
         self._in_a_row, self._error = self._in_a_row + 1, one_line(error)[:ERROR]
         if self._in_a_row >= self.failures and self._since is None:
-            self._open(datetime.now(UTC))
+            self._open(self.clocks.now())
             log.warning("The provider %s is down (%s): sagas wait for it.", self.name, self._error)
 
     def answered(self, seconds: float = 0.0) -> None:
         """A call was answered, whatever the answer says, after so many seconds."""
-        self._in_a_row, self._answered_at, self._answered = 0, datetime.now(UTC), monotonic()
+        self._in_a_row, self._answered_at, self._answered = 0, self.clocks.now(), self.clocks.seconds()
         self._longest = max(seconds, self._longest * 0.99)
         if self._since is not None:
             took = (self._answered_at - self._since).total_seconds()
             log.warning("The provider %s is back after %.0f s.", self.name, took)
-            self._since, self._closed_at = None, monotonic()
+            self._since, self._closed_at = None, self.clocks.seconds()
             self.closed()
 
     def reported(self, outage: Outage) -> None:
         """Another process says that it is down: so it is here too, unless it has answered here since then."""
         if self._since is None and (self._answered_at is None or self._answered_at < outage.since):
-            self._error, self._called_at = outage.error, monotonic()
+            self._error, self._called_at = outage.error, self.clocks.seconds()
             self._open(outage.since)
             log.warning("The provider %s is down (%s), as others found: sagas wait for it.", self.name, self._error)
 
     def asked(self) -> None:
         """Somebody was let go on who may be refused without a call: the next one may try a second later."""
-        self._probe_at = monotonic() + PROBE_SECONDS
+        self._probe_at = self.clocks.seconds() + PROBE_SECONDS
 
     def forget(self) -> None:
         """Nobody waits: what nobody has tried for a while is not known any more. The next failure says it again."""
-        if self._since is not None and monotonic() - self._called_at > FORGET_SECONDS:
-            self._since, self._answered_at, self._in_a_row = None, datetime.now(UTC), self.failures - 1
+        if self._since is not None and self.clocks.seconds() - self._called_at > FORGET_SECONDS:
+            self._since, self._answered_at, self._in_a_row = None, self.clocks.now(), self.failures - 1
 
     def _open(self, since: datetime) -> None:
-        self._since, self._probe_at = since, monotonic() + PROBE_SECONDS
+        self._since, self._probe_at = since, self.clocks.seconds() + PROBE_SECONDS
 
 
 def _nobody() -> None:

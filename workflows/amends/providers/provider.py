@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from time import monotonic
 from typing import Final
 
 from domain.amends.errors import AmendsError, DefinitionError
 from workflows.amends.call import LONGEST_NAME, AttemptContext, Outbound, ProviderDown, attempt_context, provider_name
+from workflows.amends.clocks import Clocks
 from workflows.amends.providers.circuit_breaker import FAILURES, CircuitBreaker, Outage, Probe
 from workflows.amends.values.printable import error_message
 
@@ -29,8 +29,8 @@ class NoAnswer(AmendsError):
 class Sending:
     """One call to a provider. A gateway that can tell awaits `starts` right before the first byte leaves."""
 
-    def __init__(self, outbound: Outbound, mine: AttemptContext | None) -> None:
-        self._outbound, self._mine, self.sent, self.began = outbound, mine, False, monotonic()
+    def __init__(self, outbound: Outbound, mine: AttemptContext | None, began: float) -> None:
+        self._outbound, self._mine, self.sent, self.began = outbound, mine, False, began
 
     async def starts(self) -> None:
         """The first byte leaves next, once this process still may: it can have been paused while it connected."""
@@ -49,13 +49,13 @@ class Provider:
     `calls` is how many calls it takes at a time, `failures` how many of them in a row must fail for it to be down.
     """
 
-    def __init__(self, name: str, calls: int = CALLS, failures: int = FAILURES) -> None:
+    def __init__(self, name: str, calls: int = CALLS, failures: int = FAILURES, clocks: Clocks = Clocks()) -> None:
         if provider_name(name) != name:
             problem = f"is 1 to {LONGEST_NAME} printable characters, without spaces around or side by side"
             raise DefinitionError("the name of a provider", problem)
         if calls < 1 or failures < 1:
             raise DefinitionError(f"provider {name}", "takes at least one call at a time, and one failure to be down")
-        self.name, self.calls, self.breaker = name, calls, CircuitBreaker(name, failures)
+        self.name, self.calls, self.breaker = name, calls, CircuitBreaker(name, failures, clocks)
         self.changed: Callable[[], None] = _nobody
         self.has_gateway = True
         """Whether calls to it are made through this object; else only what sagas come to tells of it."""
@@ -93,7 +93,9 @@ class Provider:
                 probe = self._enter(outbound)
                 async with self._place(mine):
                     probe = probe or self._enter(outbound)
-                    async with self._watched(Sending(outbound, mine), outbound, tells, probe) as sending:
+                    async with self._watched(
+                        Sending(outbound, mine, self.breaker.clocks.seconds()), outbound, tells, probe
+                    ) as sending:
                         yield sending
         finally:
             self._under_way -= 1
@@ -129,7 +131,7 @@ class Provider:
 
     def _answered(self, sending: Sending) -> None:
         sending.started()
-        self.breaker.answered(monotonic() - sending.began)
+        self.breaker.answered(self.breaker.clocks.seconds() - sending.began)
 
     @asynccontextmanager
     async def _place(self, mine: AttemptContext | None) -> AsyncIterator[None]:
@@ -165,8 +167,8 @@ class Provider:
 class Providers:
     """The providers of one process, by name."""
 
-    def __init__(self, calls: int = CALLS) -> None:
-        self._calls = calls
+    def __init__(self, calls: int = CALLS, clocks: Clocks = Clocks()) -> None:
+        self._calls, self._clocks = calls, clocks
         self._known: dict[str, Provider] = {}
         self.changed: Callable[[], None] = _nobody
         """Called whenever a call ends or a provider is back."""
@@ -175,7 +177,7 @@ class Providers:
         """The provider of this name, for a gateway to call; the first one says what it takes."""
         found = self._known.get(name)
         if found is None or not found.has_gateway:
-            made = Provider(name, self._calls if calls is None else calls, failures)
+            made = Provider(name, self._calls if calls is None else calls, failures, self._clocks)
             made.changed = lambda: self.changed()
             if found is not None and (outage := found.outage):
                 made.breaker.reported(outage)  # sagas, or other processes, knew of it before its gateway was made
@@ -206,7 +208,7 @@ class Providers:
         """Every provider that is down, as far as this process knows."""
         return [outage for provider in self._known.values() if (outage := provider.outage)]
 
-    def forget(self, awaited: set[str]) -> None:
+    def forget(self, awaited: Collection[str]) -> None:
         """What nobody waits for, and nobody has called for a while, is not said to be down any more."""
         for name, provider in list(self._known.items()):
             if name not in awaited:

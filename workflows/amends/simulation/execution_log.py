@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from domain.amends.event import Cause
 from workflows.amends.bell import Bell
+from workflows.amends.clocks import clock
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.execution_log import Committed, Identity, Stale, Start, StepCommit, StepTransaction
 from workflows.amends.saga import Saga
@@ -61,6 +62,9 @@ class MemoryExecutionLog:
 
     def now(self) -> datetime:
         return self._sagas.clock.now
+
+    def seconds(self) -> float:
+        return clock()
 
     def order(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> Start:
         saga = next(saga for saga in self._children if saga.definition.saga_type == saga_type)

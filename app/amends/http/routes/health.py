@@ -14,7 +14,7 @@ from app.amends.http.problems import problem
 from app.amends.postgres.connections.watch import DatabaseWatch
 from app.amends.postgres.liveness import Liveness
 from app.amends.postgres.statements.committer import Committer
-from workflows.amends.dbos.engine import Engine
+from workflows.amends.executor.engine import Engine
 
 
 class HealthRoutes:

@@ -22,7 +22,7 @@ from app.amends.store.feed.lag import blocking_transaction
 from app.amends.store.feed.losses import Losses
 from app.amends.store.outages import awaiting, outages
 from app.amends.watchdog.guard import Watchdog
-from workflows.amends.dbos.engine import Engine
+from workflows.amends.executor.engine import Engine
 
 SQL = statements(Path(__file__).with_name("metrics.sql"))
 ANSWER_SECONDS = 0.8

@@ -25,7 +25,7 @@ from app.amends.store.sagas.summaries import SagaFilters, SagaSummaries
 from domain.amends.errors import NotFound
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.client import TerminatedAction
-from workflows.amends.dbos.engine import Engine
+from workflows.amends.executor.engine import Engine
 from workflows.amends.history import OperatorAction, Status, saga_histories
 from workflows.amends.ids import require_workflow_id
 from workflows.amends.ports.event_store import KeptAnswer

@@ -14,7 +14,7 @@ from app.amends.postgres.urls import conninfo
 from domain.amends.event import Cause
 from tests.amends.contracts.test_dbos_contract import engine
 from workflows.amends.call import ProviderDown
-from workflows.amends.dbos.engine import Engine
+from workflows.amends.executor.engine import Engine
 from workflows.amends.saga import Call, Saga, step
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from workflows.amends.dbos.clock import BACK, BLUR, OLD, DatabaseClock
-from workflows.amends.engine.user_code.running_code import clock
+from workflows.amends.clocks import clock
+from workflows.amends.executor.clock import BACK, BLUR, OLD, DatabaseClock
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 MS = timedelta(milliseconds=1)

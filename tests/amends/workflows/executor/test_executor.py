@@ -11,8 +11,13 @@ from typing import cast
 
 import pytest
 
-from workflows.amends.dbos import executor
-from workflows.amends.dbos.executor import Executor
+from workflows.amends.clocks import Clocks
+from workflows.amends.dbos import lease_thread
+from workflows.amends.dbos.lease_thread import LeaseThread
+from workflows.amends.executor import executor
+from workflows.amends.executor.executor import Executor
+from workflows.amends.executor.lease import Lease
+from workflows.amends.executor.process import this_process
 from workflows.amends.ports.execution_log import Suspended
 from workflows.amends.ports.saga_store import SagaStore
 
@@ -53,7 +58,10 @@ def made(store: Store, give_up: asyncio.Event, stuck: threading.Event) -> Execut
         store.happened.append("give up")
         await give_up.wait()
 
-    return Executor(cast(SagaStore, store), 0.5, store.beat, given_up, stuck.set)
+    def keeper(lease: Lease, taken_away: Callable[[], None]) -> LeaseThread:
+        return LeaseThread(lease, store.beat, taken_away, stuck.set)
+
+    return Executor(cast(SagaStore, store), 0.5, this_process(), Clocks(), keeper, given_up)
 
 
 async def test_it_goes_on_under_a_new_name_once_all_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +91,7 @@ async def test_it_goes_on_under_a_new_name_once_all_is_given_up(monkeypatch: pyt
 async def test_it_says_that_something_does_not_end_although_the_event_loop_stands_still(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(executor, "GIVE_UP_SECONDS", 0.2)
+    monkeypatch.setattr(lease_thread, "GIVE_UP_SECONDS", 0.2)
     store, stuck = Store(), threading.Event()
     it = made(store, asyncio.Event(), stuck)
     await it.begin(["order:1"])

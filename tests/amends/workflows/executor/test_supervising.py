@@ -15,10 +15,12 @@ from typing import Any, cast
 import psutil
 import pytest
 
-from workflows.amends.dbos.clock import DatabaseClock
-from workflows.amends.dbos.lease import Lease, is_gone, machine, process_started_at
-from workflows.amends.dbos.supervisor import CLAIM, Supervisor
-from workflows.amends.engine.user_code.running_code import clock
+from workflows.amends.clocks import clock
+from workflows.amends.dbos.lease_thread import LeaseThread
+from workflows.amends.executor.clock import DatabaseClock
+from workflows.amends.executor.lease import Lease
+from workflows.amends.executor.process import is_gone, machine, process_started_at, this_process
+from workflows.amends.executor.supervisor import CLAIM, Supervisor
 from workflows.amends.ports.saga_store import Claimed, OtherExecutor, SagaStore
 
 HERE = machine()
@@ -146,7 +148,7 @@ class FakeWorker:
 
 def supervisor(store: FakeStore, worker: FakeWorker, lease: FakeLease) -> Supervisor:
     worker.lease = lease
-    return Supervisor(cast(Any, worker), cast(SagaStore, store))
+    return Supervisor(cast(Any, worker), cast(SagaStore, store), this_process().is_gone)
 
 
 async def looked(store: FakeStore, worker: FakeWorker, lease: FakeLease) -> None:
@@ -190,7 +192,7 @@ async def test_no_more_is_claimed_than_there_is_room_for() -> None:
 
 
 async def test_what_was_claimed_comes_to_its_end_before_more_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workflows.amends.dbos.supervisor.LOOK_SECONDS", 60)
+    monkeypatch.setattr("workflows.amends.executor.supervisor.LOOK_SECONDS", 60)
     store = FakeStore(queue=[Claimed(str(number), "x", "{}") for number in range(200)])
     worker = FakeWorker(places=1000)
     watching = supervisor(store, worker, FakeLease())
@@ -225,48 +227,53 @@ class Beat:
         return datetime.now(UTC) if self.answer else None
 
 
+def kept(
+    seconds: float, beat: Callable[[str, float], datetime | None], lost: Callable[[], None]
+) -> tuple[Lease, LeaseThread]:
+    """A lease that was just given, and what renews it."""
+    lease = Lease("me", seconds, DatabaseClock(), clock)
+    lease.first(clock(), datetime.now(UTC))
+    return lease, LeaseThread(lease, beat, lost, lambda: None)
+
+
 async def test_a_lease_is_renewed_while_the_loop_answers() -> None:
     beat, lost = Beat(), threading.Event()
-    lease = Lease("me", 2.0, DatabaseClock(), beat, lost.set)
-    lease.first(clock(), datetime.now(UTC))
-    lease.start()
+    lease, keeper = kept(2.0, beat, lost.set)
+    keeper.start()
     await until(lambda: beat.beats >= 2 and lease.held_for() > 0.5)
     assert lease.holds()
-    lease.stop()
+    keeper.stop()
     assert not lost.is_set()
 
 
 async def test_a_lease_ends_by_its_own_clock_when_nobody_answers() -> None:
     beat, lost = Beat(), threading.Event()
-    lease = Lease("me", 0.3, DatabaseClock(), beat, lost.set)
-    lease.first(clock(), datetime.now(UTC))
+    lease, keeper = kept(0.3, beat, lost.set)
     beat.answer = ConnectionError("the database is away")
-    lease.start()
+    keeper.start()
     await until(lambda: not lease.holds())
     assert lease.held_for() == 0
     without, beat.answer = clock(), True
     await asyncio.wait_for(lease.held(), 5)
     assert lease.held_for() < clock() - without, "the time without it does not count"
-    lease.stop()
+    keeper.stop()
     assert not lost.is_set()
 
 
 async def test_a_lease_that_was_taken_away_is_said_once() -> None:
     beat, lost = Beat(), []
-    lease = Lease("me", 0.2, DatabaseClock(), beat, lambda: lost.append("lost"))
-    lease.first(clock(), datetime.now(UTC))
+    _, keeper = kept(0.2, beat, lambda: lost.append("lost"))
     beat.answer = False
-    lease.start()
+    keeper.start()
     await until(lambda: lost == ["lost"])
-    await until(lambda: not lease.is_alive())
+    keeper.given_up()
+    await until(lambda: not keeper.is_alive())
     assert beat.beats == 1
 
 
 async def test_a_beat_that_failed_or_was_slow_is_followed_by_the_next_one_at_once() -> None:
     """Else a switchover of the database that is shorter than the lease would cost it."""
-    beat = Beat()
-    beat.answer = ConnectionError("the database is away")
-    lease = Lease("me", 5.0, DatabaseClock(), beat, lambda: None)
+    lease = Lease("me", 5.0, DatabaseClock(), clock)
     assert [lease.wait_after(took) for took in (0.0, 0.5, 1.0, 2.4)] == [1.0, 0.5, 0.0, 0.0]
     lease.problem = "the database is away"
     assert all(lease.wait_after(took) == 0.25 for took in (0.0, 0.5, 1.0, 2.4))
@@ -280,12 +287,11 @@ async def test_a_database_that_is_slow_does_not_count_against_the_event_loop(cap
         slow.wait(0.3)
         return beat()
 
-    lease = Lease("me", 0.5, DatabaseClock(), beats, lambda: None)
-    lease.first(clock(), datetime.now(UTC))
+    lease, keeper = kept(0.5, beats, lambda: None)
     with caplog.at_level("INFO", "amends.lease"):
-        lease.start()
+        keeper.start()
         await until(lambda: beat.beats >= 5)
-    lease.stop()
+    keeper.stop()
     slow.set()
     assert lease.problem is None
     assert "has not answered" not in caplog.text
@@ -294,29 +300,27 @@ async def test_a_database_that_is_slow_does_not_count_against_the_event_loop(cap
 async def test_why_a_lease_is_not_renewed_is_known_until_it_is(caplog: pytest.LogCaptureFixture) -> None:
     beat = Beat()
     beat.answer = ConnectionError("the database\n is away")
-    lease = Lease("me", 0.5, DatabaseClock(), beat, lambda: None)
-    lease.first(clock(), datetime.now(UTC))
-    lease.start()
+    lease, keeper = kept(0.5, beat, lambda: None)
+    keeper.start()
     await until(lambda: lease.problem == "the database is away")
     await until(lambda: beat.beats > 5)
     beat.answer = True
     await until(lambda: lease.problem is None)
-    lease.stop()
+    keeper.stop()
     assert 1 <= caplog.text.count("could not be renewed: the database is away") <= beat.beats // 2
 
 
 async def test_a_blocked_loop_lets_its_lease_run_out() -> None:
     beat, lost = Beat(), threading.Event()
-    lease = Lease("me", 0.4, DatabaseClock(), beat, lost.set)
-    lease.first(clock(), datetime.now(UTC))
-    lease.start()
+    lease, keeper = kept(0.4, beat, lost.set)
+    keeper.start()
     await until(lambda: beat.beats >= 1)
     deadline = clock() + 1.2
     while clock() < deadline:
         pass
     assert not lease.holds()
-    lease.stop()
-    await until(lambda: not lease.is_alive())
+    keeper.stop()
+    await until(lambda: not keeper.is_alive())
 
 
 def test_what_identifies_an_executor_does_not_change() -> None:

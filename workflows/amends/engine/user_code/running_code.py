@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import struct
-import time
 from collections.abc import Callable
-from functools import partial
 from typing import Final, TypeVar
+
+from workflows.amends.clocks import clock
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,11 +24,6 @@ _NAME: Final = _HEAD.size
 _ROOM: Final = SIZE - _NAME
 _MOST: Final = {"saga": 3000, "saga_type": 500, "step": 500}
 """How many bytes of a name each of its parts may take: together, with what is between them, they fit."""
-
-
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-clock: Final[Callable[[], float]] = partial(time.clock_gettime, _CLOCK)
-"""Seconds that also pass while this process, or the whole machine, is suspended."""
 
 
 def label(saga: str, saga_type: str, step: str | None) -> bytes:

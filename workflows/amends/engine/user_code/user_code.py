@@ -114,7 +114,7 @@ class UserCode:
 
     def __init__(self, saga: str, saga_type: str, limits: Limits, noted: Callable[[BaseException], None]) -> None:
         self._saga, self._saga_type, self.limits, self._noted = saga, saga_type, limits, noted
-        self._clocks: set[Clock] = set()
+        self._clocks: dict[Clock, None] = {}
         self._labels: dict[str | None, bytes] = {}
         self.given_up = False
         """Whether `run` does not wait any more for what it asked for."""
@@ -155,7 +155,7 @@ class UserCode:
         attempt = Attempt(Held(body(), mine), mine)
         clock = Clock(seconds, attempt.wake)
         try:
-            self._clocks.add(clock)
+            self._clocks[clock] = None
             attempt.begin(speaks, may_call and AttemptContext(clock, may_call, outbound or Outbound()))
             if attempt.how is None:
                 clock.start()
@@ -166,7 +166,7 @@ class UserCode:
             return Raised(speaks.misplaced) if speaks.misplaced else _how(attempt, mine, late)
         finally:
             clock.stop()
-            self._clocks.discard(clock)
+            self._clocks.pop(clock, None)
             mine.over = attempt.how is not None
             if not mine.over:
                 attempt.cancel()

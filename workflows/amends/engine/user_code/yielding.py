@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
-
-from workflows.amends.engine.user_code.running_code import clock
 
 LONGEST: Final = 0.005
 """For how many seconds such a loop may keep the event loop to itself."""
 
 
 class Yielding:
-    """The turns of one loop on the event loop."""
+    """The turns of one loop on the event loop; `seconds` is the clock of its process."""
 
-    def __init__(self) -> None:
-        self._since = clock()
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds, self._since = seconds, seconds()
 
     @property
     def is_long(self) -> bool:
         """Whether this turn has been a long one."""
-        return clock() - self._since > LONGEST
+        return self._seconds() - self._since > LONGEST
 
     async def end(self) -> None:
         """End this turn; the next one begins when everybody else has had theirs."""
         await asyncio.sleep(0)
-        self._since = clock()
+        self._since = self._seconds()

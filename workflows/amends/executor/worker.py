@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from workflows.amends.dbos.execution_log import DbosExecutionLog
-from workflows.amends.dbos.executor import Executor
-from workflows.amends.dbos.lease import Lease
 from workflows.amends.engine.user_code.tasks import GuardedTask
+from workflows.amends.executor.execution_log import LeasedExecutionLog
+from workflows.amends.executor.executor import Executor
+from workflows.amends.executor.lease import Lease
 from workflows.amends.history import EventLoopBlocked
 from workflows.amends.ports.saga_store import Claimed
 
@@ -35,11 +35,11 @@ class Underway:
     lease: Lease
     started: UUID | None = None
     task: asyncio.Task[object] | None = None
-    execution_log: DbosExecutionLog | None = None
+    execution_log: LeasedExecutionLog | None = None
 
 
 class Worker:
-    """Runs sagas that were claimed. `run` hands one to DBOS, which begins its execution; `places` bounds how many.
+    """Runs sagas that were claimed. `run` hands one to the runtime, which begins it; `places` bounds how many.
 
     `has_room` is called whenever one has left, `was_queued` when one that runs here has queued another, `rests` with
     the id of each that comes to rest.
@@ -98,14 +98,14 @@ class Worker:
             self._forget(key)
 
     def begun(self, id: str, owner: str) -> Underway | None:
-        """Take note that an execution has begun, in the task that asks; None if DBOS began it without this worker."""
+        """Take note that an execution has begun, in the task that asks; None if the runtime began it by itself."""
         known = self.running.get((id, owner))
         if known is not None:
             known.task = asyncio.current_task()
         return known
 
-    def begun_by_dbos(self, id: str, owner: str) -> Underway:
-        """Take note of an execution that DBOS began by itself."""
+    def begun_by_itself(self, id: str, owner: str) -> Underway:
+        """Take note of an execution that the runtime began without this worker."""
         self.running[id, owner] = made = Underway(self.lease, task=asyncio.current_task())
         return made
 
@@ -136,15 +136,15 @@ class Worker:
         for execution_log in self._execution_logs(id):
             execution_log.blocked(event)
 
-    def _execution_logs(self, id: str | None = None) -> list[DbosExecutionLog]:
+    def _execution_logs(self, id: str | None = None) -> list[LeasedExecutionLog]:
         running = self.running.items()
         return [each.execution_log for (known, _), each in running if each.execution_log and id in (None, known)]
 
     # -- when the lease was taken away, or at the end
 
-    def tasks(self) -> set[asyncio.Task[object]]:
-        """The tasks of the executions that have begun."""
-        return {each.task for each in self.running.values() if each.task}
+    def tasks(self) -> list[asyncio.Task[object]]:
+        """The tasks of the executions that have begun, in the order of their claims."""
+        return [each.task for each in self.running.values() if each.task]
 
     async def give_up(self, in_threads: Callable[[], int]) -> None:
         """Return once nothing of any saga runs here any more: whatever does is cancelled, again and again.
@@ -159,7 +159,7 @@ class Worker:
                 await asyncio.wait(tasks, timeout=GIVE_UP_SECONDS)
             else:
                 await asyncio.sleep(0.02)  # some begin only now, or run in threads
-            tasks = {*self._tasks_of_sagas(), *self.tasks()}
+            tasks = list(dict.fromkeys((*self._tasks_of_sagas(), *self.tasks())))
 
     def names(self) -> list[str]:
         """What runs here of sagas, for a person."""
@@ -167,7 +167,7 @@ class Worker:
 
     def _tasks_of_sagas(self) -> Iterator[asyncio.Task[object]]:
         """Tasks of a team's code that have not ended, also those that the engine has left to themselves."""
-        tasks = asyncio.all_tasks(self._loop)
+        tasks = sorted(asyncio.all_tasks(self._loop), key=asyncio.Task.get_name)
         return (task for task in tasks if isinstance(task, GuardedTask) and task.saga is not None)
 
 

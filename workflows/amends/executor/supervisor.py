@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from uuid import uuid4
+from collections.abc import Callable
 
 from domain.amends.errors import Unavailable
 from domain.amends.event import Cause
 from workflows.amends.background import end, nudged
-from workflows.amends.dbos.lease import is_gone, machine
-from workflows.amends.dbos.worker import Worker
+from workflows.amends.clocks import clock
+from workflows.amends.executor.worker import Worker
 from workflows.amends.history import FINISHED, SagaIncompatible, SagaTerminated, saga_histories
+from workflows.amends.ids import new_token
 from workflows.amends.ports.event_store import record_own
 from workflows.amends.ports.execution_log import StatusChange
-from workflows.amends.ports.saga_store import SagaStore
+from workflows.amends.ports.saga_store import OtherExecutor, SagaStore
 
 log = logging.getLogger("amends.supervisor")
 
@@ -33,15 +33,23 @@ to their end before more are begun, so that a server that is killed every few se
 
 
 class Supervisor:
-    """One task of the event loop; it feeds a worker with what is queued."""
+    """One task of the event loop; it feeds a worker with what is queued.
 
-    def __init__(self, worker: Worker, store: SagaStore) -> None:
-        self._worker, self._store = worker, store
+    `is_gone` says of another executor whether it is certainly dead, `seconds` is the clock of this process.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        store: SagaStore,
+        is_gone: Callable[[OtherExecutor], bool],
+        seconds: Callable[[], float] = clock,
+    ) -> None:
+        self._worker, self._store, self._is_gone, self._seconds = worker, store, is_gone, seconds
         self._wake = asyncio.Event()
-        self._here = machine()
         self._missed: set[tuple[str, str]] = set()
         self._more_are_queued, self._ended = False, 0
-        self._cared_at, self._suspicious_until = 0.0, time.monotonic() + SUSPICIOUS_SECONDS
+        self._cared_at, self._suspicious_until = 0.0, self._seconds() + SUSPICIOUS_SECONDS
         self._task: asyncio.Task[None] | None = None
         worker.has_room, worker.was_queued = self.ended, self.look
 
@@ -57,7 +65,7 @@ class Supervisor:
 
     def suspect(self) -> None:
         """The database may have lost commits: look now, and for a while, for what that left behind."""
-        self._cared_at, self._suspicious_until = 0.0, time.monotonic() + SUSPICIOUS_SECONDS
+        self._cared_at, self._suspicious_until = 0.0, self._seconds() + SUSPICIOUS_SECONDS
         self._wake.set()
 
     def ended(self) -> None:
@@ -73,8 +81,8 @@ class Supervisor:
                 await self._take_over()
                 await self._claim()
                 await self._cancel()
-                if time.monotonic() - self._cared_at > CARE_SECONDS:
-                    self._cared_at = time.monotonic()
+                if self._seconds() - self._cared_at > CARE_SECONDS:
+                    self._cared_at = self._seconds()
                     await self._care()
             except Unavailable as away:
                 log.debug("The supervisor goes on when the database is back: %s", away)
@@ -91,7 +99,7 @@ class Supervisor:
         others = await self._store.other_executors(self._worker.executor)
         lease = self._worker.lease
         patient = lease.held_for() >= lease.seconds
-        dead = [other.id for other in others if is_gone(other, self._here) or (other.expired and patient)]
+        dead = [other.id for other in others if self._is_gone(other) or (other.expired and patient)]
         if dead:
             count = await self._store.end(dead, self._worker.executor, True)
             log.warning("Took over from %s: %d sagas.", ", ".join(dead), count)
@@ -106,7 +114,7 @@ class Supervisor:
         self._ended = 0
         if not worker.ready or room <= 0:
             return
-        owner = str(uuid4())
+        owner = new_token()
         claimed = await self._store.claim(lease.executor, owner, worker.saga_types, room)
         self._more_are_queued = len(claimed) == room
         for saga in claimed:
@@ -121,7 +129,7 @@ class Supervisor:
         await self._give_back()
         if orphans := await self._store.release_orphans():
             log.warning("%d sagas of executors that were ended already are queued again.", orphans)
-        if time.monotonic() < self._suspicious_until and (lost := await self._store.resume_lost()):
+        if self._seconds() < self._suspicious_until and (lost := await self._store.resume_lost()):
             log.warning("The database has lost how %d sagas ended: they go on from what is still on record.", lost)
         for id, name, version in await self._store.without_code():
             reason = f"no running server has code for {name} version {version}"
@@ -134,7 +142,7 @@ class Supervisor:
         """Sagas that are recorded as ours, but that we have not been running for two looks."""
         recorded = set(await self._store.running(self._worker.executor))
         missed = recorded - set(self._worker.running)
-        for id, owner in missed & self._missed:
+        for id, owner in sorted(missed & self._missed):
             log.warning("Saga %s is recorded as running here, but is not: it is queued again.", id)
             await self._store.release(id, self._worker.executor, owner)
         self._missed = missed

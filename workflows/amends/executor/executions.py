@@ -1,4 +1,4 @@
-"""What DBOS runs for a saga: one execution of it, from what is recorded of it until it ends or is suspended."""
+"""What the runtime runs for a saga: one execution of it, from what is on record until it ends or is suspended."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from domain.amends.event import Cause
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.client import SagaClient
-from workflows.amends.dbos import runtime
-from workflows.amends.dbos.execution_log import DbosExecutionLog, Surroundings
-from workflows.amends.dbos.worker import Underway, Worker
 from workflows.amends.engine.execution import Execution
+from workflows.amends.executor.execution_log import LeasedExecutionLog, Surroundings
+from workflows.amends.executor.runtime import Body, Runtime
+from workflows.amends.executor.worker import Underway, Worker
 from workflows.amends.history import SagaIncompatible, SagaStarted, SagaStuck, saga_histories
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.event_store import record_own
@@ -42,7 +42,7 @@ FAILURES = 3
 
 @dataclass(frozen=True)
 class Attempted:
-    """One execution of a saga, as DBOS begins it."""
+    """One execution of a saga, as the runtime begins it."""
 
     name: str
     version: int
@@ -56,14 +56,17 @@ class Attempted:
 
 
 class Executions:
-    """Makes the functions that DBOS runs; each begins an execution of the saga that the worker has claimed."""
+    """Makes the functions that the runtime runs; each begins an execution of the saga that the worker has claimed."""
 
-    def __init__(self, client: SagaClient, store: SagaStore, worker: Worker, surroundings: Surroundings) -> None:
-        self._client, self._store, self._worker, self._around = client, store, worker, surroundings
+    def __init__(
+        self, client: SagaClient, store: SagaStore, worker: Worker, runtime: Runtime, surroundings: Surroundings
+    ) -> None:
+        self._client, self._store, self._worker = client, store, worker
+        self._runtime, self._around = runtime, surroundings
         self._failures: Counter[str] = Counter()
 
-    def body(self, name: str) -> runtime.Body:
-        """What DBOS runs for the sagas of a name."""
+    def body(self, name: str) -> Body:
+        """What the runtime runs for the sagas of a name."""
 
         async def execute(
             given: Any,
@@ -74,11 +77,11 @@ class Executions:
             parent: str | None = None,
             **origin: str,
         ) -> Any:
-            id, owner = runtime.current_id(), runtime.current_owner()
+            id, owner = self._runtime.current()
             underway = self._worker.begun(id, owner)
-            if underway is None:  # DBOS itself runs it, which knows nothing of what is settled
+            if underway is None:  # it knows nothing of what is settled
                 await self._store.unsettle(id)
-                underway = self._worker.begun_by_dbos(id, owner)
+                underway = self._worker.begun_by_itself(id, owner)
             cause = Cause(workflow_id=id, executor=underway.lease.executor, **origin)
             execution = Attempted(name, version, Identity(id, root, cause, parent), owner, underway)
             return await self._ended(execution, given, started)
@@ -110,7 +113,7 @@ class Executions:
         return result
 
     def _finished(self, execution: Attempted) -> None:
-        """The saga is finished; its place is free once DBOS has written its outcome."""
+        """The saga is finished; its place is free once the runtime has kept its outcome."""
         id, owner, task = execution.id, execution.owner, execution.underway.task
         self._worker.rests(id)
         assert task is not None
@@ -155,7 +158,9 @@ class Executions:
             again, _ = await self._loaded(execution.id)
             return again
 
-        execution_log = DbosExecutionLog(identity, replay, execution.owner, underway.lease, self._around, reload)
+        execution_log = LeasedExecutionLog(
+            identity, replay, execution.owner, underway.lease, self._around, reload, self._runtime.next_step_id
+        )
         saga = self._client.sagas[execution.name, execution.version]
         underway.execution_log = execution_log
         running = Execution(saga, execution_log)

@@ -1,4 +1,4 @@
-"""A saga's journal on DBOS: its steps have DBOS's numbers, and every entry is fenced by DBOS's owner."""
+"""The execution log of a saga that this server runs: written under its lease, and refused if it is not the owner."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pydantic import JsonValue
 
 from domain.amends.event import Cause
 from workflows.amends.bell import Bell
-from workflows.amends.dbos.lease import Lease
-from workflows.amends.dbos.runtime import next_step
+from workflows.amends.executor.lease import Lease
 from workflows.amends.history import FINISHED, EventLoopBlocked, saga_event
 from workflows.amends.history.replay_state import BLOCKS, ReplayState
 from workflows.amends.ports.execution_log import (
@@ -42,7 +41,7 @@ class Surroundings:
     providers: Providers
 
 
-class DbosExecutionLog:
+class LeasedExecutionLog:
     """The execution log of one saga in this process, written under a lease and an owner's token."""
 
     def __init__(
@@ -53,19 +52,23 @@ class DbosExecutionLog:
         lease: Lease,
         surroundings: Surroundings,
         reload: Callable[[], Awaitable[ReplayState]],
+        draw_step_id: Callable[[], int],
     ) -> None:
-        self.identity, self.replay, self._reload = identity, replay, reload
+        self.identity, self.replay, self._reload, self._draw_step_id = identity, replay, reload, draw_step_id
         self._owner, self._lease, self._around = owner, lease, surroundings
         self._cancel, self.bell = replay.cancel, Bell()
         self.limits, self.last_step_id = surroundings.limits, 0
 
     def next_step_id(self) -> int:
-        self.last_step_id = next_step()
+        self.last_step_id = self._draw_step_id()
         return self.last_step_id
 
     def now(self) -> datetime:
-        """The database's time in whole milliseconds, as DBOS keeps it: a replay sees the same."""
+        """The database's time in whole milliseconds, as checkpoints keep it: a replay sees the same."""
         return self._lease.clock.now()
+
+    def seconds(self) -> float:
+        return self._lease.now()
 
     def order(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> Start:
         return self._around.child(saga_type, given, id, cause)

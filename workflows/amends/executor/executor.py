@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import threading
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
-from uuid import uuid4
 
-from workflows.amends.dbos.clock import DatabaseClock
-from workflows.amends.dbos.lease import Lease, machine, process_started_at
-from workflows.amends.engine.user_code.running_code import clock
+from workflows.amends.clocks import Clocks
+from workflows.amends.executor.clock import DatabaseClock
+from workflows.amends.executor.lease import Lease, LeaseKeeper
+from workflows.amends.executor.process import Process
+from workflows.amends.ids import new_token
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.values.printable import error_message
 
 log = logging.getLogger("amends.engine")
 
-GIVE_UP_SECONDS = 5.0
-"""How long what ran under a lease that was taken away may take to end."""
 AGAIN_SECONDS = 1.0
 """After so many seconds the database is asked once more for what it did not do."""
 
@@ -27,27 +23,26 @@ AGAIN_SECONDS = 1.0
 class Executor:
     """An id and its lease; both are others after the lease was taken away.
 
-    `give_up` returns once nothing runs here any more of what ran under the lease before; `stuck` is called, in a
-    thread, if that takes too long. `became` is told every new id.
+    `keeper` makes what renews a lease and calls a function, in the event loop, when it was taken away. `give_up`
+    returns once nothing runs here any more of what ran under the lease before. `became` is told every new id.
     """
 
     def __init__(
         self,
         store: SagaStore,
         seconds: float,
-        beat: Callable[[str, float], datetime | None],
+        process: Process,
+        clocks: Clocks,
+        keeper: Callable[[Lease, Callable[[], None]], LeaseKeeper],
         give_up: Callable[[], Awaitable[None]],
-        stuck: Callable[[], None],
     ) -> None:
-        self._store, self._seconds, self._beat = store, seconds, beat
-        self._give_up, self._stuck = give_up, stuck
-        self._loop = asyncio.get_running_loop()
-        self._given_up = threading.Event()
+        self._store, self._seconds, self._process, self._clocks = store, seconds, process, clocks
+        self._made_keeper, self._give_up = keeper, give_up
         self._again: asyncio.Task[None] | None = None
         self._stopping = False
         self._saga_types: Sequence[str] = ()
-        self.clock = DatabaseClock()
-        self.lease = self._new()
+        self.clock = DatabaseClock(clocks)
+        self.lease, self._keeper = self._new()
         self.became: list[Callable[[str], None]] = []
 
     @property
@@ -58,7 +53,7 @@ class Executor:
         """Make this executor known, as one that has code for these types of sagas, and renew its lease from now on."""
         self._saga_types = saga_types
         await self._register(self.lease)
-        self.lease.start()
+        self._keeper.start()
 
     def leave(self) -> None:
         """This process is to end: it does not begin to become another executor any more."""
@@ -68,42 +63,32 @@ class Executor:
         """Renew the lease no more."""
         if self._again:
             self._again.cancel()
-        self._given_up.set()
-        self.lease.stop()
+        self._keeper.stop()
 
-    def _new(self) -> Lease:
-        id = f"{os.uname().nodename}-{os.getpid()}-{uuid4().hex[:8]}"
-        return Lease(id, self._seconds, self.clock, self._beat, self._taken_away)
+    def _new(self) -> tuple[Lease, LeaseKeeper]:
+        id = f"{self._process.name}-{new_token()[:8]}"
+        lease = Lease(id, self._seconds, self.clock, self._clocks.seconds)
+        return lease, self._made_keeper(lease, self._begin_again)
 
     async def _register(self, lease: Lease) -> None:
-        asked_at = clock()
+        asked_at, process = lease.now(), self._process
         told = await self._store.register(
-            lease.executor, machine(), os.getpid(), process_started_at(os.getpid()), self._saga_types, self._seconds
+            lease.executor, process.machine, process.pid, process.started_at, self._saga_types, self._seconds
         )
         lease.first(asked_at, told)
-
-    def _taken_away(self) -> None:
-        """See to it that all is given up; in the lease's thread, since nothing may answer in the event loop."""
-        self._given_up.clear()
-        try:
-            self._loop.call_soon_threadsafe(self._begin_again)
-        except RuntimeError:  # the loop is closed: nothing runs any more
-            return
-        if not self._given_up.wait(GIVE_UP_SECONDS):
-            self._stuck()
 
     def _begin_again(self) -> None:
         log.warning(
             "The lease of this executor, %s, was taken away: others may run its sagas. What runs here is given up.",
             self.id,
         )
-        self._again = asyncio.create_task(self._become_another(self.lease), name="a new lease")
+        self._again = asyncio.create_task(self._become_another(self.lease, self._keeper), name="a new lease")
 
-    async def _become_another(self, old: Lease) -> None:
+    async def _become_another(self, old: Lease, keeper: LeaseKeeper) -> None:
         await self._give_up()
-        self._given_up.set()
+        keeper.given_up()
         while not self._stopping:
-            lease = self._new()
+            lease, renewed = self._new()
             try:
                 await self._store.hand_over(old.executor, ())
                 await self._register(lease)
@@ -113,8 +98,8 @@ class Executor:
                 continue
             for told in self.became:
                 told(lease.executor)
-            old.stop()
-            self.lease = lease
-            lease.start()
+            keeper.stop()
+            self.lease, self._keeper = lease, renewed
+            renewed.start()
             log.warning("This server goes on as a new executor, %s.", lease.executor)
             return

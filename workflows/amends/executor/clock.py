@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from workflows.amends.engine.user_code.running_code import clock
+from workflows.amends.clocks import Clocks
 
 BLUR: Final = 0.25
 """An answer that took longer than this, in seconds, tells the time less well than one that is not old yet."""
@@ -18,9 +18,10 @@ BACK: Final = 1000
 class DatabaseClock:
     """Told the database's time now and then, by any thread; tells it at any moment, in whole milliseconds."""
 
-    def __init__(self) -> None:
-        self._ahead = datetime.now(UTC).timestamp() - clock()
-        self._told_at, self._known, self._last = clock(), False, 0
+    def __init__(self, clocks: Clocks = Clocks()) -> None:
+        self._seconds = clocks.seconds
+        self._ahead = clocks.now().timestamp() - clocks.seconds()
+        self._told_at, self._known, self._last = clocks.seconds(), False, 0
 
     def told(self, at: datetime, asked: float, answered: float) -> None:
         """Take note that the database said `at` between two moments of this process's clock.
@@ -34,6 +35,6 @@ class DatabaseClock:
 
     def now(self) -> datetime:
         """The database's time; it never goes back by a little."""
-        now = int((clock() + self._ahead) * 1000)
+        now = int((self._seconds() + self._ahead) * 1000)
         self._last = last = now if now > self._last or now < self._last - BACK else self._last
         return datetime.fromtimestamp(last / 1000, UTC)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from uuid import uuid4
+from collections.abc import Callable
 
 from domain.amends.errors import Unavailable
 from workflows.amends.background import end, nudged
-from workflows.amends.dbos.worker import Key, Worker
+from workflows.amends.clocks import clock
+from workflows.amends.executor.worker import Key, Worker
+from workflows.amends.ids import new_token
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import MOMENT, Provider, Providers
 
@@ -26,9 +27,13 @@ MOST = 50
 class ProviderWaiters:
     """One task of the event loop."""
 
-    def __init__(self, worker: Worker, store: SagaStore, providers: Providers) -> None:
-        self._worker, self._store, self._providers = worker, store, providers
-        self._wake, self._awaited, self._asked_at = asyncio.Event(), set[str](), 0.0
+    def __init__(
+        self, worker: Worker, store: SagaStore, providers: Providers, seconds: Callable[[], float] = clock
+    ) -> None:
+        self._worker, self._store, self._providers, self._seconds = worker, store, providers, seconds
+        self._wake, self._asked_at = asyncio.Event(), 0.0
+        self._awaited = dict[str, None]()
+        """Who is waited for, in the order in which the store says so."""
         self._let_go_on_for = dict[str, set[Key]]()
         self._task: asyncio.Task[None] | None = None
         providers.changed = self._changed
@@ -50,7 +55,7 @@ class ProviderWaiters:
         while True:
             self._wake.clear()
             try:
-                if time.monotonic() - self._asked_at >= ASK_SECONDS:
+                if self._seconds() - self._asked_at >= ASK_SECONDS:
                     await self._ask()
                 for name in tuple(self._awaited):
                     await self._let_go_on(name)
@@ -62,8 +67,8 @@ class ProviderWaiters:
 
     async def _ask(self) -> None:
         found = await self._store.awaited(self._worker.executor)
-        self._asked_at = time.monotonic()
-        self._awaited = {each.provider for each in found if each.waits}
+        self._asked_at = self._seconds()
+        self._awaited = {each.provider: None for each in found if each.waits}
         for each in found:
             if each.outage:
                 self._providers.named(each.provider).breaker.reported(each.outage)
@@ -79,10 +84,10 @@ class ProviderWaiters:
         if not provider.has_gateway:
             provider.breaker.asked()
         patience = 0.0 if probing else min(MOMENT, provider.breaker.closed_for)
-        owner = str(uuid4())
+        owner = new_token()
         claimed = await self._store.claim_awaiting(lease.executor, owner, name, worker.saga_types, room, patience)
         if len(claimed) < room:
-            self._awaited.discard(name)
+            self._awaited.pop(name, None)
         if not probing and not provider.has_gateway:
             keys = {(saga.id, owner) for saga in claimed}
             self._let_go_on_for[name] = self._let_go_on_for.get(name, set()) | keys

@@ -1,0 +1,77 @@
+"""Histories that once ended wrongly, each as small as it was found to be, and what was wrong with the engine."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.amends.simulation.histories import Plan
+from tests.amends.simulation.journeys import Part, Program
+from workflows.amends.executor.engine import Options
+from workflows.amends.simulation.cluster.clients import Cancel, Start
+from workflows.amends.simulation.cluster.faults import Faults, ShutDown
+from workflows.amends.simulation.cluster.network import Weather
+from workflows.amends.simulation.cluster.server.server import Site
+
+FOUND: Final[dict[str, Plan]] = {
+    # The answer to the start of one child came after another branch had read the history again: the event was counted
+    # twice, so that the saga did not see that it had been told how a child ended, and waited for that for ever.
+    "a commit whose answer comes after another branch has read again": Plan(
+        seed=20143,
+        faults=Faults(
+            servers=(Site("a"), Site("b")),
+            weather=Weather(slow=0.08760966034722853, longest=4.0),
+            events=(ShutDown(at=0.19306799744826186, server=1, again_after=0.4172663226118215),),
+            over=2.037269828939854,
+        ),
+        actions=(
+            Start(
+                0.7167731555146857,
+                "s0",
+                "journey",
+                Program(
+                    "s0",
+                    (
+                        Part(
+                            "errands",
+                            "s0.0",
+                            parts=(
+                                Part(
+                                    "errand", "s0.0.0", parts=(Part("receive", "s0.0.0.2", seconds=1.0515184114706089),)
+                                ),
+                                Part(
+                                    "errand",
+                                    "s0.0.1",
+                                    parts=(Part("gather", "s0.0.1.0", parts=(Part("notify", "s0.0.1.0", 2),)),),
+                                ),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        options=Options(lease=2.0),
+        pace=0.0,
+    ),
+    # A saga was cancelled while its run waited for something that is none of its words. When another execution took it
+    # over later, that went on past the place at which it had been turned back, and was stranded there.
+    "a cancel while run waits for something else, and a takeover after it": Plan(
+        seed=273,
+        faults=Faults(
+            servers=(Site("a"),),
+            weather=Weather(lost_requests=0.040300871858570855, longest=4.0),
+            over=5.234460896976153,
+        ),
+        actions=(
+            Start(
+                2.4770680653829236,
+                "s0",
+                "journey",
+                Program("s0", (Part("call", "s0.2", 1), Part("think", "s0.3", seconds=0.3))),
+            ),
+            Cancel(3.134006195251703, "s0", "journey", "never mind"),
+        ),
+        options=Options(lease=1.0),
+        pace=0.0,
+        stubborn=8,
+    ),
+}

@@ -1,0 +1,105 @@
+"""One history: everything that happens in it comes from its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+from tests.amends.simulation.effects import problems_of_effects, problems_of_signals
+from tests.amends.simulation.journeys import JOURNEYS, Poke
+from tests.amends.simulation.programs import PROVIDERS, Author
+from tests.amends.simulation.providers import Books, Provider
+from workflows.amends.executor.engine import Options
+from workflows.amends.history import OperatorAction, SagaStuck
+from workflows.amends.saga import Saga
+from workflows.amends.simulation.cluster.clients import Action, Send
+from workflows.amends.simulation.cluster.cluster import Cluster, Reached
+from workflows.amends.simulation.cluster.dice import seeded
+from workflows.amends.simulation.cluster.faults import Faults, draw_faults
+from workflows.amends.simulation.cluster.invariants import problems_of_record
+from workflows.amends.simulation.cluster.operators import Operators
+from workflows.amends.simulation.cluster.server.store import ClusterStore
+from workflows.amends.simulation.cluster.virtual_time import Timeline
+from workflows.amends.values.limits import Limits
+
+NAMES: Final = tuple(f"provider {number}" for number in range(PROVIDERS))
+BOUND_SECONDS: Final = 180.0
+"""Within so many seconds after the last fault all sagas have come to their end."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens in a history: its faults, and what clients do. All else is drawn from the seed as it goes on."""
+
+    seed: int
+    faults: Faults
+    actions: tuple[Action, ...]
+    options: Options
+    pace: float
+    stubborn: int = 0
+
+
+@dataclass
+class Ended:
+    """How a history ended: `problems` is empty if all is well."""
+
+    plan: Plan
+    problems: list[str]
+    seconds: float
+    commits: int
+    notes: list[str] = field(default_factory=list)
+    """What happened, in words, if it was traced."""
+
+
+def plan_of(seed: int) -> Plan:
+    """The plan that a seed stands for."""
+    dice = Random(seed)
+    faults = draw_faults(dice, NAMES, ("journey", "dash"))
+    actions = tuple(Author(dice).actions(faults.over))
+    options = Options(dice.choice((1.0, 2.0)), dice.choice((1, 2, 1000)), Limits(provider=dice.choice((1.0, 1000.0))))
+    return Plan(seed, faults, actions, options, dice.choice((0.0, 0.02, 0.4, 1.0)), dice.choice((0, 0, 0, 1, 8)))
+
+
+def play(plan: Plan, stored: Callable[[Timeline], ClusterStore], traced: bool = False) -> Ended:
+    """Let it happen, and look at what came of it."""
+    with seeded(plan.seed):
+        return _played(plan, stored, traced)
+
+
+def _played(plan: Plan, stored: Callable[[Timeline], ClusterStore], traced: bool) -> Ended:
+    books = Books()
+    providers = [
+        Provider(number, books, plan.pace, Random(f"{plan.seed} {number}"), plan.stubborn)
+        for number in range(PROVIDERS)
+    ]
+
+    def make(reached: Reached) -> Sequence[Saga[Any, Any]]:
+        gateways = tuple(reached.to(each, NAMES[each.number], each.number > 0) for each in providers)
+        return [cls(gateways) for cls in JOURNEYS]
+
+    cluster = Cluster(plan.seed, plan.faults, plan.actions, stored, make, plan.options, traced)
+    operators = Operators(cluster, Random(f"{plan.seed} operators"), _decide, Poke)
+    operators.start()
+    problems: list[str] = []
+    try:
+        cluster.run(lambda: cluster.all_is_done, BOUND_SECONDS)
+        cluster.end(10.0)
+        problems += cluster.problems()
+        problems += problems_of_record(cluster.store)
+        problems += problems_of_effects(cluster.store, books, operators)
+        sent = [action for action in plan.actions if isinstance(action, Send)]
+        problems += problems_of_signals(cluster.store, cluster.clients, sent, operators)
+    finally:
+        cluster.dispose()
+    return Ended(plan, problems, cluster.timeline.now, cluster.watch.commits, cluster.watch.notes or [])
+
+
+def _decide(stuck: SagaStuck, action: OperatorAction) -> tuple[OperatorAction, Any]:
+    """A decision with a result that the step, or the saga, may have."""
+    if action == "retry" or stuck.compensation:
+        return action, None
+    if stuck.step in ("notify", "decide", "note"):
+        return action, None
+    return action, "decided" if stuck.step in ("call", "commit_to") else {"keys": [], "heard": []}

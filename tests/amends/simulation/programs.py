@@ -1,0 +1,101 @@
+"""Programs drawn from a seed, and what clients do meanwhile."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+from tests.amends.simulation.journeys import Dash, Does, Errand, Journey, Part, Poke, Program, Words
+from workflows.amends.simulation.cluster.clients import Action, Cancel, Send, Start
+
+PROVIDERS: Final = 3
+STREAMS: Final = 2
+
+
+ANYWHERE: Final[tuple[Does, ...]] = (
+    *("call",) * 4,
+    *("decide",) * 2,
+    *("receive",) * 3,
+    *("gather", "sleep", "notify", "either", "note", "think"),
+)
+"""What a part does, the more often the more often it stands here."""
+FOR_PARENTS: Final[tuple[Does, ...]] = ("errand", "errands", "errands")
+
+
+class Author:
+    """Writes programs."""
+
+    def __init__(self, dice: Random) -> None:
+        self._dice = dice
+
+    def actions(self, over: float) -> list[Action]:
+        """A few sagas, with signals to them and wishes to cancel them, until the faults are over."""
+        dice, made = self._dice, list[Action]()
+        for number in range(dice.choice((1, 1, 1, 2, 2, 3))):
+            cls: type[Words] = dice.choice((Journey, Journey, Journey, Errand, Dash))
+            name = cls.definition.name
+            id, at = f"s{number}", dice.uniform(0.0, over * 0.7)
+            program = Program(id, self._parts(id, cls, dice.choice((1, 2, 3, 3, 4, 5))))
+            made.append(Start(at, id, name, program))
+            made += self._pokes(id, at, over, _receives(program.parts))
+            if dice.random() < 0.3:
+                made.append(Cancel(at + dice.choice((0.2, 1.0)) * dice.uniform(0, over), id, name, "never mind"))
+        return made
+
+    def _pokes(self, id: str, at: float, over: float, receives: int) -> list[Action]:
+        dice, made = self._dice, list[Action]()
+        for number in range(receives + dice.choice((-1, 0, 0, 0, 1))):
+            when = at + dice.uniform(0, over)
+            for _ in range(dice.choice((1, 1, 2))):  # some clients send it once more
+                made.append(Send(when + dice.uniform(0, 0.5), id, Poke(number), f"{id} poke {number}"))
+        return made
+
+    def _parts(self, who: str, cls: type, count: int, deep: int = 0) -> tuple[Part, ...]:
+        made = [self._part(f"{who}.{number}", deep, cls) for number in range(count)]
+        if cls is Journey and self._dice.random() < 0.4:
+            made.insert(self._dice.randrange(len(made) + 1), self._simple("pivot", who))
+        if self._dice.random() < 0.2:
+            made.insert(self._dice.randrange(len(made) + 1), Part("refuse", who))
+        return tuple(made)
+
+    def _part(self, who: str, deep: int, cls: type) -> Part:
+        dice = self._dice
+        kinds = list(ANYWHERE)
+        if deep == 0 and cls is not Errand:
+            kinds += FOR_PARENTS
+        does = dice.choice(kinds)
+        match does:
+            case "gather":
+                kinds = ["call", "call", "decide", "notify", "note"]
+                inner = tuple(self._simple(dice.choice(kinds), who) for _ in range(dice.choice((2, 2, 3))))
+                return Part("gather", who, parts=inner)
+            case "receive":
+                return Part("receive", who, seconds=dice.choice((0.0, dice.uniform(0.1, 4.0))))
+            case "think":
+                return Part("think", who, seconds=dice.choice((0.0, 0.01, 0.3)))
+            case "sleep":
+                return Part("sleep", who, seconds=dice.choice((0.05, 0.5, 2.0)) * dice.uniform(0.5, 1.5))
+            case "errand":
+                return self._errand(who)
+            case "errands":
+                inner = tuple(self._errand(f"{who}.{each}") for each in range(2))
+                return Part("errands", who, parts=inner)
+            case "either":
+                first = self._errand(who) if deep == 0 and cls is not Errand and dice.random() < 0.3 else None
+                call = self._simple("call", who)
+                return Part("either", who, parts=(first or self._simple("call", who), call))
+            case _:
+                return self._simple(does, who)
+
+    def _errand(self, who: str) -> Part:
+        return Part("errand", who, parts=self._parts(who, Errand, self._dice.choice((1, 2, 3)), 1))
+
+    def _simple(self, does: Does, who: str) -> Part:
+        dice = self._dice
+        number = dice.randrange(STREAMS if does in ("decide", "note") else PROVIDERS)
+        refused = does in ("call", "decide") and dice.random() < 0.08
+        return Part(does, who, number, refused)
+
+
+def _receives(parts: tuple[Part, ...]) -> int:
+    return sum(part.does == "receive" for part in parts)

@@ -1,0 +1,70 @@
+"""A provider that remembers keys, as real ones do, and the books of what all of them have done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+from tests.amends.simulation.journeys import Refused
+
+
+class Undone(Exception):
+    """This was undone before it arrived."""
+
+
+class CannotUndo(Exception):
+    """The provider is not able to do that now."""
+
+
+@dataclass
+class Books:
+    """What was done and undone, by key, and what went wrong with that."""
+
+    done: dict[str, int] = field(default_factory=dict)
+    undone: dict[str, str] = field(default_factory=dict)
+    """The key under which something was undone, whether it had been done or not."""
+    calls: int = 0
+
+    @property
+    def live(self) -> list[str]:
+        """The keys of what was done and not undone."""
+        return [key for key in self.done if key not in self.undone]
+
+
+@dataclass
+class Provider:
+    """One of them."""
+
+    number: int
+    books: Books
+    pace: float = 0.0
+    """How long it takes at most, in seconds, before and after it has acted."""
+    dice: Random = field(default_factory=Random)
+    stubborn: int = 0
+    """So many times it fails to undo what it is asked to, each time."""
+    _failures: Counter[str] = field(default_factory=Counter)
+
+    async def do(self, key: str, refused: bool) -> str:
+        self.books.calls += 1
+        if refused:
+            raise Refused(self.number)
+        await self._take_time()
+        if key in self.books.undone:
+            raise Undone(key)
+        self.books.done.setdefault(key, self.number)
+        await self._take_time()
+        return key
+
+    async def undo(self, of: str, key: str) -> None:
+        self.books.calls += 1
+        self._failures[of] += 1
+        if self._failures[of] <= self.stubborn:
+            raise CannotUndo(of)
+        await self._take_time()
+        self.books.undone.setdefault(of, key)
+
+    async def _take_time(self) -> None:
+        if self.pace:
+            await asyncio.sleep(self.dice.uniform(0, self.pace))

@@ -1,0 +1,211 @@
+"""A whole cluster in one thread: its servers, their store, their clients, and what goes wrong between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from random import Random
+from typing import Any, Final
+
+from workflows.amends.executor.engine import Options
+from workflows.amends.history import FINISHED
+from workflows.amends.saga import Saga
+from workflows.amends.simulation.cluster.clients import Action, Cancel, Clients
+from workflows.amends.simulation.cluster.faults import Cut, Fault, Faults, Kill, Pause, ShutDown
+from workflows.amends.simulation.cluster.network import FAIR, Network, Trap
+from workflows.amends.simulation.cluster.server.gateway import reach
+from workflows.amends.simulation.cluster.server.server import Server
+from workflows.amends.simulation.cluster.server.store import EPOCH, ClusterStore
+from workflows.amends.simulation.cluster.server.watch import Watch
+from workflows.amends.simulation.cluster.virtual_time import Timeline, VirtualLoop
+
+LONG_SECONDS: Final = 30.0
+"""A time that is longer is skipped if all sagas wait for it."""
+LOOK_SECONDS: Final = 0.1
+"""How often it is looked whether a history has come to its end."""
+
+
+@dataclass
+class Cluster:
+    """The cluster of one history. `make` makes the sagas of a server, which reach other systems by `reached`.
+
+    `stored` makes the store, which tells the time of the timeline.
+    """
+
+    seed: int
+    faults: Faults
+    actions: Sequence[Action]
+    stored: Callable[[Timeline], ClusterStore]
+    make: Callable[[Reached], Sequence[Saga[Any, Any]]]
+    options: Options = Options()
+    traced: bool = False
+    """Whether the watch notes what happens."""
+    timeline: Timeline = field(default_factory=Timeline)
+
+    def __post_init__(self) -> None:
+        self.network = Network(self.timeline, self.faults.weather)
+        self.outside = VirtualLoop(self.timeline)
+        self.store = self.stored(self.timeline)
+        self.watch = Watch(self.store, self.timeline, [] if self.traced else None)
+        self.servers: list[Server] = []
+        """Every server that there ever was; the newest ones in a place come later."""
+        self._places: list[Server] = []
+        self.clients = Clients(self.network, lambda: self._places, Random(f"{self.seed} clients"), self.watch.note)
+        self.is_over = False
+        """Whether nothing goes wrong any more."""
+        for place in range(len(self.faults.servers)):
+            self._places.append(self._server(place))
+        for fault in self.faults.events:
+            self.timeline.at(fault.at, partial(self._happens, fault))
+        for action in self.actions:
+            self.clients.act(action)
+        self.network.traps = {trap.number: trap for trap in self.faults.traps}
+        self.network.caught = self._caught
+        self.timeline.at(self.faults.over, self._end_faults)
+
+    def run(self, until: Callable[[], bool], seconds: float) -> bool:
+        """Let time pass until a condition is met, which is looked at after the faults; False if it is not in time."""
+        self.timeline.run(self.faults.over)
+        last = self.faults.over + seconds
+        while self.timeline.now < last:
+            if until():
+                return True
+            last += self._skipped()
+            self.timeline.run(min(self.timeline.now + LOOK_SECONDS, last))
+        return until()
+
+    def _skipped(self) -> float:
+        """Skip a time in which all that is not finished waits for a time that is far away; returns how long it was.
+
+        The servers stop before it, and others start after it.
+        """
+        left = [row for row in self.store.rows.values() if row.status not in FINISHED]
+        times = [row.due_at for row in left if row.due_at]
+        if self.clients.waiting or not times or any(row.status != "waiting" for row in left):
+            return 0.0
+        seconds = (min(times) - EPOCH).total_seconds() - self.timeline.now - 1.0
+        if seconds < LONG_SECONDS:
+            return 0.0
+        self.watch.note(f"nothing happens for {seconds:.0f} s")
+        for server in self._places:
+            server.kill()
+        self.timeline.skip(seconds)
+        self._places = [self._server(place) for place in range(len(self._places))]
+        return seconds
+
+    def end(self, seconds: float) -> None:
+        """End all servers, and let everything arrive that is still under way."""
+        for server in self.servers:
+            server.kill()
+        self.timeline.run(self.timeline.now + seconds)
+
+    def dispose(self) -> None:
+        """Leave nothing behind."""
+        for loop in (self.outside, self.clients.loop, *(server.loop for server in self.servers)):
+            loop.dispose()
+
+    @property
+    def all_is_done(self) -> bool:
+        """Whether every client was answered, and every saga is finished."""
+        return not self.clients.waiting and all(row.status in FINISHED for row in self.store.rows.values())
+
+    def problems(self) -> list[str]:
+        """What went wrong beside the record: commits that are not their owner's, and what asyncio complains of."""
+        loops = (self.outside, self.clients.loop, *(server.loop for server in self.servers))
+        said = [f"{each.get('message')}: {each.get('exception')!r}" for loop in loops for each in loop.errors]
+        waiting = [f"{self.clients.waiting} clients were never answered"] if self.clients.waiting else []
+        return [*self.watch.problems, *said, *waiting]
+
+    # -- servers
+
+    def _server(self, place: int) -> Server:
+        pid, site = len(self.servers) + 1, self.faults.servers[place]
+        site = replace(site, without=()) if self.is_over else site
+        dice = Random(f"{self.seed} server {pid}")
+
+        def sagas(server: Server) -> Sequence[Saga[Any, Any]]:
+            return self.make(Reached(server, self.outside))
+
+        self.watch.note(f"server {pid} starts in place {place}")
+        server = Server(pid, site, self.network, self.store, self.watch, self.options, sagas, self._is_alive, dice)
+        self.servers.append(server)
+        return server
+
+    def _is_alive(self, pid: int) -> bool:
+        return not self.servers[pid - 1].loop.dead
+
+    def _replace(self, place: int, after: float) -> None:
+        gone = self._places[place]
+
+        def again() -> None:
+            if not gone.loop.dead:  # it still shuts down
+                self.timeline.after(0.5, again)
+            elif self._places[place] is gone:
+                self._places[place] = self._server(place)
+
+        self.timeline.after(after, again)
+
+    # -- faults
+
+    def _happens(self, fault: Fault) -> None:
+        self.watch.note(f"{fault}")
+        match fault:
+            case Kill():
+                self._places[fault.server].kill()
+                self._replace(fault.server, fault.again_after)
+            case ShutDown():
+                self._places[fault.server].shut_down()
+                self._replace(fault.server, fault.again_after)
+            case Pause():
+                self._pause(self._places[fault.server].loop, fault.seconds)
+            case Cut():
+                self.network.cut(fault.where, fault.at, fault.seconds)
+
+    def _caught(self, trap: Trap, loop: VirtualLoop) -> None:
+        self.watch.note(f"{trap}")
+        if trap.cancels:
+            self._cancel_one()
+        place = next((place for place, server in enumerate(self._places) if server.loop is loop), None)
+        if not trap.kills:
+            self._pause(loop, trap.seconds)
+        elif place is not None and not loop.dead:
+            loop.kill()
+            self._replace(place, trap.seconds)
+
+    def _cancel_one(self) -> None:
+        """Somebody wants the oldest saga cancelled that is not finished."""
+        for id, row in self.store.rows.items():
+            if row.status not in FINISHED and row.parent is None:
+                self.clients.act(Cancel(self.timeline.now, id, row.name, "trapped"))
+                return
+
+    def _pause(self, loop: VirtualLoop, seconds: float) -> None:
+        loop.pause()
+        self.timeline.after(seconds, lambda: loop.resume() if not loop.dead else None)
+
+    def _end_faults(self) -> None:
+        """Everything works from now on, and every server is there again."""
+        self.is_over = True
+        self.watch.note("no more faults")
+        self.network.clear()
+        self.network.weather = FAIR
+        for place, server in enumerate(self._places):
+            if server.loop.paused:
+                server.loop.resume()
+            if server.site.without:
+                server.shut_down()
+            if server.loop.dead or server.site.without:
+                self._places[place] = self._server(place)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What other systems are for the sagas of one server."""
+
+    server: Server
+    outside: VirtualLoop
+
+    def to(self, target: Any, name: str, breaker: bool = True) -> Any:
+        """Another system with this name; see `reach`."""
+        return reach(target, name, self.server, self.outside, breaker)

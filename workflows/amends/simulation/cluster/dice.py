@@ -1,0 +1,21 @@
+"""Everything that is drawn in a history is drawn from its seed: jitter, ids, tokens."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from workflows.amends.ids import drawn_from
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Meanwhile the dice of this process, and those for ids, are the seed's."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        with drawn_from(random.Random(seed)):
+            yield
+    finally:
+        random.setstate(before)

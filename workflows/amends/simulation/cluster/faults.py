@@ -1,0 +1,108 @@
+"""What goes wrong in a history, and when: drawn from its seed, and given up one after the other to find the least."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from workflows.amends.simulation.cluster.network import FAIR, Trap, Weather
+from workflows.amends.simulation.cluster.server.server import STORE, Site
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A server is killed; another one is started in its place."""
+
+    at: float
+    server: int
+    again_after: float
+
+
+@dataclass(frozen=True)
+class ShutDown:
+    """A server is asked to stop, and hands over; another one is started in its place."""
+
+    at: float
+    server: int
+    again_after: float
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Nothing of a server runs for a while, as by SIGSTOP, or by the collection of garbage."""
+
+    at: float
+    server: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Nobody gets through to the store, or to another system, for a while."""
+
+    at: float
+    seconds: float
+    where: str
+
+
+Fault = Kill | ShutDown | Pause | Cut
+
+LONGEST: Final = 6.0
+"""How long faults last at most, in seconds of a history."""
+
+
+@dataclass(frozen=True)
+class Faults:
+    """The faults of one history: its servers, the weather and what happens to them, until `over`."""
+
+    servers: tuple[Site, ...] = (Site(),)
+    weather: Weather = FAIR
+    events: tuple[Fault, ...] = ()
+    traps: tuple[Trap, ...] = ()
+    over: float = 0.0
+
+
+def draw_faults(dice: Random, providers: tuple[str, ...] = (), sagas: tuple[str, ...] = ()) -> Faults:
+    """Faults of all kinds, from none to many. Some servers have no code for some of these sagas, until faults end."""
+    over = dice.uniform(1.0, LONGEST)
+    servers = tuple(_site(dice, sagas) for _ in range(dice.choice((1, 2, 2, 2, 2, 3))))
+    events = tuple(_fault(dice, len(servers), over, providers) for _ in range(dice.choice((0, 1, 1, 2, 2, 3, 5))))
+    traps = tuple(_trap(dice) for _ in range(dice.choice((0, 1, 1, 2, 2, 3))))
+    return Faults(servers, _weather(dice), tuple(sorted(events, key=lambda fault: fault.at)), traps, over)
+
+
+def _trap(dice: Random) -> Trap:
+    late = dice.choice((None, 0.0, 0.02, 1.0, 4.0))
+    late = None if late is None else late * dice.uniform(0.3, 1.0)
+    seconds = dice.choice((0.1, 3.0, 5.0)) * dice.uniform(0.3, 1.5)
+    return Trap(dice.randint(1, 25), late, dice.random() < 0.5, dice.random() < 0.4, seconds, dice.random() < 0.3)
+
+
+def _site(dice: Random, sagas: tuple[str, ...]) -> Site:
+    skew = dice.choice((0.0, 0.0, dice.uniform(-30, 30)))
+    without = (dice.choice(sagas),) if sagas and dice.random() < 0.1 else ()
+    return Site(dice.choice("aab"), 1.0 + dice.choice((0.0, dice.uniform(-0.002, 0.002))), skew, without)
+
+
+def _weather(dice: Random) -> Weather:
+    if dice.random() < 0.2:
+        return FAIR
+
+    def often(most: float) -> float:
+        return dice.choice((0.0, dice.uniform(0, most)))
+
+    return Weather(often(0.1), often(0.1), often(0.1), often(0.1), dice.choice((0.2, 2.0, 4.0)), often(0.25))
+
+
+def _fault(dice: Random, servers: int, over: float, providers: tuple[str, ...]) -> Fault:
+    at, server = dice.uniform(0, over), dice.randrange(servers)
+    match dice.choice(("kill", "kill", "kill", "stop", "pause", "pause", "cut", "cut")):
+        case "kill":
+            return Kill(at, server, dice.uniform(0, 3))
+        case "stop":
+            return ShutDown(at, server, dice.uniform(0, 3))
+        case "pause":
+            return Pause(at, server, dice.choice((0.1, 2.0, 5.0)) * dice.uniform(0.5, 1.5))
+        case _:
+            return Cut(at, dice.choice((0.3, 2.0, 5.0)) * dice.uniform(0.5, 1.5), dice.choice((STORE, *providers)))

@@ -1,0 +1,219 @@
+"""The saga store as a server of a cluster has it: questions go over the network, and are sent again if need be."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from domain.amends.aggregate import Aggregate
+from domain.amends.errors import Unavailable
+from workflows.amends.history import Status
+from workflows.amends.history.replay_state import ReplayState
+from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, NewEvent, RepeatedRequest
+from workflows.amends.ports.execution_log import (
+    Committed,
+    Interrupted,
+    Stale,
+    Start,
+    StatusChange,
+    StepCommit,
+    StepTransaction,
+)
+from workflows.amends.ports.saga_store import Awaited, Claimed, OtherExecutor, SagaStore, Standing, StartOutcome
+from workflows.amends.simulation.cluster.network import Link
+from workflows.amends.simulation.cluster.server.watch import Watch
+from workflows.amends.simulation.cluster.virtual_time import at_once
+
+S = TypeVar("S")
+E = TypeVar("E")
+T = TypeVar("T")
+
+REQUEST_SECONDS: Final = 10.0
+"""How long a request of a client, and a read, waits for the database."""
+STEP_SECONDS: Final = 0.5
+"""How long a step waits for it within its own time."""
+
+
+class RemoteStore:
+    """A store that answers at once, at the other end of a link."""
+
+    def __init__(self, store: SagaStore, link: Link, watch: Watch) -> None:
+        self._store, self._link, self._watch = store, link, watch
+
+    def _ask(self, asked: Callable[..., Coroutine[Any, Any, T]], *args: Any, patience: float | None = None) -> Any:
+        return self._link.ask(lambda: at_once(asked(*args)), patience)
+
+    async def start(self, start: Start) -> StartOutcome:
+        found: StartOutcome = await self._ask(self._store.start, start, patience=REQUEST_SECONDS)
+        return found
+
+    async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[Claimed]:
+        def claim() -> list[Claimed]:
+            return self._claimed(executor, owner, at_once(self._store.claim(executor, owner, saga_types, limit)))
+
+        return await self._link.ask(claim)
+
+    def _claimed(self, executor: str, owner: str, claimed: list[Claimed]) -> list[Claimed]:
+        if claimed:
+            self._watch.note(f"{executor} claims {' '.join(each.id for each in claimed)} as {owner[:4]}")
+        return claimed
+
+    async def load(self, id: str) -> ReplayState | None:
+        found: ReplayState | None = await self._ask(self._store.load, id)
+        return found
+
+    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+        def write() -> Committed | Stale:
+            return at_once(self._store.commit(id, owner, step_commit))
+
+        return await self._link.ask(lambda: self._watch.commit(id, owner, step_commit, write), moves=True)
+
+    def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[StepTransaction]:
+        return self._transaction(id, owner)
+
+    @asynccontextmanager
+    async def _transaction(self, id: str, owner: str) -> AsyncIterator[StepTransaction]:
+        async with self._store.transaction(id, owner) as there:
+            yield RemoteTransaction(there, self._link, partial(self._watch.commit, id, owner))
+
+    async def standing(self, id: str) -> Standing | None:
+        found: Standing | None = await self._ask(self._store.standing, id, patience=REQUEST_SECONDS)
+        return found
+
+    async def resume(
+        self,
+        id: str,
+        stuck_at: int | None,
+        allowed: Sequence[Status],
+        event: NewEvent,
+        status: Status,
+        answer: KeptAnswer | None,
+        cancel: str | None = None,
+    ) -> FeedCursor | Status | RepeatedRequest:
+        asked = partial(self._store.resume, id, stuck_at, allowed, event, status, answer, cancel)
+        found: FeedCursor | Status | RepeatedRequest = await self._ask(asked, patience=REQUEST_SECONDS)
+        return found
+
+    async def signal(
+        self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
+    ) -> FeedCursor | Status | RepeatedRequest:
+        asked = partial(self._store.signal, id, signal, event, answer)
+        found: FeedCursor | Status | RepeatedRequest = await self._ask(asked, patience=REQUEST_SECONDS)
+        return found
+
+    async def cancel(
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: KeptAnswer | None
+    ) -> FeedCursor | Status | RepeatedRequest | None:
+        asked = partial(self._store.cancel, id, pivots, reason, event, answer)
+        found: FeedCursor | Status | RepeatedRequest | None = await self._ask(asked, patience=REQUEST_SECONDS)
+        return found
+
+    # -- the queue
+
+    async def awaited(self, executor: str) -> list[Awaited]:
+        found: list[Awaited] = await self._ask(self._store.awaited, executor, patience=REQUEST_SECONDS)
+        return found
+
+    async def claim_awaiting(
+        self, executor: str, owner: str, provider: str, saga_types: Sequence[str], limit: int, patience: float
+    ) -> list[Claimed]:
+        asked = partial(self._store.claim_awaiting, executor, owner, provider, saga_types, limit, patience)
+        return await self._link.ask(lambda: self._claimed(executor, owner, at_once(asked())))
+
+    async def wake_due(self, limit: int) -> int:
+        return int(await self._ask(self._store.wake_due, limit))
+
+    async def unsettle(self, id: str) -> None:
+        await self._ask(self._store.unsettle, id)
+
+    async def adopt(self, id: str) -> None:
+        await self._ask(self._store.adopt, id)
+
+    async def cancelled(self, executor: str) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = await self._ask(self._store.cancelled, executor, patience=REQUEST_SECONDS)
+        return found
+
+    async def running(self, executor: str) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = await self._ask(self._store.running, executor, patience=REQUEST_SECONDS)
+        return found
+
+    async def release(self, id: str, executor: str, owner: str) -> None:
+        await self._ask(self._store.release, id, executor, owner)
+
+    async def release_orphans(self) -> int:
+        return int(await self._ask(self._store.release_orphans))
+
+    async def resume_lost(self) -> int:
+        return int(await self._ask(self._store.resume_lost))
+
+    async def without_code(self) -> list[tuple[str, str, int]]:
+        found: list[tuple[str, str, int]] = await self._ask(self._store.without_code, patience=REQUEST_SECONDS)
+        return found
+
+    async def unstrand(self, saga_types: Sequence[str]) -> None:
+        await self._ask(self._store.unstrand, saga_types)
+
+    async def ended_abnormally(self) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = await self._ask(self._store.ended_abnormally, patience=REQUEST_SECONDS)
+        return found
+
+    async def note(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
+        await self._ask(self._store.note, id, event, change, unless)
+
+    # -- the executors
+
+    async def register(
+        self, executor: str, machine: str, pid: int, process_started_at: float, saga_types: Sequence[str], lease: float
+    ) -> datetime:
+        asked = partial(self._store.register, executor, machine, pid, process_started_at, saga_types, lease)
+        found: datetime = await self._ask(asked)
+        return found
+
+    async def other_executors(self, executor: str) -> list[OtherExecutor]:
+        asked = self._store.other_executors
+        found: list[OtherExecutor] = await self._ask(asked, executor, patience=REQUEST_SECONDS)
+        return found
+
+    async def hand_over(self, executor: str, running: Sequence[str]) -> int:
+        return int(await self._ask(self._store.hand_over, executor, running, patience=5.0))
+
+    async def end(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
+        self._watch.note(f"{by} wants to end {' '.join(executors)}")
+        return int(await self._ask(self._store.end, executors, by, died, patience=patience))
+
+
+class RemoteTransaction:
+    """The transaction of one step; the network may interrupt it until its commit is sent."""
+
+    def __init__(
+        self,
+        there: StepTransaction,
+        link: Link,
+        watched: Callable[[StepCommit, Callable[[], Committed | Stale]], Committed | Stale],
+    ) -> None:
+        self._there, self._link, self._watched = there, link, watched
+        self.interrupted: Interrupted | None = None
+
+    async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
+        try:
+            return await self._link.ask(lambda: at_once(_load(self._there, aggregate, key)), STEP_SECONDS)
+        except Unavailable as away:
+            self.interrupted = Interrupted(str(away))
+            raise self.interrupted from None
+
+    async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        return await self._there.execute(sql, parameters)
+
+    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
+        if self.interrupted:
+            raise self.interrupted
+        return await self._link.ask(
+            lambda: self._watched(step_commit, lambda: at_once(self._there.commit(step_commit))), moves=True
+        )
+
+
+async def _load(there: StepTransaction, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
+    return await there.load(aggregate, key)

@@ -1,0 +1,88 @@
+"""What DBOS does for a server, played: it begins executions, numbers their steps, and writes down how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal
+
+from workflows.amends.executor.runtime import Body
+from workflows.amends.ports.execution_log import Fenced, Suspended, TurnedBack
+from workflows.amends.ports.saga_store import Claimed
+from workflows.amends.simulation.cluster.network import Link
+from workflows.amends.values.codec import plain
+
+WorkflowStatus = Literal["SUCCESS", "ERROR"]
+Outcome = Callable[[str, str, WorkflowStatus], object]
+"""Writes how a workflow ended, if the execution with this token still owns it."""
+
+
+@dataclass
+class _Current:
+    id: str
+    owner: str
+    step_id: int = 0
+
+
+_current: ContextVar[_Current] = ContextVar("workflow")
+
+
+class SimulatedRuntime:
+    """The runtime of one simulated server; it writes outcomes over its link."""
+
+    def __init__(self, link: Link, outcome: Outcome) -> None:
+        self._link, self._outcome = link, outcome
+        self._bodies: Mapping[str, Body] = {}
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self.executor = ""
+
+    def bind(self, bodies: Mapping[str, Body]) -> None:
+        self._bodies = bodies
+
+    def launch(self) -> None:
+        """There is nothing to launch."""
+
+    def become(self, executor: str) -> None:
+        self.executor = executor
+
+    async def run(self, claimed: Claimed, owner: str) -> None:
+        await asyncio.sleep(0.0005)  # one of DBOS's threads takes it over
+        task = asyncio.get_running_loop().create_task(self._workflow(claimed, owner), name=f"workflow {claimed.id}")
+        self._tasks[task] = None
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        if not task.cancelled():
+            task.result()
+
+    async def _workflow(self, claimed: Claimed, owner: str) -> None:
+        _current.set(_Current(claimed.id, owner))
+        given = plain(claimed.inputs)
+        try:
+            await self._bodies[claimed.name](*given["positionalArgs"], **given["namedArgs"])
+        except TurnedBack:
+            status: WorkflowStatus = "ERROR"
+        except (Fenced, Suspended):
+            return
+        else:
+            status = "SUCCESS"
+        await self._link.ask(lambda: self._outcome(claimed.id, owner, status))
+
+    def current(self) -> tuple[str, str]:
+        mine = _current.get()
+        return mine.id, mine.owner
+
+    def next_step_id(self) -> int:
+        mine = _current.get()
+        mine.step_id += 1
+        return mine.step_id
+
+    @property
+    def runs_in_threads(self) -> int:
+        return 0
+
+    async def stop(self) -> None:
+        """There is nothing to stop."""
