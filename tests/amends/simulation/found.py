@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from tests.amends.simulation.histories import Plan
-from tests.amends.simulation.journeys import Part, Program
+from tests.amends.simulation.journeys import Part, Poke, Program
 from workflows.amends.executor.engine import Options
-from workflows.amends.simulation.cluster.clients import Cancel, Start
-from workflows.amends.simulation.cluster.faults import Faults, ShutDown
-from workflows.amends.simulation.cluster.network import Weather
+from workflows.amends.simulation.cluster.clients import Cancel, Send, Start
+from workflows.amends.simulation.cluster.faults import Cut, Faults, Kill, ShutDown
+from workflows.amends.simulation.cluster.network import Trap, Weather
 from workflows.amends.simulation.cluster.server.server import Site
+from workflows.amends.values.limits import Limits
 
 FOUND: Final[dict[str, Plan]] = {
     # The answer to the start of one child came after another branch had read the history again: the event was counted
@@ -73,5 +74,30 @@ FOUND: Final[dict[str, Plan]] = {
         options=Options(lease=1.0),
         pace=0.0,
         stubborn=8,
+    ),
+    # A transaction found, after a takeover, that others had written first. When it was too late for another try it was
+    # compensated, although a transaction that is not on record has done nothing.
+    "a deadline between two tries of a transaction, after a takeover": Plan(
+        seed=100574,
+        faults=Faults(
+            servers=(Site("a"),),
+            weather=Weather(slow=0.046779286566461686, longest=4.0),
+            events=(
+                Cut(at=0.9068571005634187, seconds=5.964710179152746, where="provider 1"),
+                Kill(at=1.239040963056719, server=0, again_after=1.0027184833136995),
+            ),
+            traps=(Trap(2, None, True, False, 0.04160764180219562),),
+            over=4.05730727789472,
+        ),
+        actions=(
+            Start(0.5324315814116782, "s0", "dash", Program("s0", (Part("decide", "s0.1"),))),
+            Send(1.3863742186999795, "s0", Poke(0), "s0 poke 0"),
+            Start(
+                0.32647987356238645, "s1", "journey", Program("s1", (Part("notify", "s1.0", 1), Part("note", "s1.1")))
+            ),
+            Send(1.777747445971022, "s1", Poke(0), "s1 poke 0"),
+        ),
+        options=Options(lease=2.0, running=2, limits=Limits(provider=1.0)),
+        pace=0.0,
     ),
 }

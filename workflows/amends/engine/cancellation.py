@@ -67,8 +67,10 @@ class Cancellation:
     def between_attempts(self, step_execution: StepExecution, called: bool) -> None:
         """Raise CompensationStart rather than try a step again; what was called and failed may have taken effect."""
         wanted = self.wanted()
-        doubtful = called or self.tried_before(step_execution)
-        doubtful = doubtful and step_execution.step.kind != "child"  # whether that was started is on record
+        kind = (
+            step_execution.step.kind
+        )  # of a transaction, and of the start of a child, it is on record whether it was done
+        doubtful = (called and kind != "child") or (kind == "step" and self.tried_before(step_execution))
         if wanted is None or (doubtful and step_execution.step.pivot):
             return
         step_execution.in_doubt, step_execution.outcome = doubtful, OutcomeUnknown() if doubtful else None

@@ -10,7 +10,7 @@ the seed says; they are paused, their clocks differ, requests and answers are lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final, TypeVar
 
@@ -19,7 +19,7 @@ from workflows.amends.executor.engine import Options
 from workflows.amends.history import SagaState
 from workflows.amends.ports.event_store import read_event
 from workflows.amends.saga import Saga
-from workflows.amends.simulation.cluster.clients import Action, Send, Start
+from workflows.amends.simulation.cluster.clients import Action, Cancel, Send, Start
 from workflows.amends.simulation.cluster.cluster import Cluster, Reached
 from workflows.amends.simulation.cluster.dice import seeded
 from workflows.amends.simulation.cluster.faults import Faults, draw_faults
@@ -38,9 +38,14 @@ ID: Final = "checked"
 """The id of the saga that is checked."""
 BOUND_SECONDS: Final = 900.0
 """So long after the last fault it has come to its end, times in which it only waits not counted."""
+LONG: Final = 1e6
+"""So long traps are laid, in seconds: until everything has come to its end."""
 NOTES: Final = 80
 """So much of what happened is shown of a history that fails."""
-TWO: Final = (Site(), Site("b"))
+FAIR: Final = Faults((Site(), Site("b")), over=0.1)
+"""Two servers, and nothing that goes wrong."""
+CANCELLED: Final = 0.3
+"""Of the histories with faults in so many somebody wants the saga cancelled."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class Checking:
         for number, signal in enumerate(self.signals):
             at += dice.uniform(0.0, over or 1.0)
             made += [Send(at + 0.1 * again, ID, signal, f"signal {number}") for again in range(dice.choice((1, 2)))]
+        if dice.random() < CANCELLED and over > FAIR.over:
+            made.append(Cancel(dice.uniform(0.0, over), ID, saga.definition.name, "somebody changes their mind"))
         return made
 
     def _own(self, history: History) -> list[str]:
@@ -133,13 +140,11 @@ def check(
 
 
 def _histories(checking: Checking, seeds: int, first: int) -> Iterator[tuple[int, Faults]]:
-    fair = Faults(TWO, over=0.1)
-    yield first, fair
-    _, cluster = checking.problems(first, fair)
-    over = cluster.timeline.now
+    yield first, FAIR
+    _, cluster = checking.problems(first, FAIR)
     for number in range(1, cluster.network.moves + 1):
         for late, served in ((None, False), (0.0, False), (0.0, True)):
-            yield first, Faults(TWO, traps=(Trap(number, late, True, served, 0.5),), over=over)
+            yield first, replace(FAIR, traps=(Trap(number, late, True, served, 0.5),), over=LONG)
     made = checking.make()
     ports = tuple(vars(made if isinstance(made, Saga) else made[0]))
     for seed in range(first, first + seeds):

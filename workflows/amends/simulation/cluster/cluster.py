@@ -65,14 +65,17 @@ class Cluster:
         self.timeline.at(self.faults.over, self._end_faults)
 
     def run(self, until: Callable[[], bool], seconds: float) -> bool:
-        """Let time pass until a condition is met, which is looked at after the faults; False if it is not in time."""
-        self.timeline.run(self.faults.over)
+        """Let time pass until a condition is met, at most so many seconds after the faults; False if it never is.
+
+        Whoever is paused then goes on for a moment.
+        """
         last = self.faults.over + seconds
-        while self.timeline.now < last:
-            if until():
-                return True
+        while self.timeline.now < last and not until():
             last += self._skipped()
             self.timeline.run(min(self.timeline.now + LOOK_SECONDS, last))
+        if not self.is_over:
+            self._end_faults()
+            self.timeline.run(self.timeline.now + LOOK_SECONDS)
         return until()
 
     def _skipped(self) -> float:
@@ -185,7 +188,9 @@ class Cluster:
         self.timeline.after(seconds, lambda: loop.resume() if not loop.dead else None)
 
     def _end_faults(self) -> None:
-        """Everything works from now on, and every server is there again."""
+        """Everything works from now on, and every server is there again. Once is enough."""
+        if self.is_over:
+            return
         self.is_over = True
         self.watch.note("no more faults")
         self.network.clear()
