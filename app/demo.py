@@ -17,7 +17,7 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from app.amends.cli.timeline import lines, timeline
+from app.amends.cli.timeline import timeline_lines, timeline_moments
 from app.amends.output.terminal import say
 from workflows.amends.values.printable import escaped
 
@@ -101,7 +101,7 @@ def _end(console: Console, base: str, order: str, status: str) -> None:
     """Wait for an order's end and print its timeline."""
     saga = _until(base, order, lambda saga: saga["status"] not in ("running", "compensating", "queued"), "it rests")
     events = _ask("GET", f"{base}/workflows/{order}/events", params={"limit": 1000}).json()["events"]
-    for line in lines(timeline(events)):
+    for line in timeline_lines(timeline_moments(events)):
         say(f"  {line}")
     why = f": {saga['reason']}" if saga["reason"] else ""
     say(f"  → {saga['status']}{why}")

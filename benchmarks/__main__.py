@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from app.amends.postgres.bootstrap import prepare
+from app.amends.postgres.bootstrap import prepare_database
 from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import parse_url
@@ -51,7 +51,7 @@ def main(
     cluster, console = EmbeddedPostgres(folder / "postgres", find_binaries()), Console()
     try:
         url = parse_url(cluster.start())
-        prepare(url)
+        prepare_database(url)
         chosen = names or [name for name in BENCHMARKS if name not in SLOW]
         figures = {name: benchmarks[name](url, console) for name in chosen}
     finally:

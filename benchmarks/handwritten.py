@@ -9,7 +9,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import URL
 
-from app.amends.postgres.urls import conninfo, settings
+from app.amends.postgres.urls import connection_settings, conninfo
 
 INSERT = """
 insert into amends.events (id, stream, version, type, schema_version, data, metadata)
@@ -38,7 +38,7 @@ class Handwritten:
 
     async def __aenter__(self) -> Handwritten:
         global pool
-        keywords = settings(self._url, "bench") | {"prepare_threshold": 0}
+        keywords = connection_settings(self._url, "bench") | {"prepare_threshold": 0}
         pool = AsyncConnectionPool(conninfo(self._url), min_size=8, max_size=8, open=False, kwargs=keywords)
         await pool.open(wait=True)
         config: DBOSConfig = {

@@ -13,8 +13,8 @@ from sqlalchemy import URL
 
 from app.amends.postgres.urls import parse_url
 from app.amends.security.loopback import is_loopback
-from app.amends.security.passwords import remember
-from app.amends.security.tokens import Token, parse
+from app.amends.security.passwords import hide_url_secrets
+from app.amends.security.tokens import Token, parse_tokens
 from domain.amends.errors import StartupError
 from workflows.amends.values.limits import MIB
 
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     def _tokens(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        if not (found := parse(value)):
+        if not (found := parse_tokens(value)):
             raise ValueError("is set and names nobody: leave it unset, or name somebody as name:token")
         return found
 
@@ -108,7 +108,7 @@ def read_settings(cls: type[S], root: Path) -> S:
             raise StartupError(f"There is no setting {name}.", hint)
     for name in ("DATABASE_URL", "AMENDS_MIGRATION_URL"):
         if (url := os.environ.get(name)) is not None:
-            remember(url)
+            hide_url_secrets(url)
             parse_url(url, name)
     here = {} if "AMENDS_DATA_DIR" in os.environ else {"data_dir": root / ".amends"}
     try:
@@ -125,7 +125,7 @@ def _wrong(cls: type[Settings], found: Any) -> tuple[str, str]:
     return f"{name} is wrong: {found['msg'].removeprefix('Value error, ')}.", f"It says: {about}."
 
 
-def require_guarded(settings: Settings, host: str) -> None:
+def require_tokens_if_public(settings: Settings, host: str) -> None:
     """Raise StartupError for a server that other machines reach without tokens."""
     if not is_loopback(host) and not settings.api_tokens:
         raise StartupError(

@@ -16,14 +16,14 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from app.amends.postgres.connections.pool import Pool, borrowed
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.connections.pool import Pool, borrowed_connection
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.sqlstates import Verdict, log_text, verdict
 from domain.amends.errors import Unavailable
 
 log = logging.getLogger("amends.sandbox")
 
-SQL = statements(Path(__file__).with_name("sandbox.sql"))
+SQL = load_statements(Path(__file__).with_name("sandbox.sql"))
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Ledger:
     async def _transaction(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
         began = time.monotonic()
         try:
-            async with borrowed(self._pool) as connection, connection.transaction():
+            async with borrowed_connection(self._pool) as connection, connection.transaction():
                 yield connection
         except (psycopg.Error, OSError) as error:
             found = verdict(error, ours=True)
@@ -169,13 +169,13 @@ class Ledger:
 
     async def next_due(self) -> float | None:
         """In how many seconds the next postponed action is due; None if there is none."""
-        async with borrowed(self._pool) as connection:
+        async with borrowed_connection(self._pool) as connection:
             row = await (await connection.execute(SQL["next_due"])).fetchone()
         return float(row[0]) if row and row[0] is not None else None
 
     async def land(self) -> bool:
         """Let one postponed action that is due arrive; False if none is."""
-        async with borrowed(self._pool) as connection, connection.transaction():
+        async with borrowed_connection(self._pool) as connection, connection.transaction():
             row = await (await connection.execute(SQL["take_due"])).fetchone()
             if row is None:
                 return False

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psycopg
 from sqlalchemy import URL
 
-from app.amends.postgres.bootstrap import prepare
+from app.amends.postgres.bootstrap import prepare_database
 from app.amends.postgres.urls import conninfo
 
 ORDERED_ID = """
@@ -41,7 +41,7 @@ def database(cluster: URL, name: str) -> tuple[URL, URL]:
     with psycopg.connect(conninfo(cluster), autocommit=True) as connection:
         connection.execute(psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(name)))
     owner = cluster.set(database=name)
-    return owner, prepare(owner)
+    return owner, prepare_database(owner)
 
 
 def fill(owner: URL, events: int, chunk: int, length: int = 5, stream: str | None = None) -> Iterator[int]:

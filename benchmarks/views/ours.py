@@ -17,7 +17,7 @@ from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.administration import ProjectionAdministration
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import Target
+from app.amends.projections.applying.writer import BuildTarget
 from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds
 from app.amends.projections.read_models import ReadModels
 from app.amends.store.events.postgres_events import PostgresEvents
@@ -51,7 +51,7 @@ class Board:
     reads: int = 0
 
     def runner(self, build: ProjectionBuild) -> Runner:
-        target = Target(NAME, build.build)
+        target = BuildTarget(NAME, build.build)
         return Runner(account_balances, target, self.committer, self.reader, self.feed_notifier, f"bench/{uuid4()}")
 
     @property

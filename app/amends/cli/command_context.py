@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from app.amends.composition.store import Store, parts_of
+from app.amends.composition.store import Store, build_parts
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
@@ -25,7 +25,7 @@ from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.sagas.summaries import SagaSummaries
-from app.amends.store.shapes import SagaKinds
+from app.amends.store.shapes import PostgresSagaLookup
 from domain.amends.event import Cause
 from workflows.amends.client import SagaClient
 from workflows.amends.definition import Definition
@@ -64,7 +64,7 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
         reader = Reader(readers)
         store = Store.of(settings, committer, reader)
         try:
-            parts = parts_of(service, settings, store, Providers(), readers, "http://127.0.0.1", "")
+            parts = build_parts(service, settings, store, Providers(), readers, "http://127.0.0.1", "")
             client, register = SagaClient(parts.sagas, store.sagas), store.register(service, parts.sagas)
             yield CommandContext(
                 client,
@@ -73,7 +73,7 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
                 TimeTravel(store.events, store.loader, reader),
                 store.known,
                 register,
-                Redactor(register, SagaKinds(reader)),
+                Redactor(register, PostgresSagaLookup(reader)),
                 reader,
                 committer,
                 store.feed_notifier,
@@ -89,5 +89,5 @@ def definitions(service: Service[Any], settings: Settings) -> list[Definition]:
     nowhere = URL.create("postgresql", database="nowhere")
     readers = Pool(nowhere, 1)
     store = Store.of(settings, Committer(nowhere, 1), Reader(readers))
-    parts = parts_of(service, settings, store, Providers(), readers, "http://127.0.0.1", "")
+    parts = build_parts(service, settings, store, Providers(), readers, "http://127.0.0.1", "")
     return [saga.definition for saga in parts.sagas]

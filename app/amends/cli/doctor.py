@@ -11,24 +11,24 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL
 
-from app.amends.postgres.checks.durability import durability
-from app.amends.postgres.checks.usable import require_set, require_usable
+from app.amends.postgres.checks.durability import server_durability
+from app.amends.postgres.checks.usable import require_usable_quietly, require_usable_server
 from app.amends.postgres.connections.pool import Pool, connect
 from app.amends.postgres.migrate import Migrations
 from app.amends.postgres.roles import as_service
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.sqlstates import Sqlstate, message_of, sqlstate
 from app.amends.postgres.statements.committer import Parameters
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.builds import KnownProjections, ProjectionBuilds
 from app.amends.projections.failures import short_key
-from app.amends.projections.reporting import report
+from app.amends.projections.reporting import read_model_report
 from app.amends.store.feed import SQL as FEED
 from app.amends.store.feed.lag import blocking_transaction
-from app.amends.store.outages import awaiting, outages
+from app.amends.store.outages import provider_outages, waiting_sagas
 from domain.amends.errors import StartupError
 
-SQL = statements(Path(__file__).with_name("doctor.sql"))
+SQL = load_statements(Path(__file__).with_name("doctor.sql"))
 NAMED = 3
 """The most keys that are set aside that are named."""
 LATE_SECONDS = 30.0
@@ -54,12 +54,12 @@ class Check:
     """A check, and the tables that it reads."""
 
     what: str
-    look: Callable[[Looking], Awaitable[list[Finding]]]
+    look: Callable[[CheckContext], Awaitable[list[Finding]]]
     tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Looking:
+class CheckContext:
     """The means of a check. `login` is its database user, and `readable` the tables, and whether they may be read."""
 
     reader: Reader
@@ -69,7 +69,7 @@ class Looking:
     migrations: Migrations
 
 
-class Impatient(Reader):
+class ImpatientReader(Reader):
     """Reads of a database that may be out of order: an error that does not pass soon is a finding."""
 
     async def rows(
@@ -80,7 +80,7 @@ class Impatient(Reader):
 
 async def examine(url: URL, known: KnownProjections, migrations: Migrations) -> list[Finding]:
     """All findings about a database. A check that cannot be made says why; nothing is raised."""
-    refusal = await asyncio.to_thread(_refusal, require_usable, url)
+    refusal = await asyncio.to_thread(_refusal, require_usable_server, url)
     try:
         service, readable = await asyncio.wait_for(_entered(url), OPEN_SECONDS)
     except (psycopg.Error, OSError, TimeoutError) as error:
@@ -88,11 +88,11 @@ async def examine(url: URL, known: KnownProjections, migrations: Migrations) -> 
         return [Finding("database", False, found), *(Finding(each.what, False, NOT_LET_IN) for each in CHECKS[1:])]
     if "target_session_attrs" not in service.query:
         service = service.update_query_dict({"target_session_attrs": "any"})  # a standby can be looked at too
-    refusal = refusal or await asyncio.to_thread(_refusal, require_set, service)
+    refusal = refusal or await asyncio.to_thread(_refusal, require_usable_quietly, service)
     # Nothing is prepared: a pooler that keeps no sessions would answer one statement with another.
     async with Pool(service, len(CHECKS), "doctor", prepare=None) as readers:
-        reader = Impatient(readers)
-        looking = Looking(
+        reader = ImpatientReader(readers)
+        looking = CheckContext(
             reader, ProjectionBuilds(known, reader), str(url.username or "its login"), readable, migrations
         )
         found_by_all = await asyncio.gather(*(_made(check, looking) for check in CHECKS))
@@ -123,7 +123,7 @@ async def _entered(url: URL) -> tuple[URL, dict[str, bool]]:
     return url, dict(tables)
 
 
-async def _made(check: Check, looking: Looking) -> list[Finding]:
+async def _made(check: Check, looking: CheckContext) -> list[Finding]:
     """The findings of a check, or why it could not be made."""
     missing = [table for table in check.tables if table not in looking.readable]
     denied = [f"amends.{table}" for table in check.tables if not looking.readable.get(table, True)]
@@ -163,8 +163,8 @@ LACKING = (
 )
 
 
-async def _server(looking: Looking) -> list[Finding]:
-    row, doubts = await durability(looking.reader)
+async def _server(looking: CheckContext) -> list[Finding]:
+    row, doubts = await server_durability(looking.reader)
     text = f"Postgres {row['version']}, fsync {row['fsync']}, synchronous_commit {row['synchronous_commit']}"
     if row["standby"]:
         doubts.append("It is a standby: what is seen here may be late.")
@@ -173,7 +173,7 @@ async def _server(looking: Looking) -> list[Finding]:
     return [Finding("database", not doubts, "; ".join([text, *doubts]))]
 
 
-async def _schema(looking: Looking) -> list[Finding]:
+async def _schema(looking: CheckContext) -> list[Finding]:
     rows = await looking.reader.rows(SQL["revision"], ())
     found, newest = {row["revision"] for row in rows}, looking.migrations.newest()
     at, known = ", ".join(sorted(found)) or "nothing", ", ".join(sorted(newest))
@@ -187,7 +187,7 @@ async def _schema(looking: Looking) -> list[Finding]:
     return [Finding("schema", False, f"at {at}, of a newer version of Amends: this code knows {known}")]
 
 
-async def _executors(looking: Looking) -> list[Finding]:
+async def _executors(looking: CheckContext) -> list[Finding]:
     rows = await looking.reader.rows(SQL["executors"], ())
     late = [row["id"] for row in rows if row["late"]]
     found = f"{len(rows) - len(late)} alive" + (f", without a heartbeat: {', '.join(late)}" if late else "")
@@ -195,7 +195,7 @@ async def _executors(looking: Looking) -> list[Finding]:
     return [Finding("executors", bool(rows) and not late, text)]
 
 
-async def _sagas(looking: Looking) -> list[Finding]:
+async def _sagas(looking: CheckContext) -> list[Finding]:
     rows = await looking.reader.rows(SQL["sagas"], ())
     open_ = [row for row in rows if row["count"]]
     found = ", ".join(f"{row['count']} {row['status']}" for row in open_) or "none open"
@@ -203,7 +203,7 @@ async def _sagas(looking: Looking) -> list[Finding]:
     return [Finding("sagas", not any(row["needs_somebody"] for row in open_), found + about)]
 
 
-async def _feed(looking: Looking) -> list[Finding]:
+async def _feed(looking: CheckContext) -> list[Finding]:
     found = await blocking_transaction(looking.reader)
     if found is None:
         return [Finding("feed", True, "nothing holds it back")]
@@ -213,7 +213,7 @@ async def _feed(looking: Looking) -> list[Finding]:
     return [Finding("feed", not found.is_long, text + (f"; {found.remedy}" if found.is_long else ""))]
 
 
-async def _history(looking: Looking) -> list[Finding]:
+async def _history(looking: CheckContext) -> list[Finding]:
     rows = await looking.reader.rows(FEED["losses"], (NAMED + 1,))
     if not rows:
         return [Finding("history", True, "nothing that was committed is known to be gone")]
@@ -225,8 +225,8 @@ async def _history(looking: Looking) -> list[Finding]:
     return [Finding("history", not rows[0]["recent"], "; ".join(text) + ("; …" if len(rows) > NAMED else ""))]
 
 
-async def _providers(looking: Looking) -> list[Finding]:
-    rows = await outages(looking.reader)
+async def _providers(looking: CheckContext) -> list[Finding]:
+    rows = await provider_outages(looking.reader)
     down = [
         f"{row['provider']} is down since {row['down_since']:%Y-%m-%d %H:%M:%S} ({row['error']}), "
         f"{row['waiting']} sagas wait for it"
@@ -235,14 +235,14 @@ async def _providers(looking: Looking) -> list[Finding]:
     named = {row["provider"] for row in rows}
     back = [
         f"{row['sagas']} sagas wait for {row['provider']} since {row['since']:%Y-%m-%d %H:%M:%S}"
-        for row in await awaiting(looking.reader)
+        for row in await waiting_sagas(looking.reader)
         if row["provider"] not in named
     ]
     return [Finding("providers", not down, "; ".join([*down, *back]) or "all answer, as far as anybody has asked")]
 
 
-async def _read_models(looking: Looking) -> list[Finding]:
-    return [_read_model(found) for found in await report(looking.builds)]
+async def _read_models(looking: CheckContext) -> list[Finding]:
+    return [_read_model(found) for found in await read_model_report(looking.builds)]
 
 
 def _read_model(found: dict[str, Any]) -> Finding:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.amends.cli.project import AsJson, with_console
+from app.amends.cli.project import AsJson, run_on_database
 from app.amends.output.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def events(
         found = await context.events.feed(cursor, limit, Filter(type, stream, correlation_id))
         await _print(context, found, cursor, as_json)
 
-    with_console(look)
+    run_on_database(look)
 
 
 def stream(
@@ -55,7 +55,7 @@ def stream(
         cursor = await context.events.after(after)
         await _print(context, await context.events.read_after(name, cursor, limit), cursor, as_json)
 
-    with_console(look)
+    run_on_database(look)
 
 
 def state(
@@ -76,7 +76,7 @@ def state(
         say(f"{name} at version {found.version}, position {found.cursor}, recorded {found.recorded_at.isoformat()}")
         print_json(shown["state"])
 
-    with_console(look)
+    run_on_database(look)
 
 
 def difference(
@@ -106,7 +106,7 @@ def difference(
         for change in shown["changes"]:
             say(f"{change['path'] or '/'}: {json.dumps(change['before'])} -> {json.dumps(change['after'])}")
 
-    with_console(look)
+    run_on_database(look)
 
 
 def _point(version: int | None, position: str | None, at: str | None) -> Point:

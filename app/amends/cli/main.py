@@ -19,9 +19,9 @@ from app.amends.cli.project import AsJson, database_in_use, project_service, pro
 from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
 from app.amends.cli.workflows import Reason, workflows
-from app.amends.output.log_lines import indented
-from app.amends.output.terminal import complain, print_json, say
-from app.amends.security.passwords import hidden, veil
+from app.amends.output.log_lines import indented_lines
+from app.amends.output.terminal import print_json, say, say_on_stderr
+from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
 from domain.amends.errors import AmendsError, StartupError
 from workflows.amends.values.printable import escaped
 
@@ -86,10 +86,10 @@ def up(
     host: Annotated[str, typer.Option(help="Which address to serve on.")] = "127.0.0.1",
 ) -> None:
     """Start the database if need be, migrate, and serve API and worker."""
-    from app.amends.settings import require_guarded
+    from app.amends.settings import require_tokens_if_public
 
     service, settings = project_service(), project_settings()
-    require_guarded(settings, host)
+    require_tokens_if_public(settings, host)
     from app.amends.server.serve import serve
 
     serve(service, settings, host, port)
@@ -107,7 +107,7 @@ def db_url() -> None:
         return
     embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
     if not embedded.answers():
-        complain("The embedded Postgres was started for this; the next server that stops will stop it.")
+        say_on_stderr("The embedded Postgres was started for this; the next server that stops will stop it.")
     embedded.admit()
     say(embedded.owner_url)
 
@@ -120,7 +120,7 @@ def dbos(context: typer.Context) -> None:
     from app.amends.postgres.urls import conninfo
     from workflows.amends.dbos.runtime import refuse_pickles
 
-    veil("stdout")
+    hide_passwords_in_streams("stdout")
     refuse_pickles()
     (entry,) = entry_points(group="console_scripts", name="dbos")
     with database_in_use() as access:
@@ -137,11 +137,13 @@ def doctor(as_json: AsJson = False) -> None:
 
     from app.amends.cli.doctor import examine
     from app.amends.postgres.migrate import Migrations
-    from app.amends.schema.catalogue import catalogue
+    from app.amends.schema.catalogue import load_catalogue
 
     logging.getLogger("amends").setLevel(logging.CRITICAL)  # whatever is tried again stands among the findings
     with database_in_use() as access:
-        findings = asyncio.run(examine(access.service, catalogue().projections, Migrations(project_service().root)))
+        findings = asyncio.run(
+            examine(access.service, load_catalogue().projections, Migrations(project_service().root))
+        )
     if as_json:
         print_json([vars(finding) for finding in findings])
     else:
@@ -164,26 +166,26 @@ def restored(reason: Reason) -> None:
 def main() -> None:
     """Run a command; our own errors are printed in words, without a traceback, and SIGTERM ends it as SIGINT does."""
     signal.signal(signal.SIGTERM, _terminated)
-    veil("stderr")
+    hide_passwords_in_streams("stderr")
     try:
         app()
     except AmendsError as error:
         _complain(error)
         raise SystemExit(1) from None
     except Exception as error:
-        from app.amends.postgres.checks.usable import in_words
+        from app.amends.postgres.checks.usable import startup_error
 
-        if (text := in_words(error)) is not None:
+        if (text := startup_error(error)) is not None:
             _complain(text)
         else:
-            sys.stderr.write(indented(traceback.format_exc()) + "\n")
+            sys.stderr.write(indented_lines(traceback.format_exc()) + "\n")
         raise SystemExit(1) from None
 
 
 def _complain(error: AmendsError) -> None:
-    text = hidden(f"{error}")
+    text = without_secrets(f"{error}")
     for line in text.expandtabs().splitlines() if isinstance(error, StartupError) else [text]:
-        complain(line)
+        say_on_stderr(line)
 
 
 def _terminated(number: int, _: object) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.amends.output.terminal import complain, say
+from app.amends.output.terminal import say, say_on_stderr
 
 Where = Annotated[Path, typer.Argument(exists=True, help="A folder, or one file.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be changed, and change nothing.")]
@@ -27,14 +27,14 @@ def rewrite_imports(folder: Where, dry_run: DryRun = False) -> None:
         if changed and not dry_run:
             file.write(new.text)
         if changed:
-            say(f"{'would change' if dry_run else 'changed'}  {shown(file.path)}")
+            say(f"{'would change' if dry_run else 'changed'}  {relative_path(file.path)}")
         for line, what in new.told:
-            complain(f"look at  {shown(file.path)}:{line}  {what}.")
+            say_on_stderr(f"look at  {relative_path(file.path)}:{line}  {what}.")
     count = sum(file.text != new.text for file, new in every)
     say(f"{count} of {len(every)} files {'would be' if dry_run else 'were'} changed.")
 
 
-def shown(path: Path) -> str:
+def relative_path(path: Path) -> str:
     """A path as it is seen from here."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -12,7 +12,7 @@ from rich.console import Console as Screen
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import LeaseLost, Target
+from app.amends.projections.applying.writer import BuildTarget, LeaseLost
 from app.amends.projections.builds import ProjectionBuild
 from domain.amends.errors import Conflict
 from workflows.amends.values.printable import escaped
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.25
 
 
-async def fill(context: CommandContext, name: str, quiet: bool) -> ProjectionBuild:
+async def rebuild_with_progress(context: CommandContext, name: str, quiet: bool) -> ProjectionBuild:
     """Start a rebuild, or go on with one that was started; returns its build once it has caught up.
 
     Raises Conflict, with the reason, if it cannot go on.
@@ -59,7 +59,7 @@ async def _begin(context: CommandContext, name: str) -> ProjectionBuild:
 async def _work(context: CommandContext, build: ProjectionBuild) -> None:
     projection = context.builds.known[build.name, build.version]
     token = f"cli-{os.getpid()}/{uuid4().hex[:8]}"
-    target = Target(build.name, build.build)
+    target = BuildTarget(build.name, build.build)
     with suppress(LeaseLost):  # a server was quicker: it is watched
         await Runner(projection, target, context.committer, context.reader, context.feed_notifier, token).catch_up()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from app.amends.cli.command_context import CommandContext
-    from app.amends.postgres.embedded_or_url import Access
+    from app.amends.postgres.embedded_or_url import DatabaseUrls
     from app.amends.service import Service
     from app.amends.settings import Settings
 
@@ -51,16 +51,16 @@ def project_settings() -> Settings:
 
 
 @contextmanager
-def database_in_use() -> Iterator[Access]:
+def database_in_use() -> Iterator[DatabaseUrls]:
     """The database that the settings name; an embedded one runs as long as this is open."""
     settings = project_settings()
-    from app.amends.postgres.embedded_or_url import database
+    from app.amends.postgres.embedded_or_url import database_urls
 
-    with database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin) as access:
+    with database_urls(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin) as access:
         yield access
 
 
-def with_console(use: Callable[[CommandContext], Awaitable[None]]) -> None:
+def run_on_database(use: Callable[[CommandContext], Awaitable[None]]) -> None:
     """Open the database in use, and migrate it if it is new."""
 
     async def run(url: URL) -> None:
@@ -70,12 +70,12 @@ def with_console(use: Callable[[CommandContext], Awaitable[None]]) -> None:
             await use(opened)
 
     with database_in_use() as access:
-        from app.amends.postgres.bootstrap import prepare
+        from app.amends.postgres.bootstrap import prepare_database
 
-        asyncio.run(run(prepare(access.service, access.owner, project_service().root)))
+        asyncio.run(run(prepare_database(access.service, access.owner, project_service().root)))
 
 
-def parsed(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """JSON that was given as text. Raises Invalid."""
     try:
         return json.loads(text, parse_constant=_no_number)

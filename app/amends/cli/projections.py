@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.amends.cli.project import AsJson, with_console
-from app.amends.output.terminal import complain, print_json, say
+from app.amends.cli.project import AsJson, run_on_database
+from app.amends.output.terminal import print_json, say, say_on_stderr
 from workflows.amends.values.printable import escaped
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ def list_projections(
 
     async def look(context: CommandContext) -> None:
         from app.amends.projections.failures import short_key
-        from app.amends.projections.reporting import report
+        from app.amends.projections.reporting import read_model_report
 
         if name is not None:
             await context.builds.require(name)
-        found = await report(context.builds, name)
+        found = await read_model_report(context.builds, name)
         if as_json:
             print_json(found)
             return
@@ -50,7 +50,7 @@ def list_projections(
             what = f"{left_out.type} at position {left_out.position}, by {left_out.actor}: {left_out.reason}"
             say(f"SKIPPED    {name} {short_key(left_out.key)}, {what}")
 
-    with_console(look)
+    run_on_database(look)
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
@@ -86,13 +86,13 @@ def rebuild(name: Name, as_json: AsJson = False) -> None:
     started."""
 
     async def run(context: CommandContext) -> None:
-        from app.amends.cli.progress import fill
+        from app.amends.cli.progress import rebuild_with_progress
 
-        build = await fill(context, name, quiet=as_json)
+        build = await rebuild_with_progress(context, name, quiet=as_json)
         if as_json:
-            from app.amends.projections.reporting import report
+            from app.amends.projections.reporting import read_model_report
 
-            (found,) = await report(context.builds, name)
+            (found,) = await read_model_report(context.builds, name)
             print_json(found)
         else:
             say(f"{name} build {build.build} has caught up: {build.events} events. To show it:")
@@ -101,7 +101,7 @@ def rebuild(name: Name, as_json: AsJson = False) -> None:
             say(f"  ./run amends projections verify {name}")
             say(f"  ./run amends projections promote {name}")
 
-    with_console(run)
+    run_on_database(run)
 
 
 @projections.command("verify")
@@ -111,10 +111,10 @@ def verify_build(name: Name, as_json: AsJson = False) -> None:
     async def run(context: CommandContext) -> None:
         from dataclasses import asdict
 
-        from app.amends.projections.comparison import compare
+        from app.amends.projections.comparison import compare_builds
 
         with _counting(f"{name}: rows compared", quiet=as_json) as seen:
-            found = await compare(context.builds, context.reader, name, seen=seen)
+            found = await compare_builds(context.builds, context.reader, name, seen=seen)
         if as_json:
             print_json(asdict(found))
         else:
@@ -125,7 +125,7 @@ def verify_build(name: Name, as_json: AsJson = False) -> None:
         if found.differing:
             raise SystemExit(1)
 
-    with_console(run)
+    run_on_database(run)
 
 
 @projections.command("promote")
@@ -146,7 +146,7 @@ def promote(
         else:
             say(f"views.{name} shows build {now['build']}, version {now['version']}.")
 
-    with_console(run)
+    run_on_database(run)
 
 
 @projections.command("drop")
@@ -161,7 +161,7 @@ def drop(name: Name, build: Number = None, as_json: AsJson = False) -> None:
             builds = gone["dropped"] if isinstance(gone["dropped"], list) else [gone["dropped"]]
             say(f"{name} build {', '.join(map(str, builds))} is dropped.")
 
-    with_console(run)
+    run_on_database(run)
 
 
 @projections.command("retry")
@@ -191,6 +191,6 @@ def _counting(what: str, quiet: bool) -> Iterator[Callable[[int], None]]:
 def _wish(name: str, key: str, wish: RequestedAction, reason: str) -> None:
     async def run(context: CommandContext) -> None:
         await context.administration.request_action(name, key, wish, reason, context.cause)
-        complain(f"Noted: a server does it within a second. ./run amends projections list {name}")
+        say_on_stderr(f"Noted: a server does it within a second. ./run amends projections list {name}")
 
-    with_console(run)
+    run_on_database(run)

@@ -20,7 +20,7 @@ schema = typer.Typer(no_args_is_help=True, help=__doc__)
 @schema.command("check")
 def check(as_json: AsJson = False) -> None:
     """Compare the code with the locked shapes, and read the samples of events; exit 1 if something is wrong."""
-    files, known, code = code_at_hand()
+    files, known, code = project_schema()
     found = list(files.problems(known, code, files.read(code)))
     if as_json:
         print_json({"problems": found})
@@ -44,9 +44,9 @@ def lock(
     """Lock the shape and marks of all that is not locked yet, and write samples of events; locked ones stay."""
     from app.amends.schema import lock as locks
 
-    files, known, code = code_at_hand()
+    files, known, code = project_schema()
     before = files.read(code)
-    new = locks.lock(code, before, replace or (), lift or ())
+    new = locks.updated_lock(code, before, replace or (), lift or ())
     files.write(new)
     say(f"{len(new.shapes) - len(before.shapes)} shapes were locked in {files.of_project.name}: commit it.")
     if samples := files.write_samples(known, new, replace or ()):
@@ -57,12 +57,12 @@ def lock(
     raise SystemExit(1 if left else 0)
 
 
-def code_at_hand() -> tuple[LockFiles, Catalogue, list[KnownShape]]:
+def project_schema() -> tuple[LockFiles, Catalogue, list[KnownShape]]:
     """The lock files of this project, its catalogue, and the shapes that its code declares."""
     from app.amends.cli.command_context import definitions
-    from app.amends.schema.catalogue import catalogue
+    from app.amends.schema.catalogue import load_catalogue
     from app.amends.schema.files import LockFiles
-    from app.amends.schema.shapes import declared
+    from app.amends.schema.shapes import declared_shapes
 
-    service, settings, known = project_service(), project_settings(), catalogue()
-    return LockFiles(service.root), known, list(declared(known, definitions(service, settings)))
+    service, settings, known = project_service(), project_settings(), load_catalogue()
+    return LockFiles(service.root), known, list(declared_shapes(known, definitions(service, settings)))

@@ -21,7 +21,7 @@ class Moment:
     executor: str
 
 
-def timeline(events: Iterable[dict[str, Any]]) -> Iterator[Moment]:
+def timeline_moments(events: Iterable[dict[str, Any]]) -> Iterator[Moment]:
     """The lines of a saga's events, oldest first, as the API shows them."""
     first: datetime | None = None
     for event in events:
@@ -39,7 +39,7 @@ def _detail(event: dict[str, Any], data: Any) -> str:
     return saga_event(event["type"]).summary(data, str(event["metadata"].get("workflow_id", "")))
 
 
-def lines(moments: Iterable[Moment]) -> Iterator[str]:
+def timeline_lines(moments: Iterable[Moment]) -> Iterator[str]:
     """Moments as aligned text, a line each; an executor is named where it changes."""
     known = ""
     for moment in moments:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.amends.cli.project import AsJson, parsed, with_console
+from app.amends.cli.project import AsJson, parse_json, run_on_database
 from app.amends.output.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -37,12 +37,14 @@ def list_workflows(
     """List sagas, newest first."""
 
     async def look(context: CommandContext) -> None:
-        from app.amends.http.serialisation import saga_row_json, with_reasons
+        from app.amends.http.serialisation import saga_row_json, sagas_with_reasons
         from app.amends.store.sagas.summaries import SagaFilters
 
         rows, _ = await context.overview.page(SagaFilters(name, status, reference, correlation_id, parent), limit, None)
         redactor = context.redactor
-        shown = await redactor.redact(lambda: [saga_row_json(row, redactor) for row in rows], sagas=with_reasons(rows))
+        shown = await redactor.redact(
+            lambda: [saga_row_json(row, redactor) for row in rows], sagas=sagas_with_reasons(rows)
+        )
         if as_json:
             print_json(shown)
             return
@@ -50,7 +52,7 @@ def list_workflows(
             at, reason = row.started_at.strftime("%Y-%m-%d %H:%M:%S"), as_shown["reason"] or ""
             say(f"{at}  {row.status:<12} {row.name:<16} {row.id:<38} {row.reference}  {reason}".rstrip())
 
-    with_console(look)
+    run_on_database(look)
 
 
 @workflows.command("show")
@@ -58,7 +60,7 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
     """Show a saga: its status, and its timeline."""
 
     async def look(context: CommandContext) -> None:
-        from app.amends.cli.timeline import lines, timeline
+        from app.amends.cli.timeline import timeline_lines, timeline_moments
         from app.amends.http.serialisation import saga_json
         from domain.amends.errors import NotFound
         from workflows.amends.history import saga_histories
@@ -77,10 +79,10 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
         shown: list[dict[str, Any]] = []
         while events := await context.events.read(saga_histories.stream(id), after=len(shown)):
             shown += await context.redactor.redact(partial(_shown, events, context), events)
-        for line in lines(timeline(shown)):
+        for line in timeline_lines(timeline_moments(shown)):
             say(line)
 
-    with_console(look)
+    run_on_database(look)
 
 
 def _shown(events: Sequence[StoredEvent], context: CommandContext) -> list[dict[str, Any]]:
@@ -103,7 +105,7 @@ def start_workflow(
 
         await context.register.note()
         saga = context.saga_client.newest(name)
-        request = read(parsed(sys.stdin.read() if given == "-" else given), saga.definition.input)
+        request = read(parse_json(sys.stdin.read() if given == "-" else given), saga.definition.input)
         order = context.saga_client.order(saga, request, id, context.cause)
         started, _ = await context.saga_client.start(order)
         if as_json:
@@ -111,7 +113,7 @@ def start_workflow(
         else:
             say(started.id)
 
-    with_console(start)
+    run_on_database(start)
 
 
 @workflows.command("signal")
@@ -131,13 +133,13 @@ def signal_workflow(
         if row is None:
             raise NotFound("workflow", id)
         cls = context.saga_client.payload(row.name, row.version, signal)
-        given = parsed(sys.stdin.read() if payload == "-" else payload)
+        given = parse_json(sys.stdin.read() if payload == "-" else payload)
         said = read(signed(given, cls, context.cause.actor or "anonymous", known=False), cls)
         await context.register.note()
         await context.saga_client.signal(id, signal, context.saga_client.received(signal, said, cls), context.cause)
         _say(id, signal)
 
-    with_console(tell)
+    run_on_database(tell)
 
 
 @workflows.command("cancel")
@@ -153,7 +155,7 @@ def cancel_workflow(id: Id, reason: Reason) -> None:
         await context.saga_client.cancel(id, row.name, row.version, reason, context.cause)
         _say(id, "cancel")
 
-    with_console(cancel)
+    run_on_database(cancel)
 
 
 @workflows.command("compensate")
@@ -187,7 +189,7 @@ def resolve_workflow(
     result: Annotated[str, typer.Option(help="What the step came to, as JSON, if the next steps need it.")] = "null",
 ) -> None:
     """Note that the step or the compensation that failed was done by hand, and let the saga go on."""
-    _act(id, "resolve", reason, parsed(result))
+    _act(id, "resolve", reason, parse_json(result))
 
 
 def _act(id: str, act: OperatorAction, reason: str, result: Any = None) -> None:
@@ -195,7 +197,7 @@ def _act(id: str, act: OperatorAction, reason: str, result: Any = None) -> None:
         await context.saga_client.handle_stuck(id, act, reason, context.cause, result)
         _say(id, act)
 
-    with_console(decide)
+    run_on_database(decide)
 
 
 def _take_up(id: str, how: TerminatedAction, reason: str) -> None:
@@ -203,7 +205,7 @@ def _take_up(id: str, how: TerminatedAction, reason: str) -> None:
         await context.saga_client.handle_terminated(id, how, reason, context.cause)
         _say(id, how)
 
-    with_console(decide)
+    run_on_database(decide)
 
 
 def _say(id: str, what: str) -> None:

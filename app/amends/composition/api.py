@@ -32,13 +32,13 @@ from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoRedo
 from app.amends.store.feed.losses import Losses
 from app.amends.store.requests import Requests
-from app.amends.store.sagas.summaries import SagaSummaries, rest_of_sagas
+from app.amends.store.sagas.summaries import SagaSummaries, inactivity_waiter
 from app.amends.watchdog.guard import Watchdog
 from workflows.amends.executor.engine import Engine
 
 
 @dataclass(frozen=True)
-class Watched:
+class HealthSources:
     """The parts that health and metrics show, beside the engine and the store."""
 
     database: DatabaseWatch
@@ -50,15 +50,15 @@ class Watched:
     losses: Losses
 
 
-def routers_of(
-    engine: Engine, store: Store, runners: Runners, redactor: Redactor, watched: Watched
+def amends_routers(
+    engine: Engine, store: Store, runners: Runners, redactor: Redactor, watched: HealthSources
 ) -> Iterator[APIRouter]:
     """The routes of Amends in front of one engine."""
     yield HealthRoutes(engine, watched.database, watched.liveness, store.committer).router
     yield MetricRoutes(engine, store.builds, watched.looks, watched.watchdog, watched.followers, watched.losses).router
     reader, events = store.reader, store.events
     loader, requests = store.loader, Requests(reader)
-    resting, overview = rest_of_sagas(reader), SagaSummaries(reader)
+    resting, overview = inactivity_waiter(reader), SagaSummaries(reader)
     engine.on_inactive = lambda saga: resting.tell({saga: True})
     yield WorkflowRoutes(engine, overview, resting, events, requests, redactor).router
     yield EventRoutes(events, store.feed_notifier, redactor, engine.draining, watched.followers).router

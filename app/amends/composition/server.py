@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from app.amends.composition.api import Watched, access_policy, routers_of
-from app.amends.composition.store import Store, parts_of
-from app.amends.http.api import build
+from app.amends.composition.api import HealthSources, access_policy, amends_routers
+from app.amends.composition.store import Store, build_parts
+from app.amends.http.api import build_api
 from app.amends.http.requests.guards import Guards
 from app.amends.http.routes.following import Followers
 from app.amends.postgres.checks.durability import watch_clock
@@ -22,18 +22,18 @@ from app.amends.postgres.connections.watch import DatabaseWatch as DatabaseWatch
 from app.amends.postgres.liveness import Liveness
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
-from app.amends.postgres.urls import conninfo, formatted
+from app.amends.postgres.urls import conninfo, with_value_formats
 from app.amends.projections.runners import Runners
 from app.amends.redaction.redactor import Redactor
 from app.amends.schema.register import Register
 from app.amends.service import Parts, Service
 from app.amends.settings import Settings
-from app.amends.store.feed.lag import warn_of_lag
+from app.amends.store.feed.lag import warn_of_feed_lag
 from app.amends.store.feed.losses import Losses
 from app.amends.store.fingerprint.fingerprint import code_version
 from app.amends.store.outages import report_outages
 from app.amends.store.sagas.heartbeats import Heartbeats
-from app.amends.store.shapes import SagaKinds
+from app.amends.store.shapes import PostgresSagaLookup
 from app.amends.watchdog.guard import Watchdog
 from workflows.amends.background import end
 from workflows.amends.dbos.engine import engine_on_dbos
@@ -47,7 +47,7 @@ LOOKS = 4
 
 
 @dataclass(frozen=True)
-class Process:
+class ServerProcess:
     """The process around a server."""
 
     here: str
@@ -82,7 +82,7 @@ class Database:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningServer:
     """A server as it serves: the engine, and the API in front of it."""
 
     engine: Engine
@@ -106,7 +106,7 @@ class Server:
     api: Guards
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Running]:
+    async def running(self) -> AsyncIterator[RunningServer]:
         """Start everything, in the order in which it is needed; stop it at the end."""
         async with AsyncExitStack() as opened:
             for each in (self.database.readers, self.database.own, self.database.looks, *self.parts.resources):
@@ -114,7 +114,7 @@ class Server:
             await self._start()
             background = [asyncio.create_task(work, name=name) for name, work in self._background().items()]
             try:
-                yield Running(self.engine, self.api)
+                yield RunningServer(self.engine, self.api)
             finally:
                 await self._stop(background)
 
@@ -131,7 +131,7 @@ class Server:
     def _background(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Background work, by name."""
         return {
-            "feed watch": warn_of_lag(self.store.reader),
+            "feed watch": warn_of_feed_lag(self.store.reader),
             "clock watch": watch_clock(self.store.reader),
             "liveness": self.liveness.watch(),
             "outages": report_outages(self.store.committer, lambda: self.engine.executor, self.providers),
@@ -146,29 +146,29 @@ class Server:
         await self.store.stop()
 
 
-def server_of(service: Service[Any], settings: Settings, url: URL, process: Process) -> Server:
+def build_server(service: Service[Any], settings: Settings, url: URL, process: ServerProcess) -> Server:
     """One server of a service on a database that is up to date; nothing of it is opened yet."""
     database, providers, token = Database.of(url, settings), Providers(settings.provider_calls), _secret()
     store = Store.of(settings, Committer(url, settings.connections), Reader(database.readers, database.watch))
     for aggregate in store.known.aggregates.values():
         code_version(aggregate)  # of the code as it is now, before it has remembered anything
-    parts = parts_of(service, settings, store, providers, database.own, process.here, token)
+    parts = build_parts(service, settings, store, providers, database.own, process.here, token)
     engine = _engine(settings, url, parts.sagas, store, process.lost, providers)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked, process.stop_seconds)
     engine.became.append(watchdog.become)
     runners = Runners(store.builds, store.committer, store.reader, store.feed_notifier, lambda: engine.executor)
     liveness = Liveness(store.reader, database.watch, process.unfit)
-    register, kinds = store.register(service, parts.sagas), SagaKinds(store.reader)
+    register, kinds = store.register(service, parts.sagas), PostgresSagaLookup(store.reader)
     losses = Losses(store.writer.recent, store.events, store.committer, store.reader, lambda: engine.executor)
     moved = database.watch.on_moved
     moved += [store.committer.renew, engine.suspect, register.note]
     moved += [each.look_anew for each in (store.feed_notifier, kinds, store.inline, runners, losses)]
     looks = Reader(database.looks, database.watch)
     followers, redactor = Followers(settings.followers), Redactor(register, kinds)
-    watched = Watched(database.watch, liveness, looks, watchdog, followers, losses)
-    routers = [*routers_of(engine, store, runners, redactor, watched), *parts.routers]
+    watched = HealthSources(database.watch, liveness, looks, watchdog, followers, losses)
+    routers = [*amends_routers(engine, store, runners, redactor, watched), *parts.routers]
     policy = access_policy(settings, process.here, token, parts.private)
-    api = Guards(build(routers, bool(policy.tokens)), policy)
+    api = Guards(build_api(routers, bool(policy.tokens)), policy)
     return Server(database, parts, store, engine, providers, register, runners, watchdog, liveness, losses, api)
 
 
@@ -186,4 +186,5 @@ def _engine(
 ) -> Engine:
     limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
     options = Options(settings.lease_seconds, settings.running, limits)
-    return engine_on_dbos(sagas, store.sagas, conninfo(formatted(url)), Heartbeats(url).beat, lost, options, providers)
+    address = conninfo(with_value_formats(url))
+    return engine_on_dbos(sagas, store.sagas, address, Heartbeats(url).beat, lost, options, providers)

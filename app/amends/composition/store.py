@@ -11,7 +11,7 @@ from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.applying.inline import InlineProjections
 from app.amends.projections.builds import ProjectionBuilds
-from app.amends.schema.catalogue import Catalogue, catalogue
+from app.amends.schema.catalogue import Catalogue, load_catalogue
 from app.amends.schema.files import LockFiles
 from app.amends.schema.register import Register
 from app.amends.service import Host, Parts, Service
@@ -45,7 +45,7 @@ class Store:
     @classmethod
     def of(cls, settings: Settings, committer: Committer, reader: Reader) -> Store:
         """A store on a database; its committer is not started yet."""
-        known, recent = catalogue(), RecentEvents()
+        known, recent = load_catalogue(), RecentEvents()
         feed_notifier, inline = FeedNotifier(reader, recent), InlineProjections(known.projections, reader)
         loader = AggregateLoader(committer, reader, settings.snapshot_every, settings.value_bytes)
         committer.on_commit = inline.on_commit = feed_notifier.nudge
@@ -78,7 +78,7 @@ class Store:
         await self.committer.stop()
 
 
-def parts_of(
+def build_parts(
     service: Service[Any], settings: Settings, store: Store, providers: Providers, pool: Pool, here: str, token: str
 ) -> Parts:
     """The parts of one process that the team's code builds."""

@@ -11,14 +11,14 @@ from fastapi.routing import APIRoute
 
 from app.amends.http import problems
 from app.amends.http.openapi.docs import DocsRoutes
-from app.amends.http.openapi.document import document
+from app.amends.http.openapi.document import openapi_document
 from app.amends.http.requests.parameters import require_known_parameters
 from app.amends.http.requests.roles import require_allowed_role
 
 ABOUT = "Business processes that finish or are put right again, and every fact about them."
 
 
-class Documented(FastAPI):
+class DocumentedApi(FastAPI):
     """FastAPI with a document that includes problems and security; it is made at the first request for it."""
 
     def __init__(self, known: list[APIRouter], guarded: bool, **options: Any) -> None:
@@ -27,7 +27,7 @@ class Documented(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The document."""
-        self.openapi_schema = self.openapi_schema or document(self, self._known, self._guarded)
+        self.openapi_schema = self.openapi_schema or openapi_document(self, self._known, self._guarded)
         return self.openapi_schema
 
     def allowed(self, path: str) -> str:
@@ -38,13 +38,13 @@ class Documented(FastAPI):
         return ", ".join(sorted(found)) or "GET, HEAD"
 
 
-def build(routers: Iterable[APIRouter], guarded: bool = False) -> FastAPI:
+def build_api(routers: Iterable[APIRouter], guarded: bool = False) -> FastAPI:
     """The API without its guards; `guarded` says for its document that these want a token.
 
     A path with a slash too many is not redirected: it is another path, and not found.
     """
     known = [*routers, DocsRoutes().router]
-    app = Documented(
+    app = DocumentedApi(
         known,
         guarded,
         title="Amends",
@@ -55,7 +55,7 @@ def build(routers: Iterable[APIRouter], guarded: bool = False) -> FastAPI:
         redirect_slashes=False,
         dependencies=[Depends(require_allowed_role), Depends(require_known_parameters)],
     )
-    problems.install(app, app.allowed)
+    problems.install_error_handlers(app, app.allowed)
     for router in known:
         app.include_router(router)
     app.add_api_route("/", _home, methods=["GET"], include_in_schema=False)

@@ -79,14 +79,16 @@ def problem_type(error: type[AmendsError]) -> ProblemType | None:
     return next((TYPES[cls] for cls in error.__mro__ if cls in TYPES), None)
 
 
-def problem(type: ProblemType, detail: str, headers: dict[str, str] | None = None, **members: Any) -> JSONResponse:
+def problem_response(
+    type: ProblemType, detail: str, headers: dict[str, str] | None = None, **members: Any
+) -> JSONResponse:
     """An answer with a problem, and further members of it."""
     status, kind, title = type
     body = {"type": f"urn:amends:problem:{kind}", "title": title, "status": status, "detail": detail, **members}
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
-def answer(error: AmendsError) -> JSONResponse:
+def error_response(error: AmendsError) -> JSONResponse:
     """The problem for one of our own errors."""
     match error:
         case Invalid():
@@ -95,36 +97,40 @@ def answer(error: AmendsError) -> JSONResponse:
                 return _invalid(problems_of(cause), cause.error_count())
             return _invalid([error], 1)
         case NotFound():
-            return problem(types.NOT_FOUND._replace(title=f"No such {error.kind}"), str(error).strip())
+            return problem_response(types.NOT_FOUND._replace(title=f"No such {error.kind}"), str(error).strip())
         case Conflict():
-            return problem(types.CONFLICT._replace(kind=f"conflict-{error.kind}"), str(error))
+            return problem_response(types.CONFLICT._replace(kind=f"conflict-{error.kind}"), str(error))
     found = problem_type(type(error))
-    return _internal(error) if found is None else problem(found, str(error), HEADERS.get(found.status), **_facts(error))
+    return (
+        _internal(error)
+        if found is None
+        else problem_response(found, str(error), HEADERS.get(found.status), **_facts(error))
+    )
 
 
-def install(app: FastAPI, allowed: Callable[[str], str]) -> None:
+def install_error_handlers(app: FastAPI, allowed: Callable[[str], str]) -> None:
     """Let an app answer errors as problems; `allowed` says with which methods a path may be asked."""
 
     @app.exception_handler(AmendsError)
     async def ours(_: Request, error: AmendsError) -> JSONResponse:
-        return answer(error)
+        return error_response(error)
 
     @app.exception_handler(RequestValidationError)
     async def request(_: Request, error: RequestValidationError) -> JSONResponse:
         found = error.errors()
         if found[0]["type"] == "json_invalid":  # its place is a byte of the body, and no field
-            return answer(Malformed(found[0]["ctx"]["error"]))
+            return error_response(Malformed(found[0]["ctx"]["error"]))
         return _invalid([_invalid_field(each) for each in found[:SHOWN]], len(found))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 400:
-            return answer(Malformed(error.detail))
+            return error_response(Malformed(error.detail))
         kind = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
         path = request.scope["path"]  # that of a request's `url` is read out of its Host header too
         detail = f"{request.method} {path}: {error.detail}"
         headers = {"Allow": allowed(path)} if error.status_code == 405 else dict(error.headers or {})
-        return problem(ProblemType(error.status_code, kind, str(error.detail)), detail, headers)
+        return problem_response(ProblemType(error.status_code, kind, str(error.detail)), detail, headers)
 
     @app.exception_handler(Exception)
     async def other(_: Request, error: Exception) -> JSONResponse:
@@ -136,7 +142,7 @@ def _invalid(found: list[Invalid], count: int) -> JSONResponse:
     members: dict[str, Any] = {"errors": [{"field": each.field, "problem": each.problem} for each in found]}
     if count > len(found):
         members["not_shown"] = count - len(found)
-    return problem(types.INVALID, str(found[0]), **members)
+    return problem_response(types.INVALID, str(found[0]), **members)
 
 
 def _invalid_field(found: Any) -> Invalid:
@@ -146,7 +152,7 @@ def _invalid_field(found: Any) -> Invalid:
 
 def _internal(error: Exception) -> JSONResponse:
     log.error("Unexpected: %s", error, exc_info=error)
-    return problem(types.INTERNAL, "It has been logged.")
+    return problem_response(types.INTERNAL, "It has been logged.")
 
 
 def _facts(error: AmendsError) -> dict[str, Any]:

@@ -56,12 +56,12 @@ def saga_json(
     }
 
 
-def with_reasons(rows: Sequence[SagaSummary]) -> list[str]:
+def sagas_with_reasons(rows: Sequence[SagaSummary]) -> list[str]:
     """The ids of the sagas whose rows have a reason: it may repeat what an error says."""
     return [row.id for row in rows if row.reason is not None]
 
 
-def with_errors(row: SagaSummary, state: SagaState) -> list[str]:
+def sagas_with_errors(row: SagaSummary, state: SagaState) -> list[str]:
     """The id of a saga whose details repeat what an error says; none if there is no error."""
     errors = [state.error, *(each and each.error for step in state.steps for each in (step, step.compensation))]
     return [row.id] if row.reason is not None or any(errors) else []

@@ -6,14 +6,14 @@ import ast
 from collections import defaultdict
 
 from app.amends.moving.from_imports import FromImports
-from app.amends.moving.names import File
+from app.amends.moving.names import RewrittenFile
 from app.amends.moving.scopes import Scope
 
 
-class Imports:
+class DottedImports:
     """Rewrites these statements, and names that begin with the modules that they import."""
 
-    def __init__(self, file: File, modules: FromImports) -> None:
+    def __init__(self, file: RewrittenFile, modules: FromImports) -> None:
         self._file, self._modules = file, dict(modules.modules)
         self._more: defaultdict[tuple[Scope, str], list[tuple[str, ast.expr]]] = defaultdict(list)
         """Modules that have to be imported beside an old one, since a part of it stands there now."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from app.amends.moving.moves import RINGS, module_file, top_level
-from app.amends.moving.names import Place
-from app.amends.moving.rewriting import Rewritten, rewritten
+from app.amends.moving.moves import RINGS, module_file, top_level_names
+from app.amends.moving.names import ProjectPlace
+from app.amends.moving.rewriting import Rewritten, rewrite_source
 from domain.amends.errors import AmendsError
 
 
@@ -67,7 +67,10 @@ class Folder:
         """Each file with what it becomes. Raises Unparsable before anything else."""
         asked = self._asked
         for file in self.files:
-            yield file, rewritten(file.text, Place(self._package(file.path), self._own, asked[_stem(file.path)]))
+            yield (
+                file,
+                rewrite_source(file.text, ProjectPlace(self._package(file.path), self._own, asked[_stem(file.path)])),
+            )
 
     @cached_property
     def _asked(self) -> defaultdict[str, frozenset[str]]:
@@ -92,7 +95,7 @@ class Folder:
         if module not in self._known:
             file = module_file(self._root, module.split("."))
             read = PythonFile.read(file) if file else None
-            self._known[module] = frozenset(top_level(ast.parse(read.text))) if read else None
+            self._known[module] = frozenset(top_level_names(ast.parse(read.text))) if read else None
         return self._known[module]
 
     @cached_property

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from app.amends.moving.moves import Target
-from app.amends.moving.names import File
+from app.amends.moving.moves import NewLocation
+from app.amends.moving.names import RewrittenFile
 from app.amends.moving.scopes import Scope
 from app.amends.moving.source import Span
 
@@ -19,12 +19,12 @@ MODULE = re.compile(rf"from({SPACE})((?:[\w.]|\s|\\\r?\n)*?)({SPACE})(?<!\w)impo
 
 
 @dataclass(frozen=True)
-class Taken:
+class ImportedName:
     """A name that a statement imports from an old module, and where that stands now; None if it stays."""
 
     alias: ast.alias
     module: str
-    target: Target | None
+    target: NewLocation | None
 
     @property
     def bound(self) -> str:
@@ -38,18 +38,18 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Statement:
+class ImportStatement:
     """An import statement with what it takes."""
 
     node: ast.ImportFrom
     scope: Scope
-    taken: tuple[Taken, ...]
+    taken: tuple[ImportedName, ...]
 
 
 class FromImports:
     """Rewrites these statements, and the uses of names that are called otherwise now."""
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: RewrittenFile) -> None:
         self._file = file
         self.modules: dict[tuple[Scope, str], str] = {}
         """Names in a scope that mean an old module."""
@@ -67,9 +67,9 @@ class FromImports:
     # -- what is imported
 
     @cached_property
-    def _statements(self) -> list[Statement]:
+    def _statements(self) -> list[ImportStatement]:
         return [
-            Statement(node, scope, tuple(self._taken(node, module)))
+            ImportStatement(node, scope, tuple(self._taken(node, module)))
             for node, scope in self._file.scopes.imports
             if isinstance(node, ast.ImportFrom) and self._file.moves.concerns(module := self._absolute(node))
         ]
@@ -83,11 +83,11 @@ class FromImports:
             return ""
         return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
 
-    def _taken(self, node: ast.ImportFrom, module: str) -> Iterator[Taken]:
+    def _taken(self, node: ast.ImportFrom, module: str) -> Iterator[ImportedName]:
         for alias in node.names:
-            yield Taken(alias, module, self._target(node, module, alias.name))
+            yield ImportedName(alias, module, self._target(node, module, alias.name))
 
-    def _target(self, node: ast.ImportFrom, module: str, name: str) -> Target | None:
+    def _target(self, node: ast.ImportFrom, module: str, name: str) -> NewLocation | None:
         """Where it stands now. What the project has itself by that name stays."""
         dotted, own = f"{module}.{name}", self._file.place.own(module)
         if (own is not None and name in own) or self._file.place.own(dotted) is not None or name == "*":
@@ -95,12 +95,12 @@ class FromImports:
         found = self._file.moves.name(module, name)
         if found is None and own is None and (new := self._file.moves.module(module)):
             self._file.tell(node, f"{new} has no {name}, and nothing is known of where it went")
-            return Target(new, name)
+            return NewLocation(new, name)
         return found
 
     # -- what becomes of it
 
-    def _star(self, statement: Statement) -> None:
+    def _star(self, statement: ImportStatement) -> None:
         (taken,) = statement.taken
         if new := self._file.moved(taken.module):
             self._file.source.replace(*self._module(statement.node, new))
@@ -112,8 +112,8 @@ class FromImports:
             for name, moved in sorted(otherwise.items()):
                 self._file.tell(statement.node, f"it imports everything: what was {name} is {moved}")
 
-    def _rewrite(self, statement: Statement) -> None:
-        groups: defaultdict[str | None, list[Taken]] = defaultdict(list)
+    def _rewrite(self, statement: ImportStatement) -> None:
+        groups: defaultdict[str | None, list[ImportedName]] = defaultdict(list)
         for each in statement.taken:
             groups[each.target.module if each.target else None].append(each)
             self._note(statement.scope, each)
@@ -129,19 +129,19 @@ class FromImports:
         if groups:
             self._split(statement, {module or "": taken for module, taken in groups.items()})
 
-    def _main(self, statement: Statement, groups: dict[str | None, list[Taken]]) -> str:
+    def _main(self, statement: ImportStatement, groups: dict[str | None, list[ImportedName]]) -> str:
         """The module whose names stay in the statement: the one that the old one has become, or the first."""
         usual = self._file.moves.module(statement.taken[0].module)
         return next(str(each) for each in (usual, *groups) if each in groups)
 
-    def _note(self, scope: Scope, taken: Taken) -> None:
+    def _note(self, scope: Scope, taken: ImportedName) -> None:
         if taken.target is not None and self._file.moves.is_module(taken.old):
             self.modules[scope, taken.bound] = taken.old
         elif taken.target is not None:
             for node in self._file.scopes.names(scope, taken.bound):
                 self._file.denotes[node] = taken.old
 
-    def _imported(self, scope: Scope, taken: Taken) -> str:
+    def _imported(self, scope: Scope, taken: ImportedName) -> str:
         """What is imported now, with the name that the file knows it by, if that is another one."""
         if taken.target is None:
             return self._text(taken)
@@ -150,7 +150,7 @@ class FromImports:
             return new
         return new if new == taken.bound and taken.alias.asname is None else f"{new} as {taken.bound}"
 
-    def _renamed(self, scope: Scope, taken: Taken, new: str) -> bool:
+    def _renamed(self, scope: Scope, taken: ImportedName, new: str) -> bool:
         """Let the file call it by its new name, wherever it uses it; False if that cannot be."""
         if self._file.moves.is_module(taken.old) or not self._file.may_rename(scope, taken.bound, new):
             return False
@@ -173,7 +173,7 @@ class FromImports:
 
     # -- the text
 
-    def _text(self, taken: Taken) -> str:
+    def _text(self, taken: ImportedName) -> str:
         start, end = self._file.source.span(taken.alias)
         return self._file.source.text[start:end]
 
@@ -186,7 +186,7 @@ class FromImports:
             return Span(*found.span(2)), new
         return Span(found.start(1), found.end(3)), f" {new} "
 
-    def _split(self, statement: Statement, groups: dict[str, list[Taken]]) -> None:
+    def _split(self, statement: ImportStatement, groups: dict[str, list[ImportedName]]) -> None:
         """Take what moved elsewhere out of a statement, and import it in statements after that."""
         source, node = self._file.source, statement.node
         comments = self._taken_out(statement, {id(each.alias) for taken in groups.values() for each in taken})
@@ -204,7 +204,7 @@ class FromImports:
         at = end + len(rest)
         source.replace(Span(at, at), "".join(f"{source.newline}{indentation}{each}" for each in made))
 
-    def _taken_out(self, statement: Statement, gone: set[int]) -> list[str]:
+    def _taken_out(self, statement: ImportStatement, gone: set[int]) -> list[str]:
         """Take names out of a statement's list; returns the comments that stood beside them."""
         text, names = self._file.source.text, statement.node.names
         spans = [self._file.source.span(each) for each in names]

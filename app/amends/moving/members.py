@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from app.amends.moving.names import File
+from app.amends.moving.names import RewrittenFile
 from app.amends.moving.scopes import Binding
 from app.amends.moving.source import Span
 
@@ -14,10 +14,10 @@ Type: TypeAlias = str | tuple["Type", ...] | None
 """The old name of a class, or the types of the parts of a tuple."""
 
 
-class Members:
+class MemberRenames:
     """Knows of an expression whether it is an object of an old class, as far as the file itself says so."""
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: RewrittenFile) -> None:
         self._file = file
         self._classes = file.moves.members
         self._open: set[ast.AST] = set()

@@ -15,7 +15,7 @@ FILE = Path(__file__).with_name("moved.toml")
 RINGS = ("domain", "workflows", "app", "migrations")
 
 
-class Target(NamedTuple):
+class NewLocation(NamedTuple):
     """Where something stands now: the module that it is imported from, and its name there."""
 
     module: str
@@ -25,7 +25,7 @@ class Target(NamedTuple):
         return f"{self.module}.{self.name}"
 
     @classmethod
-    def of(cls, dotted: str) -> Target:
+    def of(cls, dotted: str) -> NewLocation:
         """Of `module.name`."""
         module, _, name = dotted.rpartition(".")
         return cls(module, name)
@@ -49,20 +49,20 @@ class Moves:
         """Where an old module stands now."""
         return self.modules.get(old)
 
-    def name(self, module: str, name: str) -> Target | None:
+    def name(self, module: str, name: str) -> NewLocation | None:
         """Where what an old module had under a name stands now; None if there is no telling."""
         dotted = f"{module}.{name}"
         if dotted in self.names:
-            return Target.of(self.names[dotted])
+            return NewLocation.of(self.names[dotted])
         if dotted in self.modules:
-            return Target.of(self.modules[dotted])
+            return NewLocation.of(self.modules[dotted])
         new = self.modules.get(module)
         if new is None:
             return None
-        if name in bound(new):
-            return Target(new, name)
+        if name in names_bound_in(new):
+            return NewLocation(new, name)
         alike = {each for old, each in self.names.items() if old.endswith(f".{name}")}
-        return Target.of(alike.pop()) if len(alike) == 1 else None  # it was only imported there
+        return NewLocation.of(alike.pop()) if len(alike) == 1 else None  # it was only imported there
 
     def is_module(self, dotted: str) -> bool:
         """Whether an old name is that of a module."""
@@ -74,20 +74,20 @@ class Moves:
 
 
 @cache
-def moves() -> Moves:
+def shipped_moves() -> Moves:
     """The map that Amends brings."""
     read = tomllib.loads(FILE.read_text(encoding="utf-8"))
     return Moves(read["modules"], read["names"], read["members"], read["results"])
 
 
 @cache
-def bound(module: str) -> frozenset[str]:
+def names_bound_in(module: str) -> frozenset[str]:
     """The names that a module of Amends binds, read from its file; none if there is no such module."""
-    file = file_of(module)
-    return frozenset(top_level(ast.parse(file.read_text(encoding="utf-8")))) if file else frozenset()
+    file = module_source(module)
+    return frozenset(top_level_names(ast.parse(file.read_text(encoding="utf-8")))) if file else frozenset()
 
 
-def file_of(module: str) -> Path | None:
+def module_source(module: str) -> Path | None:
     """The file of a module of Amends as it is now."""
     ring, *rest = module.split(".")
     return module_file(Path(next(iter(importlib.import_module(f"{ring}.amends").__path__))).parent, rest)
@@ -100,7 +100,7 @@ def module_file(folder: Path, parts: list[str]) -> Path | None:
     return next((each for each in found if each.is_file()), None)
 
 
-def top_level(tree: ast.Module) -> Iterator[str]:
+def top_level_names(tree: ast.Module) -> Iterator[str]:
     """The names that a module binds, however it does so, but for those within its functions and classes."""
     waiting: list[ast.AST] = list(tree.body)
     while waiting:

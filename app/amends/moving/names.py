@@ -15,7 +15,7 @@ from app.amends.moving.source import Source, Span
 
 
 @dataclass(frozen=True)
-class Place:
+class ProjectPlace:
     """Where a file stands in its project, and what the project has of its own."""
 
     package: str = ""
@@ -27,12 +27,12 @@ class Place:
 
 
 @dataclass
-class File:
+class RewrittenFile:
     """One file while it is rewritten: its text, its scopes, and what a person has to look at."""
 
     source: Source
     moves: Moves
-    place: Place
+    place: ProjectPlace
     told: list[tuple[int, str]] = field(default_factory=list)
     denotes: dict[ast.expr, str] = field(default_factory=dict)
     """By their old dotted names, classes and functions that expressions name."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.amends.moving.dotted import Imports
+from app.amends.moving.dotted import DottedImports
 from app.amends.moving.from_imports import FromImports
-from app.amends.moving.members import Members
-from app.amends.moving.moves import Moves, moves
-from app.amends.moving.names import File, Place
+from app.amends.moving.members import MemberRenames
+from app.amends.moving.moves import Moves, shipped_moves
+from app.amends.moving.names import ProjectPlace, RewrittenFile
 from app.amends.moving.source import Source
-from app.amends.moving.text import rewrite_annotations, tell_of_strings
+from app.amends.moving.text import report_strings, rewrite_annotations
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Rewritten:
     told: tuple[tuple[int, str], ...]
 
 
-def rewritten(text: str, place: Place | None = None, known: Moves | None = None) -> Rewritten:
+def rewrite_source(text: str, place: ProjectPlace | None = None, known: Moves | None = None) -> Rewritten:
     """Rewrite what is imported and how it is called; all else stays as it is. Raises SyntaxError and ValueError."""
-    file = File(Source(text), known or moves(), place or Place())
+    file = RewrittenFile(Source(text), known or shipped_moves(), place or ProjectPlace())
     names = FromImports(file)
     names.rewrite()
-    Imports(file, names).rewrite()
-    Members(file).rewrite()
+    DottedImports(file, names).rewrite()
+    MemberRenames(file).rewrite()
     rewrite_annotations(file, names.renamed)
-    tell_of_strings(file)
+    report_strings(file)
     return Rewritten(file.source.rewritten(), tuple(sorted(set(file.told))))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import re
 
-from app.amends.moving.names import File
+from app.amends.moving.names import RewrittenFile
 from app.amends.moving.source import Source, Span
 
 DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+(?::[^\W\d]\w*)?")
 
 
-def rewrite_annotations(file: File, renamed: dict[str, str]) -> None:
+def rewrite_annotations(file: RewrittenFile, renamed: dict[str, str]) -> None:
     """Rename what is renamed at the top of a file in annotations that are written in quotes too."""
     for annotation, scope in file.scopes.annotations:
         for node in ast.walk(annotation):
@@ -28,7 +28,7 @@ def rewrite_annotations(file: File, renamed: dict[str, str]) -> None:
                     file.source.replace(Span(start, start + len(name.id)), new)
 
 
-def tell_of_strings(file: File) -> None:
+def report_strings(file: RewrittenFile) -> None:
     """Note strings that are the name of an old module, or of something in it."""
     for node in ast.walk(file.source.tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, Final
 
-from app.amends.security.passwords import hidden, veil
+from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
 from workflows.amends.values.printable import escaped
 
 log = logging.getLogger("amends")
@@ -15,7 +15,7 @@ log = logging.getLogger("amends")
 NOISY: Final = ("httpx", "httpcore", "alembic", "uvicorn")
 
 
-class LogLine(logging.Formatter):
+class LogLineFormatter(logging.Formatter):
     """One line for each record; a traceback, and the text in `extra={"below": …}`, stand below it, indented."""
 
     def __init__(self) -> None:
@@ -25,38 +25,38 @@ class LogLine(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's own name)
         """The line itself."""
         below = str(getattr(record, "below", ""))
-        return escaped(hidden(super().formatMessage(record))) + (below and "\n" + indented(below))
+        return escaped(without_secrets(super().formatMessage(record))) + (below and "\n" + indented_lines(below))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
         """A traceback, whose errors may say anything."""
-        return indented(super().formatException(ei))
+        return indented_lines(super().formatException(ei))
 
     def formatStack(self, stack_info: str) -> str:  # noqa: N802
         """A stack that was asked for."""
-        return indented(stack_info)
+        return indented_lines(stack_info)
 
 
-def indented(text: str) -> str:
+def indented_lines(text: str) -> str:
     """Lines below one of the log: none of them can be taken for one, or steers a terminal."""
-    return "\n".join(f"    {escaped(line.expandtabs())}" for line in hidden(text).split("\n"))
+    return "\n".join(f"    {escaped(line.expandtabs())}" for line in without_secrets(text).split("\n"))
 
 
-def clean(record: logging.LogRecord) -> bool:
+def escape_record(record: logging.LogRecord) -> bool:
     """A filter for a logger whose handlers are another library's."""
-    record.msg, record.args = escaped(hidden(record.getMessage())), ()
+    record.msg, record.args = escaped(without_secrets(record.getMessage())), ()
     if record.exc_info and record.exc_info[0]:
-        record.exc_text = LogLine().formatException(record.exc_info)
+        record.exc_text = LogLineFormatter().formatException(record.exc_info)
     return True
 
 
 def log_to_stderr(level: str) -> None:
     """Log everything in this process as such lines, uncaught errors included."""
-    veil("stderr")
+    hide_passwords_in_streams("stderr")
     handler = logging.StreamHandler()
-    handler.setFormatter(LogLine())
+    handler.setFormatter(LogLineFormatter())
     logging.basicConfig(level=level, handlers=[handler])
     logging.captureWarnings(True)
-    logging.getLogger("dbos").addFilter(clean)
+    logging.getLogger("dbos").addFilter(escape_record)
     logging.getLogger("psycopg.pool").setLevel("ERROR")  # the watch of the database says when that is away
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel("WARNING")

@@ -14,7 +14,7 @@ def say(text: str) -> None:
     print(escaped(text), flush=True)
 
 
-def complain(text: str) -> None:
+def say_on_stderr(text: str) -> None:
     """Print one line of an error or a remark, apart from output for other programs."""
     print(escaped(text), file=sys.stderr, flush=True)
 

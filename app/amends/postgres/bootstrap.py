@@ -14,13 +14,13 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from app.amends.postgres import migrate, roles
-from app.amends.postgres.checks.dbos_schema import require_known
-from app.amends.postgres.checks.usable import require_as_asked, require_usable
-from app.amends.postgres.generations import require_in_order
-from app.amends.postgres.migrate import Migrations, Schema
-from app.amends.postgres.roles import Role
+from app.amends.postgres.checks.dbos_schema import require_known_dbos_schema
+from app.amends.postgres.checks.usable import require_role_and_limits, require_usable_server
+from app.amends.postgres.generations import require_current_generation
+from app.amends.postgres.migrate import MigratedSchema, Migrations
+from app.amends.postgres.roles import ServiceRole
 from app.amends.postgres.sqlstates import Verdict, message_of, verdict
-from app.amends.postgres.urls import conninfo, formatted, settings, shown
+from app.amends.postgres.urls import connection_settings, conninfo, redacted_url, with_value_formats
 from domain.amends.errors import NotYet, StartupError
 from workflows.amends.dbos import runtime
 
@@ -31,12 +31,12 @@ SAY_SECONDS: Final = 5.0
 """How often it is said what a database that is waited for says."""
 
 
-def prepare_in_time(url: URL, owner: URL | None, root: Path, seconds: float) -> URL:
+def prepare_database_in_time(url: URL, owner: URL | None, root: Path, seconds: float) -> URL:
     """`prepare`, once the database lets us in. Raises StartupError if it does not within so many seconds."""
     until, say_at = time.monotonic() + seconds, 0.0
     while True:
         try:
-            return prepare(url, owner, root)
+            return prepare_database(url, owner, root)
         except NotYet as away:
             now = time.monotonic()
             if now >= until:
@@ -48,36 +48,36 @@ def prepare_in_time(url: URL, owner: URL | None, root: Path, seconds: float) -> 
             time.sleep(min(AGAIN_SECONDS, until - now))
 
 
-def prepare(url: URL, owner: URL | None = None, root: Path | None = None) -> URL:
+def prepare_database(url: URL, owner: URL | None = None, root: Path | None = None) -> URL:
     """Check the server and bring both schemas up to date; returns the URL that the service is to use.
 
     `owner` is who migrates, if that is somebody else; below `root` are the project's migrations. Raises StartupError.
     """
     owner = owner or url
-    require_usable(url)
-    require_usable(owner)
+    require_usable_server(url)
+    require_usable_server(owner)
     with _may_pass(owner):
         return _up_to_date(url, owner, Migrations(root, runtime.newest_migration()))
 
 
 def _up_to_date(url: URL, owner: URL, migrations: Migrations) -> URL:
-    with psycopg.connect(conninfo(owner), **settings(owner, "upgrade")) as session:
-        schema = migrate.look(session)
+    with psycopg.connect(conninfo(owner), **connection_settings(owner, "upgrade")) as session:
+        schema = migrate.read_schema(session)
         ahead = migrations.is_ahead(schema.oldest)
         if not ahead:
-            runtime.migrate(conninfo(formatted(owner)))
-        role = (roles.look if ahead else roles.join)(session, url.username)
+            runtime.migrate(conninfo(with_value_formats(owner)))
+        role = (roles.read_service_role if ahead else roles.join_service_role)(session, url.username)
     if ahead:
         found, known = ", ".join(sorted(schema.oldest)), ", ".join(sorted(migrations.newest()))
         log.warning("The schema is %s, of a newer version, which this one (%s) can work with.", found, known)
     else:
         role = _upgraded(owner, migrations, schema, role)
-    require_known(owner, migrations.dbos)
-    require_in_order(owner)
-    return require_as_asked(roles.entered(url, role))
+    require_known_dbos_schema(owner, migrations.dbos)
+    require_current_generation(owner)
+    return require_role_and_limits(roles.url_under_role(url, role))
 
 
-def _upgraded(owner: URL, migrations: Migrations, schema: Schema, role: Role) -> Role:
+def _upgraded(owner: URL, migrations: Migrations, schema: MigratedSchema, role: ServiceRole) -> ServiceRole:
     """Apply what is missing, also to a role that has no rights yet; returns how the role stands then."""
     lacks_rights = role.exists and not role.has_rights
     if migrations.is_in_force(schema) and not lacks_rights:
@@ -97,4 +97,4 @@ def _may_pass(owner: URL) -> Iterator[None]:
         if verdict(cause, ours=True) not in (Verdict.AWAY, Verdict.BUSY):
             raise
         what = f"The database does not let itself be brought up to date: {message_of(cause)}"
-        raise NotYet(what, f"Look at the database ({shown(owner)}).") from error
+        raise NotYet(what, f"Look at the database ({redacted_url(owner)}).") from error

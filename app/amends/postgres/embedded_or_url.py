@@ -12,7 +12,7 @@ from sqlalchemy import URL
 from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import parse_url
-from app.amends.security.passwords import remember
+from app.amends.security.passwords import hide_url_secrets
 
 
 def embedded_postgres(data_dir: Path, programs: Path | None) -> EmbeddedPostgres:
@@ -21,7 +21,7 @@ def embedded_postgres(data_dir: Path, programs: Path | None) -> EmbeddedPostgres
 
 
 @dataclass(frozen=True)
-class Access:
+class DatabaseUrls:
     """The two URLs of one database: of the service, and of the owner of the tables, who migrates."""
 
     service: URL
@@ -29,18 +29,18 @@ class Access:
 
 
 @contextmanager
-def database(url: str | None, owner: URL | None, data_dir: Path, programs: Path | None) -> Iterator[Access]:
+def database_urls(url: str | None, owner: URL | None, data_dir: Path, programs: Path | None) -> Iterator[DatabaseUrls]:
     """The database in use; an embedded one is stopped by its last user. `owner` is the URL that migrates, if another
     one."""
     if url is not None:
         given = parse_url(url)
-        yield Access(given, owner or given)
+        yield DatabaseUrls(given, owner or given)
         return
     embedded = embedded_postgres(data_dir, programs)
     try:
         embedded.use()
         for made in (embedded.url, embedded.server_url, embedded.owner_url):
-            remember(made)
-        yield Access(parse_url(embedded.server_url), parse_url(embedded.owner_url))
+            hide_url_secrets(made)
+        yield DatabaseUrls(parse_url(embedded.server_url), parse_url(embedded.owner_url))
     finally:
         embedded.leave()

@@ -8,16 +8,16 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import URL
 
-from app.amends.postgres.sql_files import statements
-from app.amends.postgres.urls import conninfo, settings
+from app.amends.postgres.sql_files import load_statements
+from app.amends.postgres.urls import connection_settings, conninfo
 from domain.amends.errors import StartupError
 
-SQL = statements(Path(__file__).with_name("generations.sql"))
+SQL = load_statements(Path(__file__).with_name("generations.sql"))
 
 
-def require_in_order(url: URL) -> None:
+def require_current_generation(url: URL) -> None:
     """Raise StartupError if new events would come before old ones, as after a restore into a younger cluster."""
-    with psycopg.connect(conninfo(url), **settings(url, "check")) as connection:
+    with psycopg.connect(conninfo(url), **connection_settings(url, "check")) as connection:
         row = connection.execute(SQL["newest"]).fetchone()
     if row is not None and row[0]:
         raise StartupError(
@@ -32,7 +32,7 @@ def open_generation(url: URL, reason: str) -> int:
 
     Needs the owner of the tables, and no running server: it changes a column's default.
     """
-    with psycopg.connect(conninfo(url), **settings(url, "generation")) as connection:
+    with psycopg.connect(conninfo(url), **connection_settings(url, "generation")) as connection:
         row = connection.execute("select amends.open_generation(%s)", (reason,)).fetchone()
     assert row is not None
     return int(row[0])

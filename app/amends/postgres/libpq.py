@@ -20,7 +20,7 @@ class InvalidUrl(Exception):
     """A URL cannot be used. The text ends a sentence and shows nothing of the URL."""
 
 
-def parameters(text: str) -> dict[str, str]:
+def url_parameters(text: str) -> dict[str, str]:
     """The parameters of a postgresql:// URL, by libpq's names; none is empty. Raises InvalidUrl."""
     if not text.isprintable():
         raise InvalidUrl(UNPRINTABLE)
@@ -39,7 +39,7 @@ def parameters(text: str) -> dict[str, str]:
     return given
 
 
-def places(given: dict[str, str]) -> tuple[list[str], list[str]]:
+def hosts_and_ports(given: dict[str, str]) -> tuple[list[str], list[str]]:
     """The hosts and as many ports; a port is empty where it is the default one. Raises InvalidUrl."""
     addresses = given.get("hostaddr", "").split(",")
     hosts = given["host"].split(",") if "host" in given else addresses
@@ -53,7 +53,7 @@ def places(given: dict[str, str]) -> tuple[list[str], list[str]]:
     return hosts, ports if len(ports) == len(hosts) else ports * len(hosts)
 
 
-def default(name: str) -> str | None:
+def libpq_default(name: str) -> str | None:
     """The value that libpq uses for a missing parameter: from the environment, or its own."""
     for option in pq.Conninfo.get_defaults():
         if option.keyword.decode() == name:

@@ -22,7 +22,7 @@ from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
 import migrations.amends
-from app.amends.postgres.urls import formatted
+from app.amends.postgres.urls import with_value_formats
 from domain.amends.errors import StartupError
 from migrations.amends.running import digest, functions_in_force
 
@@ -41,7 +41,7 @@ insert into amends.schema_state (revision, oldest, applied)
 select h.revision, h.oldest, %s from unnest(%s::text[], %s::text[]) as h (revision, oldest)"""
 
 
-class Schema(NamedTuple):
+class MigratedSchema(NamedTuple):
     """What a database has: the newest migration of each branch, with the oldest whose servers can work on it.
 
     `applied` are digests of the functions and rights that were applied last.
@@ -52,13 +52,13 @@ class Schema(NamedTuple):
     has_role: bool
 
 
-def look(session: psycopg.Connection) -> Schema:
+def read_schema(session: psycopg.Connection) -> MigratedSchema:
     """Look at a database, which may be an empty one."""
     row = session.execute(LOOK).fetchone()
     assert row is not None
     migrated, noted, has_role = row
     rows = session.execute(STATE if noted else HEADS).fetchall() if migrated else []
-    return Schema(
+    return MigratedSchema(
         {revision: oldest for revision, oldest, _ in rows}, frozenset(applied for *_, applied in rows), has_role
     )
 
@@ -97,7 +97,7 @@ class Migrations:
         """
         with _connected(url) as connection:
             connection.execute(text(TURN))
-            schema = look(_driver(connection))
+            schema = read_schema(_driver(connection))
             connection.commit()
             if self.is_ahead(schema.oldest) or (self.is_in_force(schema) and not anew):
                 return []
@@ -105,7 +105,7 @@ class Migrations:
             connection.commit()
             return self._run(connection, to, schema.has_role)
 
-    def is_in_force(self, schema: Schema) -> bool:
+    def is_in_force(self, schema: MigratedSchema) -> bool:
         """Whether a database has all that this code knows, applied as this code knows it."""
         return schema.oldest.keys() == self.newest() and schema.applied == {self.applied}
 
@@ -189,7 +189,7 @@ class Migrations:
 
 @contextmanager
 def _connected(url: URL) -> Iterator[Connection]:
-    engine = create_engine(formatted(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    engine = create_engine(with_value_formats(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
     with engine.connect() as connection:
         yield connection
 

@@ -20,7 +20,7 @@ SET_SINCE = 160000
 """From Postgres 16 on, who has created a role is a member that may give it away, but not necessarily take it."""
 
 
-class Role(NamedTuple):
+class ServiceRole(NamedTuple):
     """How the service's role stands: whether it is there, its login may take it, and what it may do."""
 
     exists: bool
@@ -36,33 +36,33 @@ def as_service(url: URL) -> URL:
     return url.update_query_dict({"options": options})
 
 
-def look(session: psycopg.Connection, login: str | None) -> Role:
+def read_service_role(session: psycopg.Connection, login: str | None) -> ServiceRole:
     """Look at the role, for the login of the service; that of the session if none is named."""
     how = "set" if session.info.server_version >= SET_SINCE else "member"
     row = session.execute(LOOK, (login, how)).fetchone()
     assert row is not None
-    return Role(*row)
+    return ServiceRole(*row)
 
 
-def join(session: psycopg.Connection, login: str | None) -> Role:
+def join_service_role(session: psycopg.Connection, login: str | None) -> ServiceRole:
     """Create the role and let the login take it, where that is not so yet and the session may.
 
     The role is one for all databases of a server: another one may have created it, or do so right now.
     """
-    role = look(session, login)
+    role = read_service_role(session, login)
     if not role.exists:
         _try(session, "create role amends_service nologin")
-        role = look(session, login)
+        role = read_service_role(session, login)
     if role.exists and not role.is_joined:
         name = psycopg.sql.Identifier(login) if login else psycopg.sql.SQL("current_user")
         _try(session, psycopg.sql.SQL("grant amends_service to {}").format(name))
-        role = look(session, login)
+        role = read_service_role(session, login)
     if role.is_joined and not role.sees_all:
         _try(session, "grant pg_read_all_stats to amends_service")
     return role
 
 
-def entered(service: URL, role: Role) -> URL:
+def url_under_role(service: URL, role: ServiceRole) -> URL:
     """The URL that the service is to use.
 
     Where it cannot take its role, it keeps the rights of its login, and a warning says so.

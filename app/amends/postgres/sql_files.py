@@ -8,7 +8,7 @@ from pathlib import Path
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
-def statements(file: Path) -> dict[str, str]:
+def load_statements(file: Path) -> dict[str, str]:
     """The statements of one file by name; usually the file stands beside the module that sends them."""
     _, *parts = _NAME.split(file.read_text(encoding="utf-8"))
     return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))

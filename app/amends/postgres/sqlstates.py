@@ -167,7 +167,7 @@ def verdict(error: BaseException, ours: bool) -> Verdict:
     if code is None:
         absent = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError)
         return Verdict.AWAY if absent else Verdict.NEVER
-    if ours and overtaken(error):
+    if ours and is_overtaken(error):
         return Verdict.BUSY
     pair = ROUTINES.get((code, _routine(error))) or TABLE.get(code) or TABLE.get(code[:2], (_NEVER, _NEVER))
     found = pair[0 if ours else 1]
@@ -230,7 +230,7 @@ def _routine(error: BaseException) -> str:
     return (error.diag.source_function or "") if isinstance(error, psycopg.Error) else ""
 
 
-def overtaken(error: BaseException) -> bool:
+def is_overtaken(error: BaseException) -> bool:
     """Whether another transaction wrote the next version of a stream first.
 
     A transaction that locks a stream before it reads its last version sees it, except in a snapshot older than the

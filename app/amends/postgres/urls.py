@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
-from app.amends.postgres.libpq import InvalidUrl, default, parameters, places
+from app.amends.postgres.libpq import InvalidUrl, hosts_and_ports, libpq_default, url_parameters
 from domain.amends.errors import StartupError
 
 #: No statement and no lock is waited for longer than this, and a dead peer is noticed.
@@ -51,7 +51,7 @@ def parse_url(text: str, setting: str = "DATABASE_URL") -> URL:
     if not mark or scheme.partition("+")[0] not in ("postgresql", "postgres"):
         raise StartupError(f"{setting} is not the URL of a Postgres database.", EXAMPLE)
     try:
-        return _url(parameters(f"postgresql://{rest}"))
+        return _url(url_parameters(f"postgresql://{rest}"))
     except InvalidUrl as wrong:
         raise StartupError(f"{setting} is wrong: {wrong}.", EXAMPLE) from None
 
@@ -60,9 +60,9 @@ def _url(given: dict[str, str]) -> URL:
     for name in REFUSED:
         if name in given:
             raise InvalidUrl(f"its {name} is not looked up: give host, port, user and database themselves")
-    hosts, ports = places(given)
-    user = given.get("user") or (default("user") if "password" in given else None)
-    database = given.get("dbname") or default("dbname") or user or default("user")
+    hosts, ports = hosts_and_ports(given)
+    user = given.get("user") or (libpq_default("user") if "password" in given else None)
+    database = given.get("dbname") or libpq_default("dbname") or user or libpq_default("user")
     if database is None:
         raise InvalidUrl("it names no database")
     taken = ("host", "port", "user", "password", "dbname", *(() if "host" in given else ("hostaddr",)))
@@ -79,7 +79,7 @@ _NAME = re.compile(r"[\w.-]*|[0-9a-fA-F:.]+", re.ASCII)
 """A host in its usual place: a name or an address, but not the folder of a socket."""
 
 
-def shown(url: URL) -> str:
+def redacted_url(url: URL) -> str:
     """A URL without anything that may be secret, for messages."""
     if "host" not in url.query:
         return str(url.set(query={}))
@@ -97,7 +97,7 @@ def conninfo(url: URL) -> str:
     return place.replace(" ", "%20") + mark + query.replace("+", "%20")
 
 
-def settings(url: URL, purpose: str, **limits: str) -> dict[str, Any]:
+def connection_settings(url: URL, purpose: str, **limits: str) -> dict[str, Any]:
     """Keyword arguments of psycopg.connect; pg_stat_activity shows the `purpose`. Limits in the URL itself win."""
     options = _options(LIMITS | limits, url)
     encoding = FORMATS["client_encoding"]  # a variable of the environment would be stronger than an option
@@ -109,7 +109,7 @@ def settings(url: URL, purpose: str, **limits: str) -> dict[str, Any]:
     }
 
 
-def formatted(url: URL) -> URL:
+def with_value_formats(url: URL) -> URL:
     """A URL for connections of other libraries, with the same formats of values."""
     return url.update_query_dict({"options": _options({}, url), "client_encoding": FORMATS["client_encoding"]})
 

@@ -15,11 +15,11 @@ from psycopg.rows import TupleRow
 from app.amends.postgres.sqlstates import Sqlstate, message_of, sqlstate
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds, missing, open_parameters
+from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds, build_not_found, build_parameters
 from app.amends.projections.dead_letters import DeadLetters, RequestedAction, note_action
 from app.amends.projections.failures import short_key
 from app.amends.store.events.writer import append_within, lock_streams
-from app.amends.store.requests import IdempotencyKey, answer_to
+from app.amends.store.requests import IdempotencyKey, earlier_answer
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
 from domain.amends.read_model.events import (
@@ -39,14 +39,14 @@ AGAIN_SECONDS = 0.05
 Body = dict[str, Any]
 
 
-class Outcome(NamedTuple):
+class OperationOutcome(NamedTuple):
     """The result of an operation: its events, and the answer to its request."""
 
     events: Sequence[object]
     body: Body
 
 
-Operation = Callable[[AsyncConnection[TupleRow]], Awaitable[Outcome]]
+Operation = Callable[[AsyncConnection[TupleRow]], Awaitable[OperationOutcome]]
 
 
 class _NotYet(Exception):
@@ -72,16 +72,16 @@ class ProjectionAdministration:
         if projection.mode == "live":
             raise Conflict("mode", f"{name} is live: it has no table, and is folded whenever somebody asks.")
 
-        async def act(connection: AsyncConnection[TupleRow]) -> Outcome:
+        async def act(connection: AsyncConnection[TupleRow]) -> OperationOutcome:
             try:
-                build = await _one(connection, SQL["open_build"], open_parameters(projection, first=False))
+                build = await _one(connection, SQL["open_build"], build_parameters(projection, first=False))
             except psycopg.Error as foreign:
                 if sqlstate(foreign) != Sqlstate.DUPLICATE_TABLE:
                     raise
                 raise Conflict("view", f"{message_of(foreign)}: rename it, or drop it.") from foreign
             if build is None:
                 raise Conflict("building", f"{name} is being rebuilt already: promote it, or drop it first.")
-            return Outcome(
+            return OperationOutcome(
                 [BuildBegun(name, build, projection.version)], {"build": build, "version": projection.version}
             )
 
@@ -98,7 +98,7 @@ class ProjectionAdministration:
         if found.caught_up_at is None and found.state != "live":
             raise await self._behind(found)
 
-        async def act(connection: AsyncConnection[TupleRow]) -> Outcome:
+        async def act(connection: AsyncConnection[TupleRow]) -> OperationOutcome:
             outcome = await _switch(connection, "promote", found, less)
             if outcome == "behind":
                 raise _NotYet(busy=False)
@@ -106,7 +106,7 @@ class ProjectionAdministration:
                 raise Conflict("live", f"{name} build {found.build} is live already.")
             if outcome == "less":
                 raise await _shows_less(connection, found)
-            return Outcome([BuildPromoted(name, found.build, found.version)], _body(found))
+            return OperationOutcome([BuildPromoted(name, found.build, found.version)], _body(found))
 
         return await self._patiently(found, partial(self._commit, name, cause, once, act))
 
@@ -120,17 +120,19 @@ class ProjectionAdministration:
             return await self._drop_orphan(name, cause, once)
         found = await self._builds.one(name, build or await self._builds.droppable(name))
 
-        async def act(connection: AsyncConnection[TupleRow]) -> Outcome:
+        async def act(connection: AsyncConnection[TupleRow]) -> OperationOutcome:
             if await _switch(connection, "drop", found) == "live":
                 raise Conflict("live", f"{name} build {found.build} is live: promote another one first.")
-            return Outcome([BuildDropped(name, found.build, found.version)], _body(found) | {"dropped": found.build})
+            return OperationOutcome(
+                [BuildDropped(name, found.build, found.version)], _body(found) | {"dropped": found.build}
+            )
 
         return await self._patiently(found, partial(self._commit, name, cause, once, act))
 
     async def _drop_orphan(self, name: str, cause: Cause, once: IdempotencyKey | None) -> Body:
         found = await self._builds.all(name)
 
-        async def act(connection: AsyncConnection[TupleRow]) -> Outcome:
+        async def act(connection: AsyncConnection[TupleRow]) -> OperationOutcome:
             outcome = await _switch(connection, "drop_model", found[0])
             if outcome == "followed":
                 raise Conflict(
@@ -139,7 +141,7 @@ class ProjectionAdministration:
                     " stop it first, and ask again then.",
                 )
             events = [BuildDropped(name, each.build, each.version) for each in found]
-            return Outcome(events, _body(found[-1]) | {"dropped": [each.build for each in found]})
+            return OperationOutcome(events, _body(found[-1]) | {"dropped": [each.build for each in found]})
 
         return await self._patiently(found[0], partial(self._commit, name, cause, once, act))
 
@@ -159,12 +161,12 @@ class ProjectionAdministration:
         self._builds.newest(name)
         event = SetAsideSkipped if action == "skip" else SetAsideRetried
 
-        async def act(connection: AsyncConnection[TupleRow]) -> Outcome:
+        async def act(connection: AsyncConnection[TupleRow]) -> OperationOutcome:
             letters = await note_action(connection, name, key, action)
             if not letters:
                 raise NotFound("set aside", f"{name} {key}", f"See what waits: ./run amends projections list {name}.")
             events = [event(name, each.build, key, str(each.event_id), each.error, reason) for each in letters]
-            return Outcome(events, {"key": key, "wish": action})
+            return OperationOutcome(events, {"key": key, "wish": action})
 
         return await self._commit(name, cause, once, act)
 
@@ -173,7 +175,7 @@ class ProjectionAdministration:
         locks = [stream(name), *([f"request {once.key}"] if once else [])]
         async with self._reader.transaction() as connection:
             await lock_streams(connection, locks)
-            if once and (known := await answer_to(connection, once)) is not None:
+            if once and (known := await earlier_answer(connection, once)) is not None:
                 return known
             events, body = await operation(connection)
             body = {"name": name} | body
@@ -208,7 +210,7 @@ async def _switch(connection: AsyncConnection[TupleRow], how: str, build: Projec
             raise
         raise refused from error
     if outcome == "unknown":
-        raise missing(build.name, build.build)
+        raise build_not_found(build.name, build.build)
     return str(outcome)
 
 

@@ -115,7 +115,7 @@ class ProjectionBuilds:
         await self.require(name)
         found = next((each for each in await self.all(name) if each.build == build), None)
         if found is None:
-            raise missing(name, build)
+            raise build_not_found(name, build)
         return found
 
     async def lag(self, build: ProjectionBuild) -> Lag:
@@ -150,7 +150,7 @@ class ProjectionBuilds:
         """The reason why the first build of a read model cannot be made now; None if it is there."""
         try:
             async with self.reader.connection() as connection:
-                await connection.execute(SQL["open_build"], open_parameters(projection, first=True))
+                await connection.execute(SQL["open_build"], build_parameters(projection, first=True))
         except (psycopg.Error, OSError) as error:
             return failure_text(error)
         return None
@@ -161,12 +161,12 @@ def types_of(projection: Projection[Any, Any]) -> list[str]:
     return sorted(projection.vocabulary.names)
 
 
-def missing(name: str, build: int) -> NotFound:
+def build_not_found(name: str, build: int) -> NotFound:
     """The error for a build that does not exist."""
     return NotFound("build", f"{name} {build}", f"See the builds of {name}: ./run amends projections list.")
 
 
-def open_parameters(projection: Projection[Any, Any], first: bool) -> dict[str, Any]:
+def build_parameters(projection: Projection[Any, Any], first: bool) -> dict[str, Any]:
     """The parameters by which the database makes a build."""
     columns = [{"name": each.name, "type": each.type, "nullable": each.nullable} for each in projection.columns]
     return {

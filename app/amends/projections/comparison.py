@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.applying.apply import keyed
+from app.amends.projections.applying.apply import key_and_event
 from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds
 from domain.amends.errors import Conflict
 from domain.amends.projection import Projection
@@ -46,7 +46,7 @@ class Comparison:
     differing: list[RowDifference]
 
 
-async def compare(
+async def compare_builds(
     builds: ProjectionBuilds,
     reader: Reader,
     name: str,
@@ -127,7 +127,7 @@ async def _moving(
         *found, last = rows
         cursor = FeedCursor(*last[:3])
         for row in found:
-            key, event = keyed(projection, row)
+            key, event = key_and_event(projection, row)
             if FeedCursor(*row[:3]) <= until and event is not None:
                 moving.add(key)
     return moving

@@ -12,7 +12,7 @@ SLICE = 500_000
 """Events that one statement counts: it is short, whatever the size of the store."""
 
 
-async def count(reader: Reader, types: Sequence[str], slice: int = SLICE) -> int:
+async def count_events(reader: Reader, types: Sequence[str], slice: int = SLICE) -> int:
     """The number of events of these types."""
     return sum([await _count(reader, type, slice) for type in types])
 

@@ -39,14 +39,14 @@ def is_about_table(error: BaseException) -> bool:
     return not is_about_row(error) and (verdict(error, ours=True).is_alarming or _is_answered(error))
 
 
-def is_away(error: BaseException) -> bool:
+def is_database_away(error: BaseException) -> bool:
     """Whether the database is away: the error did not come as an answer, and the same is tried again."""
     return verdict(error, ours=True) is not Verdict.NEVER and not is_about_row(error) and not is_about_table(error)
 
 
 def may_pass(error: BaseException) -> bool:
     """Whether an error that a table or a row is blamed for may pass in a moment, such as a deadlock."""
-    return (verdict(error, ours=True) is Verdict.AWAY or is_rolled_back(error)) and not is_away(error)
+    return (verdict(error, ours=True) is Verdict.AWAY or is_rolled_back(error)) and not is_database_away(error)
 
 
 def _is_answered(error: BaseException) -> bool:

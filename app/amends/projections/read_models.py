@@ -11,10 +11,10 @@ from app.amends.postgres.sqlstates import Sqlstate, is_of_values, sqlstate
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.waiter import Waiter
 from app.amends.projections import SQL
-from app.amends.projections.applying.feed import recorded
-from app.amends.projections.applying.row_cache import as_read
+from app.amends.projections.applying.feed import recorded_event
+from app.amends.projections.applying.row_cache import as_read_back
 from app.amends.projections.builds import ProjectionBuilds
-from app.amends.projections.waiting import Place, waiter_for
+from app.amends.projections.waiting import Place, cursor_waiter
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import AmendsError, Conflict, Invalid
 from domain.amends.projection import Projection
@@ -64,7 +64,7 @@ class ReadModels:
         return self.projection(name).mode == "live"
 
     def _waiter(self, name: str) -> Waiter[Place, bool]:
-        return self._waiters.setdefault(name, waiter_for(name, self._reader))
+        return self._waiters.setdefault(name, cursor_waiter(name, self._reader))
 
     async def _rows(self, name: str, where: dict[str, str], after: str | None, limit: int) -> list[dict[str, Any]]:
         if why := self._builds.unopened.get(name):
@@ -103,7 +103,7 @@ class ReadModels:
                 version = stored.version
                 if stored.name in projection.vocabulary.names:
                     raw = (*stored.cursor, stored.stream, version, *stored.type, stored.data_json, stored.recorded_at)
-                    row = as_read(projection, projection.next(row, recorded(projection, raw), key), key)
+                    row = as_read_back(projection, projection.next(row, recorded_event(projection, raw), key), key)
             if not page:
                 break
         if row is None:

@@ -16,7 +16,7 @@ from app.amends.projections.table_check import TableChanged, require_same_table
 from workflows.amends.values.codec import dump
 
 
-async def report(builds: ProjectionBuilds, name: str | None = None) -> list[dict[str, Any]]:
+async def read_model_report(builds: ProjectionBuilds, name: str | None = None) -> list[dict[str, Any]]:
     """Every read model, or one, as plain JSON data, with the dead letters of its builds."""
     found = await builds.all(name)
     letters = await DeadLetters(builds.reader).all(name)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import Target
+from app.amends.projections.applying.writer import BuildTarget
 from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds
-from app.amends.projections.failures import failure_text, is_away
+from app.amends.projections.failures import failure_text, is_database_away
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Unavailable
 from workflows.amends.background import end, nudged
@@ -38,12 +38,12 @@ class Runners:
     ) -> None:
         self._builds, self._committer, self._reader, self._feed_notifier = builds, committer, reader, feed_notifier
         self._executor = executor
-        self._runners: dict[Target, Runner] = {}
-        self._for: dict[Target, str] = {}
+        self._runners: dict[BuildTarget, Runner] = {}
+        self._for: dict[BuildTarget, str] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._tasks: dict[Target, asyncio.Task[None]] = {}
-        self._not_before: dict[Target, float] = {}
-        self._logged: dict[Target, str] = {}
+        self._tasks: dict[BuildTarget, asyncio.Task[None]] = {}
+        self._not_before: dict[BuildTarget, float] = {}
+        self._logged: dict[BuildTarget, str] = {}
         self._watch: asyncio.Task[None] | None = None
         self._nudged = asyncio.Event()
         self._open = False
@@ -92,7 +92,7 @@ class Runners:
             await nudged(self._nudged, LOOK_SECONDS)
 
     def _see_to(self, build: ProjectionBuild) -> None:
-        target = Target(build.name, build.build)
+        target = BuildTarget(build.name, build.build)
         projection = self._builds.known.get((build.name, build.version))
         if projection is None:
             return
@@ -116,13 +116,13 @@ class Runners:
     def _is_mine(self, build: ProjectionBuild) -> bool:
         return build.runner is not None and build.runner.startswith(f"{self._executor()}/")
 
-    async def _run(self, target: Target, runner: Runner) -> None:
+    async def _run(self, target: BuildTarget, runner: Runner) -> None:
         try:
             await runner.run()
         except Exception as error:
             reason = failure_text(error)
             known = self._logged.get(target) == reason and not runner.wrote  # it is said once, not every second
-            level = logging.DEBUG if known else logging.WARNING if is_away(error) else logging.ERROR
+            level = logging.DEBUG if known else logging.WARNING if is_database_away(error) else logging.ERROR
             log.log(level, "%s build %d is not followed for now: %s", *target.where, reason)
             self._logged[target] = reason
         self._not_before[target] = time.monotonic() + PAUSE_SECONDS
@@ -133,7 +133,7 @@ class Runners:
                 self._warn_of_orphan(build.name)
             if build.state == "live" and (build.name, build.version) not in self._builds.known:
                 newest = max((version for name, version in self._builds.known if name == build.name), default=None)
-                key = Target(build.name, -build.version)
+                key = BuildTarget(build.name, -build.version)
                 if newest and key not in self._not_before:
                     self._not_before[key] = 0.0
                     log.warning(
@@ -145,7 +145,7 @@ class Runners:
                     )
 
     def _warn_of_orphan(self, name: str) -> None:
-        key = Target(name, 0)
+        key = BuildTarget(name, 0)
         if key not in self._not_before:
             self._not_before[key] = 0.0
             log.warning("%s has tables, and its code is gone: ./run amends projections drop %s", name, name)

@@ -17,7 +17,7 @@ Place: TypeAlias = tuple[int, int, int, UUID | None]
 """A feed cursor with its event."""
 
 
-def waiter_for(name: str, reader: Reader) -> Waiter[Place, bool]:
+def cursor_waiter(name: str, reader: Reader) -> Waiter[Place, bool]:
     """Waits until the live table of a read model has got to a place; False for one that does not stand any more."""
 
     async def ask(places: Collection[Place]) -> dict[Place, bool]:

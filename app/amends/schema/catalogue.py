@@ -46,7 +46,7 @@ class Catalogue:
         return max(fitting, key=lambda found: len(found.category))
 
 
-def catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> Catalogue:
+def load_catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> Catalogue:
     """The catalogue of some packages, without the folders named `amends` in them.
 
     Raises DefinitionError for names that are declared twice, for categories of which a stream could be either, for gaps
@@ -59,7 +59,7 @@ def catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> Catalogue:
             raise DefinitionError(
                 f"aggregate {found.category!r}", "is declared twice: give one of them another category"
             )
-    require_apart(aggregates)
+    require_distinct_categories(aggregates)
     classes = {cls: None for cls in _of(modules, type) if "__event__" in vars(cls)}
     vocabulary: Vocabulary[Any] = Vocabulary(tuple(sorted(classes, key=lambda cls: event_type(cls).name)))
     vocabulary.require_sound()
@@ -73,7 +73,7 @@ def catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> Catalogue:
     return Catalogue(aggregates, vocabulary, projections)
 
 
-def require_apart(categories: Iterable[str]) -> None:
+def require_distinct_categories(categories: Iterable[str]) -> None:
     """Raise DefinitionError if a stream could be of two categories: `order-line-1` of `order` and of `order-line`."""
     known = [*categories, *(own.removesuffix("-") for own in OWN if own != f"{saga_histories.category}-")]
     for one in known:

@@ -39,7 +39,7 @@ DEEPEST = 6
 """The depth to which a recursive shape is followed."""
 
 
-class Example:
+class ExampleValue:
     """One value of a schema: it has every field, and of several types the first one that is not null."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:

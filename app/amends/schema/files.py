@@ -9,9 +9,9 @@ from pathlib import Path
 
 import domain.amends
 from app.amends.schema import lock, samples
-from app.amends.schema.catalogue import OURS, Catalogue, catalogue
+from app.amends.schema.catalogue import OURS, Catalogue, load_catalogue
 from app.amends.schema.lock import Lock, Shapes
-from app.amends.schema.shapes import KnownShape, declared
+from app.amends.schema.shapes import KnownShape, declared_shapes
 
 PACKAGES = ("domain.amends", "workflows.amends", "app.amends")
 OF_AMENDS = Path(domain.amends.__path__[0]) / "events.lock.json"
@@ -30,26 +30,28 @@ class LockFiles:
 
     def read(self, code: Sequence[KnownShape] = ()) -> Lock:
         """The shapes that are locked in both. `code` is asked for the marks of a file of the first format."""
-        ours, theirs = lock.read(OF_AMENDS, code), lock.read(self.of_project, code)
+        ours, theirs = lock.read_lock(OF_AMENDS, code), lock.read_lock(self.of_project, code)
         return Lock(ours.shapes | theirs.shapes, ours.before | theirs.before, ours.lifted | theirs.lifted)
 
     def write(self, locked: Lock) -> None:
         """Write the project's part into its file, and in Amends' own checkout the rest into the other one."""
-        lock.write(_part(locked, ours=False), self.of_project)
+        lock.write_lock(_part(locked, ours=False), self.of_project)
         if OF_AMENDS.is_relative_to(self.root):
-            lock.write(_part(locked, ours=True), OF_AMENDS)
+            lock.write_lock(_part(locked, ours=True), OF_AMENDS)
 
     def problems(self, known: Catalogue, code: Sequence[KnownShape], locked: Lock) -> Iterator[str]:
         """The problems of the code and of the samples; each says what to do."""
-        yield from lock.problems(known, code, locked)
+        yield from lock.lock_problems(known, code, locked)
         for folder, shapes in self._samples(locked):
-            yield from samples.problems(known, shapes, folder)
+            yield from samples.sample_problems(known, shapes, folder)
 
     def write_samples(self, known: Catalogue, locked: Lock, replacing: Collection[str]) -> list[Path]:
         """Write a sample of each locked version of an event that has none; returns those that were written."""
         events = [each.removeprefix("event:") for each in replacing]
         return [
-            path for folder, shapes in self._samples(locked) for path in samples.write(known, shapes, folder, events)
+            path
+            for folder, shapes in self._samples(locked)
+            for path in samples.write_samples(known, shapes, folder, events)
         ]
 
     def _samples(self, locked: Lock) -> Iterator[tuple[Path, Shapes]]:
@@ -58,11 +60,11 @@ class LockFiles:
             yield self.root / "tests" / "amends" / "samples", _part(locked, ours=True).events
 
 
-def problems_of_amends(checkout: Path) -> Iterator[str]:
+def own_schema_problems(checkout: Path) -> Iterator[str]:
     """What is wrong with Amends' own code, its own file and its own samples, whatever project stands beside them."""
-    known, locked = catalogue(OURS), lock.read(OF_AMENDS)
-    yield from lock.problems(known, list(declared(known, (), PACKAGES)), locked)
-    yield from samples.problems(known, locked.events, checkout / "tests" / "amends" / "samples")
+    known, locked = load_catalogue(OURS), lock.read_lock(OF_AMENDS)
+    yield from lock.lock_problems(known, list(declared_shapes(known, (), PACKAGES)), locked)
+    yield from samples.sample_problems(known, locked.events, checkout / "tests" / "amends" / "samples")
 
 
 def _part(locked: Lock, ours: bool) -> Lock:
@@ -81,5 +83,5 @@ def _part(locked: Lock, ours: bool) -> Lock:
 @cache
 def _own_names() -> frozenset[tuple[str, str]]:
     """Kind and name of everything that Amends itself stores, today or in its lock file."""
-    today = declared(catalogue(OURS), (), PACKAGES)
-    return frozenset((each.key.kind, each.key.name) for each in [*today, *lock.read(OF_AMENDS).known()])
+    today = declared_shapes(load_catalogue(OURS), (), PACKAGES)
+    return frozenset((each.key.kind, each.key.name) for each in [*today, *lock.read_lock(OF_AMENDS).known()])

@@ -57,7 +57,7 @@ class Lock:
         return {way: mark for way, mark in found.items() if way not in lifted and mark != UNKNOWN}
 
 
-def read(file: Path, code: Sequence[KnownShape] = ()) -> Lock:
+def read_lock(file: Path, code: Sequence[KnownShape] = ()) -> Lock:
     """The lock of a file; an empty one if there is no file yet. `code` is asked for the marks of a file of the first
     format."""
     if not file.exists():
@@ -81,7 +81,7 @@ def read(file: Path, code: Sequence[KnownShape] = ()) -> Lock:
     )
 
 
-def write(locked: Lock, file: Path) -> None:
+def write_lock(locked: Lock, file: Path) -> None:
     """Write the file anew; shapes that the code has no more stay in it for ever, for they may be stored."""
     shapes: dict[str, Any] = {}
     for key, shape in locked.shapes.items():
@@ -94,7 +94,7 @@ def write(locked: Lock, file: Path) -> None:
     file.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def problems(catalogue: Catalogue, code: Sequence[KnownShape], locked: Lock) -> Iterator[str]:
+def lock_problems(catalogue: Catalogue, code: Sequence[KnownShape], locked: Lock) -> Iterator[str]:
     """The problems of the code, compared with a lock; each says what to do."""
     for each in code:
         yield from _changed(each, locked)
@@ -205,7 +205,7 @@ def _grown(before: Any, after: Any) -> bool:
     )
 
 
-def lock(
+def updated_lock(
     code: Sequence[KnownShape], locked: Lock, replacing: Collection[str] = (), lifting: Collection[str] = ()
 ) -> Lock:
     """The lock with the new shapes of the code. A locked shape stays, unless it is to be replaced.

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from app.amends.schema.catalogue import Catalogue
 from app.amends.schema.files import LockFiles
 from app.amends.schema.lock import Lock
-from app.amends.schema.shapes import Kind, KnownShape, in_process
+from app.amends.schema.shapes import Kind, KnownShape, loaded_shapes
 from workflows.amends.definition import Definition
 from workflows.amends.redaction.marking import UNKNOWN
 from workflows.amends.redaction.shapes import Part, Path, marked_paths
@@ -73,7 +73,7 @@ class Register:
         cls, catalogue: Catalogue, definitions: Sequence[Definition], locks: LockFiles, table: ShapeTable
     ) -> Register:
         """The register of one process and its database."""
-        return cls(lambda: in_process(catalogue, definitions), locks.read, table)
+        return cls(lambda: loaded_shapes(catalogue, definitions), locks.read, table)
 
     def form(self, query: ShapeQuery) -> Visibility:
         """The form by which a value is redacted, by all known shapes."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from app.amends.schema.catalogue import Catalogue
-from app.amends.schema.example import Example
+from app.amends.schema.example import ExampleValue
 from app.amends.schema.lock import Shapes
 from domain.amends.contained import contained
 from domain.amends.event import EventType, event_type
@@ -28,7 +28,7 @@ Named: TypeAlias = dict[EventType, Path]
 _NAME = re.compile(r"([a-z0-9-]+)\.([1-9]\d*)")
 
 
-def problems(catalogue: Catalogue, locked: Shapes, folder: Path) -> Iterator[str]:
+def sample_problems(catalogue: Catalogue, locked: Shapes, folder: Path) -> Iterator[str]:
     """The problems of the samples: each that today's code does not read, and each that is missing."""
     known = {EventType(name, int(version)) for name, versions in locked.items() for version in versions}
     for path in sorted(folder.glob("*")):
@@ -48,7 +48,7 @@ def problems(catalogue: Catalogue, locked: Shapes, folder: Path) -> Iterator[str
             )
 
 
-def write(catalogue: Catalogue, locked: Shapes, folder: Path, replacing: Collection[str] = ()) -> list[Path]:
+def write_samples(catalogue: Catalogue, locked: Shapes, folder: Path, replacing: Collection[str] = ()) -> list[Path]:
     """Write a sample of each locked version that has none, made from its shape; returns the written ones.
 
     An existing sample stays, unless its shape was replaced. Where no value of the shape is one that the class takes,
@@ -61,16 +61,16 @@ def write(catalogue: Catalogue, locked: Shapes, folder: Path, replacing: Collect
             path = folder / _file(stored)
             if path.exists() and f"{name}:{version}" not in replacing:
                 continue
-            if (sample := made(catalogue, stored, shape)) is not None:
+            if (sample := make_sample(catalogue, stored, shape)) is not None:
                 folder.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(sample, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
                 written.append(path)
     return written
 
 
-def made(catalogue: Catalogue, stored: EventType, shape: Any) -> Any:
+def make_sample(catalogue: Catalogue, stored: EventType, shape: Any) -> Any:
     """A payload of a shape that today's code reads; None if none was found. It is the same for the same shape."""
-    example = Example(shape)
+    example = ExampleValue(shape)
     for _ in range(TRIES):
         try:
             sample = example.value()

@@ -55,29 +55,29 @@ class KnownShape:
         return digest([*self.key, self.shape, sorted(self.before)])
 
 
-def declared(
+def declared_shapes(
     catalogue: Catalogue, definitions: Iterable[Definition], within: Collection[str] = ("domain", "workflows", "app")
 ) -> Iterator[KnownShape]:
     """The shapes that events, aggregates, read models and sagas declare, and the refusals of modules `within` these
     packages."""
-    yield from of_catalogue(catalogue)
+    yield from catalogue_shapes(catalogue)
     for definition in definitions:
-        yield from of_saga(definition)
+        yield from saga_shapes(definition)
     for cls in all_refusals():
         if cls.__module__.startswith(tuple(f"{package}." for package in within)):
-            yield of_refusal(cls)
+            yield refusal_shapes(cls)
 
 
-def in_process(catalogue: Catalogue, definitions: Iterable[Definition]) -> Iterator[KnownShape]:
+def loaded_shapes(catalogue: Catalogue, definitions: Iterable[Definition]) -> Iterator[KnownShape]:
     """The same with all errors and refusals that were imported, whoever declares them."""
-    yield from of_catalogue(catalogue)
+    yield from catalogue_shapes(catalogue)
     for definition in definitions:
-        yield from of_saga(definition)
-    yield from (of_refusal(cls) for cls in all_refusals())
-    yield from of_errors()
+        yield from saga_shapes(definition)
+    yield from (refusal_shapes(cls) for cls in all_refusals())
+    yield from error_shapes()
 
 
-def of_catalogue(catalogue: Catalogue) -> Iterator[KnownShape]:
+def catalogue_shapes(catalogue: Catalogue) -> Iterator[KnownShape]:
     """Events, states and rows."""
     for cls in catalogue.vocabulary:
         name, version = event_type(cls)
@@ -89,7 +89,7 @@ def of_catalogue(catalogue: Catalogue) -> Iterator[KnownShape]:
         yield KnownShape(ShapeKey("row", name, str(version)), shape(projection.row))
 
 
-def of_saga(definition: Definition) -> Iterator[KnownShape]:
+def saga_shapes(definition: Definition) -> Iterator[KnownShape]:
     """The input, output, signals, arguments and results of a saga."""
     name, version = definition.name, str(definition.version)
     yield KnownShape(ShapeKey("input", name, version), shape(definition.input))
@@ -101,12 +101,12 @@ def of_saga(definition: Definition) -> Iterator[KnownShape]:
         yield KnownShape(ShapeKey("result", f"{name}.{step}", version), shape(each.result))
 
 
-def of_refusal(cls: type[Refusal]) -> KnownShape:
+def refusal_shapes(cls: type[Refusal]) -> KnownShape:
     """The facts of a refusal."""
     return KnownShape(ShapeKey("refusal", cls.name, f"{cls.__module__}.{cls.__qualname__}"), shape(cls))
 
 
-def of_errors() -> Iterator[KnownShape]:
+def error_shapes() -> Iterator[KnownShape]:
     """The facts of all other errors of Amends: they are stored as far as they can be, and known by the names of their
     classes."""
     for cls in _errors(AmendsError):

@@ -32,7 +32,7 @@ _SETTING: Final = re.compile(r"([\w.]*(?:pass|secret|token|key)[\w.]*)\s*=\s*((?
 _known: set[str] = set()
 
 
-def remember(url: str) -> None:
+def hide_url_secrets(url: str) -> None:
     """Hide the secrets of this URL from now on, wherever they appear; it need not be one that can be parsed."""
     _, _, rest = url.partition("://")
     user, _, password = rest.rpartition("@")[0].partition(":")
@@ -44,10 +44,10 @@ def remember(url: str) -> None:
             secrets.add(value)
     if not password:  # what stands before a host is its password, however the rest is written
         secrets.update(found[2].strip("'\"") for found in _PAIR.finditer(url))
-    remember_secrets(secrets - plain)
+    hide_secrets(secrets - plain)
 
 
-def remember_secrets(secrets: set[str]) -> None:
+def hide_secrets(secrets: set[str]) -> None:
     """Hide these from now on, in every form in which they may be written."""
     for secret in secrets:
         for plain in {secret, unquote(secret), unquote_plus(secret)}:
@@ -57,7 +57,7 @@ def remember_secrets(secrets: set[str]) -> None:
             _known.update(form for form in forms if len(form) >= SHORTEST)
 
 
-def hidden(text: str) -> str:
+def without_secrets(text: str) -> str:
     """A text without the passwords in it."""
     for secret in sorted(_known, key=len, reverse=True):
         if secret in text:
@@ -80,14 +80,14 @@ def _parameter(found: re.Match[str]) -> str:
     return found[0] if unquote_plus(found[2]) in SHOWN else f"{found[1]}{found[2]}=***"
 
 
-class Veiled:
+class PasswordHidingStream:
     """A stream on which no password is written, by whatever library or traceback."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        self._stream.write(hidden(text))
+        self._stream.write(without_secrets(text))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
@@ -97,9 +97,9 @@ class Veiled:
         return getattr(self._stream, name)
 
 
-def veil(*streams: str) -> None:
+def hide_passwords_in_streams(*streams: str) -> None:
     """Hide passwords in all that is written to these streams of `sys`, Python's own tracebacks included."""
     for name in streams:
         stream = getattr(sys, name)
-        if not isinstance(stream, Veiled):
-            setattr(sys, name, cast("IO[str]", Veiled(stream)))
+        if not isinstance(stream, PasswordHidingStream):
+            setattr(sys, name, cast("IO[str]", PasswordHidingStream(stream)))

@@ -43,7 +43,7 @@ class Token:
     secret: str = field(repr=False)
 
 
-def parse(text: str) -> dict[str, Token]:
+def parse_tokens(text: str) -> dict[str, Token]:
     """`name:token[:viewer|starter|operator],…` by name. Raises ValueError with what is wrong, and never a token."""
     found: dict[str, Token] = {}
     for number, entry in enumerate((part.strip() for part in text.split(",")), start=1):

@@ -23,7 +23,7 @@ TIDY_SECONDS: Final = 2.0
 """How long leftover tasks and threads are waited for at the end."""
 
 
-def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]], last: Callable[[], None]) -> T:
+def run_until_signal(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]], last: Callable[[], None]) -> T:
     """Run `main` to its end; the event that it is given is set by SIGTERM and SIGINT.
 
     An exception that asyncio lets leave the event loop, such as a SystemExit in a callback, ends nothing. `last` is
@@ -47,7 +47,7 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]], last: Callable[
         _close(loop)
 
 
-def end_for_sure(status: int = 0) -> None:
+def exit_process_soon(status: int = 0) -> None:
     """End this process soon, also where a thread does not end: Python would wait for it for ever."""
     _timer(TIDY_SECONDS, lambda: None, status).start()
 

@@ -16,17 +16,17 @@ from typing import Any
 import uvicorn
 from sqlalchemy import URL
 
-from app.amends.composition.server import Process, server_of
-from app.amends.http.requests.connections import ClientConnection, cut_unread, make_room
+from app.amends.composition.server import ServerProcess, build_server
+from app.amends.http.requests.connections import ClientConnection, limit_unread_time, raise_connection_limit
 from app.amends.http.requests.guards import Guards
 from app.amends.output.log_lines import log_to_stderr
 from app.amends.output.terminal import say
-from app.amends.postgres.bootstrap import prepare_in_time
-from app.amends.postgres.embedded_or_url import database, embedded_postgres
+from app.amends.postgres.bootstrap import prepare_database_in_time
+from app.amends.postgres.embedded_or_url import database_urls, embedded_postgres
 from app.amends.security.loopback import base_url
 from app.amends.server import lifetime
 from app.amends.service import S, Service
-from app.amends.settings import Settings, require_guarded
+from app.amends.settings import Settings, require_tokens_if_public
 from domain.amends.errors import StartupError
 
 log = logging.getLogger("amends")
@@ -37,7 +37,7 @@ UNFIT = 71
 """The exit status of a server that does not reach a database that answers."""
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int) -> socket.socket:
     """A listening socket. Raises StartupError, before anything else is started."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -47,26 +47,28 @@ def bind(host: str, port: int) -> socket.socket:
             f"Port {port} of {host} cannot be used: {error.strerror}.", "Choose another: --port 8001."
         ) from error
     made.setblocking(False)
-    cut_unread(made)
+    limit_unread_time(made)
     return made
 
 
 def serve(service: Service[S], settings: S, host: str, port: int) -> None:
     """Serve until a signal: the whole life of `./run up`."""
-    require_guarded(settings, host)
+    require_tokens_if_public(settings, host)
     log_to_stderr(settings.log_level)
-    make_room()
-    listening = bind(host, port)
+    raise_connection_limit()
+    listening = bind_socket(host, port)
     with listening, ExitStack() as stack:
-        chosen = database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
+        chosen = database_urls(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
         access = stack.enter_context(chosen)
         try:
-            url = prepare_in_time(access.service, access.owner, service.root, settings.database_wait_seconds)
+            url = prepare_database_in_time(access.service, access.owner, service.root, settings.database_wait_seconds)
         except (SystemExit, KeyboardInterrupt):
             log.warning("It was asked to stop before the database was ready: this server has not been up.")
             raise
-        status = lifetime.run(lambda stopping: _serve(service, settings, url, listening, host, stopping), stack.close)
-    lifetime.end_for_sure(status)
+        status = lifetime.run_until_signal(
+            lambda stopping: _serve(service, settings, url, listening, host, stopping), stack.close
+        )
+    lifetime.exit_process_soon(status)
     if status:
         sys.exit(status)
 
@@ -88,8 +90,8 @@ async def _serve(
         unfit.set()
         stopping.set()
 
-    process = Process(here, lifetime.HARD_SECONDS, _exit_with_what_does_not_end, end)
-    async with server_of(service, settings, url, process).running() as running:
+    process = ServerProcess(here, lifetime.HARD_SECONDS, _exit_with_what_does_not_end, end)
+    async with build_server(service, settings, url, process).running() as running:
         server = _Server(_config(running.api))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from domain.amends.errors import Contended, Unavailable
@@ -17,7 +17,7 @@ from workflows.amends.values.codec import text
 
 log = logging.getLogger("amends.store")
 
-SQL = statements(Path(__file__).with_name("outages.sql"))
+SQL = load_statements(Path(__file__).with_name("outages.sql"))
 REPORT_SECONDS = 1.0
 PATIENCE = 5.0
 
@@ -51,11 +51,11 @@ async def report_outages(committer: Committer, executor: Callable[[], str], prov
         known = seen
 
 
-async def outages(reader: Reader) -> list[dict[str, Any]]:
+async def provider_outages(reader: Reader) -> list[dict[str, Any]]:
     """The providers that are down: since when, how many sagas wait for each, and its last error."""
     return await reader.rows(SQL["outages"], ())
 
 
-async def awaiting(reader: Reader) -> list[dict[str, Any]]:
+async def waiting_sagas(reader: Reader) -> list[dict[str, Any]]:
     """The number of sagas that wait for each provider, and since when the first of them does."""
     return await reader.rows(SQL["awaiting"], ())

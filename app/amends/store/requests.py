@@ -12,13 +12,13 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from domain.amends.errors import AmendsError, Unavailable
 from workflows.amends.ports.event_store import RepeatedRequest, same_request
 from workflows.amends.values.codec import digest
 
-SQL = statements(Path(__file__).with_name("requests.sql"))
+SQL = load_statements(Path(__file__).with_name("requests.sql"))
 PATIENCE, MOMENT = 10.0, 0.5
 """How long the database is waited for, in seconds: at first, and after it was waited for already."""
 
@@ -67,7 +67,7 @@ class Requests:
         return same_request(key.key, key.digest, RepeatedRequest(row["digest"], row["answer"])) if row else None
 
 
-async def answer_to(connection: AsyncConnection[TupleRow], key: IdempotencyKey) -> dict[str, Any] | None:
+async def earlier_answer(connection: AsyncConnection[TupleRow], key: IdempotencyKey) -> dict[str, Any] | None:
     """The answer that a request got before, as a transaction sees it. Raises Conflict if its key was used for another
     request."""
     row = await (await connection.execute(SQL["answer"], (key.key,))).fetchone()

@@ -7,13 +7,13 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.schema.shapes import KnownShape, ShapeKey
 from workflows.amends.values.codec import plain, text
 
-SQL = statements(Path(__file__).with_name("shapes.sql"))
+SQL = load_statements(Path(__file__).with_name("shapes.sql"))
 ROOM: Final = 10_000
 """Sagas whose name and version are kept in memory."""
 ERRORS: Final = 1_000
@@ -43,7 +43,7 @@ class PostgresShapes:
             await self._committer.run(SQL["write"], (text(items),))
 
 
-class SagaKinds:
+class PostgresSagaLookup:
     """Names and versions of sagas by their ids; those that were looked up are kept in memory."""
 
     def __init__(self, reader: Reader) -> None:

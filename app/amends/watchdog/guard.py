@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from sqlalchemy import URL
 
-from app.amends.postgres.urls import conninfo, settings
+from app.amends.postgres.urls import connection_settings, conninfo
 from domain.amends.event import event_type
 from workflows.amends.engine.user_code.running_code import SIZE, on_loop
 from workflows.amends.history import EventLoopBlocked
@@ -125,7 +125,7 @@ class Watchdog:
     def _given(self, memory: int, dump: int, asked: int) -> dict[str, Any]:
         """The parameters of the watchdog; they go through a pipe, for there is a password among them."""
         name, version = event_type(EventLoopBlocked)
-        quick = settings(self._url, "watchdog", statement_timeout="2s", lock_timeout="2s")
+        quick = connection_settings(self._url, "watchdog", statement_timeout="2s", lock_timeout="2s")
         return {
             "pid": os.getpid(),
             "thread": threading.get_ident(),

@@ -19,7 +19,7 @@ def saga_names(who: bytes) -> tuple[str | None, str | None, str | None]:
     return saga, kind, step
 
 
-def say(told: dict[str, Any]) -> None:
+def send_report(told: dict[str, Any]) -> None:
     """Report to the server, which may read it later or never."""
     try:
         sys.stdout.write(json.dumps(told) + "\n")

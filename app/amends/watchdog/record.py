@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from app.amends.watchdog.output import log, say
+from app.amends.watchdog.output import log, send_report
 from workflows.amends.clocks import clock
 
 PAUSE_SECONDS: Final = 1.0
@@ -49,7 +49,7 @@ class BlockRecord:
         """Put on record who has blocked, and report it. False if the database does not answer."""
         if self._ask(self._blocked(told), True) is None:
             return False
-        say({"what": "recorded"} | told)
+        send_report({"what": "recorded"} | told)
         return True
 
     def put_later(self, told: dict[str, Any]) -> None:

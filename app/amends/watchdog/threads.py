@@ -12,7 +12,7 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
-class Threads:
+class ProcessThreads:
     """The threads of a process at one moment; where they cannot be seen, they seem to sleep.
 
     `cpu` is processor time in seconds by thread, and `pauses` how often the first one has stopped to wait.
@@ -25,7 +25,7 @@ class Threads:
     pauses: int = 0
 
     @classmethod
-    def of(cls, pid: int, at: float, all: bool) -> Threads:
+    def of(cls, pid: int, at: float, all: bool) -> ProcessThreads:
         """All threads of a process, or the first one alone, on which the event loop runs."""
         tasks, cpu, first = Path(f"/proc/{pid}/task"), {}, None
         try:
@@ -40,11 +40,11 @@ class Threads:
         pauses = int(status.partition("voluntary_ctxt_switches:")[2].split("\n")[0] or 0)
         return cls(at, pid, first or "S", cpu, pauses)
 
-    def used(self, since: Threads) -> float:
+    def used(self, since: ProcessThreads) -> float:
         """The seconds of processor time that the first thread has used."""
         return self.cpu.get(self.first, 0.0) - since.cpu.get(self.first, 0.0)
 
-    def hold_python(self, since: Threads) -> bool:
+    def hold_python(self, since: ProcessThreads) -> bool:
         """Whether the first thread waited for Python's lock while another one held it.
 
         A thread that waits for that lock wakes two hundred times a second to look whether it is free. A thread that

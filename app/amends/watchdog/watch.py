@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from app.amends.watchdog.output import log, saga_names, say
+from app.amends.watchdog.output import log, saga_names, send_report
 from app.amends.watchdog.record import BlockRecord
-from app.amends.watchdog.threads import Threads
+from app.amends.watchdog.threads import ProcessThreads
 from workflows.amends.clocks import clock
 from workflows.amends.engine.user_code.running_code import SIZE, read
 
@@ -44,8 +44,8 @@ class Block:
 
     since: float
     who: bytes
-    before: Threads
-    now: Threads
+    before: ProcessThreads
+    now: ProcessThreads
     looks: int = 0
     asleep: int = 0
     stack: str | None = None
@@ -88,7 +88,7 @@ class LoopWatch:
     def look(self) -> None:
         """One look at the server."""
         now = clock()
-        seen = Threads.of(self.pid, now, all=self.block is not None)
+        seen = ProcessThreads.of(self.pid, now, all=self.block is not None)
         if now - self.looked > GAP_SECONDS or seen.state in "Tt":
             self.free_since = now  # it, or all of us, stood still
         self.must_end(now)
@@ -101,7 +101,7 @@ class LoopWatch:
             self.block = None
         if now - since >= min(MOMENT_SECONDS, self.warn):
             if self.block is None:
-                seen = Threads.of(self.pid, now, all=True)
+                seen = ProcessThreads.of(self.pid, now, all=True)
                 self.block = Block(since, who, seen, seen)
             self.goes_on(self.block, seen, now - since)
         elif self.block is None:
@@ -115,7 +115,7 @@ class LoopWatch:
         elif now - self.asked_at > self.hard:
             self.end("it was asked to stop and does not")
 
-    def goes_on(self, block: Block, seen: Threads, seconds: float) -> None:
+    def goes_on(self, block: Block, seen: ProcessThreads, seconds: float) -> None:
         """Watch a block that goes on: put it on record when the lease is over, and end a server that does not come
         back."""
         block.now, block.looks, block.asleep = seen, block.looks + 1, block.asleep + (seen.state == "S")
@@ -140,7 +140,7 @@ class LoopWatch:
         """Report a block that is longer than the lease."""
         if not block.said:
             block.said = True
-            took = f"{said(told)} has blocked the event loop for {seconds:.1f} s, longer than the lease"
+            took = f"{block_in_words(told)} has blocked the event loop for {seconds:.1f} s, longer than the lease"
             log("ERROR", took, told["stack"])
         if told["saga"] is not None and not block.recorded:
             block.recorded = self.record.put(told)
@@ -159,7 +159,7 @@ class LoopWatch:
         elif block.noted and not block.recorded:
             self.record.clear()
         if block.is_held or block.is_its_fault(seconds):
-            say({"what": "ended"} | told)
+            send_report({"what": "ended"} | told)
 
     def end(self, why: str) -> None:
         """End the server."""
@@ -180,10 +180,10 @@ class LoopWatch:
             before, text = text, os.pread(self.dump, 200_000, 0).decode(errors="replace")
             if text and text == before:
                 break
-        return stacks_of(text, self.thread)
+        return split_stacks(text, self.thread)
 
 
-def stacks_of(text: str, thread: int) -> tuple[str, str]:
+def split_stacks(text: str, thread: int) -> tuple[str, str]:
     """The stack of one thread from faulthandler's output, without its head, and those of all others that do not
     wait."""
     mine, others = "", []
@@ -197,7 +197,7 @@ def stacks_of(text: str, thread: int) -> tuple[str, str]:
     return mine[:LONGEST_STACK], "\n".join(others)[:LONGEST_STACK]
 
 
-def said(told: dict[str, Any]) -> str:
+def block_in_words(told: dict[str, Any]) -> str:
     """The blocking code, in words."""
     if told["held"]:
         return "A thread that holds Python's lock"

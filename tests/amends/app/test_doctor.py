@@ -14,7 +14,7 @@ from sqlalchemy import URL
 from app.amends.cli.doctor import CHECKS, Finding, examine
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo, parse_url
-from app.amends.schema.catalogue import catalogue
+from app.amends.schema.catalogue import load_catalogue
 from tests.amends.harness.databases import MIGRATIONS
 from tests.amends.harness.program import amends
 
@@ -23,7 +23,7 @@ ALL = [check.what for check in CHECKS]
 
 async def looked_at(url: URL) -> dict[str, Finding]:
     """The findings by what they are about; none is missing."""
-    found = await examine(url, catalogue().projections, MIGRATIONS)
+    found = await examine(url, load_catalogue().projections, MIGRATIONS)
     named = {each.what: each for each in found}
     assert set(ALL[:-1]) <= set(named)
     assert not any("Traceback" in each.found for each in found)

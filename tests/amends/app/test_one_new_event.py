@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 from pydantic import JsonValue
 
-from app.amends.cli.timeline import timeline
-from app.amends.schema.catalogue import catalogue
-from app.amends.schema.shapes import KnownShape, ShapeKey, in_process
+from app.amends.cli.timeline import timeline_moments
+from app.amends.schema.catalogue import load_catalogue
+from app.amends.schema.shapes import KnownShape, ShapeKey, loaded_shapes
 from domain.amends.event import event
 from domain.amends.testing import recorded
 from tests.amends.app.schema.test_masks import Asking, server, stored
@@ -105,13 +105,13 @@ def test_it_is_listed(happened: SagaEvent, paused: type[Any]) -> None:
 
 def test_it_has_a_line_in_the_timeline(paused: type[Any]) -> None:
     shown = {"type": "saga-paused", "data": {"until": "noon"}, "metadata": {"workflow_id": "x"}}
-    (moment,) = timeline([shown | {"recorded_at": NOW.isoformat()}])
+    (moment,) = timeline_moments([shown | {"recorded_at": NOW.isoformat()}])
     assert moment.detail == "x until noon"
 
 
 def test_it_is_masked(paused: type[Any]) -> None:
     known = [
-        *in_process(catalogue(), [Asking.definition]),
+        *loaded_shapes(load_catalogue(), [Asking.definition]),
         KnownShape(ShapeKey("event", "saga-paused", "1"), shape(paused)),
     ]
     data = {"slot": 3, "until": NOW.isoformat(), "answer": {"by": "Ann", "yes": True}}

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from sqlalchemy import URL, create_engine
 
 import app.amends.security.passwords
-from app.amends.output.log_lines import LogLine, clean
+from app.amends.output.log_lines import LogLineFormatter, escape_record
 from app.amends.postgres.urls import conninfo, parse_url
-from app.amends.security.passwords import Veiled, hidden, remember
+from app.amends.security.passwords import PasswordHidingStream, hide_url_secrets, without_secrets
 from domain.amends.errors import StartupError
 from tests.amends.harness.program import amends
 
@@ -50,7 +50,7 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_password_is_hidden_and_nothing_else(said: str, shown: str) -> None:
-    assert hidden(said) == shown
+    assert without_secrets(said) == shown
 
 
 PASSWORDS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), min_size=8, max_size=20)
@@ -80,8 +80,8 @@ def test_a_known_password_is_hidden_in_whatever_form_it_is_said(password: str, p
         assume(not any(letter.isspace() or letter == "\\" for letter in password))
     text = URLS[place].format(quote(password, safe=""))
     app.amends.security.passwords._known.clear()
-    remember(text)
-    said = hidden(SAYINGS[how](text, password))
+    hide_url_secrets(text)
+    said = without_secrets(SAYINGS[how](text, password))
     assert password not in said
     assert repr(password)[1:-1] not in said
     assert quote(password, safe="") not in said
@@ -99,14 +99,14 @@ def test_what_is_said_of_a_url_and_by_its_users_has_no_password_in_it(password: 
     """Also where it is written without %: whole, or in the parts into which a library would cut it."""
     text = URLS[place].format(quote(password, safe="") if encoded else password)
     app.amends.security.passwords._known.clear()
-    remember(text)
+    hide_url_secrets(text)
     url = parsed(text)
     if isinstance(url, StartupError):
         assert all(part not in str(url) for part in (password, *password.split("@")) if len(part) > 5)
         return
     engine = create_engine(url.set(drivername="postgresql+psycopg"))
     for said in (str(url), repr(url), repr(engine), conninfo(url)):
-        assert password not in hidden(said)
+        assert password not in without_secrets(said)
     if place in ("user info", "query", "encoded key") and encoded:
         assert url.password == password
         assert psycopg.conninfo.conninfo_to_dict(conninfo(url))["password"] == password
@@ -152,20 +152,20 @@ def failed(made: logging.LogRecord) -> logging.LogRecord:
 
 def test_a_log_hides_what_its_arguments_and_tracebacks_hold() -> None:
     made = failed(record("with %s", "postgresql://u:geheim@h/x"))
-    assert "ValueError: postgresql://h/x?password=***" in LogLine().format(made)
-    assert "geheim" not in LogLine().format(made).partition("Traceback")[0]
+    assert "ValueError: postgresql://h/x?password=***" in LogLineFormatter().format(made)
+    assert "geheim" not in LogLineFormatter().format(made).partition("Traceback")[0]
 
 
 def test_a_loggers_own_handlers_are_given_it_hidden() -> None:
     made = failed(record("with %s", "postgresql://u:geheim@h/x"))
-    assert clean(made)
+    assert escape_record(made)
     assert made.getMessage() == "with postgresql://u:***@h/x"
     assert "ValueError: postgresql://h/x?password=***" in logging.Formatter("%(message)s").format(made)
 
 
 def test_a_stream_hides_what_anybody_writes_to_it() -> None:
     inner = io.StringIO()
-    stream = Veiled(inner)
+    stream = PasswordHidingStream(inner)
     assert stream.write("postgresql://u:geheim@h/x\n") == 26
     stream.writelines(["a\n", "host=h password=geheim\n"])
     stream.flush()

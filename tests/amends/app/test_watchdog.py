@@ -13,18 +13,18 @@ import pytest
 
 from app.amends.watchdog.output import saga_names
 from app.amends.watchdog.record import BlockRecord
-from app.amends.watchdog.threads import Threads
-from app.amends.watchdog.watch import Block, LoopWatch, stacks_of
+from app.amends.watchdog.threads import ProcessThreads
+from app.amends.watchdog.watch import Block, LoopWatch, split_stacks
 from workflows.amends.engine.user_code.running_code import label
 
 WHO = label("s-1", "selling:1", "charge")
 
 
-def threads(at: float, state: str = "S", pauses: int = 0, mine: float = 0.0, other: float = 0.0) -> Threads:
-    return Threads(at, 7, state, {7: mine, 8: other, 9: 0.0}, pauses)
+def threads(at: float, state: str = "S", pauses: int = 0, mine: float = 0.0, other: float = 0.0) -> ProcessThreads:
+    return ProcessThreads(at, 7, state, {7: mine, 8: other, 9: 0.0}, pauses)
 
 
-def block(now: Threads, looks: int = 8, asleep: int = 8) -> Block:
+def block(now: ProcessThreads, looks: int = 8, asleep: int = 8) -> Block:
     return Block(0.0, WHO, threads(0.0), now, looks, asleep, "its stack", "the other stack")
 
 
@@ -40,7 +40,7 @@ def block(now: Threads, looks: int = 8, asleep: int = 8) -> Block:
         pytest.param(threads(4.0, "R", 800, 2.0, 2.0), 4, False, True, id="both compute in turns"),
     ],
 )
-def test_whose_fault_it_is(now: Threads, asleep: int, held: bool, fault: bool) -> None:
+def test_whose_fault_it_is(now: ProcessThreads, asleep: int, held: bool, fault: bool) -> None:
     seen = block(now, asleep=asleep)
     assert (seen.is_held, seen.is_its_fault(4.0)) == (held, fault)
     told = seen.told(4.0)
@@ -50,11 +50,11 @@ def test_whose_fault_it_is(now: Threads, asleep: int, held: bool, fault: bool) -
 
 def test_a_processs_threads_are_read_from_linux() -> None:
     me, over = os.getpid(), threading.Event()
-    before = Threads.of(me, 0.0, all=True)
+    before = ProcessThreads.of(me, 0.0, all=True)
     other = threading.Thread(target=over.wait)
     other.start()
     threading.Event().wait(0.01)
-    after, alone = Threads.of(me, 1.0, all=True), Threads.of(me, 1.0, all=False)
+    after, alone = ProcessThreads.of(me, 1.0, all=True), ProcessThreads.of(me, 1.0, all=False)
     assert set(after.cpu) - set(before.cpu) == {other.native_id}
     assert set(alone.cpu) == {me}
     assert alone.state == after.state == "R"
@@ -62,7 +62,7 @@ def test_a_processs_threads_are_read_from_linux() -> None:
     assert after.used(before) >= 0
     over.set()
     other.join()
-    assert Threads.of(2**22 + 1, 1.0, all=True) == Threads(1.0, 2**22 + 1), "a process that there is not"
+    assert ProcessThreads.of(2**22 + 1, 1.0, all=True) == ProcessThreads(1.0, 2**22 + 1), "a process that there is not"
 
 
 class FakeDatabase(BlockRecord):
@@ -148,7 +148,7 @@ def test_of_all_stacks_the_event_loops_and_those_of_threads_that_work_are_told()
         'Thread 0x000000000000bbbb (most recent call first):\n  File "/lib/threading.py", line 331 in wait\n\n'
         'Current thread 0x000000000000cccc (most recent call first):\n  Garbage-collecting\n  File "/app/x.py", line 1'
     )
-    assert stacks_of(written, 0xCCCC) == (
+    assert split_stacks(written, 0xCCCC) == (
         '  File "/app/x.py", line 1',
         '  File "/lib/re/__init__.py", line 166 in match',
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.amends.postgres.connections.pool import Pool, borrowed
+from app.amends.postgres.connections.pool import Pool, borrowed_connection
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Refusal
 from domain.amends.event import event
@@ -107,5 +107,5 @@ class TableLedger:
 
     async def enter(self, entry: str, *, reference: str, key: str) -> None:
         sql = "insert into ledger.entries values (%s, %s, %s) on conflict (key) do nothing"
-        async with borrowed(self.pool) as connection, connection.transaction():
+        async with borrowed_connection(self.pool) as connection, connection.transaction():
             await connection.execute(sql, (key, entry, reference))

@@ -19,10 +19,10 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from app.amends.projections.applying.feed import recorded
+from app.amends.projections.applying.feed import recorded_event
 from app.amends.projections.applying.inline import InlineProjections
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import Target
+from app.amends.projections.applying.writer import BuildTarget
 from app.amends.projections.builds import ProjectionBuilds
 from app.amends.projections.dead_letters import DeadLetters
 from app.amends.projections.read_models import ReadModels
@@ -116,12 +116,14 @@ class Models:
         await self.events.append([record(f"note-{key}", Noted(each), Cause()) for each in values])
 
     def runner(self) -> Runner:
-        reader, target = self.store.reader, Target("values_followed", 1)
+        reader, target = self.store.reader, BuildTarget("values_followed", 1)
         return Runner(followed, target, self.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}")
 
     async def told(self, key: str) -> list[Recorded[Noted]]:
         return [
-            recorded(followed, (*each.cursor, each.stream, each.version, *each.type, each.data_json, each.recorded_at))
+            recorded_event(
+                followed, (*each.cursor, each.stream, each.version, *each.type, each.data_json, each.recorded_at)
+            )
             for each in await self.events.read(f"note-{key}")
         ]
 
@@ -251,7 +253,7 @@ async def test_a_row_that_would_not_be_what_it_was_sets_its_own_key_aside(
     async with models(database_18) as it:
         for key in ("odd", "fine", "odd"):
             await it.note(key, values)
-        reader, target = it.store.reader, Target("values_followed", 1)
+        reader, target = it.store.reader, BuildTarget("values_followed", 1)
         runner = Runner(projection, target, it.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}")
         await runner.catch_up()
         assert [(each.key, each.waiting) for each in await DeadLetters(it.store.reader).all()] == [("odd", 1)]

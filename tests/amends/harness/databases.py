@@ -31,7 +31,7 @@ MIGRATIONS = Migrations(ROOT)
 
 def prepare(url: URL, owner: URL | None = None) -> URL:
     """Bring a database up to date as a server of this checkout does; returns the URL that it would use."""
-    return bootstrap.prepare(url, owner, ROOT)
+    return bootstrap.prepare_database(url, owner, ROOT)
 
 
 def bare(_: EmbeddedPostgres) -> None:

@@ -102,16 +102,16 @@ def prepare() -> None:
     """
     import app.amends.cli.main
     import app.amends.server.serve  # noqa: F401
-    from app.amends.schema.catalogue import catalogue
-    from app.amends.schema.shapes import in_process
+    from app.amends.schema.catalogue import load_catalogue
+    from app.amends.schema.shapes import loaded_shapes
     from app.amends.store.fingerprint.fingerprint import code_version
 
     for name in (*LATE, *(["app.main"] if importlib.util.find_spec("app.main") else [])):
         importlib.import_module(name)
-    known = catalogue()
+    known = load_catalogue()
     for aggregate in known.aggregates.values():
         code_version(aggregate)
-    for _ in in_process(known, ()):
+    for _ in loaded_shapes(known, ()):
         pass
 
 

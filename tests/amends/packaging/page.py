@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.amends.moving.moves import Moves, moves
+from app.amends.moving.moves import Moves, shipped_moves
 from tests.amends.harness import ROOT
 
 PAGE = ROOT / "docs" / "moving.md"
@@ -31,4 +31,4 @@ def tables(known: Moves) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), moves()), encoding="utf-8")
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), shipped_moves()), encoding="utf-8")

@@ -7,30 +7,30 @@ from pathlib import Path
 import pytest
 
 from app.amends.moving.folder import Folder
-from app.amends.moving.moves import Target, bound, file_of, moves
+from app.amends.moving.moves import NewLocation, module_source, names_bound_in, shipped_moves
 from tests.amends.harness import ROOT
 from tests.amends.packaging.page import PAGE, page
 
-MOVES = moves()
+MOVES = shipped_moves()
 FIRST_LAYOUT = Path(__file__).parent / "first_layout"
 
 
 @pytest.mark.parametrize("old", MOVES.modules)
 def test_a_module_leads_to_one_that_is_there(old: str) -> None:
     new = MOVES.modules[old]
-    assert file_of(new), f"{new} is not there: say in moved.toml where {old} stands now"
+    assert module_source(new), f"{new} is not there: say in moved.toml where {old} stands now"
 
 
 @pytest.mark.parametrize("old", MOVES.names)
 def test_a_name_leads_to_one_that_is_there(old: str) -> None:
     assert old.rpartition(".")[0] in MOVES.modules
-    module, name = Target.of(MOVES.names[old])
-    assert name in bound(module), f"{module} has no {name}: say in moved.toml where {old} stands now"
+    module, name = NewLocation.of(MOVES.names[old])
+    assert name in names_bound_in(module), f"{module} has no {name}: say in moved.toml where {old} stands now"
 
 
 @pytest.mark.parametrize("cls", MOVES.members)
 def test_members_are_of_a_class_that_is_known(cls: str) -> None:
-    module, name = Target.of(cls)
+    module, name = NewLocation.of(cls)
     assert MOVES.name(module, name)
 
 

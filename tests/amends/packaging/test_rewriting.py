@@ -7,8 +7,8 @@ from textwrap import dedent
 import pytest
 
 from app.amends.moving.moves import Moves
-from app.amends.moving.names import Place
-from app.amends.moving.rewriting import rewritten
+from app.amends.moving.names import ProjectPlace
+from app.amends.moving.rewriting import rewrite_source
 
 MOVES = Moves(
     modules={
@@ -352,17 +352,17 @@ KEPT = [
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_rewritten(case: str) -> None:
     before, after = (dedent(each).removeprefix("\n") for each in CASES[case])
-    assert rewritten(before, known=MOVES).text == after
-    assert rewritten(after, known=MOVES).text == after, "once is as good as twice"
+    assert rewrite_source(before, known=MOVES).text == after
+    assert rewrite_source(after, known=MOVES).text == after, "once is as good as twice"
 
 
 @pytest.mark.parametrize("text", KEPT)
 def test_it_stays(text: str) -> None:
-    assert rewritten(text, known=MOVES).text == text
+    assert rewrite_source(text, known=MOVES).text == text
 
 
-def own(**modules: set[str]) -> Place:
-    return Place(
+def own(**modules: set[str]) -> ProjectPlace:
+    return ProjectPlace(
         "workflows.shop", lambda module: frozenset(found) if (found := modules.get(module.replace(".", "_"))) else None
     )
 
@@ -370,7 +370,7 @@ def own(**modules: set[str]) -> Place:
 def test_what_the_project_has_itself_under_an_old_name_stays() -> None:
     place = own(app_settings={"ShopSettings", "APP"})
     text = "from app.settings import APP, Settings, ShopSettings\nfrom app import settings\nimport app.settings\n"
-    assert rewritten(text, place, MOVES).text == (
+    assert rewrite_source(text, place, MOVES).text == (
         "from app.settings import APP, ShopSettings\nfrom app.amends.settings import Settings\n"
         "from app import settings\nimport app.settings\n"
     )
@@ -378,7 +378,7 @@ def test_what_the_project_has_itself_under_an_old_name_stays() -> None:
 
 def test_a_relative_import_of_an_old_module_becomes_an_absolute_one() -> None:
     text = "from ..rehearsal import Stage\nfrom .. import saga\nfrom ..sell import Sell\nfrom .saga import Mine"
-    assert rewritten(text, own(), MOVES).text == (
+    assert rewrite_source(text, own(), MOVES).text == (
         "from workflows.amends.simulation.simulation import Simulation\nfrom workflows.amends import saga\n"
         "from ..sell import Sell\nfrom .saga import Mine"
     )
@@ -387,13 +387,13 @@ def test_a_relative_import_of_an_old_module_becomes_an_absolute_one() -> None:
 def test_a_name_that_other_files_ask_for_is_still_there() -> None:
     text = "from workflows.rehearsal import Stage\nstage = Stage()"
     for asked in ("Stage", "*"):
-        assert rewritten(text, Place(asked_for=frozenset({asked})), MOVES).text == (
+        assert rewrite_source(text, ProjectPlace(asked_for=frozenset({asked})), MOVES).text == (
             "from workflows.amends.simulation.simulation import Simulation as Stage\nstage = Stage()"
         )
 
 
 def test_what_nobody_can_be_sure_of_is_told() -> None:
-    told = rewritten(
+    told = rewrite_source(
         dedent("""
             from domain.errors import NeverThere
             from domain.errors import *

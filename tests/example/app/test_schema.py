@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from app.amends.cli.schema import code_at_hand
+from app.amends.cli.schema import project_schema
 from tests.amends.harness.program import amends
 
 
 def test_the_committed_files_and_samples_say_what_the_code_does() -> None:
-    files, known, code = code_at_hand()
+    files, known, code = project_schema()
     assert list(files.problems(known, code, files.read(code))) == []
 
 

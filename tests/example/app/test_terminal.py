@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.amends.cli.timeline import lines, timeline
-from app.amends.output.log_lines import LogLine, clean
+from app.amends.cli.timeline import timeline_lines, timeline_moments
+from app.amends.output.log_lines import LogLineFormatter, escape_record
 from app.amends.output.terminal import print_json, say
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
@@ -71,7 +71,7 @@ def test_a_text_is_one_plain_line(hostile: str) -> None:
 def test_a_timeline_is_a_plain_line_for_each_event(kind: str) -> None:
     data = spoilt(json.loads((SAMPLES / f"{kind}.1.json").read_text()))
     event = {"recorded_at": "2026-01-01T00:00:00Z", "type": kind, "data": data, "metadata": {"executor": HOSTILE}}
-    (line,) = lines(timeline([event | {"metadata": {"workflow_id": HOSTILE, "executor": HOSTILE}}]))
+    (line,) = timeline_lines(timeline_moments([event | {"metadata": {"workflow_id": HOSTILE, "executor": HOSTILE}}]))
     assert steering(line) == []
 
 
@@ -88,7 +88,7 @@ def spoilt(data: Any) -> Any:
 def test_a_record_of_the_log_is_one_line_and_what_stands_below_it(hostile: str, error: str) -> None:
     made = logging.LogRecord("x", logging.WARNING, "x.py", 1, "it said %s", (hostile,), raised(error))
     made.below = hostile
-    head, *below = LogLine().format(made).split("\n")
+    head, *below = LogLineFormatter().format(made).split("\n")
     assert steering("".join([head, *below])) == []
     assert " WARNING x: it said " in head
     assert all(line.startswith("    ") for line in below)
@@ -97,7 +97,7 @@ def test_a_record_of_the_log_is_one_line_and_what_stands_below_it(hostile: str, 
 @given(text, text)
 def test_a_loggers_own_handlers_are_given_plain_lines(hostile: str, error: str) -> None:
     made = logging.LogRecord("dbos", logging.WARNING, "x.py", 1, "it said %s", (hostile,), raised(error))
-    assert clean(made)
+    assert escape_record(made)
     head, *below = logging.Formatter("%(message)s").format(made).split("\n")
     assert steering("".join([head, *below])) == []
     assert all(line.startswith("    ") for line in below)

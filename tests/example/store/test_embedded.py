@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.amends.postgres.embedded.programs import account, find_binaries
+from app.amends.postgres.embedded.programs import find_binaries, server_account
 from app.amends.postgres.embedded.server import FILES, FOLDERS, EmbeddedPostgres
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.urls import parse_url
@@ -84,7 +84,7 @@ def outside(folder: Path) -> Path:
 def plant(path: Path, outside: Path, how: str) -> None:
     """Put a link in a place, as an account might to which the folder around it belongs."""
     path.parent.mkdir(exist_ok=True)
-    if owner := account():
+    if owner := server_account():
         os.chown(path.parent, owner.pw_uid, owner.pw_gid)
     if how == "hard":
         path.hardlink_to(outside / "file")
@@ -133,7 +133,7 @@ def test_a_link_among_the_servers_own_data_leads_nowhere(
 
 def test_only_the_data_are_the_servers_account(folder: Path, embedded: EmbeddedPostgres) -> None:
     embedded.admit()
-    owner, here = account(), folder / "postgres"
+    owner, here = server_account(), folder / "postgres"
     expected = os.geteuid() if owner is None else owner.pw_uid
     assert {each.name: each.stat().st_uid for each in here.iterdir()} == {
         name: expected if name == "data" else os.geteuid() for name in (*FILES, "data") if name != "users.lock"
@@ -155,7 +155,7 @@ async def test_a_folder_of_an_earlier_version_comes_up_and_is_the_owners(version
             connection.execute(INSERT)
             connection.execute(SHOP)
         old.stop()
-        if owner := account():
+        if owner := server_account():
             os.chown(old.root, owner.pw_uid, owner.pw_gid)
             os.chown(old.root / "password", owner.pw_uid, owner.pw_gid)
         old.root.chmod(0o700)

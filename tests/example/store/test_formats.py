@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql as words
 from sqlalchemy import URL
 
-from app.amends.postgres.checks.usable import require_usable
+from app.amends.postgres.checks.usable import require_usable_server
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.statements.reader import Reader
@@ -86,7 +86,7 @@ async def test_a_url_sets_limits_and_no_formats(database_18: URL, name: str, val
 
 def test_an_encoding_of_the_environment_changes_nothing(database_18: URL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
-    require_usable(database_18)
+    require_usable_server(database_18)
 
 
 @pytest.mark.parametrize(("name", "value"), [("PGTZ", "Asia/Tokyo"), ("PGDATESTYLE", "German")])

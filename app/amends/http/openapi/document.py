@@ -75,11 +75,11 @@ PROBLEM: Final = {
 }
 
 
-def document(app: FastAPI, routers: Iterable[APIRouter], guarded: bool) -> dict[str, Any]:
+def openapi_document(app: FastAPI, routers: Iterable[APIRouter], guarded: bool) -> dict[str, Any]:
     """The whole document; `guarded` where requests need a token."""
     made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     routes = [each for router in routers for each in router.routes if isinstance(each, APIRoute)]
-    schemas = Schemas(made.get("components", {}).get("schemas", {}))
+    schemas = OpenApiComponents(made.get("components", {}).get("schemas", {}))
     for route in routes:
         for method in (route.methods or ()) if route.include_in_schema else ():
             operation = made["paths"][route.path_format][method.lower()]
@@ -93,7 +93,7 @@ def document(app: FastAPI, routers: Iterable[APIRouter], guarded: bool) -> dict[
     return made
 
 
-class Schemas:
+class OpenApiComponents:
     """The components that operations refer to: schemas, and problems by status."""
 
     def __init__(self, known: dict[str, Any]) -> None:
@@ -128,7 +128,9 @@ class Schemas:
         return dict(sorted(self._known.items()))
 
 
-def _complete(operation: dict[str, Any], route: APIRoute, method: str, guarded: bool, schemas: Schemas) -> None:
+def _complete(
+    operation: dict[str, Any], route: APIRoute, method: str, guarded: bool, schemas: OpenApiComponents
+) -> None:
     """Complete what FastAPI says of an operation."""
     declared = responses_of(route.endpoint)
     if declared.body is not None:
@@ -163,7 +165,7 @@ def _type_of(declared: type[AmendsError] | ProblemType) -> ProblemType:
     return found
 
 
-def _content(answer: Any, schemas: Schemas) -> tuple[str, dict[str, Any]]:
+def _content(answer: Any, schemas: OpenApiComponents) -> tuple[str, dict[str, Any]]:
     """The media type of an answer, and its schema."""
     if answer == EVENT_STREAM:
         return answer, {"type": "string", "description": EVENT_STREAM_ABOUT}

@@ -46,7 +46,7 @@ async def request_body(request: Request, annotation: type[T]) -> T:
     return read(await json_body(request), annotation)
 
 
-async def signed_body(request: Request, annotation: type[T], actor: str, known: bool) -> T:
+async def body_with_sender(request: Request, annotation: type[T], actor: str, known: bool) -> T:
     """The same, with the fields filled in that name the sender."""
     return read(signed(await json_body(request), annotation, actor, known), annotation)
 

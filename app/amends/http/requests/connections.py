@@ -12,7 +12,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.amends.http.problem_types import HEAD_TOO_LARGE, MALFORMED_REQUEST, TOO_SLOW, ProblemType
-from app.amends.http.problems import MEDIA_TYPE, problem
+from app.amends.http.problems import MEDIA_TYPE, problem_response
 
 log = logging.getLogger("amends.http")
 
@@ -134,12 +134,12 @@ class ClientConnection(HttpToolsProtocol):
 
 
 def _problem(type: ProblemType, detail: str) -> bytes:
-    written = bytes(problem(type, detail).body)
+    written = bytes(problem_response(type, detail).body)
     head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(written)}\r\nconnection: close\r\n\r\n"
     return STATUS_LINE[type.status] + head.encode() + written
 
 
-def make_room() -> int:
+def raise_connection_limit() -> int:
     """Raise the limit of file descriptors as far as the system allows, and size the number of connections by it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
@@ -151,7 +151,7 @@ def make_room() -> int:
     return ClientConnection.most
 
 
-def cut_unread(listening: socket.socket) -> None:
+def limit_unread_time(listening: socket.socket) -> None:
     """Let the system cut connections whose other end does not read; accepted connections inherit that."""
     option: Any = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux alone has it
     if option is not None:

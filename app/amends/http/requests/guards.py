@@ -14,9 +14,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.amends.http.errors import Forbidden, Unauthorised
 from app.amends.http.problem_types import FORBIDDEN, FOREIGN_ORIGIN, NOT_JSON, WRONG_HOST
-from app.amends.http.problems import answer, problem
+from app.amends.http.problems import error_response, problem_response
 from app.amends.http.requests.receiving import Bodies, ClientGone, RequestRefused, refuse
-from app.amends.http.requests.roles import require_role
+from app.amends.http.requests.roles import require_role_of_route
 from app.amends.security.loopback import is_loopback
 from app.amends.security.tokens import OWN, Caller, Token, caller_of
 from workflows.amends.values.limits import MIB
@@ -68,7 +68,7 @@ class Guards:
         except RequestRefused as refused:
             await refuse(refused.answer, scope, receive, send)
         except (Unauthorised, Forbidden) as error:
-            await refuse(answer(error), scope, receive, send)
+            await refuse(error_response(error), scope, receive, send)
         except ClientGone:
             return
         else:
@@ -108,19 +108,19 @@ class Guards:
         request.scope["state"] = request.scope.get("state", {}) | {"caller": caller}
         if request.scope["path"].startswith(self._policy.private) and caller.name != OWN:
             detail = "This is called by the service itself alone."
-            raise RequestRefused(problem(FORBIDDEN, detail))
+            raise RequestRefused(problem_response(FORBIDDEN, detail))
 
     def _foreign(self, request: Request) -> Response | None:
         """The refusal of a browser that acts for another website: other clients send no Origin, and the right host."""
         host, origin = request.headers.get("Host"), request.headers.get("Origin")
         if origin is not None and _host(origin) != host:
             detail = f"Origin {origin} is not this one."
-            return problem(FOREIGN_ORIGIN, detail)
+            return problem_response(FOREIGN_ORIGIN, detail)
         path = request.scope["path"]
         if self._policy.tokens or host is None or path in HEALTH or _is_ours(host, self._policy.hosts):
             return None
         detail = f"Host {host} is not this machine: without AMENDS_API_TOKENS it is called as localhost or 127.0.0.1."
-        return problem(WRONG_HOST, detail)
+        return problem_response(WRONG_HOST, detail)
 
     def _caller(self, request: Request) -> Caller:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -135,7 +135,7 @@ class Guards:
         """The body of a request that may have one. Raises RequestRefused, Forbidden and ClientGone."""
         if request.method not in ("POST", "PUT", "PATCH", "DELETE") or request.scope["path"] in HEALTH:
             return None
-        require_role(request, self._app.routes)
+        require_role_of_route(request, self._app.routes)
         given = request.headers.get("Content-Type")
         if given is not None and given.partition(";")[0].strip().lower() != "application/json":
             raise RequestRefused(_not_json(given))
@@ -153,7 +153,7 @@ def _whose(request: Request) -> str:
 
 def _not_json(given: str) -> Response:
     detail = f"Send the body as Content-Type: application/json; it is {given[:100]}."
-    return problem(NOT_JSON, detail)
+    return problem_response(NOT_JSON, detail)
 
 
 def _is_ours(host: str, names: Collection[str]) -> bool:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.amends.http.problem_types import TOO_LARGE, TOO_SLOW, UNAVAILABLE
-from app.amends.http.problems import problem
+from app.amends.http.problems import problem_response
 
 IDLE_SECONDS: Final = 15.0
 """How long the next bytes of a body may take."""
@@ -91,7 +91,7 @@ class Bodies:
         self.held[caller] += more
 
     def _too_large(self) -> Response:
-        return problem(TOO_LARGE, f"A body may have {self.largest} bytes.", CLOSE)
+        return problem_response(TOO_LARGE, f"A body may have {self.largest} bytes.", CLOSE)
 
 
 CLOSE: Final = {"Connection": "close"}
@@ -125,9 +125,9 @@ async def _drain(receive: Receive) -> None:
 
 def _too_slow(came: int) -> Response:
     detail = f"{came} bytes of the body came in time, and not the whole of it."
-    return problem(TOO_SLOW, detail, CLOSE)
+    return problem_response(TOO_SLOW, detail, CLOSE)
 
 
 def _too_many(whose: str) -> Response:
     detail = f"{whose} that are being sent here are too many together: send it again."
-    return problem(UNAVAILABLE, detail, CLOSE | {"Retry-After": "1"})
+    return problem_response(UNAVAILABLE, detail, CLOSE | {"Retry-After": "1"})

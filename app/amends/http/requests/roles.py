@@ -33,7 +33,7 @@ OPERATORS: Sequence[Any] = (requires(Role.operator),)
 """The dependencies of decisions about sagas, streams and read models."""
 
 
-def names_a_role(dependencies: Sequence[Any]) -> bool:
+def requires_role(dependencies: Sequence[Any]) -> bool:
     """Whether a route, or a router that it is in, requires a role itself."""
     return any(isinstance(each.dependency, RequiredRole) for each in dependencies)
 
@@ -43,11 +43,11 @@ async def require_allowed_role(request: Request) -> None:
     route = request.scope.get("route")
     if isinstance(route, APIRoute):
         included = request.scope.get("fastapi", {}).get("effective_route_context")  # with its routers' dependencies
-        if not names_a_role((included or route).dependencies):
+        if not requires_role((included or route).dependencies):
             _require(request, _default_role(request))
 
 
-def require_role(request: Request, routes: Sequence[BaseRoute]) -> None:
+def require_role_of_route(request: Request, routes: Sequence[BaseRoute]) -> None:
     """Raise Forbidden as the route that will be taken would, when only the head of the request has been read."""
     for route in iter_route_contexts(routes):
         if route.matches(request.scope)[0] is Match.FULL:

@@ -18,7 +18,7 @@ from app.amends.http.openapi.responses import EVENT_STREAM, responds
 from app.amends.http.routes.following import Followers, LiveResponse
 from app.amends.http.serialisation import event_json, page_json
 from app.amends.redaction.redactor import Redactor
-from app.amends.store.events.pages import page
+from app.amends.store.events.pages import read_page
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from app.amends.store.feed.follower import Follower
 from app.amends.store.feed.notifier import FeedNotifier
@@ -75,7 +75,7 @@ class EventRoutes:
         """
         cursor = await self._events.after(after)
         only = Filter(type, stream, correlation_id)
-        events = await page(lambda beyond, most: self._events.feed(beyond, most, only), cursor, limit)
+        events = await read_page(lambda beyond, most: self._events.feed(beyond, most, only), cursor, limit)
         return await self._redactor.redact(lambda: page_json(events, cursor, self._redactor), events)
 
     @responds(EVENT_STREAM, TooManyFollowers)

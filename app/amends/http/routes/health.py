@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from app.amends.http.openapi.answers import service as answers
 from app.amends.http.openapi.responses import responds
 from app.amends.http.problem_types import NOT_READY, UNFIT
-from app.amends.http.problems import problem
+from app.amends.http.problems import problem_response
 from app.amends.postgres.connections.watch import DatabaseWatch
 from app.amends.postgres.liveness import Liveness
 from app.amends.postgres.statements.committer import Committer
@@ -31,18 +31,18 @@ class HealthRoutes:
     async def alive(self) -> dict[str, Any] | JSONResponse:
         """The process is alive: it answers, and reaches the database whenever that answers."""
         if self._liveness.problem:
-            return problem(UNFIT, self._liveness.problem)
+            return problem_response(UNFIT, self._liveness.problem)
         return {"status": "ok", "executor": self._engine.executor}
 
     @responds(answers.Ready, NOT_READY)
     async def ready(self) -> dict[str, Any] | JSONResponse:
         """The server may be sent work: the database answers and takes writes, and this executor's lease holds."""
         if lacks := self._lacks():
-            return problem(NOT_READY, lacks)
+            return problem_response(NOT_READY, lacks)
         if error := self._liveness.problem or await self._database.problem() or self._database.unwritable:
-            return problem(NOT_READY, f"The database: {error}")
+            return problem_response(NOT_READY, f"The database: {error}")
         if error := self._committer.problem:
-            return problem(NOT_READY, f"The database does not take what is written: {error}")
+            return problem_response(NOT_READY, f"The database does not take what is written: {error}")
         return {"status": "ready", "executor": self._engine.executor, "running": len(self._engine.running)}
 
     def _lacks(self) -> str | None:

@@ -12,19 +12,19 @@ from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorR
 
 from app.amends.http.openapi.responses import responds
 from app.amends.http.routes.following import Followers
-from app.amends.postgres.connections.pool import detached
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.connections.pool import detached_task
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.builds import ProjectionBuilds
 from app.amends.projections.dead_letters import DeadLetters
 from app.amends.projections.failures import short_key
 from app.amends.store.feed.lag import blocking_transaction
 from app.amends.store.feed.losses import Losses
-from app.amends.store.outages import awaiting, outages
+from app.amends.store.outages import provider_outages, waiting_sagas
 from app.amends.watchdog.guard import Watchdog
 from workflows.amends.executor.engine import Engine
 
-SQL = statements(Path(__file__).with_name("metrics.sql"))
+SQL = load_statements(Path(__file__).with_name("metrics.sql"))
 ANSWER_SECONDS = 0.8
 """How long one request waits for the database."""
 
@@ -79,7 +79,7 @@ class MetricRoutes:
             return registry
 
         if name not in self._asking or self._asking[name].done():
-            self._asking[name] = detached(ask())
+            self._asking[name] = detached_task(ask())
         return self._asking[name]
 
     def _of_process(self, registry: CollectorRegistry) -> None:
@@ -122,12 +122,12 @@ class MetricRoutes:
         down = Gauge("amends_provider_down_sagas", "Sagas that wait for it.", ["provider"], registry=registry)
         about = "For how long it has been down."
         seconds = Gauge("amends_provider_down_seconds", about, ["provider"], registry=registry)
-        for row in await outages(self._reader):
+        for row in await provider_outages(self._reader):
             down.labels(row["provider"]).set(row["waiting"])
             seconds.labels(row["provider"]).set(max((datetime.now(UTC) - row["down_since"]).total_seconds(), 0))
         about = "Sagas that wait for it, down or just back."
         waiting = Gauge("amends_provider_waiting_sagas", about, ["provider"], registry=registry)
-        for row in await awaiting(self._reader):
+        for row in await waiting_sagas(self._reader):
             waiting.labels(row["provider"]).set(row["sagas"])
 
     async def _of_projections(self, registry: CollectorRegistry) -> None:

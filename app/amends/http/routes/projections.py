@@ -19,9 +19,9 @@ from app.amends.http.requests.roles import OPERATORS
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.administration import ProjectionAdministration
 from app.amends.projections.builds import ProjectionBuilds
-from app.amends.projections.comparison import compare
+from app.amends.projections.comparison import compare_builds
 from app.amends.projections.dead_letters import RequestedAction
-from app.amends.projections.reporting import report
+from app.amends.projections.reporting import read_model_report
 from app.amends.projections.runners import Runners
 from app.amends.store.requests import IdempotencyKey, Requests
 from domain.amends.errors import Conflict, NotFound
@@ -66,13 +66,13 @@ class ProjectionRoutes:
     @responds(answers.Projections)
     async def all(self) -> dict[str, Any]:
         """Every read model: its builds, their lag, and the progress of a rebuild."""
-        return {"projections": await report(self._builds)}
+        return {"projections": await read_model_report(self._builds)}
 
     @responds(answers.ProjectionDetail, NotFound)
     async def one(self, name: str) -> dict[str, Any]:
         """One read model, with the keys that are set aside and the events that were skipped."""
         await self._builds.require(name)
-        (found,) = await report(self._builds, name)
+        (found,) = await read_model_report(self._builds, name)
         skipped = [dump(asdict(each), dict[str, Any]) for each in await self._administration.dead_letters.skipped(name)]
         return found | {"skipped_events": skipped}
 
@@ -86,7 +86,7 @@ class ProjectionRoutes:
     @responds(answers.Comparison, NotFound, Conflict)
     async def verify(self, name: str, one: BuildNumber = None, other: BuildNumber = None) -> dict[str, Any]:
         """Compare the live build with the rebuilt one, row by row, or any two builds."""
-        found = await compare(self._builds, self._reader, name, one, other)
+        found = await compare_builds(self._builds, self._reader, name, one, other)
         return {
             "name": name,
             "builds": [found.one, found.other],

@@ -10,7 +10,7 @@ from app.amends.http.openapi.answers import service as answers
 from app.amends.http.openapi.responses import responds
 from app.amends.http.serialisation import timestamp
 from app.amends.postgres.statements.reader import Reader
-from app.amends.store.outages import outages
+from app.amends.store.outages import provider_outages
 
 
 class ProviderRoutes:
@@ -24,5 +24,5 @@ class ProviderRoutes:
     @responds(answers.Outages)
     async def down(self) -> dict[str, Any]:
         """Providers that do not answer; the list is empty when all is well."""
-        rows = await outages(self._reader)
+        rows = await provider_outages(self._reader)
         return {"down": [row | {"down_since": timestamp(row["down_since"])} for row in rows]}

@@ -22,7 +22,7 @@ from app.amends.schema.catalogue import Catalogue
 from app.amends.store.aggregates.repository import IdempotentRequest
 from app.amends.store.aggregates.time_travel import Point, TimeTravel
 from app.amends.store.aggregates.undo import UndoAction, UndoRedo
-from app.amends.store.events.pages import page
+from app.amends.store.events.pages import read_page
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from app.amends.store.requests import IdempotencyKey, Requests
 from domain.amends.errors import NotFound, StaleVersion
@@ -62,7 +62,7 @@ class StreamRoutes:
     ) -> dict[str, Any]:
         """The events of a stream, oldest first; the ETag is its version. `masked` and page sizes are as in /events."""
         cursor = await self._events.after(after)
-        events = await page(partial(self._events.read_after, stream), cursor, limit)
+        events = await read_page(partial(self._events.read_after, stream), cursor, limit)
         response.headers["ETag"] = f'"{await self._events.version(stream)}"'
         return await self._redactor.redact(lambda: page_json(events, cursor, self._redactor), events)
 

@@ -12,13 +12,13 @@ from app.amends.http.errors import Busy
 from app.amends.http.openapi.answers import sagas as answers
 from app.amends.http.openapi.answers.events import Events
 from app.amends.http.openapi.responses import responds
-from app.amends.http.requests.bodies import ANY_BODY, Reason, request_body, signed_body
+from app.amends.http.requests.bodies import ANY_BODY, Reason, body_with_sender, request_body
 from app.amends.http.requests.headers import actor_of, cause_of, is_known, key_of
 from app.amends.http.requests.roles import OPERATORS
-from app.amends.http.serialisation import page_json, saga_json, saga_row_json, with_errors, with_reasons
+from app.amends.http.serialisation import page_json, saga_json, saga_row_json, sagas_with_errors, sagas_with_reasons
 from app.amends.postgres.statements.waiter import Waiter
 from app.amends.redaction.redactor import Redactor
-from app.amends.store.events.pages import page
+from app.amends.store.events.pages import read_page
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from app.amends.store.requests import IdempotencyKey, Requests
 from app.amends.store.sagas.summaries import SagaFilters, SagaSummaries
@@ -37,7 +37,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 AStatus = Annotated[str | None, Query(json_schema_extra={"enum": list(get_args(Status))})]
 
 
-class Decision(Reason):
+class OperatorDecision(Reason):
     """The reason of a decision; `result` is that of the step that is resolved, where its type needs one."""
 
     result: Any = None
@@ -108,7 +108,7 @@ class WorkflowRoutes:
             SagaFilters(name, status, reference, correlation_id, parent), limit, cursor
         )
         shown = await self._redactor.redact(
-            lambda: [saga_row_json(row, self._redactor) for row in rows], sagas=with_reasons(rows)
+            lambda: [saga_row_json(row, self._redactor) for row in rows], sagas=sagas_with_reasons(rows)
         )
         return {"workflows": shown, "next": after}
 
@@ -131,7 +131,7 @@ class WorkflowRoutes:
         if found is None:
             raise NotFound("workflow", id)
         row, state, place = found
-        sagas = with_errors(row, state)
+        sagas = sagas_with_errors(row, state)
         return await self._redactor.redact(
             lambda: saga_json(row, state, place, self._redactor, steps_after), sagas=sagas
         )
@@ -140,7 +140,7 @@ class WorkflowRoutes:
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
         """The history of a saga, oldest first. `masked` and the size of a page are those of /events."""
         place = await self._events.after(after)
-        events = await page(partial(self._events.read_after, saga_histories.stream(id)), place, limit)
+        events = await read_page(partial(self._events.read_after, saga_histories.stream(id)), place, limit)
         if not events and await self._overview.row(id) is None:
             raise NotFound("workflow", id)
         return await self._redactor.redact(lambda: page_json(events, place, self._redactor), events)
@@ -152,7 +152,7 @@ class WorkflowRoutes:
         if row is None:
             raise NotFound("workflow", id)
         cls = self._engine.saga_client.payload(row.name, row.version, signal)
-        sent = await signed_body(request, cls, actor_of(request), is_known(request))
+        sent = await body_with_sender(request, cls, actor_of(request), is_known(request))
         payload = self._engine.saga_client.received(signal, sent, cls)
 
         async def send(key: IdempotencyKey | None) -> dict[str, Any]:
@@ -200,21 +200,21 @@ class WorkflowRoutes:
         return await self._requests.once(key_of(request), {"id": id, "act": how, "reason": why.reason}, decide)
 
     @responds(answers.Accepted, NotFound, Unreadable)
-    async def retry(self, id: str, decision: Decision, request: Request) -> dict[str, Any]:
+    async def retry(self, id: str, decision: OperatorDecision, request: Request) -> dict[str, Any]:
         """Let a stuck saga retry the step or the compensation that failed."""
         return await self._act(id, "retry", decision, request)
 
     @responds(answers.Accepted, NotFound, Unreadable)
-    async def skip(self, id: str, decision: Decision, request: Request) -> dict[str, Any]:
+    async def skip(self, id: str, decision: OperatorDecision, request: Request) -> dict[str, Any]:
         """Let a stuck saga go on without the step or the compensation that failed."""
         return await self._act(id, "skip", decision, request)
 
     @responds(answers.Accepted, NotFound, Unreadable)
-    async def resolve(self, id: str, decision: Decision, request: Request) -> dict[str, Any]:
+    async def resolve(self, id: str, decision: OperatorDecision, request: Request) -> dict[str, Any]:
         """Note that the step or the compensation that failed was done by hand, and let the saga go on."""
         return await self._act(id, "resolve", decision, request)
 
-    async def _act(self, id: str, act: OperatorAction, decision: Decision, request: Request) -> dict[str, Any]:
+    async def _act(self, id: str, act: OperatorAction, decision: OperatorDecision, request: Request) -> dict[str, Any]:
         cause = cause_of(request)
 
         async def decide(key: IdempotencyKey | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from sqlalchemy import URL
 
-from app.amends.postgres.urls import conninfo, settings
+from app.amends.postgres.urls import connection_settings, conninfo
 from domain.amends.errors import StartupError
 
 WRITTEN = {
@@ -55,9 +55,9 @@ select table_name, column_name, data_type, is_nullable = 'NO' and column_default
 REMEDY = "Install the DBOS version that pyproject.toml names, on a database that no newer one has migrated."
 
 
-def require_known(url: URL, newest_migration: int) -> None:
+def require_known_dbos_schema(url: URL, newest_migration: int) -> None:
     """Raise StartupError if DBOS's tables are missing, newer than the installed DBOS, or of another layout."""
-    with psycopg.connect(conninfo(url), **settings(url, "check")) as connection:
+    with psycopg.connect(conninfo(url), **connection_settings(url, "check")) as connection:
         rows = connection.execute(COLUMNS, (list(WRITTEN),)).fetchall()
         if not rows:
             raise StartupError("The database has no tables of DBOS.", "Start with ./run up, which migrates.")

@@ -13,13 +13,13 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, dict_row
 
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from domain.amends.errors import Contended, Unavailable
 
 log = logging.getLogger("amends.store")
 
-SQL: Final = statements(Path(__file__).with_name("durability.sql"))
+SQL: Final = load_statements(Path(__file__).with_name("durability.sql"))
 APART_SECONDS: Final = 2.0
 """How far the database's clock may be from this machine's, and how far it may jump, in seconds."""
 LOOK_SECONDS: Final = 5.0
@@ -32,12 +32,12 @@ WHERE: Final = {
 """The sources of a setting, by Postgres's names, for people; any other source is the server's configuration."""
 
 
-async def durability(reader: Reader) -> tuple[dict[str, Any], list[str]]:
+async def server_durability(reader: Reader) -> tuple[dict[str, Any], list[str]]:
     """The server's settings and clock, and the doubts about them. Raises Unavailable."""
     before = time.time()
     row = await reader.row(SQL["durability"], ())
     assert row is not None
-    return row, doubts(row, before, time.time())
+    return row, durability_doubts(row, before, time.time())
 
 
 async def warn_of_doubts(session: AsyncConnection[TupleRow]) -> None:
@@ -45,11 +45,11 @@ async def warn_of_doubts(session: AsyncConnection[TupleRow]) -> None:
     before = time.time()
     row = await (await session.cursor(row_factory=dict_row).execute(SQL["durability"])).fetchone()
     assert row is not None
-    for doubt in doubts(row, before, time.time()):
+    for doubt in durability_doubts(row, before, time.time()):
         log.warning("%s", doubt)
 
 
-def doubts(row: Mapping[str, Any], before: float, after: float) -> list[str]:
+def durability_doubts(row: Mapping[str, Any], before: float, after: float) -> list[str]:
     """The doubts about a server whose clock was read between two readings of our own."""
     found = []
     if row["synchronous_commit"] == "off":
@@ -82,7 +82,7 @@ async def watch_clock(reader: Reader) -> None:
         after = time.monotonic()
         if row is not None:
             now = (row["clock"], before, after)
-            if last is not None and abs(jumped := jump(last, now)) > APART_SECONDS:
+            if last is not None and abs(jumped := clock_jump(last, now)) > APART_SECONDS:
                 log.warning(
                     "The clock of the database was set %s where it was, to %s: timers and deadlines go by it.",
                     _seconds(jumped, "ahead of", "back behind"),
@@ -92,7 +92,7 @@ async def watch_clock(reader: Reader) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def jump(last: tuple[float, float, float], now: tuple[float, float, float]) -> float:
+def clock_jump(last: tuple[float, float, float], now: tuple[float, float, float]) -> float:
     """The seconds by which a clock has gone ahead (or back, below 0) of the time that can have passed between two
     readings.
 

@@ -21,7 +21,7 @@ AS_SET: Final = "select current_setting(%s), set_config(%s, %s, true)"
 """The setting of a session, and the value that it would have if it were set: both as Postgres writes them."""
 
 
-async def require_kept(sessions: Sequence[AsyncConnection[TupleRow]]) -> None:
+async def require_own_server_process(sessions: Sequence[AsyncConnection[TupleRow]]) -> None:
     """Require that each session has a process of the server to itself. Raises StartupError.
 
     Each is asked in turn, then again while another one is in a transaction.
@@ -40,7 +40,7 @@ async def require_kept(sessions: Sequence[AsyncConnection[TupleRow]]) -> None:
     _require_same(seen)
 
 
-async def require_settings(session: AsyncConnection[TupleRow], wanted: Mapping[str, str]) -> None:
+async def require_session_settings(session: AsyncConnection[TupleRow], wanted: Mapping[str, str]) -> None:
     """Require that a session has the settings that it was opened with: formats, limits, and a role. Raises
     StartupError."""
     wrong: dict[str, str] = {}

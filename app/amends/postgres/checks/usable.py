@@ -15,9 +15,9 @@ from psycopg.rows import TupleRow
 from sqlalchemy.engine import URL
 
 from app.amends.postgres.checks.durability import warn_of_doubts
-from app.amends.postgres.checks.kept_sessions import require_kept, require_settings
+from app.amends.postgres.checks.kept_sessions import require_own_server_process, require_session_settings
 from app.amends.postgres.sqlstates import Sqlstate, message_of, sqlstate
-from app.amends.postgres.urls import conninfo, session_settings, settings, shown
+from app.amends.postgres.urls import connection_settings, conninfo, redacted_url, session_settings
 from domain.amends.errors import NotYet, StartupError
 
 OLDEST = 150000
@@ -37,24 +37,24 @@ another language is waited for like a database that is away."""
 AS_ASKED = "select current_setting('server_encoding'), pg_is_in_recovery(), current_setting('transaction_read_only')"
 
 
-def require_usable(url: URL) -> None:
+def require_usable_server(url: URL) -> None:
     """Check the server, and poolers before it. Raises StartupError with the problem and the remedy."""
     _ask(url, _look, TOGETHER)
 
 
-def require_as_asked(url: URL) -> URL:
+def require_role_and_limits(url: URL) -> URL:
     """Require that sessions have the role and the limits of this URL; returns it.
 
     Other doubts about the server are logged as warnings. Raises StartupError.
     """
-    require_set(url)
+    require_usable_quietly(url)
     _ask(url, lambda sessions: warn_of_doubts(sessions[0]), 1)
     return url
 
 
-def require_set(url: URL) -> None:
+def require_usable_quietly(url: URL) -> None:
     """Require the same without warnings. Raises StartupError."""
-    _ask(url, lambda sessions: require_settings(sessions[0], session_settings(url)), 1)
+    _ask(url, lambda sessions: require_session_settings(sessions[0], session_settings(url)), 1)
 
 
 def _ask(url: URL, look: Callable[[list[AsyncConnection[TupleRow]]], Awaitable[None]], count: int) -> None:
@@ -79,7 +79,9 @@ async def _asked(url: URL, look: Callable[[list[AsyncConnection[TupleRow]]], Awa
     answered: list[AsyncConnection[TupleRow]] = []
 
     async def open_one() -> None:
-        opened = await AsyncConnection.connect(conninfo(url), **settings(url, "check") | {"prepare_threshold": None})
+        opened = await AsyncConnection.connect(
+            conninfo(url), **connection_settings(url, "check") | {"prepare_threshold": None}
+        )
         sessions.append(opened)
         await opened.execute("select 1")
         answered.append(opened)
@@ -99,7 +101,7 @@ async def _asked(url: URL, look: Callable[[list[AsyncConnection[TupleRow]]], Awa
     try:
         asking.result()
     except psycopg.Error as error:
-        raise refused(error, url) from error
+        raise connection_refused_error(error, url) from error
 
 
 async def _look(sessions: list[AsyncConnection[TupleRow]]) -> None:
@@ -108,7 +110,7 @@ async def _look(sessions: list[AsyncConnection[TupleRow]]) -> None:
         raise StartupError(f"The database is Postgres {version // 10000}.", "Amends needs Postgres 15 or newer.")
     for each in sessions:
         await _require_primary(each)
-    await require_kept(sessions)
+    await require_own_server_process(sessions)
 
 
 async def _require_primary(session: AsyncConnection[TupleRow]) -> None:
@@ -138,10 +140,10 @@ def _silent(url: URL, answered: int, count: int) -> StartupError:
             f"Of {count} sessions at the same time only {answered} were answered within {ANSWER_SECONDS:.0f} s.",
             "If a pooler stands before the database, give it more connections (default_pool_size).",
         )
-    return NotYet(f"The database does not answer within {ANSWER_SECONDS:.0f} s.", f"Look at {shown(url)}.")
+    return NotYet(f"The database does not answer within {ANSWER_SECONDS:.0f} s.", f"Look at {redacted_url(url)}.")
 
 
-def refused(error: psycopg.Error, url: URL) -> StartupError:
+def connection_refused_error(error: psycopg.Error, url: URL) -> StartupError:
     """The error for connections that were refused, by each of several hosts; NotYet if that may pass by itself at one
     of them."""
     lines = str(error).strip().splitlines()
@@ -153,10 +155,10 @@ def refused(error: psycopg.Error, url: URL) -> StartupError:
             "Set ignore_startup_parameters = options in pgbouncer.ini, and see docs/own-postgres.md.",
         )
     kind = StartupError if all(FOR_GOOD.search(part) for part in parts) else NotYet
-    return kind(f"The database does not let us in: {text}", f"Check DATABASE_URL ({shown(url)}).")
+    return kind(f"The database does not let us in: {text}", f"Check DATABASE_URL ({redacted_url(url)}).")
 
 
-def in_words(error: BaseException | None) -> StartupError | None:
+def startup_error(error: BaseException | None) -> StartupError | None:
     """The error for people, with a remedy, for one that the database raised somewhere below; None for any other
     error."""
     while error is not None and not isinstance(error, psycopg.Error):

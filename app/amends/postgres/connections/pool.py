@@ -15,8 +15,8 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy.engine import URL
 
-from app.amends.postgres.connections.sessions import Guarded, Session, sever
-from app.amends.postgres.urls import conninfo, settings
+from app.amends.postgres.connections.sessions import Session, SessionGuard, cut_connection
+from app.amends.postgres.urls import connection_settings, conninfo
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ requested, so that it is back as soon as the database is."""
 
 async def connect(url: URL, purpose: str, **limits: str) -> Session:
     """One connection in autocommit mode whose statements are prepared at their first use."""
-    return await Session.connect(conninfo(url), prepare_threshold=0, **settings(url, purpose, **limits))
+    return await Session.connect(conninfo(url), prepare_threshold=0, **connection_settings(url, purpose, **limits))
 
 
 class Pool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
@@ -52,7 +52,7 @@ class Pool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
             timeout=15,
             reconnect_timeout=RECONNECT_SECONDS,
             open=False,
-            kwargs=settings(url, purpose) | {"prepare_threshold": prepare, "target_session_attrs": wanted},
+            kwargs=connection_settings(url, purpose) | {"prepare_threshold": prepare, "target_session_attrs": wanted},
         )
         self._used = set[AsyncConnection[TupleRow]]()
         self.reading = set[AsyncConnection[TupleRow]]()
@@ -84,33 +84,33 @@ class Pool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
     async def end_reads(self) -> None:
         """The server is silent: reads that are under way fail at once."""
         for connection in tuple(self.reading):
-            sever(connection)
+            cut_connection(connection)
 
     async def renew(self) -> None:
         """Another run of the server answers: connections from before are closed."""
         for connection in tuple(self._used):
-            sever(connection)
+            cut_connection(connection)
         await self.drain()
 
 
 @asynccontextmanager
-async def borrowed(pool: Pool, until: float | None = None) -> AsyncIterator[AsyncConnection[TupleRow]]:
+async def borrowed_connection(pool: Pool, until: float | None = None) -> AsyncIterator[AsyncConnection[TupleRow]]:
     """A connection of a pool; one that an error has spoilt is not reused. It is waited for until `until` at most.
 
     It is given back however its borrower ends. A task that anyio cancels is cancelled again at each await, also at
     those of its cleaning up: so taking and giving back are tasks of their own, which are never cancelled.
     """
-    taking = detached(pool.take(until))
+    taking = detached_task(pool.take(until))
     try:
         connection = await asyncio.shield(taking)
     except asyncio.CancelledError:
         taking.add_done_callback(partial(_give_back, pool))
         raise
     try:
-        async with Guarded(connection):
+        async with SessionGuard(connection):
             yield connection
     finally:
-        await asyncio.shield(detached(pool.give_back(connection)))
+        await asyncio.shield(detached_task(pool.give_back(connection)))
 
 
 async def read_once(pool: Pool, until: float | None, ask: Callable[[AsyncConnection[TupleRow]], Awaitable[T]]) -> T:
@@ -120,23 +120,23 @@ async def read_once(pool: Pool, until: float | None, ask: Callable[[AsyncConnect
     async def read() -> T:
         connection = await pool.take(until)
         pool.reading.add(connection)
-        overdue = asyncio.get_running_loop().call_later(READ_SECONDS, sever, connection)
+        overdue = asyncio.get_running_loop().call_later(READ_SECONDS, cut_connection, connection)
         try:
-            async with Guarded(connection):
+            async with SessionGuard(connection):
                 return await ask(connection)
         finally:
             overdue.cancel()
             pool.reading.discard(connection)
             await pool.give_back(connection)
 
-    return await asyncio.shield(detached(read()))
+    return await asyncio.shield(detached_task(read()))
 
 
 _going_on: Final = set[asyncio.Task[Any]]()
 """Detached tasks: the event loop alone would not keep them."""
 
 
-def detached(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+def detached_task(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """A task that goes on also if its caller does not wait for it any more."""
     task = asyncio.get_running_loop().create_task(work, name="a connection is used")
     _going_on.add(task)
@@ -153,4 +153,4 @@ def _ended(task: asyncio.Task[Any]) -> None:
 def _give_back(pool: Pool, taken: asyncio.Task[AsyncConnection[TupleRow]]) -> None:
     """Give back a connection whose borrower was cancelled before it came."""
     if not taken.cancelled() and taken.exception() is None:
-        detached(pool.give_back(taken.result()))
+        detached_task(pool.give_back(taken.result()))

@@ -53,7 +53,7 @@ class Session(AsyncConnection[TupleRow]):
             raise NotWritable(problem)
 
 
-def sever(connection: AsyncConnection[Any]) -> None:
+def cut_connection(connection: AsyncConnection[Any]) -> None:
     """Cut a connection off: a statement that waits for an answer on it fails at once.
 
     Unlike a cancel, this does nothing to the statement on the server: a commit that waits for a standby goes on
@@ -63,7 +63,7 @@ def sever(connection: AsyncConnection[Any]) -> None:
         other.shutdown(socket.SHUT_RDWR)
 
 
-class Guarded:
+class SessionGuard:
     """Closes a connection that an error has spoilt: the next try is made on another one.
 
     psycopg raises an error of its own about a statement, such as too many parameters, as if the connection were lost:

@@ -13,10 +13,10 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import URL
 
-from app.amends.postgres.connections.pool import detached
-from app.amends.postgres.connections.sessions import Session, sever
-from app.amends.postgres.sql_files import statements
-from app.amends.postgres.urls import conninfo, settings
+from app.amends.postgres.connections.pool import detached_task
+from app.amends.postgres.connections.sessions import Session, cut_connection
+from app.amends.postgres.sql_files import load_statements
+from app.amends.postgres.urls import connection_settings, conninfo
 from domain.amends.errors import Contended, Unavailable
 from workflows.amends.values.printable import error_message
 
@@ -29,7 +29,7 @@ NO_ANSWER: Final = f"no answer within {ANSWER_SECONDS:.0f} s"
 LOOK_SECONDS: Final = 1.0
 AWAY_LOOK_SECONDS: Final = 0.25
 """How often it is asked, while it answers and while it does not."""
-SQL: Final = statements(Path(__file__).with_name("watch.sql"))
+SQL: Final = load_statements(Path(__file__).with_name("watch.sql"))
 RESTORED: Final = (
     "it was restored from another server, whose transaction ids went further: nothing is written until its owner opens "
     'a new generation of the feed: ./run amends restored --reason "…"'
@@ -90,7 +90,7 @@ class DatabaseWatch:
         """
         asking = self._asking
         if asking is None or asking.done():
-            asking = self._asking = detached(self._ask())
+            asking = self._asking = detached_task(self._ask())
         done, _ = await asyncio.wait({asking}, timeout=ANSWER_SECONDS + LEAST_SECONDS)
         return asking.result() if done else self.away or NO_ANSWER
 
@@ -116,7 +116,7 @@ class DatabaseWatch:
         if moved:
             log.warning("Another run of the database server answers: connections from before are given up.")
             for hear in self.on_moved:
-                detached(_call_until_answered(hear))
+                detached_task(_call_until_answered(hear))
         return problem
 
     async def _answered(self) -> tuple[str | None, str | None]:
@@ -125,10 +125,10 @@ class DatabaseWatch:
         tried = self._hosts if opens else 1
         done, _ = await asyncio.wait({asking}, timeout=tried * ANSWER_SECONDS + (LEAST_SECONDS if opens else 0.0))
         if not done:
-            detached(_given_up(asking, self._connection))
+            detached_task(_given_up(asking, self._connection))
             self._connection = None
             for hear in self.on_silent:
-                detached(hear())
+                detached_task(hear())
             return NO_ANSWER, None
         try:
             run = asking.result()
@@ -142,7 +142,7 @@ class DatabaseWatch:
 
     async def _run(self) -> str | None:
         if self._connection is None or self._connection.closed:
-            named = settings(self._url, "watch") | {"connect_timeout": int(ANSWER_SECONDS)}
+            named = connection_settings(self._url, "watch") | {"connect_timeout": int(ANSWER_SECONDS)}
             self._connection = await Session.connect(conninfo(self._url), prepare_threshold=0, **named)
         row = await (await self._connection.execute(SQL["run"])).fetchone()
         assert row is not None
@@ -198,7 +198,7 @@ async def _given_up(asking: asyncio.Task[str | None], connection: Session | None
     if connection is None:
         asking.cancel()
     else:
-        sever(connection)
+        cut_connection(connection)
     await asyncio.wait({asking})
     if connection is not None:
         await connection.close()

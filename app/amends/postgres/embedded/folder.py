@@ -25,7 +25,7 @@ _MOST = 1 << 20
 """The most bytes of a file that are read; the files are shorter."""
 
 
-class Folder:
+class SafeFolder:
     """An open folder; close it, or use it in a `with`. Raises OSError, and StartupError for a link."""
 
     def __init__(self, path: Path, at: int | None = None) -> None:
@@ -35,15 +35,15 @@ class Folder:
         except OSError as error:
             raise _strange(path) if error.errno in _LINK else error from None
 
-    def __enter__(self) -> Folder:
+    def __enter__(self) -> SafeFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
-    def within(self, name: str) -> Folder:
+    def within(self, name: str) -> SafeFolder:
         """A folder in this one."""
-        return Folder(self.path / name, self._fd)
+        return SafeFolder(self.path / name, self._fd)
 
     def take(self, group: int | None, names: tuple[str, ...], folders: tuple[str, ...]) -> None:
         """Make the folder and these files in it this user's alone, though of a group that may walk through it.

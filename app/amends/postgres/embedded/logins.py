@@ -8,14 +8,14 @@ import psycopg
 from psycopg import sql
 
 from app.amends.postgres.roles import ROLE
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sql_files import load_statements
 
-SQL = statements(Path(__file__).with_name("logins.sql"))
+SQL = load_statements(Path(__file__).with_name("logins.sql"))
 OWNER, SERVER = "amends_owner", "amends_server"
 LOGINS = (OWNER, SERVER)
 
 
-def set_up(url: str, passwords: dict[str, str]) -> None:
+def create_logins(url: str, passwords: dict[str, str]) -> None:
     """Make both logins with these passwords, as the superuser, and let the one own all that the superuser made before.
 
     It may be done again: a login can change its own password.

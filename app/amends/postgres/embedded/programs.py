@@ -32,7 +32,7 @@ def find_binaries() -> Path:
     )
 
 
-def account() -> pwd.struct_passwd | None:
+def server_account() -> pwd.struct_passwd | None:
     """The account that the server runs as: None for our own, another one if we are root, which Postgres refuses."""
     if os.geteuid() != 0:
         return None
@@ -45,9 +45,9 @@ def account() -> pwd.struct_passwd | None:
     )
 
 
-def program(programs: Path, name: str) -> str:
+def reachable_program(programs: Path, name: str) -> str:
     """The path of a program, copied to where the server's account can reach it if it cannot be reached."""
-    if account() is None or reachable(programs):
+    if server_account() is None or is_reachable(programs):
         return str(programs / name)
     copy = COPIES / f"postgres-{_fingerprint(programs)}"
     if not copy.exists():
@@ -63,13 +63,15 @@ def program(programs: Path, name: str) -> str:
     return str(copy / programs.parent.parent.name / programs.parent.name / "bin" / name)
 
 
-def version(programs: Path) -> int:
+def server_version(programs: Path) -> int:
     """The major version of the server."""
-    said = subprocess.run([program(programs, "postgres"), "--version"], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [reachable_program(programs, "postgres"), "--version"], capture_output=True, text=True, check=True
+    )
     return int(said.stdout.split()[2].split(".")[0])
 
 
-def reachable(path: Path) -> bool:
+def is_reachable(path: Path) -> bool:
     """Whether any account may walk to this folder."""
     return all(part.stat().st_mode & 0o001 for part in (path, *path.parents))
 

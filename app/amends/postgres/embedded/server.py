@@ -24,9 +24,9 @@ from typing import IO
 import psutil
 import psycopg
 
-from app.amends.postgres.embedded.folder import Folder
-from app.amends.postgres.embedded.logins import LOGINS, OWNER, SERVER, set_up
-from app.amends.postgres.embedded.programs import account, program, reachable, version
+from app.amends.postgres.embedded.folder import SafeFolder
+from app.amends.postgres.embedded.logins import LOGINS, OWNER, SERVER, create_logins
+from app.amends.postgres.embedded.programs import is_reachable, reachable_program, server_account, server_version
 from domain.amends.errors import StartupError
 
 HERE = "/proc/self/cwd"
@@ -74,7 +74,7 @@ class EmbeddedPostgres:
     def start(self) -> str:
         """Make sure that the server runs, and return the superuser's URL. Raises StartupError in the server's words."""
         self._own_root()
-        with Folder(self.root) as folder, folder.locked("start.lock"):
+        with SafeFolder(self.root) as folder, folder.locked("start.lock"):
             if not self.answers() and not self._recovers(folder):
                 self._create(folder)
                 self._launch(folder)
@@ -83,19 +83,19 @@ class EmbeddedPostgres:
     def admit(self) -> None:
         """Make sure that the server runs and lets in who migrates and who serves, each with a password of its own."""
         self.start()
-        with Folder(self.root) as folder, folder.locked("start.lock"):
+        with SafeFolder(self.root) as folder, folder.locked("start.lock"):
             if all(folder.has(login) for login in LOGINS) and _lets_in(self.owner_url) and _lets_in(self.server_url):
                 return
             known = {login: folder.read(login).decode() if folder.has(login) else "" for login in LOGINS}
             passwords = {login: password or secrets.token_urlsafe(24) for login, password in known.items()}
-            set_up(self.url, passwords)
+            create_logins(self.url, passwords)
             for login, password in passwords.items():
                 folder.write(login, password)
 
     def use(self) -> None:
         """Start the server and count as one of its users until `leave` or the end of this process."""
         self._own_root()
-        with Folder(self.root) as folder:
+        with SafeFolder(self.root) as folder:
             self._user = folder.open("users.lock", "a")
         fcntl.flock(self._user, fcntl.LOCK_SH)
         self.admit()
@@ -107,7 +107,7 @@ class EmbeddedPostgres:
         self._user.close()
         self._user = None
         with (
-            Folder(self.root) as folder,
+            SafeFolder(self.root) as folder,
             folder.open("users.lock", "a") as users,
             contextlib.suppress(BlockingIOError),
         ):
@@ -116,7 +116,7 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Stop the server: cleanly, ending its connections; if that takes too long, less and less so."""
-        with Folder(self.root) as folder, folder.locked("start.lock"):
+        with SafeFolder(self.root) as folder, folder.locked("start.lock"):
             for number, seconds in STOP.items():
                 process = self.process()
                 if process is not None:
@@ -128,7 +128,7 @@ class EmbeddedPostgres:
     def process(self) -> psutil.Process | None:
         """The running server's first process, None if it does not run."""
         try:
-            with Folder(self.root) as folder, folder.within("data") as data:
+            with SafeFolder(self.root) as folder, folder.within("data") as data:
                 pid = int(data.read("postmaster.pid").split()[0])
             process = psutil.Process(pid)
             return process if self._is_server(process) else None
@@ -138,7 +138,7 @@ class EmbeddedPostgres:
     def answers(self) -> bool:
         """Whether this very cluster answers, whatever else may listen on its port."""
         try:
-            with Folder(self.root) as folder, folder.within("data") as data, data.within("global") as shared:
+            with SafeFolder(self.root) as folder, folder.within("data") as data, data.within("global") as shared:
                 identifier = struct.unpack("=Q", shared.read("pg_control")[:8])[0]
             with psycopg.connect(self.url, connect_timeout=3) as connection:
                 row = connection.execute("select system_identifier from pg_control_system()").fetchone()
@@ -151,8 +151,8 @@ class EmbeddedPostgres:
             self.root.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 self.root.mkdir(0o700)
-            group = (owner := account()) and owner.pw_gid
-            with Folder(self.root) as folder:
+            group = (owner := server_account()) and owner.pw_gid
+            with SafeFolder(self.root) as folder:
                 folder.take(group, ("start.lock",), ())
                 with folder.locked("start.lock"):  # while somebody makes the cluster, its password is another account's
                     folder.take(group, FILES, FOLDERS)
@@ -163,18 +163,18 @@ class EmbeddedPostgres:
             ) from error
 
     def _url(self, user: str, secret: str) -> str:
-        with Folder(self.root) as folder:
+        with SafeFolder(self.root) as folder:
             password, port = folder.read(secret).decode().strip(), folder.read("port").decode()
         return f"postgresql://{user}:{password}@127.0.0.1:{port}/postgres"
 
     def _path(self, folder: Path) -> str:
         """How the server's account reaches a folder: by its name, or, if others may not walk there, from within."""
-        if account() is None or reachable(self.root.parent):
+        if server_account() is None or is_reachable(self.root.parent):
             return str(folder)
-        if version(self.programs) >= 16:  # older ones leave the working directory and cannot come back
+        if server_version(self.programs) >= 16:  # older ones leave the working directory and cannot come back
             return HERE
         raise StartupError(
-            f"Postgres {version(self.programs)} may not run as root, and no other account may walk to {folder}.",
+            f"Postgres {server_version(self.programs)} may not run as root, and no other account may walk to {folder}.",
             "Set AMENDS_DATA_DIR to a folder below one that all may enter.",
         )
 
@@ -182,21 +182,28 @@ class EmbeddedPostgres:
         """How to start one of the server's programs: as the right account, inside its data."""
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
         options: dict[str, object] = {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL}
-        if owner := account():
+        if owner := server_account():
             options |= {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
         return options
 
-    def _create(self, folder: Folder) -> None:
+    def _create(self, folder: SafeFolder) -> None:
         """Make the cluster: in a folder of its own first, so that an interrupted one is never taken for whole."""
         if folder.has("data"):
             return
         fresh, password = self.root / "data.new", self.root / "password"
         folder.make(fresh.name)
         folder.write(password.name, secrets.token_urlsafe(24))
-        if owner := account():
+        if owner := server_account():
             folder.give(fresh.name, owner.pw_uid, owner.pw_gid)
             folder.give(password.name, owner.pw_uid, owner.pw_gid)
-        command = [program(self.programs, "initdb"), "-D", self._path(fresh), "-U", "postgres", "--no-instructions"]
+        command = [
+            reachable_program(self.programs, "initdb"),
+            "-D",
+            self._path(fresh),
+            "-U",
+            "postgres",
+            "--no-instructions",
+        ]
         command += ["--pwfile=" + ("../password" if HERE in command else str(password))]
         command += ["--auth=scram-sha-256", "--encoding=UTF8", *self._locale()]
         made = subprocess.run(  # type: ignore[call-overload]
@@ -211,15 +218,15 @@ class EmbeddedPostgres:
 
     def _locale(self) -> list[str]:
         builtin = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        return builtin if version(self.programs) >= 17 else ["--locale=C.UTF-8"]
+        return builtin if server_version(self.programs) >= 17 else ["--locale=C.UTF-8"]
 
-    def _launch(self, folder: Folder) -> None:
+    def _launch(self, folder: SafeFolder) -> None:
         if self._child:
             self._child.poll()
         port = str(self._free_port(folder))
         folder.write("port", port)
         options = SETTINGS | {"port": port}
-        command = [program(self.programs, "postgres"), "-D", self._path(self.data)]
+        command = [reachable_program(self.programs, "postgres"), "-D", self._path(self.data)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with folder.open("postgres.log", "a") as output:
             server = self._child = subprocess.Popen(  # type: ignore[call-overload]
@@ -234,7 +241,7 @@ class EmbeddedPostgres:
                 )
             time.sleep(0.05)
 
-    def _free_port(self, folder: Folder) -> int:
+    def _free_port(self, folder: SafeFolder) -> int:
         """The port that it had last time, if that is free: those who know its URL find it again."""
         with contextlib.suppress(OSError, ValueError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -245,7 +252,7 @@ class EmbeddedPostgres:
             probe.bind(("127.0.0.1", 0))
             return int(probe.getsockname()[1])
 
-    def _recovers(self, folder: Folder) -> bool:
+    def _recovers(self, folder: SafeFolder) -> bool:
         """Wait for what an ended launcher or server left running: True if it answers in the end, False once it is gone.
 
         Its pid file is removed then: Postgres trusts any live process that has the number written in it.

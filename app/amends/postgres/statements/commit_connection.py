@@ -10,8 +10,8 @@ from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
 from app.amends.postgres.connections.pool import connect
-from app.amends.postgres.connections.sessions import Guarded, Session, sever
-from app.amends.postgres.statements.resending import Waits
+from app.amends.postgres.connections.sessions import Session, SessionGuard, cut_connection
+from app.amends.postgres.statements.resending import RetryDelays
 
 OPEN_SECONDS = 10.0
 """How long it may take to open a connection, and to note the run of its server."""
@@ -29,7 +29,7 @@ class CommitConnection:
     """
 
     def __init__(self, url: URL) -> None:
-        self._url, self._waits = url, Waits()
+        self._url, self._waits = url, RetryDelays()
         self._session: Session | None = None
         self.held_up, self.given_up = False, False
 
@@ -44,10 +44,10 @@ class CommitConnection:
         """Run a statement and return its rows; the connection must be open."""
         session = self._session
         assert session is not None
-        async with Guarded(session):
+        async with SessionGuard(session):
             cursor = await session.execute(statement, parameters)
             rows = await cursor.fetchall() if cursor.rownumber is not None else []
-        self._waits = Waits()
+        self._waits = RetryDelays()
         return rows
 
     async def open(self) -> None:
@@ -57,9 +57,9 @@ class CommitConnection:
             return
         async with asyncio.timeout(OPEN_SECONDS):
             session = self._session = await connect(self._url, "committer", lock_timeout=LOCK_TIMEOUT)
-        overdue = asyncio.get_running_loop().call_later(OPEN_SECONDS, sever, session)
+        overdue = asyncio.get_running_loop().call_later(OPEN_SECONDS, cut_connection, session)
         try:
-            async with Guarded(session):
+            async with SessionGuard(session):
                 await session.enter()
         finally:
             overdue.cancel()
@@ -67,7 +67,7 @@ class CommitConnection:
     def sever(self) -> None:
         """Cut the connection off, if it is open: the statement on it fails."""
         if self._session:
-            sever(self._session)
+            cut_connection(self._session)
 
     async def rest(self) -> None:
         """Wait while the database is away: no message is to blame, and the next one would fare no better."""

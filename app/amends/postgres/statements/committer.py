@@ -19,9 +19,9 @@ from sqlalchemy import URL
 from app.amends.postgres.sqlstates import Verdict, log_text, verdict
 from app.amends.postgres.statements.commit_connection import CommitConnection
 from app.amends.postgres.statements.commit_connection import Parameters as Parameters
-from app.amends.postgres.statements.messages import CommitMessage, PendingAnswer, together
+from app.amends.postgres.statements.messages import CommitMessage, PendingAnswer, shared_commit
 from app.amends.postgres.statements.resending import AlreadyExists as AlreadyExists
-from app.amends.postgres.statements.resending import deadline, unstorable
+from app.amends.postgres.statements.resending import deadline_after, unstorable_error
 from domain.amends.errors import AmendsError, Unstorable
 from workflows.amends.background import end
 
@@ -92,7 +92,7 @@ class Committer:
         sent by then never is. Raises Unstorable for values that will never be taken, and Contended after as many tries
         as its errors allow (app.amends.postgres.sqlstates).
         """
-        caller = PendingAnswer(deadline(patience), asyncio.get_running_loop().create_future())
+        caller = PendingAnswer(deadline_after(patience), asyncio.get_running_loop().create_future())
         self._put(CommitMessage(statement, parameters, [caller]))
         return await caller.answer
 
@@ -102,7 +102,7 @@ class Committer:
         The statement answers each item with a row: its number from 0, its outcome, and further columns. It keeps items
         apart; one whose outcome is `busy`, and all of a commit that fails, go again alone.
         """
-        caller = PendingAnswer(deadline(patience), asyncio.get_running_loop().create_future(), item)
+        caller = PendingAnswer(deadline_after(patience), asyncio.get_running_loop().create_future(), item)
         if not self._sharing[statement]:
             self._put(statement)
         self._sharing[statement].append(caller)
@@ -166,7 +166,7 @@ class Committer:
                 size += len(caller.item)
         if waiting:
             self._put(statement)
-        return together(statement, callers)
+        return shared_commit(statement, callers)
 
     async def _send(self, message: CommitMessage, connection: CommitConnection) -> None:
         """Send a message once. One that has to be sent again comes back when it is time, and blocks no other
@@ -207,7 +207,7 @@ class Committer:
         if len(message.callers) > 1:
             self._alone(message.statement, message.callers)
         elif found is Verdict.NEVER:
-            message.fail(unstorable(error))
+            message.fail(unstorable_error(error))
         else:
             self._later(message, error, found)
         return found
@@ -223,7 +223,7 @@ class Committer:
 
     def _alone(self, statement: str, callers: Sequence[PendingAnswer], held_up: bool = False) -> None:
         for caller in callers:
-            self._put(together(statement, [caller], held_up))
+            self._put(shared_commit(statement, [caller], held_up))
 
 
 def _nothing() -> None:

@@ -84,7 +84,7 @@ class CommitMessage:
         return again
 
 
-def together(statement: str, callers: Sequence[PendingAnswer], held_up: bool = False) -> CommitMessage:
+def shared_commit(statement: str, callers: Sequence[PendingAnswer], held_up: bool = False) -> CommitMessage:
     """One commit of the items of several callers."""
     items = ",".join(caller.item for caller in callers)
     return CommitMessage(statement, (f"[{items}]",), callers, shared=True, held_up=held_up)

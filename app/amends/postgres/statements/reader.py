@@ -14,12 +14,12 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import AsyncRowFactory, TupleRow, dict_row, tuple_row
 
-from app.amends.postgres.connections.pool import SHORTEST_WAIT, Pool, borrowed, detached, read_once
+from app.amends.postgres.connections.pool import SHORTEST_WAIT, Pool, borrowed_connection, detached_task, read_once
 from app.amends.postgres.connections.sessions import Session
 from app.amends.postgres.connections.watch import DatabaseWatch
 from app.amends.postgres.sqlstates import Verdict, log_text, verdict
 from app.amends.postgres.statements.committer import Parameters
-from app.amends.postgres.statements.resending import Resending, Unsettled, deadline, entered
+from app.amends.postgres.statements.resending import Resending, Unsettled, deadline_after, enter_transaction
 from domain.amends.errors import Unavailable
 
 log = logging.getLogger("amends.store")
@@ -50,7 +50,7 @@ class Reader:
         async with asyncio.timeout(None if until is None else max(until - time.monotonic(), SHORTEST_WAIT)):
             await self._writing.acquire()
         try:
-            async with borrowed(self.pool, until) as connection:
+            async with borrowed_connection(self.pool, until) as connection:
                 if isinstance(connection, Session):
                     await connection.enter()
                 yield connection
@@ -99,9 +99,9 @@ class Reader:
         try:
             async with AsyncExitStack() as undoing:
                 opening = partial(self._transaction, began + patience)
-                yield await entered(undoing, "The begin of a transaction", began + patience, opening)
+                yield await enter_transaction(undoing, "The begin of a transaction", began + patience, opening)
                 stack.push_async_exit(undoing.pop_all())
-            committing = detached(stack.aclose())
+            committing = detached_task(stack.aclose())
             await asyncio.wait({committing}, timeout=max(began + patience - time.monotonic(), COMMIT_SECONDS))
             if not committing.done():
                 raise Unsettled(round(time.monotonic() - began, 1))
@@ -146,7 +146,7 @@ class Reader:
                     await self._database.problem()
                 raise
 
-        until = deadline(patience)
+        until = deadline_after(patience)
         return await Resending("A read", until, ours=ours).until_answered(attempt)
 
     async def _require_there(self) -> None:

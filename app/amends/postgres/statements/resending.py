@@ -40,17 +40,17 @@ class AlreadyExists(Unstorable):
     """Something with this name is there already: {problem}"""
 
 
-def unstorable(error: BaseException) -> Unstorable:
+def unstorable_error(error: BaseException) -> Unstorable:
     """The error for callers of a statement that never succeeds."""
     return (AlreadyExists if is_duplicate(error) else Unstorable)(message_of(error))
 
 
-def deadline(patience: float | None) -> float | None:
+def deadline_after(patience: float | None) -> float | None:
     """The point in time until which a caller waits; None waits for ever."""
     return None if patience is None else time.monotonic() + patience
 
 
-class Waits:
+class RetryDelays:
     """The waits before further tries, in seconds: each is twice the one before, give or take a quarter."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Resending:
         self._what, self._until, self._ours = what, until, ours
         self._large = is_large(parameters)
         self._began = time.monotonic() if began is None else began
-        self._waits = Waits()
+        self._waits = RetryDelays()
         self._counts: dict[Verdict, int] = {}
         self._alarm_at, self._warn_at = 0.0, QUIET_SECONDS
 
@@ -121,7 +121,7 @@ class Resending:
         return logging.DEBUG
 
 
-async def entered(
+async def enter_transaction(
     stack: AsyncExitStack, what: str, until: float, opening: Callable[[], AbstractAsyncContextManager[T]]
 ) -> T:
     """Enter a transaction on a connection that works: those that a restart has cut are still in the pool."""

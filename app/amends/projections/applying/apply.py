@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.rows import TupleRow
 
-from app.amends.projections.applying.feed import recorded
+from app.amends.projections.applying.feed import recorded_event
 from app.amends.projections.applying.row_cache import RowCache
 from app.amends.projections.failures import storable_text
 from domain.amends.errors import DefinitionError
@@ -65,7 +65,7 @@ async def apply_page(
     for number, row in enumerate(found):
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
-        read.append(keyed(projection, row))
+        read.append(key_and_event(projection, row))
     known = await rows.of(key for key, event in read if isinstance(event, Recorded) and key not in waiting)
     for number, (row, (key, event)) in enumerate(zip(found, read, strict=True)):
         if number % AT_ONCE == 0:
@@ -112,7 +112,7 @@ def error_message(error: Exception, event: object) -> str:
     return storable_text(message)
 
 
-def keyed(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorded[Any] | str | None]:
+def key_and_event(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorded[Any] | str | None]:
     """The key of an event's row, and the event; None if it is for no row.
 
     If it cannot be read, or has no key, the error stands in its place, and its stream has to wait.
@@ -121,7 +121,7 @@ def keyed(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorde
     if held_as is None:
         return "", None
     try:
-        event = recorded(projection, row)
+        event = recorded_event(projection, row)
         key = projection.key_for(event)
     except NewerEvent:
         raise

@@ -56,7 +56,7 @@ class ProjectionFeed:
         return FeedPage(found, FeedCursor(*last[:3]), last[4] >= limit, int(last[7]))
 
 
-def recorded(projection: Projection[Any, Any], row: TupleRow) -> Recorded[Any]:
+def recorded_event(projection: Projection[Any, Any], row: TupleRow) -> Recorded[Any]:
     """An event as a projection sees it. Raises Unreadable."""
     _, _, _, stream, version, name, schema_version, data, at = row
     event = read_event(projection.vocabulary, EventType(name, schema_version), data)

@@ -13,15 +13,15 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from app.amends.postgres.connections.pool import detached
+from app.amends.postgres.connections.pool import detached_task
 from app.amends.postgres.statements.reader import Reader
-from app.amends.postgres.statements.resending import Resending, Unsettled, deadline, unstorable
+from app.amends.postgres.statements.resending import Resending, Unsettled, deadline_after, unstorable_error
 from app.amends.projections import SQL
 from app.amends.projections.applying.apply import apply_page
 from app.amends.projections.applying.row_cache import RowCache
-from app.amends.projections.applying.writer import Target
+from app.amends.projections.applying.writer import BuildTarget
 from app.amends.projections.builds import KnownProjections, types_of
-from app.amends.projections.failures import failure_text, is_about_row, is_away, short_key
+from app.amends.projections.failures import failure_text, is_about_row, is_database_away, short_key
 from app.amends.projections.table_check import TableChanged, require_same_table
 from domain.amends.errors import AmendsError, Unavailable
 from domain.amends.projection import Projection
@@ -50,8 +50,8 @@ class InlineProjections:
 
     def __init__(self, known: KnownProjections, reader: Reader) -> None:
         self._reader = reader
-        self._same: set[Target] = set()
-        self._not_before: dict[Target, float] = {}
+        self._same: set[BuildTarget] = set()
+        self._not_before: dict[BuildTarget, float] = {}
         self._projections = [each for each in known.values() if each.mode == "inline"]
         self.on_commit: Callable[[], None] = _nothing
         self._types = {type for each in self._projections for type in types_of(each)}
@@ -79,7 +79,7 @@ class InlineProjections:
 
         A commit that is under way is never cancelled: it may wait for a standby.
         """
-        committing = detached(self._commit(statement, parameters, outcome, events, patience))
+        committing = detached_task(self._commit(statement, parameters, outcome, events, patience))
         done, _ = await asyncio.wait({committing}, timeout=patience)
         if not done:
             assert patience is not None
@@ -106,11 +106,11 @@ class InlineProjections:
             self.on_commit()
             return rows
 
-        tries = Resending("A commit with an inline read model", deadline(patience), parameters=parameters)
+        tries = Resending("A commit with an inline read model", deadline_after(patience), parameters=parameters)
         try:
             return await tries.until_answered(attempt)
         except (psycopg.Error, OSError, UnicodeError) as never:
-            raise unstorable(never) from never
+            raise unstorable_error(never) from never
         except Unavailable as away:
             raise Unsettled(away.seconds) if was_sent else away from away.__cause__
 
@@ -134,7 +134,7 @@ class InlineProjections:
         The rest is left to the runner, which sets the key aside, or notes what is wrong with the table. Raises errors
         that the database did not answer with, or not on a connection that stands.
         """
-        table = Target(projection.name, build)
+        table = BuildTarget(projection.name, build)
         if time.monotonic() < self._not_before.get(table, 0.0):
             return
         try:
@@ -145,7 +145,7 @@ class InlineProjections:
         except (TableChanged, NewerEvent) as waits:
             self._left(table, waits)
         except Exception as error:
-            if is_away(error):
+            if is_database_away(error):
                 raise
             if is_about_row(error):
                 log.debug(
@@ -156,7 +156,7 @@ class InlineProjections:
         else:
             self._same.add(table)
 
-    def _left(self, table: Target, error: Exception) -> None:
+    def _left(self, table: BuildTarget, error: Exception) -> None:
         """Leave a build to its runner for a while, so that not every append meets the same error."""
         self._same.discard(table)
         self._not_before[table] = time.monotonic() + PAUSE_SECONDS

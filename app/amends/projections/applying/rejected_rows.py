@@ -12,7 +12,7 @@ from app.amends.postgres.sqlstates import message_of
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
 from app.amends.projections.applying.apply import AppliedPage, RejectedEvents, error_message
-from app.amends.projections.applying.feed import recorded
+from app.amends.projections.applying.feed import recorded_event
 from app.amends.projections.applying.row_cache import RowCache
 from app.amends.projections.failures import is_about_row
 from domain.amends.projection import Projection
@@ -67,7 +67,7 @@ class _Trial:
         positions = self._page.applied.pop(key)
         del self._page.changed[key]
         for number, found in enumerate(await self._ask(SQL["events_at"], (positions,))):
-            event = recorded(self._projection, found)
+            event = recorded_event(self._projection, found)
             if error is None:
                 try:
                     row = self._before.next(row, event, key)

@@ -23,7 +23,7 @@ LARGEST: Final = 64 * 1024 * 1024
 """The most bytes of a row as JSON."""
 
 
-def as_read(projection: Projection[Any, Any], row: Any, key: str) -> Any:
+def as_read_back(projection: Projection[Any, Any], row: Any, key: str) -> Any:
     """A row as it will be read back from JSON. Raises Unstorable and TooLarge."""
     return None if row is None else settled(row, projection.row, f"the row of {key}", LARGEST)
 
@@ -85,7 +85,7 @@ class RowCache:
 
         Raises what the projection raises, and Unstorable for a row that would come back as another one.
         """
-        return as_read(self._projection, self._projection.next(row, event, key), key)
+        return as_read_back(self._projection, self._projection.next(row, event, key), key)
 
     def keep(self, changed: Mapping[str, Any]) -> None:
         """Keep rows that were written."""

@@ -17,14 +17,14 @@ from app.amends.projections.applying.feed import FeedPage, ProjectionFeed
 from app.amends.projections.applying.row_cache import RowCache
 from app.amends.projections.applying.writer import (
     LEASE,
+    BuildTarget,
     LeaseLost,
     PageCommit,
     ProjectionWriter,
     ServerChanged,
-    Target,
 )
-from app.amends.projections.counting import count
-from app.amends.projections.failures import failure_text, is_away, short_key
+from app.amends.projections.counting import count_events
+from app.amends.projections.failures import failure_text, is_database_away, short_key
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Contended, Unavailable, Unstorable
 from domain.amends.projection import Projection
@@ -54,7 +54,7 @@ class Runner:
     def __init__(
         self,
         projection: Projection[Any, Any],
-        target: Target,
+        target: BuildTarget,
         committer: Committer,
         reader: Reader,
         feed_notifier: FeedNotifier,
@@ -91,7 +91,7 @@ class Runner:
         except LeaseLost:
             log.info("%s build %d is followed elsewhere now, or was dropped.", *self.target.where)
         except Exception as error:
-            if not is_away(error) and await self._is_gone():
+            if not is_database_away(error) and await self._is_gone():
                 log.info("%s build %d was dropped.", *self.target.where)
                 return
             await self._note(error)
@@ -129,7 +129,7 @@ class Runner:
         return not any(each["build"] == self.target.build for each in await self._builds())
 
     async def _note(self, error: Exception) -> None:
-        if is_away(error):
+        if is_database_away(error):
             return
         noted = {"failure": failure_text(error), "runner": self._token} | vars(self.target)
         with suppress(Unavailable, Contended, Unstorable):
@@ -166,7 +166,7 @@ class Runner:
         self._rows = RowCache(self.projection, *self.target.where, self._writer.ask)
 
     async def _count(self) -> None:
-        expected = await count(self.reader, self._feed.types)
+        expected = await count_events(self.reader, self._feed.types)
         await self._committer.run(SQL["expect"], {"expected": expected} | vars(self.target))
 
     async def _builds(self) -> list[dict[str, Any]]:

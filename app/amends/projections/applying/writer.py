@@ -39,7 +39,7 @@ class ServerChanged(Exception):
 
 
 @dataclass(frozen=True)
-class Target:
+class BuildTarget:
     """One build of a read model, which has a table of its own."""
 
     name: str
@@ -73,7 +73,7 @@ class PageCommit:
 class ProjectionWriter:
     """Writes to one build in the name of one runner."""
 
-    def __init__(self, projection: Projection[Any, Any], target: Target, reader: Reader, token: str) -> None:
+    def __init__(self, projection: Projection[Any, Any], target: BuildTarget, reader: Reader, token: str) -> None:
         self._projection, self._target, self._reader, self._token = projection, target, reader, token
 
     async def write(self, commit: PageCommit, rows: RowCache) -> bool:

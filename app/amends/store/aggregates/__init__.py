@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sql_files import load_statements
 
-SQL = statements(Path(__file__).with_name("aggregates.sql"))
+SQL = load_statements(Path(__file__).with_name("aggregates.sql"))

@@ -27,7 +27,7 @@ PAGE = 200
 
 
 @dataclass(frozen=True)
-class Decision:
+class PastDecision:
     """The events of one decision, oldest first."""
 
     id: str
@@ -78,7 +78,9 @@ class UndoRedo:
         acting = Acting(self._events, self._loader, marked, request, self._limit)
         return await acting.append(aggregate, stream, newest, state, inverse)
 
-    def _inverse(self, action: UndoAction, aggregate: Aggregate[Any, Any], state: Any, target: Decision) -> list[Any]:
+    def _inverse(
+        self, action: UndoAction, aggregate: Aggregate[Any, Any], state: Any, target: PastDecision
+    ) -> list[Any]:
         """The inverse events of a decision, the last one's first. Raises Conflict."""
         if aggregate.inverse is None:
             raise _cannot(action, f"{aggregate.category} declares no inverses")
@@ -102,7 +104,7 @@ class UndoRedo:
         if row is not None:
             raise _cannot(action, f"saga {row['id']} is still open on {stream}; it may yet take its part back itself")
 
-    async def _undoable(self, stream: str, newest: int) -> Decision:
+    async def _undoable(self, stream: str, newest: int) -> PastDecision:
         taken_back = 0
         async for decision in self._backwards(stream, newest):
             if decision.kind == "undo":
@@ -113,7 +115,7 @@ class UndoRedo:
                 return decision
         raise _cannot("undo", "every decision is undone already")
 
-    async def _redoable(self, stream: str, newest: int) -> Decision:
+    async def _redoable(self, stream: str, newest: int) -> PastDecision:
         made_again = 0
         async for decision in self._backwards(stream, newest):
             if decision.kind == "decision":
@@ -126,18 +128,18 @@ class UndoRedo:
                 return decision
         raise _cannot("redo", "nothing was undone since the last decision")
 
-    async def _backwards(self, stream: str, newest: int) -> AsyncIterator[Decision]:
+    async def _backwards(self, stream: str, newest: int) -> AsyncIterator[PastDecision]:
         """Decisions, newest first; events without a decision id belong together if they are of one commit."""
         before, events = newest + 1, list[StoredEvent]()
         while page := await self._events.read_back(stream, before, PAGE):
             for event in page:
                 if events and _decision(event) != _decision(events[-1]):
-                    yield Decision(_decision(events[-1]), tuple(reversed(events)))
+                    yield PastDecision(_decision(events[-1]), tuple(reversed(events)))
                     events = []
                 events.append(event)
             before = page[-1].version
         if events:
-            yield Decision(_decision(events[-1]), tuple(reversed(events)))
+            yield PastDecision(_decision(events[-1]), tuple(reversed(events)))
 
 
 def _decision(event: StoredEvent) -> str:

@@ -10,12 +10,12 @@ from workflows.amends.ports.event_store import KeptAnswer, NewEvent
 from workflows.amends.values.codec import text
 
 
-def events_text(events: Iterable[NewEvent]) -> str:
+def new_events_text(events: Iterable[NewEvent]) -> str:
     """New events as one JSON parameter."""
-    return text([event_json(event) for event in events])
+    return text([new_event_json(event) for event in events])
 
 
-def event_json(event: NewEvent) -> dict[str, Any]:
+def new_event_json(event: NewEvent) -> dict[str, Any]:
     """A new event as plain JSON data."""
     return {
         "id": str(event.id),
@@ -39,7 +39,7 @@ def append_item(
     locks = {event.stream for event in events} | expected.keys() | ({f"request {answer.key}"} if answer else set())
     return {
         "streams": list(locks),
-        "events": [event_json(event) for event in events],
+        "events": [new_event_json(event) for event in events],
         "expected": {stream: value.version for stream, value in expected.items() if value.version is not None},
         "answer": answer_json(answer),
     }

@@ -18,7 +18,7 @@ Read = Callable[[FeedCursor, int], Awaitable[list[StoredEvent]]]
 """Reads at most so many events after a place."""
 
 
-async def page(read: Read, after: FeedCursor, limit: int) -> list[StoredEvent]:
+async def read_page(read: Read, after: FeedCursor, limit: int) -> list[StoredEvent]:
     """The next events after a place: `limit` of them at most, and at least one if there is any.
 
     Only a page without any is the end: one of fewer events than `limit` may have been ended by their size.
@@ -29,7 +29,7 @@ async def page(read: Read, after: FeedCursor, limit: int) -> list[StoredEvent]:
         count = min(count, limit - len(found))
         part = await read(found[-1].cursor if found else after, count)
         for event in part:
-            room -= size(event)
+            room -= event_size(event)
             if room < 0 and found:
                 return found
             found.append(event)
@@ -40,6 +40,6 @@ async def page(read: Read, after: FeedCursor, limit: int) -> list[StoredEvent]:
     return found
 
 
-def size(event: StoredEvent) -> int:
+def event_size(event: StoredEvent) -> int:
     """The bytes of an event's data and metadata."""
     return len(event.data_json.encode()) + len(event.metadata_json.encode())

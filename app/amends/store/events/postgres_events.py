@@ -7,7 +7,7 @@ from typing import Any
 
 from app.amends.postgres.statements.committer import AlreadyExists
 from app.amends.postgres.statements.reader import Reader
-from app.amends.store.events.encoding import append_item, event_json
+from app.amends.store.events.encoding import append_item, new_event_json
 from app.amends.store.events.writer import SQL, EventWriter
 from domain.amends.errors import AmendsError, Conflict, Invalid, StaleVersion
 from domain.amends.expected import Expected
@@ -73,7 +73,7 @@ class PostgresEvents:
 
     async def _known_in_part(self, events: Sequence[NewEvent]) -> Conflict | None:
         """The conflict of an append of which some events are known and others are not; None if there is none."""
-        item = storable([event_json(event) for event in events], "An append").decode()
+        item = storable([new_event_json(event) for event in events], "An append").decode()
         row = await self._reader.row(SQL["known_in_part"], (item,))
         if row is None or (row["known"] == len(events) and not row["different"]):
             return None

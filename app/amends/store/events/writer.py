@@ -9,14 +9,14 @@ from typing import Any, Protocol
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.committer import Committer, Parameters
 from app.amends.store.events.encoding import append_item
 from app.amends.store.events.recent import RecentEvents
 from workflows.amends.ports.event_store import START, FeedCursor, KeptAnswer, NewEvent
 from workflows.amends.values.codec import text
 
-SQL = statements(Path(__file__).with_name("events.sql"))
+SQL = load_statements(Path(__file__).with_name("events.sql"))
 
 
 class InlineReadModels(Protocol):

@@ -71,7 +71,7 @@ async def blocking_transaction(reader: Reader) -> BlockingTransaction | None:
     return None if row is None else BlockingTransaction(**row)
 
 
-async def warn_of_lag(reader: Reader) -> None:
+async def warn_of_feed_lag(reader: Reader) -> None:
     """Warn of transactions that block the feed for long, once a minute each; runs until it is cancelled."""
     seen: tuple[str, float, float] = ("", 0.0, 0.0)
     while True:

@@ -14,7 +14,7 @@ from logging import Logger
 from types import MemberDescriptorType
 from typing import Any, get_args, get_origin
 
-from app.amends.store.fingerprint.imports import module_of, vars_of
+from app.amends.store.fingerprint.imports import module_names, module_of
 
 IDLE = (Logger, random.SystemRandom, type(threading.Lock()), type(threading.RLock()))
 """Types of values that no result can depend on."""
@@ -22,16 +22,16 @@ IDLE = (Logger, random.SystemRandom, type(threading.Lock()), type(threading.RLoc
 _COMPARED = type(functools.cmp_to_key(lambda one, two: 0))
 
 
-class Unseen(Exception):
+class UninspectableValue(Exception):
     """A value cannot be looked into, such as a compiled extension of the project or an open file."""
 
 
-def idle(value: object) -> bool:
+def is_irrelevant(value: object) -> bool:
     """Whether no result can depend on a value: what is weakly referenced may be gone at any time."""
     return isinstance(value, IDLE) or type(value).__module__ in ("weakref", "_weakref", "_weakrefset")
 
 
-def parts(value: Any) -> tuple[object, ...] | None:
+def wrapped_values(value: Any) -> tuple[object, ...] | None:
     """The parts of a wrapper, an annotation, or a value that is not pickled; None for anything else."""
     match value:
         case property():
@@ -63,13 +63,13 @@ def _default(variable: contextvars.ContextVar[Any]) -> tuple[object, ...]:
         return ()
 
 
-def own_name(value: object) -> str | None:
+def constant_name(value: object) -> str | None:
     """The name under which a value is a constant of its class's module, None if it is none."""
-    namespace = vars_of(module_of(type(value)))
+    namespace = module_names(module_of(type(value)))
     return min((name for name, found in namespace.items() if found is value), default=None)
 
 
-def attributes(value: object) -> dict[str, Any]:
+def stored_attributes(value: object) -> dict[str, Any]:
     """The attributes of an object, without cached ones."""
     held: dict[str, Any] = dict(getattr(value, "__dict__", {}))
     for cls in type(value).__mro__:
@@ -81,7 +81,7 @@ def attributes(value: object) -> dict[str, Any]:
     return held
 
 
-def usual(cls: type) -> bool:
+def is_copied_by_attributes(cls: type) -> bool:
     """Whether objects of a class are copied by their attributes, for the class says nothing else."""
     said = copyreg.dispatch_table.get(cls) or any(
         getattr(cls, name) is not getattr(object, name) for name in ("__reduce_ex__", "__reduce__", "__getstate__")
@@ -89,7 +89,7 @@ def usual(cls: type) -> bool:
     return not said
 
 
-def reduced(value: Any) -> tuple[object, ...]:
+def copy_parts(value: Any) -> tuple[object, ...]:
     """The parts by which a value would be copied: maker, arguments, state, items and pairs. Nothing of it is called.
 
     The state of a usual object is left out: it is its attributes. Raises Unseen where it cannot be told.
@@ -101,7 +101,9 @@ def reduced(value: Any) -> tuple[object, ...]:
         if isinstance(made, str):
             return (made,)
         maker, arguments, state, items, pairs, setter = (*made, None, None, None, None)[:6]
-        own_state = None if usual(cls) else state
+        own_state = None if is_copied_by_attributes(cls) else state
         return maker, arguments, own_state, tuple(items or ()), tuple(pairs or ()), setter
     except Exception as error:
-        raise Unseen(f"a value of {cls.__module__}.{cls.__qualname__} cannot be looked into: {error}") from error
+        raise UninspectableValue(
+            f"a value of {cls.__module__}.{cls.__qualname__} cannot be looked into: {error}"
+        ) from error

@@ -29,7 +29,7 @@ IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _DOTTED = re.compile(r"\.*[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
-def origin_of(name: str, namespace: Mapping[str, Any]) -> Origin:
+def module_origin(name: str, namespace: Mapping[str, Any]) -> Origin:
     """The origin of a module: one that is neither Python's own nor installed as a package is the project's."""
     file = namespace.get("__file__") or next(iter(namespace.get("__path__", ())), None)
     if file is None:
@@ -44,7 +44,7 @@ def _origin(file: str) -> Origin:
     return "python" if file.startswith(STDLIB) else "project"
 
 
-def parents(name: str) -> Iterator[ModuleType]:
+def parent_packages(name: str) -> Iterator[ModuleType]:
     """The packages that a module is in, as far as they are loaded."""
     while name := name.rpartition(".")[0]:
         if (found := sys.modules.get(name)) is not None:
@@ -57,7 +57,7 @@ def module_of(value: FunctionType | type) -> str:
     return module if isinstance(module, str) else ""
 
 
-def found_at(value: FunctionType | type) -> object:
+def value_at_own_name(value: FunctionType | type) -> object:
     """The value at the place that a function or class names as its own."""
     found: Any = sys.modules.get(module_of(value))
     for name in value.__qualname__.split("."):
@@ -65,13 +65,13 @@ def found_at(value: FunctionType | type) -> object:
     return found
 
 
-def vars_of(module: str) -> Namespace:
+def module_names(module: str) -> Namespace:
     """The names of a module; one that is not loaded has none but its own."""
     found = sys.modules.get(module)
     return {"__name__": module} if found is None else vars(found)
 
 
-def imported_by(code: CodeType, namespace: Namespace) -> Iterator[ModuleType]:
+def modules_imported_by(code: CodeType, namespace: Namespace) -> Iterator[ModuleType]:
     """The project's modules that code of a module imports when it runs. They are loaded now, so that they stay as they
     are; one that cannot be is left out.
     """

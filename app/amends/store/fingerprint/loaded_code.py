@@ -25,16 +25,24 @@ from types import (
 )
 from typing import Any
 
-from app.amends.store.fingerprint.holding import Unseen, attributes, idle, own_name, parts, reduced, usual
+from app.amends.store.fingerprint.holding import (
+    UninspectableValue,
+    constant_name,
+    copy_parts,
+    is_copied_by_attributes,
+    is_irrelevant,
+    stored_attributes,
+    wrapped_values,
+)
 from app.amends.store.fingerprint.imports import (
     Namespace,
     Origin,
-    found_at,
-    imported_by,
+    module_names,
     module_of,
-    origin_of,
-    parents,
-    vars_of,
+    module_origin,
+    modules_imported_by,
+    parent_packages,
+    value_at_own_name,
 )
 
 ATOMS: dict[type, Callable[[Any], object]] = {
@@ -113,9 +121,9 @@ class LoadedCode:
             self.installed.add(name.partition(".")[0])
         elif origin == "project" and id(namespace) not in self._modules:
             if str(namespace.get("__file__") or "").endswith(tuple(EXTENSION_SUFFIXES)):
-                raise Unseen(f"{name} is compiled")
+                raise UninspectableValue(f"{name} is compiled")
             self._modules[id(namespace)] = (name, namespace)
-            for parent in parents(name):
+            for parent in parent_packages(name):
                 self.reach(parent.__name__, vars(parent))
 
     def content(self, value: FunctionType | type) -> bytes:
@@ -126,7 +134,7 @@ class LoadedCode:
     # -- modules
 
     def _origin(self, name: str, namespace: Namespace) -> Origin:
-        found = origin_of(name, namespace)
+        found = module_origin(name, namespace)
         return "project" if found == "installed" and name.partition(".")[0] in self._own else found
 
     def _namespace(self, name: str, namespace: Namespace) -> bytes:
@@ -159,10 +167,10 @@ class LoadedCode:
     def _declared(self, value: FunctionType | type) -> bytes:
         """A value that is known by its name: covered where it stands."""
         module = module_of(value)
-        namespace = value.__globals__ if isinstance(value, FunctionType) else vars_of(module)
+        namespace = value.__globals__ if isinstance(value, FunctionType) else module_names(module)
         self.reach(str(namespace.get("__name__", module)), namespace)
-        if found_at(value) is value or (isinstance(value, type) and not self._is_ours(value)):
-            self.reach(module, vars_of(module))
+        if value_at_own_name(value) is value or (isinstance(value, type) and not self._is_ours(value)):
+            self.reach(module, module_names(module))
             return _digest("named", module, value.__qualname__)
         return self.content(value)
 
@@ -193,7 +201,7 @@ class LoadedCode:
 
     def _code(self, code: CodeType, namespace: Namespace) -> bytes:
         self._names.update(code.co_names)
-        for module in imported_by(code, namespace):
+        for module in modules_imported_by(code, namespace):
             self.of(module)
         constants = [
             self._code(constant, namespace) if isinstance(constant, CodeType) else self.of(constant)
@@ -216,7 +224,7 @@ class LoadedCode:
                 parts = (value.__qualname__, self.of(getattr(value, "__self__", None)))
             case CodeType():
                 parts = (self._code(value, {}),)
-            case _ if idle(value):
+            case _ if is_irrelevant(value):
                 parts = ()
             case _:
                 parts = (*self._contents(value), *self._beyond(value))
@@ -241,22 +249,22 @@ class LoadedCode:
         ours = self._is_ours(type(value))
         if type(value) in CONTAINERS or (isinstance(value, Mapping | Set) and not isinstance(value, dict) and not ours):
             return
-        if not ours and (name := own_name(value)) is not None:
+        if not ours and (name := constant_name(value)) is not None:
             yield _digest("own", name)
             return
-        made_of = parts(value)
+        made_of = wrapped_values(value)
         yield from map(self.of, made_of or ())
-        if ours or (made_of is None and usual(type(value))):
-            yield self._attributes(attributes(value))
+        if ours or (made_of is None and is_copied_by_attributes(type(value))):
+            yield self._attributes(stored_attributes(value))
         if made_of is None and not isinstance(value, set | frozenset):  # their order is another one in each process
-            yield from map(self.of, reduced(value))
+            yield from map(self.of, copy_parts(value))
 
     def _attributes(self, attributes: Mapping[str, Any]) -> bytes:
         return _digest(*(part for name, value in sorted(attributes.items()) for part in (name, self.of(value))))
 
     def _is_ours(self, cls: type) -> bool:
         module = module_of(cls)
-        return self._origin(module, vars_of(module)) == "project"
+        return self._origin(module, module_names(module)) == "project"
 
     @contextmanager
     def _within(self, value: object) -> Iterator[None]:

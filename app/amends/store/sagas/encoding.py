@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from app.amends.store.events.encoding import event_json, events_text
+from app.amends.store.events.encoding import new_event_json, new_events_text
 from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ports.execution_log import CompensateChild, Start, StepCommit
 from workflows.amends.values.codec import text
@@ -32,7 +32,7 @@ def commit_parameters(saga: str, owner: str, step_commit: StepCommit) -> tuple[o
     return (
         saga,
         owner,
-        events_text(step_commit.events),
+        new_events_text(step_commit.events),
         text(dict(step_commit.expected)),
         checkpoint_text(step_commit.checkpoint),
         change and change.status,
@@ -57,9 +57,9 @@ def _wait(step_commit: StepCommit) -> str | None:
 def family_text(start: Start | None, recall: CompensateChild | None) -> str | None:
     """A child to be started or compensated as one JSON parameter."""
     if start:
-        return text({"start": start_json(start) | {"events": [event_json(start.event)]}})
+        return text({"start": start_json(start) | {"events": [new_event_json(start.event)]}})
     if recall:
-        told = {"saga": recall.saga, "reason": recall.reason, "events": [event_json(recall.event)]}
+        told = {"saga": recall.saga, "reason": recall.reason, "events": [new_event_json(recall.event)]}
         return text({"recall": told})
     return None
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import URL
 
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.sqlstates import spoils_session
-from app.amends.postgres.urls import conninfo, settings
+from app.amends.postgres.urls import connection_settings, conninfo
 
-SQL: Final = statements(Path(__file__).with_name("executors.sql"))
+SQL: Final = load_statements(Path(__file__).with_name("executors.sql"))
 LONGEST_SECONDS: Final = 2.5
 """How long a beat is waited for at most: half the lease, so that the next one comes before the lease is over."""
 
@@ -81,5 +81,5 @@ class Heartbeat:
 
     def _settings(self) -> dict[str, Any]:
         """A heartbeat does not wait long for anything, and for no standby: the next one is due."""
-        quick = settings(self._url, "lease", statement_timeout="2s", lock_timeout="2s")
+        quick = connection_settings(self._url, "lease", statement_timeout="2s", lock_timeout="2s")
         return quick | {"connect_timeout": 2, "tcp_user_timeout": 2000}

@@ -15,12 +15,12 @@ from psycopg import AsyncConnection
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.sqlstates import Sqlstate, Verdict, sqlstate, verdict_by_size
 from app.amends.postgres.statements.reader import Reader
 from domain.amends.errors import AmendsError
 
-SQL = statements(Path(__file__).with_name("own.sql"))
+SQL = load_statements(Path(__file__).with_name("own.sql"))
 CONTROL = re.compile(
     r"(?:\s|;|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)*+"
     r"(commit|end|abort|begin|start\s+transaction|prepare\s+transaction"
@@ -90,10 +90,10 @@ async def own_transaction(reader: Reader, until: float) -> AsyncIterator[OwnTran
             cursor.nextset()
             yield OwnTransaction(connection, await cursor.fetchone() == ("off",))
         finally:
-            await restore(connection)
+            await reset_session(connection)
 
 
-async def restore(connection: AsyncConnection[TupleRow]) -> None:
+async def reset_session(connection: AsyncConnection[TupleRow]) -> None:
     """Reset a session to what it was at its beginning; one that cannot be reset is closed."""
     back = False
     try:

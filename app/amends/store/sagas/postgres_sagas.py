@@ -11,14 +11,14 @@ from uuid import UUID
 
 from psycopg.rows import TupleRow
 
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.resending import Unanswered
 from app.amends.store.aggregates.loader import AggregateLoader
-from app.amends.store.events.encoding import answer_json, events_text
+from app.amends.store.events.encoding import answer_json, new_events_text
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.encoding import checkpoint_of, commit_parameters, start_json
-from app.amends.store.sagas.transactions import PostgresTransaction, committed
+from app.amends.store.sagas.transactions import PostgresTransaction, commit_outcome
 from domain.amends.errors import NotFound, StaleVersion, Unavailable
 from domain.amends.event import EventType, event_type
 from workflows.amends.history import SagaEvent, SagaStuck, Status, StepCompensated, saga_histories
@@ -29,8 +29,8 @@ from workflows.amends.ports.saga_store import Awaited, Claimed, OtherExecutor, S
 from workflows.amends.providers import Outage
 from workflows.amends.values.codec import load, text
 
-SQL = statements(Path(__file__).with_name("sagas.sql"))
-EXECUTORS = statements(Path(__file__).with_name("executors.sql"))
+SQL = load_statements(Path(__file__).with_name("sagas.sql"))
+EXECUTORS = load_statements(Path(__file__).with_name("executors.sql"))
 HISTORY_PAGE: dict[str, Any] = {"rows": 100, "bytes": 256 * 1024}
 """A page of a saga's checkpoints or history: other work of the event loop goes on between two."""
 STUCK = event_type(SagaStuck).name
@@ -48,7 +48,7 @@ class PostgresSagas:
 
     async def start(self, start: Start) -> StartOutcome:
         parameters = start_json(start) | {
-            "events": events_text([start.event]),
+            "events": new_events_text([start.event]),
             "executor": start.executor,
             "owner": start.owner,
             "deadline": start.deadline,
@@ -125,7 +125,7 @@ class PostgresSagas:
 
     async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
         parameters = commit_parameters(id, owner, step_commit)
-        return committed(await self._writer.commit(SQL["commit_step"], parameters, step_commit.events))
+        return commit_outcome(await self._writer.commit(SQL["commit_step"], parameters, step_commit.events))
 
     def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[StepTransaction]:
         return PostgresTransaction(self._writer, self._reader, self._loader, id, owner)
@@ -150,7 +150,7 @@ class PostgresSagas:
         cancel: str | None = None,
     ) -> FeedCursor | Status | RepeatedRequest:
         kept = answer and text(answer_json(answer))
-        parameters = (id, stuck_at, list(allowed), events_text([event]), status, kept, cancel)
+        parameters = (id, stuck_at, list(allowed), new_events_text([event]), status, kept, cancel)
         rows = await self._committer.run(SQL["act_on_saga"], parameters, START_PATIENCE)
         outcome, status, cursor, digest, body = rows[0]
         match outcome:
@@ -167,14 +167,14 @@ class PostgresSagas:
     async def signal(
         self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest:
-        parameters = (id, signal, events_text([event]), answer and text(answer_json(answer)))
+        parameters = (id, signal, new_events_text([event]), answer and text(answer_json(answer)))
         rows = await self._committer.run(SQL["signal_saga"], parameters, START_PATIENCE)
         return _answered(id, rows[0])
 
     async def cancel(
         self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: KeptAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest | None:
-        parameters = (id, list(pivots), reason, events_text([event]), answer and text(answer_json(answer)))
+        parameters = (id, list(pivots), reason, new_events_text([event]), answer and text(answer_json(answer)))
         rows = await self._committer.run(SQL["cancel_saga"], parameters, START_PATIENCE)
         return None if rows[0][0] == "past" else _answered(id, rows[0])
 
@@ -209,7 +209,7 @@ class PostgresSagas:
         return [(row["id"], row["status"]) for row in rows]
 
     async def note(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
-        parameters = (id, [*unless, change.status], events_text([event]), change.status, change.reason)
+        parameters = (id, [*unless, change.status], new_events_text([event]), change.status, change.reason)
         await self._committer.run(SQL["note_saga"], parameters)
 
     async def register(

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.waiter import Waiter
 from app.amends.store.sagas.postgres_sagas import HISTORY_PAGE
@@ -20,7 +20,7 @@ from workflows.amends.history import INACTIVE, TIMER, SagaState, StateFold, Stat
 from workflows.amends.ports.event_store import FeedCursor, read_event
 from workflows.amends.values.codec import plain, text
 
-SQL = statements(Path(__file__).with_name("sagas.sql"))
+SQL = load_statements(Path(__file__).with_name("sagas.sql"))
 CONDITIONS = {
     "name": "name = %(name)s",
     "status": "status = %(status)s",
@@ -162,7 +162,7 @@ def _instant(at: str | datetime) -> datetime:
     return datetime.fromisoformat(at) if isinstance(at, str) else at
 
 
-def rest_of_sagas(reader: Reader) -> Waiter[str, bool]:
+def inactivity_waiter(reader: Reader) -> Waiter[str, bool]:
     """Waits until sagas rest, by their ids; a server that runs some gives their results at once."""
 
     async def ask(ids: Collection[str]) -> dict[str, bool]:

@@ -16,22 +16,22 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, dict_row
 
-from app.amends.postgres.connections.sessions import Guarded
-from app.amends.postgres.sql_files import statements
+from app.amends.postgres.connections.sessions import SessionGuard
+from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.sqlstates import (
     CONTENDED_TRIES,
     Sqlstate,
     Verdict,
     is_large,
+    is_overtaken,
     log_text,
     message_of,
-    overtaken,
     sqlstate,
     version_taken,
 )
 from app.amends.postgres.statements.committer import Parameters
 from app.amends.postgres.statements.reader import Reader
-from app.amends.postgres.statements.resending import deadline, entered, unstorable
+from app.amends.postgres.statements.resending import deadline_after, enter_transaction, unstorable_error
 from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.encoding import commit_parameters
@@ -54,7 +54,7 @@ from workflows.amends.words import MisplacedCall
 S = TypeVar("S")
 E = TypeVar("E")
 
-SAGAS = statements(Path(__file__).with_name("sagas.sql"))
+SAGAS = load_statements(Path(__file__).with_name("sagas.sql"))
 PATIENCE, BRIEF = 0.5, 0.1
 """How long a step waits for the database, in seconds, within its own time; shorter waits than the second are not
 counted."""
@@ -63,7 +63,7 @@ SILENT = "the database did not answer in the time that the step has"
 log = logging.getLogger("amends.store")
 
 
-def committed(row: TupleRow) -> Committed | Stale:
+def commit_outcome(row: TupleRow) -> Committed | Stale:
     """The answer of `commit_step`. Raises Fenced, Missing, Gone, Taken or ForeignStep."""
     outcome, stream, expected, actual = row
     match outcome:
@@ -142,7 +142,7 @@ class PostgresTransaction:
             parameters = commit_parameters(self._saga, self._owner, step_commit)
             if self._own:
                 return await self._commit_own(self._own, parameters, step_commit)
-            return committed(await self._writer.commit(SAGAS["commit_step"], parameters, step_commit.events))
+            return commit_outcome(await self._writer.commit(SAGAS["commit_step"], parameters, step_commit.events))
 
     async def _commit_own(
         self, own: OwnTransaction, parameters: tuple[object, ...], step_commit: StepCommit
@@ -152,7 +152,7 @@ class PostgresTransaction:
         try:
             outcome = await self._written(own, parameters, step_commit)
         except (psycopg.Error, UnicodeError) as refused:
-            raise unstorable(refused) from refused
+            raise unstorable_error(refused) from refused
         if isinstance(outcome, Stale):
             return outcome
         async with self._judged(own, ours=True, large=is_large(parameters)):
@@ -176,11 +176,11 @@ class PostgresTransaction:
             try:
                 rows = await (await own.connection.execute(SAGAS["commit_step"], parameters)).fetchall()
             except psycopg.Error as error:
-                if not overtaken(error):
+                if not is_overtaken(error):
                     raise
                 stream, version = version_taken(error) or (step_commit.events[0].stream, 0)
                 return Stale(stream, step_commit.expected.get(stream, version - 1), version)
-        return committed(rows[0])
+        return commit_outcome(rows[0])
 
     async def _landed(self, step_commit: StepCommit) -> bool:
         """Whether a commit whose answer was lost was carried out; waits until it has ended either way."""
@@ -190,10 +190,10 @@ class PostgresTransaction:
 
     async def _begin(self) -> OwnTransaction:
         """A transaction of its own, which begins within PATIENCE."""
-        until = deadline(PATIENCE)
+        until = deadline_after(PATIENCE)
         assert until is not None
         async with self._waiting():
-            return await entered(
+            return await enter_transaction(
                 self._stack, "The begin of a step's own SQL", until, partial(own_transaction, self._reader, until)
             )
 
@@ -260,7 +260,7 @@ class PostgresTransaction:
         """Raise Interrupted for an error of a statement that passes or is counted, and Aborted for one that only says
         that an earlier one was not handled."""
         try:
-            async with Guarded(own.connection):
+            async with SessionGuard(own.connection):
                 yield
         except Exception as error:
             if self._aborted_by and sqlstate(error) == Sqlstate.IN_FAILED_TRANSACTION:

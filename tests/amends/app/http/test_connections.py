@@ -13,10 +13,10 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from app.amends.http.requests import connections
-from app.amends.http.requests.connections import HEAD_BYTES, ClientConnection, cut_unread, make_room
+from app.amends.http.requests.connections import HEAD_BYTES, ClientConnection, limit_unread_time, raise_connection_limit
 from app.amends.http.routes import following
 from app.amends.http.routes.following import Followers, LiveResponse
-from app.amends.server.serve import bind
+from app.amends.server.serve import bind_socket
 
 GET = b"GET /fine HTTP/1.1\r\nHost: x\r\n\r\n"
 STARTED = b"GET /fine HTTP/1.1\r\nHost: x\r\n"
@@ -45,7 +45,7 @@ async def serving() -> AsyncIterator[int]:
         def capture_signals(self) -> Any:
             return suppress
 
-    listening = bind("127.0.0.1", 0)
+    listening = bind_socket("127.0.0.1", 0)
     config = uvicorn.Config(api, http=ClientConnection, ws="none", lifespan="off", timeout_graceful_shutdown=1)
     server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
@@ -130,8 +130,8 @@ async def test_connections_are_no_more_than_there_is_room_for(monkeypatch: pytes
 
 
 def test_a_server_leaves_room_for_everything_else() -> None:
-    assert make_room() >= 256
-    assert ClientConnection.most == make_room()
+    assert raise_connection_limit() >= 256
+    assert ClientConnection.most == raise_connection_limit()
 
 
 async def test_a_follower_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +166,8 @@ async def test_a_follower_who_goes_away_is_gone() -> None:
 async def test_the_system_cuts_whoever_does_not_read_any_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "UNREAD_SECONDS", 1)
     monkeypatch.setattr(following, "UNREAD_SECONDS", 1000)
-    listening = bind("127.0.0.1", 0)
-    cut_unread(listening)
+    listening = bind_socket("127.0.0.1", 0)
+    limit_unread_time(listening)
     sent = asyncio.get_running_loop().create_future()
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import URL
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from app.amends.store.events import pages
-from app.amends.store.events.pages import MOST, page, size
+from app.amends.store.events.pages import MOST, event_size, read_page
 from tests.amends.harness.databases import fresh_database
 from tests.amends.harness.server import Server, http
 from workflows.amends.ports.event_store import START, FeedCursor, StoredEvent
@@ -49,9 +49,9 @@ async def test_pages_are_bounded_and_tell_everything_once(lengths: list[int], li
     told: list[StoredEvent] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "PAGE_BYTES", 1000)
-        while following := await page(read, told[-1].cursor if told else START, limit):
+        while following := await read_page(read, told[-1].cursor if told else START, limit):
             assert len(following) <= limit
-            assert len(following) == 1 or sum(map(size, following)) <= 1000
+            assert len(following) == 1 or sum(map(event_size, following)) <= 1000
             told += following
     assert told == stored
 

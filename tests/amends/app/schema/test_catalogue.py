@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.amends.schema.catalogue import Catalogue, catalogue, require_apart
+from app.amends.schema.catalogue import Catalogue, load_catalogue, require_distinct_categories
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import DefinitionError, Invalid, NotFound
 from domain.amends.event import event
@@ -30,7 +30,7 @@ def evolve(state: int, event: Known) -> int:
 
 
 def declared(*categories: str) -> Catalogue:
-    require_apart(categories)
+    require_distinct_categories(categories)
     return Catalogue({each: Aggregate(each, 0, evolve) for each in categories}, Vocabulary((Known,)), {})
 
 
@@ -48,7 +48,7 @@ def test_other_categories_with_hyphens_are_taken() -> None:
     lines = found.aggregate("line-order-1")
     assert (lines.category, lines.key("line-order-1")) == ("line-order", "1")
     assert recorded("line-order-1", Known(), of=lines)[0].key == "1"
-    require_apart(catalogue().aggregates)
+    require_distinct_categories(load_catalogue().aggregates)
 
 
 WORDS = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=3).map("-".join)
@@ -106,7 +106,7 @@ def test_what_is_declared_in_two_files_is_held_apart(
     for number, (name, category) in enumerate(declared):
         (tmp_path / f"file{number}.py").write_text(DECLARES.format(event=name, category=category))
     with pytest.raises(DefinitionError, match=says):
-        catalogue([package.__name__])
+        load_catalogue([package.__name__])
 
 
 @pytest.mark.parametrize("stream", ["", "order", "order-", "order- ", "other-1"])

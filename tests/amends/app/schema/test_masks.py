@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 
 from app.amends.redaction.redactor import RedactedEvent, Redactor
-from app.amends.schema.catalogue import catalogue
+from app.amends.schema.catalogue import load_catalogue
 from app.amends.schema.lock import Lock
 from app.amends.schema.register import Register
-from app.amends.schema.shapes import KnownShape, ShapeKey, in_process
+from app.amends.schema.shapes import KnownShape, ShapeKey, loaded_shapes
 from app.amends.store.aggregates.difference import Change
 from domain.amends.errors import Refusal
 from domain.amends.event import EventType, event
@@ -101,7 +101,7 @@ def server(code: Iterable[KnownShape], lock: Lock = Lock(), notes: Notes | None 
     return Redactor(Register(lambda: code, lambda _: lock, notes or Notes()), Ids())
 
 
-MASKS = server(list(in_process(catalogue(), [Asking.definition])))
+MASKS = server(list(loaded_shapes(load_catalogue(), [Asking.definition])))
 
 
 def stored(name: str, data: Any, version: int = 1, stream: str = "saga-x") -> StoredEvent:
@@ -209,7 +209,7 @@ def test_short_and_formatted_facts_are_masked_in_the_message_too() -> None:
     for unfit in (Problem("too-young", old.message, facts | {"born": "once"}), Problem("gone", "Bo!", {"who": "Bo"})):
         who: Shape = {"type": "object", "properties": {"who": {"type": "string", KEYWORD: "personal"}}}
         gone = KnownShape(ShapeKey("refusal", "gone", "old"), who)
-        redactor = server([*in_process(catalogue(), [Asking.definition]), gone])
+        redactor = server([*loaded_shapes(load_catalogue(), [Asking.definition]), gone])
         assert redactor.problem(unfit, "x")["message"] == "***", "what cannot be said anew is not said"
 
 
@@ -224,7 +224,7 @@ class Wrong(Refusal, name="wrong-pin"):
 def test_a_fact_does_not_tell_what_was_hidden_in_the_message() -> None:
     """A secret argument of a step, which the engine hid in the message when it was stored."""
     facts: dict[str, Any] = {"pin": "4711", "tries": 2, "who": "Ann Private"}
-    redactor = server(list(in_process(catalogue(), [Asking.definition])))
+    redactor = server(list(loaded_shapes(load_catalogue(), [Asking.definition])))
     hidden = redactor.problem(Problem("wrong-pin", "*** is wrong, tried 2 times by ***.", facts), "x")
     assert hidden["message"] == "*** is wrong, tried 2 times by ***."
     assert hidden["facts"] == {"pin": "***", "tries": 2, "who": "***"}

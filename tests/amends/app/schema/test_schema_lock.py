@@ -12,9 +12,9 @@ import pytest
 
 from app.amends.schema import lock as schema_lock
 from app.amends.schema.catalogue import Catalogue
-from app.amends.schema.files import LockFiles, problems_of_amends
+from app.amends.schema.files import LockFiles, own_schema_problems
 from app.amends.schema.lock import Lock
-from app.amends.schema.shapes import Kind, KnownShape, ShapeKey, of_catalogue
+from app.amends.schema.shapes import Kind, KnownShape, ShapeKey, catalogue_shapes
 from domain.amends.errors import Invalid
 from domain.amends.event import Payload, event, upcasts
 from domain.amends.sensitive import KEYWORD, PERSONAL
@@ -48,7 +48,7 @@ LOCKED = LockFiles(ROOT).read()
 
 
 def test_the_file_and_the_samples_of_amends_say_what_its_code_does() -> None:
-    assert list(problems_of_amends(ROOT)) == []
+    assert list(own_schema_problems(ROOT)) == []
 
 
 def declared(version: int, fields: dict[str, Any], hop: bool = False) -> Catalogue:
@@ -67,11 +67,11 @@ NOTHING = Catalogue({}, Vocabulary(()), {})
 
 
 def problems(known: Catalogue, locked: Lock) -> list[str]:
-    return list(schema_lock.problems(known, list(of_catalogue(known)), locked))
+    return list(schema_lock.lock_problems(known, list(catalogue_shapes(known)), locked))
 
 
 def lock(known: Catalogue, locked: Lock, *replacing: str, lifting: Sequence[str] = ()) -> Lock:
-    return schema_lock.lock(list(of_catalogue(known)), locked, replacing, lifting)
+    return schema_lock.updated_lock(list(catalogue_shapes(known)), locked, replacing, lifting)
 
 
 FIRST = lock(declared(1, {"room": str}), Lock())
@@ -170,8 +170,8 @@ def test_what_the_file_holds_is_read_back(tmp_path: Path) -> None:
     whole = lock(declared(1, {"room": str}), lock(MARKED, FIRST), lifting=["event:lamp-lit:room"])
     alone = {("input", "lamp"): frozenset[tuple[str, ...]]({()})}
     whole = Lock(whole.shapes, {"lamp-lit": ("torch-lit",)}, whole.lifted | alone)
-    schema_lock.write(whole, tmp_path / "lock.json")
-    assert schema_lock.read(tmp_path / "lock.json") == whole
+    schema_lock.write_lock(whole, tmp_path / "lock.json")
+    assert schema_lock.read_lock(tmp_path / "lock.json") == whole
 
 
 def test_a_file_without_marks_is_read_and_what_nobody_knows_is_marked_so(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_file_without_marks_is_read_and_what_nobody_knows_is_marked_so(tmp_pat
     file = tmp_path / "lock.json"
     shape = {"type": "object", "properties": {"room": {"type": "string"}, "pin": {"type": "string"}}}
     file.write_text(json.dumps({"lamp-lit": {"1": shape}, "gone": {"1": shape}}))
-    locked = schema_lock.read(file, list(of_catalogue(declared(2, {"room": str}, hop=True))))
+    locked = schema_lock.read_lock(file, list(catalogue_shapes(declared(2, {"room": str}, hop=True))))
     unknown = {"type": "string", KEYWORD: UNKNOWN}
     assert locked.events["lamp-lit"]["1"]["properties"] == {"room": {"type": "string"}, "pin": unknown}
     assert locked.events["gone"]["1"]["properties"] == {"room": unknown, "pin": unknown}
@@ -200,10 +200,12 @@ def test_a_file_without_marks_is_read_and_what_nobody_knows_is_marked_so(tmp_pat
 )
 def test_what_is_stored_of_a_version_goes_on_to_fit_it(kind: Kind, before: Any, after: Any, said: str) -> None:
     key = ShapeKey(kind, "lamp", "1")
-    locked = schema_lock.lock([KnownShape(key, shape(before))], Lock())
+    locked = schema_lock.updated_lock([KnownShape(key, shape(before))], Lock())
     changed = [KnownShape(key, shape(after))]
-    (problem,) = schema_lock.problems(NOTHING, changed, locked)
+    (problem,) = schema_lock.lock_problems(NOTHING, changed, locked)
     assert said in problem
     fits = "run ./run amends schema lock and" in problem
-    assert (schema_lock.lock(changed, locked) != locked) == fits
-    assert list(schema_lock.problems(NOTHING, changed, schema_lock.lock(changed, locked, [key.word]))) == []
+    assert (schema_lock.updated_lock(changed, locked) != locked) == fits
+    assert (
+        list(schema_lock.lock_problems(NOTHING, changed, schema_lock.updated_lock(changed, locked, [key.word]))) == []
+    )

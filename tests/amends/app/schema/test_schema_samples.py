@@ -20,10 +20,10 @@ from typing_extensions import TypedDict
 
 from app.amends.schema import lock as schema_lock
 from app.amends.schema import samples as schema_samples
-from app.amends.schema.catalogue import Catalogue, catalogue
+from app.amends.schema.catalogue import Catalogue, load_catalogue
 from app.amends.schema.files import LockFiles
 from app.amends.schema.lock import Lock
-from app.amends.schema.shapes import of_catalogue
+from app.amends.schema.shapes import catalogue_shapes
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType, Payload, event, upcasts
 from domain.amends.vocabulary import Vocabulary
@@ -36,9 +36,9 @@ LOCKED = FILES.read().events
 
 def test_samples_of_all_events_can_be_made_anew(tmp_path: Path) -> None:
     for folder in (tmp_path / "one", tmp_path / "two"):
-        written = schema_samples.write(catalogue(), LOCKED, folder=folder)
+        written = schema_samples.write_samples(load_catalogue(), LOCKED, folder=folder)
         assert len(written) == sum(map(len, LOCKED.values()))
-        assert list(schema_samples.problems(catalogue(), LOCKED, folder)) == []
+        assert list(schema_samples.sample_problems(load_catalogue(), LOCKED, folder)) == []
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
@@ -106,7 +106,7 @@ def declared(version: int, fields: dict[str, Any], *hops: Any) -> Catalogue:
 
 
 def lock(code: Catalogue, before: Lock | None = None) -> Lock:
-    return schema_lock.lock(list(of_catalogue(code)), before or Lock())
+    return schema_lock.updated_lock(list(catalogue_shapes(code)), before or Lock())
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=str)
@@ -123,10 +123,10 @@ def test_a_sample_of_every_shape_is_made(fields: dict[str, Any]) -> None:
 def require_made(fields: dict[str, Any]) -> None:
     code = declared(1, fields)
     shape = lock(code).events["lamp-lit"]["1"]
-    sample = schema_samples.made(code, EventType("lamp-lit", 1), shape)
+    sample = schema_samples.make_sample(code, EventType("lamp-lit", 1), shape)
     assert sample is not None
     assert sample.keys() == fields.keys()
-    assert schema_samples.made(code, EventType("lamp-lit", 1), shape) == sample
+    assert schema_samples.make_sample(code, EventType("lamp-lit", 1), shape) == sample
     load_event(code.vocabulary, EventType("lamp-lit", 1), json.loads(json.dumps(sample)))
 
 
@@ -142,8 +142,8 @@ class Never:
 def test_where_no_value_is_right_a_person_is_asked_for_one(tmp_path: Path, field: Any) -> None:
     code = declared(1, {"value": field})
     locked = lock(code)
-    assert schema_samples.write(code, locked.events, folder=tmp_path) == []
-    (problem,) = schema_samples.problems(code, locked.events, tmp_path)
+    assert schema_samples.write_samples(code, locked.events, folder=tmp_path) == []
+    (problem,) = schema_samples.sample_problems(code, locked.events, tmp_path)
     assert problem.startswith("lamp-lit version 1 has no sample: run ./run amends schema lock, or write one payload")
 
 
@@ -155,7 +155,7 @@ def test_a_schema_of_which_no_value_can_be_made_has_no_sample() -> None:
     )
     for odd in odds:
         shape = {"type": "object", "properties": {"value": odd}}
-        assert schema_samples.made(declared(1, {"value": Never}), EventType("lamp-lit", 1), shape) is None
+        assert schema_samples.make_sample(declared(1, {"value": Never}), EventType("lamp-lit", 1), shape) is None
 
 
 def kept(folder: Path) -> dict[str, Any]:
@@ -165,14 +165,14 @@ def kept(folder: Path) -> dict[str, Any]:
 def test_a_sample_that_is_there_stays_unless_its_shape_is_replaced(tmp_path: Path) -> None:
     first = declared(1, {"room": str})
     locked = lock(first)
-    (path,) = schema_samples.write(first, locked.events, folder=tmp_path)
+    (path,) = schema_samples.write_samples(first, locked.events, folder=tmp_path)
     path.write_text('{"room": "hall"}')
     second = declared(2, {"room": str, "watts": int}, lambda data: data | {"watts": 60})
     locked = lock(second, locked)
-    assert schema_samples.write(second, locked.events, folder=tmp_path) == [tmp_path / "lamp-lit.2.json"]
+    assert schema_samples.write_samples(second, locked.events, folder=tmp_path) == [tmp_path / "lamp-lit.2.json"]
     assert kept(tmp_path) == {"lamp-lit.1.json": {"room": "hall"}, "lamp-lit.2.json": {"room": "sample", "watts": 1}}
-    assert list(schema_samples.problems(second, locked.events, tmp_path)) == []
-    assert schema_samples.write(second, locked.events, tmp_path, ["lamp-lit:1"]) == [path]
+    assert list(schema_samples.sample_problems(second, locked.events, tmp_path)) == []
+    assert schema_samples.write_samples(second, locked.events, tmp_path, ["lamp-lit:1"]) == [path]
     assert kept(tmp_path)["lamp-lit.1.json"] == {"room": "sample"}
 
 
@@ -194,7 +194,7 @@ def test_an_upcaster_that_fails_is_named(tmp_path: Path, hop: Any, says: str) ->
     (tmp_path / "lamp-lit.2.json").write_text('{"room": "hall"}')
     second = declared(2, {"room": str}, hop)
     locked = lock(second, lock(declared(1, {"room": str})))
-    (problem,) = schema_samples.problems(second, locked.events, tmp_path)
+    (problem,) = schema_samples.sample_problems(second, locked.events, tmp_path)
     assert problem.startswith("lamp-lit version 1 is not read any more, as its sample ")
     assert says in problem
 
@@ -203,8 +203,8 @@ def test_a_version_whose_class_is_gone_keeps_its_sample_and_says_so(tmp_path: Pa
     locked = lock(declared(1, {"room": str}))
     (tmp_path / "lamp-lit.1.json").write_text('{"room": "hall"}')
     gone = Catalogue({}, Vocabulary(()), {})
-    assert schema_samples.write(gone, lock(gone, locked).events, folder=tmp_path) == []
-    (problem,) = schema_samples.problems(gone, locked.events, tmp_path)
+    assert schema_samples.write_samples(gone, lock(gone, locked).events, folder=tmp_path) == []
+    (problem,) = schema_samples.sample_problems(gone, locked.events, tmp_path)
     assert "was its class removed or renamed" in problem
     assert kept(tmp_path) == {"lamp-lit.1.json": {"room": "hall"}}
 
@@ -222,8 +222,8 @@ def test_a_version_whose_class_is_gone_keeps_its_sample_and_says_so(tmp_path: Pa
 def test_a_file_that_is_no_sample_is_named(tmp_path: Path, name: str, text: str, says: str) -> None:
     code = declared(1, {"room": str})
     locked = lock(code)
-    schema_samples.write(code, locked.events, folder=tmp_path)
+    schema_samples.write_samples(code, locked.events, folder=tmp_path)
     (tmp_path / name).write_text(text)
-    (problem,) = schema_samples.problems(code, locked.events, tmp_path)
+    (problem,) = schema_samples.sample_problems(code, locked.events, tmp_path)
     assert name in problem
     assert says in problem

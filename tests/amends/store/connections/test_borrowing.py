@@ -9,7 +9,7 @@ import anyio
 import pytest
 from sqlalchemy import URL
 
-from app.amends.postgres.connections.pool import Pool, borrowed
+from app.amends.postgres.connections.pool import Pool, borrowed_connection
 from app.amends.postgres.statements.reader import Reader
 
 SIZE = 3
@@ -48,5 +48,10 @@ async def test_it_goes_back_when_many_clients_are_cancelled_again_and_again(data
         for _ in range(20):
             await asyncio.gather(*(client(number) for number in range(60)))
         assert way is not a_read or not readers.get_stats().get("returns_bad"), "a read ends, and spoils nothing"
-        async with asyncio.timeout(20), borrowed(readers), borrowed(readers), borrowed(readers):
+        async with (
+            asyncio.timeout(20),
+            borrowed_connection(readers),
+            borrowed_connection(readers),
+            borrowed_connection(readers),
+        ):
             assert readers.get_stats()["pool_size"] == SIZE

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.postgres.bootstrap import prepare
+from app.amends.postgres.bootstrap import prepare_database
 from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.migrate import OURS, Migrations
@@ -57,7 +57,7 @@ def cluster() -> Iterator[EmbeddedPostgres]:
             sql.execute("create database walking")
             runtime.migrate(conninfo(named(made, "walking")))
             sql.execute("create database fresh template walking")
-        assert prepare(named(made, "fresh")) == as_service(named(made, "fresh"))
+        assert prepare_database(named(made, "fresh")) == as_service(named(made, "fresh"))
         yield made
 
 
@@ -148,7 +148,7 @@ def test_a_server_starts_on_a_newer_schema_that_lets_it_and_changes_nothing(
     newer(upgraded, oldest=NEWEST)
     before = schema(cluster, upgraded)
     with caplog.at_level(logging.INFO, "amends"):
-        assert prepare(upgraded) == as_service(upgraded)
+        assert prepare_database(upgraded) == as_service(upgraded)
     assert [each.getMessage() for each in caplog.records if each.name == "amends"] == [
         f"The schema is 9999, of a newer version, which this one ({NEWEST}) can work with."
     ]
@@ -164,7 +164,7 @@ def test_a_server_refuses_a_newer_schema_that_it_is_too_old_for(
     newer(upgraded, oldest)
     before = schema(cluster, upgraded)
     with pytest.raises(StartupError, match="migrated by a newer version"):
-        prepare(upgraded)
+        prepare_database(upgraded)
     assert schema(cluster, upgraded) == before
 
 
@@ -172,7 +172,7 @@ def test_a_newer_schema_without_a_note_is_refused(upgraded: URL) -> None:
     newer(upgraded, oldest=NEWEST)
     run(upgraded, "delete from amends.schema_state")
     with pytest.raises(StartupError, match="its schema is 9999, the newest known here is"):
-        prepare(upgraded)
+        prepare_database(upgraded)
 
 
 def test_a_start_that_has_nothing_to_upgrade_applies_neither_functions_nor_rights(
@@ -180,10 +180,10 @@ def test_a_start_that_has_nothing_to_upgrade_applies_neither_functions_nor_right
 ) -> None:
     run(upgraded, "revoke select on amends.losses from amends_service")
     before = schema(cluster, upgraded)
-    prepare(upgraded)
+    prepare_database(upgraded)
     assert schema(cluster, upgraded) == before != fresh
     run(upgraded, "update amends.schema_state set applied = 'what other code applied'")
-    prepare(upgraded)
+    prepare_database(upgraded)
     assert schema(cluster, upgraded) == fresh
 
 
@@ -193,14 +193,14 @@ def test_a_role_without_rights_is_given_them_by_the_next_start(
     """As after a restore without them, or where the role was created by hand."""
     run(upgraded, "drop owned by amends_service")
     assert schema(cluster, upgraded) != fresh
-    assert prepare(upgraded) == as_service(upgraded)
+    assert prepare_database(upgraded) == as_service(upgraded)
     assert schema(cluster, upgraded) == fresh
 
 
 def test_a_newer_schema_whose_role_has_no_rights_is_served_with_those_of_the_login(upgraded: URL) -> None:
     newer(upgraded, oldest=NEWEST)
     run(upgraded, "drop owned by amends_service")
-    assert prepare(upgraded) == upgraded
+    assert prepare_database(upgraded) == upgraded
 
 
 def test_tables_of_a_newer_dbos_may_be_read_by_the_service(upgraded: URL) -> None:
@@ -276,7 +276,7 @@ def test_an_older_project_goes_on_where_its_branch_lets_it(upgraded: URL, shop: 
 def test_a_project_that_lacks_its_own_tables_on_a_newer_schema_is_refused(upgraded: URL, shop: Path) -> None:
     newer(upgraded, oldest=NEWEST)
     with pytest.raises(StartupError, match=f"its schema is 9999, the newest known here is {NEWEST}, shop_1"):
-        prepare(upgraded, root=shop)
+        prepare_database(upgraded, root=shop)
     assert not Migrations(shop).serves({"9999": NEWEST})
     assert Migrations(shop).serves({"9999": NEWEST, "shop_1": "shop_1"})
 

@@ -18,15 +18,15 @@ from sqlalchemy import URL
 
 from app.amends.cli.doctor import Finding, examine
 from app.amends.postgres.checks import durability
-from app.amends.postgres.checks.durability import jump, watch_clock
-from app.amends.postgres.checks.usable import require_as_asked, require_usable
+from app.amends.postgres.checks.durability import clock_jump, watch_clock
+from app.amends.postgres.checks.usable import require_role_and_limits, require_usable_server
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.store.feed import lag as held_back
-from app.amends.store.feed.lag import BlockingTransaction, blocking_transaction, warn_of_lag
+from app.amends.store.feed.lag import BlockingTransaction, blocking_transaction, warn_of_feed_lag
 from domain.amends.errors import StartupError
 from tests.amends.harness.databases import MIGRATIONS, make_cluster, memory, migrated
 from tests.amends.harness.server import wait_for
@@ -106,7 +106,7 @@ def test_commits_that_are_not_waited_for_are_warned_of(
     with psycopg.connect(own.url, autocommit=True) as sql:
         sql.execute(f"alter {what} set synchronous_commit = off")
         try:
-            require_as_asked(parse_url(own.url))
+            require_role_and_limits(parse_url(own.url))
         finally:
             sql.execute(f"alter {what} reset synchronous_commit")
     (said,) = warned(caplog, "synchronous_commit is off")
@@ -120,7 +120,7 @@ def test_a_server_that_may_lose_its_data_is_warned_of_one_by_one(
     names = ("synchronous_commit", "fsync", "full_page_writes")
     reloaded(own, "alter system set {} = off", names, "off")
     try:
-        require_as_asked(parse_url(own.url))
+        require_role_and_limits(parse_url(own.url))
         found = asyncio.run(examine(parse_url(own.url), {}, MIGRATIONS))
     finally:
         reloaded(own, "alter system reset {}", names, "on")
@@ -143,7 +143,7 @@ def test_a_standby_is_refused_and_doctor_looks_all_the_same(own: EmbeddedPostgre
     try:
         own.start()
         with pytest.raises(StartupError, match="is a standby and cannot be written to"):
-            require_usable(parse_url(own.url))
+            require_usable_server(parse_url(own.url))
         found = asyncio.run(examine(parse_url(own.url), {}, MIGRATIONS))
     finally:
         own.stop()
@@ -168,10 +168,10 @@ def test_a_clock_that_is_not_ours_is_warned_of(
     clock: tuple[URL, psycopg.Connection], caplog: pytest.LogCaptureFixture, by: str, said: str
 ) -> None:
     url, sql = clock
-    require_as_asked(url)
+    require_role_and_limits(url)
     assert not warned(caplog, "clock")
     sql.execute("update fake.apart set by = %s", (by,))
-    require_as_asked(url)
+    require_role_and_limits(url)
     (found,) = warned(caplog, "clock")
     assert f"The database's clock is {said} this machine's" in found
 
@@ -195,7 +195,7 @@ async def test_a_clock_that_jumps_is_warned_of_once(
 @given(at=st.floats(0, 1e9), took=st.floats(0, 100), passed=st.floats(0, 1e6), jumped=st.floats(-1e6, 1e6))
 def test_a_jump_is_told_from_an_answer_that_takes_long(at: float, took: float, passed: float, jumped: float) -> None:
     last, now = (at, 0.0, took), (at + took + passed + jumped, took + passed, took + passed + took)
-    found = jump(last, now)
+    found = clock_jump(last, now)
     assert abs(found) <= abs(jumped) + 1e-3
     assert abs(jumped) - abs(found) <= 2 * took + 1e-3
 
@@ -211,7 +211,7 @@ async def test_prepared_transactions_that_hold_the_feed_back_are_named_one_after
             sql.execute("begin")
             sql.execute("select pg_current_xact_id()")
             sql.execute("prepare transaction " + psycopg.sql.Literal(gid).as_string())
-        async with beside(url, warn_of_lag) as reader:
+        async with beside(url, warn_of_feed_lag) as reader:
             said = await until_warned(caplog, "'it''s the first'")
             assert "commit prepared 'it''s the first', or: rollback prepared 'it''s the first'" in said
             assert "in database postgres, as postgres" in said
@@ -235,7 +235,7 @@ async def test_a_transaction_that_was_warned_of_is_no_other_one_once_it_is_prepa
     with psycopg.connect(own.url, autocommit=True) as sql:
         sql.execute("begin")
         sql.execute("select pg_current_xact_id()")
-        async with beside(parse_url(own.url), warn_of_lag) as reader:
+        async with beside(parse_url(own.url), warn_of_feed_lag) as reader:
             await until_warned(caplog, f"process {sql.info.backend_pid}")
             sql.execute("prepare transaction 'late'")
             async with asyncio.timeout(30):

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.http.problems import answer
+from app.amends.http.problems import error_response
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.sqlstates import CONTENDED_TRIES, LARGE, SLOW_TRIES, Verdict
@@ -208,7 +208,7 @@ async def test_a_lease_is_renewed_on_another_session_once_the_database_takes_wri
 
 
 def test_a_request_that_came_to_nothing_is_told_to_come_again() -> None:
-    answered = answer(Contended(3, "canceling statement due to statement timeout"))
+    answered = error_response(Contended(3, "canceling statement due to statement timeout"))
     assert (answered.status_code, answered.headers["retry-after"]) == (503, "1")
     assert b"3 tries came to nothing, lastly with: canceling statement" in bytes(answered.body)
 

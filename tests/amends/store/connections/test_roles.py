@@ -18,7 +18,7 @@ from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
-from app.amends.postgres.urls import conninfo, parse_url, settings
+from app.amends.postgres.urls import connection_settings, conninfo, parse_url
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.events.writer import EventWriter
 from domain.amends.expected import NONE
@@ -82,7 +82,7 @@ ALLOWED = [
 
 def session(url: URL) -> Sql:
     """A session that works as the service does, every statement by itself."""
-    return psycopg.connect(conninfo(url), **settings(url, "test"))
+    return psycopg.connect(conninfo(url), **connection_settings(url, "test"))
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from app.amends.postgres.sqlstates import (
     ROUTINES,
     TABLE,
     Verdict,
+    is_overtaken,
     log_text,
     message_of,
-    overtaken,
     spoils_session,
     verdict,
     version_taken,
@@ -145,13 +145,13 @@ def test_a_version_that_is_there_already_means_that_others_were_first(sql: Sql) 
     sql.execute(insert, (stream,))
     with pytest.raises(psycopg.errors.UniqueViolation) as found:
         sql.execute(insert, (stream,))
-    assert overtaken(found.value)
+    assert is_overtaken(found.value)
     assert version_taken(found.value) == (stream, 1)
     assert (verdict(found.value, ours=True), verdict(found.value, ours=False)) == (B, N)
     untold = made("23505", schema_name="amends", constraint_name="events_stream_version_key")
-    assert overtaken(untold)
+    assert is_overtaken(untold)
     assert version_taken(untold) is None
-    assert not overtaken(made("23505", schema_name="public", constraint_name="events_stream_version_key"))
+    assert not is_overtaken(made("23505", schema_name="public", constraint_name="events_stream_version_key"))
 
 
 def test_what_a_person_must_mend_is_said_so(sql: Sql) -> None:

@@ -13,8 +13,8 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 import app.amends.security.passwords
-from app.amends.postgres.urls import conninfo, formatted, parse_url, shown
-from app.amends.security.passwords import hidden, remember
+from app.amends.postgres.urls import conninfo, parse_url, redacted_url, with_value_formats
+from app.amends.security.passwords import hide_url_secrets, without_secrets
 from domain.amends.errors import StartupError
 
 PRINTABLE = st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]).filter(str.isprintable)
@@ -107,10 +107,10 @@ def test_what_libpq_reads_in_a_url_is_read_in_ours_by_all(text: str) -> None:
         said.pop("hostaddr", None)
     assert read_by_libpq(conninfo(url)) == said
     assert read_by_sqlalchemy(conninfo(url)) == said
-    ours = read_by_sqlalchemy(conninfo(formatted(url)))
+    ours = read_by_sqlalchemy(conninfo(with_value_formats(url)))
     assert ours | {"options": 0, "client_encoding": 0} == said | {"options": 0, "client_encoding": 0}
     assert parse_url(conninfo(url)) == url
-    assert "," not in str(said.get("host", "")) or "," in shown(url)
+    assert "," not in str(said.get("host", "")) or "," in redacted_url(url)
 
 
 @given(text=written(), where=st.integers(0, 80), cut=st.integers(0, 3), put=st.text(max_size=3))
@@ -119,7 +119,7 @@ def test_whatever_is_written_is_read_as_libpq_does_or_refused_without_showing_it
 ) -> None:
     text = "postgresql://" + text[13 : 13 + where] + put + text[13 + where + cut :]
     app.amends.security.passwords._known.clear()
-    remember(text)
+    hide_url_secrets(text)
     url = parsed(text)
     if isinstance(url, StartupError):
         assert str(url).startswith("DATABASE_URL is wrong: ")
@@ -132,7 +132,7 @@ def test_whatever_is_written_is_read_as_libpq_does_or_refused_without_showing_it
     password = str(said.get("password", ""))
     assume(len(password) > 5)
     assume(not any(password in str(value) for name, value in said.items() if name != "password"))
-    for each in (str(url), repr(url), shown(url), hidden(conninfo(url))):
+    for each in (str(url), repr(url), redacted_url(url), without_secrets(conninfo(url))):
         assert password not in each
 
 

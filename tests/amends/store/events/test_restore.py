@@ -14,7 +14,7 @@ from sqlalchemy import URL
 
 from app.amends.postgres.connections.watch import DatabaseWatch
 from app.amends.postgres.embedded.server import EmbeddedPostgres
-from app.amends.postgres.generations import open_generation, require_in_order
+from app.amends.postgres.generations import open_generation, require_current_generation
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.store.events.postgres_events import PostgresEvents
@@ -65,20 +65,20 @@ OLD = [("before", 1), *(("old", n) for n in range(1, 6))]
 @pytest.fixture
 async def restored(database: URL, sql: Sql) -> URL:
     """Events of this cluster, and then some of one that had come much further."""
-    require_in_order(database)
+    require_current_generation(database)
     await append(database, "before")
-    require_in_order(database)
+    require_current_generation(database)
     sql.execute(RESTORED)
     return database
 
 
 async def test_a_start_on_events_of_a_cluster_that_was_ahead_is_refused(restored: URL) -> None:
     with pytest.raises(StartupError, match="restored from another one"):
-        require_in_order(restored)
+        require_current_generation(restored)
     with pytest.raises(StartupError, match="restored from another one"):
         prepare(restored)
     assert open_generation(restored, "restored") == 2
-    require_in_order(restored)
+    require_current_generation(restored)
     prepare(restored)
 
 
@@ -88,7 +88,7 @@ async def test_new_events_come_after_all_that_were_restored(restored: URL) -> No
     await append(restored, "new", "old", "before", "old")
     new = [("new", 1), ("old", 6), ("before", 2), ("old", 7)]
     assert names(await read(restored)) == OLD + new
-    require_in_order(restored)
+    require_current_generation(restored)
     for stream in ("old", "before", "new"):
         of_stream = [each for each in OLD + new if each[0] == stream]
         assert names(await read(restored, only=Filter(stream=stream))) == of_stream
@@ -111,7 +111,7 @@ async def test_a_second_restore_opens_a_third_generation(restored: URL, sql: Sql
     await append(restored, "new")
     sql.execute(RESTORED.replace("'old'", "'older'"))
     with pytest.raises(StartupError):
-        require_in_order(restored)
+        require_current_generation(restored)
     assert open_generation(restored, "again") == 3
     await append(restored, "newer")
     assert names(await read(restored)) == [

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from app.amends.schema.catalogue import catalogue
+from app.amends.schema.catalogue import load_catalogue
 from app.amends.store.fingerprint.fingerprint import _made, code_version
-from app.amends.store.fingerprint.imports import origin_of
+from app.amends.store.fingerprint.imports import module_origin
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause
 from tests.amends.harness import ROOT
@@ -236,7 +236,7 @@ def test_what_is_folded_does_not_change_the_fingerprint(loaded: Load, tmp_path: 
     sold = orders.vocabulary.classes[0]
     orders.fold([sold(1), sold(2)])
     assert _made(orders) == before
-    for each in catalogue().aggregates.values():
+    for each in load_catalogue().aggregates.values():
         assert code_version(each) == _made(each)
 
 
@@ -325,4 +325,4 @@ def test_code_that_cannot_be_seen_has_no_fingerprint(caplog: pytest.LogCaptureFi
     ],
 )
 def test_what_is_neither_pythons_nor_installed_is_the_projects(name: str, namespace: Any, origin: str) -> None:
-    assert origin_of(name, namespace) == origin
+    assert module_origin(name, namespace) == origin

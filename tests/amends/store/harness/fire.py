@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo
-from app.amends.store.events.encoding import events_text
+from app.amends.store.events.encoding import new_events_text
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.sagas.transactions import PostgresTransaction
 from domain.amends.errors import StaleVersion
@@ -50,7 +50,7 @@ async def session(url: URL) -> AsyncIterator[AsyncConnection[TupleRow]]:
 async def write(connection: AsyncConnection[TupleRow], *events: NewEvent) -> None:
     """Lock and insert as our functions do, in a transaction that stays open."""
     await connection.execute("select amends.lock_streams(%s)", ([event.stream for event in events],))
-    await connection.execute("select amends.insert_events(%s::jsonb)", (events_text(events),))
+    await connection.execute("select amends.insert_events(%s::jsonb)", (new_events_text(events),))
 
 
 async def settled(url: URL) -> None:

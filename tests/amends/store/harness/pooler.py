@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL
 
-from app.amends.postgres.embedded.programs import account
+from app.amends.postgres.embedded.programs import server_account
 from tests.amends.harness.server import wait_for
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -54,7 +54,7 @@ def pooled(url: URL, mode: str, ignored: str = "options", more: Mapping[str, obj
     ]
     (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
     (folder / "users").write_text(f'"{url.username}" "{url.password}"\n')
-    owner = account()
+    owner = server_account()
     if owner:
         os.chown(folder, owner.pw_uid, owner.pw_gid)
     who: dict[str, Any] = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}

@@ -12,9 +12,9 @@ from uuid import uuid4
 from sqlalchemy import URL
 
 from app.amends.projections.administration import ProjectionAdministration
-from app.amends.projections.applying.feed import recorded
+from app.amends.projections.applying.feed import recorded_event
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import Target
+from app.amends.projections.applying.writer import BuildTarget
 from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds
 from app.amends.projections.dead_letters import DeadLetters
 from app.amends.projections.read_models import ReadModels
@@ -144,7 +144,7 @@ class Board:
     def runner(self, build: int = 1, version: int = 1) -> Runner:
         projection, reader = self.known[NAME, version], self.store.reader
         return Runner(
-            projection, Target(NAME, build), self.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}"
+            projection, BuildTarget(NAME, build), self.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}"
         )
 
     async def follow(self) -> None:
@@ -164,7 +164,7 @@ class Board:
         """What all events add up to, by the projection alone."""
         projection = self.known[NAME, version]
         history: Sequence[Any] = [
-            recorded(
+            recorded_event(
                 projection, (*each.cursor, each.stream, each.version, *each.type, each.data_json, each.recorded_at)
             )
             for each in await self.events.feed(limit=100_000)
@@ -176,7 +176,7 @@ class Board:
 def runner_of(it: Board, projection: Projection[Any, Any], build: int = 1) -> Runner:
     """A runner of whatever projection."""
     store = it.store
-    target, token = Target(projection.name, build), f"test/{uuid4()}"
+    target, token = BuildTarget(projection.name, build), f"test/{uuid4()}"
     return Runner(projection, target, store.committer, store.reader, FeedNotifier(store.reader), token)
 
 

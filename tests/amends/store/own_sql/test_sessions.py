@@ -9,8 +9,8 @@ from sqlalchemy import URL
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.statements.reader import Reader
-from app.amends.postgres.urls import conninfo, settings
-from app.amends.store.sagas.own_sql import restore
+from app.amends.postgres.urls import connection_settings, conninfo
+from app.amends.store.sagas.own_sql import reset_session
 from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.store.harness.sagas import started, store
 from tests.amends.store.harness.steps import Body, ran
@@ -68,9 +68,11 @@ async def test_a_session_is_given_back_as_it_was(database: URL, trouble: Sql, st
 
 
 async def test_a_session_that_cannot_be_brought_back_is_ended(database: URL, trouble: Sql) -> None:
-    async with await psycopg.AsyncConnection.connect(conninfo(database), **settings(database, "test")) as connection:
+    async with await psycopg.AsyncConnection.connect(
+        conninfo(database), **connection_settings(database, "test")
+    ) as connection:
         trouble.execute("select pg_terminate_backend(%s)", (connection.info.backend_pid,))
-        await restore(connection)
+        await reset_session(connection)
         assert connection.closed
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import URL
 
 from app.amends.projections import SQL
 from app.amends.projections.applying.writer import LEASE
-from app.amends.projections.counting import count
+from app.amends.projections.counting import count_events
 from app.amends.store.requests import IdempotencyKey, Requests
 from domain.amends.errors import Conflict, Unavailable
 from domain.amends.event import Cause
@@ -94,8 +94,8 @@ async def test_events_are_counted_slice_by_slice(database: URL) -> None:
             await it.append(str(number), Lit(1), Out(), Elsewhere())
         types = ["bench-lamp-lit", "bench-lamp-out"]
         for slice in (1, 3, 4, 5, 100):
-            assert await count(it.store.reader, types, slice) == 8
-        assert await count(it.store.reader, ["nothing"], 2) == 0
+            assert await count_events(it.store.reader, types, slice) == 8
+        assert await count_events(it.store.reader, ["nothing"], 2) == 0
 
 
 async def test_a_table_that_is_filled_says_how_many_events_it_will_take(database: URL) -> None:

@@ -17,7 +17,7 @@ from app.amends.projections.applying.runner import Runner
 from app.amends.projections.runners import Runners
 from app.amends.store.events.postgres_events import WentBack
 from app.amends.store.feed.notifier import FeedNotifier
-from app.amends.store.shapes import SagaKinds
+from app.amends.store.shapes import PostgresSagaLookup
 from domain.amends.event import Cause
 from tests.amends.harness.databases import fresh_database
 from tests.amends.harness.losing import UNFLUSHED, copy, crash, losing_cluster, put_back, stop_flushing
@@ -183,7 +183,7 @@ async def test_a_saga_is_looked_up_anew(url: URL) -> None:
     """Its id may be that of another one by now."""
     async with board_on(url) as it:
         id = await started(it.store)
-        kinds = SagaKinds(it.store.reader)
+        kinds = PostgresSagaLookup(it.store.reader)
         await kinds.look_up([id])
         assert kinds.of(id) == ("place-order", 1)
         await kinds.look_anew()

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.projections.read_models import ReadModels
-from app.amends.projections.reporting import report
+from app.amends.projections.reporting import read_model_report
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
 from domain.amends.projection import Projection, Recorded
@@ -180,7 +180,7 @@ async def test_what_was_skipped_stays_skipped_in_a_rebuild(database: URL) -> Non
             ("a", 4, "this one too", "ann"),
             ("a", 2, "written by hand", "ann"),
         ]
-        (shown,) = await report(it.builds, NAME)
+        (shown,) = await read_model_report(it.builds, NAME)
         assert (shown["skipped"], [each["key"] for each in shown["set_aside_keys"]]) == (2, ["b", "b"])
 
 
@@ -261,7 +261,7 @@ async def test_a_read_model_whose_code_is_gone_is_orphaned_and_can_be_dropped(da
         await it.follow()
         await it.rebuild()
         code = it.known.pop((NAME, 1))
-        (shown,) = await report(it.builds)
+        (shown,) = await read_model_report(it.builds)
         assert (shown["status"], shown["mode"], len(shown["builds"])) == ("orphaned", None, 2)
         with pytest.raises(NotFound):
             await ReadModels(it.builds, it.events, it.store.reader).rows(NAME, {}, None, 10)
@@ -271,7 +271,7 @@ async def test_a_read_model_whose_code_is_gone_is_orphaned_and_can_be_dropped(da
             await it.administration.drop(NAME, None, ANN)
         sql.execute(LONG_AGO)
         assert (await it.administration.drop(NAME, None, ANN))["dropped"] == [1, 2]
-        assert await report(it.builds) == []
+        assert await read_model_report(it.builds) == []
         left = sql.execute("select count(*) from pg_class where relnamespace = 'views'::regnamespace").fetchone()
         assert left == (0,)
         with pytest.raises(NotFound):

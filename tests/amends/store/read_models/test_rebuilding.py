@@ -10,7 +10,7 @@ from sqlalchemy import URL
 
 from app.amends.projections import SQL
 from app.amends.projections.applying.writer import LEASE
-from app.amends.projections.comparison import compare
+from app.amends.projections.comparison import compare_builds
 from domain.amends.errors import Conflict
 from tests.amends.store.harness.projections import NAME, Lit, Out, board, board_on, wide
 
@@ -28,7 +28,7 @@ async def test_a_rebuilt_one_agrees_and_takes_over(database: URL) -> None:
         with pytest.raises(Conflict, match="has not caught up"):
             await it.promote()
         await it.follow()
-        found = await compare(it.builds, it.store.reader, NAME)
+        found = await compare_builds(it.builds, it.store.reader, NAME)
         assert (found.rows, found.differing, found.moving) == (1, [], 0)
         assert (await it.promote()).state == "live"
         await it.append("a", Lit(5))
@@ -45,7 +45,7 @@ async def test_differences_are_found_and_what_is_on_the_move_is_not_judged(datab
         sql.execute("update views.lamp_board_2 set watts = 99 where lamp = 'a'")
         await it.append("b", Lit(1))
         await it.runner(1).catch_up()
-        found = await compare(it.builds, it.store.reader, NAME)
+        found = await compare_builds(it.builds, it.store.reader, NAME)
         assert [(each.key, (each.other or {})["watts"]) for each in found.differing] == [("a", 99)]
         assert found.moving == 1
 
@@ -57,13 +57,13 @@ async def test_tables_are_compared_page_by_page(database: URL, sql: Sql, monkeyp
             await it.append(f"{number:02}", Lit(1))
         await it.rebuild()
         with pytest.raises(Conflict, match="still being filled"):
-            await compare(it.builds, it.store.reader, NAME)
+            await compare_builds(it.builds, it.store.reader, NAME)
         await it.follow()
         sql.execute("delete from views.lamp_board_1 where lamp < '05' or lamp = '19'")
         sql.execute("delete from views.lamp_board_2 where lamp between '03' and '10'")
         sql.execute("update views.lamp_board_2 set watts = 2 where lamp = '11'")
         seen: list[int] = []
-        found = await compare(it.builds, it.store.reader, NAME, seen=seen.append)
+        found = await compare_builds(it.builds, it.store.reader, NAME, seen=seen.append)
         only = {
             each.key: "one" if each.other is None else "other" if each.one is None else "" for each in found.differing
         }
@@ -105,7 +105,7 @@ async def test_readers_never_see_less_while_it_is_rebuilt_and_promoted_under_loa
         await asyncio.gather(*tasks, return_exceptions=True)
         await it.follow()
         assert len(await it.rows()) == written
-        assert (await compare(it.builds, it.store.reader, NAME)).differing == []
+        assert (await compare_builds(it.builds, it.store.reader, NAME)).differing == []
 
 
 async def test_one_that_was_stopped_goes_on_from_its_checkpoint(database: URL) -> None:
@@ -124,7 +124,7 @@ async def test_one_that_was_stopped_goes_on_from_its_checkpoint(database: URL) -
         await runner._give_back()
         await it.runner(2).catch_up()
         assert (await it.build(2)).events == 30, "nothing was read twice"
-        assert (await compare(it.builds, it.store.reader, NAME, 2, 1)).moving == 5
+        assert (await compare_builds(it.builds, it.store.reader, NAME, 2, 1)).moving == 5
 
 
 async def test_another_version_has_other_columns_and_the_same_readers(database: URL, sql: Sql) -> None:
@@ -137,7 +137,7 @@ async def test_another_version_has_other_columns_and_the_same_readers(database: 
             it.known[NAME, 2] = wide
             await it.rebuild()
             await it.follow()
-            found = await compare(it.builds, it.store.reader, NAME)
+            found = await compare_builds(it.builds, it.store.reader, NAME)
             assert (found.columns, found.differing) == (["lamp", "watts"], [])
             await it.promote()
             sql.execute("set role lamp_reader")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.projections.applying.feed import NewerReader
-from app.amends.projections.comparison import compare
+from app.amends.projections.comparison import compare_builds
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Payload, event, upcasts
 from domain.amends.projection import Mode, Projection, Recorded
@@ -108,11 +108,11 @@ async def test_a_rebuilt_table_reads_both_names_and_is_compared_by_both(database
         await it.append("a", After(2, "Ann"))
         await it.rebuild()
         await it.follow()
-        found = await compare(it.builds, it.store.reader, NAME)
+        found = await compare_builds(it.builds, it.store.reader, NAME)
         assert (found.differing, found.rows) == ([], 1)
         await it.append("b", After(4, "Ann"))
         await it.runner(1).catch_up()
-        assert (await compare(it.builds, it.store.reader, NAME)).moving == 1
+        assert (await compare_builds(it.builds, it.store.reader, NAME)).moving == 1
 
 
 async def test_old_code_does_not_pass_over_events_by_a_name_that_only_newer_code_knows(database: URL) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.projections.read_models import ReadModels
-from app.amends.projections.reporting import report
+from app.amends.projections.reporting import read_model_report
 from app.amends.projections.runners import Runners
 from app.amends.projections.table_check import TableChanged
 from app.amends.store.feed.notifier import FeedNotifier
@@ -60,7 +60,7 @@ async def failing(it: Board) -> str:
     with pytest.raises(TableChanged) as changed:
         await runner_of(it, it.known[NAME, 1]).catch_up()
     assert (await it.build()).failure == str(changed.value)
-    (shown,) = await report(it.builds, NAME)
+    (shown,) = await read_model_report(it.builds, NAME)
     assert (shown["status"], shown["failure"]) == ("failing", str(changed.value))
     return str(changed.value)
 
@@ -75,7 +75,7 @@ async def test_a_table_that_was_changed_by_hand_is_told_and_goes_on_once_it_is_c
         await it.follow()
         sql.execute(f"drop view views.lamp_board; alter table views.lamp_board_1 {change}".encode())
         await it.append("a", Lit(2))
-        (before, _) = await report(it.builds)
+        (before, _) = await read_model_report(it.builds)
         assert before["status"] == "failing", "told before anybody has tried"
         said = await failing(it)
         assert told in said
@@ -213,7 +213,7 @@ async def test_a_table_that_is_lost_while_it_is_followed_is_noticed_and_said_onc
                 sql.execute("alter table views.elsewhere rename to lamp_board_1")
                 while await it.rows() != await it.expected() or (await it.build()).failure:
                     await asyncio.sleep(0.01)
-                assert (await report(it.builds, NAME))[0]["status"] == "following"
+                assert (await read_model_report(it.builds, NAME))[0]["status"] == "following"
         finally:
             await runners.stop()
 
@@ -264,14 +264,14 @@ async def test_a_read_model_that_cannot_be_given_a_table_keeps_no_other_from_its
         assert {each.name for each in await it.builds.all()} == {"other_board"}
         builds = it.builds
         await builds.open_first()
-        (shown,) = await report(builds, NAME)
+        (shown,) = await read_model_report(builds, NAME)
         assert shown["status"] == "failing"
         assert "lamp_board" in shown["failure"]
         with pytest.raises(Conflict, match="cannot be given one now"):
             await ReadModels(builds, it.events, it.store.reader).rows(NAME, {}, None, 10)
         with pytest.raises(Conflict, match="is no read model"):
             await it.administration.rebuild(NAME, Cause())
-        (elsewhere,) = await report(it.builds, NAME)
+        (elsewhere,) = await read_model_report(it.builds, NAME)
         assert elsewhere["status"] == "failing", "also for a process that makes no tables"
         assert "is there already" in elsewhere["failure"]
         sql.execute("drop table views.lamp_board")

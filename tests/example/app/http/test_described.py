@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app.amends.http.api import build
+from app.amends.http.api import build_api
 from app.amends.http.openapi.answers import service as answers
 from app.amends.http.openapi.responses import responds
 from app.amends.postgres.embedded.server import EmbeddedPostgres
@@ -196,7 +196,7 @@ def test_a_token_is_wanted_where_tokens_are_set(guarded: bool) -> None:
     async def _x() -> dict[str, Any]:
         return {}
 
-    told = build([router], guarded).openapi()
+    told = build_api([router], guarded).openapi()
     assert told["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     assert told["paths"]["/x"]["get"]["security"] == ([{"token": []}] if guarded else [{"token": []}, {}])
 

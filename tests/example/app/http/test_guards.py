@@ -12,16 +12,16 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
-from app.amends.http.api import build
+from app.amends.http.api import build_api
 from app.amends.http.requests import receiving
 from app.amends.http.requests.guards import AccessPolicy, Guards
 from app.amends.http.requests.roles import requires
 from app.amends.security.loopback import base_url, is_loopback
-from app.amends.security.tokens import OWN, Caller, Role, Token, parse
+from app.amends.security.tokens import OWN, Caller, Role, Token, parse_tokens
 from app.amends.settings import Settings, read_settings
 from domain.amends.errors import StartupError
 
-TOKENS = parse("vera:v-1:viewer, stan:s-1:starter,olga:o-1:operator,otto:o-2")
+TOKENS = parse_tokens("vera:v-1:viewer, stan:s-1:starter,olga:o-1:operator,otto:o-2")
 Send = Mapping[str, str]
 
 
@@ -41,7 +41,7 @@ def api(door: AccessPolicy) -> Guards:
     router.add_api_route("/metrics", fine, methods=["GET"])
     router.add_api_route("/sandbox/charge", fine, methods=["POST"])
     open_router.add_api_route("/asked", fine, methods=["POST"])
-    return Guards(build([router, open_router]), door)
+    return Guards(build_api([router, open_router]), door)
 
 
 def client(door: AccessPolicy | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:
@@ -273,7 +273,7 @@ async def test_one_caller_cannot_take_the_room_for_all_bodies(tokens: bool, monk
 )  # fmt: skip
 def test_tokens_that_could_be_misunderstood_are_refused_and_never_shown(given: str, says: str) -> None:
     with pytest.raises(ValueError, match=says) as refused:
-        parse(given)
+        parse_tokens(given)
     assert ":x" not in str(refused.value)
 
 

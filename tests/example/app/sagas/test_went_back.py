@@ -17,7 +17,7 @@ from sqlalchemy import URL
 from app.amends.cli.doctor import examine
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from app.amends.schema.catalogue import catalogue
+from app.amends.schema.catalogue import load_catalogue
 from tests.amends.harness.databases import MIGRATIONS, fresh_database
 from tests.amends.harness.losing import crash, lose_commits, losing_cluster, stop_flushing
 from tests.example.app.http.test_live import deposits
@@ -153,7 +153,7 @@ def test_it_is_a_warning_a_metric_and_a_finding(server: Server, url: URL, lost: 
     told = http.get(f"{server.base}/metrics").text
     assert not [each for each in WATCHED if each not in told]
     finding = next(
-        each for each in asyncio.run(examine(url, catalogue().projections, MIGRATIONS)) if each.what == "history"
+        each for each in asyncio.run(examine(url, load_catalogue().projections, MIGRATIONS)) if each.what == "history"
     )
     assert not finding.well
     assert "events were gone" in finding.found

@@ -13,7 +13,7 @@ from sqlalchemy import URL
 from app.amends.projections.administration import ProjectionAdministration
 from app.amends.projections.applying.inline import InlineProjections
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import Target
+from app.amends.projections.applying.writer import BuildTarget
 from app.amends.projections.builds import ProjectionBuilds
 from app.amends.projections.read_models import ReadModels
 from app.amends.store.events.postgres_events import PostgresEvents
@@ -83,7 +83,7 @@ class SagaClient:
         """Let a runner follow the feed to its end."""
         reader = self.store.reader
         for build in await self.builds.all("account_now"):
-            target = Target("account_now", build.build)
+            target = BuildTarget("account_now", build.build)
             await Runner(now, target, self.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}").catch_up()
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import Target
+from app.amends.projections.applying.writer import BuildTarget
 from app.amends.projections.dead_letters import DeadLetters
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed.notifier import FeedNotifier
@@ -103,7 +103,7 @@ async def test_what_is_skipped_is_skipped_by_later_appends_too(database: URL) ->
         await it.follow()
         await it.administration.request_action("account_now", "a", "skip", "by hand", Cause())
         reader = it.store.reader
-        runner = Runner(now, Target("account_now", 1), it.store.committer, reader, FeedNotifier(reader), "test/x")
+        runner = Runner(now, BuildTarget("account_now", 1), it.store.committer, reader, FeedNotifier(reader), "test/x")
         runner.action_requested = True
         await runner.catch_up()
         assert await DeadLetters(reader).all() == []

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.cli.doctor import examine
-from app.amends.postgres.checks.usable import require_as_asked, require_usable
+from app.amends.postgres.checks.usable import require_role_and_limits, require_usable_server
 from app.amends.postgres.urls import conninfo
 from domain.amends.errors import StartupError
 from tests.amends.harness.databases import MIGRATIONS, prepare
@@ -25,7 +25,7 @@ DOCUMENTED = re.findall(r"^ +(alter role shop set .*;)$", (ROOT / "docs" / "own-
 
 def refusal(url: URL) -> str:
     with pytest.raises(StartupError) as raised:
-        require_usable(url)
+        require_usable_server(url)
     return str(raised.value)
 
 
@@ -87,7 +87,7 @@ def test_a_session_without_its_role_and_limits_is_refused_with_what_to_set(login
         with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
             sql.execute(sets)
     with pooled(login, "session") as url:
-        require_as_asked(prepare(url, database_18))
+        require_role_and_limits(prepare(url, database_18))
 
 
 def test_a_server_works_through_a_pooler_that_keeps_sessions(login: URL, database_18: URL) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from app.amends.postgres.embedded.programs import account
+from app.amends.postgres.embedded.programs import server_account
 from tests.example.soak.patroni.cluster.programs import PLACES, find
 
 
@@ -62,11 +62,11 @@ def those_in(folder: Path) -> list[psutil.Process]:
 
 def give(path: Path) -> None:
     """Let the programs' account own a file or a folder."""
-    if owner := account():
+    if owner := server_account():
         os.chown(path, owner.pw_uid, owner.pw_gid)
 
 
 def _as_account() -> Sequence[str]:
-    if (owner := account()) is None:
+    if (owner := server_account()) is None:
         return ()
     return (str(find("setpriv")), f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups", "--")
