@@ -70,7 +70,7 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
                 client,
                 SagaSummaries(reader),
                 store.events,
-                TimeTravel(store.events, store.loader, reader),
+                TimeTravel(store.events, store.loader),
                 store.known,
                 register,
                 Redactor(register, PostgresSagaLookup(reader)),

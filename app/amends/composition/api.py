@@ -63,7 +63,7 @@ def amends_routers(
     yield WorkflowRoutes(engine, overview, resting, events, requests, redactor).router
     yield EventRoutes(events, store.feed_notifier, redactor, engine.draining, watched.followers).router
     limit = engine.options.limits.value
-    history, undoing = TimeTravel(events, loader, reader), UndoRedo(events, loader, reader, limit)
+    history, undoing = TimeTravel(events, loader), UndoRedo(events, loader, limit)
     yield StreamRoutes(store.known, events, history, undoing, requests, redactor).router
     yield ProviderRoutes(reader).router
     yield ViewRoutes(ViewRows(store.builds, events, reader), events, redactor).router

@@ -24,5 +24,5 @@ begin
     perform amends.signal_saga(v_child.parent, v_signal, jsonb_build_array(jsonb_build_object(
         'id', gen_random_uuid(), 'stream', 'saga-' || v_child.parent, 'type', 'signal-received', 'schema_version', 1,
         'data', jsonb_build_object('signal', v_signal, 'payload', v_payload),
-        'metadata', jsonb_build_object('causation_id', v_last.id, 'actor', v_last.metadata -> 'actor'))), null);
+        'metadata', jsonb_strip_nulls(jsonb_build_object('causation_id', v_last.id, 'actor', v_last.metadata -> 'actor')))), null);
 end $$;

@@ -10,7 +10,7 @@ import pytest
 
 from domain.amends.errors import AmendsError, Conflict, StaleVersion
 from domain.amends.event import Cause, EventType
-from domain.amends.expected import NONE, Expected, exact
+from domain.amends.expected import ANY, NONE, Expected, exact
 from tests.amends.store.harness.sagas import event
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import (
@@ -120,6 +120,7 @@ class ReadContract:
         await events.append([event("b")])
         assert await place_of(events, a=exact(2)) == last
         assert await place_of(events) == START
+        assert await place_of(events, a=ANY) == START, "any version is no expectation"
         await require_refused(events, StaleVersion, a=exact(1))
         await whole(events, 3)
 

@@ -114,7 +114,7 @@ class Running:
     async def complete(self, result: JsonValue = None) -> None:
         await self.commit(SagaCompleted(result), change=StatusChange("completed"))
 
-    async def compensate(self, reason: str, error: Problem) -> None:
+    async def compensate(self, reason: str, error: Problem | None) -> None:
         await self.commit(SagaCompensating(reason, error), change=StatusChange("compensating", reason))
         await self.commit(SagaCompensated(reason), change=StatusChange("compensated", reason))
 

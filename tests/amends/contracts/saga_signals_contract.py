@@ -29,6 +29,7 @@ from workflows.amends.history import (
     SagaStuck,
     SagaWaiting,
     SignalReceived,
+    saga_histories,
 )
 from workflows.amends.history.events.children import ended, undone
 from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, RepeatedRequest
@@ -153,6 +154,8 @@ class FamilyContract:
         await child.complete({"a": 1})
         payload: JsonValue = {"status": "completed", "result": {"a": 1}}
         assert await self.told(parent) == SignalReceived(ended("child-1"), payload)
+        stored = await it.events.read(saga_histories.stream("s-1"))
+        assert None not in stored[-1].metadata.values()
         assert await parent.claimed_again()
 
     async def test_a_child_that_was_compensated_says_why(self, it: Store) -> None:

@@ -9,12 +9,13 @@ from sqlalchemy import URL
 
 from app.amends.store.events.postgres_events import PostgresEvents
 from tests.amends.contracts.saga_contract import EXECUTOR, TYPE, CommitContract, StartContract, Store
+from tests.amends.contracts.saga_queue_contract import ExecutorContract, QueueContract
 from tests.amends.contracts.saga_signals_contract import FamilyContract, SignalContract
 from tests.amends.store.harness.sagas import store
 from workflows.amends.simulation.memory.sagas import MemorySagas
 
 
-class SagasContract(StartContract, CommitContract, SignalContract, FamilyContract):
+class SagasContract(StartContract, CommitContract, SignalContract, FamilyContract, ExecutorContract, QueueContract):
     """All of it."""
 
 

@@ -108,7 +108,7 @@ class Sagas(Protocol):
         """Append an operator's action and queue the saga again; its status if that is not an allowed one.
 
         With `cancel` it is compensated when it goes on. `stuck_at` says about what was decided, None for a saga that is
-        not stuck. Raises StaleVersion if it has got stuck anew since then.
+        not stuck. Raises StaleVersion if it has got stuck anew since then, and NotFound.
         """
         ...
 

@@ -18,31 +18,6 @@ select version, type, schema_version, data::text from amends.events
  where stream = %(stream)s and version > %(after)s and version <= %(until)s
  order by version limit %(limit)s
 
--- name: version_at
--- The highest version of a stream that was recorded by an instant.
-select coalesce(max(version), 0) as version from amends.events where stream = %s and recorded_at <= %s
-
--- name: version_at_position
--- The highest version of a stream up to a position.
-select coalesce(max(version), 0) as version from amends.events where stream = %s and position <= %s
-
--- name: version_at_place
--- The highest version of a stream up to a place in the feed.
-select amends.version_at(%s, %s, %s::text::xid8, %s) as version
-
--- name: event_at
--- One event of a stream, without its data.
-select generation, transaction_id::text::bigint as transaction_id, position, id as event, (select amends.as_of()) as run,
-       recorded_at
-  from amends.events where stream = %s and version = %s
-
--- name: open_saga
--- A saga that has written to a stream and is not finished.
-select s.id from amends.sagas as s
- where s.status not in ('completed', 'compensated')
-   and exists (select from amends.events as e where e.stream = %s and e.metadata ->> 'workflow_id' = s.id)
- limit 1
-
 -- name: snapshot
 -- Keep a state, unless a later one is kept.
 insert into amends.snapshots as s (stream, code, version, state) values (%s, %s, %s, %s::jsonb)

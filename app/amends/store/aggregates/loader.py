@@ -18,6 +18,7 @@ from domain.amends.aggregate import Aggregate
 from domain.amends.errors import AmendsError, TooLarge, Unstorable
 from domain.amends.event import EventType
 from workflows.amends.ports.event_store import read_event
+from workflows.amends.ports.stream_history import NEWEST
 from workflows.amends.values.codec import exactly, from_text
 from workflows.amends.values.limits import Limits
 from workflows.amends.values.printable import error_message
@@ -27,7 +28,6 @@ E = TypeVar("E")
 
 PAGE = 2000
 """Events that are folded at a time: other work of the event loop goes on in between."""
-NEWEST = 2**31 - 1
 PATIENCE = 5.0
 
 Ask = Callable[[str, Mapping[str, Any]], Awaitable[list[TupleRow]]]

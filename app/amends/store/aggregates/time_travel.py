@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.amends.postgres.statements.reader import Reader
-from app.amends.store.aggregates import SQL
 from app.amends.store.aggregates.difference import Change, differences
-from app.amends.store.aggregates.loader import AggregateLoader
-from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Invalid, NotFound
 from workflows.amends.ports.event_store import FeedCursor
+from workflows.amends.ports.stream_history import StateLoader, StreamHistory
 from workflows.amends.values.codec import dump
 
 Any_ = Aggregate[Any, Any]
@@ -53,8 +50,8 @@ class StateAt:
 class TimeTravel:
     """States of any point in time, folded from the same events as those of now."""
 
-    def __init__(self, events: PostgresEvents, loader: AggregateLoader, reader: Reader) -> None:
-        self._events, self._loader, self._reader = events, loader, reader
+    def __init__(self, events: StreamHistory, loader: StateLoader) -> None:
+        self._events, self._loader = events, loader
 
     async def state(self, aggregate: Any_, stream: str, point: Point) -> StateAt:
         """The state at a point. Raises NotFound before the first event, and for a version that is not reached yet."""
@@ -74,14 +71,12 @@ class TimeTravel:
 
     async def _state(self, aggregate: Any_, stream: str, version: int) -> StateAt:
         state, _ = await self._loader.load(aggregate, stream, version)
-        row = await self._reader.row(SQL["event_at"], (stream, version))
-        assert row is not None, f"{stream} has had version {version}"
-        at = row.pop("recorded_at")
-        return StateAt(stream, version, FeedCursor(**row), at, dump(state, aggregate.state_type))
+        (event,) = await self._events.read_back(stream, version + 1, 1)
+        return StateAt(stream, version, event.cursor, event.recorded_at, dump(state, aggregate.state_type))
 
     async def _version(self, stream: str, point: Point) -> int:
         if point.at is not None:
-            return await self._ask("version_at", stream, point.at)
+            return await self._events.version_at(stream, point.at)
         if point.position is not None:
             return await self._version_at_position(stream, point.position)
         newest = await self._events.version(stream)
@@ -99,16 +94,9 @@ class TimeTravel:
         except Invalid:
             if not (position.isascii() and position.isdecimal() and len(position) < 19):
                 raise
-            return await self._ask("version_at_position", stream, int(position))
+            return await self._events.version_at_position(stream, int(position))
         await self._events.require_standing(cursor)
-        return await self._ask(
-            "version_at_place", stream, cursor.generation, str(cursor.transaction_id), cursor.position
-        )
-
-    async def _ask(self, question: str, *parameters: object) -> int:
-        row = await self._reader.row(SQL[question], parameters)
-        assert row is not None
-        return int(row["version"])
+        return await self._events.version_at_cursor(stream, cursor)
 
 
 def _past(point: Point) -> bool:

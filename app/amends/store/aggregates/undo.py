@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
-from app.amends.postgres.statements.reader import Reader
-from app.amends.store.aggregates import SQL
-from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.aggregates.repository import Acting, Decided, IdempotentRequest
-from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.aggregate import Aggregate
 from domain.amends.contained import contained
 from domain.amends.errors import Conflict, NotFound, Refusal, StaleVersion
 from domain.amends.event import Cause
-from workflows.amends.ports.event_store import StoredEvent, read_event
+from workflows.amends.ports.event_store import EventStore, StoredEvent, read_event
+from workflows.amends.ports.stream_history import StateLoader, StreamHistory
 from workflows.amends.values.limits import Limits
 
 UndoAction: TypeAlias = Literal["undo", "redo"]
@@ -43,13 +40,15 @@ class PastDecision:
         return ", ".join(event.name for event in self.events)
 
 
+class Streams(EventStore, StreamHistory, Protocol):
+    """Events to be appended, and the past of their streams."""
+
+
 class UndoRedo:
     """Undo and redo of decisions about aggregates."""
 
-    def __init__(
-        self, events: PostgresEvents, loader: AggregateLoader, reader: Reader, limit: int = Limits().value
-    ) -> None:
-        self._events, self._loader, self._reader, self._limit = events, loader, reader, limit
+    def __init__(self, events: Streams, loader: StateLoader, limit: int = Limits().value) -> None:
+        self._events, self._loader, self._limit = events, loader, limit
 
     async def perform(
         self,
@@ -100,9 +99,8 @@ class UndoRedo:
         return inverse
 
     async def _require_no_open_saga(self, action: UndoAction, stream: str) -> None:
-        row = await self._reader.row(SQL["open_saga"], (stream,))
-        if row is not None:
-            raise _cannot(action, f"saga {row['id']} is still open on {stream}; it may yet take its part back itself")
+        if (saga := await self._events.open_saga(stream)) is not None:
+            raise _cannot(action, f"saga {saga} is still open on {stream}; it may yet take its part back itself")
 
     async def _undoable(self, stream: str, newest: int) -> PastDecision:
         taken_back = 0

@@ -152,3 +152,22 @@ select e.generation, e.transaction_id::text::bigint as transaction, e.position, 
  where (select amends.vouched(%(generation)s, %(transaction_id)s::text::xid8, %(position)s, %(event)s, %(run)s))
  order by e.generation, e.transaction_id, e.position
  limit %(limit)s
+
+-- name: version_at
+-- The highest version of a stream that was recorded by an instant.
+select coalesce(max(version), 0) as version from amends.events where stream = %s and recorded_at <= %s
+
+-- name: version_at_position
+-- The highest version of a stream up to a position.
+select coalesce(max(version), 0) as version from amends.events where stream = %s and position <= %s
+
+-- name: version_at_place
+-- The highest version of a stream up to a place in the feed.
+select amends.version_at(%s, %s, %s::text::xid8, %s) as version
+
+-- name: open_saga
+-- A saga that has written to a stream and is not finished.
+select s.id from amends.sagas as s
+ where s.status not in ('completed', 'compensated')
+   and exists (select from amends.events as e where e.stream = %s and e.metadata ->> 'workflow_id' = s.id)
+ limit 1

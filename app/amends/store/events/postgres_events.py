@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from app.amends.postgres.statements.committer import AlreadyExists
@@ -142,8 +143,29 @@ class PostgresEvents:
 
     async def version(self, stream: str) -> int:
         """The version of a stream, 0 if it has no event."""
-        row = await self._reader.row(SQL["stream_version"], (stream,))
+        return await self._version("stream_version", stream)
+
+    async def _version(self, question: str, *parameters: object) -> int:
+        row = await self._reader.row(SQL[question], parameters)
         return int(row["version"]) if row else 0
+
+    async def version_at(self, stream: str, at: datetime) -> int:
+        """The highest version of a stream that was recorded by an instant."""
+        return await self._version("version_at", stream, at)
+
+    async def version_at_position(self, stream: str, position: int) -> int:
+        """The highest version of a stream up to a position."""
+        return await self._version("version_at_position", stream, position)
+
+    async def version_at_cursor(self, stream: str, cursor: FeedCursor) -> int:
+        """The highest version of a stream up to a place in the feed."""
+        place = (cursor.generation, str(cursor.transaction_id), cursor.position)
+        return await self._version("version_at_place", stream, *place)
+
+    async def open_saga(self, stream: str) -> str | None:
+        """A saga that has written to a stream and is not finished."""
+        row = await self._reader.row(SQL["open_saga"], (stream,))
+        return None if row is None else str(row["id"])
 
     async def after(self, token: str | None, field: str = "after") -> FeedCursor:
         """The place that a token names, for a reader who goes on after it. Raises Invalid as `cursor` does, and for a

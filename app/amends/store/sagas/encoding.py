@@ -46,12 +46,12 @@ def commit_parameters(saga: str, owner: str, step_commit: StepCommit) -> tuple[o
 
 def _wait(step_commit: StepCommit) -> str | None:
     """The wait of a suspended saga as `commit_step` takes it."""
-    change = step_commit.change
-    if change is None or not (change.waiting_for or change.provider or step_commit.settled):
-        return None
-    since, due = change.provider_since, change.due_at
-    told = {"for": change.waiting_for, "due": due, "provider": change.provider, "since": since}
-    return text(told | {"settled": step_commit.settled})
+    told: dict[str, Any] = {"settled": step_commit.settled or None}
+    if change := step_commit.change:
+        told |= {"for": change.waiting_for, "due": change.due_at}
+        told |= {"provider": change.provider, "since": change.provider_since}
+    given = {name: value for name, value in told.items() if value is not None}
+    return text(given) if given else None
 
 
 def family_text(start: Start | None, recall: CompensateChild | None) -> str | None:

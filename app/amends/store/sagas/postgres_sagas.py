@@ -152,17 +152,9 @@ class PostgresSagas:
         kept = answer and text(answer_json(answer))
         parameters = (id, stuck_at, list(allowed), new_events_text([event]), status, kept, cancel)
         rows = await self._committer.run(SQL["act_on_saga"], parameters, START_PATIENCE)
-        outcome, status, cursor, digest, body = rows[0]
-        match outcome:
-            case "stale":
-                raise StaleVersion(saga_histories.stream(id), stuck_at or 0, -1)
-            case "repeated":
-                return RepeatedRequest(digest, body)
-            case "wrong":
-                found: Status = status
-                return found
-            case _:
-                return FeedCursor.parse(cursor) or START
+        if rows[0][0] == "stale":
+            raise StaleVersion(saga_histories.stream(id), stuck_at or 0, -1)
+        return _answered(id, rows[0])
 
     async def signal(
         self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
@@ -238,7 +230,7 @@ def _event(id: str, type: str, version: int, data: str, *_: object) -> SagaEvent
 
 
 def _answered(id: str, row: TupleRow) -> FeedCursor | Status | RepeatedRequest:
-    """The result of a signal or a cancel. Raises NotFound if there is no such saga."""
+    """The result of a signal, a cancel or an operator's action. Raises NotFound if there is no such saga."""
     outcome, status, cursor, digest, body = row
     if outcome == "repeated":
         return RepeatedRequest(digest, body)

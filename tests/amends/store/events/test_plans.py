@@ -20,7 +20,6 @@ from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.generations import SQL as GENERATIONS
 from app.amends.postgres.urls import conninfo
 from app.amends.projections import SQL as PROJECTIONS
-from app.amends.store.aggregates import SQL as AGGREGATES
 from app.amends.store.events.writer import SQL as EVENTS
 from app.amends.store.feed import SQL as FEED
 from app.amends.store.outages import SQL as OUTAGES
@@ -103,7 +102,7 @@ ASKED: dict[str, Asked] = {
         EVENTS["backwards"], {"stream": "account-long", "before": 2**31 - 1, "limit": 100}, 300
     ),
     "version of a stream": Asked(EVENTS["stream_version"], ("account-long",), 20),
-    "version at a place": Asked(AGGREGATES["version_at_place"], ("account-long", 2, "51000", 500_000), 250),
+    "version at a place": Asked(EVENTS["version_at_place"], ("account-long", 2, "51000", 500_000), 250),
     "recording": Asked(SAGAS["replay_state"], {"id": "s-100001"} | HISTORY_PAGE, 200),
     "saga": Asked(SAGAS["saga"], ("s-100001",), 20),
     "saga told": Asked(SAGAS["saga_with_history"], {"id": "s-100001"} | HISTORY_PAGE, 150),

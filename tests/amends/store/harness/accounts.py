@@ -64,6 +64,6 @@ class Bank:
 async def bank(url: URL, snapshot_every: int = 500) -> AsyncIterator[Bank]:
     async with store(url, connections=8, snapshot_every=snapshot_every) as it:
         events, loader = PostgresEvents(it.writer, it.reader), it.loader
-        history, undoing = TimeTravel(events, loader, it.reader), UndoRedo(events, loader, it.reader)
+        history, undoing = TimeTravel(events, loader), UndoRedo(events, loader)
         yield Bank(it, events, loader, history, undoing, Repository(events, loader))
         await loader.settle()

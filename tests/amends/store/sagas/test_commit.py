@@ -14,7 +14,7 @@ from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.urls import conninfo
 from domain.amends.errors import Unstorable
 from tests.amends.store.harness.sagas import checkpoint, event, started, step_commit, store
-from workflows.amends.ports.execution_log import Committed, Fenced, ForeignStep, Stale, StatusChange, StepCommit
+from workflows.amends.ports.execution_log import Committed, Fenced, StatusChange, StepCommit
 
 Sql = psycopg.Connection
 
@@ -65,16 +65,6 @@ async def test_events_checkpoint_and_status_are_one_transaction(database: URL, s
     assert checkpointed[0] in written
 
 
-async def test_a_resent_commit_whose_answer_was_lost_stands_once(database: URL, sql: Sql) -> None:
-    async with store(database) as it:
-        saga = await started(it)
-        one = StepCommit([event(f"saga-{saga}"), event("order-1")], {"order-1": 0}, checkpoint(1))
-        assert await it.sagas.commit(saga, "me", one) == Committed()
-        assert await it.sagas.commit(saga, "me", one) == Committed()
-    assert len(events_of(sql, "order-1")) == 1
-    assert len(steps_of(sql, saga)) == 1
-
-
 async def test_a_commit_is_resent_when_its_connection_dies(database: URL, sql: Sql) -> None:
     async with store(database, connections=1) as it:
         saga = await started(it)
@@ -85,43 +75,6 @@ async def test_a_commit_is_resent_when_its_connection_dies(database: URL, sql: S
             assert await it.sagas.commit(saga, "me", step_commit(saga, step_id)) == Committed()
     assert len(events_of(sql, f"saga-{saga}")) == 21
     assert len(steps_of(sql, saga)) == 20
-
-
-async def test_a_commit_of_a_fenced_execution_writes_nothing(database: URL, sql: Sql) -> None:
-    async with store(database) as it:
-        saga = await started(it)
-        sql.execute("update dbos.workflow_status set owner_xid = 'another' where workflow_uuid = %s", (saga,))
-        with pytest.raises(Fenced):
-            await it.sagas.commit(saga, "me", step_commit(saga, 1, event("order-1")))
-    assert events_of(sql, "order-1") == []
-    assert steps_of(sql, saga) == []
-
-
-async def test_a_stale_append_writes_nothing_and_says_both_versions(database: URL, sql: Sql) -> None:
-    async with store(database) as it:
-        saga = await started(it)
-        await it.sagas.commit(saga, "me", step_commit(saga, 1, event("order-1"), event("order-1")))
-        one = StepCommit([event(f"saga-{saga}"), event("order-1")], {"order-1": 1}, checkpoint(2))
-        assert await it.sagas.commit(saga, "me", one) == Stale("order-1", 1, 2)
-    assert len(events_of(sql, "order-1")) == 2
-    assert len(steps_of(sql, saga)) == 1
-
-
-async def test_a_stream_that_was_only_read_is_checked_too(database: URL) -> None:
-    async with store(database) as it:
-        saga = await started(it)
-        await it.sagas.commit(saga, "me", step_commit(saga, 1, event("order-1")))
-        one = StepCommit([event(f"saga-{saga}")], {"order-1": 0}, checkpoint(2))
-        assert await it.sagas.commit(saga, "me", one) == Stale("order-1", 0, 1)
-
-
-async def test_a_foreign_row_under_a_steps_number_is_noticed(database: URL, sql: Sql) -> None:
-    async with store(database) as it:
-        saga = await started(it)
-        await it.sagas.commit(saga, "me", step_commit(saga, 1))
-        with pytest.raises(ForeignStep):
-            await it.sagas.commit(saga, "me", step_commit(saga, 1, event("order-1")))
-    assert events_of(sql, "order-1") == []
 
 
 async def test_a_takeover_while_a_commit_waits_for_its_row_fences_it(database: URL, sql: Sql) -> None:

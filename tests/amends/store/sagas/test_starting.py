@@ -13,7 +13,7 @@ from app.amends.postgres.urls import conninfo
 from tests.amends.store.harness.sagas import Store, event, started, step_commit, store
 from workflows.amends.ids import new_id
 from workflows.amends.ports.execution_log import Start
-from workflows.amends.ports.saga_store import OtherExecutor, StartOutcome
+from workflows.amends.ports.saga_store import StartOutcome
 
 Sql = psycopg.Connection
 KINDS = ["place-order:1"]
@@ -34,14 +34,6 @@ def status(sql: Sql, saga: str) -> Any:
         " from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid where s.id = %s",
         (saga,),
     ).fetchone()
-
-
-async def test_the_same_request_is_started_once(database: URL, sql: Sql) -> None:
-    async with store(database) as it:
-        saga = await started(it, request="same")
-        assert await start_again(it, saga, "same") is StartOutcome.REPEATED
-        assert await start_again(it, saga, "other") is StartOutcome.TAKEN
-    assert sql.execute("select count(*) from amends.events").fetchone() == (1,)
 
 
 async def test_many_at_once_with_one_id_start_one_saga(database: URL, sql: Sql) -> None:
@@ -71,32 +63,6 @@ async def test_a_queued_saga_is_claimed_by_one_executor(database: URL, sql: Sql)
     assert sorted(claimed) == sorted(sagas)
     assert status(sql, sagas[0])[0] == "PENDING"
     assert status(sql, sagas[0])[3] == "running"
-
-
-async def test_an_executor_claims_only_what_it_has_code_for(database: URL) -> None:
-    async with store(database) as it:
-        saga = await started(it, owner=None)
-        await it.sagas.register("old", "here", 1, 0.0, ["place-order:2"], 60)
-        assert await it.sagas.claim("old", "o", ["place-order:2", "book-trip:1"], 10) == []
-        assert await it.sagas.without_code() == [(saga, "place-order", 1)]
-        await register(it, "new")
-        assert await it.sagas.without_code() == []
-
-
-async def test_an_ended_executor_claims_nothing(database: URL) -> None:
-    async with store(database) as it:
-        await started(it, owner=None)
-        await register(it, "dead")
-        await it.sagas.end(["dead"], "another", True)
-        assert await it.sagas.claim("dead", "o", KINDS, 10) == []
-
-
-async def test_an_executor_whose_lease_is_over_claims_nothing(database: URL) -> None:
-    async with store(database) as it:
-        await started(it, owner=None)
-        await register(it, "late", lease=-1)
-        assert await it.sagas.claim("late", "o", KINDS, 10) == []
-        assert await it.sagas.other_executors("me") == [OtherExecutor("late", "here", 1, 0.0, True)]
 
 
 async def test_what_a_dead_executor_ran_is_queued_again_once(database: URL, sql: Sql) -> None:
@@ -164,26 +130,3 @@ async def test_after_many_deaths_a_saga_waits_before_it_is_run_again(database: U
         assert sql.execute(waits).fetchone() == (True,)
         sql.execute("update amends.sagas set not_before = now()")
         assert [claimed.id for claimed in await it.sagas.claim("executor-2", "o", KINDS, 10)] == [saga]
-
-
-async def test_a_start_that_is_committed_after_its_executor_was_ended_is_queued_again(database: URL, sql: Sql) -> None:
-    async with store(database) as it:
-        await register(it, "executor-1")
-        await it.sagas.end(["executor-1"], "x", True)
-        saga = await started(it)
-        assert status(sql, saga)[:2] == ("PENDING", "executor-1")
-        assert await it.sagas.release_orphans() == 1
-        assert status(sql, saga)[:2] == ("ENQUEUED", None)
-        assert await it.sagas.release_orphans() == 0
-
-
-async def test_a_signal_and_a_cancel_whose_answers_were_lost_stand_once(database: URL, sql: Sql) -> None:
-    async with store(database) as it:
-        saga = await started(it)
-        told, wish = event(f"saga-{saga}", "signal-received"), event(f"saga-{saga}", "cancel-requested")
-        cursors = [await it.sagas.signal(saga, "go", told, None) for _ in range(2)]
-        assert cursors[0] == cursors[1]
-        again = [await it.sagas.cancel(saga, [], "why", wish, None) for _ in range(2)]
-        assert again[0] == again[1]
-    count = "select count(*) from amends.events where stream = %s"
-    assert sql.execute(count, (f"saga-{saga}",)).fetchone() == (3,)

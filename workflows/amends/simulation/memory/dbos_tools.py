@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from domain.amends.errors import NotFound
 from workflows.amends.simulation.memory.rows import DBOS_QUEUE, WorkflowRow
 from workflows.amends.simulation.memory.tables import MemoryTables
 
@@ -29,8 +30,8 @@ class DbosTools(MemoryTables):
         return True
 
     def fork_workflow(self, id: str, fork: str, start_step: int) -> None:
-        """Fork a workflow under another id: it begins with the checkpoints before `start_step`."""
-        origin, now = self.workflows[id], self.clock.now
+        """Fork a workflow under another id: it begins with the checkpoints before `start_step`. Raises NotFound."""
+        origin, now = self._workflow(id), self.clock.now
         kept = {number: known for number, known in origin.checkpoints.items() if number < start_step}
         made = WorkflowRow(fork, origin.name, origin.inputs, now, now, queue=DBOS_QUEUE, forked_from=id)
         self.workflows[fork] = replace(made, checkpoints=kept)
@@ -43,11 +44,16 @@ class DbosTools(MemoryTables):
             workflow.updated_at = workflow.completed_at = self.clock.now
 
     def resume_workflow(self, id: str) -> None:
-        """Queue a workflow for DBOS itself to run, unless it has ended."""
-        workflow = self.workflows.get(id)
-        if workflow and workflow.status not in ("SUCCESS", "ERROR"):
+        """Queue a workflow for DBOS itself to run, unless it has ended. Raises NotFound."""
+        workflow = self._workflow(id)
+        if workflow.status not in ("SUCCESS", "ERROR"):
             workflow.status, workflow.owner, workflow.queue, workflow.started_at = "ENQUEUED", None, DBOS_QUEUE, None
             workflow.updated_at, workflow.completed_at, workflow.attempts = self.clock.now, None, 0
+
+    def _workflow(self, id: str) -> WorkflowRow:
+        if id not in self.workflows:
+            raise NotFound("workflow", id)
+        return self.workflows[id]
 
     def dequeue(self, executor: str, owner: str) -> list[str]:
         """Let DBOS run, under one executor and token, what stands in its own queue; returns the ids, oldest first."""

@@ -118,7 +118,7 @@ class MemoryEvents:
                 self._keep(event, data, metadata)
         if events:
             return self.stored[-1].cursor
-        last = [self._streams[stream][-1].cursor for stream in expected if self._streams.get(stream)]
+        last = [self._streams[stream][-1].cursor for stream in wanted if self._streams.get(stream)]
         return max(last, default=START)
 
     def _again(self, event: NewEvent, data: str) -> FeedCursor:

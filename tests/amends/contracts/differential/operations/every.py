@@ -1,0 +1,7 @@
+"""All kinds of operations: each of these modules has added its own."""
+
+from __future__ import annotations
+
+from tests.amends.contracts.differential.operations import KINDS, aggregates, commits, events, people, queue
+
+__all__ = ["KINDS", "aggregates", "commits", "events", "people", "queue"]
