@@ -42,6 +42,8 @@ LONG: Final = 1e6
 """So long traps are laid, in seconds: until everything has come to its end."""
 NOTES: Final = 80
 """So much of what happened is shown of a history that fails."""
+SPAN_SECONDS: Final = 5.0
+"""So much time lies between two signals at most."""
 FAIR: Final = Faults((Site(), Site("b")), over=0.1)
 """Two servers, and nothing that goes wrong."""
 CANCELLED: Final = 0.3
@@ -97,12 +99,12 @@ class Checking:
     def _actions(self, dice: Random, saga: Saga[Any, Any], over: float) -> list[Action]:
         """The saga is started, and is sent its signals in their order, some of them twice under one key."""
         made: list[Action] = [Start(0.0, ID, saga.definition.name, self.request)]
-        at = 0.0
+        at, span = 0.0, min(over, SPAN_SECONDS)
         for number, signal in enumerate(self.signals):
-            at += dice.uniform(0.0, over or 1.0)
+            at += dice.uniform(0.0, span)
             made += [Send(at + 0.1 * again, ID, signal, f"signal {number}") for again in range(dice.choice((1, 2)))]
         if dice.random() < CANCELLED and over > FAIR.over:
-            made.append(Cancel(dice.uniform(0.0, over), ID, saga.definition.name, "somebody changes their mind"))
+            made.append(Cancel(dice.uniform(0.0, span), ID, saga.definition.name, "somebody changes their mind"))
         return made
 
     def _own(self, history: History) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from types import ModuleType
 from typing import TypeGuard
 
@@ -50,13 +51,14 @@ def require_distinct_refusals() -> None:
 
     So it does for a refusal that a saga's file knows and whose facts would not come back as they were.
     """
-    for cls in all_refusals():
-        if any(_knows(module, cls) for module in _saga_modules):
-            require_json(cls, f"refusal {cls.name!r}")
-    names = {cls.name for cls in all_refusals()}
-    for name in sorted(names):
-        found = refusal_classes(name)
-        free = [cls for cls in found if not any(_knows(module, cls) for module in _saga_modules)]
+    every = all_refusals()
+    known = [cls for cls in every if any(_knows(module, cls) for module in _saga_modules)]
+    for cls in known:
+        require_json(cls, f"refusal {cls.name!r}")
+    counts = Counter(cls.name for cls in every)
+    for name in sorted(name for name, count in counts.items() if count > 1):
+        found = [cls for cls in every if cls.name == name]
+        free = [cls for cls in found if cls not in known]
         for classes in (free, *(_near(module, found) for module in sorted(_saga_modules))):
             if not _one(classes):
                 where = " and ".join(sorted({f"{cls.__module__}.{cls.__qualname__}" for cls in classes}))
