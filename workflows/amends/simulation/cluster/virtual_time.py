@@ -83,8 +83,9 @@ class Call(asyncio.TimerHandle):
         self._callback, self._args = None, ()
 
     def _run(self) -> None:
+        callback: Any = self._callback
         try:
-            self._context.run(self._callback, *self._args)
+            self._context.run(callback, *self._args)
         except Exception as error:
             self._loop.call_exception_handler({"message": "a callback failed", "exception": error})
 
