@@ -263,10 +263,10 @@ async def test_a_snapshot_of_other_code_is_not_believed(
 SHOWN = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from app.amends.schema.catalogue import catalogue
+from app.amends.schema.catalogue import load_catalogue
 from app.amends.store.fingerprint.fingerprint import code_version
 import shop
-print([code_version(each) for each in (shop.orders, *catalogue().aggregates.values())])
+print([code_version(each) for each in (shop.orders, *load_catalogue().aggregates.values())])
 """
 
 
