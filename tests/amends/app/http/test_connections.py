@@ -59,23 +59,31 @@ async def serving() -> AsyncIterator[int]:
         listening.close()
 
 
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A client's connection, which is gone at the end, whatever was not sent or read of it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
 async def talk(port: int, *sent: bytes) -> tuple[int, dict[str, Any]]:
     """Send, and read until the other end closes; the status and the problem of the last answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        async with asyncio.timeout(20):
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
-                for part in sent:
-                    writer.write(part)
-                    await writer.drain()
-                    if part == GET:
-                        await reader.readuntil(b"ok")
-            answered = b""
-            with suppress(ConnectionError):
-                while part := await reader.read(65_536):
-                    answered += part
-    finally:
-        writer.close()
+    async with connected(port) as (reader, writer), asyncio.timeout(20):
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            for part in sent:
+                writer.write(part)
+                await writer.drain()
+                if part == GET:
+                    await reader.readuntil(b"ok")
+        answered = b""
+        with suppress(ConnectionError):
+            while part := await reader.read(65_536):
+                answered += part
     *_, last = answered.split(b"HTTP/1.1 ")
     head, _, body = last.partition(b"\r\n\r\n")
     return int(head[:3] or b"0"), json.loads(body) if b"problem+json" in head else {}
@@ -117,16 +125,12 @@ async def test_a_head_has_a_time(before: bytes, monkeypatch: pytest.MonkeyPatch)
 
 async def test_connections_are_no_more_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ClientConnection, "most", 3)
-    async with serving() as port:
-        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
-        assert (await talk(port, GET))[0] == 0
-        held[0][1].close()
-        await held[0][1].wait_closed()
+    async with serving() as port, connected(port), connected(port):
+        async with connected(port):
+            assert (await talk(port, GET))[0] == 0
         async with asyncio.timeout(10):
             while (await talk(port, STARTED + b"connection: close\r\n\r\n"))[0] != 200:
                 pass
-        for _, writer in held[1:]:
-            writer.close()
 
 
 def test_a_server_leaves_room_for_everything_else() -> None:
@@ -136,8 +140,7 @@ def test_a_server_leaves_room_for_everything_else() -> None:
 
 async def test_a_follower_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "UNREAD_SECONDS", 0.3)
-    async with serving() as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
+    async with serving() as port, connected(port) as (reader, writer):
         writer.write(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
         await writer.drain()
         async with asyncio.timeout(20):
@@ -148,12 +151,10 @@ async def test_a_follower_who_does_not_read_is_dropped(monkeypatch: pytest.Monke
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):  # it was cut, not ended
                 while True:
                     await reader.readexactly(1000)
-        writer.close()
 
 
 async def test_a_follower_who_goes_away_is_gone() -> None:
-    async with serving() as port:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with serving() as port, connected(port) as (_, writer):
         writer.write(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
         async with asyncio.timeout(20):
             while not followers.count:
@@ -179,10 +180,8 @@ async def test_the_system_cuts_whoever_does_not_read_any_answer(monkeypatch: pyt
             sent.set_result(error)
 
     async with await asyncio.start_server(answer, sock=listening):
-        _, writer = await asyncio.open_connection(*listening.getsockname(), limit=1000)
-        async with asyncio.timeout(30):
+        async with connected(listening.getsockname()[1]), asyncio.timeout(30):
             assert isinstance(await sent, OSError)
-        writer.close()
 
 
 CHUNKED = b"POST /fine HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -201,23 +200,18 @@ CHUNKED = b"POST /fine HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n
 )
 async def test_what_comes_beside_a_body_has_a_bound_too(sent: list[bytes]) -> None:
     async with serving() as port:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        async with asyncio.timeout(20):
+        async with connected(port) as (_, writer), asyncio.timeout(20):
             with pytest.raises(ConnectionError):
                 for part in (*sent, *[b"x" * 1000] * 1000):
                     writer.write(part)
                     await writer.drain()
                     await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        writer.close()
         assert (await talk(port, STARTED + b"connection: close\r\n\r\n"))[0] == 200
 
 
 async def test_a_body_in_the_smallest_chunks_is_taken() -> None:
     async with serving() as port:
         chunks = b"1\r\nx\r\n" * 200_000 + b"0\r\n\r\n"
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(CHUNKED.replace(b"Host", b"Connection: close\r\nHost") + chunks)
-        async with asyncio.timeout(20):
+        async with connected(port) as (reader, writer), asyncio.timeout(20):
+            writer.write(CHUNKED.replace(b"Host", b"Connection: close\r\nHost") + chunks)
             assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
-        writer.close()
