@@ -193,6 +193,16 @@ class FamilyContract:
         assert len(await parent.history()) == count + 1
         assert not await child.claimed_again()
 
+    async def test_of_a_child_that_is_not_there_nothing_is_left_to_undo(self, it: Store) -> None:
+        """A fork has the result of a child that was undone since, and asks for the next one of its name."""
+        parent = await started(it, "s-1")
+        change = StatusChange("compensating", "no", undone("child-1"))
+        told = CompensateChild("child-1", "no", one("child-1", CancelRequested("no")))
+        await parent.commit(recall=told, change=change, suspend=True)
+        payload: JsonValue = {"status": "compensated", "reason": "it was not there", "error": None}
+        assert await self.told(parent) == SignalReceived(undone("child-1"), payload)
+        assert await parent.claimed_again()
+
     async def test_a_child_has_no_id_of_another_saga(self, it: Store) -> None:
         await it.sagas.start(starts("child-1", "another request"))
         await it.sagas.claim(EXECUTOR, "child", [TYPE], 10)

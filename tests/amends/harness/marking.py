@@ -7,7 +7,7 @@ import pytest
 MARKERS = {
     "code": "checks of the code itself: format, lint, types, imports",
     "postgres": "needs a Postgres",
-    "processes": "starts servers, commands or other programs",
+    "processes": "starts servers, commands or other programs, or plays many clusters of them",
     "slow": "takes several seconds",
     "soak": "long fault tests, run by ./run soak",
 }
@@ -29,7 +29,7 @@ def mark(item: pytest.Item) -> None:
     found = {
         "code": "code" in folders,
         "postgres": CLUSTERS & fixtures or MAKERS & imported,
-        "processes": PROGRAMS & imported,
+        "processes": PROGRAMS & imported or ("simulation" in folders and item.get_closest_marker("slow")),
         "slow": SLOW & folders,
     }
     for name, it_is in found.items():

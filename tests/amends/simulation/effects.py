@@ -13,6 +13,7 @@ from workflows.amends.simulation.cluster.clients import Clients, Send
 from workflows.amends.simulation.cluster.invariants import received
 from workflows.amends.simulation.cluster.operators import Operators
 from workflows.amends.simulation.cluster.server.store import ClusterStore
+from workflows.amends.simulation.memory.rows import Row
 from workflows.amends.values.codec import plain
 
 
@@ -20,6 +21,8 @@ def problems_of_effects(store: ClusterStore, books: Books, operators: Operators)
     """What is wrong with what the providers and our own streams have, compared with how each saga ended."""
     added = _added(store)
     for id, row in store.rows.items():
+        if _forked(store, row):
+            continue  # a fork and its origin have one set of keys: what one undoes was the other's
         state = store.history(id).fold.state()
         unknown = {step.slot for step in state.steps if (id, step.slot) in operators.decided}
         decided = any(saga == id for saga, _ in operators.decided)
@@ -41,6 +44,13 @@ def problems_of_effects(store: ClusterStore, books: Books, operators: Operators)
         undone = row.parent and store.rows[row.parent].status == "compensated"
         if undone and row.status != "compensated" and not any(saga == row.parent for saga, _ in operators.decided):
             yield f"{row.parent} is compensated, but its child {id} is {row.status}"
+
+
+def _forked(store: ClusterStore, row: Row) -> bool:
+    """Whether somebody has forked a saga, or one of the sagas that it belongs to."""
+    parent = store.rows.get(row.parent or "")
+    forked = any(each is not row and each.root == row.root for each in store.rows.values())
+    return forked or (parent is not None and _forked(store, parent))
 
 
 def _step(id: str, key: str) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from tests.amends.simulation.histories import Plan
 from tests.amends.simulation.journeys import Part, Poke, Program
 from workflows.amends.executor.engine import Options
-from workflows.amends.simulation.cluster.clients import Cancel, Send, Start
+from workflows.amends.simulation.cluster.clients import Cancel, InDbos, Send, Start
 from workflows.amends.simulation.cluster.faults import Cut, Faults, Kill, ShutDown
 from workflows.amends.simulation.cluster.network import Trap, Weather
 from workflows.amends.simulation.cluster.server.server import Site
@@ -98,6 +98,24 @@ FOUND: Final[dict[str, Plan]] = {
             Send(1.777747445971022, "s1", Poke(0), "s1 poke 0"),
         ),
         options=Options(lease=2.0, running=2, limits=Limits(provider=1.0)),
+        pace=0.0,
+    ),
+    # A fork has the result of a child that was undone since. When it turned back it asked for the compensation of a
+    # child that does not exist, and waited for that for ever.
+    "a fork of a compensated saga, with the result of a child": Plan(
+        seed=293,
+        faults=Faults(servers=(Site("a"),), weather=Weather(), over=3.3878953780847434),
+        actions=(
+            Start(
+                0.9363495892344302,
+                "s1",
+                "journey",
+                Program("s1", (Part("errand", "s1.0", parts=(Part("notify", "s1.0.1", 2),)), Part("refuse", "s1"))),
+            ),
+            InDbos(2.830797939053059, "s1", "fork"),
+            Send(4.019901108896977, "s1", Poke(1), "s1 poke 1"),
+        ),
+        options=Options(lease=1.0, limits=Limits(provider=1.0)),
         pace=0.0,
     ),
 }

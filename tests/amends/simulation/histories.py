@@ -17,7 +17,7 @@ from workflows.amends.saga import Saga
 from workflows.amends.simulation.cluster.clients import Action, Send
 from workflows.amends.simulation.cluster.cluster import Cluster, Reached
 from workflows.amends.simulation.cluster.dice import seeded
-from workflows.amends.simulation.cluster.faults import Faults, draw_faults
+from workflows.amends.simulation.cluster.faults import Faults, Loss, draw_faults
 from workflows.amends.simulation.cluster.invariants import problems_of_record
 from workflows.amends.simulation.cluster.operators import Operators
 from workflows.amends.simulation.cluster.server.store import ClusterStore
@@ -56,7 +56,7 @@ class Ended:
 def plan_of(seed: int) -> Plan:
     """The plan that a seed stands for."""
     dice = Random(seed)
-    faults = draw_faults(dice, NAMES, ("journey", "dash"))
+    faults = draw_faults(dice, NAMES, ("journey", "dash"), losses=True)
     actions = tuple(Author(dice).actions(faults.over))
     options = Options(dice.choice((1.0, 2.0)), dice.choice((1, 2, 1000)), Limits(provider=dice.choice((1.0, 1000.0))))
     return Plan(seed, faults, actions, options, dice.choice((0.0, 0.02, 0.4, 1.0)), dice.choice((0, 0, 0, 1, 8)))
@@ -86,11 +86,12 @@ def _played(plan: Plan, stored: Callable[[Timeline], ClusterStore], traced: bool
     try:
         cluster.run(lambda: cluster.all_is_done, BOUND_SECONDS)
         cluster.end(10.0)
-        problems += cluster.problems()
         problems += problems_of_record(cluster.store)
-        problems += problems_of_effects(cluster.store, books, operators)
-        sent = [action for action in plan.actions if isinstance(action, Send)]
-        problems += problems_of_signals(cluster.store, cluster.clients, sent, operators)
+        if not any(isinstance(fault, Loss) for fault in plan.faults.events):
+            sent = [action for action in plan.actions if isinstance(action, Send)]
+            problems += cluster.problems()
+            problems += problems_of_effects(cluster.store, books, operators)
+            problems += problems_of_signals(cluster.store, cluster.clients, sent, operators)
     finally:
         cluster.dispose()
     return Ended(plan, problems, cluster.timeline.now, cluster.watch.commits, cluster.watch.notes or [])

@@ -7,10 +7,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from domain.amends.errors import Conflict, NotFound, Unavailable
 from domain.amends.event import Cause
+from workflows.amends.client import TerminatedAction
 from workflows.amends.executor.engine import Engine
 from workflows.amends.history import OperatorAction
 from workflows.amends.ports.event_store import KeptAnswer
@@ -54,7 +55,19 @@ class Cancel:
     reason: str
 
 
-Action = Start | Send | Cancel
+DbosAction = Literal["cancel", "resume", "fork"]
+
+
+@dataclass(frozen=True)
+class InDbos:
+    """Somebody cancels or resumes a saga's workflow in DBOS's own tools, or forks it from its last step."""
+
+    at: float
+    id: str
+    does: DbosAction
+
+
+Action = Start | Send | Cancel | InDbos
 
 
 @dataclass
@@ -83,10 +96,16 @@ class Clients:
                 self._at(action.at, action.key, lambda engine: _send(engine, action))
             case Cancel():
                 self._at(action.at, f"cancel {action.id}", lambda engine: _cancel(engine, action))
+            case InDbos():
+                raise AssertionError("DBOS's tools are no client of ours")
 
     def decide(self, id: str, action: OperatorAction, reason: str, key: str, result: Any = None) -> None:
         """Let an operator decide about a stuck saga now."""
         self._at(self.network.timeline.now, key, lambda engine: _decide(engine, id, action, reason, key, result))
+
+    def decide_terminated(self, id: str, action: TerminatedAction, key: str) -> None:
+        """Let an operator decide about a saga that was terminated in DBOS's own tools."""
+        self._at(self.network.timeline.now, key, lambda engine: _decide_terminated(engine, id, action, key))
 
     def _at(self, at: float, key: str, ask: Callable[[Engine], Coroutine[Any, Any, object]]) -> None:
         self.waiting += 1
@@ -150,5 +169,12 @@ async def _cancel(engine: Engine, action: Cancel) -> object:
 async def _decide(engine: Engine, id: str, action: OperatorAction, reason: str, key: str, result: Any) -> object:
     answer = KeptAnswer(key, key, {"id": id, "act": action})
     noted = await engine.saga_client.handle_stuck(id, action, reason, Cause(actor="an operator"), result, answer)
+    engine.look()
+    return noted
+
+
+async def _decide_terminated(engine: Engine, id: str, action: TerminatedAction, key: str) -> object:
+    answer = KeptAnswer(key, key, {"id": id, "act": action})
+    noted = await engine.saga_client.handle_terminated(id, action, "decided", Cause(actor="an operator"), answer)
     engine.look()
     return noted

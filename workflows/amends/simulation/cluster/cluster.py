@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import partial
 from random import Random
 from typing import Any, Final
 
+from workflows.amends.engine.history_writer import TURN_BACK
 from workflows.amends.executor.engine import Options
 from workflows.amends.history import FINISHED
 from workflows.amends.saga import Saga
-from workflows.amends.simulation.cluster.clients import Action, Cancel, Clients
-from workflows.amends.simulation.cluster.faults import Cut, Fault, Faults, Kill, Pause, ShutDown
+from workflows.amends.simulation.cluster.clients import Action, Cancel, Clients, InDbos
+from workflows.amends.simulation.cluster.faults import Cut, Fault, Faults, Kill, Loss, Pause, ShutDown
 from workflows.amends.simulation.cluster.network import FAIR, Network, Trap
 from workflows.amends.simulation.cluster.server.gateway import reach
 from workflows.amends.simulation.cluster.server.server import Server
@@ -52,14 +53,20 @@ class Cluster:
         """Every server that there ever was; the newest ones in a place come later."""
         self._places: list[Server] = []
         self.clients = Clients(self.network, lambda: self._places, Random(f"{self.seed} clients"), self.watch.note)
+        self._uses_dbos = any(isinstance(action, InDbos) for action in self.actions)
         self.is_over = False
         """Whether nothing goes wrong any more."""
         for place in range(len(self.faults.servers)):
             self._places.append(self._server(place))
         for fault in self.faults.events:
-            self.timeline.at(fault.at, partial(self._happens, fault))
+            self.timeline.at(fault.at, self._happens, fault)
+            if isinstance(fault, Loss):
+                self.timeline.at(fault.at - fault.seconds, self._keep_copy)
         for action in self.actions:
-            self.clients.act(action)
+            if isinstance(action, InDbos):
+                self.timeline.at(action.at, self._in_dbos, action)
+            else:
+                self.clients.act(action)
         self.network.traps = {trap.number: trap for trap in self.faults.traps}
         self.network.caught = self._caught
         self.timeline.at(self.faults.over, self._end_faults)
@@ -131,7 +138,9 @@ class Cluster:
             return self.make(Reached(server, self.outside))
 
         self.watch.note(f"server {pid} starts in place {place}")
-        server = Server(pid, site, self.network, self.store, self.watch, self.options, sagas, self._is_alive, dice)
+        server = Server(
+            pid, site, self.network, self.store, self.watch, self.options, sagas, self._is_alive, dice, self._uses_dbos
+        )
         self.servers.append(server)
         return server
 
@@ -164,6 +173,18 @@ class Cluster:
                 self._pause(self._places[fault.server].loop, fault.seconds)
             case Cut():
                 self.network.cut(fault.where, fault.at, fault.seconds)
+            case Loss():
+                self._lose()
+
+    def _keep_copy(self) -> None:
+        """Keep what the store has now."""
+        self._copy = deepcopy(vars(self.store), {id(self.store.clock): self.store.clock})
+
+    def _lose(self) -> None:
+        """The store has again what it had when that was kept, and every server hears of it."""
+        vars(self.store).update(self._copy)
+        for server in self._places:
+            server.suspect()
 
     def _caught(self, trap: Trap, loop: VirtualLoop) -> None:
         self.watch.note(f"{trap}")
@@ -182,6 +203,23 @@ class Cluster:
             if row.status not in FINISHED and row.parent is None:
                 self.clients.act(Cancel(self.timeline.now, id, row.name, "trapped"))
                 return
+
+    def _in_dbos(self, action: InDbos) -> None:
+        workflow = self.store.workflows.get(action.id)
+        if workflow is None:
+            return
+        self.watch.note(f"{action}")
+        match action.does:
+            case "cancel":
+                self.store.cancel_workflow(action.id)
+            case "resume":
+                self.store.resume_workflow(action.id)
+            case "fork" if self.store.rows[action.id].status in FINISHED:  # a living one would lose its children to it
+                known = workflow.checkpoints
+                last = next((number for number in known if known[number].name == TURN_BACK), max(known, default=1))
+                self.store.fork_workflow(action.id, f"{action.id} fork", last)
+            case "fork" if not self.is_over:
+                self.timeline.after(0.5, self._in_dbos, action)
 
     def _pause(self, loop: VirtualLoop, seconds: float) -> None:
         loop.pause()

@@ -46,8 +46,18 @@ class Cut:
     where: str
 
 
-Fault = Kill | ShutDown | Pause | Cut
+@dataclass(frozen=True)
+class Loss:
+    """The store loses what was committed in the last so many seconds, as a failover without replication does."""
 
+    at: float
+    seconds: float
+
+
+Fault = Kill | ShutDown | Pause | Cut | Loss
+
+LOSSES: Final = 0.03
+"""Of so many histories the store loses commits."""
 LONGEST: Final = 6.0
 """How long faults last at most, in seconds of a history."""
 
@@ -63,12 +73,19 @@ class Faults:
     over: float = 0.0
 
 
-def draw_faults(dice: Random, providers: tuple[str, ...] = (), sagas: tuple[str, ...] = ()) -> Faults:
-    """Faults of all kinds, from none to many. Some servers have no code for some of these sagas, until faults end."""
+def draw_faults(
+    dice: Random, providers: tuple[str, ...] = (), sagas: tuple[str, ...] = (), losses: bool = False
+) -> Faults:
+    """Faults of all kinds, from none to many. Some servers have no code for some of these sagas, until faults end.
+
+    With `losses` some stores lose commits: then nothing can be said of what was done in the time that they have lost.
+    """
     over = dice.uniform(1.0, LONGEST)
     servers = tuple(_site(dice, sagas) for _ in range(dice.choice((1, 2, 2, 2, 2, 3))))
     events = tuple(_fault(dice, len(servers), over, providers) for _ in range(dice.choice((0, 1, 1, 2, 2, 3, 5))))
     traps = tuple(_trap(dice) for _ in range(dice.choice((0, 1, 1, 2, 2, 3))))
+    if losses and dice.random() < LOSSES:
+        events = (*events, Loss(dice.uniform(0.5, over), dice.choice((0.01, 0.1, 1.0)) * dice.random()))
     return Faults(servers, _weather(dice), tuple(sorted(events, key=lambda fault: fault.at)), traps, over)
 
 
@@ -105,4 +122,6 @@ def _fault(dice: Random, servers: int, over: float, providers: tuple[str, ...]) 
         case "pause":
             return Pause(at, server, dice.choice((0.1, 2.0, 5.0)) * dice.uniform(0.5, 1.5))
         case _:
-            return Cut(at, dice.choice((0.3, 2.0, 5.0)) * dice.uniform(0.5, 1.5), dice.choice((STORE, *providers)))
+            return Cut(
+                at, dice.choice((0.3, 2.0, 5.0)) * dice.uniform(0.5, 1.5), dice.choice((STORE, *providers, *providers))
+            )

@@ -56,6 +56,11 @@ class Operators:
         for id, row in list(self.cluster.store.rows.items()):
             if row.status == "stuck":
                 self._decide(id)
+            elif row.status == "abandoned":
+                times = self._asked[id] = self._asked.get(id, 0) + 1
+                self._clients.decide_terminated(
+                    id, self.dice.choice(("compensate", "resume")), f"{id} decision {times}"
+                )
             elif self.cluster.is_over and not self._clients.waiting and _waits_for_a_signal(row):
                 self._end_wait(id, row)
 

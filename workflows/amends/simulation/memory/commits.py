@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -29,6 +30,8 @@ from workflows.amends.simulation.memory.rows import Row, WorkflowRow
 from workflows.amends.simulation.memory.tables import COMPENSATING, MemoryTables
 
 COMPLETED = event_type(SagaCompleted).name
+NOT_THERE: Final[dict[str, JsonValue]] = {"status": "compensated", "reason": "it was not there", "error": None}
+"""What is told of a child that is to be undone and does not exist."""
 
 
 @dataclass
@@ -133,9 +136,12 @@ class MemoryCommits(MemoryTables):
                 self._tell_parent(child)
 
     def _recall(self, parent: str, wanted: CompensateChild) -> None:
-        """Let a child be undone, whatever it is doing; one that is undone already tells so again."""
+        """Let a child be undone, whatever it is doing; one that is undone already, or not there, tells so at once."""
         row = self.rows.get(wanted.saga)
         if row is None:
+            name = undone(wanted.saga)
+            received = record_own(saga_histories.stream(parent), SignalReceived(name, dict(NOT_THERE)), Cause())
+            self.receive(self.rows[parent], name, received)
             return
         row.parent = parent
         if row.status == "compensated":

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Final, Literal
 
 from workflows.amends.executor.runtime import Body
+from workflows.amends.ids import new_token
 from workflows.amends.ports.execution_log import Fenced, Suspended, TurnedBack
 from workflows.amends.ports.saga_store import Claimed
 from workflows.amends.simulation.cluster.network import Link
+from workflows.amends.simulation.cluster.server.store import ClusterStore
 from workflows.amends.values.codec import plain
 
 WorkflowStatus = Literal["SUCCESS", "ERROR"]
-Outcome = Callable[[str, str, WorkflowStatus], object]
-"""Writes how a workflow ended, if the execution with this token still owns it."""
+DEQUEUE_SECONDS: Final = 1.0
+"""How often DBOS looks into its own queue."""
 
 
 @dataclass
@@ -30,10 +33,10 @@ _current: ContextVar[_Current] = ContextVar("workflow")
 
 
 class SimulatedRuntime:
-    """The runtime of one simulated server; it writes outcomes over its link."""
+    """The runtime of one simulated server; it writes outcomes over its link, and looks into DBOS's queue if it must."""
 
-    def __init__(self, link: Link, outcome: Outcome) -> None:
-        self._link, self._outcome = link, outcome
+    def __init__(self, link: Link, store: ClusterStore, has_queue: bool) -> None:
+        self._link, self._store, self._has_queue = link, store, has_queue
         self._bodies: Mapping[str, Body] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
         self.executor = ""
@@ -42,7 +45,17 @@ class SimulatedRuntime:
         self._bodies = bodies
 
     def launch(self) -> None:
-        """There is nothing to launch."""
+        if self._has_queue:
+            self._dequeuing = asyncio.get_running_loop().create_task(self._dequeue(), name="queue of DBOS")
+
+    async def _dequeue(self) -> None:
+        """Run what DBOS's tools have queued, which the engine has not claimed."""
+        while True:
+            owner = new_token()
+            for id in await self._link.ask(partial(self._store.dequeue, self.executor, owner)):
+                workflow = self._store.workflows[id]
+                await self.run(Claimed(id, workflow.name, workflow.inputs), owner)
+            await asyncio.sleep(DEQUEUE_SECONDS)
 
     def become(self, executor: str) -> None:
         self.executor = executor
@@ -69,7 +82,7 @@ class SimulatedRuntime:
             return
         else:
             status = "SUCCESS"
-        await self._link.ask(lambda: self._outcome(claimed.id, owner, status))
+        await self._link.ask(lambda: self._store.outcome(claimed.id, owner, status))
 
     def current(self) -> tuple[str, str]:
         mine = _current.get()

@@ -39,7 +39,10 @@ class Site:
 
 
 class Server:
-    """A process that runs sagas. `sagas` are made for it, with the providers that its gateways call."""
+    """A process that runs sagas. `sagas` are made for it, with the providers that its gateways call.
+
+    `uses_dbos` says that somebody uses DBOS's own tools: only then DBOS looks into its own queue.
+    """
 
     def __init__(
         self,
@@ -52,13 +55,14 @@ class Server:
         sagas: Callable[[Server], Sequence[Saga[Any, Any]]],
         is_alive: Callable[[int], bool],
         dice: Random,
+        uses_dbos: bool = False,
     ) -> None:
         self.pid, self.site, self.network = pid, site, network
         self.timeline: Timeline = network.timeline
         self.loop = VirtualLoop(self.timeline, site.rate, 1000.0 * pid)
         self._store, self._watch, self._options = store, watch, options
         self._sagas, self._is_alive = sagas, is_alive
-        self.dice = dice
+        self.dice, self._uses_dbos = dice, uses_dbos
         self.clocks = Clocks(self.loop.time, self._now)
         self.providers = Providers(clocks=self.clocks)
         self.engine: Engine | None = None
@@ -86,6 +90,11 @@ class Server:
             self.ended = True
             self.loop.call_soon(self._begin_shut_down)
 
+    def suspect(self) -> None:
+        """It hears that its store may have lost commits."""
+        if self.engine and not self.loop.dead:
+            self._suspecting = self.loop.create_task(self.engine.suspect(), name="suspicion")
+
     def _now(self) -> datetime:
         return EPOCH + timedelta(seconds=self.timeline.now + self.site.skew)
 
@@ -104,7 +113,7 @@ class Server:
             return LeaseTask(lease, self.link(STORE), self._store.beat, taken_away, self.kill)
 
         process = Process(f"{self.site.machine}-{self.pid}", self.site.machine, self.pid, 0.0, self._is_gone)
-        runtime = SimulatedRuntime(link, self._store.outcome)
+        runtime = SimulatedRuntime(link, self._store, self._uses_dbos)
         sagas = [saga for saga in self._sagas(self) if saga.definition.name not in self.site.without]
         engine = Engine(
             sagas,
