@@ -29,11 +29,11 @@ EAGER = 3
 
 
 class Difference(AssertionError):
-    """The two sides differ after the operation with this number."""
+    """The two sides differ after the operation with this number and name."""
 
-    def __init__(self, number: int, problem: str) -> None:
+    def __init__(self, number: int, name: str, problem: str) -> None:
         super().__init__(problem)
-        self.number = number
+        self.number, self.name = number, name
 
 
 @dataclass
@@ -53,9 +53,9 @@ class Compared:
         except (Exception, Fenced, ForeignStep, Taken) as error:
             return error
 
-    async def look(self, count: int) -> list[dict[str, Any]]:
+    async def look(self) -> list[dict[str, Any]]:
         """The events that have come since the last look; reads the state, too."""
-        events = await self.side.feed(count, self.read_to)
+        events = await self.side.feed(self.read_to, self.names.count)
         self.read_to = events[-1].cursor if events else self.read_to
         shown = self.names.learn(events)
         state = await self.side.state()
@@ -131,12 +131,13 @@ async def run(
         for each in sides:
             await each.side.tell_time(now)
         answers = [await each.carry_out(operation) for each in sides]
-        count = len(memory.store.events.stored) - sides[0].names.count
-        events = [await each.look(count) for each in sides]
+        events = [await each.look() for each in sides]
         shown = [each.names.answer(answer) for each, answer in zip(sides, answers, strict=True)]
         told = [[answer, each, side.state] for answer, each, side in zip(shown, events, sides, strict=True)]
         if told[0] != told[1]:
-            raise Difference(number, f"{number}. {operation.name} {operation.told}\n{difference(*told)}")
+            raise Difference(
+                number, operation.name, f"{number}. {operation.name} {operation.told}\n{difference(*told)}"
+            )
         if outcomes:
             outcomes.note(operation, answers[0], told[0][1:] != [[], before])
         before = sides[0].state

@@ -26,7 +26,7 @@ from app.amends.store.sagas.heartbeats import Heartbeat
 from domain.amends.errors import NotFound
 from tests.amends.contracts.differential.sides import DbosSide
 from tests.amends.store.harness.sagas import Store, store
-from workflows.amends.ports.event_store import START, EventStore, FeedCursor, StoredEvent
+from workflows.amends.ports.event_store import EventStore, FeedCursor, StoredEvent
 from workflows.amends.ports.saga_store import Leases, SagaStore
 from workflows.amends.providers import Outage
 from workflows.amends.values.codec import text
@@ -96,9 +96,11 @@ class PostgresSide:
         """Forget everything."""
         await self._sql.execute(SQL["empty"])
 
-    async def feed(self, count: int, after: FeedCursor = START) -> list[StoredEvent]:
+    async def feed(self, after: FeedCursor, count: int) -> list[StoredEvent]:
+        row = await (await self._sql.execute(SQL["count"])).fetchone()
+        assert row is not None
         async with asyncio.timeout(20):
-            while len(found := await self.events.feed(after, limit=1_000_000)) < count:
+            while len(found := await self.events.feed(after, limit=1_000_000)) < row["events"] - count:
                 await asyncio.sleep(0.005)
         return found
 

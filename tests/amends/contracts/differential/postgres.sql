@@ -28,6 +28,9 @@ update fake.clock set at = %s
 truncate amends.events, amends.sagas, amends.executors, amends.outages, amends.requests, amends.snapshots,
          dbos.workflow_status, dbos.workflow_input, dbos.workflow_output, dbos.operation_outputs restart identity cascade
 
+-- name: count
+select count(*) as events from amends.events
+
 -- name: dequeue
 -- What DBOS's own queue does to the rows of workflows that it is about to run.
 with taken as (

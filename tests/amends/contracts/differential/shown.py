@@ -31,6 +31,7 @@ class Names:
         if isinstance(decision, str) and decision not in self._known:
             self._known[decision] = f"decision at {self.count}"
         commit = self._transactions.setdefault(event.transaction_id, len(self._transactions) + 1)
+        self._known[f"{event.generation}-{event.transaction_id}"] = f"commit {commit}"  # stands for a decision
         return {
             "number": self.count,
             "commit": commit,

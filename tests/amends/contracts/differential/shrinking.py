@@ -30,27 +30,31 @@ async def require_same(
 async def shortest(
     drawn: Sequence[tuple[Operation, timedelta]], postgres: PostgresSide, first: Difference
 ) -> list[int]:
-    """The numbers of as few operations as still show a difference: parts are left out, smaller ones each time."""
+    """The numbers of as few operations as still show a difference at the same kind of operation.
+
+    Parts are left out, smaller ones each time.
+    """
     kept = list(range(len(drawn)))
     kept = kept[: kept.index(first.number) + 1]
     size = len(kept) // 2
     while size:
         for start in range(len(kept) - size, -1, -size):
             fewer = kept[:start] + kept[start + size :]
-            if (found := await _differs(drawn, postgres, fewer)) is not None:
-                kept = [number for number in fewer if number <= found]
+            found = await _differs(drawn, postgres, fewer)
+            if found and found.name == first.name:
+                kept = [number for number in fewer if number <= found.number]
         size //= 2
     return kept
 
 
 async def _differs(
     drawn: Sequence[tuple[Operation, timedelta]], postgres: PostgresSide, only: Collection[int]
-) -> int | None:
-    """The number of the first operation after which the two differ."""
+) -> Difference | None:
+    """The first difference that these operations show."""
     try:
         await run(drawn, postgres, only=only)
     except Difference as found:
-        return found.number
+        return found
     return None
 
 
@@ -64,5 +68,5 @@ async def _told(
     try:
         await run(drawn, postgres, only=kept)
     except Difference as found:
-        return Difference(found.number, f"{told}\n\n{found}\n\nSee it again: {again}")
-    return Difference(kept[-1], f"{told}\n\nIt does not differ any more: {again}")
+        return Difference(found.number, found.name, f"{told}\n\n{found}\n\nSee it again: {again}")
+    return Difference(kept[-1], drawn[kept[-1]][0].name, f"{told}\n\nIt does not differ any more: {again}")

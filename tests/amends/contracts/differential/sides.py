@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from app.amends.store.aggregates.repository import Repository
 from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoRedo
-from workflows.amends.ports.event_store import START, EventStore, FeedCursor, StoredEvent
+from workflows.amends.ports.event_store import EventStore, FeedCursor, StoredEvent
 from workflows.amends.ports.saga_store import Leases, SagaStore
 from workflows.amends.providers import Outage
 from workflows.amends.simulation.memory.rows import Clock, WorkflowRow
@@ -53,8 +53,8 @@ class Side(Protocol):
         """Every row of it, but the events, as plain data."""
         ...
 
-    async def feed(self, count: int, after: FeedCursor = START) -> list[StoredEvent]:
-        """The whole feed after a place, once it shows so many events: another transaction may hold it back."""
+    async def feed(self, after: FeedCursor, count: int) -> list[StoredEvent]:
+        """The whole feed after a place, and so many events, once nothing of it is held back by another transaction."""
         ...
 
 
@@ -99,7 +99,7 @@ class MemorySide:
     async def tell_time(self, now: datetime) -> None:
         self.store.clock.now = now
 
-    async def feed(self, count: int, after: FeedCursor = START) -> list[StoredEvent]:
+    async def feed(self, after: FeedCursor, count: int) -> list[StoredEvent]:
         return await self.events.feed(after, limit=1_000_000)
 
     async def state(self) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class MemoryCommits(MemoryTables):
         self._require_allowed(id, owner, step_commit)
         self.events.require_new(self._new(step_commit))
         with self.events.transaction():
-            self._write(self.rows[id], step_commit)
+            self._write(self.workflows[id], self.rows.get(id), step_commit)
         return Committed()
 
     def _require_allowed(self, id: str, owner: str, step_commit: StepCommit) -> None:
@@ -109,21 +109,23 @@ class MemoryCommits(MemoryTables):
             new.append(recall.event)
         return new
 
-    def _write(self, row: Row, step_commit: StepCommit) -> None:
+    def _write(self, workflow: WorkflowRow, row: Row | None, step_commit: StepCommit) -> None:
+        """Write it all; a fork that was not adopted has no row, and nothing is noted there."""
         now, change = self.clock.now, step_commit.change
         if checkpoint := step_commit.checkpoint:
-            row.checkpoints[checkpoint.step_id] = _kept(checkpoint)
+            workflow.checkpoints[checkpoint.step_id] = _kept(checkpoint)
         self.events.insert(step_commit.events)
-        if change:
+        if row and change:
             row.change(change, now)
         if step_commit.suspend:
-            row.workflow.suspend(now)
-            row.settled = row.settled or step_commit.settled
+            workflow.suspend(now)
+        if row and step_commit.suspend and step_commit.settled:
+            row.settled = True
         if step_commit.start:
-            self._start_child(row.id, step_commit.start)
+            self._start_child(workflow.id, step_commit.start)
         elif step_commit.recall:
-            self._recall(row.id, step_commit.recall)
-        elif change and change.status in FINISHED:
+            self._recall(workflow.id, step_commit.recall)
+        elif row and change and change.status in FINISHED:
             self._tell_parent(row)
 
     # -- parents and children

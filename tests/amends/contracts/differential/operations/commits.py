@@ -97,7 +97,7 @@ def commit_of_somebody_else(draw: Draw) -> Operation | None:
     return commit(draw, "commit of somebody else", row, [done(draw, row, 1)], "nobody", expected={}, after=frozenset())
 
 
-@operation(1, "ForeignStep")
+@operation(3, "ForeignStep")
 def commit_under_a_taken_number(draw: Draw) -> Operation | None:
     row = draw.row(lambda row: row.owner is not None and bool(row.checkpoints))
     if row is None:
@@ -149,7 +149,7 @@ def commit_of_getting_stuck(draw: Draw) -> Operation | None:
     return commit(draw, "commit of getting stuck", row, [draw.event(row.id, stuck)], change=change, suspend=True)
 
 
-@operation(1)
+@operation(3)
 def commit_of_having_no_code(draw: Draw) -> Operation | None:
     row = owned(draw)
     change = StatusChange("stranded", "no code")
@@ -230,7 +230,7 @@ def transaction(draw: Draw) -> Operation | None:
     return Operation("transaction", repr((id, owner, events, known, late)), call, "sagas.transaction")
 
 
-@operation(4, "success", "Stale")
+@operation(4)
 def the_same_again(draw: Draw) -> Operation | None:
     """Something is sent again, as if its answer had been lost."""
     before = draw.one_of(draw.sent)

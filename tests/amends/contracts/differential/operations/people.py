@@ -42,7 +42,8 @@ def signal(draw: Draw) -> Operation | None:
 
 @operation(4, "success", "NotFound", "RepeatedRequest", "str")
 def cancel(draw: Draw) -> Operation | None:
-    id, pivots = draw.saga(), draw.some(STEPS) if draw.once_in(2) else []
+    id = draw.saga((lambda row: row.finished_at is not None) if draw.once_in(4) else (lambda _: True))
+    pivots = draw.some(STEPS) if draw.once_in(2) else []
     told = draw.event(id, CancelRequested(f"reason {draw.number()}"))
     return draw.remember(Operation.of("cancel", "sagas.cancel", id, pivots, told.data["reason"], told, draw.answer()))
 

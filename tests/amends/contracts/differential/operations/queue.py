@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from tests.amends.contracts.differential.draw import EXECUTORS, PROVIDERS, Draw, Operation
+from tests.amends.contracts.differential.draw import PROVIDERS, Draw, Operation
 from tests.amends.contracts.differential.operations import operation
+from tests.amends.contracts.differential.sides import Side
 from workflows.amends.history import SagaIncompatible, SagaTerminated
 from workflows.amends.ports.execution_log import StatusChange
 from workflows.amends.providers import Outage
@@ -13,7 +15,7 @@ from workflows.amends.providers import Outage
 FINISHED = ("compensated", "completed")
 
 
-@operation(8)
+@operation(14)
 def claim(draw: Draw) -> Operation | None:
     limit = draw.random.choice([1, 2, 5])
     return Operation.of("claim", "sagas.claim", draw.executor(), draw.owner(), draw.types(), limit)
@@ -93,7 +95,7 @@ def ended_abnormally(draw: Draw) -> Operation | None:
 
 @operation()
 def note_that_no_code_fits(draw: Draw) -> Operation | None:
-    id = draw.saga(lambda row: row.status in ("queued", "running", "compensating"))
+    id = draw.saga(lambda row: row.status in ("queued", "running", "waiting", "compensating"))
     told, change = draw.event(id, SagaIncompatible("no code")), StatusChange("stranded", "no code")
     return Operation.of("note that no code fits", "sagas.note", id, told, change, FINISHED)
 
@@ -107,8 +109,8 @@ def note_that_it_was_ended(draw: Draw) -> Operation | None:
 
 @operation(4)
 def register(draw: Draw) -> Operation | None:
-    executor = draw.one_of([id for id in EXECUTORS if id not in draw.store.executors]) or draw.executor()
-    lease = draw.random.choice([3.0, 60.0, 600.0])
+    executor = draw.executor(alive=False) if draw.once_in(6) else f"e-{draw.number()}"
+    lease = draw.random.choice([3.0, 60.0, 600.0, 3600.0])
     given = (executor, f"machine {draw.random.randrange(2)}", draw.random.randrange(9), 1.5, draw.types(), lease)
     return Operation.of("register", "sagas.register", *given)
 
@@ -140,6 +142,24 @@ def end(draw: Draw) -> Operation | None:
     return Operation.of("end", "sagas.end", executors, draw.executor(), not draw.once_in(4))
 
 
+@operation(3)
+def die_with_some(draw: Draw) -> Operation | None:
+    """Executors come, claim what is oldest, and die, one after the other: several die with the same sagas."""
+    executors = [f"e-{draw.number()}" for _ in range(draw.random.choice([1, 2, 7]))]
+    types, died = draw.types(), not draw.once_in(9)
+
+    async def call(side: Side) -> Any:
+        claimed = list[list[str]]()
+        for executor in executors:
+            await side.sagas.register(executor, "here", 1, 1.5, types, 60.0)
+            found = await side.sagas.claim(executor, f"owner of {executor}", types, 2)
+            claimed.append(sorted(each.id for each in found))
+            await side.sagas.end([executor], "another", died)
+        return tuple(claimed) if any(claimed) else None
+
+    return Operation("die with some", f"{executors} {types} {died}", call)
+
+
 @operation()
 def report_outages(draw: Draw) -> Operation | None:
     executor, down = draw.executor(), draw.some(PROVIDERS)
@@ -153,7 +173,7 @@ def report_outages(draw: Draw) -> Operation | None:
 def outcome(draw: Draw) -> Operation | None:
     """What DBOS writes after the last commit; where that commit was lost, the saga has not ended."""
     ended = draw.row(lambda row: row.owner is not None and row.finished_at is not None)
-    row = ended or draw.row(lambda row: row.owner is not None)
+    row = (None if draw.once_in(3) else ended) or draw.row(lambda row: row.owner is not None)
     if row is None:
         return None
     error = draw.random.choice(['{"name": "TurnedBack", "message": ""}', '{"name": "Error"}'])
