@@ -15,12 +15,12 @@ from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL as PROJECTIONS
-from app.amends.projections.builds import COUNTED
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.events.writer import EventWriter
 from benchmarks.long.filling import RARE, cursor
 from benchmarks.long.growth import Figures, Rounds, grown
 from workflows.amends.ports.event_store import FeedCursor, Filter
+from workflows.amends.ports.projection_builds import COUNTED
 
 ROUNDS, READS, LIMIT = 7, 40, 100
 FEWEST, SECONDS = 3, 1.0

@@ -15,10 +15,7 @@ from sqlalchemy import URL
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.administration import ProjectionAdministration
-from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import BuildTarget
-from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds
+from app.amends.projections.postgres_projections import PostgresProjections
 from app.amends.projections.read_models import ReadModels
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.events.writer import EventWriter
@@ -27,6 +24,10 @@ from domain.amends.event import Cause
 from domain.banking import MoneyDeposited
 from domain.banking.account_balances import account_balances
 from workflows.amends.ports.event_store import Appended, record
+from workflows.amends.ports.projection_builds import BuildTarget, ProjectionBuild
+from workflows.amends.projections.administration import ProjectionAdministration
+from workflows.amends.projections.builds import ProjectionBuilds
+from workflows.amends.projections.runner import Runner
 
 NAME = account_balances.name
 RATE = 500
@@ -52,11 +53,11 @@ class Board:
 
     def runner(self, build: ProjectionBuild) -> Runner:
         target = BuildTarget(NAME, build.build)
-        return Runner(account_balances, target, self.committer, self.reader, self.feed_notifier, f"bench/{uuid4()}")
+        return Runner(account_balances, target, self.builds.store, self.feed_notifier, f"bench/{uuid4()}")
 
     @property
     def acts(self) -> ProjectionAdministration:
-        return ProjectionAdministration(self.builds, self.reader, self.feed_notifier.nudge)
+        return ProjectionAdministration(self.builds)
 
     async def rebuild(self) -> ProjectionBuild:
         """Begin a table beside the live one."""
@@ -103,14 +104,12 @@ async def board(url: URL) -> AsyncIterator[Board]:
     async with readers:
         committer.start()
         reader = Reader(readers)
-        builds, events = (
-            ProjectionBuilds({(NAME, 1): account_balances}, reader),
-            PostgresEvents(EventWriter(committer), reader),
-        )
-        feed_notifier = FeedNotifier(reader)
-        committer.on_commit = feed_notifier.nudge
+        feed_notifier, projections = FeedNotifier(reader), PostgresProjections(committer, reader)
+        committer.on_commit = projections.on_commit = feed_notifier.nudge
+        builds = ProjectionBuilds({(NAME, 1): account_balances}, projections)
+        events = PostgresEvents(EventWriter(committer), reader)
         try:
-            yield Board(builds, events, ReadModels(builds, events, reader), committer, reader, feed_notifier)
+            yield Board(builds, events, ReadModels(builds, events), committer, reader, feed_notifier)
         finally:
             await feed_notifier.stop()
             await committer.stop()

@@ -14,8 +14,6 @@ from app.amends.composition.store import Store, build_parts
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.administration import ProjectionAdministration
-from app.amends.projections.builds import ProjectionBuilds
 from app.amends.redaction.redactor import Redactor
 from app.amends.schema.catalogue import Catalogue
 from app.amends.schema.register import Register
@@ -29,6 +27,8 @@ from app.amends.store.shapes import PostgresSagaLookup
 from domain.amends.event import Cause
 from workflows.amends.client import SagaClient
 from workflows.amends.definition import Definition
+from workflows.amends.projections.administration import ProjectionAdministration
+from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.providers import Providers
 
 
@@ -78,7 +78,7 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
                 committer,
                 store.feed_notifier,
                 store.builds,
-                ProjectionAdministration(store.builds, reader, store.feed_notifier.nudge),
+                ProjectionAdministration(store.builds),
             )
         finally:
             await store.stop()

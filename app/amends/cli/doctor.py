@@ -18,15 +18,17 @@ from app.amends.postgres.migrate import Migrations
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.sqlstates import Sqlstate, message_of, sqlstate
-from app.amends.postgres.statements.committer import Parameters
+from app.amends.postgres.statements.committer import Committer, Parameters
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.builds import KnownProjections, ProjectionBuilds
-from app.amends.projections.failures import short_key
+from app.amends.projections.postgres_projections import PostgresProjections
 from app.amends.projections.reporting import read_model_report
 from app.amends.store.feed import SQL as FEED
 from app.amends.store.feed.lag import blocking_transaction
 from app.amends.store.outages import provider_outages, waiting_sagas
 from domain.amends.errors import StartupError
+from workflows.amends.ports.projection_builds import KnownProjections
+from workflows.amends.projections.builds import ProjectionBuilds
+from workflows.amends.projections.failures import short_key
 
 SQL = load_statements(Path(__file__).with_name("doctor.sql"))
 NAMED = 3
@@ -92,8 +94,13 @@ async def examine(url: URL, known: KnownProjections, migrations: Migrations) -> 
     # Nothing is prepared: a pooler that keeps no sessions would answer one statement with another.
     async with Pool(service, len(CHECKS), "doctor", prepare=None) as readers:
         reader = ImpatientReader(readers)
+        builds = ProjectionBuilds(known, PostgresProjections(Committer(service, 1), reader))
         looking = CheckContext(
-            reader, ProjectionBuilds(known, reader), str(url.username or "its login"), readable, migrations
+            reader,
+            builds,
+            str(url.username or "its login"),
+            readable,
+            migrations,
         )
         found_by_all = await asyncio.gather(*(_made(check, looking) for check in CHECKS))
     refused = [Finding("database", False, refusal)] if refusal else []

@@ -11,10 +11,9 @@ from uuid import uuid4
 from rich.console import Console as Screen
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import BuildTarget, LeaseLost
-from app.amends.projections.builds import ProjectionBuild
 from domain.amends.errors import Conflict
+from workflows.amends.ports.projection_builds import BuildTarget, LeaseLost, ProjectionBuild
+from workflows.amends.projections.runner import Runner
 from workflows.amends.values.printable import escaped
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ async def _work(context: CommandContext, build: ProjectionBuild) -> None:
     token = f"cli-{os.getpid()}/{uuid4().hex[:8]}"
     target = BuildTarget(build.name, build.build)
     with suppress(LeaseLost):  # a server was quicker: it is watched
-        await Runner(projection, target, context.committer, context.reader, context.feed_notifier, token).catch_up()
+        await Runner(projection, target, context.builds.store, context.feed_notifier, token).catch_up()
 
 
 def _show(progress: Progress, task: TaskID, build: ProjectionBuild) -> None:

@@ -14,7 +14,7 @@ from workflows.amends.values.printable import escaped
 
 if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
-    from app.amends.projections.dead_letters import RequestedAction
+    from workflows.amends.ports.projection_builds import RequestedAction
 
 projections = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -31,8 +31,8 @@ def list_projections(
     """List read models: their builds, the lag of each, and the keys that are set aside."""
 
     async def look(context: CommandContext) -> None:
-        from app.amends.projections.failures import short_key
         from app.amends.projections.reporting import read_model_report
+        from workflows.amends.projections.failures import short_key
 
         if name is not None:
             await context.builds.require(name)
@@ -46,7 +46,7 @@ def list_projections(
         for each in found:
             for line in _troubles(each):
                 say(line)
-        for left_out in await context.administration.dead_letters.skipped(name) if name else ():
+        for left_out in await context.builds.store.skipped(name) if name else ():
             what = f"{left_out.type} at position {left_out.position}, by {left_out.actor}: {left_out.reason}"
             say(f"SKIPPED    {name} {short_key(left_out.key)}, {what}")
 
@@ -65,7 +65,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 
 def _troubles(found: dict[str, Any]) -> Iterator[str]:
     """The lines of a read model's troubles."""
-    from app.amends.projections.failures import short_key
+    from workflows.amends.projections.failures import short_key
 
     name = found["name"]
     if found["status"] == "orphaned":

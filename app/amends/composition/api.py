@@ -22,7 +22,6 @@ from app.amends.http.routes.workflows import WorkflowRoutes
 from app.amends.postgres.connections.watch import DatabaseWatch as DatabaseWatch
 from app.amends.postgres.liveness import Liveness
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.administration import ProjectionAdministration
 from app.amends.projections.read_models import ReadModels as ViewRows
 from app.amends.projections.runners import Runners
 from app.amends.redaction.redactor import Redactor
@@ -35,6 +34,7 @@ from app.amends.store.requests import Requests
 from app.amends.store.sagas.summaries import SagaSummaries, inactivity_waiter
 from app.amends.watchdog.guard import Watchdog
 from workflows.amends.executor.engine import Engine
+from workflows.amends.projections.administration import ProjectionAdministration
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def amends_routers(
     history, undoing = TimeTravel(events, loader), UndoRedo(events, loader, limit)
     yield StreamRoutes(store.known, events, history, undoing, requests, redactor).router
     yield ProviderRoutes(reader).router
-    yield ViewRoutes(ViewRows(store.builds, events, reader), events, redactor).router
-    administration = ProjectionAdministration(store.builds, reader, store.feed_notifier.nudge)
+    yield ViewRoutes(ViewRows(store.builds, events), events, redactor).router
+    administration = ProjectionAdministration(store.builds)
     yield ProjectionRoutes(store.builds, administration, runners, requests, reader).router
 
 

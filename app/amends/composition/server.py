@@ -156,7 +156,7 @@ def build_server(service: Service[Any], settings: Settings, url: URL, process: S
     engine = _engine(settings, url, parts.sagas, store, process.lost, providers)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked, process.stop_seconds)
     engine.became.append(watchdog.become)
-    runners = Runners(store.builds, store.committer, store.reader, store.feed_notifier, lambda: engine.executor)
+    runners = Runners(store.builds, store.feed_notifier, lambda: engine.executor)
     liveness = Liveness(store.reader, database.watch, process.unfit)
     register, kinds = store.register(service, parts.sagas), PostgresSagaLookup(store.reader)
     losses = Losses(store.writer.recent, store.events, store.committer, store.reader, lambda: engine.executor)

@@ -9,8 +9,8 @@ from typing import Any
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.applying.inline import InlineProjections
-from app.amends.projections.builds import ProjectionBuilds
+from app.amends.projections.inline import InlineProjections
+from app.amends.projections.postgres_projections import PostgresProjections
 from app.amends.schema.catalogue import Catalogue, load_catalogue
 from app.amends.schema.files import LockFiles
 from app.amends.schema.register import Register
@@ -25,6 +25,7 @@ from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.requests import Requests
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
 from app.amends.store.shapes import PostgresShapes
+from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
 
@@ -48,8 +49,9 @@ class Store:
         known, recent = load_catalogue(), RecentEvents()
         feed_notifier, inline = FeedNotifier(reader, recent), InlineProjections(known.projections, reader)
         loader = AggregateLoader(committer, reader, settings.snapshot_every, settings.value_bytes)
-        committer.on_commit = inline.on_commit = feed_notifier.nudge
-        writer, builds = EventWriter(committer, inline, recent), ProjectionBuilds(known.projections, reader)
+        projections = PostgresProjections(committer, reader)
+        committer.on_commit = inline.on_commit = projections.on_commit = feed_notifier.nudge
+        writer, builds = EventWriter(committer, inline, recent), ProjectionBuilds(known.projections, projections)
         return cls(known, committer, reader, loader, writer, feed_notifier, inline, builds)
 
     @property

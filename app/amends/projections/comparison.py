@@ -11,11 +11,13 @@ from psycopg.rows import TupleRow
 
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.applying.apply import key_and_event
-from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds
+from app.amends.projections.tables import feed_events
 from domain.amends.errors import Conflict
 from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor
+from workflows.amends.ports.projection_builds import ProjectionBuild
+from workflows.amends.projections.apply import key_and_event
+from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.values.codec import plain
 
 MOST = 10_000
@@ -126,8 +128,8 @@ async def _moving(
             break
         *found, last = rows
         cursor = FeedCursor(*last[:3])
-        for row in found:
-            key, event = key_and_event(projection, row)
-            if FeedCursor(*row[:3]) <= until and event is not None:
+        for each in feed_events(found):
+            key, event = key_and_event(projection, each)
+            if FeedCursor(*each[:3]) <= until and event is not None:
                 moving.add(key)
     return moving

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import psycopg
-from pydantic import ValidationError
 
 from app.amends.postgres.sqlstates import (
     Verdict,
@@ -17,14 +16,7 @@ from app.amends.postgres.sqlstates import (
     verdict,
 )
 from domain.amends.errors import AmendsError
-from workflows.amends.history.problem import problem_of
-from workflows.amends.values.codec import problems
-from workflows.amends.values.printable import one_line
-
-MOST = 1000
-"""The most characters of an error that are kept."""
-SHOWN = 100
-"""The most characters of a key in a line."""
+from workflows.amends.projections import failures
 
 
 def is_about_row(error: BaseException) -> bool:
@@ -58,27 +50,24 @@ def failure_text(error: Exception) -> str:
     """The reason why a build is not followed, in a line that is the same at each try."""
     if isinstance(error, psycopg.Error):
         advice = "; it goes on by itself once that is mended" if is_about_table(error) else ""
-        return storable_text(f"{message_of(error)} (SQLSTATE {sqlstate(error)}){advice}")
-    message = problem_of(error).message
-    return storable_text(message if isinstance(error, AmendsError) else f"{type(error).__name__}: {message}")
+        return failures.storable_text(f"{message_of(error)} (SQLSTATE {sqlstate(error)}){advice}")
+    return failures.failure_text(error)
 
 
-def unreadable_row(table: str, error: Exception) -> str:
-    """The reason why a row of a table does not read back, without its values."""
-    if isinstance(error, ValidationError):
-        _, *path = (found := problems(error)[0]).field.split(".")
-        why = f"{'.'.join(path) or 'the row'}: {found.problem}"
-    else:
-        why = f"{type(error).__name__}: {problem_of(error).message}"
-    return storable_text(f"its row in {table} does not read back: {why}; mend the row and retry, or rebuild")
+class PostgresErrors:
+    """The meaning of errors of a store of read models in Postgres."""
 
+    def is_away(self, error: BaseException) -> bool:
+        return is_database_away(error)
 
-def storable_text(text: str) -> str:
-    """A text as it can be stored, at most 1000 characters of it."""
-    return text[:MOST].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    def is_about_row(self, error: BaseException) -> bool:
+        return is_about_row(error)
 
+    def is_own(self, error: BaseException) -> bool:
+        return isinstance(error, psycopg.Error | AmendsError)
 
-def short_key(key: str) -> str:
-    """A key in a line, shortened if it is long."""
-    shown = one_line(key[:SHOWN])
-    return shown if len(key) <= SHOWN else f"{shown}… ({len(key)} characters)"
+    def message(self, error: BaseException) -> str:
+        return message_of(error)
+
+    def failure(self, error: Exception) -> str:
+        return failure_text(error)

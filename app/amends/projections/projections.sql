@@ -28,7 +28,7 @@ select p.generation, p.transaction_id::text::bigint, p.position, p.stream, p.ver
 -- name: builds
 -- All builds, with what their runners are doing, and the run of the server in which this was read.
 select (select coalesce(max(r.id), 0) from amends.runs as r) as run, b.name, b.build, b.version, b.state, b.types, b.generation, b.transaction_id, b.position, b.events, b.expected,
-       b.runner, b.lease_until > clock_timestamp() as followed, b.failure, b.started_at, b.moved_at, b.caught_up_at,
+       b.runner, b.failure, b.started_at, b.moved_at, b.caught_up_at,
        b.promoted_at,
        b.runner is null or b.lease_until < clock_timestamp() or exists (
            select from amends.executors as x
@@ -234,7 +234,7 @@ with places as (
 select p.number, p.stands
   from places as p left join amends.builds as b on b.name = %s and b.state = 'live'
  where not p.stands
-    or amends.nothing_between(b.types, b.generation, b.transaction_id, b.position,
+    or b.build is not null and amends.nothing_between(b.types, b.generation, b.transaction_id, b.position,
                               p.generation, p.transaction_id, p.position)
 
 -- name: rows

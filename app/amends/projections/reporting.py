@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from psycopg.rows import TupleRow
-
-from app.amends.projections import SQL
-from app.amends.projections.builds import Lag, ProjectionBuild, ProjectionBuilds
-from app.amends.projections.dead_letters import DeadLetter, DeadLetters
-from app.amends.projections.table_check import TableChanged, require_same_table
+from workflows.amends.ports.projection_builds import BuildTarget, DeadLetter, Lag, ProjectionBuild
+from workflows.amends.projections.builds import ProjectionBuilds
+from workflows.amends.projections.table_check import TableChanged, require_same_table
 from workflows.amends.values.codec import dump
 
 
 async def read_model_report(builds: ProjectionBuilds, name: str | None = None) -> list[dict[str, Any]]:
     """Every read model, or one, as plain JSON data, with the dead letters of its builds."""
     found = await builds.all(name)
-    letters = await DeadLetters(builds.reader).all(name)
+    letters = await builds.store.dead_letters(name)
     names = sorted({known for known, _ in builds.known if name in (None, known)} | {each.name for each in found})
     reports = [await _of(builds, each, [build for build in found if build.name == each]) for each in names]
     for each in reports:
@@ -35,13 +31,13 @@ def _dead_letter(letter: DeadLetter) -> dict[str, Any]:
 async def _of(builds: ProjectionBuilds, name: str, found: list[ProjectionBuild]) -> dict[str, Any]:
     versions = sorted(version for known, version in builds.known if known == name)
     mode = builds.known[name, versions[-1]].mode if versions else None
-    lags = {build.build: await builds.lag(build) for build in found}
+    lags = {build.build: await builds.store.lag(build) for build in found}
     found = [await _checked(builds, build) for build in found]
     live = next((build for build in found if build.state == "live"), None)
     building = next((build for build in found if build.state == "building"), None)
     unopened = builds.unopened.get(name)
     if unopened is None and not found and mode != "live":
-        unopened = await _obstacle(builds, name)
+        unopened = await builds.store.obstacle(name)
     return {
         "name": name,
         "mode": mode,
@@ -60,23 +56,16 @@ async def _of(builds: ProjectionBuilds, name: str, found: list[ProjectionBuild])
     }
 
 
-async def _obstacle(builds: ProjectionBuilds, name: str) -> str | None:
-    """Why a read model without a table cannot be given one, as far as any process can see."""
-    ((there,),) = await builds.reader.tuples(SQL["obstacle"], (name,))
-    return f"views.{name} is there already and is no read model" if there else None
-
-
 async def _checked(builds: ProjectionBuilds, build: ProjectionBuild) -> ProjectionBuild:
     """A build that no runner follows, compared with the code here: no runner would note that it cannot be followed."""
     projection = builds.known.get((build.name, build.version))
     if projection is None or build.failure or not build.free:
         return build
 
-    async def ask(statement: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
-        return await builds.reader.tuples(statement, parameters)
-
+    target = BuildTarget(build.name, build.build)
+    shape = await builds.store.shape(target)
     try:
-        await require_same_table(projection, build.name, build.build, ask)
+        require_same_table(projection, target, shape)
     except TableChanged as changed:
         return replace(build, failure=str(changed))
     return build

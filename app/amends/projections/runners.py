@@ -7,15 +7,13 @@ import logging
 import time
 from collections.abc import Callable
 
-from app.amends.postgres.statements.committer import Committer
-from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import BuildTarget
-from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds
 from app.amends.projections.failures import failure_text, is_database_away
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Unavailable
 from workflows.amends.background import end, nudged
+from workflows.amends.ports.projection_builds import BuildTarget, ProjectionBuild
+from workflows.amends.projections.builds import ProjectionBuilds
+from workflows.amends.projections.runner import Runner
 
 log = logging.getLogger("amends.projections")
 
@@ -31,12 +29,10 @@ class Runners:
     def __init__(
         self,
         builds: ProjectionBuilds,
-        committer: Committer,
-        reader: Reader,
         feed_notifier: FeedNotifier,
         executor: Callable[[], str],
     ) -> None:
-        self._builds, self._committer, self._reader, self._feed_notifier = builds, committer, reader, feed_notifier
+        self._builds, self._feed_notifier = builds, feed_notifier
         self._executor = executor
         self._runners: dict[BuildTarget, Runner] = {}
         self._for: dict[BuildTarget, str] = {}
@@ -103,7 +99,7 @@ class Runners:
                 self._end_of_another(self._tasks[target])
         elif (build.free or self._is_mine(build)) and time.monotonic() > self._not_before.get(target, 0.0):
             token = f"{self._executor()}/{target.name}_{target.build}"  # taken up again at once after a failure
-            runner = Runner(projection, target, self._committer, self._reader, self._feed_notifier, token)
+            runner = Runner(projection, target, self._builds.store, self._feed_notifier, token)
             self._runners[target], self._for[target] = runner, self._executor()
             self._tasks[target] = asyncio.create_task(self._run(target, runner), name=f"{build.name}_{build.build}")
 

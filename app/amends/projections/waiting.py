@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import TypeAlias
 from uuid import UUID
 
-from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.waiter import Waiter
-from app.amends.projections import SQL
+from workflows.amends.ports.event_store import FeedCursor
+from workflows.amends.ports.projection_store import ViewStore
 
 LOOK_SECONDS = 0.01
 """How often it is asked while somebody waits."""
@@ -17,13 +17,12 @@ Place: TypeAlias = tuple[int, int, int, UUID | None]
 """A feed cursor with its event."""
 
 
-def cursor_waiter(name: str, reader: Reader) -> Waiter[Place, bool]:
+def cursor_waiter(name: str, store: ViewStore) -> Waiter[Place, bool]:
     """Waits until the live table of a read model has got to a place; False for one that does not stand any more."""
 
     async def ask(places: Collection[Place]) -> dict[Place, bool]:
         wanted = list(places)
-        columns = [list(column) for column in zip(*wanted, strict=True)]
-        rows = await reader.tuples(SQL["reached"], (*columns, name))
-        return {wanted[number - 1]: stands for number, stands in rows}
+        known = await store.reached(name, [FeedCursor(*place) for place in wanted])
+        return {place: stands for place, stands in zip(wanted, known, strict=True) if stands is not None}
 
     return Waiter(name, ask, LOOK_SECONDS)

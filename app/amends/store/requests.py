@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,13 @@ from psycopg.rows import TupleRow
 from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from domain.amends.errors import AmendsError, Unavailable
+from workflows.amends.ports.event_store import IdempotencyKey as IdempotencyKey
 from workflows.amends.ports.event_store import RepeatedRequest, same_request
 from workflows.amends.values.codec import digest
 
 SQL = load_statements(Path(__file__).with_name("requests.sql"))
 PATIENCE, MOMENT = 10.0, 0.5
 """How long the database is waited for, in seconds: at first, and after it was waited for already."""
-
-
-@dataclass(frozen=True)
-class IdempotencyKey:
-    """An idempotency key, and a digest of the request that it was sent with."""
-
-    key: str
-    digest: str
 
 
 class Requests:

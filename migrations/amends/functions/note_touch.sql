@@ -1,5 +1,5 @@
 -- Notes that a build was written, and lets no lease hold longer than a runner asks for
--- (app/amends/projections/applying/writing.py): who took a longer one would keep those who follow from writing. Whether a
+-- (workflows/amends/ports/projection_builds.py): who took a longer one would keep those who follow from writing. Whether a
 -- read model is followed is decided by what its row went through, and not by what it says: who may write a lease can also
 -- write that there is none.
 create or replace function amends.note_touch() returns trigger language plpgsql as $$

@@ -113,7 +113,7 @@ async def test_what_was_set_aside_takes_the_hops_of_the_mended_upcaster(
             old = NewEvent(new_id(), stream, EventType("report-hop", 1), {"number": number}, Cause())
             await it.events.append([old])
         await it.follow()
-        (aside,) = await it.dead_letters.all()
+        (aside,) = await it.dead_letters()
         assert (aside.key, "its upcaster _first_hop failed with SystemExit" in aside.error) == ("1", True)
         mended = Vocabulary((Hopped,))
         mended._paths[EventType("report-hop", 1)] = (Hopped, (lambda data: {"number": 7}, _second_hop))
@@ -122,7 +122,7 @@ async def test_what_was_set_aside_takes_the_hops_of_the_mended_upcaster(
         runner = it.runner()
         runner.action_requested = True
         await runner.catch_up()
-        assert await it.dead_letters.all() == []
+        assert await it.dead_letters() == []
         rows, _ = await it.views.rows(NAME, {}, None, 10)
         assert rows == [vars(Total("1", 8)), vars(Total("2", 41))]
 

@@ -19,12 +19,7 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from app.amends.projections.applying.feed import recorded_event
-from app.amends.projections.applying.inline import InlineProjections
-from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import BuildTarget
-from app.amends.projections.builds import ProjectionBuilds
-from app.amends.projections.dead_letters import DeadLetters
+from app.amends.projections.inline import InlineProjections
 from app.amends.projections.read_models import ReadModels
 from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.aggregates.repository import Repository
@@ -39,6 +34,10 @@ from tests.amends.harness.databases import fresh_database
 from tests.amends.harness.values import VALUES, Values
 from tests.amends.store.harness.sagas import Store, store
 from workflows.amends.ports.event_store import load_event, read_event, record
+from workflows.amends.ports.projection_builds import BuildTarget, FeedEvent
+from workflows.amends.projections.builds import ProjectionBuilds
+from workflows.amends.projections.feed import recorded_event
+from workflows.amends.projections.runner import Runner
 from workflows.amends.simulation.batch_invariance import same_in_batches
 from workflows.amends.simulation.memory.events import MemoryEvents
 from workflows.amends.values.codec import kept, load, plain
@@ -117,25 +116,20 @@ class Models:
 
     def runner(self) -> Runner:
         reader, target = self.store.reader, BuildTarget("values_followed", 1)
-        return Runner(followed, target, self.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}")
+        return Runner(followed, target, self.store.projections, FeedNotifier(reader), f"test/{uuid4()}")
 
     async def told(self, key: str) -> list[Recorded[Noted]]:
-        return [
-            recorded_event(
-                followed, (*each.cursor, each.stream, each.version, *each.type, each.data_json, each.recorded_at)
-            )
-            for each in await self.events.read(f"note-{key}")
-        ]
+        return [recorded_event(followed, FeedEvent.of(each)) for each in await self.events.read(f"note-{key}")]
 
 
 @asynccontextmanager
 async def models(url: URL) -> AsyncIterator[Models]:
     before.clear()
     async with store(url) as it:
-        builds = ProjectionBuilds(KNOWN, it.reader)
+        builds = ProjectionBuilds(KNOWN, it.projections)
         await builds.open_first()
         events = PostgresEvents(EventWriter(it.committer, InlineProjections(KNOWN, it.reader)), it.reader)
-        yield Models(it, events, builds, ReadModels(builds, events, it.reader))
+        yield Models(it, events, builds, ReadModels(builds, events))
 
 
 @given(drawn=DRAWN)
@@ -254,9 +248,9 @@ async def test_a_row_that_would_not_be_what_it_was_sets_its_own_key_aside(
         for key in ("odd", "fine", "odd"):
             await it.note(key, values)
         reader, target = it.store.reader, BuildTarget("values_followed", 1)
-        runner = Runner(projection, target, it.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}")
+        runner = Runner(projection, target, it.store.projections, FeedNotifier(reader), f"test/{uuid4()}")
         await runner.catch_up()
-        assert [(each.key, each.waiting) for each in await DeadLetters(it.store.reader).all()] == [("odd", 1)]
+        assert [(each.key, each.waiting) for each in await it.store.projections.dead_letters()] == [("odd", 1)]
         assert await it.views.row("values_followed", "odd") is None
         assert (await it.views.row("values_followed", "fine") or {})["times"] == 1
 

@@ -145,6 +145,14 @@ class StoredEvent(_Stored):
 
 
 @dataclass(frozen=True)
+class IdempotencyKey:
+    """An idempotency key, and a digest of the request that it was sent with."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class KeptAnswer:
     """What a request with an idempotency key is answered, to be kept in the same commit as what it did."""
 

@@ -15,14 +15,13 @@ from app.amends.http.routes.following import Followers
 from app.amends.postgres.connections.pool import detached_task
 from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.builds import ProjectionBuilds
-from app.amends.projections.dead_letters import DeadLetters
-from app.amends.projections.failures import short_key
 from app.amends.store.feed.lag import blocking_transaction
 from app.amends.store.feed.losses import Losses
 from app.amends.store.outages import provider_outages, waiting_sagas
 from app.amends.watchdog.guard import Watchdog
 from workflows.amends.executor.engine import Engine
+from workflows.amends.projections.builds import ProjectionBuilds
+from workflows.amends.projections.failures import short_key
 
 SQL = load_statements(Path(__file__).with_name("metrics.sql"))
 ANSWER_SECONDS = 0.8
@@ -140,7 +139,7 @@ class MetricRoutes:
             orphaned = self._builds.is_orphaned(build.name)
             named = (build.name, str(build.build), "orphaned" if orphaned else build.state)
             failing.labels(*named).set(build.failure is not None or orphaned)
-            lag = await self._builds.lag(build)
+            lag = await self._builds.store.lag(build)
             events.labels(*named).set(lag.events)
             seconds.labels(*named).set(lag.seconds)
             aside.labels(*named).set(build.set_aside)
@@ -149,7 +148,7 @@ class MetricRoutes:
         about = "Since when the oldest keys wait, in seconds of Unix time."
         labels = ["projection", "build", "key", "event", "position"]
         since = Gauge("amends_projection_set_aside_since", about, labels, registry=registry)
-        for each in await DeadLetters(self._reader).all():
+        for each in await self._builds.store.dead_letters():
             event = (each.type, str(each.position))
             since.labels(each.name, str(each.build), short_key(each.key), *event).set(each.since.timestamp())
 

@@ -17,14 +17,14 @@ from app.amends.http.requests.headers import cause_of, key_of
 from app.amends.http.requests.parameters import RowKey
 from app.amends.http.requests.roles import OPERATORS
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.administration import ProjectionAdministration
-from app.amends.projections.builds import ProjectionBuilds
 from app.amends.projections.comparison import compare_builds
-from app.amends.projections.dead_letters import RequestedAction
 from app.amends.projections.reporting import read_model_report
 from app.amends.projections.runners import Runners
 from app.amends.store.requests import IdempotencyKey, Requests
 from domain.amends.errors import Conflict, NotFound
+from workflows.amends.ports.projection_builds import RequestedAction
+from workflows.amends.projections.administration import ProjectionAdministration
+from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.values.codec import dump
 
 AllowSetAside = Annotated[bool, Query(description="Also if keys are set aside in it that the live build shows.")]
@@ -73,7 +73,7 @@ class ProjectionRoutes:
         """One read model, with the keys that are set aside and the events that were skipped."""
         await self._builds.require(name)
         (found,) = await read_model_report(self._builds, name)
-        skipped = [dump(asdict(each), dict[str, Any]) for each in await self._administration.dead_letters.skipped(name)]
+        skipped = [dump(asdict(each), dict[str, Any]) for each in await self._builds.store.skipped(name)]
         return found | {"skipped_events": skipped}
 
     @responds(answers.BuildChanged, NotFound)

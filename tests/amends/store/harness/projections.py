@@ -11,12 +11,6 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
-from app.amends.projections.administration import ProjectionAdministration
-from app.amends.projections.applying.feed import recorded_event
-from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import BuildTarget
-from app.amends.projections.builds import ProjectionBuild, ProjectionBuilds
-from app.amends.projections.dead_letters import DeadLetters
 from app.amends.projections.read_models import ReadModels
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
@@ -25,6 +19,11 @@ from domain.amends.event import Cause, event
 from domain.amends.projection import Projection, Recorded
 from tests.amends.store.harness.sagas import Store, store
 from workflows.amends.ports.event_store import FeedCursor, record
+from workflows.amends.ports.projection_builds import BuildTarget, DeadLetter, FeedEvent, ProjectionBuild
+from workflows.amends.projections.administration import ProjectionAdministration
+from workflows.amends.projections.builds import ProjectionBuilds
+from workflows.amends.projections.feed import recorded_event
+from workflows.amends.projections.runner import Runner
 
 LONG_AGO = "update amends.builds set touched_at = now() - interval '1 min'"
 """Nobody has followed any read model for long, as only the owner can say."""
@@ -110,19 +109,18 @@ class Board:
 
     @property
     def builds(self) -> ProjectionBuilds:
-        return ProjectionBuilds(self.known, self.store.reader)
+        return ProjectionBuilds(self.known, self.store.projections)
 
     @cached_property
     def views(self) -> ReadModels:
-        return ReadModels(self.builds, self.events, self.store.reader)
+        return ReadModels(self.builds, self.events)
 
-    @property
-    def dead_letters(self) -> DeadLetters:
-        return DeadLetters(self.store.reader)
+    async def dead_letters(self) -> list[DeadLetter]:
+        return await self.store.projections.dead_letters()
 
     @property
     def administration(self) -> ProjectionAdministration:
-        return ProjectionAdministration(self.builds, self.store.reader, lambda: None)
+        return ProjectionAdministration(self.builds)
 
     async def rebuild(self) -> ProjectionBuild:
         """Begin a table of the newest version; nobody follows for it yet."""
@@ -144,7 +142,7 @@ class Board:
     def runner(self, build: int = 1, version: int = 1) -> Runner:
         projection, reader = self.known[NAME, version], self.store.reader
         return Runner(
-            projection, BuildTarget(NAME, build), self.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}"
+            projection, BuildTarget(NAME, build), self.store.projections, FeedNotifier(reader), f"test/{uuid4()}"
         )
 
     async def follow(self) -> None:
@@ -164,9 +162,7 @@ class Board:
         """What all events add up to, by the projection alone."""
         projection = self.known[NAME, version]
         history: Sequence[Any] = [
-            recorded_event(
-                projection, (*each.cursor, each.stream, each.version, *each.type, each.data_json, each.recorded_at)
-            )
+            recorded_event(projection, FeedEvent.of(each))
             for each in await self.events.feed(limit=100_000)
             if each.name in ("bench-lamp-lit", "bench-lamp-out")
         ]
@@ -177,7 +173,7 @@ def runner_of(it: Board, projection: Projection[Any, Any], build: int = 1) -> Ru
     """A runner of whatever projection."""
     store = it.store
     target, token = BuildTarget(projection.name, build), f"test/{uuid4()}"
-    return Runner(projection, target, store.committer, store.reader, FeedNotifier(store.reader), token)
+    return Runner(projection, target, store.projections, FeedNotifier(store.reader), token)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.roles import as_service
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
+from app.amends.projections.postgres_projections import PostgresProjections
 from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
@@ -35,6 +36,10 @@ class Store:
     committer: Committer
     reader: Reader
     loader: AggregateLoader
+
+    @property
+    def projections(self) -> PostgresProjections:
+        return PostgresProjections(self.committer, self.reader)
 
 
 @asynccontextmanager

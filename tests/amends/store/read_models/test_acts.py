@@ -9,13 +9,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections import SQL
-from app.amends.projections.applying.writer import LEASE
 from app.amends.projections.counting import count_events
 from app.amends.store.requests import IdempotencyKey, Requests
 from domain.amends.errors import Conflict, Unavailable
 from domain.amends.event import Cause
 from tests.amends.store.harness.projections import NAME, Elsewhere, Lit, Out, board_on
+from workflows.amends.projections.administration import ProjectionAdministration
 
 Sql = psycopg.Connection
 ANN = Cause(actor="ann")
@@ -103,23 +102,20 @@ async def test_a_table_that_is_filled_says_how_many_events_it_will_take(database
         await it.append("a", Lit(1), Lit(2), Elsewhere(), Out())
         await it.rebuild()
         runner = it.runner(2)
-        await runner._committer.run(SQL["take"], (NAME, 2, runner._token, LEASE))
+        await runner._take()
         await runner._begin()
         assert runner._counting
         await runner._counting
         assert ((await it.build(2)).expected, (await it.build(2)).events) == (3, 0)
 
 
-async def test_a_promotion_waits_for_who_reads_the_view_only_for_a_while(
-    database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_promotion_waits_for_who_reads_the_view_only_for_a_while(database: URL, sql: Sql) -> None:
     async with board_on(database) as it:
         await it.follow()
         await it.rebuild()
         await it.follow()
         with sql.transaction():
             sql.execute("select * from views.lamp_board")
-            monkeypatch.setattr("app.amends.projections.administration.PATIENT_SECONDS", 0.0)
             with pytest.raises(Conflict, match="Somebody has been reading"):
-                await it.promote()
+                await ProjectionAdministration(it.builds, patience=0.0).promote(NAME, None, Cause())
         assert (await it.promote()).state == "live"

@@ -85,7 +85,7 @@ async def rooms(it: Board) -> dict[str, tuple[int, str]]:
 
 
 async def aside(it: Board) -> dict[str, int]:
-    return {each.key: each.waiting for each in await it.dead_letters.all()}
+    return {each.key: each.waiting for each in await it.dead_letters()}
 
 
 async def test_events_of_its_classes_in_other_streams_are_not_read(database: URL, sql: Sql) -> None:
@@ -108,7 +108,7 @@ async def test_those_who_wait_are_told_at_once_that_an_event_was_for_no_row(
     database: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the end of the feed the place moves with it, and not only when the lease is renewed."""
-    monkeypatch.setattr("app.amends.projections.applying.runner.RENEW_SECONDS", 1000)
+    monkeypatch.setattr("workflows.amends.projections.runner.RENEW_SECONDS", 1000)
     async with on(database, used) as it:
         await switch(it, "desk-lamp-1", ("hall", 5))
         following = asyncio.create_task(it.runner().run())

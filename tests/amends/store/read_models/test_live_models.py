@@ -7,8 +7,6 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections.administration import ProjectionAdministration
-from app.amends.projections.builds import ProjectionBuilds
 from app.amends.projections.read_models import ReadModels
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import Conflict, NotFound
@@ -17,6 +15,8 @@ from tests.amends.business.account import MoneyDeposited
 from tests.amends.store.harness.sagas import store
 from tests.amends.store.read_models.inline.client import moved, now, opened
 from workflows.amends.ports.event_store import FeedCursor
+from workflows.amends.projections.administration import ProjectionAdministration
+from workflows.amends.projections.builds import ProjectionBuilds
 
 live = replace(now, name="account_live", mode="live")
 KNOWN = {("account_live", 1): live}
@@ -24,10 +24,10 @@ KNOWN = {("account_live", 1): live}
 
 async def test_a_live_read_model_is_folded_for_whoever_asks_and_has_no_table(database: URL) -> None:
     async with store(database) as it:
-        builds, events = ProjectionBuilds(KNOWN, it.reader), PostgresEvents(it.writer, it.reader)
+        builds, events = ProjectionBuilds(KNOWN, it.projections), PostgresEvents(it.writer, it.reader)
         await builds.open_first()
         assert await builds.all() == []
-        views = ReadModels(builds, events, it.reader)
+        views = ReadModels(builds, events)
         assert await views.row("account_live", "a") is None
         await events.append(moved("a", opened("a", 5), *[MoneyDeposited(1)] * 1500))
         assert await views.row("account_live", "a") == {"account_id": "a", "balance": 1505, "last": "deposited"}
@@ -36,11 +36,11 @@ async def test_a_live_read_model_is_folded_for_whoever_asks_and_has_no_table(dat
 
 async def test_what_needs_a_table_is_refused(database: URL) -> None:
     async with store(database) as it:
-        builds = ProjectionBuilds(KNOWN, it.reader)
-        views = ReadModels(builds, PostgresEvents(it.writer, it.reader), it.reader)
+        builds = ProjectionBuilds(KNOWN, it.projections)
+        views = ReadModels(builds, PostgresEvents(it.writer, it.reader))
         with pytest.raises(Conflict, match="folded for one key at a time"):
             await views.rows("account_live", {}, None, 10)
         with pytest.raises(Conflict, match="has no table"):
-            await ProjectionAdministration(builds, it.reader, lambda: None).rebuild("account_live", Cause())
+            await ProjectionAdministration(builds).rebuild("account_live", Cause())
         with pytest.raises(NotFound, match="account_live"):
             await views.row("nothing", "a")

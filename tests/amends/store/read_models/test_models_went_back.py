@@ -13,7 +13,6 @@ from sqlalchemy import URL
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from app.amends.projections.applying.runner import Runner
 from app.amends.projections.runners import Runners
 from app.amends.store.events.postgres_events import WentBack
 from app.amends.store.feed.notifier import FeedNotifier
@@ -26,6 +25,7 @@ from tests.amends.store.harness.projections import NAME, Board, Elsewhere, Lit, 
 from tests.amends.store.harness.sagas import started
 from workflows.amends.background import end
 from workflows.amends.ports.event_store import FeedCursor, record_own
+from workflows.amends.projections.runner import Runner
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,7 @@ async def followed(url: URL) -> AsyncIterator[tuple[Board, Runner]]:
             assert not running.done(), "one runner does all of it, with what it remembers"
         finally:
             await end(running)
+            assert isinstance(runner._feed_notifier, FeedNotifier)
             await runner._feed_notifier.stop()
 
 
@@ -163,7 +164,7 @@ async def test_nobody_waits_for_a_place_that_is_gone(url: URL, losing: EmbeddedP
 async def test_tables_of_read_models_that_are_gone_are_made_again(url: URL) -> None:
     async with board_on(url) as it:
         store = it.store
-        runners = Runners(it.builds, store.committer, store.reader, FeedNotifier(store.reader), lambda: "test")
+        runners = Runners(it.builds, FeedNotifier(store.reader), lambda: "test")
         await runners.start()
         try:
             with psycopg.connect(conninfo(url), autocommit=True) as sql:

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
-from app.amends.projections import SQL
-from app.amends.projections.applying.writer import LEASE, LeaseLost
 from domain.amends.vocabulary import NewerEvent
 from tests.amends.harness.databases import fresh_database
 from tests.amends.store.harness.projections import NAME, Board, Elsewhere, Lit, Out, board_on
 from workflows.amends.ports.event_store import FeedCursor
+from workflows.amends.ports.projection_builds import LeaseLost
 
 Sql = psycopg.Connection
 
@@ -97,10 +96,10 @@ async def test_events_of_others_move_it_on_without_being_written_each(database: 
         await it.follow()
         there = await it.append("z", Elsewhere())
         assert await it.views.wait_for(NAME, there, 5.0), "nothing that it reads lies between"
-        assert (await it.builds.lag(await it.build())).events == 0
+        assert (await it.builds.store.lag(await it.build())).events == 0
         cursor = await it.append("a", Lit(1))
         assert not await it.views.wait_for(NAME, cursor, 0.05)
-        assert (await it.builds.lag(await it.build())).events == 1
+        assert (await it.builds.store.lag(await it.build())).events == 1
         await it.follow()
         assert await it.views.wait_for(NAME, cursor, 5.0)
         assert not await it.views.wait_for(NAME, FeedCursor(1, 10**15, 10**15), 0.05), (
@@ -134,7 +133,7 @@ async def test_one_that_was_paused_writes_nothing_when_it_wakes(database: URL, s
     async with board_on(database) as it:
         await it.append("a", Lit(1))
         paused = it.runner()
-        await paused._committer.run(SQL["take"], (NAME, 1, paused._token, LEASE))
+        await paused._take()
         await paused._begin()
         sql.execute("update amends.builds set lease_until = now() - interval '1 s'")
         await it.runner().catch_up()
@@ -169,4 +168,4 @@ async def test_newer_events_are_left_to_newer_code(database: URL, sql: Sql) -> N
         build = await it.build()
         assert build.runner is None
         assert "newer code" in (build.failure or "")
-        assert await it.dead_letters.all() == []
+        assert await it.dead_letters() == []

@@ -125,7 +125,7 @@ async def test_what_others_may_do_and_have_said_stays(
         await it.append("a", Lit(1))
         await it.append("b", Lit(1))
         await it.follow()
-        assert await it.dead_letters.all() == [], "the service writes as before"
+        assert await it.dead_letters() == [], "the service writes as before"
         sql.execute(f"revoke all on views.lamp_board from {one}; drop policy mine on views.lamp_board_2".encode())
         later = seen(sql, RIGHTS)
         await it.promote(1)
@@ -172,10 +172,10 @@ async def test_what_was_skipped_stays_skipped_in_a_rebuild(database: URL) -> Non
         assert (await it.rows())["a"]["watts"] == 7
         await it.rebuild()
         await it.follow()
-        assert [(each.build, each.key) for each in await it.dead_letters.all()] == [(1, "b"), (2, "b")]
+        assert [(each.build, each.key) for each in await it.dead_letters()] == [(1, "b"), (2, "b")]
         await it.promote()
         assert (await it.rows())["a"]["watts"] == 7
-        skipped = await it.dead_letters.skipped(NAME)
+        skipped = await it.store.projections.skipped(NAME)
         assert [(each.key, each.version, each.reason, each.actor) for each in skipped] == [
             ("a", 4, "this one too", "ann"),
             ("a", 2, "written by hand", "ann"),
@@ -264,7 +264,7 @@ async def test_a_read_model_whose_code_is_gone_is_orphaned_and_can_be_dropped(da
         (shown,) = await read_model_report(it.builds)
         assert (shown["status"], shown["mode"], len(shown["builds"])) == ("orphaned", None, 2)
         with pytest.raises(NotFound):
-            await ReadModels(it.builds, it.events, it.store.reader).rows(NAME, {}, None, 10)
+            await ReadModels(it.builds, it.events).rows(NAME, {}, None, 10)
         with pytest.raises(NotFound):
             await it.rebuild()
         with pytest.raises(Conflict, match="stop it first"):

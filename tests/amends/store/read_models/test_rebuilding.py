@@ -8,8 +8,6 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections import SQL
-from app.amends.projections.applying.writer import LEASE
 from app.amends.projections.comparison import compare_builds
 from domain.amends.errors import Conflict
 from tests.amends.store.harness.projections import NAME, Lit, Out, board, board_on, wide
@@ -114,7 +112,7 @@ async def test_one_that_was_stopped_goes_on_from_its_checkpoint(database: URL) -
             await it.append(str(number % 5), Lit(1))
         await it.rebuild()
         runner = it.runner(2)
-        await runner._committer.run(SQL["take"], (NAME, 2, runner._token, LEASE))
+        await runner._take()
         await runner._begin()
         runner._limit = 10
         await runner._next_page()

@@ -16,11 +16,11 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
-from app.amends.projections.applying.runner import Runner
 from domain.amends.event import Cause
 from domain.amends.projection import Projection, Recorded
 from tests.amends.harness.databases import drop_database, fresh_database
 from tests.amends.store.harness.projections import NAME, Board, Lit, Out, board_on, lamps, runner_of
+from workflows.amends.projections.runner import Runner
 
 Sql = psycopg.Connection
 TRIGGER = """
@@ -109,7 +109,7 @@ def test_one_key_waits_for_each_row_that_is_refused(
                     if number % size == 0:
                         await it.follow()
                 await it.follow()
-                waiting = {each.key for each in await it.dead_letters.all()}
+                waiting = {each.key for each in await it.dead_letters()}
                 assert waiting <= {id for id, told in history if isinstance(told, Lit) and told.note == "bad"}
                 assert {key: row for key, row in (await it.expected()).items() if key not in waiting} == {
                     key: row for key, row in (await it.rows()).items() if key not in waiting
@@ -118,7 +118,7 @@ def test_one_key_waits_for_each_row_that_is_refused(
                 assert (await it.build()).failure is None
                 sql.execute(REFUSALS[refusal][1].encode())
                 await retry_all(it)
-                assert await it.dead_letters.all() == []
+                assert await it.dead_letters() == []
                 assert await it.rows() == await it.expected()
         drop_database(postgres_18, url)
 
@@ -132,7 +132,7 @@ async def test_what_a_trigger_raises_is_about_its_row_whatever_it_is_called(data
         await it.append("a", Lit(3, "bad"))
         await it.append("b", Lit(1))
         await asyncio.wait_for(it.follow(), 10)
-        assert ([each.key for each in await it.dead_letters.all()], set(await it.rows())) == (["a"], {"b"})
+        assert ([each.key for each in await it.dead_letters()], set(await it.rows())) == (["a"], {"b"})
         assert (await it.build()).failure is None
 
 
@@ -152,7 +152,7 @@ async def test_what_a_table_reaches_elsewhere_is_noted_as_its_failure(database: 
 
 
 async def retry_all(it: Board, wish: Any = "retry") -> None:
-    for each in await it.dead_letters.all():
+    for each in await it.dead_letters():
         await it.administration.request_action(NAME, each.key, wish, "mended", Cause())
     runner = it.runner()
     runner.action_requested = True
@@ -166,7 +166,7 @@ async def test_rows_that_are_in_each_others_way_only_are_found(database: URL, sq
         await it.append("b", Lit(1, "mine"))
         await it.append("c", Lit(1))
         await it.follow()
-        assert [each.key for each in await it.dead_letters.all()] == ["b"]
+        assert [each.key for each in await it.dead_letters()] == ["b"]
         assert set(await it.rows()) == {"a", "c"}
         await it.append("a", Out())
         await it.append("d", Lit(1, "mine"))
@@ -188,7 +188,7 @@ async def test_a_row_that_may_not_be_taken_out_waits(database: URL, sql: Sql) ->
         assert (await it.rows())["a"]["watts"] == 5, "it was never gone"
         await it.append("a", Out())
         await it.follow()
-        (aside,) = await it.dead_letters.all()
+        (aside,) = await it.dead_letters()
         assert (aside.key, aside.type, set(await it.rows())) == ("a", "bench-lamp-out", {"a"})
 
 
@@ -233,20 +233,20 @@ async def test_a_key_that_no_table_takes_waits_and_is_skipped(database: URL, not
         await it.append("x", Lit(1, note))
         await it.append("y", Lit(2, "fine"), Lit(1, "empty"))
         await follow(it)
-        (aside,) = await it.dead_letters.all()
+        (aside,) = await it.dead_letters()
         assert (aside.key, aside.waiting) == (key, 0)
         assert why in aside.error
         assert await it.views.row("note_board", "fine") == {"note": "fine", "watts": 2}
         assert await it.views.row("note_board", "") == {"note": "", "watts": 1}
         await it.administration.request_action("note_board", key, "retry", "perhaps", Cause())
         await follow(it, wished=True)
-        assert [each.key for each in await it.dead_letters.all()] == [key]
+        assert [each.key for each in await it.dead_letters()] == [key]
         await it.administration.request_action("note_board", key, "skip", "so be it", Cause())
         await follow(it, wished=True)
-        assert await it.dead_letters.all() == []
+        assert await it.dead_letters() == []
         await it.append("x", Lit(1, note))
         await follow(it)
-        assert [each.key for each in await it.dead_letters.all()] == [key], "the next one waits by itself"
+        assert [each.key for each in await it.dead_letters()] == [key], "the next one waits by itself"
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ async def test_a_value_that_cannot_be_stored_keeps_only_its_row_back(database: U
         await it.append("a", Lit(1, note))
         await it.append("b", Lit(1, "fine"))
         await runner_of(it, oddities).catch_up()
-        assert [each.key for each in await it.dead_letters.all()] == ["a"]
+        assert [each.key for each in await it.dead_letters()] == ["a"]
         assert await it.views.row("odd_board", "b") == {"lamp": "b", "note": "fine", "more": {}}
 
 

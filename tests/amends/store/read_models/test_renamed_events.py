@@ -8,12 +8,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections.applying.feed import NewerReader
 from app.amends.projections.comparison import compare_builds
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Payload, event, upcasts
 from domain.amends.projection import Mode, Projection, Recorded
 from tests.amends.store.harness.projections import NAME, Elsewhere, board_on
+from workflows.amends.projections.feed import NewerReader
 
 
 @event("bulb-lit")
@@ -75,11 +75,11 @@ async def test_a_read_model_waits_for_an_event_by_whichever_name_it_is_stored(da
         for told in (After(2, "Ann"), Before(4)):
             cursor = await it.append("a", told)
             await it.append("a", Elsewhere())
-            assert (await it.builds.lag(await it.build())).events == 1
+            assert (await it.builds.store.lag(await it.build())).events == 1
             assert not await it.views.wait_for(NAME, cursor, 0.05)
             await it.follow()
             assert await it.views.wait_for(NAME, cursor, 10)
-            assert (await it.builds.lag(await it.build())).events == 0
+            assert (await it.builds.store.lag(await it.build())).events == 0
         assert await it.rows() == {"a": {"lamp": "a", "watts": 7}}
 
 
@@ -91,7 +91,7 @@ async def test_a_table_of_an_older_version_is_behind_once_its_event_is_stored_by
     async with board_on(database, replace(NEW, version=2)) as it:
         cursor = await it.append("a", After(2, "Ann"))
         assert not await it.views.wait_for(NAME, cursor, 0.05)
-        assert (await it.builds.lag(await it.build())).events == 1
+        assert (await it.builds.store.lag(await it.build())).events == 1
 
 
 async def test_a_live_read_model_reads_both_names(database: URL) -> None:

@@ -10,14 +10,13 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo
-from app.amends.projections import SQL
-from app.amends.projections.applying.row_cache import RowCache
-from app.amends.projections.applying.writer import LEASE, PageCommit
 from domain.amends.errors import NotFound
 from domain.amends.event import Cause
 from domain.amends.projection import Projection, Recorded
 from tests.amends.store.harness.projections import NAME, Board, Lamp, Lit, Out, board_on, broken, lamps, runner_of
 from workflows.amends.background import end
+from workflows.amends.projections.row_cache import RowCache
+from workflows.amends.projections.writer import PageCommit
 
 Sql = psycopg.Connection
 ANN = Cause(actor="ann")
@@ -30,7 +29,7 @@ async def watts(it: Board) -> dict[str, int]:
 async def wish(it: Board, key: str, what: str) -> None:
     await it.administration.request_action(NAME, key, what, "because", ANN)  # type: ignore[arg-type]
     runner = it.runner()
-    await runner._committer.run(SQL["take"], (NAME, 1, runner._token, LEASE))
+    await runner._take()
     await runner._begin()
     await runner._perform_requested()
     await runner._give_back()
@@ -46,7 +45,7 @@ async def test_its_key_waits_and_all_others_go_on(database: URL) -> None:
         await it.append("b", Lit(5))
         await it.follow()
         assert await watts(it) == {"a": 1, "b": 10}
-        (aside,) = await it.dead_letters.all()
+        (aside,) = await it.dead_letters()
         assert (aside.key, aside.type, aside.version, aside.waiting) == ("a", "bench-lamp-lit", 2, 2)
         assert aside.error == "ValueError: 13 watts cannot be"
         assert (await it.build()).set_aside == 1
@@ -58,11 +57,11 @@ async def test_after_a_fix_a_retry_applies_all_that_waits_in_order(database: URL
         await it.append("a", Lit(1), Lit(13), Out(), Lit(2))
         await it.follow()
         await wish(it, "a", "retry")
-        (aside,) = await it.dead_letters.all()
+        (aside,) = await it.dead_letters()
         assert (aside.requested_action, aside.waiting) == (None, 2), "nothing was mended: it waits as before"
         broken.clear()
         await wish(it, "a", "retry")
-        assert await it.dead_letters.all() == []
+        assert await it.dead_letters() == []
         await it.append("a", Lit(3))
         await it.follow()
         assert await it.rows() == await it.expected()
@@ -82,7 +81,7 @@ async def test_what_a_person_wants_is_done_while_there_are_always_more_events(da
         following = asyncio.create_task(runner.run())
         try:
             async with asyncio.timeout(30):
-                while await it.dead_letters.all():
+                while await it.dead_letters():
                     await asyncio.sleep(0.05)
         finally:
             await end(following, *writers)
@@ -99,7 +98,7 @@ async def test_a_skip_leaves_out_that_one_event_only(database: URL) -> None:
         await it.append("a", Lit(1), Lit(13), Lit(2), Lit(14), Lit(4))
         await it.follow()
         await wish(it, "a", "skip")
-        (aside,) = await it.dead_letters.all()
+        (aside,) = await it.dead_letters()
         assert (aside.version, aside.waiting) == (4, 1), "it went on to the next that does not fit"
         assert await watts(it) == {"a": 3}
         await wish(it, "a", "skip")
@@ -159,7 +158,7 @@ async def test_a_row_that_the_table_does_not_take_is_found_event_by_event(
         await it.append("c", Lit(7))
         await it.follow()
         assert await watts(it) == {"a": watts_left, "b": 1, "c": 7}, "all before it is in, and all others"
-        (aside,) = await it.dead_letters.all()
+        (aside,) = await it.dead_letters()
         assert (aside.key, aside.version, aside.waiting) == ("a", 3, 1)
 
 
@@ -172,7 +171,7 @@ async def test_what_cannot_be_read_waits_under_the_key_of_its_stream(database: U
         await it.append("b", Lit(2))
         await it.follow()
         assert await watts(it) == {"a": 1, "b": 2}
-        (aside,) = await it.dead_letters.all()
+        (aside,) = await it.dead_letters()
         assert "does not fit Lit" in aside.error
 
 
@@ -202,7 +201,7 @@ async def test_a_key_that_a_runner_is_at_can_be_skipped_all_the_same(database: U
                 while sql.execute(waits).fetchone() is None:
                     await asyncio.sleep(0.01)
         await skipping
-        (aside,) = await it.dead_letters.all()
+        (aside,) = await it.dead_letters()
         assert (aside.requested_action, aside.error) == ("skip", "again")
 
 
@@ -213,7 +212,7 @@ async def test_what_is_wished_while_a_runner_is_at_something_else_is_not_lost(da
         await it.follow()
         await it.administration.request_action(NAME, "a", "retry", "perhaps", ANN)
         runner = it.runner()
-        await runner._committer.run(SQL["take"], (NAME, 1, runner._token, LEASE))
+        await runner._take()
         await runner._begin()
         write = runner._writer.write
 
@@ -223,9 +222,9 @@ async def test_what_is_wished_while_a_runner_is_at_something_else_is_not_lost(da
 
         runner._writer.write = later  # type: ignore[method-assign]
         await runner._perform_requested()
-        assert [(each.requested_action, each.waiting) for each in await it.dead_letters.all()] == [("skip", 1)]
+        assert [(each.requested_action, each.waiting) for each in await it.dead_letters()] == [("skip", 1)]
         await runner._perform_requested()
-        assert [(each.requested_action, each.waiting) for each in await it.dead_letters.all()] == [(None, 0)], (
+        assert [(each.requested_action, each.waiting) for each in await it.dead_letters()] == [(None, 0)], (
             "one skip, asked for twice"
         )
         await runner._give_back()

@@ -13,13 +13,13 @@ from sqlalchemy import URL
 from app.amends.projections.read_models import ReadModels
 from app.amends.projections.reporting import read_model_report
 from app.amends.projections.runners import Runners
-from app.amends.projections.table_check import TableChanged
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Conflict
 from domain.amends.event import Cause
 from domain.amends.projection import Projection, Recorded
 from tests.amends.store.harness.projections import NAME, Board, Lit, Out, board, board_on, lamps, runner_of
 from workflows.amends.background import end
+from workflows.amends.projections.table_check import TableChanged
 
 Sql = psycopg.Connection
 ALTERED = {
@@ -188,13 +188,13 @@ async def test_code_that_was_changed_without_a_new_version_waits_and_old_servers
 async def test_a_table_that_is_lost_while_it_is_followed_is_noticed_and_said_once(
     database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("app.amends.projections.applying.runner.RENEW_SECONDS", 0.0)
-    monkeypatch.setattr("app.amends.projections.applying.runner.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("workflows.amends.projections.runner.RENEW_SECONDS", 0.0)
+    monkeypatch.setattr("workflows.amends.projections.runner.LOOK_SECONDS", 0.01)
     monkeypatch.setattr("app.amends.projections.runners.PAUSE_SECONDS", 0.0)
     monkeypatch.setattr("app.amends.projections.runners.LOOK_SECONDS", 0.01)
     async with board_on(database, board, other) as it:
         store = it.store
-        runners = Runners(it.builds, store.committer, store.reader, FeedNotifier(store.reader), lambda: "test")
+        runners = Runners(it.builds, FeedNotifier(store.reader), lambda: "test")
         await it.append("a", Lit(1))
         await runners.start()
         try:
@@ -244,7 +244,7 @@ async def test_a_row_that_does_not_read_back_keeps_only_its_key_back(database: U
         for id in "abcde":
             await it.append(id, Lit(1))
         await runner_of(it, strict).catch_up()
-        aside = await it.dead_letters.all()
+        aside = await it.dead_letters()
         assert sorted(each.key for each in aside) == ["b", "d"]
         assert "views.strict_board_1 does not read back: note" in aside[0].error
         assert [(await it.views.row("strict_board", id) or {})["watts"] for id in "abcde"] == [2, 1, 2, 1, 2]
@@ -255,7 +255,7 @@ async def test_a_row_that_does_not_read_back_keeps_only_its_key_back(database: U
         runner.action_requested = True
         await runner.catch_up()
         assert [(await it.views.row("strict_board", id) or {})["watts"] for id in "abcde"] == [2] * 5
-        assert await it.dead_letters.all() == []
+        assert await it.dead_letters() == []
 
 
 async def test_a_read_model_that_cannot_be_given_a_table_keeps_no_other_from_its_own(database: URL, sql: Sql) -> None:
@@ -268,7 +268,7 @@ async def test_a_read_model_that_cannot_be_given_a_table_keeps_no_other_from_its
         assert shown["status"] == "failing"
         assert "lamp_board" in shown["failure"]
         with pytest.raises(Conflict, match="cannot be given one now"):
-            await ReadModels(builds, it.events, it.store.reader).rows(NAME, {}, None, 10)
+            await ReadModels(builds, it.events).rows(NAME, {}, None, 10)
         with pytest.raises(Conflict, match="is no read model"):
             await it.administration.rebuild(NAME, Cause())
         (elsewhere,) = await read_model_report(it.builds, NAME)

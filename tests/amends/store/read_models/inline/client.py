@@ -10,11 +10,7 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
-from app.amends.projections.administration import ProjectionAdministration
-from app.amends.projections.applying.inline import InlineProjections
-from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import BuildTarget
-from app.amends.projections.builds import ProjectionBuilds
+from app.amends.projections.inline import InlineProjections
 from app.amends.projections.read_models import ReadModels
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.events.writer import EventWriter
@@ -24,6 +20,10 @@ from domain.amends.projection import Projection, Recorded
 from tests.amends.business.account import AccountOpened, MoneyDeposited, MoneyWithdrawn, accounts
 from tests.amends.store.harness.sagas import Store, store
 from workflows.amends.ports.event_store import NewEvent, record
+from workflows.amends.ports.projection_builds import BuildTarget
+from workflows.amends.projections.administration import ProjectionAdministration
+from workflows.amends.projections.builds import ProjectionBuilds
+from workflows.amends.projections.runner import Runner
 
 POISON = 666
 
@@ -77,14 +77,14 @@ class SagaClient:
 
     @property
     def administration(self) -> ProjectionAdministration:
-        return ProjectionAdministration(self.builds, self.store.reader, lambda: None)
+        return ProjectionAdministration(self.builds)
 
     async def follow(self) -> None:
         """Let a runner follow the feed to its end."""
         reader = self.store.reader
         for build in await self.builds.all("account_now"):
             target = BuildTarget("account_now", build.build)
-            await Runner(now, target, self.store.committer, reader, FeedNotifier(reader), f"test/{uuid4()}").catch_up()
+            await Runner(now, target, self.store.projections, FeedNotifier(reader), f"test/{uuid4()}").catch_up()
 
 
 def moved(id: str, *told: object) -> list[NewEvent]:
@@ -98,8 +98,8 @@ def opened(id: str, balance: int = 0) -> AccountOpened:
 @asynccontextmanager
 async def saga_client(url: URL) -> AsyncIterator[SagaClient]:
     async with store(url) as it:
-        builds, inline = ProjectionBuilds(KNOWN, it.reader), InlineProjections(KNOWN, it.reader)
+        builds, inline = ProjectionBuilds(KNOWN, it.projections), InlineProjections(KNOWN, it.reader)
         await builds.open_first()
         events = PostgresEvents(EventWriter(it.committer, inline), it.reader)
-        views = ReadModels(builds, events, it.reader)
+        views = ReadModels(builds, events)
         yield SagaClient(it, inline, events, PostgresEvents(it.writer, it.reader), builds, views)

@@ -8,9 +8,6 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections.applying.runner import Runner
-from app.amends.projections.applying.writer import BuildTarget
-from app.amends.projections.dead_letters import DeadLetters
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
@@ -28,6 +25,8 @@ from tests.amends.store.read_models.inline.client import (
     saga_client,
 )
 from workflows.amends.ports.execution_log import Committed, Stale, StepCommit
+from workflows.amends.ports.projection_builds import BuildTarget
+from workflows.amends.projections.runner import Runner
 
 __all__ = ["soon"]
 
@@ -103,10 +102,10 @@ async def test_what_is_skipped_is_skipped_by_later_appends_too(database: URL) ->
         await it.follow()
         await it.administration.request_action("account_now", "a", "skip", "by hand", Cause())
         reader = it.store.reader
-        runner = Runner(now, BuildTarget("account_now", 1), it.store.committer, reader, FeedNotifier(reader), "test/x")
+        runner = Runner(now, BuildTarget("account_now", 1), it.store.projections, FeedNotifier(reader), "test/x")
         runner.action_requested = True
         await runner.catch_up()
-        assert await DeadLetters(reader).all() == []
+        assert await it.store.projections.dead_letters() == []
         await it.append("a", MoneyDeposited(5))
         assert await it.balance("a") == 5, "at once, without the runner"
 

@@ -8,8 +8,6 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections.dead_letters import DeadLetters
-from app.amends.projections.table_check import TableChanged
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
 from tests.amends.business.account import MoneyDeposited
@@ -17,6 +15,7 @@ from tests.amends.store.harness.sagas import checkpoint, event, started
 from tests.amends.store.harness.trouble import soon
 from tests.amends.store.read_models.inline.client import POISON, moved, opened, saga_client
 from workflows.amends.ports.execution_log import Committed, StepCommit
+from workflows.amends.projections.table_check import TableChanged
 
 __all__ = ["soon"]
 
@@ -39,7 +38,7 @@ async def test_a_row_that_is_refused_at_the_commit_keeps_nobody_from_appending(d
         await it.append("b", opened("b", 2))
         assert [await it.balance(id) for id in "ab"] == [0, 2]
         await it.follow()
-        (aside,) = await DeadLetters(it.store.reader).all()
+        (aside,) = await it.store.projections.dead_letters()
         assert (aside.key, aside.version, aside.error) == ("a", 2, "not today")
         assert (await it.events.version("account-a"), await it.balance("b")) == (2, 2)
 
@@ -52,7 +51,7 @@ async def test_an_event_that_cannot_be_applied_keeps_nobody_from_appending(datab
         await it.append("b", opened("b", 2))
         assert [await it.balance(id) for id in "ab"] == [1, 2], "what comes behind it waits"
         await it.follow()
-        (aside,) = await DeadLetters(it.store.reader).all()
+        (aside,) = await it.store.projections.dead_letters()
         assert (aside.key, aside.version, aside.waiting) == ("a", 3, 1)
         await it.append("a", MoneyDeposited(7))
         assert await it.balance("a") == 1
@@ -74,7 +73,7 @@ async def test_a_row_that_is_too_long_for_an_index_keeps_nobody_from_appending(d
         await it.append("b", opened("b", 2))
         assert [await it.balance(id) for id in "ab"] == [12, 2]
         await it.follow()
-        (aside,) = await DeadLetters(it.store.reader).all()
+        (aside,) = await it.store.projections.dead_letters()
         assert (aside.key, aside.version) == ("a", 2)
         assert "index row requires" in aside.error
 
@@ -82,7 +81,7 @@ async def test_a_row_that_is_too_long_for_an_index_keeps_nobody_from_appending(d
 async def test_a_row_that_somebody_has_locked_is_left_to_the_runner(
     database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.amends.projections.applying.inline.LOCK_TIMEOUT", "20ms")
+    monkeypatch.setattr("app.amends.projections.inline.LOCK_TIMEOUT", "20ms")
     async with saga_client(database) as it:
         await it.append("a", opened("a"))
         sagas = PostgresSagas(EventWriter(it.store.committer, it.inline), it.store.reader, it.store.loader)
@@ -115,13 +114,13 @@ async def test_whatever_a_trigger_raises_keeps_nobody_from_appending(database: U
         await it.append("b", opened("b", 2))
         assert [await it.balance(id) for id in "ab"] == [0, 2]
         await it.follow()
-        assert [each.key for each in await DeadLetters(it.store.reader).all()] == ["a"]
+        assert [each.key for each in await it.store.projections.dead_letters()] == ["a"]
 
 
 async def test_a_trigger_that_sleeps_does_not_hold_an_append_for_long(
     database: URL, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.amends.projections.applying.inline.STATEMENT_TIMEOUT", "200ms")
+    monkeypatch.setattr("app.amends.projections.inline.STATEMENT_TIMEOUT", "200ms")
     async with saga_client(database) as it:
         await it.append("a", opened("a"))
         sql.execute(TRIGGER.format("perform pg_sleep(5);").encode())
@@ -163,7 +162,7 @@ BROKEN = {
 async def test_a_table_that_cannot_be_written_keeps_nobody_from_appending(
     database: URL, sql: Sql, lost: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.amends.projections.applying.inline.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("workflows.amends.projections.inline.PAUSE_SECONDS", 0.0)
     async with saga_client(database) as it:
         await it.append("a", opened("a"))
         broken, mended = (each.replace("{}", "views.account_now_1") for each in BROKEN[lost])
@@ -181,7 +180,7 @@ async def test_a_table_that_cannot_be_written_keeps_nobody_from_appending(
         assert written.fetchall() == [(3,)], "it goes on by itself"
         await it.follow()
         assert [await it.balance(id) for id in "ab"] == [1, 7], "and its runner does what was left"
-        assert await DeadLetters(it.store.reader).all() == []
+        assert await it.store.projections.dead_letters() == []
 
 
 async def test_a_row_that_does_not_read_back_keeps_nobody_from_appending(database: URL, sql: Sql) -> None:
@@ -194,6 +193,6 @@ async def test_a_row_that_does_not_read_back_keeps_nobody_from_appending(databas
         await it.append("b", MoneyDeposited(1))
         assert await it.balance("b") == 1
         await it.follow()
-        (aside,) = await DeadLetters(it.store.reader).all()
+        (aside,) = await it.store.projections.dead_letters()
         assert (aside.key, aside.version) == ("a", 2)
         assert "does not read back: last" in aside.error

@@ -6,18 +6,16 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from psycopg.rows import TupleRow
-
-from app.amends.projections import SQL
-from app.amends.projections.failures import unreadable_row
 from domain.amends.projection import Projection, Recorded
+from workflows.amends.ports.projection_builds import BuildTarget
+from workflows.amends.projections.failures import unreadable_row
 from workflows.amends.values.codec import adapter, plain, settled
 
 ROOM = 100_000
 """How many rows are kept in memory."""
 
-Ask = Callable[[str, Sequence[Any]], Awaitable[list[TupleRow]]]
-"""Runs a read: in a transaction, or by itself."""
+ReadRows = Callable[[BuildTarget, Sequence[str]], Awaitable[str]]
+"""Reads rows of a build by their keys, as a JSON array: in a transaction, or by itself."""
 
 LARGEST: Final = 64 * 1024 * 1024
 """The most bytes of a row as JSON."""
@@ -35,8 +33,8 @@ class RowCache:
     that is in them.
     """
 
-    def __init__(self, projection: Projection[Any, Any], name: str, build: int, ask: Ask) -> None:
-        self._where, self._ask = (name, build), ask
+    def __init__(self, projection: Projection[Any, Any], target: BuildTarget, read: ReadRows) -> None:
+        self._target, self._of = target, read
         self._projection, self.name = projection, projection.name
         self._key, self.inline = projection.key, projection.mode == "inline"
         self._row = adapter(projection.row)
@@ -61,7 +59,7 @@ class RowCache:
 
     async def _load(self, keys: list[str]) -> None:
         """Read rows; one that does not read back is found by halves."""
-        ((found,),) = await self._ask(SQL["get_rows"], (*self._where, keys))
+        found = await self._of(self._target, keys)
         try:
             rows = self._read(found)
         except Exception as error:
@@ -70,7 +68,7 @@ class RowCache:
                 await self._load(keys[len(keys) // 2 :])
             else:
                 del self._kept[keys[0]]
-                self.unreadable[keys[0]] = unreadable_row("views.{}_{}".format(*self._where), error)
+                self.unreadable[keys[0]] = unreadable_row("views.{}_{}".format(*self._target.where), error)
         else:
             self._kept.update((getattr(row, self._key), row) for row in rows)
 

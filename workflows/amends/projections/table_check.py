@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from psycopg.rows import TupleRow
-
-from app.amends.projections import SQL
 from domain.amends.errors import AmendsError
 from domain.amends.projection import Projection
 from domain.amends.read_model.columns import Column
-from workflows.amends.values.codec import plain
+from workflows.amends.ports.projection_builds import BuildTarget, TableShape
 
-AskNamed = Callable[[str, Mapping[str, Any]], Awaitable[list[TupleRow]]]
-"""Runs a read whose parameters have names: in a transaction, or by itself."""
 SPELT = {"timestamptz": "timestamp with time zone"}
 """Types that Postgres shows by another name."""
 
@@ -26,29 +21,33 @@ class TableChanged(AmendsError):
     advice: str
 
 
-async def require_same_table(projection: Projection[Any, Any], name: str, build: int, ask: AskNamed) -> bool:
+def require_same_table(projection: Projection[Any, Any], target: BuildTarget, shape: TableShape) -> bool:
     """Raise TableChanged, with everything that differs, if the table of a build is not what the code writes.
 
     Columns that others have added are left alone, if a row can do without. Returns whether its view is missing.
     """
-    ((there, columns, indexes, lacking, made, hidden),) = await ask(SQL["shape"], {"name": name, "build": build})
-    table = f"views.{name}_{build}"
-    if made is None:
+    table = f"views.{target.name}_{target.build}"
+    if shape.made is None:
         return False  # it was dropped, as it should be: its writer finds that out
-    if not there:
-        raise TableChanged(f"{table} is missing", f"bring it back, or ./run amends projections rebuild {name}")
-    written = plain(made)
-    found = [*_columns(projection, plain(columns), written), *_indexes(projection, plain(indexes))]
+    if not shape.there:
+        raise TableChanged(f"{table} is missing", f"bring it back, or ./run amends projections rebuild {target.name}")
+    found = [*_columns(projection, shape.columns, shape.made), *_indexes(projection, shape.indexes)]
     if found:
-        raise TableChanged(f"{table} is not what the code writes: {'; '.join(found)}", _advice(projection, written))
-    if lacking:
-        rights = ", ".join(lacking)
+        problem = f"{table} is not what the code writes: {'; '.join(found)}"
+        raise TableChanged(problem, _advice(projection, shape.made))
+    if shape.lacking:
+        rights = ", ".join(shape.lacking)
         raise TableChanged(f"the service may not {rights} in {table}", f"grant {rights} on {table} to amends_service")
-    return bool(hidden)
+    return shape.hidden
+
+
+def columns_of(projection: Projection[Any, Any]) -> list[dict[str, Any]]:
+    """The columns with which the table of a projection is made, as plain data."""
+    return [{"name": each.name, "type": each.type, "nullable": each.nullable} for each in projection.columns]
 
 
 def _columns(
-    projection: Projection[Any, Any], there: list[dict[str, Any]], made: list[dict[str, Any]]
+    projection: Projection[Any, Any], there: Sequence[Mapping[str, Any]], made: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
     inline = [Column("_version", "integer", False)] if projection.mode == "inline" else []
     wanted, found = [*projection.columns, *inline], {each["name"]: each for each in there}
@@ -72,7 +71,7 @@ def _null(nullable: bool) -> str:
     return "may be null" if nullable else "is not null"
 
 
-def _indexes(projection: Projection[Any, Any], there: list[dict[str, Any]]) -> Iterator[str]:
+def _indexes(projection: Projection[Any, Any], there: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not any(each["unique"] and each["columns"] == [projection.key] for each in there):
         yield f"column {projection.key} has no primary key in the table"
     for index in projection.indexes:
@@ -80,10 +79,10 @@ def _indexes(projection: Projection[Any, Any], there: list[dict[str, Any]]) -> I
             yield f"the index on column {', '.join(index)} is missing in the table"
 
 
-def _advice(projection: Projection[Any, Any], made: list[dict[str, Any]]) -> str:
+def _advice(projection: Projection[Any, Any], made: Sequence[Mapping[str, Any]]) -> str:
     """The code was changed if the table was made with other columns, the table itself if not."""
-    columns = [{"name": each.name, "type": each.type, "nullable": each.nullable} for each in projection.columns]
+    columns = columns_of(projection)
     rebuild = f"./run amends projections rebuild {projection.name}"
-    if made == columns:
+    if list(made) == columns:
         return f"the table was changed by hand, or an index in the code: change it back, or {rebuild}"
     return f"the code was changed: raise its version to {projection.version + 1}, and {rebuild}"

@@ -5,32 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
-
-from app.amends.postgres.sqlstates import message_of
-from app.amends.postgres.statements.reader import Reader
-from app.amends.projections import SQL
-from app.amends.projections.applying.apply import AppliedPage, RejectedEvents, error_message
-from app.amends.projections.applying.feed import recorded_event
-from app.amends.projections.applying.row_cache import RowCache
-from app.amends.projections.failures import is_about_row
 from domain.amends.projection import Projection
+from workflows.amends.ports.projection_builds import BuildTarget
+from workflows.amends.ports.projection_store import RunnerStore, Trial
+from workflows.amends.projections.apply import AppliedPage, RejectedEvents, error_message
+from workflows.amends.projections.feed import recorded_event
+from workflows.amends.projections.row_cache import RowCache
 
 
 async def reject_rows(
-    projection: Projection[Any, Any], where: tuple[str, int], page: AppliedPage, rows: RowCache, reader: Reader
+    projection: Projection[Any, Any], target: BuildTarget, page: AppliedPage, rows: RowCache, store: RunnerStore
 ) -> None:
     """Cut off of a page every event after which a row does not fit, with all later ones of its key.
 
     The page is tried as a whole, in a transaction that is rolled back: two rows may be in each other's way only. Raises
     errors that are not about a row.
     """
-    async with reader.connection() as connection, connection.transaction(force_rollback=True):
-        trial = _Trial(projection, where, page, rows, connection)
-        gone = [key for key, row in page.changed.items() if row is None]
-        await trial.fit(gone)
-        await trial.fit([key for key, row in page.changed.items() if row is not None])
+    async with store.trial(target) as trial:
+        trying = _Trial(projection, target, page, rows, trial, store)
+        await trying.fit([key for key, row in page.changed.items() if row is None])
+        await trying.fit([key for key, row in page.changed.items() if row is not None])
 
 
 class _Trial:
@@ -39,16 +33,16 @@ class _Trial:
     def __init__(
         self,
         projection: Projection[Any, Any],
-        where: tuple[str, int],
+        target: BuildTarget,
         page: AppliedPage,
         rows: RowCache,
-        connection: AsyncConnection[TupleRow],
+        trial: Trial,
+        store: RunnerStore,
     ) -> None:
-        self._projection, self._where, self._page, self._rows = projection, where, page, rows
-        self._connection = connection
-        self._before = RowCache(
-            projection, *where, self._ask
-        )  # the rows in the table; those of the runner are ahead of it
+        self._projection, self._page, self._rows = projection, page, rows
+        self._trial, self._errors = trial, store.errors
+        self._before = RowCache(projection, target, lambda _, keys: trial.rows(keys))
+        """The rows in the table; those of the runner are ahead of it."""
 
     async def fit(self, keys: Sequence[str]) -> None:
         """Put the rows of these keys into the table, halving them until the one that does not fit is alone."""
@@ -66,7 +60,7 @@ class _Trial:
         error = self._before.unreadable.get(key)
         positions = self._page.applied.pop(key)
         del self._page.changed[key]
-        for number, found in enumerate(await self._ask(SQL["events_at"], (positions,))):
+        for number, found in enumerate(await self._trial.events_at(positions)):
             event = recorded_event(self._projection, found)
             if error is None:
                 try:
@@ -78,7 +72,7 @@ class _Trial:
                 error = await self._refused(self._before, {key: row})
             if error is not None:
                 behind = self._page.rejected.pop(key, RejectedEvents(None)).positions
-                self._page.rejected[key] = RejectedEvents(error, [*positions[number:], *behind], found[5])
+                self._page.rejected[key] = RejectedEvents(error, [*positions[number:], *behind], found.name)
                 return
             self._page.changed[key] = row
             self._rows.versions[key] = event.version
@@ -87,15 +81,10 @@ class _Trial:
     async def _refused(self, rows: RowCache, changed: dict[str, Any]) -> str | None:
         """Why the table does not take these rows, None if it does; None for a row takes it out."""
         try:
-            async with self._connection.transaction():
-                written = rows.json(row for row in changed.values() if row is not None)
-                gone = [key for key, row in changed.items() if row is None]
-                await self._connection.execute(SQL["put_rows"], (*self._where, written, gone))
+            written = rows.json(row for row in changed.values() if row is not None)
+            await self._trial.put(written, [key for key, row in changed.items() if row is None])
         except Exception as error:
-            if not is_about_row(error):
+            if not self._errors.is_about_row(error):
                 raise
-            return message_of(error)
+            return self._errors.message(error)
         return None
-
-    async def _ask(self, statement: str, parameters: Sequence[Any]) -> list[TupleRow]:
-        return await (await self._connection.execute(statement, parameters)).fetchall()

@@ -7,15 +7,14 @@ from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from psycopg.rows import TupleRow
-
-from app.amends.projections.applying.feed import recorded_event
-from app.amends.projections.applying.row_cache import RowCache
-from app.amends.projections.failures import storable_text
 from domain.amends.errors import DefinitionError
 from domain.amends.projection import Projection, Recorded
 from domain.amends.vocabulary import NewerEvent
 from workflows.amends.history.problem import problem_of
+from workflows.amends.ports.projection_builds import FeedEvent
+from workflows.amends.projections.failures import storable_text
+from workflows.amends.projections.feed import recorded_event
+from workflows.amends.projections.row_cache import RowCache
 from workflows.amends.redaction.sensitive import cleaned, hidden_values, marks
 from workflows.amends.values.codec import dump
 
@@ -52,7 +51,7 @@ class AppliedPage:
 
 async def apply_page(
     projection: Projection[Any, Any],
-    found: Sequence[TupleRow],
+    found: Sequence[FeedEvent],
     rows: RowCache,
     waiting: Collection[str],
     skipped: Skipped = (),
@@ -62,27 +61,27 @@ async def apply_page(
     Raises NewerEvent if an event was written by newer code: then newer code must go on.
     """
     page, read = AppliedPage(), []
-    for number, row in enumerate(found):
+    for number, each in enumerate(found):
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
-        read.append(key_and_event(projection, row))
+        read.append(key_and_event(projection, each))
     known = await rows.of(key for key, event in read if isinstance(event, Recorded) and key not in waiting)
-    for number, (row, (key, event)) in enumerate(zip(found, read, strict=True)):
+    for number, (each, (key, event)) in enumerate(zip(found, read, strict=True)):
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
-        if event is None or row[2] in skipped:
+        if event is None or each.position in skipped:
             continue
-        if held := _key_in_the_way(projection, key, row[3], page.rejected, waiting):
-            _set_aside(page, held, row)
+        if held := _key_in_the_way(projection, key, each.stream, page.rejected, waiting):
+            _set_aside(page, held, each)
         elif isinstance(event, str):
-            _set_aside(page, key, row, event)
+            _set_aside(page, key, each, event)
         elif not rows.inline or event.version > rows.versions.get(key, 0):
-            _apply(page, rows, known, key, event, row)
+            _apply(page, rows, known, key, event, each)
     return page
 
 
 def _apply(
-    page: AppliedPage, rows: RowCache, known: dict[str, Any], key: str, event: Recorded[Any], found: TupleRow
+    page: AppliedPage, rows: RowCache, known: dict[str, Any], key: str, event: Recorded[Any], found: FeedEvent
 ) -> None:
     """Apply one event to the row of its key, or reject it."""
     if key in rows.unreadable:
@@ -93,7 +92,7 @@ def _apply(
     except Exception as error:
         _set_aside(page, key, found, error_message(error, event.event))
         return
-    page.applied.setdefault(key, []).append(found[2])
+    page.applied.setdefault(key, []).append(found.position)
     if rows.inline:
         rows.versions[key] = event.version
 
@@ -112,16 +111,16 @@ def error_message(error: Exception, event: object) -> str:
     return storable_text(message)
 
 
-def key_and_event(projection: Projection[Any, Any], row: TupleRow) -> tuple[str, Recorded[Any] | str | None]:
+def key_and_event(projection: Projection[Any, Any], found: FeedEvent) -> tuple[str, Recorded[Any] | str | None]:
     """The key of an event's row, and the event; None if it is for no row.
 
     If it cannot be read, or has no key, the error stands in its place, and its stream has to wait.
     """
-    held_as = projection.held_as(row[3])
+    held_as = projection.held_as(found.stream)
     if held_as is None:
         return "", None
     try:
-        event = recorded_event(projection, row)
+        event = recorded_event(projection, found)
         key = projection.key_for(event)
     except NewerEvent:
         raise
@@ -142,5 +141,5 @@ def _key_in_the_way(projection: Projection[Any, Any], key: str, stream: str, *wa
     return next((name for name in names if any(name in each for each in waiting)), None)
 
 
-def _set_aside(page: AppliedPage, key: str, row: TupleRow, error: str | None = None) -> None:
-    page.rejected.setdefault(key, RejectedEvents(error, type=row[5])).positions.append(row[2])
+def _set_aside(page: AppliedPage, key: str, found: FeedEvent, error: str | None = None) -> None:
+    page.rejected.setdefault(key, RejectedEvents(error, type=found.name)).positions.append(found.position)

@@ -5,38 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
-from app.amends.postgres.statements.committer import Committer
-from app.amends.postgres.statements.reader import Reader
-from app.amends.projections import SQL
-from app.amends.projections.applying.apply import AppliedPage, apply_page
-from app.amends.projections.applying.feed import FeedPage, ProjectionFeed
-from app.amends.projections.applying.row_cache import RowCache
-from app.amends.projections.applying.writer import (
-    LEASE,
-    BuildTarget,
-    LeaseLost,
-    PageCommit,
-    ProjectionWriter,
-    ServerChanged,
-)
-from app.amends.projections.counting import count_events
-from app.amends.projections.failures import failure_text, is_database_away, short_key
-from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Contended, Unavailable, Unstorable
 from domain.amends.projection import Projection
 from workflows.amends.background import end
 from workflows.amends.ports.event_store import FeedCursor
+from workflows.amends.ports.projection_builds import BuildTarget, FeedPage, LeaseLost, ProjectionBuild, ServerChanged
+from workflows.amends.ports.projection_store import RunnerStore
+from workflows.amends.projections.apply import AppliedPage, apply_page
+from workflows.amends.projections.failures import short_key
+from workflows.amends.projections.feed import ProjectionFeed
+from workflows.amends.projections.row_cache import RowCache
+from workflows.amends.projections.writer import PageCommit, ProjectionWriter
 
 log = logging.getLogger("amends.projections")
 
 RENEW_SECONDS = 3.0
 """How often a runner that has nothing to write renews its lease, notes how far it has looked, and checks that its table
 is still what the code writes."""
-GIVE_BACK_SECONDS = 2.0
 LOOK_SECONDS = 1.0
 """How often a runner that waits for new events looks for requested actions."""
 SMALL, LARGE = 500, 5_000
@@ -45,27 +34,35 @@ LONGEST_COMMIT = 0.1
 """How long a commit may take, in seconds, before the next ones take fewer events: an open one stops the feed."""
 
 
+class Feed(Protocol):
+    """Whoever knows how far the feed goes."""
+
+    async def beyond(self, cursor: FeedCursor, seconds: float) -> bool:
+        """Wait until the feed goes further than a place, or may have gone back; False if neither within so long."""
+        ...
+
+
 class Runner:
     """One runner of one build, in this process.
 
     `token` is its name in the lease, `<executor>/<anything>`: a different one for each that may run at the same time.
+    `clock` counts seconds.
     """
 
     def __init__(
         self,
         projection: Projection[Any, Any],
         target: BuildTarget,
-        committer: Committer,
-        reader: Reader,
-        feed_notifier: FeedNotifier,
+        store: RunnerStore,
+        feed_notifier: Feed,
         token: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.projection, self.target, self.reader = projection, target, reader
-        self._committer, self._feed_notifier = committer, feed_notifier
-        self._token = token
-        self._feed = ProjectionFeed(projection, target.build, reader)
-        self._writer = ProjectionWriter(projection, target, reader, token)
-        self._rows = RowCache(projection, *target.where, self._writer.ask)
+        self.projection, self.target, self._store = projection, target, store
+        self._feed_notifier, self._token, self._clock = feed_notifier, token, clock
+        self._feed = ProjectionFeed(projection, target, store)
+        self._writer = ProjectionWriter(projection, target, store, token)
+        self._rows = RowCache(projection, target, store.rows)
         self._cursor, self._looked, self._run = FeedCursor(), FeedCursor(), 0
         self._set_aside: set[str] = set()
         self._skipped: set[int] = set()
@@ -91,7 +88,7 @@ class Runner:
         except LeaseLost:
             log.info("%s build %d is followed elsewhere now, or was dropped.", *self.target.where)
         except Exception as error:
-            if not is_database_away(error) and await self._is_gone():
+            if not self._store.errors.is_away(error) and await self._is_gone():
                 log.info("%s build %d was dropped.", *self.target.where)
                 return
             await self._note(error)
@@ -111,8 +108,7 @@ class Runner:
 
     async def _take(self) -> bool:
         await self._writer.require_same()
-        (taken,) = await self._committer.run(SQL["take"], (*self.target.where, self._token, LEASE))
-        return bool(taken[0])
+        return await self._store.take(self.target, self._token)
 
     async def _follow(self, for_ever: bool) -> None:
         try:
@@ -126,20 +122,19 @@ class Runner:
             await self._give_back()
 
     async def _is_gone(self) -> bool:
-        return not any(each["build"] == self.target.build for each in await self._builds())
+        return await self._build() is None
 
     async def _note(self, error: Exception) -> None:
-        if is_database_away(error):
+        if self._store.errors.is_away(error):
             return
-        noted = {"failure": failure_text(error), "runner": self._token} | vars(self.target)
         with suppress(Unavailable, Contended, Unstorable):
-            await self._committer.run(SQL["failed"], noted, GIVE_BACK_SECONDS)
+            await self._store.note_failure(self.target, self._token, self._store.errors.failure(error))
 
     async def _give_back(self) -> None:
         await end(self._ahead, self._writing, self._counting)
         self._ahead = self._writing = None
         with suppress(Unavailable, Contended):  # then it is over soon
-            await self._committer.run(SQL["give_back"], (*self.target.where, self._token), GIVE_BACK_SECONDS)
+            await self._store.give_back(self.target, self._token)
 
     async def _begin(self) -> None:
         """Read the checkpoint anew: the holder of the lease before may have written until now.
@@ -147,30 +142,25 @@ class Runner:
         Also where another run of the server answers: the checkpoint went back then with the events that are gone, if
         any are, and rows in memory may come from such events.
         """
-        row = next((each for each in await self._builds() if each["build"] == self.target.build), None)
-        if row is None or row["runner"] != self._token:
+        build = await self._build()
+        if build is None or build.runner != self._token:
             raise LeaseLost
-        self._cursor = self._looked = FeedCursor(row["generation"], row["transaction_id"], row["position"])
-        self._run = row["run"]
-        self._caught_up = self._caught_up and row["caught_up_at"] is not None
-        self._renewed_at, self._failed = time.monotonic(), row["failure"] is not None
-        if row["caught_up_at"] is None and not row["expected"] and self._counting is None:
-            self._counting = asyncio.create_task(self._count())
+        self._cursor = self._looked = build.cursor
+        self._run = build.run
+        self._caught_up = self._caught_up and build.caught_up_at is not None
+        self._renewed_at, self._failed = self._clock(), build.failure is not None
+        if build.caught_up_at is None and not build.expected and self._counting is None:
+            self._counting = asyncio.create_task(self._store.expect(self.target, self._feed.types))
         if self._ahead:
             self._ahead.cancel()
             self._ahead = None
-        keys = await self.reader.tuples(SQL["aside_keys"], self.target.where, patience=None)
-        self._set_aside = {key for (key,) in keys}
-        left_out = await self.reader.tuples(SQL["skipped_positions"], (self.target.name,), patience=None)
-        self._skipped = {position for (position,) in left_out}
-        self._rows = RowCache(self.projection, *self.target.where, self._writer.ask)
+        self._set_aside = await self._store.set_aside_keys(self.target)
+        self._skipped = await self._store.skipped_positions(self.target.name)
+        self._rows = RowCache(self.projection, self.target, self._store.rows)
 
-    async def _count(self) -> None:
-        expected = await count_events(self.reader, self._feed.types)
-        await self._committer.run(SQL["expect"], {"expected": expected} | vars(self.target))
-
-    async def _builds(self) -> list[dict[str, Any]]:
-        return await self.reader.rows(SQL["builds"], {"name": self.target.name}, patience=None)
+    async def _build(self) -> ProjectionBuild | None:
+        found = await self._store.builds(self.target.name, patiently=True)
+        return next((each for each in found if each.build == self.target.build), None)
 
     async def _next_page(self) -> None:
         """Apply one page of the feed, or wait for more. A page is applied while the one before it is written."""
@@ -187,11 +177,11 @@ class Runner:
             return
         if found.full:
             self._ahead = asyncio.create_task(self._feed.after(found.end, self._limit))
-        page = await apply_page(self.projection, found.rows, self._rows, self._set_aside, self._skipped)
+        page = await apply_page(self.projection, found.events, self._rows, self._set_aside, self._skipped)
         if not await self._written():
             return  # the one before had to leave something out: this one is applied anew
         self._looked = found.end
-        if page.changed or page.rejected or (not found.full and (found.rows or not self._caught_up)):
+        if page.changed or page.rejected or (not found.full and (found.events or not self._caught_up)):
             self._writing = asyncio.create_task(self._write(page, caught_up=not found.full))
             if not found.full or self._rows.inline:
                 await self._written()
@@ -221,15 +211,14 @@ class Runner:
         await self._feed_notifier.beyond(self._looked, LOOK_SECONDS)
 
     async def _renew(self) -> None:
-        if time.monotonic() - self._renewed_at > RENEW_SECONDS:
+        if self._clock() - self._renewed_at > RENEW_SECONDS:
             await self._writer.require_same()
             await self._write(AppliedPage(), caught_up=self._caught_up)
 
     async def _perform_requested(self) -> None:
-        requested = await self.reader.tuples(SQL["requested_actions"], self.target.where, patience=None)
-        for key, action in requested:
-            found = await self.reader.tuples(SQL["aside_events"], (*self.target.where, key), patience=None)
-            left_out = [(key, each[2]) for each in found[: action == "skip"]]
+        for key, action in await self._store.requested_actions(self.target):
+            found = await self._store.set_aside_events(self.target, key)
+            left_out = [(key, each.position) for each in found[: action == "skip"]]
             self._skipped.update(position for _, position in left_out)
             others = self._set_aside - {key}
             page = await apply_page(self.projection, found[len(left_out) :], self._rows, others, self._skipped)
@@ -255,9 +244,9 @@ class Runner:
         return self._commit(commit)
 
     async def _commit(self, commit: PageCommit) -> bool:
-        began = time.monotonic()
+        began = self._clock()
         fits = await self._writer.write(commit, self._rows)
-        self._cursor, self._renewed_at = commit.end, time.monotonic()
+        self._cursor, self._renewed_at = commit.end, self._clock()
         self._caught_up, self._failed, self.wrote = self._caught_up or commit.caught_up, False, True
         self._adapt(self._renewed_at - began)
         return fits

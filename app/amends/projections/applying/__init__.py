@@ -1,1 +1,0 @@
-"""Applies pages of the feed to one build of a read model."""

@@ -1,0 +1,66 @@
+"""Rows of statements about read models as the values of their store's port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from domain.amends.projection import Projection
+from workflows.amends.ports.event_store import FeedCursor
+from workflows.amends.ports.projection_builds import LEASE, BuildCommit, FeedEvent, ProjectionBuild, TableShape
+from workflows.amends.projections.feed import types_of
+from workflows.amends.projections.table_check import columns_of
+from workflows.amends.values.codec import plain, text
+
+
+def feed_events(rows: Iterable[TupleRow]) -> list[FeedEvent]:
+    """Events as statements of projections.sql return them."""
+    return list(map(FeedEvent._make, rows))
+
+
+def table_shape(rows: Sequence[TupleRow]) -> TableShape:
+    """The answer of the statement `shape`."""
+    ((there, columns, indexes, lacking, made, hidden),) = rows
+    written = None if made is None else plain(made)
+    return TableShape(there, plain(columns), plain(indexes), lacking, written, bool(hidden))
+
+
+def build_of(row: dict[str, Any]) -> ProjectionBuild:
+    """A row of the statement `builds`."""
+    cursor = FeedCursor(row.pop("generation"), row.pop("transaction_id"), row.pop("position"))
+    return ProjectionBuild(cursor=cursor, **row)
+
+
+def commit_parameters(commit: BuildCommit) -> dict[str, Any]:
+    """The parameters of the statement `write`."""
+    return vars(commit.target) | {
+        "runner": commit.runner,
+        "lease": LEASE,
+        "run": commit.run,
+        "from": list(commit.begin),
+        "to": list(commit.end),
+        "events": commit.events,
+        "rows": commit.rows,
+        "gone": list(commit.gone),
+        "cleared": commit.cleared[0],
+        "granted": commit.cleared[1],
+        "aside": text([vars(each) for each in commit.rejected]),
+        "skipped": text([{"key": key, "position": position} for key, position in commit.skipped]),
+        "caught_up": commit.caught_up,
+    }
+
+
+def build_parameters(projection: Projection[Any, Any], first: bool) -> dict[str, Any]:
+    """The parameters by which the database makes a build."""
+    return {
+        "name": projection.name,
+        "version": projection.version,
+        "key": projection.key,
+        "columns": text(columns_of(projection)),
+        "indexes": text([list(index) for index in projection.indexes]),
+        "types": types_of(projection),
+        "inline": projection.mode == "inline",
+        "first": first,
+    }
