@@ -1,5 +1,6 @@
 -- Rows of a read model's live build, in the order of their keys, as a JSON array: those whose columns have these values
--- ({"column": "value"}), after a key. Raises undefined_column for a column that it does not have.
+-- ({"column": "value"}), after a key. Raises undefined_column for a column that it does not have,
+-- and undefined_table without a live build.
 create or replace function amends.view_rows(p_name text, p_where jsonb, p_after text, p_limit int) returns json
 language plpgsql stable as $$
 declare
@@ -10,6 +11,9 @@ declare
     v_rows json;
 begin
     select b.* into v_build from amends.builds as b where b.name = p_name and b.state = 'live';
+    if not found then
+        raise exception '% has no table', p_name using errcode = 'undefined_table';
+    end if;
     for v_filter in
         select w.key, c ->> 'type' as type
           from jsonb_each_text(p_where) as w

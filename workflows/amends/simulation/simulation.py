@@ -20,6 +20,7 @@ from uuid import UUID
 
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause
+from domain.amends.projection import Projection
 from workflows.amends.engine.execution import Execution
 from workflows.amends.history import (
     CancelRequested,
@@ -39,10 +40,13 @@ from workflows.amends.saga import Saga
 from workflows.amends.simulation.crashing import Crash, CrashingSagas
 from workflows.amends.simulation.execution_log import MemoryExecutionLog
 from workflows.amends.simulation.memory.rows import Row
+from workflows.amends.simulation.read_models.following import rows_now
+from workflows.amends.simulation.read_models.store import MemoryProjections
 from workflows.amends.start_request import starting
 from workflows.amends.values.codec import copied, kept
 from workflows.amends.values.limits import Limits
 
+R = TypeVar("R")
 S = TypeVar("S")
 E = TypeVar("E")
 T = TypeVar("T")
@@ -75,9 +79,13 @@ class Simulation:
     limits: Limits = Limits()
     tells: bool = True
     store: CrashingSagas = field(default_factory=CrashingSagas)
+    _read_models: MemoryProjections = field(init=False)
     _executions: Counter[str] = field(default_factory=Counter)
     _asked: Counter[tuple[str, datetime | None]] = field(default_factory=Counter)
     """How often a provider was asked for a saga whether it is back, in one wait."""
+
+    def __post_init__(self) -> None:
+        self._read_models = MemoryProjections(self.store.events, self.store.clock)
 
     @property
     def clock(self) -> datetime:
@@ -114,6 +122,13 @@ class Simulation:
         """The events of one aggregate, oldest first."""
         kept = self.store.events.of(aggregate.stream(key))
         return [read_event(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
+
+    async def rows(self, projection: Projection[R, E]) -> dict[str, R]:
+        """The rows of a read model after all that happened so far, by key, as a server's runner makes them.
+
+        Raises AssertionError for an event that the projection cannot apply: a server would set its key aside.
+        """
+        return await rows_now(self._read_models, projection)
 
     # -- what happens to a saga from outside
 
