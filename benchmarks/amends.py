@@ -70,7 +70,7 @@ class Amends:
 
     async def run_saga(self, name: str, request: str, id: str) -> None:
         """One saga, from its start until it is finished or rests."""
-        await self.engine.start(self.engine.saga_client.newest(name), request, id, Cause())
+        await self.engine.start(self.engine.saga_client.newest_definition(name), request, id, Cause())
         while tasks := [each.task for (known, _), each in self.engine.running.items() if known == id]:
             (task,) = tasks
             if task is None:

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
         86_400.0,
         gt=0,
         le=31_536_000,
-        description="how long a saga waits for a provider that is down, before a person is asked",
+        description="how long a saga waits for a provider that is down, before an operator is asked",
     )
     database_wait_seconds: float = Field(
         60.0, ge=0, le=86_400, description="how long a server that starts waits for a database that is away"

@@ -16,7 +16,7 @@ from pydantic import FailFast, Field
 
 from app.amends.http.requests.bodies import Body
 from app.sandbox.ledger import Action, Answer, Ledger, Page
-from workflows.amends.background import end, nudged
+from workflows.amends.background import cancel_tasks, wait_until_set
 
 log = logging.getLogger("amends.sandbox")
 
@@ -210,7 +210,7 @@ class Sandbox:
         try:
             yield
         finally:
-            await end(task)
+            await cancel_tasks(task)
 
     async def _land(self) -> None:
         while True:
@@ -224,7 +224,7 @@ class Sandbox:
                 log.debug("Postponed actions wait for the database: %s", error)
                 wait = 1.0
             self._postponed.clear()
-            await nudged(self._postponed, wait)
+            await wait_until_set(self._postponed, wait)
 
 
 async def _silence(request: Request) -> None:

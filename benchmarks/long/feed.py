@@ -19,19 +19,19 @@ from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.events.writer import EventWriter
 from benchmarks.long.filling import RARE, cursor
 from benchmarks.long.growth import Figures, Rounds, grown
-from workflows.amends.ports.event_store import FeedCursor, Filter
+from workflows.amends.ports.event_store import FeedCursor, FeedFilter
 from workflows.amends.ports.projection_builds import COUNTED
 
 ROUNDS, READS, LIMIT = 7, 40, 100
 FEWEST, SECONDS = 3, 1.0
 """So many reads at least, and no further one once they have taken so long together."""
-KINDS: dict[str, Filter] = {
-    "plain": Filter(),
-    "frequent_type": Filter(type="order-placed"),
-    "rare_type": Filter(type="rare-thing"),
-    "long_stream": Filter(stream="account-long"),
-    "rare_story": Filter(correlation_id="rare-story"),
-    "long_story": Filter(correlation_id="everything"),
+KINDS: dict[str, FeedFilter] = {
+    "plain": FeedFilter(),
+    "frequent_type": FeedFilter(type="order-placed"),
+    "rare_type": FeedFilter(type="rare-thing"),
+    "long_stream": FeedFilter(stream="account-long"),
+    "rare_story": FeedFilter(correlation_id="rare-story"),
+    "long_story": FeedFilter(correlation_id="everything"),
 }
 """The rare ones have as many events in each store, the long stream every fifth event, the long story every tenth."""
 
@@ -43,7 +43,7 @@ def reads(reader: Reader, url: URL) -> dict[str, Read]:
     """What is read, by its name: a page of each kind, and how far one who wants the rare type is behind."""
     events = PostgresEvents(EventWriter(Committer(url, 1)), reader)
 
-    def page(only: Filter) -> Read:
+    def page(only: FeedFilter) -> Read:
         async def read(after: FeedCursor) -> int:
             return len(await events.feed(after, LIMIT, only))
 

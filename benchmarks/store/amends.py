@@ -26,7 +26,7 @@ from domain.amends.expected import NONE, exact
 from domain.banking.account import AccountOpened, accounts, deposit
 from domain.banking.account import MoneyDeposited as Deposited
 from workflows.amends.ids import new_id
-from workflows.amends.ports.event_store import START, NewEvent, record
+from workflows.amends.ports.event_store import START, NewEvent, new_business_event
 
 CONNECTIONS = 8
 SNAPSHOT_EVERY = 500
@@ -62,7 +62,7 @@ async def store(url: URL, snapshot_every: int = SNAPSHOT_EVERY) -> AsyncIterator
 def deposits(stream: str, number: int) -> list[NewEvent]:
     """What one decision makes of so many deposits, made anew for each append."""
     cause = Cause(correlation_id=str(new_id()))
-    return [record(stream, Deposited(1), cause) for _ in range(number)]
+    return [new_business_event(stream, Deposited(1), cause) for _ in range(number)]
 
 
 async def append(url: URL, events: int, writers: int) -> Figures:
@@ -115,7 +115,7 @@ async def decide(url: URL, writers: int) -> Figures:
         async def open_account(key: str) -> None:
             stream, opened = accounts.stream(key), AccountOpened(key, "Ada", "EUR", 0)
             before = deposits(stream, EVENTS_BEFORE - 1)
-            await here.events.append([record(stream, opened, Cause()), *before], {stream: NONE})
+            await here.events.append([new_business_event(stream, opened, Cause()), *before], {stream: NONE})
 
         async def pay_in(writer: int) -> None:
             await here.repository.acting(Cause()).decide(accounts, next(mine[writer]), deposit, 1)

@@ -23,7 +23,7 @@ from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.event import Cause
 from domain.banking import MoneyDeposited
 from domain.banking.account_balances import account_balances
-from workflows.amends.ports.event_store import Appended, record
+from workflows.amends.ports.event_store import Appended, new_business_event
 from workflows.amends.ports.projection_builds import BuildTarget, ProjectionBuild
 from workflows.amends.projections.administration import ProjectionAdministration
 from workflows.amends.projections.builds import ProjectionBuilds
@@ -62,11 +62,11 @@ class Board:
     async def rebuild(self) -> ProjectionBuild:
         """Begin a table beside the live one."""
         begun = await self.acts.rebuild(NAME, Cause())
-        return await self.builds.one(NAME, begun["build"])
+        return await self.builds.get(NAME, begun["build"])
 
     async def append(self, number: int, rows: int) -> None:
         """Append, and wait until a reader of the read model sees it."""
-        event = record(f"account-{number % rows}", MoneyDeposited(1), Cause())
+        event = new_business_event(f"account-{number % rows}", MoneyDeposited(1), Cause())
         appended = await self.events.append([event])
         assert isinstance(appended, Appended)
         began = time.perf_counter()
@@ -105,7 +105,7 @@ async def board(url: URL) -> AsyncIterator[Board]:
         committer.start()
         reader = Reader(readers)
         feed_notifier, projections = FeedNotifier(reader), PostgresProjections(committer, reader)
-        committer.on_commit = projections.on_commit = feed_notifier.nudge
+        committer.on_commit = projections.on_commit = feed_notifier.read_now
         builds = ProjectionBuilds({(NAME, 1): account_balances}, projections)
         events = PostgresEvents(EventWriter(committer), reader)
         try:
@@ -118,12 +118,12 @@ async def board(url: URL) -> AsyncIterator[Board]:
 async def rebuild(url: URL) -> tuple[float, int]:
     """Build a table from the first event on, and drop it; returns how long that took and how many events it were."""
     async with board(url) as it:
-        await it.builds.open_first()
+        await it.builds.create_first_builds()
         build = await it.rebuild()
         began = time.perf_counter()
         await it.runner(build).catch_up()
         took = time.perf_counter() - began
-        events = (await it.builds.one(NAME, build.build)).events
+        events = (await it.builds.get(NAME, build.build)).events
         await it.acts.drop(NAME, build.build, Cause())
         return took, events
 
@@ -131,7 +131,7 @@ async def rebuild(url: URL) -> tuple[float, int]:
 async def under_load(url: URL, rows: int, seconds: float, with_rebuild: bool) -> dict[str, float]:
     """Follow while 500 events a second are appended and somebody reads, with or without a rebuild beside it."""
     async with board(url) as it:
-        await it.builds.open_first()
+        await it.builds.create_first_builds()
         live = next(build for build in await it.builds.all(NAME) if build.state == "live")
         await it.runner(live).catch_up()
         stop = asyncio.Event()
@@ -142,7 +142,7 @@ async def under_load(url: URL, rows: int, seconds: float, with_rebuild: bool) ->
             build = await it.rebuild()
             began = time.perf_counter()
             await it.runner(build).catch_up()
-            events = (await it.builds.one(NAME, build.build)).events
+            events = (await it.builds.get(NAME, build.build)).events
         else:
             await asyncio.sleep(seconds)
         took = time.perf_counter() - began

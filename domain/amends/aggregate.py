@@ -9,7 +9,7 @@ from functools import cached_property, reduce
 from inspect import signature
 from typing import Generic, TypeVar, get_type_hints
 
-from domain.amends.contained import contained
+from domain.amends.contained import call_contained
 from domain.amends.errors import DefinitionError, Invalid
 from domain.amends.event import NAME, declared_events, event_type
 from domain.amends.stream import require_stream
@@ -61,7 +61,7 @@ class Aggregate(Generic[S, E]):
         key = stream.removeprefix(f"{self.category}-")
         return key if key != stream and key.strip() else None
 
-    def require_own(self, events: Sequence[E]) -> Sequence[E]:
+    def require_own_events(self, events: Sequence[E]) -> Sequence[E]:
         """The events, if `evolve` understands them all: others could be stored, but the stream not be read again.
 
         Raises DefinitionError.
@@ -73,7 +73,7 @@ class Aggregate(Generic[S, E]):
                 )
         return events
 
-    def beginning(self) -> S:
+    def initial_state(self) -> S:
         """The state before the first event: a new one each time, for an `evolve` that changes what it is given."""
         return deepcopy(self.initial)
 
@@ -82,10 +82,10 @@ class Aggregate(Generic[S, E]):
 
         Raises what `evolve` raises, and Escaped for what is no Exception.
         """
-        before = self.beginning() if state is None else state
+        before = self.initial_state() if state is None else state
         if self.folding is not None:
-            return contained(self.folding, before, events)
-        return contained(reduce, self.evolve, events, before)
+            return call_contained(self.folding, before, events)
+        return call_contained(reduce, self.evolve, events, before)
 
     @cached_property
     def vocabulary(self) -> Vocabulary[E]:

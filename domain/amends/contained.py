@@ -13,7 +13,7 @@ class Escaped(Exception):
     """Code that decides or folds raised what is no Exception, such as SystemExit: a bug of that code."""
 
 
-def contained(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+def call_contained(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Call it. Raises what it raises, and Escaped for what nobody would catch."""
     try:
         return function(*args, **kwargs)

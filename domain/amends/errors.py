@@ -58,9 +58,9 @@ class AmendsError(Exception):
         dataclass(eq=False)(cls)
 
     def __str__(self) -> str:
-        return self.told()
+        return self.redacted_message()
 
-    def told(self, hidden: Collection[str] = ()) -> str:
+    def redacted_message(self, hidden: Collection[str] = ()) -> str:
         """The message, without the facts that are marked, and without those of these names."""
         says = cleandoc(type(self).__doc__ or type(self).__name__).split("\n\n")[0].replace("\n", " ")
         marked = self._marked().union(hidden)
@@ -70,7 +70,7 @@ class AmendsError(Exception):
         """The fields by name, in order of declaration."""
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
-    def shown(self) -> dict[str, object]:
+    def redacted_facts(self) -> dict[str, object]:
         """The facts as anybody may see them: those with a part that is marked PERSONAL or SECRET are masked."""
         marked = self._marked()
         return {name: MASK if name in marked else value for name, value in self.facts().items()}

@@ -10,11 +10,11 @@ from inspect import signature
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args, get_type_hints
 
 from domain.amends.aggregate import Aggregate
-from domain.amends.contained import contained
+from domain.amends.contained import call_contained
 from domain.amends.errors import AmendsError, DefinitionError
 from domain.amends.event import declared_events, event_type
 from domain.amends.read_model.columns import NAME, NUMBERED, Column, alternatives, column
-from domain.amends.read_model.rows import as_kept
+from domain.amends.read_model.rows import as_stored_row
 from domain.amends.sensitive import PERSONAL, marks_within
 from domain.amends.vocabulary import Vocabulary
 
@@ -121,12 +121,12 @@ class Projection(Generic[Row, E]):
 
         Raises WrongKey, and whatever `evolve` raises; then nothing is changed.
         """
-        own = self.own_key(recorded.stream)
+        own = self.key_of_stream(recorded.stream)
         if own is not None and own != recorded.key:
             recorded = recorded._replace(key=own)
         key = self.key_for(recorded)
         if key is not None:
-            rows[key] = self.next(rows.get(key), recorded, key)
+            rows[key] = self.next_row(rows.get(key), recorded, key)
         return key
 
     def key_for(self, recorded: Recorded[E]) -> str | None:
@@ -134,34 +134,34 @@ class Projection(Generic[Row, E]):
 
         Raises NoKey, and whatever `key_of` raises.
         """
-        own = self.own_key(recorded.stream)
+        own = self.key_of_stream(recorded.stream)
         if own is None or self.key_of is None:
             return own
-        key: object = contained(self.key_of, recorded)
+        key: object = call_contained(self.key_of, recorded)
         if key is None:
             return None
         if isinstance(key, str) and _is_storable(key):
             return str.__str__(key)
         raise NoKey(self.name, event_type(recorded.event).name, key)
 
-    def own_key(self, stream: str) -> str | None:
+    def key_of_stream(self, stream: str) -> str | None:
         """What a stream's name says after its category; None for a stream of none that it reads."""
         return next((key for each in self._read if (key := each.key(stream)) is not None), None)
 
-    def held_as(self, stream: str) -> str | None:
+    def dead_letter_key(self, stream: str) -> str | None:
         """Under which key events of a stream wait whose own row is not known; None if they are not read.
 
         With a `key_of` that is no key of a row, for nobody knows which one they would have changed.
         """
-        own = self.own_key(stream)
+        own = self.key_of_stream(stream)
         return own if own is None or self.key_of is None else f"stream {stream}"
 
-    def next(self, row: Row | None, recorded: Recorded[E], key: str) -> Row | None:
-        """The row after one more event, as its table will give it back: see `as_kept`.
+    def next_row(self, row: Row | None, recorded: Recorded[E], key: str) -> Row | None:
+        """The row after one more event, as its table will give it back: see `as_stored_row`.
 
         Raises WrongKey, NoValue, ValueError for an instant without a time zone, and whatever `evolve` raises.
         """
-        after = contained(self.evolve, row, recorded)
+        after = call_contained(self.evolve, row, recorded)
         if after is None:
             return None
         if getattr(after, self.key) != key:
@@ -169,7 +169,7 @@ class Projection(Generic[Row, E]):
         for name in self._required:
             if getattr(after, name) is None:
                 raise NoValue(self.name, event_type(recorded.event).name, name)
-        return as_kept(after, self._kept)
+        return as_stored_row(after, self._kept)
 
     def _require_key(self, where: str, column: Column | None) -> None:
         if column != Column(self.key, "text", False):
@@ -226,7 +226,7 @@ class Projection(Generic[Row, E]):
         return tuple(column(self.name, field.name, hints[field.name]) for field in fields(self.row))  # type: ignore[arg-type]
 
     @property
-    def kind(self) -> str:
+    def versioned_name(self) -> str:
         """Name and version in one word."""
         return f"{self.name}:{self.version}"
 

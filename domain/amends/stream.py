@@ -20,7 +20,7 @@ def require_stream(name: str, field: str = "stream") -> None:
 
 
 def require_business_stream(name: str) -> None:
-    """Raise Invalid also for a stream that tells the story of a saga or of a read model."""
+    """Raise Invalid also for a stream that holds the history of a saga or of a read model."""
     require_stream(name)
     if name.startswith(OWN):
         raise Invalid(

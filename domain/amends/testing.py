@@ -25,7 +25,7 @@ R = TypeVar("R", bound=Refusal)
 
 
 @dataclass(frozen=True)
-class Decided(Generic[E]):
+class DecisionResult(Generic[E]):
     """What came of a decision: events, or an error."""
 
     events: tuple[E, ...]
@@ -62,18 +62,18 @@ class Given(Generic[S, E]):
 
     def when(
         self, decision: Callable[Concatenate[S, P], Iterable[E]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Decided[E]:
+    ) -> DecisionResult[E]:
         """Decide. A Refusal is an outcome; any other error is a bug and is raised."""
         try:
-            return Decided(tuple(self.aggregate.require_own(list(decision(self.state, *args, **kwargs)))))
+            return DecisionResult(tuple(self.aggregate.require_own_events(list(decision(self.state, *args, **kwargs)))))
         except Refusal as refusal:
-            return Decided((), refusal)
+            return DecisionResult((), refusal)
 
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def recorded(
+def recorded_events(
     stream: str, *events: E, after: int = 0, at: datetime = BEGAN, of: Aggregate[Any, Any] | None = None
 ) -> list[Recorded[E]]:
     """These events as they would stand in a stream, after `after` others, one a second from `at` on.

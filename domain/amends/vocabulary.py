@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
-from domain.amends.contained import Escaped, contained
+from domain.amends.contained import Escaped, call_contained
 from domain.amends.errors import AmendsError, DefinitionError
 from domain.amends.event import EventType, Hop, Payload, event_type, upcasters
 
@@ -40,14 +40,14 @@ class Vocabulary(Generic[E]):
         return iter(self.classes)
 
     @property
-    def stored(self) -> Iterable[EventType]:
+    def stored_types(self) -> Iterable[EventType]:
         """Every name and version under which these events may be stored."""
         return self._paths.keys()
 
     @cached_property
     def names(self) -> frozenset[str]:
         """Every name under which these events may be stored: what is read, waited for and counted by name is this."""
-        return frozenset(type.name for type in self.stored)
+        return frozenset(type.name for type in self.stored_types)
 
     @cached_property
     def renamed(self) -> tuple[frozenset[str], ...]:
@@ -60,12 +60,12 @@ class Vocabulary(Generic[E]):
         """The class of the events that are stored under a name, also under one that they had before."""
         return {type.name: cls for type, (cls, _) in self._paths.items()}
 
-    def today(self, stored: EventType) -> type[E] | None:
+    def current_class(self, stored: EventType) -> type[E] | None:
         """The class of a stored event whose shape is today's; None for all others."""
         path = self._paths.get(stored)
         return path[0] if path and not path[1] else None
 
-    def current(self, stored: EventType, data: Payload) -> tuple[type[E], Payload]:
+    def upcast(self, stored: EventType, data: Payload) -> tuple[type[E], Payload]:
         """The class of a stored event, and its data in that class's shape, one hop after the other.
 
         Raises NewerEvent for a version that this code does not know yet, UnknownEvent for a name that it does not, and
@@ -77,7 +77,7 @@ class Vocabulary(Generic[E]):
         cls, hops = path
         for hop in hops:
             try:
-                data = contained(hop, data)
+                data = call_contained(hop, data)
             except Exception as error:
                 failed = type(error.__cause__ if isinstance(error, Escaped) else error).__name__
                 raise Unreadable(*stored, f"its upcaster {_name(hop)} failed with {failed}") from error

@@ -9,7 +9,7 @@ AGAIN_SECONDS = 3.0
 """How long a task that was cancelled may take before it is cancelled once more."""
 
 
-async def end(*tasks: asyncio.Task[Any] | None) -> None:
+async def cancel_tasks(*tasks: asyncio.Task[Any] | None) -> None:
     """Cancel tasks, and return once all of them have ended, however they did.
 
     One that goes on is cancelled again: Python 3.11's `asyncio.wait_for`, which psycopg's pool uses, forgets a cancel
@@ -24,7 +24,7 @@ async def end(*tasks: asyncio.Task[Any] | None) -> None:
         await asyncio.gather(*ended, return_exceptions=True)
 
 
-async def nudged(event: asyncio.Event, seconds: float) -> bool:
+async def wait_until_set(event: asyncio.Event, seconds: float) -> bool:
     """Wait until an event is set; False if it was not within so many seconds."""
     try:
         async with asyncio.timeout(seconds):

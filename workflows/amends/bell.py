@@ -24,7 +24,7 @@ class Bell:
         else:
             listener.get_loop().call_soon_threadsafe(_wake, listener)
 
-    async def heard(self, seconds: float | None = None) -> bool:
+    async def wait(self, seconds: float | None = None) -> bool:
         """Return once it was rung, or after so many seconds; whether it was rung."""
         if not self._rung:
             loop = asyncio.get_running_loop()

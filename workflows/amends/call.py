@@ -139,7 +139,7 @@ class Outbound:
         return self.sent or self.elsewhere or (bare and self.keys > self.calls + 1)
 
 
-class Clock:
+class AttemptTimer:
     """The time that one attempt has: `over` is called once when it has passed."""
 
     def __init__(self, seconds: float, over: Callable[[], None]) -> None:
@@ -184,7 +184,7 @@ class Clock:
 class AttemptContext:
     """The time that one attempt has, and the right to make it: both stand still while all its calls wait in queues."""
 
-    clock: Clock
+    clock: AttemptTimer
     may_call: Callable[[], Awaitable[None]]
     outbound: Outbound
 

@@ -21,12 +21,12 @@ from workflows.amends.history import (
     saga_histories,
 )
 from workflows.amends.ids import new_id, require_workflow_id
-from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, RepeatedRequest, record_own, same_request
-from workflows.amends.ports.execution_log import Start
+from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, RepeatedRequest, new_own_event, repeated_answer
+from workflows.amends.ports.execution_log import StartRequest
 from workflows.amends.ports.saga_store import Sagas, Standing, StartOutcome
 from workflows.amends.saga import Saga
-from workflows.amends.start_request import starting
-from workflows.amends.values.codec import kept, load
+from workflows.amends.start_request import start_request
+from workflows.amends.values.codec import load, stored_value
 from workflows.amends.values.comparing import as_jsonb
 from workflows.amends.values.limits import Limits
 from workflows.amends.values.refusals import require_distinct_refusals
@@ -65,14 +65,14 @@ class SagaClient:
         require_distinct_refusals()
         self._sagas, self._now, self._limits = store, now, limits
 
-    def newest(self, name: str) -> Saga[Any, Any]:
+    def newest_definition(self, name: str) -> Saga[Any, Any]:
         """The newest version of a saga. Raises NotFound, listing those that there are."""
         versions = [version for known, version in self.sagas if known == name]
         if not versions:
             raise NotFound("workflow", name, f"There are: {', '.join(sorted({known for known, _ in self.sagas}))}.")
         return self.sagas[name, max(versions)]
 
-    def order(self, saga: Saga[Any, Any], request: Any, id: str | None, cause: Cause) -> Start:
+    def start_request(self, saga: Saga[Any, Any], request: Any, id: str | None, cause: Cause) -> StartRequest:
         """A saga to be started with a request of its input type; it will be queued unless it is given an owner.
 
         Raises Invalid for an id that is none, and TooLarge or Unstorable for what cannot be kept.
@@ -80,17 +80,17 @@ class SagaClient:
         if id is not None:
             require_workflow_id(id, "id")
         definition = saga.definition
-        input = kept(request, definition.input, f"the input of {definition.name}", self._limits.value)
-        return starting(saga, input.value, input.data, id or str(new_id()), cause, self._now())
+        input = stored_value(request, definition.input, f"the input of {definition.name}", self._limits.value)
+        return start_request(saga, input.value, input.data, id or str(new_id()), cause, self._now())
 
-    def child(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> Start:
+    def child_start_request(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> StartRequest:
         """A saga of a type, `name:version`, to be started by the one whose `cause` this is."""
         name, _, version = saga_type.partition(":")
         saga = self.sagas[name, int(version)]
         request = load(given, saga.definition.input)
-        return starting(saga, request, given, id, cause, self._now(), cause.workflow_id)
+        return start_request(saga, request, given, id, cause, self._now(), cause.workflow_id)
 
-    async def start(self, start: Start) -> tuple[Started, bool]:
+    async def start(self, start: StartRequest) -> tuple[Started, bool]:
         """Start a saga, once per id: the same request again gives the same answer, and False.
 
         Raises Conflict if the id was used for something else.
@@ -101,7 +101,7 @@ class SagaClient:
             raise Conflict("idempotency", problem)
         return Started(start.id, start.name, start.version), outcome is StartOutcome.STARTED
 
-    def payload(self, name: str, version: int, signal: str) -> type[Any]:
+    def payload_class(self, name: str, version: int, signal: str) -> type[Any]:
         """The class of a signal to a saga. Raises NotFound, listing those that it takes."""
         saga = self.sagas.get((name, version))
         taken = saga.definition.signals if saga else {}
@@ -109,9 +109,9 @@ class SagaClient:
             raise NotFound("signal", signal, f"{name} takes: {', '.join(sorted(taken)) or 'none'}.")
         return taken[signal]
 
-    def received(self, signal: str, payload: object, cls: type[Any]) -> Any:
+    def payload_json(self, signal: str, payload: object, cls: type[Any]) -> Any:
         """A signal's payload as it is stored. Raises TooLarge, and Unstorable for what would not come back."""
-        return kept(payload, cls, f"signal {signal}", self._limits.value).data
+        return stored_value(payload, cls, f"signal {signal}", self._limits.value).data
 
     async def signal(
         self, id: str, signal: str, payload: Any, cause: Cause, answer: KeptAnswer | None = None
@@ -120,7 +120,7 @@ class SagaClient:
 
         Raises NotFound, and Conflict once the saga is finished.
         """
-        event = record_own(saga_histories.stream(id), SignalReceived(signal, payload), cause)
+        event = new_own_event(saga_histories.stream(id), SignalReceived(signal, payload), cause)
         found = await self._sagas.signal(id, signal, event, answer)
         if (done := _answer(found, answer, {"id": id, "signal": signal})) is not None:
             return done
@@ -135,7 +135,7 @@ class SagaClient:
         """
         saga = self.sagas.get((name, version))
         pivots = [each.step.name for each in saga.definition.steps.values() if each.step.pivot] if saga else []
-        event = record_own(saga_histories.stream(id), CancelRequested(reason), cause)
+        event = new_own_event(saga_histories.stream(id), CancelRequested(reason), cause)
         found = await self._sagas.cancel(id, pivots, reason, event, answer)
         if found is None:
             raise Conflict("status", f"Workflow {id} is past the point of no return: {', '.join(pivots)} is done.")
@@ -151,7 +151,7 @@ class SagaClient:
         Raises NotFound, or Conflict unless it was.
         """
         happened = OperatorResumed(reason) if action == "resume" else CancelRequested(reason)
-        event = record_own(saga_histories.stream(id), happened, cause)
+        event = new_own_event(saga_histories.stream(id), happened, cause)
         going, cancel = _going(await self._standing(id)), None if action == "resume" else reason
         found = await self._sagas.resume(id, None, ["abandoned"], event, going, answer, cancel)
         if (done := _answer(found, answer, {"id": id, "act": action})) is not None:
@@ -178,7 +178,7 @@ class SagaClient:
             if standing.status != "stuck" or stuck is None:
                 raise _not_stuck(id, standing.status, action)
             acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, as_jsonb(result))
-            event = record_own(saga_histories.stream(id), acted, cause)
+            event = new_own_event(saga_histories.stream(id), acted, cause)
             try:
                 found = await self._sagas.resume(id, standing.stuck_at, ["stuck"], event, _going(standing), answer)
             except StaleVersion:
@@ -204,7 +204,7 @@ def _answer(
     """What a request is answered that was done, now or before; None for one that the saga's status does not allow."""
     if isinstance(found, RepeatedRequest):
         assert answer is not None
-        return same_request(answer.key, answer.digest, found)
+        return repeated_answer(answer.key, answer.digest, found)
     return done | {"position": str(found)} if isinstance(found, FeedCursor) else None
 
 

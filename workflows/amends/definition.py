@@ -19,7 +19,7 @@ Kind = Literal["step", "transaction", "child"]
 
 @dataclass(frozen=True)
 class Compensation:
-    """What puts a step right again, and how often it is tried before a person is asked."""
+    """What puts a step right again, and how often it is tried before an operator is asked."""
 
     name: str
     body: Callable[..., Awaitable[None]]
@@ -98,7 +98,7 @@ class Definition:
             raise DefinitionError(f"child({child.name})", f"is none of the sagas that {self.name} declares: children=…")
         return self.steps[child.name]
 
-    def signal(self, cls: type[Any]) -> str:
+    def signal_name(self, cls: type[Any]) -> str:
         """The name of a signal that this saga takes. Raises DefinitionError for another one."""
         name = next((name for name, known in self.signals.items() if known is cls), None)
         if name is None:

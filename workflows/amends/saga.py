@@ -24,9 +24,9 @@ from domain.amends.event import NAME
 from workflows.amends.call import ATTEMPT_TIMEOUT, Call, Done, OutcomeUnknown, Retry, Undo, hours, seconds
 from workflows.amends.declaration import define
 from workflows.amends.definition import Definition, StepSpec
-from workflows.amends.step import ChildFailed, OutsideStep, StepCall, Transaction, TransactionStep, name_of
+from workflows.amends.step import ChildFailed, OutsideStep, StepCall, Transaction, TransactionStep, step_name
 from workflows.amends.values.refusals import has_sagas
-from workflows.amends.words import Gathered, MisplacedCall, NotInSaga, Received, Slept, performing
+from workflows.amends.words import Gathered, MisplacedCall, NotInSaga, Received, Slept, current_performer
 
 __all__ = [
     "Call",
@@ -103,7 +103,7 @@ def step(
     """
 
     def declare(body: Callable[..., Awaitable[Any]]) -> OutsideStep[Any, Any, Any]:
-        return OutsideStep(StepSpec(name_of(body), "step", body, retry, timeout, pivot, compensation is None))
+        return OutsideStep(StepSpec(step_name(body), "step", body, retry, timeout, pivot, compensation is None))
 
     return declare(body) if body else declare
 
@@ -128,7 +128,7 @@ def transaction(
     """
 
     def declare(body: Callable[..., Awaitable[Any]]) -> TransactionStep[Any, Any, Any]:
-        spec = StepSpec(name_of(body), "transaction", body, Retry(attempts=1), timeout, pivot, compensation is None)
+        spec = StepSpec(step_name(body), "transaction", body, Retry(attempts=1), timeout, pivot, compensation is None)
         return TransactionStep(spec)
 
     return declare(body) if body else declare
@@ -140,8 +140,8 @@ class Saga(ABC, Generic[In, Out]):
     Subclass it as a frozen dataclass whose fields are the ports it needs:
     `class PlaceOrder(Saga[OrderRequest, Confirmation], name="place-order", version=1)`.
     `signals` are the classes that `receive` waits for, `children` the sagas that it starts with `child`; a saga that is
-    not past its pivot when its `deadline`, counted from its start, is over turns back. What is wrong with a declaration
-    is raised as DefinitionError at its import.
+    not past its pivot when its `deadline`, counted from its start, is over is compensated. What is wrong with a
+    declaration is raised as DefinitionError at its import.
     """
 
     definition: ClassVar[Definition]
@@ -173,9 +173,9 @@ class Saga(ABC, Generic[In, Out]):
     def child(self, saga: type[Saga[Asked, Answer]], request: Asked, /) -> StepCall[Answer]:
         """Run another saga as a step of this one: await it, or give it to `gather`.
 
-        It is a saga of its own, with its own story, and this one rests until it has ended. If it is compensated, its
-        refusal is raised here, or ChildFailed. If this saga turns back later, it is called back and compensates itself;
-        one that has a pivot is a pivot here too. A cancel of this saga travels to it.
+        It is a saga of its own, with its own history, and this one is suspended until it has ended. If it is
+        compensated, its refusal is raised here, or ChildFailed. If this saga is compensated later, the child is
+        compensated too; one that has a pivot is a pivot here too. A cancel of this saga travels to it.
         """
         return StepCall(self, self.definition.child(saga.definition), (request,))
 
@@ -210,7 +210,7 @@ class Saga(ABC, Generic[In, Out]):
         Each is received once, in the order in which they came. Waiting takes no memory, thread or connection, and may
         take months.
         """
-        return Received(self.definition.signal(signal), signal, timeout)
+        return Received(self.definition.signal_name(signal), signal, timeout)
 
     def sleep(self, duration: timedelta) -> Slept:
         """Let time pass, however long: it takes no memory, thread or connection."""
@@ -218,8 +218,8 @@ class Saga(ABC, Generic[In, Out]):
 
     def now(self) -> datetime:
         """When the last recorded step was completed; the same in every replay."""
-        return performing("now()").now()
+        return current_performer("now()").now()
 
     def new_id(self) -> UUID:
         """A new id derived from the saga's; the same in every replay."""
-        return performing("new_id()").new_id()
+        return current_performer("new_id()").new_id()

@@ -11,10 +11,10 @@ from pydantic import JsonValue
 from domain.amends.errors import Unstorable
 from domain.amends.event import Cause
 from workflows.amends.history import SagaStarted, saga_histories
-from workflows.amends.ports.event_store import record_own
-from workflows.amends.ports.execution_log import Start
+from workflows.amends.ports.event_store import new_own_event
+from workflows.amends.ports.execution_log import StartRequest
 from workflows.amends.saga import Saga
-from workflows.amends.values.codec import digest, text
+from workflows.amends.values.codec import digest, json_text
 from workflows.amends.values.printable import error_repr
 from workflows.amends.values.storable import require_storable
 
@@ -23,7 +23,7 @@ LONGEST_ID: Final = 400
 """Characters; a child's id is its parent's and more, so that only children of children can get there."""
 
 
-def starting(
+def start_request(
     saga: Saga[Any, Any],
     request: object,
     given: JsonValue,
@@ -31,7 +31,7 @@ def starting(
     cause: Cause,
     at: datetime,
     parent: str | None = None,
-) -> Start:
+) -> StartRequest:
     """A request to start a saga, which is queued unless it is given an owner.
 
     `given` is `request`, the saga's input, as plain data; `at` is the time by the clock of its store. Raises Unstorable
@@ -40,28 +40,28 @@ def starting(
     definition, correlation = saga.definition, cause.correlation_id or id
     if len(id) > LONGEST_ID:
         raise Unstorable(f"the id of {definition.name}, {id[:50]}…, would have more than {LONGEST_ID} characters")
-    called = reference(saga, request)
+    called = require_reference(saga, request)
     told = SagaStarted(definition.name, definition.version, called, id, given)
     whole = replace(cause, correlation_id=correlation, workflow_id=id)
     started = at.isoformat(timespec="milliseconds")
     origin = {"version": definition.version, "root": id, "started": started} | _origin(whole)
     if parent is not None:
         origin["parent"] = parent
-    return Start(
+    return StartRequest(
         id=id,
         name=definition.name,
         version=definition.version,
         reference=called,
         correlation_id=correlation,
         request=digest([definition.name, given]),
-        inputs=text({"positionalArgs": [given], "namedArgs": origin}),
-        event=record_own(saga_histories.stream(id), told, whole),
+        inputs=json_text({"positionalArgs": [given], "namedArgs": origin}),
+        event=new_own_event(saga_histories.stream(id), told, whole),
         deadline=definition.deadline,
         parent=parent,
     )
 
 
-def reference(saga: Saga[Any, Any], request: object) -> str:
+def require_reference(saga: Saga[Any, Any], request: object) -> str:
     """The business's own name for an instance, looked at before it is stored: an index has to take it.
 
     Raises Unstorable if there is no proper one.
@@ -78,6 +78,6 @@ def reference(saga: Saga[Any, Any], request: object) -> str:
 
 
 def _origin(cause: Cause) -> dict[str, str]:
-    """What of a cause is kept in the workflow's input, for all its lives."""
+    """What of a cause is kept in the workflow's input, for all its executions."""
     kept = ("correlation_id", "actor", "traceparent")
     return {name: value for name, value in asdict(cause).items() if name in kept and value is not None}

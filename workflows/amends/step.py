@@ -12,7 +12,7 @@ from domain.amends.aggregate import Aggregate
 from domain.amends.errors import DefinitionError, Refusal
 from workflows.amends.call import ATTEMPT_TIMEOUT, COMPENSATION_RETRY, Retry, Undo
 from workflows.amends.definition import Compensation, DeclaredStep, Definition, StepSpec
-from workflows.amends.values.codec import digest, dump, fresh, kept
+from workflows.amends.values.codec import digest, dump, load_copy, stored_value
 from workflows.amends.values.limits import Limits
 from workflows.amends.words import Word, performer
 
@@ -24,7 +24,8 @@ Event = TypeVar("Event")
 
 
 class Transaction(Protocol):
-    """TransactionContext to our own database that are committed together with the step, exactly once, or not at all.
+    """The transaction of a step: changes to our own database, committed together with the step, exactly once or not at
+    all.
 
     Await each of them; those that are asked for at once are done one after the other.
     """
@@ -76,25 +77,27 @@ class StepCall(Word[R]):
         known = performer.get(None)
         self._limit = (known.limits if known else Limits()).value
         self._values: tuple[Any, ...] | None = None
-        if known is None or not known.replays or not self._given_again(arguments):
+        if known is None or not known.next_is_recorded or not self._given_again(arguments):
             self._give(arguments)
         super().__init__(self.step.name)
 
     @property
-    def values(self) -> tuple[Any, ...]:
+    def stored_arguments(self) -> tuple[Any, ...]:
         """The arguments, as they come back from what is recorded of them."""
         known = self._values
         if known is None:
-            known = self._values = fresh(self.given, self.declared.arguments_type)
+            known = self._values = load_copy(self.given, self.declared.arguments_type)
         return known
 
-    def require_kept(self) -> None:
+    def require_storable_arguments(self) -> None:
         """Look at arguments that were taken for recorded ones, and are not. Raises TooLarge and Unstorable."""
         if self._values is None:
-            self._give(self.values)
+            self._give(self.stored_arguments)
 
     def _give(self, arguments: tuple[Any, ...]) -> None:
-        made = kept(arguments, self.declared.arguments_type, f"what {self.step.name} is called with", self._limit)
+        made = stored_value(
+            arguments, self.declared.arguments_type, f"what {self.step.name} is called with", self._limit
+        )
         self.given, self._values = made.data, made.value
         self.digest = digest(self.given)
 
@@ -129,14 +132,14 @@ class Step(Generic[S, P, R]):
         return call
 
     def _compensate(self, body: Callable[..., Awaitable[None]], retry: Retry, timeout: timedelta) -> Compensation:
-        spec, name = self.spec, name_of(body)
+        spec, name = self.spec, step_name(body)
         if spec.compensation is not None:
             raise DefinitionError(f"step {spec.name}", f"has two compensations, {spec.compensation.name} and {name}")
         spec.compensation = Compensation(name, body, retry, timeout)
         return spec.compensation
 
 
-def name_of(body: Callable[..., object]) -> str:
+def step_name(body: Callable[..., object]) -> str:
     return str(getattr(body, "__name__", body))
 
 

@@ -46,15 +46,15 @@ class Performer(Protocol):
     def limits(self) -> Limits: ...
 
     @property
-    def replays(self) -> bool:
+    def next_is_recorded(self) -> bool:
         """Whether the next step that is asked for is on record."""
         ...
 
-    def called(self, word: Word[Any]) -> None:
+    def word_called(self, word: Word[Any]) -> None:
         """Take note of a word. Raises MisplacedCall where none may be said."""
         ...
 
-    def awaited(self, word: Word[Any]) -> None:
+    def word_awaited(self, word: Word[Any]) -> None:
         """Take note that a word is awaited, here and now. Raises MisplacedCall where it may not be."""
         ...
 
@@ -66,7 +66,7 @@ class Performer(Protocol):
 performer: ContextVar[Performer] = ContextVar("performer")
 
 
-def performing(what: str) -> Performer:
+def current_performer(what: str) -> Performer:
     """Who performs here. Raises NotInSaga."""
     try:
         return performer.get()
@@ -86,7 +86,7 @@ class Word(Generic[R]):
     def __init__(self, says: str) -> None:
         self.says, self.taken = says, False
         if (known := performer.get(None)) is not None:
-            known.called(self)
+            known.word_called(self)
 
     def take(self) -> None:
         """Take note that it is awaited or gathered. Raises MisplacedCall the second time."""
@@ -95,7 +95,7 @@ class Word(Generic[R]):
         self.taken = True
 
     def __await__(self) -> Generator[Any, Any, R]:
-        performing(self.says).awaited(self)
+        current_performer(self.says).word_awaited(self)
         answer: R = yield self
         return answer
 

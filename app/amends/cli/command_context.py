@@ -65,7 +65,7 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
         store = Store.of(settings, committer, reader)
         try:
             parts = build_parts(service, settings, store, Providers(), readers, "http://127.0.0.1", "")
-            client, register = SagaClient(parts.sagas, store.sagas), store.register(service, parts.sagas)
+            client, register = SagaClient(parts.sagas, store.sagas), store.shape_register(service, parts.sagas)
             yield CommandContext(
                 client,
                 SagaSummaries(reader),

@@ -182,14 +182,14 @@ async def _server(looking: CheckContext) -> list[Finding]:
 
 async def _schema(looking: CheckContext) -> list[Finding]:
     rows = await looking.reader.rows(SQL["revision"], ())
-    found, newest = {row["revision"] for row in rows}, looking.migrations.newest()
+    found, newest = {row["revision"] for row in rows}, looking.migrations.newest_revisions()
     at, known = ", ".join(sorted(found)) or "nothing", ", ".join(sorted(newest))
     if found == newest:
         return [Finding("schema", True, f"at {at}, as this code knows it")]
-    if found <= looking.migrations.known():
+    if found <= looking.migrations.all_revisions():
         return [Finding("schema", False, f"at {at}, and this code knows {known} ({MIGRATE})")]
     oldest = {row["revision"]: row["oldest"] for row in await looking.reader.rows(SQL["oldest_servers"], ())}
-    if looking.migrations.serves({revision: oldest.get(revision) for revision in found}):
+    if looking.migrations.can_serve({revision: oldest.get(revision) for revision in found}):
         return [Finding("schema", True, f"at {at}, of a newer version, which this code ({known}) can work with")]
     return [Finding("schema", False, f"at {at}, of a newer version of Amends: this code knows {known}")]
 

@@ -34,10 +34,10 @@ def events(
     """Show the feed: all events, in order."""
 
     async def look(context: CommandContext) -> None:
-        from workflows.amends.ports.event_store import Filter
+        from workflows.amends.ports.event_store import FeedFilter
 
-        cursor = await context.events.after(after)
-        found = await context.events.feed(cursor, limit, Filter(type, stream, correlation_id))
+        cursor = await context.events.parse_after(after)
+        found = await context.events.feed(cursor, limit, FeedFilter(type, stream, correlation_id))
         await _print(context, found, cursor, as_json)
 
     run_on_database(look)
@@ -52,7 +52,7 @@ def stream(
     """Show a stream, oldest event first."""
 
     async def look(context: CommandContext) -> None:
-        cursor = await context.events.after(after)
+        cursor = await context.events.parse_after(after)
         await _print(context, await context.events.read_after(name, cursor, limit), cursor, as_json)
 
     run_on_database(look)
@@ -69,7 +69,9 @@ def state(
         point = _point(version, position, at)
         aggregate = context.catalogue.aggregate(name)
         found = await context.history.state(aggregate, name, point)
-        shown = await context.redactor.redact(lambda: state_json(found, aggregate.category, context.redactor))
+        shown = await context.redactor.serialise_redacted(
+            lambda: state_json(found, aggregate.category, context.redactor)
+        )
         if as_json:
             print_json(shown)
             return
@@ -99,7 +101,9 @@ def difference(
         after = _point(to_version, to_position, to_at)
         aggregate = context.catalogue.aggregate(name)
         found = await context.history.difference(aggregate, name, before, after)
-        shown = await context.redactor.redact(lambda: difference_json(*found, aggregate.category, context.redactor))
+        shown = await context.redactor.serialise_redacted(
+            lambda: difference_json(*found, aggregate.category, context.redactor)
+        )
         if as_json:
             print_json(shown)
             return
@@ -124,7 +128,9 @@ def _point(version: int | None, position: str | None, at: str | None) -> Point:
 async def _print(context: CommandContext, found: Sequence[StoredEvent], after: FeedCursor, as_json: bool) -> None:
     from app.amends.http.serialisation import page_json
 
-    page: dict[str, Any] = await context.redactor.redact(lambda: page_json(found, after, context.redactor), found)
+    page: dict[str, Any] = await context.redactor.serialise_redacted(
+        lambda: page_json(found, after, context.redactor), found
+    )
     if as_json:
         print_json(page)
         return

@@ -108,7 +108,7 @@ def db_url() -> None:
     embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
     if not embedded.answers():
         say_on_stderr("The embedded Postgres was started for this; the next server that stops will stop it.")
-    embedded.admit()
+    embedded.start_with_logins()
     say(embedded.owner_url)
 
 

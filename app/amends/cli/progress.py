@@ -40,7 +40,7 @@ async def rebuild_with_progress(context: CommandContext, name: str, quiet: bool)
                 if build.free and (working is None or working.done()):
                     working = asyncio.create_task(_work(context, build))
                 await asyncio.sleep(LOOK_SECONDS)
-                build = await context.builds.one(name, build.build)
+                build = await context.builds.get(name, build.build)
                 _show(progress, task, build)
                 if build.failure and build.free:
                     raise Conflict("failing", f"{name} build {build.build} cannot be filled: {build.failure}")
@@ -52,7 +52,7 @@ async def rebuild_with_progress(context: CommandContext, name: str, quiet: bool)
 
 async def _begin(context: CommandContext, name: str) -> ProjectionBuild:
     begun = await context.administration.rebuild(name, context.cause)
-    return await context.builds.one(name, begun["build"])
+    return await context.builds.get(name, begun["build"])
 
 
 async def _work(context: CommandContext, build: ProjectionBuild) -> None:

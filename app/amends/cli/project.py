@@ -75,7 +75,7 @@ def run_on_database(use: Callable[[CommandContext], Awaitable[None]]) -> None:
         asyncio.run(run(prepare_database(access.service, access.owner, project_service().root)))
 
 
-def parse_json(text: str) -> Any:
+def parse_json_argument(text: str) -> Any:
     """JSON that was given as text. Raises Invalid."""
     try:
         return json.loads(text, parse_constant=_no_number)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.amends.cli.project import AsJson, parse_json, run_on_database
+from app.amends.cli.project import AsJson, parse_json_argument, run_on_database
 from app.amends.output.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def list_workflows(
 
         rows, _ = await context.overview.page(SagaFilters(name, status, reference, correlation_id, parent), limit, None)
         redactor = context.redactor
-        shown = await redactor.redact(
+        shown = await redactor.serialise_redacted(
             lambda: [saga_row_json(row, redactor) for row in rows], sagas=sagas_with_reasons(rows)
         )
         if as_json:
@@ -65,20 +65,20 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
         from domain.amends.errors import NotFound
         from workflows.amends.history import saga_histories
 
-        found = await context.overview.saga(id)
+        found = await context.overview.saga_with_state(id)
         if found is None:
             raise NotFound("workflow", id)
         if as_json:
             whole = partial(saga_json, *found, context.redactor, limit=len(found[1].steps))
-            print_json(await context.redactor.redact(whole, sagas=[id]))
+            print_json(await context.redactor.serialise_redacted(whole, sagas=[id]))
             return
         row, _, _ = found
-        reason = await context.redactor.redact(lambda: context.redactor.reason(row.reason, id), sagas=[id])
+        reason = await context.redactor.serialise_redacted(lambda: context.redactor.reason(row.reason, id), sagas=[id])
         why = f", {reason}" if reason else ""
         say(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}{why}")
         shown: list[dict[str, Any]] = []
         while events := await context.events.read(saga_histories.stream(id), after=len(shown)):
-            shown += await context.redactor.redact(partial(_shown, events, context), events)
+            shown += await context.redactor.serialise_redacted(partial(_shown, events, context), events)
         for line in timeline_lines(timeline_moments(shown)):
             say(line)
 
@@ -101,12 +101,12 @@ def start_workflow(
     """Start a saga: it is queued for the next free server."""
 
     async def start(context: CommandContext) -> None:
-        from workflows.amends.values.codec import read
+        from workflows.amends.values.codec import load_input
 
-        await context.register.note()
-        saga = context.saga_client.newest(name)
-        request = read(parse_json(sys.stdin.read() if given == "-" else given), saga.definition.input)
-        order = context.saga_client.order(saga, request, id, context.cause)
+        await context.register.note_shapes()
+        saga = context.saga_client.newest_definition(name)
+        request = load_input(parse_json_argument(sys.stdin.read() if given == "-" else given), saga.definition.input)
+        order = context.saga_client.start_request(saga, request, id, context.cause)
         started, _ = await context.saga_client.start(order)
         if as_json:
             print_json(vars(started), indent=None)
@@ -126,17 +126,17 @@ def signal_workflow(
 
     async def tell(context: CommandContext) -> None:
         from domain.amends.errors import NotFound
-        from domain.amends.sender import signed
-        from workflows.amends.values.codec import read
+        from domain.amends.sender import with_sender
+        from workflows.amends.values.codec import load_input
 
         row = await context.overview.row(id)
         if row is None:
             raise NotFound("workflow", id)
-        cls = context.saga_client.payload(row.name, row.version, signal)
-        given = parse_json(sys.stdin.read() if payload == "-" else payload)
-        said = read(signed(given, cls, context.cause.actor or "anonymous", known=False), cls)
-        await context.register.note()
-        await context.saga_client.signal(id, signal, context.saga_client.received(signal, said, cls), context.cause)
+        cls = context.saga_client.payload_class(row.name, row.version, signal)
+        given = parse_json_argument(sys.stdin.read() if payload == "-" else payload)
+        said = load_input(with_sender(given, cls, context.cause.actor or "anonymous", known=False), cls)
+        await context.register.note_shapes()
+        await context.saga_client.signal(id, signal, context.saga_client.payload_json(signal, said, cls), context.cause)
         _say(id, signal)
 
     run_on_database(tell)
@@ -189,7 +189,7 @@ def resolve_workflow(
     result: Annotated[str, typer.Option(help="What the step came to, as JSON, if the next steps need it.")] = "null",
 ) -> None:
     """Note that the step or the compensation that failed was done by hand, and let the saga go on."""
-    _act(id, "resolve", reason, parse_json(result))
+    _act(id, "resolve", reason, parse_json_argument(result))
 
 
 def _act(id: str, act: OperatorAction, reason: str, result: Any = None) -> None:

@@ -59,7 +59,7 @@ def amends_routers(
     reader, events = store.reader, store.events
     loader, requests = store.loader, Requests(reader)
     resting, overview = inactivity_waiter(reader), SagaSummaries(reader)
-    engine.on_inactive = lambda saga: resting.tell({saga: True})
+    engine.on_inactive = lambda saga: resting.resolve({saga: True})
     yield WorkflowRoutes(engine, overview, resting, events, requests, redactor).router
     yield EventRoutes(events, store.feed_notifier, redactor, engine.draining, watched.followers).router
     limit = engine.options.limits.value

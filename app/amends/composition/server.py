@@ -35,7 +35,7 @@ from app.amends.store.outages import report_outages
 from app.amends.store.sagas.heartbeats import Heartbeats
 from app.amends.store.shapes import PostgresSagaLookup
 from app.amends.watchdog.guard import Watchdog
-from workflows.amends.background import end
+from workflows.amends.background import cancel_tasks
 from workflows.amends.dbos.engine import engine_on_dbos
 from workflows.amends.executor.engine import Engine, Options
 from workflows.amends.providers import Providers
@@ -76,8 +76,8 @@ class Database:
         watch = DatabaseWatch(url)
         for each in pools:
             each.is_away = watch.is_away
-            watch.on_silent.append(each.end_reads)
-            watch.on_moved.append(each.renew)
+            watch.on_silent.append(each.fail_reads)
+            watch.on_moved.append(each.discard_connections)
         return cls(*pools, watch)
 
 
@@ -122,7 +122,7 @@ class Server:
         self.database.watch.start()
         self.store.committer.start()
         self.store.feed_notifier.start()
-        await self.register.note()  # what is written from now on is masked by other servers too,
+        await self.register.note_shapes()  # what is written from now on is masked by other servers too,
         await self.store.builds.note_reads()  # and is waited for
         await self.engine.launch()
         self.watchdog.start()
@@ -141,7 +141,7 @@ class Server:
         await self.engine.shut_down()
         await self.watchdog.stop()
         await self.runners.stop()
-        await end(*background)
+        await cancel_tasks(*background)
         await self.database.watch.stop()
         await self.store.stop()
 
@@ -154,15 +154,15 @@ def build_server(service: Service[Any], settings: Settings, url: URL, process: S
         code_version(aggregate)  # of the code as it is now, before it has remembered anything
     parts = build_parts(service, settings, store, providers, database.own, process.here, token)
     engine = _engine(settings, url, parts.sagas, store, process.lost, providers)
-    watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.blocked, process.stop_seconds)
-    engine.became.append(watchdog.become)
+    watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.deliver_blocked, process.stop_seconds)
+    engine.on_new_executor.append(watchdog.change_executor)
     runners = Runners(store.builds, store.feed_notifier, lambda: engine.executor)
     liveness = Liveness(store.reader, database.watch, process.unfit)
-    register, kinds = store.register(service, parts.sagas), PostgresSagaLookup(store.reader)
+    register, kinds = store.shape_register(service, parts.sagas), PostgresSagaLookup(store.reader)
     losses = Losses(store.writer.recent, store.events, store.committer, store.reader, lambda: engine.executor)
     moved = database.watch.on_moved
-    moved += [store.committer.renew, engine.suspect, register.note]
-    moved += [each.look_anew for each in (store.feed_notifier, kinds, store.inline, runners, losses)]
+    moved += [store.committer.resend_all, engine.suspect_losses, register.note_shapes]
+    moved += [each.on_new_server_run for each in (store.feed_notifier, kinds, store.inline, runners, losses)]
     looks = Reader(database.looks, database.watch)
     followers, redactor = Followers(settings.followers), Redactor(register, kinds)
     watched = HealthSources(database.watch, liveness, looks, watchdog, followers, losses)

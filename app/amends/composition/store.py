@@ -50,7 +50,7 @@ class Store:
         feed_notifier, inline = FeedNotifier(reader, recent), InlineProjections(known.projections, reader)
         loader = AggregateLoader(committer, reader, settings.snapshot_every, settings.value_bytes)
         projections = PostgresProjections(committer, reader)
-        committer.on_commit = inline.on_commit = projections.on_commit = feed_notifier.nudge
+        committer.on_commit = inline.on_commit = projections.on_commit = feed_notifier.read_now
         writer, builds = EventWriter(committer, inline, recent), ProjectionBuilds(known.projections, projections)
         return cls(known, committer, reader, loader, writer, feed_notifier, inline, builds)
 
@@ -69,7 +69,7 @@ class Store:
         """Its sagas."""
         return PostgresSagas(self.writer, self.reader, self.loader)
 
-    def register(self, service: Service[Any], sagas: Sequence[Saga[Any, Any]]) -> Register:
+    def shape_register(self, service: Service[Any], sagas: Sequence[Saga[Any, Any]]) -> Register:
         """The register of the shapes of all that is stored."""
         return Register.of(self.known, [saga.definition for saga in sagas], LockFiles(service.root), self.shapes)
 

@@ -30,7 +30,7 @@ class DocumentedApi(FastAPI):
         self.openapi_schema = self.openapi_schema or openapi_document(self, self._known, self._guarded)
         return self.openapi_schema
 
-    def allowed(self, path: str) -> str:
+    def allowed_methods(self, path: str) -> str:
         """The methods that a path takes, of whichever route, as the header `Allow` lists them."""
         routes = [each for router in self._known for each in router.routes if isinstance(each, APIRoute)]
         found = {method for each in routes if each.path_regex.match(path) for method in each.methods or ()}
@@ -55,7 +55,7 @@ def build_api(routers: Iterable[APIRouter], guarded: bool = False) -> FastAPI:
         redirect_slashes=False,
         dependencies=[Depends(require_allowed_role), Depends(require_known_parameters)],
     )
-    problems.install_error_handlers(app, app.allowed)
+    problems.install_error_handlers(app, app.allowed_methods)
     for router in known:
         app.include_router(router)
     app.add_api_route("/", _home, methods=["GET"], include_in_schema=False)

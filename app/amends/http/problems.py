@@ -39,7 +39,7 @@ from domain.amends.errors import (
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.ports.event_store import Overtaken
 from workflows.amends.values.codec import SHOWN
-from workflows.amends.values.codec import problems as problems_of
+from workflows.amends.values.codec import wrong_fields as problems_of
 
 log = logging.getLogger("amends.http")
 
@@ -157,4 +157,8 @@ def _internal(error: Exception) -> JSONResponse:
 
 def _facts(error: AmendsError) -> dict[str, Any]:
     """An error's facts as members of its problem, except where a problem has a member of that name itself."""
-    return {name: value for name, value in error.shown().items() if name not in ("type", "title", "status", "detail")}
+    return {
+        name: value
+        for name, value in error.redacted_facts().items()
+        if name not in ("type", "title", "status", "detail")
+    }

@@ -27,7 +27,7 @@ class DottedImports:
             for alias in node.names
         ]
         for alias, scope in imported:
-            if alias.asname and self._file.moved(alias.name):
+            if alias.asname and self._file.new_module(alias.name):
                 self._modules[scope, alias.asname] = alias.name
         for scope, root in {(scope, a.name.partition(".")[0]) for a, scope in imported if not a.asname}:
             self._chains(scope, root)
@@ -37,10 +37,10 @@ class DottedImports:
             self._rewrite(alias, scope)
         for more in self._more.values():
             for module, node in more:
-                self._file.tell(node, f"nothing imports {module} here")
+                self._file.report(node, f"nothing imports {module} here")
 
     def _rewrite(self, alias: ast.alias, scope: Scope) -> None:
-        new = self._file.moved(alias.name)
+        new = self._file.new_module(alias.name)
         if new is None:
             return
         more = [] if alias.asname else self._more.pop((scope, alias.name), [])
@@ -52,13 +52,13 @@ class DottedImports:
     def _chains(self, scope: Scope, root: str) -> None:
         """Rewrite `a.b.c` where `a` is bound by imports: as far as that is an old module, and the name after it."""
         for name in self._file.scopes.names(scope, root):
-            chain = [each for each in self._file.attributes(name) if self._file.moved(each[0])]
+            chain = [each for each in self._file.attributes(name) if self._file.new_module(each[0])]
             if not chain:
                 continue
             module, node = chain[-1]
-            where, new = self._file.find(node, module), self._file.moved(module)
+            where, new = self._file.find(node, module), self._file.new_module(module)
             if where is None or not all(isinstance(binding.node, ast.Import) for binding in scope.bound[root]):
-                self._file.tell(name, f"{module} is {new} now, if {root} is the package here")
+                self._file.report(name, f"{module} is {new} now, if {root} is the package here")
             elif (used := self._used(node, module)) is None:
                 self._file.source.replace(where, str(new))
             else:
@@ -73,13 +73,13 @@ class DottedImports:
         self._file.denotes[outer] = f"{module}.{outer.attr}"
         target = self._file.moves.name(module, outer.attr)
         if target is None:
-            self._file.tell(
-                outer, f"{self._file.moved(module)} has no {outer.attr}, and nothing is known of where it went"
+            self._file.report(
+                outer, f"{self._file.new_module(module)} has no {outer.attr}, and nothing is known of where it went"
             )
             return None
         if target.name != outer.attr:
             self._file.rename(outer, target.name)
-        return target.module if target.module != self._file.moved(module) else None
+        return target.module if target.module != self._file.new_module(module) else None
 
     def _of_module(self, scope: Scope, name: str, module: str) -> None:
         """Rename what is used of a module that the file knows by a name of its own."""
@@ -89,8 +89,8 @@ class DottedImports:
                 continue
             self._file.denotes[outer] = f"{module}.{outer.attr}"
             target = self._file.moves.name(module, outer.attr)
-            if target is None or target.module != self._file.moved(module):
+            if target is None or target.module != self._file.new_module(module):
                 where = f"is {target} now" if target else "is not there any more"
-                self._file.tell(outer, f"{name}.{outer.attr} {where}")
+                self._file.report(outer, f"{name}.{outer.attr} {where}")
             elif target.name != outer.attr:
                 self._file.rename(outer, target.name)

@@ -27,12 +27,12 @@ class ImportedName:
     target: NewLocation | None
 
     @property
-    def bound(self) -> str:
+    def local_name(self) -> str:
         """The name by which the file knows it."""
         return self.alias.asname or self.alias.name
 
     @property
-    def old(self) -> str:
+    def old_dotted(self) -> str:
         """What it was called, dotted."""
         return f"{self.module}.{self.alias.name}"
 
@@ -94,7 +94,7 @@ class FromImports:
             return None
         found = self._file.moves.name(module, name)
         if found is None and own is None and (new := self._file.moves.module(module)):
-            self._file.tell(node, f"{new} has no {name}, and nothing is known of where it went")
+            self._file.report(node, f"{new} has no {name}, and nothing is known of where it went")
             return NewLocation(new, name)
         return found
 
@@ -102,7 +102,7 @@ class FromImports:
 
     def _star(self, statement: ImportStatement) -> None:
         (taken,) = statement.taken
-        if new := self._file.moved(taken.module):
+        if new := self._file.new_module(taken.module):
             self._file.source.replace(*self._module(statement.node, new))
             otherwise = {
                 old.removeprefix(f"{taken.module}."): moved
@@ -110,7 +110,7 @@ class FromImports:
                 if old.rpartition(".")[0] == taken.module
             }
             for name, moved in sorted(otherwise.items()):
-                self._file.tell(statement.node, f"it imports everything: what was {name} is {moved}")
+                self._file.report(statement.node, f"it imports everything: what was {name} is {moved}")
 
     def _rewrite(self, statement: ImportStatement) -> None:
         groups: defaultdict[str | None, list[ImportedName]] = defaultdict(list)
@@ -135,11 +135,11 @@ class FromImports:
         return next(str(each) for each in (usual, *groups) if each in groups)
 
     def _note(self, scope: Scope, taken: ImportedName) -> None:
-        if taken.target is not None and self._file.moves.is_module(taken.old):
-            self.modules[scope, taken.bound] = taken.old
+        if taken.target is not None and self._file.moves.is_module(taken.old_dotted):
+            self.modules[scope, taken.local_name] = taken.old_dotted
         elif taken.target is not None:
-            for node in self._file.scopes.names(scope, taken.bound):
-                self._file.denotes[node] = taken.old
+            for node in self._file.scopes.names(scope, taken.local_name):
+                self._file.denotes[node] = taken.old_dotted
 
     def _imported(self, scope: Scope, taken: ImportedName) -> str:
         """What is imported now, with the name that the file knows it by, if that is another one."""
@@ -148,27 +148,27 @@ class FromImports:
         new = taken.target.name
         if taken.alias.asname is None and new != taken.alias.name and self._renamed(scope, taken, new):
             return new
-        return new if new == taken.bound and taken.alias.asname is None else f"{new} as {taken.bound}"
+        return new if new == taken.local_name and taken.alias.asname is None else f"{new} as {taken.local_name}"
 
     def _renamed(self, scope: Scope, taken: ImportedName, new: str) -> bool:
         """Let the file call it by its new name, wherever it uses it; False if that cannot be."""
-        if self._file.moves.is_module(taken.old) or not self._file.may_rename(scope, taken.bound, new):
+        if self._file.moves.is_module(taken.old_dotted) or not self._file.may_rename(scope, taken.local_name, new):
             return False
         same = {
             id(statement.node)
             for statement in self._statements
             for each in statement.taken
-            if statement.scope is scope and each.bound == taken.bound and each.target == taken.target
+            if statement.scope is scope and each.local_name == taken.local_name and each.target == taken.target
         }
-        if any(id(binding.node) not in same for binding in scope.bound[taken.bound]):
+        if any(id(binding.node) not in same for binding in scope.bound[taken.local_name]):
             return False
-        places = [self._file.find(node, taken.bound) for node in self._file.scopes.names(scope, taken.bound)]
+        places = [self._file.find(node, taken.local_name) for node in self._file.scopes.names(scope, taken.local_name)]
         if None in places:
             return False
         for each in places:
             self._file.source.replace(each or Span(0, 0), new)
         if scope is self._file.scopes.top:
-            self.renamed[taken.bound] = new
+            self.renamed[taken.local_name] = new
         return True
 
     # -- the text
@@ -195,7 +195,7 @@ class FromImports:
             for module, taken in groups.items()
         ]
         start, end = source.span(node)
-        rest, indentation = source.rest_of_line(end), source.indentation(start)
+        rest, indentation = source.rest_of_line(end), source.indentation_before(start)
         if indentation is None or (rest.strip() and not rest.strip().startswith("#")):
             source.replace(Span(end, end), "".join(f"; {each}" for each in made))
             return

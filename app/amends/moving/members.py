@@ -45,7 +45,7 @@ class MemberRenames:
         elif cls is None and (near := {name: each for name, each in self._near.items() if node.attr in each}):
             classes = " or ".join(name.rpartition(".")[2] for name in near)
             otherwise = " or ".join(sorted({f".{each[node.attr]}" for each in near.values()}))
-            self._file.tell(node, f"of an object of {classes}, .{node.attr} is {otherwise} now")
+            self._file.report(node, f"of an object of {classes}, .{node.attr} is {otherwise} now")
 
     def _arguments(self, node: ast.Call) -> None:
         """The arguments that an object is made with are called as its fields are."""
@@ -59,7 +59,7 @@ class MemberRenames:
         """Where the names of fields stand in a pattern, `ast` does not tell."""
         otherwise = self._classes.get(self._file.denotes.get(node.cls, ""), {})
         for each in filter(otherwise.__contains__, node.kwd_attrs):
-            self._file.tell(node.cls, f"{each}= is {otherwise[each]}= now in this pattern")
+            self._file.report(node.cls, f"{each}= is {otherwise[each]}= now in this pattern")
 
     # -- what an expression is
 

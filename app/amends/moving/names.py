@@ -59,11 +59,11 @@ class RewrittenFile:
         }
         return frozenset(listed) | self.place.asked_for
 
-    def moved(self, module: str) -> str | None:
+    def new_module(self, module: str) -> str | None:
         """Where an old module stands now, unless the project has one of that name itself."""
         return None if self.place.own(module) is not None else self.moves.module(module)
 
-    def tell(self, node: ast.expr | ast.stmt | ast.alias, what: str) -> None:
+    def report(self, node: ast.expr | ast.stmt | ast.alias, what: str) -> None:
         """Note what a person has to look at."""
         self.told.append((node.lineno, what))
 
@@ -81,7 +81,7 @@ class RewrittenFile:
         if (where := self.find(node, node.attr)) is not None:
             self.source.replace(where, new)
         else:
-            self.tell(node, f".{node.attr} is .{new} now")
+            self.report(node, f".{node.attr} is .{new} now")
 
     def find(self, node: ast.expr, text: str) -> Span | None:
         """Where a name stands, or a dotted one, or the end of one.

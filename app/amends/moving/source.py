@@ -25,7 +25,7 @@ class Source:
         self._lines = [0, *(match.end() for match in _LINE.finditer(text))]
         self._edits: dict[Span, str] = {}
 
-    def at(self, line: int, column: int) -> int:
+    def offset(self, line: int, column: int) -> int:
         """The character at a line, counted from 1, and a column, which `ast` counts in bytes of UTF-8."""
         start = self._lines[line - 1]
         end = self._lines[line] if line < len(self._lines) else len(self.text)
@@ -36,20 +36,20 @@ class Source:
         """Where a node stands."""
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
-        return Span(self.at(node.lineno, node.col_offset), self.at(node.end_lineno, node.end_col_offset))
+        return Span(self.offset(node.lineno, node.col_offset), self.offset(node.end_lineno, node.end_col_offset))
 
-    def line(self, at: int) -> int:
+    def line_number(self, at: int) -> int:
         """The number of the line in which a character stands."""
         return bisect_right(self._lines, at)
 
-    def indentation(self, at: int) -> str | None:
+    def indentation_before(self, at: int) -> str | None:
         """What stands before a character in its line, if that is only white space."""
-        before = self.text[self._lines[self.line(at) - 1] : at]
+        before = self.text[self._lines[self.line_number(at) - 1] : at]
         return None if before.strip() else before
 
     def rest_of_line(self, at: int) -> str:
         """What stands in a line from a character on, without the line's end."""
-        line = self.line(at)
+        line = self.line_number(at)
         end = self._lines[line] if line < len(self._lines) else len(self.text)
         return self.text[at:end].rstrip("\r\n")
 

@@ -22,7 +22,7 @@ def rewrite_annotations(file: RewrittenFile, renamed: dict[str, str]) -> None:
                 if new is None or scope.meaning(name.id) is not file.scopes.top:
                     continue
                 if (span := _written(node, file.source)) is None:
-                    file.tell(node, f"{name.id} is {new} now")
+                    file.report(node, f"{name.id} is {new} now")
                 else:
                     start = span.start + name.col_offset
                     file.source.replace(Span(start, start + len(name.id)), new)
@@ -35,8 +35,8 @@ def report_strings(file: RewrittenFile) -> None:
             parts = re.split(r"[.:]", node.value)
             dotted = [".".join(parts[:count]) for count in range(len(parts), 1, -1)]
             for each in dotted:
-                if new := file.moved(each):
-                    file.tell(node, f"the text {node.value!r} names {each}, which is {new} now")
+                if new := file.new_module(each):
+                    file.report(node, f"the text {node.value!r} names {each}, which is {new} now")
                     break
 
 

@@ -68,7 +68,7 @@ def _up_to_date(url: URL, owner: URL, migrations: Migrations) -> URL:
             runtime.migrate(conninfo(with_value_formats(owner)))
         role = (roles.read_service_role if ahead else roles.join_service_role)(session, url.username)
     if ahead:
-        found, known = ", ".join(sorted(schema.oldest)), ", ".join(sorted(migrations.newest()))
+        found, known = ", ".join(sorted(schema.oldest)), ", ".join(sorted(migrations.newest_revisions()))
         log.warning("The schema is %s, of a newer version, which this one (%s) can work with.", found, known)
     else:
         role = _upgraded(owner, migrations, schema, role)

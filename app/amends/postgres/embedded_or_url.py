@@ -43,4 +43,4 @@ def database_urls(url: str | None, owner: URL | None, data_dir: Path, programs: 
             hide_url_secrets(made)
         yield DatabaseUrls(parse_url(embedded.server_url), parse_url(embedded.owner_url))
     finally:
-        embedded.leave()
+        embedded.release()

@@ -39,7 +39,7 @@ class Liveness:
         well = time.monotonic()
         while self.problem is None:
             await asyncio.sleep(LOOK_SECONDS)
-            if await self._comes_through() or await self._database.problem() is not None:
+            if await self._comes_through() or await self._database.ask_problem() is not None:
                 well = time.monotonic()
             elif (seconds := time.monotonic() - well) > UNFIT_SECONDS:
                 self.problem = f"The database answers, but no read of this process has come through for {seconds:.0f} s"

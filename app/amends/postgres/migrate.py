@@ -72,22 +72,22 @@ class Migrations:
     """The newest migration of DBOS that this code knows: the service has rights on its tables as well."""
 
     @cached_property
-    def scripts(self) -> ScriptDirectory:
+    def script_directory(self) -> ScriptDirectory:
         """All branches."""
         theirs = self.root and self.root / "migrations" / "versions"
         found = [OURS / "versions", *([theirs] if theirs and theirs.is_dir() else [])]
         return ScriptDirectory(str(OURS), version_locations=[str(each) for each in found])
 
     @property
-    def rights(self) -> list[bytes]:
+    def rights_sql(self) -> list[bytes]:
         """What the service's role may do, in SQL: with Amends' tables, and with the project's."""
         theirs = self.root and self.root / "migrations" / "rights.sql"
         return [each.read_bytes() for each in (OURS / "rights.sql", theirs) if each and each.is_file()]
 
     @property
-    def applied(self) -> str:
+    def functions_digest(self) -> str:
         """A digest of the functions and rights that are in force with this code."""
-        return digest(functions_in_force().encode(), *self.rights, str(self.dbos).encode())
+        return digest(functions_in_force().encode(), *self.rights_sql, str(self.dbos).encode())
 
     def upgrade(self, url: URL, to: str = "heads", anew: bool = False) -> list[str]:
         """Apply what is missing up to a revision, one process at a time; returns the names of the migrations.
@@ -107,39 +107,40 @@ class Migrations:
 
     def is_in_force(self, schema: MigratedSchema) -> bool:
         """Whether a database has all that this code knows, applied as this code knows it."""
-        return schema.oldest.keys() == self.newest() and schema.applied == {self.applied}
+        return schema.oldest.keys() == self.newest_revisions() and schema.applied == {self.functions_digest}
 
     def is_ahead(self, oldest: Mapping[str, str | None]) -> bool:
         """Whether a schema is newer than this code, which can work on it. Raises StartupError if it cannot."""
-        if oldest.keys() <= self.known():
+        if oldest.keys() <= self.all_revisions():
             return False
-        if not self.serves(oldest):
+        if not self.can_serve(oldest):
             raise StartupError(
                 f"The database was migrated by a newer version of Amends (its schema is {', '.join(sorted(oldest))}, "
-                f"the newest known here is {', '.join(sorted(self.newest()))}).",
+                f"the newest known here is {', '.join(sorted(self.newest_revisions()))}).",
                 "Run the newer version. Nothing was changed.",
             )
         return True
 
-    def serves(self, oldest: Mapping[str, str | None]) -> bool:
+    def can_serve(self, oldest: Mapping[str, str | None]) -> bool:
         """Whether servers of this code can work on a newer schema: they know the oldest that can, of each branch.
 
         And nothing of their own is missing in it: where one branch is ahead and another one behind, nobody upgrades.
         """
-        known = self.known()
+        known = self.all_revisions()
         allowed = {each for revision, each in oldest.items() if revision not in known}
         return allowed <= known and all(
-            head in oldest or allowed & {each.revision for each in self.scripts.iterate_revisions(head, "base")}
-            for head in self.newest()
+            head in oldest
+            or allowed & {each.revision for each in self.script_directory.iterate_revisions(head, "base")}
+            for head in self.newest_revisions()
         )
 
-    def newest(self) -> frozenset[str]:
+    def newest_revisions(self) -> frozenset[str]:
         """The newest migration of each branch."""
-        return frozenset(self.scripts.get_heads())
+        return frozenset(self.script_directory.get_heads())
 
-    def known(self) -> frozenset[str]:
+    def all_revisions(self) -> frozenset[str]:
         """All migrations of all branches."""
-        return frozenset(script.revision for script in self.scripts.walk_revisions())
+        return frozenset(script.revision for script in self.script_directory.walk_revisions())
 
     def _run(self, connection: Connection, to: str, has_role: bool) -> list[str]:
         names: list[str] = []
@@ -152,9 +153,9 @@ class Migrations:
                 self._apply(_driver(connection), has_role)
 
         config = Config()
-        config.set_main_option("script_location", self.scripts.dir)
+        config.set_main_option("script_location", self.script_directory.dir)
         config.set_main_option("path_separator", "newline")
-        config.set_main_option("version_locations", "\n".join(self.scripts.version_locations or ()))
+        config.set_main_option("version_locations", "\n".join(self.script_directory.version_locations or ()))
         config.attributes |= {"connection": connection, "applied": note, "afterwards": afterwards}
         command.upgrade(config, to)
         connection.commit()
@@ -163,15 +164,15 @@ class Migrations:
     def _apply(self, session: psycopg.Connection, has_role: bool) -> None:
         """Functions and rights as they are in force, in the transaction of the upgrade, and a note of what that is."""
         session.execute(functions_in_force().encode())
-        for each in self.rights if has_role else ():
+        for each in self.rights_sql if has_role else ():
             session.execute(each)
-        heads = sorted(self.newest())
+        heads = sorted(self.newest_revisions())
         session.execute("delete from amends.schema_state")
-        session.execute(NOTE, (self.applied, heads, [self._oldest_server(head) for head in heads]))
+        session.execute(NOTE, (self.functions_digest, heads, [self._oldest_server(head) for head in heads]))
 
     def _oldest_server(self, head: str) -> str:
         """The oldest migration of a branch whose servers can work on its newest: all those between must let them."""
-        line = [each for each in self.scripts.iterate_revisions(head, "base") if each is not None]
+        line = [each for each in self.script_directory.iterate_revisions(head, "base") if each is not None]
         names = [each.revision for each in line]
         furthest = len(line) - 1
         for at, each in enumerate(line):

@@ -17,8 +17,8 @@ from app.amends.store.requests import earlier_answer
 from domain.amends.errors import Conflict
 from domain.amends.event import Cause
 from domain.amends.projection import Projection
-from domain.amends.read_model.events import stream
-from workflows.amends.ports.event_store import IdempotencyKey, KeptAnswer, record_own
+from domain.amends.read_model.events import read_model_stream
+from workflows.amends.ports.event_store import IdempotencyKey, KeptAnswer, new_own_event
 from workflows.amends.ports.projection_builds import LISTED, DeadLetter, ProjectionBuild, RequestedAction
 from workflows.amends.ports.projection_store import Body, NotYet, Operation, SwitchOutcome
 
@@ -27,7 +27,7 @@ async def administer(
     reader: Reader, name: str, cause: Cause, once: IdempotencyKey | None, operation: Operation
 ) -> Body:
     """Carry out an operation, append its events to the read model's own stream, and keep the answer."""
-    locks = [stream(name), *([f"request {once.key}"] if once else [])]
+    locks = [read_model_stream(name), *([f"request {once.key}"] if once else [])]
     async with reader.transaction() as connection:
         await lock_streams(connection, locks)
         if once and (known := await earlier_answer(connection, once)) is not None:
@@ -35,7 +35,9 @@ async def administer(
         events, body = await operation(_Transaction(connection))
         body = {"name": name} | body
         answer = KeptAnswer(once.key, once.digest, body) if once else None
-        cursor = await append_within(connection, [record_own(stream(name), each, cause) for each in events], answer)
+        cursor = await append_within(
+            connection, [new_own_event(read_model_stream(name), each, cause) for each in events], answer
+        )
     return body | {"position": cursor}
 
 

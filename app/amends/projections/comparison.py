@@ -18,7 +18,7 @@ from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.ports.projection_builds import ProjectionBuild
 from workflows.amends.projections.apply import key_and_event
 from workflows.amends.projections.builds import ProjectionBuilds
-from workflows.amends.values.codec import plain
+from workflows.amends.values.codec import parse_json
 
 MOST = 10_000
 """The number of differing rows after which the comparison ends."""
@@ -97,7 +97,7 @@ async def _compared(
     while True:
         wanted = (first.name, *both, last, ROWS, MOST)
         ((page,),) = await (await connection.execute(SQL["compare"], wanted)).fetchall()
-        found = plain(page)
+        found = parse_json(page)
         keys, columns, last = keys + found["keys"], found["columns"], found["last"]
         differing += [RowDifference(**each) for each in found["differing"] if each["key"] not in moving]
         if seen:

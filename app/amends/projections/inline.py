@@ -38,7 +38,7 @@ class InlineProjections:
         self._writer = InlineWriter(known, PostgresErrors())
         self.on_commit: Callable[[], None] = _nothing
 
-    async def look_anew(self) -> None:
+    async def on_new_server_run(self) -> None:
         """Another run of the server answers: a table may be another one than before."""
         self._writer.look_again()
 
@@ -126,14 +126,14 @@ class _Transaction:
         return is_set_aside, set(left_out)
 
     async def rows(self, target: BuildTarget, keys: Sequence[str]) -> str:
-        ((found,),) = await self._ask(SQL["get_rows"], (*target.where, list(keys)))
+        ((found,),) = await self._ask(SQL["get_rows"], (*target.as_tuple, list(keys)))
         return str(found)
 
     async def later(self, stream: str, after: int, types: Sequence[str]) -> list[FeedEvent]:
         return feed_events(await self._ask(SQL["later"], (stream, after, list(types))))
 
     async def put(self, target: BuildTarget, rows: str) -> None:
-        await self._connection.execute(SQL["put_rows"], (*target.where, rows, []))
+        await self._connection.execute(SQL["put_rows"], (*target.as_tuple, rows, []))
 
     async def done(self) -> None:
         await self._connection.execute(SQL["unlimit"], (self._limit,))

@@ -65,7 +65,7 @@ class PostgresProjections:
         rows = await self._reader.rows(SQL["builds"], {"name": name}, patience=None if patiently else PATIENCE)
         return list(map(build_of, rows))
 
-    async def open_first(self, projection: Projection[Any, Any]) -> str | None:
+    async def create_first_build(self, projection: Projection[Any, Any]) -> str | None:
         try:
             async with self._reader.connection() as connection:
                 await connection.execute(SQL["open_build"], build_parameters(projection, first=True))
@@ -108,11 +108,11 @@ class PostgresProjections:
     # -- runners
 
     async def take(self, target: BuildTarget, runner: str) -> bool:
-        (taken,) = await self._committer.run(SQL["take"], (*target.where, runner, LEASE))
+        (taken,) = await self._committer.run(SQL["take"], (*target.as_tuple, runner, LEASE))
         return bool(taken[0])
 
     async def give_back(self, target: BuildTarget, runner: str) -> None:
-        await self._committer.run(SQL["give_back"], (*target.where, runner), GIVE_BACK_SECONDS)
+        await self._committer.run(SQL["give_back"], (*target.as_tuple, runner), GIVE_BACK_SECONDS)
 
     async def page(self, target: BuildTarget, types: Sequence[str], after: FeedCursor, limit: int) -> FeedPage:
         wanted = _after(after) | {"types": types, "limit": limit} | vars(target)
@@ -123,22 +123,22 @@ class PostgresProjections:
         return FeedPage(feed_events(found), FeedCursor(*last[:3]), last[4] >= limit, int(last[7]), last[5])
 
     async def rows(self, target: BuildTarget, keys: Sequence[str]) -> str:
-        ((found,),) = await self._ask(SQL["get_rows"], (*target.where, list(keys)))
+        ((found,),) = await self._ask(SQL["get_rows"], (*target.as_tuple, list(keys)))
         return str(found)
 
     async def set_aside_keys(self, target: BuildTarget) -> set[str]:
-        return {key for (key,) in await self._reader.tuples(SQL["aside_keys"], target.where, patience=None)}
+        return {key for (key,) in await self._reader.tuples(SQL["aside_keys"], target.as_tuple, patience=None)}
 
     async def skipped_positions(self, name: str) -> set[int]:
         found = await self._reader.tuples(SQL["skipped_positions"], (name,), patience=None)
         return {position for (position,) in found}
 
     async def requested_actions(self, target: BuildTarget) -> list[tuple[str, RequestedAction]]:
-        rows = await self._reader.tuples(SQL["requested_actions"], target.where, patience=None)
+        rows = await self._reader.tuples(SQL["requested_actions"], target.as_tuple, patience=None)
         return [(key, action) for key, action in rows]
 
     async def set_aside_events(self, target: BuildTarget, key: str) -> list[FeedEvent]:
-        return feed_events(await self._reader.tuples(SQL["aside_events"], (*target.where, key), patience=None))
+        return feed_events(await self._reader.tuples(SQL["aside_events"], (*target.as_tuple, key), patience=None))
 
     async def expect(self, target: BuildTarget, types: Sequence[str]) -> None:
         expected = await count_events(self._reader, types)
@@ -204,7 +204,7 @@ class _Trial:
         self._connection, self._target = connection, target
 
     async def rows(self, keys: Sequence[str]) -> str:
-        ((found,),) = await self._ask(SQL["get_rows"], (*self._target.where, list(keys)))
+        ((found,),) = await self._ask(SQL["get_rows"], (*self._target.as_tuple, list(keys)))
         return str(found)
 
     async def events_at(self, positions: Sequence[int]) -> list[FeedEvent]:
@@ -212,7 +212,7 @@ class _Trial:
 
     async def put(self, rows: str, gone: Sequence[str]) -> None:
         async with self._connection.transaction():
-            await self._connection.execute(SQL["put_rows"], (*self._target.where, rows, list(gone)))
+            await self._connection.execute(SQL["put_rows"], (*self._target.as_tuple, rows, list(gone)))
 
     async def _ask(self, statement: str, parameters: Sequence[Any]) -> list[TupleRow]:
         return await (await self._connection.execute(statement, parameters)).fetchall()

@@ -56,7 +56,7 @@ class ReadModels:
         """Wait until a read model has got to a place; False if it has not in time. Raises WentBack if it never will."""
         if self.projection(name).mode != "live" and await self._waiter(name).wait((*cursor, cursor.event), seconds):
             return True
-        await self._events.require_standing(cursor)
+        await self._events.require_on_record(cursor)
         return self.projection(name).mode == "live"
 
     def _waiter(self, name: str) -> Waiter[Place, bool]:
@@ -75,7 +75,9 @@ class ReadModels:
                 version = stored.version
                 if stored.name in projection.vocabulary.names:
                     found = FeedEvent.of(stored)
-                    row = as_read_back(projection, projection.next(row, recorded_event(projection, found), key), key)
+                    row = as_read_back(
+                        projection, projection.next_row(row, recorded_event(projection, found), key), key
+                    )
             if not page:
                 break
         if row is None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from app.amends.projections.failures import failure_text, is_database_away
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Unavailable
-from workflows.amends.background import end, nudged
+from workflows.amends.background import cancel_tasks, wait_until_set
 from workflows.amends.ports.projection_builds import BuildTarget, ProjectionBuild
 from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.projections.runner import Runner
@@ -51,21 +51,21 @@ class Runners:
 
     async def stop(self) -> None:
         """Stop all runners, which give their leases back."""
-        await end(self._watch)
-        await end(*self._tasks.values())
+        await cancel_tasks(self._watch)
+        await cancel_tasks(*self._tasks.values())
 
-    def look(self) -> None:
+    def check_work(self) -> None:
         """Look now: a build was made, or an action requested."""
         self._nudged.set()
 
-    async def look_anew(self) -> None:
+    async def on_new_server_run(self) -> None:
         """Another run of the server answers: builds that were made, and notes about them, may be gone."""
         self._open = True
-        self.look()
+        self.check_work()
 
     async def _open_first(self) -> None:
         before = self._builds.unopened
-        await self._builds.open_first()
+        await self._builds.create_first_builds()
         for name, reason in self._builds.unopened.items():
             if before.get(name) != reason:
                 log.error("%s has no table, and cannot be given one now: %s", name, reason)
@@ -85,7 +85,7 @@ class Runners:
                 log.debug("The read models are looked at again when the database is back: %s", away)
             except Exception as error:
                 log.warning("The read models are looked at again, after: %r", error)
-            await nudged(self._nudged, LOOK_SECONDS)
+            await wait_until_set(self._nudged, LOOK_SECONDS)
 
     def _see_to(self, build: ProjectionBuild) -> None:
         target = BuildTarget(build.name, build.build)
@@ -105,7 +105,7 @@ class Runners:
 
     def _end_of_another(self, task: asyncio.Task[None]) -> None:
         """End a runner whose executor was ended: the next one has the name of the executor that this process is now."""
-        ending = asyncio.create_task(end(task), name="end of a runner")
+        ending = asyncio.create_task(cancel_tasks(task), name="end of a runner")
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
@@ -119,7 +119,7 @@ class Runners:
             reason = failure_text(error)
             known = self._logged.get(target) == reason and not runner.wrote  # it is said once, not every second
             level = logging.DEBUG if known else logging.WARNING if is_database_away(error) else logging.ERROR
-            log.log(level, "%s build %d is not followed for now: %s", *target.where, reason)
+            log.log(level, "%s build %d is not followed for now: %s", *target.as_tuple, reason)
             self._logged[target] = reason
         self._not_before[target] = time.monotonic() + PAUSE_SECONDS
 

@@ -12,7 +12,7 @@ from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.ports.projection_builds import LEASE, BuildCommit, FeedEvent, ProjectionBuild, TableShape
 from workflows.amends.projections.feed import types_of
 from workflows.amends.projections.table_check import columns_of
-from workflows.amends.values.codec import plain, text
+from workflows.amends.values.codec import json_text, parse_json
 
 
 def feed_events(rows: Iterable[TupleRow]) -> list[FeedEvent]:
@@ -23,8 +23,8 @@ def feed_events(rows: Iterable[TupleRow]) -> list[FeedEvent]:
 def table_shape(rows: Sequence[TupleRow]) -> TableShape:
     """The answer of the statement `shape`."""
     ((there, columns, indexes, lacking, made, hidden),) = rows
-    written = None if made is None else plain(made)
-    return TableShape(there, plain(columns), plain(indexes), lacking, written, bool(hidden))
+    written = None if made is None else parse_json(made)
+    return TableShape(there, parse_json(columns), parse_json(indexes), lacking, written, bool(hidden))
 
 
 def build_of(row: dict[str, Any]) -> ProjectionBuild:
@@ -46,8 +46,8 @@ def commit_parameters(commit: BuildCommit) -> dict[str, Any]:
         "gone": list(commit.gone),
         "cleared": commit.cleared[0],
         "granted": commit.cleared[1],
-        "aside": text([vars(each) for each in commit.rejected]),
-        "skipped": text([{"key": key, "position": position} for key, position in commit.skipped]),
+        "aside": json_text([vars(each) for each in commit.rejected]),
+        "skipped": json_text([{"key": key, "position": position} for key, position in commit.skipped]),
         "caught_up": commit.caught_up,
     }
 
@@ -58,8 +58,8 @@ def build_parameters(projection: Projection[Any, Any], first: bool) -> dict[str,
         "name": projection.name,
         "version": projection.version,
         "key": projection.key,
-        "columns": text(columns_of(projection)),
-        "indexes": text([list(index) for index in projection.indexes]),
+        "columns": json_text(columns_of(projection)),
+        "indexes": json_text([list(index) for index in projection.indexes]),
         "types": types_of(projection),
         "inline": projection.mode == "inline",
         "first": first,

@@ -14,21 +14,21 @@ from domain.amends.errors import AmendsError, Conflict, Invalid
 from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.projections.builds import no_column
-from workflows.amends.values.codec import plain, text
+from workflows.amends.values.codec import json_text, parse_json
 
 
 async def shown(
     reader: Reader, projection: Projection[Any, Any], where: Mapping[str, str], after: str | None, limit: int
 ) -> list[dict[str, Any]]:
     """Rows of the live build, by the names of its columns."""
-    parameters = {"name": projection.name, "where": text(where), "after": after, "limit": limit}
+    parameters = {"name": projection.name, "where": json_text(where), "after": after, "limit": limit}
     try:
         answer = await reader.tuples(SQL["rows"], parameters, ours=False)
     except psycopg.Error as error:
         if (refused := _refused(error, projection, where)) is None:
             raise
         raise refused from error
-    found: list[dict[str, Any]] = plain(answer[0][0])
+    found: list[dict[str, Any]] = parse_json(answer[0][0])
     instants = [column.name for column in projection.columns if column.type == "timestamptz"]
     for row in found:
         row.update({column: _in_utc(row[column]) for column in instants if row.get(column)})

@@ -18,7 +18,7 @@ Place: TypeAlias = tuple[int, int, int, UUID | None]
 
 
 def cursor_waiter(name: str, store: ViewStore) -> Waiter[Place, bool]:
-    """Waits until the live table of a read model has got to a place; False for one that does not stand any more."""
+    """Waits until the live table of a read model has got to a place; False for one that is not on record any more."""
 
     async def ask(places: Collection[Place]) -> dict[Place, bool]:
         wanted = list(places)

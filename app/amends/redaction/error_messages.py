@@ -8,8 +8,8 @@ from typing import Any
 from app.amends.schema.register import Register, ShapeQuery
 from domain.amends.errors import AmendsError
 from domain.amends.sensitive import MASK
-from workflows.amends.redaction.sensitive import SHORTEST, cleaned, texts
-from workflows.amends.redaction.visibility import Look
+from workflows.amends.redaction.sensitive import SHORTEST, value_texts, without_values
+from workflows.amends.redaction.visibility import MaskCount
 from workflows.amends.values.codec import load
 from workflows.amends.values.refusals import refusal_class
 
@@ -24,7 +24,7 @@ class ErrorMessages:
         """The shape by which the facts of an error are redacted."""
         name = str(error.get("name"))
         refusal, other = ShapeQuery("refusal", name), ShapeQuery("error", name)
-        form = self._register.form
+        form = self._register.visibility
         return other if form(refusal).unknown and not form(other).unknown else refusal
 
     def message(self, error: dict[str, Any]) -> Any:
@@ -33,7 +33,7 @@ class ErrorMessages:
         if not hidden or not isinstance(said, str):
             return said
         if all(len(value) >= SHORTEST and value in said for value in hidden):
-            return cleaned(said, tuple(sorted(hidden, key=len, reverse=True)))
+            return without_values(said, tuple(sorted(hidden, key=len, reverse=True)))
         return self._remade(error, self._suspect(error))
 
     def facts(self, error: dict[str, Any], shown: Any) -> Any:
@@ -54,12 +54,12 @@ class ErrorMessages:
             return set()
         return {name for name, fact in facts.items() if not all(each in str(said) for each in _leaves([fact]))}
 
-    def cleaned(self, text: Any, errors: Sequence[dict[str, Any]]) -> Any:
+    def redact_text(self, text: Any, errors: Sequence[dict[str, Any]]) -> Any:
         """A text, or all texts of a value, without the marked values of these errors."""
         if isinstance(text, dict):
-            return {name: self.cleaned(value, errors) for name, value in text.items()}
+            return {name: self.redact_text(value, errors) for name, value in text.items()}
         if isinstance(text, list):
-            return [self.cleaned(value, errors) for value in text]
+            return [self.redact_text(value, errors) for value in text]
         return self._text(text, errors) if isinstance(text, str) else text
 
     def _text(self, text: str, errors: Sequence[dict[str, Any]]) -> str:
@@ -67,22 +67,22 @@ class ErrorMessages:
             hidden, message = self._hidden(error), error.get("message")
             if hidden and message and isinstance(message, str):
                 text = text.replace(message, self.message(error))
-            text = cleaned(text, tuple(sorted(texts(hidden), key=len, reverse=True)))
+            text = without_values(text, tuple(sorted(value_texts(hidden), key=len, reverse=True)))
         return text
 
     def _hidden(self, error: dict[str, Any]) -> list[str]:
         """The values of an error's marked facts, also those that are too short to be searched for."""
-        return list(_leaves(self._register.form(self.shape_of(error)).hidden(error.get("facts"))))
+        return list(_leaves(self._register.visibility(self.shape_of(error)).hidden(error.get("facts"))))
 
     def _remade(self, error: dict[str, Any], also: Collection[str] = ()) -> str:
         """The message as the class makes it of the facts."""
         cls, facts = refusal_class(str(error.get("name"))), error.get("facts")
         if cls is None or cls.__str__ is not AmendsError.__str__ or not isinstance(facts, dict):
             return MASK
-        form = self._register.form(self.shape_of(error))
-        marked = [name for name, fact in facts.items() if form.field(name).masked(fact, Look()) != fact]
+        form = self._register.visibility(self.shape_of(error))
+        marked = [name for name, fact in facts.items() if form.field(name).masked(fact, MaskCount()) != fact]
         try:
-            made: str = cleaned(load(facts, cls).told({*marked, *also}))
+            made: str = without_values(load(facts, cls).redacted_message({*marked, *also}))
         except Exception:  # facts of an older class, and whatever a class does when it is made
             return MASK
         return made

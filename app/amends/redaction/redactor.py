@@ -14,7 +14,7 @@ from domain.amends.errors import Invalid
 from domain.amends.sensitive import MASK
 from workflows.amends.history import Problem, ValueOf, saga_event, saga_histories
 from workflows.amends.ports.event_store import StoredEvent
-from workflows.amends.redaction.visibility import Look, Visibility
+from workflows.amends.redaction.visibility import MaskCount, Visibility
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class SagaLookup(Protocol):
         """Have these at hand."""
         ...
 
-    def of(self, id: str) -> tuple[str, int] | None:
+    def saga_type(self, id: str) -> tuple[str, int] | None:
         """A saga's name and version; None if it is not known."""
         ...
 
@@ -63,9 +63,9 @@ class Redactor:
 
     def __init__(self, register: Register, sagas: SagaLookup) -> None:
         self.register, self._sagas, self._messages = register, sagas, ErrorMessages(register)
-        self._look, self._missing = Look(), set[ShapeQuery]()
+        self._look, self._missing = MaskCount(), set[ShapeQuery]()
 
-    async def redact(
+    async def serialise_redacted(
         self, serialise: Callable[[], T], events: Sequence[StoredEvent] = (), sagas: Collection[str] = ()
     ) -> T:
         """Serialise with this redactor, by all that servers know by now: of values, and of the sagas of these events.
@@ -73,13 +73,13 @@ class Redactor:
         `sagas` are further ones whose reasons or errors are shown. Where this server lacks a shape, the others are
         asked for it once more. Raises Unavailable.
         """
-        await self.register.fresh()
+        await self.register.refresh()
         await self._sagas.look_up({id for event in events for id in _sagas_of(event)})
         with_errors = {*sagas, *(id for event in events if (id := _saga_with_errors(event)))}
         await self._look_up_errors(with_errors)
         self._missing.clear()
         made = serialise()
-        if self._missing and await self.register.learns(list(self._missing)):
+        if self._missing and await self.register.look_for_missing(list(self._missing)):
             await self._look_up_errors(with_errors)
             made = serialise()
         return made
@@ -90,8 +90,8 @@ class Redactor:
 
     def event(self, stored: StoredEvent) -> RedactedEvent:
         """The data of an event."""
-        self._look, query = Look(), ShapeQuery("event", stored.name, str(stored.schema_version))
-        form, data = self.register.form(query), stored.data
+        self._look, query = MaskCount(), ShapeQuery("event", stored.name, str(stored.schema_version))
+        form, data = self.register.visibility(query), stored.data
         shown = self._masked(query, data)
         if not form.unknown and isinstance(data, dict) and isinstance(shown, dict):
             of_saga = self._of_saga(stored.name, data, saga_histories.key(stored.stream) or "")
@@ -112,7 +112,7 @@ class Redactor:
 
     def changes(self, category: str, changes: Sequence[Change]) -> list[Change]:
         """Changes of a state; of a value that is masked as a whole that it changed, but not where in it."""
-        form = self.register.form(ShapeQuery("state", category, "1"))
+        form = self.register.visibility(ShapeQuery("state", category, "1"))
         found: dict[str, Change] = {}
         for change in changes:
             shown = _change(form, change)
@@ -128,13 +128,13 @@ class Redactor:
 
     async def require_unmarked(self, projection: str, columns: Collection[str]) -> None:
         """Raise Invalid for columns that are masked: a search by their values would reveal these."""
-        await self.register.fresh()
-        form = self.register.form(ShapeQuery("row", projection))
+        await self.register.refresh()
+        form = self.register.visibility(ShapeQuery("row", projection))
         reasons = OVERVIEW[1] if projection == OVERVIEW[0] and self.register.errors_with_marks() else ()
         if hidden := next((name for name in columns if name in reasons or any(form.field(name).marks())), None):
             raise Invalid(hidden, f"is masked in {projection}: rows cannot be looked for by it")
 
-    def sagas_in(self, projection: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+    def sagas_with_reasons(self, projection: str, rows: Sequence[dict[str, Any]]) -> list[str]:
         """The ids of the sagas whose reasons stand in rows of a read model."""
         overview, reasons = OVERVIEW
         found = rows if projection == overview else ()
@@ -149,7 +149,7 @@ class Redactor:
         if text is None or not saga or not self.register.errors_with_marks():
             return text
         errors = self._sagas.errors(saga)
-        return MASK if errors is None else self._messages.cleaned(text, errors)
+        return MASK if errors is None else self._messages.redact_text(text, errors)
 
     def _error(self, error: dict[str, Any], saga: str) -> dict[str, Any]:
         facts = self._masked(self._messages.shape_of(error), error.get("facts") or {})
@@ -161,8 +161,8 @@ class Redactor:
         return None if data is None else self._masked(ShapeQuery(kind, name, str(version)), data)
 
     def _masked(self, query: ShapeQuery, data: Any) -> Any:
-        look = Look()
-        shown = self.register.form(query).masked(data, look)
+        look = MaskCount()
+        shown = self.register.visibility(query).masked(data, look)
         self._look.marked |= look.marked
         self._look.unknown |= look.unknown
         if look.unknown:
@@ -182,19 +182,19 @@ class Redactor:
     def _value(self, value: ValueOf, data: Any, saga: str) -> Any:
         if value.kind == "child":
             return self._of_child(value.name, data, saga)
-        of, version = value.saga or self._sagas.of(saga) or ("", 0)
+        of, version = value.saga or self._sagas.saga_type(saga) or ("", 0)
         return self._of((value.kind, f"{of}.{value.name}" if value.name else of, version), data)
 
     def _reason_of(self, data: dict[str, Any], saga: str) -> Any:
         error = data.get("error")
         own = [error] if isinstance(error, dict) else []
-        return self.reason(self._messages.cleaned(data.get("reason"), own), saga)
+        return self.reason(self._messages.redact_text(data.get("reason"), own), saga)
 
     def _of_child(self, child: str, report: Any, saga: str) -> Any:
         """The report of a child to its parent about how it ended."""
         if not isinstance(report, dict):
             return MASK
-        name, version = self._sagas.of(child) or ("", 0)
+        name, version = self._sagas.saga_type(child) or ("", 0)
         shown = {key: value if key in REPORTED else MASK for key, value in report.items()}
         if report.get("result") is not None:
             shown["result"] = self._of(("output", name, version), report["result"])
@@ -208,8 +208,10 @@ def _change(form: Visibility, change: Change) -> Change:
     for number, step in enumerate(steps):
         if form.marked or form.unknown:
             return Change("/".join([start, *steps[:number]]), MASK, MASK)
-        form = form.step(step.replace("~1", "/").replace("~0", "~"))
-    before, after = (None if value is None else form.masked(value, Look()) for value in (change.before, change.after))
+        form = form.at_path_step(step.replace("~1", "/").replace("~0", "~"))
+    before, after = (
+        None if value is None else form.masked(value, MaskCount()) for value in (change.before, change.after)
+    )
     return replace(change, before=before, after=after)
 
 

@@ -52,7 +52,7 @@ class ExampleValue:
         self._paths = {}
         return self._of(self._schema, "", 0)
 
-    def other(self, path: str) -> bool:
+    def change_at(self, path: str) -> bool:
         """Take another value at a path such as `lines.0.sku`, or within it; False once none is left."""
         within = [
             each for each in self._paths if each == path or each.startswith(f"{path}.") or path.startswith(f"{each}.")

@@ -14,7 +14,7 @@ from domain.amends.errors import Invalid
 from domain.amends.event import EventType, upcasters
 from domain.amends.sensitive import KEYWORD
 from workflows.amends.redaction.marking import UNKNOWN
-from workflows.amends.redaction.shapes import Part, Shape, marked_paths, plainly, unmarked
+from workflows.amends.redaction.shapes import Part, Shape, essential_schema, marked_paths, without_marks
 from workflows.amends.redaction.shapes import Path as Way
 
 FORMAT: Final = 2
@@ -114,8 +114,8 @@ def _changed(each: KnownShape, locked: Lock) -> Iterator[str]:
     name = f"{key.name} version {key.version}" if key.kind == "event" else str(key)
     if known is None:
         yield f"{name} is not locked yet: {AGAIN}."
-    elif unmarked(known) != unmarked(each.shape):
-        what = _what_changed(unmarked(known), unmarked(each.shape))
+    elif without_marks(known) != without_marks(each.shape):
+        what = _what_changed(without_marks(known), without_marks(each.shape))
         if key.kind == "event":
             yield (
                 f"{name} has changed its shape ({what}): raise it to "
@@ -126,7 +126,7 @@ def _changed(each: KnownShape, locked: Lock) -> Iterator[str]:
         else:
             yield (
                 f"{name} has changed its shape ({what}): {_another(key)}, or, if none is stored anywhere, "
-                f"run ./run amends schema lock --replace {key.word}."
+                f"run ./run amends schema lock --replace {key.as_text}."
             )
     elif not _lost(each, locked) and (known != each.shape or not _named(each, locked)):
         yield f"{name} is marked otherwise than it is locked: {AGAIN}."
@@ -170,16 +170,16 @@ def _there(shape: Shape, way: Way) -> bool:
             inner
             for each in found
             for inner in (
-                [*each.other(), *each.items()]
+                [*each.other_keys(), *each.items()]
                 if step == "*"
-                else [*(each.field(step) if step in each.names else ()), *_place(each, step)]
+                else [*(each.field(step) if step in each.field_names else ()), *_place(each, step)]
             )
         ]
     return bool(parts)
 
 
 def _place(part: Part, step: str) -> Sequence[Part]:
-    return part.places[int(step) : int(step) + 1] if step.isdecimal() else ()
+    return part.tuple_items[int(step) : int(step) + 1] if step.isdecimal() else ()
 
 
 def _may_change(key: ShapeKey, known: Shape, shape: Shape) -> bool:
@@ -187,7 +187,7 @@ def _may_change(key: ShapeKey, known: Shape, shape: Shape) -> bool:
 
     States are only shown. Arguments are compared by their digest when a saga is replayed, and rows have columns.
     """
-    return key.kind == "state" or (key.kind in GROWING and _grown(unmarked(known), unmarked(shape)))
+    return key.kind == "state" or (key.kind in GROWING and _grown(without_marks(known), without_marks(shape)))
 
 
 def _grown(before: Any, after: Any) -> bool:
@@ -217,8 +217,8 @@ def updated_lock(
         _lift(new, word)
     for each in code:
         known = new.shapes.get(each.key)
-        replaced = {each.key.word, f"{each.key.name}:{each.key.version}"} & set(replacing)
-        same = known is not None and unmarked(known) == unmarked(each.shape)
+        replaced = {each.key.as_text, f"{each.key.name}:{each.key.version}"} & set(replacing)
+        same = known is not None and without_marks(known) == without_marks(each.shape)
         fits = known is not None and _may_change(each.key, known, each.shape)
         if known is None or replaced or ((same or fits) and not _lost(each, new)):
             new.shapes[each.key] = each.shape
@@ -250,14 +250,14 @@ def _of_first_format(data: Shapes, code: Sequence[KnownShape]) -> Lock:
         now = today.get(name)
         for version, shape in versions.items():
             current = now is not None and now.key == ShapeKey("event", name, version)
-            old = plainly(shape)
+            old = essential_schema(shape)
             shapes[ShapeKey("event", name, version)] = old if current else _doubted(old, now.shape if now else {})
     return Lock(shapes, {each.key.name: each.before for each in code if each.key.kind == "event" and each.before})
 
 
 def _doubted(shape: Shape, today: Shape) -> Shape:
     """An old shape, with parts that differ from today's marked as unknown."""
-    now = unmarked(today)
+    now = without_marks(today)
     same = {
         name
         for name, part in shape.get("properties", {}).items()

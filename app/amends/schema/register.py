@@ -75,7 +75,7 @@ class Register:
         """The register of one process and its database."""
         return cls(lambda: loaded_shapes(catalogue, definitions), locks.read, table)
 
-    def form(self, query: ShapeQuery) -> Visibility:
+    def visibility(self, query: ShapeQuery) -> Visibility:
         """The form by which a value is redacted, by all known shapes."""
         self._load()
         form = self._forms.get(query)
@@ -102,19 +102,19 @@ class Register:
             )
         return self._marked_errors
 
-    async def note(self) -> None:
+    async def note_shapes(self) -> None:
         """Note the shapes of this code, before anything of it is stored. Waits while the database is away."""
         if self._table is not None:
             own = self._load()
             there = {each.digest for each in await self._table.read(())}
             await self._table.write([each for each in own if each.digest not in there])
 
-    async def fresh(self) -> None:
+    async def refresh(self) -> None:
         """Have the shapes that others noted until a moment ago. Raises Unavailable."""
         if time.monotonic() - self._read_at > FRESH_SECONDS:
             await self._read(self._read_at)
 
-    async def learns(self, missing: Collection[ShapeQuery]) -> bool:
+    async def look_for_missing(self, missing: Collection[ShapeQuery]) -> bool:
         """Whether one more look for missing shapes has found any; the same ones are not looked for again at once."""
         now = time.monotonic()
         new = [each for each in missing if now - self._asked.get(each, float("-inf")) > FRESH_SECONDS]

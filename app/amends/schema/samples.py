@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from app.amends.schema.catalogue import Catalogue
 from app.amends.schema.example import ExampleValue
 from app.amends.schema.lock import Shapes
-from domain.amends.contained import contained
+from domain.amends.contained import call_contained
 from domain.amends.event import EventType, event_type
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.ports.event_store import load_event
@@ -80,11 +80,11 @@ def make_sample(catalogue: Catalogue, stored: EventType, shape: Any) -> Any:
         try:
             loaded = _load(catalogue, stored, sample)
         except Unreadable as unread:
-            if not example.other(_field(unread)):
+            if not example.change_at(_field(unread)):
                 return None
         except Exception as error:
             log.debug("A sample of %s is refused: %s", stored, error_message(error))
-            if not example.other(""):
+            if not example.change_at(""):
                 return None
         else:
             return dump(loaded, type(loaded)) if event_type(loaded) == stored else sample
@@ -113,7 +113,7 @@ def _unread(catalogue: Catalogue, stored: EventType, path: Path) -> str | None:
 
 
 def _load(catalogue: Catalogue, stored: EventType, data: Any) -> Any:
-    return contained(load_event, catalogue.vocabulary, stored, data)
+    return call_contained(load_event, catalogue.vocabulary, stored, data)
 
 
 def _file(stored: EventType) -> str:

@@ -36,7 +36,7 @@ class ShapeKey(NamedTuple):
         return f"{self.kind} {self.name} version {self.version}"
 
     @property
-    def word(self) -> str:
+    def as_text(self) -> str:
         """The key as it is written in commands."""
         return f"{self.kind}:{self.name}:{self.version}"
 

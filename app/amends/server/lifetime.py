@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-from workflows.amends.engine.user_code.tasks import guard
+from workflows.amends.engine.user_code.tasks import guard_tasks
 from workflows.amends.values.printable import error_repr
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     else:
         loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    guard(loop)  # also the tasks of the server itself, which are made before the first saga
+    guard_tasks(loop)  # also the tasks of the server itself, which are made before the first saga
     return loop
 
 

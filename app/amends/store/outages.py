@@ -13,7 +13,7 @@ from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from domain.amends.errors import Contended, Unavailable
 from workflows.amends.providers import Providers
-from workflows.amends.values.codec import text
+from workflows.amends.values.codec import json_text
 
 log = logging.getLogger("amends.store")
 
@@ -40,7 +40,7 @@ async def report_outages(committer: Committer, executor: Callable[[], str], prov
         down = [each["provider"] for each in seen]
         changed = sorted({*down, *(each["provider"] for each in known)})
         try:
-            parameters = {"executor": me, "providers": down, "known": changed, "outages": text(seen)}
+            parameters = {"executor": me, "providers": down, "known": changed, "outages": json_text(seen)}
             await committer.run(SQL["report"], parameters, PATIENCE)
         except (Unavailable, Contended) as away:
             log.debug("Outages are not reported: %s", away)

@@ -15,7 +15,7 @@ from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from domain.amends.errors import AmendsError, Unavailable
 from workflows.amends.ports.event_store import IdempotencyKey as IdempotencyKey
-from workflows.amends.ports.event_store import RepeatedRequest, same_request
+from workflows.amends.ports.event_store import RepeatedRequest, repeated_answer
 from workflows.amends.values.codec import digest
 
 SQL = load_statements(Path(__file__).with_name("requests.sql"))
@@ -56,11 +56,11 @@ class Requests:
                 row = await self._reader.row(SQL["answer"], (key.key,), patience)
         except TimeoutError:
             raise Unavailable(patience) from None
-        return same_request(key.key, key.digest, RepeatedRequest(row["digest"], row["answer"])) if row else None
+        return repeated_answer(key.key, key.digest, RepeatedRequest(row["digest"], row["answer"])) if row else None
 
 
 async def earlier_answer(connection: AsyncConnection[TupleRow], key: IdempotencyKey) -> dict[str, Any] | None:
     """The answer that a request got before, as a transaction sees it. Raises Conflict if its key was used for another
     request."""
     row = await (await connection.execute(SQL["answer"], (key.key,))).fetchone()
-    return same_request(key.key, key.digest, RepeatedRequest(*row)) if row else None
+    return repeated_answer(key.key, key.digest, RepeatedRequest(*row)) if row else None

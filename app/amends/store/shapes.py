@@ -11,7 +11,7 @@ from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.schema.shapes import KnownShape, ShapeKey
-from workflows.amends.values.codec import plain, text
+from workflows.amends.values.codec import json_text, parse_json
 
 SQL = load_statements(Path(__file__).with_name("shapes.sql"))
 ROOM: Final = 10_000
@@ -29,7 +29,7 @@ class PostgresShapes:
     async def read(self, known: Collection[str]) -> list[KnownShape]:
         """The shapes that are noted, without those of these digests. Raises Unavailable."""
         rows = await self._reader.tuples(SQL["read"], (list(known),))
-        found = [(kind, name, version, plain(shape), before) for kind, name, version, shape, before in rows]
+        found = [(kind, name, version, parse_json(shape), before) for kind, name, version, shape, before in rows]
         return [
             KnownShape(ShapeKey(*key), shape, tuple(before)) for *key, shape, before in found if isinstance(shape, dict)
         ]
@@ -40,7 +40,7 @@ class PostgresShapes:
             each.key._asdict() | {"digest": each.digest, "shape": each.shape, "before": each.before} for each in shapes
         ]
         if items:
-            await self._committer.run(SQL["write"], (text(items),))
+            await self._committer.run(SQL["write"], (json_text(items),))
 
 
 class PostgresSagaLookup:
@@ -51,7 +51,7 @@ class PostgresSagaLookup:
         self._kept: OrderedDict[str, tuple[str, int]] = OrderedDict()
         self._errors: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
 
-    async def look_anew(self) -> None:
+    async def on_new_server_run(self) -> None:
         """Another run of the server answers: an id may be that of another saga by now."""
         self._kept.clear()
         self._errors.clear()
@@ -65,7 +65,7 @@ class PostgresSagaLookup:
         while len(self._kept) > max(ROOM, len(ids)):
             self._kept.popitem(last=False)
 
-    def of(self, id: str) -> tuple[str, int] | None:
+    def saga_type(self, id: str) -> tuple[str, int] | None:
         """A saga's name and version; None if it was not looked up, or does not exist."""
         return self._kept.get(id)
 
@@ -75,7 +75,7 @@ class PostgresSagaLookup:
         They are read anew each time. Raises Unavailable.
         """
         for id, errors in await self._reader.tuples(SQL["errors"], (list(ids), list(names))):
-            self._errors[id] = plain(errors)
+            self._errors[id] = parse_json(errors)
             self._errors.move_to_end(id)
         while len(self._errors) > max(ERRORS, len(ids)):
             self._errors.popitem(last=False)

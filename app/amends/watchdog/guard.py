@@ -72,7 +72,7 @@ class Watchdog:
         os.register_at_fork(after_in_child=_note_no_stops)
         self._task = asyncio.create_task(self._watched(), name="watchdog")
 
-    def become(self, executor: str) -> None:
+    def change_executor(self, executor: str) -> None:
         """Note that this process goes on as another executor, and tell the watchdog."""
         self._executor = executor
         if self._process and self._process.stdin and self._process.returncode is None:

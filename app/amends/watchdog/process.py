@@ -34,7 +34,7 @@ def main() -> None:
             if not line:
                 return
             given |= json.loads(line)
-        watch.look()
+        watch.check()
 
 
 if __name__ == "__main__":

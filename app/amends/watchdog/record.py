@@ -38,32 +38,32 @@ class BlockRecord:
         except psycopg.Error as error:
             self._failed("The watchdog does not reach the database", error)
 
-    def note(self, told: dict[str, Any]) -> bool:
+    def note_suspect(self, told: dict[str, Any]) -> bool:
         """Note who blocks: another executor that ends this one puts it on record. False if the database does not
         answer."""
         noted = self._ask(self._blocked(told), False) is not None
         self._to_clear = self._to_clear and not noted
         return noted
 
-    def put(self, told: dict[str, Any]) -> bool:
+    def record_block(self, told: dict[str, Any]) -> bool:
         """Put on record who has blocked, and report it. False if the database does not answer."""
         if self._ask(self._blocked(told), True) is None:
             return False
         send_report({"what": "recorded"} | told)
         return True
 
-    def put_later(self, told: dict[str, Any]) -> None:
+    def record_block_later(self, told: dict[str, Any]) -> None:
         """Put on record who has blocked, as soon as the database answers."""
         self._due.append(told)
 
-    def clear(self) -> None:
+    def clear_note(self) -> None:
         """Remove the note, later if need be: the block is over, or was not the fault of the noted saga."""
         self._to_clear = True
-        self.settle()
+        self.write_pending()
 
-    def settle(self) -> None:
+    def write_pending(self) -> None:
         """Write what the database has not taken before."""
-        while self._due and self.put(self._due[0]):
+        while self._due and self.record_block(self._due[0]):
             del self._due[0]
         if self._to_clear and not self._due and self._ask(None, False) is not None:
             self._to_clear = False

@@ -15,7 +15,7 @@ from app.amends.watchdog.output import log, saga_names, send_report
 from app.amends.watchdog.record import BlockRecord
 from app.amends.watchdog.threads import ProcessThreads
 from workflows.amends.clocks import clock
-from workflows.amends.engine.user_code.running_code import SIZE, read
+from workflows.amends.engine.user_code.running_code import SIZE, read_mark
 
 GAP_SECONDS: Final = 1.0
 """The gap between two looks that shows that the watchdog itself was suspended: with the machine, or the container."""
@@ -64,7 +64,7 @@ class Block:
         """Whether it used the processor, or slept: a block by a busy machine is nobody's fault."""
         return not self.is_held and (self.now.used(self.before) >= seconds / 5 or self.asleep >= max(self.looks / 2, 1))
 
-    def told(self, seconds: float) -> dict[str, Any]:
+    def report(self, seconds: float) -> dict[str, Any]:
         """The report about it."""
         saga, kind, step = saga_names(b"" if self.is_held else self.who)
         about = {"saga": saga, "kind": kind, "step": step, "held": self.is_held, "id": self.id}
@@ -85,19 +85,19 @@ class LoopWatch:
         self.block: Block | None = None
         self.free_since = self.looked = clock()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """One look at the server."""
         now = clock()
         seen = ProcessThreads.of(self.pid, now, all=self.block is not None)
         if now - self.looked > GAP_SECONDS or seen.state in "Tt":
             self.free_since = now  # it, or all of us, stood still
         self.must_end(now)
-        answered, entered, who = read(self.memory)
+        answered, entered, who = read_mark(self.memory)
         since = max(entered or answered + self.lease / 5, self.free_since)
         who = who if entered else b""
         if self.block and (self.block.who, self.block.since) != (who, since):
             until = self.block.now.at if self.free_since == now else now
-            self.ended(self.block, until - self.block.since)
+            self.report_end(self.block, until - self.block.since)
             self.block = None
         if now - since >= min(MOMENT_SECONDS, self.warn):
             if self.block is None:
@@ -105,7 +105,7 @@ class LoopWatch:
                 self.block = Block(since, who, seen, seen)
             self.goes_on(self.block, seen, now - since)
         elif self.block is None:
-            self.record.settle()
+            self.record.write_pending()
         self.looked = clock()
 
     def must_end(self, now: float) -> None:
@@ -113,7 +113,7 @@ class LoopWatch:
         if self.asked_at is None:
             self.asked_at = now if os.fstat(self.asked).st_size else None
         elif now - self.asked_at > self.hard:
-            self.end("it was asked to stop and does not")
+            self.end_server("it was asked to stop and does not")
 
     def goes_on(self, block: Block, seen: ProcessThreads, seconds: float) -> None:
         """Watch a block that goes on: put it on record when the lease is over, and end a server that does not come
@@ -127,41 +127,41 @@ class LoopWatch:
             self.record.connect()
         if not (block.is_held or block.is_its_fault(seconds)):
             return
-        told = block.told(seconds)
+        told = block.report(seconds)
         if told["saga"] is None and block.noted:
             block.noted = False
-            self.record.clear()
+            self.record.clear_note()
         elif told["saga"] is not None and not block.noted and seconds > 0.7 * self.lease:
-            block.noted = self.record.note(told)
+            block.noted = self.record.note_suspect(told)
         if seconds > self.lease:
-            self.is_over(block, told, seconds)
+            self.report_if_long(block, told, seconds)
 
-    def is_over(self, block: Block, told: dict[str, Any], seconds: float) -> None:
+    def report_if_long(self, block: Block, told: dict[str, Any], seconds: float) -> None:
         """Report a block that is longer than the lease."""
         if not block.said:
             block.said = True
             took = f"{block_in_words(told)} has blocked the event loop for {seconds:.1f} s, longer than the lease"
             log("ERROR", took, told["stack"])
         if told["saga"] is not None and not block.recorded:
-            block.recorded = self.record.put(told)
+            block.recorded = self.record.record_block(told)
         lost = self.record.is_ended()
         if lost or seconds > max(PATIENCE_LEASES * self.lease, PATIENCE_SECONDS):
             why = "others have taken over" if lost else "nobody else can go on with its sagas"
-            self.end(f"its event loop does not answer, and {why}")
+            self.end_server(f"its event loop does not answer, and {why}")
 
-    def ended(self, block: Block, seconds: float) -> None:
+    def report_end(self, block: Block, seconds: float) -> None:
         """Report the end of a block."""
         if block.stack is None:
             return
-        told = block.told(seconds)
+        told = block.report(seconds)
         if block.said and not block.recorded and told["saga"] is not None:
-            self.record.put_later(told)
+            self.record.record_block_later(told)
         elif block.noted and not block.recorded:
-            self.record.clear()
+            self.record.clear_note()
         if block.is_held or block.is_its_fault(seconds):
             send_report({"what": "ended"} | told)
 
-    def end(self, why: str) -> None:
+    def end_server(self, why: str) -> None:
         """End the server."""
         log("ERROR", f"This server is ended: {why}")
         with suppress(ProcessLookupError):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from domain.amends.event import event
 
 
-def stream(projection: str) -> str:
-    """The stream of a read model's own story."""
+def read_model_stream(projection: str) -> str:
+    """The stream of a read model's own history."""
     return f"projection-{projection}"
 
 
 @event("build-begun")
-class BuildBegun:
+class BuildStarted:
     """A table is built beside the live one."""
 
     projection: str
@@ -36,7 +36,7 @@ class BuildDropped:
 
 
 @event("set-aside-retried")
-class SetAsideRetried:
+class DeadLetterRetried:
     """An event that could not be applied, and those behind it, were to be applied once more."""
 
     projection: str
@@ -48,7 +48,7 @@ class SetAsideRetried:
 
 
 @event("set-aside-skipped")
-class SetAsideSkipped:
+class DeadLetterSkipped:
     """An event that could not be applied was left out."""
 
     projection: str

@@ -19,7 +19,7 @@ MOST_AFTER: Final = 16_383
 _PLAIN: Final = frozenset((str, int, bool, type(None)))
 
 
-def as_kept(row: Row, columns: Iterable[tuple[str, str]]) -> Row:
+def as_stored_row(row: Row, columns: Iterable[tuple[str, str]]) -> Row:
     """The row that the next event meets, whether it was kept in memory or read; `columns` are names and types.
 
     Raises ValueError for an instant without a time zone, which would depend on that of the session, and for a number of
@@ -48,7 +48,7 @@ def _in_utc(instant: datetime) -> datetime:
     return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
 
 
-def fits(value: Decimal) -> bool:
+def fits_numeric(value: Decimal) -> bool:
     """Whether a number has as few digits as numeric takes; what is not finite has none."""
     exponent = value.as_tuple().exponent
     return not isinstance(exponent, int) or (value.adjusted() < MOST_BEFORE and -exponent <= MOST_AFTER)
@@ -57,7 +57,7 @@ def fits(value: Decimal) -> bool:
 def _amount(value: Decimal) -> Decimal:
     """A number as numeric has it: no exponent, no negative zero."""
     sign, _, exponent = value.as_tuple()
-    if not fits(value):
+    if not fits_numeric(value):
         raise ValueError(f"a number has more digits than {MOST_BEFORE} before or {MOST_AFTER} after the point")
     if not isinstance(exponent, int) or (exponent <= 0 and not (sign and not value)):
         return value

@@ -15,14 +15,14 @@ from app.amends.cli.timeline import timeline_moments
 from app.amends.schema.catalogue import load_catalogue
 from app.amends.schema.shapes import KnownShape, ShapeKey, loaded_shapes
 from domain.amends.event import event
-from domain.amends.testing import recorded
+from domain.amends.testing import recorded_events
 from tests.amends.app.schema.test_masks import Asking, server, stored
 from workflows.amends.history import OverviewEvent, SagaEvent, SagaStarted, ValueOf, saga_histories, state_of
 from workflows.amends.history.overview import workflow_overview
 from workflows.amends.history.replay_state import ReplayFold
 from workflows.amends.history.row import SagaRow
 from workflows.amends.history.state import StateFold
-from workflows.amends.ports.event_store import read_event
+from workflows.amends.ports.event_store import load_event_json
 from workflows.amends.redaction.shapes import shape
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -79,7 +79,7 @@ def happened(paused: type[Any]) -> SagaEvent:
 def test_it_is_read(happened: SagaEvent) -> None:
     data = {"slot": 3, "until": "2026-01-01T01:00:00Z", "answer": {"by": "Ann", "yes": True}}
     written = stored("saga-paused", data)
-    assert read_event(saga_histories.vocabulary, written.type, written.data_json) == happened
+    assert load_event_json(saga_histories.vocabulary, written.type, written.data_json) == happened
 
 
 def test_it_is_shown_in_the_state(happened: SagaEvent) -> None:
@@ -99,7 +99,7 @@ def test_it_is_replayed(happened: SagaEvent) -> None:
 def test_it_is_listed(happened: SagaEvent, paused: type[Any]) -> None:
     assert paused in workflow_overview.vocabulary.classes, "the read model follows it"
     events: list[Any] = [STARTED, happened]
-    row = workflow_overview(recorded("saga-x", *events, at=NOW))["x"]
+    row = workflow_overview(recorded_events("saga-x", *events, at=NOW))["x"]
     assert (row.status, row.waiting_for, row.changed_at) == ("waiting", "a pause", NOW + timedelta(seconds=1))
 
 

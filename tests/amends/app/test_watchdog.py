@@ -15,9 +15,9 @@ from app.amends.watchdog.output import saga_names
 from app.amends.watchdog.record import BlockRecord
 from app.amends.watchdog.threads import ProcessThreads
 from app.amends.watchdog.watch import Block, LoopWatch, split_stacks
-from workflows.amends.engine.user_code.running_code import label
+from workflows.amends.engine.user_code.running_code import code_label
 
-WHO = label("s-1", "selling:1", "charge")
+WHO = code_label("s-1", "selling:1", "charge")
 
 
 def threads(at: float, state: str = "S", pauses: int = 0, mine: float = 0.0, other: float = 0.0) -> ProcessThreads:
@@ -43,7 +43,7 @@ def block(now: ProcessThreads, looks: int = 8, asleep: int = 8) -> Block:
 def test_whose_fault_it_is(now: ProcessThreads, asleep: int, held: bool, fault: bool) -> None:
     seen = block(now, asleep=asleep)
     assert (seen.is_held, seen.is_its_fault(4.0)) == (held, fault)
-    told = seen.told(4.0)
+    told = seen.report(4.0)
     assert told["saga"] == (None if held else "s-1")
     assert told["stack"] == ("the other stack" if held else "its stack")
 
@@ -107,11 +107,11 @@ def test_a_block_is_put_on_record_when_the_database_answers_again(capsys: pytest
         watch.goes_on(seen, threads(6.0), 6.0)
         assert seen.said
         assert not seen.recorded
-        watch.ended(seen, 6.5)
+        watch.report_end(seen, 6.5)
         assert record.asked == []
         record.answers = True
-        record.settle()
-        record.settle()
+        record.write_pending()
+        record.write_pending()
         assert record.asked == [("s-1", True)], "once"
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [each["what"] for each in told] == ["ended", "recorded"]
@@ -124,10 +124,10 @@ def test_a_note_that_could_not_be_taken_back_is_taken_back_later(capsys: pytest.
         watch.goes_on(seen, threads(4.0), 4.0)
         assert record.asked == [("s-1", False)]
         record.answers = False
-        watch.ended(seen, 4.5)
+        watch.report_end(seen, 4.5)
         record.answers = True
-        record.settle()
-        record.settle()
+        record.write_pending()
+        record.write_pending()
         assert record.asked == [("s-1", False), (None, False)]
 
 

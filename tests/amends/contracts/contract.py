@@ -18,7 +18,7 @@ from workflows.amends.ports.event_store import (
     Appended,
     EventStore,
     FeedCursor,
-    Filter,
+    FeedFilter,
     KeptAnswer,
     NewEvent,
     RepeatedRequest,
@@ -101,10 +101,10 @@ class ReadContract:
                 and stream in (None, each.stream)
                 and state in (None, each.metadata["correlation_id"])
             ]
-            only = Filter(type, stream, state)
+            only = FeedFilter(type, stream, state)
             assert await events.feed(only=only) == expected
             assert await events.feed(expected[0].cursor, 2, only) == expected[1:3]
-        for nothing in (Filter(type="thing-mended"), Filter(stream="c"), Filter(correlation_id="three")):
+        for nothing in (FeedFilter(type="thing-mended"), FeedFilter(stream="c"), FeedFilter(correlation_id="three")):
             assert await events.feed(only=nothing) == []
 
     async def test_an_append_reaches_to_its_last_event(self, events: EventStore) -> None:

@@ -12,7 +12,7 @@ from domain.amends.expected import ANY, LARGEST, NONE, Expected, exact
 from tests.amends.business.account import AccountOpened, MoneyDeposited, accounts, deposit
 from tests.amends.contracts.contract import place_of, require_refused, whole
 from tests.amends.store.harness.sagas import event
-from workflows.amends.ports.event_store import START, EventStore, Filter, record
+from workflows.amends.ports.event_store import START, EventStore, FeedFilter, new_business_event
 
 STORED = ["a", "a/b", "a//b", "a-b", "-", "100%", "a b", " a ", "%2F", "ü/世 界", "…", "x" * 500, "世" * 500, "'\"\\"]
 REFUSED = ["", " ", "\t", "a\nb", "a\0b", "\x7f", "\x85", "half \ud800", ".", "..", "x" * 501, "世" * 501]
@@ -25,7 +25,7 @@ class NamesContract:
     async def test_a_stream_is_there_under_its_name_and_no_other(self, events: EventStore, stream: str) -> None:
         await events.append([event(stream), event(stream)], {stream: NONE})
         assert [each.version for each in await events.read(stream)] == [1, 2]
-        assert [each.stream for each in await events.feed(only=Filter(stream=stream))] == [stream] * 2
+        assert [each.stream for each in await events.feed(only=FeedFilter(stream=stream))] == [stream] * 2
         for other in STORED:
             assert other == stream or await events.read(other) == []
 
@@ -40,10 +40,15 @@ class NamesContract:
     @pytest.mark.parametrize("stream", ["saga-", "saga-x", "projection-order_board"])
     async def test_the_streams_of_amends_itself_are_not_written_to(self, events: EventStore, stream: str) -> None:
         with pytest.raises(Invalid, match="Amends' own"):
-            record(stream, MoneyDeposited(1), Cause())
+            new_business_event(stream, MoneyDeposited(1), Cause())
         with pytest.raises(Invalid, match="Amends' own"):
             await events.append([event("a"), event(stream)])
-        await events.append([record("sagas", MoneyDeposited(1), Cause()), record("saga", MoneyDeposited(1), Cause())])
+        await events.append(
+            [
+                new_business_event("sagas", MoneyDeposited(1), Cause()),
+                new_business_event("saga", MoneyDeposited(1), Cause()),
+            ]
+        )
         await whole(events, 2)
 
     @pytest.mark.parametrize("version", [-1, LARGEST + 1, True, 1.0, "1"])
@@ -71,7 +76,7 @@ class NamesContract:
         from app.amends.store.aggregates.repository import Repository
 
         repository, stray = Repository(events, states), event("x")
-        await events.append([record("account-1", AccountOpened("1", "Ann", "EUR", 0), Cause())])
+        await events.append([new_business_event("account-1", AccountOpened("1", "Ann", "EUR", 0), Cause())])
         with pytest.raises(DefinitionError, match="its evolve does not take NewEvent"):
             await repository.acting(Cause()).decide(accounts, "1", lambda _: [stray])  # type: ignore[list-item]
         for key in ("", " ", "a\nb", "x" * 500, 7, None):

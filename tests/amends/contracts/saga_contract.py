@@ -26,16 +26,16 @@ from workflows.amends.history import (
     saga_histories,
 )
 from workflows.amends.history.replay_state import Checkpoint, ReplayState
-from workflows.amends.ports.event_store import EventStore, NewEvent, read_event, record, record_own
+from workflows.amends.ports.event_store import EventStore, NewEvent, load_event_json, new_business_event, new_own_event
 from workflows.amends.ports.execution_log import (
     Committed,
     Fenced,
     ForeignStep,
-    Missing,
-    Stale,
-    Start,
+    SagaMissing,
+    StartRequest,
     StatusChange,
     StepCommit,
+    StreamMoved,
 )
 from workflows.amends.ports.saga_store import SagaStore, StartOutcome
 
@@ -56,13 +56,13 @@ def evolve(total: int, event: Counted) -> int:
 tallies = Aggregate("tally", 0, evolve)
 
 
-def starts(id: str, request: str = "r", **more: Any) -> Start:
-    event = record_own(saga_histories.stream(id), SagaStarted("place-order", 1, "4711", id, {}), Cause())
-    return Start(id, "place-order", 1, "4711", id, request, "{}", event, **more)
+def starts(id: str, request: str = "r", **more: Any) -> StartRequest:
+    event = new_own_event(saga_histories.stream(id), SagaStarted("place-order", 1, "4711", id, {}), Cause())
+    return StartRequest(id, "place-order", 1, "4711", id, request, "{}", event, **more)
 
 
 def of(saga: str, *events: object) -> list[NewEvent]:
-    return [record_own(saga_histories.stream(saga), event, Cause()) for event in events]
+    return [new_own_event(saga_histories.stream(saga), event, Cause()) for event in events]
 
 
 def one(saga: str, event: object) -> NewEvent:
@@ -98,7 +98,7 @@ class Running:
     owner: str = "me"
     steps: count[int] = field(default_factory=lambda: count(1))
 
-    async def commit(self, *events: object, **more: Any) -> Committed | Stale:
+    async def commit(self, *events: object, **more: Any) -> Committed | StreamMoved:
         return await self.it.sagas.commit(self.id, self.owner, StepCommit(of(self.id, *events), **more))
 
     async def suspend(self, status: Status, *events: object, settled: bool = False, **change: Any) -> None:
@@ -128,7 +128,7 @@ class Running:
 
     async def history(self) -> list[object]:
         stored = await self.it.events.read(saga_histories.stream(self.id))
-        return [read_event(saga_histories.vocabulary, each.type, each.data_json) for each in stored]
+        return [load_event_json(saga_histories.vocabulary, each.type, each.data_json) for each in stored]
 
     async def claimed_again(self, owner: str = "another") -> bool:
         """Whether it was queued; then it has another owner from now on."""
@@ -200,7 +200,7 @@ class CommitContract:
             checkpoint=checkpoint(1),
             change=StatusChange("stuck"),
         )
-        assert stale == Stale("order-1", 3, 0)
+        assert stale == StreamMoved("order-1", 3, 0)
         assert await saga.stored() == before
 
     async def test_the_same_commit_again_changes_nothing(self, it: Store) -> None:
@@ -226,7 +226,7 @@ class CommitContract:
         assert await saga.history() == [SagaStarted("place-order", 1, "4711", "s-1", {}), SagaWaiting(1, "paid", None)]
 
     async def test_a_saga_that_is_not_there_is_missing(self, it: Store) -> None:
-        with pytest.raises(Missing):
+        with pytest.raises(SagaMissing):
             await Running(it, "s-1").commit(completed("charge", 1))
 
     async def test_an_execution_that_was_suspended_leaves_something_behind_unless_it_says_otherwise(
@@ -247,10 +247,10 @@ class CommitContract:
         saga = await started(it, "s-1")
         async with it.sagas.transaction("s-1", "me") as unit:
             assert await unit.load(tallies, "1") == (0, 0)
-            events = [record("tally-1", Counted(5), Cause()), *of("s-1", completed("count", 1))]
+            events = [new_business_event("tally-1", Counted(5), Cause()), *of("s-1", completed("count", 1))]
             assert await unit.commit(StepCommit(events, {"tally-1": 0}, checkpoint(1))) == Committed()
         async with it.sagas.transaction("s-1", "me") as unit:
             assert await unit.load(tallies, "1") == (5, 1)
-            events = [record("tally-1", Counted(1), Cause())]
-            assert await unit.commit(StepCommit(events, {"tally-1": 0})) == Stale("tally-1", 0, 1)
+            events = [new_business_event("tally-1", Counted(1), Cause())]
+            assert await unit.commit(StepCommit(events, {"tally-1": 0})) == StreamMoved("tally-1", 0, 1)
         assert len(await saga.history()) == 2

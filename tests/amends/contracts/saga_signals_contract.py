@@ -31,9 +31,9 @@ from workflows.amends.history import (
     SignalReceived,
     saga_histories,
 )
-from workflows.amends.history.events.children import ended, undone
+from workflows.amends.history.events.children import child_ended_signal, child_undone_signal
 from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, RepeatedRequest
-from workflows.amends.ports.execution_log import CompensateChild, Stale, StatusChange, Taken
+from workflows.amends.ports.execution_log import ChildIdTaken, CompensateChild, StatusChange, StreamMoved
 
 ANSWER = KeptAnswer("key-1", "digest-1", {"said": "once"})
 
@@ -56,7 +56,7 @@ class SignalContract:
         saga = await started(it, "s-1")
         await it.sagas.signal("s-1", "paid", signal("s-1"), None)
         assert not await saga.claimed_again()
-        assert await saga.commit(completed("charge", 1), expected={"saga-s-1": 1}) == Stale("saga-s-1", 1, 2)
+        assert await saga.commit(completed("charge", 1), expected={"saga-s-1": 1}) == StreamMoved("saga-s-1", 1, 2)
 
     async def test_a_finished_saga_takes_no_signal(self, it: Store) -> None:
         saga = await started(it, "s-1")
@@ -140,7 +140,9 @@ class FamilyContract:
         """A parent that waits for its child, which runs."""
         parent = await started(it, "s-1")
         await parent.commit(change=None, start=starts("child-1"))
-        await parent.suspend("waiting", SagaWaiting(1, ended("child-1"), None), waiting_for=ended("child-1"))
+        await parent.suspend(
+            "waiting", SagaWaiting(1, child_ended_signal("child-1"), None), waiting_for=child_ended_signal("child-1")
+        )
         assert [each.id for each in await it.sagas.claim(EXECUTOR, "child", [TYPE], 10)] == ["child-1"]
         return parent, Running(it, "child-1", "child")
 
@@ -153,7 +155,7 @@ class FamilyContract:
         parent, child = await self.family(it)
         await child.complete({"a": 1})
         payload: JsonValue = {"status": "completed", "result": {"a": 1}}
-        assert await self.told(parent) == SignalReceived(ended("child-1"), payload)
+        assert await self.told(parent) == SignalReceived(child_ended_signal("child-1"), payload)
         stored = await it.events.read(saga_histories.stream("s-1"))
         assert None not in stored[-1].metadata.values()
         assert await parent.claimed_again()
@@ -163,7 +165,7 @@ class FamilyContract:
         await child.compensate("sold out", Problem("sold-out", "sold out", {"sku": "x"}))
         error: JsonValue = {"name": "sold-out", "message": "sold out", "facts": {"sku": "x"}}
         payload: JsonValue = {"status": "compensated", "reason": "sold out", "error": error}
-        assert await self.told(parent) == SignalReceived(ended("child-1"), payload)
+        assert await self.told(parent) == SignalReceived(child_ended_signal("child-1"), payload)
 
     async def test_a_completed_child_goes_on_to_be_compensated(self, it: Store) -> None:
         parent, child = await self.family(it)
@@ -174,7 +176,7 @@ class FamilyContract:
         assert await child.status() == "running"
         assert await child.claimed_again("again")
         await child.compensate("no", Problem("cancelled", "no"))
-        assert (await self.told(parent)).signal == undone("child-1")
+        assert (await self.told(parent)).signal == child_undone_signal("child-1")
 
     async def test_a_child_that_waits_goes_on_to_be_compensated(self, it: Store) -> None:
         parent, child = await self.family(it)
@@ -196,17 +198,17 @@ class FamilyContract:
     async def test_of_a_child_that_is_not_there_nothing_is_left_to_undo(self, it: Store) -> None:
         """A fork has the result of a child that was undone since, and asks for the next one of its name."""
         parent = await started(it, "s-1")
-        change = StatusChange("compensating", "no", undone("child-1"))
+        change = StatusChange("compensating", "no", child_undone_signal("child-1"))
         told = CompensateChild("child-1", "no", one("child-1", CancelRequested("no")))
         await parent.commit(recall=told, change=change, suspend=True)
         payload: JsonValue = {"status": "compensated", "reason": "it was not there", "error": None}
-        assert await self.told(parent) == SignalReceived(undone("child-1"), payload)
+        assert await self.told(parent) == SignalReceived(child_undone_signal("child-1"), payload)
         assert await parent.claimed_again()
 
     async def test_a_child_has_no_id_of_another_saga(self, it: Store) -> None:
         await it.sagas.start(starts("child-1", "another request"))
         await it.sagas.claim(EXECUTOR, "child", [TYPE], 10)
         parent = await started(it, "s-1")
-        with pytest.raises(Taken):
+        with pytest.raises(ChildIdTaken):
             await parent.commit(completed("charge", 1), start=starts("child-1"))
         assert len(await parent.history()) == 1

@@ -38,8 +38,8 @@ from workflows.amends.ports.event_store import (
     Overtaken,
     RepeatedRequest,
     StoredEvent,
-    read_event,
-    record,
+    load_event_json,
+    new_business_event,
 )
 from workflows.amends.simulation.memory.events import MemoryEvents
 
@@ -59,7 +59,7 @@ class Folding:
     async def load(self, aggregate: Aggregate[S, E], stream: str) -> tuple[S, int]:
         stored = await self._events.read(stream)
         await asyncio.sleep(0)  # as with a database, others write in between
-        told = (read_event(aggregate.vocabulary, each.type, each.data_json) for each in stored)
+        told = (load_event_json(aggregate.vocabulary, each.type, each.data_json) for each in stored)
         return aggregate.fold(told), len(stored)
 
 
@@ -192,7 +192,7 @@ class Interfering:
         loaded = await self._states.load(aggregate, stream)
         self.loads += 1
         if self.loads == 1:
-            await self._events.append([record(stream, MoneyDeposited(7), Cause())])
+            await self._events.append([new_business_event(stream, MoneyDeposited(7), Cause())])
         return loaded
 
 

@@ -167,7 +167,7 @@ async def test_our_rows_are_what_dbos_writes_itself(database_18: URL, request_: 
     with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
         async with engine(database_18, Echo()) as running:
             bound = DBOS.workflow(name="plain")(plain)
-            await running.start(running.saga_client.newest("echo"), request_, "ours", Cause())
+            await running.start(running.saga_client.newest_definition("echo"), request_, "ours", Cause())
             with SetWorkflowID("theirs"):
                 await DBOS.start_workflow_async(bound, request_)
             ours, theirs = await ended(sql, "ours"), await ended(sql, "theirs")
@@ -196,8 +196,8 @@ async def test_our_rows_are_what_dbos_writes_itself(database_18: URL, request_: 
 async def test_dbos_lists_what_we_wrote(database_18: URL) -> None:
     with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
         async with engine(database_18, Echo()) as running:
-            await running.start(running.saga_client.newest("echo"), "unicode", "one", Cause(actor="ann"))
-            await running.start(running.saga_client.newest("echo"), "refused", "two", Cause())
+            await running.start(running.saga_client.newest_definition("echo"), "unicode", "one", Cause(actor="ann"))
+            await running.start(running.saga_client.newest_definition("echo"), "refused", "two", Cause())
             await ended(sql, "one")
             await ended(sql, "two")
             listed = {status.workflow_id: status for status in await DBOS.list_workflows_async()}
@@ -249,7 +249,7 @@ async def test_dbos_replays_what_we_wrote(database_18: URL, request_: str) -> No
     with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
         async with engine(database_18, Echo()) as running:
             bound = DBOS.workflow(name="replayed")(replayed)
-            await running.start(running.saga_client.newest("echo"), request_, "ours", Cause())
+            await running.start(running.saga_client.newest_definition("echo"), request_, "ours", Cause())
             await ended(sql, "ours")
             sql.execute(COPY, ("again", "ours", 2))
             with SetWorkflowID("again"):
@@ -268,10 +268,12 @@ async def test_we_replay_what_dbos_wrote(database_18: URL) -> None:
             with SetWorkflowID("theirs"):
                 await DBOS.start_workflow_async(bound, "unicode")
             await ended(sql, "theirs")
-            order = running.saga_client.order(running.saga_client.newest("echo"), "unicode", "ours", Cause())
+            order = running.saga_client.start_request(
+                running.saga_client.newest_definition("echo"), "unicode", "ours", Cause()
+            )
             sql.execute(COPY, ("ours", "theirs", 1))
             await running.saga_client.start(order)
-            running.look()
+            running.check_queue()
             assert await ended(sql, "ours") == "SUCCESS"
     assert saga.ran == ["second"], "the first step was taken for done"
 
@@ -280,7 +282,7 @@ async def test_a_fork_by_dbos_keeps_the_keys_of_what_still_stands(database_18: U
     saga = Keys()
     with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
         async with engine(database_18, saga) as running:
-            await running.start(running.saga_client.newest("keys"), "x", "one", Cause())
+            await running.start(running.saga_client.newest_definition("keys"), "x", "one", Cause())
             assert await ended(sql, "one") == "SUCCESS"
             fork = (await DBOS.fork_workflow_async("one", 2)).get_workflow_id()
             assert await ended(sql, fork) == "SUCCESS"
@@ -297,7 +299,7 @@ async def test_a_fork_by_dbos_of_a_compensated_saga_charges_under_a_new_key(data
     saga = Keys(mood=["fail"])
     with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
         async with engine(database_18, saga) as running:
-            await running.start(running.saga_client.newest("keys"), "x", "one", Cause())
+            await running.start(running.saga_client.newest_definition("keys"), "x", "one", Cause())
             assert await ended(sql, "one") == "ERROR"
             saga.mood.clear()
             fork = (await DBOS.fork_workflow_async("one", 2)).get_workflow_id()
@@ -308,7 +310,9 @@ async def test_a_fork_by_dbos_of_a_compensated_saga_charges_under_a_new_key(data
 async def test_a_cancel_in_dbos_is_shown_as_needing_a_person(database_18: URL) -> None:
     with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
         async with engine(database_18, Echo()) as running:
-            order = running.saga_client.order(running.saga_client.newest("echo"), "text", "queued", Cause())
+            order = running.saga_client.start_request(
+                running.saga_client.newest_definition("echo"), "text", "queued", Cause()
+            )
             sql.execute("update amends.executors set kinds = '{}'")
             await running.saga_client.start(order)
             await DBOS.cancel_workflow_async("queued")

@@ -28,14 +28,14 @@ from tests.amends.store.harness.sagas import event as happened
 from workflows.amends.ports.event_store import (
     Appended,
     EventStore,
-    Filter,
+    FeedFilter,
     KeptAnswer,
     RepeatedRequest,
-    read_event,
-    record,
+    load_event_json,
+    new_business_event,
 )
 from workflows.amends.simulation.memory.events import MemoryEvents, compared
-from workflows.amends.values.codec import text
+from workflows.amends.values.codec import json_text
 
 Sql = psycopg.Connection
 
@@ -97,9 +97,9 @@ class Reports:
 
     @pytest.mark.parametrize("value", KEPT, ids=range(len(KEPT)))
     async def test_a_value_comes_back_to_its_last_digit(self, events: EventStore, value: Kept) -> None:
-        await events.append([record("a", value, Cause())])
+        await events.append([new_business_event("a", value, Cause())])
         (stored,) = await events.read("a")
-        assert repr(read_event(Vocabulary((Kept,)), stored.type, stored.data_json)) == repr(value)
+        assert repr(load_event_json(Vocabulary((Kept,)), stored.type, stored.data_json)) == repr(value)
 
     async def test_a_known_id_is_not_appended_again_at_the_version_that_the_stream_has(
         self, events: EventStore
@@ -160,7 +160,7 @@ class Reports:
         for name in LOOKING_ALIKE:
             (stored,) = await events.read(name)
             assert (stored.stream, stored.version) == (name, 1)
-            assert await events.feed(only=Filter(stream=name)) == [stored]
+            assert await events.feed(only=FeedFilter(stream=name)) == [stored]
 
     @pytest.mark.parametrize("outside", OUTSIDE_TEXT)
     async def test_text_that_the_database_does_not_hold_is_refused_wherever_it_stands(
@@ -232,7 +232,7 @@ def test_both_stores_tell_the_same_values_apart(postgres_18: EmbeddedPostgres) -
         @given(VALUES, VALUES)
         @settings(max_examples=300, deadline=None)
         def agree(one: Any, other: Any) -> None:
-            pair = (text(one), text(other))
+            pair = (json_text(one), json_text(other))
             row = connection.execute("select %s::jsonb = %s::jsonb", pair).fetchone()
             assert row == (compared(pair[0]) == compared(pair[1]),)
 

@@ -21,7 +21,7 @@ from tests.amends.store.harness.accounts import bank
 from tests.amends.store.harness.projections import NAME, Lit, board_on, lamps
 from tests.amends.store.harness.sagas import event as happened
 from workflows.amends.ids import new_id
-from workflows.amends.ports.event_store import START, FeedCursor, NewEvent, record
+from workflows.amends.ports.event_store import START, FeedCursor, NewEvent, new_business_event
 
 Sql = psycopg.Connection
 
@@ -30,8 +30,8 @@ async def test_a_token_of_a_database_that_came_further_is_refused(database: URL,
     """A reader who holds one, after a reset say, would hear nothing and then miss what was written until then."""
     async with bank(database) as it, bank(database) as another:
         cursor = await place_of(it.events, happened("a"))
-        assert await another.events.after(str(cursor)) == cursor
-        assert await another.events.after("0-0-0") == START
+        assert await another.events.parse_after(str(cursor)) == cursor
+        assert await another.events.parse_after("0-0-0") == START
         row = sql.execute("select pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
         assert row is not None
         ahead = int(row[0]) + 1000
@@ -42,10 +42,10 @@ async def test_a_token_of_a_database_that_came_further_is_refused(database: URL,
             FeedCursor(10**9 - 1, 10**18 - 1, 10**18 - 1),
         ):
             with pytest.raises(Invalid, match="ahead of all"):
-                await it.events.after(str(wrong))
+                await it.events.parse_after(str(wrong))
         for number in range(3):
             later = await place_of(it.events, happened(f"b-{number}"))
-            assert await another.events.after(str(later)) == later
+            assert await another.events.parse_after(str(later)) == later
 
 
 @event("report-hop", version=3)
@@ -160,7 +160,9 @@ async def test_a_row_of_several_streams_sees_their_events_as_they_were_given_als
 ) -> None:
     async with board_on(database, together) as it:
         for streams in ("babcab", "cb", "a"):
-            await it.events.append([record(f"lamp-{key}", Lit(n), Cause()) for n, key in enumerate(streams)])
+            await it.events.append(
+                [new_business_event(f"lamp-{key}", Lit(n), Cause()) for n, key in enumerate(streams)]
+            )
         await it.follow()
         first = await it.views.row(NAME, "all")
         await it.rebuild()

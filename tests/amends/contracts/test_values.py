@@ -33,15 +33,15 @@ from domain.amends.projection import Projection, Recorded
 from tests.amends.harness.databases import fresh_database
 from tests.amends.harness.values import VALUES, Values
 from tests.amends.store.harness.sagas import Store, store
-from workflows.amends.ports.event_store import load_event, read_event, record
+from workflows.amends.ports.event_store import load_event, load_event_json, new_business_event
 from workflows.amends.ports.projection_builds import BuildTarget, FeedEvent
 from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.projections.feed import recorded_event
 from workflows.amends.projections.runner import Runner
 from workflows.amends.simulation.batch_invariance import same_in_batches
 from workflows.amends.simulation.memory.events import MemoryEvents
-from workflows.amends.values.codec import kept, load, plain
-from workflows.amends.values.comparing import is_same
+from workflows.amends.values.codec import load, parse_json, stored_value
+from workflows.amends.values.comparing import is_identical
 
 LIMIT = 1_000_000
 SAMPLE = find(VALUES, lambda _: True)
@@ -112,7 +112,7 @@ class Models:
     views: ReadModels
 
     async def note(self, key: str, *values: Values) -> None:
-        await self.events.append([record(f"note-{key}", Noted(each), Cause()) for each in values])
+        await self.events.append([new_business_event(f"note-{key}", Noted(each), Cause()) for each in values])
 
     def runner(self) -> Runner:
         reader, target = self.store.reader, BuildTarget("values_followed", 1)
@@ -127,7 +127,7 @@ async def models(url: URL) -> AsyncIterator[Models]:
     before.clear()
     async with store(url) as it:
         builds = ProjectionBuilds(KNOWN, it.projections)
-        await builds.open_first()
+        await builds.create_first_builds()
         events = PostgresEvents(EventWriter(it.committer, InlineProjections(KNOWN, it.reader)), it.reader)
         yield Models(it, events, builds, ReadModels(builds, events))
 
@@ -137,7 +137,7 @@ async def models(url: URL) -> AsyncIterator[Models]:
 def test_an_event_is_the_same_in_memory_and_in_postgres_as_it_was_when_it_was_decided(
     postgres_18: EmbeddedPostgres, drawn: list[Values]
 ) -> None:
-    new = [record("note-1", Noted(values), Cause()) for values in drawn]
+    new = [new_business_event("note-1", Noted(values), Cause()) for values in drawn]
 
     async def play() -> None:
         memory = MemoryEvents()
@@ -147,8 +147,8 @@ def test_an_event_is_the_same_in_memory_and_in_postgres_as_it_was_when_it_was_de
             await events.append(new)
             for each, one, other in zip(new, await memory.read("note-1"), await events.read("note-1"), strict=True):
                 for found in (one, other):
-                    assert is_same(load_event(notes.vocabulary, found.type, found.data), each.event)
-                    assert is_same(read_event(notes.vocabulary, found.type, found.data_json), each.event)
+                    assert is_identical(load_event(notes.vocabulary, found.type, found.data), each.event)
+                    assert is_identical(load_event_json(notes.vocabulary, found.type, found.data_json), each.event)
 
     asyncio.run(play())
 
@@ -168,8 +168,8 @@ def test_a_state_is_the_same_as_it_is_decided_and_folded_and_read_of_a_snapshot(
             whole = AggregateLoader(it.committer, it.reader, 10**6)
             loaded = await loader.load(notes, "note-1")
             folded, _ = await whole._from_the_beginning(notes, "note-1", it.reader.tuples, 10**6)
-            assert is_same(loaded[0], decided.state)
-            assert is_same(folded, decided.state)
+            assert is_identical(loaded[0], decided.state)
+            assert is_identical(folded, decided.state)
 
     asyncio.run(play())
 
@@ -194,9 +194,9 @@ def test_a_row_is_the_same_in_every_mode_before_and_after_a_restart(
                 before.pop(key, None)
                 views = [await it.views.row(name, key) for name, _ in KNOWN]
                 rows = [kept_row(view) for view in views]
-                assert all(is_same(row, rows[0]) for row in rows)
-                assert is_same(kept(pure, Row, "it", LIMIT).value, rows[0])
-                assert all(is_same(one, other) for one in met for other in met if one.times == other.times)
+                assert all(is_identical(row, rows[0]) for row in rows)
+                assert is_identical(stored_value(pure, Row, "it", LIMIT).value, rows[0])
+                assert all(is_identical(one, other) for one in met for other in met if one.times == other.times)
                 same_in_batches(followed, history, [1, 2])
                 require_exact(views, rows[0])
 
@@ -205,7 +205,7 @@ def test_a_row_is_the_same_in_every_mode_before_and_after_a_restart(
 
 def kept_row(view: Any) -> Row:
     """A row of what HTTP shows."""
-    found: Row = kept(load(view, Row), Row, "it", LIMIT).value
+    found: Row = stored_value(load(view, Row), Row, "it", LIMIT).value
     return found
 
 
@@ -273,7 +273,7 @@ async def test_an_amount_is_exact_in_psql_over_http_and_in_a_comparison(database
     with psycopg.connect(conninfo(database), autocommit=True) as sql:
         assert sql.execute("select amount from views.values_followed").fetchone() == (exact.amount,)
         ask = "select amends.compare_builds('values_followed', 1, 1, null, 10, 10)::text"
-        assert plain((sql.execute(ask).fetchone() or ("",))[0])["differing"] == []
+        assert parse_json((sql.execute(ask).fetchone() or ("",))[0])["differing"] == []
 
 
 async def test_the_day_of_an_instant_is_the_same_in_memory_and_in_the_table(database: URL) -> None:
@@ -289,4 +289,4 @@ async def test_the_day_of_an_instant_is_the_same_in_memory_and_in_the_table(data
 async def test_an_event_that_would_come_back_as_another_one_is_not_appended() -> None:
     for odd in ({"real": float("nan")}, {"amount": Decimal("NaN")}, {"day": datetime(2026, 1, 1)}):
         with pytest.raises(Unstorable):
-            record("note-1", Noted(sample(**odd)), Cause())
+            new_business_event("note-1", Noted(sample(**odd)), Cause())

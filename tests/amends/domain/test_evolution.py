@@ -60,29 +60,29 @@ VOCABULARY: Vocabulary[GuestRegistered] = Vocabulary((GuestRegistered,))
 )
 def test_every_older_shape_becomes_todays(version: int, stored: Payload) -> None:
     before = dict(stored)
-    cls, data = VOCABULARY.current(EventType("guest-registered", version), stored)
+    cls, data = VOCABULARY.upcast(EventType("guest-registered", version), stored)
     assert cls(**data) == GuestRegistered("Ada", "Lovelace", "DE")
     assert stored == before, "what is stored is not touched"
 
 
 def test_an_event_that_had_another_name_is_read_too() -> None:
-    cls, data = VOCABULARY.current(EventType("visitor-registered", 1), {"visitor": "Ada Lovelace"})
+    cls, data = VOCABULARY.upcast(EventType("visitor-registered", 1), {"visitor": "Ada Lovelace"})
     assert cls(**data) == GuestRegistered("Ada", "Lovelace", "AT")
 
 
 def test_only_todays_shape_is_read_without_a_hop() -> None:
-    assert VOCABULARY.today(EventType("guest-registered", 5)) is GuestRegistered
-    assert VOCABULARY.today(EventType("guest-registered", 4)) is None
+    assert VOCABULARY.current_class(EventType("guest-registered", 5)) is GuestRegistered
+    assert VOCABULARY.current_class(EventType("guest-registered", 4)) is None
 
 
 def test_an_event_of_newer_code_is_an_error_that_says_so() -> None:
     with pytest.raises(NewerEvent, match=r"guest-registered version 6, written by newer code .* known here is 5"):
-        VOCABULARY.current(EventType("guest-registered", 6), {})
+        VOCABULARY.upcast(EventType("guest-registered", 6), {})
 
 
 def test_an_event_that_nobody_knows_is_an_error_that_says_so() -> None:
     with pytest.raises(UnknownEvent, match="guest-vanished version 1, but no code here knows"):
-        VOCABULARY.current(EventType("guest-vanished", 1), {})
+        VOCABULARY.upcast(EventType("guest-vanished", 1), {})
 
 
 def test_sound_histories_are_accepted() -> None:
@@ -98,7 +98,7 @@ def test_a_gap_is_refused() -> None:
     with pytest.raises(DefinitionError, match=r"no upcaster starts from gap version 2: add @upcasts\(Gap, 2\)"):
         Vocabulary((Gap,)).require_sound()
     with pytest.raises(DefinitionError):
-        Vocabulary((Gap,)).current(EventType("gap", 1), {})
+        Vocabulary((Gap,)).upcast(EventType("gap", 1), {})
 
 
 def test_a_missing_first_hop_is_refused() -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from domain.amends.read_model.rows import as_kept
+from domain.amends.read_model.rows import as_stored_row
 
 COLUMNS = [("amount", "numeric"), ("several", "jsonb")]
 
@@ -19,7 +19,7 @@ class Row:
 
 
 def test_a_number_has_no_exponent_in_a_column_and_in_a_part_of_one() -> None:
-    kept = as_kept(Row(Decimal("1E+5"), (Decimal("1E+5"), Decimal("-0"), Decimal("1.10"))), COLUMNS)
+    kept = as_stored_row(Row(Decimal("1E+5"), (Decimal("1E+5"), Decimal("-0"), Decimal("1.10"))), COLUMNS)
     assert str(kept) == str(Row(Decimal("100000"), (Decimal("100000"), Decimal("0"), Decimal("1.10"))))
 
 
@@ -28,4 +28,4 @@ def test_a_number_of_more_digits_than_numeric_has_is_no_row(amount: str) -> None
     fine = Row(Decimal(1))
     for row in (replace(fine, amount=Decimal(amount)), replace(fine, several=(Decimal(amount),))):
         with pytest.raises(ValueError, match="more digits"):
-            as_kept(row, COLUMNS)
+            as_stored_row(row, COLUMNS)

@@ -14,7 +14,7 @@ from workflows.amends.simulation.cluster.invariants import received
 from workflows.amends.simulation.cluster.operators import Operators
 from workflows.amends.simulation.cluster.server.store import ClusterStore
 from workflows.amends.simulation.memory.rows import Row
-from workflows.amends.values.codec import plain
+from workflows.amends.values.codec import parse_json
 
 
 def problems_of_effects(store: ClusterStore, books: Books, operators: Operators) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _added(store: ClusterStore) -> Counter[str]:
     found: Counter[str] = Counter()
     for number in range(STREAMS):
         for stored in store.events.of(tallies.stream(str(number))):
-            found[plain(stored.metadata_json)["workflow_id"]] += 1 if stored.name == "simulated-added" else -1
+            found[parse_json(stored.metadata_json)["workflow_id"]] += 1 if stored.name == "simulated-added" else -1
     return found
 
 

@@ -9,15 +9,15 @@ from typing import Any, Final
 
 import pytest
 
-from workflows.amends.engine.answering import Answering, _how, _worst
 from workflows.amends.engine.compensation import _Undoing
 from workflows.amends.engine.history_writer import HistoryWriter
+from workflows.amends.engine.run_driver import RunDriver, _how, _worst
 from workflows.amends.engine.user_code.user_code import Returned
-from workflows.amends.engine.waits import Waiting
+from workflows.amends.engine.waits import SignalsAndTimers
 from workflows.amends.history import Status
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, NewEvent, RepeatedRequest
-from workflows.amends.ports.execution_log import Committed, Stale, StepCommit
+from workflows.amends.ports.execution_log import Committed, StepCommit, StreamMoved
 from workflows.amends.ports.saga_store import Claimed
 from workflows.amends.simulation.memory.rows import Row
 from workflows.amends.simulation.memory.sagas import MemorySagas
@@ -40,7 +40,7 @@ def commits_without_looking(patched: pytest.MonkeyPatch) -> None:
 def turns_back_at_once(patched: pytest.MonkeyPatch) -> None:
     """The first of several steps that fails turns the saga back, while the others are under way."""
 
-    async def gather(self: Answering, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]:
+    async def gather(self: RunDriver, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]:
         branches = [asyncio.ensure_future(_how(self._perform(self._begin(call)))) for call in calls]
         left = set(branches)
         while left:
@@ -49,7 +49,7 @@ def turns_back_at_once(patched: pytest.MonkeyPatch) -> None:
                 raise worst
         return tuple(how.value for branch in branches if isinstance(how := branch.result(), Returned))
 
-    patched.setattr(Answering, "_gather", gather)
+    patched.setattr(RunDriver, "_gather", gather)
 
 
 def compensates_on_paper(patched: pytest.MonkeyPatch) -> None:
@@ -70,11 +70,11 @@ def compensates_on_paper(patched: pytest.MonkeyPatch) -> None:
 def receives_again(patched: pytest.MonkeyPatch) -> None:
     """A signal that was received is received again by the next wait."""
 
-    def newest(self: Waiting, signal: str | None) -> tuple[Any] | None:
+    def newest(self: SignalsAndTimers, signal: str | None) -> tuple[Any] | None:
         received = self._history.current.signals.get(signal or "", ())
         return (received[0],) if received else None
 
-    patched.setattr(Waiting, "_next", newest)
+    patched.setattr(SignalsAndTimers, "_next", newest)
 
 
 async def _nothing(_: StepCommit) -> None:
@@ -92,7 +92,7 @@ OF_THE_ENGINE: Final[tuple[Patch, ...]] = (
 class NoFence(MemorySagas):
     """A fence is left out: a commit is accepted whoever owns the saga."""
 
-    def write(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+    def write(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
         workflow = self.workflows[id]
         workflow.owner, known = owner, workflow.owner
         written = super().write(id, owner, step_commit)
@@ -116,7 +116,7 @@ class LosesCommit(MemorySagas):
         self._earlier: dict[str, ReplayState] = {}
         self._taken_over: set[str] = set()
 
-    def write(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+    def write(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
         if step_commit.checkpoint:
             self._earlier[id] = deepcopy(self.replay_state(id))
         return super().write(id, owner, step_commit)

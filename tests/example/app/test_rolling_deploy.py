@@ -46,7 +46,7 @@ def _add(data: Payload) -> Payload:
     return data | {"pin": "pin 0815", "note": ""}
 """
 
-OURS = max(each for each in MIGRATIONS.newest() if each.isdigit())
+OURS = max(each for each in MIGRATIONS.newest_revisions() if each.isdigit())
 MIGRATION = f'''"""A table more."""
 
 from alembic import op

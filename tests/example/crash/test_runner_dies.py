@@ -27,7 +27,7 @@ def order(server: Server, *ids: str) -> list[Any]:
 
 def is_right(sql: psycopg.Connection, projection: Projection[Any, Any]) -> None:
     """The table has what all events add up to, and has counted each of them once."""
-    types = [type.name for type in projection.vocabulary.stored]
+    types = [type.name for type in projection.vocabulary.stored_types]
     rows = sql.execute(
         "select stream, version, type, schema_version, data, recorded_at from amends.events where type = any (%s)"
         " order by generation, transaction_id, position",

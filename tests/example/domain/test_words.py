@@ -49,7 +49,7 @@ def test_an_aggregate_folds_its_events() -> None:
 
 def test_an_aggregate_knows_its_events_and_names_its_streams() -> None:
     lamps = Aggregate("lamp", 0, evolve)
-    assert lamps.vocabulary.today(EventType("lamp-lit", 2)) is LampLit
+    assert lamps.vocabulary.current_class(EventType("lamp-lit", 2)) is LampLit
     assert lamps.stream("4") == "lamp-4"
     with pytest.raises(Invalid):
         lamps.stream(" ")

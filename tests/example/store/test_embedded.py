@@ -132,7 +132,7 @@ def test_a_link_among_the_servers_own_data_leads_nowhere(
 
 
 def test_only_the_data_are_the_servers_account(folder: Path, embedded: EmbeddedPostgres) -> None:
-    embedded.admit()
+    embedded.start_with_logins()
     owner, here = server_account(), folder / "postgres"
     expected = os.geteuid() if owner is None else owner.pw_uid
     assert {each.name: each.stat().st_uid for each in here.iterdir()} == {
@@ -160,7 +160,7 @@ async def test_a_folder_of_an_earlier_version_comes_up_and_is_the_owners(version
             os.chown(old.root / "password", owner.pw_uid, owner.pw_gid)
         old.root.chmod(0o700)
         for _ in range(2):
-            old.admit()
+            old.start_with_logins()
             url = prepare(parse_url(old.server_url), parse_url(old.owner_url))
             assert url == as_service(parse_url(old.server_url))
             with psycopg.connect(old.owner_url) as connection:
@@ -170,7 +170,7 @@ async def test_a_folder_of_an_earlier_version_comes_up_and_is_the_owners(version
                 connection.execute("create table shop.more (n int)")
                 connection.rollback()
             old.stop()
-        old.admit()
+        old.start_with_logins()
         with psycopg.connect(old.url, autocommit=True) as connection:
             connection.execute("create database other owner amends_owner")
         other = parse_url(old.owner_url).set(database="other")
@@ -189,7 +189,7 @@ def test_nobody_is_a_superuser_while_it_serves(folder: Path, embedded: EmbeddedP
 
 
 def test_the_login_that_serves_has_no_other_rights_to_go_back_to(embedded: EmbeddedPostgres) -> None:
-    embedded.admit()
+    embedded.start_with_logins()
     url = prepare(parse_url(embedded.server_url), parse_url(embedded.owner_url))
     with session(url) as connection:
         connection.execute("set role none")
@@ -199,11 +199,11 @@ def test_the_login_that_serves_has_no_other_rights_to_go_back_to(embedded: Embed
 
 
 def test_a_login_that_changed_its_password_is_given_the_old_one_at_the_next_start(embedded: EmbeddedPostgres) -> None:
-    embedded.admit()
+    embedded.start_with_logins()
     with psycopg.connect(embedded.server_url, autocommit=True) as connection:
         connection.execute("alter role amends_server password 'mine'")
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(embedded.server_url)
     embedded.stop()
-    embedded.admit()
+    embedded.start_with_logins()
     psycopg.connect(embedded.server_url).close()

@@ -52,7 +52,7 @@ async def test_sagas_end_on_other_sessions_of_dbos(database_18: URL, caplog: pyt
                     with suppress(sqlalchemy.exc.DBAPIError):
                         await asyncio.to_thread(look, sessions)
             for number in range(3):
-                await running.start(running.saga_client.newest("echo"), "text", f"s-{number}", Cause())
+                await running.start(running.saga_client.newest_definition("echo"), "text", f"s-{number}", Cause())
             assert [await ended(sql, f"s-{number}") for number in range(3)] == ["SUCCESS"] * 3
     assert "is recorded as running here, but is not" not in caplog.text
 

@@ -15,21 +15,21 @@ from pydantic_core import PydanticSerializationError
 from domain.amends.errors import Invalid, Unstorable
 from domain.money import Money
 from domain.ordering import Line, OrderRequest
-from workflows.amends.history.problem import error_text, problem_in, problem_of, refusal_of
+from workflows.amends.history.problem import portable_error, problem_of, refusal_of, stored_problem
 from workflows.amends.values.codec import (
     SHOWN,
     digest,
     dump,
-    exactly,
+    exact_text,
     json_schema,
-    kept,
+    json_text,
     load,
-    plain,
-    problems,
-    read,
+    load_input,
+    parse_json,
     require_exact,
-    settled,
-    text,
+    round_trip,
+    stored_value,
+    wrong_fields,
 )
 from workflows.place_order import CardDeclined
 
@@ -56,7 +56,7 @@ def test_values_come_back_as_they_went() -> None:
     value = Everything(
         datetime(2026, 1, 2, 3, 4, 5, 6, UTC), UUID(int=7), Decimal("1.10"), Money(1, "EUR"), {"a": (1, 2)}
     )
-    assert load(plain(text(dump(value, Everything))), Everything) == value
+    assert load(parse_json(json_text(dump(value, Everything))), Everything) == value
 
 
 def test_a_value_of_another_type_is_not_stored() -> None:
@@ -65,7 +65,7 @@ def test_a_value_of_another_type_is_not_stored() -> None:
 
 
 def test_a_request_is_read() -> None:
-    assert read(GIVEN, OrderRequest).lines == (Line("apple", 1, 5),)
+    assert load_input(GIVEN, OrderRequest).lines == (Line("apple", 1, 5),)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_request_is_read() -> None:
 )
 def test_a_wrong_field_is_named_by_its_path(change: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as raised:
-        read(GIVEN | change, OrderRequest)
+        load_input(GIVEN | change, OrderRequest)
     assert raised.value.field == field
 
 
@@ -110,27 +110,27 @@ class Priced:
 )
 def test_a_number_whose_digits_would_be_lost_is_not_taken(given: str, field: str, says: str) -> None:
     with pytest.raises(Invalid) as raised:
-        read(plain(given), Priced)
+        load_input(parse_json(given), Priced)
     assert raised.value.field == field
     assert says in raised.value.problem
 
 
 @pytest.mark.parametrize("given", ["90071992547409.93", "1.10", "-0", "1E+131071", "1E-16383", f"{'9' * 131_072}.5"])
 def test_a_decimal_that_is_written_as_a_text_is_read_exactly(given: str) -> None:
-    assert str(read({"price": given}, Priced).price) == str(Decimal(given))
-    assert kept(Priced(Decimal(given)), Priced, "it", 1_000_000).value == Priced(Decimal(given))
+    assert str(load_input({"price": given}, Priced).price) == str(Decimal(given))
+    assert stored_value(Priced(Decimal(given)), Priced, "it", 1_000_000).value == Priced(Decimal(given))
 
 
 def test_a_whole_number_is_a_decimal() -> None:
     said = json_schema(Decimal)["anyOf"]
     assert [each["type"] for each in said] == ["integer", "string"]
-    assert read({"price": 2**70}, Priced) == Priced(Decimal(2**70))
+    assert load_input({"price": 2**70}, Priced) == Priced(Decimal(2**70))
 
 
 @pytest.mark.parametrize("given", ["1E+50000000", "1E+131072", "1E-16384", "0E+999999999", f"0.{'1' * 16_384}"])
 def test_a_decimal_of_more_digits_than_postgres_has_is_not_kept(given: str) -> None:
     value = {"a": [Priced(None, (True, Decimal(given)))]}
-    for way in (kept, settled, exactly):
+    for way in (stored_value, round_trip, exact_text):
         with pytest.raises(Unstorable, match="more digits than can be stored"):
             way(value, dict[str, list[Priced]], "it", 1_000_000)
 
@@ -143,22 +143,22 @@ def test_a_result_that_a_person_gives_is_exact() -> None:
 
 def test_a_missing_field_is_named() -> None:
     with pytest.raises(Invalid) as raised:
-        read({name: value for name, value in GIVEN.items() if name != "postcode"}, OrderRequest)
+        load_input({name: value for name, value in GIVEN.items() if name != "postcode"}, OrderRequest)
     assert raised.value.field == "postcode"
 
 
 def test_of_very_many_wrong_fields_the_first_hundred_are_told() -> None:
     with pytest.raises(Invalid) as caught:
-        read(GIVEN | {"lines": [1] * 1000} | {"more": 1}, OrderRequest)
+        load_input(GIVEN | {"lines": [1] * 1000} | {"more": 1}, OrderRequest)
     assert isinstance(caught.value.__cause__, ValidationError)
-    told = problems(caught.value.__cause__)
+    told = wrong_fields(caught.value.__cause__)
     assert [each.field for each in told] == [f"lines.{number}" for number in range(SHOWN)]
     assert {each.problem for each in told} == {caught.value.problem} == {"Input should be an object"}
 
 
 def test_something_else_than_an_object_is_refused() -> None:
     with pytest.raises(Invalid):
-        read("hello", OrderRequest)
+        load_input("hello", OrderRequest)
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
@@ -167,8 +167,8 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
 
 
 def test_a_refusal_comes_back_as_the_same_refusal() -> None:
-    stored = error_text(problem_of(CardDeclined("too old")))
-    refusal = refusal_of(problem_in(stored))
+    stored = portable_error(problem_of(CardDeclined("too old")))
+    refusal = refusal_of(stored_problem(stored))
     assert isinstance(refusal, CardDeclined)
     assert refusal.reason == "too old"
-    assert plain(stored)["message"] == "The card was declined: too old."
+    assert parse_json(stored)["message"] == "The card was declined: too old."

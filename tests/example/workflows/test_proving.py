@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.amends.errors import DefinitionError, Unstorable
 from domain.amends.projection import Projection, Recorded
-from domain.amends.testing import recorded
+from domain.amends.testing import recorded_events
 from domain.banking import AccountOpened, MoneyDeposited, MoneySent, accounts
 from domain.banking.account_balances import account_balances
 from domain.money import Money
@@ -76,7 +76,7 @@ def test_batches_of_any_size_give_the_same_rows(
     projection: Any, category: str, state: Any, data: st.DataObject
 ) -> None:
     streams = [
-        recorded(f"{category}-{id}", *state(id)) for id in data.draw(st.sets(st.sampled_from("abc"), min_size=1))
+        recorded_events(f"{category}-{id}", *state(id)) for id in data.draw(st.sets(st.sampled_from("abc"), min_size=1))
     ]
     history: list[Recorded[Any]] = []
     while any(streams):  # as the feed has it: each stream in its own order
@@ -85,16 +85,16 @@ def test_batches_of_any_size_give_the_same_rows(
 
 
 def test_a_board_shows_what_became_of_an_order() -> None:
-    rows = order_board(recorded("order-1", *_order("1")))
+    rows = order_board(recorded_events("order-1", *_order("1")))
     assert (rows["1"].status, rows["1"].total, rows["1"].articles, rows["1"].receipt_id) == ("confirmed", 700, 2, "r")
 
 
 def test_an_overview_shows_what_went_wrong() -> None:
-    (row,) = workflow_overview(recorded("saga-s-1", *_saga("s-1"))).values()
+    (row,) = workflow_overview(recorded_events("saga-s-1", *_saga("s-1"))).values()
     assert (row.id, row.outcome, row.duration_seconds, row.compensation) == ("s-1", "compensated", 7.0, "done")
     assert (row.failing_step, row.failing_error) == ("charge", "The card was declined.")
     undone = [*_saga("s-1")[:4], SagaCompleted(None), *_saga("s-1")[5:]]
-    (row,) = workflow_overview(recorded("saga-s-1", *undone)).values()
+    (row,) = workflow_overview(recorded_events("saga-s-1", *undone)).values()
     assert row.outcome == "compensated", "a child that was called back is not completed any more"
 
 
@@ -112,7 +112,7 @@ def test_one_that_keeps_something_elsewhere_is_found_out() -> None:
         return Counted(told.key, len(seen))
 
     cheating = Projection("counted", version=1, of=accounts, evolve=evolve, key="id")
-    history: Sequence[Recorded[MoneyDeposited]] = recorded("account-a", *[MoneyDeposited(1)] * 4)
+    history: Sequence[Recorded[MoneyDeposited]] = recorded_events("account-a", *[MoneyDeposited(1)] * 4)
     with pytest.raises(AssertionError, match="after 2 events"):
         same_in_batches(cheating, history, [2])
 
@@ -141,8 +141,8 @@ def test_one_whose_rows_do_not_survive_a_table_is_found_out() -> None:
 
     loose = Projection("loose", version=1, of=orders, evolve=evolve, key="id")
     history: Sequence[Recorded[OrderCancelled]] = [
-        *recorded("order-1", OrderCancelled("1", "x")),
-        *recorded("order-2", OrderCancelled("2", "x")),
+        *recorded_events("order-1", OrderCancelled("1", "x")),
+        *recorded_events("order-2", OrderCancelled("2", "x")),
     ]
     with pytest.raises(Unstorable, match="a row of loose is not what its annotation says"):
         same_in_batches(loose, history, [1])

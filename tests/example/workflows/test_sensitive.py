@@ -13,9 +13,9 @@ from domain.amends.projection import Projection, Recorded
 from domain.amends.sensitive import PERSONAL, SECRET
 from tests.example.workflows.fakes import FakeProvider, place_order, request
 from workflows.amends.history import SagaStarted, StepRetrying, saga_histories
-from workflows.amends.redaction.sensitive import cleaned, hidden_values, marks
+from workflows.amends.redaction.sensitive import hidden_values, marked_shape, without_values
 from workflows.amends.redaction.shapes import Part, shape
-from workflows.amends.redaction.visibility import Look, Visibility
+from workflows.amends.redaction.visibility import MaskCount, Visibility
 from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
 from workflows.amends.simulation.simulation import Simulation
 
@@ -50,7 +50,7 @@ CUSTOMER = {
 
 def masked(data: Any, annotation: Any) -> Any:
     known = [Part(made := shape(annotation), made)]
-    return Visibility(known, known).masked(data, Look())
+    return Visibility(known, known).masked(data, MaskCount())
 
 
 def test_marked_values_are_masked_wherever_they_are() -> None:
@@ -75,23 +75,23 @@ def test_data_of_another_shape_is_masked() -> None:
 
 
 def test_marked_values_are_found() -> None:
-    assert set(hidden_values(CUSTOMER, marks(Customer))) == {
+    assert set(hidden_values(CUSTOMER, marked_shape(Customer))) == {
         "Ann Example", "tok_1", "tok_2", "Main St", "Side St", "Work St",
     }  # fmt: skip
 
 
 def test_what_has_no_marks_is_passed_on() -> None:
-    assert marks(int) is None
+    assert marked_shape(int) is None
     assert masked({"a": 1}, dict[str, int]) == {"a": 1}
 
 
 def test_what_others_say_is_cleaned() -> None:
-    assert cleaned("Ann Example of Main St", ("Ann Example", "Main St")) == "*** of ***"
-    assert cleaned({"code": 10115, "said": ['"Ann"', None]}, ("10115", '"Ann"')) == {
+    assert without_values("Ann Example of Main St", ("Ann Example", "Main St")) == "*** of ***"
+    assert without_values({"code": 10115, "said": ['"Ann"', None]}, ("10115", '"Ann"')) == {
         "code": "***",
         "said": ["***", None],
     }
-    assert cleaned("cut off \ud83d and \0") == "cut off \\ud83d and \\u0000"
+    assert without_values("cut off \ud83d and \0") == "cut off \\ud83d and \\u0000"
 
 
 class Unreachable(Refusal, name="unreachable"):
@@ -104,7 +104,7 @@ class Unreachable(Refusal, name="unreachable"):
 def test_a_refusal_does_not_say_what_is_marked() -> None:
     assert str(Unreachable("555-1234", 3)) == "*** does not answer (3 tries)."
     assert Unreachable("555-1234", 3).facts() == {"phone": "555-1234", "tries": 3}
-    assert Unreachable("555-1234", 3).shown() == {"phone": "***", "tries": 3}
+    assert Unreachable("555-1234", 3).redacted_facts() == {"phone": "***", "tries": 3}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from domain.amends.event import Cause
 from domain.banking import Account, OpenAccount, TransferRequest, accounts, open_account
 from workflows.amends.history import SagaWaiting, WaitEnded
-from workflows.amends.ports.event_store import record
+from workflows.amends.ports.event_store import new_business_event
 from workflows.amends.saga import Saga, hours, seconds, signal
 from workflows.amends.simulation.simulation import Simulation, SimulationResult
 from workflows.transfer_money import Approval, TransferMoney
@@ -25,7 +25,7 @@ def simulation(**balances: int) -> Simulation:
     made = Simulation()
     for id, balance in ({"a": 1000, "b": 0} | balances).items():
         (opened,) = open_account(None, OpenAccount(id, "Ann", "EUR", balance))
-        made.store.events.write([record(accounts.stream(id), opened, Cause())])
+        made.store.events.write([new_business_event(accounts.stream(id), opened, Cause())])
     return made
 
 

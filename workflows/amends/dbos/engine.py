@@ -35,7 +35,7 @@ def engine_on_dbos(
     """
 
     def do_not_end() -> None:
-        log.error("These do not end: %s", ", ".join(engine.worker.names()) or "functions in threads")
+        log.error("These do not end: %s", ", ".join(engine.worker.running_names()) or "functions in threads")
         lost()
 
     def keeper(lease: Lease, taken_away: Callable[[], None]) -> LeaseThread:

@@ -17,7 +17,7 @@ GIVE_UP_SECONDS = 5.0
 """How long what ran under a lease that was taken away may take to end."""
 
 
-class Pulse:
+class LoopHeartbeat:
     """Marks that the event loop comes round, by a timer of its own: the database has no part in it."""
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
@@ -55,7 +55,7 @@ class LeaseThread(threading.Thread):
         super().__init__(name="lease", daemon=True)
         self._lease, self._beat, self._taken_away, self._stuck = lease, beat, taken_away, stuck
         self._loop = asyncio.get_running_loop()
-        self._pulse = Pulse(lease.seconds / 5, lease.now)
+        self._pulse = LoopHeartbeat(lease.seconds / 5, lease.now)
         self._stopped, self._given_up = threading.Event(), threading.Event()
 
     def start(self) -> None:
@@ -94,9 +94,9 @@ class LeaseThread(threading.Thread):
         try:
             told = self._beat(self._lease.executor, self._lease.seconds)
         except Exception as error:
-            self._lease.failed(error)
+            self._lease.note_beat_failure(error)
             return True
-        return self._lease.answered(told, asked_at, had)
+        return self._lease.note_beat_answer(told, asked_at, had)
 
     def _lost(self) -> None:
         self._lease.gone = True

@@ -22,7 +22,7 @@ from sqlalchemy import event
 from sqlalchemy.engine.interfaces import ExceptionContext
 
 from domain.amends.errors import StartupError
-from workflows.amends.dbos.threads import Threads
+from workflows.amends.dbos.threads import LoopThreads
 from workflows.amends.executor.runtime import Body
 from workflows.amends.ports.execution_log import Fenced, Suspended, TurnedBack
 from workflows.amends.ports.saga_store import Claimed
@@ -84,7 +84,7 @@ class DbosRuntime:
         refuse_pickles()
         self._executor = ""
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dbos-start")
-        self._of_loop: Threads | None = None
+        self._of_loop: LoopThreads | None = None
         self._config: DBOSConfig = {
             "name": APPLICATION,
             "application_version": APPLICATION,
@@ -121,7 +121,7 @@ class DbosRuntime:
     def launch(self) -> None:
         """Start DBOS in the running event loop, with enough threads for its writes."""
         loop = asyncio.get_running_loop()
-        self._of_loop = Threads(loop, 2 * THREADS)
+        self._of_loop = LoopThreads(loop, 2 * THREADS)
         loop.set_default_executor(self._of_loop)
         DBOS.launch()
         dbos = _get_dbos_instance()
@@ -130,12 +130,12 @@ class DbosRuntime:
         # a saga makes it stop; a saga that began meanwhile, in the other one, would never hear of its commits.
         dbos._background_event_loop.target_loop = lambda: loop  # type: ignore[method-assign]
 
-    def become(self, executor: str) -> None:
+    def change_executor(self, executor: str) -> None:
         """Run what comes from here on as another executor. DBOS looks up who it is whenever it takes a workflow."""
         self._executor = GlobalParams.executor_id = executor
 
     @property
-    def runs_in_threads(self) -> int:
+    def busy_saga_threads(self) -> int:
         """How many functions code of sagas runs in threads."""
         return self._of_loop.of_sagas if self._of_loop else 0
 

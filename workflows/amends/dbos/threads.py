@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
 
-from workflows.amends.engine.user_code.tasks import Scope, scope
+from workflows.amends.engine.user_code.tasks import CodeScope, scope
 from workflows.amends.values.printable import one_line
 
 P = ParamSpec("P")
@@ -21,7 +21,7 @@ PATIENCE_SECONDS: Final = 5.0
 """A thread that is waited for longer is worth a warning."""
 
 
-class Threads(ThreadPoolExecutor):
+class LoopThreads(ThreadPoolExecutor):
     """The default executor of an event loop. Threads of sagas that do not end keep nobody from stopping it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ours: int, of_sagas: int = OF_SAGAS) -> None:
@@ -55,7 +55,7 @@ class Threads(ThreadPoolExecutor):
         self._of_sagas.shutdown(wait=False, cancel_futures=True)
         super().shutdown(wait, cancel_futures=cancel_futures)
 
-    def _look(self, asked: Future[Any], mine: Scope) -> None:
+    def _look(self, asked: Future[Any], mine: CodeScope) -> None:
         """Say once that code of sagas waits for threads, until there are free ones again."""
         if self._warned or asked.running() or asked.done():
             return

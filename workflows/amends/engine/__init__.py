@@ -1,1 +1,1 @@
-"""What makes a saga run, turn back and wait for a person; it knows no DBOS and no database."""
+"""Runs a saga, compensates it, and suspends it for an operator; it knows no DBOS and no database."""

@@ -1,7 +1,7 @@
-"""Whether a saga is to turn back before its next step: because somebody wants it, or because its time is over.
+"""Whether a saga is to be compensated before its next step: because somebody wants it, or because its time is over.
 
 That is looked at only past the last recorded step, and turning back is itself recorded, with the steps that are in
-doubt: so every life of the saga turns back at the same place and undoes the same.
+doubt: so every execution of the saga starts compensation at the same place and undoes the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CANCELLED = "cancelled"
 DEADLINE = "deadline"
 GIVEN_UP = "given-up"
 BEFORE_RUN = 0
-"""The number under which a person is asked who must decide whether `run` may be run at all."""
+"""The number under which an operator is asked whether `run` may be run at all."""
 
 
 class CompensationStart(BaseException):
@@ -28,14 +28,14 @@ class CompensationStart(BaseException):
 
 
 class GaveUp(BaseException):
-    """`run` stopped waiting for what it asked for, where there is no way back: a person must look at it."""
+    """`run` stopped waiting for what it asked for, where there is no way back: an operator must look at it."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
 
 
 class Cancellation:
-    """Looks out for reasons to turn back."""
+    """Looks for reasons to start the compensation."""
 
     def __init__(self, history: HistoryWriter) -> None:
         self._history = history
@@ -49,24 +49,24 @@ class Cancellation:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the saga turns back by itself; None once there is no way back."""
+        """When the saga is compensated by itself; None once there is no way back."""
         return None if self.past_pivot else self._execution_log.replay.deadline_at
 
-    def before(self, step_execution: StepExecution) -> None:
+    def check_before_step(self, step_execution: StepExecution) -> None:
         """Raise CompensationStart rather than begin a step that is not recorded."""
-        if back := self.recorded():
+        if back := self.recorded_start():
             step_execution.outcome = OutcomeUnknown() if step_execution.step_id in back.in_doubt else None
             raise back
-        wanted = self.wanted()
+        wanted = self.due_start()
         doubtful = step_execution.step.kind == "step" and self.tried_before(step_execution)
         if wanted is None or (doubtful and step_execution.step.pivot):
             return  # a pivot in doubt is asked again: it may have happened
         step_execution.in_doubt, step_execution.outcome = doubtful, OutcomeUnknown() if doubtful else None
         raise wanted
 
-    def between_attempts(self, step_execution: StepExecution, called: bool) -> None:
+    def check_between_attempts(self, step_execution: StepExecution, called: bool) -> None:
         """Raise CompensationStart rather than try a step again; what was called and failed may have taken effect."""
-        wanted = self.wanted()
+        wanted = self.due_start()
         kind = (
             step_execution.step.kind
         )  # of a transaction, and of the start of a child, it is on record whether it was done
@@ -77,39 +77,41 @@ class Cancellation:
         raise wanted
 
     def tried_before(self, step_execution: StepExecution) -> bool:
-        """Whether an earlier life may have called somebody for this step."""
+        """Whether an earlier execution may have called somebody for this step."""
         replay = self._execution_log.replay
         waited = replay.provider_waits.get(step_execution.step_id)
         return (
             step_execution.doubtful or step_execution.step_id in replay.failures or (waited is not None and waited.sent)
         )
 
-    def rather_than_stuck(self, step_execution: StepExecution) -> None:
+    def check_before_stuck(self, step_execution: StepExecution) -> None:
         """Raise CompensationStart rather than ask about a step that failed; a pivot that failed may have happened."""
-        self.between_attempts(step_execution, called=step_execution.step.kind == "step" or step_execution.step.pivot)
+        self.check_between_attempts(
+            step_execution, called=step_execution.step.kind == "step" or step_execution.step.pivot
+        )
 
-    def anywhere(self) -> None:
+    def check_outside_steps(self) -> None:
         """Raise CompensationStart where no step is begun: while the saga waits, or before it is completed."""
-        if back := self.recorded() or self.wanted():
+        if back := self.recorded_start() or self.due_start():
             raise back
 
-    async def tell_lost(self) -> None:
+    async def record_lost(self) -> None:
         """Tell once that somebody wanted to cancel, but that the pivot was quicker."""
-        reason = self._execution_log.cancelled()
+        reason = self._execution_log.cancel_reason()
         if self.past_pivot and reason is not None and not self._lost:
             self._lost = True
             await self._history.write(self._history.step_commit(CancelLost(reason)))
 
-    def recorded(self) -> CompensationStart | None:
-        """The way back that an earlier life has begun, if it has."""
+    def recorded_start(self) -> CompensationStart | None:
+        """The start of compensation that an earlier execution has recorded, if it has."""
         begun = self._execution_log.replay.compensation
         if begun is None:
             return None
         problem = begun.problem or Problem("turned-back", begun.reason)
         return CompensationStart(begun.reason, problem, begun.outcome_unknown)
 
-    def wanted(self) -> CompensationStart | None:
-        """Why the saga should turn back now, if it should and still can. Raises GaveUp where it should, but cannot."""
+    def due_start(self) -> CompensationStart | None:
+        """Why compensation should start now, if it should and still can. Raises GaveUp where it should, but cannot."""
         if self.given_up:
             told = f"run stopped waiting for {self.given_up}, by a time limit or a cancel of its own"
             if self.past_pivot:
@@ -119,7 +121,7 @@ class Cancellation:
             return None
         if skipped := self._skipped:
             return CompensationStart(f"given up: {skipped}", Problem(GIVEN_UP, skipped))
-        if reason := self._execution_log.cancelled():
+        if reason := self._execution_log.cancel_reason():
             return CompensationStart(f"cancelled: {reason}", Problem(CANCELLED, reason))
         if self.deadline and self._execution_log.now() >= self.deadline:
             told = f"its deadline, {self.deadline.isoformat(timespec='seconds')}, was over"

@@ -1,4 +1,5 @@
-"""Sagas that a saga starts: it rests until they have ended, and calls them back when it must turn back itself."""
+"""Sagas that a saga starts: it is suspended until they have ended, and has them compensated when it is compensated
+itself."""
 
 from __future__ import annotations
 
@@ -23,16 +24,17 @@ from workflows.amends.history import (
     WaitEnded,
     saga_histories,
 )
-from workflows.amends.history.events.children import ended, undone
+from workflows.amends.history.events.children import child_ended_signal, child_undone_signal
 from workflows.amends.history.problem import UnknownRefusal, refusal_of
-from workflows.amends.ports.event_store import record_own
-from workflows.amends.ports.execution_log import CompensateChild, StatusChange, StepCommit, Suspended, Taken
+from workflows.amends.ports.event_store import new_own_event
+from workflows.amends.ports.execution_log import ChildIdTaken, CompensateChild, StatusChange, StepCommit, Suspended
 from workflows.amends.step import ChildFailed, StepCall
 from workflows.amends.values.codec import load
 
 
 class Children:
-    """The children of one life of a saga. They are told of, and tell, in the commits of their own stories."""
+    """The children of a saga, in one of its executions. Signals to and from a child are part of the commits of both
+    histories."""
 
     def __init__(
         self, history: HistoryWriter, suspension: Suspension, cancellation: Cancellation, outcomes: Outcomes
@@ -46,24 +48,24 @@ class Children:
         self._started: dict[int, str] = {}
 
     async def begin(self, step_execution: StepExecution, suspend: bool) -> None:
-        """Start a child, unless it is under way or has ended; with `suspend` this saga rests in the same commit.
+        """Start a child, unless it is under way or has ended; with `suspend` this saga is suspended in the same commit.
 
-        A person's wish to try it again starts another one: the first has undone itself.
+        An operator who has it tried again starts another one: the first has undone itself.
         """
-        if back := self._cancellation.recorded():
+        if back := self._cancellation.recorded_start():
             step_execution.outcome = OutcomeUnknown() if step_execution.step_id in back.in_doubt else None
             raise back
 
         async def start() -> StepCommit | None:
             if self._is_under_way(step_execution):
                 return None
-            self._cancellation.anywhere()  # nothing was started: there is nothing to undo
-            await self._cancellation.tell_lost()
+            self._cancellation.check_outside_steps()  # nothing was started: there is nothing to undo
+            await self._cancellation.record_lost()
             return await self._start(step_execution, suspend)
 
         try:
             written = await self._history.write_current(start)
-        except Taken:
+        except ChildIdTaken:
             name, child = step_execution.step.name, self._next_id(step_execution)
             await self._outcomes.stuck(step_execution, f"{name} cannot be started: another workflow has the id {child}")
         if written is None:
@@ -74,14 +76,14 @@ class Children:
             assert written.start is not None
             self._started[step_execution.step_id] = written.start.id
 
-    async def settle(self, step_execution: StepExecution) -> Any:
+    async def await_end(self, step_execution: StepExecution) -> Any:
         """What came of a child that was begun: its result or its refusal. Raises Suspended until it has ended."""
         child = self._child(step_execution)
 
         async def suspend() -> StepCommit | None:
             while True:
-                await self._cancellation.tell_lost()
-                if self._history.current.signals.get(ended(child)):
+                await self._cancellation.record_lost()
+                if self._history.current.signals.get(child_ended_signal(child)):
                     return None
                 if step_commit := await self._suspended(step_execution, child):
                     return step_commit
@@ -89,27 +91,30 @@ class Children:
         if await self._history.write_current(suspend):
             raise Suspended
         try:
-            return await self._answer(step_execution, child, self._history.current.signals[ended(child)][-1])
+            return await self._answer(
+                step_execution, child, self._history.current.signals[child_ended_signal(child)][-1]
+            )
         except Refusal:
             self.compensation_requested(step_execution)
             raise
 
-    def leave(self, step_execution: StepExecution) -> None:
-        """The saga turns back while a child is under way: it is to be called back like one that was completed."""
+    def leave_running(self, step_execution: StepExecution) -> None:
+        """The saga is compensated while a child is under way: the child is to be compensated like one that was
+        completed."""
         if self._is_started(step_execution):
             step_execution.in_doubt, step_execution.outcome = True, OutcomeUnknown()
 
     def compensation_requested(self, step_execution: StepExecution) -> None:
         """Raise CompensationStart if a child was compensated at the wish of this saga: its refusal says nothing new."""
         if self._child(step_execution) in self._history.current.requested:
-            self._cancellation.anywhere()
+            self._cancellation.check_outside_steps()
 
     async def undo(self, step_execution: StepExecution, reason: str) -> None:
-        """Return once a child is undone that was completed, or that nobody knows of. Rests until then."""
+        """Return once a child is undone that was completed, or that nobody knows of. Raises Suspended until then."""
         if not self._is_started(step_execution) and not step_execution.settled:
             return
         child = self._child(step_execution)
-        change = StatusChange("compensating", reason, undone(child))
+        change = StatusChange("compensating", reason, child_undone_signal(child))
 
         async def request() -> StepCommit | None:
             if self._undone(child):
@@ -128,7 +133,7 @@ class Children:
         )
 
     def _child(self, step_execution: StepExecution) -> str:
-        """The id of the child of a step; in a fork, whose story does not tell of it, it is the step's key."""
+        """The id of the child of a step; in a fork, whose history does not tell of it, it is the step's key."""
         if child := self._started.get(step_execution.step_id):
             return child
         earlier = self._history.current.children.get(step_execution.step_id)
@@ -136,23 +141,23 @@ class Children:
 
     def _undone(self, child: str) -> bool:
         told: Any = [
-            *self._history.current.signals.get(ended(child), ()),
-            *self._history.current.signals.get(undone(child), ()),
+            *self._history.current.signals.get(child_ended_signal(child), ()),
+            *self._history.current.signals.get(child_undone_signal(child), ()),
         ]
         return bool(told) and told[-1]["status"] == "compensated"
 
     def _is_under_way(self, step_execution: StepExecution) -> bool:
         """Whether a child of a step was started, and no operator wants another one in its place."""
         earlier = self._history.current.children.get(step_execution.step_id)
-        return bool(earlier) and not self._suspension.decided(step_execution.step_id, step_execution.step.name)
+        return bool(earlier) and not self._suspension.operator_action(step_execution.step_id, step_execution.step.name)
 
     async def _require_same(self, step_execution: StepExecution) -> None:
-        """Strand a saga whose code gives a child that was started another input."""
+        """Suspend a saga as incompatible if its code gives a child that was started another input."""
         child = self._history.current.children[step_execution.step_id][-1]
         step_execution.started_at = child.started_at
         if child.arguments != step_execution.digest:
             name = step_execution.step.name
-            await self._suspension.stranded(f"{name} was started with other arguments than the code gives")
+            await self._suspension.suspend_incompatible(f"{name} was started with other arguments than the code gives")
 
     def _next_id(self, step_execution: StepExecution) -> str:
         """The id of the next child of a step: an operator may have had the first one tried again."""
@@ -164,51 +169,51 @@ class Children:
         history, definition = self._history, step_execution.call.declared.child
         assert definition is not None
         (given,), child = step_execution.call.given, self._next_id(step_execution)
-        told: list[object] = [step_execution.told(ChildStarted, child=child)]
+        told: list[object] = [step_execution.step_event(ChildStarted, child=child)]
         change = None
         if suspend:
-            told.append(SagaWaiting(step_execution.step_id, ended(child), None))
-            change = StatusChange("waiting", None, ended(child), self._cancellation.deadline)
+            told.append(SagaWaiting(step_execution.step_id, child_ended_signal(child), None))
+            change = StatusChange("waiting", None, child_ended_signal(child), self._cancellation.deadline)
         try:
-            start = history.execution_log.order(definition.saga_type, given, child, history.cause())
+            start = history.execution_log.child_start_request(definition.saga_type, given, child, history.cause())
         except Unstorable as wrong:
             await self._outcomes.stuck(step_execution, f"{step_execution.step.name} cannot be started: {wrong}")
         return history.step_commit(*told, step=step_execution.step.name, change=change, suspend=suspend, start=start)
 
     async def _answer(self, step_execution: StepExecution, child: str, told: Any) -> Any:
-        over = WaitEnded(step_execution.step_id, ended(child), "signal")
+        over = WaitEnded(step_execution.step_id, child_ended_signal(child), "signal")
         if told["status"] == "completed":
-            return await self._outcomes.ended(step_execution, told["result"], over)
-        return await self._outcomes.refused(step_execution, _refusal(step_execution.call, told), 1, over)
+            return await self._outcomes.complete_child(step_execution, told["result"], over)
+        return await self._outcomes.refuse(step_execution, _refusal(step_execution.call, told), 1, over)
 
     async def _suspended(self, step_execution: StepExecution, child: str) -> StepCommit | None:
         """The commit that suspends the saga until a child has ended, and asks for its compensation if the saga is to be
         compensated; None after a short wait for the deadline."""
         history, step_id, execution_log = self._history, step_execution.step_id, self._history.execution_log
         recalled = child in self._history.current.requested
-        wanted = None if recalled else self._cancellation.wanted()
+        wanted = None if recalled else self._cancellation.due_start()
         due = None if recalled or wanted else self._cancellation.deadline
         if due and step_id in self._history.current.waits and due - execution_log.now() < SOON:
             await execution_log.pause(due)
             return None
         told: list[object] = (
-            [] if step_id in self._history.current.waits else [SagaWaiting(step_id, ended(child), None)]
+            [] if step_id in self._history.current.waits else [SagaWaiting(step_id, child_ended_signal(child), None)]
         )
         recall = None
         if wanted:
             told.append(ChildCompensationRequested(step_id, child, wanted.reason))
             recall = self._recall(child, wanted.reason)
-        change = StatusChange("waiting", None, ended(child), due)
+        change = StatusChange("waiting", None, child_ended_signal(child), due)
         return history.step_commit(*told, change=change, suspend=True, recall=recall)
 
     def _recall(self, child: str, reason: str) -> CompensateChild:
         told = f"its parent {self._history.execution_log.identity.id} turns back: {reason}"
         cause = self._history.cause()
-        return CompensateChild(child, told, record_own(saga_histories.stream(child), CancelRequested(told), cause))
+        return CompensateChild(child, told, new_own_event(saga_histories.stream(child), CancelRequested(told), cause))
 
 
 def _refusal(call: StepCall[Any], told: Any) -> Refusal:
-    """The refusal that made a child turn back, as its parent sees it."""
+    """The refusal for which a child was compensated, as its parent sees it."""
     name, child, parent = call.step.name, call.declared.child, call.saga
     modules = [definition.module for definition in (getattr(parent, "definition", None), child) if definition]
     if told.get("error"):

@@ -13,14 +13,14 @@ from workflows.amends.call import Undo
 from workflows.amends.definition import Compensation
 from workflows.amends.engine.cancellation import CompensationStart
 from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
-from workflows.amends.engine.steps.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
-from workflows.amends.engine.steps.provider_wait import out_of_patience, waited, waiting
+from workflows.amends.engine.steps.attempts import Answered, AttemptPlan, Bug, Failed, FoundDown, Refused, make_attempts
+from workflows.amends.engine.steps.provider_wait import current_wait, wait_exhausted_reason, wait_fields
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transaction_context import TransactionContext
 from workflows.amends.engine.steps.transactions import transact
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.user_code.user_code import Raised, UserCode
-from workflows.amends.engine.user_code.yielding import Yielding
+from workflows.amends.engine.user_code.yielding import LoopTurns
 from workflows.amends.history import (
     CompensationFailed,
     CompensationWaiting,
@@ -32,7 +32,7 @@ from workflows.amends.history import (
 )
 from workflows.amends.ports.execution_log import StatusChange, StepCommit, TurnedBack
 from workflows.amends.saga import Saga
-from workflows.amends.values.codec import plain
+from workflows.amends.values.codec import parse_json
 from workflows.amends.values.printable import error_message
 from workflows.amends.values.refusals import is_refusal
 
@@ -46,11 +46,11 @@ async def compensate(
     code: UserCode,
     undo_child: Callable[[StepExecution, str], Awaitable[None]],
 ) -> NoReturn:
-    """Record that the saga turns back, undo its steps, record that, and raise TurnedBack."""
+    """Record the start of compensation, undo the steps, record that, and raise TurnedBack."""
     in_doubt = tuple(step.step_id for step in step_execution if step.in_doubt)
     told = SagaCompensating(back.reason, back.problem, in_doubt)
     await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), history, suspension)
-    turns = Yielding(history.execution_log.seconds)
+    turns = LoopTurns(history.execution_log.seconds)
     for step in reversed(step_execution):
         if turns.is_long:
             await turns.end()
@@ -67,10 +67,10 @@ async def _milestone(
 ) -> None:
     step_id, known = history.execution_log.next_step_id(), history.execution_log.replay.checkpoints
     recorded = next((number for number, checkpoint in known.items() if checkpoint.name == name), 0)
-    while step_id < recorded:  # an earlier life did more before it turned back, such as asking a person
+    while step_id < recorded:  # an earlier execution did more before the compensation, such as asking an operator
         step_id = history.execution_log.next_step_id()
-    if not await suspension.recorded(step_id, name):
-        checkpoint = history.answered(step_id, name, history.execution_log.now(), {"reason": change.reason})
+    if not await suspension.matching_checkpoint(step_id, name):
+        checkpoint = history.answered_checkpoint(step_id, name, history.execution_log.now(), {"reason": change.reason})
         await history.write(history.step_commit(told, checkpoint=checkpoint, change=change))
 
 
@@ -92,17 +92,17 @@ class _Undoing:
         self.started_at = history.execution_log.now()
 
     async def undo(self, child: Callable[[], Awaitable[None]]) -> None:
-        """Undo the step, unless it is recorded as undone or a person decided about it; `child` undoes a child."""
-        checkpoint = await self.suspension.recorded(self.step_id, self.by.name)
+        """Undo the step, unless it is recorded as undone or an operator decided about it; `child` undoes a child."""
+        checkpoint = await self.suspension.matching_checkpoint(self.step_id, self.by.name)
         if checkpoint:
-            self.history.passed(checkpoint)
+            self.history.note_checkpoint(checkpoint)
             return
-        self.history.hide(self.step.hidden())
-        act = self.suspension.decided(self.step_id, self.by.name)
+        self.history.hide_values(self.step.hidden_values())
+        act = self.suspension.operator_action(self.step_id, self.by.name)
         exhausted = self.history.execution_log.replay.exhausted
         if act and act.action != "retry":
             told = self._told(0, by="skip" if act.action == "skip" else "resolve")
-            await self.history.write(self._entry(told, plain("null")))
+            await self.history.write(self._entry(told, parse_json("null")))
         elif exhausted and not act:
             await self._stuck(exhausted.reason, None, 0)
         elif self.step.step.kind == "child":
@@ -120,8 +120,8 @@ class _Undoing:
             undo = Undo(self.step.key, key, self.step.known_outcome(), number)
             await self.by.body(self.saga, undo, *self.step.arguments())
 
-        trial = Trial(self.by.name, self.step_id, body, self.by.retry, self.by.timeout, self._failed)
-        match await attempt(trial, self.history, self.code):
+        trial = AttemptPlan(self.by.name, self.step_id, body, self.by.retry, self.by.timeout, self._failed)
+        match await make_attempts(trial, self.history, self.code):
             case Answered(_, attempts):
                 await self.history.write(self._entry(self._told(attempts), None))
             case Refused(_, problem, attempts):
@@ -131,18 +131,18 @@ class _Undoing:
                 await self._stuck(reason, problem, attempts)
             case Bug(problem, attempts):
                 await self._stuck(f"a bug in {self.by.name}: {problem.message}", problem, attempts)
-            case Down() as down:
+            case FoundDown() as down:
                 await self._suspend(down)
 
-    async def _suspend(self, down: Down) -> NoReturn:
-        """Rest until the provider is back; a person is asked when that takes too long."""
+    async def _suspend(self, down: FoundDown) -> NoReturn:
+        """Suspend the saga until the provider is back; an operator is asked when that takes too long."""
         execution_log, step = self.history.execution_log, self.step
         known = execution_log.replay.provider_waits.get(self.step_id)
-        wait, until = waiting(replace(down, sent=False), known, execution_log)
+        wait, until = current_wait(replace(down, sent=False), known, execution_log)
         if execution_log.now() >= until:
-            await self._stuck(out_of_patience(self.by.name, down, wait), down.problem, down.attempts)
+            await self._stuck(wait_exhausted_reason(self.by.name, down, wait), down.problem, down.attempts)
         name, undoes = step.step.name, self.by.name
-        told = CompensationWaiting(name, step.occurrence, undoes, self.step_id, **waited(down, wait, until))
+        told = CompensationWaiting(name, step.occurrence, undoes, self.step_id, **wait_fields(down, wait, until))
         await self.suspension.await_provider(None if known == wait else told, wait, until)
 
     async def _transact(self) -> None:
@@ -158,9 +158,9 @@ class _Undoing:
             return
         error = ended.error
         if isinstance(error, Unreadable):
-            await self.suspension.stranded(f"{self.by.name}: {error_message(error)}")
-        problem = self.history.problem(error)
-        reason = f"{self.by.name} failed, and did nothing: {self.history.bug(error)}"
+            await self.suspension.suspend_incompatible(f"{self.by.name}: {error_message(error)}")
+        problem = self.history.stored_problem(error)
+        reason = f"{self.by.name} failed, and did nothing: {self.history.bug_text(error)}"
         if is_refusal(error):
             reason = f"{self.by.name} was refused: {problem.message}"
         await self._stuck(reason, problem, 1)
@@ -179,7 +179,7 @@ class _Undoing:
             step=self.by.name,
             business=tx.events if tx else (),
             expected=tx.expected if tx else None,
-            checkpoint=self.history.answered(self.step_id, self.by.name, self.started_at, result),
+            checkpoint=self.history.answered_checkpoint(self.step_id, self.by.name, self.started_at, result),
         )
 
     async def _stuck(self, reason: str, problem: Problem | None, attempts: int) -> NoReturn:
@@ -187,8 +187,8 @@ class _Undoing:
         told = SagaStuck(
             reason, self.step_id, step.step.name, step.occurrence, step.step.kind, attempts, self.by.name, problem
         )
-        await self.suspension.stuck(told)
+        await self.suspension.suspend_stuck(told)
 
 
 def _nothing() -> None:
-    """Nothing keeps a saga that turns back from trying again."""
+    """Nothing keeps a saga that is compensated from trying again."""

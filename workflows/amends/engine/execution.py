@@ -1,4 +1,5 @@
-"""One life of one saga: does its steps, records each with its events in one commit, and turns back when it must."""
+"""One execution of one saga: does its steps, records each with its events in one commit, and compensates them when it
+must."""
 
 from __future__ import annotations
 
@@ -13,77 +14,79 @@ from pydantic import ValidationError
 
 from domain.amends.errors import Contended, TooLarge, Unstorable
 from workflows.amends.call import OutcomeUnknown
-from workflows.amends.engine.answering import Answering, Hanging, last_recorded
 from workflows.amends.engine.cancellation import BEFORE_RUN, Cancellation, CompensationStart, GaveUp
 from workflows.amends.engine.compensation import compensate
 from workflows.amends.engine.history_writer import HistoryWriter
+from workflows.amends.engine.run_driver import Hanging, RunDriver, last_recorded_step
 from workflows.amends.engine.suspension import Suspension
-from workflows.amends.engine.user_code.running import Running
+from workflows.amends.engine.user_code.running import RunCoroutine
 from workflows.amends.engine.user_code.running_code import on_loop
-from workflows.amends.engine.user_code.tasks import Exited, guard
+from workflows.amends.engine.user_code.tasks import Exited, guard_tasks
 from workflows.amends.engine.user_code.user_code import Raised, Returned, UserCode
 from workflows.amends.engine.user_code.word_rules import RunRules
 from workflows.amends.history import Problem, SagaCompleted, SagaStuck
 from workflows.amends.history.replay_state import BLOCKS
 from workflows.amends.ids import derived_id
 from workflows.amends.ports.execution_log import ExecutionLog, ForeignStep, StatusChange, StepCommit
-from workflows.amends.redaction.sensitive import hidden_values, marks
+from workflows.amends.redaction.sensitive import hidden_values, marked_shape
 from workflows.amends.saga import Saga
-from workflows.amends.values.codec import kept, load, problems
+from workflows.amends.values.codec import load, stored_value, wrong_fields
 from workflows.amends.values.refusals import is_refusal
 from workflows.amends.words import MisplacedCall
 
 
 class Execution:
-    """Runs one saga against a journal."""
+    """Runs one saga against an execution log."""
 
     def __init__(self, saga: Saga[Any, Any], execution_log: ExecutionLog) -> None:
         self.saga, self.execution_log, self.definition = saga, execution_log, saga.definition
         self.history = HistoryWriter(execution_log)
         self.speaks = RunRules(saga, execution_log.bell, execution_log.limits, *_says(self.history))
         self.code = UserCode(
-            execution_log.identity.id, self.definition.saga_type, execution_log.limits, self.speaks.noted
+            execution_log.identity.id, self.definition.saga_type, execution_log.limits, self.speaks.note_bug
         )
         self.suspension = Suspension(self.history, self.definition.saga_type)
         self.cancellation = Cancellation(self.history)
-        self.answering = Answering(saga, self.history, self.suspension, self.cancellation, self.code, self.speaks)
+        self.driver = RunDriver(saga, self.history, self.suspension, self.cancellation, self.code, self.speaks)
 
     async def run(self, given: Any) -> Any:
-        """From input to result, both plain data. Raises TurnedBack once all is compensated, Parked, or Fenced."""
-        guard()
+        """From input to result, both plain data. Raises TurnedBack once all is compensated, Suspended, or Fenced."""
+        guard_tasks()
         try:
             request = await self._request(given)
-            if (asked := self.suspension.decided(BEFORE_RUN, None)) and asked.action == "resolve":
+            if (asked := self.suspension.operator_action(BEFORE_RUN, None)) and asked.action == "resolve":
                 return await self._complete_unrun(asked.result)
             if (exhausted := self.execution_log.replay.exhausted) and not exhausted.runs:
-                await self.suspension.stuck(SagaStuck(exhausted.reason, BEFORE_RUN))
+                await self.suspension.suspend_stuck(SagaStuck(exhausted.reason, BEFORE_RUN))
             return await self._forward(request)
         except CompensationStart as back:
-            step_execution, undo = self.answering.leave(), self.answering.children.undo
+            step_execution, undo = self.driver.leave(), self.driver.children.undo
             return await compensate(self.saga, step_execution, self.history, self.suspension, back, self.code, undo)
         except ForeignStep:
-            return await self.suspension.stranded(
+            return await self.suspension.suspend_incompatible(
                 "a step was recorded that is not this saga's: look at it in DBOS's tools"
             )
 
     # -- the way forward
 
     async def _request(self, given: Any) -> Any:
-        self.history.hide(hidden_values(given, marks(self.definition.input)))
+        self.history.hide_values(hidden_values(given, marked_shape(self.definition.input)))
         try:
-            return on_loop.during(self.code.who(None), partial(load, given), self.definition.input)
+            return on_loop.during(self.code.label(None), partial(load, given), self.definition.input)
         except ValidationError as error:
-            await self.suspension.stranded(f"the recorded input does not fit its type: {problems(error)[0]}")
+            await self.suspension.suspend_incompatible(
+                f"the recorded input does not fit its type: {wrong_fields(error)[0]}"
+            )
 
     async def _forward(self, request: Any) -> Any:
         """Let `run` run to its end, and record how it ended."""
         scope = self.code.scope(None)
-        running = Running(
-            self.saga.run(request), scope, self.speaks, self.execution_log.bell, self.answering.stopped_waiting
+        running = RunCoroutine(
+            self.saga.run(request), scope, self.speaks, self.execution_log.bell, self.driver.stopped_waiting
         )
         try:
-            ended = await self.answering.until_ended(running)
-            if isinstance(ended, Returned) and (wrong := self.speaks.misplaced or self.speaks.forgotten):
+            ended = await self.driver.until_ended(running)
+            if isinstance(ended, Returned) and (wrong := self.speaks.misplaced or self.speaks.unawaited_word):
                 ended = Raised(wrong)
             elif isinstance(ended, Returned):
                 ended = Returned(self._result(ended.value))
@@ -99,7 +102,10 @@ class Execution:
 
     def _stands_still(self) -> str | None:
         """Why a saga is not completed though it has done all: it has blocked an event loop once too often."""
-        replay, act = self.execution_log.replay, self.suspension.decided(self.execution_log.last_step_id + 1, None)
+        replay, act = (
+            self.execution_log.replay,
+            self.suspension.operator_action(self.execution_log.last_step_id + 1, None),
+        )
         if replay.blocks >= BLOCKS and replay.exhausted:
             return replay.exhausted.reason
         return act.reason if act and act.action != "retry" else None
@@ -107,14 +113,15 @@ class Execution:
     def _result(self, value: Any) -> Any:
         """What `run` returned, as plain data. Raises TooLarge and Unstorable."""
         what, limit = f"the result of {self.definition.saga_type}", self.execution_log.limits.value
-        keep = partial(kept, annotation=self.definition.output, what=what, limit=limit)
-        return on_loop.during(self.code.who(None), keep, value).data
+        keep = partial(stored_value, annotation=self.definition.output, what=what, limit=limit)
+        return on_loop.during(self.code.label(None), keep, value).data
 
     async def _failed(self, error: BaseException) -> Any:
-        """`run` has ended with an error: a Refusal turns the saga back, anything else is for a person to look at."""
+        """`run` has ended with an error: a Refusal starts the compensation, anything else is for an operator to look
+        at."""
         if is_refusal(error):
             try:
-                problem = self.history.refusal(error)
+                problem = self.history.stored_refusal(error)
             except (Unstorable, TooLarge) as unstorable:
                 error = unstorable
             else:
@@ -123,42 +130,44 @@ class Execution:
                 return await self._between_steps(f"refused after the point of no return: {problem.message}", problem)
         if isinstance(error, GaveUp):
             return await self._between_steps(error.problem.message, error.problem)
-        problem = self.history.problem(error)
-        reason = f"a bug between the steps of {self.definition.saga_type}: {self.history.bug(error)}"
+        problem = self.history.stored_problem(error)
+        reason = f"a bug between the steps of {self.definition.saga_type}: {self.history.bug_text(error)}"
         return await self._between_steps(reason, problem)
 
     async def _between_steps(self, reason: str, problem: Problem) -> Any:
-        """The code between the steps failed, or a step in a way that left no record: a person decides."""
+        """The code between the steps failed, or a step in a way that left no record: an operator decides."""
         step_id = self.execution_log.next_step_id()
-        for step in self.answering.step_execution:
+        for step in self.driver.step_execution:
             if not step.settled and step.step.kind == "step":
                 step.in_doubt, step.outcome = True, OutcomeUnknown()
-        self.cancellation.anywhere()
-        act = self.suspension.decided(step_id, None)
+        self.cancellation.check_outside_steps()
+        act = self.suspension.operator_action(step_id, None)
         if act and act.action == "resolve":
             return await self._complete(act.result)
         if act and act.action == "skip" and not self.cancellation.past_pivot:
             raise CompensationStart(f"given up: {act.reason}", problem)
-        return await self.suspension.stuck(SagaStuck(reason, step_id, error=problem), self.cancellation.anywhere)
+        return await self.suspension.suspend_stuck(
+            SagaStuck(reason, step_id, error=problem), self.cancellation.check_outside_steps
+        )
 
     async def _complete_unrun(self, result: Any) -> Any:
-        """A person says what came of a saga whose `run` may not be run."""
-        while self.execution_log.last_step_id < last_recorded(self.execution_log.replay):
+        """An operator says what came of a saga whose `run` may not be run."""
+        while self.execution_log.last_step_id < last_recorded_step(self.execution_log.replay):
             self.execution_log.next_step_id()
         return await self._complete(result)
 
     async def _complete(self, result: Any) -> Any:
         """Record that all is done, knowing all that the saga was told: a cancel that came in time is not lost."""
         step_id = self.execution_log.next_step_id()
-        if await self.suspension.recorded(step_id, "complete"):
+        if await self.suspension.matching_checkpoint(step_id, "complete"):
             if self.execution_log.replay.compensation_requested:
-                self.cancellation.anywhere()
+                self.cancellation.check_outside_steps()
             return result
 
         async def complete() -> StepCommit:
-            self.cancellation.anywhere()
-            await self.cancellation.tell_lost()
-            checkpoint = self.history.answered(step_id, "complete", self.execution_log.now(), result)
+            self.cancellation.check_outside_steps()
+            await self.cancellation.record_lost()
+            checkpoint = self.history.answered_checkpoint(step_id, "complete", self.execution_log.now(), result)
             change = StatusChange("completed")
             return self.history.step_commit(SagaCompleted(result), checkpoint=checkpoint, change=change)
 

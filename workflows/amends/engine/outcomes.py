@@ -1,4 +1,5 @@
-"""What a step comes to: it is answered, refused or fails, or a person decides — each of it recorded in one commit."""
+"""What a step comes to: it is answered, refused or fails, or an operator decides — each of it recorded in one
+commit."""
 
 from __future__ import annotations
 
@@ -23,22 +24,22 @@ from workflows.amends.history import (
     StepRefused,
     StepSkipped,
 )
-from workflows.amends.history.problem import UnknownRefusal, problem_in, refusal_of
+from workflows.amends.history.problem import UnknownRefusal, refusal_of, stored_problem
 from workflows.amends.history.replay_state import ActionTaken, Checkpoint
 from workflows.amends.ports.execution_log import StatusChange, StepCommit
-from workflows.amends.redaction.sensitive import hidden_values, marks
+from workflows.amends.redaction.sensitive import hidden_values, marked_shape
 from workflows.amends.saga import Saga
-from workflows.amends.values.codec import load, plain, problems
+from workflows.amends.values.codec import load, parse_json, wrong_fields
 
 UNANSWERED = "unanswered"
 """The name under which a checkpoint says that nobody knows whether the step took effect."""
 
 SKIPPED = "skipped"
-"""The name under which a checkpoint says that a person decided that the step was not done."""
+"""The name under which a checkpoint says that an operator decided that the step was not done."""
 
 
 class Outcomes:
-    """The outcomes of the steps of one life of a saga."""
+    """The outcomes of the steps of a saga, in one of its executions."""
 
     def __init__(
         self,
@@ -51,83 +52,89 @@ class Outcomes:
         self._saga, self._history, self._suspension = saga, history, suspension
         self._cancellation, self._code = cancellation, code
 
-    async def replayed(self, step_execution: StepExecution, checkpoint: Checkpoint) -> Any:
-        """What an earlier life recorded: the result again, or the refusal, or the way back."""
-        self._history.passed(checkpoint)
+    async def replay(self, step_execution: StepExecution, checkpoint: Checkpoint) -> Any:
+        """Give again what an earlier execution recorded: the result, the refusal, or the start of compensation."""
+        self._history.note_checkpoint(checkpoint)
         step_execution.settled = True
         if checkpoint.error is None:
-            return await self._loaded(step_execution, plain(checkpoint.output or "null"))
-        problem = problem_in(checkpoint.error)
+            return await self._loaded(step_execution, parse_json(checkpoint.output or "null"))
+        problem = stored_problem(checkpoint.error)
         if problem.name in (UNANSWERED, SKIPPED):
             self._turn_back_from(step_execution, problem)
         try:
             refusal = refusal_of(problem, self._saga.definition.module)
         except UnknownRefusal as error:
-            await self._suspension.stranded(f"step {step_execution.step_id}, {step_execution.step.name}: {error}")
+            await self._suspension.suspend_incompatible(
+                f"step {step_execution.step_id}, {step_execution.step.name}: {error}"
+            )
         except ValidationError as error:
-            wrong = problems(error)[0]
-            await self._suspension.stranded(f"the recorded refusal of {step_execution.step.name} does not fit: {wrong}")
+            wrong = wrong_fields(error)[0]
+            await self._suspension.suspend_incompatible(
+                f"the recorded refusal of {step_execution.step.name} does not fit: {wrong}"
+            )
         raise refusal
 
-    async def ended(self, step_execution: StepExecution, result: Any, *told: object) -> Any:
-        """A child was completed with this; what else is told of it goes into the same commit."""
+    async def complete_child(self, step_execution: StepExecution, result: Any, *told: object) -> Any:
+        """Record that a child was completed with this; further events about it go into the same commit."""
         await self._loaded(step_execution, result)
-        checkpoint = self._history.answered(
+        checkpoint = self._history.answered_checkpoint(
             step_execution.step_id, step_execution.step.name, step_execution.started_at, result
         )
-        completed, going = step_execution.told(StepCompleted, attempts=1, result=result), StatusChange("running")
+        completed, going = step_execution.step_event(StepCompleted, attempts=1, result=result), StatusChange("running")
         step_commit = self._history.step_commit(
             *told, completed, step=step_execution.step.name, checkpoint=checkpoint, change=going
         )
         await self._history.write(step_commit)
         return self._again(step_execution, result)
 
-    async def refused(self, step_execution: StepExecution, refusal: Refusal, attempts: int, *also: object) -> NoReturn:
+    async def refuse(self, step_execution: StepExecution, refusal: Refusal, attempts: int, *also: object) -> NoReturn:
         """The same for a refusal that was stored before."""
-        await self.refused_with(step_execution, refusal, self._history.problem(refusal), attempts, *also)
+        await self.refuse_with(step_execution, refusal, self._history.stored_problem(refusal), attempts, *also)
 
-    async def refused_with(
+    async def refuse_with(
         self, step_execution: StepExecution, refusal: Refusal, problem: Problem, attempts: int, *also: object
     ) -> NoReturn:
-        """The answer was no: it is raised where the step was awaited. Past the pivot a person must look at it."""
+        """The answer was no: it is raised where the step was awaited. Past the pivot an operator must look at it."""
         if self._cancellation.past_pivot:
             await self.stuck(
                 step_execution, f"{step_execution.step.name} was refused: {problem.message}", problem, attempts
             )
-        told = step_execution.told(StepRefused, attempts=attempts, error=problem)
+        told = step_execution.step_event(StepRefused, attempts=attempts, error=problem)
         await self._write_failure(step_execution, problem, *also, told)
         raise load(problem.facts, type(refusal))
 
     async def stuck(
         self, step_execution: StepExecution, reason: str, problem: Problem | None = None, attempts: int = 0
     ) -> NoReturn:
-        """Ask a person about a step."""
+        """Suspend the saga until an operator decides about a step."""
         step = step_execution.step
         told = SagaStuck(
             reason, step_execution.step_id, step.name, step_execution.occurrence, step.kind, attempts, None, problem
         )
-        await self._suspension.stuck(told, lambda: self._cancellation.rather_than_stuck(step_execution))
+        await self._suspension.suspend_stuck(told, lambda: self._cancellation.check_before_stuck(step_execution))
 
-    async def as_decided(self, step_execution: StepExecution, act: ActionTaken) -> Any:
-        """A person skipped the step, or says what came of it."""
+    async def follow_operator(self, step_execution: StepExecution, act: ActionTaken) -> Any:
+        """Do what an operator decided: the step was skipped, or has this result."""
         if act.action == "skip" and step_execution.step.pivot:
             problem = Problem(SKIPPED, f"skipped: {act.reason}")
-            await self._write_failure(step_execution, problem, step_execution.told(StepSkipped, reason=act.reason))
+            await self._write_failure(
+                step_execution, problem, step_execution.step_event(StepSkipped, reason=act.reason)
+            )
             self._turn_back_from(step_execution, problem)
         try:
             step_execution.require_result(act.result)
         except ValidationError as error:
             reason = f"{step_execution.step.name} must have a result that the next steps can use: resolve it with one"
             if error.errors(include_url=False, include_input=False)[0]["type"] == "not_a_text":
-                reason = f"{reason}; {problems(error)[0]}"
+                reason = f"{reason}; {wrong_fields(error)[0]}"
             await self.stuck(step_execution, reason)
         if act.action == "resolve":
             await self._history.write(self.completion(step_execution, act.result, 0))
         else:
-            checkpoint = self._history.answered(
+            checkpoint = self._history.answered_checkpoint(
                 step_execution.step_id, step_execution.step.name, step_execution.started_at, act.result
             )
-            told = step_execution.told(StepSkipped, reason=act.reason)
+            told = step_execution.step_event(StepSkipped, reason=act.reason)
             await self._history.write(
                 self._history.step_commit(told, step=step_execution.step.name, checkpoint=checkpoint)
             )
@@ -137,8 +144,8 @@ class Outcomes:
         try:
             return self._again(step_execution, result)
         except ValidationError as error:
-            await self._suspension.stranded(
-                f"the recorded result of {step_execution.step.name} does not fit its type: {problems(error)[0]}"
+            await self._suspension.suspend_incompatible(
+                f"the recorded result of {step_execution.step.name} does not fit its type: {wrong_fields(error)[0]}"
             )
 
     def _again(self, step_execution: StepExecution, result: Any) -> Any:
@@ -146,13 +153,13 @@ class Outcomes:
         return self.done(
             step_execution,
             result,
-            on_loop.during(self._code.who(step_execution.step.name), step_execution.result, result),
+            on_loop.during(self._code.label(step_execution.step.name), step_execution.result, result),
         )
 
     def done(self, step_execution: StepExecution, result: Any, value: Any) -> Any:
         """Take note that a step is done; returns its result as every replay will see it."""
         step_execution.outcome, step_execution.settled = Done(result), True
-        self._history.hide(hidden_values(result, marks(step_execution.call.declared.result)))
+        self._history.hide_values(hidden_values(result, marked_shape(step_execution.call.declared.result)))
         self._cancellation.past_pivot = self._cancellation.past_pivot or step_execution.step.pivot
         return value
 
@@ -164,11 +171,11 @@ class Outcomes:
         self, step_execution: StepExecution, result: Any, attempts: int, tx: TransactionContext | None = None
     ) -> StepCommit:
         return self._history.step_commit(
-            step_execution.told(StepCompleted, attempts=attempts, result=result),
+            step_execution.step_event(StepCompleted, attempts=attempts, result=result),
             step=step_execution.step.name,
             business=tx.events if tx else (),
             expected=tx.expected if tx else None,
-            checkpoint=self._history.answered(
+            checkpoint=self._history.answered_checkpoint(
                 step_execution.step_id, step_execution.step.name, step_execution.started_at, result
             ),
         )
@@ -179,12 +186,12 @@ class Outcomes:
             await self.stuck(step_execution, reason, problem, attempts)
         unanswered = Problem(UNANSWERED, problem.message, {"error": problem.name})
         await self._write_failure(
-            step_execution, unanswered, step_execution.told(StepFailed, attempts=attempts, error=problem)
+            step_execution, unanswered, step_execution.step_event(StepFailed, attempts=attempts, error=problem)
         )
         self._turn_back_from(step_execution, unanswered)
 
     async def _write_failure(self, step_execution: StepExecution, problem: Problem, *told: object) -> None:
-        checkpoint = self._history.failed(
+        checkpoint = self._history.failed_checkpoint(
             step_execution.step_id, step_execution.step.name, step_execution.started_at, problem
         )
         going = StatusChange("running") if step_execution.step.kind == "child" else None

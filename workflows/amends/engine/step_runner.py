@@ -11,8 +11,8 @@ from workflows.amends.call import Call
 from workflows.amends.engine.cancellation import Cancellation
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.outcomes import Outcomes
-from workflows.amends.engine.steps.attempts import Answered, Bug, Down, Failed, Refused, Trial, attempt
-from workflows.amends.engine.steps.provider_wait import out_of_patience, waited, waiting
+from workflows.amends.engine.steps.attempts import Answered, AttemptPlan, Bug, Failed, FoundDown, Refused, make_attempts
+from workflows.amends.engine.steps.provider_wait import current_wait, wait_exhausted_reason, wait_fields
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transaction_context import TransactionContext
 from workflows.amends.engine.steps.transactions import transact
@@ -21,7 +21,7 @@ from workflows.amends.engine.user_code.user_code import Raised, UserCode
 from workflows.amends.history import Problem, SagaStuck, StepRetrying, StepWaiting
 from workflows.amends.ports.execution_log import StepCommit
 from workflows.amends.saga import Saga
-from workflows.amends.values.codec import Kept, kept
+from workflows.amends.values.codec import StoredValue, stored_value
 from workflows.amends.values.printable import error_message
 from workflows.amends.values.refusals import is_refusal
 
@@ -44,7 +44,7 @@ class StepRunner:
     async def call(self, step_execution: StepExecution) -> Any:
         """Call another system, as often as the step allows."""
 
-        async def body(number: int) -> Kept:
+        async def body(number: int) -> StoredValue:
             return self._kept(
                 step_execution,
                 await step_execution.step.body(
@@ -53,13 +53,13 @@ class StepRunner:
             )
 
         def tell(number: int, problem: Problem, due: datetime) -> StepRetrying:
-            return step_execution.told(StepRetrying, attempts=number, error=problem, next_at=due)
+            return step_execution.step_event(StepRetrying, attempts=number, error=problem, next_at=due)
 
         def again(called: bool) -> None:
-            self._cancellation.between_attempts(step_execution, called)
+            self._cancellation.check_between_attempts(step_execution, called)
 
         deadline = self._cancellation.deadline
-        trial = Trial(
+        trial = AttemptPlan(
             step_execution.step.name,
             step_execution.step_id,
             body,
@@ -69,43 +69,43 @@ class StepRunner:
             deadline,
             again,
         )
-        match await attempt(trial, self._history, self._code):
+        match await make_attempts(trial, self._history, self._code):
             case Answered(made, attempts):
                 await self._history.write(self._outcomes.completion(step_execution, made.data, attempts))
                 return self._outcomes.done(step_execution, made.data, made.value)
             case Refused(refusal, problem, attempts):
-                await self._outcomes.refused_with(step_execution, refusal, problem, attempts)
+                await self._outcomes.refuse_with(step_execution, refusal, problem, attempts)
             case Failed(problem, attempts):
                 await self._outcomes.failed(step_execution, problem, attempts)
             case Bug(problem, attempts):
                 await self._outcomes.stuck(
                     step_execution, f"a bug in {step_execution.step.name}: {problem.message}", problem, attempts
                 )
-            case Down() as down:
+            case FoundDown() as down:
                 await self._suspend(step_execution, down)
         return None
 
-    async def _suspend(self, step_execution: StepExecution, down: Down) -> NoReturn:
-        """Rest until the provider is back; a person is asked when that takes too long."""
+    async def _suspend(self, step_execution: StepExecution, down: FoundDown) -> NoReturn:
+        """Suspend the saga until the provider is back; an operator is asked when that takes too long."""
 
         def instead() -> None:
-            self._cancellation.between_attempts(step_execution, down.sent)
+            self._cancellation.check_between_attempts(step_execution, down.sent)
 
         instead()
         known, execution_log = (
             self._history.execution_log.replay.provider_waits.get(step_execution.step_id),
             self._history.execution_log,
         )
-        wait, until = waiting(down, known, execution_log, self._cancellation.tried_before(step_execution))
+        wait, until = current_wait(down, known, execution_log, self._cancellation.tried_before(step_execution))
         if execution_log.now() >= until:
-            reason = out_of_patience(step_execution.step.name, down, wait)
+            reason = wait_exhausted_reason(step_execution.step.name, down, wait)
             step = step_execution.step
             attempts, problem = down.attempts, down.problem
             told = SagaStuck(
                 reason, step_execution.step_id, step.name, step_execution.occurrence, step.kind, attempts, None, problem
             )
-            await self._suspension.stuck(told, instead, settled=True)
-        waits = step_execution.told(StepWaiting, **waited(down, wait, until), sent=wait.sent)
+            await self._suspension.suspend_stuck(told, instead, settled=True)
+        waits = step_execution.step_event(StepWaiting, **wait_fields(down, wait, until), sent=wait.sent)
         deadline = self._cancellation.deadline
         due = min(until, deadline) if deadline and deadline > execution_log.now() else until  # a pivot in doubt goes on
         await self._suspension.await_provider(None if known == wait else waits, wait, due, instead)
@@ -113,16 +113,16 @@ class StepRunner:
     async def transact(self, step_execution: StepExecution) -> Any:
         """Change our own database, in the commit that records it."""
 
-        async def body(tx: TransactionContext) -> Kept:
+        async def body(tx: TransactionContext) -> StoredValue:
             return self._kept(
                 step_execution, await step_execution.step.body(self._saga, tx, *step_execution.arguments())
             )
 
-        def step_commit(result: Kept, tx: TransactionContext) -> StepCommit:
+        def step_commit(result: StoredValue, tx: TransactionContext) -> StepCommit:
             return self._outcomes.completion(step_execution, result.data, 1, tx)
 
         def again() -> None:
-            self._cancellation.between_attempts(step_execution, False)
+            self._cancellation.check_between_attempts(step_execution, False)
 
         step = step_execution.step
         ended = await transact(step.name, self._history, self._code, step.timeout, body, step_commit, again)
@@ -131,16 +131,18 @@ class StepRunner:
         error = ended.error
         if is_refusal(error):
             try:
-                problem = self._history.refusal(error)
+                problem = self._history.stored_refusal(error)
             except (Unstorable, TooLarge) as unstorable:
                 error = unstorable
             else:
-                await self._outcomes.refused_with(step_execution, error, problem, 1)
+                await self._outcomes.refuse_with(step_execution, error, problem, 1)
         if isinstance(error, Unreadable):
-            return await self._suspension.stranded(f"{step_execution.step.name}: {error_message(error)}")
-        reason = f"{step_execution.step.name} failed, and did nothing: {self._history.bug(error)}"
-        return await self._outcomes.stuck(step_execution, reason, self._history.problem(error), 1)
+            return await self._suspension.suspend_incompatible(f"{step_execution.step.name}: {error_message(error)}")
+        reason = f"{step_execution.step.name} failed, and did nothing: {self._history.bug_text(error)}"
+        return await self._outcomes.stuck(step_execution, reason, self._history.stored_problem(error), 1)
 
-    def _kept(self, step_execution: StepExecution, result: Any) -> Kept:
+    def _kept(self, step_execution: StepExecution, result: Any) -> StoredValue:
         limit = self._history.execution_log.limits.value
-        return kept(result, step_execution.call.declared.result, f"the result of {step_execution.step.name}", limit)
+        return stored_value(
+            result, step_execution.call.declared.result, f"the result of {step_execution.step.name}", limit
+        )

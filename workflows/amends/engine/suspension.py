@@ -1,4 +1,4 @@
-"""Where a saga rests until a person acts, or until code is back that fits what is recorded."""
+"""Suspends a saga until an operator acts, a provider is back, or code is back that fits what is recorded."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ log = logging.getLogger("amends.saga")
 
 
 def _nothing() -> None:
-    """Whoever rests here rests."""
+    """No compensation comes instead of the suspension."""
 
 
-class Suspending(BaseException):
-    """One of several branches wants the saga to rest; it does once the others have settled.
+class SuspendRequest(BaseException):
+    """One of several branches wants the saga suspended; it is once the others have settled.
 
     `instead` raises CompensationStart if the saga is compensated instead: somebody may have asked for that meanwhile.
     """
@@ -34,7 +34,7 @@ class Suspending(BaseException):
 
 
 class Suspension:
-    """What persons decided about one saga, and how it asks them."""
+    """Suspends one saga, and knows what operators decided about it."""
 
     def __init__(self, history: HistoryWriter, saga_type: str) -> None:
         self._history, self._saga_type = history, saga_type
@@ -42,53 +42,62 @@ class Suspension:
         self._later = False
 
     @property
-    def is_later(self) -> bool:
-        """Whether whoever wants to rest has to wait for the other branches."""
+    def is_deferred(self) -> bool:
+        """Whether a branch that wants the saga suspended has to wait for the others."""
         return self._later
 
     @contextmanager
-    def later(self) -> Iterator[None]:
-        """Meanwhile, whoever wants to rest raises Resting: a saga at rest has no owner, and its branches need one."""
+    def deferred(self) -> Iterator[None]:
+        """Inside, a branch that wants the saga suspended raises SuspendRequest: a suspended saga has no owner, and
+        branches need one."""
         self._later = True
         try:
             yield
         finally:
             self._later = False
 
-    def decided(self, step_id: int, step: str | None) -> ActionTaken | None:
-        """What a person decided last about this step, None if nothing; `step` is None for the code between steps."""
+    def operator_action(self, step_id: int, step: str | None) -> ActionTaken | None:
+        """What an operator decided last about this step, None if nothing; `step` is None for the code between steps."""
         act = self._replay.actions.get(step_id)
         return act if act and act.step == step else None
 
-    async def stuck(self, told: SagaStuck, instead: Callable[[], None] = _nothing, settled: bool = False) -> NoReturn:
-        """Ask a person, unless `instead` turns the saga back; `settled` as for an Entry."""
-        await self._suspend(Suspending((told,), StatusChange("stuck", told.reason), instead, settled))
+    async def suspend_stuck(
+        self, told: SagaStuck, instead: Callable[[], None] = _nothing, settled: bool = False
+    ) -> NoReturn:
+        """Suspend for an operator, unless `instead` raises CompensationStart; `settled` as for a StepCommit."""
+        await self._suspend(SuspendRequest((told,), StatusChange("stuck", told.reason), instead, settled))
 
     async def await_provider(
         self, told: object | None, wait: ProviderWait, until: datetime, instead: Callable[[], None] = _nothing
     ) -> NoReturn:
-        """Wait for a provider, unless `instead` turns the saga back; `told` is what is not on record of that."""
-        going = self._history.going().status
+        """Suspend for a provider, unless `instead` raises CompensationStart; `told` is the event of that, if it is not
+        recorded yet."""
+        going = self._history.active_status().status
         change = StatusChange(going, None, None, until, wait.provider, wait.since)
-        await self._suspend(Suspending((told,) if told else (), change, instead, settled=True))
+        await self._suspend(SuspendRequest((told,) if told else (), change, instead, settled=True))
 
-    async def stranded(self, reason: str) -> NoReturn:
-        """Wait for fitting code."""
-        await self._suspend(Suspending((SagaIncompatible(reason),), StatusChange("stranded", reason), _nothing))
+    async def suspend_incompatible(self, reason: str) -> NoReturn:
+        """Suspend until code is back that fits the record."""
+        await self._suspend(SuspendRequest((SagaIncompatible(reason),), StatusChange("stranded", reason), _nothing))
 
-    async def recorded(self, step_id: int, name: str, arguments: str | None = None) -> Checkpoint | None:
-        """What an earlier life recorded under this number; strands the saga if that was something else."""
+    async def matching_checkpoint(self, step_id: int, name: str, arguments: str | None = None) -> Checkpoint | None:
+        """What an earlier execution recorded under this number; suspends the saga as incompatible if that was
+        something else."""
         checkpoint = self._replay.checkpoints.get(step_id)
         if checkpoint is None:
             return None
         if checkpoint.name != name:
-            await self.stranded(f"step {step_id} is recorded as {checkpoint.name}, but the code here does {name}")
+            await self.suspend_incompatible(
+                f"step {step_id} is recorded as {checkpoint.name}, but the code here does {name}"
+            )
         known = self._replay.arguments.get(step_id)
         if arguments is not None and known is not None and known != arguments:
-            await self.stranded(f"step {step_id}, {name}, is recorded with other arguments than the code here gives it")
+            await self.suspend_incompatible(
+                f"step {step_id}, {name}, is recorded with other arguments than the code here gives it"
+            )
         return checkpoint
 
-    async def suspend(self, wanted: Suspending) -> NoReturn:
+    async def suspend(self, wanted: SuspendRequest) -> NoReturn:
         """Suspend the saga now, knowing all that is on record. Raises Suspended."""
 
         async def suspend() -> StepCommit:
@@ -101,13 +110,13 @@ class Suspension:
                 _say(self._saga_type, self._history.execution_log.identity.id, stuck)
         raise Suspended
 
-    async def _suspend(self, wanted: Suspending) -> NoReturn:
+    async def _suspend(self, wanted: SuspendRequest) -> NoReturn:
         if self._later:
             raise wanted
         await self.suspend(wanted)
 
 
 def _say(saga_type: str, id: str, stuck: SagaStuck) -> None:
-    """One line for each time that a saga becomes stuck: somebody must act."""
+    """One line for each time that a saga becomes stuck: an operator must act."""
     where = f"step {stuck.compensation or stuck.step}" if stuck.step else "run"
     log.warning("Saga %s (%s) is stuck at %s: %s", id, saga_type, where, one_line(stuck.reason))

@@ -14,8 +14,8 @@ from workflows.amends.engine.suspension import Suspension
 from workflows.amends.history import TIMER, SagaWaiting, WaitEnded
 from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ports.execution_log import StatusChange, StepCommit, Suspended
-from workflows.amends.redaction.sensitive import hidden_values, marks
-from workflows.amends.values.codec import load, plain, problems
+from workflows.amends.redaction.sensitive import hidden_values, marked_shape
+from workflows.amends.values.codec import load, parse_json, wrong_fields
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ SOON = timedelta(seconds=1)
 """What is due so soon is waited for in this execution: the database's clock may be a little ahead of ours."""
 
 
-class Waiting:
+class SignalsAndTimers:
     """The waits of one execution of a saga."""
 
     def __init__(self, history: HistoryWriter, suspension: Suspension, cancellation: Cancellation) -> None:
@@ -34,30 +34,32 @@ class Waiting:
         """What the saga was told under this name and has not asked for yet; None if its time came first."""
         step_id = self._history.execution_log.next_step_id()
         name = f"receive {signal}"
-        checkpoint = await self._suspension.recorded(step_id, name)
+        checkpoint = await self._suspension.matching_checkpoint(step_id, name)
         # A fork has not taken what it was copied with.
         mine = checkpoint is None or step_id in self._history.current.received
         if checkpoint is None:
             checkpoint = await self._until_told(step_id, name, signal, patience)
-        self._history.passed(checkpoint)
-        told = plain(checkpoint.output or "null")
+        self._history.note_checkpoint(checkpoint)
+        told = parse_json(checkpoint.output or "null")
         if told is None:
             return None
         self._taken[signal] += mine
-        self._history.hide(hidden_values(told["payload"], marks(payload)))
+        self._history.hide_values(hidden_values(told["payload"], marked_shape(payload)))
         try:
             return load(told["payload"], payload)
         except ValidationError as error:
-            wrong = problems(error)[0]
-            await self._suspension.stranded(f"signal {signal}, as it was told, does not fit its type: {wrong}")
+            wrong = wrong_fields(error)[0]
+            await self._suspension.suspend_incompatible(
+                f"signal {signal}, as it was told, does not fit its type: {wrong}"
+            )
 
     async def sleep(self, duration: timedelta) -> None:
         """Let so much time pass."""
         step_id = self._history.execution_log.next_step_id()
-        checkpoint = await self._suspension.recorded(step_id, "sleep")
+        checkpoint = await self._suspension.matching_checkpoint(step_id, "sleep")
         if checkpoint is None:
             checkpoint = await self._until_told(step_id, "sleep", None, duration)
-        self._history.passed(checkpoint)
+        self._history.note_checkpoint(checkpoint)
 
     async def _until_told(self, step_id: int, name: str, signal: str | None, patience: timedelta | None) -> Checkpoint:
         """Record what ended the wait. Whatever comes at the same moment is decided by the commit, once.
@@ -67,8 +69,8 @@ class Waiting:
 
         async def end_or_suspend() -> StepCommit:
             while True:
-                self._cancellation.anywhere()
-                await self._cancellation.tell_lost()
+                self._cancellation.check_outside_steps()
+                await self._cancellation.record_lost()
                 told, begun = self._next(signal), step_id in self._history.current.waits
                 now = self._history.execution_log.now()
                 until = self._history.current.waits[step_id] if begun else None if patience is None else now + patience
@@ -95,7 +97,7 @@ class Waiting:
 
     def _ended(self, step_id: int, name: str, signal: str | None, by: Any, output: Any) -> StepCommit:
         history = self._history
-        checkpoint = history.answered(step_id, name, history.execution_log.now(), output)
+        checkpoint = history.answered_checkpoint(step_id, name, history.execution_log.now(), output)
         over = WaitEnded(step_id, signal, by)
         return history.step_commit(over, checkpoint=checkpoint, change=StatusChange("running"))
 

@@ -23,7 +23,7 @@ class DatabaseClock:
         self._ahead = clocks.now().timestamp() - clocks.seconds()
         self._told_at, self._known, self._last = clocks.seconds(), False, 0
 
-    def told(self, at: datetime, asked: float, answered: float) -> None:
+    def synchronise(self, at: datetime, asked: float, answered: float) -> None:
         """Take note that the database said `at` between two moments of this process's clock.
 
         It is taken as if it had been said at the end: so this clock is never ahead of the database's.

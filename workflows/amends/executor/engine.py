@@ -12,8 +12,8 @@ from domain.amends.errors import AmendsError
 from domain.amends.event import Cause
 from workflows.amends.client import SagaClient, Started
 from workflows.amends.clocks import Clocks
-from workflows.amends.engine.user_code.tasks import guard
-from workflows.amends.executor.execution_log import Surroundings
+from workflows.amends.engine.user_code.tasks import guard_tasks
+from workflows.amends.executor.execution_log import ProcessContext
 from workflows.amends.executor.executions import Executions
 from workflows.amends.executor.executor import Executor
 from workflows.amends.executor.lease import Lease, LeaseKeeper
@@ -21,7 +21,7 @@ from workflows.amends.executor.process import Process
 from workflows.amends.executor.provider_waiters import ProviderWaiters
 from workflows.amends.executor.runtime import Runtime
 from workflows.amends.executor.supervisor import Supervisor
-from workflows.amends.executor.worker import Key, Underway, Worker
+from workflows.amends.executor.worker import Key, RunningExecution, Worker
 from workflows.amends.history import EventLoopBlocked
 from workflows.amends.ids import new_token
 from workflows.amends.ports.saga_store import Claimed, SagaStore
@@ -71,8 +71,8 @@ class Engine:
         self._providers = providers = providers or Providers(clocks=clocks)
         self._executor = Executor(store, options.lease, process, clocks, keeper, self._give_up)
         self.saga_client = SagaClient(sagas, store, self._executor.clock.now, options.limits)
-        self._executor.became.append(runtime.become)
-        runtime.become(self.executor)
+        self._executor.became.append(runtime.change_executor)
+        runtime.change_executor(self.executor)
         saga_types = [saga.definition.saga_type for saga in sagas]
         self.worker = worker = Worker(self._executor, saga_types, options.running, runtime.run)
         self.on_inactive: Callable[[str], None] = _nothing
@@ -80,8 +80,8 @@ class Engine:
         worker.rests = lambda saga: self.on_inactive(saga)
         self._supervisor = Supervisor(worker, store, process.is_gone, clocks.seconds)
         self._waiters = ProviderWaiters(worker, store, providers, clocks.seconds)
-        around = Surroundings(
-            store, self.saga_client.child, worker.draining, worker.was_queued, options.limits, providers
+        around = ProcessContext(
+            store, self.saga_client.child_start_request, worker.draining, worker.was_queued, options.limits, providers
         )
         self._executions = Executions(self.saga_client, store, worker, runtime, around)
 
@@ -96,7 +96,7 @@ class Engine:
         return self._executor.lease
 
     @property
-    def became(self) -> list[Callable[[str], None]]:
+    def on_new_executor(self) -> list[Callable[[str], None]]:
         """Who is told when this process goes on as a new executor."""
         return self._executor.became
 
@@ -106,7 +106,7 @@ class Engine:
         return self.worker.draining
 
     @property
-    def running(self) -> Mapping[Key, Underway]:
+    def running(self) -> Mapping[Key, RunningExecution]:
         """What runs here."""
         return self.worker.running
 
@@ -118,7 +118,7 @@ class Engine:
     async def launch(self) -> None:
         """Register this executor, start the runtime here, and begin to take over what nobody runs."""
         self._runtime.bind({name: self._executions.body(name) for name, _ in self.saga_client.sagas})
-        guard()
+        guard_tasks()
         await self._executor.begin(self.worker.saga_types)
         self._runtime.launch()
         await self.store.unstrand(self.worker.saga_types)
@@ -184,15 +184,15 @@ class Engine:
 
     async def _give_up(self) -> None:
         with self._providers.cut_off():
-            await self.worker.give_up(lambda: self._runtime.runs_in_threads)
+            await self.worker.cancel_until_ended(lambda: self._runtime.busy_saga_threads)
 
     # -- what is asked of it from outside
 
     async def start(self, saga: Saga[Any, Any], request: Any, id: str | None, cause: Cause) -> Started:
         """Start a saga here, or queue it if this executor is full; see SagaClient.start."""
         worker, lease = self.worker, self.lease
-        order = self.saga_client.order(saga, request, id, replace(cause, executor=lease.executor))
-        owner = new_token() if worker.ready and worker.free > 0 else None
+        order = self.saga_client.start_request(saga, request, id, replace(cause, executor=lease.executor))
+        owner = new_token() if worker.ready and worker.free_places > 0 else None
         if owner:
             order = replace(order, executor=lease.executor, owner=owner)
         started, new = await self.saga_client.start(order)
@@ -200,26 +200,26 @@ class Engine:
             await worker.run(Claimed(order.id, order.name, order.inputs), owner, lease, order.event.id)
         return started
 
-    async def suspect(self) -> None:
+    async def suspect_losses(self) -> None:
         """Another run of the database server answers: it may have lost commits."""
-        self._supervisor.suspect()
+        self._supervisor.suspect_losses()
 
-    def look(self) -> None:
+    def check_queue(self) -> None:
         """Something was queued: take it now."""
-        self._supervisor.look()
+        self._supervisor.check_queue()
 
     def cancel(self, id: str, reason: str) -> None:
         """Somebody wants a saga cancelled: tell it if it runs here, and look for it if it does not."""
-        self.cancelled(id, reason)
-        self.look()
+        self.deliver_cancel(id, reason)
+        self.check_queue()
 
-    def cancelled(self, id: str, reason: str) -> None:
+    def deliver_cancel(self, id: str, reason: str) -> None:
         """Tell a saga, if it runs here, that it is to be cancelled."""
-        self.worker.cancelled(id, reason)
+        self.worker.deliver_cancel(id, reason)
 
-    def blocked(self, id: str, event: EventLoopBlocked) -> None:
+    def deliver_blocked(self, id: str, event: EventLoopBlocked) -> None:
         """The watchdog has put on record that a saga blocked this event loop for longer than the lease."""
-        self.worker.blocked(id, event)
+        self.worker.deliver_blocked(id, event)
 
 
 def _nothing(_: object) -> None:

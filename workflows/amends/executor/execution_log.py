@@ -18,10 +18,10 @@ from workflows.amends.history.replay_state import BLOCKS, ReplayState
 from workflows.amends.ports.execution_log import (
     Committed,
     Identity,
-    Stale,
-    Start,
+    StartRequest,
     StepCommit,
     StepTransaction,
+    StreamMoved,
     Suspended,
 )
 from workflows.amends.ports.saga_store import SagaStore
@@ -30,11 +30,11 @@ from workflows.amends.values.limits import Limits
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ProcessContext:
     """What all executions of a process share: `queued` is called when one has queued another saga."""
 
     store: SagaStore
-    child: Callable[[str, JsonValue, str, Cause], Start]
+    child: Callable[[str, JsonValue, str, Cause], StartRequest]
     draining: asyncio.Event
     queued: Callable[[], None]
     limits: Limits
@@ -50,7 +50,7 @@ class LeasedExecutionLog:
         replay: ReplayState,
         owner: str,
         lease: Lease,
-        surroundings: Surroundings,
+        surroundings: ProcessContext,
         reload: Callable[[], Awaitable[ReplayState]],
         draw_step_id: Callable[[], int],
     ) -> None:
@@ -70,11 +70,11 @@ class LeasedExecutionLog:
     def seconds(self) -> float:
         return self._lease.now()
 
-    def order(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> Start:
+    def child_start_request(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> StartRequest:
         return self._around.child(saga_type, given, id, cause)
 
-    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
-        self._lease.require()
+    async def commit(self, step_commit: StepCommit) -> Committed | StreamMoved:
+        self._lease.require_not_lost()
         committed = await self._around.store.commit(self.identity.id, self._owner, step_commit)
         self._note(step_commit)
         told = self.identity.parent and step_commit.change and step_commit.change.status in FINISHED
@@ -99,7 +99,7 @@ class LeasedExecutionLog:
         return self._around.store.transaction(self.identity.id, self._owner)
 
     async def may_call(self) -> None:
-        await self._lease.held()
+        await self._lease.wait_until_held()
         self._go_on()
 
     async def pause(self, until: datetime) -> None:
@@ -107,23 +107,23 @@ class LeasedExecutionLog:
 
     async def listen(self, seconds: float) -> bool:
         self._go_on()
-        heard = await self.bell.heard(max(seconds, 0))
+        heard = await self.bell.wait(max(seconds, 0))
         self._go_on()
         return heard
 
-    def cancelled(self) -> str | None:
+    def cancel_reason(self) -> str | None:
         return self._cancel
 
-    def cancel(self, reason: str) -> None:
-        """Somebody wants the saga cancelled, who is not this life of it."""
+    def note_cancel(self, reason: str) -> None:
+        """Somebody wants the saga cancelled, who is not this execution of it."""
         if self._cancel is None:
             self._cancel = reason
             self.bell.ring()
 
-    def blocked(self, event: EventLoopBlocked) -> None:
-        """This life has blocked the event loop: after the second time a person is asked before more is begun."""
+    def note_blocked(self, event: EventLoopBlocked) -> None:
+        """This life has blocked the event loop: after the second time an operator is asked before more is begun."""
         known, blocks = self.replay, self.replay.blocks + 1
-        exhausted = event.exhausted() if blocks >= BLOCKS else known.exhausted
+        exhausted = event.stuck_reason() if blocks >= BLOCKS else known.exhausted
         self.replay = replace(known, blocks=blocks, exhausted=exhausted)
 
     async def reload(self) -> ReplayState:
@@ -134,6 +134,6 @@ class LeasedExecutionLog:
 
     def _go_on(self) -> None:
         """Begin nothing new without the lease, and while this executor shuts down: another one goes on from here."""
-        self._lease.require()
+        self._lease.require_not_lost()
         if self._around.draining.is_set():
             raise Suspended

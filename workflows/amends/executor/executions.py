@@ -13,42 +13,42 @@ from domain.amends.event import Cause
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.client import SagaClient
 from workflows.amends.engine.execution import Execution
-from workflows.amends.executor.execution_log import LeasedExecutionLog, Surroundings
+from workflows.amends.executor.execution_log import LeasedExecutionLog, ProcessContext
 from workflows.amends.executor.runtime import Body, Runtime
-from workflows.amends.executor.worker import Underway, Worker
+from workflows.amends.executor.worker import RunningExecution, Worker
 from workflows.amends.history import SagaIncompatible, SagaStarted, SagaStuck, saga_histories
 from workflows.amends.history.replay_state import ReplayState
-from workflows.amends.ports.event_store import record_own
+from workflows.amends.ports.event_store import new_own_event
 from workflows.amends.ports.execution_log import (
     Fenced,
-    Gone,
     Identity,
-    Missing,
+    RecordLost,
+    SagaMissing,
     StatusChange,
     StepCommit,
     Suspended,
     TurnedBack,
 )
 from workflows.amends.ports.saga_store import SagaStore
-from workflows.amends.start_request import reference
+from workflows.amends.start_request import require_reference
 from workflows.amends.values.codec import load
 from workflows.amends.values.printable import error_message, error_repr, one_line
 
 log = logging.getLogger("amends.engine")
 
 FAILURES = 3
-"""How often in a row a saga may fail by a fault of the engine before a person is asked."""
+"""How often in a row a saga may fail by a fault of the engine before an operator is asked."""
 
 
 @dataclass(frozen=True)
-class Attempted:
+class SagaExecution:
     """One execution of a saga, as the runtime begins it."""
 
     name: str
     version: int
     identity: Identity
     owner: str
-    underway: Underway
+    underway: RunningExecution
 
     @property
     def id(self) -> str:
@@ -59,7 +59,7 @@ class Executions:
     """Makes the functions that the runtime runs; each begins an execution of the saga that the worker has claimed."""
 
     def __init__(
-        self, client: SagaClient, store: SagaStore, worker: Worker, runtime: Runtime, surroundings: Surroundings
+        self, client: SagaClient, store: SagaStore, worker: Worker, runtime: Runtime, surroundings: ProcessContext
     ) -> None:
         self._client, self._store, self._worker = client, store, worker
         self._runtime, self._around = runtime, surroundings
@@ -78,58 +78,59 @@ class Executions:
             **origin: str,
         ) -> Any:
             id, owner = self._runtime.current()
-            underway = self._worker.begun(id, owner)
+            underway = self._worker.execution_begun(id, owner)
             if underway is None:  # it knows nothing of what is settled
                 await self._store.unsettle(id)
-                underway = self._worker.begun_by_itself(id, owner)
+                underway = self._worker.execution_begun_by_itself(id, owner)
             cause = Cause(workflow_id=id, executor=underway.lease.executor, **origin)
-            execution = Attempted(name, version, Identity(id, root, cause, parent), owner, underway)
+            execution = SagaExecution(name, version, Identity(id, root, cause, parent), owner, underway)
             return await self._ended(execution, given, started)
 
         return execute
 
-    async def _ended(self, execution: Attempted, given: Any, started: str | None) -> Any:
+    async def _ended(self, execution: SagaExecution, given: Any, started: str | None) -> Any:
         """The saga's result. Raises TurnedBack once it is compensated, Fenced, and Suspended for all other ends."""
         id, owner = execution.id, execution.owner
         try:
-            execution.underway.lease.require()
+            execution.underway.lease.require_not_lost()
             result = await self._execute(execution, given, started)
         except TurnedBack:
             self._finished(execution)
             raise
-        except (Missing, Gone) as lost:
+        except (SagaMissing, RecordLost) as lost:
             await self._begin_anew(execution, lost)
-            self._worker.ended(id, owner)
+            self._worker.execution_ended(id, owner)
             raise Suspended from None
         except (Fenced, Suspended, asyncio.CancelledError):
-            self._worker.ended(id, owner)
+            self._worker.execution_ended(id, owner)
             raise
         except BaseException as error:
             await self._failed(execution, error)
-            self._worker.ended(id, owner)
+            self._worker.execution_ended(id, owner)
             raise Suspended from None
         self._failures.pop(id, None)
         self._finished(execution)
         return result
 
-    def _finished(self, execution: Attempted) -> None:
+    def _finished(self, execution: SagaExecution) -> None:
         """The saga is finished; its place is free once the runtime has kept its outcome."""
         id, owner, task = execution.id, execution.owner, execution.underway.task
         self._worker.rests(id)
         assert task is not None
-        task.add_done_callback(lambda _: self._worker.ended(id, owner))
+        task.add_done_callback(lambda _: self._worker.execution_ended(id, owner))
 
-    async def _begin_anew(self, execution: Attempted, lost: Missing | Gone) -> None:
+    async def _begin_anew(self, execution: SagaExecution, lost: SagaMissing | RecordLost) -> None:
         """The database has lost what this execution has written: the next one goes on from what it still has."""
         id = execution.id
-        if isinstance(lost, Missing):
+        if isinstance(lost, SagaMissing):
             log.warning("Saga %s is not on record any more: the database has lost its start. Start it again.", id)
         else:
             log.warning("The database has lost commits of saga %s: it goes on from what is still on record.", id)
             await self._store.release(id, execution.underway.lease.executor, execution.owner)
 
-    async def _failed(self, execution: Attempted, error: BaseException) -> None:
-        """This engine cannot run a saga: it is tried again a few times, then a person is asked. It is never ended."""
+    async def _failed(self, execution: SagaExecution, error: BaseException) -> None:
+        """This engine cannot run a saga: it is tried again a few times, then an operator is asked. It is never
+        ended."""
         id = execution.id
         self._failures[id] += 1
         if isinstance(error, Unreadable):
@@ -143,11 +144,11 @@ class Executions:
             reason = f"a fault of the engine: {error_repr(error)}"
             event, change = SagaStuck(reason, 0), StatusChange("stuck", reason)
             log.warning("Saga %s is stuck at the engine: %s", id, one_line(reason), exc_info=error)
-        new = record_own(saga_histories.stream(id), event, execution.identity.cause)
+        new = new_own_event(saga_histories.stream(id), event, execution.identity.cause)
         await self._store.commit(id, execution.owner, StepCommit([new], change=change, suspend=True))
         self._failures.pop(id, None)
 
-    async def _execute(self, execution: Attempted, given: Any, started: str | None) -> Any:
+    async def _execute(self, execution: SagaExecution, given: Any, started: str | None) -> Any:
         """Load what is recorded, and run the saga from there on."""
         underway, identity = execution.underway, execution.identity
         replay, fork = await self._replay(execution)
@@ -166,11 +167,13 @@ class Executions:
         running = Execution(saga, execution_log)
         if fork:
             request = load(given, saga.definition.input)
-            told = SagaStarted(execution.name, execution.version, reference(saga, request), identity.root, given)
+            told = SagaStarted(
+                execution.name, execution.version, require_reference(saga, request), identity.root, given
+            )
             await running.history.write(running.history.step_commit(told))
         return await running.run(given)
 
-    async def _replay(self, execution: Attempted) -> tuple[ReplayState, bool]:
+    async def _replay(self, execution: SagaExecution) -> tuple[ReplayState, bool]:
         """What earlier executions recorded, and whether this is the first one of a fork that DBOS's tools made."""
         if started := execution.underway.started:
             deadline = self._client.sagas[execution.name, execution.version].definition.deadline
@@ -185,5 +188,5 @@ class Executions:
             await self._store.adopt(id)
             replay = await self._store.load(id)
         if replay is None:  # neither a saga nor a fork of one: its start was lost after it had been claimed
-            raise Missing
+            raise SagaMissing
         return replay, fork

@@ -75,7 +75,7 @@ class Executor:
         told = await self._store.register(
             lease.executor, process.machine, process.pid, process.started_at, self._saga_types, self._seconds
         )
-        lease.first(asked_at, told)
+        lease.note_granted(asked_at, told)
 
     def _begin_again(self) -> None:
         log.warning(

@@ -42,28 +42,28 @@ class Lease:
         """Why it could not be renewed the last time, None if it was."""
         self._say_again_at = 0.0
 
-    def first(self, asked_at: float, told: datetime) -> None:
+    def note_granted(self, asked_at: float, told: datetime) -> None:
         """Take note of the lease that came with the registration, asked for at `asked_at`, and of the time then."""
         self._until, self._held_since = asked_at + self.seconds, asked_at
-        self.clock.told(told, asked_at, self.now())
+        self.clock.synchronise(told, asked_at, self.now())
 
     def holds(self) -> bool:
         """Whether the lease holds by this process's own clock."""
         return not self.gone and self.now() < self._until
 
-    def held_for(self) -> float:
+    def seconds_held(self) -> float:
         """For how many seconds the lease has been held without a gap; 0 if it does not hold."""
         return self.now() - self._held_since if self.holds() else 0.0
 
-    def require(self) -> None:
+    def require_not_lost(self) -> None:
         """Raise Suspended if it was taken away: whoever runs under it is over."""
         if self.gone:
             raise Suspended
 
-    async def held(self) -> None:
+    async def wait_until_held(self) -> None:
         """Return once the lease holds. Raises Suspended if it never will."""
         while not self.holds():
-            self.require()
+            self.require_not_lost()
             await asyncio.sleep(0.05)
 
     # -- for whoever renews it
@@ -76,7 +76,7 @@ class Lease:
         """
         return self.seconds / 20 if self.problem else max(self.seconds / 5 - took, 0.0)
 
-    def answered(self, told: datetime | None, asked_at: float, had: bool) -> bool:
+    def note_beat_answer(self, told: datetime | None, asked_at: float, had: bool) -> bool:
         """Take note of an answer to a beat: the database's time, or None if the lease was taken away; False for that.
 
         `had` says whether the lease held when it was asked, at `asked_at`.
@@ -86,12 +86,12 @@ class Lease:
             self.problem = None
         if told is None:
             return False
-        self.clock.told(told, asked_at, self.now())
+        self.clock.synchronise(told, asked_at, self.now())
         self._held_since = self._held_since if had else asked_at
         self._until = asked_at + self.seconds
         return True
 
-    def failed(self, error: BaseException) -> None:
+    def note_beat_failure(self, error: BaseException) -> None:
         """Say why it could not be renewed: at once if that is news, and again once a lease's length has passed."""
         why = one_line(str(error).strip()) or type(error).__name__
         if why != self.problem or self.now() >= self._say_again_at:

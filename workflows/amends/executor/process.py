@@ -27,11 +27,11 @@ class Process:
 
 def this_process() -> Process:
     """The process that asks."""
-    here, pid = machine(), os.getpid()
-    return Process(f"{os.uname().nodename}-{pid}", here, pid, process_started_at(pid), partial(is_gone, here=here))
+    here, pid = machine_id(), os.getpid()
+    return Process(f"{os.uname().nodename}-{pid}", here, pid, process_started_at(pid), partial(is_dead, here=here))
 
 
-def machine() -> str:
+def machine_id() -> str:
     """Names what a process number means something in: a boot of a machine, a container on it, and how births are told.
 
     The last part keeps servers of a version that told births in another way from taking each other for dead.
@@ -60,7 +60,7 @@ _STARTED: Final = 22 - 3
 """Where the start is in /proc/<pid>/stat, counted from the third field, which is the first after the name."""
 
 
-def is_gone(other: OtherExecutor, here: str) -> bool:
+def is_dead(other: OtherExecutor, here: str) -> bool:
     """Whether an executor is certainly dead: it ran on this very machine, and its process does not exist any more."""
     if other.machine != here:
         return False

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from domain.amends.errors import Unavailable
-from workflows.amends.background import end, nudged
+from workflows.amends.background import cancel_tasks, wait_until_set
 from workflows.amends.clocks import clock
 from workflows.amends.executor.worker import Key, Worker
 from workflows.amends.ids import new_token
@@ -44,7 +44,7 @@ class ProviderWaiters:
         self._task = asyncio.create_task(self._watch(), name="awaiting providers")
 
     async def stop(self) -> None:
-        await end(self._task)
+        await cancel_tasks(self._task)
 
     def _changed(self) -> None:
         """A call has ended, or a provider is back: look now, if there is room for several."""
@@ -63,7 +63,7 @@ class ProviderWaiters:
                 log.debug("Sagas that wait for providers are looked after when the database is back: %s", away)
             except Exception as error:
                 log.warning("Sagas that wait for providers are looked after again after: %s", error)
-            await nudged(self._wake, LOOK_SECONDS)
+            await wait_until_set(self._wake, LOOK_SECONDS)
 
     async def _ask(self) -> None:
         found = await self._store.awaited(self._worker.executor)
@@ -71,7 +71,7 @@ class ProviderWaiters:
         self._awaited = {each.provider: None for each in found if each.waits}
         for each in found:
             if each.outage:
-                self._providers.named(each.provider).breaker.reported(each.outage)
+                self._providers.named(each.provider).breaker.note_report(each.outage)
         self._providers.forget(self._awaited)
 
     async def _let_go_on(self, name: str) -> None:
@@ -82,8 +82,8 @@ class ProviderWaiters:
         if not worker.ready or room <= 0:
             return
         if not provider.has_gateway:
-            provider.breaker.asked()
-        patience = 0.0 if probing else min(MOMENT, provider.breaker.closed_for)
+            provider.breaker.note_probe()
+        patience = 0.0 if probing else min(MOMENT, provider.breaker.seconds_closed)
         owner = new_token()
         claimed = await self._store.claim_awaiting(lease.executor, owner, name, worker.saga_types, room, patience)
         if len(claimed) < room:
@@ -100,4 +100,4 @@ class ProviderWaiters:
             return provider.room
         under_way = self._let_go_on_for.get(provider.name, set())
         under_way &= self._worker.running.keys()
-        return min(provider.room - len(under_way), self._worker.free, MOST)
+        return min(provider.room - len(under_way), self._worker.free_places, MOST)

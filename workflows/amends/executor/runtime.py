@@ -25,7 +25,7 @@ class Runtime(Protocol):
         """Begin, in the running event loop."""
         ...
 
-    def become(self, executor: str) -> None:
+    def change_executor(self, executor: str) -> None:
         """Run what comes from here on as another executor."""
         ...
 
@@ -42,7 +42,7 @@ class Runtime(Protocol):
         ...
 
     @property
-    def runs_in_threads(self) -> int:
+    def busy_saga_threads(self) -> int:
         """How many functions code of sagas runs in threads, which nobody can cancel."""
         ...
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 from domain.amends.errors import Unavailable
 from domain.amends.event import Cause
-from workflows.amends.background import end, nudged
+from workflows.amends.background import cancel_tasks, wait_until_set
 from workflows.amends.clocks import clock
 from workflows.amends.executor.worker import Worker
 from workflows.amends.history import FINISHED, SagaIncompatible, SagaTerminated, saga_histories
 from workflows.amends.ids import new_token
-from workflows.amends.ports.event_store import record_own
+from workflows.amends.ports.event_store import new_own_event
 from workflows.amends.ports.execution_log import StatusChange
 from workflows.amends.ports.saga_store import OtherExecutor, SagaStore
 
@@ -51,27 +51,27 @@ class Supervisor:
         self._more_are_queued, self._ended = False, 0
         self._cared_at, self._suspicious_until = 0.0, self._seconds() + SUSPICIOUS_SECONDS
         self._task: asyncio.Task[None] | None = None
-        worker.has_room, worker.was_queued = self.ended, self.look
+        worker.has_room, worker.was_queued = self.saga_ended, self.check_queue
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._watch(), name="supervisor")
 
     async def stop(self) -> None:
-        await end(self._task)
+        await cancel_tasks(self._task)
 
-    def look(self) -> None:
+    def check_queue(self) -> None:
         """Look now: something was queued."""
         self._wake.set()
 
-    def suspect(self) -> None:
+    def suspect_losses(self) -> None:
         """The database may have lost commits: look now, and for a while, for what that left behind."""
         self._cared_at, self._suspicious_until = 0.0, self._seconds() + SUSPICIOUS_SECONDS
         self._wake.set()
 
-    def ended(self) -> None:
+    def saga_ended(self) -> None:
         """A saga ended here: there is room for a queued one."""
         self._ended += 1
-        if self._worker.free <= 1 or (self._more_are_queued and self._ended >= CLAIM // 2):
+        if self._worker.free_places <= 1 or (self._more_are_queued and self._ended >= CLAIM // 2):
             self._wake.set()
 
     async def _watch(self) -> None:
@@ -88,7 +88,7 @@ class Supervisor:
                 log.debug("The supervisor goes on when the database is back: %s", away)
             except Exception as error:
                 log.warning("The supervisor goes on after: %s", error)
-            await nudged(self._wake, LOOK_SECONDS)
+            await wait_until_set(self._wake, LOOK_SECONDS)
 
     async def _take_over(self) -> None:
         """End executors that are certainly gone, and those whose lease ran out while ours held without a gap.
@@ -98,7 +98,7 @@ class Supervisor:
         """
         others = await self._store.other_executors(self._worker.executor)
         lease = self._worker.lease
-        patient = lease.held_for() >= lease.seconds
+        patient = lease.seconds_held() >= lease.seconds
         dead = [other.id for other in others if self._is_gone(other) or (other.expired and patient)]
         if dead:
             count = await self._store.end(dead, self._worker.executor, True)
@@ -108,7 +108,7 @@ class Supervisor:
         worker, lease = self._worker, self._worker.lease
         if worker.ready:
             await self._store.wake_due(WAKE)
-        room = min(worker.free, CLAIM)
+        room = min(worker.free_places, CLAIM)
         if self._more_are_queued and self._ended >= CLAIM // 2:
             room = min(room, self._ended)  # as many as have ended meanwhile
         self._ended = 0
@@ -123,7 +123,7 @@ class Supervisor:
     async def _cancel(self) -> None:
         """Tell sagas that run here what was asked of another server."""
         for id, reason in await self._store.cancelled(self._worker.executor):
-            self._worker.cancelled(id, reason)
+            self._worker.deliver_cancel(id, reason)
 
     async def _care(self) -> None:
         await self._give_back()
@@ -149,4 +149,4 @@ class Supervisor:
 
     async def _tell(self, id: str, told: object, change: StatusChange) -> None:
         cause = Cause(workflow_id=id, actor="amends", executor=self._worker.executor)
-        await self._store.note(id, record_own(saga_histories.stream(id), told, cause), change, sorted(FINISHED))
+        await self._store.note(id, new_own_event(saga_histories.stream(id), told, cause), change, sorted(FINISHED))

@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 
 @dataclass(eq=False)
-class Underway:
+class RunningExecution:
     """One execution of a saga in this process.
 
     `task` and `execution_log` are None until it has begun. `started` is the event that has just started the saga, if
@@ -51,7 +51,7 @@ class Worker:
         self._executor, self.saga_types, self._places, self._run = executor, saga_types, places, run
         self._loop = asyncio.get_running_loop()
         self.draining = asyncio.Event()
-        self.running: dict[Key, Underway] = {}
+        self.running: dict[Key, RunningExecution] = {}
         self._probing: set[Key] = set()
         self.has_room: Callable[[], None] = _nothing
         self.was_queued: Callable[[], None] = _nothing
@@ -73,7 +73,7 @@ class Worker:
         return self.lease.holds() and not self.draining.is_set()
 
     @property
-    def free(self) -> int:
+    def free_places(self) -> int:
         """How many places are free; who only asks whether a provider is back takes none."""
         return self._places - len(self.running) + len(self._probing)
 
@@ -88,7 +88,7 @@ class Worker:
         if lease is not self.lease or lease.gone:
             return
         key = claimed.id, owner
-        self.running[key] = Underway(lease, started)
+        self.running[key] = RunningExecution(lease, started)
         if probing:
             self._probing.add(key)
         try:
@@ -97,19 +97,19 @@ class Worker:
             log.exception("Saga %s could not be started here; it is given back.", claimed.id)
             self._forget(key)
 
-    def begun(self, id: str, owner: str) -> Underway | None:
+    def execution_begun(self, id: str, owner: str) -> RunningExecution | None:
         """Take note that an execution has begun, in the task that asks; None if the runtime began it by itself."""
         known = self.running.get((id, owner))
         if known is not None:
             known.task = asyncio.current_task()
         return known
 
-    def begun_by_itself(self, id: str, owner: str) -> Underway:
+    def execution_begun_by_itself(self, id: str, owner: str) -> RunningExecution:
         """Take note of an execution that the runtime began without this worker."""
-        self.running[id, owner] = made = Underway(self.lease, task=asyncio.current_task())
+        self.running[id, owner] = made = RunningExecution(self.lease, task=asyncio.current_task())
         return made
 
-    def ended(self, id: str, owner: str) -> None:
+    def execution_ended(self, id: str, owner: str) -> None:
         """Forget an execution: its place is free."""
         self._forget((id, owner))
         self.has_room()
@@ -126,15 +126,15 @@ class Worker:
         for execution_log in self._execution_logs():
             execution_log.bell.ring()
 
-    def cancelled(self, id: str, reason: str) -> None:
+    def deliver_cancel(self, id: str, reason: str) -> None:
         """Tell a saga, if it runs here, that it is to be cancelled."""
         for execution_log in self._execution_logs(id):
-            execution_log.cancel(reason)
+            execution_log.note_cancel(reason)
 
-    def blocked(self, id: str, event: EventLoopBlocked) -> None:
+    def deliver_blocked(self, id: str, event: EventLoopBlocked) -> None:
         """Tell a saga, if it runs here, that the watchdog has put on record that it blocked this event loop."""
         for execution_log in self._execution_logs(id):
-            execution_log.blocked(event)
+            execution_log.note_blocked(event)
 
     def _execution_logs(self, id: str | None = None) -> list[LeasedExecutionLog]:
         running = self.running.items()
@@ -146,7 +146,7 @@ class Worker:
         """The tasks of the executions that have begun, in the order of their claims."""
         return [each.task for each in self.running.values() if each.task]
 
-    async def give_up(self, in_threads: Callable[[], int]) -> None:
+    async def cancel_until_ended(self, in_threads: Callable[[], int]) -> None:
         """Return once nothing of any saga runs here any more: whatever does is cancelled, again and again.
 
         `in_threads` counts what code of sagas runs in threads, which nobody can cancel.
@@ -161,7 +161,7 @@ class Worker:
                 await asyncio.sleep(0.02)  # some begin only now, or run in threads
             tasks = list(dict.fromkeys((*self._tasks_of_sagas(), *self.tasks())))
 
-    def names(self) -> list[str]:
+    def running_names(self) -> list[str]:
         """What runs here of sagas, for a person."""
         return sorted({*(task.get_name() for task in self._tasks_of_sagas()), *(id for id, _ in self.running)})
 

@@ -9,8 +9,8 @@ from pydantic_core import to_jsonable_python
 
 from domain.amends.errors import AmendsError, Refusal, TooLarge, Unstorable
 from workflows.amends.history.stored_error import Problem
-from workflows.amends.redaction.sensitive import cleaned
-from workflows.amends.values.codec import kept, load, plain, text
+from workflows.amends.redaction.sensitive import without_values
+from workflows.amends.values.codec import json_text, load, parse_json, stored_value
 from workflows.amends.values.printable import class_name, error_message
 from workflows.amends.values.refusals import is_refusal, refusal_class
 from workflows.amends.values.storable import require_storable
@@ -37,27 +37,27 @@ def problem_of(error: BaseException) -> Problem:
 
 def refusal_problem(refusal: Refusal, limit: int) -> Problem:
     """A refusal as it is stored, with all its facts. Raises Unstorable or TooLarge if they would not come back."""
-    facts = kept(refusal, type(refusal), f"the refusal {refusal.name}", limit)
+    facts = stored_value(refusal, type(refusal), f"the refusal {refusal.name}", limit)
     return Problem(refusal.name, error_message(refusal), facts.data)
 
 
 def _facts(error: AmendsError) -> dict[str, JsonValue]:
     try:
-        facts: dict[str, JsonValue] = to_jsonable_python(error.shown(), fallback=str)
-        require_storable(cleaned(facts), "its facts", LARGEST_FACTS)
+        facts: dict[str, JsonValue] = to_jsonable_python(error.redacted_facts(), fallback=str)
+        require_storable(without_values(facts), "its facts", LARGEST_FACTS)
     except BaseException:
         return {}
     return facts
 
 
-def error_text(problem: Problem) -> str:
+def portable_error(problem: Problem) -> str:
     """A problem in the form in which DBOS stores a portable error."""
-    return text({"name": problem.name, "message": problem.message, "code": None, "data": problem.facts})
+    return json_text({"name": problem.name, "message": problem.message, "code": None, "data": problem.facts})
 
 
-def problem_in(stored: str) -> Problem:
+def stored_problem(stored: str) -> Problem:
     """The problem in an error that `error_text` or DBOS stored."""
-    data = plain(stored)
+    data = parse_json(stored)
     facts = data.get("data")
     return Problem(data["name"], data["message"], facts if isinstance(facts, dict) else {})
 

@@ -14,11 +14,11 @@ from workflows.amends.history.status import OperatorAction, Status
 from workflows.amends.history.stored_error import Problem
 
 BLOCKS = 2
-"""How often a saga may block the event loop of its executor before a person is asked."""
+"""How often a saga may block the event loop of its executor before an operator is asked."""
 
 TAKEOVERS = 20
-"""How many executors in a row may die with a saga that makes no progress, before a person is asked: where it goes on;
-if one more dies on the way there, before `run` is run. From the sixth on it waits longer each time before it is
+"""How many executors in a row may die with a saga that makes no progress, before an operator is asked: where it goes
+on; if one more dies on the way there, before `run` is run. From the sixth on it waits longer each time before it is
 run again (amends.release_sagas), so that it cannot kill one after the other."""
 
 
@@ -36,9 +36,9 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class NeedsOperator:
-    """Why a saga may not be tried again by itself: a person is asked where it goes on.
+    """Why a saga may not be tried again by itself: an operator is asked where it goes on.
 
-    `runs` says that `run` itself may be run up to there; else a person is asked before it.
+    `runs` says that `run` itself may be run up to there; else an operator is asked before it.
     """
 
     reason: str
@@ -204,7 +204,7 @@ class ReplayFold:
             started_at=started_at,
             received=frozenset(self.received),
             recovered=recovered,
-            exhausted=self.blocks[-1] if len(self.blocks) >= BLOCKS else taken_over_too_often(takeovers),
+            exhausted=self.blocks[-1] if len(self.blocks) >= BLOCKS else takeovers_exhausted(takeovers),
             blocks=len(self.blocks),
             compensation_requested=self.compensation_requested,
             children=self.children,
@@ -214,7 +214,7 @@ class ReplayFold:
         )
 
 
-def taken_over_too_often(takeovers: int) -> NeedsOperator | None:
+def takeovers_exhausted(takeovers: int) -> NeedsOperator | None:
     """Why a saga is stuck with which one executor after the other has died; None for one that may be tried again."""
     if takeovers <= TAKEOVERS:
         return None

@@ -34,13 +34,13 @@ class SagaRow:
     failing_error: str | None = None
     compensation: Compensation = "none"
 
-    def going_on(self) -> dict[str, Any]:
+    def active_columns(self) -> dict[str, Any]:
         """The columns of a saga that goes on where it was."""
         back = self.compensation != "none"
         compensation: Compensation = "running" if back else "none"
         return {"status": "compensating" if back else "running", "reason": None, "compensation": compensation}
 
-    def finished(self, status: Status, at: datetime) -> dict[str, Any]:
+    def finished_columns(self, status: Status, at: datetime) -> dict[str, Any]:
         """The columns of a saga that is finished."""
         took = (at - self.started_at).total_seconds()
         return {"status": status, "outcome": status, "finished_at": at, "duration_seconds": took, "waiting_for": None}

@@ -39,10 +39,10 @@ class SagaEvent:
     """What the provider of its step was found to be by it, if a provider was asked at all."""
 
     def change(self, state: StateFold, at: datetime | None) -> None:
-        """Change the state that people see; `at` is when it was recorded. By default nothing changes."""
+        """Change the state that the API shows; `at` is when it was recorded. By default nothing changes."""
 
     def remember(self, replay: ReplayFold) -> None:
-        """Say what the next execution must know. By default that is nothing."""
+        """Add to the replay state what the next execution must know. By default that is nothing."""
 
     @classmethod
     def summary(cls, data: Mapping[str, Any], saga: str) -> str:

@@ -1,4 +1,4 @@
-"""The state of a saga as a person sees it: how it stands, and each of its steps."""
+"""The state of a saga as the API shows it: its status, and each of its steps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CompensationState:
 
 @dataclass(frozen=True)
 class StepState:
-    """A step as a person sees it."""
+    """A step as the API shows it."""
 
     name: str
     occurrence: int
@@ -95,7 +95,7 @@ class StateFold:
         """Change what is said of the saga as a whole."""
         self._state = replace(self._state, **changes)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """The saga goes on where it was."""
         self.change(status="compensating" if self._state.turned_back else "running", reason=None)
 

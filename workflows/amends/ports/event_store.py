@@ -18,8 +18,8 @@ from domain.amends.expected import Expected
 from domain.amends.stream import require_business_stream, require_stream
 from domain.amends.vocabulary import Unreadable, Vocabulary
 from workflows.amends.ids import new_id
-from workflows.amends.redaction.sensitive import cleaned, hidden_values, marks
-from workflows.amends.values.codec import adapter, dump, kept, plain, problems
+from workflows.amends.redaction.sensitive import hidden_values, marked_shape, without_values
+from workflows.amends.values.codec import adapter, dump, parse_json, stored_value, wrong_fields
 from workflows.amends.values.limits import Limits
 
 E = TypeVar("E")
@@ -137,11 +137,11 @@ class StoredEvent(_Stored):
 
     @property
     def data(self) -> Any:
-        return plain(self.data_json)
+        return parse_json(self.data_json)
 
     @property
     def metadata(self) -> Any:
-        return plain(self.metadata_json)
+        return parse_json(self.metadata_json)
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class RepeatedRequest:
 
 
 @dataclass(frozen=True)
-class Filter:
+class FeedFilter:
     """Which events of the feed; None is all of them."""
 
     type: str | None = None
@@ -205,7 +205,9 @@ class EventStore(Protocol):
         """Events of one stream with versions above `after`, oldest first."""
         ...
 
-    async def feed(self, after: FeedCursor = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+    async def feed(
+        self, after: FeedCursor = START, limit: int = 1000, only: FeedFilter = FeedFilter()
+    ) -> list[StoredEvent]:
         """Events of all streams in an order that never skips one, never changes, and has each stream's own order."""
         ...
 
@@ -227,14 +229,16 @@ def require_appendable(events: Sequence[NewEvent], expected: Mapping[str, Expect
         raise Conflict("event-ids", f"{times} of these events have the id {id}: an id stands for one event.")
 
 
-def same_request(key: str, digest: str, before: RepeatedRequest) -> dict[str, Any]:
+def repeated_answer(key: str, digest: str, before: RepeatedRequest) -> dict[str, Any]:
     """The answer that a repeated request got. Raises Conflict if its key was used for something else."""
     if digest != before.digest:
         raise Conflict("idempotency", f"The idempotency key {key!r} was used for another request. Use a new one.")
     return before.body
 
 
-def record(stream: str, event: object, cause: Cause, id: UUID | None = None, limit: int = Limits().value) -> NewEvent:
+def new_business_event(
+    stream: str, event: object, cause: Cause, id: UUID | None = None, limit: int = Limits().value
+) -> NewEvent:
     """An event of the business as it is stored, of `limit` bytes at most. Raises Invalid, TooLarge and Unstorable.
 
     Every event's data passes here on its way in, and `load_event` on its way out: this is where marked fields
@@ -242,18 +246,18 @@ def record(stream: str, event: object, cause: Cause, id: UUID | None = None, lim
     """
     require_business_stream(stream)
     type = event_type(event)
-    made = kept(event, event.__class__, f"event {type.name}", limit)
+    made = stored_value(event, event.__class__, f"event {type.name}", limit)
     return NewEvent(id or new_id(), stream, type, made.data, cause, made.size, made.value)
 
 
-def record_own(stream: str, event: object, cause: Cause, id: UUID | None = None) -> NewEvent:
+def new_own_event(stream: str, event: object, cause: Cause, id: UUID | None = None) -> NewEvent:
     """An event of ours as it is stored; what others say in it was looked at before."""
     return NewEvent(id or new_id(), stream, event_type(event), dump(event, type(event)), cause)
 
 
 def load_event(vocabulary: Vocabulary[E], stored: EventType, data: Any) -> E:
     """An event back from its plain JSON data, whatever shape it had then. Raises Unreadable, never guesses."""
-    cls, current = vocabulary.current(stored, data)
+    cls, current = vocabulary.upcast(stored, data)
     try:
         event: E = adapter(cls).validate_python(current, by_alias=True, by_name=True)
     except ValidationError as error:
@@ -261,21 +265,21 @@ def load_event(vocabulary: Vocabulary[E], stored: EventType, data: Any) -> E:
     return event
 
 
-def read_event(vocabulary: Vocabulary[E], stored: EventType, json: str) -> E:
+def load_event_json(vocabulary: Vocabulary[E], stored: EventType, json: str) -> E:
     """The same from JSON text, which is read in one go where the shape is today's."""
-    cls = vocabulary.today(stored)
+    cls = vocabulary.current_class(stored)
     if cls is None:
-        return load_event(vocabulary, stored, plain(json))
+        return load_event(vocabulary, stored, parse_json(json))
     try:
         event: E = adapter(cls).validate_json(json, by_alias=True, by_name=True)
     except ValidationError as error:
         if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
-            return load_event(vocabulary, stored, plain(json))  # too deep for the quick way
-        raise _unfit(stored, cls, error, plain(json)) from None
+            return load_event(vocabulary, stored, parse_json(json))  # too deep for the quick way
+        raise _unfit(stored, cls, error, parse_json(json)) from None
     return event
 
 
 def _unfit(stored: EventType, cls: type[object], error: ValidationError, data: Any) -> Unreadable:
     """What is wrong with an event's data; a validator of its own may say it with values that must not be shown."""
-    problem = cleaned(str(problems(error)[0]), tuple(hidden_values(data, marks(cls))))
+    problem = without_values(str(wrong_fields(error)[0]), tuple(hidden_values(data, marked_shape(cls))))
     return Unreadable(*stored, f"its data does not fit {cls.__name__}: {problem}")

@@ -56,14 +56,14 @@ class StepCommit:
     checkpoint: Checkpoint | None = None
     change: StatusChange | None = None
     suspend: bool = False
-    start: Start | None = None
+    start: StartRequest | None = None
     recall: CompensateChild | None = None
     settled: bool = False
     after: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True)
-class Start:
+class StartRequest:
     """A saga to be started. `request` is a digest of what was asked for; without an `owner` it is queued.
 
     Its `parent` is told how it ended.
@@ -85,7 +85,7 @@ class Start:
 
 @dataclass(frozen=True)
 class CompensateChild:
-    """A child that is to be undone, whatever it is doing; `event` says so in its own story."""
+    """A child that is to be compensated, whatever it is doing; `event` says so in its own history."""
 
     saga: str
     reason: str
@@ -94,7 +94,7 @@ class CompensateChild:
 
 @dataclass(frozen=True)
 class Committed:
-    """The entry stands in the database, once."""
+    """The commit stands in the database, once."""
 
 
 class TurnedBack(AmendsError):
@@ -115,12 +115,12 @@ class TurnedBack(AmendsError):
         return {"reason": self.reason, "error": self.error and dump(self.error, Problem)}
 
 
-class Taken(BaseException):
+class ChildIdTaken(BaseException):
     """A child's id belongs to another workflow; nothing was written."""
 
 
 @dataclass(frozen=True)
-class Stale:
+class StreamMoved:
     """A stream has another version than expected; nothing was written."""
 
     stream: str
@@ -132,11 +132,11 @@ class Fenced(BaseException):
     """This execution does not own its saga any more: it must stop, and nothing it does would be kept."""
 
 
-class Missing(Fenced):
+class SagaMissing(Fenced):
     """There is no such saga any more: the database has lost its start."""
 
 
-class Gone(Fenced):
+class RecordLost(Fenced):
     """What this execution has read or written is not on record any more: it starts anew from what is."""
 
 
@@ -145,13 +145,14 @@ class ForeignStep(BaseException):
 
 
 class Suspended(BaseException):
-    """The saga rests until somebody acts; this execution of it is over."""
+    """The saga is suspended until something happens or an operator acts; this execution of it is over."""
 
 
 class Interrupted(Exception):
     """The database went away in the middle of a transaction, or wants it again: it runs again from its first line.
 
-    `tries` is how often a transaction may end so before a person is asked; None, however often: the database is away.
+    `tries` is how often a transaction may end so before an operator is asked; None, however often: the database is
+    away.
     """
 
     def __init__(self, problem: str, tries: int | None = None) -> None:
@@ -173,7 +174,7 @@ class StepTransaction(Protocol):
 
     async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]: ...
 
-    async def commit(self, step_commit: StepCommit) -> Committed | Stale: ...
+    async def commit(self, step_commit: StepCommit) -> Committed | StreamMoved: ...
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ class Identity:
 
 
 class ExecutionLog(Protocol):
-    """Where one life of one saga records what it does, and what it learns from the lives before it."""
+    """Where one execution of one saga records what it does, and what it learns from the executions before it."""
 
     @property
     def identity(self) -> Identity: ...
@@ -203,7 +204,8 @@ class ExecutionLog(Protocol):
 
     @property
     def bell(self) -> Bell:
-        """Rung when something happens that concerns this life: a cancel, the end of this executor, a word of `run`."""
+        """Rung when something happens that concerns this execution: a cancel, the end of this executor, a word of
+        `run`."""
         ...
 
     @property
@@ -212,7 +214,7 @@ class ExecutionLog(Protocol):
         ...
 
     def next_step_id(self) -> int:
-        """The number of the next step: the same in every life of the saga, as long as its code does the same."""
+        """The number of the next step: the same in every execution of the saga, as long as its code does the same."""
         ...
 
     def now(self) -> datetime:
@@ -223,11 +225,12 @@ class ExecutionLog(Protocol):
         """The clock of this process, which never goes back."""
         ...
 
-    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
-        """Write the entry in one commit. Resends until answered; raises Fenced if another execution owns the saga."""
+    async def commit(self, step_commit: StepCommit) -> Committed | StreamMoved:
+        """Write the events, the checkpoint and the status in one commit. Resends until answered; raises Fenced if
+        another execution owns the saga."""
         ...
 
-    def order(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> Start:
+    def child_start_request(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> StartRequest:
         """A saga of this type, `name:version`, with its input as plain data, to be started as a child of this one."""
         ...
 
@@ -238,14 +241,14 @@ class ExecutionLog(Protocol):
         ...
 
     async def pause(self, until: datetime) -> None:
-        """Return when it is time, or earlier if the bell was rung. Raises Parked while this executor shuts down."""
+        """Return when it is time, or earlier if the bell was rung. Raises Suspended while this executor shuts down."""
         ...
 
     async def listen(self, seconds: float) -> bool:
-        """Return once the bell was rung, or after so many seconds; whether it was. Raises Parked as `pause` does."""
+        """Return once the bell was rung, or after so many seconds; whether it was. Raises Suspended as `pause` does."""
         ...
 
-    def cancelled(self) -> str | None:
+    def cancel_reason(self) -> str | None:
         """Why somebody wants the saga cancelled, as far as this executor knows; None if nobody does."""
         ...
 

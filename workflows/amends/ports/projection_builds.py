@@ -39,7 +39,7 @@ class BuildTarget:
     build: int
 
     @property
-    def where(self) -> tuple[str, int]:
+    def as_tuple(self) -> tuple[str, int]:
         """Name and number, as statements take them."""
         return self.name, self.build
 

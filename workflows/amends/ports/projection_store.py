@@ -59,7 +59,7 @@ class BuildStore(Protocol):
         """
         ...
 
-    async def open_first(self, projection: Projection[Any, Any]) -> str | None:
+    async def create_first_build(self, projection: Projection[Any, Any]) -> str | None:
         """Make the first build of a read model, live and empty, unless it has one; the reason why it cannot be made."""
         ...
 

@@ -12,7 +12,14 @@ from typing import Protocol
 from workflows.amends.history import SagaStuck, Status
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, NewEvent, RepeatedRequest
-from workflows.amends.ports.execution_log import Committed, Stale, Start, StatusChange, StepCommit, StepTransaction
+from workflows.amends.ports.execution_log import (
+    Committed,
+    StartRequest,
+    StatusChange,
+    StepCommit,
+    StepTransaction,
+    StreamMoved,
+)
 from workflows.amends.providers import Outage
 
 
@@ -47,7 +54,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Awaited:
+class ProviderReport:
     """A provider that sagas wait for, or that other executors find down."""
 
     provider: str
@@ -69,7 +76,7 @@ class OtherExecutor:
 class Sagas(Protocol):
     """Sagas one by one, as the simulation has them too: what writes is resent until it is answered."""
 
-    async def start(self, start: Start) -> StartOutcome:
+    async def start(self, start: StartRequest) -> StartOutcome:
         """Start a saga, once per id. Raises Unavailable if the database does not answer in time."""
         ...
 
@@ -81,7 +88,7 @@ class Sagas(Protocol):
         """What is recorded of a saga, and of the compensations of its family of forks; None if there is none."""
         ...
 
-    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
         """Write a commit of the execution that owns the saga, whole or not at all; the same again changes nothing.
 
         Raises Fenced if the owner is another one, ForeignStep if the step's number is taken, and Taken if it starts a
@@ -134,7 +141,7 @@ class Sagas(Protocol):
 class SagaQueue(Protocol):
     """Sagas that nobody runs, for whoever looks after them."""
 
-    async def awaited(self, executor: str) -> list[Awaited]:
+    async def awaited(self, executor: str) -> list[ProviderReport]:
         """The providers that sagas wait for, and those that others than this executor find down."""
         ...
 

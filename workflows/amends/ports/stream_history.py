@@ -34,11 +34,11 @@ class StreamHistory(Protocol):
         """Events of one stream with versions below `before`, newest first."""
         ...
 
-    async def cursor(self, token: str | None, field: str = "after") -> FeedCursor:
+    async def parse_cursor(self, token: str | None, field: str = "after") -> FeedCursor:
         """The place that a token or a plain position names. Raises Invalid for anything else."""
         ...
 
-    async def require_standing(self, cursor: FeedCursor) -> None:
+    async def require_on_record(self, cursor: FeedCursor) -> None:
         """Raise WentBack, with the last place before it that stands, if the event of a place is gone."""
         ...
 

@@ -10,11 +10,11 @@ from functools import partial
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
 from domain.amends.read_model.events import (
-    BuildBegun,
     BuildDropped,
     BuildPromoted,
-    SetAsideRetried,
-    SetAsideSkipped,
+    BuildStarted,
+    DeadLetterRetried,
+    DeadLetterSkipped,
 )
 from workflows.amends.ports.event_store import IdempotencyKey
 from workflows.amends.ports.projection_builds import ProjectionBuild, RequestedAction
@@ -47,7 +47,7 @@ class ProjectionAdministration:
             if build is None:
                 raise Conflict("building", f"{name} is being rebuilt already: promote it, or drop it first.")
             return OperationOutcome(
-                [BuildBegun(name, build, projection.version)], {"build": build, "version": projection.version}
+                [BuildStarted(name, build, projection.version)], {"build": build, "version": projection.version}
             )
 
         return await self._commit(name, cause, once, act)
@@ -59,7 +59,7 @@ class ProjectionAdministration:
 
         With `less` keys may be set aside in it that the live build shows.
         """
-        found = await self._builds.one(name, build or await self._builds.candidate(name))
+        found = await self._builds.get(name, build or await self._builds.promotable(name))
         if found.caught_up_at is None and found.state != "live":
             raise await self._behind(found)
 
@@ -83,7 +83,7 @@ class ProjectionAdministration:
         await self._builds.require(name)
         if build is None and self._builds.is_orphaned(name):
             return await self._drop_orphan(name, cause, once)
-        found = await self._builds.one(name, build or await self._builds.droppable(name))
+        found = await self._builds.get(name, build or await self._builds.droppable(name))
 
         async def act(store: Administration) -> OperationOutcome:
             if _known(await store.drop(found), found) == "live":
@@ -123,7 +123,7 @@ class ProjectionAdministration:
         `retry` applies the event and those behind it once more; `skip` leaves out the one that cannot be applied.
         """
         self._builds.newest(name)
-        event = SetAsideSkipped if action == "skip" else SetAsideRetried
+        event = DeadLetterSkipped if action == "skip" else DeadLetterRetried
 
         async def act(store: Administration) -> OperationOutcome:
             letters = await store.request_action(name, key, action)

@@ -15,7 +15,7 @@ from workflows.amends.ports.projection_builds import FeedEvent
 from workflows.amends.projections.failures import storable_text
 from workflows.amends.projections.feed import recorded_event
 from workflows.amends.projections.row_cache import RowCache
-from workflows.amends.redaction.sensitive import cleaned, hidden_values, marks
+from workflows.amends.redaction.sensitive import hidden_values, marked_shape, without_values
 from workflows.amends.values.codec import dump
 
 AT_ONCE = 100
@@ -65,7 +65,7 @@ async def apply_page(
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
         read.append(key_and_event(projection, each))
-    known = await rows.of(key for key, event in read if isinstance(event, Recorded) and key not in waiting)
+    known = await rows.load(key for key, event in read if isinstance(event, Recorded) and key not in waiting)
     for number, (each, (key, event)) in enumerate(zip(found, read, strict=True)):
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
@@ -98,7 +98,7 @@ def _apply(
 
 
 def _next(rows: RowCache, row: Any, event: Recorded[Any], key: str) -> Any:
-    after = rows.next(row, event, key)
+    after = rows.next_row(row, event, key)
     if after is None and row is not None and rows.inline:
         raise DefinitionError(rows.name, "an inline read model keeps its rows: mark them instead of removing them")
     return after
@@ -106,8 +106,8 @@ def _next(rows: RowCache, row: Any, event: Recorded[Any], key: str) -> Any:
 
 def error_message(error: Exception, event: object) -> str:
     """An error in one line, without the event's marked values."""
-    hidden = tuple(hidden_values(dump(event, type(event)), marks(type(event))))
-    message: str = cleaned(f"{type(error).__name__}: {problem_of(error).message}", hidden)
+    hidden = tuple(hidden_values(dump(event, type(event)), marked_shape(type(event))))
+    message: str = without_values(f"{type(error).__name__}: {problem_of(error).message}", hidden)
     return storable_text(message)
 
 
@@ -116,7 +116,7 @@ def key_and_event(projection: Projection[Any, Any], found: FeedEvent) -> tuple[s
 
     If it cannot be read, or has no key, the error stands in its place, and its stream has to wait.
     """
-    held_as = projection.held_as(found.stream)
+    held_as = projection.dead_letter_key(found.stream)
     if held_as is None:
         return "", None
     try:
@@ -131,7 +131,7 @@ def key_and_event(projection: Projection[Any, Any], found: FeedEvent) -> tuple[s
 
 def _names(projection: Projection[Any, Any], key: str, stream: str) -> tuple[str, ...]:
     """Under which keys an event may wait: its row's, and where there is a `key_of` its stream's."""
-    held_as = projection.held_as(stream) if projection.key_of else None
+    held_as = projection.dead_letter_key(stream) if projection.key_of else None
     return (key,) if held_as is None else (key, held_as)
 
 

@@ -38,7 +38,7 @@ class ProjectionBuilds:
         """All builds, or those of one read model, in the order in which they were made."""
         return await self.store.builds(name)
 
-    async def open_first(self) -> None:
+    async def create_first_builds(self) -> None:
         """Make the first build of every read model that has none: it is live at once, and empty.
 
         A failure is noted in `unopened`, and keeps no other build from being made.
@@ -46,7 +46,7 @@ class ProjectionBuilds:
         await self.note_reads()
         names = {name for name, _ in self.known}
         wanted = [each for each in map(self.newest, sorted(names)) if each.mode != "live"]
-        reasons = {each.name: await self.store.open_first(each) for each in wanted}
+        reasons = {each.name: await self.store.create_first_build(each) for each in wanted}
         self.unopened = {name: reason for name, reason in reasons.items() if reason is not None}
 
     async def note_reads(self) -> None:
@@ -57,7 +57,7 @@ class ProjectionBuilds:
         """
         await self.store.note_reads([each for each in self.known.values() if each.mode != "live"])
 
-    async def one(self, name: str, build: int) -> ProjectionBuild:
+    async def get(self, name: str, build: int) -> ProjectionBuild:
         """One build. Raises NotFound."""
         await self.require(name)
         found = next((each for each in await self.all(name) if each.build == build), None)
@@ -65,7 +65,7 @@ class ProjectionBuilds:
             raise build_not_found(name, build)
         return found
 
-    async def candidate(self, name: str) -> int:
+    async def promotable(self, name: str) -> int:
         """The build that a promotion means if none is named. Raises Conflict if none was rebuilt."""
         self.newest(name)
         found = [each.build for each in await self.all(name) if each.state == "building"]

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from domain.amends.errors import AmendsError
 from workflows.amends.history.problem import problem_of
-from workflows.amends.values.codec import problems
+from workflows.amends.values.codec import wrong_fields
 from workflows.amends.values.printable import one_line
 
 MOST = 1000
@@ -29,7 +29,7 @@ def failure_text(error: Exception) -> str:
 def unreadable_row(table: str, error: Exception) -> str:
     """The reason why a row of a table does not read back, without its values."""
     if isinstance(error, ValidationError):
-        _, *path = (found := problems(error)[0]).field.split(".")
+        _, *path = (found := wrong_fields(error)[0]).field.split(".")
         why = f"{'.'.join(path) or 'the row'}: {found.problem}"
     else:
         why = f"{type(error).__name__}: {problem_of(error).message}"

@@ -7,7 +7,7 @@ from typing import Any
 from domain.amends.event import EventType
 from domain.amends.projection import Projection, Recorded
 from domain.amends.vocabulary import NewerEvent
-from workflows.amends.ports.event_store import FeedCursor, read_event
+from workflows.amends.ports.event_store import FeedCursor, load_event_json
 from workflows.amends.ports.projection_builds import BuildTarget, FeedEvent, FeedPage
 from workflows.amends.ports.projection_store import RunnerStore
 
@@ -43,5 +43,5 @@ def types_of(projection: Projection[Any, Any]) -> list[str]:
 def recorded_event(projection: Projection[Any, Any], found: FeedEvent) -> Recorded[Any]:
     """An event as a projection sees it. Raises Unreadable."""
     _, _, _, stream, version, name, schema_version, data, at = found
-    event = read_event(projection.vocabulary, EventType(name, schema_version), data)
-    return Recorded(event, stream, projection.own_key(stream) or stream, version, at)
+    event = load_event_json(projection.vocabulary, EventType(name, schema_version), data)
+    return Recorded(event, stream, projection.key_of_stream(stream) or stream, version, at)

@@ -101,7 +101,7 @@ class InlineWriter:
         log.log(
             logging.DEBUG if expected else logging.ERROR,  # the runner logs it
             "%s build %d is left to its runner: %s",
-            *target.where,
+            *target.as_tuple,
             self._errors.failure(error),
             exc_info=None if expected else error,
         )
@@ -114,10 +114,10 @@ async def _write(
     rows = RowCache(projection, target, transaction.rows)
     is_set_aside, left_out = await transaction.standing(target, key)
     if not is_set_aside:
-        await rows.of([key])
+        await rows.load([key])
         later = await transaction.later(stream, rows.versions.get(key, 0), types_of(projection))
         page = await apply_page(projection, later, rows, (), left_out)
         changed = [row for row in page.changed.values() if row is not None]
         if changed and not page.rejected:
-            await transaction.put(target, rows.json(changed))
+            await transaction.put(target, rows.rows_json(changed))
     await transaction.done()

@@ -56,7 +56,7 @@ class _Trial:
 
     async def _cut(self, key: str) -> None:
         """Apply a key's events once more, one by one, up to the one after which its row does not fit."""
-        row = (await self._before.of([key]))[key]
+        row = (await self._before.load([key]))[key]
         error = self._before.unreadable.get(key)
         positions = self._page.applied.pop(key)
         del self._page.changed[key]
@@ -64,7 +64,7 @@ class _Trial:
             event = recorded_event(self._projection, found)
             if error is None:
                 try:
-                    row = self._before.next(row, event, key)
+                    row = self._before.next_row(row, event, key)
                 except Exception as failed:  # the row was changed by hand since it was read
                     error = error_message(failed, event.event)
             if error is None:
@@ -81,7 +81,7 @@ class _Trial:
     async def _refused(self, rows: RowCache, changed: dict[str, Any]) -> str | None:
         """Why the table does not take these rows, None if it does; None for a row takes it out."""
         try:
-            written = rows.json(row for row in changed.values() if row is not None)
+            written = rows.rows_json(row for row in changed.values() if row is not None)
             await self._trial.put(written, [key for key, row in changed.items() if row is None])
         except Exception as error:
             if not self._errors.is_about_row(error):

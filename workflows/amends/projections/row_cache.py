@@ -9,7 +9,7 @@ from typing import Any, Final
 from domain.amends.projection import Projection, Recorded
 from workflows.amends.ports.projection_builds import BuildTarget
 from workflows.amends.projections.failures import unreadable_row
-from workflows.amends.values.codec import adapter, plain, settled
+from workflows.amends.values.codec import adapter, parse_json, round_trip
 
 ROOM = 100_000
 """How many rows are kept in memory."""
@@ -23,7 +23,7 @@ LARGEST: Final = 64 * 1024 * 1024
 
 def as_read_back(projection: Projection[Any, Any], row: Any, key: str) -> Any:
     """A row as it will be read back from JSON. Raises Unstorable and TooLarge."""
-    return None if row is None else settled(row, projection.row, f"the row of {key}", LARGEST)
+    return None if row is None else round_trip(row, projection.row, f"the row of {key}", LARGEST)
 
 
 class RowCache:
@@ -44,7 +44,7 @@ class RowCache:
         self.unreadable: dict[str, str] = {}
         """The reason why a row of the last read does not read back, by key."""
 
-    async def of(self, keys: Iterable[str]) -> dict[str, Any]:
+    async def load(self, keys: Iterable[str]) -> dict[str, Any]:
         """The rows with these keys, without those that do not read back, which are in `unreadable`."""
         wanted = list(dict.fromkeys(keys))
         if self.inline:
@@ -68,24 +68,24 @@ class RowCache:
                 await self._load(keys[len(keys) // 2 :])
             else:
                 del self._kept[keys[0]]
-                self.unreadable[keys[0]] = unreadable_row("views.{}_{}".format(*self._target.where), error)
+                self.unreadable[keys[0]] = unreadable_row("views.{}_{}".format(*self._target.as_tuple), error)
         else:
             self._kept.update((getattr(row, self._key), row) for row in rows)
 
     def _read(self, found: str) -> list[Any]:
         if self.inline:
-            self.versions.update((each[self._key], each["_version"]) for each in plain(found))
+            self.versions.update((each[self._key], each["_version"]) for each in parse_json(found))
         rows: list[Any] = self._list.validate_json(found, by_alias=True, by_name=True)
         return rows
 
-    def next(self, row: Any, event: Recorded[Any], key: str) -> Any:
+    def next_row(self, row: Any, event: Recorded[Any], key: str) -> Any:
         """The row after one more event, as it will be read back from the table.
 
         Raises what the projection raises, and Unstorable for a row that would come back as another one.
         """
-        return as_read_back(self._projection, self._projection.next(row, event, key), key)
+        return as_read_back(self._projection, self._projection.next_row(row, event, key), key)
 
-    def keep(self, changed: Mapping[str, Any]) -> None:
+    def note_written(self, changed: Mapping[str, Any]) -> None:
         """Keep rows that were written."""
         for key, row in changed.items():
             self._kept[key] = row
@@ -93,14 +93,14 @@ class RowCache:
         while len(self._kept) > ROOM:
             self._kept.popitem(last=False)
 
-    def json(self, rows: Iterable[Any]) -> str:
+    def rows_json(self, rows: Iterable[Any]) -> str:
         """Rows as a JSON array, as the database's functions take them."""
         if self.inline:
-            parts = (self.one(row) for row in rows)
+            parts = (self.row_json(row) for row in rows)
             return f"[{','.join(parts)}]"
         return self._list.dump_json(list(rows), by_alias=False).decode()
 
-    def one(self, row: Any) -> str:
+    def row_json(self, row: Any) -> str:
         """One row as JSON."""
         shown = self._row.dump_json(row, by_alias=False).decode()
         if self.inline:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from domain.amends.errors import Contended, Unavailable, Unstorable
 from domain.amends.projection import Projection
-from workflows.amends.background import end
+from workflows.amends.background import cancel_tasks
 from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.ports.projection_builds import BuildTarget, FeedPage, LeaseLost, ProjectionBuild, ServerChanged
 from workflows.amends.ports.projection_store import RunnerStore
@@ -37,7 +37,7 @@ LONGEST_COMMIT = 0.1
 class Feed(Protocol):
     """Whoever knows how far the feed goes."""
 
-    async def beyond(self, cursor: FeedCursor, seconds: float) -> bool:
+    async def wait_beyond(self, cursor: FeedCursor, seconds: float) -> bool:
         """Wait until the feed goes further than a place, or may have gone back; False if neither within so long."""
         ...
 
@@ -86,10 +86,10 @@ class Runner:
             if await self._take():
                 await self._follow(for_ever=True)
         except LeaseLost:
-            log.info("%s build %d is followed elsewhere now, or was dropped.", *self.target.where)
+            log.info("%s build %d is followed elsewhere now, or was dropped.", *self.target.as_tuple)
         except Exception as error:
             if not self._store.errors.is_away(error) and await self._is_gone():
-                log.info("%s build %d was dropped.", *self.target.where)
+                log.info("%s build %d was dropped.", *self.target.as_tuple)
                 return
             await self._note(error)
             raise
@@ -107,7 +107,7 @@ class Runner:
             raise
 
     async def _take(self) -> bool:
-        await self._writer.require_same()
+        await self._writer.require_same_table()
         return await self._store.take(self.target, self._token)
 
     async def _follow(self, for_ever: bool) -> None:
@@ -131,7 +131,7 @@ class Runner:
             await self._store.note_failure(self.target, self._token, self._store.errors.failure(error))
 
     async def _give_back(self) -> None:
-        await end(self._ahead, self._writing, self._counting)
+        await cancel_tasks(self._ahead, self._writing, self._counting)
         self._ahead = self._writing = None
         with suppress(Unavailable, Contended):  # then it is over soon
             await self._store.give_back(self.target, self._token)
@@ -208,11 +208,11 @@ class Runner:
             await self._write(AppliedPage(), caught_up=True)
             return
         await self._renew()
-        await self._feed_notifier.beyond(self._looked, LOOK_SECONDS)
+        await self._feed_notifier.wait_beyond(self._looked, LOOK_SECONDS)
 
     async def _renew(self) -> None:
         if self._clock() - self._renewed_at > RENEW_SECONDS:
-            await self._writer.require_same()
+            await self._writer.require_same_table()
             await self._write(AppliedPage(), caught_up=self._caught_up)
 
     async def _perform_requested(self) -> None:
@@ -239,7 +239,7 @@ class Runner:
         """
         known = self._set_aside - {cleared[0]}
         self._set_aside = known | page.rejected.keys()
-        self._rows.keep(page.changed)
+        self._rows.note_written(page.changed)
         commit = PageCommit(page, self._cursor, self._looked, known, caught_up, self._run, cleared, skipped)
         return self._commit(commit)
 

@@ -56,7 +56,7 @@ class ProjectionWriter:
         except Exception as refused:
             if not self._store.errors.is_about_row(refused):
                 raise
-            await self.require_same()
+            await self.require_same_table()
             await reject_rows(self._projection, self._target, commit.page, rows, self._store)
             await self._store.commit(self._stored(commit, rows))
             fits = False
@@ -64,11 +64,11 @@ class ProjectionWriter:
             if key not in commit.known:
                 what = f"{rejected.type} at position {rejected.positions[0]}"
                 log.warning(
-                    "%s build %d: %s is set aside, %s: %s", *self._target.where, short_key(key), what, rejected.error
+                    "%s build %d: %s is set aside, %s: %s", *self._target.as_tuple, short_key(key), what, rejected.error
                 )
         return fits
 
-    async def require_same(self) -> None:
+    async def require_same_table(self) -> None:
         """Raise TableChanged if the table is not what the code writes; a missing view is made again."""
         shape = await self._store.shape(self._target, patiently=True)
         if require_same_table(self._projection, self._target, shape):
@@ -83,7 +83,7 @@ class ProjectionWriter:
             commit.begin,
             commit.end,
             page.events,
-            rows.json(row for row in page.changed.values() if row is not None),
+            rows.rows_json(row for row in page.changed.values() if row is not None),
             [key for key, row in page.changed.items() if row is None],
             [
                 RejectedKey(key, None if key in commit.known else each.error or "", each.positions)

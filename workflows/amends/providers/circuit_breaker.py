@@ -74,12 +74,12 @@ class CircuitBreaker:
         return Outage(self.name, self._since, self._error) if self._since else None
 
     @property
-    def answers(self) -> bool:
+    def is_answering(self) -> bool:
         """Whether somebody was answered a moment ago."""
         return self.clocks.seconds() - self._answered < MOMENT
 
     @property
-    def closed_for(self) -> float:
+    def seconds_closed(self) -> float:
         """For how many seconds it has been closed, as far as this process knows."""
         return self.clocks.seconds() - self._closed_at
 
@@ -103,7 +103,7 @@ class CircuitBreaker:
             return self._whole
         return Probe(now, patience)
 
-    def left(self, probe: Probe) -> None:
+    def call_ended(self, probe: Probe) -> None:
         """Such a call has ended: the next one may try a second after it began."""
         if probe is self._whole:
             self._whole = None
@@ -113,16 +113,16 @@ class CircuitBreaker:
         since = f"since {self._since.isoformat(timespec='seconds')}, " if self._since else ""
         return ProviderDown(self.name, f"{since}{self._error}")
 
-    def failed(self, error: str, waited: bool = False) -> None:
+    def note_failure(self, error: str, waited: bool = False) -> None:
         """A call was not answered. While others are, one of a saga that `waited` says more of the saga than of it."""
-        if self.deaf or (waited and self._since is None and self.answers):
+        if self.deaf or (waited and self._since is None and self.is_answering):
             return
         self._in_a_row, self._error = self._in_a_row + 1, one_line(error)[:ERROR]
         if self._in_a_row >= self.failures and self._since is None:
             self._open(self.clocks.now())
             log.warning("The provider %s is down (%s): sagas wait for it.", self.name, self._error)
 
-    def answered(self, seconds: float = 0.0) -> None:
+    def note_answer(self, seconds: float = 0.0) -> None:
         """A call was answered, whatever the answer says, after so many seconds."""
         self._in_a_row, self._answered_at, self._answered = 0, self.clocks.now(), self.clocks.seconds()
         self._longest = max(seconds, self._longest * 0.99)
@@ -132,14 +132,14 @@ class CircuitBreaker:
             self._since, self._closed_at = None, self.clocks.seconds()
             self.closed()
 
-    def reported(self, outage: Outage) -> None:
+    def note_report(self, outage: Outage) -> None:
         """Another process says that it is down: so it is here too, unless it has answered here since then."""
         if self._since is None and (self._answered_at is None or self._answered_at < outage.since):
             self._error, self._called_at = outage.error, self.clocks.seconds()
             self._open(outage.since)
             log.warning("The provider %s is down (%s), as others found: sagas wait for it.", self.name, self._error)
 
-    def asked(self) -> None:
+    def note_probe(self) -> None:
         """Somebody was let go on who may be refused without a call: the next one may try a second later."""
         self._probe_at = self.clocks.seconds() + PROBE_SECONDS
 

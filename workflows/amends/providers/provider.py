@@ -26,7 +26,7 @@ class NoAnswer(AmendsError):
     problem: str
 
 
-class Sending:
+class ProviderCall:
     """One call to a provider. A gateway that can tell awaits `starts` right before the first byte leaves."""
 
     def __init__(self, outbound: Outbound, mine: AttemptContext | None, began: float) -> None:
@@ -76,7 +76,7 @@ class Provider:
         return max(self.calls - self._under_way, 0)
 
     @asynccontextmanager
-    async def call(self, tells: bool = False) -> AsyncIterator[Sending]:
+    async def call(self, tells: bool = False) -> AsyncIterator[ProviderCall]:
         """Make one call inside, and raise NoAnswer there if there is no answer. Raises ProviderDown instead of that if
         nothing was sent, or while the provider is down.
 
@@ -94,19 +94,19 @@ class Provider:
                 async with self._place(mine):
                     probe = probe or self._enter(outbound)
                     async with self._watched(
-                        Sending(outbound, mine, self.breaker.clocks.seconds()), outbound, tells, probe
+                        ProviderCall(outbound, mine, self.breaker.clocks.seconds()), outbound, tells, probe
                     ) as sending:
                         yield sending
         finally:
             self._under_way -= 1
             if probe:
-                self.breaker.left(probe)
+                self.breaker.call_ended(probe)
             self.changed()
 
     @asynccontextmanager
     async def _watched(
-        self, sending: Sending, outbound: Outbound, tells: bool, probe: Probe | None
-    ) -> AsyncIterator[Sending]:
+        self, sending: ProviderCall, outbound: Outbound, tells: bool, probe: Probe | None
+    ) -> AsyncIterator[ProviderCall]:
         """Take note of how a call ends."""
         try:
             async with asyncio.timeout(probe.seconds if probe else None):
@@ -116,7 +116,7 @@ class Provider:
                 sending.started()
             ours = issubclass(type(error), AmendsError)
             told = outbound.shown(error_message(error)) if ours else "no answer in time"
-            self.breaker.failed(told, outbound.waited)
+            self.breaker.note_failure(told, outbound.waited)
             outbound.down = self.breaker.down() if probe or self.outage or not sending.sent else None
             if outbound.down is None or isinstance(error, asyncio.CancelledError):
                 raise
@@ -129,9 +129,9 @@ class Provider:
         outbound.down = None
         self._answered(sending)
 
-    def _answered(self, sending: Sending) -> None:
+    def _answered(self, sending: ProviderCall) -> None:
         sending.started()
-        self.breaker.answered(self.breaker.clocks.seconds() - sending.began)
+        self.breaker.note_answer(self.breaker.clocks.seconds() - sending.began)
 
     @asynccontextmanager
     async def _place(self, mine: AttemptContext | None) -> AsyncIterator[None]:
@@ -155,13 +155,13 @@ class Provider:
     def found_down(self, error: str) -> None:
         """A saga waits for it: news only where its gateway calls without telling this object."""
         if not self.has_gateway:
-            self.breaker.failed(error)
-            self.breaker.asked()
+            self.breaker.note_failure(error)
+            self.breaker.note_probe()
 
     def found_up(self) -> None:
         """A saga that waited for it has made an attempt, which is news as little."""
         if not self.has_gateway:
-            self.breaker.answered()
+            self.breaker.note_answer()
 
 
 class Providers:
@@ -180,7 +180,7 @@ class Providers:
             made = Provider(name, self._calls if calls is None else calls, failures, self._clocks)
             made.changed = lambda: self.changed()
             if found is not None and (outage := found.outage):
-                made.breaker.reported(outage)  # sagas, or other processes, knew of it before its gateway was made
+                made.breaker.note_report(outage)  # sagas, or other processes, knew of it before its gateway was made
             self._known[name] = made
             return made
         return found

@@ -9,18 +9,18 @@ from typing import Any, Final
 from pydantic.json_schema import GenerateJsonSchema
 
 from domain.amends.sensitive import KEYWORD, Sensitive
-from workflows.amends.values.unions import Schema, below, within
+from workflows.amends.values.unions import Schema, definitions_in, direct_subschemas
 
 UNKNOWN: Final = "unknown"
 """The mark of a part of which nobody knows whether it is personal or secret."""
 
 
-class Schemas(GenerateJsonSchema):
+class MarkedSchemaGenerator(GenerateJsonSchema):
     """Makes the JSON Schema of a type; what is marked in the type and cannot be found in there is marked as a whole."""
 
     def generate(self, schema: Any, mode: Any = "validation") -> dict[str, Any]:
         """The whole of it."""
-        self._known, self._kinds = within(schema), dict[int, str | None]()
+        self._known, self._kinds = definitions_in(schema), dict[int, str | None]()
         return super().generate(schema, mode)
 
     def generate_inner(self, schema: Any) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Schemas(GenerateJsonSchema):
                 if id(part) not in seen:
                     seen.add(id(part))
                     self._kinds[id(schema)] = _own(part)
-                    left += below(part)
+                    left += direct_subschemas(part)
                     left += [self._known[ref]] if (ref := part.get("schema_ref")) in self._known else []
         return self._kinds[id(schema)]
 

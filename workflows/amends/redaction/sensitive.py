@@ -9,15 +9,15 @@ from domain.amends.sensitive import MASK
 from workflows.amends.redaction.marking import UNKNOWN
 from workflows.amends.redaction.shapes import Part, marked_paths, shape
 from workflows.amends.redaction.visibility import Visibility
-from workflows.amends.values.memoised import once
+from workflows.amends.values.memoised import memoised
 
 SHORTEST: Final = 4
 """A value that is shorter is not looked for in texts: it would be found everywhere."""
 
 
-def marks(annotation: Any) -> Visibility | None:
+def marked_shape(annotation: Any) -> Visibility | None:
     """Where an annotation's values have marked parts; None if they have none."""
-    return once(_known, annotation, _marks)
+    return memoised(_known, annotation, _marks)
 
 
 _known: Final[dict[Any, Visibility | None]] = {}
@@ -32,10 +32,10 @@ def _marks(annotation: Any) -> Visibility | None:
 def hidden_values(data: Any, where: Visibility | None) -> Iterator[str]:
     """The marked values themselves, as text."""
     if where is not None:
-        yield from texts(where.hidden(data))
+        yield from value_texts(where.hidden(data))
 
 
-def texts(values: Iterable[Any]) -> Iterator[str]:
+def value_texts(values: Iterable[Any]) -> Iterator[str]:
     """What values say as text, as far as it is long enough to be looked for."""
     for value in values:
         yield from _texts(value)
@@ -49,7 +49,7 @@ def _texts(data: Any) -> Iterator[str]:
         yield str(data)
 
 
-def cleaned(data: Any, hidden: tuple[str, ...] = ()) -> Any:
+def without_values(data: Any, hidden: tuple[str, ...] = ()) -> Any:
     """What others say, such as an error's text, without values that must not be shown, and as it can be stored.
 
     Halves of characters and the character U+0000 are written out: no database and no JSON takes them.
@@ -59,7 +59,7 @@ def cleaned(data: Any, hidden: tuple[str, ...] = ()) -> Any:
             data = data.replace(value, MASK)
         return data.encode("utf-8", "backslashreplace").decode().replace("\0", "\\u0000")
     if isinstance(data, dict):
-        return {cleaned(name, hidden): cleaned(value, hidden) for name, value in data.items()}
+        return {without_values(name, hidden): without_values(value, hidden) for name, value in data.items()}
     if isinstance(data, list | tuple):
-        return [cleaned(item, hidden) for item in data]
+        return [without_values(item, hidden) for item in data]
     return MASK if str(data) in hidden else data

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from domain.amends.sensitive import KEYWORD
-from workflows.amends.redaction.marking import UNKNOWN, Schemas
+from workflows.amends.redaction.marking import UNKNOWN, MarkedSchemaGenerator
 from workflows.amends.values.codec import adapter
-from workflows.amends.values.memoised import once
+from workflows.amends.values.memoised import memoised
 
 Shape: TypeAlias = dict[str, Any]
 """A JSON Schema of values as they are stored, with their marks and without prose."""
@@ -29,24 +29,26 @@ _shapes: dict[Any, Shape] = {}
 
 def shape(annotation: Any) -> Shape:
     """The shape of an annotation's values, made once: nobody changes it."""
-    return once(_shapes, annotation, _new_shape)
+    return memoised(_shapes, annotation, _new_shape)
 
 
 def _new_shape(annotation: Any) -> Shape:
     try:
-        made = adapter(annotation).json_schema(by_alias=False, mode="serialization", schema_generator=Schemas)
+        made = adapter(annotation).json_schema(
+            by_alias=False, mode="serialization", schema_generator=MarkedSchemaGenerator
+        )
     except Exception:  # also what a type's own code raises when it is asked for its schema
         return {KEYWORD: UNKNOWN}
-    return plainly(made)
+    return essential_schema(made)
 
 
-def plainly(schema: Shape) -> Shape:
+def essential_schema(schema: Shape) -> Shape:
     """A schema without what is only said about it, and without defaults: what is stored has a value."""
     found: Shape = _without(schema, PROSE)
     return found
 
 
-def unmarked(shape: Shape) -> Shape:
+def without_marks(shape: Shape) -> Shape:
     """A shape without its marks: what two versions of an event are compared by."""
     found: Shape = _without(shape, (KEYWORD,))
     return found
@@ -76,12 +78,12 @@ def marks_of(part: Part, path: Path, above: tuple[int, ...]) -> Iterator[tuple[P
         if each.mark:
             yield path, each.mark
         within = (*above, id(each.schema))
-        for name in each.names:
+        for name in each.field_names:
             for inner in each.field(name):
                 yield from marks_of(inner, (*path, name), within)
-        for inner in (*each.other(), *each.items()):
+        for inner in (*each.other_keys(), *each.items()):
             yield from marks_of(inner, (*path, EACH), within)
-        for number, inner in enumerate(each.places):
+        for number, inner in enumerate(each.tuple_items):
             yield from marks_of(inner, (*path, str(number)), within)
 
 
@@ -122,57 +124,57 @@ class Part:
         return next((mark for mark in marks if mark), None)
 
     @property
-    def free(self) -> bool:
+    def is_any_value(self) -> bool:
         """Whether it is a schema of any value."""
         return not any(word in self.schema for word in WORDS) and KEYWORD not in self.schema
 
     @property
-    def kinds(self) -> Any:
+    def json_types(self) -> Any:
         """The types of JSON that its values have; None if it does not say."""
         found = self.schema.get("type")
         return [found] if isinstance(found, str) else found
 
     @property
-    def names(self) -> Sequence[str]:
+    def field_names(self) -> Sequence[str]:
         """The fields that have names."""
         return tuple(self.schema.get("properties", ()))
 
     def field(self, name: str) -> Iterator[Part]:
         """What is known of the value of a field."""
-        if self.free:
+        if self.is_any_value:
             yield self
         elif name in self.schema.get("properties", ()):
             yield self._part(self.schema["properties"][name])
         else:
-            yield from self.other()
+            yield from self.other_keys()
 
-    def other(self) -> Iterator[Part]:
+    def other_keys(self) -> Iterator[Part]:
         """What is known of the values of keys that are no fields."""
         found = [self.schema.get("additionalProperties", False), *self.schema.get("patternProperties", {}).values()]
         yield from (self._part(each) for each in found if each is not False)
 
     @property
-    def holds(self) -> set[str]:
+    def container_kind(self) -> set[str]:
         """Whether it is an `object`, an `array`, or a `scalar`; nothing for what only refers to others."""
         if any(word in self.schema for word in (*ALTERNATIVES, "$ref")) and "type" not in self.schema:
             return set()
-        if self.free:
+        if self.is_any_value:
             return {"object", "array", "scalar"}
-        within = {"object": [*self.names, *self.other()], "array": [*self.places, *self.items()]}
-        kinds = self.kinds or [kind for kind, parts in within.items() if parts] or ["scalar"]
+        within = {"object": [*self.field_names, *self.other_keys()], "array": [*self.tuple_items, *self.items()]}
+        kinds = self.json_types or [kind for kind, parts in within.items() if parts] or ["scalar"]
         return {kind if kind in within else "scalar" for kind in kinds if kind != "null"}
 
     def as_field(self, name: str) -> Iterator[Part]:
         """What a list says of a field of an object that stands in its place: the same as of that of its items."""
-        for item in (*self.items(), *self.places):
+        for item in (*self.items(), *self.tuple_items):
             for each in item.alternatives():
-                found = list(each.field(name)) if "object" in each.holds else []
-                yield from found or ([each] if each.holds or each.mark else [])
+                found = list(each.field(name)) if "object" in each.container_kind else []
+                yield from found or ([each] if each.container_kind or each.mark else [])
 
     def as_item(self) -> Iterator[Part]:
         """What an object says of the items of a list that stands in its place: it is one, or its values are."""
-        yield from self.other()
-        if self.names or self.mark:
+        yield from self.other_keys()
+        if self.field_names or self.mark:
             yield self
 
     def items(self) -> Iterator[Part]:
@@ -181,14 +183,14 @@ class Part:
             yield self._part(found)
 
     @property
-    def places(self) -> Sequence[Part]:
+    def tuple_items(self) -> Sequence[Part]:
         """What is known of the items of a tuple, by their numbers."""
         return [self._part(each) for each in self.schema.get("prefixItems", ())]
 
     def item(self, number: int) -> Iterator[Part]:
         """What is known of an item."""
         places = self.schema.get("prefixItems", ())
-        if self.free:
+        if self.is_any_value:
             yield self
         elif number < len(places):
             yield self._part(places[number])

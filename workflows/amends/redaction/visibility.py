@@ -10,7 +10,7 @@ from workflows.amends.redaction.marking import UNKNOWN
 from workflows.amends.redaction.shapes import ALTERNATIVES, EACH, Part, Path, marks_of
 
 
-class Look:
+class MaskCount:
     """What was masked while something was shown: `marked` values, and those that are `unknown` here."""
 
     def __init__(self) -> None:
@@ -31,8 +31,8 @@ class Visibility:
         self._groups = [list(part.alternatives()) for part in marking]
         self._marking = [each for group in self._groups for each in group]
         self._lifted, self._path = lifted, path
-        self._named = {name for part in (*self._known, *self._marking) for name in part.names}
-        self._places = max((len(part.places) for part in (*self._known, *self._marking)), default=0)
+        self._named = {name for part in (*self._known, *self._marking) for name in part.field_names}
+        self._places = max((len(part.tuple_items) for part in (*self._known, *self._marking)), default=0)
         self._parts: dict[str, Visibility] = {}
         self._marks_within: bool | None = None
         marks = [part.mark for part in self._marking if part.mark != UNKNOWN and (part.lasting or path not in lifted)]
@@ -42,13 +42,15 @@ class Visibility:
         self.unknown = not clear and not (known and path in lifted)
         """Whether nobody knows of it."""
         said = [part for part in self._known if not any(word in part.schema for word in (*ALTERNATIVES, "$ref"))]
-        self._free = any(part.free for part in said)
-        self._kinds = {kind for part in said for kind in part.kinds or ("string",)}
+        self._free = any(part.is_any_value for part in said)
+        self._kinds = {kind for part in said for kind in part.json_types or ("string",)}
         self._open = (
-            self._free and not self.unknown and all(part.free or "$ref" in part.schema for part in self._marking)
+            self._free
+            and not self.unknown
+            and all(part.is_any_value or "$ref" in part.schema for part in self._marking)
         )
 
-    def masked(self, data: Any, look: Look) -> Any:
+    def masked(self, data: Any, look: MaskCount) -> Any:
         """The data as it may be shown: nothing that is marked, and nothing that nobody knows."""
         if (data is None and not self.unknown) or (self._open and not self.marked):
             return data
@@ -98,17 +100,17 @@ class Visibility:
 
     def _marking_field(self, name: str) -> Iterator[Part]:
         """What marks a field; of a shape that has a list here, or one object for many, the marks in these count."""
-        many = any(True for part in self._known for _ in part.other())
+        many = any(True for part in self._known for _ in part.other_keys())
         for group in self._groups:
-            moved = not any("object" in part.holds for part in group)
+            moved = not any("object" in part.container_kind for part in group)
             for part in group:
                 found = list(part.as_field(name) if moved else part.field(name))
-                yield from found or ([part] if many and part.names else [])
+                yield from found or ([part] if many and part.field_names else [])
 
     def _marking_item(self, number: int) -> Iterator[Part]:
         """What marks an item; of a shape that has an object here, its own marks count."""
         for group in self._groups:
-            moved = not any("array" in part.holds for part in group)
+            moved = not any("array" in part.container_kind for part in group)
             for part in group:
                 yield from part.as_item() if moved else part.item(number)
 
@@ -117,7 +119,7 @@ class Visibility:
         if isinstance(data, dict | list) or data is None:
             return False
         if self._marks_within is None:
-            held = [group for group in self._groups if not any("scalar" in part.holds for part in group)]
+            held = [group for group in self._groups if not any("scalar" in part.container_kind for part in group)]
             self._marks_within = any(self._marks(held))
         return self._marks_within
 
@@ -131,7 +133,7 @@ class Visibility:
                 if mark != UNKNOWN and (group[0].lasting or (*self._path, *way) not in self._lifted):
                     yield mark
 
-    def step(self, step: str) -> Visibility:
+    def at_path_step(self, step: str) -> Visibility:
         """What is known of the part behind one step of a JSON Pointer."""
         in_list = step.isdecimal() and step not in self._named and "array" in self._kinds
         return self.item(int(step)) if in_list else self.field(step)

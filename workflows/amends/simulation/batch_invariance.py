@@ -13,7 +13,7 @@ from itertools import cycle
 from typing import TypeVar
 
 from domain.amends.projection import Projection, Recorded, same_rows
-from workflows.amends.values.codec import kept, require_json
+from workflows.amends.values.codec import require_json, stored_value
 from workflows.amends.values.limits import Limits
 
 Row = TypeVar("Row")
@@ -42,5 +42,5 @@ def same_in_batches(projection: Projection[Row, E], history: Sequence[Recorded[E
 
 def _stored(projection: Projection[Row, E], row: Row) -> Row:
     """A row as it comes back from a table. Raises Unstorable for one that would come back as another one."""
-    found: Row = kept(row, projection.row, f"a row of {projection.name}", Limits().value).value
+    found: Row = stored_value(row, projection.row, f"a row of {projection.name}", Limits().value).value
     return found

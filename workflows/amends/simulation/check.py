@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from domain.amends.aggregate import Aggregate
 from workflows.amends.executor.engine import Options
 from workflows.amends.history import SagaState
-from workflows.amends.ports.event_store import read_event
+from workflows.amends.ports.event_store import load_event_json
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.cluster.clients import Action, Cancel, Send, Start
 from workflows.amends.simulation.cluster.cluster import Cluster, Reached
@@ -61,7 +61,7 @@ class History:
     def events(self, aggregate: Aggregate[S, E], key: str) -> list[E]:
         """The events of one aggregate, oldest first."""
         kept = self.cluster.store.events.of(aggregate.stream(key))
-        return [read_event(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
+        return [load_event_json(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
-from workflows.amends.ports.execution_log import Committed, Stale, StepCommit, StepTransaction
+from workflows.amends.ports.execution_log import Committed, StepCommit, StepTransaction, StreamMoved
 from workflows.amends.simulation.memory.sagas import MemorySagas
 from workflows.amends.simulation.memory.transaction import MemoryTransaction
 
@@ -34,12 +34,12 @@ class CrashingSagas(MemorySagas):
     async def _transaction(self, id: str, owner: str) -> AsyncIterator[StepTransaction]:
         yield MemoryTransaction(self.events, partial(self._committed, id, owner))
 
-    def _committed(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+    def _committed(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
         """The commit of a transaction: a moment passes with it, as it does in a database."""
         self.clock.now += timedelta(milliseconds=1)
         return self.write(id, owner, step_commit)
 
-    def write(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+    def write(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
         if self.is_dead:
             raise Crash
         self.commits += 1

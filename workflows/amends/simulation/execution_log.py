@@ -14,10 +14,17 @@ from domain.amends.event import Cause
 from workflows.amends.bell import Bell
 from workflows.amends.clocks import clock
 from workflows.amends.history.replay_state import ReplayState
-from workflows.amends.ports.execution_log import Committed, Identity, Stale, Start, StepCommit, StepTransaction
+from workflows.amends.ports.execution_log import (
+    Committed,
+    Identity,
+    StartRequest,
+    StepCommit,
+    StepTransaction,
+    StreamMoved,
+)
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.memory.sagas import MemorySagas
-from workflows.amends.start_request import starting
+from workflows.amends.start_request import start_request
 from workflows.amends.values.codec import load
 from workflows.amends.values.limits import Limits
 
@@ -46,7 +53,7 @@ class MemoryExecutionLog:
         self.replay = replace(self._sagas.replay_state(self._id), started_at=sagas.rows[id].started_at)
         self._cancel = self.replay.cancel
 
-    def cancelled(self) -> str | None:
+    def cancel_reason(self) -> str | None:
         if self._tells and self._cancel is None:
             self._cancel = self._sagas.history(self._id).replay.cancel
         return self._cancel
@@ -66,11 +73,11 @@ class MemoryExecutionLog:
     def seconds(self) -> float:
         return clock()
 
-    def order(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> Start:
+    def child_start_request(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> StartRequest:
         saga = next(saga for saga in self._children if saga.definition.saga_type == saga_type)
-        return starting(saga, load(given, saga.definition.input), given, id, cause, self.now(), self._id)
+        return start_request(saga, load(given, saga.definition.input), given, id, cause, self.now(), self._id)
 
-    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
+    async def commit(self, step_commit: StepCommit) -> Committed | StreamMoved:
         return self._sagas.write(self._id, self._owner, step_commit)
 
     def transaction(self) -> AbstractAsyncContextManager[StepTransaction]:
@@ -84,4 +91,4 @@ class MemoryExecutionLog:
 
     async def listen(self, seconds: float) -> bool:
         """An execution waits for its own code only, and that takes its real time."""
-        return await self.bell.heard(seconds)
+        return await self.bell.wait(seconds)

@@ -34,7 +34,7 @@ from workflows.amends.history import (
 )
 from workflows.amends.history.events.children import ENDED
 from workflows.amends.history.replay_state import Checkpoint
-from workflows.amends.ports.event_store import read_event, record_own
+from workflows.amends.ports.event_store import load_event_json, new_own_event
 from workflows.amends.ports.execution_log import Suspended, TurnedBack
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.crashing import Crash, CrashingSagas
@@ -42,8 +42,8 @@ from workflows.amends.simulation.execution_log import MemoryExecutionLog
 from workflows.amends.simulation.memory.rows import Row
 from workflows.amends.simulation.read_models.following import rows_now
 from workflows.amends.simulation.read_models.store import MemoryProjections
-from workflows.amends.start_request import starting
-from workflows.amends.values.codec import copied, kept
+from workflows.amends.start_request import start_request
+from workflows.amends.values.codec import copy_json, stored_value
 from workflows.amends.values.limits import Limits
 
 R = TypeVar("R")
@@ -121,7 +121,7 @@ class Simulation:
     def events(self, aggregate: Aggregate[S, E], key: str) -> list[E]:
         """The events of one aggregate, oldest first."""
         kept = self.store.events.of(aggregate.stream(key))
-        return [read_event(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
+        return [load_event_json(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
 
     async def rows(self, projection: Projection[R, E]) -> dict[str, R]:
         """The rows of a read model after all that happened so far, by key, as a server's runner makes them.
@@ -139,8 +139,8 @@ class Simulation:
     def start(self, saga: Saga[Any, Any], request: Any, id: str = ID) -> None:
         """Start the saga without running it yet: it can be sent something first."""
         what = f"the input of {saga.definition.name}"
-        input = kept(request, saga.definition.input, what, self.limits.value)
-        start = starting(saga, input.value, input.data, id, Cause(), self.clock)
+        input = stored_value(request, saga.definition.input, what, self.limits.value)
+        start = start_request(saga, input.value, input.data, id, Cause(), self.clock)
         if self.deadline:
             start = replace(start, deadline=self.deadline - self.clock)
         _at_once(self.store.start(start))
@@ -149,7 +149,7 @@ class Simulation:
         """Want the saga cancelled: now, or just after the commit with this number, counted from 1."""
 
         def cancel() -> None:
-            event = record_own(saga_histories.stream(id), CancelRequested(reason), Cause())
+            event = new_own_event(saga_histories.stream(id), CancelRequested(reason), Cause())
             _at_once(self.store.cancel(id, (), reason, event, None))
 
         if at:
@@ -160,8 +160,8 @@ class Simulation:
     def signal(self, signal: object, id: str = ID) -> None:
         """Send the saga a signal, early or late."""
         name: str = getattr(signal, "__signal__")  # noqa: B009 (set by the decorator)
-        received = SignalReceived(name, kept(signal, type(signal), f"signal {name}", self.limits.value).data)
-        event = record_own(saga_histories.stream(id), received, Cause())
+        received = SignalReceived(name, stored_value(signal, type(signal), f"signal {name}", self.limits.value).data)
+        event = new_own_event(saga_histories.stream(id), received, Cause())
         _at_once(self.store.signal(id, name, event, None))
 
     def handle_stuck(self, action: OperatorAction, reason: str = "simulated", result: Any = None, id: str = ID) -> None:
@@ -171,7 +171,7 @@ class Simulation:
         assert standing.stuck is not None, f"saga {id} is not stuck"
         stuck = standing.stuck
         acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, result)
-        event = record_own(saga_histories.stream(id), acted, Cause())
+        event = new_own_event(saga_histories.stream(id), acted, Cause())
         going: Status = "compensating" if standing.is_compensating else "running"
         _at_once(self.store.resume(id, standing.stuck_at, [standing.status], event, going, None))
 
@@ -217,7 +217,7 @@ class Simulation:
     async def _ended(self, execution: Execution, id: str, owner: str) -> Any:
         """The result of an execution that ends the saga; its outcome is written down as DBOS does it."""
         try:
-            result = await execution.run(copied(self.state(id).input))
+            result = await execution.run(copy_json(self.state(id).input))
         except TurnedBack:
             self.store.outcome(id, owner, "ERROR")
         except Crash:

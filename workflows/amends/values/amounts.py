@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema, to_json
 
 from domain.amends.errors import Unstorable
-from domain.amends.read_model.rows import MOST_AFTER, MOST_BEFORE, fits
-from workflows.amends.values.limits import inner
+from domain.amends.read_model.rows import MOST_AFTER, MOST_BEFORE, fits_numeric
+from workflows.amends.values.limits import contained_values
 
 TOO_LONG: Final = f"has more digits than can be stored: {MOST_BEFORE} before and {MOST_AFTER} after the point"
 
@@ -19,7 +19,7 @@ _FAR: Final = re.compile(rb"[0-9]E[+-]?[0-9]{5}")
 """How a Decimal far from the point is written in short."""
 
 
-def exact(value: object) -> object:
+def exact_decimal(value: object) -> object:
     """What a text or a whole number says as a Decimal; other values stay.
 
     Raises PydanticCustomError for a number of JSON with a point or an exponent: its digits are lost already.
@@ -33,7 +33,7 @@ def exact(value: object) -> object:
     except ValidationError as error:
         found = error.errors()[0]
         raise PydanticCustomError("not_a_decimal", "{problem}", {"problem": found["msg"]}) from error
-    if not fits(amount):
+    if not fits_numeric(amount):
         raise PydanticCustomError("too_many_digits", "{problem}", {"problem": TOO_LONG})
     return amount
 
@@ -48,6 +48,6 @@ def require_amounts(value: object, written: bytes, what: str) -> None:
     parts: list[Any] = [value]
     while parts:
         part = parts.pop()
-        if isinstance(part, Decimal) and not fits(part):
+        if isinstance(part, Decimal) and not fits_numeric(part):
             raise Unstorable(f"{what} contains a number that {TOO_LONG}")
-        parts += inner(type(part), part) or ()
+        parts += contained_values(type(part), part) or ()

@@ -14,13 +14,13 @@ from pydantic_core import PydanticCustomError, PydanticSerializationError, Schem
 
 from domain.amends.errors import DefinitionError, Invalid, TooLarge, Unstorable
 from workflows.amends.values.amounts import require_amounts
-from workflows.amends.values.comparing import as_jsonb, difference, is_as_in_jsonb, is_same
-from workflows.amends.values.instants import strictly_read
+from workflows.amends.values.comparing import as_jsonb, difference, is_as_in_jsonb, is_identical
+from workflows.amends.values.instants import with_strict_times
 from workflows.amends.values.limits import exceeds
-from workflows.amends.values.lossless import is_strict, keeps_order, lossy
-from workflows.amends.values.memoised import once
+from workflows.amends.values.lossless import is_strict, keeps_order, lossy_reason
+from workflows.amends.values.memoised import memoised
 from workflows.amends.values.printable import error_message
-from workflows.amends.values.storable import MOST_DIGITS, is_finite, storable
+from workflows.amends.values.storable import MOST_DIGITS, is_finite, storable_json
 
 T = TypeVar("T")
 
@@ -36,22 +36,22 @@ _losses: dict[Any, str | None] = {}
 
 def adapter(annotation: Any) -> TypeAdapter[Any]:
     """The reader and writer of one annotation, built once."""
-    return once(_adapters, annotation, TypeAdapter)
+    return memoised(_adapters, annotation, TypeAdapter)
 
 
 def _reader(annotation: Any) -> SchemaValidator:
     """The reader of values from outside, built once."""
-    return once(_readers, annotation, _new_reader)
+    return memoised(_readers, annotation, _new_reader)
 
 
 def _new_reader(annotation: Any) -> SchemaValidator:
-    return SchemaValidator(strictly_read(adapter(annotation).core_schema), _use_prebuilt=False)
+    return SchemaValidator(with_strict_times(adapter(annotation).core_schema), _use_prebuilt=False)
 
 
 def require_json(annotation: Any, what: str) -> None:
     """Refuse an annotation whose values do not survive JSON. Raises DefinitionError, saying what `what` is."""
     try:
-        problem = once(_losses, annotation, lambda each: lossy(adapter(each).core_schema))
+        problem = memoised(_losses, annotation, lambda each: lossy_reason(adapter(each).core_schema))
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise DefinitionError(what, f"does not survive JSON: {str(error).splitlines()[0]}") from error
     if problem:
@@ -77,7 +77,7 @@ def load(data: Any, annotation: type[T]) -> T:
     Raises ValidationError, and nothing else.
     """
     try:
-        if once(_strict, annotation, _is_strict):  # a text is a date in JSON, and none in Python
+        if memoised(_strict, annotation, _is_strict):  # a text is a date in JSON, and none in Python
             strictly: T = adapter(annotation).validate_json(to_json(data), by_alias=True, by_name=True)
             return strictly
         loaded: T = adapter(annotation).validate_python(data, by_alias=True, by_name=True)
@@ -96,7 +96,7 @@ def _failed(annotation: Any, error: BaseException) -> ValidationError:
     return ValidationError.from_exception_data(str(annotation), [{"type": problem, "loc": (), "input": None}])
 
 
-class Kept(NamedTuple):
+class StoredValue(NamedTuple):
     """A value as plain JSON data, how many bytes it takes as text, and the value that comes back of it.
 
     None of the three shares anything with another one, nor with the value that was given.
@@ -107,7 +107,7 @@ class Kept(NamedTuple):
     value: Any
 
 
-def kept(value: object, annotation: Any, what: str, limit: int) -> Kept:
+def stored_value(value: object, annotation: Any, what: str, limit: int) -> StoredValue:
     """The value as plain data that can be stored, and that comes back: what every later reader gets is loaded of it.
 
     Raises TooLarge and Unstorable, saying what `what` is; also for a value that would come back as another one.
@@ -115,34 +115,34 @@ def kept(value: object, annotation: Any, what: str, limit: int) -> Kept:
     try:
         if exceeds(value, limit):
             raise TooLarge(what, limit)
-        written = _settled(storable(dump(value, annotation), what, limit), annotation)
+        written = _settled(storable_json(dump(value, annotation), what, limit), annotation)
         require_amounts(value, written, what)
-        back = load(plain(written), annotation)
+        back = load(parse_json(written), annotation)
     except (TooLarge, Unstorable):
         raise
     except ValidationError as error:
-        raise Unstorable(f"{what} does not come back as it was: {problems(error)[0]}") from error
+        raise Unstorable(f"{what} does not come back as it was: {wrong_fields(error)[0]}") from error
     except BaseException as error:
         raise Unstorable(f"{what} is not what its annotation says: {' '.join(error_message(error).split())}") from error
     if other := difference(value, back):
         raise Unstorable(f"{what} does not come back as it was: {other}")
-    return Kept(plain(written), len(written), back)
+    return StoredValue(parse_json(written), len(written), back)
 
 
-def settled(value: T, annotation: Any, what: str, limit: int) -> T:
+def round_trip(value: T, annotation: Any, what: str, limit: int) -> T:
     """The value as `kept` gives it back, quickly where nothing about it is odd. Raises TooLarge and Unstorable."""
     if _is_ordered(annotation):
         with suppress(Exception):  # then it is looked at closely, and said what is wrong with it
             written = adapter(annotation).serializer.to_json(value, by_alias=False, warnings="error")
             if len(written) <= MOST_DIGITS and b"\\u0000" not in written and is_as_in_jsonb(written):
                 require_amounts(value, written, what)
-                back: T = from_text(written, annotation)
+                back: T = load_exact_text(written, annotation)
                 if difference(value, back) is None:
                     return back
-    return cast(T, kept(value, annotation, what, limit).value)
+    return cast(T, stored_value(value, annotation, what, limit).value)
 
 
-def exactly(value: object, annotation: Any, what: str, limit: int) -> str:
+def exact_text(value: object, annotation: Any, what: str, limit: int) -> str:
     """The value as JSON text of which `from_text` makes the same value, with the same types and order.
 
     What jsonb would change is a text within the text. Raises TooLarge and Unstorable, saying what `what` is.
@@ -150,19 +150,19 @@ def exactly(value: object, annotation: Any, what: str, limit: int) -> str:
     if exceeds(value, limit):
         raise TooLarge(what, limit)
     try:
-        written = storable(dump(value, annotation), what, limit)
+        written = storable_json(dump(value, annotation), what, limit)
         require_amounts(value, written, what)
         changes = written[:1] == b'"' or _settled(written, annotation) != written
         written = to_json(written.decode()) if changes else written
-        back = from_text(written, annotation)
+        back = load_exact_text(written, annotation)
     except (PydanticSerializationError, ValidationError) as error:
         raise Unstorable(f"{what} does not come back as it was: {' '.join(error_message(error).split())}") from error
-    if not is_same(value, back):
+    if not is_identical(value, back):
         raise Unstorable(f"{what} does not come back as it was")
     return written.decode()
 
 
-def from_text(written: str | bytes, annotation: Any) -> Any:
+def load_exact_text(written: str | bytes, annotation: Any) -> Any:
     """The value back from the text that `exactly` made. Raises ValidationError."""
     inner = from_json(written) if written[:1] in ('"', b'"') else written
     return adapter(annotation).validate_json(inner, by_alias=True, by_name=True)
@@ -172,11 +172,11 @@ def _settled(written: bytes, annotation: Any) -> bytes:
     """The text of a value as it is once the database has had it, so that memory shows the same from the beginning."""
     if _is_ordered(annotation) and is_as_in_jsonb(written):
         return written
-    return to_json(as_jsonb(plain(written)))
+    return to_json(as_jsonb(parse_json(written)))
 
 
 def _is_ordered(annotation: Any) -> bool:
-    return once(_ordered, annotation, _keeps_order)
+    return memoised(_ordered, annotation, _keeps_order)
 
 
 def _keeps_order(annotation: Any) -> bool:
@@ -187,7 +187,7 @@ def _is_strict(annotation: Any) -> bool:
     return is_strict(adapter(annotation).core_schema)
 
 
-def read(data: Any, annotation: type[T]) -> T:
+def load_input(data: Any, annotation: type[T]) -> T:
     """A value from outside: strict types, no unknown fields. Raises Invalid with the path of the first wrong field."""
     try:
         written = to_json(data)
@@ -197,15 +197,15 @@ def read(data: Any, annotation: type[T]) -> T:
     except Invalid:
         raise
     except ValidationError as error:
-        raise problems(error)[0] from error
+        raise wrong_fields(error)[0] from error
     except BaseException as error:
         failed = _failed(annotation, error)
-        raise problems(failed)[0] from failed
+        raise wrong_fields(failed)[0] from failed
     return loaded
 
 
 def require_exact(data: Any, annotation: Any) -> None:
-    """Refuse what a person gives as a kept value, if digits of it would be lost. Raises ValidationError."""
+    """Refuse what an operator gives as a stored value, if digits of it would be lost. Raises ValidationError."""
     try:
         _reader(annotation).validate_json(to_json(data), by_alias=True, by_name=True)
     except ValidationError:
@@ -214,7 +214,7 @@ def require_exact(data: Any, annotation: Any) -> None:
         raise _failed(annotation, error) from error
 
 
-def problems(error: ValidationError) -> list[Invalid]:
+def wrong_fields(error: ValidationError) -> list[Invalid]:
     """The wrong fields of a value from outside, by their paths: the first 100 of them."""
     try:
         return [_problem(found) for found in _first(error)]
@@ -260,12 +260,12 @@ class _Schemas(GenerateJsonSchema):
         return made
 
 
-def text(data: Any) -> str:
+def json_text(data: Any) -> str:
     """Plain JSON data as compact text."""
     return to_json(data).decode()
 
 
-def plain(text: str | bytes) -> Any:
+def parse_json(text: str | bytes) -> Any:
     """Plain JSON data from text, however deep it is: what could be written can be read."""
     try:
         return from_json(text)
@@ -273,14 +273,14 @@ def plain(text: str | bytes) -> Any:
         return json.loads(text)
 
 
-def fresh(data: Any, annotation: type[T]) -> T:
+def load_copy(data: Any, annotation: type[T]) -> T:
     """The same of data that is kept: the value shares nothing with it. Raises ValidationError, and nothing else."""
-    return load(plain(_settled(to_json(data), annotation)), annotation)
+    return load(parse_json(_settled(to_json(data), annotation)), annotation)
 
 
-def copied(data: Any) -> Any:
+def copy_json(data: Any) -> Any:
     """Plain data that shares nothing with this."""
-    return plain(to_json(data))
+    return parse_json(to_json(data))
 
 
 def digest(data: Any) -> str:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from workflows.amends.values.limits import names
+from workflows.amends.values.limits import field_names
 
 _ODD: Final = re.compile(rb"[0-9]e\+|-0\.0")
 """Numbers as text that jsonb gives back in another form: 1e+20 as an integer, and the negative zero as zero."""
@@ -126,11 +126,11 @@ def _parts(value: Any) -> Mapping[Any, Any] | None:
     if isinstance(value, BaseModel):
         held = {name: value.__dict__.get(name) for name in type(value).model_fields}
         return held | (value.__pydantic_extra__ or {}) | (value.__pydantic_private__ or {})
-    named = names(type(value))
+    named = field_names(type(value))
     return None if named is None else {name: getattr(value, name, None) for name in named}
 
 
-def is_same(one: Any, other: Any) -> bool:
+def is_identical(one: Any, other: Any) -> bool:
     """Whether two values cannot be told apart: the same types and the same order, also inside of them."""
     if type(one) is not type(other):
         return False
@@ -143,7 +143,7 @@ def is_same(one: Any, other: Any) -> bool:
     parts, others = _parts(one), _parts(other)
     if parts is None or others is None:
         return _equal(one, other) and (not isinstance(one, float) or str(one) == str(other))
-    return parts.keys() == others.keys() and all(is_same(part, others[name]) for name, part in parts.items())
+    return parts.keys() == others.keys() and all(is_identical(part, others[name]) for name, part in parts.items())
 
 
 def _is_fixed(zone: tzinfo | None) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema, to_json
 
-from workflows.amends.values.amounts import exact
+from workflows.amends.values.amounts import exact_decimal
 
 _WRITTEN: Final = {
     "datetime": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt _].+"),
@@ -23,7 +23,7 @@ _VALUES: Final = ("metadata", "default", "expected", "members")
 _EXAMPLES: Final = {"datetime": "2026-01-31T12:00:00Z", "date": "2026-01-31"}
 
 
-def dated(kind: str, value: object) -> object:
+def parse_time(kind: str, value: object) -> object:
     """What a text says; other values stay. Raises PydanticCustomError for a text that is no date or time."""
     if not isinstance(value, str):
         return value
@@ -35,21 +35,21 @@ def dated(kind: str, value: object) -> object:
         raise PydanticCustomError("not_rfc_3339", "{problem}", {"problem": error.errors()[0]["msg"]}) from error
 
 
-def instant(value: object) -> object:
+def parse_instant(value: object) -> object:
     """The same of a parameter that is an instant."""
-    return dated("datetime", value)
+    return parse_time("datetime", value)
 
 
-def strictly_read(schema: Any) -> Any:
+def with_strict_times(schema: Any) -> Any:
     """A schema of pydantic whose dates and times are read so, and its Decimals exactly.
 
     By itself it takes digits for seconds since 1970, and rounds numbers to floats.
     """
     if type(schema) in (list, tuple):
-        return type(schema)(map(strictly_read, schema))
+        return type(schema)(map(with_strict_times, schema))
     if not isinstance(schema, dict):
         return schema
-    made: Any = {name: part if name in _VALUES else strictly_read(part) for name, part in schema.items()}
+    made: Any = {name: part if name in _VALUES else with_strict_times(part) for name, part in schema.items()}
     kind = made.get("type")
     if kind == "union":
         made["choices"] = list(map(_named, made["choices"]))
@@ -66,7 +66,7 @@ def _named(choice: Any) -> Any:
     return choice
 
 
-_READERS: Final = {kind: partial(dated, kind) for kind in _WRITTEN} | {"decimal": exact}
+_READERS: Final = {kind: partial(parse_time, kind) for kind in _WRITTEN} | {"decimal": exact_decimal}
 _PARSERS: Final = {
     "datetime": SchemaValidator(core_schema.datetime_schema()),
     "date": SchemaValidator(core_schema.date_schema()),

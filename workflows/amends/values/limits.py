@@ -41,7 +41,7 @@ def exceeds(value: object, limit: int) -> bool:
             left -= len(part) + 2  # type: ignore[arg-type]
         elif kind is int:
             left -= part.bit_length() // 4 + 1  # type: ignore[attr-defined]
-        elif kind in _SMALL or (within_it := inner(kind, part)) is None:
+        elif kind in _SMALL or (within_it := contained_values(kind, part)) is None:
             left -= 1
         elif 2 * len(within_it) > left or _is_around(part, len(parts), within):
             return True
@@ -65,18 +65,18 @@ _TEXTS = (str, bytes, bytearray)
 _SMALL: frozenset[type] = frozenset((float, bool, type(None)))
 
 
-def inner(kind: type[Any], value: Any) -> Collection[Any] | None:
+def contained_values(kind: type[Any], value: Any) -> Collection[Any] | None:
     """What a value consists of; None for what has no parts."""
     if issubclass(kind, dict):
         return [*value.keys(), *value.values()]
     if issubclass(kind, list | tuple | set | frozenset):
         found: Collection[Any] = value
         return found
-    named = names(kind)
+    named = field_names(kind)
     return None if named is None else [getattr(value, name, None) for name in named]
 
 
-def names(kind: type) -> tuple[str, ...] | None:
+def field_names(kind: type) -> tuple[str, ...] | None:
     """The fields of a class of records; None for any other class."""
     if kind not in _RECORDS:
         named = tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from workflows.amends.values.unions import (
     Schema,
-    below,
+    all_subschemas,
+    ambiguous_pair,
+    definitions_in,
+    direct_subschemas,
     is_json_value,
-    parts,
-    resolved,
-    two_that_can_be_mistaken,
-    within,
+    unwrapped_schema,
 )
 
 _LOSSY: Final = {
@@ -40,9 +40,9 @@ _KEYS: Final = {"str", "int", "bool", "float", "decimal", "date", "time", "datet
 """What the key of an object may be: it is written as a text, and read of it."""
 
 
-def lossy(schema: Schema) -> str | None:
+def lossy_reason(schema: Schema) -> str | None:
     """Why the values that a schema of pydantic's describes do not survive JSON; None if they do."""
-    return next(_problems(schema, within(schema), ()), None)
+    return next(_problems(schema, definitions_in(schema), ()), None)
 
 
 def keeps_order(schema: Schema) -> bool:
@@ -51,13 +51,13 @@ def keeps_order(schema: Schema) -> bool:
         part["type"] in ("dict", "counter", "frozendict", "any")
         or "allow" in (part.get("extra_behavior"), (part.get("config") or {}).get("extra_fields_behavior"))
         or str(part.get("serialization", {}).get("type")).startswith("function")
-        for part in parts(schema)
+        for part in all_subschemas(schema)
     )
 
 
 def is_strict(schema: Schema) -> bool:
     """Whether something in it takes only what is of its very type already."""
-    return any(part.get("strict") or (part.get("config") or {}).get("strict") for part in parts(schema))
+    return any(part.get("strict") or (part.get("config") or {}).get("strict") for part in all_subschemas(schema))
 
 
 def _problems(schema: Any, known: Mapping[str, Schema], path: tuple[str, ...]) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _problems(schema: Any, known: Mapping[str, Schema], path: tuple[str, ...]) -
         for name, field in _fields(schema):
             yield from _problems(field, known, (*path, name))
     else:
-        for part in below(schema):
+        for part in direct_subschemas(schema):
             yield from _problems(part, known, path)
 
 
@@ -84,20 +84,20 @@ def _problem(schema: Schema, known: Mapping[str, Schema]) -> str | None:
     kind = schema.get("type")
     if isinstance(kind, str) and kind in _LOSSY:
         return _LOSSY[kind]
-    if kind == "lax-or-strict" and any(map(_is_masked, parts(schema))):
+    if kind == "lax-or-strict" and any(map(_is_masked, all_subschemas(schema))):
         return "is written as asterisks; use Annotated[str, SECRET] of domain.amends.sensitive"
     if problem := _record_problem(schema):
         return problem
     match kind:
         case "dict" | "counter" | "frozendict":
-            return _key_problem(resolved(schema.get("keys_schema", {"type": "any"}), known))
+            return _key_problem(unwrapped_schema(schema.get("keys_schema", {"type": "any"}), known))
         case "literal":
             return _literal_problem(schema["expected"])
         case "enum" if not all(isinstance(_value(member), str | int | float) for member in schema["members"]):
             return "is an Enum whose values JSON has no word for; use texts"
         case "lax-or-strict" | "json-or-python" | "chain":
-            return next((_LOSSY[part["type"]] for part in parts(schema) if part["type"] in _LOSSY), None)
-        case "union" if pair := two_that_can_be_mistaken(schema, known):
+            return next((_LOSSY[part["type"]] for part in all_subschemas(schema) if part["type"] in _LOSSY), None)
+        case "union" if pair := ambiguous_pair(schema, known):
             return pair.problem
     return None
 

@@ -11,7 +11,7 @@ _unhashable: Final[dict[int, Any]] = {}
 """Annotations that are known by their ids: here they stay, so that no other one gets their id."""
 
 
-def once(known: dict[Any, T], annotation: Any, make: Callable[[Any], T]) -> T:
+def memoised(known: dict[Any, T], annotation: Any, make: Callable[[Any], T]) -> T:
     """What `known` has of an annotation; made if it has nothing."""
     try:
         return known[annotation]

@@ -12,10 +12,10 @@ from domain.amends.errors import TooLarge, Unstorable
 
 def require_storable(data: Any, what: str, limit: int | None = None) -> int:
     """How many bytes plain data takes as text. Raises Unstorable and TooLarge as `storable` does."""
-    return len(storable(data, what, limit))
+    return len(storable_json(data, what, limit))
 
 
-def storable(data: Any, what: str, limit: int | None = None) -> bytes:
+def storable_json(data: Any, what: str, limit: int | None = None) -> bytes:
     """Plain data as text, as it will be stored.
 
     Raises Unstorable for what JSON or Postgres does not take, TooLarge for more than `limit` bytes.

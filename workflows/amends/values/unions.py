@@ -31,7 +31,7 @@ _INSTANTS: Final = ("date", "time", "datetime", "timedelta", "decimal")
 
 
 @dataclass(frozen=True)
-class Pair:
+class AmbiguousPair:
     """Two types of a union that can be mistaken for one another."""
 
     one: Schema
@@ -53,7 +53,7 @@ _NO_PARTS: Final = (
 """Keys of a schema below which nothing is said of what is read and written."""
 
 
-def below(schema: Schema) -> Iterator[Schema]:
+def direct_subschemas(schema: Schema) -> Iterator[Schema]:
     """The schemas right below a schema."""
     for name, part in schema.items():
         if name not in _NO_PARTS:
@@ -68,11 +68,11 @@ def _schemas(part: Any) -> Iterator[Schema]:
             yield from _schemas(each)
 
 
-def parts(schema: Schema) -> Iterator[Schema]:
+def all_subschemas(schema: Schema) -> Iterator[Schema]:
     """A schema and all schemas below it."""
     yield schema
-    for part in below(schema):
-        yield from parts(part)
+    for part in direct_subschemas(schema):
+        yield from all_subschemas(part)
 
 
 def is_json_value(schema: Schema) -> bool:
@@ -80,12 +80,12 @@ def is_json_value(schema: Schema) -> bool:
     return str(schema.get("ref", "")).startswith("pydantic.types.JsonValue:")
 
 
-def within(schema: Schema) -> dict[str, Schema]:
+def definitions_in(schema: Schema) -> dict[str, Schema]:
     """The parts of a schema that others refer to, by the name by which they do."""
-    return {part["ref"]: part for part in parts(schema) if "ref" in part}
+    return {part["ref"]: part for part in all_subschemas(schema) if "ref" in part}
 
 
-def resolved(schema: Schema, known: Mapping[str, Schema]) -> Schema:
+def unwrapped_schema(schema: Schema, known: Mapping[str, Schema]) -> Schema:
     """A schema without what only wraps it and reads and writes the same."""
     while True:
         match schema["type"]:
@@ -97,14 +97,14 @@ def resolved(schema: Schema, known: Mapping[str, Schema]) -> Schema:
                 return schema
 
 
-def two_that_can_be_mistaken(union: Schema, known: Mapping[str, Schema]) -> Pair | None:
+def ambiguous_pair(union: Schema, known: Mapping[str, Schema]) -> AmbiguousPair | None:
     """Two types of a union, of which a value of the one might come back as the other; None if none are known."""
     members = [list(_leaves(choice, known)) for choice in _choices(union)]
     for some, others in combinations(members, 2):
         for one in some:
             for other in others:
                 if not _clear(one, other, known):
-                    return Pair(one, other)
+                    return AmbiguousPair(one, other)
     return None
 
 
@@ -115,7 +115,7 @@ def _choices(union: Schema) -> Iterator[Schema]:
 
 
 def _leaves(schema: Schema, known: Mapping[str, Schema]) -> Iterator[Schema]:
-    schema = resolved(schema, known)
+    schema = unwrapped_schema(schema, known)
     if schema["type"] == "nullable":
         yield {"type": "none"}
         yield from _leaves(schema["schema"], known)
@@ -191,13 +191,13 @@ def _clear_items(one: Schema | None, other: Schema | None, known: Mapping[str, S
 
 def _clear_objects(one: Schema, other: Schema, known: Mapping[str, Schema]) -> bool:
     if one["type"] == other["type"] == "dict":
-        keys = {resolved(each.get("keys_schema", {"type": "any"}), known)["type"] for each in (one, other)}
+        keys = {unwrapped_schema(each.get("keys_schema", {"type": "any"}), known)["type"] for each in (one, other)}
         return keys == {"str"} and _clear_items(one.get("values_schema"), other.get("values_schema"), known)
     if one.get("ref") is not None and one.get("ref") == other.get("ref"):
         return True
     mine, theirs = _fields_of(one), _fields_of(other)
     for name in mine.keys() & theirs.keys():
-        some, more = (resolved(each[name]["schema"], known) for each in (mine, theirs))
+        some, more = (unwrapped_schema(each[name]["schema"], known) for each in (mine, theirs))
         if {some["type"], more["type"]} <= {"literal", "enum"} and not _shared(some, more):
             return True
     return all(

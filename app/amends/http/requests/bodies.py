@@ -10,8 +10,8 @@ from pydantic_core import from_json
 
 from app.amends.http.errors import Malformed
 from domain.amends.errors import Invalid
-from domain.amends.sender import signed
-from workflows.amends.values.codec import SHOWN, read
+from domain.amends.sender import with_sender
+from workflows.amends.values.codec import SHOWN, load_input
 
 T = TypeVar("T")
 
@@ -36,19 +36,19 @@ class Body(BaseModel):
 
 
 class Reason(Body):
-    """The reason that a person gives for a decision; it stays on record."""
+    """The reason that an operator gives for a decision; it stays on record."""
 
     reason: str = Field(min_length=1, max_length=2000)
 
 
 async def request_body(request: Request, annotation: type[T]) -> T:
     """The body as a value of a type. Raises Malformed, or Invalid with the paths of the wrong fields."""
-    return read(await json_body(request), annotation)
+    return load_input(await json_body(request), annotation)
 
 
 async def body_with_sender(request: Request, annotation: type[T], actor: str, known: bool) -> T:
     """The same, with the fields filled in that name the sender."""
-    return read(signed(await json_body(request), annotation, actor, known), annotation)
+    return load_input(with_sender(await json_body(request), annotation, actor, known), annotation)
 
 
 async def json_body(request: Request) -> Any:

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from pydantic import AwareDatetime, BeforeValidator
 
 from domain.amends.errors import Invalid
-from workflows.amends.values.instants import instant
+from workflows.amends.values.instants import parse_instant
 
 
 def _decoded(name: str) -> str:
@@ -27,7 +27,7 @@ RowKey = StreamName
 """A key of a read model in a path, in the same way."""
 AS_SENT = {"stream", "key"}
 
-Instant = Annotated[AwareDatetime, BeforeValidator(instant)]
+Instant = Annotated[AwareDatetime, BeforeValidator(parse_instant)]
 """A point in time as RFC 3339 writes it, with its offset from UTC."""
 
 ANY_COLUMN = {

@@ -23,7 +23,7 @@ from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from app.amends.store.feed.follower import Follower
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Contended, Unavailable
-from workflows.amends.ports.event_store import START, FeedCursor, Filter, StoredEvent
+from workflows.amends.ports.event_store import START, FeedCursor, FeedFilter, StoredEvent
 
 log = logging.getLogger("amends.http")
 
@@ -73,10 +73,10 @@ class EventRoutes:
         `masked` is null, `marked` where values are personal or secret, or `unknown` where some are masked only because
         this server does not know what they are: one that does shows them, at the same `position`.
         """
-        cursor = await self._events.after(after)
-        only = Filter(type, stream, correlation_id)
+        cursor = await self._events.parse_after(after)
+        only = FeedFilter(type, stream, correlation_id)
         events = await read_page(lambda beyond, most: self._events.feed(beyond, most, only), cursor, limit)
-        return await self._redactor.redact(lambda: page_json(events, cursor, self._redactor), events)
+        return await self._redactor.serialise_redacted(lambda: page_json(events, cursor, self._redactor), events)
 
     @responds(EVENT_STREAM, TooManyFollowers)
     async def live(
@@ -94,12 +94,12 @@ class EventRoutes:
         gone, and after it comes all that follows `stands`, the last place before it that still stands.
         """
         self._followers.require_room()
-        cursor = await self._events.after(request.headers.get("Last-Event-ID") or after)
-        following = self._follow(cursor, Filter(type, stream, correlation_id))
+        cursor = await self._events.parse_after(request.headers.get("Last-Event-ID") or after)
+        following = self._follow(cursor, FeedFilter(type, stream, correlation_id))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return LiveResponse(following, self._followers, headers)
 
-    async def _follow(self, cursor: FeedCursor, only: Filter) -> AsyncGenerator[bytes, None]:
+    async def _follow(self, cursor: FeedCursor, only: FeedFilter) -> AsyncGenerator[bytes, None]:
         yield format_sse_event(retry=RECONNECT_MS, comment="here is the feed")
         follower = Follower(self._events, self._feed_notifier, cursor, only)
         looked, limit = cursor, FIRST_PAGE
@@ -126,8 +126,8 @@ class EventRoutes:
 
         Those that do not fit are read again: they take no memory while a client is slow.
         """
-        events = await follower.page(limit)
-        shown = await self._redactor.redact(partial(self._json, events), events)
+        events = await follower.next_page(limit)
+        shown = await self._redactor.serialise_redacted(partial(self._json, events), events)
         chunk, sent = bytearray(), 0
         for event, data in zip(events, shown, strict=True):
             following = format_sse_event(data_str=data, id=str(event.cursor))
@@ -135,7 +135,7 @@ class EventRoutes:
                 break
             chunk += following
             sent += 1
-        follower.sent(events[:sent])
+        follower.note_sent(events[:sent])
         return bytes(chunk), sent, sent < len(events) or len(events) == limit
 
     def _go_back(self, follower: Follower, back: WentBack) -> FeedCursor:
@@ -151,7 +151,7 @@ class EventRoutes:
     async def _goes_on(self, cursor: FeedCursor) -> bool:
         """Wait until the feed goes on or this server stops; False if neither has for a while."""
         going, stopping = (
-            asyncio.create_task(self._feed_notifier.beyond(cursor, QUIET_SECONDS)),
+            asyncio.create_task(self._feed_notifier.wait_beyond(cursor, QUIET_SECONDS)),
             asyncio.create_task(self._stopping.wait()),
         )
         try:
@@ -164,4 +164,4 @@ class EventRoutes:
 
 def _went_back_json(back: WentBack) -> str:
     """The data of the server-sent event for a follower."""
-    return to_json(back.shown() | {"detail": str(back)}).decode()
+    return to_json(back.redacted_facts() | {"detail": str(back)}).decode()

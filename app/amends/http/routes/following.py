@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.amends.http.errors import TooManyFollowers
 from app.amends.http.requests.connections import ABORT
-from workflows.amends.background import end
+from workflows.amends.background import cancel_tasks
 
 log = logging.getLogger("amends.http")
 
@@ -28,7 +28,7 @@ class Followers:
         self.most, self.count = most, 0
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def admit_one(self) -> Iterator[None]:
         """Count one more inside. Raises TooManyFollowers."""
         self.require_room()
         self.count += 1
@@ -59,7 +59,7 @@ class LiveResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the chunks end, the client goes away, or it does not read for too long."""
-        with self._followers.one():
+        with self._followers.admit_one():
             sending = asyncio.create_task(self._send(send), name="follower")
             gone = asyncio.create_task(_gone(receive), name="follower's end")
             try:
@@ -72,7 +72,7 @@ class LiveResponse(Response):
                 if abort:
                     abort()
             finally:
-                await end(sending, gone)
+                await cancel_tasks(sending, gone)
                 await self._chunks.aclose()
 
     async def _send(self, send: Send) -> None:

@@ -39,7 +39,7 @@ class HealthRoutes:
         """The server may be sent work: the database answers and takes writes, and this executor's lease holds."""
         if lacks := self._lacks():
             return problem_response(NOT_READY, lacks)
-        if error := self._liveness.problem or await self._database.problem() or self._database.unwritable:
+        if error := self._liveness.problem or await self._database.ask_problem() or self._database.unwritable:
             return problem_response(NOT_READY, f"The database: {error}")
         if error := self._committer.problem:
             return problem_response(NOT_READY, f"The database does not take what is written: {error}")

@@ -133,7 +133,7 @@ class MetricRoutes:
         labels = ["projection", "build", "state"]
         events = Gauge("amends_projection_lag_events", "Events that it has still to take.", labels, registry=registry)
         seconds = Gauge("amends_projection_lag_seconds", "Age of the first of them.", labels, registry=registry)
-        aside = Gauge("amends_projection_set_aside", "Keys that wait for a person.", labels, registry=registry)
+        aside = Gauge("amends_projection_set_aside", "Keys that wait for an operator.", labels, registry=registry)
         failing = Gauge("amends_projection_failing", "1 if it cannot go on.", labels, registry=registry)
         for build in await self._builds.all():
             orphaned = self._builds.is_orphaned(build.name)

@@ -135,5 +135,5 @@ class ProjectionRoutes:
     ) -> dict[str, Any]:
         """Carry out a request once per idempotency key, and let the runners look at once."""
         body = await self._requests.once(key_of(request), sent, act)
-        self._runners.look()
+        self._runners.check_work()
         return body

@@ -61,10 +61,10 @@ class StreamRoutes:
         self, stream: StreamName, response: Response, after: str | None = None, limit: Limit = 100
     ) -> dict[str, Any]:
         """The events of a stream, oldest first; the ETag is its version. `masked` and page sizes are as in /events."""
-        cursor = await self._events.after(after)
+        cursor = await self._events.parse_after(after)
         events = await read_page(partial(self._events.read_after, stream), cursor, limit)
         response.headers["ETag"] = f'"{await self._events.version(stream)}"'
-        return await self._redactor.redact(lambda: page_json(events, cursor, self._redactor), events)
+        return await self._redactor.serialise_redacted(lambda: page_json(events, cursor, self._redactor), events)
 
     @responds(answers.State, NotFound, Unreadable, WentBack, sends=("ETag",))
     async def state(
@@ -79,7 +79,7 @@ class StreamRoutes:
         aggregate = self._catalogue.aggregate(stream)
         found = await self._history.state(aggregate, stream, Point(version, position, at))
         response.headers["ETag"] = f'"{found.version}"'
-        return await self._redactor.redact(lambda: state_json(found, aggregate.category, self._redactor))
+        return await self._redactor.serialise_redacted(lambda: state_json(found, aggregate.category, self._redactor))
 
     @responds(answers.Difference, NotFound, Unreadable, WentBack)
     async def difference(
@@ -97,7 +97,9 @@ class StreamRoutes:
         after = Point(to_version, to_position, to_at)
         aggregate = self._catalogue.aggregate(stream)
         found = await self._history.difference(aggregate, stream, before, after)
-        return await self._redactor.redact(lambda: difference_json(*found, aggregate.category, self._redactor))
+        return await self._redactor.serialise_redacted(
+            lambda: difference_json(*found, aggregate.category, self._redactor)
+        )
 
     @responds(answers.StateAfterUndo, *UNDO_PROBLEMS, sends=("ETag",))
     async def undo(self, stream: StreamName, why: Reason, request: Request, response: Response) -> dict[str, Any]:
@@ -125,7 +127,9 @@ class StreamRoutes:
 
         answer = await self._requests.once(key_of(request), sent, act)
         response.headers["ETag"] = f'"{answer["version"]}"'
-        state = await self._redactor.redact(lambda: self._redactor.state(aggregate.category, answer["state"]))
+        state = await self._redactor.serialise_redacted(
+            lambda: self._redactor.state(aggregate.category, answer["state"])
+        )
         return answer | {"state": state}
 
 

@@ -51,8 +51,10 @@ class ViewRoutes:
         await self._wait(projection, after_position, timeout)
         await self._redactor.require_unmarked(projection, where)
         rows, following = await self._rows.rows(projection, where, after, limit)
-        sagas = self._redactor.sagas_in(projection, rows)
-        shown = await self._redactor.redact(lambda: [self._redactor.row(projection, row) for row in rows], sagas=sagas)
+        sagas = self._redactor.sagas_with_reasons(projection, rows)
+        shown = await self._redactor.serialise_redacted(
+            lambda: [self._redactor.row(projection, row) for row in rows], sagas=sagas
+        )
         return {"rows": shown, "next": following}
 
     @responds(dict[str, Any], NotFound, Conflict, Behind, Unreadable, WentBack)
@@ -69,14 +71,14 @@ class ViewRoutes:
         row = await self._rows.row(projection, key)
         if row is None:
             raise NotFound(f"row of {projection}", key)
-        shown: dict[str, Any] = await self._redactor.redact(
-            lambda: self._redactor.row(projection, row), sagas=self._redactor.sagas_in(projection, [row])
+        shown: dict[str, Any] = await self._redactor.serialise_redacted(
+            lambda: self._redactor.row(projection, row), sagas=self._redactor.sagas_with_reasons(projection, [row])
         )
         return shown
 
     async def _wait(self, name: str, position: str | None, seconds: float) -> None:
         self._rows.projection(name)
         if position is not None:
-            cursor = await self._events.after(position, "after_position")
+            cursor = await self._events.parse_after(position, "after_position")
             if not await self._rows.wait_for(name, cursor, seconds):
                 raise Behind(name, position)

@@ -76,7 +76,7 @@ class WorkflowRoutes:
 
     def _definition(self, name: str) -> dict[str, Any]:
         versions = sorted(version for known, version in self._engine.saga_client.sagas if known == name)
-        described: dict[str, Any] = self._engine.saga_client.newest(name).definition.describe()
+        described: dict[str, Any] = self._engine.saga_client.newest_definition(name).definition.describe()
         return described | {"versions": versions}
 
     @responds(answers.Started, NotFound, sends=("Location",))
@@ -84,7 +84,7 @@ class WorkflowRoutes:
         """Start a saga. The body is its input; the Idempotency-Key becomes its id."""
         if self._engine.draining.is_set():
             raise Busy
-        saga, key, cause = self._engine.saga_client.newest(name), key_of(request), cause_of(request)
+        saga, key, cause = self._engine.saga_client.newest_definition(name), key_of(request), cause_of(request)
         if key is not None:
             require_workflow_id(key, "Idempotency-Key")
         given = await request_body(request, saga.definition.input)
@@ -107,7 +107,7 @@ class WorkflowRoutes:
         rows, after = await self._overview.page(
             SagaFilters(name, status, reference, correlation_id, parent), limit, cursor
         )
-        shown = await self._redactor.redact(
+        shown = await self._redactor.serialise_redacted(
             lambda: [saga_row_json(row, self._redactor) for row in rows], sagas=sagas_with_reasons(rows)
         )
         return {"workflows": shown, "next": after}
@@ -124,26 +124,26 @@ class WorkflowRoutes:
         It shows 200 steps at a time: `steps_next`, given back as `steps_after`, goes on where a page has ended.
         """
         until = time.monotonic() + wait
-        found = await self._overview.saga(id)
-        while found and not found[0].rests and (left := until - time.monotonic()) > 0:
+        found = await self._overview.saga_with_state(id)
+        while found and not found[0].is_inactive and (left := until - time.monotonic()) > 0:
             await self._resting.wait(id, left)
-            found = await self._overview.saga(id)
+            found = await self._overview.saga_with_state(id)
         if found is None:
             raise NotFound("workflow", id)
         row, state, place = found
         sagas = sagas_with_errors(row, state)
-        return await self._redactor.redact(
+        return await self._redactor.serialise_redacted(
             lambda: saga_json(row, state, place, self._redactor, steps_after), sagas=sagas
         )
 
     @responds(Events, NotFound, WentBack)
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:
         """The history of a saga, oldest first. `masked` and the size of a page are those of /events."""
-        place = await self._events.after(after)
+        place = await self._events.parse_after(after)
         events = await read_page(partial(self._events.read_after, saga_histories.stream(id)), place, limit)
         if not events and await self._overview.row(id) is None:
             raise NotFound("workflow", id)
-        return await self._redactor.redact(lambda: page_json(events, place, self._redactor), events)
+        return await self._redactor.serialise_redacted(lambda: page_json(events, place, self._redactor), events)
 
     @responds(answers.Accepted, NotFound)
     async def signal(self, id: str, signal: str, request: Request) -> dict[str, Any]:
@@ -151,14 +151,14 @@ class WorkflowRoutes:
         row, cause = await self._overview.row(id), cause_of(request)
         if row is None:
             raise NotFound("workflow", id)
-        cls = self._engine.saga_client.payload(row.name, row.version, signal)
+        cls = self._engine.saga_client.payload_class(row.name, row.version, signal)
         sent = await body_with_sender(request, cls, actor_of(request), is_known(request))
-        payload = self._engine.saga_client.received(signal, sent, cls)
+        payload = self._engine.saga_client.payload_json(signal, sent, cls)
 
         async def send(key: IdempotencyKey | None) -> dict[str, Any]:
             answer = KeptAnswer(key.key, key.digest, {"id": id, "signal": signal}) if key else None
             noted = await self._engine.saga_client.signal(id, signal, payload, cause, answer)
-            self._engine.look()
+            self._engine.check_queue()
             return noted
 
         return await self._requests.once(key_of(request), {"id": id, "signal": signal, "payload": payload}, send)
@@ -194,7 +194,7 @@ class WorkflowRoutes:
         async def decide(key: IdempotencyKey | None) -> dict[str, Any]:
             answer = KeptAnswer(key.key, key.digest, {"id": id, "act": how}) if key else None
             noted = await self._engine.saga_client.handle_terminated(id, how, why.reason, cause, answer)
-            self._engine.look()
+            self._engine.check_queue()
             return noted
 
         return await self._requests.once(key_of(request), {"id": id, "act": how, "reason": why.reason}, decide)
@@ -222,7 +222,7 @@ class WorkflowRoutes:
             noted = await self._engine.saga_client.handle_stuck(
                 id, act, decision.reason, cause, decision.result, answer
             )
-            self._engine.look()
+            self._engine.check_queue()
             return noted
 
         sent = {"id": id, "act": act} | decision.model_dump()

@@ -81,12 +81,12 @@ class Pool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
         self._used.discard(connection)
         await self.putconn(connection)
 
-    async def end_reads(self) -> None:
+    async def fail_reads(self) -> None:
         """The server is silent: reads that are under way fail at once."""
         for connection in tuple(self.reading):
             cut_connection(connection)
 
-    async def renew(self) -> None:
+    async def discard_connections(self) -> None:
         """Another run of the server answers: connections from before are closed."""
         for connection in tuple(self._used):
             cut_connection(connection)

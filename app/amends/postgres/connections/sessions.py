@@ -41,7 +41,7 @@ class Session(AsyncConnection[TupleRow]):
     def _noticed(self, notice: Diagnostic) -> None:
         self.unreplicated = self.unreplicated or notice.source_function == CANCELLED_WAIT
 
-    async def enter(self) -> None:
+    async def note_server_run(self) -> None:
         """Note the run of the server before the first write. Raises NotWritable for one that must not be written to."""
         if self.run is not None:
             return

@@ -79,11 +79,11 @@ class DatabaseWatch:
         return self.away is not None
 
     @property
-    def away_for(self) -> float:
+    def seconds_away(self) -> float:
         """For how many seconds it has not answered."""
         return time.monotonic() - self._away_since if self.away else 0.0
 
-    async def problem(self) -> str | None:
+    async def ask_problem(self) -> str | None:
         """Ask now why the database does not answer; None if it does. Concurrent callers share the answer.
 
         A caller does not wait until all of several hosts have been tried.
@@ -94,7 +94,7 @@ class DatabaseWatch:
         done, _ = await asyncio.wait({asking}, timeout=ANSWER_SECONDS + LEAST_SECONDS)
         return asking.result() if done else self.away or NO_ANSWER
 
-    async def back(self, seconds: float) -> bool:
+    async def wait_until_back(self, seconds: float) -> bool:
         """Wait until it answers; False if it has not in so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -104,7 +104,7 @@ class DatabaseWatch:
 
     async def _watch(self) -> None:
         while True:  # noqa: ASYNC110 (it is the database that is asked)
-            await asyncio.sleep(AWAY_LOOK_SECONDS if await self.problem() else LOOK_SECONDS)
+            await asyncio.sleep(AWAY_LOOK_SECONDS if await self.ask_problem() else LOOK_SECONDS)
 
     async def _ask(self) -> str | None:
         asked_at = time.monotonic()

@@ -41,11 +41,11 @@ class SafeFolder:
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
-    def within(self, name: str) -> SafeFolder:
+    def subfolder(self, name: str) -> SafeFolder:
         """A folder in this one."""
         return SafeFolder(self.path / name, self._fd)
 
-    def take(self, group: int | None, names: tuple[str, ...], folders: tuple[str, ...]) -> None:
+    def make_private(self, group: int | None, names: tuple[str, ...], folders: tuple[str, ...]) -> None:
         """Make the folder and these files in it this user's alone, though of a group that may walk through it.
 
         An earlier owner may have left links in it: they are looked for once it can leave no more.
@@ -54,7 +54,7 @@ class SafeFolder:
             os.fchown(self._fd, os.geteuid(), -1 if group is None else group)
         os.fchmod(self._fd, 0o700 if group is None else 0o710)
         for name in folders:
-            with contextlib.suppress(FileNotFoundError), self.within(name):
+            with contextlib.suppress(FileNotFoundError), self.subfolder(name):
                 pass
         for name in names:
             with contextlib.suppress(FileNotFoundError), self.open(name, "r") as file:
@@ -85,19 +85,19 @@ class SafeFolder:
         with self.open(name, "w") as file:
             file.write(content.encode())
 
-    def has(self, name: str) -> bool:
+    def exists(self, name: str) -> bool:
         """Whether there is anything of this name, a link included."""
         with contextlib.suppress(FileNotFoundError):
             return bool(os.lstat(name, dir_fd=self._fd))
         return False
 
-    def make(self, name: str) -> None:
+    def make_empty_folder(self, name: str) -> None:
         """An empty folder, in place of one that is there."""
-        if self.has(name):
+        if self.exists(name):
             shutil.rmtree(name, dir_fd=self._fd)
         os.mkdir(name, 0o700, dir_fd=self._fd)
 
-    def give(self, name: str, user: int, group: int) -> None:
+    def change_owner(self, name: str, user: int, group: int) -> None:
         """Let a file or folder be another account's; a link itself, not what it leads to."""
         os.chown(name, user, group, dir_fd=self._fd, follow_symlinks=False)
 

@@ -80,13 +80,13 @@ class EmbeddedPostgres:
                 self._launch(folder)
         return self.url
 
-    def admit(self) -> None:
+    def start_with_logins(self) -> None:
         """Make sure that the server runs and lets in who migrates and who serves, each with a password of its own."""
         self.start()
         with SafeFolder(self.root) as folder, folder.locked("start.lock"):
-            if all(folder.has(login) for login in LOGINS) and _lets_in(self.owner_url) and _lets_in(self.server_url):
+            if all(folder.exists(login) for login in LOGINS) and _lets_in(self.owner_url) and _lets_in(self.server_url):
                 return
-            known = {login: folder.read(login).decode() if folder.has(login) else "" for login in LOGINS}
+            known = {login: folder.read(login).decode() if folder.exists(login) else "" for login in LOGINS}
             passwords = {login: password or secrets.token_urlsafe(24) for login, password in known.items()}
             create_logins(self.url, passwords)
             for login, password in passwords.items():
@@ -98,9 +98,9 @@ class EmbeddedPostgres:
         with SafeFolder(self.root) as folder:
             self._user = folder.open("users.lock", "a")
         fcntl.flock(self._user, fcntl.LOCK_SH)
-        self.admit()
+        self.start_with_logins()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Stop the server if nobody else uses it."""
         if self._user is None:
             return
@@ -128,7 +128,7 @@ class EmbeddedPostgres:
     def process(self) -> psutil.Process | None:
         """The running server's first process, None if it does not run."""
         try:
-            with SafeFolder(self.root) as folder, folder.within("data") as data:
+            with SafeFolder(self.root) as folder, folder.subfolder("data") as data:
                 pid = int(data.read("postmaster.pid").split()[0])
             process = psutil.Process(pid)
             return process if self._is_server(process) else None
@@ -138,7 +138,7 @@ class EmbeddedPostgres:
     def answers(self) -> bool:
         """Whether this very cluster answers, whatever else may listen on its port."""
         try:
-            with SafeFolder(self.root) as folder, folder.within("data") as data, data.within("global") as shared:
+            with SafeFolder(self.root) as folder, folder.subfolder("data") as data, data.subfolder("global") as shared:
                 identifier = struct.unpack("=Q", shared.read("pg_control")[:8])[0]
             with psycopg.connect(self.url, connect_timeout=3) as connection:
                 row = connection.execute("select system_identifier from pg_control_system()").fetchone()
@@ -153,9 +153,9 @@ class EmbeddedPostgres:
                 self.root.mkdir(0o700)
             group = (owner := server_account()) and owner.pw_gid
             with SafeFolder(self.root) as folder:
-                folder.take(group, ("start.lock",), ())
+                folder.make_private(group, ("start.lock",), ())
                 with folder.locked("start.lock"):  # while somebody makes the cluster, its password is another account's
-                    folder.take(group, FILES, FOLDERS)
+                    folder.make_private(group, FILES, FOLDERS)
         except OSError as error:
             raise StartupError(
                 f"The embedded Postgres cannot use {self.root}: {error.strerror}.",
@@ -188,14 +188,14 @@ class EmbeddedPostgres:
 
     def _create(self, folder: SafeFolder) -> None:
         """Make the cluster: in a folder of its own first, so that an interrupted one is never taken for whole."""
-        if folder.has("data"):
+        if folder.exists("data"):
             return
         fresh, password = self.root / "data.new", self.root / "password"
-        folder.make(fresh.name)
+        folder.make_empty_folder(fresh.name)
         folder.write(password.name, secrets.token_urlsafe(24))
         if owner := server_account():
-            folder.give(fresh.name, owner.pw_uid, owner.pw_gid)
-            folder.give(password.name, owner.pw_uid, owner.pw_gid)
+            folder.change_owner(fresh.name, owner.pw_uid, owner.pw_gid)
+            folder.change_owner(password.name, owner.pw_uid, owner.pw_gid)
         command = [
             reachable_program(self.programs, "initdb"),
             "-D",
@@ -213,7 +213,7 @@ class EmbeddedPostgres:
             raise StartupError(
                 f"The embedded Postgres could not be created:\n{made.stdout.decode()}", f"See {self.root}."
             )
-        folder.give(password.name, os.geteuid(), os.getegid())
+        folder.change_owner(password.name, os.geteuid(), os.getegid())
         folder.rename(fresh.name, self.data.name)
 
     def _locale(self) -> list[str]:
@@ -267,7 +267,7 @@ class EmbeddedPostgres:
                     "End it, then start again.",
                 )
             time.sleep(0.05)
-        with contextlib.suppress(FileNotFoundError), folder.within("data") as data:
+        with contextlib.suppress(FileNotFoundError), folder.subfolder("data") as data:
             data.remove("postmaster.pid")
         return False
 

@@ -40,7 +40,7 @@ class CommitConnection:
         if self._session:
             await self._session.close()
 
-    async def ask(self, statement: str, parameters: Parameters) -> list[TupleRow]:
+    async def execute(self, statement: str, parameters: Parameters) -> list[TupleRow]:
         """Run a statement and return its rows; the connection must be open."""
         session = self._session
         assert session is not None
@@ -60,7 +60,7 @@ class CommitConnection:
         overdue = asyncio.get_running_loop().call_later(OPEN_SECONDS, cut_connection, session)
         try:
             async with SessionGuard(session):
-                await session.enter()
+                await session.note_server_run()
         finally:
             overdue.cancel()
 
@@ -69,6 +69,6 @@ class CommitConnection:
         if self._session:
             cut_connection(self._session)
 
-    async def rest(self) -> None:
+    async def wait_until_back(self) -> None:
         """Wait while the database is away: no message is to blame, and the next one would fare no better."""
-        await asyncio.sleep(self._waits.next())
+        await asyncio.sleep(self._waits.next_delay())

@@ -23,7 +23,7 @@ from app.amends.postgres.statements.messages import CommitMessage, PendingAnswer
 from app.amends.postgres.statements.resending import AlreadyExists as AlreadyExists
 from app.amends.postgres.statements.resending import deadline_after, unstorable_error
 from domain.amends.errors import AmendsError, Unstorable
-from workflows.amends.background import end
+from workflows.amends.background import cancel_tasks
 
 log = logging.getLogger("amends.store")
 
@@ -72,14 +72,14 @@ class Committer:
     async def stop(self) -> None:
         """End the workers; statements that still wait are not sent, and those that were sent are not cancelled."""
         self._stopping, workers = True, list(self._workers)
-        await self.renew()
+        await self.resend_all()
         for idle in self._idle:
             idle.cancel()
         if workers:
             await asyncio.wait(workers, timeout=STOP_SECONDS)
-        await end(*workers)
+        await cancel_tasks(*workers)
 
-    async def renew(self) -> None:
+    async def resend_all(self) -> None:
         """Another run of the server answers: statements that were sent before are sent again, on other connections."""
         for connection in self._workers.values():
             connection.sever()
@@ -96,7 +96,7 @@ class Committer:
         self._put(CommitMessage(statement, parameters, [caller]))
         return await caller.answer
 
-    async def share(self, statement: str, item: str, patience: float | None = None) -> TupleRow:
+    async def run_shared(self, statement: str, item: str, patience: float | None = None) -> TupleRow:
         """The same for one item of a statement that takes a JSON array of them; returns its row.
 
         The statement answers each item with a row: its number from 0, its outcome, and further columns. It keeps items
@@ -129,7 +129,7 @@ class Committer:
                         await self._send(message, connection)
                     except Exception as bug:
                         log.exception("A commit failed by a fault of Amends itself.")
-                        message.fail(Unstorable(f"a fault of Amends itself: {type(bug).__name__}"))
+                        message.fail_callers(Unstorable(f"a fault of Amends itself: {type(bug).__name__}"))
                     finally:
                         self._no_longer_held_up(connection)
                     if connection.given_up or self._stopping:
@@ -152,7 +152,7 @@ class Committer:
                 message = self._shared(ready) if isinstance(ready, str) else ready
             else:
                 return None
-            if message.wanted:
+            if message.is_wanted:
                 return message
         return None
 
@@ -176,13 +176,13 @@ class Committer:
             await connection.open()
             for caller in message.callers:
                 caller.was_sent = True
-            rows = await connection.ask(message.statement, message.parameters)
+            rows = await connection.execute(message.statement, message.parameters)
         except Exception as error:
             if not connection.given_up and self._failed(message, error) is Verdict.AWAY and not self._stopping:
-                await connection.rest()
+                await connection.wait_until_back()
         else:
             if not connection.given_up:
-                self._alone(message.statement, message.answered(rows), held_up=True)
+                self._alone(message.statement, message.answer_callers(rows), held_up=True)
             self._problems.pop(message.statement, None)
             self.on_commit()
         finally:
@@ -207,7 +207,7 @@ class Committer:
         if len(message.callers) > 1:
             self._alone(message.statement, message.callers)
         elif found is Verdict.NEVER:
-            message.fail(unstorable_error(error))
+            message.fail_callers(unstorable_error(error))
         else:
             self._later(message, error, found)
         return found
@@ -216,7 +216,7 @@ class Committer:
         try:
             wait = message.tries.wait_after(error)
         except AmendsError as over:
-            message.fail(over)
+            message.fail_callers(over)
         else:
             message.held_up = found is Verdict.BUSY
             asyncio.get_running_loop().call_later(wait, self._put, message)

@@ -31,10 +31,10 @@ class PendingAnswer:
     def __post_init__(self) -> None:
         if self.give_up_at is not None:
             patience = self.give_up_at - self.sent_at
-            timer = self.answer.get_loop().call_later(patience, self.give, Unavailable(round(patience, 1)))
+            timer = self.answer.get_loop().call_later(patience, self.resolve, Unavailable(round(patience, 1)))
             self.answer.add_done_callback(lambda _: timer.cancel())
 
-    def give(self, answer: list[TupleRow] | AmendsError) -> None:
+    def resolve(self, answer: list[TupleRow] | AmendsError) -> None:
         if self.answer.done():
             return
         if type(answer) is Unavailable and self.was_sent:
@@ -56,7 +56,7 @@ class CommitMessage:
     held_up: bool = False
 
     @property
-    def wanted(self) -> bool:
+    def is_wanted(self) -> bool:
         """Whether a caller still waits for the answer."""
         return any(not each.answer.done() for each in self.callers)
 
@@ -66,21 +66,21 @@ class CommitMessage:
         caller = self.callers[0]
         return Resending("A commit", caller.give_up_at, caller.sent_at, parameters=self.parameters)
 
-    def fail(self, error: AmendsError) -> None:
+    def fail_callers(self, error: AmendsError) -> None:
         for caller in self.callers:
-            caller.give(error)
+            caller.resolve(error)
 
-    def answered(self, rows: list[TupleRow]) -> Sequence[PendingAnswer]:
+    def answer_callers(self, rows: list[TupleRow]) -> Sequence[PendingAnswer]:
         """Answer all callers; returns those whose items must go again alone."""
         if not self.shared:
-            self.callers[0].give(rows)
+            self.callers[0].resolve(rows)
             return ()
         again = []
         for number, outcome, *answer in rows:
             if outcome == BUSY:
                 again.append(self.callers[number])
             else:
-                self.callers[number].give([(outcome, *answer)])
+                self.callers[number].resolve([(outcome, *answer)])
         return again
 
 

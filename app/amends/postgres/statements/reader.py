@@ -52,7 +52,7 @@ class Reader:
         try:
             async with borrowed_connection(self.pool, until) as connection:
                 if isinstance(connection, Session):
-                    await connection.enter()
+                    await connection.note_server_run()
                 yield connection
         finally:
             self._writing.release()
@@ -143,7 +143,7 @@ class Reader:
                 return await read_once(self.pool, until, ask)
             except (psycopg.Error, OSError) as error:
                 if self._database and verdict(error, ours) is Verdict.AWAY:
-                    await self._database.problem()
+                    await self._database.ask_problem()
                 raise
 
         until = deadline_after(patience)
@@ -151,5 +151,5 @@ class Reader:
 
     async def _require_there(self) -> None:
         """Raise Unavailable almost at once while the database is known to be away: the caller may ask again."""
-        if self._database and self._database.away and not await self._database.back(MOMENT):
-            raise Unavailable(round(self._database.away_for, 1))
+        if self._database and self._database.away and not await self._database.wait_until_back(MOMENT):
+            raise Unavailable(round(self._database.seconds_away, 1))

@@ -56,7 +56,7 @@ class RetryDelays:
     def __init__(self) -> None:
         self.shortest = FIRST_WAIT
 
-    def next(self) -> float:
+    def next_delay(self) -> float:
         wait, self.shortest = self.shortest, min(2 * self.shortest, LONGEST_WAIT)
         return wait * random.uniform(0.75, 1.25)
 
@@ -108,7 +108,7 @@ class Resending:
         if self._until is not None and time.monotonic() + self._waits.shortest > self._until:
             raise Unavailable(round(lasted, 1)) from error
         log.log(self._level(found, lasted), "%s is sent again: %s", self._what, log_text(error, found))
-        return self._waits.next()
+        return self._waits.next_delay()
 
     def _level(self, found: Verdict, lasted: float) -> int:
         """The level of the log: an error that lasts is logged again each time it has lasted twice as long."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from typing import Final, Generic, TypeVar
 
 from domain.amends.errors import Contended, Unavailable
-from workflows.amends.background import end, nudged
+from workflows.amends.background import cancel_tasks, wait_until_set
 
 log = logging.getLogger("amends.store")
 
@@ -49,7 +49,7 @@ class Waiter(Generic[W, R]):
             self._forget(wanted, answer)
         return answer.result() if answer.done() else None
 
-    def tell(self, come: Mapping[W, R]) -> None:
+    def resolve(self, come: Mapping[W, R]) -> None:
         """Give results to those who wait for them."""
         for wanted, result in come.items():
             for answer in self._waiting.get(wanted, ()):
@@ -61,7 +61,7 @@ class Waiter(Generic[W, R]):
         """All that is waited for."""
         return tuple(self._waiting)
 
-    def nudge(self) -> None:
+    def ask_now(self) -> None:
         """Ask now, if there are waits: something may have happened."""
         if self._waiting:
             self._nudged.set()
@@ -74,7 +74,7 @@ class Waiter(Generic[W, R]):
     async def stop(self) -> None:
         """Ask no more; waits that are left end without a result."""
         self._idle = None
-        await end(self._asking)
+        await cancel_tasks(self._asking)
 
     def _begin(self) -> None:
         if self._asking is None or self._asking.done():
@@ -91,7 +91,7 @@ class Waiter(Generic[W, R]):
             self._nudged.clear()
             rest = self._least
             try:
-                self.tell(await self._ask(self.wanted))
+                self.resolve(await self._ask(self.wanted))
             except (Unavailable, Contended) as away:
                 log.debug("Nobody says how far %s has come: %s", self._what, away)
                 rest = AWAY_SECONDS
@@ -100,5 +100,5 @@ class Waiter(Generic[W, R]):
                 rest = AWAY_SECONDS
             await asyncio.sleep(rest)
             self._idles = self._idle is not None and not self._waiting
-            await nudged(self._nudged, self._idle if self._idles and self._idle else self._seconds)
+            await wait_until_set(self._nudged, self._idle if self._idles and self._idle else self._seconds)
             self._idles = False

@@ -17,9 +17,9 @@ from app.amends.store.fingerprint.fingerprint import code_version
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import AmendsError, TooLarge, Unstorable
 from domain.amends.event import EventType
-from workflows.amends.ports.event_store import read_event
+from workflows.amends.ports.event_store import load_event_json
 from workflows.amends.ports.stream_history import NEWEST
-from workflows.amends.values.codec import exactly, from_text
+from workflows.amends.values.codec import exact_text, load_exact_text
 from workflows.amends.values.limits import Limits
 from workflows.amends.values.printable import error_message
 
@@ -53,11 +53,11 @@ class AggregateLoader:
         ask = ask or self._reader.tuples
         code = code_version(aggregate)
         rows = await ask(SQL["load"], {"stream": stream, "code": code or "", "until": until, "limit": PAGE})
-        state, version, folded = aggregate.beginning(), 0, 0
+        state, version, folded = aggregate.initial_state(), 0, 0
         if rows and rows[0][1] is None:
             version, _, _, kept = rows.pop(0)
             try:
-                state = from_text(kept, aggregate.state_type)
+                state = load_exact_text(kept, aggregate.state_type)
             except ValidationError:
                 log.warning("The snapshot of %s at version %d is not readable; it is not used.", stream, version)
                 return await self._from_the_beginning(aggregate, stream, ask, until)
@@ -75,14 +75,14 @@ class AggregateLoader:
         await asyncio.gather(*self._keeping.values(), return_exceptions=True)
 
     async def _from_the_beginning(self, aggregate: Aggregate[S, E], stream: str, ask: Ask, until: int) -> tuple[S, int]:
-        state, version = aggregate.beginning(), 0
+        state, version = aggregate.initial_state(), 0
         while rows := await ask(SQL["fold"], {"stream": stream, "after": version, "until": until, "limit": PAGE}):
             state, version = self._fold(aggregate, rows, state), rows[-1][0]
         return state, version
 
     def _fold(self, aggregate: Aggregate[S, E], rows: list[TupleRow], state: S) -> S:
         vocabulary = aggregate.vocabulary
-        events = (read_event(vocabulary, EventType(name, version), json) for _, name, version, json in rows)
+        events = (load_event_json(vocabulary, EventType(name, version), json) for _, name, version, json in rows)
         return aggregate.fold(events, state)
 
     def _keep_soon(self, aggregate: Aggregate[S, E], stream: str, code: str, version: int, state: S) -> None:
@@ -94,7 +94,7 @@ class AggregateLoader:
     async def _keep(self, aggregate: Aggregate[S, E], stream: str, code: str, version: int, state: S) -> None:
         """Keep a snapshot, if the state comes back from JSON as it is."""
         try:
-            snapshot = exactly(state, aggregate.state_type, f"the state of {stream}", self._limit)
+            snapshot = exact_text(state, aggregate.state_type, f"the state of {stream}", self._limit)
             await self._committer.run(SQL["snapshot"], (stream, code, version, snapshot), PATIENCE)
             await self._committer.run(SQL["forget_snapshots"], (stream, code), PATIENCE)
         except AmendsError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from domain.amends.aggregate import Aggregate
-from domain.amends.contained import contained
+from domain.amends.contained import call_contained
 from domain.amends.errors import StaleVersion
 from domain.amends.event import Cause
 from domain.amends.expected import exact
@@ -20,8 +20,8 @@ from workflows.amends.ports.event_store import (
     KeptAnswer,
     Overtaken,
     RepeatedRequest,
-    record,
-    same_request,
+    new_business_event,
+    repeated_answer,
 )
 from workflows.amends.values.limits import Limits
 
@@ -98,7 +98,7 @@ class Acting:
         stream = aggregate.stream(key)
         for attempt in range(ATTEMPTS):
             state, version = await self._loader.load(aggregate, stream)
-            events = aggregate.require_own(list(contained(decision, state, *args, **kwargs)))
+            events = aggregate.require_own_events(list(call_contained(decision, state, *args, **kwargs)))
             try:
                 return await self.append(aggregate, stream, version, state, events)
             except StaleVersion:
@@ -110,7 +110,7 @@ class Acting:
     ) -> Decided[S]:
         """Append the events of a decision about a state at a version. Raises StaleVersion if the stream has another one
         by now."""
-        new = [record(stream, event, self._cause, limit=self._limit) for event in events]
+        new = [new_business_event(stream, event, self._cause, limit=self._limit) for event in events]
         after, reached = aggregate.fold([each.event for each in new], state), version + len(events)
         if not events and self._request is None:
             return Decided(after, reached, None)
@@ -120,4 +120,4 @@ class Acting:
         if not isinstance(done, RepeatedRequest):
             return Decided(after, reached, done.cursor)
         assert request is not None
-        return Decided(after, reached, None, same_request(request.key, request.digest, done))
+        return Decided(after, reached, None, repeated_answer(request.key, request.digest, done))

@@ -90,12 +90,12 @@ class TimeTravel:
         """The version at a position, resolved through its event; a position without an event is a gap, and bounds
         positions alone."""
         try:
-            cursor = await self._events.cursor(position, "position")
+            cursor = await self._events.parse_cursor(position, "position")
         except Invalid:
             if not (position.isascii() and position.isdecimal() and len(position) < 19):
                 raise
             return await self._events.version_at_position(stream, int(position))
-        await self._events.require_standing(cursor)
+        await self._events.require_on_record(cursor)
         return await self._events.version_at_cursor(stream, cursor)
 
 

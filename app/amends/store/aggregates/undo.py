@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from app.amends.store.aggregates.repository import Acting, Decided, IdempotentRequest
 from domain.amends.aggregate import Aggregate
-from domain.amends.contained import contained
+from domain.amends.contained import call_contained
 from domain.amends.errors import Conflict, NotFound, Refusal, StaleVersion
 from domain.amends.event import Cause
-from workflows.amends.ports.event_store import EventStore, StoredEvent, read_event
+from workflows.amends.ports.event_store import EventStore, StoredEvent, load_event_json
 from workflows.amends.ports.stream_history import StateLoader, StreamHistory
 from workflows.amends.values.limits import Limits
 
@@ -85,14 +85,14 @@ class UndoRedo:
             raise _cannot(action, f"{aggregate.category} declares no inverses")
         inverse: list[Any] = []
         for stored in reversed(target.events):
-            event = read_event(aggregate.vocabulary, stored.type, stored.data_json)
+            event = load_event_json(aggregate.vocabulary, stored.type, stored.data_json)
             try:
-                back = contained(aggregate.inverse, state, event)
+                back = call_contained(aggregate.inverse, state, event)
             except Refusal as refusal:
                 raise _cannot(action, f"the state has moved on: {refusal}") from refusal
             if back is None:
                 raise _cannot(action, f"{stored.name} has no inverse")
-            inverse += aggregate.require_own(back)
+            inverse += aggregate.require_own_events(back)
             state = aggregate.fold(back, state)
         if not inverse:
             raise _cannot(action, f"the inverse of {target.shown} has no events, so that nothing would be told of it")

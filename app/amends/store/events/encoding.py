@@ -7,12 +7,12 @@ from typing import Any
 
 from domain.amends.expected import Expected
 from workflows.amends.ports.event_store import KeptAnswer, NewEvent
-from workflows.amends.values.codec import text
+from workflows.amends.values.codec import json_text
 
 
 def new_events_text(events: Iterable[NewEvent]) -> str:
     """New events as one JSON parameter."""
-    return text([new_event_json(event) for event in events])
+    return json_text([new_event_json(event) for event in events])
 
 
 def new_event_json(event: NewEvent) -> dict[str, Any]:

@@ -18,14 +18,14 @@ from workflows.amends.ports.event_store import (
     START,
     Appended,
     FeedCursor,
-    Filter,
+    FeedFilter,
     KeptAnswer,
     NewEvent,
     RepeatedRequest,
     StoredEvent,
     require_appendable,
 )
-from workflows.amends.values.storable import storable
+from workflows.amends.values.storable import storable_json
 
 PATIENCE = 10.0
 """How long an append waits for the database, in seconds, before the caller has to try again."""
@@ -52,7 +52,7 @@ class PostgresEvents:
         self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None
     ) -> Appended | RepeatedRequest:
         require_appendable(events, expected)
-        item = storable(append_item(events, expected, answer), "An append").decode()
+        item = storable_json(append_item(events, expected, answer), "An append").decode()
         try:
             row = await self._writer.append(item, events, PATIENCE)
         except AlreadyExists as doubled:
@@ -74,7 +74,7 @@ class PostgresEvents:
 
     async def _known_in_part(self, events: Sequence[NewEvent]) -> Conflict | None:
         """The conflict of an append of which some events are known and others are not; None if there is none."""
-        item = storable([new_event_json(event) for event in events], "An append").decode()
+        item = storable_json([new_event_json(event) for event in events], "An append").decode()
         row = await self._reader.row(SQL["known_in_part"], (item,))
         if row is None or (row["known"] == len(events) and not row["different"]):
             return None
@@ -92,7 +92,9 @@ class PostgresEvents:
         """Events of one stream with versions below `before`, newest first."""
         return await self._events("backwards", {"stream": stream, "before": before, "limit": limit})
 
-    async def feed(self, after: FeedCursor = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+    async def feed(
+        self, after: FeedCursor = START, limit: int = 1000, only: FeedFilter = FeedFilter()
+    ) -> list[StoredEvent]:
         statement = (
             "feed_of_correlation"
             if only.correlation_id is not None
@@ -113,13 +115,13 @@ class PostgresEvents:
             raise WentBack(str(cursor), str(last))
         return []
 
-    async def require_standing(self, cursor: FeedCursor) -> None:
+    async def require_on_record(self, cursor: FeedCursor) -> None:
         """Raise WentBack, with the last place before it that stands, if the event of a place is gone."""
         stands, _, last = await self._last_standing(cursor)
         if not stands:
             raise WentBack(str(cursor), str(last))
 
-    async def last_standing(self, cursor: FeedCursor) -> FeedCursor:
+    async def last_on_record(self, cursor: FeedCursor) -> FeedCursor:
         """A place, if it stands; else the last place before it that does."""
         stands, _, last = await self._last_standing(cursor)
         return cursor if stands else last
@@ -134,12 +136,12 @@ class PostgresEvents:
         stands, vouched = row.pop("stands"), row.pop("vouched")
         return stands, vouched, START if row["event"] is None else FeedCursor(**row)
 
-    async def require_all_standing(self, cursors: Sequence[FeedCursor]) -> None:
+    async def require_all_on_record(self, cursors: Sequence[FeedCursor]) -> None:
         """Raise WentBack for the first of several places, in the order of the feed, that is gone. It is one query."""
         if cursors:
             parameters = ([cursor.position for cursor in cursors], [cursor.event for cursor in cursors])
             for (number,) in await self._reader.tuples(SQL["first_gone"], parameters):
-                await self.require_standing(cursors[number - 1])
+                await self.require_on_record(cursors[number - 1])
 
     async def version(self, stream: str) -> int:
         """The version of a stream, 0 if it has no event."""
@@ -167,21 +169,21 @@ class PostgresEvents:
         row = await self._reader.row(SQL["open_saga"], (stream,))
         return None if row is None else str(row["id"])
 
-    async def after(self, token: str | None, field: str = "after") -> FeedCursor:
+    async def parse_after(self, token: str | None, field: str = "after") -> FeedCursor:
         """The place that a token names, for a reader who goes on after it. Raises Invalid as `cursor` does, and for a
         place that is still to come.
 
         That is the token of another database: its reader would miss all that is written until it is reached. A token
         with its event is checked when it is read from: see `require_standing`.
         """
-        cursor = await self.cursor(token, field)
+        cursor = await self.parse_cursor(token, field)
         if cursor != START and cursor.event is None:
             row = await self._reader.row(SQL["given_out"], _cursor(cursor))
             if row is None or not row["given_out"]:
                 raise Invalid(field, AHEAD)
         return cursor
 
-    async def cursor(self, token: str | None, field: str = "after") -> FeedCursor:
+    async def parse_cursor(self, token: str | None, field: str = "after") -> FeedCursor:
         """The place that a token or a plain position names. Raises Invalid for anything else."""
         if not token or token == "0":
             return START
@@ -199,7 +201,7 @@ class PostgresEvents:
 
     def _read(self, rows: Sequence[Any]) -> list[StoredEvent]:
         events = list(map(StoredEvent._make, rows))
-        self._writer.recent.read(events)
+        self._writer.recent.note_read(events)
         return events
 
 

@@ -28,7 +28,7 @@ class RecentEvent:
     """The saga that it starts, if it is known to start one."""
 
     @property
-    def bound(self) -> FeedCursor:
+    def known_cursor(self) -> FeedCursor:
         """Its place, or the last place that is known to come before it."""
         return self.cursor or self.after
 
@@ -48,19 +48,19 @@ class RecentEvents:
         self._read = OrderedDict[UUID, RecentEvent]()
         self._read_to = START
 
-    def committed(self, events: Iterable[NewEvent], after: FeedCursor) -> None:
+    def note_committed(self, events: Iterable[NewEvent], after: FeedCursor) -> None:
         """Remember events that were committed; `after` is what `end` was before they were sent."""
         for event in events:
             starts = event.stream.partition("-")[2] if event.type.name == START_OF_SAGA else None
             self._committed[event.id] = RecentEvent(event.id, None, after, starts)
         _bound(self._committed)
 
-    def reached(self, end: FeedCursor) -> None:
+    def note_end(self, end: FeedCursor) -> None:
         """Remember the end of the feed."""
         self.end = end
         self._keep(end)
 
-    def read(self, events: Sequence[StoredEvent]) -> None:
+    def note_read(self, events: Sequence[StoredEvent]) -> None:
         """Remember events that were read, if they lie beyond all that was read before, or were committed here."""
         for event in events:
             if event.id in self._committed or event.cursor > self._read_to:

@@ -14,7 +14,7 @@ from app.amends.postgres.statements.committer import Committer, Parameters
 from app.amends.store.events.encoding import append_item
 from app.amends.store.events.recent import RecentEvents
 from workflows.amends.ports.event_store import START, FeedCursor, KeptAnswer, NewEvent
-from workflows.amends.values.codec import text
+from workflows.amends.values.codec import json_text
 
 SQL = load_statements(Path(__file__).with_name("events.sql"))
 
@@ -62,10 +62,10 @@ class EventWriter:
         if inline := self._inline_of(events):
             (_, *row), *_ = await inline.commit(SQL["append"], (f"[{item}]",), 1, events, patience)
         else:
-            row = list(await self.committer.share(SQL["append"], item, patience))
+            row = list(await self.committer.run_shared(SQL["append"], item, patience))
         outcome, cursor = row[0], row[4]
         if outcome == "appended" and (FeedCursor.parse(cursor or "") or START) > before:  # else it was there before
-            self.recent.committed(events, before)
+            self.recent.note_committed(events, before)
         return tuple(row)
 
     async def commit(
@@ -78,10 +78,10 @@ class EventWriter:
         else:
             rows = await self.committer.run(statement, parameters, patience)
         if rows[0][0] == "committed":
-            self.recent.committed(events, before)
+            self.recent.note_committed(events, before)
         return rows[0]
 
-    async def beside(self, connection: AsyncConnection[TupleRow], events: Sequence[NewEvent]) -> None:
+    async def write_read_models(self, connection: AsyncConnection[TupleRow], events: Sequence[NewEvent]) -> None:
         """Write the inline read models in a transaction of the caller that has appended the events."""
         if inline := self._inline_of(events):
             await inline.write(connection, events)
@@ -99,7 +99,7 @@ async def append_within(
     connection: AsyncConnection[TupleRow], events: Sequence[NewEvent], answer: KeptAnswer | None
 ) -> str | None:
     """Append in a transaction that has locked the streams, and keep its answer; returns the token of the place."""
-    item = text(append_item(events, {}, answer))
+    item = json_text(append_item(events, {}, answer))
     row = await (await connection.execute(SQL["append"], (f"[{item}]",))).fetchone()
     assert row is not None
     _, _, _, _, _, cursor, *_ = row

@@ -8,7 +8,7 @@ from typing import Final
 
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from app.amends.store.feed.notifier import FeedNotifier
-from workflows.amends.ports.event_store import FeedCursor, Filter, StoredEvent
+from workflows.amends.ports.event_store import FeedCursor, FeedFilter, StoredEvent
 
 KEPT: Final = 1_000
 """The last events of a follower that are checked when another run of the server answers."""
@@ -23,28 +23,30 @@ class Follower:
     none.
     """
 
-    def __init__(self, events: PostgresEvents, feed_notifier: FeedNotifier, cursor: FeedCursor, only: Filter) -> None:
+    def __init__(
+        self, events: PostgresEvents, feed_notifier: FeedNotifier, cursor: FeedCursor, only: FeedFilter
+    ) -> None:
         self._events, self._feed_notifier, self._only = events, feed_notifier, only
         self.cursor = cursor
         self._sent = deque[FeedCursor](maxlen=KEPT)
         self._turns, self._run = feed_notifier.turns, cursor.run
 
-    async def page(self, limit: int) -> list[StoredEvent]:
+    async def next_page(self, limit: int) -> list[StoredEvent]:
         """The next events. Raises WentBack, with the last place before it that stands, if an event that was sent is
         gone."""
         turns = self._feed_notifier.turns
         try:
             events = await self._events.feed(self.cursor, limit, self._only)
         except WentBack:
-            await self._events.require_all_standing(self._sent)
+            await self._events.require_all_on_record(self._sent)
             raise
         run = events[-1].cursor.run if events else self._run
         if (turns, run) != (self._turns, self._run):
-            await self._events.require_all_standing(self._sent)
+            await self._events.require_all_on_record(self._sent)
             self._turns, self._run = turns, run
         return events
 
-    def sent(self, events: Sequence[StoredEvent]) -> None:
+    def note_sent(self, events: Sequence[StoredEvent]) -> None:
         """Note events that were sent: it goes on after them."""
         self._sent.extend(event.cursor for event in events)
         self.cursor = self._sent[-1] if events else self.cursor

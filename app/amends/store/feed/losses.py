@@ -42,7 +42,7 @@ class Losses:
         self._noted = dict[int, tuple[object, ...]]()
         self.times = self.events = 0
 
-    async def look_anew(self) -> None:
+    async def on_new_server_run(self) -> None:
         """Another run of the server answers: check that recent events still stand, and records of earlier losses.
         Raises Unavailable."""
         for (lost,) in await self._reader.tuples(SQL["lost_notes"], (list(self._noted),)):
@@ -51,7 +51,7 @@ class Losses:
         self._recent.go_back(await end_of_feed(self._reader))
         if not gone:
             return
-        stands = await self._all_events.last_standing(gone[0].bound)
+        stands = await self._all_events.last_on_record(gone[0].known_cursor)
         first, last, cursor = (
             str(gone[0]),
             str(gone[-1]),
@@ -82,4 +82,4 @@ class Losses:
 
 
 def _order(known: RecentEvent) -> FeedCursor:
-    return known.bound
+    return known.known_cursor

@@ -44,22 +44,22 @@ class FeedNotifier:
     async def stop(self) -> None:
         await self._waiter.stop()
 
-    def nudge(self) -> None:
+    def read_now(self) -> None:
         """Read the end of the feed now: this process has committed something."""
-        self._waiter.nudge()
+        self._waiter.ask_now()
 
-    async def look_anew(self) -> None:
+    async def on_new_server_run(self) -> None:
         """Another run of the server answers: events that were read before may be gone."""
         self.turns += 1
-        self._waiter.tell(self._come(self._waiter.wanted))
+        self._waiter.resolve(self._come(self._waiter.wanted))
 
-    async def beyond(self, cursor: FeedCursor, seconds: float) -> bool:
+    async def wait_beyond(self, cursor: FeedCursor, seconds: float) -> bool:
         """Wait until the feed goes further than a place, or may have gone back; False if neither within so long."""
         return self.end > cursor or bool(await self._waiter.wait((cursor, self.turns), seconds))
 
     async def _look(self, followed: Collection[Followed]) -> dict[Followed, bool]:
         before, self.end = self.end, await end_of_feed(self._reader)
-        self._recent.reached(self.end)
+        self._recent.note_end(self.end)
         if before != START and _may_have_gone_back(before, self.end):
             self.turns += 1
         return self._come(followed)

@@ -53,7 +53,11 @@ def _made(aggregate: Aggregate[Any, Any]) -> str | None:
     try:
         modules = {aggregate.evolve.__module__, *(cls.__module__ for cls in aggregate.vocabulary)}
         code = LoadedCode(own={name.partition(".")[0] for name in modules})
-        parts = [*map(code.of, fold), *_readers(), *(part for pair in sorted(code.modules().items()) for part in pair)]
+        parts = [
+            *map(code.digest_of, fold),
+            *_readers(),
+            *(part for pair in sorted(code.module_digests().items()) for part in pair),
+        ]
     except Exception as error:
         why = error_message(error)
         log.warning("No snapshots are kept of aggregates of the category %s: %s", aggregate.category, why)
@@ -68,7 +72,7 @@ def _readers() -> tuple[bytes, ...]:
     """The code that reads events and states from JSON, without its caches."""
     code, found = LoadedCode(), [(module, *item) for module in READERS for item in sorted(vars(module).items())]
     return tuple(
-        code.content(value)
+        code.content_digest(value)
         for module, _, value in found
         if isinstance(value, FunctionType) and value.__module__ == module.__name__
     )

@@ -16,7 +16,7 @@ from pathlib import PurePath
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Literal, TypeAlias
 
-from domain.amends.contained import contained
+from domain.amends.contained import call_contained
 
 log = logging.getLogger("amends.store")
 
@@ -108,6 +108,6 @@ def _loaded(name: str, namespace: Namespace) -> Iterator[ModuleType]:
     if whole.partition(".")[0] in sys.stdlib_module_names:
         return
     try:
-        yield contained(importlib.import_module, whole)
+        yield call_contained(importlib.import_module, whole)
     except Exception as error:
         log.debug("%s is imported by %s, but cannot be: %s", whole, namespace.get("__name__"), error)

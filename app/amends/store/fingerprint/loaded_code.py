@@ -25,15 +25,6 @@ from types import (
 )
 from typing import Any
 
-from app.amends.store.fingerprint.holding import (
-    UninspectableValue,
-    constant_name,
-    copy_parts,
-    is_copied_by_attributes,
-    is_irrelevant,
-    stored_attributes,
-    wrapped_values,
-)
 from app.amends.store.fingerprint.imports import (
     Namespace,
     Origin,
@@ -43,6 +34,15 @@ from app.amends.store.fingerprint.imports import (
     modules_imported_by,
     parent_packages,
     value_at_own_name,
+)
+from app.amends.store.fingerprint.inspection import (
+    UninspectableValue,
+    constant_name,
+    copy_parts,
+    is_copied_by_attributes,
+    is_irrelevant,
+    stored_attributes,
+    wrapped_values,
 )
 
 ATOMS: dict[type, Callable[[Any], object]] = {
@@ -86,7 +86,7 @@ class LoadedCode:
         self._used: set[str] = set()
         self._docs: list[tuple[str, object]] = []
 
-    def modules(self) -> dict[str, bytes]:
+    def module_digests(self) -> dict[str, bytes]:
         """The digests of all modules that were reached, by name. Raises Unseen."""
         found: dict[str, bytes] = {}
         while len(self._told) < len(self._modules):
@@ -97,24 +97,24 @@ class LoadedCode:
                     self._used |= self._names
                     self._docs.append((name, namespace.get("__doc__")))
         if "__doc__" in self._used:
-            found["__doc__"] = _digest(*(part for name, doc in self._docs for part in (name, self.of(doc))))
+            found["__doc__"] = _digest(*(part for name, doc in self._docs for part in (name, self.digest_of(doc))))
         return found
 
-    def of(self, value: Any) -> bytes:
+    def digest_of(self, value: Any) -> bytes:
         """The digest of a value."""
         if (written := ATOMS.get(type(value))) is not None:
             return _digest(type(value).__name__, written(value))
         if id(value) in self._open:
             return _digest("again", len(self._open) - self._open.index(id(value)))
         if isinstance(value, ModuleType):
-            self.reach(value.__name__, vars(value))
+            self.cover_module(value.__name__, vars(value))
             return _digest("module", value.__name__)
         if isinstance(value, FunctionType | type):
             return self._declared(value)
         with self._within(value):
             return self._composite(value)
 
-    def reach(self, name: str, namespace: Namespace) -> None:
+    def cover_module(self, name: str, namespace: Namespace) -> None:
         """Cover a module, if it is one of the project, and the packages that it is in; else note its package."""
         origin = self._origin(name, namespace)
         if origin == "installed":
@@ -124,9 +124,9 @@ class LoadedCode:
                 raise UninspectableValue(f"{name} is compiled")
             self._modules[id(namespace)] = (name, namespace)
             for parent in parent_packages(name):
-                self.reach(parent.__name__, vars(parent))
+                self.cover_module(parent.__name__, vars(parent))
 
-    def content(self, value: FunctionType | type) -> bytes:
+    def content_digest(self, value: FunctionType | type) -> bytes:
         """The digest of a function or class by its content, whatever its name."""
         with self._within(value):
             return self._function(value) if isinstance(value, FunctionType) else self._class(value)
@@ -148,7 +148,7 @@ class LoadedCode:
                 parts += [known, self._member(value, name, "")]
         for known, module in own.items():
             if known in self._names:
-                parts += [known, self.of(module)]
+                parts += [known, self.digest_of(module)]
         for value in list(namespace.values()):
             if isinstance(value, ModuleType):
                 self._submodules(value)
@@ -159,7 +159,7 @@ class LoadedCode:
         for name in self._names:
             module = sys.modules.get(f"{package.__name__}.{name}")
             if module is not None and id(vars(module)) not in self._modules:
-                self.reach(module.__name__, vars(module))
+                self.cover_module(module.__name__, vars(module))
                 self._submodules(module)
 
     # -- functions and classes
@@ -168,32 +168,41 @@ class LoadedCode:
         """A value that is known by its name: covered where it stands."""
         module = module_of(value)
         namespace = value.__globals__ if isinstance(value, FunctionType) else module_names(module)
-        self.reach(str(namespace.get("__name__", module)), namespace)
+        self.cover_module(str(namespace.get("__name__", module)), namespace)
         if value_at_own_name(value) is value or (isinstance(value, type) and not self._is_ours(value)):
-            self.reach(module, module_names(module))
+            self.cover_module(module, module_names(module))
             return _digest("named", module, value.__qualname__)
-        return self.content(value)
+        return self.content_digest(value)
 
     def _member(self, value: Any, module: str, owner: str) -> bytes:
         """A member of a module or class: covered if it is declared there."""
         declared = isinstance(value, FunctionType | type) and module_of(value) == module and id(value) not in self._open
-        return self.content(value) if declared and value.__qualname__.rpartition(".")[0] == owner else self.of(value)
+        return (
+            self.content_digest(value)
+            if declared and value.__qualname__.rpartition(".")[0] == owner
+            else self.digest_of(value)
+        )
 
     def _function(self, function: FunctionType) -> bytes:
         cells = [self._cell(cell) for cell in function.__closure__ or ()]
-        defaults = self.of(function.__defaults__), self.of(function.__kwdefaults__)
+        defaults = self.digest_of(function.__defaults__), self.digest_of(function.__kwdefaults__)
         return _digest("function", self._code(function.__code__, function.__globals__), *cells, *defaults,
                        self._attributes(vars(function)))  # fmt: skip
 
     def _cell(self, cell: Any) -> bytes:
         try:
-            return self.of(cell.cell_contents)
+            return self.digest_of(cell.cell_contents)
         except ValueError:
             return _digest("empty")
 
     def _class(self, cls: type) -> bytes:
         self._docs.append((cls.__qualname__, vars(cls).get("__doc__")))
-        parts: list[object] = ["class", cls.__qualname__, self.of(type(cls)), *map(self.of, cls.__bases__)]
+        parts: list[object] = [
+            "class",
+            cls.__qualname__,
+            self.digest_of(type(cls)),
+            *map(self.digest_of, cls.__bases__),
+        ]
         for name, value in sorted(vars(cls).items()):
             if not OF_CLASSES.fullmatch(name):
                 parts += [name, self._member(value, module_of(cls), cls.__qualname__)]
@@ -202,9 +211,9 @@ class LoadedCode:
     def _code(self, code: CodeType, namespace: Namespace) -> bytes:
         self._names.update(code.co_names)
         for module in modules_imported_by(code, namespace):
-            self.of(module)
+            self.digest_of(module)
         constants = [
-            self._code(constant, namespace) if isinstance(constant, CodeType) else self.of(constant)
+            self._code(constant, namespace) if isinstance(constant, CodeType) else self.digest_of(constant)
             for constant in code.co_consts
         ]
         names = (code.co_name, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
@@ -217,28 +226,28 @@ class LoadedCode:
         parts: Iterable[object]
         match value:
             case Enum():
-                parts = (value.name, self.of(value.value))
+                parts = (value.name, self.digest_of(value.value))
             case MethodType():
-                parts = (self.of(value.__func__), self.of(value.__self__))
+                parts = (self.digest_of(value.__func__), self.digest_of(value.__self__))
             case _ if isinstance(value, OF_PYTHON):
-                parts = (value.__qualname__, self.of(getattr(value, "__self__", None)))
+                parts = (value.__qualname__, self.digest_of(getattr(value, "__self__", None)))
             case CodeType():
                 parts = (self._code(value, {}),)
             case _ if is_irrelevant(value):
                 parts = ()
             case _:
                 parts = (*self._contents(value), *self._beyond(value))
-        return _digest(self.of(type(value)), *parts)
+        return _digest(self.digest_of(type(value)), *parts)
 
     def _contents(self, value: Any) -> Iterable[object]:
         """The contents of a container or a plain value, whatever its class adds."""
         match value:
             case Mapping():
-                return (self.of(part) for pair in value.items() for part in pair)
+                return (self.digest_of(part) for pair in value.items() for part in pair)
             case Set():
-                return sorted(map(self.of, value))
+                return sorted(map(self.digest_of, value))
             case tuple() | list() | bytearray():
-                return map(self.of, value)
+                return map(self.digest_of, value)
             case str() | int() | float() | complex() | bytes():
                 base = next(base for base in type(value).__mro__ if base in ATOMS)
                 return (ATOMS[base](value),)
@@ -253,14 +262,14 @@ class LoadedCode:
             yield _digest("own", name)
             return
         made_of = wrapped_values(value)
-        yield from map(self.of, made_of or ())
+        yield from map(self.digest_of, made_of or ())
         if ours or (made_of is None and is_copied_by_attributes(type(value))):
             yield self._attributes(stored_attributes(value))
         if made_of is None and not isinstance(value, set | frozenset):  # their order is another one in each process
-            yield from map(self.of, copy_parts(value))
+            yield from map(self.digest_of, copy_parts(value))
 
     def _attributes(self, attributes: Mapping[str, Any]) -> bytes:
-        return _digest(*(part for name, value in sorted(attributes.items()) for part in (name, self.of(value))))
+        return _digest(*(part for name, value in sorted(attributes.items()) for part in (name, self.digest_of(value))))
 
     def _is_ours(self, cls: type) -> bool:
         module = module_of(cls)

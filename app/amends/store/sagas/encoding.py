@@ -7,11 +7,11 @@ from typing import Any
 
 from app.amends.store.events.encoding import new_event_json, new_events_text
 from workflows.amends.history.replay_state import Checkpoint
-from workflows.amends.ports.execution_log import CompensateChild, Start, StepCommit
-from workflows.amends.values.codec import text
+from workflows.amends.ports.execution_log import CompensateChild, StartRequest, StepCommit
+from workflows.amends.values.codec import json_text
 
 
-def start_json(start: Start) -> dict[str, Any]:
+def start_json(start: StartRequest) -> dict[str, Any]:
     """A saga to be started, without its first event, as plain JSON data."""
     return {
         "id": start.id,
@@ -33,7 +33,7 @@ def commit_parameters(saga: str, owner: str, step_commit: StepCommit) -> tuple[o
         saga,
         owner,
         new_events_text(step_commit.events),
-        text(dict(step_commit.expected)),
+        json_text(dict(step_commit.expected)),
         checkpoint_text(step_commit.checkpoint),
         change and change.status,
         change and change.reason,
@@ -51,16 +51,16 @@ def _wait(step_commit: StepCommit) -> str | None:
         told |= {"for": change.waiting_for, "due": change.due_at}
         told |= {"provider": change.provider, "since": change.provider_since}
     given = {name: value for name, value in told.items() if value is not None}
-    return text(given) if given else None
+    return json_text(given) if given else None
 
 
-def family_text(start: Start | None, recall: CompensateChild | None) -> str | None:
+def family_text(start: StartRequest | None, recall: CompensateChild | None) -> str | None:
     """A child to be started or compensated as one JSON parameter."""
     if start:
-        return text({"start": start_json(start) | {"events": [new_event_json(start.event)]}})
+        return json_text({"start": start_json(start) | {"events": [new_event_json(start.event)]}})
     if recall:
         told = {"saga": recall.saga, "reason": recall.reason, "events": [new_event_json(recall.event)]}
-        return text({"recall": told})
+        return json_text({"recall": told})
     return None
 
 
@@ -68,7 +68,7 @@ def checkpoint_text(checkpoint: Checkpoint | None) -> str | None:
     """A checkpoint as one JSON parameter."""
     if checkpoint is None:
         return None
-    return text(
+    return json_text(
         {
             "slot": checkpoint.step_id,
             "name": checkpoint.name,

@@ -61,11 +61,11 @@ class OwnTransaction:
     sets: bool = False
 
     @property
-    def stands(self) -> bool:
+    def is_open(self) -> bool:
         """Whether the transaction has not ended."""
         return self.connection.info.transaction_status is TransactionStatus.INTRANS
 
-    def noted(self, sql: str, did: str | None) -> None:
+    def note_statement(self, sql: str, did: str | None) -> None:
         """Note what one of the step's statements did."""
         self.sets = self.sets or did in ("SET", "RESET") or "set_config" in str(sql).lower()
 

@@ -23,11 +23,18 @@ from domain.amends.errors import NotFound, StaleVersion, Unavailable
 from domain.amends.event import EventType, event_type
 from workflows.amends.history import SagaEvent, SagaStuck, Status, StepCompensated, saga_histories
 from workflows.amends.history.replay_state import ReplayFold, ReplayState
-from workflows.amends.ports.event_store import START, FeedCursor, KeptAnswer, NewEvent, RepeatedRequest, read_event
-from workflows.amends.ports.execution_log import Committed, Stale, Start, StatusChange, StepCommit, StepTransaction
-from workflows.amends.ports.saga_store import Awaited, Claimed, OtherExecutor, Standing, StartOutcome
+from workflows.amends.ports.event_store import START, FeedCursor, KeptAnswer, NewEvent, RepeatedRequest, load_event_json
+from workflows.amends.ports.execution_log import (
+    Committed,
+    StartRequest,
+    StatusChange,
+    StepCommit,
+    StepTransaction,
+    StreamMoved,
+)
+from workflows.amends.ports.saga_store import Claimed, OtherExecutor, ProviderReport, Standing, StartOutcome
 from workflows.amends.providers import Outage
-from workflows.amends.values.codec import load, text
+from workflows.amends.values.codec import json_text, load
 
 SQL = load_statements(Path(__file__).with_name("sagas.sql"))
 EXECUTORS = load_statements(Path(__file__).with_name("executors.sql"))
@@ -46,7 +53,7 @@ class PostgresSagas:
         self._writer, self._reader, self._loader = writer, reader, loader
         self._committer = writer.committer
 
-    async def start(self, start: Start) -> StartOutcome:
+    async def start(self, start: StartRequest) -> StartOutcome:
         parameters = start_json(start) | {
             "events": new_events_text([start.event]),
             "executor": start.executor,
@@ -60,17 +67,17 @@ class PostgresSagas:
             raise Unanswered(away.seconds, start.id) from away
         outcome = StartOutcome.TAKEN if rows[0][0] == "foreign" else StartOutcome(rows[0][0])
         if outcome is StartOutcome.STARTED:
-            self._writer.recent.committed([start.event], before)
+            self._writer.recent.note_committed([start.event], before)
         return outcome
 
     async def claim(self, executor: str, owner: str, kinds: Sequence[str], limit: int) -> list[Claimed]:
         rows = await self._committer.run(SQL["claim_sagas"], (executor, owner, list(kinds), limit))
         return [Claimed(id, name, inputs) for id, name, inputs, _ in rows]
 
-    async def awaited(self, executor: str) -> list[Awaited]:
+    async def awaited(self, executor: str) -> list[ProviderReport]:
         rows = await self._reader.rows(SQL["awaited"], (executor,))
         return [
-            Awaited(
+            ProviderReport(
                 row["provider"],
                 row["awaited"],
                 row["down_since"] and Outage(row["provider"], row["down_since"], row["error"]),
@@ -123,7 +130,7 @@ class PostgresSagas:
     async def adopt(self, id: str) -> None:
         await self._committer.run(SQL["adopt_fork"], {"id": id})
 
-    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
         parameters = commit_parameters(id, owner, step_commit)
         return commit_outcome(await self._writer.commit(SQL["commit_step"], parameters, step_commit.events))
 
@@ -135,7 +142,7 @@ class PostgresSagas:
         if row is None:
             return None
         version, shape, data = row["version"], row["schema_version"], row["data"]
-        stuck = None if version is None else read_event(saga_histories.vocabulary, EventType(STUCK, shape), data)
+        stuck = None if version is None else load_event_json(saga_histories.vocabulary, EventType(STUCK, shape), data)
         assert stuck is None or isinstance(stuck, SagaStuck)
         return Standing(row["status"], row["turned_back"], stuck, version)
 
@@ -149,7 +156,7 @@ class PostgresSagas:
         answer: KeptAnswer | None,
         cancel: str | None = None,
     ) -> FeedCursor | Status | RepeatedRequest:
-        kept = answer and text(answer_json(answer))
+        kept = answer and json_text(answer_json(answer))
         parameters = (id, stuck_at, list(allowed), new_events_text([event]), status, kept, cancel)
         rows = await self._committer.run(SQL["act_on_saga"], parameters, START_PATIENCE)
         if rows[0][0] == "stale":
@@ -159,14 +166,14 @@ class PostgresSagas:
     async def signal(
         self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest:
-        parameters = (id, signal, new_events_text([event]), answer and text(answer_json(answer)))
+        parameters = (id, signal, new_events_text([event]), answer and json_text(answer_json(answer)))
         rows = await self._committer.run(SQL["signal_saga"], parameters, START_PATIENCE)
         return _answered(id, rows[0])
 
     async def cancel(
         self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: KeptAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest | None:
-        parameters = (id, list(pivots), reason, new_events_text([event]), answer and text(answer_json(answer)))
+        parameters = (id, list(pivots), reason, new_events_text([event]), answer and json_text(answer_json(answer)))
         rows = await self._committer.run(SQL["cancel_saga"], parameters, START_PATIENCE)
         return None if rows[0][0] == "past" else _answered(id, rows[0])
 
@@ -226,7 +233,7 @@ class PostgresSagas:
 
 
 def _event(id: str, type: str, version: int, data: str, *_: object) -> SagaEvent:
-    return read_event(saga_histories.vocabulary, EventType(type, version), data)
+    return load_event_json(saga_histories.vocabulary, EventType(type, version), data)
 
 
 def _answered(id: str, row: TupleRow) -> FeedCursor | Status | RepeatedRequest:

@@ -1,4 +1,4 @@
-"""Sagas for people: lists with filters, one saga with its history, and waits until it rests."""
+"""Reads of sagas for the API: lists with filters, one saga with its history, and waits until it is inactive."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from app.amends.store.sagas.postgres_sagas import HISTORY_PAGE
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType
 from workflows.amends.history import INACTIVE, TIMER, SagaState, StateFold, Status, saga_histories
-from workflows.amends.ports.event_store import FeedCursor, read_event
-from workflows.amends.values.codec import plain, text
+from workflows.amends.ports.event_store import FeedCursor, load_event_json
+from workflows.amends.values.codec import json_text, parse_json
 
 SQL = load_statements(Path(__file__).with_name("sagas.sql"))
 CONDITIONS = {
@@ -33,7 +33,7 @@ CONDITIONS = {
 LONGEST_CURSOR = 500
 """The most characters of a cursor: an instant and an id."""
 ASK_SECONDS = 0.1
-"""How often it is asked whether sagas of other servers rest by now."""
+"""How often it is asked whether sagas of other servers are inactive by now."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class SagaSummary:
         return [SagaWait(kind, name, self.since, self.due_at)]
 
     @property
-    def rests(self) -> bool:
+    def is_inactive(self) -> bool:
         """Whether it goes on only by an operator, a signal or a timer; a saga that waits for a child goes on by
         itself."""
         if self.status == "waiting":
@@ -137,7 +137,7 @@ class SagaSummaries:
         row = await self._reader.row(SQL["saga"], (id,))
         return SagaSummary(**row) if row else None
 
-    async def saga(self, id: str) -> tuple[SagaSummary, SagaState, FeedCursor] | None:
+    async def saga_with_state(self, id: str) -> tuple[SagaSummary, SagaState, FeedCursor] | None:
         """One saga, its state, and the place in the feed that its history reaches to.
 
         A long history is read page by page, and other work goes on in between.
@@ -151,7 +151,7 @@ class SagaSummaries:
         fold, count = StateFold(), 0
         while stretch:
             for _, type, version, data, at in stretch:
-                fold.add(read_event(saga_histories.vocabulary, EventType(type, version), data), _instant(at))
+                fold.add(load_event_json(saga_histories.vocabulary, EventType(type, version), data), _instant(at))
             count += len(stretch)
             further = {"id": id, "after": count} | HISTORY_PAGE
             stretch = await self._reader.tuples(SQL["more_history"], further) if count < newest else ()
@@ -163,7 +163,8 @@ def _instant(at: str | datetime) -> datetime:
 
 
 def inactivity_waiter(reader: Reader) -> Waiter[str, bool]:
-    """Waits until sagas rest, by their ids; a server that runs some gives their results at once."""
+    """Waits until sagas are finished or suspended, by their ids; a server that runs some gives their results at
+    once."""
 
     async def ask(ids: Collection[str]) -> dict[str, bool]:
         rows = await reader.rows(SQL["resting"], (sorted(INACTIVE), list(ids)), patience=None)
@@ -173,7 +174,7 @@ def inactivity_waiter(reader: Reader) -> Waiter[str, bool]:
 
 
 def _cursor(row: SagaSummary) -> str:
-    return base64.urlsafe_b64encode(text([row.started_at, row.id]).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json_text([row.started_at, row.id]).encode()).decode().rstrip("=")
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, str]:
@@ -182,7 +183,7 @@ def _read_cursor(cursor: str) -> tuple[datetime, str]:
     if len(cursor) > LONGEST_CURSOR:
         raise wrong
     try:
-        read = plain(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        read = parse_json(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         match read:
             case [str(at), str(id)] if "\0" not in id:
                 return datetime.fromisoformat(at), id

@@ -39,15 +39,15 @@ from app.amends.store.sagas.own_sql import CONTROL, Aborted, EndsTransaction, Ow
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import AmendsError, Unavailable
 from workflows.amends.ports.execution_log import (
+    ChildIdTaken,
     Committed,
     Fenced,
     ForeignStep,
-    Gone,
     Interrupted,
-    Missing,
-    Stale,
+    RecordLost,
+    SagaMissing,
     StepCommit,
-    Taken,
+    StreamMoved,
 )
 from workflows.amends.words import MisplacedCall
 
@@ -63,22 +63,22 @@ SILENT = "the database did not answer in the time that the step has"
 log = logging.getLogger("amends.store")
 
 
-def commit_outcome(row: TupleRow) -> Committed | Stale:
+def commit_outcome(row: TupleRow) -> Committed | StreamMoved:
     """The answer of `commit_step`. Raises Fenced, Missing, Gone, Taken or ForeignStep."""
     outcome, stream, expected, actual = row
     match outcome:
         case "committed":
             return Committed()
         case "stale":
-            return Stale(stream, expected, actual)
+            return StreamMoved(stream, expected, actual)
         case "fenced":
             raise Fenced
         case "missing":
-            raise Missing
+            raise SagaMissing
         case "gone":
-            raise Gone
+            raise RecordLost
         case "taken":
-            raise Taken
+            raise ChildIdTaken
         case _:
             raise ForeignStep
 
@@ -129,12 +129,12 @@ class PostgresTransaction:
             async with self._judged(own, ours=False), own.connection.cursor(row_factory=dict_row) as cursor:
                 await cursor.execute(sql, parameters)
                 rows, did = await cursor.fetchall() if cursor.description else [], cursor.statusmessage
-            if did == "COMMIT" or not own.stands:
+            if did == "COMMIT" or not own.is_open:
                 raise self._end(EndsTransaction(did or sql))
-            own.noted(sql, did)
+            own.note_statement(sql, did)
             return rows
 
-    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
+    async def commit(self, step_commit: StepCommit) -> Committed | StreamMoved:
         """Commit once earlier calls have been answered; later ones are refused."""
         async with self._turn:
             self._require_open()
@@ -146,17 +146,17 @@ class PostgresTransaction:
 
     async def _commit_own(
         self, own: OwnTransaction, parameters: tuple[object, ...], step_commit: StepCommit
-    ) -> Committed | Stale:
+    ) -> Committed | StreamMoved:
         """Commit the step's own SQL together with the step commit."""
         before = self._writer.recent.end
         try:
             outcome = await self._written(own, parameters, step_commit)
         except (psycopg.Error, UnicodeError) as refused:
             raise unstorable_error(refused) from refused
-        if isinstance(outcome, Stale):
+        if isinstance(outcome, StreamMoved):
             return outcome
         async with self._judged(own, ours=True, large=is_large(parameters)):
-            await self._writer.beside(own.connection, step_commit.events)
+            await self._writer.write_read_models(own.connection, step_commit.events)
         try:
             async with self._judged(own, ours=False):
                 await own.connection.commit()
@@ -164,12 +164,12 @@ class PostgresTransaction:
             if not own.connection.closed or not await self._landed(step_commit):
                 raise
             self.interrupted = None
-        self._writer.recent.committed(step_commit.events, before)
+        self._writer.recent.note_committed(step_commit.events, before)
         return outcome
 
     async def _written(
         self, own: OwnTransaction, parameters: tuple[object, ...], step_commit: StepCommit
-    ) -> Committed | Stale:
+    ) -> Committed | StreamMoved:
         """The answer of `commit_step`. The snapshot of this transaction may be too old to see another writer's
         events."""
         async with self._judged(own, ours=True, large=is_large(parameters)):
@@ -179,7 +179,7 @@ class PostgresTransaction:
                 if not is_overtaken(error):
                     raise
                 stream, version = version_taken(error) or (step_commit.events[0].stream, 0)
-                return Stale(stream, step_commit.expected.get(stream, version - 1), version)
+                return StreamMoved(stream, step_commit.expected.get(stream, version - 1), version)
         return commit_outcome(rows[0])
 
     async def _landed(self, step_commit: StepCommit) -> bool:

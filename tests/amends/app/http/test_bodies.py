@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from app.amends.cli.project import parse_json
+from app.amends.cli.project import parse_json_argument
 from app.amends.http.errors import Malformed
 from app.amends.http.requests.bodies import request_body
 from domain.amends.errors import Invalid
@@ -26,7 +26,7 @@ async def test_what_is_no_number_of_json_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
         await request_body(request_of(body), list[float])
     with pytest.raises(Invalid, match="is not JSON"):
-        parse_json(body.decode())
+        parse_json_argument(body.decode())
 
 
 @pytest.mark.parametrize("annotation", [list[float], list[Decimal]])

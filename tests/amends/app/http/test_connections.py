@@ -179,9 +179,12 @@ async def test_the_system_cuts_whoever_does_not_read_any_answer(monkeypatch: pyt
         except OSError as error:
             sent.set_result(error)
 
-    async with await asyncio.start_server(answer, sock=listening):
-        async with connected(listening.getsockname()[1]), asyncio.timeout(30):
-            assert isinstance(await sent, OSError)
+    async with (
+        await asyncio.start_server(answer, sock=listening),
+        connected(listening.getsockname()[1]),
+        asyncio.timeout(30),
+    ):
+        assert isinstance(await sent, OSError)
 
 
 CHUNKED = b"POST /fine HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"

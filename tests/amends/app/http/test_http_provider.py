@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.amends.providers.http import HttpProvider
-from workflows.amends.call import AttemptContext, Clock, Outbound, ProviderDown, attempt_context
+from workflows.amends.call import AttemptContext, AttemptTimer, Outbound, ProviderDown, attempt_context
 from workflows.amends.providers import NoAnswer, Provider
 
 Serves = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -98,7 +98,7 @@ async def ask(
     def over() -> None:
         made.cancel()
 
-    clock = Clock(0.3, over)
+    clock = AttemptTimer(0.3, over)
     made = asyncio.ensure_future(attempt())
     clock.start()
     try:

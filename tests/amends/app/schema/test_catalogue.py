@@ -16,7 +16,7 @@ from app.amends.schema.catalogue import Catalogue, load_catalogue, require_disti
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import DefinitionError, Invalid, NotFound
 from domain.amends.event import event
-from domain.amends.testing import recorded
+from domain.amends.testing import recorded_events
 from domain.amends.vocabulary import Vocabulary
 
 
@@ -47,7 +47,7 @@ def test_other_categories_with_hyphens_are_taken() -> None:
     found = declared("order", "orders", "order2-line", "line-order")
     lines = found.aggregate("line-order-1")
     assert (lines.category, lines.key("line-order-1")) == ("line-order", "1")
-    assert recorded("line-order-1", Known(), of=lines)[0].key == "1"
+    assert recorded_events("line-order-1", Known(), of=lines)[0].key == "1"
     require_distinct_categories(load_catalogue().aggregates)
 
 

@@ -22,7 +22,7 @@ from domain.amends.event import EventType, event
 from domain.amends.sensitive import KEYWORD, PERSONAL, SECRET
 from domain.amends.vocabulary import Unreadable, Vocabulary
 from workflows.amends.history import Problem
-from workflows.amends.ports.event_store import StoredEvent, load_event, read_event
+from workflows.amends.ports.event_store import StoredEvent, load_event, load_event_json
 from workflows.amends.redaction.shapes import Shape, shape
 from workflows.amends.saga import Call, Saga, signal, step
 
@@ -72,7 +72,7 @@ class Ids:
     async def look_up(self, ids: Collection[str]) -> None:
         """They are at hand."""
 
-    def of(self, id: str) -> tuple[str, int] | None:
+    def saga_type(self, id: str) -> tuple[str, int] | None:
         return self.known.get(id)
 
     async def look_up_errors(self, ids: Collection[str], names: Collection[str]) -> None:
@@ -194,7 +194,7 @@ def test_a_mark_added_later_covers_all_that_was_said_of_a_saga_and_of_those_it_b
     wrapped = {"name": "child-failed", "message": "no: Ann Private", "facts": {"saga": "s", "reason": "Ann Private"}}
     assert "Ann Private" not in str(shown("step-refused", {"error": wrapped}))
     row = {"id": "x", "reason": reason, "failing_error": error["message"]}
-    assert MASKS.sagas_in("workflow_overview", [row, {"id": "y", "reason": None}]) == ["x"]
+    assert MASKS.sagas_with_reasons("workflow_overview", [row, {"id": "y", "reason": None}]) == ["x"]
     assert "Ann Private" not in str(MASKS.row("workflow_overview", row))
 
 
@@ -266,20 +266,22 @@ def test_a_lifted_mark_counts_only_where_the_code_has_it() -> None:
 async def test_an_old_server_learns_from_a_newer_one() -> None:
     notes = Notes()
     old, lit = server([lamp(1, First)], notes=notes), stored("lamp-lit", FULL, 2)
-    assert await old.redact(lambda: old.event(lit)) == RedactedEvent(dict.fromkeys(FULL, "***"), "unknown")
+    assert await old.serialise_redacted(lambda: old.event(lit)) == RedactedEvent(dict.fromkeys(FULL, "***"), "unknown")
     new = server([lamp(2, Second)], notes=notes)
-    await new.register.note()
-    assert await new.redact(lambda: new.event(lit)) == RedactedEvent(FULL | {"owner": "***"}, "marked")
+    await new.register.note_shapes()
+    assert await new.serialise_redacted(lambda: new.event(lit)) == RedactedEvent(FULL | {"owner": "***"}, "marked")
     other = stored("lamp-lit", FULL, 2)
     fresh = server([lamp(1, First)], notes=notes)
-    assert await fresh.redact(lambda: fresh.event(other)) == RedactedEvent(FULL | {"owner": "***"}, "marked")
+    assert await fresh.serialise_redacted(lambda: fresh.event(other)) == RedactedEvent(
+        FULL | {"owner": "***"}, "marked"
+    )
 
 
 async def test_what_nobody_knows_is_not_asked_for_at_every_event() -> None:
     notes = Notes()
     redactor, lit = server([], notes=notes), stored("lamp-lit", FULL)
     for _ in range(100):
-        await redactor.redact(lambda: redactor.event(lit))
+        await redactor.serialise_redacted(lambda: redactor.event(lit))
     assert notes.reads <= 4
 
 
@@ -325,4 +327,4 @@ def test_an_event_that_cannot_be_read_is_no_leak() -> None:
         load_event(Vocabulary((PickyLit,)), EventType("picky-lit", 1), {"by": {"owner": "Ann Private"}})
     assert "*** owns nothing" in str(unreadable.value)
     with pytest.raises(Unreadable, match=r"\*\*\* owns nothing"):
-        read_event(Vocabulary((PickyLit,)), EventType("picky-lit", 1), '{"by": {"owner": "Ann Private"}}')
+        load_event_json(Vocabulary((PickyLit,)), EventType("picky-lit", 1), '{"by": {"owner": "Ann Private"}}')

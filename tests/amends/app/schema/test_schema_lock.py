@@ -207,5 +207,6 @@ def test_what_is_stored_of_a_version_goes_on_to_fit_it(kind: Kind, before: Any, 
     fits = "run ./run amends schema lock and" in problem
     assert (schema_lock.updated_lock(changed, locked) != locked) == fits
     assert (
-        list(schema_lock.lock_problems(NOTHING, changed, schema_lock.updated_lock(changed, locked, [key.word]))) == []
+        list(schema_lock.lock_problems(NOTHING, changed, schema_lock.updated_lock(changed, locked, [key.as_text])))
+        == []
     )

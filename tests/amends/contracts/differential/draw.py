@@ -13,8 +13,8 @@ from uuid import UUID
 from domain.amends.event import Cause
 from tests.amends.contracts.differential.sides import Side
 from workflows.amends.history import SagaStarted, saga_histories
-from workflows.amends.ports.event_store import KeptAnswer, NewEvent, record_own
-from workflows.amends.ports.execution_log import Start
+from workflows.amends.ports.event_store import KeptAnswer, NewEvent, new_own_event
+from workflows.amends.ports.execution_log import StartRequest
 from workflows.amends.simulation.memory.rows import Row
 from workflows.amends.simulation.memory.sagas import MemorySagas
 
@@ -91,7 +91,7 @@ class Draw:
 
     def event(self, saga: str, event: object) -> NewEvent:
         """An event of a saga's history."""
-        return record_own(saga_histories.stream(saga), event, self.cause(), self.id())
+        return new_own_event(saga_histories.stream(saga), event, self.cause(), self.id())
 
     def saga_type(self) -> tuple[str, int]:
         return self.random.choice(TYPES)
@@ -128,12 +128,12 @@ class Draw:
         key = f"key {self.random.randrange(20)}"
         return KeptAnswer(key, f"digest {self.random.randrange(3)}", {"said": self.value(), "version": 1})
 
-    def start(self, id: str, **more: Any) -> Start:
+    def start(self, id: str, **more: Any) -> StartRequest:
         """A saga to be started."""
         name, version = self.saga_type()
         request, reference = self.random.choice(["r", "r", "r", "other"]), self.random.choice(["", "4711"])
         event = self.event(id, SagaStarted(name, version, reference, id, {}))
-        return Start(id, name, version, reference, f"story {id}", request, f'{{"of": "{id}"}}', event, **more)
+        return StartRequest(id, name, version, reference, f"story {id}", request, f'{{"of": "{id}"}}', event, **more)
 
     def remember(self, operation: Operation) -> Operation:
         """The same operation, which may be sent again later."""

@@ -20,7 +20,7 @@ from tests.amends.contracts.differential.postgres import PostgresSide
 from tests.amends.contracts.differential.shown import Names
 from tests.amends.contracts.differential.sides import MemorySide, Side
 from workflows.amends.ports.event_store import START, FeedCursor
-from workflows.amends.ports.execution_log import Fenced, ForeignStep, Taken
+from workflows.amends.ports.execution_log import ChildIdTaken, Fenced, ForeignStep
 
 PASSES = [1, 7, 100, 900, 2_000] * 4 + [10_000, 70_000]
 """Milliseconds that may pass between two operations."""
@@ -50,7 +50,7 @@ class Compared:
         try:
             answer = operation.call(self.side)
             return await answer if isawaitable(answer) else answer
-        except (Exception, Fenced, ForeignStep, Taken) as error:
+        except (Exception, Fenced, ForeignStep, ChildIdTaken) as error:
             return error
 
     async def look(self) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ from tests.amends.store.harness.sagas import Store, store
 from workflows.amends.ports.event_store import EventStore, FeedCursor, StoredEvent
 from workflows.amends.ports.saga_store import Leases, SagaStore
 from workflows.amends.providers import Outage
-from workflows.amends.values.codec import text
+from workflows.amends.values.codec import json_text
 
 SQL = load_statements(Path(__file__).with_name("postgres.sql"))
 
@@ -64,7 +64,7 @@ class PostgresDbos:
     async def report_outages(self, executor: str, outages: Sequence[Outage], changed: Sequence[str]) -> None:
         told = [{"provider": each.provider, "down_since": each.since, "error": each.error} for each in outages]
         down = [each.provider for each in outages]
-        parameters = {"executor": executor, "providers": down, "known": list(changed), "outages": text(told)}
+        parameters = {"executor": executor, "providers": down, "known": list(changed), "outages": json_text(told)}
         await self._store.committer.run(OUTAGES["report"], parameters)
 
 

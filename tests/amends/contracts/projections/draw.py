@@ -15,7 +15,7 @@ from tests.amends.contracts.projections import operations
 from tests.amends.contracts.projections.operations import Operation
 from tests.amends.contracts.projections.shelves import BOARD, KEYS, KNOWN, Emptied, Filled, Moved, broken
 from tests.amends.contracts.projections.sides import MemorySide, Side
-from workflows.amends.ports.event_store import IdempotencyKey, NewEvent, record
+from workflows.amends.ports.event_store import IdempotencyKey, NewEvent, new_business_event
 from workflows.amends.ports.projection_builds import BuildTarget
 
 NAMES = sorted({name for name, _ in KNOWN})
@@ -61,7 +61,7 @@ class Draw:
         elif self.random.random() < 0.7:
             what = Emptied()
         id = UUID(int=self.random.getrandbits(128), version=4)
-        return record(f"shelf-{self.random.choice('abcd')}", what, Cause(actor="bob"), id)
+        return new_business_event(f"shelf-{self.random.choice('abcd')}", what, Cause(actor="bob"), id)
 
     def token(self) -> str | None:
         """A runner that is there."""

@@ -31,7 +31,7 @@ class Operation:
 class Asleep:
     """Nobody waits for more events: there are none until the next operation."""
 
-    async def beyond(self, cursor: FeedCursor, seconds: float) -> bool:
+    async def wait_beyond(self, cursor: FeedCursor, seconds: float) -> bool:
         return False
 
 
@@ -152,9 +152,9 @@ async def _over(task: asyncio.Task[Any] | None) -> None:
 # -- people
 
 
-async def open_first(side: Side, old: bool) -> Any:
+async def create_first_builds(side: Side, old: bool) -> Any:
     known = ProjectionBuilds(FIRST if old else KNOWN, side.store)
-    await known.open_first()
+    await known.create_first_builds()
     return known.unopened
 
 

@@ -80,7 +80,7 @@ class MemorySide:
         self.memory = MemoryProjections(events, self.clock, self.ended.__contains__)
         self.store: ProjectionStore = self.memory
         self.events: EventStore = InlineEvents(self.memory, KNOWN)
-        await ProjectionBuilds(FIRST, self.store).open_first()
+        await ProjectionBuilds(FIRST, self.store).create_first_builds()
 
     async def tell_time(self, at: datetime) -> None:
         self.clock.now = at
@@ -116,7 +116,7 @@ class PostgresSide:
         self.runners.clear()
         await self.sql.execute(SQL["empty"])
         await self.tell_time(datetime(2026, 1, 1, tzinfo=UTC))
-        await ProjectionBuilds(FIRST, self.store).open_first()
+        await ProjectionBuilds(FIRST, self.store).create_first_builds()
 
     async def tell_time(self, at: datetime) -> None:
         self.clock.now = at

@@ -14,7 +14,7 @@ from domain.amends.event import Cause
 from tests.amends.contracts.projections.operations import administration, append, catch_up
 from tests.amends.contracts.projections.shelves import BOARD, KNOWN, Emptied, Filled, Moved, board, broken, wide
 from tests.amends.contracts.projections.sides import Side, memory, position, postgres
-from workflows.amends.ports.event_store import START, FeedCursor, IdempotencyKey, record
+from workflows.amends.ports.event_store import START, FeedCursor, IdempotencyKey, new_business_event
 from workflows.amends.ports.projection_builds import (
     LEASE,
     BuildCommit,
@@ -26,7 +26,7 @@ from workflows.amends.ports.projection_builds import (
 )
 from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.projections.feed import NewerReader, ProjectionFeed, types_of
-from workflows.amends.values.codec import plain
+from workflows.amends.values.codec import parse_json
 
 ONE, TWO = BuildTarget(BOARD, 1), BuildTarget(BOARD, 2)
 ME, ANOTHER = "e-1/me", "e-2/another"
@@ -45,7 +45,7 @@ async def side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
 
 async def fill(side: Side, shelf: str, *what: object) -> FeedCursor:
     """Append to a shelf; returns the place of the last event."""
-    await append(side, [record(f"shelf-{shelf}", each, Cause()) for each in what])
+    await append(side, [new_business_event(f"shelf-{shelf}", each, Cause()) for each in what])
     return (await side.events.feed())[-1].cursor
 
 
@@ -66,7 +66,7 @@ async def commit(side: Side, end: FeedCursor, **given: Any) -> BuildCommit:
 
 
 async def rows(side: Side, target: BuildTarget = ONE) -> Any:
-    return plain(await side.store.rows(target, ["a", "b"]))
+    return parse_json(await side.store.rows(target, ["a", "b"]))
 
 
 async def test_a_lease_has_one_runner_until_it_is_over_or_given_back(side: Side) -> None:
@@ -142,12 +142,12 @@ async def test_a_commit_with_a_row_that_its_table_does_not_take_changes_nothing(
 async def test_nothing_of_a_trial_stays(side: Side) -> None:
     async with side.store.trial(ONE) as trial:
         await trial.put(ROW, [])
-        assert plain(await trial.rows(["a"])) == [{"shelf": "a", "pieces": 3, "times": 1}]
+        assert parse_json(await trial.rows(["a"])) == [{"shelf": "a", "pieces": 3, "times": 1}]
         with pytest.raises(Exception):  # noqa: B017, PT011
             await trial.put(ROW.replace("3", str(2**63)), ["a"])
-        assert len(plain(await trial.rows(["a"]))) == 1, "what fails takes out nothing"
+        assert len(parse_json(await trial.rows(["a"]))) == 1, "what fails takes out nothing"
         await trial.put("[]", ["a"])
-        assert plain(await trial.rows(["a"])) == []
+        assert parse_json(await trial.rows(["a"])) == []
         await trial.put(ROW, [])
     assert await rows(side) == []
 
@@ -179,7 +179,7 @@ async def test_code_that_would_pass_over_events_of_a_build_is_told_so(side: Side
 
 
 async def test_one_build_is_live_and_one_at_most_is_being_built(side: Side) -> None:
-    assert await side.store.open_first(wide) is None, "there is one"
+    assert await side.store.create_first_build(wide) is None, "there is one"
     assert [each.state for each in await side.store.builds(BOARD)] == ["live"]
     await administration(side).rebuild(BOARD, Cause())
     with pytest.raises(Conflict, match="is being rebuilt already"):
@@ -310,13 +310,15 @@ async def test_a_place_is_reached_once_nothing_that_is_read_lies_before(side: Si
 
 async def test_an_inline_row_is_there_with_the_append(side: Side) -> None:
     await fill(side, "a", Filled(3), Filled(4))
-    assert plain(await side.store.rows(BuildTarget("contract_now", 1), ["a"])) == [
+    assert parse_json(await side.store.rows(BuildTarget("contract_now", 1), ["a"])) == [
         {"shelf": "a", "pieces": 7, "times": 2, "_version": 2}
     ]
     broken.add(13)
     await fill(side, "a", Filled(13))
     await fill(side, "a", Filled(1))
-    assert plain(await side.store.rows(BuildTarget("contract_now", 1), ["a"]))[0]["pieces"] == 7, "left to the runner"
+    assert parse_json(await side.store.rows(BuildTarget("contract_now", 1), ["a"]))[0]["pieces"] == 7, (
+        "left to the runner"
+    )
     assert await catch_up(side, BuildTarget("contract_now", 1), "e-1")
     (letter,) = await side.store.dead_letters("contract_now")
     assert (letter.key, letter.version, letter.waiting) == ("a", 3, 1)

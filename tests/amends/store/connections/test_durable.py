@@ -22,7 +22,7 @@ from tests.amends.harness.server import wait_for
 from tests.amends.store.harness.sagas import Store, event, started, step_commit, store
 from tests.amends.store.harness.trouble import until
 from workflows.amends.ports.event_store import Appended, KeptAnswer
-from workflows.amends.ports.execution_log import Committed, Gone, Missing
+from workflows.amends.ports.execution_log import Committed, RecordLost, SagaMissing
 
 Sql = psycopg.Connection
 WAITING = "select pid from pg_stat_activity where wait_event = 'SyncRep'"
@@ -205,10 +205,10 @@ async def test_a_saga_goes_on_only_from_what_is_on_record(it: Store) -> None:
     stands = frozenset({first.events[0].id})
     third = replace(step_commit(saga, 3), after=stands)
     assert await it.sagas.commit(saga, "me", third) == Committed()
-    with pytest.raises(Gone):
+    with pytest.raises(RecordLost):
         await it.sagas.commit(saga, "me", replace(step_commit(saga, 4), after=stands | {lost.events[0].id}))
     assert await it.sagas.commit(saga, "me", third) == Committed(), "the same again"
-    with pytest.raises(Missing):
+    with pytest.raises(SagaMissing):
         await it.sagas.commit("never-started", "me", step_commit("never-started", 1))
 
 
@@ -219,7 +219,7 @@ async def test_nobody_is_told_that_nothing_was_done_of_what_may_be_carried_out(
     """Also where the connection was made anew for it, and where it is lost while the commit waits."""
     monkeypatch.setattr("app.amends.store.events.postgres_events.PATIENCE", 1.0)
     events, name = PostgresEvents(it.writer, it.reader), f"order-unsettled-{cut}"
-    await it.committer.renew()
+    await it.committer.resend_all()
     standby(sql, True)
     asked = asyncio.ensure_future(events.append([event(name)]))
     for pid in await waiting(sql, asked):

@@ -56,7 +56,7 @@ async def test_who_has_patience_is_answered_in_time_behind_those_who_have_much(d
     async with committing(database.set(port=1), 1) as committer:
         endless = [asyncio.create_task(committer.run(NEXT, ())) for _ in range(20)]
         shared = "select number - 1, 'done' from jsonb_array_elements(%s::jsonb) with ordinality as _ (item, number)"
-        for asked in (committer.run(NEXT, (), 0.2), committer.share(shared, "1", 0.2)):
+        for asked in (committer.run(NEXT, (), 0.2), committer.run_shared(shared, "1", 0.2)):
             with pytest.raises(Unavailable):
                 await asked
         assert not any(each.done() for each in endless)

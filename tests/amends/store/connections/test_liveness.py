@@ -49,15 +49,15 @@ async def test_it_is_fit_while_the_database_is_away(cluster: EmbeddedPostgres, q
         readers.timeout = 0.1
         seeing = Liveness(Reader(readers), watch, lambda: None)
         watching = asyncio.create_task(seeing.watch())
-        assert await watch.problem() is None
+        assert await watch.ask_problem() is None
         await asyncio.to_thread(cluster.stop)
-        away = [await watch.problem() for _ in range(20)]
+        away = [await watch.ask_problem() for _ in range(20)]
         assert all(away)
         assert not await asyncio.wait_for(seeing._comes_through(), 30)
         assert seeing.problem is None
         await asyncio.to_thread(cluster.start)
         async with asyncio.timeout(30):
-            while await watch.problem() is not None:
+            while await watch.ask_problem() is not None:
                 pass
         assert seeing.problem is None
         watching.cancel()
@@ -66,7 +66,7 @@ async def test_it_is_fit_while_the_database_is_away(cluster: EmbeddedPostgres, q
 
 async def test_those_who_ask_at_the_same_time_share_one_connection(database: URL) -> None:
     watch = DatabaseWatch(database)
-    assert set(await asyncio.gather(*(watch.problem() for _ in range(100)))) == {None}
+    assert set(await asyncio.gather(*(watch.ask_problem() for _ in range(100)))) == {None}
     with psycopg.connect(conninfo(database)) as connection:
         count = "select count(*) from pg_stat_activity where application_name = 'amends watch'"
         assert connection.execute(count).fetchone() == (1,)

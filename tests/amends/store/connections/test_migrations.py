@@ -277,8 +277,8 @@ def test_a_project_that_lacks_its_own_tables_on_a_newer_schema_is_refused(upgrad
     newer(upgraded, oldest=NEWEST)
     with pytest.raises(StartupError, match=f"its schema is 9999, the newest known here is {NEWEST}, shop_1"):
         prepare_database(upgraded, root=shop)
-    assert not Migrations(shop).serves({"9999": NEWEST})
-    assert Migrations(shop).serves({"9999": NEWEST, "shop_1": "shop_1"})
+    assert not Migrations(shop).can_serve({"9999": NEWEST})
+    assert Migrations(shop).can_serve({"9999": NEWEST, "shop_1": "shop_1"})
 
 
 def test_rights_that_cannot_be_granted_take_the_whole_upgrade_back(

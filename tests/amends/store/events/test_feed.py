@@ -14,7 +14,7 @@ from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.store.harness.fire import STORIES, TYPES, Fire, Follower, fire, session, settled, write
 from tests.amends.store.harness.sagas import Store, event, started, step_commit, store
-from workflows.amends.ports.event_store import START, FeedCursor, Filter, StoredEvent
+from workflows.amends.ports.event_store import START, FeedCursor, FeedFilter, StoredEvent
 from workflows.amends.ports.execution_log import Committed
 
 
@@ -22,8 +22,8 @@ async def followed(burning: Fire, seconds: float) -> list[Follower]:
     """Let it burn, and return the readers once everything is written and read."""
     feeds = [PostgresEvents(it.writer, it.reader) for it in burning.processes]
     everything = [Follower(feeds[0], 29), Follower(feeds[1], 1000), Follower(feeds[2], 200, restarts=True)]
-    some = [Filter(type=TYPES[0]), Filter(stream="hot-0"), Filter(correlation_id=STORIES[0])]
-    some += [Filter(TYPES[1], "cool-0", STORIES[1])]
+    some = [FeedFilter(type=TYPES[0]), FeedFilter(stream="hot-0"), FeedFilter(correlation_id=STORIES[0])]
+    some += [FeedFilter(TYPES[1], "cool-0", STORIES[1])]
     followers = everything + [Follower(feeds[n % 3], 50, only) for n, only in enumerate(some)]
     finished = asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -45,7 +45,7 @@ def require_in_order(seen: list[StoredEvent]) -> None:
     assert not wrong
 
 
-def wanted(only: Filter, each: StoredEvent) -> bool:
+def wanted(only: FeedFilter, each: StoredEvent) -> bool:
     return (
         only.type in (None, each.name)
         and only.stream in (None, each.stream)

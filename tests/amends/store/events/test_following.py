@@ -46,7 +46,7 @@ async def test_whoever_follows_is_told_what_another_process_wrote(database: URL)
     async with followed(database) as (feed_notifier, events):
         cursor = START
         for _ in range(3):
-            following = [asyncio.create_task(feed_notifier.beyond(cursor, 20)) for _ in range(5)]
+            following = [asyncio.create_task(feed_notifier.wait_beyond(cursor, 20)) for _ in range(5)]
             done, _ = await asyncio.wait(following, timeout=0.3)
             assert not done
             cursor = await append(events)
@@ -57,26 +57,26 @@ async def test_whoever_follows_is_told_what_another_process_wrote(database: URL)
 async def test_whoever_comes_late_is_told_at_once(database: URL) -> None:
     async with followed(database) as (feed_notifier, events):
         cursor = await append(events)
-        assert await feed_notifier.beyond(START, 20)
-        assert await feed_notifier.beyond(START, 0.001), "it is known by now"
-        assert not await feed_notifier.beyond(cursor, 0.3)
+        assert await feed_notifier.wait_beyond(START, 20)
+        assert await feed_notifier.wait_beyond(START, 0.001), "it is known by now"
+        assert not await feed_notifier.wait_beyond(cursor, 0.3)
 
 
 async def test_whoever_waits_in_vain_is_told_so(database: URL) -> None:
     async with followed(database) as (feed_notifier, events):
-        assert not await feed_notifier.beyond(START, 0.3)
+        assert not await feed_notifier.wait_beyond(START, 0.3)
         cursor = await append(events)
-        assert await feed_notifier.beyond(START, 20)
-        assert not await feed_notifier.beyond(cursor, 0.3)
+        assert await feed_notifier.wait_beyond(START, 20)
+        assert not await feed_notifier.wait_beyond(cursor, 0.3)
         await append(events)
-        assert await feed_notifier.beyond(cursor, 20)
+        assert await feed_notifier.wait_beyond(cursor, 20)
 
 
 async def test_a_nudge_makes_it_look_at_once(database: URL) -> None:
     async with store(database) as it:
         feed_notifier, events = FeedNotifier(it.reader), PostgresEvents(it.writer, it.reader)
         left_alone = [await until_known(feed_notifier, events) for _ in range(5)]
-        it.committer.on_commit = feed_notifier.nudge
+        it.committer.on_commit = feed_notifier.read_now
         nudged = [await until_known(feed_notifier, events) for _ in range(5)]
         await feed_notifier.stop()
     assert min(nudged) < AT_ONCE
@@ -87,8 +87,8 @@ async def until_known(feed_notifier: FeedNotifier, events: PostgresEvents) -> fl
     """How many seconds after the beginning of an append it is known, if that begins just after a look."""
     known = await append(events)
     while feed_notifier.end < known:
-        await feed_notifier.beyond(feed_notifier.end, 20)
-    began, following = time.monotonic(), asyncio.create_task(feed_notifier.beyond(known, 20))
+        await feed_notifier.wait_beyond(feed_notifier.end, 20)
+    began, following = time.monotonic(), asyncio.create_task(feed_notifier.wait_beyond(known, 20))
     await append(events)
     assert await following
     return time.monotonic() - began
@@ -98,9 +98,9 @@ async def test_an_open_transaction_holds_the_tail_back(database: URL) -> None:
     async with followed(database) as (feed_notifier, events), session(database) as slow:
         await write(slow, event("slow"))
         await append(events)
-        assert not await feed_notifier.beyond(START, 0.5)
+        assert not await feed_notifier.wait_beyond(START, 0.5)
         await slow.commit()
-        assert await feed_notifier.beyond(START, 20)
+        assert await feed_notifier.wait_beyond(START, 20)
 
 
 async def until(reader: Reader, met: Callable[[BlockingTransaction | None], bool]) -> BlockingTransaction | None:

@@ -23,7 +23,7 @@ from domain.amends.expected import exact
 from tests.amends.harness.databases import make_cluster, prepare
 from tests.amends.store.harness.fire import anything, session, settled, write
 from tests.amends.store.harness.sagas import event, store
-from workflows.amends.ports.event_store import START, Appended, EventStore, Filter, StoredEvent
+from workflows.amends.ports.event_store import START, Appended, EventStore, FeedFilter, StoredEvent
 
 Sql = psycopg.Connection
 
@@ -34,11 +34,11 @@ select gen_random_uuid(), 'old', n, 'thing-happened', 1, '{}', '{"correlation_id
 BURN = "do $$ begin for n in 1..20000 loop perform pg_current_xact_id(); commit; end loop; end $$"
 
 
-async def read(url: URL, token: str = "0", only: Filter = Filter()) -> list[StoredEvent]:
+async def read(url: URL, token: str = "0", only: FeedFilter = FeedFilter()) -> list[StoredEvent]:
     """The feed from a token on, in small pages."""
     async with store(url) as it:
         events = PostgresEvents(it.writer, it.reader)
-        cursor, seen = await events.cursor(token), list[StoredEvent]()
+        cursor, seen = await events.parse_cursor(token), list[StoredEvent]()
         while page := await events.feed(cursor, 3, only):
             seen, cursor = seen + page, page[-1].cursor
         return seen
@@ -91,9 +91,9 @@ async def test_new_events_come_after_all_that_were_restored(restored: URL) -> No
     require_current_generation(restored)
     for stream in ("old", "before", "new"):
         of_stream = [each for each in OLD + new if each[0] == stream]
-        assert names(await read(restored, only=Filter(stream=stream))) == of_stream
-    assert names(await read(restored, only=Filter(type="thing-happened"))) == OLD + new
-    assert names(await read(restored, only=Filter(correlation_id="story"))) == OLD[1:]
+        assert names(await read(restored, only=FeedFilter(stream=stream))) == of_stream
+    assert names(await read(restored, only=FeedFilter(type="thing-happened"))) == OLD + new
+    assert names(await read(restored, only=FeedFilter(correlation_id="story"))) == OLD[1:]
 
 
 async def test_a_token_of_before_a_restore_resumes_where_it_stood(restored: URL, sql: Sql) -> None:
@@ -229,7 +229,7 @@ async def test_servers_that_run_write_nothing_until_a_generation_is_opened_and_g
         events = PostgresEvents(it.writer, it.reader)
         (old,) = await events.read("old")
         assert await events.feed(old.cursor) == [], "it stands, and nobody is told otherwise"
-        assert await watch.problem() is None, "it is read"
+        assert await watch.ask_problem() is None, "it is read"
         assert "./run amends restored" in (watch.unwritable or "")
         new = [event("new")]
         for _ in range(2):
@@ -237,7 +237,7 @@ async def test_servers_that_run_write_nothing_until_a_generation_is_opened_and_g
                 await events.append(new)
         open_generation(url, "restored while servers run")
         assert isinstance(await events.append(new), Appended)
-        assert await watch.problem() is None
+        assert await watch.ask_problem() is None
         assert watch.unwritable is None
         async with asyncio.timeout(30):
             while not (page := await events.feed(old.cursor)):

@@ -23,7 +23,7 @@ from tests.amends.business.account import Account, MoneyDeposited, accounts
 from tests.amends.harness.databases import fresh_database
 from tests.amends.store.fingerprint.folds import Odd, Seen, seeing
 from tests.amends.store.harness.accounts import Bank, bank
-from workflows.amends.ports.event_store import read_event, record
+from workflows.amends.ports.event_store import load_event_json, new_business_event
 
 Sql = psycopg.Connection
 
@@ -95,7 +95,7 @@ async def test_a_state_that_does_not_come_back_as_it_went_in_is_not_kept(
 ) -> None:
     odd: Aggregate[Odd, Seen] = Aggregate("odd", Odd(0), seeing)
     async with bank(database_18, snapshot_every=2) as it:
-        await it.events.append([record("odd-1", Seen(), Cause()) for _ in range(4)])
+        await it.events.append([new_business_event("odd-1", Seen(), Cause()) for _ in range(4)])
         state, version = await it.loader.load(odd, "odd-1")
         assert (state.count, version) == (4, 4)
         await it.loader.settle()
@@ -131,7 +131,9 @@ async def _compare(url: URL, id: str, every: int, history: list[list[int]]) -> N
 async def _folded(it: Bank, id: str) -> tuple[Account | None, int]:
     """The state without any snapshot."""
     stored = await it.events.read(accounts.stream(id), limit=10_000)
-    return accounts.fold([read_event(accounts.vocabulary, each.type, each.data_json) for each in stored]), len(stored)
+    return accounts.fold([load_event_json(accounts.vocabulary, each.type, each.data_json) for each in stored]), len(
+        stored
+    )
 
 
 async def test_a_stream_of_many_pages_is_folded_whole(database_18: URL) -> None:

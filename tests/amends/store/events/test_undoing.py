@@ -20,7 +20,7 @@ from tests.amends.business.order import OrderPlaced, orders
 from tests.amends.harness.databases import fresh_database
 from tests.amends.store.harness.accounts import Bank, bank
 from tests.amends.store.harness.sagas import started, step_commit
-from workflows.amends.ports.event_store import record
+from workflows.amends.ports.event_store import new_business_event
 from workflows.amends.ports.execution_log import StatusChange
 
 Sql = psycopg.Connection
@@ -107,7 +107,7 @@ async def test_what_has_no_inverse_is_not_undone(database: URL) -> None:
 async def test_an_aggregate_without_inverses_is_not_undone(database: URL) -> None:
     async with bank(database) as it:
         placed = OrderPlaced("1")
-        await it.events.append([record("order-1", placed, Cause())])
+        await it.events.append([new_business_event("order-1", placed, Cause())])
         with pytest.raises(Conflict, match="order declares no inverses"):
             await it.undoing.perform("undo", orders, "order-1", None, Cause(), "why")
 
@@ -127,7 +127,10 @@ async def test_an_inverse_that_the_state_does_not_allow_any_more_is_refused(data
 async def test_a_decision_of_several_events_is_taken_back_whole_and_backwards(database: URL) -> None:
     async with bank(database) as it:
         await it.open("a")
-        both = [record("account-a", event, Cause(decision="d")) for event in (MoneyDeposited(5), MoneyWithdrawn(5))]
+        both = [
+            new_business_event("account-a", event, Cause(decision="d"))
+            for event in (MoneyDeposited(5), MoneyWithdrawn(5))
+        ]
         await it.events.append(both)
         await it.reverse("undo", "a")
         assert (await it.told("a"))[-2:] == ["withdrawal-reversed", "deposit-reversed"]
@@ -231,7 +234,7 @@ def turned(state: int, event: Turned) -> int:
 async def test_an_inverse_without_events_is_refused_for_it_would_leave_no_trace(database_18: URL) -> None:
     switches: Aggregate[int, Turned] = Aggregate("switch", 0, turned, inverse=lambda state, event: [])
     async with bank(database_18) as it:
-        await it.events.append([record("switch-1", Turned(), Cause())])
+        await it.events.append([new_business_event("switch-1", Turned(), Cause())])
         with pytest.raises(Conflict, match="the inverse of switch-turned has no events"):
             await it.undoing.perform("undo", switches, "switch-1", None, Cause(), "why")
 
@@ -244,7 +247,7 @@ async def test_an_inverse_that_the_fold_does_not_take_is_refused(database_18: UR
         inverse=lambda state, event: [MoneyDeposited(1)],  # type: ignore[list-item]
     )
     async with bank(database_18) as it:
-        await it.events.append([record("switch-1", Turned(), Cause())])
+        await it.events.append([new_business_event("switch-1", Turned(), Cause())])
         with pytest.raises(DefinitionError, match="its evolve does not take MoneyDeposited"):
             await it.undoing.perform("undo", wrong, "switch-1", None, Cause(), "why")
 
@@ -259,7 +262,7 @@ async def test_while_a_saga_is_open_on_it_a_stream_is_not_undone(database: URL, 
     async with bank(database) as it:
         await it.open("a")
         saga = await started(it.store)
-        step = record("account-a", MoneyDeposited(5), Cause(workflow_id=saga))
+        step = new_business_event("account-a", MoneyDeposited(5), Cause(workflow_id=saga))
         await it.store.sagas.commit(saga, "me", step_commit(saga, 1, step))
         await it.deposit("a", 1)
         assert f"saga {saga} is still open on account-a" in await refused(it, "undo")

@@ -28,7 +28,7 @@ from tests.amends.harness.losing import UNFLUSHED, copy, crash, losing_cluster, 
 from tests.amends.store.harness.fire import session, write
 from tests.amends.store.harness.sagas import Store, event, store
 from tests.amends.store.harness.trouble import until
-from workflows.amends.ports.event_store import START, Appended, FeedCursor, Filter
+from workflows.amends.ports.event_store import START, Appended, FeedCursor, FeedFilter
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def watched(it: Store, recent: RecentEvents) -> Losses:
 async def noticed(it: Store, recent: RecentEvents) -> Losses:
     """What a process notices in another run of the server."""
     losses = watched(it, recent)
-    await losses.look_anew()
+    await losses.on_new_server_run()
     return losses
 
 
@@ -85,8 +85,8 @@ async def all_of(follower: Follower, count: int) -> list[str]:
     streams = list[str]()
     async with asyncio.timeout(30):
         while len(streams) < count:
-            page = await follower.page(100)
-            follower.sent(page)
+            page = await follower.next_page(100)
+            follower.note_sent(page)
             streams += [each.stream for each in page]
             await asyncio.sleep(0.01)
     return streams
@@ -98,13 +98,13 @@ async def test_a_follower_whose_last_event_is_gone_goes_on_from_the_last_that_st
     async with reading(url) as (_, events, feed_notifier):
         stands = await append(events, "kept")
         await lost(url, "lost", "lost-too")
-        follower = Follower(events, feed_notifier, START, Filter())
+        follower = Follower(events, feed_notifier, START, FeedFilter())
         assert await all_of(follower, 3) == ["kept", "lost", "lost-too"]
         gone = follower.cursor
         crash(losing)
         await append(events, "new", "newer", "newest")
         with pytest.raises(WentBack) as told:
-            await follower.page(100)
+            await follower.next_page(100)
         assert told.value.stands.startswith(f"{stands.generation}-{stands.transaction_id}-{stands.position}-")
         with pytest.raises(WentBack):
             await events.feed(gone)
@@ -123,15 +123,15 @@ async def test_a_follower_is_told_of_an_earlier_event_that_is_gone_while_its_las
             await write(low, event("low"))
             high = await append(events, "high")
             await low.commit()
-        follower = Follower(events, feed_notifier, START, Filter())
+        follower = Follower(events, feed_notifier, START, FeedFilter())
         assert await all_of(follower, 3) == ["first", "low", "high"]
         assert follower.cursor == high
         crash(losing)
         await append(events, "new")
-        token = await events.after(str(follower.cursor))
+        token = await events.parse_after(str(follower.cursor))
         assert [each.stream for each in await events.feed(token)] == ["new"], "nobody knows yet that one is gone"
         with pytest.raises(WentBack) as told:
-            await follower.page(100)
+            await follower.next_page(100)
         assert FeedCursor.parse(told.value.stands) == first
         follower.go_back(first)
         assert await all_of(follower, 2) == ["high", "new"]
@@ -142,27 +142,27 @@ async def test_a_follower_is_told_also_where_nothing_new_is_written(url: URL, lo
     async with reading(url) as (_, events, feed_notifier):
         await append(events, "kept")
         await lost(url, "lost")
-        follower = Follower(events, feed_notifier, START, Filter(stream="lost"))
+        follower = Follower(events, feed_notifier, START, FeedFilter(stream="lost"))
         await all_of(follower, 1)
-        assert await feed_notifier.beyond(START, 20)
-        waiting = asyncio.create_task(feed_notifier.beyond(follower.cursor, 60))
+        assert await feed_notifier.wait_beyond(START, 20)
+        waiting = asyncio.create_task(feed_notifier.wait_beyond(follower.cursor, 60))
         await asyncio.sleep(0)
         crash(losing)
         async with asyncio.timeout(30):
             assert await waiting
         await until(lambda: feed_notifier.end < follower.cursor)
         with pytest.raises(WentBack):
-            await follower.page(100)
+            await follower.next_page(100)
 
 
 async def test_whoever_waits_at_the_tail_is_woken_by_whoever_sees_another_run(url: URL) -> None:
     async with reading(url) as (_, events, feed_notifier):
         cursor = await append(events, "kept")
-        waiting = asyncio.create_task(feed_notifier.beyond(cursor, 60))
+        waiting = asyncio.create_task(feed_notifier.wait_beyond(cursor, 60))
         await asyncio.sleep(0)
-        await feed_notifier.look_anew()
+        await feed_notifier.on_new_server_run()
         assert await asyncio.wait_for(waiting, 20)
-        assert not await feed_notifier.beyond(cursor, 0.05), "once for each turn"
+        assert not await feed_notifier.wait_beyond(cursor, 0.05), "once for each turn"
 
 
 async def test_a_copy_of_the_data_that_is_put_back_is_told_in_a_store_that_has_grown_beyond_it(
@@ -173,7 +173,7 @@ async def test_a_copy_of_the_data_that_is_put_back_is_told_in_a_store_that_has_g
     async with reading(url) as (_, events, feed_notifier):
         kept = await append(events, "kept")
         copy(losing, copied)
-        follower = Follower(events, feed_notifier, START, Filter())
+        follower = Follower(events, feed_notifier, START, FeedFilter())
         await append(events, "gone-1")
         await append(events, "gone-2")
         assert await all_of(follower, 3) == ["kept", "gone-1", "gone-2"]
@@ -182,7 +182,7 @@ async def test_a_copy_of_the_data_that_is_put_back_is_told_in_a_store_that_has_g
             await append(events, f"new-{number}")
         assert (await events.feed())[-1].cursor > follower.cursor
         with pytest.raises(WentBack) as told:
-            await follower.page(100)
+            await follower.next_page(100)
         assert FeedCursor.parse(told.value.stands) == kept
         follower.go_back(kept)
         assert await all_of(follower, 6) == [f"new-{number}" for number in range(6)]
@@ -247,7 +247,7 @@ async def test_pages_are_refused_beyond_a_loss_that_was_noticed_since_their_toke
             await events.feed(later)  # whoever read that before it was noticed may have read what is gone
         (_, again) = await events.feed(first)
         assert await events.feed(again.cursor) == [], "what was given out since is vouched for"
-        await events.require_standing(high)
+        await events.require_on_record(high)
 
 
 async def test_nothing_is_noticed_where_nothing_is_gone(
@@ -277,7 +277,7 @@ async def test_what_has_to_be_done_in_another_run_is_done_until_the_database_ans
 
     watch = DatabaseWatch(url)
     watch.on_moved.append(hear)
-    assert await watch.problem() is None
+    assert await watch.ask_problem() is None
     crash(losing)
     watch.start()
     await until(lambda: len(asked) == 2)
@@ -292,5 +292,5 @@ def order(cursor: FeedCursor) -> str:
 async def renewed(it: Store) -> None:
     """Give up all connections, as a watch sees to in another run of the server."""
     assert isinstance(it.reader.pool, Pool)
-    await it.reader.pool.renew()
-    await it.committer.renew()
+    await it.reader.pool.discard_connections()
+    await it.committer.resend_all()

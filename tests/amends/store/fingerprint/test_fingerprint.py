@@ -26,7 +26,7 @@ from domain.amends.event import Cause
 from tests.amends.harness import ROOT
 from tests.amends.store.fingerprint.folds import FOLDS, by
 from tests.amends.store.harness.accounts import bank
-from workflows.amends.ports.event_store import record
+from workflows.amends.ports.event_store import new_business_event
 
 PROJECT = {
     "shop/__init__.py": "from shop.order import orders\n",
@@ -247,7 +247,7 @@ async def test_a_snapshot_of_other_code_is_not_believed(
     async with bank(database_18, snapshot_every=2) as it:
         orders = loaded(written(tmp_path))
         (sold,) = orders.vocabulary.classes
-        await it.events.append([record("shop-order-1", sold(number), Cause()) for number in range(4)])
+        await it.events.append([new_business_event("shop-order-1", sold(number), Cause()) for number in range(4)])
         before = await it.loader.load(orders, "shop-order-1")
         await it.loader.settle()
         written(tmp_path, *change)

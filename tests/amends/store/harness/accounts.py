@@ -17,7 +17,7 @@ from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.event import Cause
 from tests.amends.business.account import Account, OpenAccount, accounts, deposit, open_account, withdraw
 from tests.amends.store.harness.sagas import Store, store
-from workflows.amends.ports.event_store import record
+from workflows.amends.ports.event_store import new_business_event
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Bank:
 
     async def append(self, id: str, *events: object) -> None:
         stream = accounts.stream(id)
-        await self.events.append([record(stream, event, Cause()) for event in events])
+        await self.events.append([new_business_event(stream, event, Cause()) for event in events])
 
     async def balance(self, id: str) -> int:
         account, _ = await self.repository.load(accounts, id)

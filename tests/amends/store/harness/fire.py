@@ -23,7 +23,7 @@ from domain.amends.event import Cause, EventType
 from domain.amends.expected import exact
 from tests.amends.store.harness.sagas import Store, started, step_commit, store
 from workflows.amends.ids import new_id
-from workflows.amends.ports.event_store import START, FeedCursor, Filter, NewEvent, StoredEvent
+from workflows.amends.ports.event_store import START, FeedCursor, FeedFilter, NewEvent, StoredEvent
 from workflows.amends.ports.execution_log import Committed, Interrupted
 
 TYPES = ("thing-happened", "thing-broke", "thing-mended")
@@ -213,7 +213,7 @@ class Follower:
 
     events: PostgresEvents
     page: int
-    only: Filter = Filter()
+    only: FeedFilter = FeedFilter()
     restarts: bool = False
     seen: list[StoredEvent] = field(default_factory=list)
 
@@ -230,7 +230,7 @@ class Follower:
             await asyncio.sleep(0 if last else random.uniform(0, 0.03))
 
     async def _next(self, cursor: FeedCursor) -> FeedCursor:
-        return await self.events.cursor(str(cursor)) if self.restarts else cursor
+        return await self.events.parse_cursor(str(cursor)) if self.restarts else cursor
 
 
 @asynccontextmanager

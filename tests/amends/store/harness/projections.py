@@ -18,7 +18,7 @@ from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause, event
 from domain.amends.projection import Projection, Recorded
 from tests.amends.store.harness.sagas import Store, store
-from workflows.amends.ports.event_store import FeedCursor, record
+from workflows.amends.ports.event_store import FeedCursor, new_business_event
 from workflows.amends.ports.projection_builds import BuildTarget, DeadLetter, FeedEvent, ProjectionBuild
 from workflows.amends.projections.administration import ProjectionAdministration
 from workflows.amends.projections.builds import ProjectionBuilds
@@ -136,7 +136,7 @@ class Board:
         return dropped
 
     async def append(self, id: str, *told: object) -> FeedCursor:
-        appended = await self.events.append([record(f"lamp-{id}", each, Cause()) for each in told])
+        appended = await self.events.append([new_business_event(f"lamp-{id}", each, Cause()) for each in told])
         return appended.cursor  # type: ignore[union-attr]
 
     def runner(self, build: int = 1, version: int = 1) -> Runner:
@@ -151,7 +151,7 @@ class Board:
             await self.runner(build.build, build.version).catch_up()
 
     async def build(self, number: int = 1) -> ProjectionBuild:
-        return await self.builds.one(NAME, number)
+        return await self.builds.get(NAME, number)
 
     async def rows(self) -> dict[str, Any]:
         """What the view shows, by key."""
@@ -182,5 +182,5 @@ async def board_on(url: URL, *versions: Projection[Any, Any], connections: int =
     async with store(url, connections=connections) as it:
         known = {(each.name, each.version): each for each in versions or (board,)}
         made = Board(it, known, PostgresEvents(it.writer, it.reader))
-        await made.builds.open_first()
+        await made.builds.create_first_builds()
         yield made

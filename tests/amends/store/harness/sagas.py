@@ -23,7 +23,7 @@ from domain.amends.event import Cause, EventType
 from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import NewEvent
-from workflows.amends.ports.execution_log import Start, StepCommit
+from workflows.amends.ports.execution_log import StartRequest, StepCommit
 from workflows.amends.ports.saga_store import StartOutcome
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -80,6 +80,6 @@ async def started(store: Store, owner: str | None = "me", id: str | None = None,
         Cause(),
     )
     executor = "executor-1" if owner else None
-    start = Start(id, "place-order", 1, "4711", id, request, "{}", told, executor, owner)
+    start = StartRequest(id, "place-order", 1, "4711", id, request, "{}", told, executor, owner)
     assert await store.sagas.start(start) is StartOutcome.STARTED
     return id

@@ -13,7 +13,7 @@ from app.amends.postgres.statements.reader import Reader
 from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.business.order import orders
 from tests.amends.store.harness.sagas import Store, event, step_commit
-from workflows.amends.ports.execution_log import Committed, Interrupted, Stale
+from workflows.amends.ports.execution_log import Committed, Interrupted, StreamMoved
 
 Sql = psycopg.Connection
 Body = Callable[[PostgresTransaction], Awaitable[object]]
@@ -28,7 +28,7 @@ class Ran:
     """How often a step ran, and what it came to."""
 
     runs: int
-    end: Committed | Stale | Exception
+    end: Committed | StreamMoved | Exception
 
     @property
     def tries(self) -> int | None:

@@ -29,7 +29,7 @@ from tests.amends.store.harness.trouble import (
     trouble,
     until,
 )
-from workflows.amends.ports.execution_log import Committed, Stale
+from workflows.amends.ports.execution_log import Committed, StreamMoved
 
 __all__ = ["soon", "trouble"]
 
@@ -113,7 +113,7 @@ async def test_of_two_steps_that_wait_for_each_other_one_runs_again(database: UR
             ran(it, sagas[0], crossing("apple", "pear")), ran(it, sagas[1], crossing("pear", "apple"))
         )
         assert sorted([one.runs, other.runs])[1] > 1
-        assert {type(one.end), type(other.end)} <= {Committed, Stale}
+        assert {type(one.end), type(other.end)} <= {Committed, StreamMoved}
 
 
 @pytest.mark.parametrize("nowait", [" nowait", ""], ids=["nowait", "lock timeout"])

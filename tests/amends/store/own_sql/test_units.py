@@ -13,7 +13,7 @@ from sqlalchemy import URL
 from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.business.order import orders
 from tests.amends.store.harness.sagas import Store, checkpoint, event, started, step_commit, store
-from workflows.amends.ports.execution_log import Committed, Fenced, Interrupted, Stale, StepCommit
+from workflows.amends.ports.execution_log import Committed, Fenced, Interrupted, StepCommit, StreamMoved
 
 Sql = psycopg.Connection
 
@@ -58,7 +58,7 @@ async def test_a_stale_commit_takes_own_sql_back(database: URL, stock: Sql) -> N
             await it.sagas.commit(saga, "me", step_commit(saga, 1, event("order-1")))
             await one.execute(HOLD, {"n": 2})
             late = StepCommit([event(f"saga-{saga}"), event("order-1")], {"order-1": version}, checkpoint(2))
-            assert await one.commit(late) == Stale("order-1", 0, 1)
+            assert await one.commit(late) == StreamMoved("order-1", 0, 1)
     assert held(stock) == (0,)
 
 
@@ -69,7 +69,9 @@ async def test_a_write_that_came_in_between_makes_own_sql_stale(database: URL, s
             await one.execute(HOLD, {"n": 2})
             await it.sagas.commit(saga, "me", step_commit(saga, 1, event("order (1, 2)")))
             late = StepCommit([event(f"saga-{saga}"), event("order (1, 2)")], {"order (1, 2)": 0}, checkpoint(2))
-            assert await one.commit(late) == Stale(f"saga-{saga}", 1, 2), "the first of the two, as they were given"
+            assert await one.commit(late) == StreamMoved(f"saga-{saga}", 1, 2), (
+                "the first of the two, as they were given"
+            )
             assert one.interrupted is None
         assert await it.sagas.commit(saga, "me", step_commit(saga, 2, event("order-1"))) == Committed()
     assert held(stock) == (0,)

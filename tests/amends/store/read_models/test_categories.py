@@ -16,11 +16,11 @@ from domain.amends.aggregate import Aggregate
 from domain.amends.errors import DefinitionError
 from domain.amends.event import Cause, event
 from domain.amends.projection import Projection, Recorded, WrongKey
-from domain.amends.testing import recorded
+from domain.amends.testing import recorded_events
 from tests.amends.store.harness.projections import NAME, Board, Elsewhere, board_on
 from tests.amends.store.read_models.test_set_aside import wish
-from workflows.amends.background import end
-from workflows.amends.ports.event_store import record
+from workflows.amends.background import cancel_tasks
+from workflows.amends.ports.event_store import new_business_event
 
 Sql = psycopg.Connection
 
@@ -76,7 +76,7 @@ async def on(url: URL, projection: Projection[Any, Any]) -> AsyncIterator[Board]
 
 
 async def switch(it: Board, stream: str, *told: tuple[str, int]) -> None:
-    await it.events.append([record(stream, Switched(*each), Cause()) for each in told])
+    await it.events.append([new_business_event(stream, Switched(*each), Cause()) for each in told])
     await it.follow()
 
 
@@ -114,10 +114,10 @@ async def test_those_who_wait_are_told_at_once_that_an_event_was_for_no_row(
         following = asyncio.create_task(it.runner().run())
         try:
             await it.append("9", Elsewhere())
-            appended = await it.events.append([record("heater-1", Switched("", 1), Cause())])
+            appended = await it.events.append([new_business_event("heater-1", Switched("", 1), Cause())])
             assert await it.views.wait_for(NAME, appended.cursor, 30)  # type: ignore[union-attr]
         finally:
-            await end(following)
+            await cancel_tasks(following)
 
 
 async def test_an_event_that_cannot_be_applied_stops_its_row_whichever_stream_it_comes_from(database: URL) -> None:
@@ -178,7 +178,7 @@ def unreadable(sql: Sql, stream: str) -> None:
 
 def test_the_projection_alone_reads_the_same_streams_and_keys() -> None:
     """Also where the name of a category has several words, of which a test's shorthand cannot know."""
-    told = [*recorded("desk-lamp-1", Switched("hall", 1)), *recorded("heater-1", Switched("hall", 2))]
+    told = [*recorded_events("desk-lamp-1", Switched("hall", 1)), *recorded_events("heater-1", Switched("hall", 2))]
     assert lit(told) == {"hall": Room("hall", 1, "1,")}
     assert used(told) == {"hall": Room("hall", 3, "1,1,")}
 
@@ -192,4 +192,4 @@ def test_several_categories_need_a_key_of() -> None:
 
 def test_a_row_under_another_key_is_refused() -> None:
     with pytest.raises(WrongKey):
-        replace(lit, key_of=lambda told: "elsewhere")(recorded("desk-lamp-1", Switched("hall", 1)))
+        replace(lit, key_of=lambda told: "elsewhere")(recorded_events("desk-lamp-1", Switched("hall", 1)))

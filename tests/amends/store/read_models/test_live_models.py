@@ -25,7 +25,7 @@ KNOWN = {("account_live", 1): live}
 async def test_a_live_read_model_is_folded_for_whoever_asks_and_has_no_table(database: URL) -> None:
     async with store(database) as it:
         builds, events = ProjectionBuilds(KNOWN, it.projections), PostgresEvents(it.writer, it.reader)
-        await builds.open_first()
+        await builds.create_first_builds()
         assert await builds.all() == []
         views = ReadModels(builds, events)
         assert await views.row("account_live", "a") is None

@@ -23,8 +23,8 @@ from tests.amends.harness.losing import UNFLUSHED, copy, crash, losing_cluster, 
 from tests.amends.store.harness.fire import session, write
 from tests.amends.store.harness.projections import NAME, Board, Elsewhere, Lit, board_on
 from tests.amends.store.harness.sagas import started
-from workflows.amends.background import end
-from workflows.amends.ports.event_store import FeedCursor, record_own
+from workflows.amends.background import cancel_tasks
+from workflows.amends.ports.event_store import FeedCursor, new_own_event
 from workflows.amends.projections.runner import Runner
 
 
@@ -49,7 +49,7 @@ async def followed(url: URL) -> AsyncIterator[tuple[Board, Runner]]:
             yield it, runner
             assert not running.done(), "one runner does all of it, with what it remembers"
         finally:
-            await end(running)
+            await cancel_tasks(running)
             assert isinstance(runner._feed_notifier, FeedNotifier)
             await runner._feed_notifier.stop()
 
@@ -58,7 +58,7 @@ async def lost(url: URL, id: str, *told: object) -> None:
     """Append what nothing has flushed."""
     async with session(url) as writer:
         await writer.execute(UNFLUSHED)
-        await write(writer, *(record_own(f"lamp-{id}", each, Cause()) for each in told))
+        await write(writer, *(new_own_event(f"lamp-{id}", each, Cause()) for each in told))
         await writer.commit()
 
 
@@ -70,8 +70,8 @@ async def crashed(it: Board, losing: EmbeddedPostgres) -> None:
 
 async def renewed(it: Board) -> None:
     assert isinstance(it.store.reader.pool, Pool)
-    await it.store.reader.pool.renew()
-    await it.store.committer.renew()
+    await it.store.reader.pool.discard_connections()
+    await it.store.committer.resend_all()
 
 
 async def as_expected(it: Board) -> None:
@@ -170,7 +170,7 @@ async def test_tables_of_read_models_that_are_gone_are_made_again(url: URL) -> N
             with psycopg.connect(conninfo(url), autocommit=True) as sql:
                 sql.execute("drop table views.lamp_board_1 cascade")
                 sql.execute("delete from amends.builds")
-            await runners.look_anew()
+            await runners.on_new_server_run()
             async with asyncio.timeout(30):
                 while not await it.builds.all(NAME):
                     await asyncio.sleep(0.02)
@@ -186,6 +186,6 @@ async def test_a_saga_is_looked_up_anew(url: URL) -> None:
         id = await started(it.store)
         kinds = PostgresSagaLookup(it.store.reader)
         await kinds.look_up([id])
-        assert kinds.of(id) == ("place-order", 1)
-        await kinds.look_anew()
-        assert kinds.of(id) is None
+        assert kinds.saga_type(id) == ("place-order", 1)
+        await kinds.on_new_server_run()
+        assert kinds.saga_type(id) is None

@@ -277,6 +277,6 @@ async def test_a_read_model_whose_code_is_gone_is_orphaned_and_can_be_dropped(da
         with pytest.raises(NotFound):
             await it.administration.drop(NAME, None, ANN)
         it.known[NAME, 1] = code
-        await it.builds.open_first()
+        await it.builds.create_first_builds()
         await it.follow()
         assert (await it.build()).build == 1, "it begins anew once it is back"

@@ -14,7 +14,7 @@ from domain.amends.errors import NotFound
 from domain.amends.event import Cause
 from domain.amends.projection import Projection, Recorded
 from tests.amends.store.harness.projections import NAME, Board, Lamp, Lit, Out, board_on, broken, lamps, runner_of
-from workflows.amends.background import end
+from workflows.amends.background import cancel_tasks
 from workflows.amends.projections.row_cache import RowCache
 from workflows.amends.projections.writer import PageCommit
 
@@ -84,7 +84,7 @@ async def test_what_a_person_wants_is_done_while_there_are_always_more_events(da
                 while await it.dead_letters():
                     await asyncio.sleep(0.05)
         finally:
-            await end(following, *writers)
+            await cancel_tasks(following, *writers)
 
 
 async def keep_writing(it: Board, key: str) -> None:

@@ -18,7 +18,7 @@ from domain.amends.errors import Conflict
 from domain.amends.event import Cause
 from domain.amends.projection import Projection, Recorded
 from tests.amends.store.harness.projections import NAME, Board, Lit, Out, board, board_on, lamps, runner_of
-from workflows.amends.background import end
+from workflows.amends.background import cancel_tasks
 from workflows.amends.projections.table_check import TableChanged
 
 Sql = psycopg.Connection
@@ -169,7 +169,7 @@ async def test_code_that_was_changed_without_a_new_version_waits_and_old_servers
         with pytest.raises(TableChanged):
             await runner_of(it, changed).run()
         assert (await it.build()).failure is None, "who has the old code follows, and is not disturbed"
-        await end(following)
+        await cancel_tasks(following)
         old = dict(it.known)
         it.known[NAME, 1] = changed
         said = await failing(it)
@@ -263,7 +263,7 @@ async def test_a_read_model_that_cannot_be_given_a_table_keeps_no_other_from_its
     async with board_on(database, board, other) as it:
         assert {each.name for each in await it.builds.all()} == {"other_board"}
         builds = it.builds
-        await builds.open_first()
+        await builds.create_first_builds()
         (shown,) = await read_model_report(builds, NAME)
         assert shown["status"] == "failing"
         assert "lamp_board" in shown["failure"]
@@ -275,5 +275,5 @@ async def test_a_read_model_that_cannot_be_given_a_table_keeps_no_other_from_its
         assert elsewhere["status"] == "failing", "also for a process that makes no tables"
         assert "is there already" in elsewhere["failure"]
         sql.execute("drop table views.lamp_board")
-        await builds.open_first()
+        await builds.create_first_builds()
         assert (await it.build()).state == "live"

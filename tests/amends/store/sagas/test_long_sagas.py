@@ -37,7 +37,7 @@ async def test_it_comes_back_whole_and_in_order(database: URL, steps: int, size:
         assert stored is not None
         assert list(stored.checkpoints) == list(stored.arguments) == list(range(1, steps + 1))
         assert stored.version == steps + 1
-        found = await SagaSummaries(it.reader).saga(saga)
+        found = await SagaSummaries(it.reader).saga_with_state(saga)
         assert found is not None
         assert [step.occurrence for step in found[1].steps] == list(range(1, steps + 1))
 

@@ -53,7 +53,7 @@ def waits(url: URL, id: str) -> bool:
 
 async def waiting(running: Engine, url: URL, id: str) -> None:
     """Start it, and return once it waits."""
-    await running.start(running.saga_client.newest("waits"), id, id, Cause())
+    await running.start(running.saga_client.newest_definition("waits"), id, id, Cause())
     async with asyncio.timeout(20):
         while not waits(url, id):
             await asyncio.sleep(0.01)

@@ -12,7 +12,7 @@ from sqlalchemy import URL
 from app.amends.postgres.urls import conninfo
 from tests.amends.store.harness.sagas import Store, event, started, step_commit, store
 from workflows.amends.ids import new_id
-from workflows.amends.ports.execution_log import Start
+from workflows.amends.ports.execution_log import StartRequest
 from workflows.amends.ports.saga_store import StartOutcome
 
 Sql = psycopg.Connection
@@ -20,7 +20,7 @@ KINDS = ["place-order:1"]
 
 
 async def start_again(it: Store, id: str, request: str) -> StartOutcome:
-    start = Start(id, "place-order", 1, "4711", id, request, "{}", event(f"saga-{id}"), None, None)
+    start = StartRequest(id, "place-order", 1, "4711", id, request, "{}", event(f"saga-{id}"), None, None)
     return await it.sagas.start(start)
 
 

@@ -116,9 +116,9 @@ async def test_what_others_say_counts_unless_it_has_answered_here_since() -> Non
     provider, now = Provider("stock"), datetime.now(UTC)
     async with provider.call():
         pass
-    provider.breaker.reported(Outage("stock", now - timedelta(hours=1), REFUSED))
+    provider.breaker.note_report(Outage("stock", now - timedelta(hours=1), REFUSED))
     assert provider.outage is None
-    provider.breaker.reported(Outage("stock", datetime.now(UTC), REFUSED))
+    provider.breaker.note_report(Outage("stock", datetime.now(UTC), REFUSED))
     assert provider.outage is not None
 
 
@@ -182,11 +182,11 @@ async def test_one_saga_that_fails_again_and_again_says_nothing_of_a_provider_th
     async with provider.call():
         pass
     for _ in range(3 * FAILURES):
-        provider.breaker.failed(REFUSED, waited=True)
+        provider.breaker.note_failure(REFUSED, waited=True)
     assert provider.outage is None
     provider.breaker._answered -= circuit_breaker.MOMENT
     for _ in range(FAILURES):
-        provider.breaker.failed(REFUSED, waited=True)
+        provider.breaker.note_failure(REFUSED, waited=True)
     assert provider.outage is not None
 
 

@@ -16,7 +16,7 @@ MS = timedelta(milliseconds=1)
 def told(it: DatabaseClock, at: datetime, took: float = 0.0, ago: float = 0.0) -> float:
     """Tell the clock a time whose answer came a while ago; returns when."""
     answered = clock() - ago
-    it.told(at, answered - took, answered)
+    it.synchronise(at, answered - took, answered)
     return answered
 
 

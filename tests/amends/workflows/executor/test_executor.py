@@ -76,7 +76,7 @@ async def test_it_goes_on_under_a_new_name_once_all_is_given_up(monkeypatch: pyt
     await until(lambda: store.happened[-1] == "give up")
     assert (it.id, lease.holds(), lease.gone) == (first, False, True)
     with pytest.raises(Suspended):
-        await lease.held()
+        await lease.wait_until_held()
     given_up.set()
     await until(lambda: it.id != first)
     assert told == [it.id]

@@ -19,11 +19,11 @@ from workflows.amends.clocks import clock
 from workflows.amends.dbos.lease_thread import LeaseThread
 from workflows.amends.executor.clock import DatabaseClock
 from workflows.amends.executor.lease import Lease
-from workflows.amends.executor.process import is_gone, machine, process_started_at, this_process
+from workflows.amends.executor.process import is_dead, machine_id, process_started_at, this_process
 from workflows.amends.executor.supervisor import CLAIM, Supervisor
 from workflows.amends.ports.saga_store import Claimed, OtherExecutor, SagaStore
 
-HERE = machine()
+HERE = machine_id()
 
 
 async def until(met: Callable[[], bool]) -> None:
@@ -43,15 +43,15 @@ def dead_process() -> tuple[int, float]:
 
 def test_a_process_that_does_not_exist_is_gone() -> None:
     pid, birth = dead_process()
-    assert is_gone(OtherExecutor("x", HERE, pid, birth, False), HERE)
+    assert is_dead(OtherExecutor("x", HERE, pid, birth, False), HERE)
 
 
 def test_a_process_that_lives_is_not_gone() -> None:
-    assert not is_gone(OtherExecutor("x", HERE, os.getpid(), process_started_at(os.getpid()), True), HERE)
+    assert not is_dead(OtherExecutor("x", HERE, os.getpid(), process_started_at(os.getpid()), True), HERE)
 
 
 def test_another_process_under_the_same_number_is_not_the_same_one() -> None:
-    assert is_gone(OtherExecutor("x", HERE, os.getpid(), process_started_at(os.getpid()) - 1000, False), HERE)
+    assert is_dead(OtherExecutor("x", HERE, os.getpid(), process_started_at(os.getpid()) - 1000, False), HERE)
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the start of a process is told by the clock")
@@ -65,13 +65,13 @@ def test_a_clock_that_is_set_makes_nobody_dead(monkeypatch: pytest.MonkeyPatch) 
 def test_servers_of_the_version_that_told_births_by_the_clock_are_on_another_machine() -> None:
     boot, _, _ = HERE.partition(":")
     old = f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"
-    assert machine() != old
-    assert not is_gone(OtherExecutor("x", old, os.getpid(), psutil.Process().create_time(), False), HERE)
+    assert machine_id() != old
+    assert not is_dead(OtherExecutor("x", old, os.getpid(), psutil.Process().create_time(), False), HERE)
 
 
 def test_nothing_is_known_of_another_machines_processes() -> None:
     pid, birth = dead_process()
-    assert not is_gone(OtherExecutor("x", "another boot", pid, birth, True), HERE)
+    assert not is_dead(OtherExecutor("x", "another boot", pid, birth, True), HERE)
 
 
 @dataclass
@@ -122,11 +122,11 @@ class FakeStore:
 @dataclass
 class FakeLease:
     seconds: float = 5.0
-    held: float = 0.0
+    wait_until_held: float = 0.0
     executor: str = "me"
 
-    def held_for(self) -> float:
-        return self.held
+    def seconds_held(self) -> float:
+        return self.wait_until_held
 
 
 @dataclass
@@ -139,7 +139,7 @@ class FakeWorker:
     lease: FakeLease = field(default_factory=FakeLease)
 
     @property
-    def free(self) -> int:
+    def free_places(self) -> int:
         return self.places - len(self.running)
 
     async def run(self, claimed: Claimed, owner: str, lease: Lease) -> None:
@@ -157,7 +157,7 @@ async def looked(store: FakeStore, worker: FakeWorker, lease: FakeLease) -> None
     watching.start()
     seen = store.looks
     await until(lambda: store.looks >= seen + 1)
-    watching.look()
+    watching.check_queue()
     await until(lambda: store.looks >= seen + 2)
     await watching.stop()
 
@@ -167,19 +167,19 @@ EXPIRED = OtherExecutor("late", "another machine", 1, 0.0, True)
 
 async def test_after_an_outage_everybody_gets_the_time_to_renew() -> None:
     store = FakeStore([EXPIRED])
-    await looked(store, FakeWorker(), FakeLease(held=4.9))
+    await looked(store, FakeWorker(), FakeLease(wait_until_held=4.9))
     assert store.ended == []
 
 
 async def test_an_executor_whose_lease_is_over_is_ended_by_one_that_held_its_own() -> None:
     store = FakeStore([EXPIRED, OtherExecutor("fine", "another machine", 2, 0.0, False)])
-    await looked(store, FakeWorker(), FakeLease(held=5.1))
+    await looked(store, FakeWorker(), FakeLease(wait_until_held=5.1))
     assert store.ended == ["late"]
 
 
 async def test_a_process_that_is_gone_is_ended_at_once() -> None:
     store = FakeStore([OtherExecutor("gone", HERE, *dead_process(), False)])
-    await looked(store, FakeWorker(), FakeLease(held=0))
+    await looked(store, FakeWorker(), FakeLease(wait_until_held=0))
     assert store.ended == ["gone"]
 
 
@@ -201,7 +201,7 @@ async def test_what_was_claimed_comes_to_its_end_before_more_is_begun(monkeypatc
     for ended in range(1, CLAIM // 2 + 1):
         assert len(store.queue) == 200 - CLAIM, f"{ended} of them have ended"
         worker.running.popitem()
-        watching.ended()
+        watching.saga_ended()
     await until(lambda: len(store.queue) == 200 - CLAIM - CLAIM // 2)
     assert len(worker.running) == CLAIM, "as many as have ended"
     await watching.stop()
@@ -232,7 +232,7 @@ def kept(
 ) -> tuple[Lease, LeaseThread]:
     """A lease that was just given, and what renews it."""
     lease = Lease("me", seconds, DatabaseClock(), clock)
-    lease.first(clock(), datetime.now(UTC))
+    lease.note_granted(clock(), datetime.now(UTC))
     return lease, LeaseThread(lease, beat, lost, lambda: None)
 
 
@@ -240,7 +240,7 @@ async def test_a_lease_is_renewed_while_the_loop_answers() -> None:
     beat, lost = Beat(), threading.Event()
     lease, keeper = kept(2.0, beat, lost.set)
     keeper.start()
-    await until(lambda: beat.beats >= 2 and lease.held_for() > 0.5)
+    await until(lambda: beat.beats >= 2 and lease.seconds_held() > 0.5)
     assert lease.holds()
     keeper.stop()
     assert not lost.is_set()
@@ -252,10 +252,10 @@ async def test_a_lease_ends_by_its_own_clock_when_nobody_answers() -> None:
     beat.answer = ConnectionError("the database is away")
     keeper.start()
     await until(lambda: not lease.holds())
-    assert lease.held_for() == 0
+    assert lease.seconds_held() == 0
     without, beat.answer = clock(), True
-    await asyncio.wait_for(lease.held(), 5)
-    assert lease.held_for() < clock() - without, "the time without it does not count"
+    await asyncio.wait_for(lease.wait_until_held(), 5)
+    assert lease.seconds_held() < clock() - without, "the time without it does not count"
     keeper.stop()
     assert not lost.is_set()
 
@@ -324,5 +324,5 @@ async def test_a_blocked_loop_lets_its_lease_run_out() -> None:
 
 
 def test_what_identifies_an_executor_does_not_change() -> None:
-    assert machine() == machine()
+    assert machine_id() == machine_id()
     assert abs(process_started_at(os.getpid()) - process_started_at(os.getpid())) < 1

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from workflows.amends import background as tasks
-from workflows.amends.background import end, nudged
+from workflows.amends.background import cancel_tasks, wait_until_set
 
 
 async def test_a_task_that_forgets_a_cancel_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +26,7 @@ async def test_a_task_that_forgets_a_cancel_is_cancelled_again(monkeypatch: pyte
 
     task = asyncio.create_task(forgetful())
     await asyncio.sleep(0)
-    await end(task, None)
+    await cancel_tasks(task, None)
     assert (task.cancelled(), forgotten) == (True, 3)
 
 
@@ -36,12 +36,12 @@ async def test_tasks_that_have_failed_or_ended_are_ended() -> None:
 
     tasks = [asyncio.create_task(failing()), asyncio.create_task(asyncio.sleep(0))]
     await asyncio.wait(tasks)
-    await end(*tasks)
-    await end()
+    await cancel_tasks(*tasks)
+    await cancel_tasks()
 
 
 async def test_a_nudge_ends_a_wait_and_so_does_its_time() -> None:
     event = asyncio.Event()
-    assert not await nudged(event, 0.01)
+    assert not await wait_until_set(event, 0.01)
     event.set()
-    assert await nudged(event, 10)
+    assert await wait_until_set(event, 10)

@@ -10,20 +10,20 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from workflows.amends.dbos.threads import Threads
-from workflows.amends.engine.user_code.tasks import Scope, scope
+from workflows.amends.dbos.threads import LoopThreads
+from workflows.amends.engine.user_code.tasks import CodeScope, scope
 
 
 def of_saga(step: str | None = "call") -> None:
     """From here on this is code of a saga."""
-    scope.set(Scope("s-1", "selling:1", step, lambda _: None, b""))
+    scope.set(CodeScope("s-1", "selling:1", step, lambda _: None, b""))
 
 
 @asynccontextmanager
 async def threads(of_sagas: int) -> AsyncIterator[threading.Event]:
     """The running event loop has so many threads for code of sagas; the event lets those go that block."""
     loop, over = asyncio.get_running_loop(), threading.Event()
-    loop.set_default_executor(Threads(loop, 1, of_sagas))
+    loop.set_default_executor(LoopThreads(loop, 1, of_sagas))
     try:
         yield over
     finally:
@@ -69,7 +69,7 @@ async def test_sagas_that_take_all_their_threads_take_none_of_the_others(
 
 async def test_an_event_loop_ends_without_the_threads_of_sagas() -> None:
     loop, over = asyncio.get_running_loop(), threading.Event()
-    made = Threads(loop, 1, 1)
+    made = LoopThreads(loop, 1, 1)
     begun = threading.Event()
 
     def wait() -> None:

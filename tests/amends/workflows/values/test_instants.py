@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel
 from pydantic_core import to_json
 
 from domain.amends.errors import Invalid
-from workflows.amends.values.codec import plain, read
+from workflows.amends.values.codec import load_input, parse_json
 
 T = TypeVar("T")
 
@@ -81,38 +81,38 @@ PATHS: list[tuple[Any, ...]] = [
 def test_what_is_written_as_it_must_be_is_read() -> None:
     at, on = datetime(2026, 1, 31, 12, tzinfo=UTC), date(2026, 1, 31)
     booking = Booking(at, on, at, (at, at), Model(at=at, on=on), Pair(at, on), Box(on), {on: "a Saturday"})
-    assert read(GOOD, Booking) == booking
-    assert read(GOOD | {"type": AT, "members": [GOOD]}, Booking).members == [booking]
+    assert load_input(GOOD, Booking) == booking
+    assert load_input(GOOD | {"type": AT, "members": [GOOD]}, Booking).members == [booking]
 
 
 @pytest.mark.parametrize("path", PATHS)
 @given(digits=DIGITS)
 def test_digits_are_no_date_wherever_they_stand(path: tuple[Any, ...], digits: str) -> None:
-    wrong = plain(to_json(GOOD | {"members": [GOOD]}))
+    wrong = parse_json(to_json(GOOD | {"members": [GOOD]}))
     place = wrong
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = digits
     with pytest.raises(Invalid) as refused:
-        read(wrong, Booking)
+        load_input(wrong, Booking)
     assert refused.value.field.startswith(".".join(map(str, path)))
 
 
 @given(digits=DIGITS)
 def test_digits_are_no_key_of_a_day(digits: str) -> None:
     with pytest.raises(Invalid, match="by_day"):
-        read(GOOD | {"by_day": {digits: "?"}}, Booking)
+        load_input(GOOD | {"by_day": {digits: "?"}}, Booking)
 
 
 @given(INSTANTS)
 def test_every_instant_comes_back(at: datetime) -> None:
-    assert read(at.isoformat(), datetime) == at
-    assert read(at.isoformat(), datetime).utcoffset() == at.utcoffset()
+    assert load_input(at.isoformat(), datetime) == at
+    assert load_input(at.isoformat(), datetime).utcoffset() == at.utcoffset()
 
 
 @given(st.dates())
 def test_every_day_comes_back(on: date) -> None:
-    assert read(on.isoformat(), date) == on
+    assert load_input(on.isoformat(), date) == on
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ def test_every_day_comes_back(on: date) -> None:
 )
 def test_what_is_no_instant_says_so(value: object, problem: str) -> None:
     with pytest.raises(Invalid, match=problem):
-        read(value, datetime)
+        load_input(value, datetime)
 
 
 def test_a_time_of_day_and_a_duration_are_read_as_before() -> None:
-    assert read("10:30", time) == time(10, 30)
-    assert read("PT5S", timedelta) == timedelta(seconds=5)
+    assert load_input("10:30", time) == time(10, 30)
+    assert load_input("PT5S", timedelta) == timedelta(seconds=5)

@@ -26,8 +26,17 @@ from tests.amends.harness.values import VALUES, Level, Values
 from tests.amends.workflows.values.test_types_of_values import Bare, Shade
 from workflows.amends.saga import Call, Saga, step
 from workflows.amends.simulation.simulation import Simulation
-from workflows.amends.values.codec import digest, exactly, fresh, from_text, kept, read, settled, text
-from workflows.amends.values.comparing import is_same
+from workflows.amends.values.codec import (
+    digest,
+    exact_text,
+    json_text,
+    load_copy,
+    load_exact_text,
+    load_input,
+    round_trip,
+    stored_value,
+)
+from workflows.amends.values.comparing import is_identical
 
 LIMIT = 1_000_000
 
@@ -51,7 +60,7 @@ LIMIT = 1_000_000
     ids=str,
 )
 def test_a_value_that_would_come_back_as_another_one_is_not_kept(annotation: Any, value: Any) -> None:
-    for way in (kept, settled, exactly):
+    for way in (stored_value, round_trip, exact_text):
         with pytest.raises(Unstorable):
             way(value, annotation, "it", LIMIT)
 
@@ -111,17 +120,17 @@ def private() -> Private:
     ],
 )
 def test_what_calls_itself_equal_is_compared_by_its_parts(value: Any, path: str) -> None:
-    for way in (kept, settled, exactly):
+    for way in (stored_value, round_trip, exact_text):
         with pytest.raises(Unstorable) as refused:
             way([value], list[type(value)], "it", LIMIT)  # type: ignore[misc]
-        assert way is exactly or f" 0.{path} is of type" in str(refused.value)
+        assert way is exact_text or f" 0.{path} is of type" in str(refused.value)
 
 
 def test_a_state_of_which_not_all_fields_were_set_is_not_kept_as_one_of_which_they_were() -> None:
-    assert from_text(exactly(Partly(a=0), Partly, "it", LIMIT), Partly).model_fields_set == {"a"}
+    assert load_exact_text(exact_text(Partly(a=0), Partly, "it", LIMIT), Partly).model_fields_set == {"a"}
     with pytest.raises(Unstorable):
-        exactly(Partly(), Partly, "it", LIMIT)
-    assert kept(Partly(), Partly, "it", LIMIT).value.model_fields_set == {"a"}
+        exact_text(Partly(), Partly, "it", LIMIT)
+    assert stored_value(Partly(), Partly, "it", LIMIT).value.model_fields_set == {"a"}
 
 
 class Exacting(BaseModel):
@@ -140,9 +149,12 @@ class PartlyExacting:
 def test_what_takes_only_its_own_types_comes_back() -> None:
     exacting = Exacting(on=date(2026, 1, 2), price=Decimal("1.10"), both=(UUID(int=1), Shade.DARK))
     value = PartlyExacting(date(2026, 1, 2), [exacting])
-    for made in (kept(value, PartlyExacting, "it", LIMIT).value, settled(value, PartlyExacting, "it", LIMIT)):
-        assert is_same(made, value)
-    assert is_same(fresh(kept(value, PartlyExacting, "it", LIMIT).data, PartlyExacting), value)
+    for made in (
+        stored_value(value, PartlyExacting, "it", LIMIT).value,
+        round_trip(value, PartlyExacting, "it", LIMIT),
+    ):
+        assert is_identical(made, value)
+    assert is_identical(load_copy(stored_value(value, PartlyExacting, "it", LIMIT).data, PartlyExacting), value)
 
 
 class ByAlias(BaseModel):
@@ -152,16 +164,16 @@ class ByAlias(BaseModel):
 
 def test_a_field_is_kept_by_its_name_whatever_it_is_called_outside() -> None:
     value = ByAlias(**{"the amount": 1})
-    assert kept(value, ByAlias, "it", LIMIT).data == {"amount": 1}
-    assert exactly(value, ByAlias, "it", LIMIT) == '{"amount":1}'
-    assert settled(value, ByAlias, "it", LIMIT) == value
+    assert stored_value(value, ByAlias, "it", LIMIT).data == {"amount": 1}
+    assert exact_text(value, ByAlias, "it", LIMIT) == '{"amount":1}'
+    assert round_trip(value, ByAlias, "it", LIMIT) == value
 
 
 async def test_what_has_no_hash_may_be_said_about_a_type() -> None:
     annotation = Annotated[str, {"doc": "x"}]
     for _ in range(2):
-        assert kept("a", annotation, "it", LIMIT).value == settled("a", annotation, "it", LIMIT) == "a"
-        assert read("a", annotation) == "a"
+        assert stored_value("a", annotation, "it", LIMIT).value == round_trip("a", annotation, "it", LIMIT) == "a"
+        assert load_input("a", annotation) == "a"
 
     @dataclass(frozen=True)
     class Noting(Saga[str, str], name="kept-values-noting"):
@@ -177,7 +189,7 @@ async def test_what_has_no_hash_may_be_said_about_a_type() -> None:
 
 def test_what_is_lost_is_said_by_its_path_and_never_shown() -> None:
     with pytest.raises(Unstorable, match=r"0\.by is of type str and comes back as another one") as refused:
-        kept([Upper("geheim")], list[Upper], "it", LIMIT)
+        stored_value([Upper("geheim")], list[Upper], "it", LIMIT)
     assert "geheim" not in str(refused.value)
 
 
@@ -201,23 +213,23 @@ class Upper:
     ],
 )
 def test_a_value_is_at_once_what_it_will_be(annotation: Any, value: Any, back: Any) -> None:
-    for found in (kept(value, annotation, "it", LIMIT).value, settled(value, annotation, "it", LIMIT)):
-        assert is_same(found, back)
+    for found in (stored_value(value, annotation, "it", LIMIT).value, round_trip(value, annotation, "it", LIMIT)):
+        assert is_identical(found, back)
 
 
 @given(values=VALUES)
 @settings(max_examples=60, deadline=None)
 def test_a_value_that_was_kept_stays_what_it_is(values: Values) -> None:
-    made = kept(values, Values, "it", LIMIT)
-    assert is_same(fresh(made.data, Values), made.value)
-    assert is_same(from_text(text(made.data), Values), made.value)
-    assert is_same(kept(made.value, Values, "it", LIMIT).value, made.value)
-    assert is_same(settled(values, Values, "it", LIMIT), made.value)
-    assert digest(made.data) == digest(kept(made.value, Values, "it", LIMIT).data)
-    assert is_same(from_text(exactly(made.value, Values, "it", LIMIT), Values), made.value)
+    made = stored_value(values, Values, "it", LIMIT)
+    assert is_identical(load_copy(made.data, Values), made.value)
+    assert is_identical(load_exact_text(json_text(made.data), Values), made.value)
+    assert is_identical(stored_value(made.value, Values, "it", LIMIT).value, made.value)
+    assert is_identical(round_trip(values, Values, "it", LIMIT), made.value)
+    assert digest(made.data) == digest(stored_value(made.value, Values, "it", LIMIT).data)
+    assert is_identical(load_exact_text(exact_text(made.value, Values, "it", LIMIT), Values), made.value)
 
 
 def test_an_offset_is_kept_and_the_name_of_a_zone_is_not() -> None:
-    made = kept(datetime(2026, 7, 1, tzinfo=ZoneInfo("Europe/Berlin")), datetime, "it", LIMIT).value
+    made = stored_value(datetime(2026, 7, 1, tzinfo=ZoneInfo("Europe/Berlin")), datetime, "it", LIMIT).value
     assert made.utcoffset() == timedelta(hours=2)
     assert (made + timedelta(days=180)).utcoffset() == timedelta(hours=2)

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue, WithJsonSchema, field_ser
 from typing_extensions import TypedDict
 
 from domain.amends.sensitive import MASK, PERSONAL, SECRET, marks_within
-from workflows.amends.redaction.sensitive import hidden_values, marks
+from workflows.amends.redaction.sensitive import hidden_values, marked_shape
 from workflows.amends.redaction.shapes import Part, Shape, marked_paths, shape
-from workflows.amends.redaction.visibility import Look, Visibility
+from workflows.amends.redaction.visibility import MaskCount, Visibility
 from workflows.amends.values.codec import dump
 
 Name = Annotated[str, PERSONAL]
@@ -59,7 +59,7 @@ def form(*known: Any, marking: Sequence[Any] = (), lifted: Sequence[str] = ()) -
 
 
 def masked(form: Visibility, data: Any) -> tuple[Any, bool, bool]:
-    look = Look()
+    look = MaskCount()
     return form.masked(data, look), look.marked, look.unknown
 
 
@@ -96,7 +96,7 @@ def test_a_mark_is_found_in_every_kind_of_type(where: str) -> None:
     assert "Ann Private" not in str(shown)
     assert (marked, unknown) == (True, False)
     if where != "keys":
-        assert "Ann Private" in list(hidden_values(data, marks(annotation)))
+        assert "Ann Private" in list(hidden_values(data, marked_shape(annotation)))
 
 
 class OwnWords(BaseModel):
@@ -277,7 +277,7 @@ def test_nothing_is_shown_that_is_marked_anywhere_or_known_nowhere(
     known: list[Shape], others: list[Shape], data: Any
 ) -> None:
     parts = [Part(each, each) for each in known]
-    shown = Visibility(parts, [*parts, *(Part(each, each) for each in others)]).masked(data, Look())
+    shown = Visibility(parts, [*parts, *(Part(each, each) for each in others)]).masked(data, MaskCount())
     for way in clear(data, shown):
         assert any(says(each, way)[0] for each in known), f"{way} is known"
         assert not any(says(each, way)[1] for each in [*known, *others]), f"{way} is not marked"

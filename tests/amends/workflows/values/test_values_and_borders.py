@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from domain.amends.errors import Refusal
-from workflows.amends.engine.user_code.tasks import GuardedTask, guard
+from workflows.amends.engine.user_code.tasks import GuardedTask, guard_tasks
 from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, signal, step
 from workflows.amends.simulation.simulation import Simulation
 from workflows.amends.values.limits import Limits
@@ -220,7 +220,7 @@ async def beside_others() -> None:
 
 def test_code_that_cancels_every_task_there_is_cancels_its_own_alone(caplog: pytest.LogCaptureFixture) -> None:
     loop = asyncio.new_event_loop()
-    guard(loop)
+    guard_tasks(loop)
     try:
         loop.run_until_complete(beside_others())
     finally:

@@ -12,7 +12,7 @@ from domain.amends.errors import Refusal
 from tests.amends.harness.values import VALUES, Values
 from workflows.amends.saga import Call, Saga, Undo, signal, step
 from workflows.amends.simulation.simulation import Simulation
-from workflows.amends.values.comparing import is_same
+from workflows.amends.values.comparing import is_identical
 
 
 @signal("kept-values-told")
@@ -69,10 +69,10 @@ async def test_a_saga_sees_in_every_life_what_it_saw_in_its_first(
     whole = max(saga.seen, key=len)
     assert len(whole) == 5
     for life in saga.seen:
-        assert all(map(is_same, life, whole))
-    assert is_same(whole[1], whole[0])
-    assert is_same(whole[2].values, whole[3])
+        assert all(map(is_identical, life, whole))
+    assert is_identical(whole[1], whole[0])
+    assert is_identical(whole[2].values, whole[3])
     given = [whole[4], whole[3], whole[1]]
-    assert is_same(saga.undone[0], given[0])
-    assert is_same(saga.undone[-1], given[-1])
-    assert all(any(is_same(undone, each) for each in given) for undone in saga.undone)
+    assert is_identical(saga.undone[0], given[0])
+    assert is_identical(saga.undone[-1], given[-1])
+    assert all(any(is_identical(undone, each) for each in given) for undone in saga.undone)

@@ -13,7 +13,7 @@ from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.amends.harness.databases import fresh_database
 from tests.amends.harness.values import VALUES, Values
 from tests.example.server import Server, http, wait_for
-from workflows.amends.values.codec import dump, text
+from workflows.amends.values.codec import dump, json_text
 
 COMMAND = (sys.executable, "-m", "tests.example.crash.code.showing")
 
@@ -21,7 +21,7 @@ COMMAND = (sys.executable, "-m", "tests.example.crash.code.showing")
 def given_as(values: Values) -> bytes:
     """Values as a caller writes them: a field with an alias is called by that."""
     data: dict[str, Any] = dump(values, Values)
-    return text(data | {"renamed": {"the amount": data["renamed"]["amount"]}}).encode()
+    return json_text(data | {"renamed": {"the amount": data["renamed"]["amount"]}}).encode()
 
 
 JSON = {"Content-Type": "application/json"}

@@ -10,7 +10,7 @@ from domain.travel import GroupTripRequest, Member
 from tests.example.workflows.test_book_trip import FakeTravel
 from tests.example.workflows.test_transfer_money import balances
 from workflows.amends.history import StepCompensated
-from workflows.amends.ports.event_store import record
+from workflows.amends.ports.event_store import new_business_event
 from workflows.amends.simulation.simulation import Simulation, SimulationResult
 from workflows.book_group_trip import BookGroupTrip
 from workflows.book_trip import BookTrip
@@ -36,7 +36,7 @@ def simulation(travel: FakeTravel, limit: int = 1000, **balances: int) -> Simula
     made = Simulation(sagas=(BookTrip(travel), TransferMoney(limit)))
     for id, balance in ({"a": 1000, "b": 0} | balances).items():
         (opened,) = open_account(None, OpenAccount(id, "Ann", "EUR", balance))
-        made.store.events.write([record(accounts.stream(id), opened, Cause())])
+        made.store.events.write([new_business_event(accounts.stream(id), opened, Cause())])
     return made
 
 

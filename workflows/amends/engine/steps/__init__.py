@@ -1,1 +1,1 @@
-"""How one step is done: tried, recorded with its events in one commit, or left to a person."""
+"""How one step is done: tried, recorded with its events in one commit, or left to an operator."""

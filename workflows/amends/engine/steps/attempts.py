@@ -53,14 +53,14 @@ class Failed:
 
 @dataclass(frozen=True)
 class Bug:
-    """The code of the attempt is wrong in a way that another attempt does not mend: a person must look at it."""
+    """The code of the attempt is wrong in a way that another attempt does not mend: an operator must look at it."""
 
     problem: Problem
     attempts: int
 
 
 @dataclass(frozen=True)
-class Down:
+class FoundDown:
     """A provider is down, so no attempt was made; `sent` says that something was sent all the same."""
 
     provider: str
@@ -69,11 +69,11 @@ class Down:
     sent: bool
 
 
-Outcome = Answered[T] | Refused | Failed | Bug | Down
+Outcome = Answered[T] | Refused | Failed | Bug | FoundDown
 
 
 @dataclass(frozen=True)
-class Trial(Generic[T]):
+class AttemptPlan(Generic[T]):
     """What is tried: `body` makes one attempt, `tell` says of a failed one when the next is due."""
 
     name: str
@@ -84,11 +84,11 @@ class Trial(Generic[T]):
     tell: Callable[[int, Problem, datetime], object]
     deadline: datetime | None = None
     again: Callable[[bool], None] | None = None
-    """Told before every further attempt whether one was made in this life; raises what prevents it."""
+    """Told before every further attempt whether one was made in this execution; raises what prevents it."""
 
 
-async def attempt(trial: Trial[T], history: HistoryWriter, code: UserCode) -> Outcome[T]:
-    """Try until answered or out of attempts, those of earlier lives counted; a provider that is down ends the trial."""
+async def make_attempts(trial: AttemptPlan[T], history: HistoryWriter, code: UserCode) -> Outcome[T]:
+    """Try until answered or out of attempts, those of earlier executions counted; a provider that is down ends it."""
     execution_log = history.execution_log
     failed, due = execution_log.replay.failures.get(trial.step_id, (0, None))
     before, exhausted = failed, execution_log.replay.exhausted
@@ -98,14 +98,14 @@ async def attempt(trial: Trial[T], history: HistoryWriter, code: UserCode) -> Ou
         await execution_log.may_call()
         if (wrong := execution_log.replay.exhausted) and wrong is not exhausted:
             return Bug(Problem("Exhausted", wrong.reason), failed)
-        outbound = Outbound(history.shown, trial.step_id in execution_log.replay.provider_waits)
+        outbound = Outbound(history.without_hidden, trial.step_id in execution_log.replay.provider_waits)
         ended = await _once(trial, failed + 1, history, code, outbound)
         if isinstance(ended, Returned):
             return Answered(ended.value, failed + 1)
         if down := _down(ended.error, outbound):
             log.debug("%s %s waits: %s", execution_log.identity.id, trial.name, error_message(down))
             sent = failed > before or outbound.may_have_sent(ended.error)
-            return Down(down.provider, history.problem(down), failed, sent)
+            return FoundDown(down.provider, history.stored_problem(down), failed, sent)
         failed += 1
         outcome = _judged(ended, failed, trial, history, code)
         if not isinstance(outcome, Problem):
@@ -136,30 +136,30 @@ def _came_of(error: BaseException | None) -> bool:
 
 
 async def _once(
-    trial: Trial[T], number: int, history: HistoryWriter, code: UserCode, outbound: Outbound
+    trial: AttemptPlan[T], number: int, history: HistoryWriter, code: UserCode, outbound: Outbound
 ) -> Returned[T] | Raised:
     async def body() -> T:
         return await trial.body(number)
 
     limit = trial.timeout.total_seconds()
-    return await code.within(trial.name, limit, body, history.completed_at, history.execution_log.may_call, outbound)
+    return await code.run(trial.name, limit, body, history.completed_at, history.execution_log.may_call, outbound)
 
 
 def _judged(
-    ended: Raised, attempts: int, trial: Trial[T], history: HistoryWriter, code: UserCode
+    ended: Raised, attempts: int, trial: AttemptPlan[T], history: HistoryWriter, code: UserCode
 ) -> Refused | Bug | Problem:
     """What an attempt that raised something means; a Problem is one that may be made again."""
     error = ended.error
     if is_refusal(error):
         try:
-            return Refused(error, history.refusal(error), attempts)
+            return Refused(error, history.stored_refusal(error), attempts)
         except (Unstorable, TooLarge) as unstorable:
-            return history.problem(unstorable)
+            return history.stored_problem(unstorable)
     problem = _explained(ended, trial.timeout, history, code)
     return Bug(problem, attempts) if issubclass(type(error), BUGS) else problem
 
 
-async def _pause(trial: Trial[T], history: HistoryWriter, due: datetime, called: bool) -> None:
+async def _pause(trial: AttemptPlan[T], history: HistoryWriter, due: datetime, called: bool) -> None:
     """Wait until the next attempt is due, unless something turns up that prevents it."""
     execution_log = history.execution_log
     while True:
@@ -176,7 +176,7 @@ def _explained(ended: Raised, timeout: timedelta, history: HistoryWriter, code: 
     if isinstance(ended.error, NeverEnds):
         return Problem("NeverEnds", f"it goes on although its time, {time}, is over: it swallows its cancellation")
     if not (ended.late and isinstance(ended.error, asyncio.CancelledError)):
-        return history.problem(ended.error)
+        return history.stored_problem(ended.error)
     if code.given_up:
         return Problem("GivenUp", "run stopped waiting for it, by a time limit or a cancel of its own")
     return Problem("TimeoutError", f"no answer within {time}")

@@ -1,4 +1,4 @@
-"""A step that was started: in this life of the saga or in an earlier one."""
+"""A step that was started: in this execution of the saga or in an earlier one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pydantic import JsonValue
 
 from workflows.amends.call import Done, OutcomeUnknown
 from workflows.amends.definition import StepSpec
-from workflows.amends.redaction.sensitive import hidden_values, marks
+from workflows.amends.redaction.sensitive import hidden_values, marked_shape
 from workflows.amends.step import StepCall
-from workflows.amends.values.codec import fresh, require_exact
+from workflows.amends.values.codec import load_copy, require_exact
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class StepExecution:
     """`outcome` stays None for a step that has not happened: it was refused, or is under way.
 
     Its arguments and its result are plain JSON data: whoever needs them is given values of their own, so that nobody
-    sees what another one has changed. `doubtful` says that an earlier life may have begun it and left no record,
+    sees what another one has changed. `doubtful` says that an earlier execution may have begun it and left no record,
     `settled` that its outcome is recorded.
     """
 
@@ -52,30 +52,30 @@ class StepExecution:
         """Its arguments, as new values."""
         if not self._used:
             self._used = True
-            first: tuple[Any, ...] = self.call.values
+            first: tuple[Any, ...] = self.call.stored_arguments
             return first
-        again: tuple[Any, ...] = fresh(self.call.given, self.call.declared.arguments_type)
+        again: tuple[Any, ...] = load_copy(self.call.given, self.call.declared.arguments_type)
         return again
 
-    def hidden(self) -> Iterator[str]:
+    def hidden_values(self) -> Iterator[str]:
         """What of its arguments must not be shown."""
-        return hidden_values(self.call.given, marks(self.call.declared.arguments_type))
+        return hidden_values(self.call.given, marked_shape(self.call.declared.arguments_type))
 
     def result(self, plain: JsonValue) -> Any:
         """A result of it, as a new value. Raises ValidationError if it does not fit its type."""
-        return fresh(plain, self.call.declared.result)
+        return load_copy(plain, self.call.declared.result)
 
     def require_result(self, given: JsonValue) -> None:
-        """Refuse a result of a person's that does not fit its type, or not exactly. Raises ValidationError."""
+        """Refuse a result of an operator's that does not fit its type, or not exactly. Raises ValidationError."""
         require_exact(given, self.call.declared.result)
         self.result(given)
 
     def known_outcome(self) -> Done[Any] | OutcomeUnknown:
-        """What whoever undoes it is told of its outcome."""
+        """The outcome as a compensation is given it."""
         return Done(self.result(self.outcome.value)) if isinstance(self.outcome, Done) else OutcomeUnknown()
 
-    def told(self, event: Callable[..., T], **facts: Any) -> T:
-        """An event about this step, with what all such events say."""
+    def step_event(self, event: Callable[..., T], **facts: Any) -> T:
+        """An event about this step, with the fields of all such events."""
         return event(
             step=self.step.name,
             occurrence=self.occurrence,

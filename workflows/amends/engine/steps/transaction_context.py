@@ -21,7 +21,7 @@ S = TypeVar("S")
 E = TypeVar("E")
 
 
-class Asked(Generic[R]):
+class TransactionCall(Generic[R]):
     """Something that the code of a transaction asks for: it is done when it is awaited, in that transaction."""
 
     def __init__(self, what: str, make: Callable[[], Coroutine[Any, Any, R]]) -> None:
@@ -46,7 +46,7 @@ class TransactionContext:
         self.over = False
         self._size = 0
         self._states: dict[str, Any] = {}
-        self._asked: list[Asked[Any]] = []
+        self._asked: list[TransactionCall[Any]] = []
         self._turn = asyncio.Lock()
 
     def decide(
@@ -70,7 +70,7 @@ class TransactionContext:
         return self._ask("execute", partial(self._transaction.execute, sql, parameters))
 
     @property
-    def misplaced(self) -> MisplacedCall | None:
+    def unfinished_call(self) -> MisplacedCall | None:
         """What was asked for and not awaited, or is still under way, once the code has ended; None if nothing is."""
         for asked in self._asked:
             if not asked.awaited:
@@ -79,7 +79,7 @@ class TransactionContext:
                 return MisplacedCall(asked.what, "is still under way in another task: await it in the transaction")
         return None
 
-    def _ask(self, what: str, make: Callable[[], Coroutine[Any, Any, R]]) -> Asked[R]:
+    def _ask(self, what: str, make: Callable[[], Coroutine[Any, Any, R]]) -> TransactionCall[R]:
         self._require_open(what)
 
         async def one_by_one() -> R:
@@ -87,7 +87,7 @@ class TransactionContext:
                 self._require_open(what)
                 return await make()
 
-        asked = Asked(f"tx.{what}", one_by_one)
+        asked = TransactionCall(f"tx.{what}", one_by_one)
         self._asked = [*(each for each in self._asked if not each.ended), asked]
         return asked
 
@@ -95,7 +95,7 @@ class TransactionContext:
         stream = aggregate.stream(key)
         if stream not in self._states:
             self._states[stream], self.expected[stream] = await self._transaction.load(aggregate, key)
-        decided = aggregate.require_own(list(decision(self._states[stream])))
+        decided = aggregate.require_own_events(list(decision(self._states[stream])))
         made = self._made(stream, decided, str(new_id()))
         state = aggregate.fold([each.event for each in made], self._states[stream])
         self._add(made)

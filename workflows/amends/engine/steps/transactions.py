@@ -15,14 +15,14 @@ from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.steps.transaction_context import TransactionContext
 from workflows.amends.engine.user_code.user_code import NeverEnds, Raised, Returned, UserCode
 from workflows.amends.ports.event_store import Overtaken
-from workflows.amends.ports.execution_log import Committed, Interrupted, Stale, StepCommit
+from workflows.amends.ports.execution_log import Committed, Interrupted, StepCommit, StreamMoved
 
 P = ParamSpec("P")
 S = TypeVar("S")
 E = TypeVar("E")
 
 RERUNS = 100
-"""How often a transaction is run again because others wrote first, before a person is asked."""
+"""How often a transaction is run again because others wrote first, before an operator is asked."""
 
 AGAIN: Final = Retry(first_wait=seconds(0.05), longest_wait=seconds(2))
 """How long it waits before it runs again, because of the database or of others who wrote first."""
@@ -82,8 +82,8 @@ async def transact(
                 return Raised(Contended(tries, interrupted.problem))
             wait = AGAIN.wait_after(interruptions).total_seconds()
         else:
-            if not isinstance(committed, Stale):
-                history.written(made, rereads)
+            if not isinstance(committed, StreamMoved):
+                history.note_written(made, rereads)
                 return Returned(result)
             stale += 1
             if stale >= RERUNS:
@@ -101,17 +101,17 @@ async def _once(
     limit: float,
     body: Callable[[TransactionContext], Coroutine[Any, Any, Any]],
     step_commit: Callable[[Any, TransactionContext], StepCommit],
-) -> tuple[StepCommit, Any, Committed | Stale]:
+) -> tuple[StepCommit, Any, Committed | StreamMoved]:
     """One transaction. Raises Interrupted, and _Failed if the body did not return."""
     async with history.execution_log.transaction() as store:
         tx = TransactionContext(store, history, name)
         try:
-            ended = await code.within(name, limit, lambda: body(tx), history.completed_at)
+            ended = await code.run(name, limit, lambda: body(tx), history.completed_at)
         finally:
             tx.over = True
         if store.interrupted:
             raise store.interrupted
-        if isinstance(ended, Returned) and (wrong := tx.misplaced):
+        if isinstance(ended, Returned) and (wrong := tx.unfinished_call):
             ended = Raised(wrong)
         if isinstance(ended, Raised):
             too_slow = ended.late and isinstance(ended.error, asyncio.CancelledError | NeverEnds)

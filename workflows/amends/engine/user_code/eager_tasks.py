@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-def as_task(task: asyncio.Task[Any], context: Context, how: Callable[[Any], Any], given: Any) -> Any:
+def run_as_task(task: asyncio.Task[Any], context: Context, how: Callable[[Any], Any], given: Any) -> Any:
     """Let a coroutine go on as if its task ran it, though another one does.
 
     `_enter_task` and `_leave_task` are what asyncio offers to those who run tasks.
@@ -31,7 +31,7 @@ def as_task(task: asyncio.Task[Any], context: Context, how: Callable[[Any], Any]
         asyncio.tasks._enter_task(loop, me)
 
 
-def taken_back(waited: Any) -> bool:
+def cancel_awaited(waited: Any) -> bool:
     """Cancel what a task waits for, as asyncio does for a task that is cancelled; whether the cancel comes out of that.
 
     What has come already, and a mere turn of the event loop, cannot be taken back.
@@ -40,7 +40,7 @@ def taken_back(waited: Any) -> bool:
     return callable(cancel) and bool(cancel())
 
 
-class Entered(Coroutine[Any, Any, T], Generic[T]):
+class EnteredCoroutine(Coroutine[Any, Any, T], Generic[T]):
     """What a task runs whose code has begun before it: a cancel of before its first turn meets it where it waits."""
 
     def __init__(self, rest: Generator[Any, Any, T]) -> None:
@@ -53,7 +53,7 @@ class Entered(Coroutine[Any, Any, T], Generic[T]):
     def throw(self, *error: Any) -> Any:
         if not self.begun:
             waited = self.send(None)
-            if taken_back(waited):
+            if cancel_awaited(waited):
                 return waited
         return self._rest.throw(*error)
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from domain.amends.errors import Refusal
 from workflows.amends.bell import Bell
-from workflows.amends.engine.user_code.eager_tasks import Entered, as_task, taken_back
+from workflows.amends.engine.user_code.eager_tasks import EnteredCoroutine, cancel_awaited, run_as_task
 from workflows.amends.engine.user_code.running_code import on_loop
-from workflows.amends.engine.user_code.tasks import GuardedTask, Scope, context_of, drop
+from workflows.amends.engine.user_code.tasks import CodeScope, GuardedTask, code_context, drop_coroutine
 from workflows.amends.engine.user_code.user_code import Raised, Returned
 from workflows.amends.engine.user_code.word_rules import RunRules
 from workflows.amends.words import Word
@@ -25,11 +25,11 @@ CLOSE_SECONDS: Final = 1.0
 """How long what `run` has to tidy up is waited for."""
 
 
-class OverNow(BaseException):
+class ExecutionOver(BaseException):
     """This execution of the saga is over: nothing that `run` asks for is done any more."""
 
 
-class Running:
+class RunCoroutine:
     """`run` of one saga, from word to word.
 
     The engine answers a word by letting `run` go on from it at once, as if its own task did; what `run` waits for
@@ -41,7 +41,7 @@ class Running:
     def __init__(
         self,
         run: Coroutine[Any, Any, Any],
-        mine: Scope,
+        mine: CodeScope,
         speaks: RunRules,
         bell: Bell,
         stopped: Callable[[Word[Any]], bool],
@@ -53,9 +53,9 @@ class Running:
         self._waits: list[Any] = []
         self._waiter: asyncio.Future[None] | None = None
         self._over, self._dropped, self._cancelled, self._refused = False, False, False, 0
-        self._context = context_of(mine, speaks)
+        self._context = code_context(mine, speaks)
         loop = asyncio.get_running_loop()
-        self._entered = Entered(self._drive())
+        self._entered = EnteredCoroutine(self._drive())
         self.task = GuardedTask(self._entered, loop=loop, name=f"run of {mine.saga}", context=self._context)
         self.task.saga = mine.saga
         speaks.task = self.task
@@ -86,7 +86,7 @@ class Running:
     def _go_on(self, how: Callable[[Any], Any], given: Any) -> None:
         """Let `run` go on until it says a word, waits for something else, which its task then does, or ends."""
         self.word = None
-        said = as_task(self.task, self._context, partial(self._step, how), given)
+        said = run_as_task(self.task, self._context, partial(self._step, how), given)
         if isinstance(said, Word):
             self.word = said
         elif self.ended is None:
@@ -94,7 +94,7 @@ class Running:
             self._wake()
 
     def _wake(self) -> bool:
-        """Wake the task of `run`, if it rests."""
+        """Wake the task of `run`, if it waits."""
         if self._waiter is None:
             return False
         if not self._waiter.done():
@@ -104,13 +104,13 @@ class Running:
     # -- in its own task
 
     def _drive(self) -> Generator[Any, Any, None]:
-        """Wait for what `run` waits for besides its words, and rest meanwhile."""
+        """Wait for what `run` waits for besides its words, and do nothing meanwhile."""
         while self.ended is None:
             yield from self._rest()
             said = self._waits.pop() if self._waits else None
             if self.ended is None and (self._over or self._cancelled):
                 self._cancelled = False
-                if not taken_back(said):
+                if not cancel_awaited(said):
                     said = self._step(self._run.throw, asyncio.CancelledError())
             while self.ended is None and (self._over or not isinstance(said, Word)):
                 said = self._refused_now() if isinstance(said, Word) else (yield from self._waited(said))
@@ -145,15 +145,15 @@ class Running:
         return self._step(how, given) if self.ended is None else None
 
     def _dropped_where_it_waits(self) -> None:
-        self.ended = Raised(OverNow())
-        drop(self._run)
+        self.ended = Raised(ExecutionOver())
+        drop_coroutine(self._run)
         self.task.cancel()
 
     def _refused_now(self) -> Any:
         """A word that comes after the end: refused, and after many of them `run` is dropped where it stands."""
         self._refused += 1
         if self._refused <= REFUSALS:
-            return self._step(self._run.throw, OverNow())
+            return self._step(self._run.throw, ExecutionOver())
         self._dropped_where_it_waits()
         return None
 
@@ -174,7 +174,7 @@ class Running:
     def _done(self, task: asyncio.Task[None]) -> None:
         """Its task is over, also where somebody ended it from outside."""
         if self.ended is None:
-            drop(self._run)
+            drop_coroutine(self._run)
             error = None if task.cancelled() else task.exception()
             self.ended = Raised(error or asyncio.CancelledError())
             self._bell.ring()

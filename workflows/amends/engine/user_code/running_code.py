@@ -26,7 +26,7 @@ _MOST: Final = {"saga": 3000, "saga_type": 500, "step": 500}
 """How many bytes of a name each of its parts may take: together, with what is between them, they fit."""
 
 
-def label(saga: str, saga_type: str, step: str | None) -> bytes:
+def code_label(saga: str, saga_type: str, step: str | None) -> bytes:
     """Whose code it is, as it is written: a saga, its type, and the step; None is `run`. It always fits."""
     given = {"saga": saga, "saga_type": saga_type, "step": step}
     return json.dumps([_cut(text, _MOST[name]) for name, text in given.items()]).encode()
@@ -37,7 +37,7 @@ def _cut(text: str | None, most: int) -> str | None:
     return text if text is None or len(json.dumps(text)) <= most else text[: most // 12]
 
 
-class Marks:
+class RunningMark:
     """A piece of memory that says who runs; a watchdog replaces it by one that it shares."""
 
     def __init__(self) -> None:
@@ -79,11 +79,11 @@ class Marks:
 _MOMENT, _ENTERED = struct.Struct("<d"), struct.Struct("<dI")
 
 
-def read(memory: memoryview) -> tuple[float, float, bytes]:
+def read_mark(memory: memoryview) -> tuple[float, float, bytes]:
     """When the event loop last answered, when somebody's code was entered (0: none runs), and whose it is."""
     answered, entered, size = _HEAD.unpack_from(memory)
     return answered, entered, bytes(memory[_NAME : _NAME + min(size, SIZE - _NAME)])
 
 
-on_loop = Marks()
+on_loop = RunningMark()
 """The event loop of this process."""

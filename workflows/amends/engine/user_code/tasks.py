@@ -27,7 +27,7 @@ class Exited(BaseException):
 
 
 @dataclass(eq=False)
-class Scope:
+class CodeScope:
     """Whose code runs: a saga, its type, and the step, or None for `run`.
 
     `exit` is what wanted to end the process in it, or in a task that it made; `exited` is told of that too where nobody
@@ -44,7 +44,7 @@ class Scope:
     trespassed: bool = False
 
 
-scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
+scope: ContextVar[CodeScope | None] = ContextVar("scope", default=None)
 """Whose code this is; tasks that it makes inherit it."""
 
 
@@ -65,10 +65,10 @@ class GuardedTask(asyncio.Task[T]):
         return False
 
 
-class Held(Coroutine[Any, Any, T]):
+class GuardedCoroutine(Coroutine[Any, Any, T]):
     """A coroutine of a team's, named while it runs; what would end the process becomes Exited."""
 
-    def __init__(self, inner: Coroutine[Any, Any, T], mine: Scope) -> None:
+    def __init__(self, inner: Coroutine[Any, Any, T], mine: CodeScope) -> None:
         self._inner, self._scope = inner, mine
 
     def send(self, value: Any) -> Any:
@@ -118,7 +118,7 @@ _unclosed: list[Coroutine[Any, Any, Any]] = []
 """What cannot be closed is kept: collected, it would run once more, in the middle of something else."""
 
 
-def drop(coroutine: Coroutine[Any, Any, Any]) -> None:
+def drop_coroutine(coroutine: Coroutine[Any, Any, Any]) -> None:
     """End a coroutine where it waits: it is told by GeneratorExit, and nobody goes on with it whatever it does."""
     for _ in range(CLOSES):
         try:
@@ -131,7 +131,7 @@ def drop(coroutine: Coroutine[Any, Any, Any]) -> None:
     _unclosed.append(coroutine)
 
 
-def context_of(mine: Scope, speaks: Performer, mine_turn: AttemptContext | None = None) -> Context:
+def code_context(mine: CodeScope, speaks: Performer, mine_turn: AttemptContext | None = None) -> Context:
     """The context of code of a team: whose it is, what it may say, and the time that it has."""
     context = copy_context()
     context.run(scope.set, mine)
@@ -141,7 +141,7 @@ def context_of(mine: Scope, speaks: Performer, mine_turn: AttemptContext | None 
     return context
 
 
-def guard(loop: asyncio.AbstractEventLoop | None = None) -> None:
+def guard_tasks(loop: asyncio.AbstractEventLoop | None = None) -> None:
     """From now on, tasks that are made inside sagas hold what would leave this event loop, and touch no other tasks."""
     loop = loop or asyncio.get_running_loop()
     known = loop.get_task_factory()
@@ -163,14 +163,14 @@ class _Factory:
         if mine is None:
             plain: asyncio.Future[Any] = self._known(loop, coroutine, **options)
             return plain
-        made: asyncio.Task[Any] = self._known(loop, Held(coroutine, mine), **options)
+        made: asyncio.Task[Any] = self._known(loop, GuardedCoroutine(coroutine, mine), **options)
         if isinstance(made, GuardedTask):
             made.saga = mine.saga
         made.add_done_callback(partial(_tell, mine))
         return made
 
 
-def _tell(mine: Scope, task: asyncio.Task[Any]) -> None:
+def _tell(mine: CodeScope, task: asyncio.Task[Any]) -> None:
     """Say how a task of a saga's own ended, where asyncio would complain, without a name, that nobody has asked."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.info("%s: a task that %s made has failed with %s", mine.saga, mine.step or "run", type(error).__name__)

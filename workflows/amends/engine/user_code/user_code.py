@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from workflows.amends.call import AttemptContext, Clock, Outbound
-from workflows.amends.engine.user_code.eager_tasks import Entered, as_task
-from workflows.amends.engine.user_code.running_code import label
-from workflows.amends.engine.user_code.tasks import GuardedTask, Held, Scope, context_of, drop
+from workflows.amends.call import AttemptContext, AttemptTimer, Outbound
+from workflows.amends.engine.user_code.eager_tasks import EnteredCoroutine, run_as_task
+from workflows.amends.engine.user_code.running_code import code_label
+from workflows.amends.engine.user_code.tasks import (
+    CodeScope,
+    GuardedCoroutine,
+    GuardedTask,
+    code_context,
+    drop_coroutine,
+)
 from workflows.amends.engine.user_code.word_rules import StepRules
 from workflows.amends.values.limits import Limits
 from workflows.amends.words import Performer
@@ -41,10 +47,10 @@ class NeverEnds(Exception):
     """Code of a team's went on although it was cancelled again and again, until it was dropped where it waited."""
 
 
-class Attempt(Generic[T]):
+class CodeTask(Generic[T]):
     """A coroutine of a team's in a task of its own; what needs no waiting has ended when `begin` returns."""
 
-    def __init__(self, coroutine: Held[T], mine: Scope) -> None:
+    def __init__(self, coroutine: GuardedCoroutine[T], mine: CodeScope) -> None:
         self._coroutine, self._mine, self._said = coroutine, mine, None
         self.how: Returned[T] | Raised | None = None
         self._listener: asyncio.Future[None] | None = None
@@ -54,12 +60,12 @@ class Attempt(Generic[T]):
     def begin(self, speaks: Performer, mine_turn: AttemptContext | None) -> None:
         """Run it until it waits for something."""
         loop, mine = asyncio.get_running_loop(), self._mine
-        context = context_of(mine, speaks, mine_turn)
+        context = code_context(mine, speaks, mine_turn)
         name = f"{mine.step} of {mine.saga}"
-        self.task = GuardedTask(Entered(self._rest()), loop=loop, name=name, context=context)
+        self.task = GuardedTask(EnteredCoroutine(self._rest()), loop=loop, name=name, context=context)
         self.task.saga = mine.saga
         self._outbound = mine_turn.outbound if mine_turn else None
-        self._said = as_task(self.task, context, self._step, (self._coroutine.send, None))
+        self._said = run_as_task(self.task, context, self._step, (self._coroutine.send, None))
 
     def cancel(self) -> None:
         """Cancel it, as often as somebody wants."""
@@ -69,7 +75,7 @@ class Attempt(Generic[T]):
     def drop(self) -> None:
         """Go on with it no more."""
         self.how = Raised(NeverEnds(), True)
-        drop(self._coroutine)
+        drop_coroutine(self._coroutine)
         self.cancel()
 
     def _step(self, given: tuple[Callable[[Any], Any], Any]) -> Any:
@@ -114,19 +120,19 @@ class UserCode:
 
     def __init__(self, saga: str, saga_type: str, limits: Limits, noted: Callable[[BaseException], None]) -> None:
         self._saga, self._saga_type, self.limits, self._noted = saga, saga_type, limits, noted
-        self._clocks: dict[Clock, None] = {}
+        self._clocks: dict[AttemptTimer, None] = {}
         self._labels: dict[str | None, bytes] = {}
         self.given_up = False
         """Whether `run` does not wait any more for what it asked for."""
 
-    def scope(self, step: str | None) -> Scope:
-        return Scope(self._saga, self._saga_type, step, self._noted, self.who(step))
+    def scope(self, step: str | None) -> CodeScope:
+        return CodeScope(self._saga, self._saga_type, step, self._noted, self.label(step))
 
-    def who(self, step: str | None) -> bytes:
+    def label(self, step: str | None) -> bytes:
         """How a step's code, or `run`, is named to the watchdog."""
         known = self._labels.get(step)
         if known is None:
-            known = self._labels[step] = label(self._saga, self._saga_type, step)
+            known = self._labels[step] = code_label(self._saga, self._saga_type, step)
         return known
 
     def give_up(self) -> None:
@@ -135,7 +141,7 @@ class UserCode:
         for clock in tuple(self._clocks):
             clock.end()
 
-    async def within(
+    async def run(
         self,
         step: str,
         seconds: float,
@@ -152,8 +158,8 @@ class UserCode:
         waits: NeverEnds.
         """
         mine, speaks = self.scope(step), StepRules(step, self.limits, now)
-        attempt = Attempt(Held(body(), mine), mine)
-        clock = Clock(seconds, attempt.wake)
+        attempt = CodeTask(GuardedCoroutine(body(), mine), mine)
+        clock = AttemptTimer(seconds, attempt.wake)
         try:
             self._clocks[clock] = None
             attempt.begin(speaks, may_call and AttemptContext(clock, may_call, outbound or Outbound()))
@@ -172,7 +178,7 @@ class UserCode:
                 attempt.cancel()
 
 
-async def _stop(attempt: Attempt[Any]) -> None:
+async def _stop(attempt: CodeTask[Any]) -> None:
     """Cancel an attempt until it has ended, and drop it if it never does."""
     for _ in range(STOP_SECONDS):
         if attempt.how is not None:
@@ -184,7 +190,7 @@ async def _stop(attempt: Attempt[Any]) -> None:
         attempt.drop()
 
 
-def _how(attempt: Attempt[T], mine: Scope, late: bool) -> Returned[T] | Raised:
+def _how(attempt: CodeTask[T], mine: CodeScope, late: bool) -> Returned[T] | Raised:
     """How an attempt has ended; wanting to end the process counts more than what came of it."""
     if mine.exit:
         return Raised(mine.exit)

@@ -25,41 +25,43 @@ class RunRules:
         self.task: asyncio.Task[None] | None = None
         self.misplaced: BaseException | None = None
         """What was done against the rules first, if anything was: a bug of the saga, whatever `run` makes of it."""
-        self.over = self.replays = False
+        self.over = self.next_is_recorded = False
 
     @property
-    def forgotten(self) -> MisplacedCall | None:
+    def unawaited_word(self) -> MisplacedCall | None:
         """A word that was said and never awaited, if there is one."""
         word = next((word for word in self._words if not word.taken), None)
         return MisplacedCall(word.says, UNAWAITED) if word else None
 
-    def called(self, word: Word[Any]) -> None:
+    def word_called(self, word: Word[Any]) -> None:
         if word.saga is not None and word.saga is not self._saga:
-            self.wrong(MisplacedCall(word.says, FOREIGN))
+            self.raise_misplaced(MisplacedCall(word.says, FOREIGN))
         self._words = [*(each for each in self._words if not each.taken), word]
 
-    def awaited(self, word: Word[Any]) -> None:
+    def word_awaited(self, word: Word[Any]) -> None:
         if not self._is_here():
-            self.wrong(MisplacedCall(word.says, ELSEWHERE))
+            self.raise_misplaced(MisplacedCall(word.says, ELSEWHERE))
         try:
             word.take()
         except MisplacedCall as twice:
-            self.wrong(twice)
+            self.raise_misplaced(twice)
 
     def now(self) -> datetime:
         return self._now()
 
     def new_id(self) -> UUID:
         if not self._is_here():
-            self.wrong(MisplacedCall("new_id", "is called in run's own task alone, else a replay makes other ids"))
+            self.raise_misplaced(
+                MisplacedCall("new_id", "is called in run's own task alone, else a replay makes other ids")
+            )
         return self._new_id()
 
-    def wrong(self, error: MisplacedCall) -> NoReturn:
+    def raise_misplaced(self, error: MisplacedCall) -> NoReturn:
         """Raise what was done against the rules, and let the engine know."""
-        self.noted(error)
+        self.note_bug(error)
         raise error
 
-    def noted(self, error: BaseException) -> None:
+    def note_bug(self, error: BaseException) -> None:
         """Take note of a bug of the saga, wherever it shows."""
         if not self.over and self.misplaced is None:
             self.misplaced = error
@@ -76,17 +78,17 @@ class StepRules:
     """What a step may say: the time, and nothing else."""
 
     def __init__(self, step: str, limits: Limits, now: datetime) -> None:
-        self.limits, self.replays = limits, False
+        self.limits, self.next_is_recorded = limits, False
         self._step, self._at = step, now
         self.misplaced: MisplacedCall | None = None
         """What was done against the rules first, if anything was: a bug of the step, whatever it makes of it."""
 
-    def called(self, word: Word[Any]) -> None:
+    def word_called(self, word: Word[Any]) -> None:
         problem = f"was called inside {self._step}: a step does one thing and calls no other; call both from run"
         self._wrong(MisplacedCall(word.says, problem))
 
-    def awaited(self, word: Word[Any]) -> None:
-        self.called(word)
+    def word_awaited(self, word: Word[Any]) -> None:
+        self.word_called(word)
 
     def now(self) -> datetime:
         return self._at

@@ -10,7 +10,7 @@ LONGEST: Final = 0.005
 """For how many seconds such a loop may keep the event loop to itself."""
 
 
-class Yielding:
+class LoopTurns:
     """The turns of one loop on the event loop; `seconds` is the clock of its process."""
 
     def __init__(self, seconds: Callable[[], float]) -> None:

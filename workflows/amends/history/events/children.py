@@ -20,12 +20,12 @@ FROM_CHILD: Final = (ENDED, UNDONE)
 """How the signals begin by which children tell how they ended; the database sends them under the same names."""
 
 
-def ended(child: str) -> str:
+def child_ended_signal(child: str) -> str:
     """The signal by which a child tells how it ended."""
     return f"{ENDED}{child}"
 
 
-def undone(child: str) -> str:
+def child_undone_signal(child: str) -> str:
     """The signal by which a child tells that it was compensated after it had been completed."""
     return f"{UNDONE}{child}"
 

@@ -119,7 +119,7 @@ class SagaCompleted(OverviewEvent):
         replay.completed = True
 
     def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
-        return row.finished("completed", at) | {"reason": None}
+        return row.finished_columns("completed", at) | {"reason": None}
 
     @classmethod
     def values(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
@@ -136,4 +136,4 @@ class SagaCompensated(OverviewEvent):
         state.change(status="compensated", reason=self.reason)
 
     def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
-        return row.finished("compensated", at) | {"reason": self.reason, "compensation": "done"}
+        return row.finished_columns("compensated", at) | {"reason": self.reason, "compensation": "done"}

@@ -28,14 +28,14 @@ class EventLoopBlocked(SagaEvent):
     executor: str
     stack: str
 
-    def exhausted(self) -> NeedsOperator:
+    def stuck_reason(self) -> NeedsOperator:
         """Why a saga is stuck that blocked the event loop once more."""
         where = one_line(self.stack.splitlines()[0]) if self.stack else "at an unknown place"
         reason = f"{self.step or 'run'} blocked the event loop of its executor for {self.seconds:.1f} s, {where}"
         return NeedsOperator(f"{reason}; it is not the first time", self.step is not None)
 
     def remember(self, replay: ReplayFold) -> None:
-        replay.blocks.append(self.exhausted())
+        replay.blocks.append(self.stuck_reason())
 
     @classmethod
     def summary(cls, data: Mapping[str, Any], saga: str) -> str:
@@ -92,7 +92,7 @@ class OperatorActed(OverviewEvent):
     repeats_errors: ClassVar[bool] = False
 
     def change(self, state: StateFold, at: datetime | None) -> None:
-        state.go_on()
+        state.resume()
 
     def remember(self, replay: ReplayFold) -> None:
         replay.actions[self.slot] = ActionTaken(self.act, self.reason, self.step, self.result)
@@ -101,7 +101,7 @@ class OperatorActed(OverviewEvent):
         replay.blocks.clear()
 
     def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
-        return row.going_on()
+        return row.active_columns()
 
     @classmethod
     def summary(cls, data: Mapping[str, Any], saga: str) -> str:
@@ -120,13 +120,13 @@ class OperatorResumed(OverviewEvent):
     reason: str
 
     def change(self, state: StateFold, at: datetime | None) -> None:
-        state.go_on()
+        state.resume()
 
     def remember(self, replay: ReplayFold) -> None:
         replay.blocks.clear()
 
     def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
-        return row.going_on()
+        return row.active_columns()
 
 
 @event("saga-stranded")
@@ -147,10 +147,10 @@ class SagaResumed(OverviewEvent):
     """Fitting code is back."""
 
     def change(self, state: StateFold, at: datetime | None) -> None:
-        state.go_on()
+        state.resume()
 
     def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
-        return row.going_on()
+        return row.active_columns()
 
 
 @event("saga-abandoned")

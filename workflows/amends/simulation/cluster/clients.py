@@ -144,21 +144,21 @@ def _served(server: Server, ask: Callable[[Engine], Coroutine[Any, Any, object]]
 async def _start(engine: Engine, action: Start) -> object:
     if engine.draining.is_set():
         raise Unavailable(0.0)
-    saga = engine.saga_client.newest(action.saga)
+    saga = engine.saga_client.newest_definition(action.saga)
     return await engine.start(saga, action.request, action.id, Cause())
 
 
 async def _send(engine: Engine, action: Send) -> object:
     client, name = engine.saga_client, str(getattr(action.signal, "__signal__", ""))
-    payload = client.received(name, action.signal, type(action.signal))
+    payload = client.payload_json(name, action.signal, type(action.signal))
     answer = KeptAnswer(action.key, action.key, {"id": action.id, "signal": name})
     noted = await client.signal(action.id, name, payload, Cause(), answer)
-    engine.look()
+    engine.check_queue()
     return noted
 
 
 async def _cancel(engine: Engine, action: Cancel) -> object:
-    id, reason, definition = action.id, action.reason, engine.saga_client.newest(action.saga).definition
+    id, reason, definition = action.id, action.reason, engine.saga_client.newest_definition(action.saga).definition
     key = f"cancel {id} {reason}"
     answer = KeptAnswer(key, key, {"id": id})
     noted = await engine.saga_client.cancel(id, definition.name, definition.version, reason, Cause(), answer)
@@ -169,12 +169,12 @@ async def _cancel(engine: Engine, action: Cancel) -> object:
 async def _decide(engine: Engine, id: str, action: OperatorAction, reason: str, key: str, result: Any) -> object:
     answer = KeptAnswer(key, key, {"id": id, "act": action})
     noted = await engine.saga_client.handle_stuck(id, action, reason, Cause(actor="an operator"), result, answer)
-    engine.look()
+    engine.check_queue()
     return noted
 
 
 async def _decide_terminated(engine: Engine, id: str, action: TerminatedAction, key: str) -> object:
     answer = KeptAnswer(key, key, {"id": id, "act": action})
     noted = await engine.saga_client.handle_terminated(id, action, "decided", Cause(actor="an operator"), answer)
-    engine.look()
+    engine.check_queue()
     return noted

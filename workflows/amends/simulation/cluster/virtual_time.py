@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
-from workflows.amends.engine.user_code.tasks import drop
+from workflows.amends.engine.user_code.tasks import drop_coroutine
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
@@ -147,7 +147,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             coroutine = task.get_coro()
             if isinstance(coroutine, Coroutine):
-                drop(coroutine)
+                drop_coroutine(coroutine)
         self._calls.clear()
 
     def _announce(self) -> None:

@@ -10,20 +10,20 @@ from pydantic import JsonValue
 
 from domain.amends.event import Cause, event_type
 from workflows.amends.history import FINISHED, SagaCompleted, SignalReceived, saga_histories
-from workflows.amends.history.events.children import ended, undone
+from workflows.amends.history.events.children import child_ended_signal, child_undone_signal
 from workflows.amends.history.replay_state import Checkpoint
-from workflows.amends.ports.event_store import FeedCursor, NewEvent, record_own
+from workflows.amends.ports.event_store import FeedCursor, NewEvent, new_own_event
 from workflows.amends.ports.execution_log import (
+    ChildIdTaken,
     Committed,
     CompensateChild,
     Fenced,
     ForeignStep,
-    Gone,
-    Missing,
-    Stale,
-    Start,
+    RecordLost,
+    SagaMissing,
+    StartRequest,
     StepCommit,
-    Taken,
+    StreamMoved,
 )
 from workflows.amends.ports.saga_store import StartOutcome
 from workflows.amends.simulation.memory.rows import Row, WorkflowRow
@@ -38,7 +38,7 @@ NOT_THERE: Final[dict[str, JsonValue]] = {"status": "compensated", "reason": "it
 class MemoryCommits(MemoryTables):
     """What writes to a saga's history. Each method is whole or not at all, and what it checks comes first."""
 
-    def begin(self, start: Start, parent: str | None = None) -> StartOutcome:
+    def begin(self, start: StartRequest, parent: str | None = None) -> StartOutcome:
         """Start a saga, once per id, as the child of another one if it is one."""
         if workflow := self.workflows.get(start.id):
             return self._known(start, workflow)
@@ -67,19 +67,19 @@ class MemoryCommits(MemoryTables):
         )
         return StartOutcome.STARTED
 
-    def _known(self, start: Start, workflow: WorkflowRow) -> StartOutcome:
+    def _known(self, start: StartRequest, workflow: WorkflowRow) -> StartOutcome:
         row = self.rows.get(start.id)
         if row is None or row.request != start.request:
             return StartOutcome.TAKEN
         same = start.owner is not None and workflow.owner == start.owner
         return StartOutcome.STARTED if same else StartOutcome.REPEATED
 
-    def write(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+    def write(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
         """Write a commit at once. Raises as `Sagas.commit` does."""
         if step_commit.events and self.events.found(step_commit.events[0].id):
             return Committed()
         if stale := self.events.stale(step_commit.expected):
-            return Stale(*stale)
+            return StreamMoved(*stale)
         self._require_allowed(id, owner, step_commit)
         self.events.require_new(self._new(step_commit))
         with self.events.transaction():
@@ -91,12 +91,12 @@ class MemoryCommits(MemoryTables):
         if start and start.id in self.workflows:
             child = self.rows.get(start.id)
             if child is None or child.request != start.request:
-                raise Taken
+                raise ChildIdTaken
         workflow = self.workflows.get(id)
         if workflow is None or workflow.owner != owner:
-            raise Fenced if id in self.rows else Missing
+            raise Fenced if id in self.rows else SagaMissing
         if any(self.events.found(each) is None for each in step_commit.after):
-            raise Gone
+            raise RecordLost
         if checkpoint and checkpoint.step_id in workflow.checkpoints:
             raise ForeignStep
 
@@ -130,7 +130,7 @@ class MemoryCommits(MemoryTables):
 
     # -- parents and children
 
-    def _start_child(self, parent: str, start: Start) -> None:
+    def _start_child(self, parent: str, start: StartRequest) -> None:
         if self.begin(replace(start, executor=None, owner=None), parent) is not StartOutcome.STARTED:
             child = self.rows[start.id]
             child.parent = parent
@@ -141,8 +141,8 @@ class MemoryCommits(MemoryTables):
         """Let a child be undone, whatever it is doing; one that is undone already, or not there, tells so at once."""
         row = self.rows.get(wanted.saga)
         if row is None:
-            name = undone(wanted.saga)
-            received = record_own(saga_histories.stream(parent), SignalReceived(name, dict(NOT_THERE)), Cause())
+            name = child_undone_signal(wanted.saga)
+            received = new_own_event(saga_histories.stream(parent), SignalReceived(name, dict(NOT_THERE)), Cause())
             self.receive(self.rows[parent], name, received)
             return
         row.parent = parent
@@ -166,15 +166,15 @@ class MemoryCommits(MemoryTables):
             return
         last = self.events.of(saga_histories.stream(row.id))[-1]
         payload: dict[str, JsonValue] = {"status": row.status}
-        name = ended(row.id)
+        name = child_ended_signal(row.id)
         if row.status == "completed":
             payload["result"] = last.data.get("result")
         else:
             began = next(self.told(row.id, COMPENSATING), None)
             payload |= {"reason": row.reason, "error": began.data.get("error") if began else None}
-            name = undone(row.id) if next(self.told(row.id, COMPLETED), None) else name
+            name = child_undone_signal(row.id) if next(self.told(row.id, COMPLETED), None) else name
         cause = Cause(causation_id=str(last.id), actor=last.metadata.get("actor"))
-        received = record_own(saga_histories.stream(row.parent), SignalReceived(name, payload), cause)
+        received = new_own_event(saga_histories.stream(row.parent), SignalReceived(name, payload), cause)
         if self.rows[row.parent].status not in FINISHED:
             self.receive(self.rows[row.parent], name, received)
 

@@ -20,15 +20,15 @@ from workflows.amends.ports.event_store import (
     START,
     Appended,
     FeedCursor,
-    Filter,
+    FeedFilter,
     KeptAnswer,
     NewEvent,
     RepeatedRequest,
     StoredEvent,
     require_appendable,
 )
-from workflows.amends.values.codec import copied
-from workflows.amends.values.storable import storable
+from workflows.amends.values.codec import copy_json
+from workflows.amends.values.storable import storable_json
 
 
 def _now() -> datetime:
@@ -57,7 +57,7 @@ class MemoryEvents:
         if known := self.answer(answer):
             return known
         if answer:
-            storable(answer.body, WHAT)
+            storable_json(answer.body, WHAT)
         cursor = self.write(events, expected)
         self.keep(answer, cursor)
         return Appended(cursor)
@@ -65,12 +65,12 @@ class MemoryEvents:
     def answer(self, to: KeptAnswer | None) -> RepeatedRequest | None:
         """What a request was answered before, if it has a key, and was."""
         known = self.answers.get(to.key) if to else None
-        return known and RepeatedRequest(known.digest, copied(known.body))
+        return known and RepeatedRequest(known.digest, copy_json(known.body))
 
     def keep(self, answer: KeptAnswer | None, cursor: FeedCursor) -> None:
         """Keep the answer to a request, with the place that it reached."""
         if answer:
-            kept = json.loads(storable(answer.body, WHAT)) | {"position": str(cursor) if cursor != START else None}
+            kept = json.loads(storable_json(answer.body, WHAT)) | {"position": str(cursor) if cursor != START else None}
             self.answers[answer.key] = RepeatedRequest(answer.digest, kept)
 
     @contextmanager
@@ -98,7 +98,7 @@ class MemoryEvents:
 
     def write(self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}) -> FeedCursor:
         """Append at once, without an answer to keep, and to any stream."""
-        storable(list(expected), WHAT)
+        storable_json(list(expected), WHAT)
         written = [_written(event) for event in events]
         again = [
             self._again(event, data)
@@ -151,10 +151,12 @@ class MemoryEvents:
     async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
         return list(islice(self._streams.get(stream, ()), max(after, 0), max(after, 0) + limit))
 
-    async def feed(self, after: FeedCursor = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+    async def feed(
+        self, after: FeedCursor = START, limit: int = 1000, only: FeedFilter = FeedFilter()
+    ) -> list[StoredEvent]:
         return list(islice(self._wanted(after, only), limit))
 
-    def _wanted(self, after: FeedCursor, only: Filter) -> Iterable[StoredEvent]:
+    def _wanted(self, after: FeedCursor, only: FeedFilter) -> Iterable[StoredEvent]:
         for event in self.stored:
             if (
                 event.cursor > after
@@ -186,8 +188,8 @@ class MemoryEvents:
 
 def _written(event: NewEvent) -> tuple[str, str]:
     """The data and the metadata of a new event as text. Raises Unstorable for what Postgres would not take."""
-    storable([event.stream, event.type.name], WHAT)
-    return storable(event.data, WHAT).decode(), storable(event.cause.metadata(), WHAT).decode()
+    storable_json([event.stream, event.type.name], WHAT)
+    return storable_json(event.data, WHAT).decode(), storable_json(event.cause.metadata(), WHAT).decode()
 
 
 def compared(data: str) -> str:

@@ -10,7 +10,7 @@ from itertools import islice
 from workflows.amends.history import Status
 from workflows.amends.ports.event_store import NewEvent
 from workflows.amends.ports.execution_log import StatusChange
-from workflows.amends.ports.saga_store import Awaited, Claimed
+from workflows.amends.ports.saga_store import Claimed, ProviderReport
 from workflows.amends.providers import Outage
 from workflows.amends.simulation.memory.rows import QUEUE, Row, WorkflowRow
 from workflows.amends.simulation.memory.tables import MemoryTables
@@ -41,10 +41,10 @@ class MemoryQueue(MemoryTables):
         """Sagas in our own queue; what DBOS's tools have queued is run by DBOS."""
         return (row for row in self.rows.values() if row.is_queued and row.workflow.queue == QUEUE)
 
-    async def awaited(self, executor: str) -> list[Awaited]:
+    async def awaited(self, executor: str) -> list[ProviderReport]:
         waits = {row.provider for row in self.rows.values() if row.says_it_awaits}
         others = [outage for (_, by), outage in self.outages.items() if by != executor]
-        found = list[Awaited]()
+        found = list[ProviderReport]()
         for provider in sorted({*filter(None, waits), *(each.provider for each in others)}):
             known = [each for each in others if each.provider == provider]
             outage = (
@@ -52,7 +52,7 @@ class MemoryQueue(MemoryTables):
                 if known
                 else None
             )
-            found.append(Awaited(provider, provider in waits, outage))
+            found.append(ProviderReport(provider, provider in waits, outage))
         return found
 
     def report_outages(self, executor: str, outages: Sequence[Outage], changed: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from workflows.amends.history import FINISHED, SagaEvent, StateFold, Status, saga_histories
 from workflows.amends.history.replay_state import Checkpoint, ReplayFold
-from workflows.amends.ports.event_store import StoredEvent, read_event
+from workflows.amends.ports.event_store import StoredEvent, load_event_json
 from workflows.amends.ports.execution_log import StatusChange
 
 SUSPENDED = "parked"
@@ -42,7 +42,7 @@ class History:
 
     def read(self, stored: StoredEvent) -> None:
         """One event more."""
-        event = read_event(saga_histories.vocabulary, stored.type, stored.data_json)
+        event = load_event_json(saga_histories.vocabulary, stored.type, stored.data_json)
         self.events.append((stored.id, event))
         self.fold.add(event, stored.recorded_at)
         self.replay.add([(stored.id, event)])

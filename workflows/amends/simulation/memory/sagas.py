@@ -17,9 +17,9 @@ from workflows.amends.ports.event_store import (
     NewEvent,
     RepeatedRequest,
     StoredEvent,
-    read_event,
+    load_event_json,
 )
-from workflows.amends.ports.execution_log import Committed, Stale, Start, StepCommit, StepTransaction
+from workflows.amends.ports.execution_log import Committed, StartRequest, StepCommit, StepTransaction, StreamMoved
 from workflows.amends.ports.saga_store import Standing, StartOutcome
 from workflows.amends.simulation.memory.commits import MemoryCommits
 from workflows.amends.simulation.memory.dbos_tools import DbosTools
@@ -36,13 +36,13 @@ STUCK = event_type(SagaStuck).name
 class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
     """All of workflows.amends.ports.saga_store.SagaStore, and its leases; it answers at once, whatever is asked."""
 
-    async def start(self, start: Start) -> StartOutcome:
+    async def start(self, start: StartRequest) -> StartOutcome:
         return self.begin(start)
 
     async def load(self, id: str) -> ReplayState | None:
         return self.replay_state(id) if id in self.rows else None
 
-    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
+    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
         return self.write(id, owner, step_commit)
 
     def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[StepTransaction]:
@@ -56,7 +56,7 @@ class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
         if id not in self.rows:
             return None
         last = self._stuck(id)
-        stuck = last and read_event(saga_histories.vocabulary, last.type, last.data_json)
+        stuck = last and load_event_json(saga_histories.vocabulary, last.type, last.data_json)
         assert stuck is None or isinstance(stuck, SagaStuck)
         return Standing(self.rows[id].status, self.is_compensating(id), stuck, last and last.version)
 

@@ -15,12 +15,12 @@ from workflows.amends.ports.event_store import (
     START,
     Appended,
     FeedCursor,
-    Filter,
+    FeedFilter,
     KeptAnswer,
     NewEvent,
     RepeatedRequest,
     StoredEvent,
-    read_event,
+    load_event_json,
 )
 from workflows.amends.ports.stream_history import NEWEST
 from workflows.amends.simulation.memory.tables import MemoryTables
@@ -43,7 +43,9 @@ class MemoryStreams:
     async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
         return await self.store.events.read(stream, after, limit)
 
-    async def feed(self, after: FeedCursor = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+    async def feed(
+        self, after: FeedCursor = START, limit: int = 1000, only: FeedFilter = FeedFilter()
+    ) -> list[StoredEvent]:
         return await self.store.events.feed(after, limit, only)
 
     async def version(self, stream: str) -> int:
@@ -52,7 +54,7 @@ class MemoryStreams:
     async def read_back(self, stream: str, before: int, limit: int = 1000) -> list[StoredEvent]:
         return self.store.events.of(stream)[: max(before - 1, 0)][::-1][:limit]
 
-    async def cursor(self, token: str | None, field: str = "after") -> FeedCursor:
+    async def parse_cursor(self, token: str | None, field: str = "after") -> FeedCursor:
         if not token or token == "0":
             return START
         if cursor := FeedCursor.parse(token):
@@ -63,7 +65,7 @@ class MemoryStreams:
             raise Invalid(field, f"there is no event at position {token}")
         return self.store.events.stored[int(token) - 1].cursor
 
-    async def require_standing(self, cursor: FeedCursor) -> None:
+    async def require_on_record(self, cursor: FeedCursor) -> None:
         """Return: what was written stands."""
 
     async def version_at(self, stream: str, at: datetime) -> int:
@@ -92,5 +94,5 @@ class MemoryLoader:
 
     async def load(self, aggregate: Aggregate[S, E], stream: str, until: int = NEWEST) -> tuple[S, int]:
         kept = self.store.events.of(stream)[:until]
-        events = [read_event(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
+        events = [load_event_json(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
         return aggregate.fold(events), len(kept)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from domain.amends.event import event_type
 from workflows.amends.history import SagaCompensating, StepCompensated, saga_histories
 from workflows.amends.history.replay_state import ReplayFold, ReplayState
-from workflows.amends.ports.event_store import NewEvent, StoredEvent, read_event
+from workflows.amends.ports.event_store import NewEvent, StoredEvent, load_event_json
 from workflows.amends.ports.saga_store import Claimed
 from workflows.amends.simulation.memory.events import MemoryEvents
 from workflows.amends.simulation.memory.rows import Clock, ExecutorRow, History, Row, WorkflowRow
@@ -52,7 +52,7 @@ class MemoryTables:
         fold.checkpoint(row.checkpoints.values())
         for kin in [each.id for each in self.rows.values() if each.root == row.root and each is not row]:
             for stored in self.told(kin, COMPENSATED):
-                compensated = read_event(saga_histories.vocabulary, stored.type, stored.data_json)
+                compensated = load_event_json(saga_histories.vocabulary, stored.type, stored.data_json)
                 assert isinstance(compensated, StepCompensated)
                 fold.compensated(compensated.step, compensated.occurrence)
         return fold.state(

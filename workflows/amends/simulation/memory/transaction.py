@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from domain.amends.aggregate import Aggregate
-from workflows.amends.ports.event_store import read_event
-from workflows.amends.ports.execution_log import Committed, Interrupted, Stale, StepCommit
+from workflows.amends.ports.event_store import load_event_json
+from workflows.amends.ports.execution_log import Committed, Interrupted, StepCommit, StreamMoved
 from workflows.amends.simulation.memory.events import MemoryEvents
 
 S = TypeVar("S")
@@ -20,16 +20,16 @@ class MemoryTransaction:
     """Reads and the commit of one transaction step; nothing interrupts it."""
 
     events: MemoryEvents
-    write: Callable[[StepCommit], Committed | Stale]
+    write: Callable[[StepCommit], Committed | StreamMoved]
     interrupted: Interrupted | None = None
 
     async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
         kept = self.events.of(aggregate.stream(key))
-        events = [read_event(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
+        events = [load_event_json(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
         return aggregate.fold(events), len(events)
 
     async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         raise NotImplementedError("a simulation has no database: test a step with SQL of its own on Postgres")
 
-    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
+    async def commit(self, step_commit: StepCommit) -> Committed | StreamMoved:
         return self.write(step_commit)

@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.amends.event import event_type
 from domain.amends.projection import Projection
-from domain.amends.read_model.events import SetAsideSkipped, stream
+from domain.amends.read_model.events import DeadLetterSkipped, read_model_stream
 from workflows.amends.ports.event_store import START, FeedCursor, StoredEvent
 from workflows.amends.ports.projection_builds import (
     COUNTED,
@@ -28,7 +28,7 @@ from workflows.amends.simulation.memory.events import MemoryEvents
 from workflows.amends.simulation.memory.rows import Clock
 from workflows.amends.simulation.read_models.tables import MemoryBuild
 
-SKIPPED = event_type(SetAsideSkipped).name
+SKIPPED = event_type(DeadLetterSkipped).name
 
 
 def _none_ended(executor: str) -> bool:
@@ -58,7 +58,7 @@ class MemoryBuilds:
     def of(self, name: str | None) -> list[MemoryBuild]:
         """The builds of a read model, or all, in their order."""
         found = [each for each in self.all_builds.values() if name in (None, each.name)]
-        return sorted(found, key=lambda each: each.target.where)
+        return sorted(found, key=lambda each: each.target.as_tuple)
 
     def live(self, name: str) -> MemoryBuild | None:
         """The build that people see."""
@@ -76,7 +76,7 @@ class MemoryBuilds:
     def _skips(self, name: str) -> int:
         return sum(known == name for known, _, _ in self.left_out)
 
-    async def open_first(self, projection: Projection[Any, Any]) -> str | None:
+    async def create_first_build(self, projection: Projection[Any, Any]) -> str | None:
         if self.live(projection.name) is None:
             self.make(projection, "live")
         return None
@@ -148,7 +148,9 @@ class MemoryBuilds:
     async def skipped(self, name: str) -> list[SkippedEvent]:
         events = await self.after(START)
         told = [
-            each for each in events if each.stream == stream(name) and each.name == event_type(SetAsideSkipped).name
+            each
+            for each in events
+            if each.stream == read_model_stream(name) and each.name == event_type(DeadLetterSkipped).name
         ]
         found = []
         for (_, key, position), (build, at) in self.skipped_of(name):

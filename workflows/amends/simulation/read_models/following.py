@@ -19,7 +19,7 @@ Row = TypeVar("Row")
 class NothingMore:
     """The end of a feed that nobody waits at."""
 
-    async def beyond(self, cursor: FeedCursor, seconds: float) -> bool:
+    async def wait_beyond(self, cursor: FeedCursor, seconds: float) -> bool:
         return False
 
 
@@ -32,7 +32,7 @@ async def rows_now(store: MemoryProjections, projection: Projection[Row, Any]) -
         found = [each for each in await store.after(START) if each.name in projection.vocabulary.names]
         return projection(recorded_event(projection, FeedEvent.of(each)) for each in found)
     build = _build(store, projection)
-    await Runner(projection, build.target, store, NothingMore(), f"simulation/{projection.kind}").catch_up()
+    await Runner(projection, build.target, store, NothingMore(), f"simulation/{projection.versioned_name}").catch_up()
     for letter in await store.dead_letters(projection.name):
         event = f"{letter.type}, version {letter.version} of {letter.stream}"
         raise AssertionError(f"{projection.name} cannot apply {event}: {letter.error}")

@@ -11,7 +11,7 @@ from workflows.amends.ports.event_store import (
     START,
     Appended,
     FeedCursor,
-    Filter,
+    FeedFilter,
     KeptAnswer,
     NewEvent,
     RepeatedRequest,
@@ -41,7 +41,9 @@ class InlineEvents:
     async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
         return await self._events.read(stream, after, limit)
 
-    async def feed(self, after: FeedCursor = START, limit: int = 1000, only: Filter = Filter()) -> list[StoredEvent]:
+    async def feed(
+        self, after: FeedCursor = START, limit: int = 1000, only: FeedFilter = FeedFilter()
+    ) -> list[StoredEvent]:
         return await self._events.feed(after, limit, only)
 
 

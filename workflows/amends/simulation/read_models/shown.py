@@ -13,7 +13,7 @@ from domain.amends.projection import Projection
 from workflows.amends.projections.builds import no_column
 from workflows.amends.projections.table_check import SPELT
 from workflows.amends.simulation.read_models.tables import MemoryBuild
-from workflows.amends.values.codec import plain
+from workflows.amends.values.codec import parse_json
 
 
 def _truth(text: str) -> bool:
@@ -37,7 +37,7 @@ READ: Final[Mapping[str, Callable[[str], Any]]] = {
     "timestamptz": _instant,
     "date": date.fromisoformat,
     "uuid": UUID,
-    "jsonb": plain,
+    "jsonb": parse_json,
 }
 """How a text is read as a value of a column."""
 

@@ -18,7 +18,7 @@ from workflows.amends.ports.projection_builds import (
 )
 from workflows.amends.projections.failures import failure_text, is_of_python_values
 from workflows.amends.projections.table_check import SPELT
-from workflows.amends.values.codec import text
+from workflows.amends.values.codec import json_text
 
 BIGINT = range(-(2**63), 2**63)
 
@@ -110,7 +110,7 @@ class MemoryBuild:
 
     def of(self, rows: Mapping[str, Row], keys: Iterable[str]) -> str:
         """Rows by their keys, as a JSON array."""
-        return text([rows[key] for key in keys if key in rows])
+        return json_text([rows[key] for key in keys if key in rows])
 
     def changed(self, rows: Mapping[str, Row], put: str, gone: Iterable[str]) -> dict[str, Row]:
         """Rows after some were taken out, and others put in. Raises RowRefused for one that no table would take."""

@@ -26,8 +26,8 @@ from workflows.amends.history import (
     saga_histories,
 )
 from workflows.amends.history.replay_state import Checkpoint
-from workflows.amends.ports.event_store import NewEvent, record
-from workflows.amends.ports.execution_log import CompensateChild, Stale, StatusChange, StepCommit
+from workflows.amends.ports.event_store import NewEvent, new_business_event
+from workflows.amends.ports.execution_log import CompensateChild, StatusChange, StepCommit, StreamMoved
 from workflows.amends.simulation.memory.rows import Row
 
 
@@ -73,7 +73,9 @@ def commit_of_a_step(draw: Draw) -> Operation | None:
     step_id, events, more = next_step(row), list[NewEvent](), dict[str, Any]()
     events.append(done(draw, row, step_id))
     if draw.once_in(3):
-        events.append(record("account-1", MoneyDeposited(draw.number()), Cause(workflow_id=row.id), draw.id()))
+        events.append(
+            new_business_event("account-1", MoneyDeposited(draw.number()), Cause(workflow_id=row.id), draw.id())
+        )
         more["expected"] = {"account-1": draw.store.events.version("account-1") + draw.random.choice([0, 0, 1])}
     if draw.once_in(5):
         more["expected"] = {saga_histories.stream(row.id): 99, "account-10": 3, "b": 1}
@@ -218,14 +220,14 @@ def transaction(draw: Draw) -> Operation | None:
     if (row := owned(draw)) is None:
         return None
     id, owner, step_id, late = row.id, row.owner or "", next_step(row), draw.once_in(3)
-    counted = record("tally-1", Counted(draw.number()), Cause(workflow_id=id), draw.id())
+    counted = new_business_event("tally-1", Counted(draw.number()), Cause(workflow_id=id), draw.id())
     events, known = [done(draw, row, step_id), counted], checkpoint(draw, step_id)
 
     async def call(side: Side) -> Any:
         async with side.sagas.transaction(id, owner) as unit:
             total, version = await unit.load(tallies, "1")
             done = await unit.commit(StepCommit(events, {"tally-1": version + late}, known))
-            return done if isinstance(done, Stale) else (done, total, version)
+            return done if isinstance(done, StreamMoved) else (done, total, version)
 
     return Operation("transaction", repr((id, owner, events, known, late)), call, "sagas.transaction")
 

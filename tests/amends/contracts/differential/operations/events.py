@@ -10,7 +10,7 @@ from domain.amends.expected import ANY, NONE, Expected, exact
 from tests.amends.contracts.differential.draw import Draw, Operation
 from tests.amends.contracts.differential.operations import operation
 from tests.amends.contracts.differential.sides import Side
-from workflows.amends.ports.event_store import START, Filter, NewEvent
+from workflows.amends.ports.event_store import START, FeedFilter, NewEvent
 
 STREAMS = ("thing-1", "thing-2", "thing-10", "b", "ü")
 NAMES = ("thing-happened", "thing-broke")
@@ -74,7 +74,7 @@ def feed(draw: Draw) -> Operation | None:
     at, limit = draw.random.randrange(len(stored) + 1), draw.random.choice([1, 7, 1000])
     near = draw.one_of(stored)
     story = near and near.metadata.get("correlation_id")
-    given = Filter(
+    given = FeedFilter(
         near.name if near and draw.once_in(3) else None,
         near.stream if near and draw.once_in(3) else None,
         story if isinstance(story, str) and draw.once_in(3) else None,

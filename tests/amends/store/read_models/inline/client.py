@@ -19,7 +19,7 @@ from domain.amends.event import Cause
 from domain.amends.projection import Projection, Recorded
 from tests.amends.business.account import AccountOpened, MoneyDeposited, MoneyWithdrawn, accounts
 from tests.amends.store.harness.sagas import Store, store
-from workflows.amends.ports.event_store import NewEvent, record
+from workflows.amends.ports.event_store import NewEvent, new_business_event
 from workflows.amends.ports.projection_builds import BuildTarget
 from workflows.amends.projections.administration import ProjectionAdministration
 from workflows.amends.projections.builds import ProjectionBuilds
@@ -88,7 +88,7 @@ class SagaClient:
 
 
 def moved(id: str, *told: object) -> list[NewEvent]:
-    return [record(accounts.stream(id), each, Cause()) for each in told]
+    return [new_business_event(accounts.stream(id), each, Cause()) for each in told]
 
 
 def opened(id: str, balance: int = 0) -> AccountOpened:
@@ -99,7 +99,7 @@ def opened(id: str, balance: int = 0) -> AccountOpened:
 async def saga_client(url: URL) -> AsyncIterator[SagaClient]:
     async with store(url) as it:
         builds, inline = ProjectionBuilds(KNOWN, it.projections), InlineProjections(KNOWN, it.reader)
-        await builds.open_first()
+        await builds.create_first_builds()
         events = PostgresEvents(EventWriter(it.committer, inline), it.reader)
         views = ReadModels(builds, events)
         yield SagaClient(it, inline, events, PostgresEvents(it.writer, it.reader), builds, views)

@@ -24,7 +24,7 @@ from tests.amends.store.read_models.inline.client import (
     opened,
     saga_client,
 )
-from workflows.amends.ports.execution_log import Committed, Stale, StepCommit
+from workflows.amends.ports.execution_log import Committed, StepCommit, StreamMoved
 from workflows.amends.ports.projection_builds import BuildTarget
 from workflows.amends.projections.runner import Runner
 
@@ -118,7 +118,7 @@ async def test_a_saga_writes_it_with_its_step(database: URL, sql: Sql) -> None:
         assert await sagas.commit(saga, "me", paid) == Committed()
         assert await it.balance("a") == 3
         late = StepCommit([event(f"saga-{saga}"), *moved("a", MoneyDeposited(1))], {"account-a": 0}, checkpoint(2))
-        assert await sagas.commit(saga, "me", late) == Stale("account-a", 0, 1)
+        assert await sagas.commit(saga, "me", late) == StreamMoved("account-a", 0, 1)
         sql.execute("create table public.notes (n int)")
         sql.execute("grant insert on public.notes to amends_service")
         writer = EventWriter(it.store.committer, it.inline)

@@ -50,9 +50,9 @@ class LeaseTask:
                     lambda: self._beat(lease.executor, lease.seconds), min(2.5, max(1.0, lease.seconds / 2))
                 )
             except TimeoutError as silent:
-                lease.failed(silent)
+                lease.note_beat_failure(silent)
             else:
-                if not lease.answered(told, asked_at, had):
+                if not lease.note_beat_answer(told, asked_at, had):
                     break
             wait = lease.wait_after(lease.now() - asked_at)
         lease.gone = True

@@ -16,13 +16,13 @@ from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, NewEvent,
 from workflows.amends.ports.execution_log import (
     Committed,
     Interrupted,
-    Stale,
-    Start,
+    StartRequest,
     StatusChange,
     StepCommit,
     StepTransaction,
+    StreamMoved,
 )
-from workflows.amends.ports.saga_store import Awaited, Claimed, OtherExecutor, SagaStore, Standing, StartOutcome
+from workflows.amends.ports.saga_store import Claimed, OtherExecutor, ProviderReport, SagaStore, Standing, StartOutcome
 from workflows.amends.simulation.cluster.network import Link
 from workflows.amends.simulation.cluster.server.watch import Watch
 from workflows.amends.simulation.cluster.virtual_time import at_once
@@ -46,7 +46,7 @@ class RemoteStore:
     def _ask(self, asked: Callable[..., Coroutine[Any, Any, T]], *args: Any, patience: float | None = None) -> Any:
         return self._link.ask(lambda: at_once(asked(*args)), patience)
 
-    async def start(self, start: Start) -> StartOutcome:
+    async def start(self, start: StartRequest) -> StartOutcome:
         found: StartOutcome = await self._ask(self._store.start, start, patience=REQUEST_SECONDS)
         return found
 
@@ -65,8 +65,8 @@ class RemoteStore:
         found: ReplayState | None = await self._ask(self._store.load, id)
         return found
 
-    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | Stale:
-        def write() -> Committed | Stale:
+    async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
+        def write() -> Committed | StreamMoved:
             return at_once(self._store.commit(id, owner, step_commit))
 
         return await self._link.ask(lambda: self._watch.commit(id, owner, step_commit, write), moves=True)
@@ -113,8 +113,8 @@ class RemoteStore:
 
     # -- the queue
 
-    async def awaited(self, executor: str) -> list[Awaited]:
-        found: list[Awaited] = await self._ask(self._store.awaited, executor, patience=REQUEST_SECONDS)
+    async def awaited(self, executor: str) -> list[ProviderReport]:
+        found: list[ProviderReport] = await self._ask(self._store.awaited, executor, patience=REQUEST_SECONDS)
         return found
 
     async def claim_awaiting(
@@ -192,7 +192,7 @@ class RemoteTransaction:
         self,
         there: StepTransaction,
         link: Link,
-        watched: Callable[[StepCommit, Callable[[], Committed | Stale]], Committed | Stale],
+        watched: Callable[[StepCommit, Callable[[], Committed | StreamMoved]], Committed | StreamMoved],
     ) -> None:
         self._there, self._link, self._watched = there, link, watched
         self.interrupted: Interrupted | None = None
@@ -207,7 +207,7 @@ class RemoteTransaction:
     async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         return await self._there.execute(sql, parameters)
 
-    async def commit(self, step_commit: StepCommit) -> Committed | Stale:
+    async def commit(self, step_commit: StepCommit) -> Committed | StreamMoved:
         if self.interrupted:
             raise self.interrupted
         return await self._link.ask(

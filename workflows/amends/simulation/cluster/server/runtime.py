@@ -15,7 +15,7 @@ from workflows.amends.ports.execution_log import Fenced, Suspended, TurnedBack
 from workflows.amends.ports.saga_store import Claimed
 from workflows.amends.simulation.cluster.network import Link
 from workflows.amends.simulation.cluster.server.store import ClusterStore
-from workflows.amends.values.codec import plain
+from workflows.amends.values.codec import parse_json
 
 WorkflowStatus = Literal["SUCCESS", "ERROR"]
 DEQUEUE_SECONDS: Final = 1.0
@@ -57,7 +57,7 @@ class SimulatedRuntime:
                 await self.run(Claimed(id, workflow.name, workflow.inputs), owner)
             await asyncio.sleep(DEQUEUE_SECONDS)
 
-    def become(self, executor: str) -> None:
+    def change_executor(self, executor: str) -> None:
         self.executor = executor
 
     async def run(self, claimed: Claimed, owner: str) -> None:
@@ -73,7 +73,7 @@ class SimulatedRuntime:
 
     async def _workflow(self, claimed: Claimed, owner: str) -> None:
         _current.set(_Current(claimed.id, owner))
-        given = plain(claimed.inputs)
+        given = parse_json(claimed.inputs)
         try:
             await self._bodies[claimed.name](*given["positionalArgs"], **given["namedArgs"])
         except TurnedBack:
@@ -94,7 +94,7 @@ class SimulatedRuntime:
         return mine.step_id
 
     @property
-    def runs_in_threads(self) -> int:
+    def busy_saga_threads(self) -> int:
         return 0
 
     async def stop(self) -> None:

@@ -93,7 +93,7 @@ class Server:
     def suspect(self) -> None:
         """It hears that its store may have lost commits."""
         if self.engine and not self.loop.dead:
-            self._suspecting = self.loop.create_task(self.engine.suspect(), name="suspicion")
+            self._suspecting = self.loop.create_task(self.engine.suspect_losses(), name="suspicion")
 
     def _now(self) -> datetime:
         return EPOCH + timedelta(seconds=self.timeline.now + self.site.skew)

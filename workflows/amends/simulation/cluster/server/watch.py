@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from workflows.amends.ports.execution_log import Committed, Stale, StepCommit
+from workflows.amends.ports.execution_log import Committed, StepCommit, StreamMoved
 from workflows.amends.simulation.cluster.server.store import ClusterStore
 from workflows.amends.simulation.cluster.virtual_time import Timeline
 
@@ -23,8 +23,8 @@ class Watch:
     commits: int = 0
 
     def commit(
-        self, id: str, owner: str, step_commit: StepCommit, write: Callable[[], Committed | Stale]
-    ) -> Committed | Stale:
+        self, id: str, owner: str, step_commit: StepCommit, write: Callable[[], Committed | StreamMoved]
+    ) -> Committed | StreamMoved:
         """Let the store write a commit, and look at what comes of it."""
         row, events = self.store.rows.get(id), step_commit.events
         before = row.owner if row else None

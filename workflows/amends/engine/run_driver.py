@@ -1,4 +1,4 @@
-"""What `run` asks for, answered: its steps are done or found on record, its waits are waited."""
+"""Drives `run` from word to word: its steps are done or found on record, its waits are waited."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
 from workflows.amends.engine.outcomes import Outcomes
 from workflows.amends.engine.step_runner import StepRunner
 from workflows.amends.engine.steps.step_execution import StepExecution
-from workflows.amends.engine.suspension import Suspending, Suspension
-from workflows.amends.engine.user_code.running import Running
+from workflows.amends.engine.suspension import SuspendRequest, Suspension
+from workflows.amends.engine.user_code.running import RunCoroutine
 from workflows.amends.engine.user_code.user_code import Raised, Returned, UserCode
 from workflows.amends.engine.user_code.word_rules import RunRules
-from workflows.amends.engine.user_code.yielding import Yielding
-from workflows.amends.engine.waits import Waiting
+from workflows.amends.engine.user_code.yielding import LoopTurns
+from workflows.amends.engine.waits import SignalsAndTimers
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.execution_log import Fenced, ForeignStep, Suspended
 from workflows.amends.saga import Saga
@@ -31,7 +31,7 @@ _UNDER_WAY = object()
 """What a child comes to that was started and has not told how it ended."""
 
 _OVER = (Fenced, ForeignStep, asyncio.CancelledError, Suspended)
-"""After these nothing more is recorded in this life of the saga."""
+"""After these nothing more is recorded in this execution of the saga."""
 
 
 class Hanging(AmendsError):
@@ -42,11 +42,11 @@ class Hanging(AmendsError):
 
 def _gravity(error: BaseException) -> int:
     """What a saga does about several branches that failed: what is worst for all of them comes first."""
-    order = (*_OVER, Suspending, CompensationStart, Refusal)
+    order = (*_OVER, SuspendRequest, CompensationStart, Refusal)
     return next((number for number, kind in enumerate(order) if isinstance(error, kind)), -1)
 
 
-class Answering:
+class RunDriver:
     """Answers the words of one `run`. `step_execution` are the steps that it has asked for so far, in their order."""
 
     def __init__(
@@ -61,19 +61,19 @@ class Answering:
         self.history, self.execution_log = history, history.execution_log
         self.suspension, self.cancellation = suspension, cancellation
         self.code, self.speaks = code, speaks
-        self.waiting = Waiting(history, suspension, cancellation)
+        self.waiting = SignalsAndTimers(history, suspension, cancellation)
         self.outcomes = Outcomes(saga, history, suspension, cancellation, code)
         self.runner = StepRunner(saga, history, suspension, cancellation, code, self.outcomes)
         self.children = Children(history, suspension, cancellation, self.outcomes)
         self.step_execution: list[StepExecution] = []
         self._live, self._before = False, 0
-        self._last_recorded = last_recorded(self.execution_log.replay)
+        self._last_recorded = last_recorded_step(self.execution_log.replay)
         self._occurrences: Counter[str] = Counter()
         self._look_ahead()
 
-    async def until_ended(self, running: Running) -> Returned[Any] | Raised:
+    async def until_ended(self, running: RunCoroutine) -> Returned[Any] | Raised:
         """Answer the words of `run` until it ends. Raises CompensationStart, Suspended and the like when it ends."""
-        turns = Yielding(self.execution_log.seconds)
+        turns = LoopTurns(self.execution_log.seconds)
         while (word := await self._next(running)) is not None:
             if turns.is_long:
                 await turns.end()
@@ -92,18 +92,18 @@ class Answering:
         return running.ended
 
     def leave(self) -> list[StepExecution]:
-        """The saga turns back: children that have not told how they ended are left. Returns what has begun."""
+        """Leave the children that have not told how they ended, for the saga is compensated. Returns what has begun."""
         for step in self.step_execution:
             if step.step.kind == "child" and not step.settled and step.outcome is None:
-                self.children.leave(step)
+                self.children.leave_running(step)
         return self.step_execution
 
-    async def _next(self, running: Running) -> Word[Any] | None:
+    async def _next(self, running: RunCoroutine) -> Word[Any] | None:
         """What `run` asks for next; None once it has ended. Meanwhile it can be cancelled, and it has a limit."""
         left = limit = self.execution_log.limits.between
         while running.word is None and running.ended is None and self.speaks.misplaced is None:
             if self._may_turn:
-                self.cancellation.anywhere()
+                self.cancellation.check_outside_steps()
             if left <= 0:
                 raise Hanging(limit)
             since, due = self.execution_log.seconds(), self.cancellation.deadline if self._may_turn else None
@@ -117,7 +117,8 @@ class Answering:
 
     @property
     def _may_turn(self) -> bool:
-        """Whether `run` may be turned back where it is: no earlier life has begun anything that it has not reached.
+        """Whether compensation may start where `run` is: no earlier execution has begun anything that it has not
+        reached.
 
         One that is on record as turned back just here is, or it would go on past that.
         """
@@ -127,7 +128,7 @@ class Answering:
         return here >= self._last_recorded and (turned or self._live or not replay.recovered)
 
     def stopped_waiting(self, word: Word[Any]) -> bool:
-        """Something in `run` took back what it asks for; False if that is recorded, so that `run` has it at once."""
+        """`run` has cancelled the await of a word; False if the answer is recorded, so that `run` has it at once."""
         numbers = range(self._before + 1, self._before + 1 + _steps(word))
         if all(step_id in self.execution_log.replay.checkpoints for step_id in numbers):
             return False
@@ -137,12 +138,12 @@ class Answering:
 
     def _look_ahead(self) -> None:
         """Say whether the next step is on record: then its arguments need not be looked at again."""
-        self.speaks.replays = self.execution_log.last_step_id + 1 in self.execution_log.replay.checkpoints
+        self.speaks.next_is_recorded = self.execution_log.last_step_id + 1 in self.execution_log.replay.checkpoints
 
     def _look_once_more(self) -> None:
         """Raise CompensationStart, or GaveUp, if `run` did not wait for what was done."""
         if self.cancellation.given_up:
-            self.cancellation.anywhere()
+            self.cancellation.check_outside_steps()
 
     async def _do(self, word: Word[Any]) -> Any:
         match word:
@@ -163,10 +164,10 @@ class Answering:
             problem = f"{pivot} is the pivot: the others may fail, and there is no way back from it"
             raise MisplacedCall("gather", problem)
         step_execution = [self._begin(call) for call in calls]
-        with self.suspension.later():
+        with self.suspension.deferred():
             settled = await asyncio.gather(*(_how(self._perform(step)) for step in step_execution))
         worst = _worst(settled)
-        if isinstance(worst, Suspending):
+        if isinstance(worst, SuspendRequest):
             await self.suspension.suspend(_together(settled))
         if not isinstance(worst, _OVER):
             for number, step in enumerate(step_execution):
@@ -179,33 +180,33 @@ class Answering:
         return tuple(how.value for how in settled if isinstance(how, Returned))
 
     async def _settle(self, step_execution: StepExecution) -> Any:
-        """What came of a child that is under way; until it tells, the saga rests."""
+        """What came of a child that is under way; the saga is suspended until the child tells."""
         try:
-            return await self.children.settle(step_execution)
+            return await self.children.await_end(step_execution)
         finally:
             self._live = True
 
     async def _perform(self, step_execution: StepExecution) -> Any:
         step = step_execution.step
-        checkpoint = await self.suspension.recorded(step_execution.step_id, step.name, step_execution.digest)
+        checkpoint = await self.suspension.matching_checkpoint(step_execution.step_id, step.name, step_execution.digest)
         if checkpoint:
             try:
-                return await self.outcomes.replayed(step_execution, checkpoint)
+                return await self.outcomes.replay(step_execution, checkpoint)
             except Refusal:
                 if step.kind == "child":
                     self.children.compensation_requested(step_execution)
                 raise
-        step_execution.call.require_kept()
-        self.history.hide(step_execution.hidden())
-        act = self.suspension.decided(step_execution.step_id, step.name)
+        step_execution.call.require_storable_arguments()
+        self.history.hide_values(step_execution.hidden_values())
+        act = self.suspension.operator_action(step_execution.step_id, step.name)
         if step.kind == "child" and (act is None or act.action == "retry"):
-            await self.children.begin(step_execution, suspend=not self.suspension.is_later)
+            await self.children.begin(step_execution, suspend=not self.suspension.is_deferred)
             return _UNDER_WAY
-        self.cancellation.before(step_execution)
-        await self.cancellation.tell_lost()
+        self.cancellation.check_before_step(step_execution)
+        await self.cancellation.record_lost()
         self._live = True
         if act and act.action != "retry":
-            return await self.outcomes.as_decided(step_execution, act)
+            return await self.outcomes.follow_operator(step_execution, act)
         if (exhausted := self.execution_log.replay.exhausted) and not act:
             await self.outcomes.stuck(step_execution, exhausted.reason)
         return await (
@@ -239,9 +240,10 @@ def _worst(settled: Iterable[Returned[Any] | Raised]) -> BaseException | None:
     return min((how.error for how in settled if isinstance(how, Raised)), key=_gravity, default=None)
 
 
-def _together(settled: Iterable[Returned[Any] | Raised]) -> Suspending:
-    """What several branches rest for: first of all for a person; all that wait for providers say so at once."""
-    resting = [how.error for how in settled if isinstance(how, Raised) and isinstance(how.error, Suspending)]
+def _together(settled: Iterable[Returned[Any] | Raised]) -> SuspendRequest:
+    """What several branches suspend the saga for: first of all an operator; all that wait for providers say so at
+    once."""
+    resting = [how.error for how in settled if isinstance(how, Raised) and isinstance(how.error, SuspendRequest)]
     first = min(resting, key=lambda each: each.change.provider is not None)
 
     def instead() -> None:
@@ -250,14 +252,14 @@ def _together(settled: Iterable[Returned[Any] | Raised]) -> Suspending:
             raise backs[0]
 
     if first.change.provider is None:
-        return Suspending(first.told, first.change, instead)
+        return SuspendRequest(first.told, first.change, instead)
     due = min((each.change.due_at for each in resting if each.change.due_at), default=None)
     told = tuple(event for each in resting for event in each.told)
-    return Suspending(told, replace(first.change, due_at=due), instead, settled=True)
+    return SuspendRequest(told, replace(first.change, due_at=due), instead, settled=True)
 
 
 def _raised(instead: Callable[[], None]) -> CompensationStart | GaveUp | None:
-    """How a saga turns back rather than rest, if it does."""
+    """The start of compensation that comes instead of a suspension, if there is one."""
     try:
         instead()
     except (CompensationStart, GaveUp) as back:
@@ -270,8 +272,8 @@ def _steps(word: Word[Any]) -> int:
     return len(word.calls) if isinstance(word, Gathered) else 1
 
 
-def last_recorded(replay: ReplayState) -> int:
-    """The last step of the way forward that an earlier life has begun, as far as that is on record."""
+def last_recorded_step(replay: ReplayState) -> int:
+    """The last step of the way forward that an earlier execution has begun, as far as that is on record."""
     back = next((step_id for step_id, known in replay.checkpoints.items() if known.name == TURN_BACK), None)
     step_ids = {*replay.checkpoints, *replay.failures, *replay.children, *replay.waits}
     return max((step_id for step_id in step_ids if back is None or step_id < back), default=0)
