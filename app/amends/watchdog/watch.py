@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import signal
-import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from typing import Any, Final
 
 from app.amends.watchdog.output import log, saga_names, send_report
 from app.amends.watchdog.record import BlockRecord
+from app.amends.watchdog.stacks import StackReader, split_stacks
+from app.amends.watchdog.stops import StopNotes
 from app.amends.watchdog.threads import ProcessThreads
 from workflows.amends.clocks import clock
 from workflows.amends.engine.user_code.running_code import SIZE, read_mark
@@ -21,21 +22,9 @@ GAP_SECONDS: Final = 1.0
 """The gap between two looks that shows that the watchdog itself was suspended: with the machine, or the container."""
 MOMENT_SECONDS: Final = 0.2
 """How long code runs before it is watched closely: its processor time is measured from then on."""
-DUMP_SECONDS: Final = 0.3
-"""How long the stacks are waited for."""
-LONGEST_STACK: Final = 4000
 PATIENCE_LEASES: Final = 12
 PATIENCE_SECONDS: Final = 60
 """A server that does not answer for so many leases, and so long, is ended: nobody else may be there to take over."""
-IDLE: Final = (
-    "threading.py",
-    "concurrent/futures/thread.py",
-    "queue.py",
-    "selectors.py",
-    "socket.py",
-    "psycopg/connection.py",
-)
-"""Files in which idle threads wait."""
 
 
 @dataclass
@@ -77,8 +66,8 @@ class LoopWatch:
     def __init__(self, given: dict[str, Any], record: BlockRecord) -> None:
         self.pid, self.lease = given["pid"], given["lease"]
         self.memory = memoryview(mmap.mmap(given["memory"], SIZE))
-        self.dump, self.signal, self.thread = given["dump"], given["signal"], given["thread"]
-        self.asked, self.hard = given["asked"], given["hard"]
+        self.stacks, self.thread = StackReader(given), given["thread"]
+        self.stops, self.hard = StopNotes(given), given["hard"]
         self.asked_at: float | None = None
         self.record = record
         self.warn = min(1.0, self.lease / 3)
@@ -111,7 +100,7 @@ class LoopWatch:
     def must_end(self, now: float) -> None:
         """End a server that was asked to stop and is still there: code that holds Python's lock keeps it from that."""
         if self.asked_at is None:
-            self.asked_at = now if os.fstat(self.asked).st_size else None
+            self.asked_at = now if self.stops.was_asked() else None
         elif now - self.asked_at > self.hard:
             self.end_server("it was asked to stop and does not")
 
@@ -122,7 +111,7 @@ class LoopWatch:
         if seconds < self.warn:
             return
         if block.stack is None:
-            block.stack, block.beside = self.stacks()
+            block.stack, block.beside = split_stacks(self.stacks.ask(), self.thread)
         if seconds > self.lease / 3:
             self.record.connect()
         if not (block.is_held or block.is_its_fault(seconds)):
@@ -166,35 +155,6 @@ class LoopWatch:
         log("ERROR", f"This server is ended: {why}")
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-
-    def stacks(self) -> tuple[str, str]:
-        """The stack of the event loop's thread, and those of others that do something; innermost lines first.
-
-        The server need not be able to run for that.
-        """
-        os.ftruncate(self.dump, 0)
-        os.kill(self.pid, self.signal)
-        until, text = clock() + DUMP_SECONDS, ""
-        while clock() < until:
-            time.sleep(0.02)
-            before, text = text, os.pread(self.dump, 200_000, 0).decode(errors="replace")
-            if text and text == before:
-                break
-        return split_stacks(text, self.thread)
-
-
-def split_stacks(text: str, thread: int) -> tuple[str, str]:
-    """The stack of one thread from faulthandler's output, without its head, and those of all others that do not
-    wait."""
-    mine, others = "", []
-    for part in text.split("\n\n"):
-        head, _, frames = part.strip().partition("\n")
-        frames = frames.replace("  Garbage-collecting\n", "")
-        if f"{thread:016x}" in head:
-            mine = frames
-        elif not any(file in frames.partition("\n")[0] for file in IDLE):
-            others.append(frames)
-    return mine[:LONGEST_STACK], "\n".join(others)[:LONGEST_STACK]
 
 
 def block_in_words(told: dict[str, Any]) -> str:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +20,10 @@ import pytest
 
 from app.amends.watchdog.output import saga_names
 from app.amends.watchdog.record import BlockRecord
+from app.amends.watchdog.stacks import StackWriter, split_stacks
+from app.amends.watchdog.stops import StopNotes, StopSignals
 from app.amends.watchdog.threads import ProcessThreads
-from app.amends.watchdog.watch import Block, LoopWatch, split_stacks
+from app.amends.watchdog.watch import Block, LoopWatch
 from workflows.amends.engine.user_code.running_code import code_label
 
 WHO = code_label("s-1", "selling:1", "charge")
@@ -89,14 +98,21 @@ class FakeDatabase(BlockRecord):
 @contextmanager
 def watching(record: FakeDatabase) -> Iterator[LoopWatch]:
     """A watch with files of its own; it looks at this process, which it would have to end, and is never asked to."""
-    fds = [os.memfd_create(name) for name in ("memory", "dump", "asked")]
-    os.ftruncate(fds[0], 4096)
-    given = dict(zip(("memory", "dump", "asked"), fds, strict=True)) | {"pid": os.getpid(), "lease": 5.0}
-    try:
-        yield LoopWatch(given | {"signal": 0, "thread": 0, "hard": 18}, cast(BlockRecord, record))
-    finally:
-        for fd in fds:
-            os.close(fd)
+    with tempfile.TemporaryFile() as memory, StackWriter() as stacks, signals() as stops:
+        memory.truncate(4096)
+        files = {"memory": memory.fileno()} | stacks.files | stops
+        given: dict[str, Any] = {"pid": os.getpid(), "lease": 5.0, "thread": 0, "hard": 18}
+        watch = LoopWatch(given | files, cast(BlockRecord, record))
+        yield watch
+        watch.stops.close()
+
+
+@contextmanager
+def signals() -> Iterator[dict[str, int]]:
+    """Where signals that ask to stop would be noted."""
+    heard, woken = socket.socketpair()
+    with tempfile.TemporaryFile() as file, woken:
+        yield {"stops": file.fileno(), "signals": heard.detach()}
 
 
 def test_a_block_is_put_on_record_when_the_database_answers_again(capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,6 +156,62 @@ def test_a_note_is_taken_back_where_it_turns_out_that_another_thread_held_python
         assert record.asked == [("s-1", False), (None, False)]
         watch.goes_on(seen, threads(6.0, "S", 900, 0.0, 4.4), 6.0)
         assert not seen.recorded
+
+
+READER = """
+import json, sys
+from app.amends.watchdog.stacks import StackReader
+reader = StackReader(json.loads(sys.argv[1]))
+print(json.dumps([reader.ask() for _ in range(int(sys.argv[2]))]))
+"""
+PROGRAM = f"""
+import json, os, signal, subprocess, sys
+from app.amends.watchdog.stacks import StackWriter
+def computes():
+    signal.signal(signal.SIGUSR2, signal.SIG_DFL)  # a signal in the middle of a call would end it, sooner or later
+    while True:
+        sum(map(lambda each: each + 1, [1]))
+def holds_python():
+    max(range(10**12))
+with StackWriter() as stacks:
+    given = json.dumps(stacks.files | {{"pid": os.getpid(), "lease": 5.0}})
+    files = tuple(stacks.files.values())
+    subprocess.Popen([sys.executable, "-c", {READER!r}, given, sys.argv[2]], pass_fds=files)
+    globals()[sys.argv[1]]()
+"""
+
+
+@pytest.mark.parametrize(("how", "times"), [("computes", 20), ("holds_python", 1)])
+def test_stacks_are_written_where_no_thread_is_in_the_middle_of_a_call(how: str, times: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", PROGRAM, how, str(times)], stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        told = json.loads(program.stdout.readline())
+        assert [f"in {how}" in each for each in told] == [True] * times
+        assert program.poll() is None
+        program.kill()
+
+
+async def test_a_signal_to_stop_is_noted_whether_the_loop_reads_it_or_not() -> None:
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    others, wakes = socket.socketpair()
+    with others, wakes:
+        wakes.setblocking(False)
+        kept = signal.set_wakeup_fd(wakes.fileno())
+        try:
+            with StopSignals() as stops:
+                notes = StopNotes({name: os.dup(fd) for name, fd in stops.files.items()})
+                assert not notes.was_asked()
+                signal.raise_signal(signal.SIGTERM)
+                assert notes.was_asked(), "the loop has not come round"
+                async with asyncio.timeout(10):
+                    await asyncio.get_running_loop().run_in_executor(None, select.select, [others], [], [])
+                assert others.recv(10) == bytes([signal.SIGTERM]), "whoever had the signals before gets them too"
+                assert notes.was_asked(), "and now it has"
+                notes.close()
+            assert signal.set_wakeup_fd(wakes.fileno()) == wakes.fileno(), "they are given back"
+        finally:
+            signal.set_wakeup_fd(kept)
+            signal.signal(signal.SIGTERM, before)
 
 
 def test_of_all_stacks_the_event_loops_and_those_of_threads_that_work_are_told() -> None:
