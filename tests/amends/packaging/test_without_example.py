@@ -52,8 +52,10 @@ def test_import_rules_hold(left: Path) -> None:
 @pytest.mark.parametrize(
     ("needing", "folder"),
     [
-        ("not postgres", "tests/amends"),
-        ("postgres", "tests/amends/store/sagas"),
+        ("not postgres", "tests/amends/domain"),
+        ("not postgres", "tests/amends/workflows/engine"),
+        ("postgres", "tests/amends/store/sagas/test_settled.py"),
+        pytest.param("not postgres", "tests/amends", marks=pytest.mark.soak),
         pytest.param("postgres", "tests/amends", marks=pytest.mark.soak),
     ],
 )

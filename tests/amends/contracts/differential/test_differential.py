@@ -26,6 +26,7 @@ async def side(database: URL) -> AsyncIterator[PostgresSide]:
         yield made
 
 
+@pytest.mark.parametrize("database", ["postgres_18"], indirect=True)
 @pytest.mark.timeout(900)
 async def test_memory_and_postgres_agree_after_every_operation(side: PostgresSide) -> None:
     outcomes, carried_out = Outcomes(), 0

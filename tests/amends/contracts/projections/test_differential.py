@@ -23,6 +23,7 @@ async def side(database: URL) -> AsyncIterator[Side]:
         yield made
 
 
+@pytest.mark.parametrize("database", ["postgres_18"], indirect=True)
 @pytest.mark.timeout(900)
 async def test_memory_and_postgres_agree_after_every_operation(side: Side) -> None:
     outcomes = Outcomes()

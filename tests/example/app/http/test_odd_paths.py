@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import psycopg
 import pytest
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import fresh_database
-from tests.example.server import ROOT, Server
+from tests.example.server import ROOT, Server, http
 
 ODD = ["a/b", "a//b", "/", "a/state", "%2F", "a%2Fb", "100%", "ä ö", "a?b#c", "a+b", "..", "."]
 
@@ -46,7 +45,7 @@ def test_a_stream_is_reached_by_its_name_whatever_that_holds(server: Server, num
     assert [event["stream"] for event in events] == [name]
     assert server.get(f"/streams/{encoded}/state")["stream"] == name
     assert server.get(f"/streams/{encoded}/difference")["changes"]
-    undone = httpx.post(f"{server.base}/streams/{encoded}/undo", json={"reason": "odd"}, headers={"If-Match": "7"})
+    undone = http.post(f"{server.base}/streams/{encoded}/undo", json={"reason": "odd"}, headers={"If-Match": "7"})
     assert undone.status_code == 412, undone.text
 
 
@@ -68,7 +67,7 @@ def test_what_cannot_be_stored_is_refused_in_every_path_and_parameter(server: Se
         urls += [f"{plain}?{name}={odd}" for name in names if "live" not in path]
         urls += [f"{plain}?{odd}=1"] if "live" not in path else []
         for url in urls:
-            answer = httpx.request(method, server.base + url, json={"reason": "odd"} if method == "POST" else None)
+            answer = http.request(method, server.base + url, json={"reason": "odd"} if method == "POST" else None)
             assert answer.status_code < 500, (method, url, answer.text)
             asked += 1
     assert asked > 60
@@ -88,11 +87,11 @@ def test_what_cannot_be_stored_is_refused_in_every_path_and_parameter(server: Se
 )
 def test_a_cursor_that_was_not_given_out_is_refused(server: Server, read: str) -> None:
     cursor = base64.urlsafe_b64encode(read.encode()).decode().rstrip("=")
-    answer = httpx.get(f"{server.base}/workflows", params={"cursor": cursor[:60_000]})
+    answer = http.get(f"{server.base}/workflows", params={"cursor": cursor[:60_000]})
     assert answer.status_code == 422, answer.text
 
 
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "[", "", "null", "http://evil.example"])
 def test_an_origin_that_is_no_address_is_another_website(server: Server, origin: str) -> None:
-    answer = httpx.get(f"{server.base}/workflows", headers={"Origin": origin})
+    answer = http.get(f"{server.base}/workflows", headers={"Origin": origin})
     assert answer.status_code == 403, answer.text
