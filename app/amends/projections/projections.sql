@@ -192,7 +192,8 @@ select s.key, s.build, s.at, e.id as event_id, e.type, e.stream, e.version, e.po
 
 -- name: requested_actions
 -- The actions that operators have requested for keys that are set aside.
-select key, wish from amends.set_aside where name = %s and build = %s and wish is not null order by since limit 100
+select key, wish from amends.set_aside where name = %s and build = %s and wish is not null
+ order by since, key collate "C" limit 100
 
 -- name: aside_events
 -- The events of one key that are set aside, in the order in which they would have been applied.

@@ -46,7 +46,7 @@ class Runners:
 
     async def start(self) -> None:
         """Make the first builds that are missing, and begin to follow."""
-        await self._open_first()
+        await self._create_first_builds()
         self._watch = asyncio.create_task(self._look(), name="projections")
 
     async def stop(self) -> None:
@@ -63,7 +63,7 @@ class Runners:
         self._open = True
         self.check_work()
 
-    async def _open_first(self) -> None:
+    async def _create_first_builds(self) -> None:
         before = self._builds.unopened
         await self._builds.create_first_builds()
         for name, reason in self._builds.unopened.items():
@@ -75,7 +75,7 @@ class Runners:
             self._nudged.clear()
             try:
                 if self._open or self._builds.unopened:
-                    await self._open_first()
+                    await self._create_first_builds()
                     self._open = False
                 found = await self._builds.all()
                 for build in found:

@@ -60,7 +60,7 @@ class Watchdog:
 
     def start(self) -> None:
         """Share the marks, and start the watchdog beside everything else."""
-        memory = self._open.enter_context(tempfile.TemporaryFile())
+        memory = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         memory.truncate(SIZE)
         on_loop.share(memoryview(mmap(memory.fileno(), SIZE)))
         on_loop.answered()

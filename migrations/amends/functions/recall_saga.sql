@@ -12,7 +12,7 @@ begin
             'id', gen_random_uuid(), 'stream', 'saga-' || p_parent, 'type', 'signal-received', 'schema_version', 1,
             'data', jsonb_build_object('signal', 'undone ' || p_saga, 'payload', jsonb_build_object(
                 'status', 'compensated', 'reason', 'it was not there', 'error', null)),
-            'metadata', '{}'::jsonb)), null);
+            'metadata', jsonb_build_object('actor', 'amends'))), null);
         return;
     end if;
     update amends.sagas set parent = p_parent where id = p_saga and parent is distinct from p_parent;

@@ -137,7 +137,7 @@ class RunnerStore(BuildStore, Protocol):
         ...
 
     async def requested_actions(self, target: BuildTarget) -> list[tuple[str, RequestedAction]]:
-        """The actions that operators have requested for keys that are set aside, oldest key first."""
+        """The actions that operators have requested for keys that are set aside: the oldest first, then by key."""
         ...
 
     async def set_aside_events(self, target: BuildTarget, key: str) -> list[FeedEvent]:

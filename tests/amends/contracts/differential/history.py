@@ -71,7 +71,7 @@ class Outcomes:
 
     def note(self, operation: Operation, answer: Any, did: bool) -> None:
         named = answer.name if isinstance(answer, Enum) else type(answer).__name__
-        if isinstance(answer, BaseException) or named in ("Stale", "RepeatedRequest", "str", "TAKEN", "REPEATED"):
+        if isinstance(answer, BaseException) or named in ("StreamMoved", "RepeatedRequest", "str", "TAKEN", "REPEATED"):
             self.seen[operation.name, "Conflict" if named == "AlreadyExists" else named] += 1
         elif did or answer not in (None, 0, False, []):
             self.seen[operation.name, "success"] += 1

@@ -182,7 +182,7 @@ KINDS: list[tuple[str, Callable[[Draw], Any], float]] = [
     ("promote", _promote, 2.5),
     ("drop", _drop, 1.5),
     ("drop_orphan", _orphan, 0.7),
-    ("open_first", _open, 1),
+    ("create_first_builds", _open, 1),
     ("request", _request, 4),
     ("shown", _shown, 2),
     ("reached", _reached, 2),

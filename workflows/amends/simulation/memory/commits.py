@@ -142,7 +142,9 @@ class MemoryCommits(MemoryTables):
         row = self.rows.get(wanted.saga)
         if row is None:
             name = child_undone_signal(wanted.saga)
-            received = new_own_event(saga_histories.stream(parent), SignalReceived(name, dict(NOT_THERE)), Cause())
+            received = new_own_event(
+                saga_histories.stream(parent), SignalReceived(name, dict(NOT_THERE)), Cause(actor="amends")
+            )
             self.receive(self.rows[parent], name, received)
             return
         row.parent = parent

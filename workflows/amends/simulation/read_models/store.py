@@ -65,7 +65,7 @@ class MemoryProjections(MemoryBuilds):
 
     async def requested_actions(self, target: BuildTarget) -> list[tuple[str, RequestedAction]]:
         build = self.all_builds.get(target)
-        found = sorted(build.set_aside.values(), key=lambda each: each.since) if build else []
+        found = sorted(build.set_aside.values(), key=lambda each: (each.since, each.key.encode())) if build else []
         return [(each.key, each.requested_action) for each in found if each.requested_action]
 
     async def set_aside_events(self, target: BuildTarget, key: str) -> list[FeedEvent]:

@@ -66,7 +66,7 @@ def next_step(row: Row) -> int:
     return max(row.checkpoints, default=0) + 1
 
 
-@operation(10, "success", "Stale")
+@operation(10, "success", "StreamMoved")
 def commit_of_a_step(draw: Draw) -> Operation | None:
     if (row := owned(draw)) is None:
         return None
@@ -89,7 +89,7 @@ def commit_of_nothing(draw: Draw) -> Operation | None:
     return None if row is None else commit(draw, "commit of nothing", row, [], **more)
 
 
-@operation(3, "Fenced", "Missing")
+@operation(3, "Fenced", "SagaMissing")
 def commit_of_somebody_else(draw: Draw) -> Operation | None:
     row = draw.row()
     if row is None:
@@ -108,7 +108,7 @@ def commit_under_a_taken_number(draw: Draw) -> Operation | None:
     return commit(draw, "commit under a taken number", row, [done(draw, row, 1)], checkpoint=taken)
 
 
-@operation(1, "Gone")
+@operation(1, "RecordLost")
 def commit_after_what_is_gone(draw: Draw) -> Operation | None:
     row = owned(draw)
     gone = frozenset([draw.id()])
@@ -189,7 +189,7 @@ def commit_of_an_end(draw: Draw) -> Operation | None:
     return commit(draw, "commit of an end", row, [draw.event(row.id, ended)], change=change)
 
 
-@operation(4, "success", "Taken")
+@operation(4, "success", "ChildIdTaken")
 def commit_of_a_child(draw: Draw) -> Operation | None:
     if (row := owned(draw)) is None:
         return None
@@ -214,7 +214,7 @@ def commit_of_a_recall(draw: Draw) -> Operation | None:
     return commit(draw, "commit of a recall", row, [done(draw, row, 9)], recall=recall)
 
 
-@operation(3, "success", "Stale")
+@operation(3, "success", "StreamMoved")
 def transaction(draw: Draw) -> Operation | None:
     """A step that reads and writes a stream of the business in one transaction."""
     if (row := owned(draw)) is None:
