@@ -13,10 +13,13 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tests.amends.harness import ROOT
+from tests.amends.harness.program import amends
 from tests.amends.harness.server import Server
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\S*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"\./run [\w -]+")
+"""A command that needs nothing of a shell."""
 SERVED = "http://127.0.0.1:8000"
 
 
@@ -70,6 +73,12 @@ def run_commands(page: Path, server: Server) -> None:
 
 
 def _shell(text: str, server: Server) -> str:
+    if server.folder == ROOT and all(map(COMMAND.fullmatch, text.splitlines())):
+        return "".join(_command(line, server) for line in text.splitlines())
+    return _in_a_shell(text, server)
+
+
+def _in_a_shell(text: str, server: Server) -> str:
     done = subprocess.run(
         ["sh", "-eu", "-c", text.replace(SERVED, server.base)],
         capture_output=True,
@@ -80,6 +89,16 @@ def _shell(text: str, server: Server) -> str:
         check=False,
     )
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def _command(line: str, server: Server) -> str:
+    """What a command says; it is forked if it is one of Amends, as most of the time that it takes is imports."""
+    _, program, *arguments = line.split()
+    if program != "amends":
+        return _in_a_shell(line, server)
+    done = amends(*arguments, environment=server.environment | {"COLUMNS": "200"})
+    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 

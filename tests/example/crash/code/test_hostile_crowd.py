@@ -81,8 +81,11 @@ def stuck(sql: psycopg.Connection, id: str) -> int:
 
 
 def waited_in_vain(id: str, said: str) -> int:
-    """How often code of a saga got no connection in time: others of the crowd lock a table that all read."""
-    return len(re.findall(rf"{id}: a task that \w+ made has failed with PoolTimeout", said))
+    """How often code of a saga got no connection, or no answer, in time: others of the crowd lock a table that all
+    read, and stop the event loop."""
+    return len(
+        re.findall(rf"{id}(?: \w+: interrupted, and runs again|: a task that \w+ made has failed with Pool)", said)
+    )
 
 
 def beyond_limits(crowd: list[dict[str, Any]], counted: Counter[tuple[str, str]], said: str) -> list[str]:

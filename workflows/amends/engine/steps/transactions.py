@@ -75,7 +75,8 @@ async def transact(
         except _Failed as failed:
             return failed.raised
         except Interrupted as interrupted:
-            log.info("%s was interrupted and runs again: %s", name, interrupted)
+            id = history.execution_log.identity.id
+            log.info("%s %s: interrupted, and runs again: %s", id, name, interrupted)
             interruptions += 1
             tries += interrupted.tries is not None
             if interrupted.tries is not None and tries >= interrupted.tries:
