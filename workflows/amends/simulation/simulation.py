@@ -10,6 +10,7 @@ recovery would.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -18,10 +19,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from pydantic import JsonValue
+
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause
 from domain.amends.projection import Projection
 from workflows.amends.engine.execution import Execution
+from workflows.amends.executor.execution_log import ProcessContext
 from workflows.amends.history import (
     CancelRequested,
     OperatorActed,
@@ -35,15 +39,16 @@ from workflows.amends.history import (
 from workflows.amends.history.events.children import ENDED
 from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ports.event_store import load_event_json, new_own_event
-from workflows.amends.ports.execution_log import Suspended, TurnedBack
+from workflows.amends.ports.execution_log import StartRequest, Suspended, TurnedBack
+from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.crashing import Crash, CrashingSagas
-from workflows.amends.simulation.execution_log import MemoryExecutionLog
+from workflows.amends.simulation.execution_log import EXECUTOR, MemoryExecutionLog
 from workflows.amends.simulation.memory.rows import Row
 from workflows.amends.simulation.read_models.following import rows_now
 from workflows.amends.simulation.read_models.store import MemoryProjections
 from workflows.amends.start_request import start_request
-from workflows.amends.values.codec import copy_json, stored_value
+from workflows.amends.values.codec import copy_json, load, stored_value
 from workflows.amends.values.limits import Limits
 
 R = TypeVar("R")
@@ -53,8 +58,6 @@ T = TypeVar("T")
 
 ID: Final = "simulated"
 """The id of a saga that is given none."""
-EXECUTOR: Final = "simulation"
-"""Who runs the sagas."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,16 @@ class Simulation:
     tells: bool = True
     store: CrashingSagas = field(default_factory=CrashingSagas)
     _read_models: MemoryProjections = field(init=False)
+    _process: ProcessContext = field(init=False)
     _executions: Counter[str] = field(default_factory=Counter)
     _asked: Counter[tuple[str, datetime | None]] = field(default_factory=Counter)
     """How often a provider was asked for a saga whether it is back, in one wait."""
 
     def __post_init__(self) -> None:
         self._read_models = MemoryProjections(self.store.events, self.store.clock)
+        self._process = ProcessContext(
+            self.store, self._child_start_request, asyncio.Event(), _nothing, self.limits, Providers()
+        )
 
     @property
     def clock(self) -> datetime:
@@ -209,7 +216,7 @@ class Simulation:
         self.store.is_dead = False
         owner = f"execution {self._executions[id]}"
         self.store.take(self.store.rows[id], EXECUTOR, owner)
-        execution_log = MemoryExecutionLog(id, owner, self.store, self.sagas, self.limits, self.tells)
+        execution_log = MemoryExecutionLog(id, owner, self.store, self._process, self.tells)
         with suppress(Suspended):
             return await self._ended(Execution(saga, execution_log), id, owner)
         return None
@@ -226,6 +233,11 @@ class Simulation:
             self.store.outcome(id, owner, "SUCCESS")
             return result
         return None
+
+    def _child_start_request(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> StartRequest:
+        saga = next(saga for saga in self.sagas if saga.definition.saga_type == saga_type)
+        request = load(given, saga.definition.input)
+        return start_request(saga, request, given, id, cause, self.clock, cause.workflow_id)
 
     def _child(self, id: str) -> Saga[Any, Any]:
         name = self.store.rows[id].name
@@ -267,3 +279,7 @@ def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
         result: T = ended.value
         return result
     raise AssertionError("it waits for something")
+
+
+def _nothing() -> None:
+    """Nobody is to be told of what was queued: `run` looks itself."""
