@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.amends.service import Host, Parts, Service
+from app.amends.service import Parts, Service, ServiceContext
 from app.demo import demo
 from app.gateways.provider import Connections, HttpCouriers, HttpPayments, HttpStock, HttpTravel, provider_client
 from app.http.accounts import AccountRoutes
@@ -17,7 +17,7 @@ from workflows.place_order import PlaceOrder
 from workflows.transfer_money import TransferMoney
 
 
-def build(host: Host[ShopSettings]) -> Parts:
+def build(host: ServiceContext[ShopSettings]) -> Parts:
     """The parts of one process: the sagas, each with its gateways, and what is served and opened beside them."""
     client = provider_client(host.settings.provider_url, host.here, host.token)
     provider = Connections(client, host.providers)

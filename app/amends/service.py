@@ -21,7 +21,7 @@ S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True)
-class Host(Generic[S]):
+class ServiceContext(Generic[S]):
     """The parts of Amends that a service may use when it is built."""
 
     settings: S
@@ -64,7 +64,7 @@ class Service(Generic[S]):
 
     root: Path
     """The project's folder."""
-    build: Callable[[Host[S]], Parts]
+    build: Callable[[ServiceContext[S]], Parts]
     """Builds one process; a server calls it, and each command that needs the sagas. It opens nothing yet."""
     settings: type[S]
     """A subclass of Settings for settings of its own, or Settings itself."""

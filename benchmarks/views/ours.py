@@ -16,7 +16,7 @@ from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.postgres_projections import PostgresProjections
-from app.amends.projections.read_models import ReadModels
+from app.amends.projections.row_queries import ReadModelQueries
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed.notifier import FeedNotifier
@@ -43,7 +43,7 @@ class Board:
 
     builds: ProjectionBuilds
     events: PostgresEvents
-    views: ReadModels
+    views: ReadModelQueries
     committer: Committer
     reader: Reader
     feed_notifier: FeedNotifier
@@ -109,7 +109,7 @@ async def board(url: URL) -> AsyncIterator[Board]:
         builds = ProjectionBuilds({(NAME, 1): account_balances}, projections)
         events = PostgresEvents(EventWriter(committer), reader)
         try:
-            yield Board(builds, events, ReadModels(builds, events), committer, reader, feed_notifier)
+            yield Board(builds, events, ReadModelQueries(builds, events), committer, reader, feed_notifier)
         finally:
             await feed_notifier.stop()
             await committer.stop()

@@ -245,6 +245,6 @@ def _is_storable(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
-def same_rows(one: Mapping[str, Row], other: Mapping[str, Row]) -> list[str]:
+def differing_keys(one: Mapping[str, Row], other: Mapping[str, Row]) -> list[str]:
     """The keys under which two read models differ."""
     return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.amends.server.serve import serve
-from app.amends.service import Host, Parts, Service
+from app.amends.service import Parts, Service, ServiceContext
 from app.amends.settings import Settings, read_settings
 from tests.amends.business.buying import Buy, TableLedger
 from tests.amends.harness import ROOT
@@ -28,7 +28,7 @@ def serve_service(service: Service[Any], arguments: Sequence[str] | None = None)
     serve(service, read_settings(service.settings, service.root), given.host, given.port)
 
 
-def build(host: Host[Settings]) -> Parts:
+def build(host: ServiceContext[Settings]) -> Parts:
     return Parts(sagas=[Buy(TableLedger(host.pool))])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from app.amends.service import Host, Parts
+from app.amends.service import Parts, ServiceContext
 from app.main import service
 from app.settings import ShopSettings
 from tests.amends.serving import serve_service
@@ -15,7 +15,7 @@ from workflows.amends.saga import Saga
 def serve_with(*sagas: Saga[Any, Any]) -> None:
     """Serve at the `--port` and `--host` that the command line gives, until a signal."""
 
-    def build(host: Host[ShopSettings]) -> Parts:
+    def build(host: ServiceContext[ShopSettings]) -> Parts:
         parts = service.build(host)
         return replace(parts, sagas=[*parts.sagas, *sagas])
 

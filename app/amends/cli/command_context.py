@@ -15,7 +15,7 @@ from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.redaction.redactor import Redactor
-from app.amends.schema.catalogue import Catalogue
+from app.amends.schema.catalogue import DomainCatalogue
 from app.amends.schema.register import Register
 from app.amends.service import Service
 from app.amends.settings import Settings
@@ -40,7 +40,7 @@ class CommandContext:
     overview: SagaSummaries
     events: PostgresEvents
     history: TimeTravel
-    catalogue: Catalogue
+    catalogue: DomainCatalogue
     register: Register
     redactor: Redactor
     reader: Reader

@@ -99,13 +99,13 @@ def up(
 def db_url() -> None:
     """Print the URL of the database in use."""
     settings = project_settings()
-    from app.amends.postgres.embedded_or_url import embedded_postgres
+    from app.amends.postgres.database_in_use import make_embedded_postgres
     from app.amends.postgres.urls import conninfo, parse_url
 
     if settings.database_url is not None:
         say(conninfo(parse_url(settings.database_url)))
         return
-    embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
+    embedded = make_embedded_postgres(settings.data_dir, settings.postgres_bin)
     if not embedded.answers():
         say_on_stderr("The embedded Postgres was started for this; the next server that stops will stop it.")
     embedded.start_with_logins()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from app.amends.cli.command_context import CommandContext
-    from app.amends.postgres.embedded_or_url import DatabaseUrls
+    from app.amends.postgres.database_in_use import DatabaseUrls
     from app.amends.service import Service
     from app.amends.settings import Settings
 
@@ -54,9 +54,11 @@ def project_settings() -> Settings:
 def database_in_use() -> Iterator[DatabaseUrls]:
     """The database that the settings name; an embedded one runs as long as this is open."""
     settings = project_settings()
-    from app.amends.postgres.embedded_or_url import database_urls
+    from app.amends.postgres.database_in_use import running_database
 
-    with database_urls(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin) as access:
+    with running_database(
+        settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin
+    ) as access:
         yield access
 
 

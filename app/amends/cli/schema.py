@@ -10,7 +10,7 @@ from app.amends.cli.project import AsJson, project_service, project_settings
 from app.amends.output.terminal import print_json, say
 
 if TYPE_CHECKING:
-    from app.amends.schema.catalogue import Catalogue
+    from app.amends.schema.catalogue import DomainCatalogue
     from app.amends.schema.files import LockFiles
     from app.amends.schema.shapes import KnownShape
 
@@ -57,7 +57,7 @@ def lock(
     raise SystemExit(1 if left else 0)
 
 
-def project_schema() -> tuple[LockFiles, Catalogue, list[KnownShape]]:
+def project_schema() -> tuple[LockFiles, DomainCatalogue, list[KnownShape]]:
     """The lock files of this project, its catalogue, and the shapes that its code declares."""
     from app.amends.cli.command_context import definitions
     from app.amends.schema.catalogue import load_catalogue

@@ -22,7 +22,7 @@ from app.amends.http.routes.workflows import WorkflowRoutes
 from app.amends.postgres.connections.watch import DatabaseWatch as DatabaseWatch
 from app.amends.postgres.liveness import Liveness
 from app.amends.postgres.statements.reader import Reader
-from app.amends.projections.read_models import ReadModels as ViewRows
+from app.amends.projections.row_queries import ReadModelQueries as ViewRows
 from app.amends.projections.runners import Runners
 from app.amends.redaction.redactor import Redactor
 from app.amends.security.tokens import OWN, Caller, Role, Token

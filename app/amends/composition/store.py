@@ -11,10 +11,10 @@ from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.inline import InlineProjections
 from app.amends.projections.postgres_projections import PostgresProjections
-from app.amends.schema.catalogue import Catalogue, load_catalogue
+from app.amends.schema.catalogue import DomainCatalogue, load_catalogue
 from app.amends.schema.files import LockFiles
 from app.amends.schema.register import Register
-from app.amends.service import Host, Parts, Service
+from app.amends.service import Parts, Service, ServiceContext
 from app.amends.settings import Settings
 from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.aggregates.repository import Repository
@@ -34,7 +34,7 @@ from workflows.amends.saga import Saga
 class Store:
     """The store that everything in one process shares."""
 
-    known: Catalogue
+    known: DomainCatalogue
     committer: Committer
     reader: Reader
     loader: AggregateLoader
@@ -85,4 +85,4 @@ def build_parts(
 ) -> Parts:
     """The parts of one process that the team's code builds."""
     repository = Repository(store.events, store.loader, settings.value_bytes)
-    return service.build(Host(settings, here, token, providers, repository, Requests(store.reader), pool))
+    return service.build(ServiceContext(settings, here, token, providers, repository, Requests(store.reader), pool))

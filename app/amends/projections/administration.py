@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow, class_row
 from app.amends.postgres.sqlstates import Sqlstate, message_of, sqlstate
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.tables import build_parameters
+from app.amends.projections.statement_rows import build_parameters
 from app.amends.store.events.writer import append_within, lock_streams
 from app.amends.store.requests import earlier_answer
 from domain.amends.errors import Conflict

@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
-from app.amends.projections.tables import feed_events
+from app.amends.projections.statement_rows import parse_feed_events
 from domain.amends.errors import Conflict
 from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor
@@ -128,7 +128,7 @@ async def _moving(
             break
         *found, last = rows
         cursor = FeedCursor(*last[:3])
-        for each in feed_events(found):
+        for each in parse_feed_events(found):
             key, event = key_and_event(projection, each)
             if FeedCursor(*each[:3]) <= until and event is not None:
                 moving.add(key)

@@ -16,7 +16,7 @@ from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.resending import Resending, Unsettled, deadline_after, unstorable_error
 from app.amends.projections import SQL
 from app.amends.projections.failures import PostgresErrors
-from app.amends.projections.tables import feed_events, table_shape
+from app.amends.projections.statement_rows import parse_feed_events, parse_table_shape
 from domain.amends.errors import Unavailable
 from workflows.amends.ports.event_store import NewEvent
 from workflows.amends.ports.projection_builds import BuildTarget, FeedEvent, KnownProjections, TableShape
@@ -118,7 +118,7 @@ class _Transaction:
         return self._connection.transaction()
 
     async def shape(self, target: BuildTarget) -> TableShape:
-        return table_shape(await self._ask(SQL["shape"], vars(target)))
+        return parse_table_shape(await self._ask(SQL["shape"], vars(target)))
 
     async def standing(self, target: BuildTarget, key: str) -> tuple[bool, set[int]]:
         parameters = vars(target) | {"key": key, "patience": LOCK_TIMEOUT, "limit": STATEMENT_TIMEOUT}
@@ -130,7 +130,7 @@ class _Transaction:
         return str(found)
 
     async def later(self, stream: str, after: int, types: Sequence[str]) -> list[FeedEvent]:
-        return feed_events(await self._ask(SQL["later"], (stream, after, list(types))))
+        return parse_feed_events(await self._ask(SQL["later"], (stream, after, list(types))))
 
     async def put(self, target: BuildTarget, rows: str) -> None:
         await self._connection.execute(SQL["put_rows"], (*target.as_tuple, rows, []))

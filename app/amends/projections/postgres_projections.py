@@ -17,7 +17,13 @@ from app.amends.projections import SQL
 from app.amends.projections.administration import administer
 from app.amends.projections.counting import count_events
 from app.amends.projections.failures import PostgresErrors, failure_text, may_pass
-from app.amends.projections.tables import build_of, build_parameters, commit_parameters, feed_events, table_shape
+from app.amends.projections.statement_rows import (
+    build_parameters,
+    commit_parameters,
+    parse_build,
+    parse_feed_events,
+    parse_table_shape,
+)
 from app.amends.projections.views import reached, shown
 from domain.amends.event import Cause
 from domain.amends.projection import Projection
@@ -63,7 +69,7 @@ class PostgresProjections:
 
     async def builds(self, name: str | None = None, patiently: bool = False) -> list[ProjectionBuild]:
         rows = await self._reader.rows(SQL["builds"], {"name": name}, patience=None if patiently else PATIENCE)
-        return list(map(build_of, rows))
+        return list(map(parse_build, rows))
 
     async def create_first_build(self, projection: Projection[Any, Any]) -> str | None:
         try:
@@ -96,7 +102,7 @@ class PostgresProjections:
 
     async def shape(self, target: BuildTarget, patiently: bool = False) -> TableShape:
         patience = None if patiently else PATIENCE
-        return table_shape(await self._reader.tuples(SQL["shape"], vars(target), patience=patience))
+        return parse_table_shape(await self._reader.tuples(SQL["shape"], vars(target), patience=patience))
 
     async def dead_letters(self, name: str | None = None, key: str | None = None) -> list[DeadLetter]:
         wanted = {"name": name, "key": key, "limit": GLANCE if name is None else LISTED}
@@ -120,7 +126,7 @@ class PostgresProjections:
         if not rows:
             return FeedPage((), None, False)
         *found, last = rows
-        return FeedPage(feed_events(found), FeedCursor(*last[:3]), last[4] >= limit, int(last[7]), last[5])
+        return FeedPage(parse_feed_events(found), FeedCursor(*last[:3]), last[4] >= limit, int(last[7]), last[5])
 
     async def rows(self, target: BuildTarget, keys: Sequence[str]) -> str:
         ((found,),) = await self._ask(SQL["get_rows"], (*target.as_tuple, list(keys)))
@@ -138,7 +144,7 @@ class PostgresProjections:
         return [(key, action) for key, action in rows]
 
     async def set_aside_events(self, target: BuildTarget, key: str) -> list[FeedEvent]:
-        return feed_events(await self._reader.tuples(SQL["aside_events"], (*target.as_tuple, key), patience=None))
+        return parse_feed_events(await self._reader.tuples(SQL["aside_events"], (*target.as_tuple, key), patience=None))
 
     async def expect(self, target: BuildTarget, types: Sequence[str]) -> None:
         expected = await count_events(self._reader, types)
@@ -208,7 +214,7 @@ class _Trial:
         return str(found)
 
     async def events_at(self, positions: Sequence[int]) -> list[FeedEvent]:
-        return feed_events(await self._ask(SQL["events_at"], (list(positions),)))
+        return parse_feed_events(await self._ask(SQL["events_at"], (list(positions),)))
 
     async def put(self, rows: str, gone: Sequence[str]) -> None:
         async with self._connection.transaction():

@@ -25,7 +25,7 @@ PROJECT = ("domain", "workflows")
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class DomainCatalogue:
     """All aggregates by category, all event classes, and all read models by name and version."""
 
     aggregates: dict[str, Aggregate[Any, Any]]
@@ -46,7 +46,7 @@ class Catalogue:
         return max(fitting, key=lambda found: len(found.category))
 
 
-def load_catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> Catalogue:
+def load_catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> DomainCatalogue:
     """The catalogue of some packages, without the folders named `amends` in them.
 
     Raises DefinitionError for names that are declared twice, for categories of which a stream could be either, for gaps
@@ -70,7 +70,7 @@ def load_catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> Catalogue:
         if projections.setdefault((each.name, each.version), each) is not each:
             raise DefinitionError(f"projection {each.name!r}", f"its version {each.version} is declared twice")
         require_json(each.row, f"projection {each.name!r}, row")
-    return Catalogue(aggregates, vocabulary, projections)
+    return DomainCatalogue(aggregates, vocabulary, projections)
 
 
 def require_distinct_categories(categories: Iterable[str]) -> None:

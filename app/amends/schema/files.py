@@ -9,7 +9,7 @@ from pathlib import Path
 
 import domain.amends
 from app.amends.schema import lock, samples
-from app.amends.schema.catalogue import OURS, Catalogue, load_catalogue
+from app.amends.schema.catalogue import OURS, DomainCatalogue, load_catalogue
 from app.amends.schema.lock import Lock, Shapes
 from app.amends.schema.shapes import KnownShape, declared_shapes
 
@@ -39,13 +39,13 @@ class LockFiles:
         if OF_AMENDS.is_relative_to(self.root):
             lock.write_lock(_part(locked, ours=True), OF_AMENDS)
 
-    def problems(self, known: Catalogue, code: Sequence[KnownShape], locked: Lock) -> Iterator[str]:
+    def problems(self, known: DomainCatalogue, code: Sequence[KnownShape], locked: Lock) -> Iterator[str]:
         """The problems of the code and of the samples; each says what to do."""
         yield from lock.lock_problems(known, code, locked)
         for folder, shapes in self._samples(locked):
             yield from samples.sample_problems(known, shapes, folder)
 
-    def write_samples(self, known: Catalogue, locked: Lock, replacing: Collection[str]) -> list[Path]:
+    def write_samples(self, known: DomainCatalogue, locked: Lock, replacing: Collection[str]) -> list[Path]:
         """Write a sample of each locked version of an event that has none; returns those that were written."""
         events = [each.removeprefix("event:") for each in replacing]
         return [

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias, get_args
 
-from app.amends.schema.catalogue import Catalogue
+from app.amends.schema.catalogue import DomainCatalogue
 from app.amends.schema.shapes import Kind, KnownShape, ShapeKey
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType, upcasters
@@ -94,7 +94,7 @@ def write_lock(locked: Lock, file: Path) -> None:
     file.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def lock_problems(catalogue: Catalogue, code: Sequence[KnownShape], locked: Lock) -> Iterator[str]:
+def lock_problems(catalogue: DomainCatalogue, code: Sequence[KnownShape], locked: Lock) -> Iterator[str]:
     """The problems of the code, compared with a lock; each says what to do."""
     for each in code:
         yield from _changed(each, locked)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from app.amends.schema.catalogue import Catalogue
+from app.amends.schema.catalogue import DomainCatalogue
 from app.amends.schema.files import LockFiles
 from app.amends.schema.lock import Lock
 from app.amends.schema.shapes import Kind, KnownShape, loaded_shapes
@@ -70,7 +70,7 @@ class Register:
 
     @classmethod
     def of(
-        cls, catalogue: Catalogue, definitions: Sequence[Definition], locks: LockFiles, table: ShapeTable
+        cls, catalogue: DomainCatalogue, definitions: Sequence[Definition], locks: LockFiles, table: ShapeTable
     ) -> Register:
         """The register of one process and its database."""
         return cls(lambda: loaded_shapes(catalogue, definitions), locks.read, table)

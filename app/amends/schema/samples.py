@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from app.amends.schema.catalogue import Catalogue
+from app.amends.schema.catalogue import DomainCatalogue
 from app.amends.schema.example import ExampleValue
 from app.amends.schema.lock import Shapes
 from domain.amends.contained import call_contained
@@ -28,7 +28,7 @@ Named: TypeAlias = dict[EventType, Path]
 _NAME = re.compile(r"([a-z0-9-]+)\.([1-9]\d*)")
 
 
-def sample_problems(catalogue: Catalogue, locked: Shapes, folder: Path) -> Iterator[str]:
+def sample_problems(catalogue: DomainCatalogue, locked: Shapes, folder: Path) -> Iterator[str]:
     """The problems of the samples: each that today's code does not read, and each that is missing."""
     known = {EventType(name, int(version)) for name, versions in locked.items() for version in versions}
     for path in sorted(folder.glob("*")):
@@ -48,7 +48,9 @@ def sample_problems(catalogue: Catalogue, locked: Shapes, folder: Path) -> Itera
             )
 
 
-def write_samples(catalogue: Catalogue, locked: Shapes, folder: Path, replacing: Collection[str] = ()) -> list[Path]:
+def write_samples(
+    catalogue: DomainCatalogue, locked: Shapes, folder: Path, replacing: Collection[str] = ()
+) -> list[Path]:
     """Write a sample of each locked version that has none, made from its shape; returns the written ones.
 
     An existing sample stays, unless its shape was replaced. Where no value of the shape is one that the class takes,
@@ -68,7 +70,7 @@ def write_samples(catalogue: Catalogue, locked: Shapes, folder: Path, replacing:
     return written
 
 
-def make_sample(catalogue: Catalogue, stored: EventType, shape: Any) -> Any:
+def make_sample(catalogue: DomainCatalogue, stored: EventType, shape: Any) -> Any:
     """A payload of a shape that today's code reads; None if none was found. It is the same for the same shape."""
     example = ExampleValue(shape)
     for _ in range(TRIES):
@@ -96,7 +98,7 @@ def _field(unread: Unreadable) -> str:
     return unread.problem.partition(": ")[2].partition(": ")[0]
 
 
-def _unread(catalogue: Catalogue, stored: EventType, path: Path) -> str | None:
+def _unread(catalogue: DomainCatalogue, stored: EventType, path: Path) -> str | None:
     """The reason why a sample is not read; None if it is."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -112,7 +114,7 @@ def _unread(catalogue: Catalogue, stored: EventType, path: Path) -> str | None:
     return None
 
 
-def _load(catalogue: Catalogue, stored: EventType, data: Any) -> Any:
+def _load(catalogue: DomainCatalogue, stored: EventType, data: Any) -> Any:
     return call_contained(load_event, catalogue.vocabulary, stored, data)
 
 

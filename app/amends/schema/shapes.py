@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias, get_type_hints
 
-from app.amends.schema.catalogue import Catalogue
+from app.amends.schema.catalogue import DomainCatalogue
 from domain.amends.errors import AmendsError, Refusal
 from domain.amends.event import event_type, upcasters
 from domain.amends.sensitive import KEYWORD, marks_within
@@ -56,7 +56,9 @@ class KnownShape:
 
 
 def declared_shapes(
-    catalogue: Catalogue, definitions: Iterable[Definition], within: Collection[str] = ("domain", "workflows", "app")
+    catalogue: DomainCatalogue,
+    definitions: Iterable[Definition],
+    within: Collection[str] = ("domain", "workflows", "app"),
 ) -> Iterator[KnownShape]:
     """The shapes that events, aggregates, read models and sagas declare, and the refusals of modules `within` these
     packages."""
@@ -68,7 +70,7 @@ def declared_shapes(
             yield refusal_shapes(cls)
 
 
-def loaded_shapes(catalogue: Catalogue, definitions: Iterable[Definition]) -> Iterator[KnownShape]:
+def loaded_shapes(catalogue: DomainCatalogue, definitions: Iterable[Definition]) -> Iterator[KnownShape]:
     """The same with all errors and refusals that were imported, whoever declares them."""
     yield from catalogue_shapes(catalogue)
     for definition in definitions:
@@ -77,7 +79,7 @@ def loaded_shapes(catalogue: Catalogue, definitions: Iterable[Definition]) -> It
     yield from error_shapes()
 
 
-def catalogue_shapes(catalogue: Catalogue) -> Iterator[KnownShape]:
+def catalogue_shapes(catalogue: DomainCatalogue) -> Iterator[KnownShape]:
     """Events, states and rows."""
     for cls in catalogue.vocabulary:
         name, version = event_type(cls)

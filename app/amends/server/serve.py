@@ -22,7 +22,7 @@ from app.amends.http.requests.guards import Guards
 from app.amends.output.log_lines import log_to_stderr
 from app.amends.output.terminal import say
 from app.amends.postgres.bootstrap import prepare_database_in_time
-from app.amends.postgres.embedded_or_url import database_urls, embedded_postgres
+from app.amends.postgres.database_in_use import make_embedded_postgres, running_database
 from app.amends.security.loopback import base_url
 from app.amends.server import lifetime
 from app.amends.service import S, Service
@@ -58,7 +58,7 @@ def serve(service: Service[S], settings: S, host: str, port: int) -> None:
     raise_connection_limit()
     listening = bind_socket(host, port)
     with listening, ExitStack() as stack:
-        chosen = database_urls(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
+        chosen = running_database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
         access = stack.enter_context(chosen)
         try:
             url = prepare_database_in_time(access.service, access.owner, service.root, settings.database_wait_seconds)
@@ -133,7 +133,7 @@ class _Server(uvicorn.Server):
 
 async def _watch_embedded(settings: Settings) -> None:
     """Start the embedded Postgres again when it dies."""
-    embedded = embedded_postgres(settings.data_dir, settings.postgres_bin)
+    embedded = make_embedded_postgres(settings.data_dir, settings.postgres_bin)
     while True:
         await asyncio.sleep(1.0)
         if _no_files_left():

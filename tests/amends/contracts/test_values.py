@@ -20,7 +20,7 @@ from sqlalchemy import URL
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from app.amends.projections.inline import InlineProjections
-from app.amends.projections.read_models import ReadModels
+from app.amends.projections.row_queries import ReadModelQueries
 from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.aggregates.repository import Repository
 from app.amends.store.events.postgres_events import PostgresEvents
@@ -109,7 +109,7 @@ class Models:
     store: Store
     events: PostgresEvents
     builds: ProjectionBuilds
-    views: ReadModels
+    views: ReadModelQueries
 
     async def note(self, key: str, *values: Values) -> None:
         await self.events.append([new_business_event(f"note-{key}", Noted(each), Cause()) for each in values])
@@ -129,7 +129,7 @@ async def models(url: URL) -> AsyncIterator[Models]:
         builds = ProjectionBuilds(KNOWN, it.projections)
         await builds.create_first_builds()
         events = PostgresEvents(EventWriter(it.committer, InlineProjections(KNOWN, it.reader)), it.reader)
-        yield Models(it, events, builds, ReadModels(builds, events))
+        yield Models(it, events, builds, ReadModelQueries(builds, events))
 
 
 @given(drawn=DRAWN)

@@ -27,7 +27,7 @@ class CompensationStart(BaseException):
         self.reason, self.problem, self.in_doubt = reason, problem, in_doubt
 
 
-class GaveUp(BaseException):
+class RunStuck(BaseException):
     """`run` stopped waiting for what it asked for, where there is no way back: an operator must look at it."""
 
     def __init__(self, problem: Problem) -> None:
@@ -111,11 +111,11 @@ class Cancellation:
         return CompensationStart(begun.reason, problem, begun.outcome_unknown)
 
     def due_start(self) -> CompensationStart | None:
-        """Why compensation should start now, if it should and still can. Raises GaveUp where it should, but cannot."""
+        """Why compensation should start now, if it should and still can. Raises RunStuck where it should but cannot."""
         if self.given_up:
             told = f"run stopped waiting for {self.given_up}, by a time limit or a cancel of its own"
             if self.past_pivot:
-                raise GaveUp(Problem(GIVEN_UP, told))
+                raise RunStuck(Problem(GIVEN_UP, told))
             return CompensationStart(told, Problem(GIVEN_UP, told))
         if self.past_pivot:
             return None

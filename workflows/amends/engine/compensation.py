@@ -13,7 +13,15 @@ from workflows.amends.call import Undo
 from workflows.amends.definition import Compensation
 from workflows.amends.engine.cancellation import CompensationStart
 from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
-from workflows.amends.engine.steps.attempts import Answered, AttemptPlan, Bug, Failed, FoundDown, Refused, make_attempts
+from workflows.amends.engine.steps.attempts import (
+    AttemptAnswered,
+    AttemptBug,
+    AttemptPlan,
+    AttemptRefused,
+    AttemptsExhausted,
+    BlockedByOutage,
+    make_attempts,
+)
 from workflows.amends.engine.steps.provider_wait import current_wait, wait_exhausted_reason, wait_fields
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transaction_context import TransactionContext
@@ -122,19 +130,19 @@ class _Undoing:
 
         trial = AttemptPlan(self.by.name, self.step_id, body, self.by.retry, self.by.timeout, self._failed)
         match await make_attempts(trial, self.history, self.code):
-            case Answered(_, attempts):
+            case AttemptAnswered(_, attempts):
                 await self.history.write(self._entry(self._told(attempts), None))
-            case Refused(_, problem, attempts):
+            case AttemptRefused(_, problem, attempts):
                 await self._stuck(f"{self.by.name} was refused: {problem.message}", problem, attempts)
-            case Failed(problem, attempts):
+            case AttemptsExhausted(problem, attempts):
                 reason = f"{self.by.name} failed {attempts} times, lastly with: {problem.message}"
                 await self._stuck(reason, problem, attempts)
-            case Bug(problem, attempts):
+            case AttemptBug(problem, attempts):
                 await self._stuck(f"a bug in {self.by.name}: {problem.message}", problem, attempts)
-            case FoundDown() as down:
+            case BlockedByOutage() as down:
                 await self._suspend(down)
 
-    async def _suspend(self, down: FoundDown) -> NoReturn:
+    async def _suspend(self, down: BlockedByOutage) -> NoReturn:
         """Suspend the saga until the provider is back; an operator is asked when that takes too long."""
         execution_log, step = self.history.execution_log, self.step
         known = execution_log.replay.provider_waits.get(self.step_id)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from domain.amends.errors import Contended, TooLarge, Unstorable
 from workflows.amends.call import OutcomeUnknown
-from workflows.amends.engine.cancellation import BEFORE_RUN, Cancellation, CompensationStart, GaveUp
+from workflows.amends.engine.cancellation import BEFORE_RUN, Cancellation, CompensationStart, RunStuck
 from workflows.amends.engine.compensation import compensate
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.run_driver import Hanging, RunDriver, last_recorded_step
@@ -90,7 +90,7 @@ class Execution:
                 ended = Raised(wrong)
             elif isinstance(ended, Returned):
                 ended = Returned(self._result(ended.value))
-        except (GaveUp, Hanging, MisplacedCall, Exited, Contended, Unstorable, TooLarge) as failed:
+        except (RunStuck, Hanging, MisplacedCall, Exited, Contended, Unstorable, TooLarge) as failed:
             ended = Raised(failed)
         finally:
             await running.close()
@@ -128,7 +128,7 @@ class Execution:
                 if not self.cancellation.past_pivot:
                     raise CompensationStart(problem.message, problem) from error
                 return await self._between_steps(f"refused after the point of no return: {problem.message}", problem)
-        if isinstance(error, GaveUp):
+        if isinstance(error, RunStuck):
             return await self._between_steps(error.problem.message, error.problem)
         problem = self.history.stored_problem(error)
         reason = f"a bug between the steps of {self.definition.saga_type}: {self.history.bug_text(error)}"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from domain.amends.errors import AmendsError, Refusal
-from workflows.amends.engine.cancellation import Cancellation, CompensationStart, GaveUp
+from workflows.amends.engine.cancellation import Cancellation, CompensationStart, RunStuck
 from workflows.amends.engine.children import Children
 from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
 from workflows.amends.engine.outcomes import Outcomes
@@ -141,7 +141,7 @@ class RunDriver:
         self.speaks.next_is_recorded = self.execution_log.last_step_id + 1 in self.execution_log.replay.checkpoints
 
     def _look_once_more(self) -> None:
-        """Raise CompensationStart, or GaveUp, if `run` did not wait for what was done."""
+        """Raise CompensationStart, or RunStuck, if `run` did not wait for what was done."""
         if self.cancellation.given_up:
             self.cancellation.check_outside_steps()
 
@@ -258,11 +258,11 @@ def _together(settled: Iterable[Returned[Any] | Raised]) -> SuspendRequest:
     return SuspendRequest(told, replace(first.change, due_at=due), instead, settled=True)
 
 
-def _raised(instead: Callable[[], None]) -> CompensationStart | GaveUp | None:
+def _raised(instead: Callable[[], None]) -> CompensationStart | RunStuck | None:
     """The start of compensation that comes instead of a suspension, if there is one."""
     try:
         instead()
-    except (CompensationStart, GaveUp) as back:
+    except (CompensationStart, RunStuck) as back:
         return back
     return None
 

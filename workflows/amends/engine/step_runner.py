@@ -11,7 +11,15 @@ from workflows.amends.call import Call
 from workflows.amends.engine.cancellation import Cancellation
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.outcomes import Outcomes
-from workflows.amends.engine.steps.attempts import Answered, AttemptPlan, Bug, Failed, FoundDown, Refused, make_attempts
+from workflows.amends.engine.steps.attempts import (
+    AttemptAnswered,
+    AttemptBug,
+    AttemptPlan,
+    AttemptRefused,
+    AttemptsExhausted,
+    BlockedByOutage,
+    make_attempts,
+)
 from workflows.amends.engine.steps.provider_wait import current_wait, wait_exhausted_reason, wait_fields
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transaction_context import TransactionContext
@@ -70,22 +78,22 @@ class StepRunner:
             again,
         )
         match await make_attempts(trial, self._history, self._code):
-            case Answered(made, attempts):
+            case AttemptAnswered(made, attempts):
                 await self._history.write(self._outcomes.completion(step_execution, made.data, attempts))
                 return self._outcomes.done(step_execution, made.data, made.value)
-            case Refused(refusal, problem, attempts):
+            case AttemptRefused(refusal, problem, attempts):
                 await self._outcomes.refuse_with(step_execution, refusal, problem, attempts)
-            case Failed(problem, attempts):
+            case AttemptsExhausted(problem, attempts):
                 await self._outcomes.failed(step_execution, problem, attempts)
-            case Bug(problem, attempts):
+            case AttemptBug(problem, attempts):
                 await self._outcomes.stuck(
                     step_execution, f"a bug in {step_execution.step.name}: {problem.message}", problem, attempts
                 )
-            case FoundDown() as down:
+            case BlockedByOutage() as down:
                 await self._suspend(step_execution, down)
         return None
 
-    async def _suspend(self, step_execution: StepExecution, down: FoundDown) -> NoReturn:
+    async def _suspend(self, step_execution: StepExecution, down: BlockedByOutage) -> NoReturn:
         """Suspend the saga until the provider is back; an operator is asked when that takes too long."""
 
         def instead() -> None:

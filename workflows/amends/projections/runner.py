@@ -34,7 +34,7 @@ LONGEST_COMMIT = 0.1
 """How long a commit may take, in seconds, before the next ones take fewer events: an open one stops the feed."""
 
 
-class Feed(Protocol):
+class FeedWaiter(Protocol):
     """Whoever knows how far the feed goes."""
 
     async def wait_beyond(self, cursor: FeedCursor, seconds: float) -> bool:
@@ -54,7 +54,7 @@ class Runner:
         projection: Projection[Any, Any],
         target: BuildTarget,
         store: RunnerStore,
-        feed_notifier: Feed,
+        feed_notifier: FeedWaiter,
         token: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

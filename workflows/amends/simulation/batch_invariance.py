@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from itertools import cycle
 from typing import TypeVar
 
-from domain.amends.projection import Projection, Recorded, same_rows
+from domain.amends.projection import Projection, Recorded, differing_keys
 from workflows.amends.values.codec import require_json, stored_value
 from workflows.amends.values.limits import Limits
 
@@ -36,7 +36,7 @@ def same_in_batches(projection: Projection[Row, E], history: Sequence[Recorded[E
             projection.apply(kept, recorded)
         rows = {key: row for key, row in kept.items() if row is not None}
         done += len(batch)
-        wrong = same_rows(rows, projection(history[:done]))
+        wrong = differing_keys(rows, projection(history[:done]))
         assert not wrong, f"{projection.name}: after {done} events, in batches, {wrong[0]!r} has another row"
 
 

@@ -18,7 +18,7 @@ from app.amends.http.requests.roles import OPERATORS
 from app.amends.http.routes.events import Limit
 from app.amends.http.serialisation import difference_json, page_json, state_json
 from app.amends.redaction.redactor import Redactor
-from app.amends.schema.catalogue import Catalogue
+from app.amends.schema.catalogue import DomainCatalogue
 from app.amends.store.aggregates.repository import IdempotentRequest
 from app.amends.store.aggregates.time_travel import Point, TimeTravel
 from app.amends.store.aggregates.undo import UndoAction, UndoRedo
@@ -39,7 +39,7 @@ class StreamRoutes:
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        catalogue: DomainCatalogue,
         events: PostgresEvents,
         history: TimeTravel,
         undoing: UndoRedo,

@@ -10,7 +10,7 @@ from app.amends.http.errors import Behind
 from app.amends.http.openapi.answers import projections as answers
 from app.amends.http.openapi.responses import responds
 from app.amends.http.requests.parameters import ANY_COLUMN, RowKey
-from app.amends.projections.read_models import ReadModels as Rows
+from app.amends.projections.row_queries import ReadModelQueries as Rows
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from domain.amends.errors import Conflict, NotFound

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.amends.schema.catalogue import Catalogue, load_catalogue, require_distinct_categories
+from app.amends.schema.catalogue import DomainCatalogue, load_catalogue, require_distinct_categories
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import DefinitionError, Invalid, NotFound
 from domain.amends.event import event
@@ -29,9 +29,9 @@ def evolve(state: int, event: Known) -> int:
     return state + 1
 
 
-def declared(*categories: str) -> Catalogue:
+def declared(*categories: str) -> DomainCatalogue:
     require_distinct_categories(categories)
-    return Catalogue({each: Aggregate(each, 0, evolve) for each in categories}, Vocabulary((Known,)), {})
+    return DomainCatalogue({each: Aggregate(each, 0, evolve) for each in categories}, Vocabulary((Known,)), {})
 
 
 @pytest.mark.parametrize(

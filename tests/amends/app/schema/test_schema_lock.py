@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pytest
 
 from app.amends.schema import lock as schema_lock
-from app.amends.schema.catalogue import Catalogue
+from app.amends.schema.catalogue import DomainCatalogue
 from app.amends.schema.files import LockFiles, own_schema_problems
 from app.amends.schema.lock import Lock
 from app.amends.schema.shapes import Kind, KnownShape, ShapeKey, catalogue_shapes
@@ -51,26 +51,26 @@ def test_the_file_and_the_samples_of_amends_say_what_its_code_does() -> None:
     assert list(own_schema_problems(ROOT)) == []
 
 
-def declared(version: int, fields: dict[str, Any], hop: bool = False) -> Catalogue:
+def declared(version: int, fields: dict[str, Any], hop: bool = False) -> DomainCatalogue:
     """A catalogue with one event, as the code might say it on some day."""
     cls: type[Any] = event("lamp-lit", version)(type("LampLit", (), {"__annotations__": fields, "__doc__": "Lit."}))
     if hop:
         upcasts(cls, version - 1)(_same)
-    return Catalogue({}, Vocabulary((cls,)), {})
+    return DomainCatalogue({}, Vocabulary((cls,)), {})
 
 
 def _same(data: Payload) -> Payload:
     return data
 
 
-NOTHING = Catalogue({}, Vocabulary(()), {})
+NOTHING = DomainCatalogue({}, Vocabulary(()), {})
 
 
-def problems(known: Catalogue, locked: Lock) -> list[str]:
+def problems(known: DomainCatalogue, locked: Lock) -> list[str]:
     return list(schema_lock.lock_problems(known, list(catalogue_shapes(known)), locked))
 
 
-def lock(known: Catalogue, locked: Lock, *replacing: str, lifting: Sequence[str] = ()) -> Lock:
+def lock(known: DomainCatalogue, locked: Lock, *replacing: str, lifting: Sequence[str] = ()) -> Lock:
     return schema_lock.updated_lock(list(catalogue_shapes(known)), locked, replacing, lifting)
 
 
@@ -161,7 +161,7 @@ def test_a_mark_on_an_older_version_or_name_is_not_removed_by_a_newer_one() -> N
     assert "room was PERSONAL" in said
     renamed: type[Any] = event("bulb-lit")(type("BulbLit", (), {"__annotations__": {"room": str}}))
     upcasts(renamed, 1, name="lamp-lit", to=("bulb-lit", 1))(_same)
-    known = Catalogue({}, Vocabulary((renamed,)), {})
+    known = DomainCatalogue({}, Vocabulary((renamed,)), {})
     (said,) = problems(known, lock(known, marked))
     assert said.endswith("--lift event:lamp-lit:room.")
 

@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 
 from app.amends.schema import lock as schema_lock
 from app.amends.schema import samples as schema_samples
-from app.amends.schema.catalogue import Catalogue, load_catalogue
+from app.amends.schema.catalogue import DomainCatalogue, load_catalogue
 from app.amends.schema.files import LockFiles
 from app.amends.schema.lock import Lock
 from app.amends.schema.shapes import catalogue_shapes
@@ -97,15 +97,15 @@ FIELDS: list[Any] = [
 ]  # fmt: skip
 
 
-def declared(version: int, fields: dict[str, Any], *hops: Any) -> Catalogue:
+def declared(version: int, fields: dict[str, Any], *hops: Any) -> DomainCatalogue:
     """A catalogue with one event, as the code might say it on some day."""
     cls: type[Any] = event("lamp-lit", version)(type("LampLit", (), {"__annotations__": fields, "__doc__": "Lit."}))
     for older, hop in enumerate(hops, start=1):
         upcasts(cls, older)(hop)
-    return Catalogue({}, Vocabulary((cls,)), {})
+    return DomainCatalogue({}, Vocabulary((cls,)), {})
 
 
-def lock(code: Catalogue, before: Lock | None = None) -> Lock:
+def lock(code: DomainCatalogue, before: Lock | None = None) -> Lock:
     return schema_lock.updated_lock(list(catalogue_shapes(code)), before or Lock())
 
 
@@ -202,7 +202,7 @@ def test_an_upcaster_that_fails_is_named(tmp_path: Path, hop: Any, says: str) ->
 def test_a_version_whose_class_is_gone_keeps_its_sample_and_says_so(tmp_path: Path) -> None:
     locked = lock(declared(1, {"room": str}))
     (tmp_path / "lamp-lit.1.json").write_text('{"room": "hall"}')
-    gone = Catalogue({}, Vocabulary(()), {})
+    gone = DomainCatalogue({}, Vocabulary(()), {})
     assert schema_samples.write_samples(gone, lock(gone, locked).events, folder=tmp_path) == []
     (problem,) = schema_samples.sample_problems(gone, locked.events, tmp_path)
     assert "was its class removed or renamed" in problem

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
-from app.amends.projections.read_models import ReadModels
+from app.amends.projections.row_queries import ReadModelQueries
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.aggregate import Aggregate
@@ -112,8 +112,8 @@ class Board:
         return ProjectionBuilds(self.known, self.store.projections)
 
     @cached_property
-    def views(self) -> ReadModels:
-        return ReadModels(self.builds, self.events)
+    def views(self) -> ReadModelQueries:
+        return ReadModelQueries(self.builds, self.events)
 
     async def dead_letters(self) -> list[DeadLetter]:
         return await self.store.projections.dead_letters()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections.read_models import ReadModels
+from app.amends.projections.row_queries import ReadModelQueries
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
@@ -27,7 +27,7 @@ async def test_a_live_read_model_is_folded_for_whoever_asks_and_has_no_table(dat
         builds, events = ProjectionBuilds(KNOWN, it.projections), PostgresEvents(it.writer, it.reader)
         await builds.create_first_builds()
         assert await builds.all() == []
-        views = ReadModels(builds, events)
+        views = ReadModelQueries(builds, events)
         assert await views.row("account_live", "a") is None
         await events.append(moved("a", opened("a", 5), *[MoneyDeposited(1)] * 1500))
         assert await views.row("account_live", "a") == {"account_id": "a", "balance": 1505, "last": "deposited"}
@@ -37,7 +37,7 @@ async def test_a_live_read_model_is_folded_for_whoever_asks_and_has_no_table(dat
 async def test_what_needs_a_table_is_refused(database: URL) -> None:
     async with store(database) as it:
         builds = ProjectionBuilds(KNOWN, it.projections)
-        views = ReadModels(builds, PostgresEvents(it.writer, it.reader))
+        views = ReadModelQueries(builds, PostgresEvents(it.writer, it.reader))
         with pytest.raises(Conflict, match="folded for one key at a time"):
             await views.rows("account_live", {}, None, 10)
         with pytest.raises(Conflict, match="has no table"):

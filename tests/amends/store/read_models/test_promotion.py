@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections.read_models import ReadModels
 from app.amends.projections.reporting import read_model_report
+from app.amends.projections.row_queries import ReadModelQueries
 from domain.amends.errors import Conflict, NotFound
 from domain.amends.event import Cause
 from domain.amends.projection import Projection, Recorded
@@ -264,7 +264,7 @@ async def test_a_read_model_whose_code_is_gone_is_orphaned_and_can_be_dropped(da
         (shown,) = await read_model_report(it.builds)
         assert (shown["status"], shown["mode"], len(shown["builds"])) == ("orphaned", None, 2)
         with pytest.raises(NotFound):
-            await ReadModels(it.builds, it.events).rows(NAME, {}, None, 10)
+            await ReadModelQueries(it.builds, it.events).rows(NAME, {}, None, 10)
         with pytest.raises(NotFound):
             await it.rebuild()
         with pytest.raises(Conflict, match="stop it first"):

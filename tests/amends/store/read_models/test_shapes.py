@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.projections.read_models import ReadModels
 from app.amends.projections.reporting import read_model_report
+from app.amends.projections.row_queries import ReadModelQueries
 from app.amends.projections.runners import Runners
 from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.errors import Conflict
@@ -268,7 +268,7 @@ async def test_a_read_model_that_cannot_be_given_a_table_keeps_no_other_from_its
         assert shown["status"] == "failing"
         assert "lamp_board" in shown["failure"]
         with pytest.raises(Conflict, match="cannot be given one now"):
-            await ReadModels(builds, it.events).rows(NAME, {}, None, 10)
+            await ReadModelQueries(builds, it.events).rows(NAME, {}, None, 10)
         with pytest.raises(Conflict, match="is no read model"):
             await it.administration.rebuild(NAME, Cause())
         (elsewhere,) = await read_model_report(it.builds, NAME)

@@ -29,13 +29,13 @@ log = logging.getLogger("amends.saga")
 
 
 @dataclass(frozen=True)
-class Answered(Generic[T]):
+class AttemptAnswered(Generic[T]):
     value: T
     attempts: int
 
 
 @dataclass(frozen=True)
-class Refused:
+class AttemptRefused:
     """The answer was no: as it was raised, and as it is stored."""
 
     refusal: Refusal
@@ -44,7 +44,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Failed:
+class AttemptsExhausted:
     """No attempt was answered, and there is no further one."""
 
     problem: Problem
@@ -52,7 +52,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Bug:
+class AttemptBug:
     """The code of the attempt is wrong in a way that another attempt does not mend: an operator must look at it."""
 
     problem: Problem
@@ -60,7 +60,7 @@ class Bug:
 
 
 @dataclass(frozen=True)
-class FoundDown:
+class BlockedByOutage:
     """A provider is down, so no attempt was made; `sent` says that something was sent all the same."""
 
     provider: str
@@ -69,7 +69,7 @@ class FoundDown:
     sent: bool
 
 
-Outcome = Answered[T] | Refused | Failed | Bug | FoundDown
+Outcome = AttemptAnswered[T] | AttemptRefused | AttemptsExhausted | AttemptBug | BlockedByOutage
 
 
 @dataclass(frozen=True)
@@ -97,22 +97,22 @@ async def make_attempts(trial: AttemptPlan[T], history: HistoryWriter, code: Use
             await _pause(trial, history, due, failed > before)
         await execution_log.may_call()
         if (wrong := execution_log.replay.exhausted) and wrong is not exhausted:
-            return Bug(Problem("Exhausted", wrong.reason), failed)
+            return AttemptBug(Problem("Exhausted", wrong.reason), failed)
         outbound = Outbound(history.without_hidden, trial.step_id in execution_log.replay.provider_waits)
         ended = await _once(trial, failed + 1, history, code, outbound)
         if isinstance(ended, Returned):
-            return Answered(ended.value, failed + 1)
+            return AttemptAnswered(ended.value, failed + 1)
         if down := _down(ended.error, outbound):
             log.debug("%s %s waits: %s", execution_log.identity.id, trial.name, error_message(down))
             sent = failed > before or outbound.may_have_sent(ended.error)
-            return FoundDown(down.provider, history.stored_problem(down), failed, sent)
+            return BlockedByOutage(down.provider, history.stored_problem(down), failed, sent)
         failed += 1
         outcome = _judged(ended, failed, trial, history, code)
         if not isinstance(outcome, Problem):
             return outcome
         log.info("%s %s: attempt %d failed: %s", execution_log.identity.id, trial.name, failed, outcome.message)
         if failed >= trial.retry.attempts or code.given_up:
-            return Failed(outcome, failed)
+            return AttemptsExhausted(outcome, failed)
         due = execution_log.now() + trial.retry.wait_after(failed)
         await history.write(history.step_commit(trial.tell(failed, outcome, due), step=trial.name))
 
@@ -147,16 +147,16 @@ async def _once(
 
 def _judged(
     ended: Raised, attempts: int, trial: AttemptPlan[T], history: HistoryWriter, code: UserCode
-) -> Refused | Bug | Problem:
+) -> AttemptRefused | AttemptBug | Problem:
     """What an attempt that raised something means; a Problem is one that may be made again."""
     error = ended.error
     if is_refusal(error):
         try:
-            return Refused(error, history.stored_refusal(error), attempts)
+            return AttemptRefused(error, history.stored_refusal(error), attempts)
         except (Unstorable, TooLarge) as unstorable:
             return history.stored_problem(unstorable)
     problem = _explained(ended, trial.timeout, history, code)
-    return Bug(problem, attempts) if issubclass(type(error), BUGS) else problem
+    return AttemptBug(problem, attempts) if issubclass(type(error), BUGS) else problem
 
 
 async def _pause(trial: AttemptPlan[T], history: HistoryWriter, due: datetime, called: bool) -> None:

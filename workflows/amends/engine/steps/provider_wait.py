@@ -6,20 +6,20 @@ from datetime import datetime
 from typing import Any
 
 from workflows.amends.call import seconds
-from workflows.amends.engine.steps.attempts import FoundDown
+from workflows.amends.engine.steps.attempts import BlockedByOutage
 from workflows.amends.history.replay_state import ProviderWait
 from workflows.amends.ports.execution_log import ExecutionLog
 
 
 def current_wait(
-    down: FoundDown, known: ProviderWait | None, execution_log: ExecutionLog, sent_before: bool = False
+    down: BlockedByOutage, known: ProviderWait | None, execution_log: ExecutionLog, sent_before: bool = False
 ) -> tuple[ProviderWait, datetime]:
     """The wait that this is, which goes on whichever provider is down now, and when it lasts too long."""
     since = known.since if known and known.provider else execution_log.now()
     return ProviderWait(down.provider, since, down.sent or sent_before), since + seconds(execution_log.limits.provider)
 
 
-def wait_fields(down: FoundDown, wait: ProviderWait, until: datetime) -> dict[str, Any]:
+def wait_fields(down: BlockedByOutage, wait: ProviderWait, until: datetime) -> dict[str, Any]:
     """The fields of an event about a wait."""
     return {
         "attempts": down.attempts,
@@ -30,7 +30,7 @@ def wait_fields(down: FoundDown, wait: ProviderWait, until: datetime) -> dict[st
     }
 
 
-def wait_exhausted_reason(step: str, down: FoundDown, wait: ProviderWait) -> str:
+def wait_exhausted_reason(step: str, down: BlockedByOutage, wait: ProviderWait) -> str:
     """Why a saga is stuck whose provider does not come back."""
     since = wait.since.isoformat(timespec="seconds")
     return f"{step} waits for {wait.provider} since {since}, which is too long: {down.problem.message}"

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from app.amends.providers.http import HttpProvider
-from app.amends.service import Host, Parts, Service
+from app.amends.service import Parts, Service, ServiceContext
 from app.amends.settings import Settings
 from workflows.sell import Sell
 
@@ -32,7 +32,7 @@ class HttpPackers:
         await self._provider.request("POST", "/unpack", json=of, headers={"Idempotency-Key": key})
 
 
-def notes(host: Host[ShopSettings]) -> APIRouter:
+def notes(host: ServiceContext[ShopSettings]) -> APIRouter:
     """What somebody has to say about a sale, in a table of the shop's own."""
     router = APIRouter(prefix="/notes", tags=["notes"])
 
@@ -52,7 +52,7 @@ def notes(host: Host[ShopSettings]) -> APIRouter:
     return router
 
 
-def build(host: Host[ShopSettings]) -> Parts:
+def build(host: ServiceContext[ShopSettings]) -> Parts:
     client = httpx.AsyncClient(base_url=host.settings.packers_url, timeout=60, trust_env=False)
     packers = HttpPackers(HttpProvider(host.providers.to("packers"), client))
     return Parts(sagas=[Sell(packers)], routers=[notes(host)], resources=[client])

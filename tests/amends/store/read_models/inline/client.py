@@ -11,7 +11,7 @@ from uuid import uuid4
 from sqlalchemy import URL
 
 from app.amends.projections.inline import InlineProjections
-from app.amends.projections.read_models import ReadModels
+from app.amends.projections.row_queries import ReadModelQueries
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed.notifier import FeedNotifier
@@ -66,7 +66,7 @@ class SagaClient:
     events: PostgresEvents
     elsewhere: PostgresEvents
     builds: ProjectionBuilds
-    views: ReadModels
+    views: ReadModelQueries
 
     async def append(self, id: str, *told: object, by: PostgresEvents | None = None) -> None:
         await (by or self.events).append(moved(id, *told))
@@ -101,5 +101,5 @@ async def saga_client(url: URL) -> AsyncIterator[SagaClient]:
         builds, inline = ProjectionBuilds(KNOWN, it.projections), InlineProjections(KNOWN, it.reader)
         await builds.create_first_builds()
         events = PostgresEvents(EventWriter(it.committer, inline), it.reader)
-        views = ReadModels(builds, events)
+        views = ReadModelQueries(builds, events)
         yield SagaClient(it, inline, events, PostgresEvents(it.writer, it.reader), builds, views)

@@ -15,19 +15,19 @@ from workflows.amends.projections.table_check import columns_of
 from workflows.amends.values.codec import json_text, parse_json
 
 
-def feed_events(rows: Iterable[TupleRow]) -> list[FeedEvent]:
+def parse_feed_events(rows: Iterable[TupleRow]) -> list[FeedEvent]:
     """Events as statements of projections.sql return them."""
     return list(map(FeedEvent._make, rows))
 
 
-def table_shape(rows: Sequence[TupleRow]) -> TableShape:
+def parse_table_shape(rows: Sequence[TupleRow]) -> TableShape:
     """The answer of the statement `shape`."""
     ((there, columns, indexes, lacking, made, hidden),) = rows
     written = None if made is None else parse_json(made)
     return TableShape(there, parse_json(columns), parse_json(indexes), lacking, written, bool(hidden))
 
 
-def build_of(row: dict[str, Any]) -> ProjectionBuild:
+def parse_build(row: dict[str, Any]) -> ProjectionBuild:
     """A row of the statement `builds`."""
     cursor = FeedCursor(row.pop("generation"), row.pop("transaction_id"), row.pop("position"))
     return ProjectionBuild(cursor=cursor, **row)

@@ -18,7 +18,7 @@ from workflows.amends.projections.row_cache import as_read_back
 from workflows.amends.values.codec import dump
 
 
-class ReadModels:
+class ReadModelQueries:
     """Rows of read models as plain JSON data."""
 
     def __init__(self, builds: ProjectionBuilds, events: PostgresEvents) -> None:

@@ -15,7 +15,7 @@ from app.amends.postgres.urls import parse_url
 from app.amends.security.passwords import hide_url_secrets
 
 
-def embedded_postgres(data_dir: Path, programs: Path | None) -> EmbeddedPostgres:
+def make_embedded_postgres(data_dir: Path, programs: Path | None) -> EmbeddedPostgres:
     """The embedded Postgres below a folder; it is not started."""
     return EmbeddedPostgres(data_dir / "postgres", programs or find_binaries())
 
@@ -29,14 +29,16 @@ class DatabaseUrls:
 
 
 @contextmanager
-def database_urls(url: str | None, owner: URL | None, data_dir: Path, programs: Path | None) -> Iterator[DatabaseUrls]:
+def running_database(
+    url: str | None, owner: URL | None, data_dir: Path, programs: Path | None
+) -> Iterator[DatabaseUrls]:
     """The database in use; an embedded one is stopped by its last user. `owner` is the URL that migrates, if another
     one."""
     if url is not None:
         given = parse_url(url)
         yield DatabaseUrls(given, owner or given)
         return
-    embedded = embedded_postgres(data_dir, programs)
+    embedded = make_embedded_postgres(data_dir, programs)
     try:
         embedded.use()
         for made in (embedded.url, embedded.server_url, embedded.owner_url):
