@@ -55,7 +55,7 @@ class Amends:
         self.reader = Reader(readers)
         store = PostgresSagas(EventWriter(committer), self.reader, AggregateLoader(committer, self.reader, 500))
         self.engine = engine_on_dbos(
-            [self._saga], store, conninfo(self._url), Heartbeat(self._url).beat, lambda: os._exit(70)
+            [self._saga], store, conninfo(self._url), Heartbeat(self._url).renew_lease, lambda: os._exit(70)
         )
         await self.engine.launch()
         self._stack.push_async_callback(self.engine.shut_down)

@@ -23,7 +23,7 @@ from workflows.amends.history import (
 from workflows.amends.ids import new_id, require_workflow_id
 from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, RepeatedRequest, new_own_event, repeated_answer
 from workflows.amends.ports.execution_log import StartRequest
-from workflows.amends.ports.saga_store import Sagas, Standing, StartOutcome
+from workflows.amends.ports.saga_store import Sagas, StartOutcome, StatusDetails
 from workflows.amends.saga import Saga
 from workflows.amends.start_request import start_request
 from workflows.amends.values.codec import load, stored_value
@@ -153,7 +153,7 @@ class SagaClient:
         happened = OperatorResumed(reason) if action == "resume" else CancelRequested(reason)
         event = new_own_event(saga_histories.stream(id), happened, cause)
         going, cancel = _going(await self._standing(id)), None if action == "resume" else reason
-        found = await self._sagas.resume(id, None, ["abandoned"], event, going, answer, cancel)
+        found = await self._sagas.apply_operator_action(id, None, ["abandoned"], event, going, answer, cancel)
         if (done := _answer(found, answer, {"id": id, "act": action})) is not None:
             return done
         raise Conflict("status", f"Workflow {id} is {found}, not abandoned: there is nothing to {action}.")
@@ -180,21 +180,23 @@ class SagaClient:
             acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, as_jsonb(result))
             event = new_own_event(saga_histories.stream(id), acted, cause)
             try:
-                found = await self._sagas.resume(id, standing.stuck_at, ["stuck"], event, _going(standing), answer)
+                found = await self._sagas.apply_operator_action(
+                    id, standing.stuck_at, ["stuck"], event, _going(standing), answer
+                )
             except StaleVersion:
                 continue
             if (done := _answer(found, answer, {"id": id, "act": action})) is not None:
                 return done
             raise _not_stuck(id, found, action)
 
-    async def _standing(self, id: str) -> Standing:
-        standing = await self._sagas.standing(id)
+    async def _standing(self, id: str) -> StatusDetails:
+        standing = await self._sagas.status_details(id)
         if standing is None:
             raise NotFound("workflow", id)
         return standing
 
 
-def _going(standing: Standing) -> Status:
+def _going(standing: StatusDetails) -> Status:
     return "compensating" if standing.is_compensating else "running"
 
 

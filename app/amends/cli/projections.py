@@ -46,7 +46,7 @@ def list_projections(
         for each in found:
             for line in _troubles(each):
                 say(line)
-        for left_out in await context.builds.store.skipped(name) if name else ():
+        for left_out in await context.builds.store.skipped_events(name) if name else ():
             what = f"{left_out.type} at position {left_out.position}, by {left_out.actor}: {left_out.reason}"
             say(f"SKIPPED    {name} {short_key(left_out.key)}, {what}")
 

@@ -36,7 +36,7 @@ def _detail(event: dict[str, Any], data: Any) -> str:
 
     if not isinstance(data, dict) or (data and all(value == MASK for value in data.values())):
         return "(unknown here)"
-    return saga_event(event["type"]).summary(data, str(event["metadata"].get("workflow_id", "")))
+    return saga_event(event["type"]).timeline_summary(data, str(event["metadata"].get("workflow_id", "")))
 
 
 def timeline_lines(moments: Iterable[Moment]) -> Iterator[str]:

@@ -187,4 +187,4 @@ def _engine(
     limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
     options = Options(settings.lease_seconds, settings.running, limits)
     address = conninfo(with_value_formats(url))
-    return engine_on_dbos(sagas, store.sagas, address, Heartbeats(url).beat, lost, options, providers)
+    return engine_on_dbos(sagas, store.sagas, address, Heartbeats(url).renew_lease, lost, options, providers)

@@ -20,7 +20,7 @@ from domain.amends.projection import Projection
 from domain.amends.read_model.events import read_model_stream
 from workflows.amends.ports.event_store import IdempotencyKey, KeptAnswer, new_own_event
 from workflows.amends.ports.projection_builds import LISTED, DeadLetter, ProjectionBuild, RequestedAction
-from workflows.amends.ports.projection_store import Body, NotYet, Operation, SwitchOutcome
+from workflows.amends.ports.projection_store import Body, Operation, OperationNotYetPossible, SwitchOutcome
 
 
 async def administer(
@@ -113,6 +113,6 @@ def _refused(error: psycopg.Error, build: ProjectionBuild) -> Exception | None:
         case Sqlstate.INSUFFICIENT_PRIVILEGE:
             return Conflict("rights", f"The owner of Amends' functions may not do that: {message_of(error)}")
         case Sqlstate.LOCK_NOT_AVAILABLE:
-            return NotYet(busy=True)
+            return OperationNotYetPossible(busy=True)
         case _:
             return None

@@ -57,17 +57,17 @@ def failure_text(error: Exception) -> str:
 class PostgresErrors:
     """The meaning of errors of a store of read models in Postgres."""
 
-    def is_away(self, error: BaseException) -> bool:
+    def is_store_away(self, error: BaseException) -> bool:
         return is_database_away(error)
 
     def is_about_row(self, error: BaseException) -> bool:
         return is_about_row(error)
 
-    def is_own(self, error: BaseException) -> bool:
+    def is_expected(self, error: BaseException) -> bool:
         return isinstance(error, psycopg.Error | AmendsError)
 
-    def message(self, error: BaseException) -> str:
+    def one_line_message(self, error: BaseException) -> str:
         return message_of(error)
 
-    def failure(self, error: Exception) -> str:
+    def failure_reason(self, error: Exception) -> str:
         return failure_text(error)

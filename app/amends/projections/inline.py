@@ -114,28 +114,28 @@ class _Transaction:
     async def builds_of(self, name: str, version: int) -> list[int]:
         return [build for (build,) in await self._ask(SQL["builds_of"], (name, version))]
 
-    def attempt(self) -> AbstractAsyncContextManager[Any]:
+    def savepoint(self) -> AbstractAsyncContextManager[Any]:
         return self._connection.transaction()
 
-    async def shape(self, target: BuildTarget) -> TableShape:
+    async def table_shape(self, target: BuildTarget) -> TableShape:
         return parse_table_shape(await self._ask(SQL["shape"], vars(target)))
 
-    async def standing(self, target: BuildTarget, key: str) -> tuple[bool, set[int]]:
+    async def dead_letter_state(self, target: BuildTarget, key: str) -> tuple[bool, set[int]]:
         parameters = vars(target) | {"key": key, "patience": LOCK_TIMEOUT, "limit": STATEMENT_TIMEOUT}
         ((is_set_aside, left_out, self._limit, *_),) = await self._ask(SQL["key"], parameters)
         return is_set_aside, set(left_out)
 
-    async def rows(self, target: BuildTarget, keys: Sequence[str]) -> str:
+    async def rows_json(self, target: BuildTarget, keys: Sequence[str]) -> str:
         ((found,),) = await self._ask(SQL["get_rows"], (*target.as_tuple, list(keys)))
         return str(found)
 
-    async def later(self, stream: str, after: int, types: Sequence[str]) -> list[FeedEvent]:
+    async def later_events(self, stream: str, after: int, types: Sequence[str]) -> list[FeedEvent]:
         return parse_feed_events(await self._ask(SQL["later"], (stream, after, list(types))))
 
-    async def put(self, target: BuildTarget, rows: str) -> None:
+    async def put_rows(self, target: BuildTarget, rows: str) -> None:
         await self._connection.execute(SQL["put_rows"], (*target.as_tuple, rows, []))
 
-    async def done(self) -> None:
+    async def reset_timeouts(self) -> None:
         await self._connection.execute(SQL["unlimit"], (self._limit,))
 
     async def _ask(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[TupleRow]:

@@ -24,7 +24,7 @@ from app.amends.projections.statement_rows import (
     parse_feed_events,
     parse_table_shape,
 )
-from app.amends.projections.views import reached, shown
+from app.amends.projections.views import have_reached, visible_rows
 from domain.amends.event import Cause
 from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor, IdempotencyKey
@@ -34,11 +34,11 @@ from workflows.amends.ports.projection_builds import (
     LEASE,
     LISTED,
     BuildCommit,
+    BuildLag,
     BuildTarget,
     DeadLetter,
     FeedEvent,
     FeedPage,
-    Lag,
     LeaseLost,
     ProjectionBuild,
     RequestedAction,
@@ -79,7 +79,7 @@ class PostgresProjections:
             return failure_text(error)
         return None
 
-    async def obstacle(self, name: str) -> str | None:
+    async def creation_obstacle(self, name: str) -> str | None:
         ((there,),) = await self._reader.tuples(SQL["obstacle"], (name,))
         return f"views.{name} is there already and is no read model" if there else None
 
@@ -91,16 +91,16 @@ class PostgresProjections:
                 for names in each.vocabulary.renamed:
                     await connection.execute(SQL["renamed"], {"name": each.name, "types": sorted(names)})
 
-    async def lag(self, build: ProjectionBuild) -> Lag:
+    async def lag(self, build: ProjectionBuild) -> BuildLag:
         parameters, events, seconds = _after(build.cursor) | {"limit": COUNTED}, 0, 0.0
         for type in build.types:  # each by itself: a rare one is found by its index wherever the build stands
             (row,) = await self._reader.rows(SQL["lag"], parameters | {"type": type}, anew=True)
             events += row["events"]
             if row["first"]:
                 seconds = max(seconds, (row["now"] - row["first"]).total_seconds())
-        return Lag(min(events, COUNTED), seconds)
+        return BuildLag(min(events, COUNTED), seconds)
 
-    async def shape(self, target: BuildTarget, patiently: bool = False) -> TableShape:
+    async def table_shape(self, target: BuildTarget, patiently: bool = False) -> TableShape:
         patience = None if patiently else PATIENCE
         return parse_table_shape(await self._reader.tuples(SQL["shape"], vars(target), patience=patience))
 
@@ -108,19 +108,19 @@ class PostgresProjections:
         wanted = {"name": name, "key": key, "limit": GLANCE if name is None else LISTED}
         return [DeadLetter(**row) for row in await self._reader.rows(SQL["set_aside"], wanted)]
 
-    async def skipped(self, name: str) -> list[SkippedEvent]:
+    async def skipped_events(self, name: str) -> list[SkippedEvent]:
         return [SkippedEvent(**row) for row in await self._reader.rows(SQL["skipped"], {"name": name, "limit": LISTED})]
 
     # -- runners
 
-    async def take(self, target: BuildTarget, runner: str) -> bool:
+    async def take_lease(self, target: BuildTarget, runner: str) -> bool:
         (taken,) = await self._committer.run(SQL["take"], (*target.as_tuple, runner, LEASE))
         return bool(taken[0])
 
-    async def give_back(self, target: BuildTarget, runner: str) -> None:
+    async def release_lease(self, target: BuildTarget, runner: str) -> None:
         await self._committer.run(SQL["give_back"], (*target.as_tuple, runner), GIVE_BACK_SECONDS)
 
-    async def page(self, target: BuildTarget, types: Sequence[str], after: FeedCursor, limit: int) -> FeedPage:
+    async def read_page(self, target: BuildTarget, types: Sequence[str], after: FeedCursor, limit: int) -> FeedPage:
         wanted = _after(after) | {"types": types, "limit": limit} | vars(target)
         rows = await self._reader.tuples(SQL["page"], wanted, patience=None)
         if not rows:
@@ -128,11 +128,11 @@ class PostgresProjections:
         *found, last = rows
         return FeedPage(parse_feed_events(found), FeedCursor(*last[:3]), last[4] >= limit, int(last[7]), last[5])
 
-    async def rows(self, target: BuildTarget, keys: Sequence[str]) -> str:
+    async def rows_json(self, target: BuildTarget, keys: Sequence[str]) -> str:
         ((found,),) = await self._ask(SQL["get_rows"], (*target.as_tuple, list(keys)))
         return str(found)
 
-    async def set_aside_keys(self, target: BuildTarget) -> set[str]:
+    async def dead_letter_keys(self, target: BuildTarget) -> set[str]:
         return {key for (key,) in await self._reader.tuples(SQL["aside_keys"], target.as_tuple, patience=None)}
 
     async def skipped_positions(self, name: str) -> set[int]:
@@ -143,10 +143,10 @@ class PostgresProjections:
         rows = await self._reader.tuples(SQL["requested_actions"], target.as_tuple, patience=None)
         return [(key, action) for key, action in rows]
 
-    async def set_aside_events(self, target: BuildTarget, key: str) -> list[FeedEvent]:
+    async def dead_letter_events(self, target: BuildTarget, key: str) -> list[FeedEvent]:
         return parse_feed_events(await self._reader.tuples(SQL["aside_events"], (*target.as_tuple, key), patience=None))
 
-    async def expect(self, target: BuildTarget, types: Sequence[str]) -> None:
+    async def note_expected_events(self, target: BuildTarget, types: Sequence[str]) -> None:
         expected = await count_events(self._reader, types)
         await self._committer.run(SQL["expect"], {"expected": expected} | vars(target))
 
@@ -171,7 +171,7 @@ class PostgresProjections:
             raise LeaseLost
 
     @asynccontextmanager
-    async def trial(self, target: BuildTarget) -> AsyncIterator[_Trial]:
+    async def row_trial(self, target: BuildTarget) -> AsyncIterator[_Trial]:
         async with self._reader.connection() as connection, connection.transaction(force_rollback=True):
             yield _Trial(connection, target)
 
@@ -189,13 +189,13 @@ class PostgresProjections:
         self.on_commit()
         return body
 
-    async def shown(
+    async def visible_rows(
         self, projection: Projection[Any, Any], where: Mapping[str, str], after: str | None, limit: int
     ) -> list[dict[str, Any]]:
-        return await shown(self._reader, projection, where, after, limit)
+        return await visible_rows(self._reader, projection, where, after, limit)
 
-    async def reached(self, name: str, cursors: Sequence[FeedCursor]) -> list[bool | None]:
-        return await reached(self._reader, name, cursors)
+    async def have_reached(self, name: str, cursors: Sequence[FeedCursor]) -> list[bool | None]:
+        return await have_reached(self._reader, name, cursors)
 
     async def _ask(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[TupleRow]:
         """Run a statement once; the caller of the runner tries again."""
@@ -209,14 +209,14 @@ class _Trial:
     def __init__(self, connection: AsyncConnection[TupleRow], target: BuildTarget) -> None:
         self._connection, self._target = connection, target
 
-    async def rows(self, keys: Sequence[str]) -> str:
+    async def rows_json(self, keys: Sequence[str]) -> str:
         ((found,),) = await self._ask(SQL["get_rows"], (*self._target.as_tuple, list(keys)))
         return str(found)
 
     async def events_at(self, positions: Sequence[int]) -> list[FeedEvent]:
         return parse_feed_events(await self._ask(SQL["events_at"], (list(positions),)))
 
-    async def put(self, rows: str, gone: Sequence[str]) -> None:
+    async def put_rows(self, rows: str, gone: Sequence[str]) -> None:
         async with self._connection.transaction():
             await self._connection.execute(SQL["put_rows"], (*self._target.as_tuple, rows, list(gone)))
 

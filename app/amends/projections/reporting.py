@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from workflows.amends.ports.projection_builds import BuildTarget, DeadLetter, Lag, ProjectionBuild
+from workflows.amends.ports.projection_builds import BuildLag, BuildTarget, DeadLetter, ProjectionBuild
 from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.projections.table_check import TableChanged, require_same_table
 from workflows.amends.values.codec import dump
@@ -37,7 +37,7 @@ async def _of(builds: ProjectionBuilds, name: str, found: list[ProjectionBuild])
     building = next((build for build in found if build.state == "building"), None)
     unopened = builds.unopened.get(name)
     if unopened is None and not found and mode != "live":
-        unopened = await builds.store.obstacle(name)
+        unopened = await builds.store.creation_obstacle(name)
     return {
         "name": name,
         "mode": mode,
@@ -63,7 +63,7 @@ async def _checked(builds: ProjectionBuilds, build: ProjectionBuild) -> Projecti
         return build
 
     target = BuildTarget(build.name, build.build)
-    shape = await builds.store.shape(target)
+    shape = await builds.store.table_shape(target)
     try:
         require_same_table(projection, target, shape)
     except TableChanged as changed:
@@ -86,7 +86,7 @@ def _status(live: ProjectionBuild | None, versions: list[int], mode: str | None)
     return "idle" if live.free else "following" if live.caught_up_at else "catching up"
 
 
-def _shown(build: ProjectionBuild, lag: Lag) -> dict[str, Any]:
+def _shown(build: ProjectionBuild, lag: BuildLag) -> dict[str, Any]:
     until = build.caught_up_at or datetime.now(UTC)
     seconds = max((until - build.started_at).total_seconds(), 0.001)
     rate = build.events / seconds

@@ -65,7 +65,7 @@ class ReadModelQueries:
     async def _rows(self, name: str, where: dict[str, str], after: str | None, limit: int) -> list[dict[str, Any]]:
         if why := self._builds.unopened.get(name):
             raise Conflict("missing", f"{name} has no table, and cannot be given one now: {why}")
-        return await self._builds.store.shown(self.projection(name), where, after, limit)
+        return await self._builds.store.visible_rows(self.projection(name), where, after, limit)
 
     async def _folded(self, projection: Projection[Any, Any], key: str) -> dict[str, Any] | None:
         row, version = None, 0

@@ -17,7 +17,7 @@ from workflows.amends.projections.builds import no_column
 from workflows.amends.values.codec import json_text, parse_json
 
 
-async def shown(
+async def visible_rows(
     reader: Reader, projection: Projection[Any, Any], where: Mapping[str, str], after: str | None, limit: int
 ) -> list[dict[str, Any]]:
     """Rows of the live build, by the names of its columns."""
@@ -35,7 +35,7 @@ async def shown(
     return found
 
 
-async def reached(reader: Reader, name: str, cursors: Sequence[FeedCursor]) -> list[bool | None]:
+async def have_reached(reader: Reader, name: str, cursors: Sequence[FeedCursor]) -> list[bool | None]:
     """Whether the live build has got to each of these places; False for one that does not stand any more."""
     columns = zip(*((*each, each.event) for each in cursors), strict=True)
     known: list[bool | None] = [None] * len(cursors)

@@ -22,7 +22,7 @@ def cursor_waiter(name: str, store: ViewStore) -> Waiter[Place, bool]:
 
     async def ask(places: Collection[Place]) -> dict[Place, bool]:
         wanted = list(places)
-        known = await store.reached(name, [FeedCursor(*place) for place in wanted])
+        known = await store.have_reached(name, [FeedCursor(*place) for place in wanted])
         return {place: stands for place, stands in zip(wanted, known, strict=True) if stands is not None}
 
     return Waiter(name, ask, LOOK_SECONDS)

@@ -172,7 +172,7 @@ class Redactor:
     def _of_saga(self, name: str, data: dict[str, Any], saga: str) -> dict[str, Any]:
         """The fields of a saga's own events whose types only its definition knows, and those that repeat errors."""
         event, error = saga_event(name), data.get("error")
-        shown = {field: self._value(value, data.get(field), saga) for field, value in event.values(data).items()}
+        shown = {field: self._value(value, data.get(field), saga) for field, value in event.value_types(data).items()}
         if isinstance(error, dict) and "facts" in error:
             shown["error"] = self._error(error, saga)
         if "reason" in data and event.repeats_errors:
@@ -218,7 +218,7 @@ def _change(form: Visibility, change: Change) -> Change:
 def _values(event: StoredEvent) -> Collection[ValueOf]:
     """The values of an event whose types only a saga's definition knows."""
     saga, data = saga_histories.key(event.stream), event.data
-    return saga_event(event.name).values(data).values() if saga and isinstance(data, dict) else ()
+    return saga_event(event.name).value_types(data).values() if saga and isinstance(data, dict) else ()
 
 
 def _sagas_of(event: StoredEvent) -> Iterator[str]:

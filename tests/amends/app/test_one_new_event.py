@@ -47,21 +47,21 @@ def paused() -> Iterator[type[Any]]:
         until: datetime
         answer: JsonValue
 
-        def change(self, state: StateFold, at: datetime | None) -> None:
+        def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
             state.change(status="waiting", waiting_for="a pause", waiting_until=self.until)
 
-        def remember(self, replay: ReplayFold) -> None:
+        def apply_to_replay(self, replay: ReplayFold) -> None:
             replay.waits[self.slot] = self.until
 
-        def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
             return {"status": "waiting", "waiting_for": "a pause"}
 
         @classmethod
-        def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
             return f"{saga} until {data['until']}"
 
         @classmethod
-        def values(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+        def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
             return {"answer": ValueOf("signal", "answer")}
 
     forget()

@@ -119,7 +119,7 @@ class Running:
         await self.commit(SagaCompensated(reason), change=StatusChange("compensated", reason))
 
     async def stored(self) -> ReplayState:
-        found = await self.it.sagas.load(self.id)
+        found = await self.it.sagas.load_replay_state(self.id)
         assert found is not None
         return found
 
@@ -156,8 +156,8 @@ class StartContract:
         assert [type(event) for event in await Running(it, "s-1").history()] == [SagaStarted]
 
     async def test_nobody_knows_a_saga_that_was_not_started(self, it: Store) -> None:
-        assert await it.sagas.load("s-1") is None
-        assert await it.sagas.standing("s-1") is None
+        assert await it.sagas.load_replay_state("s-1") is None
+        assert await it.sagas.status_details("s-1") is None
 
     async def test_queued_sagas_are_claimed_once_by_who_has_code_for_them(self, it: Store) -> None:
         for id in ("s-1", "s-2", "s-3"):

@@ -35,7 +35,7 @@ DEAD = "executor-2"
 
 
 async def register(it: Store, executor: str, types: tuple[str, ...] = (TYPE,), lease: float = 3600.0) -> None:
-    await it.sagas.register(executor, "here", 1, 0.5, types, lease)
+    await it.sagas.register_executor(executor, "here", 1, 0.5, types, lease)
 
 
 async def started_by(it: Store, id: str, executor: str) -> Running:
@@ -48,17 +48,17 @@ class ExecutorContract:
     """Executors, and what becomes of the sagas of one that ends."""
 
     async def test_a_saga_that_no_executor_has_code_for_is_named(self, it: Store) -> None:
-        await it.sagas.end([EXECUTOR], "test", False)
+        await it.sagas.end_executors([EXECUTOR], "test", False)
         await register(it, "old", ("place-order:2",))
         await it.sagas.start(starts("s-1"))
-        assert await it.sagas.without_code() == [("s-1", "place-order", 1)]
+        assert await it.sagas.queued_without_code() == [("s-1", "place-order", 1)]
         await register(it, "new")
-        assert await it.sagas.without_code() == []
+        assert await it.sagas.queued_without_code() == []
 
     async def test_who_is_not_alive_claims_nothing(self, it: Store) -> None:
         await it.sagas.start(starts("s-1"))
         await register(it, DEAD)
-        await it.sagas.end([DEAD], "test", True)
+        await it.sagas.end_executors([DEAD], "test", True)
         await register(it, "late", lease=-1.0)
         assert [await it.sagas.claim(each, "o", [TYPE], 10) for each in (DEAD, "late", "nobody")] == [[], [], []]
         others = await it.sagas.other_executors(EXECUTOR)
@@ -67,7 +67,7 @@ class ExecutorContract:
     async def test_what_a_dead_executor_ran_is_queued_once_and_not_its_own_any_more(self, it: Store) -> None:
         await register(it, DEAD)
         saga = await started_by(it, "s-1", DEAD)
-        assert [await it.sagas.end([DEAD], EXECUTOR, True) for _ in range(2)] == [1, 0]
+        assert [await it.sagas.end_executors([DEAD], EXECUTOR, True) for _ in range(2)] == [1, 0]
         with pytest.raises(Fenced):
             await saga.commit(completed("charge", 1))
         assert await saga.claimed_again()
@@ -75,7 +75,7 @@ class ExecutorContract:
 
     async def test_a_start_for_an_executor_that_had_been_ended_is_queued_again(self, it: Store) -> None:
         await register(it, DEAD)
-        await it.sagas.end([DEAD], EXECUTOR, True)
+        await it.sagas.end_executors([DEAD], EXECUTOR, True)
         saga = await started_by(it, "s-1", DEAD)
         assert not await saga.claimed_again()
         assert [await it.sagas.release_orphans() for _ in range(2)] == [1, 0]
@@ -98,10 +98,10 @@ class ExecutorContract:
     async def test_an_executor_is_told_of_the_cancels_of_what_it_runs(self, it: Store) -> None:
         saga = await started_by(it, "s-1", EXECUTOR)
         await it.sagas.cancel("s-1", (), "no", one("s-1", CancelRequested("no")), None)
-        assert await it.sagas.cancelled(EXECUTOR) == [("s-1", "no")]
-        assert await it.sagas.cancelled(DEAD) == []
+        assert await it.sagas.cancel_requests(EXECUTOR) == [("s-1", "no")]
+        assert await it.sagas.cancel_requests(DEAD) == []
         await saga.compensate("no", error=None)
-        assert await it.sagas.cancelled(EXECUTOR) == []
+        assert await it.sagas.cancel_requests(EXECUTOR) == []
 
 
 class QueueContract:
@@ -112,45 +112,45 @@ class QueueContract:
         sagas = [await started(it, id) for id in ids]
         for saga, due in zip(sagas, (AT, AT - timedelta(1), AT + timedelta(days=100_000)), strict=True):
             await saga.suspend("waiting", waiting_for="timer", due_at=due)
-        assert [await it.sagas.wake_due(1) for _ in range(3)] == [1, 1, 0]
+        assert [await it.sagas.enqueue_due(1) for _ in range(3)] == [1, 1, 0]
         assert [await saga.claimed_again(f"owner {saga.id}") for saga in (sagas[2], sagas[0])] == [False, False]
         assert [await saga.status() for saga in sagas] == ["running", "running", "waiting"]
 
     async def test_sagas_that_wait_for_a_provider_are_taken_by_who_asks_for_it(self, it: Store) -> None:
         for id in ("s-1", "s-2", "s-3"):
             await (await started(it, id)).suspend("running", provider="stock", provider_since=AT)
-        assert [(each.provider, each.waits) for each in await it.sagas.awaited(EXECUTOR)] == [("stock", True)]
+        assert [(each.provider, each.waits) for each in await it.sagas.awaited_providers(EXECUTOR)] == [("stock", True)]
         given = ("o", "stock", [TYPE])
-        assert await it.sagas.claim_awaiting(EXECUTOR, *given, 10, 60.0) == [], "they have just asked"
-        assert await it.sagas.claim_awaiting(EXECUTOR, "o", "payments", [TYPE], 10, 0.0) == []
-        assert await it.sagas.claim_awaiting(DEAD, *given, 10, 0.0) == []
-        taken = [await it.sagas.claim_awaiting(EXECUTOR, *given, 2, 0.0) for _ in range(3)]
+        assert await it.sagas.claim_waiting_for_provider(EXECUTOR, *given, 10, 60.0) == [], "they have just asked"
+        assert await it.sagas.claim_waiting_for_provider(EXECUTOR, "o", "payments", [TYPE], 10, 0.0) == []
+        assert await it.sagas.claim_waiting_for_provider(DEAD, *given, 10, 0.0) == []
+        taken = [await it.sagas.claim_waiting_for_provider(EXECUTOR, *given, 2, 0.0) for _ in range(3)]
         assert [len(each) for each in taken] == [2, 1, 0]
 
     async def test_an_incompatible_saga_is_tried_again_by_who_has_code_for_it(self, it: Store) -> None:
         saga = await started(it, "s-1")
         await saga.suspend("stranded", SagaIncompatible("no code"), reason="no code")
-        await it.sagas.unstrand(["place-order:2"])
+        await it.sagas.requeue_incompatible(["place-order:2"])
         assert not await saga.claimed_again()
-        await it.sagas.unstrand([TYPE])
+        await it.sagas.requeue_incompatible([TYPE])
         assert await saga.claimed_again()
         assert await saga.status() == "stranded", "until it goes on"
 
     async def test_what_is_noted_of_a_saga_is_noted_once(self, it: Store) -> None:
         saga, change = await started(it, "s-1"), StatusChange("abandoned", "DBOS says so")
-        await it.sagas.note("s-1", one("s-1", SagaTerminated("x")), change, ["running"])
+        await it.sagas.append_to_unowned("s-1", one("s-1", SagaTerminated("x")), change, ["running"])
         assert await saga.status() == "running"
         for _ in range(2):
-            await it.sagas.note("s-1", one("s-1", SagaTerminated("x")), change, ["completed"])
+            await it.sagas.append_to_unowned("s-1", one("s-1", SagaTerminated("x")), change, ["completed"])
         assert (await saga.status(), len(await saga.history())) == ("abandoned", 2)
 
     async def test_a_saga_that_an_operator_resumes_waits_for_nothing_any_more(self, it: Store) -> None:
         saga = await started(it, "s-1")
         await saga.commit(SagaCompensating("no"), change=StatusChange("compensating", "no"))
         await saga.suspend("compensating", waiting_for="paid")
-        await it.sagas.note("s-1", one("s-1", SagaTerminated("x")), StatusChange("abandoned", "x"), [])
+        await it.sagas.append_to_unowned("s-1", one("s-1", SagaTerminated("x")), StatusChange("abandoned", "x"), [])
         acted = one("s-1", OperatorActed("retry", "now", 3, "charge"))
-        await it.sagas.resume("s-1", None, ["abandoned"], acted, "compensating", None)
+        await it.sagas.apply_operator_action("s-1", None, ["abandoned"], acted, "compensating", None)
         assert await saga.claimed_again()
         await it.sagas.signal("s-1", "paid", signal("s-1"), None)
         assert await saga.commit(completed("charge", 1)), "nobody else was let run it"
@@ -158,13 +158,13 @@ class QueueContract:
     async def test_nobody_resumes_a_saga_that_is_not_there(self, it: Store) -> None:
         acted = one("s-1", OperatorActed("retry", "now", 3, "charge"))
         with pytest.raises(NotFound):
-            await it.sagas.resume("s-1", None, ["stuck"], acted, "running", None)
+            await it.sagas.apply_operator_action("s-1", None, ["stuck"], acted, "running", None)
 
     async def test_a_suspension_may_settle_and_change_nothing_else(self, it: Store) -> None:
         saga = await started(it, "s-1")
         await it.sagas.commit("s-1", "me", StepCommit([], suspend=True, settled=True))
         acted = one("s-1", OperatorActed("retry", "now", 3, "charge"))
-        await it.sagas.resume("s-1", None, ["running"], acted, "running", None)
+        await it.sagas.apply_operator_action("s-1", None, ["running"], acted, "running", None)
         assert await saga.claimed_again()
         assert not (await saga.stored()).recovered
 

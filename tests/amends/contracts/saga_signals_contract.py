@@ -118,19 +118,26 @@ class SignalContract:
     async def test_an_operators_action_queues_the_saga_that_it_is_about(self, it: Store) -> None:
         saga = await started(it, "s-1")
         acted = OperatorActed("retry", "now", 3, "charge")
-        assert await it.sagas.resume("s-1", None, ["stuck"], one("s-1", acted), "running", None) == "running"
+        assert (
+            await it.sagas.apply_operator_action("s-1", None, ["stuck"], one("s-1", acted), "running", None)
+            == "running"
+        )
         await saga.stuck()
-        standing = await it.sagas.standing("s-1")
+        standing = await it.sagas.status_details("s-1")
         assert standing is not None
         assert (standing.status, standing.is_compensating, standing.stuck_at) == ("stuck", False, 2)
         assert standing.stuck == SagaStuck("why", 3, "charge")
-        done = await it.sagas.resume("s-1", standing.stuck_at, ["stuck"], one("s-1", acted), "running", None)
+        done = await it.sagas.apply_operator_action(
+            "s-1", standing.stuck_at, ["stuck"], one("s-1", acted), "running", None
+        )
         assert isinstance(done, FeedCursor)
         assert (await saga.status(), (await saga.history())[-1]) == ("running", acted)
         assert await saga.claimed_again()
         await saga.stuck()
         with pytest.raises(StaleVersion):
-            await it.sagas.resume("s-1", standing.stuck_at, ["stuck"], one("s-1", acted), "running", None)
+            await it.sagas.apply_operator_action(
+                "s-1", standing.stuck_at, ["stuck"], one("s-1", acted), "running", None
+            )
 
 
 class FamilyContract:

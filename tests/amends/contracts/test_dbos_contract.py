@@ -102,7 +102,7 @@ class Keys(Saga[str, str], name="keys"):
 async def engine(url: URL, *sagas: Saga[Any, Any]) -> AsyncIterator[Engine]:
     async with store(url, connections=4) as it:
         beat = Heartbeat(url)
-        running = engine_on_dbos(sagas, it.sagas, conninfo(url), beat.beat, lambda: None)
+        running = engine_on_dbos(sagas, it.sagas, conninfo(url), beat.renew_lease, lambda: None)
         await running.launch()
         try:
             yield running

@@ -23,7 +23,7 @@ class TestInMemory(SagasContract):
     @pytest.fixture
     async def it(self) -> Store:
         sagas = MemorySagas()
-        await sagas.register(EXECUTOR, "here", 1, 1.0, [TYPE], 3600.0)
+        await sagas.register_executor(EXECUTOR, "here", 1, 1.0, [TYPE], 3600.0)
         return Store(sagas, sagas.events)
 
 
@@ -31,5 +31,5 @@ class TestInPostgres(SagasContract):
     @pytest.fixture
     async def it(self, database: URL) -> AsyncIterator[Store]:
         async with store(database) as made:
-            await made.sagas.register(EXECUTOR, "here", 1, 1.0, [TYPE], 3600.0)
+            await made.sagas.register_executor(EXECUTOR, "here", 1, 1.0, [TYPE], 3600.0)
             yield Store(made.sagas, PostgresEvents(made.writer, made.reader))

@@ -18,7 +18,7 @@ from workflows.amends.history import Status
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, NewEvent, RepeatedRequest
 from workflows.amends.ports.execution_log import Committed, StepCommit, StreamMoved
-from workflows.amends.ports.saga_store import Claimed
+from workflows.amends.ports.saga_store import ClaimedSaga
 from workflows.amends.simulation.memory.rows import Row
 from workflows.amends.simulation.memory.sagas import MemorySagas
 from workflows.amends.step import StepCall
@@ -121,15 +121,15 @@ class LosesCommit(MemorySagas):
             self._earlier[id] = deepcopy(self.replay_state(id))
         return super().write(id, owner, step_commit)
 
-    async def end(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
+    async def end_executors(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
         self._taken_over |= {each.id for each in self._run_by(executors)} if died else set()
-        return await super().end(executors, by, died, patience)
+        return await super().end_executors(executors, by, died, patience)
 
-    async def load(self, id: str) -> ReplayState | None:
+    async def load_replay_state(self, id: str) -> ReplayState | None:
         if id in self._taken_over and id in self._earlier:
             self._taken_over.discard(id)
             return self._earlier[id]
-        return await super().load(id)
+        return await super().load_replay_state(id)
 
 
 class CountsTwice(MemorySagas):
@@ -144,7 +144,7 @@ class CountsTwice(MemorySagas):
 class ForgetsDoubt(MemorySagas):
     """Who goes on after a crash is not told that a step may have taken effect without a record."""
 
-    def take(self, row: Row, executor: str, owner: str) -> Claimed:
+    def take(self, row: Row, executor: str, owner: str) -> ClaimedSaga:
         taken = super().take(row, executor, owner)
         row.was_settled = True
         return taken

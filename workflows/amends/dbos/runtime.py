@@ -25,7 +25,7 @@ from domain.amends.errors import StartupError
 from workflows.amends.dbos.threads import LoopThreads
 from workflows.amends.executor.runtime import Body
 from workflows.amends.ports.execution_log import Fenced, Suspended, TurnedBack
-from workflows.amends.ports.saga_store import Claimed
+from workflows.amends.ports.saga_store import ClaimedSaga
 
 log = logging.getLogger("amends.engine")
 
@@ -164,14 +164,14 @@ class DbosRuntime:
         """Draw the number of the next step from DBOS."""
         return DBOS.reserve_step().step_id
 
-    async def run(self, claimed: Claimed, owner: str) -> None:
+    async def run(self, claimed: ClaimedSaga, owner: str) -> None:
         """Run a workflow that this executor has claimed under this owner; returns once it is under way."""
         status = _status(claimed, self._executor)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._threads, execute_dequeued_workflow, _get_dbos_instance(), status, owner)
 
 
-def _status(claimed: Claimed, executor: str) -> WorkflowStatusInternal:
+def _status(claimed: ClaimedSaga, executor: str) -> WorkflowStatusInternal:
     """What DBOS would have read back from the row of a workflow that was just claimed."""
     return {
         "workflow_uuid": claimed.id,

@@ -194,7 +194,7 @@ class Children:
         wanted = None if recalled else self._cancellation.due_start()
         due = None if recalled or wanted else self._cancellation.deadline
         if due and step_id in self._history.current.waits and due - execution_log.now() < SOON:
-            await execution_log.pause(due)
+            await execution_log.wait_until(due)
             return None
         told: list[object] = (
             [] if step_id in self._history.current.waits else [SagaWaiting(step_id, child_ended_signal(child), None)]

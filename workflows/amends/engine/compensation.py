@@ -58,7 +58,7 @@ async def compensate(
     in_doubt = tuple(step.step_id for step in step_execution if step.in_doubt)
     told = SagaCompensating(back.reason, back.problem, in_doubt)
     await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), history, suspension)
-    turns = LoopTurns(history.execution_log.seconds)
+    turns = LoopTurns(history.execution_log.monotonic_seconds)
     for step in reversed(step_execution):
         if turns.is_long:
             await turns.end()

@@ -157,7 +157,7 @@ class HistoryWriter:
 
     async def reread(self) -> None:
         """Take note of what is recorded by now: others have added to it."""
-        replay = await self.execution_log.reload()
+        replay = await self.execution_log.reload_replay_state()
         if replay.version >= self.current.version:  # of two branches that read, the later answer may be the older one
             self.current = replay
         self.version, self.rereads = replay.version, self.rereads + 1

@@ -73,7 +73,7 @@ class RunDriver:
 
     async def until_ended(self, running: RunCoroutine) -> Returned[Any] | Raised:
         """Answer the words of `run` until it ends. Raises CompensationStart, Suspended and the like when it ends."""
-        turns = LoopTurns(self.execution_log.seconds)
+        turns = LoopTurns(self.execution_log.monotonic_seconds)
         while (word := await self._next(running)) is not None:
             if turns.is_long:
                 await turns.end()
@@ -106,10 +106,10 @@ class RunDriver:
                 self.cancellation.check_outside_steps()
             if left <= 0:
                 raise Hanging(limit)
-            since, due = self.execution_log.seconds(), self.cancellation.deadline if self._may_turn else None
+            since, due = self.execution_log.monotonic_seconds(), self.cancellation.deadline if self._may_turn else None
             patience = left if due is None else min(left, max((due - self.execution_log.now()).total_seconds(), 0.001))
-            await self.execution_log.listen(patience)
-            left -= self.execution_log.seconds() - since
+            await self.execution_log.wait_for_wakeup(patience)
+            left -= self.execution_log.monotonic_seconds() - since
         if self.speaks.misplaced:
             raise self.speaks.misplaced
         self._look_once_more()

@@ -81,7 +81,7 @@ class SignalsAndTimers:
                     return self._ended(step_id, name, signal, "time", None)
                 if not begun or wake is None or wake - now >= SOON:
                     return self._suspended(step_id, signal, begun, until, wake)
-                await self._history.execution_log.pause(wake)
+                await self._history.execution_log.wait_until(wake)
 
         written = await self._history.write_current(end_or_suspend)
         if written is None or written.checkpoint is None:

@@ -24,7 +24,7 @@ from workflows.amends.executor.supervisor import Supervisor
 from workflows.amends.executor.worker import Key, RunningExecution, Worker
 from workflows.amends.history import EventLoopBlocked
 from workflows.amends.ids import new_token
-from workflows.amends.ports.saga_store import Claimed, SagaStore
+from workflows.amends.ports.saga_store import ClaimedSaga, SagaStore
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
 from workflows.amends.values.limits import Limits
@@ -121,7 +121,7 @@ class Engine:
         guard_tasks()
         await self._executor.begin(self.worker.saga_types)
         self._runtime.launch()
-        await self.store.unstrand(self.worker.saga_types)
+        await self.store.requeue_incompatible(self.worker.saga_types)
         await self._waiters.start()
         self._supervisor.start()
 
@@ -147,7 +147,7 @@ class Engine:
     async def _end(self, patience: float) -> None:
         """End this executor, and hand over what is left, if the database answers in so many seconds."""
         try:
-            handed_over = await self.store.end([self.executor], "itself", False, patience)
+            handed_over = await self.store.end_executors([self.executor], "itself", False, patience)
         except AmendsError:
             log.warning(
                 "The database does not answer: this executor ends without handing over what ran here. Once it answers "
@@ -197,7 +197,7 @@ class Engine:
             order = replace(order, executor=lease.executor, owner=owner)
         started, new = await self.saga_client.start(order)
         if new and owner:
-            await worker.run(Claimed(order.id, order.name, order.inputs), owner, lease, order.event.id)
+            await worker.run(ClaimedSaga(order.id, order.name, order.inputs), owner, lease, order.event.id)
         return started
 
     async def suspect_losses(self) -> None:

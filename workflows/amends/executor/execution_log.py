@@ -67,7 +67,7 @@ class LeasedExecutionLog:
         """The database's time in whole milliseconds, as checkpoints keep it: a replay sees the same."""
         return self._lease.clock.now()
 
-    def seconds(self) -> float:
+    def monotonic_seconds(self) -> float:
         return self._lease.now()
 
     def child_start_request(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> StartRequest:
@@ -98,14 +98,14 @@ class LeasedExecutionLog:
         self._go_on()
         return self._around.store.transaction(self.identity.id, self._owner)
 
-    async def may_call(self) -> None:
+    async def wait_for_lease(self) -> None:
         await self._lease.wait_until_held()
         self._go_on()
 
-    async def pause(self, until: datetime) -> None:
-        await self.listen((until - self.now()).total_seconds())
+    async def wait_until(self, until: datetime) -> None:
+        await self.wait_for_wakeup((until - self.now()).total_seconds())
 
-    async def listen(self, seconds: float) -> bool:
+    async def wait_for_wakeup(self, seconds: float) -> bool:
         self._go_on()
         heard = await self.bell.wait(max(seconds, 0))
         self._go_on()
@@ -126,7 +126,7 @@ class LeasedExecutionLog:
         exhausted = event.stuck_reason() if blocks >= BLOCKS else known.exhausted
         self.replay = replace(known, blocks=blocks, exhausted=exhausted)
 
-    async def reload(self) -> ReplayState:
+    async def reload_replay_state(self) -> ReplayState:
         self._go_on()
         again = await self._reload()
         self._cancel = self._cancel or again.cancel

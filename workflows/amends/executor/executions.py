@@ -80,7 +80,7 @@ class Executions:
             id, owner = self._runtime.current()
             underway = self._worker.execution_begun(id, owner)
             if underway is None:  # it knows nothing of what is settled
-                await self._store.unsettle(id)
+                await self._store.note_unclaimed_run(id)
                 underway = self._worker.execution_begun_by_itself(id, owner)
             cause = Cause(workflow_id=id, executor=underway.lease.executor, **origin)
             execution = SagaExecution(name, version, Identity(id, root, cause, parent), owner, underway)
@@ -182,11 +182,11 @@ class Executions:
         return await self._loaded(execution.id)
 
     async def _loaded(self, id: str) -> tuple[ReplayState, bool]:
-        replay = await self._store.load(id)
+        replay = await self._store.load_replay_state(id)
         fork = replay is None
         if replay is None:
-            await self._store.adopt(id)
-            replay = await self._store.load(id)
+            await self._store.adopt_fork(id)
+            replay = await self._store.load_replay_state(id)
         if replay is None:  # neither a saga nor a fork of one: its start was lost after it had been claimed
             raise SagaMissing
         return replay, fork

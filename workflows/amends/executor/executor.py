@@ -72,7 +72,7 @@ class Executor:
 
     async def _register(self, lease: Lease) -> None:
         asked_at, process = lease.now(), self._process
-        told = await self._store.register(
+        told = await self._store.register_executor(
             lease.executor, process.machine, process.pid, process.started_at, self._saga_types, self._seconds
         )
         lease.note_granted(asked_at, told)

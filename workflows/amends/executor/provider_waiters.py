@@ -66,7 +66,7 @@ class ProviderWaiters:
             await wait_until_set(self._wake, LOOK_SECONDS)
 
     async def _ask(self) -> None:
-        found = await self._store.awaited(self._worker.executor)
+        found = await self._store.awaited_providers(self._worker.executor)
         self._asked_at = self._seconds()
         self._awaited = {each.provider: None for each in found if each.waits}
         for each in found:
@@ -85,7 +85,9 @@ class ProviderWaiters:
             provider.breaker.note_probe()
         patience = 0.0 if probing else min(MOMENT, provider.breaker.seconds_closed)
         owner = new_token()
-        claimed = await self._store.claim_awaiting(lease.executor, owner, name, worker.saga_types, room, patience)
+        claimed = await self._store.claim_waiting_for_provider(
+            lease.executor, owner, name, worker.saga_types, room, patience
+        )
         if len(claimed) < room:
             self._awaited.pop(name, None)
         if not probing and not provider.has_gateway:

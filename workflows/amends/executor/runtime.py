@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from workflows.amends.ports.saga_store import Claimed
+from workflows.amends.ports.saga_store import ClaimedSaga
 
 Body = Callable[..., Awaitable[Any]]
 """One execution of a saga: called with what the saga was started with, it returns the saga's result."""
@@ -29,7 +29,7 @@ class Runtime(Protocol):
         """Run what comes from here on as another executor."""
         ...
 
-    async def run(self, claimed: Claimed, owner: str) -> None:
+    async def run(self, claimed: ClaimedSaga, owner: str) -> None:
         """Run a saga that this executor has claimed under this owner; returns once that is under way."""
         ...
 

@@ -101,13 +101,13 @@ class Supervisor:
         patient = lease.seconds_held() >= lease.seconds
         dead = [other.id for other in others if self._is_gone(other) or (other.expired and patient)]
         if dead:
-            count = await self._store.end(dead, self._worker.executor, True)
+            count = await self._store.end_executors(dead, self._worker.executor, True)
             log.warning("Took over from %s: %d sagas.", ", ".join(dead), count)
 
     async def _claim(self) -> None:
         worker, lease = self._worker, self._worker.lease
         if worker.ready:
-            await self._store.wake_due(WAKE)
+            await self._store.enqueue_due(WAKE)
         room = min(worker.free_places, CLAIM)
         if self._more_are_queued and self._ended >= CLAIM // 2:
             room = min(room, self._ended)  # as many as have ended meanwhile
@@ -122,16 +122,16 @@ class Supervisor:
 
     async def _cancel(self) -> None:
         """Tell sagas that run here what was asked of another server."""
-        for id, reason in await self._store.cancelled(self._worker.executor):
+        for id, reason in await self._store.cancel_requests(self._worker.executor):
             self._worker.deliver_cancel(id, reason)
 
     async def _care(self) -> None:
         await self._give_back()
         if orphans := await self._store.release_orphans():
             log.warning("%d sagas of executors that were ended already are queued again.", orphans)
-        if self._seconds() < self._suspicious_until and (lost := await self._store.resume_lost()):
+        if self._seconds() < self._suspicious_until and (lost := await self._store.requeue_lost_ends()):
             log.warning("The database has lost how %d sagas ended: they go on from what is still on record.", lost)
-        for id, name, version in await self._store.without_code():
+        for id, name, version in await self._store.queued_without_code():
             reason = f"no running server has code for {name} version {version}"
             await self._tell(id, SagaIncompatible(reason), StatusChange("stranded", reason))
         for id, status in await self._store.ended_abnormally():
@@ -140,7 +140,7 @@ class Supervisor:
 
     async def _give_back(self) -> None:
         """Sagas that are recorded as ours, but that we have not been running for two looks."""
-        recorded = set(await self._store.running(self._worker.executor))
+        recorded = set(await self._store.recorded_running(self._worker.executor))
         missed = recorded - set(self._worker.running)
         for id, owner in sorted(missed & self._missed):
             log.warning("Saga %s is recorded as running here, but is not: it is queued again.", id)
@@ -149,4 +149,6 @@ class Supervisor:
 
     async def _tell(self, id: str, told: object, change: StatusChange) -> None:
         cause = Cause(workflow_id=id, actor="amends", executor=self._worker.executor)
-        await self._store.note(id, new_own_event(saga_histories.stream(id), told, cause), change, sorted(FINISHED))
+        await self._store.append_to_unowned(
+            id, new_own_event(saga_histories.stream(id), told, cause), change, sorted(FINISHED)
+        )

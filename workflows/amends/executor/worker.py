@@ -13,7 +13,7 @@ from workflows.amends.executor.execution_log import LeasedExecutionLog
 from workflows.amends.executor.executor import Executor
 from workflows.amends.executor.lease import Lease
 from workflows.amends.history import EventLoopBlocked
-from workflows.amends.ports.saga_store import Claimed
+from workflows.amends.ports.saga_store import ClaimedSaga
 
 log = logging.getLogger("amends.engine")
 
@@ -46,7 +46,11 @@ class Worker:
     """
 
     def __init__(
-        self, executor: Executor, saga_types: Sequence[str], places: int, run: Callable[[Claimed, str], Awaitable[None]]
+        self,
+        executor: Executor,
+        saga_types: Sequence[str],
+        places: int,
+        run: Callable[[ClaimedSaga, str], Awaitable[None]],
     ) -> None:
         self._executor, self.saga_types, self._places, self._run = executor, saga_types, places, run
         self._loop = asyncio.get_running_loop()
@@ -78,7 +82,7 @@ class Worker:
         return self._places - len(self.running) + len(self._probing)
 
     async def run(
-        self, claimed: Claimed, owner: str, lease: Lease, started: UUID | None = None, probing: bool = False
+        self, claimed: ClaimedSaga, owner: str, lease: Lease, started: UUID | None = None, probing: bool = False
     ) -> None:
         """Run a saga that was claimed under a lease; not if that was taken away meanwhile: then it is handed over.
 

@@ -18,7 +18,7 @@ def fold(state: SagaState, events: Iterable[SagaEvent]) -> SagaState:
     """The state after several events."""
     folding = StateFold(state)
     for event in events:
-        event.change(folding, None)
+        event.apply_to_state(folding, None)
     return folding.state()
 
 
@@ -29,7 +29,7 @@ def state_of(recorded: Iterable[tuple[datetime, SagaEvent]]) -> SagaState:
     """The state that a saga's events add up to, oldest first, each with when it was recorded."""
     folding = StateFold()
     for at, event in recorded:
-        event.change(folding, at)
+        event.apply_to_state(folding, at)
     return folding.state()
 
 

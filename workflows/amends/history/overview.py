@@ -9,7 +9,7 @@ from workflows.amends.history.saga_event import OverviewEvent
 
 
 def evolve(row: SagaRow | None, recorded: Recorded[OverviewEvent]) -> SagaRow | None:
-    return recorded.event.row(row, recorded.key, recorded.at)
+    return recorded.event.overview_row(row, recorded.key, recorded.at)
 
 
 workflow_overview = Projection(

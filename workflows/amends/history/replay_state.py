@@ -130,7 +130,7 @@ class ReplayState:
 class Remembered(Protocol):
     """An event that says what the next execution must know of it."""
 
-    def remember(self, replay: ReplayFold) -> None: ...
+    def apply_to_replay(self, replay: ReplayFold) -> None: ...
 
 
 class ReplayFold:
@@ -159,7 +159,7 @@ class ReplayFold:
         """Some events more of the saga's stream, with their ids."""
         last, count = self.last_event, 0
         for last, event in events:  # noqa: B007 (it is the last one that counts)
-            event.remember(self)
+            event.apply_to_replay(self)
             count += 1
         self.last_event, self.version = last, self.version + count
 

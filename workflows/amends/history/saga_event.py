@@ -38,19 +38,19 @@ class SagaEvent:
     found: ClassVar[Literal["down", "answered"] | None] = None
     """What the provider of its step was found to be by it, if a provider was asked at all."""
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         """Change the state that the API shows; `at` is when it was recorded. By default nothing changes."""
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         """Add to the replay state what the next execution must know. By default that is nothing."""
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         """What a timeline tells of it; `data` is what may be shown of its fields, `saga` the saga's id."""
         return str(data.get("reason") or "")
 
     @classmethod
-    def values(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
         """Which of its fields hold values whose types only a saga's definition knows. By default none does."""
         return {}
 
@@ -58,13 +58,13 @@ class SagaEvent:
 class OverviewEvent(SagaEvent):
     """A saga's event that changes the row of the saga in the overview: the read model follows these alone."""
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         """The columns that change, beside `changed_at`; `at` is when it was recorded."""
         raise NotImplementedError
 
-    def row(self, row: SagaRow | None, id: str, at: datetime) -> SagaRow | None:
+    def overview_row(self, row: SagaRow | None, id: str, at: datetime) -> SagaRow | None:
         """The row after this event; `row` is the one before, None where the saga has none."""
-        return row and replace(row, changed_at=at, **self.columns(row, at))
+        return row and replace(row, changed_at=at, **self.overview_columns(row, at))
 
 
 def failed_attempt(data: Mapping[str, Any], what: str) -> str:

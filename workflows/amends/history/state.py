@@ -69,7 +69,7 @@ class SagaState:
 class Changing(Protocol):
     """An event that says what it changes in the state."""
 
-    def change(self, state: StateFold, at: datetime | None) -> None: ...
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None: ...
 
 
 class StateFold:
@@ -89,7 +89,7 @@ class StateFold:
 
     def add(self, event: Changing, at: datetime | None = None) -> None:
         """One event more, and when it was recorded: a step's `finished_at` is when its outcome was."""
-        event.change(self, at)
+        event.apply_to_state(self, at)
 
     def change(self, **changes: Any) -> None:
         """Change what is said of the saga as a whole."""

@@ -221,7 +221,7 @@ class ExecutionLog(Protocol):
         """The time of the store."""
         ...
 
-    def seconds(self) -> float:
+    def monotonic_seconds(self) -> float:
         """The clock of this process, which never goes back."""
         ...
 
@@ -236,15 +236,15 @@ class ExecutionLog(Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[StepTransaction]: ...
 
-    async def may_call(self) -> None:
+    async def wait_for_lease(self) -> None:
         """Return once an outside call may be started: this executor's lease holds. Raises Fenced if it never will."""
         ...
 
-    async def pause(self, until: datetime) -> None:
+    async def wait_until(self, until: datetime) -> None:
         """Return when it is time, or earlier if the bell was rung. Raises Suspended while this executor shuts down."""
         ...
 
-    async def listen(self, seconds: float) -> bool:
+    async def wait_for_wakeup(self, seconds: float) -> bool:
         """Return once the bell was rung, or after so many seconds; whether it was. Raises Suspended as `pause` does."""
         ...
 
@@ -252,6 +252,6 @@ class ExecutionLog(Protocol):
         """Why somebody wants the saga cancelled, as far as this executor knows; None if nobody does."""
         ...
 
-    async def reload(self) -> ReplayState:
+    async def reload_replay_state(self) -> ReplayState:
         """What is recorded by now, with what others have added to the saga's stream meanwhile."""
         ...

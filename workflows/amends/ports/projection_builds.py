@@ -74,7 +74,7 @@ class ProjectionBuild:
 
 
 @dataclass(frozen=True)
-class Lag:
+class BuildLag:
     """The events that a build has still to take, and the age of the first of them in seconds."""
 
     events: int

@@ -11,11 +11,11 @@ from domain.amends.projection import Projection
 from workflows.amends.ports.event_store import FeedCursor, IdempotencyKey
 from workflows.amends.ports.projection_builds import (
     BuildCommit,
+    BuildLag,
     BuildTarget,
     DeadLetter,
     FeedEvent,
     FeedPage,
-    Lag,
     ProjectionBuild,
     RequestedAction,
     SkippedEvent,
@@ -25,10 +25,10 @@ from workflows.amends.ports.projection_builds import (
 Body = dict[str, Any]
 
 
-class ErrorJudge(Protocol):
+class ErrorClassifier(Protocol):
     """The meaning of errors that a store raises, and that code raises in between."""
 
-    def is_away(self, error: BaseException) -> bool:
+    def is_store_away(self, error: BaseException) -> bool:
         """Whether the store is away: the error did not come as an answer, and the same is tried again."""
         ...
 
@@ -36,15 +36,15 @@ class ErrorJudge(Protocol):
         """Whether an error of a write is about a row, so that others may go on."""
         ...
 
-    def is_own(self, error: BaseException) -> bool:
+    def is_expected(self, error: BaseException) -> bool:
         """Whether the store says it, or Amends itself: whatever else is raised is a fault in somebody's code."""
         ...
 
-    def message(self, error: BaseException) -> str:
+    def one_line_message(self, error: BaseException) -> str:
         """An error in one line, without values."""
         ...
 
-    def failure(self, error: Exception) -> str:
+    def failure_reason(self, error: Exception) -> str:
         """The reason why a build is not followed, in a line that is the same at each try."""
         ...
 
@@ -63,7 +63,7 @@ class BuildStore(Protocol):
         """Make the first build of a read model, live and empty, unless it has one; the reason why it cannot be made."""
         ...
 
-    async def obstacle(self, name: str) -> str | None:
+    async def creation_obstacle(self, name: str) -> str | None:
         """Why a read model without a build cannot be given one, as far as one can see without trying."""
         ...
 
@@ -71,11 +71,11 @@ class BuildStore(Protocol):
         """Note in their builds which events projections read, and in all builds the new names of renamed events."""
         ...
 
-    async def lag(self, build: ProjectionBuild) -> Lag:
+    async def lag(self, build: ProjectionBuild) -> BuildLag:
         """The lag of a build."""
         ...
 
-    async def shape(self, target: BuildTarget, patiently: bool = False) -> TableShape:
+    async def table_shape(self, target: BuildTarget, patiently: bool = False) -> TableShape:
         """The table of a build as it is; it waits as `builds` does."""
         ...
 
@@ -83,15 +83,15 @@ class BuildStore(Protocol):
         """The dead letters by build, oldest first: at most 1000 of a build, or 20 if no read model is named."""
         ...
 
-    async def skipped(self, name: str) -> list[SkippedEvent]:
+    async def skipped_events(self, name: str) -> list[SkippedEvent]:
         """The events that a read model leaves out, newest first, at most 1000."""
         ...
 
 
-class Trial(Protocol):
+class RowTrial(Protocol):
     """A transaction that is rolled back, in which it is tried which rows a table takes."""
 
-    async def rows(self, keys: Sequence[str]) -> str:
+    async def rows_json(self, keys: Sequence[str]) -> str:
         """Rows of the build by their keys, as a JSON array."""
         ...
 
@@ -99,7 +99,7 @@ class Trial(Protocol):
         """The events at these positions, in the order of the feed."""
         ...
 
-    async def put(self, rows: str, gone: Sequence[str]) -> None:
+    async def put_rows(self, rows: str, gone: Sequence[str]) -> None:
         """Take keys out of the table, and put rows into it; what fails changes nothing. Raises what the table says."""
         ...
 
@@ -108,27 +108,27 @@ class RunnerStore(BuildStore, Protocol):
     """What a runner needs. Reads wait for a store that is away; a commit does not."""
 
     @property
-    def errors(self) -> ErrorJudge:
+    def errors(self) -> ErrorClassifier:
         """What its errors mean."""
         ...
 
-    async def take(self, target: BuildTarget, runner: str) -> bool:
+    async def take_lease(self, target: BuildTarget, runner: str) -> bool:
         """Take the lease of a build if nobody has it: it was given back, it is over, or its executor was ended."""
         ...
 
-    async def give_back(self, target: BuildTarget, runner: str) -> None:
+    async def release_lease(self, target: BuildTarget, runner: str) -> None:
         """Give the lease back, if it is this runner's. Raises Unavailable after two seconds."""
         ...
 
-    async def page(self, target: BuildTarget, types: Sequence[str], after: FeedCursor, limit: int) -> FeedPage:
+    async def read_page(self, target: BuildTarget, types: Sequence[str], after: FeedCursor, limit: int) -> FeedPage:
         """The next page of so many events of all types, with those of these types."""
         ...
 
-    async def rows(self, target: BuildTarget, keys: Sequence[str]) -> str:
+    async def rows_json(self, target: BuildTarget, keys: Sequence[str]) -> str:
         """Rows of a build by their keys, as a JSON array."""
         ...
 
-    async def set_aside_keys(self, target: BuildTarget) -> set[str]:
+    async def dead_letter_keys(self, target: BuildTarget) -> set[str]:
         """The keys of a build that are set aside."""
         ...
 
@@ -140,11 +140,11 @@ class RunnerStore(BuildStore, Protocol):
         """The actions that operators have requested for keys that are set aside: the oldest first, then by key."""
         ...
 
-    async def set_aside_events(self, target: BuildTarget, key: str) -> list[FeedEvent]:
+    async def dead_letter_events(self, target: BuildTarget, key: str) -> list[FeedEvent]:
         """The events of one key that are set aside, in the order in which they would have been applied."""
         ...
 
-    async def expect(self, target: BuildTarget, types: Sequence[str]) -> None:
+    async def note_expected_events(self, target: BuildTarget, types: Sequence[str]) -> None:
         """Count the events of these types, and note that a build will take as many."""
         ...
 
@@ -156,7 +156,7 @@ class RunnerStore(BuildStore, Protocol):
         """
         ...
 
-    def trial(self, target: BuildTarget) -> AbstractAsyncContextManager[Trial]:
+    def row_trial(self, target: BuildTarget) -> AbstractAsyncContextManager[RowTrial]:
         """A trial of rows of a build."""
         ...
 
@@ -179,14 +179,14 @@ class OperationOutcome(NamedTuple):
     body: Body
 
 
-class NotYet(Exception):
+class OperationNotYetPossible(Exception):
     """It may be possible in a moment: the build is behind, or somebody reads the view."""
 
     def __init__(self, busy: bool) -> None:
         self.busy = busy
 
 
-class Administration(Protocol):
+class AdministrationTransaction(Protocol):
     """The transaction of an operation on one read model.
 
     All raise Conflict for what stands in the way, and NotYet if that may pass in a moment.
@@ -217,7 +217,7 @@ class Administration(Protocol):
         ...
 
 
-Operation = Callable[[Administration], Awaitable[OperationOutcome]]
+Operation = Callable[[AdministrationTransaction], Awaitable[OperationOutcome]]
 
 
 class AdministrationStore(Protocol):
@@ -235,7 +235,7 @@ class AdministrationStore(Protocol):
 class ViewStore(Protocol):
     """What people see of read models."""
 
-    async def shown(
+    async def visible_rows(
         self, projection: Projection[Any, Any], where: Mapping[str, str], after: str | None, limit: int
     ) -> list[dict[str, Any]]:
         """Rows of the live build whose columns have these values, after a key, in the order of keys, as plain data.
@@ -245,7 +245,7 @@ class ViewStore(Protocol):
         """
         ...
 
-    async def reached(self, name: str, cursors: Sequence[FeedCursor]) -> list[bool | None]:
+    async def have_reached(self, name: str, cursors: Sequence[FeedCursor]) -> list[bool | None]:
         """Of each place whether the live build has got there: nothing that it reads lies before it and is not in it.
 
         None if it has not yet, False if the place does not stand any more, so that nothing will get there.
@@ -264,30 +264,30 @@ class InlineTransaction(Protocol):
         """The builds of one version of a read model."""
         ...
 
-    def attempt(self) -> AbstractAsyncContextManager[Any]:
+    def savepoint(self) -> AbstractAsyncContextManager[Any]:
         """What fails inside changes nothing, and the append goes on."""
         ...
 
-    async def shape(self, target: BuildTarget) -> TableShape:
+    async def table_shape(self, target: BuildTarget) -> TableShape:
         """The table of a build as it is."""
         ...
 
-    async def standing(self, target: BuildTarget, key: str) -> tuple[bool, set[int]]:
+    async def dead_letter_state(self, target: BuildTarget, key: str) -> tuple[bool, set[int]]:
         """Whether a key is set aside, and which events are left out; what comes after waits for no lock for long."""
         ...
 
-    async def rows(self, target: BuildTarget, keys: Sequence[str]) -> str:
+    async def rows_json(self, target: BuildTarget, keys: Sequence[str]) -> str:
         """Rows of a build by their keys, as a JSON array."""
         ...
 
-    async def later(self, stream: str, after: int, types: Sequence[str]) -> list[FeedEvent]:
+    async def later_events(self, stream: str, after: int, types: Sequence[str]) -> list[FeedEvent]:
         """The events of one stream after a version that a read model reads."""
         ...
 
-    async def put(self, target: BuildTarget, rows: str) -> None:
+    async def put_rows(self, target: BuildTarget, rows: str) -> None:
         """Put rows into the table, unless it has newer ones."""
         ...
 
-    async def done(self) -> None:
+    async def reset_timeouts(self) -> None:
         """What comes after may wait and take as long as before."""
         ...

@@ -32,7 +32,7 @@ class StartOutcome(Enum):
 
 
 @dataclass(frozen=True)
-class Claimed:
+class ClaimedSaga:
     """A saga that this executor now owns, with its input as DBOS stores it."""
 
     id: str
@@ -41,7 +41,7 @@ class Claimed:
 
 
 @dataclass(frozen=True)
-class Standing:
+class StatusDetails:
     """How a saga stands, for operators.
 
     `stuck` says what it got stuck at last, and `stuck_at` at which version of its history that stands.
@@ -80,11 +80,11 @@ class Sagas(Protocol):
         """Start a saga, once per id. Raises Unavailable if the database does not answer in time."""
         ...
 
-    async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[Claimed]:
+    async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[ClaimedSaga]:
         """Take queued sagas of these types, oldest first, if this executor is alive."""
         ...
 
-    async def load(self, id: str) -> ReplayState | None:
+    async def load_replay_state(self, id: str) -> ReplayState | None:
         """What is recorded of a saga, and of the compensations of its family of forks; None if there is none."""
         ...
 
@@ -98,11 +98,11 @@ class Sagas(Protocol):
 
     def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[StepTransaction]: ...
 
-    async def standing(self, id: str) -> Standing | None:
+    async def status_details(self, id: str) -> StatusDetails | None:
         """How a saga stands; None if there is none."""
         ...
 
-    async def resume(
+    async def apply_operator_action(
         self,
         id: str,
         stuck_at: int | None,
@@ -141,36 +141,36 @@ class Sagas(Protocol):
 class SagaQueue(Protocol):
     """Sagas that nobody runs, for whoever looks after them."""
 
-    async def awaited(self, executor: str) -> list[ProviderReport]:
+    async def awaited_providers(self, executor: str) -> list[ProviderReport]:
         """The providers that sagas wait for, and those that others than this executor find down."""
         ...
 
-    async def claim_awaiting(
+    async def claim_waiting_for_provider(
         self, executor: str, owner: str, provider: str, saga_types: Sequence[str], limit: int, patience: float
-    ) -> list[Claimed]:
+    ) -> list[ClaimedSaga]:
         """Take sagas that wait for a provider, those first that asked longest ago, if this executor is alive.
 
         Those who asked within the last `patience` seconds are left out.
         """
         ...
 
-    async def wake_due(self, limit: int) -> int:
+    async def enqueue_due(self, limit: int) -> int:
         """Queue sagas whose time has come; returns how many."""
         ...
 
-    async def unsettle(self, id: str) -> None:
+    async def note_unclaimed_run(self, id: str) -> None:
         """Note that a saga runs that was not claimed: what it does may be left without a record."""
         ...
 
-    async def adopt(self, id: str) -> None:
+    async def adopt_fork(self, id: str) -> None:
         """Make a saga of a fork that DBOS's tools made of one."""
         ...
 
-    async def cancelled(self, executor: str) -> list[tuple[str, str]]:
+    async def cancel_requests(self, executor: str) -> list[tuple[str, str]]:
         """Sagas that this executor runs and that are to be cancelled, with the reason."""
         ...
 
-    async def running(self, executor: str) -> list[tuple[str, str]]:
+    async def recorded_running(self, executor: str) -> list[tuple[str, str]]:
         """Ids and owners of what this executor is recorded as running for a while already."""
         ...
 
@@ -182,15 +182,15 @@ class SagaQueue(Protocol):
         """Queue sagas whose start was committed for an executor that had been ended by then; returns how many."""
         ...
 
-    async def resume_lost(self) -> int:
+    async def requeue_lost_ends(self) -> int:
         """Queue sagas whose workflow has ended, while the commit that ended them was lost; returns how many."""
         ...
 
-    async def without_code(self) -> list[tuple[str, str, int]]:
+    async def queued_without_code(self) -> list[tuple[str, str, int]]:
         """Queued sagas, by id, name and version, that no living executor has code for."""
         ...
 
-    async def unstrand(self, saga_types: Sequence[str]) -> None:
+    async def requeue_incompatible(self, saga_types: Sequence[str]) -> None:
         """Queue incompatible sagas of these types for one more try."""
         ...
 
@@ -198,7 +198,7 @@ class SagaQueue(Protocol):
         """Sagas whose workflow was ended by other means than their own, with its status in DBOS."""
         ...
 
-    async def note(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
+    async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
         """Append to the history of a saga that nobody runs, and set its status."""
         ...
 
@@ -206,7 +206,7 @@ class SagaQueue(Protocol):
 class Executors(Protocol):
     """The processes that run sagas."""
 
-    async def register(
+    async def register_executor(
         self, executor: str, machine: str, pid: int, process_started_at: float, saga_types: Sequence[str], lease: float
     ) -> datetime:
         """Make this executor known, with its first lease; returns the database's time."""
@@ -221,7 +221,7 @@ class Executors(Protocol):
         """
         ...
 
-    async def end(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
+    async def end_executors(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
         """End executors and queue what they ran; returns how many sagas that were.
 
         With `patience`, raises Unavailable if the database does not answer in so many seconds.
@@ -232,7 +232,7 @@ class Executors(Protocol):
 class Leases(Protocol):
     """The leases of executors. They are renewed beside the store: in Postgres over a connection of their own."""
 
-    def beat(self, executor: str, lease: float, /) -> datetime | None:
+    def renew_lease(self, executor: str, lease: float, /) -> datetime | None:
         """Renew a lease of so many seconds; returns the store's time, None if the lease was taken away.
 
         Raises whatever keeps the store from answering.

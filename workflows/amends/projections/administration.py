@@ -18,7 +18,13 @@ from domain.amends.read_model.events import (
 )
 from workflows.amends.ports.event_store import IdempotencyKey
 from workflows.amends.ports.projection_builds import ProjectionBuild, RequestedAction
-from workflows.amends.ports.projection_store import Administration, Body, NotYet, OperationOutcome, SwitchOutcome
+from workflows.amends.ports.projection_store import (
+    AdministrationTransaction,
+    Body,
+    OperationNotYetPossible,
+    OperationOutcome,
+    SwitchOutcome,
+)
 from workflows.amends.projections.builds import ProjectionBuilds, build_not_found
 from workflows.amends.projections.failures import short_key
 
@@ -42,7 +48,7 @@ class ProjectionAdministration:
         if projection.mode == "live":
             raise Conflict("mode", f"{name} is live: it has no table, and is folded whenever somebody asks.")
 
-        async def act(store: Administration) -> OperationOutcome:
+        async def act(store: AdministrationTransaction) -> OperationOutcome:
             build = await store.open_build(projection)
             if build is None:
                 raise Conflict("building", f"{name} is being rebuilt already: promote it, or drop it first.")
@@ -63,10 +69,10 @@ class ProjectionAdministration:
         if found.caught_up_at is None and found.state != "live":
             raise await self._behind(found)
 
-        async def act(store: Administration) -> OperationOutcome:
+        async def act(store: AdministrationTransaction) -> OperationOutcome:
             outcome = _known(await store.promote(found, less), found)
             if outcome == "behind":
-                raise NotYet(busy=False)
+                raise OperationNotYetPossible(busy=False)
             if outcome == "live":
                 raise Conflict("live", f"{name} build {found.build} is live already.")
             if outcome == "less":
@@ -85,7 +91,7 @@ class ProjectionAdministration:
             return await self._drop_orphan(name, cause, once)
         found = await self._builds.get(name, build or await self._builds.droppable(name))
 
-        async def act(store: Administration) -> OperationOutcome:
+        async def act(store: AdministrationTransaction) -> OperationOutcome:
             if _known(await store.drop(found), found) == "live":
                 raise Conflict("live", f"{name} build {found.build} is live: promote another one first.")
             return OperationOutcome(
@@ -97,7 +103,7 @@ class ProjectionAdministration:
     async def _drop_orphan(self, name: str, cause: Cause, once: IdempotencyKey | None) -> Body:
         found = await self._builds.all(name)
 
-        async def act(store: Administration) -> OperationOutcome:
+        async def act(store: AdministrationTransaction) -> OperationOutcome:
             if _known(await store.drop_model(found[0]), found[0]) == "followed":
                 raise Conflict(
                     "followed",
@@ -125,7 +131,7 @@ class ProjectionAdministration:
         self._builds.newest(name)
         event = DeadLetterSkipped if action == "skip" else DeadLetterRetried
 
-        async def act(store: Administration) -> OperationOutcome:
+        async def act(store: AdministrationTransaction) -> OperationOutcome:
             letters = await store.request_action(name, key, action)
             if not letters:
                 raise NotFound("set aside", f"{name} {key}", f"See what waits: ./run amends projections list {name}.")
@@ -139,7 +145,7 @@ class ProjectionAdministration:
         while True:
             try:
                 return await attempt()
-            except NotYet as not_yet:
+            except OperationNotYetPossible as not_yet:
                 if time.monotonic() > until:
                     raise (_busy(build) if not_yet.busy else await self._behind(build)) from not_yet
             await asyncio.sleep(AGAIN_SECONDS)

@@ -28,7 +28,7 @@ class ProjectionFeed:
 
         Raises NewerReader where other code reads events for this build that this code would pass over.
         """
-        page = await self._store.page(self._target, self.types, cursor, limit)
+        page = await self._store.read_page(self._target, self.types, cursor, limit)
         if page.unread:
             advice = "run that code, or raise the version and rebuild."
             raise NewerReader(page.unread, self._projection.version, advice)

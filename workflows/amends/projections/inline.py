@@ -11,7 +11,7 @@ from domain.amends.projection import Projection
 from domain.amends.vocabulary import NewerEvent
 from workflows.amends.ports.event_store import NewEvent
 from workflows.amends.ports.projection_builds import BuildTarget, KnownProjections
-from workflows.amends.ports.projection_store import ErrorJudge, InlineTransaction
+from workflows.amends.ports.projection_store import ErrorClassifier, InlineTransaction
 from workflows.amends.projections.apply import apply_page
 from workflows.amends.projections.failures import short_key
 from workflows.amends.projections.feed import types_of
@@ -33,7 +33,7 @@ class InlineWriter:
     """
 
     def __init__(
-        self, known: KnownProjections, errors: ErrorJudge, clock: Callable[[], float] = time.monotonic
+        self, known: KnownProjections, errors: ErrorClassifier, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._errors, self._clock = errors, clock
         self._same: set[BuildTarget] = set()
@@ -76,17 +76,17 @@ class InlineWriter:
         if self._clock() < self._not_before.get(target, 0.0):
             return
         try:
-            async with transaction.attempt():
+            async with transaction.savepoint():
                 if target not in self._same:
-                    require_same_table(projection, target, await transaction.shape(target))
+                    require_same_table(projection, target, await transaction.table_shape(target))
                 await _write(transaction, projection, target, stream, key)
         except (TableChanged, NewerEvent) as waits:
             self._left(target, waits)
         except Exception as error:
-            if self._errors.is_away(error):
+            if self._errors.is_store_away(error):
                 raise
             if self._errors.is_about_row(error):
-                why = self._errors.failure(error)
+                why = self._errors.failure_reason(error)
                 log.debug("%s: the row of %s is left to the runner: %s", projection.name, short_key(key), why)
             else:
                 self._left(target, error)
@@ -97,12 +97,12 @@ class InlineWriter:
         """Leave a build to its runner for a while, so that not every append meets the same error."""
         self._same.discard(target)
         self._not_before[target] = self._clock() + PAUSE_SECONDS
-        expected = self._errors.is_own(error)
+        expected = self._errors.is_expected(error)
         log.log(
             logging.DEBUG if expected else logging.ERROR,  # the runner logs it
             "%s build %d is left to its runner: %s",
             *target.as_tuple,
-            self._errors.failure(error),
+            self._errors.failure_reason(error),
             exc_info=None if expected else error,
         )
 
@@ -111,13 +111,13 @@ async def _write(
     transaction: InlineTransaction, projection: Projection[Any, Any], target: BuildTarget, stream: str, key: str
 ) -> None:
     """Bring one row up to its stream, as far as its events can be applied."""
-    rows = RowCache(projection, target, transaction.rows)
-    is_set_aside, left_out = await transaction.standing(target, key)
+    rows = RowCache(projection, target, transaction.rows_json)
+    is_set_aside, left_out = await transaction.dead_letter_state(target, key)
     if not is_set_aside:
         await rows.load([key])
-        later = await transaction.later(stream, rows.versions.get(key, 0), types_of(projection))
+        later = await transaction.later_events(stream, rows.versions.get(key, 0), types_of(projection))
         page = await apply_page(projection, later, rows, (), left_out)
         changed = [row for row in page.changed.values() if row is not None]
         if changed and not page.rejected:
-            await transaction.put(target, rows.rows_json(changed))
-    await transaction.done()
+            await transaction.put_rows(target, rows.rows_json(changed))
+    await transaction.reset_timeouts()

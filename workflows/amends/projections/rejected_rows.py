@@ -7,7 +7,7 @@ from typing import Any
 
 from domain.amends.projection import Projection
 from workflows.amends.ports.projection_builds import BuildTarget
-from workflows.amends.ports.projection_store import RunnerStore, Trial
+from workflows.amends.ports.projection_store import RowTrial, RunnerStore
 from workflows.amends.projections.apply import AppliedPage, RejectedEvents, error_message
 from workflows.amends.projections.feed import recorded_event
 from workflows.amends.projections.row_cache import RowCache
@@ -21,7 +21,7 @@ async def reject_rows(
     The page is tried as a whole, in a transaction that is rolled back: two rows may be in each other's way only. Raises
     errors that are not about a row.
     """
-    async with store.trial(target) as trial:
+    async with store.row_trial(target) as trial:
         trying = _Trial(projection, target, page, rows, trial, store)
         await trying.fit([key for key, row in page.changed.items() if row is None])
         await trying.fit([key for key, row in page.changed.items() if row is not None])
@@ -36,12 +36,12 @@ class _Trial:
         target: BuildTarget,
         page: AppliedPage,
         rows: RowCache,
-        trial: Trial,
+        trial: RowTrial,
         store: RunnerStore,
     ) -> None:
         self._projection, self._page, self._rows = projection, page, rows
         self._trial, self._errors = trial, store.errors
-        self._before = RowCache(projection, target, lambda _, keys: trial.rows(keys))
+        self._before = RowCache(projection, target, lambda _, keys: trial.rows_json(keys))
         """The rows in the table; those of the runner are ahead of it."""
 
     async def fit(self, keys: Sequence[str]) -> None:
@@ -82,9 +82,9 @@ class _Trial:
         """Why the table does not take these rows, None if it does; None for a row takes it out."""
         try:
             written = rows.rows_json(row for row in changed.values() if row is not None)
-            await self._trial.put(written, [key for key, row in changed.items() if row is None])
+            await self._trial.put_rows(written, [key for key, row in changed.items() if row is None])
         except Exception as error:
             if not self._errors.is_about_row(error):
                 raise
-            return self._errors.message(error)
+            return self._errors.one_line_message(error)
         return None

@@ -62,7 +62,7 @@ class Runner:
         self._feed_notifier, self._token, self._clock = feed_notifier, token, clock
         self._feed = ProjectionFeed(projection, target, store)
         self._writer = ProjectionWriter(projection, target, store, token)
-        self._rows = RowCache(projection, target, store.rows)
+        self._rows = RowCache(projection, target, store.rows_json)
         self._cursor, self._looked, self._run = FeedCursor(), FeedCursor(), 0
         self._set_aside: set[str] = set()
         self._skipped: set[int] = set()
@@ -88,7 +88,7 @@ class Runner:
         except LeaseLost:
             log.info("%s build %d is followed elsewhere now, or was dropped.", *self.target.as_tuple)
         except Exception as error:
-            if not self._store.errors.is_away(error) and await self._is_gone():
+            if not self._store.errors.is_store_away(error) and await self._is_gone():
                 log.info("%s build %d was dropped.", *self.target.as_tuple)
                 return
             await self._note(error)
@@ -108,7 +108,7 @@ class Runner:
 
     async def _take(self) -> bool:
         await self._writer.require_same_table()
-        return await self._store.take(self.target, self._token)
+        return await self._store.take_lease(self.target, self._token)
 
     async def _follow(self, for_ever: bool) -> None:
         try:
@@ -125,16 +125,16 @@ class Runner:
         return await self._build() is None
 
     async def _note(self, error: Exception) -> None:
-        if self._store.errors.is_away(error):
+        if self._store.errors.is_store_away(error):
             return
         with suppress(Unavailable, Contended, Unstorable):
-            await self._store.note_failure(self.target, self._token, self._store.errors.failure(error))
+            await self._store.note_failure(self.target, self._token, self._store.errors.failure_reason(error))
 
     async def _give_back(self) -> None:
         await cancel_tasks(self._ahead, self._writing, self._counting)
         self._ahead = self._writing = None
         with suppress(Unavailable, Contended):  # then it is over soon
-            await self._store.give_back(self.target, self._token)
+            await self._store.release_lease(self.target, self._token)
 
     async def _begin(self) -> None:
         """Read the checkpoint anew: the holder of the lease before may have written until now.
@@ -150,13 +150,13 @@ class Runner:
         self._caught_up = self._caught_up and build.caught_up_at is not None
         self._renewed_at, self._failed = self._clock(), build.failure is not None
         if build.caught_up_at is None and not build.expected and self._counting is None:
-            self._counting = asyncio.create_task(self._store.expect(self.target, self._feed.types))
+            self._counting = asyncio.create_task(self._store.note_expected_events(self.target, self._feed.types))
         if self._ahead:
             self._ahead.cancel()
             self._ahead = None
-        self._set_aside = await self._store.set_aside_keys(self.target)
+        self._set_aside = await self._store.dead_letter_keys(self.target)
         self._skipped = await self._store.skipped_positions(self.target.name)
-        self._rows = RowCache(self.projection, self.target, self._store.rows)
+        self._rows = RowCache(self.projection, self.target, self._store.rows_json)
 
     async def _build(self) -> ProjectionBuild | None:
         found = await self._store.builds(self.target.name, patiently=True)
@@ -217,7 +217,7 @@ class Runner:
 
     async def _perform_requested(self) -> None:
         for key, action in await self._store.requested_actions(self.target):
-            found = await self._store.set_aside_events(self.target, key)
+            found = await self._store.dead_letter_events(self.target, key)
             left_out = [(key, each.position) for each in found[: action == "skip"]]
             self._skipped.update(position for _, position in left_out)
             others = self._set_aside - {key}

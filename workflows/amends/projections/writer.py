@@ -70,7 +70,7 @@ class ProjectionWriter:
 
     async def require_same_table(self) -> None:
         """Raise TableChanged if the table is not what the code writes; a missing view is made again."""
-        shape = await self._store.shape(self._target, patiently=True)
+        shape = await self._store.table_shape(self._target, patiently=True)
         if require_same_table(self._projection, self._target, shape):
             await self._store.restore_view(self._target.name)
 

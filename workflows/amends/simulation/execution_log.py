@@ -46,7 +46,7 @@ class MemoryExecutionLog(LeasedExecutionLog):
     def now(self) -> datetime:
         return self._sagas.clock.now
 
-    async def pause(self, until: datetime) -> None:
+    async def wait_until(self, until: datetime) -> None:
         self._sagas.clock.reach(until)
 
 

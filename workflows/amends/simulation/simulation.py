@@ -45,7 +45,7 @@ from workflows.amends.saga import Saga
 from workflows.amends.simulation.crashing import Crash, CrashingSagas
 from workflows.amends.simulation.execution_log import EXECUTOR, MemoryExecutionLog
 from workflows.amends.simulation.memory.rows import Row
-from workflows.amends.simulation.read_models.following import rows_now
+from workflows.amends.simulation.read_models.current_rows import current_rows
 from workflows.amends.simulation.read_models.store import MemoryProjections
 from workflows.amends.start_request import start_request
 from workflows.amends.values.codec import copy_json, load, stored_value
@@ -135,7 +135,7 @@ class Simulation:
 
         Raises AssertionError for an event that the projection cannot apply: a server would set its key aside.
         """
-        return await rows_now(self._read_models, projection)
+        return await current_rows(self._read_models, projection)
 
     # -- what happens to a saga from outside
 
@@ -173,14 +173,14 @@ class Simulation:
 
     def handle_stuck(self, action: OperatorAction, reason: str = "simulated", result: Any = None, id: str = ID) -> None:
         """Decide about a stuck saga as an operator would; `run` then goes on with it."""
-        standing = _at_once(self.store.standing(id))
+        standing = _at_once(self.store.status_details(id))
         assert standing is not None, f"there is no saga {id}"
         assert standing.stuck is not None, f"saga {id} is not stuck"
         stuck = standing.stuck
         acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, result)
         event = new_own_event(saga_histories.stream(id), acted, Cause())
         going: Status = "compensating" if standing.is_compensating else "running"
-        _at_once(self.store.resume(id, standing.stuck_at, [standing.status], event, going, None))
+        _at_once(self.store.apply_operator_action(id, standing.stuck_at, [standing.status], event, going, None))
 
     # -- running it
 

@@ -73,7 +73,7 @@ class ProjectionRoutes:
         """One read model, with the keys that are set aside and the events that were skipped."""
         await self._builds.require(name)
         (found,) = await read_model_report(self._builds, name)
-        skipped = [dump(asdict(each), dict[str, Any]) for each in await self._builds.store.skipped(name)]
+        skipped = [dump(asdict(each), dict[str, Any]) for each in await self._builds.store.skipped_events(name)]
         return found | {"skipped_events": skipped}
 
     @responds(answers.BuildChanged, NotFound)

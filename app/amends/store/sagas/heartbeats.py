@@ -27,7 +27,7 @@ class Heartbeats:
         self._url = url
         self._heartbeat = Heartbeat(url)
 
-    def beat(self, executor: str, lease: float) -> datetime | None:
+    def renew_lease(self, executor: str, lease: float) -> datetime | None:
         """Renew a lease of so many seconds; returns the database's time, None if the lease was taken away.
 
         Raises psycopg.Error or TimeoutError if nobody answers.
@@ -44,7 +44,7 @@ class Heartbeats:
 
     def _ask(self, heartbeat: Heartbeat, executor: str, lease: float, answer: Future[datetime | None]) -> None:
         try:
-            answer.set_result(heartbeat.beat(executor, lease))
+            answer.set_result(heartbeat.renew_lease(executor, lease))
         except BaseException as error:
             answer.set_exception(error)
         finally:
@@ -59,7 +59,7 @@ class Heartbeat:
         self._url = url
         self._connection: psycopg.Connection | None = None
 
-    def beat(self, executor: str, lease: float) -> datetime | None:
+    def renew_lease(self, executor: str, lease: float) -> datetime | None:
         """Renew a lease of so many seconds; returns the database's time, None if the lease was taken away.
 
         Raises psycopg.Error if nobody answers.

@@ -32,7 +32,7 @@ from workflows.amends.ports.execution_log import (
     StepTransaction,
     StreamMoved,
 )
-from workflows.amends.ports.saga_store import Claimed, OtherExecutor, ProviderReport, Standing, StartOutcome
+from workflows.amends.ports.saga_store import ClaimedSaga, OtherExecutor, ProviderReport, StartOutcome, StatusDetails
 from workflows.amends.providers import Outage
 from workflows.amends.values.codec import json_text, load
 
@@ -70,11 +70,11 @@ class PostgresSagas:
             self._writer.recent.note_committed([start.event], before)
         return outcome
 
-    async def claim(self, executor: str, owner: str, kinds: Sequence[str], limit: int) -> list[Claimed]:
+    async def claim(self, executor: str, owner: str, kinds: Sequence[str], limit: int) -> list[ClaimedSaga]:
         rows = await self._committer.run(SQL["claim_sagas"], (executor, owner, list(kinds), limit))
-        return [Claimed(id, name, inputs) for id, name, inputs, _ in rows]
+        return [ClaimedSaga(id, name, inputs) for id, name, inputs, _ in rows]
 
-    async def awaited(self, executor: str) -> list[ProviderReport]:
+    async def awaited_providers(self, executor: str) -> list[ProviderReport]:
         rows = await self._reader.rows(SQL["awaited"], (executor,))
         return [
             ProviderReport(
@@ -85,18 +85,18 @@ class PostgresSagas:
             for row in rows
         ]
 
-    async def claim_awaiting(
+    async def claim_waiting_for_provider(
         self, executor: str, owner: str, provider: str, kinds: Sequence[str], limit: int, patience: float
-    ) -> list[Claimed]:
+    ) -> list[ClaimedSaga]:
         parameters = (executor, owner, provider, list(kinds), limit, patience)
         rows = await self._committer.run(SQL["claim_awaiting"], parameters)
-        return [Claimed(*row) for row in rows]
+        return [ClaimedSaga(*row) for row in rows]
 
-    async def wake_due(self, limit: int) -> int:
+    async def enqueue_due(self, limit: int) -> int:
         rows = await self._committer.run(SQL["wake_due"], (limit,))
         return int(rows[0][0])
 
-    async def load(self, id: str) -> ReplayState | None:
+    async def load_replay_state(self, id: str) -> ReplayState | None:
         row = await self._reader.row(SQL["replay_state"], {"id": id} | HISTORY_PAGE, patience=None)
         if row is None:
             return None
@@ -124,10 +124,10 @@ class PostgresSagas:
         """The next page of checkpoints or of a history."""
         return await self._reader.tuples(SQL[what], {"id": id, "after": after} | HISTORY_PAGE, patience=None)
 
-    async def unsettle(self, id: str) -> None:
+    async def note_unclaimed_run(self, id: str) -> None:
         await self._committer.run(SQL["unsettle"], (id,))
 
-    async def adopt(self, id: str) -> None:
+    async def adopt_fork(self, id: str) -> None:
         await self._committer.run(SQL["adopt_fork"], {"id": id})
 
     async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
@@ -137,16 +137,16 @@ class PostgresSagas:
     def transaction(self, id: str, owner: str) -> AbstractAsyncContextManager[StepTransaction]:
         return PostgresTransaction(self._writer, self._reader, self._loader, id, owner)
 
-    async def standing(self, id: str) -> Standing | None:
+    async def status_details(self, id: str) -> StatusDetails | None:
         row = await self._reader.row(SQL["standing"], (id,))
         if row is None:
             return None
         version, shape, data = row["version"], row["schema_version"], row["data"]
         stuck = None if version is None else load_event_json(saga_histories.vocabulary, EventType(STUCK, shape), data)
         assert stuck is None or isinstance(stuck, SagaStuck)
-        return Standing(row["status"], row["turned_back"], stuck, version)
+        return StatusDetails(row["status"], row["turned_back"], stuck, version)
 
-    async def resume(
+    async def apply_operator_action(
         self,
         id: str,
         stuck_at: int | None,
@@ -177,11 +177,11 @@ class PostgresSagas:
         rows = await self._committer.run(SQL["cancel_saga"], parameters, START_PATIENCE)
         return None if rows[0][0] == "past" else _answered(id, rows[0])
 
-    async def cancelled(self, executor: str) -> list[tuple[str, str]]:
+    async def cancel_requests(self, executor: str) -> list[tuple[str, str]]:
         rows = await self._reader.rows(SQL["cancelled"], (executor,))
         return [(row["id"], row["cancel_reason"]) for row in rows]
 
-    async def running(self, executor: str) -> list[tuple[str, str]]:
+    async def recorded_running(self, executor: str) -> list[tuple[str, str]]:
         rows = await self._reader.rows(SQL["running"], (executor,))
         return [(row["workflow_uuid"], row["owner_xid"]) for row in rows]
 
@@ -192,26 +192,26 @@ class PostgresSagas:
         rows = await self._committer.run(SQL["release_orphans"], ())
         return int(rows[0][0])
 
-    async def resume_lost(self) -> int:
+    async def requeue_lost_ends(self) -> int:
         rows = await self._committer.run(SQL["resume_lost"], ())
         return int(rows[0][0])
 
-    async def without_code(self) -> list[tuple[str, str, int]]:
+    async def queued_without_code(self) -> list[tuple[str, str, int]]:
         rows = await self._reader.rows(SQL["without_code"], ())
         return [(row["id"], row["name"], row["version"]) for row in rows]
 
-    async def unstrand(self, kinds: Sequence[str]) -> None:
+    async def requeue_incompatible(self, kinds: Sequence[str]) -> None:
         await self._committer.run(SQL["unstrand"], (list(kinds),))
 
     async def ended_abnormally(self) -> list[tuple[str, str]]:
         rows = await self._reader.rows(SQL["ended_abnormally"], ())
         return [(row["id"], row["status"]) for row in rows]
 
-    async def note(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
+    async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
         parameters = (id, [*unless, change.status], new_events_text([event]), change.status, change.reason)
         await self._committer.run(SQL["note_saga"], parameters)
 
-    async def register(
+    async def register_executor(
         self, executor: str, machine: str, pid: int, process_started_at: float, kinds: Sequence[str], lease: float
     ) -> datetime:
         parameters = {"id": executor, "machine": machine, "pid": pid, "born": process_started_at, "kinds": list(kinds)}
@@ -227,7 +227,7 @@ class PostgresSagas:
         rows = await self._committer.run(SQL["hand_over"], (executor, list(running)), HAND_OVER_PATIENCE)
         return int(rows[0][0])
 
-    async def end(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
+    async def end_executors(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
         rows = await self._committer.run(EXECUTORS["end_executors"], (list(executors), by, died), patience)
         return int(rows[0][0])
 

@@ -50,7 +50,7 @@ class Draw:
 
     def target(self) -> BuildTarget:
         """A build, sometimes one that is not there."""
-        found = [each.target for each in self.side.memory.of(None)]
+        found = [each.target for each in self.side.memory.builds_of(None)]
         return self.random.choice(found) if found and self.random.random() < 0.97 else BuildTarget(BOARD, 99)
 
     def event(self) -> NewEvent:
@@ -139,7 +139,7 @@ def _open(draw: Draw) -> Any:
 
 
 def _request(draw: Draw) -> Any:
-    waiting = [(build.name, key) for build in draw.side.memory.of(None) for key in build.set_aside]
+    waiting = [(build.name, key) for build in draw.side.memory.builds_of(None) for key in build.set_aside]
     name, key = draw.random.choice(waiting) if waiting and draw.random.random() < 0.9 else (BOARD, "nothing")
     return name, key, draw.random.choice(["retry", "skip"]), draw.once()
 

@@ -55,7 +55,7 @@ class Look:
 
     async def _rows(self, build: ProjectionBuild) -> Any:
         projection: Projection[Any, Any] = KNOWN[build.name, build.version]
-        found = await self.side.store.rows(BuildTarget(build.name, build.build), KEYS)
+        found = await self.side.store.rows_json(BuildTarget(build.name, build.build), KEYS)
         versions = {each[projection.key]: each.get("_version") for each in parse_json(found)}
         rows = adapter(list[projection.row]).validate_json(found)  # type: ignore[name-defined]
         return sorted((repr(row), versions[getattr(row, projection.key)]) for row in rows)

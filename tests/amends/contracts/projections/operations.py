@@ -99,7 +99,7 @@ async def step(side: Side, token: str, limit: int, requested: bool) -> Any:
         there = await side.store.builds(runner.target.name)
         if all(each.build != runner.target.build for each in there):
             return "dropped"
-        if not isinstance(error, LeaseLost) and not side.store.errors.is_away(error):
+        if not isinstance(error, LeaseLost) and not side.store.errors.is_store_away(error):
             await side.store.note_failure(runner.target, token, type(error).__name__)
         raise
     return True
@@ -181,11 +181,11 @@ async def request(side: Side, name: str, key: str, action: RequestedAction, once
 
 
 async def shown(side: Side, name: str, where: dict[str, str], after: str | None, limit: int) -> Any:
-    return await side.store.shown(builds(side).newest(name), where, after, limit)
+    return await side.store.visible_rows(builds(side).newest(name), where, after, limit)
 
 
 async def reached(side: Side, name: str, number: int) -> Any:
-    return await side.store.reached(name, [await position(side, number)])
+    return await side.store.have_reached(name, [await position(side, number)])
 
 
 async def listed(side: Side, name: str) -> Any:
@@ -195,6 +195,6 @@ async def listed(side: Side, name: str) -> Any:
     return {
         "lag": [await side.store.lag(build) for build in found],
         "dead letters": sorted(letters, key=lambda each: (each.build, each.key)),
-        "skipped": sorted(await side.store.skipped(name), key=lambda each: (each.key, each.position)),
+        "skipped": sorted(await side.store.skipped_events(name), key=lambda each: (each.key, each.position)),
         "board": BOARD,
     }

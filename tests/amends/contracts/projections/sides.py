@@ -97,7 +97,7 @@ class MemorySide:
     async def set_aside(self) -> Sequence[Mapping[str, Any]]:
         return [
             vars(letter) | {"name": build.name, "build": build.build}
-            for build in self.memory.of(None)
+            for build in self.memory.builds_of(None)
             for letter in build.set_aside.values()
         ]
 

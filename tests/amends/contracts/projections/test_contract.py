@@ -66,33 +66,33 @@ async def commit(side: Side, end: FeedCursor, **given: Any) -> BuildCommit:
 
 
 async def rows(side: Side, target: BuildTarget = ONE) -> Any:
-    return parse_json(await side.store.rows(target, ["a", "b"]))
+    return parse_json(await side.store.rows_json(target, ["a", "b"]))
 
 
 async def test_a_lease_has_one_runner_until_it_is_over_or_given_back(side: Side) -> None:
     store = side.store
-    assert await store.take(ONE, ME)
-    assert await store.take(ONE, ME)
-    assert not await store.take(ONE, ANOTHER)
+    assert await store.take_lease(ONE, ME)
+    assert await store.take_lease(ONE, ME)
+    assert not await store.take_lease(ONE, ANOTHER)
     await wait(side, LEASE.total_seconds() + 1)
     assert (await build(side)).free
-    assert await store.take(ONE, ANOTHER)
-    await store.give_back(ONE, ME)
+    assert await store.take_lease(ONE, ANOTHER)
+    await store.release_lease(ONE, ME)
     assert (await build(side)).runner == ANOTHER, "nobody gives back what is another's"
-    await store.give_back(ONE, ANOTHER)
-    assert await store.take(ONE, ME)
+    await store.release_lease(ONE, ANOTHER)
+    assert await store.take_lease(ONE, ME)
     await side.end_executor("e-1")
-    assert await store.take(ONE, ANOTHER), "the executor of the first was ended"
-    assert not await store.take(BuildTarget(BOARD, 99), ME)
+    assert await store.take_lease(ONE, ANOTHER), "the executor of the first was ended"
+    assert not await store.take_lease(BuildTarget(BOARD, 99), ME)
 
 
 async def test_a_commit_renews_the_lease_and_moves_the_checkpoint(side: Side) -> None:
     end = await fill(side, "a", Filled(3))
-    assert await side.store.take(ONE, ME)
+    assert await side.store.take_lease(ONE, ME)
     await wait(side, 6)
     await side.store.commit(await commit(side, end, caught_up=True))
     await wait(side, 6)
-    assert not await side.store.take(ONE, ANOTHER)
+    assert not await side.store.take_lease(ONE, ANOTHER)
     found = await build(side)
     assert (found.cursor, found.events, found.caught_up_at) == (end, 1, side.clock.now - timedelta(seconds=6))
     assert await rows(side) == [{"shelf": "a", "pieces": 3, "times": 1}]
@@ -102,15 +102,15 @@ async def test_a_commit_renews_the_lease_and_moves_the_checkpoint(side: Side) ->
 
 async def test_a_commit_is_refused_whole_once_another_runner_has_written(side: Side) -> None:
     end = await fill(side, "a", Filled(3))
-    assert await side.store.take(ONE, ME)
+    assert await side.store.take_lease(ONE, ME)
     late = await commit(side, end)
     await wait(side, 11)
-    assert await side.store.take(ONE, ANOTHER)
+    assert await side.store.take_lease(ONE, ANOTHER)
     with pytest.raises(LeaseLost):
         await side.store.commit(late)
     await side.store.commit(await commit(side, end, runner=ANOTHER, rows="[]"))
-    await side.store.give_back(ONE, ANOTHER)
-    assert await side.store.take(ONE, ME), "with its lease back"
+    await side.store.release_lease(ONE, ANOTHER)
+    assert await side.store.take_lease(ONE, ME), "with its lease back"
     with pytest.raises(LeaseLost):
         await side.store.commit(late)
     assert await rows(side) == []
@@ -120,7 +120,7 @@ async def test_a_commit_is_refused_whole_once_another_runner_has_written(side: S
 
 async def test_a_commit_of_what_another_server_told_is_refused(side: Side) -> None:
     end = await fill(side, "a", Filled(3))
-    assert await side.store.take(ONE, ME)
+    assert await side.store.take_lease(ONE, ME)
     read = await commit(side, end)
     await side.restart()
     with pytest.raises(ServerChanged):
@@ -131,46 +131,46 @@ async def test_a_commit_of_what_another_server_told_is_refused(side: Side) -> No
 
 async def test_a_commit_with_a_row_that_its_table_does_not_take_changes_nothing(side: Side) -> None:
     end = await fill(side, "a", Filled(3))
-    assert await side.store.take(ONE, ME)
+    assert await side.store.take_lease(ONE, ME)
     with pytest.raises(Exception) as refused:  # noqa: PT011
         await side.store.commit(await commit(side, end, rows=ROW.replace("3", str(2**63))))
     assert side.store.errors.is_about_row(refused.value)
-    assert not side.store.errors.is_away(refused.value)
+    assert not side.store.errors.is_store_away(refused.value)
     assert ((await build(side)).cursor, await rows(side)) == (START, [])
 
 
 async def test_nothing_of_a_trial_stays(side: Side) -> None:
-    async with side.store.trial(ONE) as trial:
-        await trial.put(ROW, [])
-        assert parse_json(await trial.rows(["a"])) == [{"shelf": "a", "pieces": 3, "times": 1}]
+    async with side.store.row_trial(ONE) as trial:
+        await trial.put_rows(ROW, [])
+        assert parse_json(await trial.rows_json(["a"])) == [{"shelf": "a", "pieces": 3, "times": 1}]
         with pytest.raises(Exception):  # noqa: B017, PT011
-            await trial.put(ROW.replace("3", str(2**63)), ["a"])
-        assert len(parse_json(await trial.rows(["a"]))) == 1, "what fails takes out nothing"
-        await trial.put("[]", ["a"])
-        assert parse_json(await trial.rows(["a"])) == []
-        await trial.put(ROW, [])
+            await trial.put_rows(ROW.replace("3", str(2**63)), ["a"])
+        assert len(parse_json(await trial.rows_json(["a"]))) == 1, "what fails takes out nothing"
+        await trial.put_rows("[]", ["a"])
+        assert parse_json(await trial.rows_json(["a"])) == []
+        await trial.put_rows(ROW, [])
     assert await rows(side) == []
 
 
 async def test_a_page_has_the_events_of_some_types_and_the_place_of_the_last_of_all(side: Side) -> None:
     await fill(side, "a", Filled(1), Moved(), Filled(2), Emptied(), Moved())
-    page = await side.store.page(ONE, types_of(board), START, 3)
+    page = await side.store.read_page(ONE, types_of(board), START, 3)
     assert [(each.name, each.version) for each in page.events] == [
         ("contract-shelf-filled", 1),
         ("contract-shelf-filled", 3),
     ]
     assert (page.full, page.unread) == (True, None)
     assert page.end == FeedCursor(*await position(side, 3))
-    rest = await side.store.page(ONE, types_of(board), page.end, 3)
+    rest = await side.store.read_page(ONE, types_of(board), page.end, 3)
     assert [each.version for each in rest.events] == [4]
     assert (rest.full, rest.end) == (False, FeedCursor(*await position(side, 5)))
     assert rest.end is not None
-    assert (await side.store.page(ONE, types_of(board), rest.end, 3)).end is None
+    assert (await side.store.read_page(ONE, types_of(board), rest.end, 3)).end is None
 
 
 async def test_code_that_would_pass_over_events_of_a_build_is_told_so(side: Side) -> None:
     await fill(side, "a", Filled(1))
-    page = await side.store.page(ONE, ["contract-shelf-filled"], START, 3)
+    page = await side.store.read_page(ONE, ["contract-shelf-filled"], START, 3)
     assert page.unread == "contract-shelf-emptied"
     feed = ProjectionFeed(board, ONE, side.store)
     feed.types = ["contract-shelf-filled"]
@@ -210,7 +210,7 @@ async def test_a_promotion_shows_no_less_than_before(side: Side) -> None:
     with pytest.raises(Conflict, match="is live"):
         await administration(side).drop(BOARD, 1, Cause())
     assert (await administration(side).drop(BOARD, None, Cause()))["dropped"] == 2
-    assert not await side.store.take(TWO, ME)
+    assert not await side.store.take_lease(TWO, ME)
 
 
 async def test_a_read_model_whose_code_is_gone_is_dropped_once_nobody_follows_it(side: Side) -> None:
@@ -222,8 +222,10 @@ async def test_a_read_model_whose_code_is_gone_is_dropped_once_nobody_follows_it
     assert (await others.drop(BOARD, None, Cause()))["dropped"] == [1]
     assert await side.store.builds(BOARD) == []
     with pytest.raises(Conflict, match="has no table"):
-        await side.store.shown(board, {}, None, 10)
-    assert await side.store.reached(BOARD, [await position(side, 1)]) == [None], "what is not there has got nowhere"
+        await side.store.visible_rows(board, {}, None, 10)
+    assert await side.store.have_reached(BOARD, [await position(side, 1)]) == [None], (
+        "what is not there has got nowhere"
+    )
 
 
 async def test_an_operation_is_one_commit_with_its_event_and_its_answer(side: Side) -> None:
@@ -250,9 +252,9 @@ async def test_what_is_requested_while_a_runner_is_at_something_else_is_not_lost
     end = await fill(side, "a", Filled(13), Filled(13))
     assert await catch_up(side, ONE, "e-3")
     await administration(side).request_action(BOARD, "a", "retry", "perhaps", Cause())
-    assert await side.store.take(ONE, ME)
+    assert await side.store.take_lease(ONE, ME)
     assert await side.store.requested_actions(ONE) == [("a", "retry")]
-    positions = [each.position for each in await side.store.set_aside_events(ONE, "a")]
+    positions = [each.position for each in await side.store.dead_letter_events(ONE, "a")]
     await administration(side).request_action(BOARD, "a", "skip", "no, leave it out", Cause())
     again = {"rejected": [RejectedKey("a", "again", positions)], "rows": "[]", "events": 0}
     await side.store.commit(await commit(side, end, cleared=("a", "retry"), **again))
@@ -262,12 +264,12 @@ async def test_what_is_requested_while_a_runner_is_at_something_else_is_not_lost
     await side.store.commit(await commit(side, end, cleared=("a", "skip"), skipped=skipped, **behind))
     assert await aside(side) == [("a", None, 0)]
     assert await side.store.skipped_positions(BOARD) == {positions[0]}
-    (left_out,) = await side.store.skipped(BOARD)
+    (left_out,) = await side.store.skipped_events(BOARD)
     assert (left_out.key, left_out.build, left_out.reason) == ("a", 1, "no, leave it out")
 
 
 async def test_a_failure_is_noted_unless_somebody_else_follows(side: Side) -> None:
-    assert await side.store.take(ONE, ME)
+    assert await side.store.take_lease(ONE, ME)
     await side.store.note_failure(ONE, ANOTHER, "not mine")
     assert (await build(side)).failure is None
     await side.store.note_failure(ONE, ME, "a table")
@@ -285,7 +287,7 @@ async def test_rows_are_found_by_the_values_of_columns_in_the_order_of_keys(side
     await fill(side, "a", Filled(3))
     await fill(side, "c", Filled(4))
     assert await catch_up(side, ONE, "e-1")
-    shown = side.store.shown
+    shown = side.store.visible_rows
     assert [each["shelf"] for each in await shown(board, {"pieces": "3"}, None, 10)] == ["a", "b"]
     assert [each["shelf"] for each in await shown(board, {}, "a", 1)] == ["b"]
     assert await shown(board, {"shelf": "c", "pieces": "3"}, None, 10) == []
@@ -300,23 +302,23 @@ async def test_rows_are_found_by_the_values_of_columns_in_the_order_of_keys(side
 async def test_a_place_is_reached_once_nothing_that_is_read_lies_before(side: Side) -> None:
     first, other = await fill(side, "a", Filled(1)), await fill(side, "a", Moved())
     gone = FeedCursor(*first, event=other.event)
-    assert await side.store.reached(BOARD, [first, other, gone]) == [None, None, False]
+    assert await side.store.have_reached(BOARD, [first, other, gone]) == [None, None, False]
     assert await catch_up(side, ONE, "e-1")
     last, unread = await fill(side, "a", Filled(1)), await fill(side, "a", Moved())
-    assert await side.store.reached(BOARD, [first, other, last, unread]) == [True, True, None, None]
+    assert await side.store.have_reached(BOARD, [first, other, last, unread]) == [True, True, None, None]
     lag = await side.store.lag(await build(side))
     assert lag.events == 1
 
 
 async def test_an_inline_row_is_there_with_the_append(side: Side) -> None:
     await fill(side, "a", Filled(3), Filled(4))
-    assert parse_json(await side.store.rows(BuildTarget("contract_now", 1), ["a"])) == [
+    assert parse_json(await side.store.rows_json(BuildTarget("contract_now", 1), ["a"])) == [
         {"shelf": "a", "pieces": 7, "times": 2, "_version": 2}
     ]
     broken.add(13)
     await fill(side, "a", Filled(13))
     await fill(side, "a", Filled(1))
-    assert parse_json(await side.store.rows(BuildTarget("contract_now", 1), ["a"]))[0]["pieces"] == 7, (
+    assert parse_json(await side.store.rows_json(BuildTarget("contract_now", 1), ["a"]))[0]["pieces"] == 7, (
         "left to the runner"
     )
     assert await catch_up(side, BuildTarget("contract_now", 1), "e-1")

@@ -164,7 +164,7 @@ async def test_a_read_waits_for_a_table_that_is_missing(
         saga = await started(it)
         with said(caplog) as times:
             with missing(trouble, "table"):
-                read = asyncio.create_task(it.sagas.load(saga))
+                read = asyncio.create_task(it.sagas.load_replay_state(saga))
                 await until(lambda: times("A read is sent again: the database lacks") > 2 * CONTENDED_TRIES)
             assert await read is not None
 
@@ -202,8 +202,8 @@ async def test_a_lease_is_renewed_on_another_session_once_the_database_takes_wri
 ) -> None:
     heartbeat = Heartbeat(as_service(database))
     with read_only(trouble), pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-        heartbeat.beat("nobody", 5)
-    assert heartbeat.beat("nobody", 5) is None
+        heartbeat.renew_lease("nobody", 5)
+    assert heartbeat.renew_lease("nobody", 5) is None
     heartbeat.close()
 
 

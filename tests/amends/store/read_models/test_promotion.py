@@ -175,7 +175,7 @@ async def test_what_was_skipped_stays_skipped_in_a_rebuild(database: URL) -> Non
         assert [(each.build, each.key) for each in await it.dead_letters()] == [(1, "b"), (2, "b")]
         await it.promote()
         assert (await it.rows())["a"]["watts"] == 7
-        skipped = await it.store.projections.skipped(NAME)
+        skipped = await it.store.projections.skipped_events(NAME)
         assert [(each.key, each.version, each.reason, each.actor) for each in skipped] == [
             ("a", 4, "this one too", "ann"),
             ("a", 2, "written by hand", "ann"),

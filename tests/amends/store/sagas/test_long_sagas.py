@@ -33,7 +33,7 @@ async def long_saga(it: Store, steps: int, size: int) -> str:
 async def test_it_comes_back_whole_and_in_order(database: URL, steps: int, size: int) -> None:
     async with store(database) as it:
         saga = await long_saga(it, steps, size)
-        stored = await it.sagas.load(saga)
+        stored = await it.sagas.load_replay_state(saga)
         assert stored is not None
         assert list(stored.checkpoints) == list(stored.arguments) == list(range(1, steps + 1))
         assert stored.version == steps + 1

@@ -25,7 +25,7 @@ async def start_again(it: Store, id: str, request: str) -> StartOutcome:
 
 
 async def register(it: Store, executor: str, lease: float = 60.0) -> None:
-    await it.sagas.register(executor, "here", 1, 0.0, KINDS, lease)
+    await it.sagas.register_executor(executor, "here", 1, 0.0, KINDS, lease)
 
 
 def status(sql: Sql, saga: str) -> Any:
@@ -69,7 +69,7 @@ async def test_what_a_dead_executor_ran_is_queued_again_once(database: URL, sql:
     async with store(database) as it:
         await register(it, "executor-1")
         saga = await started(it)
-        ended = await asyncio.gather(*(it.sagas.end(["executor-1"], "x", True) for _ in range(4)))
+        ended = await asyncio.gather(*(it.sagas.end_executors(["executor-1"], "x", True) for _ in range(4)))
         assert sorted(ended) == [0, 0, 0, 1]
     assert status(sql, saga) == ("ENQUEUED", None, None, "running", 1)
 
@@ -79,13 +79,13 @@ async def test_deaths_without_progress_are_counted(database: URL, sql: Sql) -> N
         saga, owner = await started(it), "me"
         for death in range(1, 4):
             await register(it, f"executor-{death}")
-            await it.sagas.end([f"executor-{death}"], "x", True)
+            await it.sagas.end_executors([f"executor-{death}"], "x", True)
             assert status(sql, saga)[4] == death
             await register(it, f"executor-{death + 1}")
             owner = f"owner-{death}"
             await it.sagas.claim(f"executor-{death + 1}", owner, KINDS, 10)
         await it.sagas.commit(saga, owner, step_commit(saga, 1))
-        await it.sagas.end(["executor-4"], "x", True)
+        await it.sagas.end_executors(["executor-4"], "x", True)
     assert status(sql, saga)[4] == 1, "there was progress"
 
 
@@ -93,7 +93,7 @@ async def test_a_hand_over_is_no_death(database: URL, sql: Sql) -> None:
     async with store(database) as it:
         await register(it, "executor-1")
         saga = await started(it)
-        assert await it.sagas.end(["executor-1"], "itself", False) == 1
+        assert await it.sagas.end_executors(["executor-1"], "itself", False) == 1
     assert status(sql, saga) == ("ENQUEUED", None, None, "running", 0)
 
 
@@ -107,7 +107,7 @@ async def test_a_saga_whose_row_is_locked_keeps_no_other_from_being_handed_over(
         with psycopg.connect(conninfo(database)) as holder:
             holder.execute("select from dbos.workflow_status where workflow_uuid = %s for update", (locked,))
             if how == "ends":
-                assert await it.sagas.end(["executor-1"], "itself", False) == 1
+                assert await it.sagas.end_executors(["executor-1"], "itself", False) == 1
             else:
                 assert await it.sagas.hand_over("executor-1", []) == 1
             assert (status(sql, locked)[0], status(sql, free)[0]) == ("PENDING", "ENQUEUED")
@@ -124,7 +124,7 @@ async def test_after_many_deaths_a_saga_waits_before_it_is_run_again(database: U
         sql.execute("update amends.sagas set takeovers = 5, progress = 1 where id = %s", (saga,))
         await register(it, "executor-1")
         await register(it, "executor-2")
-        await it.sagas.end(["executor-1"], "x", True)
+        await it.sagas.end_executors(["executor-1"], "x", True)
         assert await it.sagas.claim("executor-2", "o", KINDS, 10) == []
         waits = "select not_before between now() - interval '1 s' and now() + interval '2 s' from amends.sagas"
         assert sql.execute(waits).fetchone() == (True,)

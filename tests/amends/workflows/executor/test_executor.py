@@ -30,10 +30,10 @@ class Store:
     ended: set[str] = field(default_factory=set)
     fails: int = 0
 
-    def beat(self, id: str, seconds: float) -> datetime | None:
+    def renew_lease(self, id: str, seconds: float) -> datetime | None:
         return None if id in self.ended else datetime.now(UTC)
 
-    async def register(
+    async def register_executor(
         self, id: str, machine: str, pid: int, process_started_at: float, saga_types: Sequence[str], lease: float
     ) -> datetime:
         if self.fails:
@@ -59,7 +59,7 @@ def made(store: Store, give_up: asyncio.Event, stuck: threading.Event) -> Execut
         await give_up.wait()
 
     def keeper(lease: Lease, taken_away: Callable[[], None]) -> LeaseThread:
-        return LeaseThread(lease, store.beat, taken_away, stuck.set)
+        return LeaseThread(lease, store.renew_lease, taken_away, stuck.set)
 
     return Executor(cast(SagaStore, store), 0.5, this_process(), Clocks(), keeper, given_up)
 

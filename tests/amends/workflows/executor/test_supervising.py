@@ -21,7 +21,7 @@ from workflows.amends.executor.clock import DatabaseClock
 from workflows.amends.executor.lease import Lease
 from workflows.amends.executor.process import is_dead, machine_id, process_started_at, this_process
 from workflows.amends.executor.supervisor import CLAIM, Supervisor
-from workflows.amends.ports.saga_store import Claimed, OtherExecutor, SagaStore
+from workflows.amends.ports.saga_store import ClaimedSaga, OtherExecutor, SagaStore
 
 HERE = machine_id()
 
@@ -80,39 +80,39 @@ class FakeStore:
 
     others: list[OtherExecutor] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
-    queue: list[Claimed] = field(default_factory=list)
+    queue: list[ClaimedSaga] = field(default_factory=list)
     looks: int = 0
 
     async def other_executors(self, executor: str) -> list[OtherExecutor]:
         self.looks += 1
         return self.others
 
-    async def end(self, executors: list[str], by: str, died: bool) -> int:
+    async def end_executors(self, executors: list[str], by: str, died: bool) -> int:
         assert died
         self.ended += executors
         self.others = [other for other in self.others if other.id not in executors]
         return 1
 
-    async def claim(self, executor: str, owner: str, saga_types: list[str], limit: int) -> list[Claimed]:
+    async def claim(self, executor: str, owner: str, saga_types: list[str], limit: int) -> list[ClaimedSaga]:
         taken, self.queue = self.queue[:limit], self.queue[limit:]
         return taken
 
-    async def resume_lost(self) -> int:
+    async def requeue_lost_ends(self) -> int:
         return 0
 
     async def release_orphans(self) -> int:
         return 0
 
-    async def cancelled(self, executor: str) -> list[tuple[str, str]]:
+    async def cancel_requests(self, executor: str) -> list[tuple[str, str]]:
         return []
 
-    async def wake_due(self, limit: int) -> int:
+    async def enqueue_due(self, limit: int) -> int:
         return 0
 
-    async def running(self, executor: str) -> list[tuple[str, str]]:
+    async def recorded_running(self, executor: str) -> list[tuple[str, str]]:
         return []
 
-    async def without_code(self) -> list[tuple[str, str, int]]:
+    async def queued_without_code(self) -> list[tuple[str, str, int]]:
         return []
 
     async def ended_abnormally(self) -> list[tuple[str, str]]:
@@ -142,7 +142,7 @@ class FakeWorker:
     def free_places(self) -> int:
         return self.places - len(self.running)
 
-    async def run(self, claimed: Claimed, owner: str, lease: Lease) -> None:
+    async def run(self, claimed: ClaimedSaga, owner: str, lease: Lease) -> None:
         self.running[claimed.id, owner] = None
 
 
@@ -184,7 +184,7 @@ async def test_a_process_that_is_gone_is_ended_at_once() -> None:
 
 
 async def test_no_more_is_claimed_than_there_is_room_for() -> None:
-    store = FakeStore(queue=[Claimed(str(number), "x", "{}") for number in range(9)])
+    store = FakeStore(queue=[ClaimedSaga(str(number), "x", "{}") for number in range(9)])
     worker = FakeWorker()
     await looked(store, worker, FakeLease())
     assert len(worker.running) == 3
@@ -193,7 +193,7 @@ async def test_no_more_is_claimed_than_there_is_room_for() -> None:
 
 async def test_what_was_claimed_comes_to_its_end_before_more_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workflows.amends.executor.supervisor.LOOK_SECONDS", 60)
-    store = FakeStore(queue=[Claimed(str(number), "x", "{}") for number in range(200)])
+    store = FakeStore(queue=[ClaimedSaga(str(number), "x", "{}") for number in range(200)])
     worker = FakeWorker(places=1000)
     watching = supervisor(store, worker, FakeLease())
     watching.start()
@@ -208,7 +208,7 @@ async def test_what_was_claimed_comes_to_its_end_before_more_is_begun(monkeypatc
 
 
 async def test_nothing_is_claimed_while_the_executor_is_not_ready() -> None:
-    store = FakeStore(queue=[Claimed("1", "x", "{}")])
+    store = FakeStore(queue=[ClaimedSaga("1", "x", "{}")])
     await looked(store, FakeWorker(ready=False), FakeLease())
     assert len(store.queue) == 1
 

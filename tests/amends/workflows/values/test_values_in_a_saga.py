@@ -17,7 +17,7 @@ from workflows.amends.values.comparing import is_identical
 
 @signal("kept-values-told")
 class SagaEvent:
-    values: Values
+    value_types: Values
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Shows(Saga[Values, Values], name="kept-values-shows", signals=[SagaEvent])
         self.seen[-1].append(await self.give(request))
         told = await self.receive(SagaEvent)
         self.seen[-1].append(told)
-        self.seen[-1].append(await self.give(told.values if told else request))
+        self.seen[-1].append(await self.give(told.value_types if told else request))
         self.seen[-1].append(await self.give(self.made))
         await self.refuse()
         return request

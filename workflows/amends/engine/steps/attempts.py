@@ -95,7 +95,7 @@ async def make_attempts(trial: AttemptPlan[T], history: HistoryWriter, code: Use
     while True:
         if due is not None:
             await _pause(trial, history, due, failed > before)
-        await execution_log.may_call()
+        await execution_log.wait_for_lease()
         if (wrong := execution_log.replay.exhausted) and wrong is not exhausted:
             return AttemptBug(Problem("Exhausted", wrong.reason), failed)
         outbound = Outbound(history.without_hidden, trial.step_id in execution_log.replay.provider_waits)
@@ -142,7 +142,7 @@ async def _once(
         return await trial.body(number)
 
     limit = trial.timeout.total_seconds()
-    return await code.run(trial.name, limit, body, history.completed_at, history.execution_log.may_call, outbound)
+    return await code.run(trial.name, limit, body, history.completed_at, history.execution_log.wait_for_lease, outbound)
 
 
 def _judged(
@@ -167,7 +167,7 @@ async def _pause(trial: AttemptPlan[T], history: HistoryWriter, due: datetime, c
             trial.again(called)
         if (now := execution_log.now()) >= due:
             return
-        await execution_log.pause(min(due, trial.deadline) if trial.deadline and trial.deadline > now else due)
+        await execution_log.wait_until(min(due, trial.deadline) if trial.deadline and trial.deadline > now else due)
 
 
 def _explained(ended: Raised, timeout: timedelta, history: HistoryWriter, code: UserCode) -> Problem:

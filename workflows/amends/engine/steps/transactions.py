@@ -91,7 +91,7 @@ async def transact(
                 return Raised(Overtaken(committed.stream, stale))
             wait = random.uniform(0, 0.002 * stale)
         again()
-        await history.execution_log.listen(wait)
+        await history.execution_log.wait_for_wakeup(wait)
         again()
 
 

@@ -38,18 +38,18 @@ class ChildStarted(StepEvent):
 
     status: ClassVar[StepStatus] = "running"
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
-        super().change(state, at)
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
+        super().apply_to_state(state, at)
         key = self.step, self.occurrence
         state.steps[key] = replace(state.steps[key], child=self.child)
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         started = StartedChild(self.child, self.arguments, self.started_at)
         replay.children.setdefault(self.slot, []).append(started)
         replay.actions.pop(self.slot, None)
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return f"{data['step']} as {data['child']}"
 
 
@@ -61,9 +61,9 @@ class ChildCompensationRequested(SagaEvent):
     child: str
     reason: str
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.requested.add(self.child)
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return f"{data['child']}: {data['reason']}"

@@ -31,20 +31,20 @@ class CompensationFailed(OverviewEvent):
 
     found: ClassVar[Literal["down", "answered"] | None] = "answered"
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         status: CompensationStatus = "retrying" if self.next_at else "failed"
         compensation = CompensationState(self.compensation, status, self.attempts, self.error)
         state.compensation(self.step, self.occurrence, self.slot, compensation)
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.failures[self.slot] = (self.attempts, self.next_at)
         replay.end_provider_wait(self.slot)
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"retries": row.retries + 1}
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return failed_attempt(data, "compensation")
 
 
@@ -64,16 +64,16 @@ class CompensationWaiting(SagaEvent):
 
     found: ClassVar[Literal["down", "answered"] | None] = "down"
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         compensation = CompensationState(self.compensation, "retrying", self.attempts, self.error)
         awaits = AwaitedProvider(self.provider, self.since, self.until)
         state.compensation(self.step, self.occurrence, self.slot, compensation, awaits)
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.provider_waits[self.slot] = ProviderWait(self.provider, self.since, False)
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return f"{data['compensation']} for {data['provider']}: {error_message(data)}"
 
 
@@ -90,14 +90,14 @@ class StepCompensated(OverviewEvent):
 
     found: ClassVar[Literal["down", "answered"] | None] = "answered"
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         compensation = CompensationState(self.compensation, _STATUS[self.by], self.attempts)
         state.compensation(self.step, self.occurrence, self.slot, compensation)
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"steps_compensated": row.steps_compensated + 1}
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         by = "" if data["by"] == "compensation" else f" ({data['by']})"
         return f"{data['step']} by {data['compensation']}{by}"

@@ -27,19 +27,19 @@ class SagaStarted(OverviewEvent):
     root: str
     input: JsonValue
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         state.change(input=self.input)
 
-    def row(self, row: SagaRow | None, id: str, at: datetime) -> SagaRow:
+    def overview_row(self, row: SagaRow | None, id: str, at: datetime) -> SagaRow:
         return SagaRow(id, self.name, self.version, self.reference, "running", None, None, at, at)
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         reference = f" for {data['reference']}" if data["reference"] not in ("", saga) else ""
         return f"{data['name']} version {data['version']} {saga}{reference}".strip()
 
     @classmethod
-    def values(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
         return {"input": ValueOf("input", saga=(str(data.get("name")), data.get("version", 0)))}
 
 
@@ -49,7 +49,7 @@ class CancelRequested(SagaEvent):
 
     reason: str
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.cancel = self.reason if replay.cancel is None else replay.cancel
         replay.compensation_requested = replay.compensation_requested or replay.completed  # only its parent can want it
         replay.blocks.clear()
@@ -61,7 +61,7 @@ class CancelLost(SagaEvent):
 
     reason: str
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.cancel_lost = True
 
 
@@ -76,7 +76,7 @@ class SagaCompensating(OverviewEvent):
     error: Problem | None = None
     in_doubt: tuple[int, ...] = ()
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         for key, step in list(state.steps.items()):  # one that waited for its provider has not begun, or is unknown
             if step.awaits and step.slot in self.in_doubt:
                 state.steps[key] = replace(step, status="unknown", awaits=None)
@@ -85,11 +85,11 @@ class SagaCompensating(OverviewEvent):
         state.change(status="compensating", turned_back=True, reason=self.reason, error=self.error, result=None)
         state.change(waiting_for=None, waiting_until=None)
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         if replay.compensation is None:
             replay.compensation = StartedCompensation(self.reason, self.error, self.in_doubt)
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {
             "status": "compensating",
             "outcome": None,
@@ -112,17 +112,17 @@ class SagaCompleted(OverviewEvent):
 
     result: JsonValue
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         state.change(status="completed", result=self.result, reason=None)
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.completed = True
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return row.finished_columns("completed", at) | {"reason": None}
 
     @classmethod
-    def values(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
         return {"result": ValueOf("output")}
 
 
@@ -132,8 +132,8 @@ class SagaCompensated(OverviewEvent):
 
     reason: str
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         state.change(status="compensated", reason=self.reason)
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return row.finished_columns("compensated", at) | {"reason": self.reason, "compensation": "done"}

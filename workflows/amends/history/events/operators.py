@@ -34,11 +34,11 @@ class EventLoopBlocked(SagaEvent):
         reason = f"{self.step or 'run'} blocked the event loop of its executor for {self.seconds:.1f} s, {where}"
         return NeedsOperator(f"{reason}; it is not the first time", self.step is not None)
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.blocks.append(self.stuck_reason())
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return f"{data['step'] or 'run'} for {data['seconds']:.1f} s"
 
 
@@ -55,7 +55,7 @@ class SagaStuck(OverviewEvent):
     compensation: str | None = None
     error: Problem | None = None
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         if self.step is not None and self.compensation:
             compensation = CompensationState(self.compensation, "failed", self.attempts, self.error)
             state.compensation(self.step, self.occurrence, self.slot, compensation)
@@ -67,10 +67,10 @@ class SagaStuck(OverviewEvent):
             state.steps[key] = replace(step, error=self.error, child=child)
         state.change(status="stuck", reason=self.reason)
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.actions.pop(self.slot, None)
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         compensation = "stuck" if self.compensation else row.compensation
         changes = {"status": "stuck", "reason": self.reason, "compensation": compensation}
         if self.step:
@@ -91,24 +91,24 @@ class OperatorActed(OverviewEvent):
 
     repeats_errors: ClassVar[bool] = False
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         state.resume()
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.actions[self.slot] = ActionTaken(self.act, self.reason, self.step, self.result)
         replay.failures.pop(self.slot, None)
         replay.end_provider_wait(self.slot)
         replay.blocks.clear()
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return row.active_columns()
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return f"{data['act']}: {data['reason']}"
 
     @classmethod
-    def values(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
         step = data.get("step")
         return {"result": ValueOf("output") if step is None else ValueOf("result", str(step))}
 
@@ -119,13 +119,13 @@ class OperatorResumed(OverviewEvent):
 
     reason: str
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         state.resume()
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.blocks.clear()
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return row.active_columns()
 
 
@@ -135,10 +135,10 @@ class SagaIncompatible(OverviewEvent):
 
     reason: str
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         state.change(status="stranded", reason=self.reason)
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"status": "stranded", "reason": self.reason}
 
 
@@ -146,10 +146,10 @@ class SagaIncompatible(OverviewEvent):
 class SagaResumed(OverviewEvent):
     """Fitting code is back."""
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         state.resume()
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return row.active_columns()
 
 
@@ -159,8 +159,8 @@ class SagaTerminated(OverviewEvent):
 
     reason: str
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         state.change(status="abandoned", reason=self.reason)
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"status": "abandoned", "reason": self.reason}

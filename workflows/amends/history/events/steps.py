@@ -34,7 +34,7 @@ class StepEvent(SagaEvent):
     settles: ClassVar[bool] = False
     """Whether it is the outcome of the step: when it was recorded is when the step was finished."""
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         key = self.step, self.occurrence
         known = state.steps.get(key)
         state.steps[key] = StepState(
@@ -58,7 +58,7 @@ class StepOutcome(StepEvent):
 
     settles: ClassVar[bool] = True
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.arguments[self.slot] = self.arguments
 
 
@@ -70,16 +70,16 @@ class StepCompleted(StepOutcome, OverviewEvent):
     status: ClassVar[StepStatus] = "completed"
     found: ClassVar[Literal["down", "answered"] | None] = "answered"
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"steps_completed": row.steps_completed + 1}
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         again = f", at attempt {data['attempts']}" if data["attempts"] > 1 else ""
         return f"{data['step']}{again}"
 
     @classmethod
-    def values(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
         return {"result": ValueOf("result", str(data.get("step")))}
 
 
@@ -93,11 +93,11 @@ class StepRefused(StepOutcome, OverviewEvent):
     status: ClassVar[StepStatus] = "refused"
     found: ClassVar[Literal["down", "answered"] | None] = "answered"
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"failing_step": self.step, "failing_error": self.error.message}
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return failed_attempt(data, "step")
 
 
@@ -112,15 +112,15 @@ class StepRetrying(StepEvent, OverviewEvent):
     status: ClassVar[StepStatus] = "retrying"
     found: ClassVar[Literal["down", "answered"] | None] = "answered"
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.failures[self.slot] = (self.attempts, self.next_at)
         replay.end_provider_wait(self.slot)
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"retries": row.retries + 1}
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return failed_attempt(data, "step")
 
 
@@ -141,17 +141,17 @@ class StepWaiting(StepEvent):
     status: ClassVar[StepStatus] = "running"
     found: ClassVar[Literal["down", "answered"] | None] = "down"
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
-        super().change(state, at)
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
+        super().apply_to_state(state, at)
         key = self.step, self.occurrence
         awaits = AwaitedProvider(self.provider, self.since, self.until)
         state.steps[key] = replace(state.steps[key], awaits=awaits)
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.provider_waits[self.slot] = ProviderWait(self.provider, self.since, self.sent)
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return f"{data['step']} for {data['provider']}: {error_message(data)}"
 
 
@@ -165,11 +165,11 @@ class StepFailed(StepOutcome, OverviewEvent):
     status: ClassVar[StepStatus] = "unknown"
     found: ClassVar[Literal["down", "answered"] | None] = "answered"
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"failing_step": self.step, "failing_error": self.error.message}
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return failed_attempt(data, "step")
 
 

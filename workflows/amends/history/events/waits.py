@@ -26,17 +26,17 @@ class SagaWaiting(OverviewEvent):
     signal: str | None
     until: datetime | None
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         state.change(status="waiting", waiting_for=self.signal or TIMER, waiting_until=self.until)
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.waits[self.slot] = self.until
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"status": "waiting", "waiting_for": self.signal or TIMER}
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         until = f" until {data['until']}" if data["until"] else ""
         return f"for {data['signal'] or 'a while'}{until}"
 
@@ -48,17 +48,17 @@ class SignalReceived(SagaEvent):
     signal: str
     payload: JsonValue
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.signals.setdefault(self.signal, []).append(self.payload)
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         if str(data["signal"]).startswith(FROM_CHILD):
             return f"{data['signal']}: {data['payload']['status']}"
         return f"{data['signal']}: {json.dumps(data['payload'])}"
 
     @classmethod
-    def values(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
         signal = str(data.get("signal"))
         if signal.startswith(FROM_CHILD):
             return {"payload": ValueOf("child", signal.partition(" ")[2])}
@@ -73,16 +73,16 @@ class WaitEnded(OverviewEvent):
     signal: str | None
     by: Literal["signal", "time"]
 
-    def change(self, state: StateFold, at: datetime | None) -> None:
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         state.change(status="running", waiting_for=None, waiting_until=None)
 
-    def remember(self, replay: ReplayFold) -> None:
+    def apply_to_replay(self, replay: ReplayFold) -> None:
         if self.by == "signal":
             replay.received.add(self.slot)
 
-    def columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"status": "running", "waiting_for": None}
 
     @classmethod
-    def summary(cls, data: Mapping[str, Any], saga: str) -> str:
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return f"{data['signal'] or 'timer'}, by {data['by']}"

@@ -20,7 +20,7 @@ LONGEST_SECONDS = 60
 class MemoryExecutors(MemoryTables):
     """The processes that run sagas."""
 
-    async def register(
+    async def register_executor(
         self, executor: str, machine: str, pid: int, process_started_at: float, saga_types: Sequence[str], lease: float
     ) -> datetime:
         now, until = self.clock.now, self.clock.now + timedelta(seconds=lease)
@@ -28,7 +28,7 @@ class MemoryExecutors(MemoryTables):
         self.executors.setdefault(executor, made)
         return now
 
-    def beat(self, executor: str, lease: float, /) -> datetime | None:
+    def renew_lease(self, executor: str, lease: float, /) -> datetime | None:
         """Renew a lease of so many seconds; returns the store's time, None if the lease was taken away."""
         known = self.executors.get(executor)
         if known is None or known.ended_at:
@@ -49,7 +49,7 @@ class MemoryExecutors(MemoryTables):
             each.enqueue(self.clock.now)
         return len(given)
 
-    async def end(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
+    async def end_executors(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
         known = [self.executors[id] for id in dict.fromkeys(executors) if id in self.executors]
         ended = [each for each in known if each.ended_at is None]
         for each in ended:

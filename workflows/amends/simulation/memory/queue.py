@@ -10,7 +10,7 @@ from itertools import islice
 from workflows.amends.history import Status
 from workflows.amends.ports.event_store import NewEvent
 from workflows.amends.ports.execution_log import StatusChange
-from workflows.amends.ports.saga_store import Claimed, ProviderReport
+from workflows.amends.ports.saga_store import ClaimedSaga, ProviderReport
 from workflows.amends.providers import Outage
 from workflows.amends.simulation.memory.rows import QUEUE, Row, WorkflowRow
 from workflows.amends.simulation.memory.tables import MemoryTables
@@ -29,7 +29,7 @@ class MemoryQueue(MemoryTables):
     outages: dict[tuple[str, str], Outage] = field(default_factory=dict)
     """By provider and executor, what executors have reported."""
 
-    async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[Claimed]:
+    async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[ClaimedSaga]:
         if not self.is_alive(executor):
             return []
         queued = (row for row in self._queued() if row.saga_type in saga_types)
@@ -41,7 +41,7 @@ class MemoryQueue(MemoryTables):
         """Sagas in our own queue; what DBOS's tools have queued is run by DBOS."""
         return (row for row in self.rows.values() if row.is_queued and row.workflow.queue == QUEUE)
 
-    async def awaited(self, executor: str) -> list[ProviderReport]:
+    async def awaited_providers(self, executor: str) -> list[ProviderReport]:
         waits = {row.provider for row in self.rows.values() if row.says_it_awaits}
         others = [outage for (_, by), outage in self.outages.items() if by != executor]
         found = list[ProviderReport]()
@@ -67,9 +67,9 @@ class MemoryQueue(MemoryTables):
                 del self.outages[provider, by]
         self.outages |= {(each.provider, executor): each for each in outages}
 
-    async def claim_awaiting(
+    async def claim_waiting_for_provider(
         self, executor: str, owner: str, provider: str, saga_types: Sequence[str], limit: int, patience: float
-    ) -> list[Claimed]:
+    ) -> list[ClaimedSaga]:
         if not self.is_alive(executor):
             return []
         asked = self.clock.now - timedelta(seconds=patience)
@@ -81,7 +81,7 @@ class MemoryQueue(MemoryTables):
         first = sorted(waiting, key=lambda row: row.since)[:limit]
         return [self.take(row, executor, owner) for row in first]
 
-    async def wake_due(self, limit: int) -> int:
+    async def enqueue_due(self, limit: int) -> int:
         now = self.clock.now
         due = [
             (row.due_at, row)
@@ -94,11 +94,11 @@ class MemoryQueue(MemoryTables):
             self.enqueue(row)
         return len(woken)
 
-    async def unsettle(self, id: str) -> None:
+    async def note_unclaimed_run(self, id: str) -> None:
         if row := self.rows.get(id):
             row.settled = row.was_settled = False
 
-    async def adopt(self, id: str) -> None:
+    async def adopt_fork(self, id: str) -> None:
         fork = self.workflows.get(id)
         origin = self.rows.get(fork.forked_from) if fork and fork.forked_from else None
         if fork is None or origin is None or id in self.rows:
@@ -118,14 +118,14 @@ class MemoryQueue(MemoryTables):
             was_settled=True,
         )
 
-    async def cancelled(self, executor: str) -> list[tuple[str, str]]:
+    async def cancel_requests(self, executor: str) -> list[tuple[str, str]]:
         return [
             (row.id, row.cancel_reason)
             for row in self.rows.values()
             if row.cancel_reason is not None and row.finished_at is None and row.workflow.is_run_by(executor)
         ]
 
-    async def running(self, executor: str) -> list[tuple[str, str]]:
+    async def recorded_running(self, executor: str) -> list[tuple[str, str]]:
         until = self.clock.now - RUNNING_FOR
         return [
             (each.id, each.owner or "")
@@ -138,7 +138,7 @@ class MemoryQueue(MemoryTables):
         if workflow and workflow.is_run_by(executor) and workflow.owner == owner:
             workflow.enqueue(self.clock.now)
 
-    async def resume_lost(self) -> int:
+    async def requeue_lost_ends(self) -> int:
         lost = [
             row
             for row in self.rows.values()
@@ -150,14 +150,14 @@ class MemoryQueue(MemoryTables):
             self.enqueue(row)
         return len(lost)
 
-    async def without_code(self) -> list[tuple[str, str, int]]:
+    async def queued_without_code(self) -> list[tuple[str, str, int]]:
         known = {each for executor in self.executors.values() if not executor.ended_at for each in executor.saga_types}
         queued = (row for row in self._queued() if row.status != "stranded" and row.saga_type not in known)
         waiting = (row for row in self.rows.values() if row.says_it_awaits and row.saga_type not in known)
         found = [*islice(queued, MOST), *islice(waiting, MOST)]
         return [(row.id, row.name, row.version) for row in found]
 
-    async def unstrand(self, saga_types: Sequence[str]) -> None:
+    async def requeue_incompatible(self, saga_types: Sequence[str]) -> None:
         for row in self.rows.values():
             if row.status == "stranded" and row.saga_type in saga_types and row.workflow.is_suspended:
                 row.workflow.enqueue(self.clock.now)
@@ -168,7 +168,7 @@ class MemoryQueue(MemoryTables):
         )
         return [(row.id, row.workflow.status) for row in islice(ended, MOST)]
 
-    async def note(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
+    async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
         row = self.rows.get(id)
         if row is None or row.status in (*unless, change.status):
             return

@@ -20,7 +20,7 @@ from workflows.amends.ports.event_store import (
     load_event_json,
 )
 from workflows.amends.ports.execution_log import Committed, StartRequest, StepCommit, StepTransaction, StreamMoved
-from workflows.amends.ports.saga_store import Standing, StartOutcome
+from workflows.amends.ports.saga_store import StartOutcome, StatusDetails
 from workflows.amends.simulation.memory.commits import MemoryCommits
 from workflows.amends.simulation.memory.dbos_tools import DbosTools
 from workflows.amends.simulation.memory.executors import MemoryExecutors
@@ -39,7 +39,7 @@ class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
     async def start(self, start: StartRequest) -> StartOutcome:
         return self.begin(start)
 
-    async def load(self, id: str) -> ReplayState | None:
+    async def load_replay_state(self, id: str) -> ReplayState | None:
         return self.replay_state(id) if id in self.rows else None
 
     async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
@@ -52,15 +52,15 @@ class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
     async def _transaction(self, id: str, owner: str) -> AsyncIterator[StepTransaction]:
         yield MemoryTransaction(self.events, partial(self.write, id, owner))
 
-    async def standing(self, id: str) -> Standing | None:
+    async def status_details(self, id: str) -> StatusDetails | None:
         if id not in self.rows:
             return None
         last = self._stuck(id)
         stuck = last and load_event_json(saga_histories.vocabulary, last.type, last.data_json)
         assert stuck is None or isinstance(stuck, SagaStuck)
-        return Standing(self.rows[id].status, self.is_compensating(id), stuck, last and last.version)
+        return StatusDetails(self.rows[id].status, self.is_compensating(id), stuck, last and last.version)
 
-    async def resume(
+    async def apply_operator_action(
         self,
         id: str,
         stuck_at: int | None,

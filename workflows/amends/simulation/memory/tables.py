@@ -9,7 +9,7 @@ from domain.amends.event import event_type
 from workflows.amends.history import SagaCompensating, StepCompensated, saga_histories
 from workflows.amends.history.replay_state import ReplayFold, ReplayState
 from workflows.amends.ports.event_store import NewEvent, StoredEvent, load_event_json
-from workflows.amends.ports.saga_store import Claimed
+from workflows.amends.ports.saga_store import ClaimedSaga
 from workflows.amends.simulation.memory.events import MemoryEvents
 from workflows.amends.simulation.memory.rows import Clock, ExecutorRow, History, Row, WorkflowRow
 
@@ -73,13 +73,13 @@ class MemoryTables:
             row.workflow.enqueue(self.clock.now)
             row.workflow.completed_at = None
 
-    def take(self, row: Row, executor: str, owner: str) -> Claimed:
+    def take(self, row: Row, executor: str, owner: str) -> ClaimedSaga:
         """Let an executor run a saga from now on, whoever has it."""
         row.workflow.take(executor, owner, self.clock.now)
         row.was_settled, row.settled = row.settled, False
         if row.status == "queued":
             row.status, row.since = "running", self.clock.now
-        return Claimed(row.id, row.workflow.name, row.workflow.inputs)
+        return ClaimedSaga(row.id, row.workflow.name, row.workflow.inputs)
 
     def is_alive(self, executor: str) -> bool:
         """Whether an executor may claim: it was not ended, and its lease holds."""

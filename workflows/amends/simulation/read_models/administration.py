@@ -11,7 +11,7 @@ from workflows.amends.ports.event_store import START, IdempotencyKey, KeptAnswer
 from workflows.amends.ports.projection_builds import BuildTarget, DeadLetter, ProjectionBuild, RequestedAction
 from workflows.amends.ports.projection_store import Body, Operation, SwitchOutcome
 from workflows.amends.simulation.read_models.builds import MemoryBuilds
-from workflows.amends.simulation.read_models.tables import MemoryBuild
+from workflows.amends.simulation.read_models.memory_build import MemoryBuild
 
 FOLLOWED_SECONDS = 20
 """So long after a build was last written, its read model counts as followed."""
@@ -37,17 +37,17 @@ class _Transaction:
         self._store = store
 
     async def open_build(self, projection: Projection[Any, Any]) -> int | None:
-        if any(each.state == "building" for each in self._store.of(projection.name)):
+        if any(each.state == "building" for each in self._store.builds_of(projection.name)):
             return None
-        return self._store.make(projection, "building").build
+        return self._store.make_build(projection, "building").build
 
     async def promote(self, build: ProjectionBuild, less: bool) -> SwitchOutcome:
-        new, old = self._known(build), self._store.live(build.name)
+        new, old = self._known(build), self._store.live_build(build.name)
         if new is None:
             return "unknown"
         if new is old:
             return "live"
-        if new.caught_up_at is None or (old and not await self._store.nothing_between(new, old.cursor)):
+        if new.caught_up_at is None or (old and not await self._store.has_nothing_between(new, old.cursor)):
             return "behind"
         if not less and await self.shown_less(build):
             return "less"
@@ -57,7 +57,7 @@ class _Transaction:
         return "promoted"
 
     async def shown_less(self, build: ProjectionBuild) -> list[str]:
-        new, old = self._known(build), self._store.live(build.name)
+        new, old = self._known(build), self._store.live_build(build.name)
         there = old.set_aside if old else {}
         aside = sorted(new.set_aside.values(), key=lambda each: (each.since, each.key)) if new else []
         return [
@@ -72,7 +72,7 @@ class _Transaction:
         return "dropped"
 
     async def drop_model(self, build: ProjectionBuild) -> SwitchOutcome:
-        found = self._store.of(build.name)
+        found = self._store.builds_of(build.name)
         if not found:
             return "unknown"
         if any((self._store.now - each.touched_at).total_seconds() < FOLLOWED_SECONDS for each in found):
@@ -84,12 +84,12 @@ class _Transaction:
         return "dropped"
 
     async def request_action(self, name: str, key: str, action: RequestedAction) -> list[DeadLetter]:
-        events = await self._store.after(START)
+        events = await self._store.events_after(START)
         letters = list[DeadLetter]()
-        for build in self._store.of(name):
+        for build in self._store.builds_of(name):
             if key in build.set_aside:
                 build.set_aside[key].requested_action = action
-                letters += self._store.letters(build, events, key)
+                letters += self._store.dead_letters_of(build, events, key)
         return letters
 
     def _known(self, build: ProjectionBuild) -> MemoryBuild | None:

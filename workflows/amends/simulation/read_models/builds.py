@@ -15,9 +15,9 @@ from workflows.amends.ports.projection_builds import (
     COUNTED,
     GLANCE,
     LISTED,
+    BuildLag,
     BuildTarget,
     DeadLetter,
-    Lag,
     ProjectionBuild,
     SkippedEvent,
     TableShape,
@@ -26,7 +26,7 @@ from workflows.amends.projections.feed import types_of
 from workflows.amends.projections.table_check import columns_of
 from workflows.amends.simulation.memory.events import MemoryEvents
 from workflows.amends.simulation.memory.rows import Clock
-from workflows.amends.simulation.read_models.tables import MemoryBuild
+from workflows.amends.simulation.read_models.memory_build import MemoryBuild
 
 SKIPPED = event_type(DeadLetterSkipped).name
 
@@ -55,19 +55,22 @@ class MemoryBuilds:
     def now(self) -> datetime:
         return self.clock.now
 
-    def of(self, name: str | None) -> list[MemoryBuild]:
+    def builds_of(self, name: str | None) -> list[MemoryBuild]:
         """The builds of a read model, or all, in their order."""
         found = [each for each in self.all_builds.values() if name in (None, each.name)]
         return sorted(found, key=lambda each: each.target.as_tuple)
 
-    def live(self, name: str) -> MemoryBuild | None:
+    def live_build(self, name: str) -> MemoryBuild | None:
         """The build that people see."""
-        return next((each for each in self.of(name) if each.state == "live"), None)
+        return next((each for each in self.builds_of(name) if each.state == "live"), None)
 
     # -- builds and dead letters
 
     async def builds(self, name: str | None = None, patiently: bool = False) -> list[ProjectionBuild]:
-        return [each.seen(self.is_free(each), self._skips(each.name), self.run) for each in self.of(name)]
+        return [
+            each.as_projection_build(self.is_free(each), self._skips(each.name), self.run)
+            for each in self.builds_of(name)
+        ]
 
     def is_free(self, build: MemoryBuild) -> bool:
         """Whether a runner may take a build."""
@@ -77,13 +80,13 @@ class MemoryBuilds:
         return sum(known == name for known, _, _ in self.left_out)
 
     async def create_first_build(self, projection: Projection[Any, Any]) -> str | None:
-        if self.live(projection.name) is None:
-            self.make(projection, "live")
+        if self.live_build(projection.name) is None:
+            self.make_build(projection, "live")
         return None
 
-    def make(self, projection: Projection[Any, Any], state: str) -> MemoryBuild:
+    def make_build(self, projection: Projection[Any, Any], state: str) -> MemoryBuild:
         """Make a build, empty."""
-        number = max((each.build for each in self.of(projection.name)), default=0) + 1
+        number = max((each.build for each in self.builds_of(projection.name)), default=0) + 1
         made = MemoryBuild(
             projection.name,
             number,
@@ -101,31 +104,35 @@ class MemoryBuilds:
         self.all_builds[made.target] = made
         return made
 
-    async def obstacle(self, name: str) -> str | None:
+    async def creation_obstacle(self, name: str) -> str | None:
         return None
 
     async def note_reads(self, projections: Collection[Projection[Any, Any]]) -> None:
         for each in projections:
-            for build in self.of(each.name):
+            for build in self.builds_of(each.name):
                 renamed = [set(names) for names in each.vocabulary.renamed if not names.isdisjoint(build.types)]
                 own = set(types_of(each)) if build.version == each.version else set()
                 if new := own.union(*renamed) - set(build.types):
                     build.types, build.touched_at = sorted({*build.types, *new}), self.now
 
-    async def lag(self, build: ProjectionBuild) -> Lag:
-        later = [each for each in await self.after(build.cursor) if each.name in build.types]
+    async def lag(self, build: ProjectionBuild) -> BuildLag:
+        later = [each for each in await self.events_after(build.cursor) if each.name in build.types]
         seconds = max(((self.now - each.recorded_at).total_seconds() for each in later), default=0.0)
-        return Lag(min(len(later), COUNTED), seconds)
+        return BuildLag(min(len(later), COUNTED), seconds)
 
-    async def shape(self, target: BuildTarget, patiently: bool = False) -> TableShape:
+    async def table_shape(self, target: BuildTarget, patiently: bool = False) -> TableShape:
         build = self.all_builds.get(target)
-        return build.shape() if build else TableShape(False, (), (), (), None, False)
+        return build.table_shape() if build else TableShape(False, (), (), (), None, False)
 
     async def dead_letters(self, name: str | None = None, key: str | None = None) -> list[DeadLetter]:
-        most, events = GLANCE if name is None else LISTED, await self.after(START)
-        return [letter for build in self.of(name) for letter in list(self.letters(build, events, key))[:most]]
+        most, events = GLANCE if name is None else LISTED, await self.events_after(START)
+        return [
+            letter for build in self.builds_of(name) for letter in list(self.dead_letters_of(build, events, key))[:most]
+        ]
 
-    def letters(self, build: MemoryBuild, events: Sequence[StoredEvent], key: str | None) -> Iterator[DeadLetter]:
+    def dead_letters_of(
+        self, build: MemoryBuild, events: Sequence[StoredEvent], key: str | None
+    ) -> Iterator[DeadLetter]:
         """The dead letters of a build, oldest first; `events` are all that there are."""
         for each in sorted(build.set_aside.values(), key=lambda known: known.since):
             if key in (None, each.key):
@@ -145,8 +152,8 @@ class MemoryBuilds:
                     len(each.positions) - 1,
                 )
 
-    async def skipped(self, name: str) -> list[SkippedEvent]:
-        events = await self.after(START)
+    async def skipped_events(self, name: str) -> list[SkippedEvent]:
+        events = await self.events_after(START)
         told = [
             each
             for each in events
@@ -165,15 +172,17 @@ class MemoryBuilds:
         """What was skipped of a read model."""
         return [(known, told) for known, told in self.left_out.items() if known[0] == name]
 
-    async def nothing_between(self, build: MemoryBuild, cursor: FeedCursor) -> bool:
+    async def has_nothing_between(self, build: MemoryBuild, cursor: FeedCursor) -> bool:
         """Whether no event that a build reads lies between its checkpoint and a place, the place included."""
         if build.cursor >= cursor:
             return True
-        end = (await self.after(START))[-1:]
+        end = (await self.events_after(START))[-1:]
         if not end or cursor > end[0].cursor:
             return False
-        return not any(each.name in build.types and each.cursor <= cursor for each in await self.after(build.cursor))
+        return not any(
+            each.name in build.types and each.cursor <= cursor for each in await self.events_after(build.cursor)
+        )
 
-    async def after(self, cursor: FeedCursor) -> list[StoredEvent]:
+    async def events_after(self, cursor: FeedCursor) -> list[StoredEvent]:
         """All events after a place."""
         return await self.events.feed(cursor, len(self.events.stored))

@@ -54,27 +54,27 @@ class _Transaction:
         self._store = store
 
     async def builds_of(self, name: str, version: int) -> list[int]:
-        return [each.build for each in self._store.of(name) if each.version == version]
+        return [each.build for each in self._store.builds_of(name) if each.version == version]
 
-    def attempt(self) -> AbstractAsyncContextManager[Any]:
+    def savepoint(self) -> AbstractAsyncContextManager[Any]:
         return nullcontext()
 
-    async def shape(self, target: BuildTarget) -> TableShape:
-        return await self._store.shape(target)
+    async def table_shape(self, target: BuildTarget) -> TableShape:
+        return await self._store.table_shape(target)
 
-    async def standing(self, target: BuildTarget, key: str) -> tuple[bool, set[int]]:
+    async def dead_letter_state(self, target: BuildTarget, key: str) -> tuple[bool, set[int]]:
         return key in self._store.all_builds[target].set_aside, await self._store.skipped_positions(target.name)
 
-    async def rows(self, target: BuildTarget, keys: Sequence[str]) -> str:
-        return await self._store.rows(target, keys)
+    async def rows_json(self, target: BuildTarget, keys: Sequence[str]) -> str:
+        return await self._store.rows_json(target, keys)
 
-    async def later(self, stream: str, after: int, types: Sequence[str]) -> list[FeedEvent]:
+    async def later_events(self, stream: str, after: int, types: Sequence[str]) -> list[FeedEvent]:
         found = await self._store.events.read(stream, after, self._store.events.version(stream))
         return [FeedEvent.of(each) for each in found if each.name in types]
 
-    async def put(self, target: BuildTarget, rows: str) -> None:
+    async def put_rows(self, target: BuildTarget, rows: str) -> None:
         build = self._store.all_builds[target]
-        build.rows = build.changed(build.rows, rows, ())
+        build.rows = build.rows_after_change(build.rows, rows, ())
 
-    async def done(self) -> None:
+    async def reset_timeouts(self) -> None:
         return None

@@ -21,8 +21,8 @@ from workflows.amends.ports.projection_builds import (
 from workflows.amends.ports.projection_store import Body, Operation
 from workflows.amends.simulation.read_models.administration import administer
 from workflows.amends.simulation.read_models.builds import MemoryBuilds
-from workflows.amends.simulation.read_models.shown import shown
-from workflows.amends.simulation.read_models.tables import MemoryBuild, MemoryErrors, SetAside
+from workflows.amends.simulation.read_models.memory_build import MemoryBuild, MemoryDeadLetter, MemoryErrors
+from workflows.amends.simulation.read_models.visible_rows import visible_rows
 
 
 class MemoryProjections(MemoryBuilds):
@@ -32,18 +32,18 @@ class MemoryProjections(MemoryBuilds):
 
     # -- runners
 
-    async def take(self, target: BuildTarget, runner: str) -> bool:
+    async def take_lease(self, target: BuildTarget, runner: str) -> bool:
         build = self.all_builds.get(target)
         if build is None or not (build.runner == runner or self.is_free(build)):
             return False
-        build.lease(runner, self.now)
+        build.grant_lease(runner, self.now)
         return True
 
-    async def give_back(self, target: BuildTarget, runner: str) -> None:
+    async def release_lease(self, target: BuildTarget, runner: str) -> None:
         if (build := self.all_builds.get(target)) and build.runner == runner:
             build.runner, build.lease_until, build.touched_at = None, None, self.now
 
-    async def page(self, target: BuildTarget, types: Sequence[str], after: FeedCursor, limit: int) -> FeedPage:
+    async def read_page(self, target: BuildTarget, types: Sequence[str], after: FeedCursor, limit: int) -> FeedPage:
         found = await self.events.feed(after, limit)
         if not found:
             return FeedPage((), None, False)
@@ -52,11 +52,11 @@ class MemoryProjections(MemoryBuilds):
         wanted = [FeedEvent.of(each) for each in found if each.name in types]
         return FeedPage(wanted, FeedCursor(*found[-1].cursor), len(found) >= limit, self.run, unread or None)
 
-    async def rows(self, target: BuildTarget, keys: Sequence[str]) -> str:
+    async def rows_json(self, target: BuildTarget, keys: Sequence[str]) -> str:
         build = self.all_builds.get(target)
-        return build.of(build.rows, keys) if build else "[]"
+        return build.rows_json(build.rows, keys) if build else "[]"
 
-    async def set_aside_keys(self, target: BuildTarget) -> set[str]:
+    async def dead_letter_keys(self, target: BuildTarget) -> set[str]:
         build = self.all_builds.get(target)
         return set(build.set_aside) if build else set()
 
@@ -68,18 +68,21 @@ class MemoryProjections(MemoryBuilds):
         found = sorted(build.set_aside.values(), key=lambda each: (each.since, each.key.encode())) if build else []
         return [(each.key, each.requested_action) for each in found if each.requested_action]
 
-    async def set_aside_events(self, target: BuildTarget, key: str) -> list[FeedEvent]:
+    async def dead_letter_events(self, target: BuildTarget, key: str) -> list[FeedEvent]:
         build = self.all_builds.get(target)
         known = build.set_aside.get(key) if build else None
         return await self.events_at(known.positions if known else ())
 
     async def events_at(self, positions: Collection[int]) -> list[FeedEvent]:
         """The events at these positions, in the order of the feed."""
-        return [FeedEvent.of(each) for each in await self.after(START) if each.position in positions]
+        return [FeedEvent.of(each) for each in await self.events_after(START) if each.position in positions]
 
-    async def expect(self, target: BuildTarget, types: Sequence[str]) -> None:
+    async def note_expected_events(self, target: BuildTarget, types: Sequence[str]) -> None:
         if build := self.all_builds.get(target):
-            build.expected, build.touched_at = sum(each.name in types for each in await self.after(START)), self.now
+            build.expected, build.touched_at = (
+                sum(each.name in types for each in await self.events_after(START)),
+                self.now,
+            )
 
     async def commit(self, commit: BuildCommit) -> None:
         if commit.run != self.run:
@@ -87,9 +90,9 @@ class MemoryProjections(MemoryBuilds):
         build = self.all_builds.get(commit.target)
         if build is None or build.runner != commit.runner or build.cursor != commit.begin:
             raise LeaseLost
-        build.rows = build.changed(build.rows, commit.rows, commit.gone)
-        build.lease(commit.runner, self.now)
-        build.cursor, build.events, build.failure = FeedCursor(*commit.end), build.events + commit.events, None
+        build.rows = build.rows_after_change(build.rows, commit.rows, commit.gone)
+        build.grant_lease(commit.runner, self.now)
+        build.cursor, build.events, build.failure_reason = FeedCursor(*commit.end), build.events + commit.events, None
         build.moved_at = self.now
         if commit.caught_up:
             build.caught_up_at = build.caught_up_at or self.now
@@ -102,7 +105,7 @@ class MemoryProjections(MemoryBuilds):
             self.left_out.setdefault((build.name, key, position), (build.build, self.now))
         for each in commit.rejected:
             if each.error is not None:
-                build.set_aside[each.key] = SetAside(each.key, each.error, self.now)
+                build.set_aside[each.key] = MemoryDeadLetter(each.key, each.error, self.now)
             build.set_aside[each.key].positions.update(each.positions)
         again = build.set_aside.get(cleared.key) if cleared else None
         if cleared and again and min(again.positions) == min(cleared.positions):
@@ -110,7 +113,7 @@ class MemoryProjections(MemoryBuilds):
             again.requested_action = requested if requested != commit.cleared[1] else None
 
     @asynccontextmanager
-    async def trial(self, target: BuildTarget) -> AsyncIterator[_Trial]:
+    async def row_trial(self, target: BuildTarget) -> AsyncIterator[_Trial]:
         yield _Trial(self, self.all_builds[target])
 
     async def restore_view(self, name: str) -> None:
@@ -118,27 +121,27 @@ class MemoryProjections(MemoryBuilds):
 
     async def note_failure(self, target: BuildTarget, runner: str, failure: str) -> None:
         build = self.all_builds.get(target)
-        if build and build.failure != failure and (build.runner == runner or self.is_free(build)):
-            build.failure, build.touched_at = failure, self.now
+        if build and build.failure_reason != failure and (build.runner == runner or self.is_free(build)):
+            build.failure_reason, build.touched_at = failure, self.now
 
     # -- people
 
     async def administer(self, name: str, cause: Cause, once: IdempotencyKey | None, operation: Operation) -> Body:
         return await administer(self, name, cause, once, operation)
 
-    async def shown(
+    async def visible_rows(
         self, projection: Projection[Any, Any], where: Mapping[str, str], after: str | None, limit: int
     ) -> list[dict[str, Any]]:
-        return shown(self.live(projection.name), projection, where, after, limit)
+        return visible_rows(self.live_build(projection.name), projection, where, after, limit)
 
-    async def reached(self, name: str, cursors: Sequence[FeedCursor]) -> list[bool | None]:
-        return [await self._reached(self.live(name), cursor) for cursor in cursors]
+    async def have_reached(self, name: str, cursors: Sequence[FeedCursor]) -> list[bool | None]:
+        return [await self._reached(self.live_build(name), cursor) for cursor in cursors]
 
     async def _reached(self, live: MemoryBuild | None, cursor: FeedCursor) -> bool | None:
         stored = self.events.found(cursor.event) if cursor.event else None
         if cursor.event and (stored is None or stored.position != cursor.position):
             return False
-        return True if live and await self.nothing_between(live, cursor) else None
+        return True if live and await self.has_nothing_between(live, cursor) else None
 
 
 class _Trial:
@@ -147,11 +150,11 @@ class _Trial:
     def __init__(self, store: MemoryProjections, build: MemoryBuild) -> None:
         self._store, self._build, self._rows = store, build, dict(build.rows)
 
-    async def rows(self, keys: Sequence[str]) -> str:
-        return self._build.of(self._rows, keys)
+    async def rows_json(self, keys: Sequence[str]) -> str:
+        return self._build.rows_json(self._rows, keys)
 
     async def events_at(self, positions: Sequence[int]) -> list[FeedEvent]:
         return await self._store.events_at(positions)
 
-    async def put(self, rows: str, gone: Sequence[str]) -> None:
-        self._rows = self._build.changed(self._rows, rows, gone)
+    async def put_rows(self, rows: str, gone: Sequence[str]) -> None:
+        self._rows = self._build.rows_after_change(self._rows, rows, gone)

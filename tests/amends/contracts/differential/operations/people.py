@@ -23,12 +23,12 @@ def start(draw: Draw) -> Operation | None:
 
 @operation(2)
 def load(draw: Draw) -> Operation | None:
-    return Operation.of("load", "sagas.load", draw.saga())
+    return Operation.of("load", "sagas.load_replay_state", draw.saga())
 
 
 @operation(2)
 def standing(draw: Draw) -> Operation | None:
-    return Operation.of("standing", "sagas.standing", draw.saga(lambda row: row.status == "stuck"))
+    return Operation.of("standing", "sagas.status_details", draw.saga(lambda row: row.status == "stuck"))
 
 
 @operation(5, "success", "NotFound", "RepeatedRequest", "str")
@@ -59,4 +59,4 @@ def act(draw: Draw) -> Operation | None:
     acted = draw.event(id, OperatorActed("retry", "now", 3, "charge"))
     cancel = f"reason {draw.number()}" if draw.once_in(3) else None
     given = (id, stuck_at, allowed, acted, going, draw.answer(), cancel)
-    return draw.remember(Operation.of("act", "sagas.resume", *given))
+    return draw.remember(Operation.of("act", "sagas.apply_operator_action", *given))

@@ -23,31 +23,31 @@ def claim(draw: Draw) -> Operation | None:
 
 @operation()
 def awaited(draw: Draw) -> Operation | None:
-    return Operation.of("awaited", "sagas.awaited", draw.executor())
+    return Operation.of("awaited", "sagas.awaited_providers", draw.executor())
 
 
 @operation(4)
 def claim_awaiting(draw: Draw) -> Operation | None:
     provider, limit = draw.random.choice(PROVIDERS), draw.random.choice([1, 2, 5])
     given = (draw.executor(), draw.owner(), provider, draw.types(), limit, draw.random.choice([0.0, 0.0, 1.0, 30.0]))
-    return Operation.of("claim awaiting", "sagas.claim_awaiting", *given)
+    return Operation.of("claim awaiting", "sagas.claim_waiting_for_provider", *given)
 
 
 @operation(4)
 def wake_due(draw: Draw) -> Operation | None:
-    return Operation.of("wake due", "sagas.wake_due", draw.random.choice([1, 2, 500]))
+    return Operation.of("wake due", "sagas.enqueue_due", draw.random.choice([1, 2, 500]))
 
 
 @operation()
 def unsettle(draw: Draw) -> Operation | None:
-    return Operation.of("unsettle", "sagas.unsettle", draw.saga(lambda row: row.settled or row.was_settled))
+    return Operation.of("unsettle", "sagas.note_unclaimed_run", draw.saga(lambda row: row.settled or row.was_settled))
 
 
 @operation()
 def cancelled(draw: Draw) -> Operation | None:
     wanted = draw.row(lambda row: row.cancel_reason is not None and row.owner is not None)
     executor = wanted.workflow.executor if wanted else None
-    return Operation.of("cancelled", "sagas.cancelled", executor or draw.executor())
+    return Operation.of("cancelled", "sagas.cancel_requests", executor or draw.executor())
 
 
 @operation()
@@ -56,7 +56,7 @@ def running(draw: Draw) -> Operation | None:
         (row for row in draw.store.rows.values() if row.owner), key=lambda row: row.workflow.updated_at, default=None
     )
     executor = longest.workflow.executor if longest else None
-    return Operation.of("running", "sagas.running", executor or draw.executor())
+    return Operation.of("running", "sagas.recorded_running", executor or draw.executor())
 
 
 @operation()
@@ -75,17 +75,17 @@ def release_orphans(draw: Draw) -> Operation | None:
 
 @operation()
 def resume_lost(draw: Draw) -> Operation | None:
-    return Operation.of("resume lost", "sagas.resume_lost")
+    return Operation.of("resume lost", "sagas.requeue_lost_ends")
 
 
 @operation()
 def without_code(draw: Draw) -> Operation | None:
-    return Operation.of("without code", "sagas.without_code")
+    return Operation.of("without code", "sagas.queued_without_code")
 
 
 @operation()
 def unstrand(draw: Draw) -> Operation | None:
-    return Operation.of("unstrand", "sagas.unstrand", draw.types())
+    return Operation.of("unstrand", "sagas.requeue_incompatible", draw.types())
 
 
 @operation()
@@ -97,14 +97,14 @@ def ended_abnormally(draw: Draw) -> Operation | None:
 def note_that_no_code_fits(draw: Draw) -> Operation | None:
     id = draw.saga(lambda row: row.status in ("queued", "running", "waiting", "compensating"))
     told, change = draw.event(id, SagaIncompatible("no code")), StatusChange("stranded", "no code")
-    return Operation.of("note that no code fits", "sagas.note", id, told, change, FINISHED)
+    return Operation.of("note that no code fits", "sagas.append_to_unowned", id, told, change, FINISHED)
 
 
 @operation()
 def note_that_it_was_ended(draw: Draw) -> Operation | None:
     id = draw.saga(lambda row: row.workflow.status in ("CANCELLED", "ERROR"))
     told, change = draw.event(id, SagaTerminated("DBOS says so")), StatusChange("abandoned", "DBOS says so")
-    return Operation.of("note that it was ended", "sagas.note", id, told, change, FINISHED)
+    return Operation.of("note that it was ended", "sagas.append_to_unowned", id, told, change, FINISHED)
 
 
 @operation(4)
@@ -112,12 +112,14 @@ def register(draw: Draw) -> Operation | None:
     executor = draw.executor(alive=False) if draw.once_in(6) else f"e-{draw.number()}"
     lease = draw.random.choice([3.0, 60.0, 600.0, 3600.0])
     given = (executor, f"machine {draw.random.randrange(2)}", draw.random.randrange(9), 1.5, draw.types(), lease)
-    return Operation.of("register", "sagas.register", *given)
+    return Operation.of("register", "sagas.register_executor", *given)
 
 
 @operation(4)
 def beat(draw: Draw) -> Operation | None:
-    return Operation.of("beat", "leases.beat", draw.executor(not draw.once_in(3)), draw.random.choice([3.0, 60.0]))
+    return Operation.of(
+        "beat", "leases.renew_lease", draw.executor(not draw.once_in(3)), draw.random.choice([3.0, 60.0])
+    )
 
 
 @operation()
@@ -139,7 +141,7 @@ def end(draw: Draw) -> Operation | None:
     executors = [draw.executor() for _ in range(draw.random.choice([1, 1, 2]))]
     if row and row.workflow.executor and draw.once_in(2):
         executors.append(row.workflow.executor)
-    return Operation.of("end", "sagas.end", executors, draw.executor(), not draw.once_in(4))
+    return Operation.of("end", "sagas.end_executors", executors, draw.executor(), not draw.once_in(4))
 
 
 @operation(3)
@@ -151,10 +153,10 @@ def die_with_some(draw: Draw) -> Operation | None:
     async def call(side: Side) -> Any:
         claimed = list[list[str]]()
         for executor in executors:
-            await side.sagas.register(executor, "here", 1, 1.5, types, 60.0)
+            await side.sagas.register_executor(executor, "here", 1, 1.5, types, 60.0)
             found = await side.sagas.claim(executor, f"owner of {executor}", types, 2)
             claimed.append(sorted(each.id for each in found))
-            await side.sagas.end([executor], "another", died)
+            await side.sagas.end_executors([executor], "another", died)
         return tuple(claimed) if any(claimed) else None
 
     return Operation("die with some", f"{executors} {types} {died}", call)
@@ -203,7 +205,7 @@ def dequeue(draw: Draw) -> Operation | None:
 @operation()
 def adopt(draw: Draw) -> Operation | None:
     forks = [id for id in draw.store.workflows if id not in draw.store.rows]
-    return Operation.of("adopt", "sagas.adopt", draw.one_of(forks) or draw.saga())
+    return Operation.of("adopt", "sagas.adopt_fork", draw.one_of(forks) or draw.saga())
 
 
 @operation()

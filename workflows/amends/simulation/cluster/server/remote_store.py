@@ -22,7 +22,14 @@ from workflows.amends.ports.execution_log import (
     StepTransaction,
     StreamMoved,
 )
-from workflows.amends.ports.saga_store import Claimed, OtherExecutor, ProviderReport, SagaStore, Standing, StartOutcome
+from workflows.amends.ports.saga_store import (
+    ClaimedSaga,
+    OtherExecutor,
+    ProviderReport,
+    SagaStore,
+    StartOutcome,
+    StatusDetails,
+)
 from workflows.amends.simulation.cluster.network import Link
 from workflows.amends.simulation.cluster.server.watch import Watch
 from workflows.amends.simulation.cluster.virtual_time import at_once
@@ -50,19 +57,19 @@ class RemoteStore:
         found: StartOutcome = await self._ask(self._store.start, start, patience=REQUEST_SECONDS)
         return found
 
-    async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[Claimed]:
-        def claim() -> list[Claimed]:
+    async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[ClaimedSaga]:
+        def claim() -> list[ClaimedSaga]:
             return self._claimed(executor, owner, at_once(self._store.claim(executor, owner, saga_types, limit)))
 
         return await self._link.ask(claim)
 
-    def _claimed(self, executor: str, owner: str, claimed: list[Claimed]) -> list[Claimed]:
+    def _claimed(self, executor: str, owner: str, claimed: list[ClaimedSaga]) -> list[ClaimedSaga]:
         if claimed:
             self._watch.note(f"{executor} claims {' '.join(each.id for each in claimed)} as {owner[:4]}")
         return claimed
 
-    async def load(self, id: str) -> ReplayState | None:
-        found: ReplayState | None = await self._ask(self._store.load, id)
+    async def load_replay_state(self, id: str) -> ReplayState | None:
+        found: ReplayState | None = await self._ask(self._store.load_replay_state, id)
         return found
 
     async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
@@ -79,11 +86,11 @@ class RemoteStore:
         async with self._store.transaction(id, owner) as there:
             yield RemoteTransaction(there, self._link, partial(self._watch.commit, id, owner))
 
-    async def standing(self, id: str) -> Standing | None:
-        found: Standing | None = await self._ask(self._store.standing, id, patience=REQUEST_SECONDS)
+    async def status_details(self, id: str) -> StatusDetails | None:
+        found: StatusDetails | None = await self._ask(self._store.status_details, id, patience=REQUEST_SECONDS)
         return found
 
-    async def resume(
+    async def apply_operator_action(
         self,
         id: str,
         stuck_at: int | None,
@@ -93,7 +100,7 @@ class RemoteStore:
         answer: KeptAnswer | None,
         cancel: str | None = None,
     ) -> FeedCursor | Status | RepeatedRequest:
-        asked = partial(self._store.resume, id, stuck_at, allowed, event, status, answer, cancel)
+        asked = partial(self._store.apply_operator_action, id, stuck_at, allowed, event, status, answer, cancel)
         found: FeedCursor | Status | RepeatedRequest = await self._ask(asked, patience=REQUEST_SECONDS)
         return found
 
@@ -113,31 +120,31 @@ class RemoteStore:
 
     # -- the queue
 
-    async def awaited(self, executor: str) -> list[ProviderReport]:
-        found: list[ProviderReport] = await self._ask(self._store.awaited, executor, patience=REQUEST_SECONDS)
+    async def awaited_providers(self, executor: str) -> list[ProviderReport]:
+        found: list[ProviderReport] = await self._ask(self._store.awaited_providers, executor, patience=REQUEST_SECONDS)
         return found
 
-    async def claim_awaiting(
+    async def claim_waiting_for_provider(
         self, executor: str, owner: str, provider: str, saga_types: Sequence[str], limit: int, patience: float
-    ) -> list[Claimed]:
-        asked = partial(self._store.claim_awaiting, executor, owner, provider, saga_types, limit, patience)
+    ) -> list[ClaimedSaga]:
+        asked = partial(self._store.claim_waiting_for_provider, executor, owner, provider, saga_types, limit, patience)
         return await self._link.ask(lambda: self._claimed(executor, owner, at_once(asked())))
 
-    async def wake_due(self, limit: int) -> int:
-        return int(await self._ask(self._store.wake_due, limit))
+    async def enqueue_due(self, limit: int) -> int:
+        return int(await self._ask(self._store.enqueue_due, limit))
 
-    async def unsettle(self, id: str) -> None:
-        await self._ask(self._store.unsettle, id)
+    async def note_unclaimed_run(self, id: str) -> None:
+        await self._ask(self._store.note_unclaimed_run, id)
 
-    async def adopt(self, id: str) -> None:
-        await self._ask(self._store.adopt, id)
+    async def adopt_fork(self, id: str) -> None:
+        await self._ask(self._store.adopt_fork, id)
 
-    async def cancelled(self, executor: str) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = await self._ask(self._store.cancelled, executor, patience=REQUEST_SECONDS)
+    async def cancel_requests(self, executor: str) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = await self._ask(self._store.cancel_requests, executor, patience=REQUEST_SECONDS)
         return found
 
-    async def running(self, executor: str) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = await self._ask(self._store.running, executor, patience=REQUEST_SECONDS)
+    async def recorded_running(self, executor: str) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = await self._ask(self._store.recorded_running, executor, patience=REQUEST_SECONDS)
         return found
 
     async def release(self, id: str, executor: str, owner: str) -> None:
@@ -146,29 +153,29 @@ class RemoteStore:
     async def release_orphans(self) -> int:
         return int(await self._ask(self._store.release_orphans))
 
-    async def resume_lost(self) -> int:
-        return int(await self._ask(self._store.resume_lost))
+    async def requeue_lost_ends(self) -> int:
+        return int(await self._ask(self._store.requeue_lost_ends))
 
-    async def without_code(self) -> list[tuple[str, str, int]]:
-        found: list[tuple[str, str, int]] = await self._ask(self._store.without_code, patience=REQUEST_SECONDS)
+    async def queued_without_code(self) -> list[tuple[str, str, int]]:
+        found: list[tuple[str, str, int]] = await self._ask(self._store.queued_without_code, patience=REQUEST_SECONDS)
         return found
 
-    async def unstrand(self, saga_types: Sequence[str]) -> None:
-        await self._ask(self._store.unstrand, saga_types)
+    async def requeue_incompatible(self, saga_types: Sequence[str]) -> None:
+        await self._ask(self._store.requeue_incompatible, saga_types)
 
     async def ended_abnormally(self) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = await self._ask(self._store.ended_abnormally, patience=REQUEST_SECONDS)
         return found
 
-    async def note(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
-        await self._ask(self._store.note, id, event, change, unless)
+    async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
+        await self._ask(self._store.append_to_unowned, id, event, change, unless)
 
     # -- the executors
 
-    async def register(
+    async def register_executor(
         self, executor: str, machine: str, pid: int, process_started_at: float, saga_types: Sequence[str], lease: float
     ) -> datetime:
-        asked = partial(self._store.register, executor, machine, pid, process_started_at, saga_types, lease)
+        asked = partial(self._store.register_executor, executor, machine, pid, process_started_at, saga_types, lease)
         found: datetime = await self._ask(asked)
         return found
 
@@ -180,9 +187,9 @@ class RemoteStore:
     async def hand_over(self, executor: str, running: Sequence[str]) -> int:
         return int(await self._ask(self._store.hand_over, executor, running, patience=5.0))
 
-    async def end(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
+    async def end_executors(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
         self._watch.note(f"{by} wants to end {' '.join(executors)}")
-        return int(await self._ask(self._store.end, executors, by, died, patience=patience))
+        return int(await self._ask(self._store.end_executors, executors, by, died, patience=patience))
 
 
 class RemoteTransaction:

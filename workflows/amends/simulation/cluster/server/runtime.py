@@ -12,7 +12,7 @@ from typing import Final, Literal
 from workflows.amends.executor.runtime import Body
 from workflows.amends.ids import new_token
 from workflows.amends.ports.execution_log import Fenced, Suspended, TurnedBack
-from workflows.amends.ports.saga_store import Claimed
+from workflows.amends.ports.saga_store import ClaimedSaga
 from workflows.amends.simulation.cluster.network import Link
 from workflows.amends.simulation.cluster.server.store import ClusterStore
 from workflows.amends.values.codec import parse_json
@@ -54,13 +54,13 @@ class SimulatedRuntime:
             owner = new_token()
             for id in await self._link.ask(partial(self._store.dequeue, self.executor, owner)):
                 workflow = self._store.workflows[id]
-                await self.run(Claimed(id, workflow.name, workflow.inputs), owner)
+                await self.run(ClaimedSaga(id, workflow.name, workflow.inputs), owner)
             await asyncio.sleep(DEQUEUE_SECONDS)
 
     def change_executor(self, executor: str) -> None:
         self.executor = executor
 
-    async def run(self, claimed: Claimed, owner: str) -> None:
+    async def run(self, claimed: ClaimedSaga, owner: str) -> None:
         await asyncio.sleep(0.0005)  # one of DBOS's threads takes it over
         task = asyncio.get_running_loop().create_task(self._workflow(claimed, owner), name=f"workflow {claimed.id}")
         self._tasks[task] = None
@@ -71,7 +71,7 @@ class SimulatedRuntime:
         if not task.cancelled():
             task.result()
 
-    async def _workflow(self, claimed: Claimed, owner: str) -> None:
+    async def _workflow(self, claimed: ClaimedSaga, owner: str) -> None:
         _current.set(_Current(claimed.id, owner))
         given = parse_json(claimed.inputs)
         try:

@@ -110,7 +110,7 @@ class Server:
         link = self.link(STORE)
 
         def keeper(lease: Lease, taken_away: Callable[[], None]) -> LeaseTask:
-            return LeaseTask(lease, self.link(STORE), self._store.beat, taken_away, self.kill)
+            return LeaseTask(lease, self.link(STORE), self._store.renew_lease, taken_away, self.kill)
 
         process = Process(f"{self.site.machine}-{self.pid}", self.site.machine, self.pid, 0.0, self._is_gone)
         runtime = SimulatedRuntime(link, self._store, self._uses_dbos)

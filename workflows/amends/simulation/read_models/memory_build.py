@@ -32,25 +32,25 @@ class RowRefused(Exception):
 class MemoryErrors:
     """The meaning of errors: memory is never away."""
 
-    def is_away(self, error: BaseException) -> bool:
+    def is_store_away(self, error: BaseException) -> bool:
         return False
 
     def is_about_row(self, error: BaseException) -> bool:
         return isinstance(error, RowRefused) or is_of_python_values(error)
 
-    def is_own(self, error: BaseException) -> bool:
+    def is_expected(self, error: BaseException) -> bool:
         return isinstance(error, RowRefused)
 
-    def message(self, error: BaseException) -> str:
+    def one_line_message(self, error: BaseException) -> str:
         lines = str(error).strip().splitlines()
         return lines[0] if lines else type(error).__name__
 
-    def failure(self, error: Exception) -> str:
+    def failure_reason(self, error: Exception) -> str:
         return failure_text(error)
 
 
 @dataclass
-class SetAside:
+class MemoryDeadLetter:
     """A key that is set aside, with the positions of its events."""
 
     key: str
@@ -81,11 +81,11 @@ class MemoryBuild:
     expected: int = 0
     runner: str | None = None
     lease_until: datetime | None = None
-    failure: str | None = None
+    failure_reason: str | None = None
     moved_at: datetime | None = None
     caught_up_at: datetime | None = None
     rows: dict[str, Row] = field(default_factory=dict)
-    set_aside: dict[str, SetAside] = field(default_factory=dict)
+    set_aside: dict[str, MemoryDeadLetter] = field(default_factory=dict)
 
     @property
     def target(self) -> BuildTarget:
@@ -95,11 +95,11 @@ class MemoryBuild:
         """Whether a runner may take it; `ended` says that the executor of the one that has it was ended."""
         return self.runner is None or self.lease_until is None or self.lease_until < now or ended
 
-    def lease(self, runner: str, now: datetime) -> None:
+    def grant_lease(self, runner: str, now: datetime) -> None:
         """Let a runner have it for as long as any."""
         self.runner, self.lease_until, self.touched_at = runner, now + LEASE, now
 
-    def shape(self) -> TableShape:
+    def table_shape(self) -> TableShape:
         """Its table, which nobody changes by hand."""
         own = [{"name": "_version", "type": "integer", "nullable": False}] if self.inline else []
         columns = [*self.columns, *own]
@@ -108,11 +108,11 @@ class MemoryBuild:
         indexes += [{"unique": False, "columns": list(each)} for each in self.indexes]
         return TableShape(True, there, indexes, (), self.columns, False)
 
-    def of(self, rows: Mapping[str, Row], keys: Iterable[str]) -> str:
+    def rows_json(self, rows: Mapping[str, Row], keys: Iterable[str]) -> str:
         """Rows by their keys, as a JSON array."""
         return json_text([rows[key] for key in keys if key in rows])
 
-    def changed(self, rows: Mapping[str, Row], put: str, gone: Iterable[str]) -> dict[str, Row]:
+    def rows_after_change(self, rows: Mapping[str, Row], put: str, gone: Iterable[str]) -> dict[str, Row]:
         """Rows after some were taken out, and others put in. Raises RowRefused for one that no table would take."""
         left = {key: row for key, row in rows.items() if key not in set(gone)}
         for row in json.loads(put):
@@ -128,7 +128,7 @@ class MemoryBuild:
             if column["type"] == "bigint" and value is not None and value not in BIGINT:
                 raise RowRefused(f'value "{value}" is out of range for type bigint')
 
-    def seen(self, free: bool, skipped: int, run: int) -> ProjectionBuild:
+    def as_projection_build(self, free: bool, skipped: int, run: int) -> ProjectionBuild:
         """As it is listed."""
         return ProjectionBuild(
             self.name,
@@ -141,7 +141,7 @@ class MemoryBuild:
             self.expected,
             self.runner,
             free,
-            self.failure,
+            self.failure_reason,
             self.started_at,
             self.moved_at,
             self.caught_up_at,

@@ -12,7 +12,7 @@ from domain.amends.errors import Conflict, Invalid
 from domain.amends.projection import Projection
 from workflows.amends.projections.builds import no_column
 from workflows.amends.projections.table_check import SPELT
-from workflows.amends.simulation.read_models.tables import MemoryBuild
+from workflows.amends.simulation.read_models.memory_build import MemoryBuild
 from workflows.amends.values.codec import parse_json
 
 
@@ -42,7 +42,7 @@ READ: Final[Mapping[str, Callable[[str], Any]]] = {
 """How a text is read as a value of a column."""
 
 
-def shown(
+def visible_rows(
     build: MemoryBuild | None,
     projection: Projection[Any, Any],
     where: Mapping[str, str],
