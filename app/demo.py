@@ -17,8 +17,8 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from app.amends.cli.timeline import timeline_lines, timeline_moments
-from app.amends.output.terminal import say
+from app.amends.cli.timeline import timeline_entries, timeline_lines
+from app.amends.output.terminal import print_line
 from workflows.amends.values.printable import escaped
 
 PATIENCE = 60.0
@@ -101,10 +101,10 @@ def _end(console: Console, base: str, order: str, status: str) -> None:
     """Wait for an order's end and print its timeline."""
     saga = _until(base, order, lambda saga: saga["status"] not in ("running", "compensating", "queued"), "it rests")
     events = _ask("GET", f"{base}/workflows/{order}/events", params={"limit": 1000}).json()["events"]
-    for line in timeline_lines(timeline_moments(events)):
-        say(f"  {line}")
+    for line in timeline_lines(timeline_entries(events)):
+        print_line(f"  {line}")
     why = f": {saga['reason']}" if saga["reason"] else ""
-    say(f"  → {saga['status']}{why}")
+    print_line(f"  → {saga['status']}{why}")
     if saga["status"] != status:
         raise Failed(f"{order} should be {status}.")
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from app.amends.postgres.connections.pool import Pool
 from app.amends.settings import Settings
 from app.amends.store.aggregates.repository import Repository
-from app.amends.store.requests import Requests
+from app.amends.store.idempotent_requests import IdempotentRequests
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
 
@@ -33,7 +33,7 @@ class ServiceContext(Generic[S]):
     """The other systems that sagas call, each with its circuit breaker."""
     repository: Repository
     """Decisions of aggregates outside sagas."""
-    requests: Requests
+    requests: IdempotentRequests
     """The answers to requests with an idempotency key."""
     pool: Pool
     """Connections for tables of the service's own."""

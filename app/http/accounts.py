@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 from app.amends.http.openapi.answers import FeedToken
 from app.amends.http.openapi.responses import responds
 from app.amends.http.requests.bodies import ANY_BODY, Body, request_body
-from app.amends.http.requests.headers import cause_of, key_of
+from app.amends.http.requests.headers import cause_of, idempotency_key_of
 from app.amends.store.aggregates.repository import IdempotentRequest, Repository
-from app.amends.store.requests import IdempotencyKey, Requests
+from app.amends.store.idempotent_requests import IdempotencyKey, IdempotentRequests
 from domain.amends.errors import NotFound
 from domain.amends.vocabulary import Unreadable
 from domain.banking import Account, NoAccount, OpenAccount, accounts, deposit, open_account, withdraw
@@ -45,7 +45,7 @@ class AccountWritten(AccountAnswer):
 class AccountRoutes:
     """The routes below /accounts."""
 
-    def __init__(self, repository: Repository, requests: Requests) -> None:
+    def __init__(self, repository: Repository, requests: IdempotentRequests) -> None:
         self._repository, self._requests = repository, requests
         self.router = APIRouter(prefix="/accounts", tags=["accounts"])
         route = self.router.add_api_route
@@ -92,7 +92,7 @@ class AccountRoutes:
             return done.before or _shown(done.state, done.version) | {"position": str(done.cursor)}
 
         try:
-            return await self._requests.once(key_of(request), {"account": id, "asked": asked}, act)
+            return await self._requests.once(idempotency_key_of(request), {"account": id, "asked": asked}, act)
         except NoAccount as unknown:
             raise NotFound("account", id) from unknown
 

@@ -23,7 +23,7 @@ from app.amends.store.feed.notifier import FeedNotifier
 from domain.amends.event import Cause
 from domain.banking import MoneyDeposited
 from domain.banking.account_balances import account_balances
-from workflows.amends.ports.event_store import Appended, new_business_event
+from workflows.amends.ports.event_store import AppendResult, new_business_event
 from workflows.amends.ports.projection_builds import BuildTarget, ProjectionBuild
 from workflows.amends.projections.administration import ProjectionAdministration
 from workflows.amends.projections.builds import ProjectionBuilds
@@ -68,7 +68,7 @@ class Board:
         """Append, and wait until a reader of the read model sees it."""
         event = new_business_event(f"account-{number % rows}", MoneyDeposited(1), Cause())
         appended = await self.events.append([event])
-        assert isinstance(appended, Appended)
+        assert isinstance(appended, AppendResult)
         began = time.perf_counter()
         assert await self.views.wait_for(NAME, appended.cursor, 60.0)
         self.lags.append(time.perf_counter() - began)

@@ -80,7 +80,7 @@ class Aggregate(Generic[S, E]):
     def fold(self, events: Iterable[E], state: S | None = None) -> S:
         """The state after these events, from `state` on, else from the initial one.
 
-        Raises what `evolve` raises, and Escaped for what is no Exception.
+        Raises what `evolve` raises, and NonExceptionRaised for what is no Exception.
         """
         before = self.initial_state() if state is None else state
         if self.folding is not None:

@@ -9,15 +9,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Escaped(Exception):
+class NonExceptionRaised(Exception):
     """Code that decides or folds raised what is no Exception, such as SystemExit: a bug of that code."""
 
 
 def call_contained(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call it. Raises what it raises, and Escaped for what nobody would catch."""
+    """Call it. Raises what it raises, and NonExceptionRaised for what nobody would catch."""
     try:
         return function(*args, **kwargs)
     except Exception:
         raise
     except BaseException as error:
-        raise Escaped(f"{type(error).__name__} left {getattr(function, '__name__', 'a function')}") from error
+        raise NonExceptionRaised(
+            f"{type(error).__name__} left {getattr(function, '__name__', 'a function')}"
+        ) from error

@@ -13,7 +13,7 @@ from domain.amends.aggregate import Aggregate
 from domain.amends.contained import call_contained
 from domain.amends.errors import AmendsError, DefinitionError
 from domain.amends.event import declared_events, event_type
-from domain.amends.read_model.columns import NAME, NUMBERED, Column, alternatives, column
+from domain.amends.read_model.columns import NAME, NUMBERED, Column, column, union_members
 from domain.amends.read_model.rows import as_stored_row
 from domain.amends.sensitive import PERSONAL, marks_within
 from domain.amends.vocabulary import Vocabulary
@@ -206,12 +206,12 @@ class Projection(Generic[Row, E]):
     def row(self) -> type[Row]:
         """The class of its rows."""
         first, _, result = _hints(self.evolve)
-        rows = [part for part in alternatives(result) if part is not type(None)]
+        rows = [part for part in union_members(result) if part is not type(None)]
         if (
             len(rows) != 1
             or not isinstance(rows[0], type)
             or not is_dataclass(rows[0])
-            or set(alternatives(first)) != {rows[0], type(None)}
+            or set(union_members(first)) != {rows[0], type(None)}
         ):
             raise DefinitionError(
                 f"projection {self.name!r}", "evolve takes `Row | None` and returns it; Row is a dataclass"

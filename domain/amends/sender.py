@@ -16,7 +16,7 @@ class Sender:
 SENDER: Final = Sender()
 
 
-def with_sender(data: Any, annotation: object, actor: str, known: bool) -> Any:
+def fill_in_sender(data: Any, annotation: object, actor: str, known: bool) -> Any:
     """Plain data from outside with the fields filled in that say who sent it; they name nobody else if the actor is
     `known`, by a token for instance. Raises Invalid for one that does."""
     if not isinstance(data, dict):

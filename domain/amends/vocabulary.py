@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
-from domain.amends.contained import Escaped, call_contained
+from domain.amends.contained import NonExceptionRaised, call_contained
 from domain.amends.errors import AmendsError, DefinitionError
 from domain.amends.event import EventType, Hop, Payload, event_type, upcasters
 
@@ -50,13 +50,13 @@ class Vocabulary(Generic[E]):
         return frozenset(type.name for type in self.stored_types)
 
     @cached_property
-    def renamed(self) -> tuple[frozenset[str], ...]:
+    def names_of_renamed_events(self) -> tuple[frozenset[str], ...]:
         """The names of each event that has had several."""
         names = (frozenset({event_type(cls).name, *(old.name for old in upcasters(cls))}) for cls in self.classes)
         return tuple(each for each in names if len(each) > 1)
 
     @cached_property
-    def by_name(self) -> Mapping[str, type[E]]:
+    def class_by_name(self) -> Mapping[str, type[E]]:
         """The class of the events that are stored under a name, also under one that they had before."""
         return {type.name: cls for type, (cls, _) in self._paths.items()}
 
@@ -79,7 +79,7 @@ class Vocabulary(Generic[E]):
             try:
                 data = call_contained(hop, data)
             except Exception as error:
-                failed = type(error.__cause__ if isinstance(error, Escaped) else error).__name__
+                failed = type(error.__cause__ if isinstance(error, NonExceptionRaised) else error).__name__
                 raise Unreadable(*stored, f"its upcaster {_name(hop)} failed with {failed}") from error
         return cls, data
 

@@ -57,7 +57,7 @@ class Call:
     """One attempt of a step in the outside world.
 
     `key` is the same for every attempt, also after a crash: hand it to the other system as idempotency key. How
-    often it is read is counted, for gateways that raise ProviderDown and go through no Provider (see Outbound).
+    often it is read is counted, for gateways that raise ProviderDown and go through no Provider (see SentCalls).
     """
 
     key: str
@@ -86,12 +86,12 @@ LONGEST_NAME: Final = 100
 LONGEST_PROBLEM: Final = 500
 
 
-def provider_name(name: object) -> str:
+def storable_provider_name(name: object) -> str:
     """A provider's name as it is kept: on one line, and not too long; "unnamed" for what is no name."""
     return (one_line(name)[:LONGEST_NAME].strip() if isinstance(name, str) else "") or "unnamed"
 
 
-def provider_down(error: BaseException) -> ProviderDown | None:
+def storable_provider_down(error: BaseException) -> ProviderDown | None:
     """What a ProviderDown says, in words that can be kept, whatever its class makes of it; None for other errors."""
     if not issubclass(type(error), ProviderDown):
         return None
@@ -100,7 +100,7 @@ def provider_down(error: BaseException) -> ProviderDown | None:
     except BaseException as unreadable:
         provider, problem = None, f"its error cannot be read: {type(unreadable).__name__}"
     told = one_line(problem)[:LONGEST_PROBLEM] if isinstance(problem, str) else ""
-    return ProviderDown(provider_name(provider), told or "its gateway says so")
+    return ProviderDown(storable_provider_name(provider), told or "its gateway says so")
 
 
 def _as_it_is(text: str) -> str:
@@ -108,7 +108,7 @@ def _as_it_is(text: str) -> str:
 
 
 @dataclass
-class Outbound:
+class SentCalls:
     """What one attempt has sent to other systems.
 
     `sent` says that a byte of a call through a Provider may have left, `under_way` how many such calls are made right
@@ -128,7 +128,7 @@ class Outbound:
     under_way: int = 0
     queueing: int = 0
 
-    def waits(self) -> None:
+    def note_wait(self) -> None:
         """The attempt waits for something now."""
         if not self.under_way:
             self.elsewhere, self.down = True, None
@@ -152,21 +152,21 @@ class AttemptTimer:
     def start(self) -> None:
         """From here on it is looked at."""
         if self._left is None and not self.is_over:
-            self._timer = self._loop.call_at(self._until, self.end, context=Context())
+            self._timer = self._loop.call_at(self._until, self.expire, context=Context())
 
-    def stand_still(self) -> None:
-        """No time passes until `go_on`."""
+    def pause(self) -> None:
+        """No time passes until `resume`."""
         if self._left is None:
             self._left = self._until - self._loop.time()
             self.stop()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Time passes again."""
         if self._left is not None:
             self._until, self._left = self._loop.time() + self._left, None
             self.start()
 
-    def end(self) -> None:
+    def expire(self) -> None:
         """The time is over now."""
         self.stop()
         if not self.is_over:
@@ -186,7 +186,7 @@ class AttemptContext:
 
     clock: AttemptTimer
     may_call: Callable[[], Awaitable[None]]
-    outbound: Outbound
+    outbound: SentCalls
 
     @contextmanager
     def calling(self) -> Iterator[None]:
@@ -212,9 +212,9 @@ class AttemptContext:
 
     def _look(self) -> None:
         if self.outbound.queueing and self.outbound.queueing == self.outbound.under_way:
-            self.clock.stand_still()
+            self.clock.pause()
         else:
-            self.clock.go_on()
+            self.clock.resume()
 
 
 attempt_context: ContextVar[AttemptContext | None] = ContextVar("turn", default=None)

@@ -21,13 +21,19 @@ from workflows.amends.history import (
     saga_histories,
 )
 from workflows.amends.ids import new_id, require_workflow_id
-from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, RepeatedRequest, new_own_event, repeated_answer
+from workflows.amends.ports.event_store import (
+    FeedCursor,
+    RepeatedRequest,
+    StoredAnswer,
+    new_amends_event,
+    repeated_answer,
+)
 from workflows.amends.ports.execution_log import StartRequest
 from workflows.amends.ports.saga_store import Sagas, StartOutcome, StatusDetails
 from workflows.amends.saga import Saga
 from workflows.amends.start_request import start_request
 from workflows.amends.values.codec import load, stored_value
-from workflows.amends.values.comparing import as_jsonb
+from workflows.amends.values.jsonb_comparison import as_jsonb
 from workflows.amends.values.limits import Limits
 from workflows.amends.values.refusals import require_distinct_refusals
 from workflows.amends.values.storable import require_storable
@@ -36,7 +42,7 @@ TerminatedAction: TypeAlias = Literal["compensate", "resume"]
 
 
 @dataclass(frozen=True)
-class Started:
+class StartAnswer:
     """What a start answers, the first time and every time after."""
 
     id: str
@@ -90,7 +96,7 @@ class SagaClient:
         request = load(given, saga.definition.input)
         return start_request(saga, request, given, id, cause, self._now(), cause.workflow_id)
 
-    async def start(self, start: StartRequest) -> tuple[Started, bool]:
+    async def start(self, start: StartRequest) -> tuple[StartAnswer, bool]:
         """Start a saga, once per id: the same request again gives the same answer, and False.
 
         Raises Conflict if the id was used for something else.
@@ -99,9 +105,9 @@ class SagaClient:
         if outcome is StartOutcome.TAKEN:
             problem = f"The idempotency key {start.id!r} was used for another request. Use a new one."
             raise Conflict("idempotency", problem)
-        return Started(start.id, start.name, start.version), outcome is StartOutcome.STARTED
+        return StartAnswer(start.id, start.name, start.version), outcome is StartOutcome.STARTED
 
-    def payload_class(self, name: str, version: int, signal: str) -> type[Any]:
+    def signal_class(self, name: str, version: int, signal: str) -> type[Any]:
         """The class of a signal to a saga. Raises NotFound, listing those that it takes."""
         saga = self.sagas.get((name, version))
         taken = saga.definition.signals if saga else {}
@@ -109,25 +115,25 @@ class SagaClient:
             raise NotFound("signal", signal, f"{name} takes: {', '.join(sorted(taken)) or 'none'}.")
         return taken[signal]
 
-    def payload_json(self, signal: str, payload: object, cls: type[Any]) -> Any:
+    def signal_payload_json(self, signal: str, payload: object, cls: type[Any]) -> Any:
         """A signal's payload as it is stored. Raises TooLarge, and Unstorable for what would not come back."""
         return stored_value(payload, cls, f"signal {signal}", self._limits.value).data
 
     async def signal(
-        self, id: str, signal: str, payload: Any, cause: Cause, answer: KeptAnswer | None = None
+        self, id: str, signal: str, payload: Any, cause: Cause, answer: StoredAnswer | None = None
     ) -> dict[str, Any]:
         """Send a saga what `received` made of a payload; returns the answer, the same again for a repeated request.
 
         Raises NotFound, and Conflict once the saga is finished.
         """
-        event = new_own_event(saga_histories.stream(id), SignalReceived(signal, payload), cause)
+        event = new_amends_event(saga_histories.stream(id), SignalReceived(signal, payload), cause)
         found = await self._sagas.signal(id, signal, event, answer)
         if (done := _answer(found, answer, {"id": id, "signal": signal})) is not None:
             return done
         raise Conflict("status", f"Workflow {id} is {found}: nobody waits for a signal any more.")
 
     async def cancel(
-        self, id: str, name: str, version: int, reason: str, cause: Cause, answer: KeptAnswer | None = None
+        self, id: str, name: str, version: int, reason: str, cause: Cause, answer: StoredAnswer | None = None
     ) -> dict[str, Any]:
         """Note that a saga is to be cancelled; it is compensated from its next step on, unless its pivot is quicker.
 
@@ -135,7 +141,7 @@ class SagaClient:
         """
         saga = self.sagas.get((name, version))
         pivots = [each.step.name for each in saga.definition.steps.values() if each.step.pivot] if saga else []
-        event = new_own_event(saga_histories.stream(id), CancelRequested(reason), cause)
+        event = new_amends_event(saga_histories.stream(id), CancelRequested(reason), cause)
         found = await self._sagas.cancel(id, pivots, reason, event, answer)
         if found is None:
             raise Conflict("status", f"Workflow {id} is past the point of no return: {', '.join(pivots)} is done.")
@@ -144,14 +150,14 @@ class SagaClient:
         raise Conflict("status", f"Workflow {id} is {found}: there is nothing to cancel any more.")
 
     async def handle_terminated(
-        self, id: str, action: TerminatedAction, reason: str, cause: Cause, answer: KeptAnswer | None = None
+        self, id: str, action: TerminatedAction, reason: str, cause: Cause, answer: StoredAnswer | None = None
     ) -> dict[str, Any]:
         """An operator's action on a saga that was terminated in DBOS's own tools: it goes on, or is compensated.
 
         Raises NotFound, or Conflict unless it was.
         """
         happened = OperatorResumed(reason) if action == "resume" else CancelRequested(reason)
-        event = new_own_event(saga_histories.stream(id), happened, cause)
+        event = new_amends_event(saga_histories.stream(id), happened, cause)
         going, cancel = _going(await self._standing(id)), None if action == "resume" else reason
         found = await self._sagas.apply_operator_action(id, None, ["abandoned"], event, going, answer, cancel)
         if (done := _answer(found, answer, {"id": id, "act": action})) is not None:
@@ -165,7 +171,7 @@ class SagaClient:
         reason: str,
         cause: Cause,
         result: Any = None,
-        answer: KeptAnswer | None = None,
+        answer: StoredAnswer | None = None,
     ) -> dict[str, Any]:
         """An operator's action on a stuck saga; returns the answer, the same again for a repeated request.
 
@@ -178,7 +184,7 @@ class SagaClient:
             if standing.status != "stuck" or stuck is None:
                 raise _not_stuck(id, standing.status, action)
             acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, as_jsonb(result))
-            event = new_own_event(saga_histories.stream(id), acted, cause)
+            event = new_amends_event(saga_histories.stream(id), acted, cause)
             try:
                 found = await self._sagas.apply_operator_action(
                     id, standing.stuck_at, ["stuck"], event, _going(standing), answer
@@ -201,7 +207,7 @@ def _going(standing: StatusDetails) -> Status:
 
 
 def _answer(
-    found: FeedCursor | Status | RepeatedRequest, answer: KeptAnswer | None, done: dict[str, Any]
+    found: FeedCursor | Status | RepeatedRequest, answer: StoredAnswer | None, done: dict[str, Any]
 ) -> dict[str, Any] | None:
     """What a request is answered that was done, now or before; None for one that the saga's status does not allow."""
     if isinstance(found, RepeatedRequest):

@@ -12,12 +12,12 @@ from domain.amends.event import NAME
 from workflows.amends.call import ATTEMPT_TIMEOUT, Call, Retry, Undo
 from workflows.amends.definition import Compensation, DeclaredStep, Definition, StepSpec
 from workflows.amends.ids import RESERVED
+from workflows.amends.run_calls import NotInSaga
 from workflows.amends.step import HasDefinition, Step, Transaction
 from workflows.amends.values.codec import require_json
-from workflows.amends.words import NotInSaga
 
 
-def define(
+def read_definition(
     cls: type[Any],
     name: str,
     version: int,

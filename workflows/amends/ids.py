@@ -34,7 +34,7 @@ def new_token() -> str:
 
 
 @contextmanager
-def drawn_from(dice: random.Random) -> Iterator[None]:
+def seeded_ids(dice: random.Random) -> Iterator[None]:
     """Meanwhile ids and tokens are drawn from these dice: the same from the same seed, as a simulation wants them."""
     global _dice
     before, _dice = _dice, dice

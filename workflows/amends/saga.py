@@ -22,11 +22,18 @@ from uuid import UUID
 from domain.amends.errors import DefinitionError
 from domain.amends.event import NAME
 from workflows.amends.call import ATTEMPT_TIMEOUT, Call, Done, OutcomeUnknown, Retry, Undo, hours, seconds
-from workflows.amends.declaration import define
+from workflows.amends.declaration import read_definition
 from workflows.amends.definition import Definition, StepSpec
+from workflows.amends.run_calls import (
+    GatherCall,
+    MisplacedCall,
+    NotInSaga,
+    ReceiveCall,
+    SleepCall,
+    current_call_context,
+)
 from workflows.amends.step import ChildFailed, OutsideStep, StepCall, Transaction, TransactionStep, step_name
-from workflows.amends.values.refusals import has_sagas
-from workflows.amends.words import Gathered, MisplacedCall, NotInSaga, Received, Slept, current_performer
+from workflows.amends.values.refusals import note_saga_module
 
 __all__ = [
     "Call",
@@ -159,8 +166,8 @@ class Saga(ABC, Generic[In, Out]):
         super().__init_subclass__(**options)
         if name is None:
             raise DefinitionError(cls.__name__, 'has no name: class …(Saga[In, Out], name="place-order", version=1)')
-        cls.definition = define(cls, name, version, signals, children, deadline)
-        has_sagas(cls.__module__)
+        cls.definition = read_definition(cls, name, version, signals, children, deadline)
+        note_saga_module(cls.__module__)
 
     @abstractmethod
     async def run(self, request: In, /) -> Out:
@@ -180,16 +187,16 @@ class Saga(ABC, Generic[In, Out]):
         return StepCall(self, self.definition.child(saga.definition), (request,))
 
     @overload
-    def gather(self, a: StepCall[A], b: StepCall[B], /) -> Gathered[tuple[A, B]]: ...
+    def gather(self, a: StepCall[A], b: StepCall[B], /) -> GatherCall[tuple[A, B]]: ...
     @overload
-    def gather(self, a: StepCall[A], b: StepCall[B], c: StepCall[C], /) -> Gathered[tuple[A, B, C]]: ...
+    def gather(self, a: StepCall[A], b: StepCall[B], c: StepCall[C], /) -> GatherCall[tuple[A, B, C]]: ...
     @overload
     def gather(
         self, a: StepCall[A], b: StepCall[B], c: StepCall[C], d: StepCall[D], /
-    ) -> Gathered[tuple[A, B, C, D]]: ...
+    ) -> GatherCall[tuple[A, B, C, D]]: ...
     @overload
-    def gather(self, *calls: StepCall[R]) -> Gathered[tuple[R, ...]]: ...
-    def gather(self, *calls: StepCall[Any]) -> Gathered[Any]:
+    def gather(self, *calls: StepCall[R]) -> GatherCall[tuple[R, ...]]: ...
+    def gather(self, *calls: StepCall[Any]) -> GatherCall[Any]:
         """Do several steps at the same time; returns what they return, in the order in which they stand.
 
         It is the one way to do steps side by side: `asyncio.gather` and tasks are refused. All of them settle first,
@@ -202,24 +209,24 @@ class Saga(ABC, Generic[In, Out]):
                 call.close()
         if wrong:
             raise MisplacedCall("gather", f"takes calls of steps, not {wrong[0]!r}; a longer branch is a child saga")
-        return Gathered(calls)
+        return GatherCall(calls)
 
-    def receive(self, signal: type[T], *, timeout: timedelta | None = None) -> Received[T | None]:
+    def receive(self, signal: type[T], *, timeout: timedelta | None = None) -> ReceiveCall[T | None]:
         """Wait for a signal, one that came before anybody waited included; None if the time is over first.
 
         Each is received once, in the order in which they came. Waiting takes no memory, thread or connection, and may
         take months.
         """
-        return Received(self.definition.signal_name(signal), signal, timeout)
+        return ReceiveCall(self.definition.signal_name(signal), signal, timeout)
 
-    def sleep(self, duration: timedelta) -> Slept:
+    def sleep(self, duration: timedelta) -> SleepCall:
         """Let time pass, however long: it takes no memory, thread or connection."""
-        return Slept(duration)
+        return SleepCall(duration)
 
     def now(self) -> datetime:
         """When the last recorded step was completed; the same in every replay."""
-        return current_performer("now()").now()
+        return current_call_context("now()").now()
 
     def new_id(self) -> UUID:
         """A new id derived from the saga's; the same in every replay."""
-        return current_performer("new_id()").new_id()
+        return current_call_context("new_id()").new_id()

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from domain.amends.errors import Unstorable
 from domain.amends.event import Cause
 from workflows.amends.history import SagaStarted, saga_histories
-from workflows.amends.ports.event_store import new_own_event
+from workflows.amends.ports.event_store import new_amends_event
 from workflows.amends.ports.execution_log import StartRequest
 from workflows.amends.saga import Saga
 from workflows.amends.values.codec import digest, json_text
@@ -55,7 +55,7 @@ def start_request(
         correlation_id=correlation,
         request=digest([definition.name, given]),
         inputs=json_text({"positionalArgs": [given], "namedArgs": origin}),
-        event=new_own_event(saga_histories.stream(id), told, whole),
+        event=new_amends_event(saga_histories.stream(id), told, whole),
         deadline=definition.deadline,
         parent=parent,
     )

@@ -12,9 +12,9 @@ from domain.amends.aggregate import Aggregate
 from domain.amends.errors import DefinitionError, Refusal
 from workflows.amends.call import ATTEMPT_TIMEOUT, COMPENSATION_RETRY, Retry, Undo
 from workflows.amends.definition import Compensation, DeclaredStep, Definition, StepSpec
+from workflows.amends.run_calls import Word, call_context
 from workflows.amends.values.codec import digest, dump, load_copy, stored_value
 from workflows.amends.values.limits import Limits
-from workflows.amends.words import Word, performer
 
 S = TypeVar("S", bound="HasDefinition")
 P = ParamSpec("P")
@@ -74,7 +74,7 @@ class StepCall(Word[R]):
 
     def __init__(self, saga: HasDefinition, declared: DeclaredStep, arguments: tuple[Any, ...]) -> None:
         self.saga, self.declared, self.step = saga, declared, declared.step
-        known = performer.get(None)
+        known = call_context.get(None)
         self._limit = (known.limits if known else Limits()).value
         self._values: tuple[Any, ...] | None = None
         if known is None or not known.next_is_recorded or not self._given_again(arguments):

@@ -16,7 +16,7 @@ from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.redaction.redactor import Redactor
 from app.amends.schema.catalogue import DomainCatalogue
-from app.amends.schema.register import Register
+from app.amends.schema.register import ShapeRegister
 from app.amends.service import Service
 from app.amends.settings import Settings
 from app.amends.store.aggregates.time_travel import TimeTravel
@@ -41,7 +41,7 @@ class CommandContext:
     events: PostgresEvents
     history: TimeTravel
     catalogue: DomainCatalogue
-    register: Register
+    register: ShapeRegister
     redactor: Redactor
     reader: Reader
     committer: Committer

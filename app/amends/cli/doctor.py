@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL
 
-from app.amends.postgres.checks.durability import server_durability
-from app.amends.postgres.checks.usable import require_usable_quietly, require_usable_server
+from app.amends.postgres.checks.durability import read_durability
+from app.amends.postgres.checks.server_usability import require_usable_quietly, require_usable_server
 from app.amends.postgres.connections.pool import Pool, connect
 from app.amends.postgres.migrate import Migrations
 from app.amends.postgres.roles import as_service
@@ -80,7 +80,7 @@ class ImpatientReader(Reader):
         return await super().rows(statement, parameters, min(patience or PATIENCE, PATIENCE), anew)
 
 
-async def examine(url: URL, known: KnownProjections, migrations: Migrations) -> list[Finding]:
+async def run_checks(url: URL, known: KnownProjections, migrations: Migrations) -> list[Finding]:
     """All findings about a database. A check that cannot be made says why; nothing is raised."""
     refusal = await asyncio.to_thread(_refusal, require_usable_server, url)
     try:
@@ -171,7 +171,7 @@ LACKING = (
 
 
 async def _server(looking: CheckContext) -> list[Finding]:
-    row, doubts = await server_durability(looking.reader)
+    row, doubts = await read_durability(looking.reader)
     text = f"Postgres {row['version']}, fsync {row['fsync']}, synchronous_commit {row['synchronous_commit']}"
     if row["standby"]:
         doubts.append("It is a standby: what is seen here may be late.")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.amends.cli.project import AsJson, run_on_database
-from app.amends.output.terminal import print_json, say
+from app.amends.output.terminal import print_json, print_line
 
 if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
-    from app.amends.store.aggregates.time_travel import Point
+    from app.amends.store.aggregates.time_travel import PointInTime
     from workflows.amends.ports.event_store import FeedCursor, StoredEvent
 
 Name = Annotated[str, typer.Argument(metavar="STREAM")]
@@ -75,7 +75,9 @@ def state(
         if as_json:
             print_json(shown)
             return
-        say(f"{name} at version {found.version}, position {found.cursor}, recorded {found.recorded_at.isoformat()}")
+        print_line(
+            f"{name} at version {found.version}, position {found.cursor}, recorded {found.recorded_at.isoformat()}"
+        )
         print_json(shown["state"])
 
     run_on_database(look)
@@ -108,17 +110,17 @@ def difference(
             print_json(shown)
             return
         for change in shown["changes"]:
-            say(f"{change['path'] or '/'}: {json.dumps(change['before'])} -> {json.dumps(change['after'])}")
+            print_line(f"{change['path'] or '/'}: {json.dumps(change['before'])} -> {json.dumps(change['after'])}")
 
     run_on_database(look)
 
 
-def _point(version: int | None, position: str | None, at: str | None) -> Point:
-    from app.amends.store.aggregates.time_travel import Point
+def _point(version: int | None, position: str | None, at: str | None) -> PointInTime:
+    from app.amends.store.aggregates.time_travel import PointInTime
     from domain.amends.errors import Invalid
 
     try:
-        return Point(version, position, datetime.fromisoformat(at) if at else None)
+        return PointInTime(version, position, datetime.fromisoformat(at) if at else None)
     except ValueError as error:
         if isinstance(error, Invalid):
             raise
@@ -137,4 +139,4 @@ async def _print(context: CommandContext, found: Sequence[StoredEvent], after: F
     for event, shown in zip(found, page["events"], strict=True):
         at = event.recorded_at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
         data = json.dumps(shown["data"]) + ("  (unknown here)" if shown["masked"] == "unknown" else "")
-        say(f"{event.position:>8}  {at}  {event.stream} {event.version}  {event.name}  {data}")
+        print_line(f"{event.position:>8}  {at}  {event.stream} {event.version}  {event.name}  {data}")

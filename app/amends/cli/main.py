@@ -20,7 +20,7 @@ from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
 from app.amends.cli.workflows import Reason, workflows
 from app.amends.output.log_lines import indented_lines
-from app.amends.output.terminal import print_json, say, say_on_stderr
+from app.amends.output.terminal import print_error_line, print_json, print_line
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
 from domain.amends.errors import AmendsError, StartupError
 from workflows.amends.values.printable import escaped
@@ -103,13 +103,13 @@ def db_url() -> None:
     from app.amends.postgres.urls import conninfo, parse_url
 
     if settings.database_url is not None:
-        say(conninfo(parse_url(settings.database_url)))
+        print_line(conninfo(parse_url(settings.database_url)))
         return
     embedded = make_embedded_postgres(settings.data_dir, settings.postgres_bin)
     if not embedded.answers():
-        say_on_stderr("The embedded Postgres was started for this; the next server that stops will stop it.")
+        print_error_line("The embedded Postgres was started for this; the next server that stops will stop it.")
     embedded.start_with_logins()
-    say(embedded.owner_url)
+    print_line(embedded.owner_url)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
@@ -135,20 +135,20 @@ def doctor(as_json: AsJson = False) -> None:
     import asyncio
     import logging
 
-    from app.amends.cli.doctor import examine
+    from app.amends.cli.doctor import run_checks
     from app.amends.postgres.migrate import Migrations
     from app.amends.schema.catalogue import load_catalogue
 
     logging.getLogger("amends").setLevel(logging.CRITICAL)  # whatever is tried again stands among the findings
     with database_in_use() as access:
         findings = asyncio.run(
-            examine(access.service, load_catalogue().projections, Migrations(project_service().root))
+            run_checks(access.service, load_catalogue().projections, Migrations(project_service().root))
         )
     if as_json:
         print_json([vars(finding) for finding in findings])
     else:
         for finding in findings:
-            say(f"{'ok  ' if finding.well else 'LOOK'}  {finding.what}: {finding.found}")
+            print_line(f"{'ok  ' if finding.well else 'LOOK'}  {finding.what}: {finding.found}")
     if not all(finding.well for finding in findings):
         raise SystemExit(1)
 
@@ -160,7 +160,7 @@ def restored(reason: Reason) -> None:
 
     with database_in_use() as access:
         number = open_generation(access.owner, reason)
-    say(f"Generation {number} of the feed is open.")
+    print_line(f"Generation {number} of the feed is open.")
 
 
 def main() -> None:
@@ -173,7 +173,7 @@ def main() -> None:
         _complain(error)
         raise SystemExit(1) from None
     except Exception as error:
-        from app.amends.postgres.checks.usable import startup_error
+        from app.amends.postgres.checks.server_usability import startup_error
 
         if (text := startup_error(error)) is not None:
             _complain(text)
@@ -185,7 +185,7 @@ def main() -> None:
 def _complain(error: AmendsError) -> None:
     text = without_secrets(f"{error}")
     for line in text.expandtabs().splitlines() if isinstance(error, StartupError) else [text]:
-        say_on_stderr(line)
+        print_error_line(line)
 
 
 def _terminated(number: int, _: object) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.amends.output.terminal import say, say_on_stderr
+from app.amends.output.terminal import print_error_line, print_line
 
 Where = Annotated[Path, typer.Argument(exists=True, help="A folder, or one file.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be changed, and change nothing.")]
@@ -27,11 +27,11 @@ def rewrite_imports(folder: Where, dry_run: DryRun = False) -> None:
         if changed and not dry_run:
             file.write(new.text)
         if changed:
-            say(f"{'would change' if dry_run else 'changed'}  {relative_path(file.path)}")
+            print_line(f"{'would change' if dry_run else 'changed'}  {relative_path(file.path)}")
         for line, what in new.told:
-            say_on_stderr(f"look at  {relative_path(file.path)}:{line}  {what}.")
+            print_error_line(f"look at  {relative_path(file.path)}:{line}  {what}.")
     count = sum(file.text != new.text for file, new in every)
-    say(f"{count} of {len(every)} files {'would be' if dry_run else 'were'} changed.")
+    print_line(f"{count} of {len(every)} files {'would be' if dry_run else 'were'} changed.")
 
 
 def relative_path(path: Path) -> str:

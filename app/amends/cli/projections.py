@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.amends.cli.project import AsJson, run_on_database
-from app.amends.output.terminal import print_json, say, say_on_stderr
+from app.amends.output.terminal import print_error_line, print_json, print_line
 from workflows.amends.values.printable import escaped
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ def list_projections(
             return
         for each in found:
             for line in _lines(each):
-                say(line)
+                print_line(line)
         for each in found:
             for line in _troubles(each):
-                say(line)
+                print_line(line)
         for left_out in await context.builds.store.skipped_events(name) if name else ():
             what = f"{left_out.type} at position {left_out.position}, by {left_out.actor}: {left_out.reason}"
-            say(f"SKIPPED    {name} {short_key(left_out.key)}, {what}")
+            print_line(f"SKIPPED    {name} {short_key(left_out.key)}, {what}")
 
     run_on_database(look)
 
@@ -95,11 +95,11 @@ def rebuild(name: Name, as_json: AsJson = False) -> None:
             (found,) = await read_model_report(context.builds, name)
             print_json(found)
         else:
-            say(f"{name} build {build.build} has caught up: {build.events} events. To show it:")
+            print_line(f"{name} build {build.build} has caught up: {build.events} events. To show it:")
             if build.set_aside:
-                say(f"  {build.set_aside} keys are set aside in it: ./run amends projections list {name}")
-            say(f"  ./run amends projections verify {name}")
-            say(f"  ./run amends projections promote {name}")
+                print_line(f"  {build.set_aside} keys are set aside in it: ./run amends projections list {name}")
+            print_line(f"  ./run amends projections verify {name}")
+            print_line(f"  ./run amends projections promote {name}")
 
     run_on_database(run)
 
@@ -119,9 +119,9 @@ def verify_build(name: Name, as_json: AsJson = False) -> None:
             print_json(asdict(found))
         else:
             compared = f"{found.rows} rows of {name} compared, builds {found.one} and {found.other}"
-            say(f"{compared}: {len(found.differing)} differ, {found.moving} are on the move.")
+            print_line(f"{compared}: {len(found.differing)} differ, {found.moving} are on the move.")
             for each in found.differing[:20]:
-                say(f"  {each.key}: {each.one} / {each.other}")
+                print_line(f"  {each.key}: {each.one} / {each.other}")
         if found.differing:
             raise SystemExit(1)
 
@@ -144,7 +144,7 @@ def promote(
         if as_json:
             print_json(now)
         else:
-            say(f"views.{name} shows build {now['build']}, version {now['version']}.")
+            print_line(f"views.{name} shows build {now['build']}, version {now['version']}.")
 
     run_on_database(run)
 
@@ -159,7 +159,7 @@ def drop(name: Name, build: Number = None, as_json: AsJson = False) -> None:
             print_json(gone)
         else:
             builds = gone["dropped"] if isinstance(gone["dropped"], list) else [gone["dropped"]]
-            say(f"{name} build {', '.join(map(str, builds))} is dropped.")
+            print_line(f"{name} build {', '.join(map(str, builds))} is dropped.")
 
     run_on_database(run)
 
@@ -191,6 +191,6 @@ def _counting(what: str, quiet: bool) -> Iterator[Callable[[int], None]]:
 def _wish(name: str, key: str, wish: RequestedAction, reason: str) -> None:
     async def run(context: CommandContext) -> None:
         await context.administration.request_action(name, key, wish, reason, context.cause)
-        say_on_stderr(f"Noted: a server does it within a second. ./run amends projections list {name}")
+        print_error_line(f"Noted: a server does it within a second. ./run amends projections list {name}")
 
     run_on_database(run)

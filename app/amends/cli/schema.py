@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.amends.cli.project import AsJson, project_service, project_settings
-from app.amends.output.terminal import print_json, say
+from app.amends.output.terminal import print_json, print_line
 
 if TYPE_CHECKING:
     from app.amends.schema.catalogue import DomainCatalogue
@@ -26,7 +26,7 @@ def check(as_json: AsJson = False) -> None:
         print_json({"problems": found})
     else:
         for line in found or ["Everything has the shape and the marks that are locked."]:
-            say(line)
+            print_line(line)
     raise SystemExit(1 if found else 0)
 
 
@@ -48,12 +48,12 @@ def lock(
     before = files.read(code)
     new = locks.updated_lock(code, before, replace or (), lift or ())
     files.write(new)
-    say(f"{len(new.shapes) - len(before.shapes)} shapes were locked in {files.of_project.name}: commit it.")
+    print_line(f"{len(new.shapes) - len(before.shapes)} shapes were locked in {files.of_project.name}: commit it.")
     if samples := files.write_samples(known, new, replace or ()):
-        say(f"Samples were written to {samples[0].parent.name}: {', '.join(path.name for path in samples)}.")
+        print_line(f"Samples were written to {samples[0].parent.name}: {', '.join(path.name for path in samples)}.")
     left = list(files.problems(known, code, new))
     for line in left:
-        say(line)
+        print_line(line)
     raise SystemExit(1 if left else 0)
 
 

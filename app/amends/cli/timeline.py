@@ -12,7 +12,7 @@ from workflows.amends.values.printable import escaped
 
 
 @dataclass(frozen=True)
-class Moment:
+class TimelineEntry:
     """One line of a timeline; `seconds` counts from the first event."""
 
     seconds: float
@@ -21,14 +21,14 @@ class Moment:
     executor: str
 
 
-def timeline_moments(events: Iterable[dict[str, Any]]) -> Iterator[Moment]:
+def timeline_entries(events: Iterable[dict[str, Any]]) -> Iterator[TimelineEntry]:
     """The lines of a saga's events, oldest first, as the API shows them."""
     first: datetime | None = None
     for event in events:
         at, data = datetime.fromisoformat(event["recorded_at"]), event["data"]
         first = first or at
         executor = str(event["metadata"].get("executor", ""))
-        yield Moment((at - first).total_seconds(), event["type"], _detail(event, data), executor)
+        yield TimelineEntry((at - first).total_seconds(), event["type"], _detail(event, data), executor)
 
 
 def _detail(event: dict[str, Any], data: Any) -> str:
@@ -39,7 +39,7 @@ def _detail(event: dict[str, Any], data: Any) -> str:
     return saga_event(event["type"]).timeline_summary(data, str(event["metadata"].get("workflow_id", "")))
 
 
-def timeline_lines(moments: Iterable[Moment]) -> Iterator[str]:
+def timeline_lines(moments: Iterable[TimelineEntry]) -> Iterator[str]:
     """Moments as aligned text, a line each; an executor is named where it changes."""
     known = ""
     for moment in moments:

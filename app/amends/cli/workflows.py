@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.amends.cli.project import AsJson, parse_json_argument, run_on_database
-from app.amends.output.terminal import print_json, say
+from app.amends.output.terminal import print_json, print_line
 
 if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
@@ -50,7 +50,7 @@ def list_workflows(
             return
         for row, as_shown in zip(rows, shown, strict=True):
             at, reason = row.started_at.strftime("%Y-%m-%d %H:%M:%S"), as_shown["reason"] or ""
-            say(f"{at}  {row.status:<12} {row.name:<16} {row.id:<38} {row.reference}  {reason}".rstrip())
+            print_line(f"{at}  {row.status:<12} {row.name:<16} {row.id:<38} {row.reference}  {reason}".rstrip())
 
     run_on_database(look)
 
@@ -60,7 +60,7 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
     """Show a saga: its status, and its timeline."""
 
     async def look(context: CommandContext) -> None:
-        from app.amends.cli.timeline import timeline_lines, timeline_moments
+        from app.amends.cli.timeline import timeline_entries, timeline_lines
         from app.amends.http.serialisation import saga_json
         from domain.amends.errors import NotFound
         from workflows.amends.history import saga_histories
@@ -75,12 +75,12 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
         row, _, _ = found
         reason = await context.redactor.serialise_redacted(lambda: context.redactor.reason(row.reason, id), sagas=[id])
         why = f", {reason}" if reason else ""
-        say(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}{why}")
+        print_line(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}{why}")
         shown: list[dict[str, Any]] = []
         while events := await context.events.read(saga_histories.stream(id), after=len(shown)):
             shown += await context.redactor.serialise_redacted(partial(_shown, events, context), events)
-        for line in timeline_lines(timeline_moments(shown)):
-            say(line)
+        for line in timeline_lines(timeline_entries(shown)):
+            print_line(line)
 
     run_on_database(look)
 
@@ -111,7 +111,7 @@ def start_workflow(
         if as_json:
             print_json(vars(started), indent=None)
         else:
-            say(started.id)
+            print_line(started.id)
 
     run_on_database(start)
 
@@ -126,17 +126,19 @@ def signal_workflow(
 
     async def tell(context: CommandContext) -> None:
         from domain.amends.errors import NotFound
-        from domain.amends.sender import with_sender
+        from domain.amends.sender import fill_in_sender
         from workflows.amends.values.codec import load_input
 
         row = await context.overview.row(id)
         if row is None:
             raise NotFound("workflow", id)
-        cls = context.saga_client.payload_class(row.name, row.version, signal)
+        cls = context.saga_client.signal_class(row.name, row.version, signal)
         given = parse_json_argument(sys.stdin.read() if payload == "-" else payload)
-        said = load_input(with_sender(given, cls, context.cause.actor or "anonymous", known=False), cls)
+        said = load_input(fill_in_sender(given, cls, context.cause.actor or "anonymous", known=False), cls)
         await context.register.note_shapes()
-        await context.saga_client.signal(id, signal, context.saga_client.payload_json(signal, said, cls), context.cause)
+        await context.saga_client.signal(
+            id, signal, context.saga_client.signal_payload_json(signal, said, cls), context.cause
+        )
         _say(id, signal)
 
     run_on_database(tell)
@@ -209,4 +211,4 @@ def _take_up(id: str, how: TerminatedAction, reason: str) -> None:
 
 
 def _say(id: str, what: str) -> None:
-    say(f"{id}: {what} is on record; a running server goes on from there.")
+    print_line(f"{id}: {what} is on record; a running server goes on from there.")

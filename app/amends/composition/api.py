@@ -11,8 +11,8 @@ from fastapi import APIRouter
 from app.amends.composition.store import Store
 from app.amends.http.requests.guards import HEALTH, AccessPolicy
 from app.amends.http.routes.events import EventRoutes
-from app.amends.http.routes.following import Followers
 from app.amends.http.routes.health import HealthRoutes
+from app.amends.http.routes.live_followers import Followers
 from app.amends.http.routes.metrics import MetricRoutes
 from app.amends.http.routes.projections import ProjectionRoutes
 from app.amends.http.routes.providers import ProviderRoutes
@@ -30,9 +30,9 @@ from app.amends.settings import Settings
 from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoRedo
 from app.amends.store.feed.losses import Losses
-from app.amends.store.requests import Requests
+from app.amends.store.idempotent_requests import IdempotentRequests
 from app.amends.store.sagas.summaries import SagaSummaries, inactivity_waiter
-from app.amends.watchdog.guard import Watchdog
+from app.amends.watchdog.watchdog import Watchdog
 from workflows.amends.executor.engine import Engine
 from workflows.amends.projections.administration import ProjectionAdministration
 
@@ -57,7 +57,7 @@ def amends_routers(
     yield HealthRoutes(engine, watched.database, watched.liveness, store.committer).router
     yield MetricRoutes(engine, store.builds, watched.looks, watched.watchdog, watched.followers, watched.losses).router
     reader, events = store.reader, store.events
-    loader, requests = store.loader, Requests(reader)
+    loader, requests = store.loader, IdempotentRequests(reader)
     resting, overview = inactivity_waiter(reader), SagaSummaries(reader)
     engine.on_inactive = lambda saga: resting.resolve({saga: True})
     yield WorkflowRoutes(engine, overview, resting, events, requests, redactor).router

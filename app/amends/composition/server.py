@@ -15,7 +15,7 @@ from app.amends.composition.api import HealthSources, access_policy, amends_rout
 from app.amends.composition.store import Store, build_parts
 from app.amends.http.api import build_api
 from app.amends.http.requests.guards import Guards
-from app.amends.http.routes.following import Followers
+from app.amends.http.routes.live_followers import Followers
 from app.amends.postgres.checks.durability import watch_clock
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.connections.watch import DatabaseWatch as DatabaseWatch
@@ -25,7 +25,7 @@ from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, with_value_formats
 from app.amends.projections.runners import Runners
 from app.amends.redaction.redactor import Redactor
-from app.amends.schema.register import Register
+from app.amends.schema.register import ShapeRegister
 from app.amends.service import Parts, Service
 from app.amends.settings import Settings
 from app.amends.store.feed.lag import warn_of_feed_lag
@@ -34,7 +34,7 @@ from app.amends.store.fingerprint.fingerprint import code_version
 from app.amends.store.outages import report_outages
 from app.amends.store.sagas.heartbeats import Heartbeats
 from app.amends.store.shapes import PostgresSagaLookup
-from app.amends.watchdog.guard import Watchdog
+from app.amends.watchdog.watchdog import Watchdog
 from workflows.amends.background import cancel_tasks
 from workflows.amends.dbos.engine import engine_on_dbos
 from workflows.amends.executor.engine import Engine, Options
@@ -98,7 +98,7 @@ class Server:
     store: Store
     engine: Engine
     providers: Providers
-    register: Register
+    register: ShapeRegister
     runners: Runners
     watchdog: Watchdog
     liveness: Liveness

@@ -13,7 +13,7 @@ from app.amends.projections.inline import InlineProjections
 from app.amends.projections.postgres_projections import PostgresProjections
 from app.amends.schema.catalogue import DomainCatalogue, load_catalogue
 from app.amends.schema.files import LockFiles
-from app.amends.schema.register import Register
+from app.amends.schema.register import ShapeRegister
 from app.amends.service import Parts, Service, ServiceContext
 from app.amends.settings import Settings
 from app.amends.store.aggregates.loader import AggregateLoader
@@ -22,7 +22,7 @@ from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.events.recent import RecentEvents
 from app.amends.store.events.writer import EventWriter
 from app.amends.store.feed.notifier import FeedNotifier
-from app.amends.store.requests import Requests
+from app.amends.store.idempotent_requests import IdempotentRequests
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
 from app.amends.store.shapes import PostgresShapes
 from workflows.amends.projections.builds import ProjectionBuilds
@@ -69,9 +69,9 @@ class Store:
         """Its sagas."""
         return PostgresSagas(self.writer, self.reader, self.loader)
 
-    def shape_register(self, service: Service[Any], sagas: Sequence[Saga[Any, Any]]) -> Register:
+    def shape_register(self, service: Service[Any], sagas: Sequence[Saga[Any, Any]]) -> ShapeRegister:
         """The register of the shapes of all that is stored."""
-        return Register.of(self.known, [saga.definition for saga in sagas], LockFiles(service.root), self.shapes)
+        return ShapeRegister.of(self.known, [saga.definition for saga in sagas], LockFiles(service.root), self.shapes)
 
     async def stop(self) -> None:
         """Stop its background work; the committer last."""
@@ -85,4 +85,6 @@ def build_parts(
 ) -> Parts:
     """The parts of one process that the team's code builds."""
     repository = Repository(store.events, store.loader, settings.value_bytes)
-    return service.build(ServiceContext(settings, here, token, providers, repository, Requests(store.reader), pool))
+    return service.build(
+        ServiceContext(settings, here, token, providers, repository, IdempotentRequests(store.reader), pool)
+    )

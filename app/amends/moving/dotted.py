@@ -71,7 +71,7 @@ class DottedImports:
         if not isinstance(outer, ast.Attribute):
             return None
         self._file.denotes[outer] = f"{module}.{outer.attr}"
-        target = self._file.moves.name(module, outer.attr)
+        target = self._file.moves.new_location(module, outer.attr)
         if target is None:
             self._file.report(
                 outer, f"{self._file.new_module(module)} has no {outer.attr}, and nothing is known of where it went"
@@ -88,7 +88,7 @@ class DottedImports:
             if not isinstance(outer, ast.Attribute):
                 continue
             self._file.denotes[outer] = f"{module}.{outer.attr}"
-            target = self._file.moves.name(module, outer.attr)
+            target = self._file.moves.new_location(module, outer.attr)
             if target is None or target.module != self._file.new_module(module):
                 where = f"is {target} now" if target else "is not there any more"
                 self._file.report(outer, f"{name}.{outer.attr} {where}")

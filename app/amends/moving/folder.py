@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app.amends.moving.moves import RINGS, module_file, top_level_names
 from app.amends.moving.names import ProjectPlace
-from app.amends.moving.rewriting import Rewritten, rewrite_source
+from app.amends.moving.rewriting import RewriteResult, rewrite_source
 from domain.amends.errors import AmendsError
 
 
@@ -63,7 +63,7 @@ class Folder:
         """All Python files. Raises Unparsable for the first that cannot be read."""
         return [PythonFile.read(path) for path in _python_files(self._path)]
 
-    def rewritten(self) -> Iterator[tuple[PythonFile, Rewritten]]:
+    def rewritten(self) -> Iterator[tuple[PythonFile, RewriteResult]]:
         """Each file with what it becomes. Raises Unparsable before anything else."""
         asked = self._asked
         for file in self.files:

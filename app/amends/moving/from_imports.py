@@ -92,8 +92,8 @@ class FromImports:
         dotted, own = f"{module}.{name}", self._file.place.own(module)
         if (own is not None and name in own) or self._file.place.own(dotted) is not None or name == "*":
             return None
-        found = self._file.moves.name(module, name)
-        if found is None and own is None and (new := self._file.moves.module(module)):
+        found = self._file.moves.new_location(module, name)
+        if found is None and own is None and (new := self._file.moves.new_module(module)):
             self._file.report(node, f"{new} has no {name}, and nothing is known of where it went")
             return NewLocation(new, name)
         return found
@@ -131,7 +131,7 @@ class FromImports:
 
     def _main(self, statement: ImportStatement, groups: dict[str | None, list[ImportedName]]) -> str:
         """The module whose names stay in the statement: the one that the old one has become, or the first."""
-        usual = self._file.moves.module(statement.taken[0].module)
+        usual = self._file.moves.new_module(statement.taken[0].module)
         return next(str(each) for each in (usual, *groups) if each in groups)
 
     def _note(self, scope: Scope, taken: ImportedName) -> None:

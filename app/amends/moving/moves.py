@@ -45,11 +45,11 @@ class Moves:
     members: Mapping[str, Mapping[str, str]]
     results: Mapping[str, str]
 
-    def module(self, old: str) -> str | None:
+    def new_module(self, old: str) -> str | None:
         """Where an old module stands now."""
         return self.modules.get(old)
 
-    def name(self, module: str, name: str) -> NewLocation | None:
+    def new_location(self, module: str, name: str) -> NewLocation | None:
         """Where what an old module had under a name stands now; None if there is no telling."""
         dotted = f"{module}.{name}"
         if dotted in self.names:

@@ -61,7 +61,7 @@ class RewrittenFile:
 
     def new_module(self, module: str) -> str | None:
         """Where an old module stands now, unless the project has one of that name itself."""
-        return None if self.place.own(module) is not None else self.moves.module(module)
+        return None if self.place.own(module) is not None else self.moves.new_module(module)
 
     def report(self, node: ast.expr | ast.stmt | ast.alias, what: str) -> None:
         """Note what a person has to look at."""

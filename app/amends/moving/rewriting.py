@@ -14,14 +14,14 @@ from app.amends.moving.text import report_strings, rewrite_annotations
 
 
 @dataclass(frozen=True)
-class Rewritten:
+class RewriteResult:
     """The new text, and by line what a person has to look at."""
 
     text: str
     told: tuple[tuple[int, str], ...]
 
 
-def rewrite_source(text: str, place: ProjectPlace | None = None, known: Moves | None = None) -> Rewritten:
+def rewrite_source(text: str, place: ProjectPlace | None = None, known: Moves | None = None) -> RewriteResult:
     """Rewrite what is imported and how it is called; all else stays as it is. Raises SyntaxError and ValueError."""
     file = RewrittenFile(Source(text), known or shipped_moves(), place or ProjectPlace())
     names = FromImports(file)
@@ -30,4 +30,4 @@ def rewrite_source(text: str, place: ProjectPlace | None = None, known: Moves | 
     MemberRenames(file).rewrite()
     rewrite_annotations(file, names.renamed)
     report_strings(file)
-    return Rewritten(file.source.rewritten(), tuple(sorted(set(file.told))))
+    return RewriteResult(file.source.rewritten(), tuple(sorted(set(file.told))))

@@ -9,12 +9,12 @@ from typing import Any
 from workflows.amends.values.printable import escaped
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print one line; characters that would steer a terminal, or begin another line, are escaped."""
     print(escaped(text), flush=True)
 
 
-def say_on_stderr(text: str) -> None:
+def print_error_line(text: str) -> None:
     """Print one line of an error or a remark, apart from output for other programs."""
     print(escaped(text), file=sys.stderr, flush=True)
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.amends.postgres import migrate, roles
 from app.amends.postgres.checks.dbos_schema import require_known_dbos_schema
-from app.amends.postgres.checks.usable import require_role_and_limits, require_usable_server
+from app.amends.postgres.checks.server_usability import require_role_and_limits, require_usable_server
 from app.amends.postgres.generations import require_current_generation
 from app.amends.postgres.migrate import MigratedSchema, Migrations
 from app.amends.postgres.roles import ServiceRole

@@ -167,7 +167,7 @@ def verdict(error: BaseException, ours: bool) -> Verdict:
     if code is None:
         absent = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError)
         return Verdict.AWAY if absent else Verdict.NEVER
-    if ours and is_overtaken(error):
+    if ours and is_version_conflict(error):
         return Verdict.BUSY
     pair = ROUTINES.get((code, _routine(error))) or TABLE.get(code) or TABLE.get(code[:2], (_NEVER, _NEVER))
     found = pair[0 if ours else 1]
@@ -203,7 +203,7 @@ def ends_session(error: BaseException) -> bool:
     return isinstance(error, psycopg.Error) and error.diag.severity_nonlocalized in ("FATAL", "PANIC")
 
 
-def is_raised(error: BaseException) -> bool:
+def is_raised_by_function(error: BaseException) -> bool:
     """Whether a function or a trigger raised it, by whatever code it chose."""
     return _routine(error) == RAISE
 
@@ -213,7 +213,7 @@ def is_rolled_back(error: BaseException) -> bool:
     return (sqlstate(error) or "").startswith("40")
 
 
-def is_of_values(error: BaseException) -> bool:
+def is_about_value(error: BaseException) -> bool:
     """Whether an error is about a value that a type does not take, raised by the database, psycopg, or Python."""
     return isinstance(error, psycopg.DataError | ValueError | RecursionError | Warning)
 
@@ -230,7 +230,7 @@ def _routine(error: BaseException) -> str:
     return (error.diag.source_function or "") if isinstance(error, psycopg.Error) else ""
 
 
-def is_overtaken(error: BaseException) -> bool:
+def is_version_conflict(error: BaseException) -> bool:
     """Whether another transaction wrote the next version of a stream first.
 
     A transaction that locks a stream before it reads its last version sees it, except in a snapshot older than the
@@ -240,10 +240,10 @@ def is_overtaken(error: BaseException) -> bool:
         return False
     if error.diag.schema_name != "amends":
         return False
-    return error.diag.constraint_name == "events_stream_version_key" or version_taken(error) is not None
+    return error.diag.constraint_name == "events_stream_version_key" or conflicting_version(error) is not None
 
 
-def version_taken(error: psycopg.Error) -> tuple[str, int] | None:
+def conflicting_version(error: psycopg.Error) -> tuple[str, int] | None:
     """The stream and the version that exist already, if the error names them."""
     found = _VERSION_TAKEN.search(error.diag.message_detail or "")
     return (found[1], int(found[2])) if found else None

@@ -13,12 +13,12 @@ from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
 from app.amends.projections.statement_rows import build_parameters
 from app.amends.store.events.writer import append_within, lock_streams
-from app.amends.store.requests import earlier_answer
+from app.amends.store.idempotent_requests import earlier_answer
 from domain.amends.errors import Conflict
 from domain.amends.event import Cause
 from domain.amends.projection import Projection
 from domain.amends.read_model.events import read_model_stream
-from workflows.amends.ports.event_store import IdempotencyKey, KeptAnswer, new_own_event
+from workflows.amends.ports.event_store import IdempotencyKey, StoredAnswer, new_amends_event
 from workflows.amends.ports.projection_builds import LISTED, DeadLetter, ProjectionBuild, RequestedAction
 from workflows.amends.ports.projection_store import Body, Operation, OperationNotYetPossible, SwitchOutcome
 
@@ -34,9 +34,9 @@ async def administer(
             return known
         events, body = await operation(_Transaction(connection))
         body = {"name": name} | body
-        answer = KeptAnswer(once.key, once.digest, body) if once else None
+        answer = StoredAnswer(once.key, once.digest, body) if once else None
         cursor = await append_within(
-            connection, [new_own_event(read_model_stream(name), each, cause) for each in events], answer
+            connection, [new_amends_event(read_model_stream(name), each, cause) for each in events], answer
         )
     return body | {"position": cursor}
 

@@ -7,8 +7,8 @@ import psycopg
 from app.amends.postgres.sqlstates import (
     Verdict,
     ends_session,
-    is_of_values,
-    is_raised,
+    is_about_value,
+    is_raised_by_function,
     is_rolled_back,
     message_of,
     spoils_session,
@@ -22,8 +22,8 @@ from workflows.amends.projections import failures
 def is_about_row(error: BaseException) -> bool:
     """Whether an error of a write is about a row, so that others may go on; Python's errors about values are."""
     if sqlstate(error) is None:
-        return is_of_values(error)
-    return verdict(error, ours=True) is Verdict.NEVER or is_raised(error)
+        return is_about_value(error)
+    return verdict(error, ours=True) is Verdict.NEVER or is_raised_by_function(error)
 
 
 def is_about_table(error: BaseException) -> bool:

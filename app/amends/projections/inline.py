@@ -40,11 +40,11 @@ class InlineProjections:
 
     async def on_new_server_run(self) -> None:
         """Another run of the server answers: a table may be another one than before."""
-        self._writer.look_again()
+        self._writer.recheck_tables()
 
-    def concerns(self, events: Iterable[NewEvent]) -> bool:
+    def writes_for(self, events: Iterable[NewEvent]) -> bool:
         """Whether an inline read model reads one of these."""
-        return self._writer.concerns(events)
+        return self._writer.writes_for(events)
 
     async def commit(
         self,

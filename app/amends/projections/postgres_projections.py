@@ -88,7 +88,7 @@ class PostgresProjections:
             for each in projections:
                 parameters = {"name": each.name, "version": each.version, "types": types_of(each)}
                 await connection.execute(SQL["reads"], parameters)
-                for names in each.vocabulary.renamed:
+                for names in each.vocabulary.names_of_renamed_events:
                     await connection.execute(SQL["renamed"], {"name": each.name, "types": sorted(names)})
 
     async def lag(self, build: ProjectionBuild) -> BuildLag:

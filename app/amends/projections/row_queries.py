@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from app.amends.postgres.statements.waiter import Waiter
-from app.amends.projections.waiting import Place, cursor_waiter
+from app.amends.postgres.statements.waiter import PollingWaiter
+from app.amends.projections.cursor_waiter import Place, cursor_waiter
 from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import Conflict
 from domain.amends.projection import Projection
@@ -23,7 +23,7 @@ class ReadModelQueries:
 
     def __init__(self, builds: ProjectionBuilds, events: PostgresEvents) -> None:
         self._builds, self._events = builds, events
-        self._waiters: dict[str, Waiter[Place, bool]] = {}
+        self._waiters: dict[str, PollingWaiter[Place, bool]] = {}
 
     def projection(self, name: str) -> Projection[Any, Any]:
         """The newest version of a read model. Raises NotFound, listing the known ones."""
@@ -59,7 +59,7 @@ class ReadModelQueries:
         await self._events.require_on_record(cursor)
         return self.projection(name).mode == "live"
 
-    def _waiter(self, name: str) -> Waiter[Place, bool]:
+    def _waiter(self, name: str) -> PollingWaiter[Place, bool]:
         return self._waiters.setdefault(name, cursor_waiter(name, self._builds.store))
 
     async def _rows(self, name: str, where: dict[str, str], after: str | None, limit: int) -> list[dict[str, Any]]:

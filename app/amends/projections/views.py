@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from app.amends.postgres.sqlstates import Sqlstate, is_of_values, sqlstate
+from app.amends.postgres.sqlstates import Sqlstate, is_about_value, sqlstate
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections import SQL
 from domain.amends.errors import AmendsError, Conflict, Invalid
@@ -51,7 +51,7 @@ def _refused(error: psycopg.Error, projection: Projection[Any, Any], where: Mapp
         return no_column(projection, next((each for each in where if f" {each} " in f" {said} "), "query"))
     if sqlstate(error) == Sqlstate.UNDEFINED_TABLE:
         return Conflict("missing", f"{projection.name} has no table yet: a server that has its code makes it.")
-    return Invalid(_field(where, said), said) if is_of_values(error) else None
+    return Invalid(_field(where, said), said) if is_about_value(error) else None
 
 
 def _in_utc(instant: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from app.amends.schema.register import Register, ShapeQuery
+from app.amends.schema.register import ShapeQuery, ShapeRegister
 from domain.amends.errors import AmendsError
 from domain.amends.sensitive import MASK
 from workflows.amends.redaction.sensitive import SHORTEST, value_texts, without_values
@@ -14,10 +14,10 @@ from workflows.amends.values.codec import load
 from workflows.amends.values.refusals import refusal_class
 
 
-class ErrorMessages:
+class ErrorMessageRedactor:
     """Cleans texts by what the register knows of the facts of errors."""
 
-    def __init__(self, register: Register) -> None:
+    def __init__(self, register: ShapeRegister) -> None:
         self._register = register
 
     def shape_of(self, error: dict[str, Any]) -> ShapeQuery:
@@ -27,7 +27,7 @@ class ErrorMessages:
         form = self._register.visibility
         return other if form(refusal).unknown and not form(other).unknown else refusal
 
-    def message(self, error: dict[str, Any]) -> Any:
+    def redact_message(self, error: dict[str, Any]) -> Any:
         """An error's message: remade where it may say a marked value in other words, MASK if it cannot be."""
         said, hidden = error.get("message"), self._hidden(error)
         if not hidden or not isinstance(said, str):
@@ -36,7 +36,7 @@ class ErrorMessages:
             return without_values(said, tuple(sorted(hidden, key=len, reverse=True)))
         return self._remade(error, self._suspect(error))
 
-    def facts(self, error: dict[str, Any], shown: Any) -> Any:
+    def redact_facts(self, error: dict[str, Any], shown: Any) -> Any:
         """An error's facts, which the register has redacted to `shown`, also without what its message hides."""
         suspect = self._suspect(error)
         return {name: MASK if name in suspect else fact for name, fact in shown.items()} if suspect else shown
@@ -66,7 +66,7 @@ class ErrorMessages:
         for error in errors:
             hidden, message = self._hidden(error), error.get("message")
             if hidden and message and isinstance(message, str):
-                text = text.replace(message, self.message(error))
+                text = text.replace(message, self.redact_message(error))
             text = without_values(text, tuple(sorted(value_texts(hidden), key=len, reverse=True)))
         return text
 

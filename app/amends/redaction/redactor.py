@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
-from app.amends.redaction.error_messages import ErrorMessages
-from app.amends.schema.register import Register, ShapeQuery
+from app.amends.redaction.error_messages import ErrorMessageRedactor
+from app.amends.schema.register import ShapeQuery, ShapeRegister
 from app.amends.schema.shapes import Kind
 from app.amends.store.aggregates.difference import Change
 from domain.amends.errors import Invalid
 from domain.amends.sensitive import MASK
-from workflows.amends.history import Problem, ValueOf, saga_event, saga_histories
+from workflows.amends.history import Problem, ValueTypeSource, saga_event, saga_histories
 from workflows.amends.ports.event_store import StoredEvent
 from workflows.amends.redaction.visibility import MaskCount, Visibility
 
@@ -61,8 +61,8 @@ class SagaLookup(Protocol):
 class Redactor:
     """Redacts values by what the register of shapes knows of them."""
 
-    def __init__(self, register: Register, sagas: SagaLookup) -> None:
-        self.register, self._sagas, self._messages = register, sagas, ErrorMessages(register)
+    def __init__(self, register: ShapeRegister, sagas: SagaLookup) -> None:
+        self.register, self._sagas, self._messages = register, sagas, ErrorMessageRedactor(register)
         self._look, self._missing = MaskCount(), set[ShapeQuery]()
 
     async def serialise_redacted(
@@ -153,7 +153,7 @@ class Redactor:
 
     def _error(self, error: dict[str, Any], saga: str) -> dict[str, Any]:
         facts = self._masked(self._messages.shape_of(error), error.get("facts") or {})
-        cleaned = {"message": self._messages.message(error), "facts": self._messages.facts(error, facts)}
+        cleaned = {"message": self._messages.redact_message(error), "facts": self._messages.redact_facts(error, facts)}
         return error | {name: self.reason(value, saga) for name, value in cleaned.items()}
 
     def _of(self, what: tuple[Kind, str, int], data: Any) -> Any:
@@ -179,7 +179,7 @@ class Redactor:
             shown["reason"] = self._reason_of(data, saga)
         return shown
 
-    def _value(self, value: ValueOf, data: Any, saga: str) -> Any:
+    def _value(self, value: ValueTypeSource, data: Any, saga: str) -> Any:
         if value.kind == "child":
             return self._of_child(value.name, data, saga)
         of, version = value.saga or self._sagas.saga_type(saga) or ("", 0)
@@ -215,7 +215,7 @@ def _change(form: Visibility, change: Change) -> Change:
     return replace(change, before=before, after=after)
 
 
-def _values(event: StoredEvent) -> Collection[ValueOf]:
+def _values(event: StoredEvent) -> Collection[ValueTypeSource]:
     """The values of an event whose types only a saga's definition knows."""
     saga, data = saga_histories.key(event.stream), event.data
     return saga_event(event.name).value_types(data).values() if saga and isinstance(data, dict) else ()

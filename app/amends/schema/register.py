@@ -43,7 +43,7 @@ class ShapeTable(Protocol):
         ...
 
 
-class Register:
+class ShapeRegister:
     """Shapes by kind, name and version; there may be several of each.
 
     A mark counts for all versions of a name, older and newer, and for the names that an event had before; the marks
@@ -71,7 +71,7 @@ class Register:
     @classmethod
     def of(
         cls, catalogue: DomainCatalogue, definitions: Sequence[Definition], locks: LockFiles, table: ShapeTable
-    ) -> Register:
+    ) -> ShapeRegister:
         """The register of one process and its database."""
         return cls(lambda: loaded_shapes(catalogue, definitions), locks.read, table)
 

@@ -12,7 +12,7 @@ from domain.amends.errors import AmendsError, Refusal
 from domain.amends.event import event_type, upcasters
 from domain.amends.sensitive import KEYWORD, marks_within
 from workflows.amends.definition import Definition
-from workflows.amends.redaction.shapes import Shape, shape
+from workflows.amends.redaction.shapes import Shape, shape_of
 from workflows.amends.values.codec import digest
 from workflows.amends.values.refusals import all_refusals
 
@@ -84,28 +84,28 @@ def catalogue_shapes(catalogue: DomainCatalogue) -> Iterator[KnownShape]:
     for cls in catalogue.vocabulary:
         name, version = event_type(cls)
         before = sorted({old.name for old in upcasters(cls)} - {name})
-        yield KnownShape(ShapeKey("event", name, str(version)), shape(cls), tuple(before))
+        yield KnownShape(ShapeKey("event", name, str(version)), shape_of(cls), tuple(before))
     for category, aggregate in catalogue.aggregates.items():
-        yield KnownShape(ShapeKey("state", category, "1"), shape(aggregate.state_type))
+        yield KnownShape(ShapeKey("state", category, "1"), shape_of(aggregate.state_type))
     for (name, version), projection in catalogue.projections.items():
-        yield KnownShape(ShapeKey("row", name, str(version)), shape(projection.row))
+        yield KnownShape(ShapeKey("row", name, str(version)), shape_of(projection.row))
 
 
 def saga_shapes(definition: Definition) -> Iterator[KnownShape]:
     """The input, output, signals, arguments and results of a saga."""
     name, version = definition.name, str(definition.version)
-    yield KnownShape(ShapeKey("input", name, version), shape(definition.input))
-    yield KnownShape(ShapeKey("output", name, version), shape(definition.output))
+    yield KnownShape(ShapeKey("input", name, version), shape_of(definition.input))
+    yield KnownShape(ShapeKey("output", name, version), shape_of(definition.output))
     for signal, payload in definition.signals.items():
-        yield KnownShape(ShapeKey("signal", f"{name}.{signal}", version), shape(payload))
+        yield KnownShape(ShapeKey("signal", f"{name}.{signal}", version), shape_of(payload))
     for step, each in definition.steps.items():
-        yield KnownShape(ShapeKey("argument", f"{name}.{step}", version), shape(each.arguments_type))
-        yield KnownShape(ShapeKey("result", f"{name}.{step}", version), shape(each.result))
+        yield KnownShape(ShapeKey("argument", f"{name}.{step}", version), shape_of(each.arguments_type))
+        yield KnownShape(ShapeKey("result", f"{name}.{step}", version), shape_of(each.result))
 
 
 def refusal_shapes(cls: type[Refusal]) -> KnownShape:
     """The facts of a refusal."""
-    return KnownShape(ShapeKey("refusal", cls.name, f"{cls.__module__}.{cls.__qualname__}"), shape(cls))
+    return KnownShape(ShapeKey("refusal", cls.name, f"{cls.__module__}.{cls.__qualname__}"), shape_of(cls))
 
 
 def error_shapes() -> Iterator[KnownShape]:

@@ -20,7 +20,7 @@ from app.amends.composition.server import ServerProcess, build_server
 from app.amends.http.requests.connections import ClientConnection, limit_unread_time, raise_connection_limit
 from app.amends.http.requests.guards import Guards
 from app.amends.output.log_lines import log_to_stderr
-from app.amends.output.terminal import say
+from app.amends.output.terminal import print_line
 from app.amends.postgres.bootstrap import prepare_database_in_time
 from app.amends.postgres.database_in_use import make_embedded_postgres, running_database
 from app.amends.security.loopback import base_url
@@ -98,7 +98,7 @@ async def _serve(
             await asyncio.sleep(0.01)
         gc.collect()
         gc.freeze()  # what the server itself consists of need not be gone through at every collection
-        say(f"Amends is up: {here}")
+        print_line(f"Amends is up: {here}")
         await asyncio.wait([asyncio.create_task(stopping.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
         log.info("Stopping: running steps finish, the rest is handed over.")
         await running.engine.shut_down()

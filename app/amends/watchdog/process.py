@@ -24,7 +24,7 @@ def main() -> None:
     heard = open(0, "rb", buffering=0)  # noqa: SIM115 (what stands in a buffer, select does not see)
     given = json.loads(heard.readline())
     sys.path[:] = given["path"]
-    from app.amends.watchdog.record import BlockRecord
+    from app.amends.watchdog.block_record import BlockRecord
     from app.amends.watchdog.watch import LoopWatch
 
     watch = LoopWatch(given, BlockRecord(given))

@@ -40,17 +40,17 @@ class ProcessThreads:
         pauses = int(status.partition("voluntary_ctxt_switches:")[2].split("\n")[0] or 0)
         return cls(at, pid, first or "S", cpu, pauses)
 
-    def used(self, since: ProcessThreads) -> float:
+    def cpu_seconds(self, since: ProcessThreads) -> float:
         """The seconds of processor time that the first thread has used."""
         return self.cpu.get(self.first, 0.0) - since.cpu.get(self.first, 0.0)
 
-    def hold_python(self, since: ProcessThreads) -> bool:
+    def is_waiting_for_gil(self, since: ProcessThreads) -> bool:
         """Whether the first thread waited for Python's lock while another one held it.
 
         A thread that waits for that lock wakes two hundred times a second to look whether it is free. A thread that
         sleeps does not, and one that computes has the processor itself.
         """
-        seconds, mine = self.at - since.at, self.used(since)
+        seconds, mine = self.at - since.at, self.cpu_seconds(since)
         others = [used - since.cpu.get(number, 0.0) for number, used in self.cpu.items() if number != self.first]
         waits = self.pauses - since.pauses >= 40 * seconds
         return seconds >= 0.4 and waits and mine < seconds / 10 and max(others, default=0.0) >= seconds / 5

@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from app.amends.watchdog.block_record import BlockRecord
 from app.amends.watchdog.output import log, saga_names, send_report
-from app.amends.watchdog.record import BlockRecord
 from app.amends.watchdog.stacks import StackReader, split_stacks
-from app.amends.watchdog.stops import StopNotes
+from app.amends.watchdog.stop_signals import StopRequests
 from app.amends.watchdog.threads import ProcessThreads
 from workflows.amends.clocks import clock
 from workflows.amends.engine.user_code.running_code import SIZE, read_mark
@@ -28,7 +28,7 @@ PATIENCE_SECONDS: Final = 60
 
 
 @dataclass
-class Block:
+class LoopBlock:
     """Code that blocks the event loop: since when, whose, and the threads of the server meanwhile."""
 
     since: float
@@ -47,11 +47,13 @@ class Block:
     @property
     def is_held(self) -> bool:
         """Whether it waited for another thread, which held Python's lock."""
-        return self.now.hold_python(self.before)
+        return self.now.is_waiting_for_gil(self.before)
 
     def is_its_fault(self, seconds: float) -> bool:
         """Whether it used the processor, or slept: a block by a busy machine is nobody's fault."""
-        return not self.is_held and (self.now.used(self.before) >= seconds / 5 or self.asleep >= max(self.looks / 2, 1))
+        return not self.is_held and (
+            self.now.cpu_seconds(self.before) >= seconds / 5 or self.asleep >= max(self.looks / 2, 1)
+        )
 
     def report(self, seconds: float) -> dict[str, Any]:
         """The report about it."""
@@ -67,11 +69,11 @@ class LoopWatch:
         self.pid, self.lease = given["pid"], given["lease"]
         self.memory = memoryview(mmap.mmap(given["memory"], SIZE))
         self.stacks, self.thread = StackReader(given), given["thread"]
-        self.stops, self.hard = StopNotes(given), given["hard"]
+        self.stops, self.hard = StopRequests(given), given["hard"]
         self.asked_at: float | None = None
         self.record = record
         self.warn = min(1.0, self.lease / 3)
-        self.block: Block | None = None
+        self.block: LoopBlock | None = None
         self.free_since = self.looked = clock()
 
     def check(self) -> None:
@@ -80,7 +82,7 @@ class LoopWatch:
         seen = ProcessThreads.of(self.pid, now, all=self.block is not None)
         if now - self.looked > GAP_SECONDS or seen.state in "Tt":
             self.free_since = now  # it, or all of us, stood still
-        self.must_end(now)
+        self.end_if_asked(now)
         answered, entered, who = read_mark(self.memory)
         since = max(entered or answered + self.lease / 5, self.free_since)
         who = who if entered else b""
@@ -91,20 +93,20 @@ class LoopWatch:
         if now - since >= min(MOMENT_SECONDS, self.warn):
             if self.block is None:
                 seen = ProcessThreads.of(self.pid, now, all=True)
-                self.block = Block(since, who, seen, seen)
-            self.goes_on(self.block, seen, now - since)
+                self.block = LoopBlock(since, who, seen, seen)
+            self.watch_ongoing_block(self.block, seen, now - since)
         elif self.block is None:
             self.record.write_pending()
         self.looked = clock()
 
-    def must_end(self, now: float) -> None:
+    def end_if_asked(self, now: float) -> None:
         """End a server that was asked to stop and is still there: code that holds Python's lock keeps it from that."""
         if self.asked_at is None:
             self.asked_at = now if self.stops.was_asked() else None
         elif now - self.asked_at > self.hard:
             self.end_server("it was asked to stop and does not")
 
-    def goes_on(self, block: Block, seen: ProcessThreads, seconds: float) -> None:
+    def watch_ongoing_block(self, block: LoopBlock, seen: ProcessThreads, seconds: float) -> None:
         """Watch a block that goes on: put it on record when the lease is over, and end a server that does not come
         back."""
         block.now, block.looks, block.asleep = seen, block.looks + 1, block.asleep + (seen.state == "S")
@@ -125,7 +127,7 @@ class LoopWatch:
         if seconds > self.lease:
             self.report_if_long(block, told, seconds)
 
-    def report_if_long(self, block: Block, told: dict[str, Any], seconds: float) -> None:
+    def report_if_long(self, block: LoopBlock, told: dict[str, Any], seconds: float) -> None:
         """Report a block that is longer than the lease."""
         if not block.said:
             block.said = True
@@ -138,7 +140,7 @@ class LoopWatch:
             why = "others have taken over" if lost else "nobody else can go on with its sagas"
             self.end_server(f"its event loop does not answer, and {why}")
 
-    def report_end(self, block: Block, seconds: float) -> None:
+    def report_end(self, block: LoopBlock, seconds: float) -> None:
         """Report the end of a block."""
         if block.stack is None:
             return

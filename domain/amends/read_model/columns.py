@@ -62,7 +62,7 @@ def column(projection: str, name: str, annotation: Any) -> Column:
         raise DefinitionError(f"projection {projection!r}", f"{name} {problem}")
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
-    parts = alternatives(annotation)
+    parts = union_members(annotation)
     wanted = [part for part in parts if part is not type(None)]
     return Column(name, _type(wanted[0]) if len(wanted) == 1 else "jsonb", _takes_none(annotation))
 
@@ -101,6 +101,6 @@ def _type(annotation: Any) -> str:
     return PLAIN.get(annotation, "jsonb")
 
 
-def alternatives(annotation: Any) -> tuple[Any, ...]:
+def union_members(annotation: Any) -> tuple[Any, ...]:
     """The parts of a union; an annotation that is none is its own only part."""
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.cli.doctor import CHECKS, Finding, examine
+from app.amends.cli.doctor import CHECKS, Finding, run_checks
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.schema.catalogue import load_catalogue
@@ -23,7 +23,7 @@ ALL = [check.what for check in CHECKS]
 
 async def looked_at(url: URL) -> dict[str, Finding]:
     """The findings by what they are about; none is missing."""
-    found = await examine(url, load_catalogue().projections, MIGRATIONS)
+    found = await run_checks(url, load_catalogue().projections, MIGRATIONS)
     named = {each.what: each for each in found}
     assert set(ALL[:-1]) <= set(named)
     assert not any("Traceback" in each.found for each in found)
@@ -116,7 +116,9 @@ async def test_a_column_that_is_missing_is_named(database_18: URL) -> None:
 async def test_a_database_that_is_away_is_one_sentence() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        found = await examine(parse_url(f"postgresql://u:geheim@127.0.0.1:{closed.getsockname()[1]}/x"), {}, MIGRATIONS)
+        found = await run_checks(
+            parse_url(f"postgresql://u:geheim@127.0.0.1:{closed.getsockname()[1]}/x"), {}, MIGRATIONS
+        )
     assert "does not let us in" in found[0].found
     assert "geheim" not in found[0].found
     assert [each.what for each in found] == ALL

@@ -11,19 +11,19 @@ from uuid import uuid4
 import pytest
 from pydantic import JsonValue
 
-from app.amends.cli.timeline import timeline_moments
+from app.amends.cli.timeline import timeline_entries
 from app.amends.schema.catalogue import load_catalogue
 from app.amends.schema.shapes import KnownShape, ShapeKey, loaded_shapes
 from domain.amends.event import event
 from domain.amends.testing import recorded_events
 from tests.amends.app.schema.test_masks import Asking, server, stored
-from workflows.amends.history import OverviewEvent, SagaEvent, SagaStarted, ValueOf, saga_histories, state_of
+from workflows.amends.history import OverviewEvent, SagaEvent, SagaStarted, ValueTypeSource, saga_histories, state_of
 from workflows.amends.history.overview import workflow_overview
 from workflows.amends.history.replay_state import ReplayFold
 from workflows.amends.history.row import SagaRow
 from workflows.amends.history.state import StateFold
 from workflows.amends.ports.event_store import load_event_json
-from workflows.amends.redaction.shapes import shape
+from workflows.amends.redaction.shapes import shape_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STARTED = SagaStarted("asking", 1, "4711", "x", "Ann")
@@ -48,7 +48,7 @@ def paused() -> Iterator[type[Any]]:
         answer: JsonValue
 
         def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
-            state.change(status="waiting", waiting_for="a pause", waiting_until=self.until)
+            state.set_saga_fields(status="waiting", waiting_for="a pause", waiting_until=self.until)
 
         def apply_to_replay(self, replay: ReplayFold) -> None:
             replay.waits[self.slot] = self.until
@@ -61,8 +61,8 @@ def paused() -> Iterator[type[Any]]:
             return f"{saga} until {data['until']}"
 
         @classmethod
-        def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
-            return {"answer": ValueOf("signal", "answer")}
+        def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueTypeSource]:
+            return {"answer": ValueTypeSource("signal", "answer")}
 
     forget()
     yield SagaPaused
@@ -90,7 +90,7 @@ def test_it_is_shown_in_the_state(happened: SagaEvent) -> None:
 
 def test_it_is_replayed(happened: SagaEvent) -> None:
     fold, last = ReplayFold(), uuid4()
-    fold.add([(uuid4(), STARTED), (last, happened)])
+    fold.add_events([(uuid4(), STARTED), (last, happened)])
     replay = fold.state("running")
     assert replay.waits == {3: NOW + timedelta(hours=1)}
     assert (replay.version, replay.last_event) == (2, last)
@@ -105,14 +105,14 @@ def test_it_is_listed(happened: SagaEvent, paused: type[Any]) -> None:
 
 def test_it_has_a_line_in_the_timeline(paused: type[Any]) -> None:
     shown = {"type": "saga-paused", "data": {"until": "noon"}, "metadata": {"workflow_id": "x"}}
-    (moment,) = timeline_moments([shown | {"recorded_at": NOW.isoformat()}])
+    (moment,) = timeline_entries([shown | {"recorded_at": NOW.isoformat()}])
     assert moment.detail == "x until noon"
 
 
 def test_it_is_masked(paused: type[Any]) -> None:
     known = [
         *loaded_shapes(load_catalogue(), [Asking.definition]),
-        KnownShape(ShapeKey("event", "saga-paused", "1"), shape(paused)),
+        KnownShape(ShapeKey("event", "saga-paused", "1"), shape_of(paused)),
     ]
     data = {"slot": 3, "until": NOW.isoformat(), "answer": {"by": "Ann", "yes": True}}
     shown = server(known).event(stored("saga-paused", json.loads(json.dumps(data))))

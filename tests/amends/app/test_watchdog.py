@@ -18,12 +18,12 @@ from typing import Any, cast
 
 import pytest
 
+from app.amends.watchdog.block_record import BlockRecord
 from app.amends.watchdog.output import saga_names
-from app.amends.watchdog.record import BlockRecord
 from app.amends.watchdog.stacks import StackWriter, split_stacks
-from app.amends.watchdog.stops import StopNotes, StopSignals
+from app.amends.watchdog.stop_signals import StopRequests, StopSignals
 from app.amends.watchdog.threads import ProcessThreads
-from app.amends.watchdog.watch import Block, LoopWatch
+from app.amends.watchdog.watch import LoopBlock, LoopWatch
 from workflows.amends.engine.user_code.running_code import code_label
 
 WHO = code_label("s-1", "selling:1", "charge")
@@ -33,8 +33,8 @@ def threads(at: float, state: str = "S", pauses: int = 0, mine: float = 0.0, oth
     return ProcessThreads(at, 7, state, {7: mine, 8: other, 9: 0.0}, pauses)
 
 
-def block(now: ProcessThreads, looks: int = 8, asleep: int = 8) -> Block:
-    return Block(0.0, WHO, threads(0.0), now, looks, asleep, "its stack", "the other stack")
+def block(now: ProcessThreads, looks: int = 8, asleep: int = 8) -> LoopBlock:
+    return LoopBlock(0.0, WHO, threads(0.0), now, looks, asleep, "its stack", "the other stack")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_processs_threads_are_read_from_linux() -> None:
     assert set(alone.cpu) == {me}
     assert alone.state == after.state == "R"
     assert after.pauses > before.pauses
-    assert after.used(before) >= 0
+    assert after.cpu_seconds(before) >= 0
     over.set()
     other.join()
     assert ProcessThreads.of(2**22 + 1, 1.0, all=True) == ProcessThreads(1.0, 2**22 + 1), "a process that there is not"
@@ -120,7 +120,7 @@ def test_a_block_is_put_on_record_when_the_database_answers_again(capsys: pytest
     record.answers = False
     with watching(record) as watch:
         seen = block(threads(6.0))
-        watch.goes_on(seen, threads(6.0), 6.0)
+        watch.watch_ongoing_block(seen, threads(6.0), 6.0)
         assert seen.said
         assert not seen.recorded
         watch.report_end(seen, 6.5)
@@ -137,7 +137,7 @@ def test_a_note_that_could_not_be_taken_back_is_taken_back_later(capsys: pytest.
     record = FakeDatabase()
     with watching(record) as watch:
         seen = block(threads(4.0))
-        watch.goes_on(seen, threads(4.0), 4.0)
+        watch.watch_ongoing_block(seen, threads(4.0), 4.0)
         assert record.asked == [("s-1", False)]
         record.answers = False
         watch.report_end(seen, 4.5)
@@ -151,10 +151,10 @@ def test_a_note_is_taken_back_where_it_turns_out_that_another_thread_held_python
     record = FakeDatabase()
     with watching(record) as watch:
         seen = block(threads(4.0))
-        watch.goes_on(seen, threads(4.0), 4.0)
-        watch.goes_on(seen, threads(4.5, "S", 900, 0.0, 4.4), 4.5)
+        watch.watch_ongoing_block(seen, threads(4.0), 4.0)
+        watch.watch_ongoing_block(seen, threads(4.5, "S", 900, 0.0, 4.4), 4.5)
         assert record.asked == [("s-1", False), (None, False)]
-        watch.goes_on(seen, threads(6.0, "S", 900, 0.0, 4.4), 6.0)
+        watch.watch_ongoing_block(seen, threads(6.0, "S", 900, 0.0, 4.4), 6.0)
         assert not seen.recorded
 
 
@@ -199,7 +199,7 @@ async def test_a_signal_to_stop_is_noted_whether_the_loop_reads_it_or_not() -> N
         kept = signal.set_wakeup_fd(wakes.fileno())
         try:
             with StopSignals() as stops:
-                notes = StopNotes({name: os.dup(fd) for name, fd in stops.files.items()})
+                notes = StopRequests({name: os.dup(fd) for name, fd in stops.files.items()})
                 assert not notes.was_asked()
                 signal.raise_signal(signal.SIGTERM)
                 assert notes.was_asked(), "the loop has not come round"

@@ -13,7 +13,7 @@ from domain.amends.expected import ANY, NONE, Expected, exact
 from tests.amends.contracts.contract import place_of, require_refused, whole
 from tests.amends.store.harness.sagas import event
 from workflows.amends.ports.event_store import (
-    Appended,
+    AppendResult,
     EventStore,
 )
 
@@ -160,6 +160,6 @@ class AppendContract:
         done = await asyncio.gather(
             *(events.append([event("a")], {"a": NONE}) for _ in range(20)), return_exceptions=True
         )
-        assert sum(isinstance(each, Appended) for each in done) == 1
+        assert sum(isinstance(each, AppendResult) for each in done) == 1
         assert sum(isinstance(each, StaleVersion) for each in done) == 19
         await whole(events, 1)

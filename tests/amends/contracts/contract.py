@@ -15,17 +15,17 @@ from tests.amends.store.harness.sagas import event
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import (
     START,
-    Appended,
+    AppendResult,
     EventStore,
     FeedCursor,
     FeedFilter,
-    KeptAnswer,
     NewEvent,
     RepeatedRequest,
+    StoredAnswer,
     StoredEvent,
 )
 
-ANSWER = KeptAnswer("key-1", "digest-1", {"version": 1, "nested": {"name": "Ünï"}})
+ANSWER = StoredAnswer("key-1", "digest-1", {"version": 1, "nested": {"name": "Ünï"}})
 
 
 def nested(levels: int) -> Any:
@@ -43,7 +43,7 @@ def caused(stream: str, name: str, correlation_id: str) -> NewEvent:
 async def place_of(events: EventStore, *new: NewEvent, **expected: Expected) -> FeedCursor:
     """Append and return the place that was reached."""
     done = await events.append(new, expected)
-    assert isinstance(done, Appended)
+    assert isinstance(done, AppendResult)
     return done.cursor
 
 
@@ -171,15 +171,15 @@ class AnswerContract:
 
     async def test_an_answer_is_kept_with_what_it_answers(self, events: EventStore) -> None:
         done = await events.append([event("a")], {"a": NONE}, ANSWER)
-        assert isinstance(done, Appended)
+        assert isinstance(done, AppendResult)
         kept = {**ANSWER.body, "position": str(done.cursor)}
         for expected in ({"a": NONE}, {"a": exact(7)}, {}):
             again = await events.append(
-                [event("a"), event("b")], expected, KeptAnswer("key-1", "another", {"version": 9})
+                [event("a"), event("b")], expected, StoredAnswer("key-1", "another", {"version": 9})
             )
             assert again == RepeatedRequest("digest-1", kept)
         await whole(events, 1)
-        assert isinstance(await events.append([event("a")], answer=KeptAnswer("key-2", "digest-1", {})), Appended)
+        assert isinstance(await events.append([event("a")], answer=StoredAnswer("key-2", "digest-1", {})), AppendResult)
         await whole(events, 2)
 
     async def test_what_is_refused_keeps_no_answer(self, events: EventStore) -> None:
@@ -189,11 +189,11 @@ class AnswerContract:
             await events.append([event("a")], {"a": NONE}, ANSWER)
         with pytest.raises(Conflict):
             await events.append([known, event("a")], {}, ANSWER)
-        assert isinstance(await events.append([event("a")], {"a": exact(1)}, ANSWER), Appended)
+        assert isinstance(await events.append([event("a")], {"a": exact(1)}, ANSWER), AppendResult)
 
     async def test_an_answer_without_events_is_kept_too(self, events: EventStore) -> None:
         cursor = await place_of(events, event("a"))
-        assert await events.append([], {"a": exact(1)}, ANSWER) == Appended(cursor)
+        assert await events.append([], {"a": exact(1)}, ANSWER) == AppendResult(cursor)
         assert await events.append([], {"a": exact(1)}, ANSWER) == RepeatedRequest(
             "digest-1", {**ANSWER.body, "position": str(cursor)}
         )
@@ -203,13 +203,13 @@ class AnswerContract:
         new = event("a")
         cursor = await place_of(events, new)
         await events.append([event("a")])
-        assert await events.append([new], {"a": NONE}, ANSWER) == Appended(cursor)
+        assert await events.append([new], {"a": NONE}, ANSWER) == AppendResult(cursor)
         again = await events.append([event("a")], {}, ANSWER)
         assert again == RepeatedRequest("digest-1", {**ANSWER.body, "position": str(cursor)})
 
     async def test_of_concurrent_requests_with_one_key_one_acts(self, events: EventStore) -> None:
         done = await asyncio.gather(*(events.append([event(f"s-{n}")], {}, ANSWER) for n in range(20)))
-        acted = [each for each in done if isinstance(each, Appended)]
+        acted = [each for each in done if isinstance(each, AppendResult)]
         assert len(acted) == 1
         kept = RepeatedRequest("digest-1", {**ANSWER.body, "position": str(acted[0].cursor)})
         assert [each for each in done if each is not acted[0]] == [kept] * 19

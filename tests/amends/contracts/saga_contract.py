@@ -26,7 +26,13 @@ from workflows.amends.history import (
     saga_histories,
 )
 from workflows.amends.history.replay_state import Checkpoint, ReplayState
-from workflows.amends.ports.event_store import EventStore, NewEvent, load_event_json, new_business_event, new_own_event
+from workflows.amends.ports.event_store import (
+    EventStore,
+    NewEvent,
+    load_event_json,
+    new_amends_event,
+    new_business_event,
+)
 from workflows.amends.ports.execution_log import (
     Committed,
     Fenced,
@@ -57,12 +63,12 @@ tallies = Aggregate("tally", 0, evolve)
 
 
 def starts(id: str, request: str = "r", **more: Any) -> StartRequest:
-    event = new_own_event(saga_histories.stream(id), SagaStarted("place-order", 1, "4711", id, {}), Cause())
+    event = new_amends_event(saga_histories.stream(id), SagaStarted("place-order", 1, "4711", id, {}), Cause())
     return StartRequest(id, "place-order", 1, "4711", id, request, "{}", event, **more)
 
 
 def of(saga: str, *events: object) -> list[NewEvent]:
-    return [new_own_event(saga_histories.stream(saga), event, Cause()) for event in events]
+    return [new_amends_event(saga_histories.stream(saga), event, Cause()) for event in events]
 
 
 def one(saga: str, event: object) -> NewEvent:

@@ -32,10 +32,10 @@ from workflows.amends.history import (
     saga_histories,
 )
 from workflows.amends.history.events.children import child_ended_signal, child_undone_signal
-from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, RepeatedRequest
+from workflows.amends.ports.event_store import FeedCursor, RepeatedRequest, StoredAnswer
 from workflows.amends.ports.execution_log import ChildIdTaken, CompensateChild, StatusChange, StreamMoved
 
-ANSWER = KeptAnswer("key-1", "digest-1", {"said": "once"})
+ANSWER = StoredAnswer("key-1", "digest-1", {"said": "once"})
 
 
 class SignalContract:

@@ -31,12 +31,12 @@ from tests.amends.contracts.contract import AnswerContract, ReadContract, whole
 from tests.amends.contracts.names import NamesContract
 from tests.amends.store.harness.accounts import Bank, bank
 from workflows.amends.ports.event_store import (
-    Appended,
+    AppendResult,
     EventStore,
-    KeptAnswer,
     NewEvent,
     Overtaken,
     RepeatedRequest,
+    StoredAnswer,
     StoredEvent,
     load_event_json,
     new_business_event,
@@ -70,8 +70,8 @@ class Contended:
         self.tries = 0
 
     async def append(
-        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None
-    ) -> Appended | RepeatedRequest:
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: StoredAnswer | None = None
+    ) -> AppendResult | RepeatedRequest:
         self.tries += 1
         raise StaleVersion(events[0].stream, self.tries, self.tries + 1)
 

@@ -26,15 +26,15 @@ from tests.amends.contracts.contract import ANSWER, place_of, require_refused, w
 from tests.amends.store.harness.accounts import bank
 from tests.amends.store.harness.sagas import event as happened
 from workflows.amends.ports.event_store import (
-    Appended,
+    AppendResult,
     EventStore,
     FeedFilter,
-    KeptAnswer,
     RepeatedRequest,
+    StoredAnswer,
     load_event_json,
     new_business_event,
 )
-from workflows.amends.simulation.memory.events import MemoryEvents, compared
+from workflows.amends.simulation.memory.events import MemoryEvents, comparable_json
 from workflows.amends.values.codec import json_text
 
 Sql = psycopg.Connection
@@ -148,8 +148,8 @@ class Reports:
                 [other, replace(new, stream="c")],
             ]
             done = await asyncio.gather(*map(events.append, tries), return_exceptions=True)
-            assert Counter(map(type, done)).keys() <= {Appended, Conflict}
-            assert any(isinstance(each, Appended) for each in done)
+            assert Counter(map(type, done)).keys() <= {AppendResult, Conflict}
+            assert any(isinstance(each, AppendResult) for each in done)
         ids = Counter(each.id for each in await events.feed(limit=1000))
         assert set(ids.values()) == {1}
 
@@ -179,7 +179,7 @@ class Reports:
         with pytest.raises((Unstorable, Invalid)):
             await events.append([happened("b")], {outside: NONE})
         with pytest.raises(Unstorable):
-            await events.append([happened("b")], {}, KeptAnswer("key", "digest", {"name": outside}))
+            await events.append([happened("b")], {}, StoredAnswer("key", "digest", {"name": outside}))
         assert await events.feed() == []
 
     @pytest.mark.parametrize(
@@ -234,6 +234,6 @@ def test_both_stores_tell_the_same_values_apart(postgres_18: EmbeddedPostgres) -
         def agree(one: Any, other: Any) -> None:
             pair = (json_text(one), json_text(other))
             row = connection.execute("select %s::jsonb = %s::jsonb", pair).fetchone()
-            assert row == (compared(pair[0]) == compared(pair[1]),)
+            assert row == (comparable_json(pair[0]) == comparable_json(pair[1]),)
 
         agree()

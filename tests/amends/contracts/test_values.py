@@ -38,10 +38,10 @@ from workflows.amends.ports.projection_builds import BuildTarget, FeedEvent
 from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.projections.feed import recorded_event
 from workflows.amends.projections.runner import Runner
-from workflows.amends.simulation.batch_invariance import same_in_batches
+from workflows.amends.simulation.batch_invariance import require_batch_invariance
 from workflows.amends.simulation.memory.events import MemoryEvents
 from workflows.amends.values.codec import load, parse_json, stored_value
-from workflows.amends.values.comparing import is_identical
+from workflows.amends.values.jsonb_comparison import is_identical
 
 LIMIT = 1_000_000
 SAMPLE = find(VALUES, lambda _: True)
@@ -197,7 +197,7 @@ def test_a_row_is_the_same_in_every_mode_before_and_after_a_restart(
                 assert all(is_identical(row, rows[0]) for row in rows)
                 assert is_identical(stored_value(pure, Row, "it", LIMIT).value, rows[0])
                 assert all(is_identical(one, other) for one in met for other in met if one.times == other.times)
-                same_in_batches(followed, history, [1, 2])
+                require_batch_invariance(followed, history, [1, 2])
                 require_exact(views, rows[0])
 
     asyncio.run(play())

@@ -31,7 +31,7 @@ def test_a_name_leads_to_one_that_is_there(old: str) -> None:
 @pytest.mark.parametrize("cls", MOVES.members)
 def test_members_are_of_a_class_that_is_known(cls: str) -> None:
     module, name = NewLocation.of(cls)
-    assert MOVES.name(module, name)
+    assert MOVES.new_location(module, name)
 
 
 def test_what_methods_return_has_members_that_are_called_otherwise() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 from tests.amends.simulation.journeys import tallies
 from tests.amends.simulation.programs import STREAMS
 from tests.amends.simulation.providers import Books
-from workflows.amends.simulation.cluster.clients import Clients, Send
-from workflows.amends.simulation.cluster.invariants import received
+from workflows.amends.simulation.cluster.clients import Clients, SignalAction
+from workflows.amends.simulation.cluster.invariants import received_payloads
 from workflows.amends.simulation.cluster.operators import Operators
 from workflows.amends.simulation.cluster.server.store import ClusterStore
-from workflows.amends.simulation.memory.rows import Row
+from workflows.amends.simulation.memory.rows import MemorySagaRow
 from workflows.amends.values.codec import parse_json
 
 
@@ -23,7 +23,7 @@ def problems_of_effects(store: ClusterStore, books: Books, operators: Operators)
     for id, row in store.rows.items():
         if _forked(store, row):
             continue  # a fork and its origin have one set of keys: what one undoes was the other's
-        state = store.history(id).fold.state()
+        state = store.saga_history(id).fold.state()
         unknown = {step.slot for step in state.steps if (id, step.slot) in operators.decided}
         decided = any(saga == id for saga, _ in operators.decided)
         live = {key for key in books.live if key.startswith(f"{id}.") and _step(id, key) in ("call", "commit_to")}
@@ -46,7 +46,7 @@ def problems_of_effects(store: ClusterStore, books: Books, operators: Operators)
             yield f"{row.parent} is compensated, but its child {id} is {row.status}"
 
 
-def _forked(store: ClusterStore, row: Row) -> bool:
+def _forked(store: ClusterStore, row: MemorySagaRow) -> bool:
     """Whether somebody has forked a saga, or one of the sagas that it belongs to."""
     parent = store.rows.get(row.parent or "")
     forked = any(each is not row and each.root == row.root for each in store.rows.values())
@@ -62,7 +62,7 @@ def _added(store: ClusterStore) -> Counter[str]:
     """How often each saga has added to a tally, less what it has removed."""
     found: Counter[str] = Counter()
     for number in range(STREAMS):
-        for stored in store.events.of(tallies.stream(str(number))):
+        for stored in store.events.stream_events(tallies.stream(str(number))):
             found[parse_json(stored.metadata_json)["workflow_id"]] += 1 if stored.name == "simulated-added" else -1
     return found
 
@@ -73,16 +73,18 @@ def _of_result(id: str, result: Any, live: set[str]) -> Iterator[str]:
         yield f"{id} tells of {sorted(own)}, but did {sorted(live)}"
 
 
-def problems_of_signals(store: ClusterStore, clients: Clients, sent: list[Send], operators: Operators) -> Iterator[str]:
+def problems_of_signals(
+    store: ClusterStore, clients: Clients, sent: list[SignalAction], operators: Operators
+) -> Iterator[str]:
     """Each signal that was accepted is on record once, and was received at most once, in order."""
     numbers = {each.key: (each.id, each.signal.number) for each in sent}  # type: ignore[attr-defined]
     numbers |= {key: (key.split()[0], number) for key, number in operators.nudges.items()}
     for id, row in store.rows.items():
-        told = [payload["number"] for payload in received(store, id, "poke")]  # type: ignore[index]
+        told = [payload["number"] for payload in received_payloads(store, id, "poke")]  # type: ignore[index]
         wanted = [number for key, (saga, number) in numbers.items() if saga == id and key in clients.accepted]
         if sorted(told) != sorted(wanted):
             yield f"{id} was told {told}, but sent {wanted}"
         if row.status == "completed":
-            result: Any = store.history(id).fold.state().result
+            result: Any = store.saga_history(id).fold.state().result
             if result["heard"] != told[: len(result["heard"])]:
                 yield f"{id} was told {told}, and heard {result['heard']}"

@@ -7,10 +7,10 @@ from typing import Final
 from tests.amends.simulation.histories import Plan
 from tests.amends.simulation.journeys import Part, Poke, Program
 from workflows.amends.executor.engine import Options
-from workflows.amends.simulation.cluster.clients import Cancel, InDbos, Send, Start
-from workflows.amends.simulation.cluster.faults import Cut, Faults, Kill, ShutDown
-from workflows.amends.simulation.cluster.network import Trap, Weather
-from workflows.amends.simulation.cluster.server.server import Site
+from workflows.amends.simulation.cluster.clients import CancelAction, DbosToolAction, SignalAction, StartAction
+from workflows.amends.simulation.cluster.faults import Faults, KillFault, NetworkCut, ShutDownFault
+from workflows.amends.simulation.cluster.network import FaultTrap, NetworkConditions
+from workflows.amends.simulation.cluster.server.server import ServerSite
 from workflows.amends.values.limits import Limits
 
 FOUND: Final[dict[str, Plan]] = {
@@ -19,13 +19,13 @@ FOUND: Final[dict[str, Plan]] = {
     "a commit whose answer comes after another branch has read again": Plan(
         seed=20143,
         faults=Faults(
-            servers=(Site("a"), Site("b")),
-            weather=Weather(slow=0.08760966034722853, longest=4.0),
-            events=(ShutDown(at=0.19306799744826186, server=1, again_after=0.4172663226118215),),
+            servers=(ServerSite("a"), ServerSite("b")),
+            weather=NetworkConditions(slow=0.08760966034722853, longest=4.0),
+            events=(ShutDownFault(at=0.19306799744826186, server=1, again_after=0.4172663226118215),),
             over=2.037269828939854,
         ),
         actions=(
-            Start(
+            StartAction(
                 0.7167731555146857,
                 "s0",
                 "journey",
@@ -58,18 +58,18 @@ FOUND: Final[dict[str, Plan]] = {
     "a cancel while run waits for something else, and a takeover after it": Plan(
         seed=273,
         faults=Faults(
-            servers=(Site("a"),),
-            weather=Weather(lost_requests=0.040300871858570855, longest=4.0),
+            servers=(ServerSite("a"),),
+            weather=NetworkConditions(lost_requests=0.040300871858570855, longest=4.0),
             over=5.234460896976153,
         ),
         actions=(
-            Start(
+            StartAction(
                 2.4770680653829236,
                 "s0",
                 "journey",
                 Program("s0", (Part("call", "s0.2", 1), Part("think", "s0.3", seconds=0.3))),
             ),
-            Cancel(3.134006195251703, "s0", "journey", "never mind"),
+            CancelAction(3.134006195251703, "s0", "journey", "never mind"),
         ),
         options=Options(lease=1.0),
         pace=0.0,
@@ -80,22 +80,22 @@ FOUND: Final[dict[str, Plan]] = {
     "a deadline between two tries of a transaction, after a takeover": Plan(
         seed=100574,
         faults=Faults(
-            servers=(Site("a"),),
-            weather=Weather(slow=0.046779286566461686, longest=4.0),
+            servers=(ServerSite("a"),),
+            weather=NetworkConditions(slow=0.046779286566461686, longest=4.0),
             events=(
-                Cut(at=0.9068571005634187, seconds=5.964710179152746, where="provider 1"),
-                Kill(at=1.239040963056719, server=0, again_after=1.0027184833136995),
+                NetworkCut(at=0.9068571005634187, seconds=5.964710179152746, where="provider 1"),
+                KillFault(at=1.239040963056719, server=0, again_after=1.0027184833136995),
             ),
-            traps=(Trap(2, None, True, False, 0.04160764180219562),),
+            traps=(FaultTrap(2, None, True, False, 0.04160764180219562),),
             over=4.05730727789472,
         ),
         actions=(
-            Start(0.5324315814116782, "s0", "dash", Program("s0", (Part("decide", "s0.1"),))),
-            Send(1.3863742186999795, "s0", Poke(0), "s0 poke 0"),
-            Start(
+            StartAction(0.5324315814116782, "s0", "dash", Program("s0", (Part("decide", "s0.1"),))),
+            SignalAction(1.3863742186999795, "s0", Poke(0), "s0 poke 0"),
+            StartAction(
                 0.32647987356238645, "s1", "journey", Program("s1", (Part("notify", "s1.0", 1), Part("note", "s1.1")))
             ),
-            Send(1.777747445971022, "s1", Poke(0), "s1 poke 0"),
+            SignalAction(1.777747445971022, "s1", Poke(0), "s1 poke 0"),
         ),
         options=Options(lease=2.0, running=2, limits=Limits(provider=1.0)),
         pace=0.0,
@@ -104,16 +104,16 @@ FOUND: Final[dict[str, Plan]] = {
     # child that does not exist, and waited for that for ever.
     "a fork of a compensated saga, with the result of a child": Plan(
         seed=293,
-        faults=Faults(servers=(Site("a"),), weather=Weather(), over=3.3878953780847434),
+        faults=Faults(servers=(ServerSite("a"),), weather=NetworkConditions(), over=3.3878953780847434),
         actions=(
-            Start(
+            StartAction(
                 0.9363495892344302,
                 "s1",
                 "journey",
                 Program("s1", (Part("errand", "s1.0", parts=(Part("notify", "s1.0.1", 2),)), Part("refuse", "s1"))),
             ),
-            InDbos(2.830797939053059, "s1", "fork"),
-            Send(4.019901108896977, "s1", Poke(1), "s1 poke 1"),
+            DbosToolAction(2.830797939053059, "s1", "fork"),
+            SignalAction(4.019901108896977, "s1", Poke(1), "s1 poke 1"),
         ),
         options=Options(lease=1.0, limits=Limits(provider=1.0)),
         pace=0.0,

@@ -14,11 +14,11 @@ from tests.amends.simulation.providers import Books, Provider
 from workflows.amends.executor.engine import Options
 from workflows.amends.history import OperatorAction, SagaStuck
 from workflows.amends.saga import Saga
-from workflows.amends.simulation.cluster.clients import Action, Send
-from workflows.amends.simulation.cluster.cluster import Cluster, Reached
-from workflows.amends.simulation.cluster.dice import seeded
-from workflows.amends.simulation.cluster.faults import Faults, Loss, draw_faults
-from workflows.amends.simulation.cluster.invariants import problems_of_record
+from workflows.amends.simulation.cluster.clients import Action, SignalAction
+from workflows.amends.simulation.cluster.cluster import Cluster, ServerGateways
+from workflows.amends.simulation.cluster.dice import seeded_randomness
+from workflows.amends.simulation.cluster.faults import CommitLoss, Faults, draw_faults
+from workflows.amends.simulation.cluster.invariants import record_problems
 from workflows.amends.simulation.cluster.operators import Operators
 from workflows.amends.simulation.cluster.server.store import ClusterStore
 from workflows.amends.simulation.cluster.virtual_time import Timeline
@@ -64,7 +64,7 @@ def plan_of(seed: int) -> Plan:
 
 def play(plan: Plan, stored: Callable[[Timeline], ClusterStore], traced: bool = False) -> Ended:
     """Let it happen, and look at what came of it."""
-    with seeded(plan.seed):
+    with seeded_randomness(plan.seed):
         return _played(plan, stored, traced)
 
 
@@ -75,7 +75,7 @@ def _played(plan: Plan, stored: Callable[[Timeline], ClusterStore], traced: bool
         for number in range(PROVIDERS)
     ]
 
-    def make(reached: Reached) -> Sequence[Saga[Any, Any]]:
+    def make(reached: ServerGateways) -> Sequence[Saga[Any, Any]]:
         gateways = tuple(reached.to(each, NAMES[each.number], each.number > 0) for each in providers)
         return [cls(gateways) for cls in JOURNEYS]
 
@@ -86,9 +86,9 @@ def _played(plan: Plan, stored: Callable[[Timeline], ClusterStore], traced: bool
     try:
         cluster.run(lambda: cluster.all_is_done, BOUND_SECONDS)
         cluster.end(10.0)
-        problems += problems_of_record(cluster.store)
-        if not any(isinstance(fault, Loss) for fault in plan.faults.events):
-            sent = [action for action in plan.actions if isinstance(action, Send)]
+        problems += record_problems(cluster.store)
+        if not any(isinstance(fault, CommitLoss) for fault in plan.faults.events):
+            sent = [action for action in plan.actions if isinstance(action, SignalAction)]
             problems += cluster.problems()
             problems += problems_of_effects(cluster.store, books, operators)
             problems += problems_of_signals(cluster.store, cluster.clients, sent, operators)

@@ -12,14 +12,14 @@ import pytest
 from workflows.amends.engine.compensation import _Undoing
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.run_driver import RunDriver, _how, _worst
-from workflows.amends.engine.user_code.user_code import Returned
+from workflows.amends.engine.user_code.user_code import CodeReturned
 from workflows.amends.engine.waits import SignalsAndTimers
 from workflows.amends.history import Status
 from workflows.amends.history.replay_state import ReplayState
-from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, NewEvent, RepeatedRequest
+from workflows.amends.ports.event_store import FeedCursor, NewEvent, RepeatedRequest, StoredAnswer
 from workflows.amends.ports.execution_log import Committed, StepCommit, StreamMoved
 from workflows.amends.ports.saga_store import ClaimedSaga
-from workflows.amends.simulation.memory.rows import Row
+from workflows.amends.simulation.memory.rows import MemorySagaRow
 from workflows.amends.simulation.memory.sagas import MemorySagas
 from workflows.amends.step import StepCall
 
@@ -47,7 +47,7 @@ def turns_back_at_once(patched: pytest.MonkeyPatch) -> None:
             ended, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
             if worst := _worst(branch.result() for branch in branches if branch in ended):
                 raise worst
-        return tuple(how.value for branch in branches if isinstance(how := branch.result(), Returned))
+        return tuple(how.value for branch in branches if isinstance(how := branch.result(), CodeReturned))
 
     patched.setattr(RunDriver, "_gather", gather)
 
@@ -104,8 +104,8 @@ class NoFence(MemorySagas):
 class NoWakeUp(MemorySagas):
     """A wake-up is lost: a saga that waits for a signal is not queued when that comes."""
 
-    def receive(self, row: Row, signal: str, event: NewEvent) -> FeedCursor:
-        return self.events.insert([self.about(row, event)])
+    def receive(self, row: MemorySagaRow, signal: str, event: NewEvent) -> FeedCursor:
+        return self.events.insert([self.new_saga_event(row, event)])
 
 
 class LosesCommit(MemorySagas):
@@ -136,7 +136,7 @@ class CountsTwice(MemorySagas):
     """A signal is counted twice that is sent twice under one key."""
 
     async def signal(
-        self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
+        self, id: str, signal: str, event: NewEvent, answer: StoredAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest:
         return await super().signal(id, signal, event, None)
 
@@ -144,8 +144,8 @@ class CountsTwice(MemorySagas):
 class ForgetsDoubt(MemorySagas):
     """Who goes on after a crash is not told that a step may have taken effect without a record."""
 
-    def take(self, row: Row, executor: str, owner: str) -> ClaimedSaga:
-        taken = super().take(row, executor, owner)
+    def assign_to_executor(self, row: MemorySagaRow, executor: str, owner: str) -> ClaimedSaga:
+        taken = super().assign_to_executor(row, executor, owner)
         row.was_settled = True
         return taken
 

@@ -6,7 +6,14 @@ from random import Random
 from typing import Final
 
 from tests.amends.simulation.journeys import Dash, Does, Errand, Journey, Part, Poke, Program, Words
-from workflows.amends.simulation.cluster.clients import Action, Cancel, DbosAction, InDbos, Send, Start
+from workflows.amends.simulation.cluster.clients import (
+    Action,
+    CancelAction,
+    DbosAction,
+    DbosToolAction,
+    SignalAction,
+    StartAction,
+)
 
 PROVIDERS: Final = 3
 STREAMS: Final = 2
@@ -36,12 +43,12 @@ class Author:
             name = cls.definition.name
             id, at = f"s{number}", dice.uniform(0.0, over * 0.7)
             program = Program(id, self._parts(id, cls, dice.choice((1, 2, 3, 3, 4, 5))))
-            made.append(Start(at, id, name, program))
+            made.append(StartAction(at, id, name, program))
             if dice.random() < 0.05:
                 made += self._in_dbos(id, at, over)
             made += self._pokes(id, at, over, _receives(program.parts))
             if dice.random() < 0.3:
-                made.append(Cancel(at + dice.choice((0.2, 1.0)) * dice.uniform(0, over), id, name, "never mind"))
+                made.append(CancelAction(at + dice.choice((0.2, 1.0)) * dice.uniform(0, over), id, name, "never mind"))
         return made
 
     def _in_dbos(self, id: str, at: float, over: float) -> list[Action]:
@@ -50,14 +57,14 @@ class Author:
             (("cancel",), ("cancel", "resume"), ("fork",), ("resume",)),
         )
         first = at + self._dice.choice((0.1, 1.0)) * self._dice.uniform(0, over)
-        return [InDbos(first + number, id, each) for number, each in enumerate(does)]
+        return [DbosToolAction(first + number, id, each) for number, each in enumerate(does)]
 
     def _pokes(self, id: str, at: float, over: float, receives: int) -> list[Action]:
         dice, made = self._dice, list[Action]()
         for number in range(receives + dice.choice((-1, 0, 0, 0, 1))):
             when = at + dice.uniform(0, over)
             for _ in range(dice.choice((1, 1, 2))):  # some clients send it once more
-                made.append(Send(when + dice.uniform(0, 0.5), id, Poke(number), f"{id} poke {number}"))
+                made.append(SignalAction(when + dice.uniform(0, 0.5), id, Poke(number), f"{id} poke {number}"))
         return made
 
     def _parts(self, who: str, cls: type, count: int, deep: int = 0) -> tuple[Part, ...]:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from tests.amends.simulation.histories import Ended, Plan, play
 from tests.amends.simulation.journeys import Part, Program
 from workflows.amends.executor.engine import Options
-from workflows.amends.simulation.cluster.clients import Start
+from workflows.amends.simulation.cluster.clients import StartAction
 from workflows.amends.simulation.cluster.server.store import ClusterStore
-from workflows.amends.simulation.cluster.shrinking import shrunk, smaller_actions, smaller_faults
+from workflows.amends.simulation.cluster.shrinking import shrink, smaller_actions, smaller_faults
 from workflows.amends.simulation.cluster.virtual_time import Timeline
 
 SEEDS = 3
@@ -31,7 +31,7 @@ def smallest(plan: Plan, stored: Callable[[Timeline], ClusterStore]) -> Ended:
     def again(least: Plan) -> Iterator[Plan]:
         return _smaller(replace(least, seed=seeds.get(id(least), least.seed)))
 
-    least = shrunk(plan, again, fails)
+    least = shrink(plan, again, fails)
     return play(replace(least, seed=seeds.get(id(least), least.seed)), stored, traced=True)
 
 
@@ -45,7 +45,7 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
     if plan.options.running < 1000:
         yield replace(plan, options=Options(lease=plan.options.lease))
     for number, action in enumerate(plan.actions):
-        if isinstance(action, Start):
+        if isinstance(action, StartAction):
             for parts in _fewer(action.request.parts):
                 start = replace(action, request=Program(action.id, parts))
                 yield replace(plan, actions=(*plan.actions[:number], start, *plan.actions[number + 1 :]))

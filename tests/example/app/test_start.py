@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL, make_url
 
-from app.amends.postgres.checks.usable import connection_refused_error as refused_by
+from app.amends.postgres.checks.server_usability import connection_refused_error as refused_by
 from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.amends.cli.timeline import timeline_lines, timeline_moments
+from app.amends.cli.timeline import timeline_entries, timeline_lines
 from app.amends.output.log_lines import LogLineFormatter, escape_record
-from app.amends.output.terminal import print_json, say
+from app.amends.output.terminal import print_json, print_line
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from app.amends.watchdog.output import log
@@ -56,7 +56,7 @@ def as_lines(printed: str) -> list[str]:
 def test_a_text_is_one_plain_line(hostile: str) -> None:
     said, printed = io.StringIO(), io.StringIO()
     with redirect_stdout(said):
-        say(hostile)
+        print_line(hostile)
     with redirect_stdout(printed):
         print_json({hostile: [hostile]}, indent=None)
     assert len(as_lines(said.getvalue())) == 1
@@ -71,7 +71,7 @@ def test_a_text_is_one_plain_line(hostile: str) -> None:
 def test_a_timeline_is_a_plain_line_for_each_event(kind: str) -> None:
     data = spoilt(json.loads((SAMPLES / f"{kind}.1.json").read_text()))
     event = {"recorded_at": "2026-01-01T00:00:00Z", "type": kind, "data": data, "metadata": {"executor": HOSTILE}}
-    (line,) = timeline_lines(timeline_moments([event | {"metadata": {"workflow_id": HOSTILE, "executor": HOSTILE}}]))
+    (line,) = timeline_lines(timeline_entries([event | {"metadata": {"workflow_id": HOSTILE, "executor": HOSTILE}}]))
     assert steering(line) == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql as words
 from sqlalchemy import URL
 
-from app.amends.postgres.checks.usable import require_usable_server
+from app.amends.postgres.checks.server_usability import require_usable_server
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.statements.reader import Reader

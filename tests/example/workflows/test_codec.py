@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError
 from domain.amends.errors import Invalid, Unstorable
 from domain.money import Money
 from domain.ordering import Line, OrderRequest
-from workflows.amends.history.problem import portable_error, problem_of, refusal_of, stored_problem
+from workflows.amends.history.problem import load_refusal, portable_error, problem_of, stored_problem
 from workflows.amends.values.codec import (
     SHOWN,
     digest,
@@ -168,7 +168,7 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
 
 def test_a_refusal_comes_back_as_the_same_refusal() -> None:
     stored = portable_error(problem_of(CardDeclined("too old")))
-    refusal = refusal_of(stored_problem(stored))
+    refusal = load_refusal(stored_problem(stored))
     assert isinstance(refusal, CardDeclined)
     assert refusal.reason == "too old"
     assert parse_json(stored)["message"] == "The card was declined: too old."

@@ -33,7 +33,7 @@ from workflows.amends.history import (
     WaitEnded,
 )
 from workflows.amends.history.overview import workflow_overview
-from workflows.amends.simulation.batch_invariance import same_in_batches
+from workflows.amends.simulation.batch_invariance import require_batch_invariance
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = ("charge", 1, "step", 1, "digest", AT)
@@ -81,7 +81,7 @@ def test_batches_of_any_size_give_the_same_rows(
     history: list[Recorded[Any]] = []
     while any(streams):  # as the feed has it: each stream in its own order
         history.append(data.draw(st.sampled_from([stream for stream in streams if stream])).pop(0))
-    same_in_batches(projection, history, data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=5)))
+    require_batch_invariance(projection, history, data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=5)))
 
 
 def test_a_board_shows_what_became_of_an_order() -> None:
@@ -114,7 +114,7 @@ def test_one_that_keeps_something_elsewhere_is_found_out() -> None:
     cheating = Projection("counted", version=1, of=accounts, evolve=evolve, key="id")
     history: Sequence[Recorded[MoneyDeposited]] = recorded_events("account-a", *[MoneyDeposited(1)] * 4)
     with pytest.raises(AssertionError, match="after 2 events"):
-        same_in_batches(cheating, history, [2])
+        require_batch_invariance(cheating, history, [2])
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def test_one_whose_rows_do_not_survive_a_table_is_found_out() -> None:
         *recorded_events("order-2", OrderCancelled("2", "x")),
     ]
     with pytest.raises(Unstorable, match="a row of loose is not what its annotation says"):
-        same_in_batches(loose, history, [1])
+        require_batch_invariance(loose, history, [1])
 
     def untyped(row: Untyped | None, told: Recorded[OrderCancelled]) -> Untyped | None:
         return Untyped(told.key, {"a": [("a", "tuple")]})
@@ -157,4 +157,4 @@ def test_one_whose_rows_do_not_survive_a_table_is_found_out() -> None:
         return Either(told.key, AT)
 
     with pytest.raises(DefinitionError, match="at is date or datetime, and one can be read as the other"):
-        same_in_batches(Projection("either", version=1, of=orders, evolve=either, key="id"), history[:1], [1])
+        require_batch_invariance(Projection("either", version=1, of=orders, evolve=either, key="id"), history[:1], [1])

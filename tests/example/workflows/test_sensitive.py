@@ -14,7 +14,7 @@ from domain.amends.sensitive import PERSONAL, SECRET
 from tests.example.workflows.fakes import FakeProvider, place_order, request
 from workflows.amends.history import SagaStarted, StepRetrying, saga_histories
 from workflows.amends.redaction.sensitive import hidden_values, marked_shape, without_values
-from workflows.amends.redaction.shapes import Part, shape
+from workflows.amends.redaction.shapes import Part, shape_of
 from workflows.amends.redaction.visibility import MaskCount, Visibility
 from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
 from workflows.amends.simulation.simulation import Simulation
@@ -49,7 +49,7 @@ CUSTOMER = {
 
 
 def masked(data: Any, annotation: Any) -> Any:
-    known = [Part(made := shape(annotation), made)]
+    known = [Part(made := shape_of(annotation), made)]
     return Visibility(known, known).masked(data, MaskCount())
 
 

@@ -28,13 +28,13 @@ class LoopHeartbeat:
     def beat(self) -> None:
         """Mark it now, and again and again until `stop`."""
         self.seen = self._clock()
-        on_loop.answered()
+        on_loop.note_loop_answered()
         self._timer = self._loop.call_later(self._seconds, self.beat)
 
     def stop(self) -> None:
         if self._timer:
             self._timer.cancel()
-        on_loop.rest()
+        on_loop.stop()
 
 
 class LeaseThread(threading.Thread):
@@ -63,7 +63,7 @@ class LeaseThread(threading.Thread):
         self._pulse.beat()
         super().start()
 
-    def given_up(self) -> None:
+    def note_nothing_runs(self) -> None:
         """Nothing runs any more of what ran under the lease."""
         self._given_up.set()
 
@@ -90,7 +90,7 @@ class LeaseThread(threading.Thread):
 
     def _renewed(self, asked_at: float) -> bool:
         """False only if the lease was taken away; while the database does not answer, nothing is known."""
-        had = self._lease.holds()
+        had = self._lease.is_held()
         try:
             told = self._beat(self._lease.executor, self._lease.seconds)
         except Exception as error:

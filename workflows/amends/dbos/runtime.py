@@ -98,7 +98,7 @@ class DbosRuntime:
             "scheduler_polling_interval_sec": 3600.0,
         }
 
-    def bind(self, bodies: Mapping[str, Body]) -> None:
+    def bind_bodies(self, bodies: Mapping[str, Body]) -> None:
         """Make DBOS known to this process, and let it run these for workflows of these names."""
         DBOS(config={**self._config, "executor_id": self._executor})
         logging.getLogger("dbos").addFilter(_expected)
@@ -112,7 +112,7 @@ class DbosRuntime:
             try:
                 return await body(*args, **kwargs)
             except Fenced:
-                raise DBOSWorkflowConflictIDError(self.current()[0]) from None
+                raise DBOSWorkflowConflictIDError(self.current_execution()[0]) from None
             except Suspended:
                 raise asyncio.CancelledError from None
 
@@ -137,7 +137,7 @@ class DbosRuntime:
     @property
     def busy_saga_threads(self) -> int:
         """How many functions code of sagas runs in threads."""
-        return self._of_loop.of_sagas if self._of_loop else 0
+        return self._of_loop.saga_thread_count if self._of_loop else 0
 
     async def stop(self) -> None:
         """Stop DBOS, whose threads may wait for the database for ever: then they are left to themselves."""
@@ -152,7 +152,7 @@ class DbosRuntime:
         DBOS.destroy(destroy_registry=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def current(self) -> tuple[str, str]:
+    def current_execution(self) -> tuple[str, str]:
         """The id of the workflow that runs here, and the token under which this execution owns it."""
         id = DBOS.workflow_id
         owner = None if id is None else current_owner_xid(id)

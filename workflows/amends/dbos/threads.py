@@ -46,7 +46,7 @@ class LoopThreads(ThreadPoolExecutor):
         return asked
 
     @property
-    def of_sagas(self) -> int:
+    def saga_thread_count(self) -> int:
         """How many functions code of sagas has in threads, those that wait for one included."""
         return len(self._open)
 

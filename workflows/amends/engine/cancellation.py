@@ -54,11 +54,11 @@ class Cancellation:
 
     def check_before_step(self, step_execution: StepExecution) -> None:
         """Raise CompensationStart rather than begin a step that is not recorded."""
-        if back := self.recorded_start():
+        if back := self.recorded_compensation_start():
             step_execution.outcome = OutcomeUnknown() if step_execution.step_id in back.in_doubt else None
             raise back
-        wanted = self.due_start()
-        doubtful = step_execution.step.kind == "step" and self.tried_before(step_execution)
+        wanted = self.due_compensation_start()
+        doubtful = step_execution.step.kind == "step" and self.may_have_been_tried(step_execution)
         if wanted is None or (doubtful and step_execution.step.pivot):
             return  # a pivot in doubt is asked again: it may have happened
         step_execution.in_doubt, step_execution.outcome = doubtful, OutcomeUnknown() if doubtful else None
@@ -66,17 +66,17 @@ class Cancellation:
 
     def check_between_attempts(self, step_execution: StepExecution, called: bool) -> None:
         """Raise CompensationStart rather than try a step again; what was called and failed may have taken effect."""
-        wanted = self.due_start()
+        wanted = self.due_compensation_start()
         kind = (
             step_execution.step.kind
         )  # of a transaction, and of the start of a child, it is on record whether it was done
-        doubtful = (called and kind != "child") or (kind == "step" and self.tried_before(step_execution))
+        doubtful = (called and kind != "child") or (kind == "step" and self.may_have_been_tried(step_execution))
         if wanted is None or (doubtful and step_execution.step.pivot):
             return
         step_execution.in_doubt, step_execution.outcome = doubtful, OutcomeUnknown() if doubtful else None
         raise wanted
 
-    def tried_before(self, step_execution: StepExecution) -> bool:
+    def may_have_been_tried(self, step_execution: StepExecution) -> bool:
         """Whether an earlier execution may have called somebody for this step."""
         replay = self._execution_log.replay
         waited = replay.provider_waits.get(step_execution.step_id)
@@ -92,17 +92,17 @@ class Cancellation:
 
     def check_outside_steps(self) -> None:
         """Raise CompensationStart where no step is begun: while the saga waits, or before it is completed."""
-        if back := self.recorded_start() or self.due_start():
+        if back := self.recorded_compensation_start() or self.due_compensation_start():
             raise back
 
-    async def record_lost(self) -> None:
+    async def record_cancel_lost(self) -> None:
         """Tell once that somebody wanted to cancel, but that the pivot was quicker."""
         reason = self._execution_log.cancel_reason()
         if self.past_pivot and reason is not None and not self._lost:
             self._lost = True
             await self._history.write(self._history.step_commit(CancelLost(reason)))
 
-    def recorded_start(self) -> CompensationStart | None:
+    def recorded_compensation_start(self) -> CompensationStart | None:
         """The start of compensation that an earlier execution has recorded, if it has."""
         begun = self._execution_log.replay.compensation
         if begun is None:
@@ -110,7 +110,7 @@ class Cancellation:
         problem = begun.problem or Problem("turned-back", begun.reason)
         return CompensationStart(begun.reason, problem, begun.outcome_unknown)
 
-    def due_start(self) -> CompensationStart | None:
+    def due_compensation_start(self) -> CompensationStart | None:
         """Why compensation should start now, if it should and still can. Raises RunStuck where it should but cannot."""
         if self.given_up:
             told = f"run stopped waiting for {self.given_up}, by a time limit or a cancel of its own"

@@ -11,7 +11,7 @@ from domain.amends.errors import Refusal, Unstorable
 from workflows.amends.call import OutcomeUnknown
 from workflows.amends.engine.cancellation import Cancellation
 from workflows.amends.engine.history_writer import HistoryWriter
-from workflows.amends.engine.outcomes import Outcomes
+from workflows.amends.engine.outcomes import OutcomeRecorder
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.waits import SOON
@@ -25,8 +25,8 @@ from workflows.amends.history import (
     saga_histories,
 )
 from workflows.amends.history.events.children import child_ended_signal, child_undone_signal
-from workflows.amends.history.problem import UnknownRefusal, refusal_of
-from workflows.amends.ports.event_store import new_own_event
+from workflows.amends.history.problem import UnknownRefusal, load_refusal
+from workflows.amends.ports.event_store import new_amends_event
 from workflows.amends.ports.execution_log import ChildIdTaken, CompensateChild, StatusChange, StepCommit, Suspended
 from workflows.amends.step import ChildFailed, StepCall
 from workflows.amends.values.codec import load
@@ -37,7 +37,7 @@ class Children:
     histories."""
 
     def __init__(
-        self, history: HistoryWriter, suspension: Suspension, cancellation: Cancellation, outcomes: Outcomes
+        self, history: HistoryWriter, suspension: Suspension, cancellation: Cancellation, outcomes: OutcomeRecorder
     ) -> None:
         self._history, self._suspension, self._cancellation, self._outcomes = (
             history,
@@ -52,7 +52,7 @@ class Children:
 
         An operator who has it tried again starts another one: the first has undone itself.
         """
-        if back := self._cancellation.recorded_start():
+        if back := self._cancellation.recorded_compensation_start():
             step_execution.outcome = OutcomeUnknown() if step_execution.step_id in back.in_doubt else None
             raise back
 
@@ -60,14 +60,16 @@ class Children:
             if self._is_under_way(step_execution):
                 return None
             self._cancellation.check_outside_steps()  # nothing was started: there is nothing to undo
-            await self._cancellation.record_lost()
+            await self._cancellation.record_cancel_lost()
             return await self._start(step_execution, suspend)
 
         try:
             written = await self._history.write_current(start)
         except ChildIdTaken:
             name, child = step_execution.step.name, self._next_id(step_execution)
-            await self._outcomes.stuck(step_execution, f"{name} cannot be started: another workflow has the id {child}")
+            await self._outcomes.suspend_stuck(
+                step_execution, f"{name} cannot be started: another workflow has the id {child}"
+            )
         if written is None:
             await self._require_same(step_execution)
         elif suspend:
@@ -82,7 +84,7 @@ class Children:
 
         async def suspend() -> StepCommit | None:
             while True:
-                await self._cancellation.record_lost()
+                await self._cancellation.record_cancel_lost()
                 if self._history.current.signals.get(child_ended_signal(child)):
                     return None
                 if step_commit := await self._suspended(step_execution, child):
@@ -95,16 +97,16 @@ class Children:
                 step_execution, child, self._history.current.signals[child_ended_signal(child)][-1]
             )
         except Refusal:
-            self.compensation_requested(step_execution)
+            self.check_compensation_requested(step_execution)
             raise
 
-    def leave_running(self, step_execution: StepExecution) -> None:
+    def mark_for_compensation(self, step_execution: StepExecution) -> None:
         """The saga is compensated while a child is under way: the child is to be compensated like one that was
         completed."""
         if self._is_started(step_execution):
             step_execution.in_doubt, step_execution.outcome = True, OutcomeUnknown()
 
-    def compensation_requested(self, step_execution: StepExecution) -> None:
+    def check_compensation_requested(self, step_execution: StepExecution) -> None:
         """Raise CompensationStart if a child was compensated at the wish of this saga: its refusal says nothing new."""
         if self._child(step_execution) in self._history.current.requested:
             self._cancellation.check_outside_steps()
@@ -177,21 +179,21 @@ class Children:
         try:
             start = history.execution_log.child_start_request(definition.saga_type, given, child, history.cause())
         except Unstorable as wrong:
-            await self._outcomes.stuck(step_execution, f"{step_execution.step.name} cannot be started: {wrong}")
+            await self._outcomes.suspend_stuck(step_execution, f"{step_execution.step.name} cannot be started: {wrong}")
         return history.step_commit(*told, step=step_execution.step.name, change=change, suspend=suspend, start=start)
 
     async def _answer(self, step_execution: StepExecution, child: str, told: Any) -> Any:
         over = WaitEnded(step_execution.step_id, child_ended_signal(child), "signal")
         if told["status"] == "completed":
             return await self._outcomes.complete_child(step_execution, told["result"], over)
-        return await self._outcomes.refuse(step_execution, _refusal(step_execution.call, told), 1, over)
+        return await self._outcomes.record_refusal(step_execution, _refusal(step_execution.call, told), 1, over)
 
     async def _suspended(self, step_execution: StepExecution, child: str) -> StepCommit | None:
         """The commit that suspends the saga until a child has ended, and asks for its compensation if the saga is to be
         compensated; None after a short wait for the deadline."""
         history, step_id, execution_log = self._history, step_execution.step_id, self._history.execution_log
         recalled = child in self._history.current.requested
-        wanted = None if recalled else self._cancellation.due_start()
+        wanted = None if recalled else self._cancellation.due_compensation_start()
         due = None if recalled or wanted else self._cancellation.deadline
         if due and step_id in self._history.current.waits and due - execution_log.now() < SOON:
             await execution_log.wait_until(due)
@@ -209,7 +211,9 @@ class Children:
     def _recall(self, child: str, reason: str) -> CompensateChild:
         told = f"its parent {self._history.execution_log.identity.id} turns back: {reason}"
         cause = self._history.cause()
-        return CompensateChild(child, told, new_own_event(saga_histories.stream(child), CancelRequested(told), cause))
+        return CompensateChild(
+            child, told, new_amends_event(saga_histories.stream(child), CancelRequested(told), cause)
+        )
 
 
 def _refusal(call: StepCall[Any], told: Any) -> Refusal:
@@ -218,7 +222,7 @@ def _refusal(call: StepCall[Any], told: Any) -> Refusal:
     modules = [definition.module for definition in (getattr(parent, "definition", None), child) if definition]
     if told.get("error"):
         try:
-            return refusal_of(load(told["error"], Problem), *modules)
+            return load_refusal(load(told["error"], Problem), *modules)
         except (UnknownRefusal, ValidationError):
             return ChildFailed(name, str(told.get("reason", "")))
     return ChildFailed(name, str(told.get("reason", "")))

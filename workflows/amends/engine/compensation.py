@@ -27,7 +27,7 @@ from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transaction_context import TransactionContext
 from workflows.amends.engine.steps.transactions import transact
 from workflows.amends.engine.suspension import Suspension
-from workflows.amends.engine.user_code.user_code import Raised, UserCode
+from workflows.amends.engine.user_code.user_code import CodeRaised, UserCode
 from workflows.amends.engine.user_code.yielding import LoopTurns
 from workflows.amends.history import (
     CompensationFailed,
@@ -162,7 +162,7 @@ class _Undoing:
 
         by = self.by
         ended = await transact(by.name, self.history, self.code, by.timeout, body, step_commit, _nothing)
-        if not isinstance(ended, Raised):
+        if not isinstance(ended, CodeRaised):
             return
         error = ended.error
         if isinstance(error, Unreadable):

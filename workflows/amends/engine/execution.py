@@ -19,20 +19,20 @@ from workflows.amends.engine.compensation import compensate
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.run_driver import Hanging, RunDriver, last_recorded_step
 from workflows.amends.engine.suspension import Suspension
+from workflows.amends.engine.user_code.call_rules import RunRules
 from workflows.amends.engine.user_code.running import RunCoroutine
 from workflows.amends.engine.user_code.running_code import on_loop
-from workflows.amends.engine.user_code.tasks import Exited, guard_tasks
-from workflows.amends.engine.user_code.user_code import Raised, Returned, UserCode
-from workflows.amends.engine.user_code.word_rules import RunRules
+from workflows.amends.engine.user_code.tasks import ExitAttempted, guard_tasks
+from workflows.amends.engine.user_code.user_code import CodeRaised, CodeReturned, UserCode
 from workflows.amends.history import Problem, SagaCompleted, SagaStuck
 from workflows.amends.history.replay_state import BLOCKS
 from workflows.amends.ids import derived_id
 from workflows.amends.ports.execution_log import ExecutionLog, ForeignStep, StatusChange, StepCommit
 from workflows.amends.redaction.sensitive import hidden_values, marked_shape
+from workflows.amends.run_calls import MisplacedCall
 from workflows.amends.saga import Saga
 from workflows.amends.values.codec import load, stored_value, wrong_fields
 from workflows.amends.values.refusals import is_refusal
-from workflows.amends.words import MisplacedCall
 
 
 class Execution:
@@ -41,7 +41,7 @@ class Execution:
     def __init__(self, saga: Saga[Any, Any], execution_log: ExecutionLog) -> None:
         self.saga, self.execution_log, self.definition = saga, execution_log, saga.definition
         self.history = HistoryWriter(execution_log)
-        self.speaks = RunRules(saga, execution_log.bell, execution_log.limits, *_says(self.history))
+        self.speaks = RunRules(saga, execution_log.waker, execution_log.limits, *_says(self.history))
         self.code = UserCode(
             execution_log.identity.id, self.definition.saga_type, execution_log.limits, self.speaks.note_bug
         )
@@ -60,7 +60,7 @@ class Execution:
                 await self.suspension.suspend_stuck(SagaStuck(exhausted.reason, BEFORE_RUN))
             return await self._forward(request)
         except CompensationStart as back:
-            step_execution, undo = self.driver.leave(), self.driver.children.undo
+            step_execution, undo = self.driver.mark_running_children(), self.driver.children.undo
             return await compensate(self.saga, step_execution, self.history, self.suspension, back, self.code, undo)
         except ForeignStep:
             return await self.suspension.suspend_incompatible(
@@ -72,7 +72,7 @@ class Execution:
     async def _request(self, given: Any) -> Any:
         self.history.hide_values(hidden_values(given, marked_shape(self.definition.input)))
         try:
-            return on_loop.during(self.code.label(None), partial(load, given), self.definition.input)
+            return on_loop.call_marked(self.code.label(None), partial(load, given), self.definition.input)
         except ValidationError as error:
             await self.suspension.suspend_incompatible(
                 f"the recorded input does not fit its type: {wrong_fields(error)[0]}"
@@ -82,19 +82,19 @@ class Execution:
         """Let `run` run to its end, and record how it ended."""
         scope = self.code.scope(None)
         running = RunCoroutine(
-            self.saga.run(request), scope, self.speaks, self.execution_log.bell, self.driver.stopped_waiting
+            self.saga.run(request), scope, self.speaks, self.execution_log.waker, self.driver.note_await_cancelled
         )
         try:
             ended = await self.driver.until_ended(running)
-            if isinstance(ended, Returned) and (wrong := self.speaks.misplaced or self.speaks.unawaited_word):
-                ended = Raised(wrong)
-            elif isinstance(ended, Returned):
-                ended = Returned(self._result(ended.value))
-        except (RunStuck, Hanging, MisplacedCall, Exited, Contended, Unstorable, TooLarge) as failed:
-            ended = Raised(failed)
+            if isinstance(ended, CodeReturned) and (wrong := self.speaks.misplaced or self.speaks.unawaited_word):
+                ended = CodeRaised(wrong)
+            elif isinstance(ended, CodeReturned):
+                ended = CodeReturned(self._result(ended.value))
+        except (RunStuck, Hanging, MisplacedCall, ExitAttempted, Contended, Unstorable, TooLarge) as failed:
+            ended = CodeRaised(failed)
         finally:
             await running.close()
-        if isinstance(ended, Raised):
+        if isinstance(ended, CodeRaised):
             return await self._failed(ended.error)
         if reason := self._stands_still():
             return await self._between_steps(reason, Problem("Exhausted", reason))
@@ -114,7 +114,7 @@ class Execution:
         """What `run` returned, as plain data. Raises TooLarge and Unstorable."""
         what, limit = f"the result of {self.definition.saga_type}", self.execution_log.limits.value
         keep = partial(stored_value, annotation=self.definition.output, what=what, limit=limit)
-        return on_loop.during(self.code.label(None), keep, value).data
+        return on_loop.call_marked(self.code.label(None), keep, value).data
 
     async def _failed(self, error: BaseException) -> Any:
         """`run` has ended with an error: a Refusal starts the compensation, anything else is for an operator to look
@@ -166,7 +166,7 @@ class Execution:
 
         async def complete() -> StepCommit:
             self.cancellation.check_outside_steps()
-            await self.cancellation.record_lost()
+            await self.cancellation.record_cancel_lost()
             checkpoint = self.history.answered_checkpoint(step_id, "complete", self.execution_log.now(), result)
             change = StatusChange("completed")
             return self.history.step_commit(SagaCompleted(result), checkpoint=checkpoint, change=change)

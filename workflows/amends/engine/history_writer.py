@@ -12,7 +12,7 @@ from domain.amends.event import Cause
 from workflows.amends.history import Problem, SagaResumed, saga_histories
 from workflows.amends.history.problem import portable_error, problem_of, refusal_problem
 from workflows.amends.history.replay_state import Checkpoint
-from workflows.amends.ports.event_store import NewEvent, new_business_event, new_own_event
+from workflows.amends.ports.event_store import NewEvent, new_amends_event, new_business_event
 from workflows.amends.ports.execution_log import (
     CompensateChild,
     ExecutionLog,
@@ -79,7 +79,7 @@ class HistoryWriter:
 
     def saga_event(self, stream: str, event: object, step: str | None = None) -> NewEvent:
         """An event of this saga's own history, with the cause that it has now: its values were redacted before."""
-        return new_own_event(stream, event, replace(self.cause(), step=step))
+        return new_amends_event(stream, event, replace(self.cause(), step=step))
 
     def business_event(self, stream: str, event: object, step: str, decision: str | None = None) -> NewEvent:
         """An event of the business. Raises TooLarge and Unstorable."""

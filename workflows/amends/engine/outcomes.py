@@ -24,7 +24,7 @@ from workflows.amends.history import (
     StepRefused,
     StepSkipped,
 )
-from workflows.amends.history.problem import UnknownRefusal, refusal_of, stored_problem
+from workflows.amends.history.problem import UnknownRefusal, load_refusal, stored_problem
 from workflows.amends.history.replay_state import ActionTaken, Checkpoint
 from workflows.amends.ports.execution_log import StatusChange, StepCommit
 from workflows.amends.redaction.sensitive import hidden_values, marked_shape
@@ -38,7 +38,7 @@ SKIPPED = "skipped"
 """The name under which a checkpoint says that an operator decided that the step was not done."""
 
 
-class Outcomes:
+class OutcomeRecorder:
     """The outcomes of the steps of a saga, in one of its executions."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Outcomes:
         if problem.name in (UNANSWERED, SKIPPED):
             self._turn_back_from(step_execution, problem)
         try:
-            refusal = refusal_of(problem, self._saga.definition.module)
+            refusal = load_refusal(problem, self._saga.definition.module)
         except UnknownRefusal as error:
             await self._suspension.suspend_incompatible(
                 f"step {step_execution.step_id}, {step_execution.step.name}: {error}"
@@ -87,23 +87,27 @@ class Outcomes:
         await self._history.write(step_commit)
         return self._again(step_execution, result)
 
-    async def refuse(self, step_execution: StepExecution, refusal: Refusal, attempts: int, *also: object) -> NoReturn:
+    async def record_refusal(
+        self, step_execution: StepExecution, refusal: Refusal, attempts: int, *also: object
+    ) -> NoReturn:
         """The same for a refusal that was stored before."""
-        await self.refuse_with(step_execution, refusal, self._history.stored_problem(refusal), attempts, *also)
+        await self.record_stored_refusal(
+            step_execution, refusal, self._history.stored_problem(refusal), attempts, *also
+        )
 
-    async def refuse_with(
+    async def record_stored_refusal(
         self, step_execution: StepExecution, refusal: Refusal, problem: Problem, attempts: int, *also: object
     ) -> NoReturn:
         """The answer was no: it is raised where the step was awaited. Past the pivot an operator must look at it."""
         if self._cancellation.past_pivot:
-            await self.stuck(
+            await self.suspend_stuck(
                 step_execution, f"{step_execution.step.name} was refused: {problem.message}", problem, attempts
             )
         told = step_execution.step_event(StepRefused, attempts=attempts, error=problem)
         await self._write_failure(step_execution, problem, *also, told)
         raise load(problem.facts, type(refusal))
 
-    async def stuck(
+    async def suspend_stuck(
         self, step_execution: StepExecution, reason: str, problem: Problem | None = None, attempts: int = 0
     ) -> NoReturn:
         """Suspend the saga until an operator decides about a step."""
@@ -127,9 +131,9 @@ class Outcomes:
             reason = f"{step_execution.step.name} must have a result that the next steps can use: resolve it with one"
             if error.errors(include_url=False, include_input=False)[0]["type"] == "not_a_text":
                 reason = f"{reason}; {wrong_fields(error)[0]}"
-            await self.stuck(step_execution, reason)
+            await self.suspend_stuck(step_execution, reason)
         if act.action == "resolve":
-            await self._history.write(self.completion(step_execution, act.result, 0))
+            await self._history.write(self.completion_commit(step_execution, act.result, 0))
         else:
             checkpoint = self._history.answered_checkpoint(
                 step_execution.step_id, step_execution.step.name, step_execution.started_at, act.result
@@ -150,13 +154,13 @@ class Outcomes:
 
     def _again(self, step_execution: StepExecution, result: Any) -> Any:
         """The same for a result that is on record. Raises ValidationError if it does not fit its type."""
-        return self.done(
+        return self.note_done(
             step_execution,
             result,
-            on_loop.during(self._code.label(step_execution.step.name), step_execution.result, result),
+            on_loop.call_marked(self._code.label(step_execution.step.name), step_execution.result, result),
         )
 
-    def done(self, step_execution: StepExecution, result: Any, value: Any) -> Any:
+    def note_done(self, step_execution: StepExecution, result: Any, value: Any) -> Any:
         """Take note that a step is done; returns its result as every replay will see it."""
         step_execution.outcome, step_execution.settled = Done(result), True
         self._history.hide_values(hidden_values(result, marked_shape(step_execution.call.declared.result)))
@@ -167,7 +171,7 @@ class Outcomes:
         step_execution.outcome = OutcomeUnknown() if problem.name == UNANSWERED else None
         raise CompensationStart(f"{step_execution.step.name}: {problem.message}", problem)
 
-    def completion(
+    def completion_commit(
         self, step_execution: StepExecution, result: Any, attempts: int, tx: TransactionContext | None = None
     ) -> StepCommit:
         return self._history.step_commit(
@@ -180,10 +184,10 @@ class Outcomes:
             ),
         )
 
-    async def failed(self, step_execution: StepExecution, problem: Problem, attempts: int) -> NoReturn:
+    async def record_failure(self, step_execution: StepExecution, problem: Problem, attempts: int) -> NoReturn:
         if self._cancellation.past_pivot or step_execution.step.pivot:
             reason = f"{step_execution.step.name} failed {attempts} times, lastly with: {problem.message}"
-            await self.stuck(step_execution, reason, problem, attempts)
+            await self.suspend_stuck(step_execution, reason, problem, attempts)
         unanswered = Problem(UNANSWERED, problem.message, {"error": problem.name})
         await self._write_failure(
             step_execution, unanswered, step_execution.step_event(StepFailed, attempts=attempts, error=problem)

@@ -12,20 +12,20 @@ from domain.amends.errors import AmendsError, Refusal
 from workflows.amends.engine.cancellation import Cancellation, CompensationStart, RunStuck
 from workflows.amends.engine.children import Children
 from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
-from workflows.amends.engine.outcomes import Outcomes
+from workflows.amends.engine.outcomes import OutcomeRecorder
 from workflows.amends.engine.step_runner import StepRunner
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.suspension import SuspendRequest, Suspension
+from workflows.amends.engine.user_code.call_rules import RunRules
 from workflows.amends.engine.user_code.running import RunCoroutine
-from workflows.amends.engine.user_code.user_code import Raised, Returned, UserCode
-from workflows.amends.engine.user_code.word_rules import RunRules
+from workflows.amends.engine.user_code.user_code import CodeRaised, CodeReturned, UserCode
 from workflows.amends.engine.user_code.yielding import LoopTurns
 from workflows.amends.engine.waits import SignalsAndTimers
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.execution_log import Fenced, ForeignStep, Suspended
+from workflows.amends.run_calls import GatherCall, MisplacedCall, ReceiveCall, SleepCall, Word
 from workflows.amends.saga import Saga
 from workflows.amends.step import StepCall
-from workflows.amends.words import Gathered, MisplacedCall, Received, Slept, Word
 
 _UNDER_WAY = object()
 """What a child comes to that was started and has not told how it ended."""
@@ -62,7 +62,7 @@ class RunDriver:
         self.suspension, self.cancellation = suspension, cancellation
         self.code, self.speaks = code, speaks
         self.waiting = SignalsAndTimers(history, suspension, cancellation)
-        self.outcomes = Outcomes(saga, history, suspension, cancellation, code)
+        self.outcomes = OutcomeRecorder(saga, history, suspension, cancellation, code)
         self.runner = StepRunner(saga, history, suspension, cancellation, code, self.outcomes)
         self.children = Children(history, suspension, cancellation, self.outcomes)
         self.step_execution: list[StepExecution] = []
@@ -71,7 +71,7 @@ class RunDriver:
         self._occurrences: Counter[str] = Counter()
         self._look_ahead()
 
-    async def until_ended(self, running: RunCoroutine) -> Returned[Any] | Raised:
+    async def until_ended(self, running: RunCoroutine) -> CodeReturned[Any] | CodeRaised:
         """Answer the words of `run` until it ends. Raises CompensationStart, Suspended and the like when it ends."""
         turns = LoopTurns(self.execution_log.monotonic_seconds)
         while (word := await self._next(running)) is not None:
@@ -91,11 +91,11 @@ class RunDriver:
         assert running.ended is not None
         return running.ended
 
-    def leave(self) -> list[StepExecution]:
+    def mark_running_children(self) -> list[StepExecution]:
         """Leave the children that have not told how they ended, for the saga is compensated. Returns what has begun."""
         for step in self.step_execution:
             if step.step.kind == "child" and not step.settled and step.outcome is None:
-                self.children.leave_running(step)
+                self.children.mark_for_compensation(step)
         return self.step_execution
 
     async def _next(self, running: RunCoroutine) -> Word[Any] | None:
@@ -127,13 +127,13 @@ class RunDriver:
         turned = next_one is not None and next_one.name == TURN_BACK
         return here >= self._last_recorded and (turned or self._live or not replay.recovered)
 
-    def stopped_waiting(self, word: Word[Any]) -> bool:
+    def note_await_cancelled(self, word: Word[Any]) -> bool:
         """`run` has cancelled the await of a word; False if the answer is recorded, so that `run` has it at once."""
         numbers = range(self._before + 1, self._before + 1 + _steps(word))
         if all(step_id in self.execution_log.replay.checkpoints for step_id in numbers):
             return False
         self.cancellation.given_up = word.says
-        self.code.give_up()
+        self.code.expire_all()
         return True
 
     def _look_ahead(self) -> None:
@@ -151,11 +151,11 @@ class RunDriver:
                 step_execution = self._begin(word)
                 done = await self._perform(step_execution)
                 return await self._settle(step_execution) if done is _UNDER_WAY else done
-            case Gathered():
+            case GatherCall():
                 return await self._gather(word.calls)
-            case Received():
+            case ReceiveCall():
                 return await self.waiting.receive(word.name, word.signal, word.patience)
-            case Slept():
+            case SleepCall():
                 return await self.waiting.sleep(word.duration)
 
     async def _gather(self, calls: Sequence[StepCall[Any]]) -> tuple[Any, ...]:
@@ -172,12 +172,12 @@ class RunDriver:
         if not isinstance(worst, _OVER):
             for number, step in enumerate(step_execution):
                 how = settled[number]
-                if isinstance(how, Returned) and how.value is _UNDER_WAY:
+                if isinstance(how, CodeReturned) and how.value is _UNDER_WAY:
                     settled[number] = await _how(self._settle(step), (Refusal, CompensationStart))
             worst = _worst(settled)
         if worst is not None:
             raise worst
-        return tuple(how.value for how in settled if isinstance(how, Returned))
+        return tuple(how.value for how in settled if isinstance(how, CodeReturned))
 
     async def _settle(self, step_execution: StepExecution) -> Any:
         """What came of a child that is under way; the saga is suspended until the child tells."""
@@ -194,7 +194,7 @@ class RunDriver:
                 return await self.outcomes.replay(step_execution, checkpoint)
             except Refusal:
                 if step.kind == "child":
-                    self.children.compensation_requested(step_execution)
+                    self.children.check_compensation_requested(step_execution)
                 raise
         step_execution.call.require_storable_arguments()
         self.history.hide_values(step_execution.hidden_values())
@@ -203,12 +203,12 @@ class RunDriver:
             await self.children.begin(step_execution, suspend=not self.suspension.is_deferred)
             return _UNDER_WAY
         self.cancellation.check_before_step(step_execution)
-        await self.cancellation.record_lost()
+        await self.cancellation.record_cancel_lost()
         self._live = True
         if act and act.action != "retry":
             return await self.outcomes.follow_operator(step_execution, act)
         if (exhausted := self.execution_log.replay.exhausted) and not act:
-            await self.outcomes.stuck(step_execution, exhausted.reason)
+            await self.outcomes.suspend_stuck(step_execution, exhausted.reason)
         return await (
             self.runner.transact(step_execution) if step.kind == "transaction" else self.runner.call(step_execution)
         )
@@ -227,23 +227,23 @@ class RunDriver:
 
 async def _how(
     branch: Awaitable[Any], kinds: tuple[type[BaseException], ...] = (BaseException,)
-) -> Returned[Any] | Raised:
+) -> CodeReturned[Any] | CodeRaised:
     """How a branch ended: an error that it returned is a value. Raises errors of other kinds."""
     try:
-        return Returned(await branch)
+        return CodeReturned(await branch)
     except kinds as error:
-        return Raised(error)
+        return CodeRaised(error)
 
 
-def _worst(settled: Iterable[Returned[Any] | Raised]) -> BaseException | None:
+def _worst(settled: Iterable[CodeReturned[Any] | CodeRaised]) -> BaseException | None:
     """What is raised of several branches that failed."""
-    return min((how.error for how in settled if isinstance(how, Raised)), key=_gravity, default=None)
+    return min((how.error for how in settled if isinstance(how, CodeRaised)), key=_gravity, default=None)
 
 
-def _together(settled: Iterable[Returned[Any] | Raised]) -> SuspendRequest:
+def _together(settled: Iterable[CodeReturned[Any] | CodeRaised]) -> SuspendRequest:
     """What several branches suspend the saga for: first of all an operator; all that wait for providers say so at
     once."""
-    resting = [how.error for how in settled if isinstance(how, Raised) and isinstance(how.error, SuspendRequest)]
+    resting = [how.error for how in settled if isinstance(how, CodeRaised) and isinstance(how.error, SuspendRequest)]
     first = min(resting, key=lambda each: each.change.provider is not None)
 
     def instead() -> None:
@@ -269,7 +269,7 @@ def _raised(instead: Callable[[], None]) -> CompensationStart | RunStuck | None:
 
 def _steps(word: Word[Any]) -> int:
     """How many step numbers a word takes."""
-    return len(word.calls) if isinstance(word, Gathered) else 1
+    return len(word.calls) if isinstance(word, GatherCall) else 1
 
 
 def last_recorded_step(replay: ReplayState) -> int:

@@ -10,7 +10,7 @@ from domain.amends.vocabulary import Unreadable
 from workflows.amends.call import Call
 from workflows.amends.engine.cancellation import Cancellation
 from workflows.amends.engine.history_writer import HistoryWriter
-from workflows.amends.engine.outcomes import Outcomes
+from workflows.amends.engine.outcomes import OutcomeRecorder
 from workflows.amends.engine.steps.attempts import (
     AttemptAnswered,
     AttemptBug,
@@ -25,7 +25,7 @@ from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transaction_context import TransactionContext
 from workflows.amends.engine.steps.transactions import transact
 from workflows.amends.engine.suspension import Suspension
-from workflows.amends.engine.user_code.user_code import Raised, UserCode
+from workflows.amends.engine.user_code.user_code import CodeRaised, UserCode
 from workflows.amends.history import Problem, SagaStuck, StepRetrying, StepWaiting
 from workflows.amends.ports.execution_log import StepCommit
 from workflows.amends.saga import Saga
@@ -44,7 +44,7 @@ class StepRunner:
         suspension: Suspension,
         cancellation: Cancellation,
         code: UserCode,
-        outcomes: Outcomes,
+        outcomes: OutcomeRecorder,
     ) -> None:
         self._saga, self._history, self._suspension = saga, history, suspension
         self._cancellation, self._code, self._outcomes = cancellation, code, outcomes
@@ -79,14 +79,14 @@ class StepRunner:
         )
         match await make_attempts(trial, self._history, self._code):
             case AttemptAnswered(made, attempts):
-                await self._history.write(self._outcomes.completion(step_execution, made.data, attempts))
-                return self._outcomes.done(step_execution, made.data, made.value)
+                await self._history.write(self._outcomes.completion_commit(step_execution, made.data, attempts))
+                return self._outcomes.note_done(step_execution, made.data, made.value)
             case AttemptRefused(refusal, problem, attempts):
-                await self._outcomes.refuse_with(step_execution, refusal, problem, attempts)
+                await self._outcomes.record_stored_refusal(step_execution, refusal, problem, attempts)
             case AttemptsExhausted(problem, attempts):
-                await self._outcomes.failed(step_execution, problem, attempts)
+                await self._outcomes.record_failure(step_execution, problem, attempts)
             case AttemptBug(problem, attempts):
-                await self._outcomes.stuck(
+                await self._outcomes.suspend_stuck(
                     step_execution, f"a bug in {step_execution.step.name}: {problem.message}", problem, attempts
                 )
             case BlockedByOutage() as down:
@@ -104,7 +104,7 @@ class StepRunner:
             self._history.execution_log.replay.provider_waits.get(step_execution.step_id),
             self._history.execution_log,
         )
-        wait, until = current_wait(down, known, execution_log, self._cancellation.tried_before(step_execution))
+        wait, until = current_wait(down, known, execution_log, self._cancellation.may_have_been_tried(step_execution))
         if execution_log.now() >= until:
             reason = wait_exhausted_reason(step_execution.step.name, down, wait)
             step = step_execution.step
@@ -127,15 +127,15 @@ class StepRunner:
             )
 
         def step_commit(result: StoredValue, tx: TransactionContext) -> StepCommit:
-            return self._outcomes.completion(step_execution, result.data, 1, tx)
+            return self._outcomes.completion_commit(step_execution, result.data, 1, tx)
 
         def again() -> None:
             self._cancellation.check_between_attempts(step_execution, False)
 
         step = step_execution.step
         ended = await transact(step.name, self._history, self._code, step.timeout, body, step_commit, again)
-        if not isinstance(ended, Raised):
-            return self._outcomes.done(step_execution, ended.value.data, ended.value.value)
+        if not isinstance(ended, CodeRaised):
+            return self._outcomes.note_done(step_execution, ended.value.data, ended.value.value)
         error = ended.error
         if is_refusal(error):
             try:
@@ -143,11 +143,11 @@ class StepRunner:
             except (Unstorable, TooLarge) as unstorable:
                 error = unstorable
             else:
-                await self._outcomes.refuse_with(step_execution, error, problem, 1)
+                await self._outcomes.record_stored_refusal(step_execution, error, problem, 1)
         if isinstance(error, Unreadable):
             return await self._suspension.suspend_incompatible(f"{step_execution.step.name}: {error_message(error)}")
         reason = f"{step_execution.step.name} failed, and did nothing: {self._history.bug_text(error)}"
-        return await self._outcomes.stuck(step_execution, reason, self._history.stored_problem(error), 1)
+        return await self._outcomes.suspend_stuck(step_execution, reason, self._history.stored_problem(error), 1)
 
     def _kept(self, step_execution: StepExecution, result: Any) -> StoredValue:
         limit = self._history.execution_log.limits.value

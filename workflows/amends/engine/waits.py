@@ -70,7 +70,7 @@ class SignalsAndTimers:
         async def end_or_suspend() -> StepCommit:
             while True:
                 self._cancellation.check_outside_steps()
-                await self._cancellation.record_lost()
+                await self._cancellation.record_cancel_lost()
                 told, begun = self._next(signal), step_id in self._history.current.waits
                 now = self._history.execution_log.now()
                 until = self._history.current.waits[step_id] if begun else None if patience is None else now + patience

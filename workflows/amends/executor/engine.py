@@ -10,7 +10,7 @@ from typing import Any
 
 from domain.amends.errors import AmendsError
 from domain.amends.event import Cause
-from workflows.amends.client import SagaClient, Started
+from workflows.amends.client import SagaClient, StartAnswer
 from workflows.amends.clocks import Clocks
 from workflows.amends.engine.user_code.tasks import guard_tasks
 from workflows.amends.executor.execution_log import ProcessContext
@@ -117,7 +117,7 @@ class Engine:
 
     async def launch(self) -> None:
         """Register this executor, start the runtime here, and begin to take over what nobody runs."""
-        self._runtime.bind({name: self._executions.body(name) for name, _ in self.saga_client.sagas})
+        self._runtime.bind_bodies({name: self._executions.body(name) for name, _ in self.saga_client.sagas})
         guard_tasks()
         await self._executor.begin(self.worker.saga_types)
         self._runtime.launch()
@@ -188,7 +188,7 @@ class Engine:
 
     # -- what is asked of it from outside
 
-    async def start(self, saga: Saga[Any, Any], request: Any, id: str | None, cause: Cause) -> Started:
+    async def start(self, saga: Saga[Any, Any], request: Any, id: str | None, cause: Cause) -> StartAnswer:
         """Start a saga here, or queue it if this executor is full; see SagaClient.start."""
         worker, lease = self.worker, self.lease
         order = self.saga_client.start_request(saga, request, id, replace(cause, executor=lease.executor))

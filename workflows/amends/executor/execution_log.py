@@ -11,13 +11,12 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from domain.amends.event import Cause
-from workflows.amends.bell import Bell
 from workflows.amends.executor.lease import Lease
 from workflows.amends.history import FINISHED, EventLoopBlocked, saga_event
 from workflows.amends.history.replay_state import BLOCKS, ReplayState
 from workflows.amends.ports.execution_log import (
     Committed,
-    Identity,
+    SagaIdentity,
     StartRequest,
     StepCommit,
     StepTransaction,
@@ -27,6 +26,7 @@ from workflows.amends.ports.execution_log import (
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import Providers
 from workflows.amends.values.limits import Limits
+from workflows.amends.waker import Waker
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class LeasedExecutionLog:
 
     def __init__(
         self,
-        identity: Identity,
+        identity: SagaIdentity,
         replay: ReplayState,
         owner: str,
         lease: Lease,
@@ -56,7 +56,7 @@ class LeasedExecutionLog:
     ) -> None:
         self.identity, self.replay, self._reload, self._draw_step_id = identity, replay, reload, draw_step_id
         self._owner, self._lease, self._around = owner, lease, surroundings
-        self._cancel, self.bell = replay.cancel, Bell()
+        self._cancel, self.waker = replay.cancel, Waker()
         self.limits, self.last_step_id = surroundings.limits, 0
 
     def next_step_id(self) -> int:
@@ -88,11 +88,11 @@ class LeasedExecutionLog:
             found = [event.data for event in step_commit.events if saga_event(event.type.name).found == "down"]
             down = {each["provider"]: str(each["error"]["facts"].get("problem", "")) for each in found}
             for name, error in ({step_commit.change.provider: "its gateway says so"} | down).items():
-                self._around.providers.named(name).found_down(error)
+                self._around.providers.named(name).note_down(error)
         made = [event.data["slot"] for event in step_commit.events if saga_event(event.type.name).found == "answered"]
         for wait in (self.replay.provider_waits.get(step_id) for step_id in made):
             if wait and wait.provider:
-                self._around.providers.named(wait.provider).found_up()
+                self._around.providers.named(wait.provider).note_up()
 
     def transaction(self) -> AbstractAsyncContextManager[StepTransaction]:
         self._go_on()
@@ -107,7 +107,7 @@ class LeasedExecutionLog:
 
     async def wait_for_wakeup(self, seconds: float) -> bool:
         self._go_on()
-        heard = await self.bell.wait(max(seconds, 0))
+        heard = await self.waker.wait(max(seconds, 0))
         self._go_on()
         return heard
 
@@ -118,7 +118,7 @@ class LeasedExecutionLog:
         """Somebody wants the saga cancelled, who is not this execution of it."""
         if self._cancel is None:
             self._cancel = reason
-            self.bell.ring()
+            self.waker.wake()
 
     def note_blocked(self, event: EventLoopBlocked) -> None:
         """This life has blocked the event loop: after the second time an operator is asked before more is begun."""

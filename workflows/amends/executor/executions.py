@@ -18,11 +18,11 @@ from workflows.amends.executor.runtime import Body, Runtime
 from workflows.amends.executor.worker import RunningExecution, Worker
 from workflows.amends.history import SagaIncompatible, SagaStarted, SagaStuck, saga_histories
 from workflows.amends.history.replay_state import ReplayState
-from workflows.amends.ports.event_store import new_own_event
+from workflows.amends.ports.event_store import new_amends_event
 from workflows.amends.ports.execution_log import (
     Fenced,
-    Identity,
     RecordLost,
+    SagaIdentity,
     SagaMissing,
     StatusChange,
     StepCommit,
@@ -46,7 +46,7 @@ class SagaExecution:
 
     name: str
     version: int
-    identity: Identity
+    identity: SagaIdentity
     owner: str
     underway: RunningExecution
 
@@ -77,13 +77,13 @@ class Executions:
             parent: str | None = None,
             **origin: str,
         ) -> Any:
-            id, owner = self._runtime.current()
-            underway = self._worker.execution_begun(id, owner)
+            id, owner = self._runtime.current_execution()
+            underway = self._worker.note_execution_begun(id, owner)
             if underway is None:  # it knows nothing of what is settled
                 await self._store.note_unclaimed_run(id)
-                underway = self._worker.execution_begun_by_itself(id, owner)
+                underway = self._worker.note_unclaimed_execution_begun(id, owner)
             cause = Cause(workflow_id=id, executor=underway.lease.executor, **origin)
-            execution = SagaExecution(name, version, Identity(id, root, cause, parent), owner, underway)
+            execution = SagaExecution(name, version, SagaIdentity(id, root, cause, parent), owner, underway)
             return await self._ended(execution, given, started)
 
         return execute
@@ -99,14 +99,14 @@ class Executions:
             raise
         except (SagaMissing, RecordLost) as lost:
             await self._begin_anew(execution, lost)
-            self._worker.execution_ended(id, owner)
+            self._worker.note_execution_ended(id, owner)
             raise Suspended from None
         except (Fenced, Suspended, asyncio.CancelledError):
-            self._worker.execution_ended(id, owner)
+            self._worker.note_execution_ended(id, owner)
             raise
         except BaseException as error:
             await self._failed(execution, error)
-            self._worker.execution_ended(id, owner)
+            self._worker.note_execution_ended(id, owner)
             raise Suspended from None
         self._failures.pop(id, None)
         self._finished(execution)
@@ -117,7 +117,7 @@ class Executions:
         id, owner, task = execution.id, execution.owner, execution.underway.task
         self._worker.rests(id)
         assert task is not None
-        task.add_done_callback(lambda _: self._worker.execution_ended(id, owner))
+        task.add_done_callback(lambda _: self._worker.note_execution_ended(id, owner))
 
     async def _begin_anew(self, execution: SagaExecution, lost: SagaMissing | RecordLost) -> None:
         """The database has lost what this execution has written: the next one goes on from what it still has."""
@@ -144,7 +144,7 @@ class Executions:
             reason = f"a fault of the engine: {error_repr(error)}"
             event, change = SagaStuck(reason, 0), StatusChange("stuck", reason)
             log.warning("Saga %s is stuck at the engine: %s", id, one_line(reason), exc_info=error)
-        new = new_own_event(saga_histories.stream(id), event, execution.identity.cause)
+        new = new_amends_event(saga_histories.stream(id), event, execution.identity.cause)
         await self._store.commit(id, execution.owner, StepCommit([new], change=change, suspend=True))
         self._failures.pop(id, None)
 

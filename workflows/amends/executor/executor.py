@@ -86,7 +86,7 @@ class Executor:
 
     async def _become_another(self, old: Lease, keeper: LeaseKeeper) -> None:
         await self._give_up()
-        keeper.given_up()
+        keeper.note_nothing_runs()
         while not self._stopping:
             lease, renewed = self._new()
             try:

@@ -20,7 +20,7 @@ class LeaseKeeper(Protocol):
 
     def start(self) -> None: ...
 
-    def given_up(self) -> None:
+    def note_nothing_runs(self) -> None:
         """Nothing runs any more of what ran under the lease."""
         ...
 
@@ -47,13 +47,13 @@ class Lease:
         self._until, self._held_since = asked_at + self.seconds, asked_at
         self.clock.synchronise(told, asked_at, self.now())
 
-    def holds(self) -> bool:
+    def is_held(self) -> bool:
         """Whether the lease holds by this process's own clock."""
         return not self.gone and self.now() < self._until
 
     def seconds_held(self) -> float:
         """For how many seconds the lease has been held without a gap; 0 if it does not hold."""
-        return self.now() - self._held_since if self.holds() else 0.0
+        return self.now() - self._held_since if self.is_held() else 0.0
 
     def require_not_lost(self) -> None:
         """Raise Suspended if it was taken away: whoever runs under it is over."""
@@ -62,7 +62,7 @@ class Lease:
 
     async def wait_until_held(self) -> None:
         """Return once the lease holds. Raises Suspended if it never will."""
-        while not self.holds():
+        while not self.is_held():
             self.require_not_lost()
             await asyncio.sleep(0.05)
 

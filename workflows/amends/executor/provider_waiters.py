@@ -48,7 +48,9 @@ class ProviderWaiters:
 
     def _changed(self) -> None:
         """A call has ended, or a provider is back: look now, if there is room for several."""
-        if any(self._providers.named(name).room > self._providers.named(name).calls // 4 for name in self._awaited):
+        if any(
+            self._providers.named(name).free_places > self._providers.named(name).calls // 4 for name in self._awaited
+        ):
             self._wake.set()
 
     async def _watch(self) -> None:
@@ -99,7 +101,7 @@ class ProviderWaiters:
     def _room(self, provider: Provider) -> int:
         """How many may go on now: one that asks whether it is back takes nobody's place."""
         if provider.outage:
-            return provider.room
+            return provider.free_places
         under_way = self._let_go_on_for.get(provider.name, set())
         under_way &= self._worker.running.keys()
-        return min(provider.room - len(under_way), self._worker.free_places, MOST)
+        return min(provider.free_places - len(under_way), self._worker.free_places, MOST)

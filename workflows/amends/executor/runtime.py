@@ -14,7 +14,7 @@ Body = Callable[..., Awaitable[Any]]
 class Runtime(Protocol):
     """DBOS, or what a simulation has in its place."""
 
-    def bind(self, bodies: Mapping[str, Body]) -> None:
+    def bind_bodies(self, bodies: Mapping[str, Body]) -> None:
         """Run these for the sagas of these names; called once, before `launch`.
 
         TurnedBack ends a saga like a result; after Fenced, and Suspended, its outcome is somebody else's to write.
@@ -33,7 +33,7 @@ class Runtime(Protocol):
         """Run a saga that this executor has claimed under this owner; returns once that is under way."""
         ...
 
-    def current(self) -> tuple[str, str]:
+    def current_execution(self) -> tuple[str, str]:
         """The id of the saga whose body asks, and the token under which this execution owns it."""
         ...
 

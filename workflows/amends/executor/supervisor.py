@@ -13,7 +13,7 @@ from workflows.amends.clocks import clock
 from workflows.amends.executor.worker import Worker
 from workflows.amends.history import FINISHED, SagaIncompatible, SagaTerminated, saga_histories
 from workflows.amends.ids import new_token
-from workflows.amends.ports.event_store import new_own_event
+from workflows.amends.ports.event_store import new_amends_event
 from workflows.amends.ports.execution_log import StatusChange
 from workflows.amends.ports.saga_store import OtherExecutor, SagaStore
 
@@ -51,7 +51,7 @@ class Supervisor:
         self._more_are_queued, self._ended = False, 0
         self._cared_at, self._suspicious_until = 0.0, self._seconds() + SUSPICIOUS_SECONDS
         self._task: asyncio.Task[None] | None = None
-        worker.has_room, worker.was_queued = self.saga_ended, self.check_queue
+        worker.has_room, worker.was_queued = self.note_saga_ended, self.check_queue
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._watch(), name="supervisor")
@@ -68,7 +68,7 @@ class Supervisor:
         self._cared_at, self._suspicious_until = 0.0, self._seconds() + SUSPICIOUS_SECONDS
         self._wake.set()
 
-    def saga_ended(self) -> None:
+    def note_saga_ended(self) -> None:
         """A saga ended here: there is room for a queued one."""
         self._ended += 1
         if self._worker.free_places <= 1 or (self._more_are_queued and self._ended >= CLAIM // 2):
@@ -150,5 +150,5 @@ class Supervisor:
     async def _tell(self, id: str, told: object, change: StatusChange) -> None:
         cause = Cause(workflow_id=id, actor="amends", executor=self._worker.executor)
         await self._store.append_to_unowned(
-            id, new_own_event(saga_histories.stream(id), told, cause), change, sorted(FINISHED)
+            id, new_amends_event(saga_histories.stream(id), told, cause), change, sorted(FINISHED)
         )

@@ -74,7 +74,7 @@ class Worker:
     @property
     def ready(self) -> bool:
         """Whether this executor may run sagas: its lease holds and it is not shutting down."""
-        return self.lease.holds() and not self.draining.is_set()
+        return self.lease.is_held() and not self.draining.is_set()
 
     @property
     def free_places(self) -> int:
@@ -101,19 +101,19 @@ class Worker:
             log.exception("Saga %s could not be started here; it is given back.", claimed.id)
             self._forget(key)
 
-    def execution_begun(self, id: str, owner: str) -> RunningExecution | None:
+    def note_execution_begun(self, id: str, owner: str) -> RunningExecution | None:
         """Take note that an execution has begun, in the task that asks; None if the runtime began it by itself."""
         known = self.running.get((id, owner))
         if known is not None:
             known.task = asyncio.current_task()
         return known
 
-    def execution_begun_by_itself(self, id: str, owner: str) -> RunningExecution:
+    def note_unclaimed_execution_begun(self, id: str, owner: str) -> RunningExecution:
         """Take note of an execution that the runtime began without this worker."""
         self.running[id, owner] = made = RunningExecution(self.lease, task=asyncio.current_task())
         return made
 
-    def execution_ended(self, id: str, owner: str) -> None:
+    def note_execution_ended(self, id: str, owner: str) -> None:
         """Forget an execution: its place is free."""
         self._forget((id, owner))
         self.has_room()
@@ -128,7 +128,7 @@ class Worker:
     def wake_all(self) -> None:
         """Let whatever waits look up: this process is to end."""
         for execution_log in self._execution_logs():
-            execution_log.bell.ring()
+            execution_log.waker.wake()
 
     def deliver_cancel(self, id: str, reason: str) -> None:
         """Tell a saga, if it runs here, that it is to be cancelled."""

@@ -32,7 +32,7 @@ from workflows.amends.history.events import (
     WaitEnded,
 )
 from workflows.amends.history.histories import saga_event, saga_histories, state_of
-from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueOf
+from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueTypeSource
 from workflows.amends.history.state import AwaitedProvider, CompensationState, SagaState, StateFold, StepState
 from workflows.amends.history.status import (
     FINISHED,
@@ -89,7 +89,7 @@ __all__ = [
     "StepState",
     "StepStatus",
     "StepWaiting",
-    "ValueOf",
+    "ValueTypeSource",
     "WaitEnded",
     "saga_event",
     "saga_histories",

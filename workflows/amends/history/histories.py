@@ -35,4 +35,4 @@ def state_of(recorded: Iterable[tuple[datetime, SagaEvent]]) -> SagaState:
 
 def saga_event(name: str) -> type[SagaEvent]:
     """The class of the events that are stored under a name; SagaEvent itself for one that this code does not know."""
-    return saga_histories.vocabulary.by_name.get(name, SagaEvent)
+    return saga_histories.vocabulary.class_by_name.get(name, SagaEvent)

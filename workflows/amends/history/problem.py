@@ -62,7 +62,7 @@ def stored_problem(stored: str) -> Problem:
     return Problem(data["name"], data["message"], facts if isinstance(facts, dict) else {})
 
 
-def refusal_of(problem: Problem, *modules: str) -> Refusal:
+def load_refusal(problem: Problem, *modules: str) -> Refusal:
     """The refusal that was stored. Raises UnknownRefusal if its class is gone; see `refusal_class` for `modules`."""
     cls = refusal_class(problem.name, *modules)
     if cls is None:

@@ -35,7 +35,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class NeedsOperator:
+class StuckReason:
     """Why a saga may not be tried again by itself: an operator is asked where it goes on.
 
     `runs` says that `run` itself may be run up to there; else an operator is asked before it.
@@ -117,7 +117,7 @@ class ReplayState:
     started_at: datetime | None = None
     received: frozenset[int] = frozenset()
     recovered: bool = False
-    exhausted: NeedsOperator | None = None
+    exhausted: StuckReason | None = None
     blocks: int = 0
     compensation_requested: bool = False
     children: Mapping[int, Sequence[StartedChild]] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class ReplayState:
     """The provider that the saga's row says it waits for, until the next status says otherwise."""
 
 
-class Remembered(Protocol):
+class AppliesToReplay(Protocol):
     """An event that says what the next execution must know of it."""
 
     def apply_to_replay(self, replay: ReplayFold) -> None: ...
@@ -148,14 +148,14 @@ class ReplayFold:
         self.children: dict[int, list[StartedChild]] = {}
         self.requested: set[str] = set()
         self.provider_waits: dict[int, ProviderWait] = {}
-        self.blocks: list[NeedsOperator] = []
+        self.blocks: list[StuckReason] = []
         self.compensation: StartedCompensation | None = None
         self.cancel: str | None = None
         self.cancel_lost = self.completed = self.compensation_requested = False
         self.last_event: UUID | None = None
         self.version = 0
 
-    def add(self, events: Iterable[tuple[UUID, Remembered]]) -> None:
+    def add_events(self, events: Iterable[tuple[UUID, AppliesToReplay]]) -> None:
         """Some events more of the saga's stream, with their ids."""
         last, count = self.last_event, 0
         for last, event in events:  # noqa: B007 (it is the last one that counts)
@@ -163,11 +163,11 @@ class ReplayFold:
             count += 1
         self.last_event, self.version = last, self.version + count
 
-    def checkpoint(self, checkpoints: Iterable[Checkpoint]) -> None:
+    def add_checkpoints(self, checkpoints: Iterable[Checkpoint]) -> None:
         """Some checkpoints more."""
         self.checkpoints.update((each.step_id, each) for each in checkpoints)
 
-    def compensated(self, step: str, occurrence: int) -> None:
+    def add_compensation_of_fork(self, step: str, occurrence: int) -> None:
         """A step was compensated in another saga of the family of forks: its next call needs another key."""
         self.redo[step, occurrence] = self.redo.get((step, occurrence), 0) + 1
 
@@ -214,8 +214,8 @@ class ReplayFold:
         )
 
 
-def takeovers_exhausted(takeovers: int) -> NeedsOperator | None:
+def takeovers_exhausted(takeovers: int) -> StuckReason | None:
     """Why a saga is stuck with which one executor after the other has died; None for one that may be tried again."""
     if takeovers <= TAKEOVERS:
         return None
-    return NeedsOperator(f"{takeovers} executors died in a row while they ran this step", takeovers == TAKEOVERS + 1)
+    return StuckReason(f"{takeovers} executors died in a row while they ran this step", takeovers == TAKEOVERS + 1)

@@ -13,7 +13,7 @@ from workflows.amends.history.state import StateFold
 
 
 @dataclass(frozen=True)
-class ValueOf:
+class ValueTypeSource:
     """Where the type of a value in an event is known: in the definition of a saga, by default of the event's own.
 
     `name` is the step's, the signal's, or the id of the child whose end is told.
@@ -50,7 +50,7 @@ class SagaEvent:
         return str(data.get("reason") or "")
 
     @classmethod
-    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueTypeSource]:
         """Which of its fields hold values whose types only a saga's definition knows. By default none does."""
         return {}
 
@@ -67,12 +67,12 @@ class OverviewEvent(SagaEvent):
         return row and replace(row, changed_at=at, **self.overview_columns(row, at))
 
 
-def failed_attempt(data: Mapping[str, Any], what: str) -> str:
+def failed_attempt_text(data: Mapping[str, Any], what: str) -> str:
     """What a timeline tells of an attempt that failed."""
-    return f"{data[what]}, attempt {data['attempts']}: {error_message(data)}"
+    return f"{data[what]}, attempt {data['attempts']}: {shown_error_message(data)}"
 
 
-def error_message(data: Mapping[str, Any]) -> str:
+def shown_error_message(data: Mapping[str, Any]) -> str:
     """What the error of an event says, as far as it may be shown."""
     said = data.get("error")
     return str(said.get("message", "")) if isinstance(said, Mapping) else ""

@@ -66,7 +66,7 @@ class SagaState:
         return next((each for each in self.steps if (each.name, each.occurrence) == (name, occurrence)), None)
 
 
-class Changing(Protocol):
+class AppliesToState(Protocol):
     """An event that says what it changes in the state."""
 
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None: ...
@@ -87,19 +87,19 @@ class StateFold:
         steps = sorted(self.steps.values(), key=lambda step: (step.slot, step.name, step.occurrence))
         return replace(self._state, steps=tuple(steps))
 
-    def add(self, event: Changing, at: datetime | None = None) -> None:
+    def add_event(self, event: AppliesToState, at: datetime | None = None) -> None:
         """One event more, and when it was recorded: a step's `finished_at` is when its outcome was."""
         event.apply_to_state(self, at)
 
-    def change(self, **changes: Any) -> None:
+    def set_saga_fields(self, **changes: Any) -> None:
         """Change what is said of the saga as a whole."""
         self._state = replace(self._state, **changes)
 
     def resume(self) -> None:
         """The saga goes on where it was."""
-        self.change(status="compensating" if self._state.turned_back else "running", reason=None)
+        self.set_saga_fields(status="compensating" if self._state.turned_back else "running", reason=None)
 
-    def compensation(
+    def set_compensation_fields(
         self, step: str, occurrence: int, slot: int, state: CompensationState, awaits: AwaitedProvider | None = None
     ) -> None:
         """Change what is said of a step's compensation; one without a record may have been done."""

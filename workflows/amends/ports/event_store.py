@@ -19,7 +19,7 @@ from domain.amends.stream import require_business_stream, require_stream
 from domain.amends.vocabulary import Unreadable, Vocabulary
 from workflows.amends.ids import new_id
 from workflows.amends.redaction.sensitive import hidden_values, marked_shape, without_values
-from workflows.amends.values.codec import adapter, dump, parse_json, stored_value, wrong_fields
+from workflows.amends.values.codec import dump, parse_json, stored_value, type_adapter, wrong_fields
 from workflows.amends.values.limits import Limits
 
 E = TypeVar("E")
@@ -153,7 +153,7 @@ class IdempotencyKey:
 
 
 @dataclass(frozen=True)
-class KeptAnswer:
+class StoredAnswer:
     """What a request with an idempotency key is answered, to be kept in the same commit as what it did."""
 
     key: str
@@ -162,7 +162,7 @@ class KeptAnswer:
 
 
 @dataclass(frozen=True)
-class Appended:
+class AppendResult:
     """The place in the feed that an append reaches to: whoever has read up to there has seen it."""
 
     cursor: FeedCursor
@@ -189,8 +189,8 @@ class EventStore(Protocol):
     """What every store of events promises; tests/amends/contracts/contract.py holds each one to it."""
 
     async def append(
-        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None
-    ) -> Appended | RepeatedRequest:
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: StoredAnswer | None = None
+    ) -> AppendResult | RepeatedRequest:
         """Append to one or several streams in one commit, all of it or nothing. Those sent at once have no order.
 
         Events that are all there, recognised by their ids, are a success and change nothing, whatever is expected:
@@ -250,7 +250,7 @@ def new_business_event(
     return NewEvent(id or new_id(), stream, type, made.data, cause, made.size, made.value)
 
 
-def new_own_event(stream: str, event: object, cause: Cause, id: UUID | None = None) -> NewEvent:
+def new_amends_event(stream: str, event: object, cause: Cause, id: UUID | None = None) -> NewEvent:
     """An event of ours as it is stored; what others say in it was looked at before."""
     return NewEvent(id or new_id(), stream, event_type(event), dump(event, type(event)), cause)
 
@@ -259,7 +259,7 @@ def load_event(vocabulary: Vocabulary[E], stored: EventType, data: Any) -> E:
     """An event back from its plain JSON data, whatever shape it had then. Raises Unreadable, never guesses."""
     cls, current = vocabulary.upcast(stored, data)
     try:
-        event: E = adapter(cls).validate_python(current, by_alias=True, by_name=True)
+        event: E = type_adapter(cls).validate_python(current, by_alias=True, by_name=True)
     except ValidationError as error:
         raise _unfit(stored, cls, error, current) from None
     return event
@@ -271,7 +271,7 @@ def load_event_json(vocabulary: Vocabulary[E], stored: EventType, json: str) -> 
     if cls is None:
         return load_event(vocabulary, stored, parse_json(json))
     try:
-        event: E = adapter(cls).validate_json(json, by_alias=True, by_name=True)
+        event: E = type_adapter(cls).validate_json(json, by_alias=True, by_name=True)
     except ValidationError as error:
         if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
             return load_event(vocabulary, stored, parse_json(json))  # too deep for the quick way

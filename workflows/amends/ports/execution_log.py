@@ -14,12 +14,12 @@ from pydantic import JsonValue
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import AmendsError
 from domain.amends.event import Cause
-from workflows.amends.bell import Bell
 from workflows.amends.history import Problem, Status
 from workflows.amends.history.replay_state import Checkpoint, ReplayState
 from workflows.amends.ports.event_store import NewEvent
 from workflows.amends.values.codec import dump
 from workflows.amends.values.limits import Limits
+from workflows.amends.waker import Waker
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -148,7 +148,7 @@ class Suspended(BaseException):
     """The saga is suspended until something happens or an operator acts; this execution of it is over."""
 
 
-class Interrupted(Exception):
+class TransactionInterrupted(Exception):
     """The database went away in the middle of a transaction, or wants it again: it runs again from its first line.
 
     `tries` is how often a transaction may end so before an operator is asked; None, however often: the database is
@@ -164,7 +164,7 @@ class StepTransaction(Protocol):
     """Reads, own SQL and the commit of one transaction step, in one transaction where SQL of its own is used."""
 
     @property
-    def interrupted(self) -> Interrupted | None:
+    def interrupted(self) -> TransactionInterrupted | None:
         """What interrupted this transaction, if something did: it counts whatever the step's code made of it."""
         ...
 
@@ -178,7 +178,7 @@ class StepTransaction(Protocol):
 
 
 @dataclass(frozen=True)
-class Identity:
+class SagaIdentity:
     """Which saga this is. `root` is the saga that a fork goes back to, else its own id; keys are derived from it.
 
     `parent` is the saga that started it, if one did.
@@ -194,7 +194,7 @@ class ExecutionLog(Protocol):
     """Where one execution of one saga records what it does, and what it learns from the executions before it."""
 
     @property
-    def identity(self) -> Identity: ...
+    def identity(self) -> SagaIdentity: ...
 
     @property
     def replay(self) -> ReplayState: ...
@@ -203,7 +203,7 @@ class ExecutionLog(Protocol):
     def limits(self) -> Limits: ...
 
     @property
-    def bell(self) -> Bell:
+    def waker(self) -> Waker:
         """Rung when something happens that concerns this execution: a cancel, the end of this executor, a word of
         `run`."""
         ...
@@ -241,11 +241,11 @@ class ExecutionLog(Protocol):
         ...
 
     async def wait_until(self, until: datetime) -> None:
-        """Return when it is time, or earlier if the bell was rung. Raises Suspended while this executor shuts down."""
+        """Return when it is time, or earlier if the waker was used. Raises Suspended while this executor shuts down."""
         ...
 
     async def wait_for_wakeup(self, seconds: float) -> bool:
-        """Return once the bell was rung, or after so many seconds; whether it was. Raises Suspended as `pause` does."""
+        """Return once the waker was used, or after so many seconds; whether it was. Raises as `wait_until` does."""
         ...
 
     def cancel_reason(self) -> str | None:

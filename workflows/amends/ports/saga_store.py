@@ -11,7 +11,7 @@ from typing import Protocol
 
 from workflows.amends.history import SagaStuck, Status
 from workflows.amends.history.replay_state import ReplayState
-from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, NewEvent, RepeatedRequest
+from workflows.amends.ports.event_store import FeedCursor, NewEvent, RepeatedRequest, StoredAnswer
 from workflows.amends.ports.execution_log import (
     Committed,
     StartRequest,
@@ -109,7 +109,7 @@ class Sagas(Protocol):
         allowed: Sequence[Status],
         event: NewEvent,
         status: Status,
-        answer: KeptAnswer | None,
+        answer: StoredAnswer | None,
         cancel: str | None = None,
     ) -> FeedCursor | Status | RepeatedRequest:
         """Append an operator's action and queue the saga again; its status if that is not an allowed one.
@@ -120,7 +120,7 @@ class Sagas(Protocol):
         ...
 
     async def signal(
-        self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
+        self, id: str, signal: str, event: NewEvent, answer: StoredAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest:
         """Append a signal to a saga's history, and queue it if it waits for that; its status if it is finished.
 
@@ -129,7 +129,7 @@ class Sagas(Protocol):
         ...
 
     async def cancel(
-        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: KeptAnswer | None
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: StoredAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest | None:
         """Note that a saga is to be cancelled, and queue it if it waits or is stuck before its compensation has begun.
 

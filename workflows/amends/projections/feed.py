@@ -23,7 +23,7 @@ class ProjectionFeed:
         self._projection, self._target, self._store = projection, target, store
         self.types = types_of(projection)
 
-    async def after(self, cursor: FeedCursor, limit: int) -> FeedPage:
+    async def page_after(self, cursor: FeedCursor, limit: int) -> FeedPage:
         """The next page of so many events of all types.
 
         Raises NewerReader where other code reads events for this build that this code would pass over.

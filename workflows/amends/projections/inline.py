@@ -41,11 +41,11 @@ class InlineWriter:
         self._projections = [each for each in known.values() if each.mode == "inline"]
         self._types = {type for each in self._projections for type in types_of(each)}
 
-    def look_again(self) -> None:
+    def recheck_tables(self) -> None:
         """Compare each table with the code once more: it may be another one than before."""
         self._same.clear()
 
-    def concerns(self, events: Iterable[NewEvent]) -> bool:
+    def writes_for(self, events: Iterable[NewEvent]) -> bool:
         """Whether an inline read model reads one of these."""
         return bool(self._types) and any(event.type.name in self._types for event in events)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from domain.amends.projection import Projection, Recorded
 from workflows.amends.ports.projection_builds import BuildTarget
 from workflows.amends.projections.failures import unreadable_row
-from workflows.amends.values.codec import adapter, parse_json, round_trip
+from workflows.amends.values.codec import parse_json, round_trip, type_adapter
 
 ROOM = 100_000
 """How many rows are kept in memory."""
@@ -37,8 +37,8 @@ class RowCache:
         self._target, self._of = target, read
         self._projection, self.name = projection, projection.name
         self._key, self.inline = projection.key, projection.mode == "inline"
-        self._row = adapter(projection.row)
-        self._list = adapter(list[projection.row])  # type: ignore[name-defined]
+        self._row = type_adapter(projection.row)
+        self._list = type_adapter(list[projection.row])  # type: ignore[name-defined]
         self._kept: OrderedDict[str, Any] = OrderedDict()
         self.versions: dict[str, int] = {}
         self.unreadable: dict[str, str] = {}

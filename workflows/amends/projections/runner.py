@@ -167,7 +167,7 @@ class Runner:
         if self.action_requested and await self._written():
             self.action_requested = False
             await self._perform_requested()
-        found = await (self._ahead or self._feed.after(self._looked, self._limit))
+        found = await (self._ahead or self._feed.page_after(self._looked, self._limit))
         self._ahead = None
         if found.run not in (None, self._run):
             raise ServerChanged
@@ -176,7 +176,7 @@ class Runner:
                 await self._rest()
             return
         if found.full:
-            self._ahead = asyncio.create_task(self._feed.after(found.end, self._limit))
+            self._ahead = asyncio.create_task(self._feed.page_after(found.end, self._limit))
         page = await apply_page(self.projection, found.events, self._rows, self._set_aside, self._skipped)
         if not await self._written():
             return  # the one before had to leave something out: this one is applied anew

@@ -88,13 +88,13 @@ class CircuitBreaker:
         """Whether it is open, and a call may try."""
         return self._since is not None and self.clocks.seconds() >= self._probe_at
 
-    def enter(self) -> Probe | None:
+    def admit_call(self) -> Probe | None:
         """The right to make a call: None while it is closed. Raises ProviderDown while it is open, but for one call."""
         self._called_at = now = self.clocks.seconds()
         if self._since is None:
             return None
         if now < self._probe_at:
-            raise self.down()
+            raise self.provider_down_error()
         self._probes += 1
         patience = max(SILENT_SECONDS, 2 * self._longest)
         self._probe_at = now + patience
@@ -109,7 +109,7 @@ class CircuitBreaker:
             self._whole = None
         self._probe_at = max(probe.began + PROBE_SECONDS, min(self._probe_at, self.clocks.seconds()))
 
-    def down(self) -> ProviderDown:
+    def provider_down_error(self) -> ProviderDown:
         since = f"since {self._since.isoformat(timespec='seconds')}, " if self._since else ""
         return ProviderDown(self.name, f"{since}{self._error}")
 

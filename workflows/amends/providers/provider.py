@@ -8,7 +8,14 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Final
 
 from domain.amends.errors import AmendsError, DefinitionError
-from workflows.amends.call import LONGEST_NAME, AttemptContext, Outbound, ProviderDown, attempt_context, provider_name
+from workflows.amends.call import (
+    LONGEST_NAME,
+    AttemptContext,
+    ProviderDown,
+    SentCalls,
+    attempt_context,
+    storable_provider_name,
+)
 from workflows.amends.clocks import Clocks
 from workflows.amends.providers.circuit_breaker import FAILURES, CircuitBreaker, Outage, Probe
 from workflows.amends.values.printable import error_message
@@ -29,7 +36,7 @@ class NoAnswer(AmendsError):
 class ProviderCall:
     """One call to a provider. A gateway that can tell awaits `starts` right before the first byte leaves."""
 
-    def __init__(self, outbound: Outbound, mine: AttemptContext | None, began: float) -> None:
+    def __init__(self, outbound: SentCalls, mine: AttemptContext | None, began: float) -> None:
         self._outbound, self._mine, self.sent, self.began = outbound, mine, False, began
 
     async def starts(self) -> None:
@@ -50,7 +57,7 @@ class Provider:
     """
 
     def __init__(self, name: str, calls: int = CALLS, failures: int = FAILURES, clocks: Clocks = Clocks()) -> None:
-        if provider_name(name) != name:
+        if storable_provider_name(name) != name:
             problem = f"is 1 to {LONGEST_NAME} printable characters, without spaces around or side by side"
             raise DefinitionError("the name of a provider", problem)
         if calls < 1 or failures < 1:
@@ -69,7 +76,7 @@ class Provider:
         return self.breaker.outage
 
     @property
-    def room(self) -> int:
+    def free_places(self) -> int:
         """How many sagas that wait for it may go on now."""
         if self.breaker.outage:
             return int(self.breaker.may_probe)
@@ -84,7 +91,7 @@ class Provider:
         unless the gateway itself raises ProviderDown.
         """
         mine = attempt_context.get()
-        outbound = mine.outbound if mine else Outbound()
+        outbound = mine.outbound if mine else SentCalls()
         outbound.calls += 1
         self._under_way += 1
         probe = None
@@ -105,7 +112,7 @@ class Provider:
 
     @asynccontextmanager
     async def _watched(
-        self, sending: ProviderCall, outbound: Outbound, tells: bool, probe: Probe | None
+        self, sending: ProviderCall, outbound: SentCalls, tells: bool, probe: Probe | None
     ) -> AsyncIterator[ProviderCall]:
         """Take note of how a call ends."""
         try:
@@ -117,7 +124,7 @@ class Provider:
             ours = issubclass(type(error), AmendsError)
             told = outbound.shown(error_message(error)) if ours else "no answer in time"
             self.breaker.note_failure(told, outbound.waited)
-            outbound.down = self.breaker.down() if probe or self.outage or not sending.sent else None
+            outbound.down = self.breaker.provider_down_error() if probe or self.outage or not sending.sent else None
             if outbound.down is None or isinstance(error, asyncio.CancelledError):
                 raise
             raise outbound.down from error
@@ -145,20 +152,20 @@ class Provider:
         finally:
             self._places.release()
 
-    def _enter(self, outbound: Outbound) -> Probe | None:
+    def _enter(self, outbound: SentCalls) -> Probe | None:
         try:
-            return self.breaker.enter()
+            return self.breaker.admit_call()
         except ProviderDown as down:
             outbound.down = down
             raise
 
-    def found_down(self, error: str) -> None:
+    def note_down(self, error: str) -> None:
         """A saga waits for it: news only where its gateway calls without telling this object."""
         if not self.has_gateway:
             self.breaker.note_failure(error)
             self.breaker.note_probe()
 
-    def found_up(self) -> None:
+    def note_up(self) -> None:
         """A saga that waited for it has made an attempt, which is news as little."""
         if not self.has_gateway:
             self.breaker.note_answer()

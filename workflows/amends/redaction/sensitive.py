@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from domain.amends.sensitive import MASK
 from workflows.amends.redaction.marking import UNKNOWN
-from workflows.amends.redaction.shapes import Part, marked_paths, shape
+from workflows.amends.redaction.shapes import Part, marked_paths, shape_of
 from workflows.amends.redaction.visibility import Visibility
 from workflows.amends.values.memoised import memoised
 
@@ -24,7 +24,7 @@ _known: Final[dict[Any, Visibility | None]] = {}
 
 
 def _marks(annotation: Any) -> Visibility | None:
-    made = shape(annotation)
+    made = shape_of(annotation)
     part = Part(made, made, lasting=True)
     return Visibility([part], [part]) if set(marked_paths(made).values()) - {UNKNOWN} else None
 

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from domain.amends.sensitive import KEYWORD
 from workflows.amends.redaction.marking import UNKNOWN, MarkedSchemaGenerator
-from workflows.amends.values.codec import adapter
+from workflows.amends.values.codec import type_adapter
 from workflows.amends.values.memoised import memoised
 
 Shape: TypeAlias = dict[str, Any]
@@ -27,14 +27,14 @@ WORDS = ("type", "properties", "enum", "const", "$ref", "items", "prefixItems", 
 _shapes: dict[Any, Shape] = {}
 
 
-def shape(annotation: Any) -> Shape:
+def shape_of(annotation: Any) -> Shape:
     """The shape of an annotation's values, made once: nobody changes it."""
     return memoised(_shapes, annotation, _new_shape)
 
 
 def _new_shape(annotation: Any) -> Shape:
     try:
-        made = adapter(annotation).json_schema(
+        made = type_adapter(annotation).json_schema(
             by_alias=False, mode="serialization", schema_generator=MarkedSchemaGenerator
         )
     except Exception:  # also what a type's own code raises when it is asked for its schema

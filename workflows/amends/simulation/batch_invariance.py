@@ -1,6 +1,6 @@
 """Proves of a read model that it does not matter how its events come: one by one, many at once, with rests in between.
 
-    same_in_batches(order_board, history, sizes=[1, 3, 2])      # sizes from Hypothesis, for instance
+    require_batch_invariance(order_board, history, sizes=[1, 3, 2])      # sizes from Hypothesis, for instance
 
 Between two batches rows are written to a table and read again: what does not survive that, or what `evolve` keeps
 elsewhere than in its row, shows.
@@ -20,7 +20,9 @@ Row = TypeVar("Row")
 E = TypeVar("E")
 
 
-def same_in_batches(projection: Projection[Row, E], history: Sequence[Recorded[E]], sizes: Iterable[int]) -> None:
+def require_batch_invariance(
+    projection: Projection[Row, E], history: Sequence[Recorded[E]], sizes: Iterable[int]
+) -> None:
     """Apply a history in batches of these sizes, over and over, and compare each prefix with the same taken at once.
 
     Raises AssertionError naming the first event after which a row differs, DefinitionError for rows of a type that

@@ -14,7 +14,7 @@ from workflows.amends.executor.clock import DatabaseClock
 from workflows.amends.executor.execution_log import LeasedExecutionLog, ProcessContext
 from workflows.amends.executor.lease import Lease
 from workflows.amends.history.replay_state import ReplayState
-from workflows.amends.ports.execution_log import Identity
+from workflows.amends.ports.execution_log import SagaIdentity
 from workflows.amends.simulation.memory.sagas import MemorySagas
 
 EXECUTOR: Final = "simulation"
@@ -34,13 +34,13 @@ class MemoryExecutionLog(LeasedExecutionLog):
         async def reload() -> ReplayState:
             return sagas.replay_state(id)
 
-        identity = Identity(id, id, Cause(correlation_id=id, workflow_id=id), sagas.rows[id].parent)
+        identity = SagaIdentity(id, id, Cause(correlation_id=id, workflow_id=id), sagas.rows[id].parent)
         replay = replace(sagas.replay_state(id), started_at=sagas.rows[id].started_at)
         super().__init__(identity, replay, owner, _held_for_ever(sagas), process, reload, count(1).__next__)
 
     def cancel_reason(self) -> str | None:
         if self._tells and self._cancel is None:
-            self._cancel = self._sagas.history(self.identity.id).replay.cancel
+            self._cancel = self._sagas.saga_history(self.identity.id).replay.cancel
         return self._cancel
 
     def now(self) -> datetime:

@@ -38,13 +38,13 @@ from workflows.amends.history import (
 )
 from workflows.amends.history.events.children import ENDED
 from workflows.amends.history.replay_state import Checkpoint
-from workflows.amends.ports.event_store import load_event_json, new_own_event
+from workflows.amends.ports.event_store import load_event_json, new_amends_event
 from workflows.amends.ports.execution_log import StartRequest, Suspended, TurnedBack
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.crashing import Crash, CrashingSagas
 from workflows.amends.simulation.execution_log import EXECUTOR, MemoryExecutionLog
-from workflows.amends.simulation.memory.rows import Row
+from workflows.amends.simulation.memory.rows import MemorySagaRow
 from workflows.amends.simulation.read_models.current_rows import current_rows
 from workflows.amends.simulation.read_models.store import MemoryProjections
 from workflows.amends.start_request import start_request
@@ -119,15 +119,15 @@ class Simulation:
 
     def history(self, id: str = ID) -> list[tuple[UUID, SagaEvent]]:
         """The saga's own events with their ids, oldest first."""
-        return list(self.store.history(id).events)
+        return list(self.store.saga_history(id).events)
 
     def state(self, id: str = ID) -> SagaState:
         """What its events add up to."""
-        return self.store.history(id).fold.state()
+        return self.store.saga_history(id).fold.state()
 
     def events(self, aggregate: Aggregate[S, E], key: str) -> list[E]:
         """The events of one aggregate, oldest first."""
-        kept = self.store.events.of(aggregate.stream(key))
+        kept = self.store.events.stream_events(aggregate.stream(key))
         return [load_event_json(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
 
     async def rows(self, projection: Projection[R, E]) -> dict[str, R]:
@@ -156,7 +156,7 @@ class Simulation:
         """Want the saga cancelled: now, or just after the commit with this number, counted from 1."""
 
         def cancel() -> None:
-            event = new_own_event(saga_histories.stream(id), CancelRequested(reason), Cause())
+            event = new_amends_event(saga_histories.stream(id), CancelRequested(reason), Cause())
             _at_once(self.store.cancel(id, (), reason, event, None))
 
         if at:
@@ -168,7 +168,7 @@ class Simulation:
         """Send the saga a signal, early or late."""
         name: str = getattr(signal, "__signal__")  # noqa: B009 (set by the decorator)
         received = SignalReceived(name, stored_value(signal, type(signal), f"signal {name}", self.limits.value).data)
-        event = new_own_event(saga_histories.stream(id), received, Cause())
+        event = new_amends_event(saga_histories.stream(id), received, Cause())
         _at_once(self.store.signal(id, name, event, None))
 
     def handle_stuck(self, action: OperatorAction, reason: str = "simulated", result: Any = None, id: str = ID) -> None:
@@ -178,7 +178,7 @@ class Simulation:
         assert standing.stuck is not None, f"saga {id} is not stuck"
         stuck = standing.stuck
         acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, result)
-        event = new_own_event(saga_histories.stream(id), acted, Cause())
+        event = new_amends_event(saga_histories.stream(id), acted, Cause())
         going: Status = "compensating" if standing.is_compensating else "running"
         _at_once(self.store.apply_operator_action(id, standing.stuck_at, [standing.status], event, going, None))
 
@@ -215,7 +215,7 @@ class Simulation:
         self._executions[id] += 1
         self.store.is_dead = False
         owner = f"execution {self._executions[id]}"
-        self.store.take(self.store.rows[id], EXECUTOR, owner)
+        self.store.assign_to_executor(self.store.rows[id], EXECUTOR, owner)
         execution_log = MemoryExecutionLog(id, owner, self.store, self._process, self.tells)
         with suppress(Suspended):
             return await self._ended(Execution(saga, execution_log), id, owner)
@@ -257,14 +257,14 @@ class Simulation:
         if row.due_at is None:
             return False
         self.store.clock.reach(row.due_at)
-        row.wake(self.clock)
+        row.clear_wait(self.clock)
         self.store.enqueue(row)
         return True
 
-    def _ask_again(self, row: Row) -> None:
+    def _ask_again(self, row: MemorySagaRow) -> None:
         """Let a saga ask whether its provider is back: after a second, then ever later, and when the wait is over."""
         wait = (row.id, row.provider_since)
-        if self.store.history(row.id).replay.cancel is None:
+        if self.store.saga_history(row.id).replay.cancel is None:
             again = self.clock + timedelta(seconds=2 ** min(self._asked[wait], 16))
             self.store.clock.reach(min(again, row.due_at) if row.due_at else again)
         self._asked[wait] += 1

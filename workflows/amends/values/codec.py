@@ -14,8 +14,8 @@ from pydantic_core import PydanticCustomError, PydanticSerializationError, Schem
 
 from domain.amends.errors import DefinitionError, Invalid, TooLarge, Unstorable
 from workflows.amends.values.amounts import require_amounts
-from workflows.amends.values.comparing import as_jsonb, difference, is_as_in_jsonb, is_identical
 from workflows.amends.values.instants import with_strict_times
+from workflows.amends.values.jsonb_comparison import as_jsonb, difference, is_as_in_jsonb, is_identical
 from workflows.amends.values.limits import exceeds
 from workflows.amends.values.lossless import is_strict, keeps_order, lossy_reason
 from workflows.amends.values.memoised import memoised
@@ -34,7 +34,7 @@ _strict: dict[Any, bool] = {}
 _losses: dict[Any, str | None] = {}
 
 
-def adapter(annotation: Any) -> TypeAdapter[Any]:
+def type_adapter(annotation: Any) -> TypeAdapter[Any]:
     """The reader and writer of one annotation, built once."""
     return memoised(_adapters, annotation, TypeAdapter)
 
@@ -45,13 +45,13 @@ def _reader(annotation: Any) -> SchemaValidator:
 
 
 def _new_reader(annotation: Any) -> SchemaValidator:
-    return SchemaValidator(with_strict_times(adapter(annotation).core_schema), _use_prebuilt=False)
+    return SchemaValidator(with_strict_times(type_adapter(annotation).core_schema), _use_prebuilt=False)
 
 
 def require_json(annotation: Any, what: str) -> None:
     """Refuse an annotation whose values do not survive JSON. Raises DefinitionError, saying what `what` is."""
     try:
-        problem = memoised(_losses, annotation, lambda each: lossy_reason(adapter(each).core_schema))
+        problem = memoised(_losses, annotation, lambda each: lossy_reason(type_adapter(each).core_schema))
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise DefinitionError(what, f"does not survive JSON: {str(error).splitlines()[0]}") from error
     if problem:
@@ -64,7 +64,7 @@ def dump(value: object, annotation: Any) -> Any:
     Raises PydanticSerializationError, and nothing else, if it is not what the annotation says.
     """
     try:
-        return adapter(annotation).serializer.to_python(value, mode="json", by_alias=False, warnings="error")
+        return type_adapter(annotation).serializer.to_python(value, mode="json", by_alias=False, warnings="error")
     except PydanticSerializationError:
         raise
     except BaseException as error:
@@ -78,9 +78,9 @@ def load(data: Any, annotation: type[T]) -> T:
     """
     try:
         if memoised(_strict, annotation, _is_strict):  # a text is a date in JSON, and none in Python
-            strictly: T = adapter(annotation).validate_json(to_json(data), by_alias=True, by_name=True)
+            strictly: T = type_adapter(annotation).validate_json(to_json(data), by_alias=True, by_name=True)
             return strictly
-        loaded: T = adapter(annotation).validate_python(data, by_alias=True, by_name=True)
+        loaded: T = type_adapter(annotation).validate_python(data, by_alias=True, by_name=True)
     except ValidationError:
         raise
     except BaseException as error:
@@ -133,7 +133,7 @@ def round_trip(value: T, annotation: Any, what: str, limit: int) -> T:
     """The value as `kept` gives it back, quickly where nothing about it is odd. Raises TooLarge and Unstorable."""
     if _is_ordered(annotation):
         with suppress(Exception):  # then it is looked at closely, and said what is wrong with it
-            written = adapter(annotation).serializer.to_json(value, by_alias=False, warnings="error")
+            written = type_adapter(annotation).serializer.to_json(value, by_alias=False, warnings="error")
             if len(written) <= MOST_DIGITS and b"\\u0000" not in written and is_as_in_jsonb(written):
                 require_amounts(value, written, what)
                 back: T = load_exact_text(written, annotation)
@@ -165,7 +165,7 @@ def exact_text(value: object, annotation: Any, what: str, limit: int) -> str:
 def load_exact_text(written: str | bytes, annotation: Any) -> Any:
     """The value back from the text that `exactly` made. Raises ValidationError."""
     inner = from_json(written) if written[:1] in ('"', b'"') else written
-    return adapter(annotation).validate_json(inner, by_alias=True, by_name=True)
+    return type_adapter(annotation).validate_json(inner, by_alias=True, by_name=True)
 
 
 def _settled(written: bytes, annotation: Any) -> bytes:
@@ -180,11 +180,11 @@ def _is_ordered(annotation: Any) -> bool:
 
 
 def _keeps_order(annotation: Any) -> bool:
-    return keeps_order(adapter(annotation).core_schema)
+    return keeps_order(type_adapter(annotation).core_schema)
 
 
 def _is_strict(annotation: Any) -> bool:
-    return is_strict(adapter(annotation).core_schema)
+    return is_strict(type_adapter(annotation).core_schema)
 
 
 def load_input(data: Any, annotation: type[T]) -> T:
@@ -247,7 +247,7 @@ def _problem(found: Any) -> Invalid:
 
 def json_schema(annotation: Any, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
     """The JSON Schema of an annotation's values: as they are taken, or as they are written."""
-    return adapter(annotation).json_schema(mode=mode, schema_generator=_Schemas)
+    return type_adapter(annotation).json_schema(mode=mode, schema_generator=_Schemas)
 
 
 class _Schemas(GenerateJsonSchema):

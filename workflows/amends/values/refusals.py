@@ -41,7 +41,7 @@ def all_refusals() -> list[type[Refusal]]:
     return _refusals(Refusal)
 
 
-def has_sagas(module: str) -> None:
+def note_saga_module(module: str) -> None:
     """Sagas are declared in this module: the refusals that it knows are theirs."""
     _saga_modules.add(module)
 

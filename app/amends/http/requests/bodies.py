@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from app.amends.http.errors import Malformed
 from domain.amends.errors import Invalid
-from domain.amends.sender import with_sender
+from domain.amends.sender import fill_in_sender
 from workflows.amends.values.codec import SHOWN, load_input
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ async def request_body(request: Request, annotation: type[T]) -> T:
 
 async def body_with_sender(request: Request, annotation: type[T], actor: str, known: bool) -> T:
     """The same, with the fields filled in that name the sender."""
-    return load_input(with_sender(await json_body(request), annotation, actor, known), annotation)
+    return load_input(fill_in_sender(await json_body(request), annotation, actor, known), annotation)
 
 
 async def json_body(request: Request) -> Any:

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.amends.http.errors import Forbidden, Unauthorised
 from app.amends.http.problem_types import FORBIDDEN, FOREIGN_ORIGIN, NOT_JSON, WRONG_HOST
 from app.amends.http.problems import error_response, problem_response
-from app.amends.http.requests.receiving import Bodies, ClientGone, RequestRefused, refuse
+from app.amends.http.requests.receiving import BodyReceiver, ClientGone, RequestRefused, refuse_body
 from app.amends.http.requests.roles import require_role_of_route
 from app.amends.security.loopback import is_loopback
 from app.amends.security.tokens import OWN, Caller, Token, caller_of
@@ -54,7 +54,7 @@ class Guards:
     """
 
     def __init__(self, app: FastAPI, policy: AccessPolicy) -> None:
-        self._app, self._policy, self._bodies = app, policy, Bodies(policy.largest)
+        self._app, self._policy, self._bodies = app, policy, BodyReceiver(policy.largest)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,9 +66,9 @@ class Guards:
             self._let_in(request)
             body = await self._body(request, receive)
         except RequestRefused as refused:
-            await refuse(refused.answer, scope, receive, send)
+            await refuse_body(refused.answer, scope, receive, send)
         except (Unauthorised, Forbidden) as error:
-            await refuse(error_response(error), scope, receive, send)
+            await refuse_body(error_response(error), scope, receive, send)
         except ClientGone:
             return
         else:

@@ -24,7 +24,7 @@ def actor_of(request: Request) -> str:
     return caller.name if caller else _label(request, "X-Actor") or "anonymous"
 
 
-def is_known(request: Request) -> bool:
+def has_known_actor(request: Request) -> bool:
     """Whether the actor is known by a token."""
     return getattr(request.state, "caller", None) is not None
 
@@ -42,10 +42,10 @@ def cause_of(request: Request) -> Cause:
 
 def _request_id(request: Request) -> str:
     """The causation id: the request itself, by its idempotency key if it has one."""
-    return f"request {key_of(request) or new_id()}"
+    return f"request {idempotency_key_of(request) or new_id()}"
 
 
-def version_of(request: Request) -> int | None:
+def if_match_version(request: Request) -> int | None:
     """The version that `If-Match` names, None for `*`. Raises Unconditional without it, Invalid for anything else."""
     given = request.headers.get("If-Match")
     if given is None:
@@ -56,7 +56,7 @@ def version_of(request: Request) -> int | None:
     return None if match[1] is None else int(match[1])
 
 
-def key_of(request: Request) -> str | None:
+def idempotency_key_of(request: Request) -> str | None:
     """The request's idempotency key, None if it has none. Raises Invalid."""
     key = request.headers.get("Idempotency-Key")
     if key is not None:

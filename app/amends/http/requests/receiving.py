@@ -45,7 +45,7 @@ class RequestRefused(Exception):
 
 
 @dataclass
-class Bodies:
+class BodyReceiver:
     """The bodies that one process receives; each has at most `largest` bytes."""
 
     largest: int
@@ -98,7 +98,7 @@ CLOSE: Final = {"Connection": "close"}
 """Of an answer after which no more of the body is read."""
 
 
-async def refuse(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse_body(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request whose body is not received to its end: no more of it is asked for, and the connection ends."""
     headers = Headers(scope=scope)
     if answer.headers.get("Connection") != "close":

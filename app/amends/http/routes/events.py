@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from app.amends.http.errors import TooManyFollowers
 from app.amends.http.openapi.answers import events as answers
 from app.amends.http.openapi.responses import EVENT_STREAM, responds
-from app.amends.http.routes.following import Followers, LiveResponse
+from app.amends.http.routes.live_followers import Followers, LiveResponse
 from app.amends.http.serialisation import event_json, page_json
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.events.pages import read_page
@@ -142,7 +142,7 @@ class EventRoutes:
         """Move a follower to the last place that still stands."""
         log.info("A follower of the feed is told that history went back before %s: to %s.", back.place, back.stands)
         cursor = FeedCursor.parse(back.stands) or START
-        follower.go_back(cursor)
+        follower.rewind(cursor)
         return cursor
 
     def _json(self, events: Sequence[StoredEvent]) -> list[str]:

@@ -54,4 +54,4 @@ class HealthRoutes:
             return "This executor's lease was taken away: it gives up what it runs, and takes another one."
         if lease.problem:
             return f"The database does not renew this executor's lease: {lease.problem}"
-        return None if lease.holds() else "This executor's lease does not hold."
+        return None if lease.is_held() else "This executor's lease does not hold."

@@ -11,14 +11,14 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Counter, Gauge, generate_latest
 
 from app.amends.http.openapi.responses import responds
-from app.amends.http.routes.following import Followers
+from app.amends.http.routes.live_followers import Followers
 from app.amends.postgres.connections.pool import detached_task
 from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from app.amends.store.feed.lag import blocking_transaction
 from app.amends.store.feed.losses import Losses
 from app.amends.store.outages import provider_outages, waiting_sagas
-from app.amends.watchdog.guard import Watchdog
+from app.amends.watchdog.watchdog import Watchdog
 from workflows.amends.executor.engine import Engine
 from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.projections.failures import short_key

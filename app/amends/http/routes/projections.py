@@ -13,14 +13,14 @@ from pydantic import Field
 from app.amends.http.openapi.answers import projections as answers
 from app.amends.http.openapi.responses import responds
 from app.amends.http.requests.bodies import Body, Reason
-from app.amends.http.requests.headers import cause_of, key_of
+from app.amends.http.requests.headers import cause_of, idempotency_key_of
 from app.amends.http.requests.parameters import RowKey
 from app.amends.http.requests.roles import OPERATORS
 from app.amends.postgres.statements.reader import Reader
 from app.amends.projections.comparison import compare_builds
 from app.amends.projections.reporting import read_model_report
 from app.amends.projections.runners import Runners
-from app.amends.store.requests import IdempotencyKey, Requests
+from app.amends.store.idempotent_requests import IdempotencyKey, IdempotentRequests
 from domain.amends.errors import Conflict, NotFound
 from workflows.amends.ports.projection_builds import RequestedAction
 from workflows.amends.projections.administration import ProjectionAdministration
@@ -45,7 +45,7 @@ class ProjectionRoutes:
         builds: ProjectionBuilds,
         administration: ProjectionAdministration,
         runners: Runners,
-        requests: Requests,
+        requests: IdempotentRequests,
         reader: Reader,
     ) -> None:
         self._builds, self._administration, self._runners = builds, administration, runners
@@ -134,6 +134,6 @@ class ProjectionRoutes:
         self, request: Request, sent: Any, act: Callable[[IdempotencyKey | None], Awaitable[dict[str, Any]]]
     ) -> dict[str, Any]:
         """Carry out a request once per idempotency key, and let the runners look at once."""
-        body = await self._requests.once(key_of(request), sent, act)
+        body = await self._requests.once(idempotency_key_of(request), sent, act)
         self._runners.check_work()
         return body

@@ -12,7 +12,7 @@ from app.amends.http.errors import Unconditional
 from app.amends.http.openapi.answers import events as answers
 from app.amends.http.openapi.responses import responds
 from app.amends.http.requests.bodies import Reason
-from app.amends.http.requests.headers import cause_of, key_of, version_of
+from app.amends.http.requests.headers import cause_of, idempotency_key_of, if_match_version
 from app.amends.http.requests.parameters import Instant, StreamName
 from app.amends.http.requests.roles import OPERATORS
 from app.amends.http.routes.events import Limit
@@ -20,11 +20,11 @@ from app.amends.http.serialisation import difference_json, page_json, state_json
 from app.amends.redaction.redactor import Redactor
 from app.amends.schema.catalogue import DomainCatalogue
 from app.amends.store.aggregates.repository import IdempotentRequest
-from app.amends.store.aggregates.time_travel import Point, TimeTravel
+from app.amends.store.aggregates.time_travel import PointInTime, TimeTravel
 from app.amends.store.aggregates.undo import UndoAction, UndoRedo
 from app.amends.store.events.pages import read_page
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
-from app.amends.store.requests import IdempotencyKey, Requests
+from app.amends.store.idempotent_requests import IdempotencyKey, IdempotentRequests
 from domain.amends.errors import NotFound, StaleVersion
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.values.codec import dump
@@ -43,7 +43,7 @@ class StreamRoutes:
         events: PostgresEvents,
         history: TimeTravel,
         undoing: UndoRedo,
-        requests: Requests,
+        requests: IdempotentRequests,
         redactor: Redactor,
     ) -> None:
         self._catalogue, self._events, self._history = catalogue, events, history
@@ -77,7 +77,7 @@ class StreamRoutes:
     ) -> dict[str, Any]:
         """The state of the stream's aggregate: now, or at a version, a position or an instant."""
         aggregate = self._catalogue.aggregate(stream)
-        found = await self._history.state(aggregate, stream, Point(version, position, at))
+        found = await self._history.state(aggregate, stream, PointInTime(version, position, at))
         response.headers["ETag"] = f'"{found.version}"'
         return await self._redactor.serialise_redacted(lambda: state_json(found, aggregate.category, self._redactor))
 
@@ -94,7 +94,7 @@ class StreamRoutes:
     ) -> dict[str, Any]:
         """The changes between two points; without a `from` since the beginning, without a `to` until now."""
         before = _since(from_version, from_position, from_at)
-        after = Point(to_version, to_position, to_at)
+        after = PointInTime(to_version, to_position, to_at)
         aggregate = self._catalogue.aggregate(stream)
         found = await self._history.difference(aggregate, stream, before, after)
         return await self._redactor.serialise_redacted(
@@ -114,7 +114,7 @@ class StreamRoutes:
     async def _reverse(
         self, action: UndoAction, stream: str, why: Reason, request: Request, response: Response
     ) -> dict[str, Any]:
-        aggregate, expected, cause = self._catalogue.aggregate(stream), version_of(request), cause_of(request)
+        aggregate, expected, cause = self._catalogue.aggregate(stream), if_match_version(request), cause_of(request)
         sent = {"turn": action, "stream": stream, "version": expected, "reason": why.reason}
 
         def shown(state: Any, version: int) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class StreamRoutes:
             done = await self._undoing.perform(action, aggregate, stream, expected, cause, why.reason, once)
             return done.before or shown(done.state, done.version) | {"position": str(done.cursor)}
 
-        answer = await self._requests.once(key_of(request), sent, act)
+        answer = await self._requests.once(idempotency_key_of(request), sent, act)
         response.headers["ETag"] = f'"{answer["version"]}"'
         state = await self._redactor.serialise_redacted(
             lambda: self._redactor.state(aggregate.category, answer["state"])
@@ -133,5 +133,5 @@ class StreamRoutes:
         return answer | {"state": state}
 
 
-def _since(version: int | None, position: str | None, at: datetime | None) -> Point:
-    return Point(0) if (version, position, at) == (None, None, None) else Point(version, position, at)
+def _since(version: int | None, position: str | None, at: datetime | None) -> PointInTime:
+    return PointInTime(0) if (version, position, at) == (None, None, None) else PointInTime(version, position, at)

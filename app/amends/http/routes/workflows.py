@@ -13,14 +13,14 @@ from app.amends.http.openapi.answers import sagas as answers
 from app.amends.http.openapi.answers.events import Events
 from app.amends.http.openapi.responses import responds
 from app.amends.http.requests.bodies import ANY_BODY, Reason, body_with_sender, request_body
-from app.amends.http.requests.headers import actor_of, cause_of, is_known, key_of
+from app.amends.http.requests.headers import actor_of, cause_of, has_known_actor, idempotency_key_of
 from app.amends.http.requests.roles import OPERATORS
 from app.amends.http.serialisation import page_json, saga_json, saga_row_json, sagas_with_errors, sagas_with_reasons
-from app.amends.postgres.statements.waiter import Waiter
+from app.amends.postgres.statements.waiter import PollingWaiter
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.events.pages import read_page
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
-from app.amends.store.requests import IdempotencyKey, Requests
+from app.amends.store.idempotent_requests import IdempotencyKey, IdempotentRequests
 from app.amends.store.sagas.summaries import SagaFilters, SagaSummaries
 from domain.amends.errors import NotFound
 from domain.amends.vocabulary import Unreadable
@@ -28,7 +28,7 @@ from workflows.amends.client import TerminatedAction
 from workflows.amends.executor.engine import Engine
 from workflows.amends.history import OperatorAction, Status, saga_histories
 from workflows.amends.ids import require_workflow_id
-from workflows.amends.ports.event_store import KeptAnswer
+from workflows.amends.ports.event_store import StoredAnswer
 
 LONGEST_WAIT = 300.0
 MOST_STEPS = 2**31 - 1
@@ -50,9 +50,9 @@ class WorkflowRoutes:
         self,
         engine: Engine,
         overview: SagaSummaries,
-        resting: Waiter[str, bool],
+        resting: PollingWaiter[str, bool],
         events: PostgresEvents,
-        requests: Requests,
+        requests: IdempotentRequests,
         redactor: Redactor,
     ) -> None:
         self._engine, self._overview, self._resting = engine, overview, resting
@@ -84,7 +84,11 @@ class WorkflowRoutes:
         """Start a saga. The body is its input; the Idempotency-Key becomes its id."""
         if self._engine.draining.is_set():
             raise Busy
-        saga, key, cause = self._engine.saga_client.newest_definition(name), key_of(request), cause_of(request)
+        saga, key, cause = (
+            self._engine.saga_client.newest_definition(name),
+            idempotency_key_of(request),
+            cause_of(request),
+        )
         if key is not None:
             require_workflow_id(key, "Idempotency-Key")
         given = await request_body(request, saga.definition.input)
@@ -151,17 +155,19 @@ class WorkflowRoutes:
         row, cause = await self._overview.row(id), cause_of(request)
         if row is None:
             raise NotFound("workflow", id)
-        cls = self._engine.saga_client.payload_class(row.name, row.version, signal)
-        sent = await body_with_sender(request, cls, actor_of(request), is_known(request))
-        payload = self._engine.saga_client.payload_json(signal, sent, cls)
+        cls = self._engine.saga_client.signal_class(row.name, row.version, signal)
+        sent = await body_with_sender(request, cls, actor_of(request), has_known_actor(request))
+        payload = self._engine.saga_client.signal_payload_json(signal, sent, cls)
 
         async def send(key: IdempotencyKey | None) -> dict[str, Any]:
-            answer = KeptAnswer(key.key, key.digest, {"id": id, "signal": signal}) if key else None
+            answer = StoredAnswer(key.key, key.digest, {"id": id, "signal": signal}) if key else None
             noted = await self._engine.saga_client.signal(id, signal, payload, cause, answer)
             self._engine.check_queue()
             return noted
 
-        return await self._requests.once(key_of(request), {"id": id, "signal": signal, "payload": payload}, send)
+        return await self._requests.once(
+            idempotency_key_of(request), {"id": id, "signal": signal, "payload": payload}, send
+        )
 
     @responds(answers.Accepted, NotFound, Unreadable)
     async def cancel(self, id: str, why: Reason, request: Request) -> dict[str, Any]:
@@ -171,12 +177,12 @@ class WorkflowRoutes:
             raise NotFound("workflow", id)
 
         async def note(key: IdempotencyKey | None) -> dict[str, Any]:
-            answer = KeptAnswer(key.key, key.digest, {"id": id}) if key else None
+            answer = StoredAnswer(key.key, key.digest, {"id": id}) if key else None
             noted = await self._engine.saga_client.cancel(id, row.name, row.version, why.reason, cause, answer)
             self._engine.cancel(id, why.reason)
             return noted
 
-        return await self._requests.once(key_of(request), {"id": id, "cancel": why.reason}, note)
+        return await self._requests.once(idempotency_key_of(request), {"id": id, "cancel": why.reason}, note)
 
     @responds(answers.Accepted, NotFound)
     async def compensate(self, id: str, why: Reason, request: Request) -> dict[str, Any]:
@@ -192,12 +198,14 @@ class WorkflowRoutes:
         cause = cause_of(request)
 
         async def decide(key: IdempotencyKey | None) -> dict[str, Any]:
-            answer = KeptAnswer(key.key, key.digest, {"id": id, "act": how}) if key else None
+            answer = StoredAnswer(key.key, key.digest, {"id": id, "act": how}) if key else None
             noted = await self._engine.saga_client.handle_terminated(id, how, why.reason, cause, answer)
             self._engine.check_queue()
             return noted
 
-        return await self._requests.once(key_of(request), {"id": id, "act": how, "reason": why.reason}, decide)
+        return await self._requests.once(
+            idempotency_key_of(request), {"id": id, "act": how, "reason": why.reason}, decide
+        )
 
     @responds(answers.Accepted, NotFound, Unreadable)
     async def retry(self, id: str, decision: OperatorDecision, request: Request) -> dict[str, Any]:
@@ -218,7 +226,7 @@ class WorkflowRoutes:
         cause = cause_of(request)
 
         async def decide(key: IdempotencyKey | None) -> dict[str, Any]:
-            answer = KeptAnswer(key.key, key.digest, {"id": id, "act": act}) if key else None
+            answer = StoredAnswer(key.key, key.digest, {"id": id, "act": act}) if key else None
             noted = await self._engine.saga_client.handle_stuck(
                 id, act, decision.reason, cause, decision.result, answer
             )
@@ -226,4 +234,4 @@ class WorkflowRoutes:
             return noted
 
         sent = {"id": id, "act": act} | decision.model_dump()
-        return await self._requests.once(key_of(request), sent, decide)
+        return await self._requests.once(idempotency_key_of(request), sent, decide)

@@ -32,7 +32,7 @@ WHERE: Final = {
 """The sources of a setting, by Postgres's names, for people; any other source is the server's configuration."""
 
 
-async def server_durability(reader: Reader) -> tuple[dict[str, Any], list[str]]:
+async def read_durability(reader: Reader) -> tuple[dict[str, Any], list[str]]:
     """The server's settings and clock, and the doubts about them. Raises Unavailable."""
     before = time.time()
     row = await reader.row(SQL["durability"], ())

@@ -19,7 +19,7 @@ W = TypeVar("W", bound=Hashable)
 R = TypeVar("R")
 
 
-class Waiter(Generic[W, R]):
+class PollingWaiter(Generic[W, R]):
     """The waits of one process; `what` names their subject in the log.
 
     `ask` is given all that is waited for, and returns the results that there are so far. It is called while there are

@@ -17,9 +17,9 @@ from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import (
     EventStore,
     FeedCursor,
-    KeptAnswer,
     Overtaken,
     RepeatedRequest,
+    StoredAnswer,
     new_business_event,
     repeated_answer,
 )
@@ -71,12 +71,12 @@ class Repository:
         """The state and the version of its stream; version 0 before the first event."""
         return await self._loader.load(aggregate, aggregate.stream(key))
 
-    def acting(self, cause: Cause, request: IdempotentRequest[Any] | None = None) -> Acting:
+    def acting(self, cause: Cause, request: IdempotentRequest[Any] | None = None) -> CausedDecisions:
         """Decisions with a cause, and for a request with a key only once."""
-        return Acting(self._events, self._loader, cause, request, self._limit)
+        return CausedDecisions(self._events, self._loader, cause, request, self._limit)
 
 
-class Acting:
+class CausedDecisions:
     """Decisions with one cause."""
 
     def __init__(
@@ -115,7 +115,7 @@ class Acting:
         if not events and self._request is None:
             return Decided(after, reached, None)
         request = self._request
-        answer = KeptAnswer(request.key, request.digest, request.answer(after, reached)) if request else None
+        answer = StoredAnswer(request.key, request.digest, request.answer(after, reached)) if request else None
         done = await self._events.append(new, {stream: exact(version)}, answer)
         if not isinstance(done, RepeatedRequest):
             return Decided(after, reached, done.cursor)

@@ -17,7 +17,7 @@ Any_ = Aggregate[Any, Any]
 
 
 @dataclass(frozen=True)
-class Point:
+class PointInTime:
     """A point in a stream's history: at most one of these; without any it is now."""
 
     version: int | None = None
@@ -53,7 +53,7 @@ class TimeTravel:
     def __init__(self, events: StreamHistory, loader: StateLoader) -> None:
         self._events, self._loader = events, loader
 
-    async def state(self, aggregate: Any_, stream: str, point: Point) -> StateAt:
+    async def state(self, aggregate: Any_, stream: str, point: PointInTime) -> StateAt:
         """The state at a point. Raises NotFound before the first event, and for a version that is not reached yet."""
         version = await self._version(stream, point)
         if version == 0:
@@ -61,7 +61,7 @@ class TimeTravel:
         return await self._state(aggregate, stream, version)
 
     async def difference(
-        self, aggregate: Any_, stream: str, before: Point, after: Point
+        self, aggregate: Any_, stream: str, before: PointInTime, after: PointInTime
     ) -> tuple[StateAt | None, StateAt, list[Change]]:
         """Both states and their differences; before its first event a stream has no state."""
         version = await self._version(stream, before)
@@ -74,7 +74,7 @@ class TimeTravel:
         (event,) = await self._events.read_back(stream, version + 1, 1)
         return StateAt(stream, version, event.cursor, event.recorded_at, dump(state, aggregate.state_type))
 
-    async def _version(self, stream: str, point: Point) -> int:
+    async def _version(self, stream: str, point: PointInTime) -> int:
         if point.at is not None:
             return await self._events.version_at(stream, point.at)
         if point.position is not None:
@@ -99,5 +99,5 @@ class TimeTravel:
         return await self._events.version_at_cursor(stream, cursor)
 
 
-def _past(point: Point) -> bool:
-    return point != Point()
+def _past(point: PointInTime) -> bool:
+    return point != PointInTime()

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
-from app.amends.store.aggregates.repository import Acting, Decided, IdempotentRequest
+from app.amends.store.aggregates.repository import CausedDecisions, Decided, IdempotentRequest
 from domain.amends.aggregate import Aggregate
 from domain.amends.contained import call_contained
 from domain.amends.errors import Conflict, NotFound, Refusal, StaleVersion
@@ -36,18 +36,18 @@ class PastDecision:
         return "undo" if "undoes" in metadata else "redo" if "redoes" in metadata else "decision"
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
         return ", ".join(event.name for event in self.events)
 
 
-class Streams(EventStore, StreamHistory, Protocol):
+class UndoStore(EventStore, StreamHistory, Protocol):
     """Events to be appended, and the past of their streams."""
 
 
 class UndoRedo:
     """Undo and redo of decisions about aggregates."""
 
-    def __init__(self, events: Streams, loader: StateLoader, limit: int = Limits().value) -> None:
+    def __init__(self, events: UndoStore, loader: StateLoader, limit: int = Limits().value) -> None:
         self._events, self._loader, self._limit = events, loader, limit
 
     async def perform(
@@ -74,7 +74,7 @@ class UndoRedo:
         inverse = self._inverse(action, aggregate, state, target)
         undone, redone = (target.id, None) if action == "undo" else (None, target.id)
         marked = replace(cause, undoes=undone, redoes=redone, reason=reason)
-        acting = Acting(self._events, self._loader, marked, request, self._limit)
+        acting = CausedDecisions(self._events, self._loader, marked, request, self._limit)
         return await acting.append(aggregate, stream, newest, state, inverse)
 
     def _inverse(
@@ -95,7 +95,7 @@ class UndoRedo:
             inverse += aggregate.require_own_events(back)
             state = aggregate.fold(back, state)
         if not inverse:
-            raise _cannot(action, f"the inverse of {target.shown} has no events, so that nothing would be told of it")
+            raise _cannot(action, f"the inverse of {target.label} has no events, so that nothing would be told of it")
         return inverse
 
     async def _require_no_open_saga(self, action: UndoAction, stream: str) -> None:

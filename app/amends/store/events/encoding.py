@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from domain.amends.expected import Expected
-from workflows.amends.ports.event_store import KeptAnswer, NewEvent
+from workflows.amends.ports.event_store import NewEvent, StoredAnswer
 from workflows.amends.values.codec import json_text
 
 
@@ -27,13 +27,13 @@ def new_event_json(event: NewEvent) -> dict[str, Any]:
     }
 
 
-def answer_json(answer: KeptAnswer | None) -> dict[str, Any] | None:
+def answer_json(answer: StoredAnswer | None) -> dict[str, Any] | None:
     """An answer as plain JSON data."""
     return None if answer is None else {"key": answer.key, "digest": answer.digest, "body": dict(answer.body)}
 
 
 def append_item(
-    events: Sequence[NewEvent], expected: Mapping[str, Expected], answer: KeptAnswer | None
+    events: Sequence[NewEvent], expected: Mapping[str, Expected], answer: StoredAnswer | None
 ) -> dict[str, Any]:
     """One append as `amends.append` takes it. Locks are taken in the order of `streams` when it goes alone."""
     locks = {event.stream for event in events} | expected.keys() | ({f"request {answer.key}"} if answer else set())

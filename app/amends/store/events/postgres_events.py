@@ -16,12 +16,12 @@ from workflows.amends.ports.event_store import (
     DIFFERENT,
     KNOWN_IN_PART,
     START,
-    Appended,
+    AppendResult,
     FeedCursor,
     FeedFilter,
-    KeptAnswer,
     NewEvent,
     RepeatedRequest,
+    StoredAnswer,
     StoredEvent,
     require_appendable,
 )
@@ -49,8 +49,8 @@ class PostgresEvents:
         self._writer, self._reader = writer, reader
 
     async def append(
-        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None
-    ) -> Appended | RepeatedRequest:
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: StoredAnswer | None = None
+    ) -> AppendResult | RepeatedRequest:
         require_appendable(events, expected)
         item = storable_json(append_item(events, expected, answer), "An append").decode()
         try:
@@ -60,7 +60,7 @@ class PostgresEvents:
         outcome, stream, wanted, actual, cursor, digest, body = row
         match outcome:
             case "appended":
-                return Appended(FeedCursor.parse(cursor or "") or START)
+                return AppendResult(FeedCursor.parse(cursor or "") or START)
             case "repeated":
                 return RepeatedRequest(digest, body)
             case "stale":

@@ -72,7 +72,7 @@ class RecentEvents:
         """All recent events."""
         return [*(self._read | self._committed).values()]
 
-    def go_back(self, end: FeedCursor) -> None:
+    def rewind(self, end: FeedCursor) -> None:
         """Take another end of the feed, in another run of the server."""
         self.end = self._read_to = end
 

@@ -13,7 +13,7 @@ from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.committer import Committer, Parameters
 from app.amends.store.events.encoding import append_item
 from app.amends.store.events.recent import RecentEvents
-from workflows.amends.ports.event_store import START, FeedCursor, KeptAnswer, NewEvent
+from workflows.amends.ports.event_store import START, FeedCursor, NewEvent, StoredAnswer
 from workflows.amends.values.codec import json_text
 
 SQL = load_statements(Path(__file__).with_name("events.sql"))
@@ -22,7 +22,7 @@ SQL = load_statements(Path(__file__).with_name("events.sql"))
 class InlineReadModels(Protocol):
     """Read models that are written in the commit that appends (projections/applying/inline.py)."""
 
-    def concerns(self, events: Iterable[NewEvent]) -> bool:
+    def writes_for(self, events: Iterable[NewEvent]) -> bool:
         """Whether one of them is written in the commit of these events: such a commit cannot be shared."""
         ...
 
@@ -87,7 +87,7 @@ class EventWriter:
             await inline.write(connection, events)
 
     def _inline_of(self, events: Sequence[NewEvent]) -> InlineReadModels | None:
-        return self._inline if self._inline and self._inline.concerns(events) else None
+        return self._inline if self._inline and self._inline.writes_for(events) else None
 
 
 async def lock_streams(connection: AsyncConnection[TupleRow], names: Sequence[str]) -> None:
@@ -96,7 +96,7 @@ async def lock_streams(connection: AsyncConnection[TupleRow], names: Sequence[st
 
 
 async def append_within(
-    connection: AsyncConnection[TupleRow], events: Sequence[NewEvent], answer: KeptAnswer | None
+    connection: AsyncConnection[TupleRow], events: Sequence[NewEvent], answer: StoredAnswer | None
 ) -> str | None:
     """Append in a transaction that has locked the streams, and keep its answer; returns the token of the place."""
     item = json_text(append_item(events, {}, answer))

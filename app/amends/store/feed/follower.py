@@ -51,7 +51,7 @@ class Follower:
         self._sent.extend(event.cursor for event in events)
         self.cursor = self._sent[-1] if events else self.cursor
 
-    def go_back(self, cursor: FeedCursor) -> None:
+    def rewind(self, cursor: FeedCursor) -> None:
         """Go back to an earlier place: events after it are sent again."""
         self.cursor = cursor
         while self._sent and self._sent[-1] > cursor:

@@ -48,7 +48,7 @@ class Losses:
         for (lost,) in await self._reader.tuples(SQL["lost_notes"], (list(self._noted),)):
             await self._note(self._noted.pop(lost))
         gone = await self._gone()
-        self._recent.go_back(await end_of_feed(self._reader))
+        self._recent.rewind(await end_of_feed(self._reader))
         if not gone:
             return
         stands = await self._all_events.last_on_record(gone[0].known_cursor)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TypeAlias
 
 from app.amends.postgres.statements.reader import Reader
-from app.amends.postgres.statements.waiter import Waiter
+from app.amends.postgres.statements.waiter import PollingWaiter
 from app.amends.store.events.recent import RecentEvents
 from app.amends.store.feed import SQL
 from workflows.amends.ports.event_store import START, FeedCursor
@@ -33,7 +33,7 @@ class FeedNotifier:
 
     def __init__(self, reader: Reader, recent: RecentEvents | None = None) -> None:
         self._reader, self._recent = reader, recent or RecentEvents()
-        self._waiter = Waiter("the feed", self._look, LOOK_SECONDS, LEAST_SECONDS)
+        self._waiter = PollingWaiter("the feed", self._look, LOOK_SECONDS, LEAST_SECONDS)
         self.end: FeedCursor = START
         self.turns = 0
 

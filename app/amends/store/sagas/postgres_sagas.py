@@ -23,7 +23,14 @@ from domain.amends.errors import NotFound, StaleVersion, Unavailable
 from domain.amends.event import EventType, event_type
 from workflows.amends.history import SagaEvent, SagaStuck, Status, StepCompensated, saga_histories
 from workflows.amends.history.replay_state import ReplayFold, ReplayState
-from workflows.amends.ports.event_store import START, FeedCursor, KeptAnswer, NewEvent, RepeatedRequest, load_event_json
+from workflows.amends.ports.event_store import (
+    START,
+    FeedCursor,
+    NewEvent,
+    RepeatedRequest,
+    StoredAnswer,
+    load_event_json,
+)
 from workflows.amends.ports.execution_log import (
     Committed,
     StartRequest,
@@ -102,16 +109,16 @@ class PostgresSagas:
             return None
         fold, events, checkpoints = ReplayFold(), row["told"], row["checkpoints"]
         while events:
-            fold.add((UUID(kept[0]), _event(*kept)) for kept in events)
+            fold.add_events((UUID(kept[0]), _event(*kept)) for kept in events)
             further = fold.version < row["newest"]
             events = await self._further("more_history", id, fold.version) if further else ()
         while checkpoints:
-            fold.checkpoint(checkpoint_of(tuple(kept)) for kept in checkpoints)
+            fold.add_checkpoints(checkpoint_of(tuple(kept)) for kept in checkpoints)
             last = checkpoints[-1][0]
             checkpoints = await self._further("more_checkpoints", id, last) if last < row["last"] else ()
         for (data,) in row["undone"]:
             compensated = load(data, StepCompensated)
-            fold.compensated(compensated.step, compensated.occurrence)
+            fold.add_compensation_of_fork(compensated.step, compensated.occurrence)
         return fold.state(
             row["status"],
             row["takeovers"],
@@ -153,7 +160,7 @@ class PostgresSagas:
         allowed: Sequence[Status],
         event: NewEvent,
         status: Status,
-        answer: KeptAnswer | None,
+        answer: StoredAnswer | None,
         cancel: str | None = None,
     ) -> FeedCursor | Status | RepeatedRequest:
         kept = answer and json_text(answer_json(answer))
@@ -164,14 +171,14 @@ class PostgresSagas:
         return _answered(id, rows[0])
 
     async def signal(
-        self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
+        self, id: str, signal: str, event: NewEvent, answer: StoredAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest:
         parameters = (id, signal, new_events_text([event]), answer and json_text(answer_json(answer)))
         rows = await self._committer.run(SQL["signal_saga"], parameters, START_PATIENCE)
         return _answered(id, rows[0])
 
     async def cancel(
-        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: KeptAnswer | None
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: StoredAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest | None:
         parameters = (id, list(pivots), reason, new_events_text([event]), answer and json_text(answer_json(answer)))
         rows = await self._committer.run(SQL["cancel_saga"], parameters, START_PATIENCE)

@@ -12,7 +12,7 @@ from typing import get_args
 
 from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
-from app.amends.postgres.statements.waiter import Waiter
+from app.amends.postgres.statements.waiter import PollingWaiter
 from app.amends.store.sagas.postgres_sagas import HISTORY_PAGE
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType
@@ -151,7 +151,7 @@ class SagaSummaries:
         fold, count = StateFold(), 0
         while stretch:
             for _, type, version, data, at in stretch:
-                fold.add(load_event_json(saga_histories.vocabulary, EventType(type, version), data), _instant(at))
+                fold.add_event(load_event_json(saga_histories.vocabulary, EventType(type, version), data), _instant(at))
             count += len(stretch)
             further = {"id": id, "after": count} | HISTORY_PAGE
             stretch = await self._reader.tuples(SQL["more_history"], further) if count < newest else ()
@@ -162,7 +162,7 @@ def _instant(at: str | datetime) -> datetime:
     return datetime.fromisoformat(at) if isinstance(at, str) else at
 
 
-def inactivity_waiter(reader: Reader) -> Waiter[str, bool]:
+def inactivity_waiter(reader: Reader) -> PollingWaiter[str, bool]:
     """Waits until sagas are finished or suspended, by their ids; a server that runs some gives their results at
     once."""
 
@@ -170,7 +170,7 @@ def inactivity_waiter(reader: Reader) -> Waiter[str, bool]:
         rows = await reader.rows(SQL["resting"], (sorted(INACTIVE), list(ids)), patience=None)
         return {row["id"]: True for row in rows if row["rests"]}
 
-    return Waiter("sagas", ask, ASK_SECONDS)
+    return PollingWaiter("sagas", ask, ASK_SECONDS)
 
 
 def _cursor(row: SagaSummary) -> str:

@@ -22,12 +22,12 @@ from app.amends.postgres.sqlstates import (
     CONTENDED_TRIES,
     Sqlstate,
     Verdict,
+    conflicting_version,
     is_large,
-    is_overtaken,
+    is_version_conflict,
     log_text,
     message_of,
     sqlstate,
-    version_taken,
 )
 from app.amends.postgres.statements.committer import Parameters
 from app.amends.postgres.statements.reader import Reader
@@ -43,13 +43,13 @@ from workflows.amends.ports.execution_log import (
     Committed,
     Fenced,
     ForeignStep,
-    Interrupted,
     RecordLost,
     SagaMissing,
     StepCommit,
     StreamMoved,
+    TransactionInterrupted,
 )
-from workflows.amends.words import MisplacedCall
+from workflows.amends.run_calls import MisplacedCall
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -86,8 +86,8 @@ def commit_outcome(row: TupleRow) -> Committed | StreamMoved:
 class PostgresTransaction:
     """Reads, own SQL and the commit of one step of one saga, one after the other, even if they are called concurrently.
 
-    An error that passes, or that may come again and again, is raised as Interrupted and stays so: the step runs again
-    whatever its code made of that. An error of a step's own SQL that never passes is raised as it is.
+    An error that passes, or that may come again and again, is raised as TransactionInterrupted and stays so: the step
+    runs again whatever its code made of that. An error of a step's own SQL that never passes is raised as it is.
 
     The database is waited for in here for PATIENCE seconds at most, since that is time of the step: an interrupted step
     waits outside. A call after the end of the unit is refused, and a connection that comes too late is given back.
@@ -102,7 +102,7 @@ class PostgresTransaction:
         self._stack, self._left = AsyncExitStack(), False
         self._aborted_by: Exception | None = None
         self._over: Exception | None = None
-        self.interrupted: Interrupted | None = None
+        self.interrupted: TransactionInterrupted | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -160,7 +160,7 @@ class PostgresTransaction:
         try:
             async with self._judged(own, ours=False):
                 await own.connection.commit()
-        except Interrupted:
+        except TransactionInterrupted:
             if not own.connection.closed or not await self._landed(step_commit):
                 raise
             self.interrupted = None
@@ -176,9 +176,9 @@ class PostgresTransaction:
             try:
                 rows = await (await own.connection.execute(SAGAS["commit_step"], parameters)).fetchall()
             except psycopg.Error as error:
-                if not is_overtaken(error):
+                if not is_version_conflict(error):
                     raise
-                stream, version = version_taken(error) or (step_commit.events[0].stream, 0)
+                stream, version = conflicting_version(error) or (step_commit.events[0].stream, 0)
                 return StreamMoved(stream, step_commit.expected.get(stream, version - 1), version)
         return commit_outcome(rows[0])
 
@@ -229,13 +229,13 @@ class PostgresTransaction:
         try:
             yield
         except Unavailable as away:
-            self.interrupted = Interrupted(message_of(away.__cause__ or away))
+            self.interrupted = TransactionInterrupted(message_of(away.__cause__ or away))
             raise self.interrupted from away.__cause__
         except asyncio.CancelledError:
             waited = time.monotonic() - began
             if waited > BRIEF and not self.interrupted:
                 blameless = waited > max(PATIENCE, (time.monotonic() - self._began) / 2)
-                self.interrupted = Interrupted(SILENT, None if blameless else CONTENDED_TRIES)
+                self.interrupted = TransactionInterrupted(SILENT, None if blameless else CONTENDED_TRIES)
             raise
         except AmendsError as over:
             raise self._end(over) from over.__cause__
@@ -257,8 +257,8 @@ class PostgresTransaction:
 
     @asynccontextmanager
     async def _judged(self, own: OwnTransaction, ours: bool, large: bool = False) -> AsyncIterator[None]:
-        """Raise Interrupted for an error of a statement that passes or is counted, and Aborted for one that only says
-        that an earlier one was not handled."""
+        """Raise TransactionInterrupted for an error of a statement that passes or is counted, and Aborted for one that
+        only says that an earlier one was not handled."""
         try:
             async with SessionGuard(own.connection):
                 yield
@@ -273,10 +273,10 @@ class PostgresTransaction:
             raise
         self._aborted_by = None
 
-    def _interrupt(self, error: Exception, found: Verdict) -> Interrupted:
+    def _interrupt(self, error: Exception, found: Verdict) -> TransactionInterrupted:
         if found.is_alarming:
             log.error("A step of saga %s is run again: %s", self._saga, log_text(error, found))
-        self.interrupted = Interrupted(message_of(error), found.tries)
+        self.interrupted = TransactionInterrupted(message_of(error), found.tries)
         return self.interrupted
 
 

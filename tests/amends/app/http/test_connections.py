@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.amends.http.requests import connections
 from app.amends.http.requests.connections import HEAD_BYTES, ClientConnection, limit_unread_time, raise_connection_limit
-from app.amends.http.routes import following
-from app.amends.http.routes.following import Followers, LiveResponse
+from app.amends.http.routes import live_followers
+from app.amends.http.routes.live_followers import Followers, LiveResponse
 from app.amends.server.serve import bind_socket
 
 GET = b"GET /fine HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -139,7 +139,7 @@ def test_a_server_leaves_room_for_everything_else() -> None:
 
 
 async def test_a_follower_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "UNREAD_SECONDS", 0.3)
+    monkeypatch.setattr(live_followers, "UNREAD_SECONDS", 0.3)
     async with serving() as port, connected(port) as (reader, writer):
         writer.write(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
         await writer.drain()
@@ -166,7 +166,7 @@ async def test_a_follower_who_goes_away_is_gone() -> None:
 
 async def test_the_system_cuts_whoever_does_not_read_any_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "UNREAD_SECONDS", 1)
-    monkeypatch.setattr(following, "UNREAD_SECONDS", 1000)
+    monkeypatch.setattr(live_followers, "UNREAD_SECONDS", 1000)
     listening = bind_socket("127.0.0.1", 0)
     limit_unread_time(listening)
     sent = asyncio.get_running_loop().create_future()

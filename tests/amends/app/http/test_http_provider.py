@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.amends.providers.http import HttpProvider
-from workflows.amends.call import AttemptContext, AttemptTimer, Outbound, ProviderDown, attempt_context
+from workflows.amends.call import AttemptContext, AttemptTimer, ProviderDown, SentCalls, attempt_context
 from workflows.amends.providers import NoAnswer, Provider
 
 Serves = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -86,9 +86,9 @@ async def may_call() -> None:
 
 async def ask(
     client: httpx.AsyncClient, provider: Provider, calls: int = 1, may: Callable[[], Awaitable[None]] = may_call
-) -> Outbound:
+) -> SentCalls:
     """Call within an attempt of 0.3 s; what it has sent, and how it ended in `down`."""
-    outbound, http = Outbound(), HttpProvider(provider, client)
+    outbound, http = SentCalls(), HttpProvider(provider, client)
 
     async def attempt() -> None:
         attempt_context.set(AttemptContext(clock, may, outbound))

@@ -14,7 +14,7 @@ import pytest
 from app.amends.redaction.redactor import RedactedEvent, Redactor
 from app.amends.schema.catalogue import load_catalogue
 from app.amends.schema.lock import Lock
-from app.amends.schema.register import Register
+from app.amends.schema.register import ShapeRegister
 from app.amends.schema.shapes import KnownShape, ShapeKey, loaded_shapes
 from app.amends.store.aggregates.difference import Change
 from domain.amends.errors import Refusal
@@ -23,7 +23,7 @@ from domain.amends.sensitive import KEYWORD, PERSONAL, SECRET
 from domain.amends.vocabulary import Unreadable, Vocabulary
 from workflows.amends.history import Problem
 from workflows.amends.ports.event_store import StoredEvent, load_event, load_event_json
-from workflows.amends.redaction.shapes import Shape, shape
+from workflows.amends.redaction.shapes import Shape, shape_of
 from workflows.amends.saga import Call, Saga, signal, step
 
 
@@ -98,7 +98,7 @@ class Notes:
 
 
 def server(code: Iterable[KnownShape], lock: Lock = Lock(), notes: Notes | None = None) -> Redactor:
-    return Redactor(Register(lambda: code, lambda _: lock, notes or Notes()), Ids())
+    return Redactor(ShapeRegister(lambda: code, lambda _: lock, notes or Notes()), Ids())
 
 
 MASKS = server(list(loaded_shapes(load_catalogue(), [Asking.definition])))
@@ -113,7 +113,7 @@ def shown(name: str, data: Any, stream: str = "saga-x") -> Any:
 
 
 def lamp(version: int, annotation: Any, name: str = "lamp-lit", before: tuple[str, ...] = ()) -> KnownShape:
-    return KnownShape(ShapeKey("event", name, str(version)), shape(annotation), before)
+    return KnownShape(ShapeKey("event", name, str(version)), shape_of(annotation), before)
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def test_a_mark_covers_all_versions_and_names_whoever_has_it() -> None:
     redactor = server([renamed], Lock({first.key: first.shape, second.key: second.shape}))
     assert redactor.event(stored("bulb-lit", OLD)) == wanted, "a new name does not show what the old one hid"
     assert redactor.event(stored("lamp-lit", OLD)) == wanted
-    marked = KnownShape(ShapeKey("event", "bulb-lit", "1"), shape(Second), ("lamp-lit",))
+    marked = KnownShape(ShapeKey("event", "bulb-lit", "1"), shape_of(Second), ("lamp-lit",))
     assert server([marked, first]).event(stored("lamp-lit", OLD)) == wanted, "nor the old one what the new one hides"
 
 
@@ -286,7 +286,7 @@ async def test_what_nobody_knows_is_not_asked_for_at_every_event() -> None:
 
 
 def test_states_and_rows_are_masked_by_all_that_is_known_of_them() -> None:
-    row: Shape = shape(Second)
+    row: Shape = shape_of(Second)
     redactor = server([KnownShape(ShapeKey("row", "lamps", "1"), row), KnownShape(ShapeKey("state", "lamp", "1"), row)])
     assert redactor.row("lamps", FULL | {"added": 1}) == FULL | {"owner": "***", "added": "***"}
     assert redactor.state("lamp", FULL) == FULL | {"owner": "***"}
@@ -302,7 +302,7 @@ def test_states_and_rows_are_masked_by_all_that_is_known_of_them() -> None:
 def test_where_a_masked_value_changed_is_not_told() -> None:
     """Its keys are as personal as what stands behind them."""
     annotation = dict[str, dict[Annotated[str, PERSONAL], int]]
-    redactor = server([KnownShape(ShapeKey("state", "lamp", "1"), shape(annotation))])
+    redactor = server([KnownShape(ShapeKey("state", "lamp", "1"), shape_of(annotation))])
     changes = [Change("/by/Ann", 1, 2), Change("/by/Bob", None, 2), Change("/of/Ann/x", 1, 2)]
     assert redactor.changes("lamp", changes) == [Change("/by", "***", "***"), Change("/of", "***", "***")]
     assert redactor.changes("other", changes) == [Change("", "***", "***")]

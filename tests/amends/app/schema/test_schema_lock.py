@@ -21,7 +21,7 @@ from domain.amends.sensitive import KEYWORD, PERSONAL
 from domain.amends.vocabulary import Vocabulary
 from tests.amends.harness import ROOT
 from workflows.amends.redaction.marking import UNKNOWN
-from workflows.amends.redaction.shapes import shape
+from workflows.amends.redaction.shapes import shape_of
 
 
 @dataclass(frozen=True)
@@ -200,8 +200,8 @@ def test_a_file_without_marks_is_read_and_what_nobody_knows_is_marked_so(tmp_pat
 )
 def test_what_is_stored_of_a_version_goes_on_to_fit_it(kind: Kind, before: Any, after: Any, said: str) -> None:
     key = ShapeKey(kind, "lamp", "1")
-    locked = schema_lock.updated_lock([KnownShape(key, shape(before))], Lock())
-    changed = [KnownShape(key, shape(after))]
+    locked = schema_lock.updated_lock([KnownShape(key, shape_of(before))], Lock())
+    changed = [KnownShape(key, shape_of(after))]
     (problem,) = schema_lock.lock_problems(NOTHING, changed, locked)
     assert said in problem
     fits = "run ./run amends schema lock and" in problem

@@ -13,9 +13,9 @@ from uuid import UUID
 from domain.amends.event import Cause
 from tests.amends.contracts.differential.sides import Side
 from workflows.amends.history import SagaStarted, saga_histories
-from workflows.amends.ports.event_store import KeptAnswer, NewEvent, new_own_event
+from workflows.amends.ports.event_store import NewEvent, StoredAnswer, new_amends_event
 from workflows.amends.ports.execution_log import StartRequest
-from workflows.amends.simulation.memory.rows import Row
+from workflows.amends.simulation.memory.rows import MemorySagaRow
 from workflows.amends.simulation.memory.sagas import MemorySagas
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class Draw:
 
     def event(self, saga: str, event: object) -> NewEvent:
         """An event of a saga's history."""
-        return new_own_event(saga_histories.stream(saga), event, self.cause(), self.id())
+        return new_amends_event(saga_histories.stream(saga), event, self.cause(), self.id())
 
     def saga_type(self) -> tuple[str, int]:
         return self.random.choice(TYPES)
@@ -101,12 +101,12 @@ class Draw:
         known = [f"{name}:{version}" for name, version in TYPES]
         return known if not self.once_in(4) else self.some(known)
 
-    def row(self, which: Callable[[Row], bool] = lambda _: True) -> Row | None:
+    def row(self, which: Callable[[MemorySagaRow], bool] = lambda _: True) -> MemorySagaRow | None:
         """A saga of which this is true; the newest ones are drawn more often."""
         found = [row for row in self.store.rows.values() if which(row)]
         return self.one_of(found[-8:] if self.random.random() < 0.8 else found)
 
-    def saga(self, which: Callable[[Row], bool] = lambda _: True) -> str:
+    def saga(self, which: Callable[[MemorySagaRow], bool] = lambda _: True) -> str:
         """The id of such a saga, sometimes of any or of none."""
         row = self.row(which) if not self.once_in(8) else self.row()
         return row.id if row and not self.once_in(30) else "s-0"
@@ -121,12 +121,12 @@ class Draw:
         """A new token."""
         return f"owner {self.number()}"
 
-    def answer(self) -> KeptAnswer | None:
+    def answer(self) -> StoredAnswer | None:
         """What a request with one of a few keys is answered, or none."""
         if not self.once_in(3):
             return None
         key = f"key {self.random.randrange(20)}"
-        return KeptAnswer(key, f"digest {self.random.randrange(3)}", {"said": self.value(), "version": 1})
+        return StoredAnswer(key, f"digest {self.random.randrange(3)}", {"said": self.value(), "version": 1})
 
     def start(self, id: str, **more: Any) -> StartRequest:
         """A saga to be started."""

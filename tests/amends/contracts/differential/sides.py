@@ -13,7 +13,7 @@ from app.amends.store.aggregates.undo import UndoRedo
 from workflows.amends.ports.event_store import EventStore, FeedCursor, StoredEvent
 from workflows.amends.ports.saga_store import Leases, SagaStore
 from workflows.amends.providers import Outage
-from workflows.amends.simulation.memory.rows import Clock, WorkflowRow
+from workflows.amends.simulation.memory.rows import ManualClock, WorkflowRow
 from workflows.amends.simulation.memory.sagas import MemorySagas
 from workflows.amends.simulation.memory.streams import MemoryLoader, MemoryStreams
 
@@ -87,7 +87,7 @@ class MemorySide:
     """The store in memory."""
 
     def __init__(self) -> None:
-        self.store = MemorySagas(Clock())
+        self.store = MemorySagas(ManualClock())
         self.sagas: SagaStore = self.store
         self.leases: Leases = self.store
         self.events: EventStore = self.store.events

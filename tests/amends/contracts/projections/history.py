@@ -20,7 +20,7 @@ from tests.amends.contracts.projections.shelves import KEYS, KNOWN, broken
 from tests.amends.contracts.projections.sides import MemorySide, Side
 from workflows.amends.ports.event_store import FeedCursor
 from workflows.amends.ports.projection_builds import BuildTarget, ProjectionBuild
-from workflows.amends.values.codec import adapter, parse_json
+from workflows.amends.values.codec import parse_json, type_adapter
 
 PASSES = [0, 1, 7, 100, 900, 2_000, 4_000] * 3 + [11_000, 25_000]
 """Milliseconds that pass before an operation."""
@@ -57,7 +57,7 @@ class Look:
         projection: Projection[Any, Any] = KNOWN[build.name, build.version]
         found = await self.side.store.rows_json(BuildTarget(build.name, build.build), KEYS)
         versions = {each[projection.key]: each.get("_version") for each in parse_json(found)}
-        rows = adapter(list[projection.row]).validate_json(found)  # type: ignore[name-defined]
+        rows = type_adapter(list[projection.row]).validate_json(found)  # type: ignore[name-defined]
         return sorted((repr(row), versions[getattr(row, projection.key)]) for row in rows)
 
     async def _skipped(self, name: str) -> list[int]:

@@ -26,7 +26,7 @@ from workflows.amends.ports.projection_store import ProjectionStore
 from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.projections.runner import Runner
 from workflows.amends.simulation.memory.events import MemoryEvents
-from workflows.amends.simulation.memory.rows import Clock
+from workflows.amends.simulation.memory.rows import ManualClock
 from workflows.amends.simulation.read_models.inline import InlineEvents
 from workflows.amends.simulation.read_models.store import MemoryProjections
 
@@ -38,7 +38,7 @@ class Side(Protocol):
 
     store: ProjectionStore
     events: EventStore
-    clock: Clock
+    clock: ManualClock
     runners: dict[str, Runner]
 
     async def empty(self) -> None:
@@ -68,7 +68,7 @@ class Side(Protocol):
 class MemorySide:
     """The store in memory."""
 
-    clock: Clock = field(default_factory=Clock)
+    clock: ManualClock = field(default_factory=ManualClock)
     runners: dict[str, Runner] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
 
@@ -109,7 +109,7 @@ class PostgresSide:
     sql: psycopg.AsyncConnection[dict[str, Any]]
     store: ProjectionStore
     events: EventStore
-    clock: Clock = field(default_factory=Clock)
+    clock: ManualClock = field(default_factory=ManualClock)
     runners: dict[str, Runner] = field(default_factory=dict)
 
     async def empty(self) -> None:

@@ -175,7 +175,7 @@ async def test_code_that_would_pass_over_events_of_a_build_is_told_so(side: Side
     feed = ProjectionFeed(board, ONE, side.store)
     feed.types = ["contract-shelf-filled"]
     with pytest.raises(NewerReader, match="contract-shelf-emptied"):
-        await feed.after(START, 3)
+        await feed.page_after(START, 3)
 
 
 async def test_one_build_is_live_and_one_at_most_is_being_built(side: Side) -> None:

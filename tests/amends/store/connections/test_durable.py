@@ -15,13 +15,13 @@ from app.amends.postgres.statements import committer
 from app.amends.postgres.statements.resending import Unsettled
 from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.store.events.postgres_events import PostgresEvents
-from app.amends.store.requests import Requests
+from app.amends.store.idempotent_requests import IdempotentRequests
 from domain.amends.errors import Unavailable
 from tests.amends.harness.databases import make_cluster, memory, migrated
 from tests.amends.harness.server import wait_for
 from tests.amends.store.harness.sagas import Store, event, started, step_commit, store
 from tests.amends.store.harness.trouble import until
-from workflows.amends.ports.event_store import Appended, KeptAnswer
+from workflows.amends.ports.event_store import AppendResult, StoredAnswer
 from workflows.amends.ports.execution_log import Committed, RecordLost, SagaMissing
 
 Sql = psycopg.Connection
@@ -151,14 +151,14 @@ async def test_a_wait_for_a_standby_that_is_cancelled_is_no_answer(
 async def test_what_is_known_from_before_is_answered_once_it_is_durable(it: Store, sql: Sql) -> None:
     """Sent again by somebody else: all that is there was committed by others, who did not wait."""
     events, new = PostgresEvents(it.writer, it.reader), [event("order-known"), event("order-known")]
-    kept = KeptAnswer("key-1", "digest", {"said": "yes"})
+    kept = StoredAnswer("key-1", "digest", {"said": "yes"})
     await events.append(new, answer=kept)
     await started(it, id="s-known")
 
     async def never() -> dict[str, object]:
         raise AssertionError("it was answered before")
 
-    requests = Requests(it.reader)
+    requests = IdempotentRequests(it.reader)
     standby(sql, True)
     for again in (
         lambda: events.append(new),
@@ -194,7 +194,7 @@ async def test_whoever_loses_patience_cancels_nothing(it: Store, sql: Sql, monke
     assert left[0] <= 8, "each connection leaves one behind at most"
     standby(sql, False)
     for each in new:
-        assert isinstance(await events.append(each), Appended)
+        assert isinstance(await events.append(each), AppendResult)
     assert sql.execute(seen).fetchone() == (30,)
 
 

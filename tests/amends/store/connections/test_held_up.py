@@ -17,7 +17,7 @@ from app.amends.store.events.postgres_events import PostgresEvents
 from domain.amends.errors import Unavailable
 from tests.amends.store.harness.sagas import event, started, step_commit, store
 from tests.amends.store.harness.trouble import limited, tries, trouble, until
-from workflows.amends.ports.event_store import Appended
+from workflows.amends.ports.event_store import AppendResult
 from workflows.amends.ports.execution_log import Committed
 
 __all__ = ["trouble"]
@@ -45,7 +45,7 @@ async def test_row_locks_on_as_many_sagas_as_there_are_connections_stop_no_other
             await until(lambda: it.committer._waiting_for_others > 0)
             events = PostgresEvents(it.writer, it.reader)
             for number in range(50):
-                assert isinstance(await events.append([event(f"free-{number}")]), Appended)
+                assert isinstance(await events.append([event(f"free-{number}")]), AppendResult)
                 assert it.committer._waiting_for_others <= 2
             await started(it)
             assert not any(each.done() for each in commits)

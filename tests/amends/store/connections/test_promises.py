@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from app.amends.cli.doctor import Finding, examine
+from app.amends.cli.doctor import Finding, run_checks
 from app.amends.postgres.checks import durability
 from app.amends.postgres.checks.durability import clock_jump, watch_clock
-from app.amends.postgres.checks.usable import require_role_and_limits, require_usable_server
+from app.amends.postgres.checks.server_usability import require_role_and_limits, require_usable_server
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.roles import as_service
@@ -121,7 +121,7 @@ def test_a_server_that_may_lose_its_data_is_warned_of_one_by_one(
     reloaded(own, "alter system set {} = off", names, "off")
     try:
         require_role_and_limits(parse_url(own.url))
-        found = asyncio.run(examine(parse_url(own.url), {}, MIGRATIONS))
+        found = asyncio.run(run_checks(parse_url(own.url), {}, MIGRATIONS))
     finally:
         reloaded(own, "alter system reset {}", names, "on")
     for name in names:
@@ -144,7 +144,7 @@ def test_a_standby_is_refused_and_doctor_looks_all_the_same(own: EmbeddedPostgre
         own.start()
         with pytest.raises(StartupError, match="is a standby and cannot be written to"):
             require_usable_server(parse_url(own.url))
-        found = asyncio.run(examine(parse_url(own.url), {}, MIGRATIONS))
+        found = asyncio.run(run_checks(parse_url(own.url), {}, MIGRATIONS))
     finally:
         own.stop()
         Path(signal).unlink()
@@ -219,7 +219,7 @@ async def test_prepared_transactions_that_hold_the_feed_back_are_named_one_after
             found = await blocking_transaction(reader)
             assert found is not None
             assert (found.gid, found.pid, found.who) == ("it's the first", None, "postgres")
-            feed = next(each for each in await examine(url, {}, MIGRATIONS) if each.what == "feed")
+            feed = next(each for each in await run_checks(url, {}, MIGRATIONS) if each.what == "feed")
             assert "rollback prepared 'it''s the first'" in feed.found
             sql.execute(found.remedy.split("or: ")[1])
             said = await until_warned(caplog, "'the second'")

@@ -36,7 +36,7 @@ from tests.amends.store.harness.trouble import (
     trouble,
     until,
 )
-from workflows.amends.ports.event_store import Appended
+from workflows.amends.ports.event_store import AppendResult
 from workflows.amends.ports.execution_log import Committed
 
 __all__ = ["soon", "trouble"]
@@ -136,7 +136,7 @@ async def test_who_always_meets_an_error_holds_up_nobody_who_is_ready_with_him(
         ended = done.pop(3)
         assert isinstance(ended, Unstorable)
         assert tries(trouble) == 2, "once with the others, once alone"
-        assert all(isinstance(each, Appended) for each in done)
+        assert all(isinstance(each, AppendResult) for each in done)
 
 
 @pytest.mark.usefixtures("soon")

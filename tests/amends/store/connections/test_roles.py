@@ -25,7 +25,7 @@ from domain.amends.expected import NONE
 from tests.amends.harness.databases import POSTGRES_15, make_cluster, prepare
 from tests.amends.store.events.test_immutable import INSERT
 from tests.amends.store.harness.sagas import event
-from workflows.amends.ports.event_store import Appended
+from workflows.amends.ports.event_store import AppendResult
 
 Sql = psycopg.Connection
 
@@ -126,7 +126,7 @@ async def appending(url: URL) -> AsyncIterator[PostgresEvents]:
 
 async def require_works(url: URL) -> None:
     async with appending(url) as events:
-        assert isinstance(await events.append([event("order-1")], {"order-1": NONE}), Appended)
+        assert isinstance(await events.append([event("order-1")], {"order-1": NONE}), AppendResult)
         assert [each.version for each in await events.read("order-1")] == [1]
 
 

@@ -13,12 +13,12 @@ from app.amends.postgres.sqlstates import (
     ROUTINES,
     TABLE,
     Verdict,
-    is_overtaken,
+    conflicting_version,
+    is_version_conflict,
     log_text,
     message_of,
     spoils_session,
     verdict,
-    version_taken,
 )
 
 Sql = psycopg.Connection
@@ -145,13 +145,13 @@ def test_a_version_that_is_there_already_means_that_others_were_first(sql: Sql) 
     sql.execute(insert, (stream,))
     with pytest.raises(psycopg.errors.UniqueViolation) as found:
         sql.execute(insert, (stream,))
-    assert is_overtaken(found.value)
-    assert version_taken(found.value) == (stream, 1)
+    assert is_version_conflict(found.value)
+    assert conflicting_version(found.value) == (stream, 1)
     assert (verdict(found.value, ours=True), verdict(found.value, ours=False)) == (B, N)
     untold = made("23505", schema_name="amends", constraint_name="events_stream_version_key")
-    assert is_overtaken(untold)
-    assert version_taken(untold) is None
-    assert not is_overtaken(made("23505", schema_name="public", constraint_name="events_stream_version_key"))
+    assert is_version_conflict(untold)
+    assert conflicting_version(untold) is None
+    assert not is_version_conflict(made("23505", schema_name="public", constraint_name="events_stream_version_key"))
 
 
 def test_what_a_person_must_mend_is_said_so(sql: Sql) -> None:

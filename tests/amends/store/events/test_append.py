@@ -17,7 +17,7 @@ from domain.amends.expected import ANY, NONE, exact
 from tests.amends.store.harness.fire import session, settled, write
 from tests.amends.store.harness.sagas import Store, event, started, store
 from workflows.amends.ids import new_id
-from workflows.amends.ports.event_store import Appended, EventStore, KeptAnswer, NewEvent, RepeatedRequest
+from workflows.amends.ports.event_store import AppendResult, EventStore, NewEvent, RepeatedRequest, StoredAnswer
 from workflows.amends.ports.execution_log import StepCommit
 
 Sql = psycopg.Connection
@@ -66,7 +66,7 @@ async def test_a_stale_append_among_many_fails_alone(database: URL, sql: Sql) ->
         appends[20:20] = [events.append([event("s-0"), event("old")], {"old": NONE})]
         done = await asyncio.gather(*appends, return_exceptions=True)
         assert isinstance(done.pop(20), StaleVersion)
-        assert all(isinstance(each, Appended) for each in done)
+        assert all(isinstance(each, AppendResult) for each in done)
         assert commits(sql) < 10
         assert await versions(events, "old") == [1]
         assert [await versions(events, f"{kind}-{n}") for kind in "st" for n in range(40)] == [[1]] * 80
@@ -79,7 +79,7 @@ async def test_a_value_that_postgres_cannot_hold_fails_alone(database: URL, conn
         good = [events.append([event(f"s-{n % 3}")]) for n in range(30)]
         done = await asyncio.gather(*good[:10], bad[0], *good[10:20], *bad[1:], *good[20:], return_exceptions=True)
         assert sum(isinstance(each, Unstorable) for each in done) == 3
-        assert sum(isinstance(each, Appended) for each in done) == 30
+        assert sum(isinstance(each, AppendResult) for each in done) == 30
         assert [await versions(events, f"s-{n}") for n in range(3)] == [list(range(1, 11))] * 3
         await events.append([event("s-0")])
 
@@ -95,7 +95,7 @@ async def test_a_name_that_is_too_long_for_an_index_is_refused_and_not_unavailab
     async with appending(database) as events:
         done = await asyncio.gather(events.append([new]), events.append([event("other")]), return_exceptions=True)
         assert isinstance(done[0], Invalid | Unstorable)
-        assert isinstance(done[1], Appended)
+        assert isinstance(done[1], AppendResult)
         assert await versions(events, new.stream) == []
 
 
@@ -125,7 +125,7 @@ async def test_whoever_waits_for_a_stream_holds_up_nobody_who_is_ready_with_him(
             await asyncio.gather(*free)
         assert not held.done()
         await holder.rollback()
-        assert isinstance(await held, Appended)
+        assert isinstance(await held, AppendResult)
         assert await versions(events, "held") == [1]
         assert await versions(events, "free-1") == [1]
 
@@ -138,7 +138,7 @@ async def test_whoever_waits_for_a_stream_leaves_the_other_connections_to_others
             await asyncio.gather(*(events.append([event(f"free-{n}")]) for n in range(10)))
         assert not held.done()
         await holder.commit()
-        assert isinstance(await held, Appended)
+        assert isinstance(await held, AppendResult)
         assert await versions(events, "held") == [1, 2]
         assert await versions(events, "free-9") == list(range(1, 21))
 
@@ -149,7 +149,7 @@ async def test_a_stream_that_is_held_for_longer_than_a_lock_is_waited_for_is_tri
         held = asyncio.create_task(events.append([event("held")]))
         await second_wait(database_18)
         await holder.rollback()
-        assert isinstance(await held, Appended)
+        assert isinstance(await held, AppendResult)
 
 
 async def second_wait(url: URL) -> None:
@@ -165,13 +165,13 @@ async def second_wait(url: URL) -> None:
 
 
 async def test_a_killed_connection_loses_nothing_and_doubles_nothing(database: URL, sql: Sql) -> None:
-    answers, told, enough = list[Appended | RepeatedRequest](), list[NewEvent](), asyncio.Event()
+    answers, told, enough = list[AppendResult | RepeatedRequest](), list[NewEvent](), asyncio.Event()
 
     async def writing(events: PostgresEvents, number: int) -> int:
         own, n = f"own-{number}", 0
         while not enough.is_set():
             new = [event("hot"), event(own)]
-            answer = KeptAnswer(f"{number}-{n}", "digest", {"version": n + 1})
+            answer = StoredAnswer(f"{number}-{n}", "digest", {"version": n + 1})
             answers.append(await events.append(new, {own: exact(n), "hot": ANY}, answer if n % 2 else None))
             told.extend(new)
             n += 1
@@ -217,7 +217,9 @@ async def test_transaction_ids_of_a_hot_stream_rise_with_its_versions(database: 
 
 
 @asynccontextmanager
-async def older_but_later(url: URL) -> AsyncIterator[tuple[PostgresEvents, list[NewEvent], Appended | RepeatedRequest]]:
+async def older_but_later(
+    url: URL,
+) -> AsyncIterator[tuple[PostgresEvents, list[NewEvent], AppendResult | RepeatedRequest]]:
     """Two events, the second with the higher position but the older transaction; and the place of the first one."""
     new = [event("b"), event("a")]
     async with appending(url) as events, session(url) as early:

@@ -19,7 +19,7 @@ from app.amends.store.feed.lag import BlockingTransaction, blocking_transaction
 from app.amends.store.feed.notifier import LOOK_SECONDS, FeedNotifier
 from tests.amends.store.harness.fire import session, write
 from tests.amends.store.harness.sagas import event, store
-from workflows.amends.ports.event_store import START, Appended, FeedCursor
+from workflows.amends.ports.event_store import START, AppendResult, FeedCursor
 
 AT_ONCE = LOOK_SECONDS / 2
 """Sooner than a look that nothing has asked for."""
@@ -38,7 +38,7 @@ async def followed(url: URL) -> AsyncIterator[tuple[FeedNotifier, PostgresEvents
 
 async def append(events: PostgresEvents) -> FeedCursor:
     done = await events.append([event("a")])
-    assert isinstance(done, Appended)
+    assert isinstance(done, AppendResult)
     return done.cursor
 
 

@@ -23,7 +23,7 @@ from domain.amends.expected import exact
 from tests.amends.harness.databases import make_cluster, prepare
 from tests.amends.store.harness.fire import anything, session, settled, write
 from tests.amends.store.harness.sagas import event, store
-from workflows.amends.ports.event_store import START, Appended, EventStore, FeedFilter, StoredEvent
+from workflows.amends.ports.event_store import START, AppendResult, EventStore, FeedFilter, StoredEvent
 
 Sql = psycopg.Connection
 
@@ -50,7 +50,7 @@ async def append(url: URL, *streams: str) -> None:
         events = PostgresEvents(it.writer, it.reader)
         for stream in streams:
             done = await events.append([event(stream)], {stream: exact(await events.version(stream))})
-            assert isinstance(done, Appended)
+            assert isinstance(done, AppendResult)
             while not (page := await events.feed(limit=10_000)) or page[-1].cursor < done.cursor:
                 await asyncio.sleep(0.01)
 
@@ -236,7 +236,7 @@ async def test_servers_that_run_write_nothing_until_a_generation_is_opened_and_g
             with pytest.raises(Unavailable):
                 await events.append(new)
         open_generation(url, "restored while servers run")
-        assert isinstance(await events.append(new), Appended)
+        assert isinstance(await events.append(new), AppendResult)
         assert await watch.ask_problem() is None
         assert watch.unwritable is None
         async with asyncio.timeout(30):

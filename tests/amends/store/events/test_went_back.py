@@ -28,7 +28,7 @@ from tests.amends.harness.losing import UNFLUSHED, copy, crash, losing_cluster, 
 from tests.amends.store.harness.fire import session, write
 from tests.amends.store.harness.sagas import Store, event, store
 from tests.amends.store.harness.trouble import until
-from workflows.amends.ports.event_store import START, Appended, FeedCursor, FeedFilter
+from workflows.amends.ports.event_store import START, AppendResult, FeedCursor, FeedFilter
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ async def reading(url: URL) -> AsyncIterator[tuple[Store, PostgresEvents, FeedNo
 
 async def append(events: PostgresEvents, *streams: str) -> FeedCursor:
     done = await events.append([event(stream) for stream in streams])
-    assert isinstance(done, Appended)
+    assert isinstance(done, AppendResult)
     return done.cursor
 
 
@@ -108,7 +108,7 @@ async def test_a_follower_whose_last_event_is_gone_goes_on_from_the_last_that_st
         assert told.value.stands.startswith(f"{stands.generation}-{stands.transaction_id}-{stands.position}-")
         with pytest.raises(WentBack):
             await events.feed(gone)
-        follower.go_back(FeedCursor.parse(told.value.stands) or START)
+        follower.rewind(FeedCursor.parse(told.value.stands) or START)
         assert await all_of(follower, 3) == ["new", "newer", "newest"]
 
 
@@ -133,7 +133,7 @@ async def test_a_follower_is_told_of_an_earlier_event_that_is_gone_while_its_las
         with pytest.raises(WentBack) as told:
             await follower.next_page(100)
         assert FeedCursor.parse(told.value.stands) == first
-        follower.go_back(first)
+        follower.rewind(first)
         assert await all_of(follower, 2) == ["high", "new"]
 
 
@@ -184,7 +184,7 @@ async def test_a_copy_of_the_data_that_is_put_back_is_told_in_a_store_that_has_g
         with pytest.raises(WentBack) as told:
             await follower.next_page(100)
         assert FeedCursor.parse(told.value.stands) == kept
-        follower.go_back(kept)
+        follower.rewind(kept)
         assert await all_of(follower, 6) == [f"new-{number}" for number in range(6)]
 
 

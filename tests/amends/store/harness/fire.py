@@ -24,7 +24,7 @@ from domain.amends.expected import exact
 from tests.amends.store.harness.sagas import Store, started, step_commit, store
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import START, FeedCursor, FeedFilter, NewEvent, StoredEvent
-from workflows.amends.ports.execution_log import Committed, Interrupted
+from workflows.amends.ports.execution_log import Committed, TransactionInterrupted
 
 TYPES = ("thing-happened", "thing-broke", "thing-mended")
 STORIES = ("story-a", "story-b", "story-c")
@@ -165,7 +165,7 @@ async def own(fire: Fire) -> None:
                 if slow := random.random() < 0.5:
                     await unit.execute("select pg_sleep(%(seconds)s)", {"seconds": random.uniform(0.05, 0.3)})
                 stands = await unit.commit(step) == Committed()
-        except Interrupted:
+        except TransactionInterrupted:
             stands = False
         if stands:
             fire.committed("slow" if slow else "own", step.events)

@@ -13,7 +13,7 @@ from app.amends.postgres.statements.reader import Reader
 from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.business.order import orders
 from tests.amends.store.harness.sagas import Store, event, step_commit
-from workflows.amends.ports.execution_log import Committed, Interrupted, StreamMoved
+from workflows.amends.ports.execution_log import Committed, StreamMoved, TransactionInterrupted
 
 Sql = psycopg.Connection
 Body = Callable[[PostgresTransaction], Awaitable[object]]
@@ -33,7 +33,7 @@ class Ran:
     @property
     def tries(self) -> int | None:
         """How often it may be interrupted so."""
-        assert isinstance(self.end, Interrupted)
+        assert isinstance(self.end, TransactionInterrupted)
         return self.end.tries
 
 

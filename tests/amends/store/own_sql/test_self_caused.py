@@ -12,7 +12,7 @@ from domain.amends.errors import Unstorable
 from tests.amends.store.harness.sagas import event, started, step_commit, store
 from tests.amends.store.harness.steps import FAR, Body, Ran, asking, left, ran, swallowing
 from tests.amends.store.harness.trouble import limited, read_only, trouble
-from workflows.amends.ports.execution_log import Committed, Interrupted
+from workflows.amends.ports.execution_log import Committed, TransactionInterrupted
 
 __all__ = ["trouble"]
 
@@ -76,12 +76,12 @@ async def test_a_large_commit_that_takes_too_long_after_own_sql_ends(database: U
             runs += 1
             async with PostgresTransaction(other.writer, other.reader, other.loader, saga, "me") as one:
                 await one.execute("select 1", None)
-                with pytest.raises(Interrupted) as ended:
+                with pytest.raises(TransactionInterrupted) as ended:
                     await one.commit(step_commit(saga, 1, event("order-large", data={"x": "x" * 2 * LARGE})))
             assert ended.value.tries == SLOW_TRIES
             if runs == SLOW_TRIES:
                 break
-            with pytest.raises(Interrupted) as small:
+            with pytest.raises(TransactionInterrupted) as small:
                 async with PostgresTransaction(other.writer, other.reader, other.loader, saga, "me") as one:
                     await one.execute("select 1", None)
                     await one.commit(step_commit(saga, 1, event("order-large")))

@@ -13,7 +13,7 @@ from sqlalchemy import URL
 from app.amends.store.sagas.transactions import PostgresTransaction
 from tests.amends.business.order import orders
 from tests.amends.store.harness.sagas import Store, checkpoint, event, started, step_commit, store
-from workflows.amends.ports.execution_log import Committed, Fenced, Interrupted, StepCommit, StreamMoved
+from workflows.amends.ports.execution_log import Committed, Fenced, StepCommit, StreamMoved, TransactionInterrupted
 
 Sql = psycopg.Connection
 
@@ -102,7 +102,7 @@ async def test_an_error_in_own_sql_is_the_steps_to_handle(database: URL, stock: 
 async def test_a_connection_that_dies_interrupts_the_step(database: URL, stock: Sql) -> None:
     async with store(database) as it:
         saga = await started(it)
-        with pytest.raises(Interrupted):
+        with pytest.raises(TransactionInterrupted):
             async with unit(it, saga) as one:
                 await one.execute(HOLD, {"n": 2})
                 stock.execute(
@@ -124,7 +124,7 @@ async def test_concurrent_own_sql_never_loses_an_update(database: URL, stock: Sq
             for step_id in range(1, 11):
                 stands = False
                 while not stands:
-                    with suppress(Interrupted):
+                    with suppress(TransactionInterrupted):
                         async with unit(it, saga) as one:
                             await one.execute(HOLD, {"n": 1})
                             stands = await one.commit(step_commit(saga, step_id, event("order-hot"))) == Committed()

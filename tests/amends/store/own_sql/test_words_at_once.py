@@ -20,7 +20,7 @@ from tests.amends.store.harness.sagas import Store, event, started, step_commit,
 from tests.amends.store.harness.steps import HOLD, Ran, left, ran
 from tests.amends.store.harness.trouble import trouble, until
 from workflows.amends.ports.execution_log import Committed
-from workflows.amends.words import MisplacedCall
+from workflows.amends.run_calls import MisplacedCall
 
 __all__ = ["trouble"]
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.projections.counting import count_events
-from app.amends.store.requests import IdempotencyKey, Requests
+from app.amends.store.idempotent_requests import IdempotencyKey, IdempotentRequests
 from domain.amends.errors import Conflict, Unavailable
 from domain.amends.event import Cause
 from tests.amends.store.harness.projections import NAME, Elsewhere, Lit, Out, board_on
@@ -52,7 +52,7 @@ async def test_one_request_sent_many_times_at_once_acts_once(database: URL, what
             "promote": partial(it.administration.promote, NAME, 2, ANN),
             "drop": partial(it.administration.drop, NAME, 2, ANN),
         }
-        requests = Requests(it.store.reader)
+        requests = IdempotentRequests(it.store.reader)
         answers = await asyncio.gather(*(requests.once("k", {what: NAME}, acts[what]) for _ in range(8)))
         assert answers == answers[:1] * 8
         assert answers[0]["build"] == 2

@@ -24,7 +24,7 @@ from tests.amends.store.harness.fire import session, write
 from tests.amends.store.harness.projections import NAME, Board, Elsewhere, Lit, board_on
 from tests.amends.store.harness.sagas import started
 from workflows.amends.background import cancel_tasks
-from workflows.amends.ports.event_store import FeedCursor, new_own_event
+from workflows.amends.ports.event_store import FeedCursor, new_amends_event
 from workflows.amends.projections.runner import Runner
 
 
@@ -58,7 +58,7 @@ async def lost(url: URL, id: str, *told: object) -> None:
     """Append what nothing has flushed."""
     async with session(url) as writer:
         await writer.execute(UNFLUSHED)
-        await write(writer, *(new_own_event(f"lamp-{id}", each, Cause()) for each in told))
+        await write(writer, *(new_amends_event(f"lamp-{id}", each, Cause()) for each in told))
         await writer.commit()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from domain.amends.event import Cause
 from workflows.amends.history import EventLoopBlocked, OperatorAction, saga_histories
-from workflows.amends.ports.event_store import new_own_event
+from workflows.amends.ports.event_store import new_amends_event
 from workflows.amends.saga import Call, Saga, Undo, step
 from workflows.amends.simulation.simulation import Simulation, SimulationResult
 
@@ -38,7 +38,9 @@ class Blocks(Saga[int, str], name="blocks"):
 
 def block(simulation: Simulation) -> None:
     told = EventLoopBlocked("work", 6.0, "executor", 'File "work.py", line 7 in work')
-    simulation.store.events.write([new_own_event(saga_histories.stream("simulated"), told, Cause()) for _ in range(2)])
+    simulation.store.events.write(
+        [new_amends_event(saga_histories.stream("simulated"), told, Cause()) for _ in range(2)]
+    )
 
 
 async def blocked(steps: int) -> tuple[Simulation, Blocks, SimulationResult]:

@@ -47,16 +47,16 @@ async def test_nobody_is_called_while_it_is_open_but_one_a_second() -> None:
     with pytest.raises(ProviderDown, match=f"stock is down: since .*, {REFUSED}"):
         async with provider.call():
             raise AssertionError("nobody is called")
-    assert provider.room == 0
+    assert provider.free_places == 0
     provider.breaker._probe_at = 0
-    assert provider.room == 1
+    assert provider.free_places == 1
     async with provider.call():
-        assert provider.room == 0
+        assert provider.free_places == 0
         with pytest.raises(ProviderDown):
             async with provider.call():
                 raise AssertionError("only one tries")
     assert provider.outage is None
-    assert provider.room == provider.calls
+    assert provider.free_places == provider.calls
 
 
 async def test_while_it_is_open_a_failure_is_a_provider_that_is_down_whatever_it_was() -> None:
@@ -131,7 +131,7 @@ async def test_a_silent_probe_is_given_up_after_a_while_but_one_in_ten(monkeypat
     provider.breaker._probe_at = 0
 
     async def probe() -> None:
-        while not provider.room:
+        while not provider.free_places:
             await asyncio.sleep(0.001)
         async with provider.call():
             await ended.wait()

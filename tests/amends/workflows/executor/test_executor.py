@@ -74,14 +74,14 @@ async def test_it_goes_on_under_a_new_name_once_all_is_given_up(monkeypatch: pyt
     store.fails = 2
     store.ended.add(first)
     await until(lambda: store.happened[-1] == "give up")
-    assert (it.id, lease.holds(), lease.gone) == (first, False, True)
+    assert (it.id, lease.is_held(), lease.gone) == (first, False, True)
     with pytest.raises(Suspended):
         await lease.wait_until_held()
     given_up.set()
     await until(lambda: it.id != first)
     assert told == [it.id]
-    assert it.lease.holds()
-    assert not lease.holds(), "what ran under the first one gets no other"
+    assert it.lease.is_held()
+    assert not lease.is_held(), "what ran under the first one gets no other"
     last = [f"hand over {first}"] * 3 + [f"register {it.id}"]
     assert store.happened == [f"register {first}", "give up", *last]
     it.stop()

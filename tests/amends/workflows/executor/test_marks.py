@@ -33,5 +33,5 @@ def test_what_does_not_fit_is_no_error_and_does_not_stay() -> None:
     assert before is None
     assert marks.enter(code_label("s", "k:1", "step")) == b"x" * 2 * SIZE
     assert read_mark(marks.memory)[2] == code_label("s", "k:1", "step")
-    assert marks.during(code_label("t", "k:1", None), len, "abc") == 3
+    assert marks.call_marked(code_label("t", "k:1", None), len, "abc") == 3
     assert read_mark(marks.memory)[2] == code_label("s", "k:1", "step")

@@ -201,7 +201,7 @@ async def test_what_was_claimed_comes_to_its_end_before_more_is_begun(monkeypatc
     for ended in range(1, CLAIM // 2 + 1):
         assert len(store.queue) == 200 - CLAIM, f"{ended} of them have ended"
         worker.running.popitem()
-        watching.saga_ended()
+        watching.note_saga_ended()
     await until(lambda: len(store.queue) == 200 - CLAIM - CLAIM // 2)
     assert len(worker.running) == CLAIM, "as many as have ended"
     await watching.stop()
@@ -241,7 +241,7 @@ async def test_a_lease_is_renewed_while_the_loop_answers() -> None:
     lease, keeper = kept(2.0, beat, lost.set)
     keeper.start()
     await until(lambda: beat.beats >= 2 and lease.seconds_held() > 0.5)
-    assert lease.holds()
+    assert lease.is_held()
     keeper.stop()
     assert not lost.is_set()
 
@@ -251,7 +251,7 @@ async def test_a_lease_ends_by_its_own_clock_when_nobody_answers() -> None:
     lease, keeper = kept(0.3, beat, lost.set)
     beat.answer = ConnectionError("the database is away")
     keeper.start()
-    await until(lambda: not lease.holds())
+    await until(lambda: not lease.is_held())
     assert lease.seconds_held() == 0
     without, beat.answer = clock(), True
     await asyncio.wait_for(lease.wait_until_held(), 5)
@@ -266,7 +266,7 @@ async def test_a_lease_that_was_taken_away_is_said_once() -> None:
     beat.answer = False
     keeper.start()
     await until(lambda: lost == ["lost"])
-    keeper.given_up()
+    keeper.note_nothing_runs()
     await until(lambda: not keeper.is_alive())
     assert beat.beats == 1
 
@@ -318,7 +318,7 @@ async def test_a_blocked_loop_lets_its_lease_run_out() -> None:
     deadline = clock() + 1.2
     while clock() < deadline:
         pass
-    assert not lease.holds()
+    assert not lease.is_held()
     keeper.stop()
     await until(lambda: not keeper.is_alive())
 

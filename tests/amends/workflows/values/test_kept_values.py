@@ -36,7 +36,7 @@ from workflows.amends.values.codec import (
     round_trip,
     stored_value,
 )
-from workflows.amends.values.comparing import is_identical
+from workflows.amends.values.jsonb_comparison import is_identical
 
 LIMIT = 1_000_000
 

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from domain.amends.sensitive import MASK, PERSONAL, SECRET, marks_within
 from workflows.amends.redaction.sensitive import hidden_values, marked_shape
-from workflows.amends.redaction.shapes import Part, Shape, marked_paths, shape
+from workflows.amends.redaction.shapes import Part, Shape, marked_paths, shape_of
 from workflows.amends.redaction.visibility import MaskCount, Visibility
 from workflows.amends.values.codec import dump
 
@@ -54,7 +54,7 @@ class Clear:
 
 def form(*known: Any, marking: Sequence[Any] = (), lifted: Sequence[str] = ()) -> Visibility:
     """Of what is known, and of what only its marks count."""
-    parts = [[Part(made, made) for made in map(shape, each)] for each in (known, [*known, *marking])]
+    parts = [[Part(made, made) for made in map(shape_of, each)] for each in (known, [*known, *marking])]
     return Visibility(parts[0], parts[1], frozenset(tuple(way.split(".")) for way in lifted))
 
 
@@ -167,9 +167,9 @@ def test_what_is_not_marked_is_shown() -> None:
 
 
 def test_marks_are_told_by_their_ways() -> None:
-    assert marked_paths(shape(dict[str, tuple[int, Plain]])) == {("*", "1", "name"): "personal"}
-    assert marked_paths(shape(Tree)) == {("name",): "personal"} | {
-        way: mark for way, mark in marked_paths(shape(Tree)).items() if way[0] == "kids"
+    assert marked_paths(shape_of(dict[str, tuple[int, Plain]])) == {("*", "1", "name"): "personal"}
+    assert marked_paths(shape_of(Tree)) == {("name",): "personal"} | {
+        way: mark for way, mark in marked_paths(shape_of(Tree)).items() if way[0] == "kids"
     }
 
 

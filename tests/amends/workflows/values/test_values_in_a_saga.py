@@ -12,12 +12,12 @@ from domain.amends.errors import Refusal
 from tests.amends.harness.values import VALUES, Values
 from workflows.amends.saga import Call, Saga, Undo, signal, step
 from workflows.amends.simulation.simulation import Simulation
-from workflows.amends.values.comparing import is_identical
+from workflows.amends.values.jsonb_comparison import is_identical
 
 
 @signal("kept-values-told")
 class SagaEvent:
-    value_types: Values
+    values: Values
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Shows(Saga[Values, Values], name="kept-values-shows", signals=[SagaEvent])
         self.seen[-1].append(await self.give(request))
         told = await self.receive(SagaEvent)
         self.seen[-1].append(told)
-        self.seen[-1].append(await self.give(told.value_types if told else request))
+        self.seen[-1].append(await self.give(told.values if told else request))
         self.seen[-1].append(await self.give(self.made))
         await self.refuse()
         return request

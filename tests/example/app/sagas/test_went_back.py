@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.cli.doctor import examine
+from app.amends.cli.doctor import run_checks
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from app.amends.schema.catalogue import load_catalogue
@@ -153,7 +153,9 @@ def test_it_is_a_warning_a_metric_and_a_finding(server: Server, url: URL, lost: 
     told = http.get(f"{server.base}/metrics").text
     assert not [each for each in WATCHED if each not in told]
     finding = next(
-        each for each in asyncio.run(examine(url, load_catalogue().projections, MIGRATIONS)) if each.what == "history"
+        each
+        for each in asyncio.run(run_checks(url, load_catalogue().projections, MIGRATIONS))
+        if each.what == "history"
     )
     assert not finding.well
     assert "events were gone" in finding.found

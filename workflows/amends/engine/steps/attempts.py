@@ -10,18 +10,18 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from domain.amends.errors import Refusal, TooLarge, Unstorable
-from workflows.amends.call import Outbound, ProviderDown, Retry, provider_down
+from workflows.amends.call import ProviderDown, Retry, SentCalls, storable_provider_down
 from workflows.amends.engine.history_writer import HistoryWriter
-from workflows.amends.engine.user_code.tasks import Exited
-from workflows.amends.engine.user_code.user_code import NeverEnds, Raised, Returned, UserCode
+from workflows.amends.engine.user_code.tasks import ExitAttempted
+from workflows.amends.engine.user_code.user_code import CodeNeverEnds, CodeRaised, CodeReturned, UserCode
 from workflows.amends.history import Problem
+from workflows.amends.run_calls import MisplacedCall
 from workflows.amends.values.printable import error_message
 from workflows.amends.values.refusals import is_refusal
-from workflows.amends.words import MisplacedCall
 
 CHAIN = 20
 """How far back it is looked for what an error came of."""
-BUGS = (Exited, MisplacedCall, NeverEnds)
+BUGS = (ExitAttempted, MisplacedCall, CodeNeverEnds)
 """What another attempt does not mend."""
 
 T = TypeVar("T")
@@ -98,9 +98,9 @@ async def make_attempts(trial: AttemptPlan[T], history: HistoryWriter, code: Use
         await execution_log.wait_for_lease()
         if (wrong := execution_log.replay.exhausted) and wrong is not exhausted:
             return AttemptBug(Problem("Exhausted", wrong.reason), failed)
-        outbound = Outbound(history.without_hidden, trial.step_id in execution_log.replay.provider_waits)
+        outbound = SentCalls(history.without_hidden, trial.step_id in execution_log.replay.provider_waits)
         ended = await _once(trial, failed + 1, history, code, outbound)
-        if isinstance(ended, Returned):
+        if isinstance(ended, CodeReturned):
             return AttemptAnswered(ended.value, failed + 1)
         if down := _down(ended.error, outbound):
             log.debug("%s %s waits: %s", execution_log.identity.id, trial.name, error_message(down))
@@ -117,9 +117,9 @@ async def make_attempts(trial: AttemptPlan[T], history: HistoryWriter, code: Use
         await history.write(history.step_commit(trial.tell(failed, outcome, due), step=trial.name))
 
 
-def _down(error: BaseException, outbound: Outbound) -> ProviderDown | None:
+def _down(error: BaseException, outbound: SentCalls) -> ProviderDown | None:
     """The provider that an attempt found down last, if it failed because of that, whatever its code made of it."""
-    if down := provider_down(error):
+    if down := storable_provider_down(error):
         return down
     if outbound.down is None or is_refusal(error) or issubclass(type(error), BUGS):
         return None
@@ -136,8 +136,8 @@ def _came_of(error: BaseException | None) -> bool:
 
 
 async def _once(
-    trial: AttemptPlan[T], number: int, history: HistoryWriter, code: UserCode, outbound: Outbound
-) -> Returned[T] | Raised:
+    trial: AttemptPlan[T], number: int, history: HistoryWriter, code: UserCode, outbound: SentCalls
+) -> CodeReturned[T] | CodeRaised:
     async def body() -> T:
         return await trial.body(number)
 
@@ -146,7 +146,7 @@ async def _once(
 
 
 def _judged(
-    ended: Raised, attempts: int, trial: AttemptPlan[T], history: HistoryWriter, code: UserCode
+    ended: CodeRaised, attempts: int, trial: AttemptPlan[T], history: HistoryWriter, code: UserCode
 ) -> AttemptRefused | AttemptBug | Problem:
     """What an attempt that raised something means; a Problem is one that may be made again."""
     error = ended.error
@@ -170,10 +170,10 @@ async def _pause(trial: AttemptPlan[T], history: HistoryWriter, due: datetime, c
         await execution_log.wait_until(min(due, trial.deadline) if trial.deadline and trial.deadline > now else due)
 
 
-def _explained(ended: Raised, timeout: timedelta, history: HistoryWriter, code: UserCode) -> Problem:
+def _explained(ended: CodeRaised, timeout: timedelta, history: HistoryWriter, code: UserCode) -> Problem:
     """What went wrong, in words of ours where it was we who ended the attempt."""
     time = f"{timeout.total_seconds():g} s"
-    if isinstance(ended.error, NeverEnds):
+    if isinstance(ended.error, CodeNeverEnds):
         return Problem("NeverEnds", f"it goes on although its time, {time}, is over: it swallows its cancellation")
     if not (ended.late and isinstance(ended.error, asyncio.CancelledError)):
         return history.stored_problem(ended.error)

@@ -13,7 +13,7 @@ from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.ids import new_id
 from workflows.amends.ports.event_store import NewEvent
 from workflows.amends.ports.execution_log import StepTransaction
-from workflows.amends.words import UNAWAITED, MisplacedCall
+from workflows.amends.run_calls import UNAWAITED, MisplacedCall
 
 P = ParamSpec("P")
 R = TypeVar("R")

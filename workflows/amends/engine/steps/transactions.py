@@ -13,9 +13,9 @@ from domain.amends.errors import AmendsError, Contended
 from workflows.amends.call import Retry, seconds
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.steps.transaction_context import TransactionContext
-from workflows.amends.engine.user_code.user_code import NeverEnds, Raised, Returned, UserCode
+from workflows.amends.engine.user_code.user_code import CodeNeverEnds, CodeRaised, CodeReturned, UserCode
 from workflows.amends.ports.event_store import Overtaken
-from workflows.amends.ports.execution_log import Committed, Interrupted, StepCommit, StreamMoved
+from workflows.amends.ports.execution_log import Committed, StepCommit, StreamMoved, TransactionInterrupted
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -45,7 +45,7 @@ class StandsStill(AmendsError):
 class _Failed(Exception):
     """The body ended otherwise than by returning: nothing is committed."""
 
-    def __init__(self, raised: Raised) -> None:
+    def __init__(self, raised: CodeRaised) -> None:
         self.raised = raised
 
 
@@ -57,7 +57,7 @@ async def transact(
     body: Callable[[TransactionContext], Coroutine[Any, Any, Any]],
     step_commit: Callable[[Any, TransactionContext], StepCommit],
     again: Callable[[], None],
-) -> Returned[Any] | Raised:
+) -> CodeReturned[Any] | CodeRaised:
     """Run `body` from its first line until what it decided is committed; returns how it ended.
 
     A database that is away is waited for, however long. What the transaction itself may cause, and others who write
@@ -68,27 +68,27 @@ async def transact(
     exhausted = history.execution_log.replay.exhausted
     while True:
         if (wrong := history.execution_log.replay.exhausted) and wrong is not exhausted:
-            return Raised(StandsStill(wrong.reason))
+            return CodeRaised(StandsStill(wrong.reason))
         rereads = history.rereads
         try:
             made, result, committed = await _once(name, history, code, limit.total_seconds(), body, step_commit)
         except _Failed as failed:
             return failed.raised
-        except Interrupted as interrupted:
+        except TransactionInterrupted as interrupted:
             id = history.execution_log.identity.id
             log.info("%s %s: interrupted, and runs again: %s", id, name, interrupted)
             interruptions += 1
             tries += interrupted.tries is not None
             if interrupted.tries is not None and tries >= interrupted.tries:
-                return Raised(Contended(tries, interrupted.problem))
+                return CodeRaised(Contended(tries, interrupted.problem))
             wait = AGAIN.wait_after(interruptions).total_seconds()
         else:
             if not isinstance(committed, StreamMoved):
                 history.note_written(made, rereads)
-                return Returned(result)
+                return CodeReturned(result)
             stale += 1
             if stale >= RERUNS:
-                return Raised(Overtaken(committed.stream, stale))
+                return CodeRaised(Overtaken(committed.stream, stale))
             wait = random.uniform(0, 0.002 * stale)
         again()
         await history.execution_log.wait_for_wakeup(wait)
@@ -103,7 +103,7 @@ async def _once(
     body: Callable[[TransactionContext], Coroutine[Any, Any, Any]],
     step_commit: Callable[[Any, TransactionContext], StepCommit],
 ) -> tuple[StepCommit, Any, Committed | StreamMoved]:
-    """One transaction. Raises Interrupted, and _Failed if the body did not return."""
+    """One transaction. Raises TransactionInterrupted, and _Failed if the body did not return."""
     async with history.execution_log.transaction() as store:
         tx = TransactionContext(store, history, name)
         try:
@@ -112,15 +112,15 @@ async def _once(
             tx.over = True
         if store.interrupted:
             raise store.interrupted
-        if isinstance(ended, Returned) and (wrong := tx.unfinished_call):
-            ended = Raised(wrong)
-        if isinstance(ended, Raised):
-            too_slow = ended.late and isinstance(ended.error, asyncio.CancelledError | NeverEnds)
-            raise _Failed(Raised(TooSlow(limit)) if too_slow and not code.given_up else ended)
+        if isinstance(ended, CodeReturned) and (wrong := tx.unfinished_call):
+            ended = CodeRaised(wrong)
+        if isinstance(ended, CodeRaised):
+            too_slow = ended.late and isinstance(ended.error, asyncio.CancelledError | CodeNeverEnds)
+            raise _Failed(CodeRaised(TooSlow(limit)) if too_slow and not code.given_up else ended)
         made = step_commit(ended.value, tx)
         try:
             return made, ended.value, await store.commit(made)
-        except Interrupted:
+        except TransactionInterrupted:
             raise
         except Exception as error:
-            raise _Failed(Raised(error)) from error
+            raise _Failed(CodeRaised(error)) from error

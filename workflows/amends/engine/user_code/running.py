@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any, Final
 
 from domain.amends.errors import Refusal
-from workflows.amends.bell import Bell
+from workflows.amends.engine.user_code.call_rules import RunRules
 from workflows.amends.engine.user_code.eager_tasks import EnteredCoroutine, cancel_awaited, run_as_task
 from workflows.amends.engine.user_code.running_code import on_loop
 from workflows.amends.engine.user_code.tasks import CodeScope, GuardedTask, code_context, drop_coroutine
-from workflows.amends.engine.user_code.user_code import Raised, Returned
-from workflows.amends.engine.user_code.word_rules import RunRules
-from workflows.amends.words import Word
+from workflows.amends.engine.user_code.user_code import CodeRaised, CodeReturned
+from workflows.amends.run_calls import Word
+from workflows.amends.waker import Waker
 
 log = logging.getLogger("amends.saga")
 
@@ -33,9 +33,9 @@ class RunCoroutine:
     """`run` of one saga, from word to word.
 
     The engine answers a word by letting `run` go on from it at once, as if its own task did; what `run` waits for
-    besides its words is waited for by that task, and `bell` is rung when it comes to a word or to its end. `stopped` is
-    told when something in `run`, such as a time limit of its own, takes back what it asks for: if it says True, `run`
-    does not go on.
+    besides its words is waited for by that task, and `waker` is used when it comes to a word or to its end. `stopped`
+    is told when something in `run`, such as a time limit of its own, takes back what it asks for: if it says True,
+    `run` does not go on.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class RunCoroutine:
         run: Coroutine[Any, Any, Any],
         mine: CodeScope,
         speaks: RunRules,
-        bell: Bell,
+        waker: Waker,
         stopped: Callable[[Word[Any]], bool],
     ) -> None:
-        self._run, self._scope, self._bell, self._speaks, self._stopped = run, mine, bell, speaks, stopped
+        self._run, self._scope, self._waker, self._speaks, self._stopped = run, mine, waker, speaks, stopped
         self.word: Word[Any] | None = None
         """What it asks for and has not been given."""
-        self.ended: Returned[Any] | Raised | None = None
+        self.ended: CodeReturned[Any] | CodeRaised | None = None
         self._waits: list[Any] = []
         self._waiter: asyncio.Future[None] | None = None
         self._over, self._dropped, self._cancelled, self._refused = False, False, False, 0
@@ -116,7 +116,7 @@ class RunCoroutine:
                 said = self._refused_now() if isinstance(said, Word) else (yield from self._waited(said))
             if isinstance(said, Word):
                 self.word = said
-            self._bell.ring()
+            self._waker.wake()
 
     def _rest(self) -> Generator[Any, Any, None]:
         """Wait until there is something to wait for, or until all is over; a cancel takes back what `run` asks for."""
@@ -131,7 +131,7 @@ class RunCoroutine:
                     self._cancelled = True
                 elif not self._dropped:
                     self._dropped = self._stopped(self.word)
-                    self._bell.ring()
+                    self._waker.wake()
             finally:
                 self._waiter = None
 
@@ -145,7 +145,7 @@ class RunCoroutine:
         return self._step(how, given) if self.ended is None else None
 
     def _dropped_where_it_waits(self) -> None:
-        self.ended = Raised(ExecutionOver())
+        self.ended = CodeRaised(ExecutionOver())
         drop_coroutine(self._run)
         self.task.cancel()
 
@@ -163,9 +163,9 @@ class RunCoroutine:
         try:
             return how(given)
         except StopIteration as over:
-            self.ended = Returned(over.value)
+            self.ended = CodeReturned(over.value)
         except BaseException as error:
-            self.ended = Raised(error)
+            self.ended = CodeRaised(error)
         finally:
             on_loop.enter(before)
         self._wake()
@@ -176,5 +176,5 @@ class RunCoroutine:
         if self.ended is None:
             drop_coroutine(self._run)
             error = None if task.cancelled() else task.exception()
-            self.ended = Raised(error or asyncio.CancelledError())
-            self._bell.ring()
+            self.ended = CodeRaised(error or asyncio.CancelledError())
+            self._waker.wake()

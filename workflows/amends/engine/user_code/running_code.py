@@ -59,7 +59,7 @@ class RunningMark:
         _MOMENT.pack_into(self.memory, 8, 0.0 if who is None else clock())
         return before
 
-    def during(self, who: bytes, function: Callable[[T], R], given: T) -> R:
+    def call_marked(self, who: bytes, function: Callable[[T], R], given: T) -> R:
         """What a function returns; meanwhile `who` runs."""
         before = self.enter(who)
         try:
@@ -67,11 +67,11 @@ class RunningMark:
         finally:
             self.enter(before)
 
-    def answered(self) -> None:
+    def note_loop_answered(self) -> None:
         """The event loop has come round."""
         _MOMENT.pack_into(self.memory, 0, clock())
 
-    def rest(self) -> None:
+    def stop(self) -> None:
         """From here on nobody says any more that the event loop comes round."""
         _MOMENT.pack_into(self.memory, 0, 1e18)
 

@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 
 from workflows.amends.call import AttemptContext, attempt_context
 from workflows.amends.engine.user_code.running_code import on_loop
+from workflows.amends.run_calls import CallContext, call_context
 from workflows.amends.values.printable import error_repr, one_line
-from workflows.amends.words import Performer, performer
 
 T = TypeVar("T")
 log = logging.getLogger("amends.saga")
@@ -22,7 +22,7 @@ EXITS = (SystemExit, KeyboardInterrupt)
 """asyncio lets these leave the event loop, even where they are caught: in a team's code they are held."""
 
 
-class Exited(BaseException):
+class ExitAttempted(BaseException):
     """Code of a saga wanted to end the process: a bug of that saga."""
 
 
@@ -40,7 +40,7 @@ class CodeScope:
     exited: Callable[[BaseException], None]
     who: bytes
     over: bool = False
-    exit: Exited | None = None
+    exit: ExitAttempted | None = None
     trespassed: bool = False
 
 
@@ -66,7 +66,7 @@ class GuardedTask(asyncio.Task[T]):
 
 
 class GuardedCoroutine(Coroutine[Any, Any, T]):
-    """A coroutine of a team's, named while it runs; what would end the process becomes Exited."""
+    """A coroutine of a team's, named while it runs; what would end the process becomes ExitAttempted."""
 
     def __init__(self, inner: Coroutine[Any, Any, T], mine: CodeScope) -> None:
         self._inner, self._scope = inner, mine
@@ -104,10 +104,10 @@ class GuardedCoroutine(Coroutine[Any, Any, T]):
         try:
             return how(*given)
         except EXITS as error:
-            mine.exit = mine.exit or Exited(error_repr(error))
+            mine.exit = mine.exit or ExitAttempted(error_repr(error))
             if mine.over or mine.step is None:
                 mine.exited(mine.exit)
-            raise Exited(error_repr(error)) from error
+            raise ExitAttempted(error_repr(error)) from error
         finally:
             on_loop.enter(before)
 
@@ -131,11 +131,11 @@ def drop_coroutine(coroutine: Coroutine[Any, Any, Any]) -> None:
     _unclosed.append(coroutine)
 
 
-def code_context(mine: CodeScope, speaks: Performer, mine_turn: AttemptContext | None = None) -> Context:
+def code_context(mine: CodeScope, speaks: CallContext, mine_turn: AttemptContext | None = None) -> Context:
     """The context of code of a team: whose it is, what it may say, and the time that it has."""
     context = copy_context()
     context.run(scope.set, mine)
-    context.run(performer.set, speaks)
+    context.run(call_context.set, speaks)
     if mine_turn:
         context.run(attempt_context.set, mine_turn)
     return context

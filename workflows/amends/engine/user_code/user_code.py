@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from workflows.amends.call import AttemptContext, AttemptTimer, Outbound
+from workflows.amends.call import AttemptContext, AttemptTimer, SentCalls
+from workflows.amends.engine.user_code.call_rules import StepRules
 from workflows.amends.engine.user_code.eager_tasks import EnteredCoroutine, run_as_task
 from workflows.amends.engine.user_code.running_code import code_label
 from workflows.amends.engine.user_code.tasks import (
@@ -18,9 +19,8 @@ from workflows.amends.engine.user_code.tasks import (
     code_context,
     drop_coroutine,
 )
-from workflows.amends.engine.user_code.word_rules import StepRules
+from workflows.amends.run_calls import CallContext
 from workflows.amends.values.limits import Limits
-from workflows.amends.words import Performer
 
 T = TypeVar("T")
 
@@ -29,21 +29,21 @@ STOP_SECONDS: Final = 5
 
 
 @dataclass(frozen=True)
-class Returned(Generic[T]):
+class CodeReturned(Generic[T]):
     """Code of a team's has returned this."""
 
     value: T
 
 
 @dataclass(frozen=True)
-class Raised:
+class CodeRaised:
     """Code of a team's has raised this; `late` says that its time was over, or that nobody wanted it any more."""
 
     error: BaseException
     late: bool = False
 
 
-class NeverEnds(Exception):
+class CodeNeverEnds(Exception):
     """Code of a team's went on although it was cancelled again and again, until it was dropped where it waited."""
 
 
@@ -52,12 +52,12 @@ class CodeTask(Generic[T]):
 
     def __init__(self, coroutine: GuardedCoroutine[T], mine: CodeScope) -> None:
         self._coroutine, self._mine, self._said = coroutine, mine, None
-        self.how: Returned[T] | Raised | None = None
+        self.how: CodeReturned[T] | CodeRaised | None = None
         self._listener: asyncio.Future[None] | None = None
         self.task: GuardedTask[None] | None = None
-        self._outbound: Outbound | None = None
+        self._outbound: SentCalls | None = None
 
-    def begin(self, speaks: Performer, mine_turn: AttemptContext | None) -> None:
+    def begin(self, speaks: CallContext, mine_turn: AttemptContext | None) -> None:
         """Run it until it waits for something."""
         loop, mine = asyncio.get_running_loop(), self._mine
         context = code_context(mine, speaks, mine_turn)
@@ -74,7 +74,7 @@ class CodeTask(Generic[T]):
 
     def drop(self) -> None:
         """Go on with it no more."""
-        self.how = Raised(NeverEnds(), True)
+        self.how = CodeRaised(CodeNeverEnds(), True)
         drop_coroutine(self._coroutine)
         self.cancel()
 
@@ -82,12 +82,12 @@ class CodeTask(Generic[T]):
         try:
             said = given[0](given[1])
         except StopIteration as over:
-            self.how = Returned(over.value)
+            self.how = CodeReturned(over.value)
         except BaseException as error:
-            self.how = Raised(error)
+            self.how = CodeRaised(error)
         else:
             if self._outbound:
-                self._outbound.waits()
+                self._outbound.note_wait()
             return said
         self.wake()
         return None
@@ -135,11 +135,11 @@ class UserCode:
             known = self._labels[step] = code_label(self._saga, self._saga_type, step)
         return known
 
-    def give_up(self) -> None:
+    def expire_all(self) -> None:
         """Nobody wants what runs any more: its time is over now."""
         self.given_up = True
         for clock in tuple(self._clocks):
-            clock.end()
+            clock.expire()
 
     async def run(
         self,
@@ -148,28 +148,28 @@ class UserCode:
         body: Callable[[], Coroutine[Any, Any, T]],
         now: datetime,
         may_call: Callable[[], Awaitable[None]] | None = None,
-        outbound: Outbound | None = None,
-    ) -> Returned[T] | Raised:
+        outbound: SentCalls | None = None,
+    ) -> CodeReturned[T] | CodeRaised:
         """Run a function of the team's in the time that it has; returns how it ended, and raises nothing of it.
 
         What it sends to other systems, if it `may_call` any, is noted in `outbound`.
 
         Who does not end when the time is over is cancelled, every second anew. After five times it is dropped where it
-        waits: NeverEnds.
+        waits: CodeNeverEnds.
         """
         mine, speaks = self.scope(step), StepRules(step, self.limits, now)
         attempt = CodeTask(GuardedCoroutine(body(), mine), mine)
         clock = AttemptTimer(seconds, attempt.wake)
         try:
             self._clocks[clock] = None
-            attempt.begin(speaks, may_call and AttemptContext(clock, may_call, outbound or Outbound()))
+            attempt.begin(speaks, may_call and AttemptContext(clock, may_call, outbound or SentCalls()))
             if attempt.how is None:
                 clock.start()
                 await attempt.ended()
             late = attempt.how is None
             if late:
                 await _stop(attempt)
-            return Raised(speaks.misplaced) if speaks.misplaced else _how(attempt, mine, late)
+            return CodeRaised(speaks.misplaced) if speaks.misplaced else _how(attempt, mine, late)
         finally:
             clock.stop()
             self._clocks.pop(clock, None)
@@ -190,9 +190,9 @@ async def _stop(attempt: CodeTask[Any]) -> None:
         attempt.drop()
 
 
-def _how(attempt: CodeTask[T], mine: CodeScope, late: bool) -> Returned[T] | Raised:
+def _how(attempt: CodeTask[T], mine: CodeScope, late: bool) -> CodeReturned[T] | CodeRaised:
     """How an attempt has ended; wanting to end the process counts more than what came of it."""
     if mine.exit:
-        return Raised(mine.exit)
+        return CodeRaised(mine.exit)
     assert attempt.how is not None
-    return Raised(attempt.how.error, late) if isinstance(attempt.how, Raised) else attempt.how
+    return CodeRaised(attempt.how.error, late) if isinstance(attempt.how, CodeRaised) else attempt.how

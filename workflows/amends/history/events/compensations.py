@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Literal
 from domain.amends.event import event
 from workflows.amends.history.replay_state import ProviderWait, ReplayFold
 from workflows.amends.history.row import SagaRow
-from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, error_message, failed_attempt
+from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, failed_attempt_text, shown_error_message
 from workflows.amends.history.state import AwaitedProvider, CompensationState, StateFold
 from workflows.amends.history.status import CompensationStatus
 from workflows.amends.history.stored_error import Problem
@@ -34,7 +34,7 @@ class CompensationFailed(OverviewEvent):
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         status: CompensationStatus = "retrying" if self.next_at else "failed"
         compensation = CompensationState(self.compensation, status, self.attempts, self.error)
-        state.compensation(self.step, self.occurrence, self.slot, compensation)
+        state.set_compensation_fields(self.step, self.occurrence, self.slot, compensation)
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.failures[self.slot] = (self.attempts, self.next_at)
@@ -45,7 +45,7 @@ class CompensationFailed(OverviewEvent):
 
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
-        return failed_attempt(data, "compensation")
+        return failed_attempt_text(data, "compensation")
 
 
 @event("compensation-waiting")
@@ -67,14 +67,14 @@ class CompensationWaiting(SagaEvent):
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         compensation = CompensationState(self.compensation, "retrying", self.attempts, self.error)
         awaits = AwaitedProvider(self.provider, self.since, self.until)
-        state.compensation(self.step, self.occurrence, self.slot, compensation, awaits)
+        state.set_compensation_fields(self.step, self.occurrence, self.slot, compensation, awaits)
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.provider_waits[self.slot] = ProviderWait(self.provider, self.since, False)
 
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
-        return f"{data['compensation']} for {data['provider']}: {error_message(data)}"
+        return f"{data['compensation']} for {data['provider']}: {shown_error_message(data)}"
 
 
 @event("step-compensated")
@@ -92,7 +92,7 @@ class StepCompensated(OverviewEvent):
 
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         compensation = CompensationState(self.compensation, _STATUS[self.by], self.attempts)
-        state.compensation(self.step, self.occurrence, self.slot, compensation)
+        state.set_compensation_fields(self.step, self.occurrence, self.slot, compensation)
 
     def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"steps_compensated": row.steps_compensated + 1}

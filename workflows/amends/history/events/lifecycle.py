@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from domain.amends.event import Payload, event, upcasts
 from workflows.amends.history.replay_state import ReplayFold, StartedCompensation
 from workflows.amends.history.row import SagaRow
-from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueOf
+from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueTypeSource
 from workflows.amends.history.state import StateFold
 from workflows.amends.history.stored_error import Problem
 
@@ -28,7 +28,7 @@ class SagaStarted(OverviewEvent):
     input: JsonValue
 
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
-        state.change(input=self.input)
+        state.set_saga_fields(input=self.input)
 
     def overview_row(self, row: SagaRow | None, id: str, at: datetime) -> SagaRow:
         return SagaRow(id, self.name, self.version, self.reference, "running", None, None, at, at)
@@ -39,8 +39,8 @@ class SagaStarted(OverviewEvent):
         return f"{data['name']} version {data['version']} {saga}{reference}".strip()
 
     @classmethod
-    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
-        return {"input": ValueOf("input", saga=(str(data.get("name")), data.get("version", 0)))}
+    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueTypeSource]:
+        return {"input": ValueTypeSource("input", saga=(str(data.get("name")), data.get("version", 0)))}
 
 
 @event("cancel-requested")
@@ -82,8 +82,10 @@ class SagaCompensating(OverviewEvent):
                 state.steps[key] = replace(step, status="unknown", awaits=None)
             elif step.awaits:
                 del state.steps[key]
-        state.change(status="compensating", turned_back=True, reason=self.reason, error=self.error, result=None)
-        state.change(waiting_for=None, waiting_until=None)
+        state.set_saga_fields(
+            status="compensating", turned_back=True, reason=self.reason, error=self.error, result=None
+        )
+        state.set_saga_fields(waiting_for=None, waiting_until=None)
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         if replay.compensation is None:
@@ -113,7 +115,7 @@ class SagaCompleted(OverviewEvent):
     result: JsonValue
 
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
-        state.change(status="completed", result=self.result, reason=None)
+        state.set_saga_fields(status="completed", result=self.result, reason=None)
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.completed = True
@@ -122,8 +124,8 @@ class SagaCompleted(OverviewEvent):
         return row.finished_columns("completed", at) | {"reason": None}
 
     @classmethod
-    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
-        return {"result": ValueOf("output")}
+    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueTypeSource]:
+        return {"result": ValueTypeSource("output")}
 
 
 @event("saga-compensated")
@@ -133,7 +135,7 @@ class SagaCompensated(OverviewEvent):
     reason: str
 
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
-        state.change(status="compensated", reason=self.reason)
+        state.set_saga_fields(status="compensated", reason=self.reason)
 
     def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return row.finished_columns("compensated", at) | {"reason": self.reason, "compensation": "done"}

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from pydantic import JsonValue
 
 from domain.amends.event import event
-from workflows.amends.history.replay_state import ActionTaken, NeedsOperator, ReplayFold
+from workflows.amends.history.replay_state import ActionTaken, ReplayFold, StuckReason
 from workflows.amends.history.row import SagaRow
-from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueOf
+from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueTypeSource
 from workflows.amends.history.state import CompensationState, StateFold, StepState
 from workflows.amends.history.status import OperatorAction
 from workflows.amends.history.stored_error import Problem
@@ -28,11 +28,11 @@ class EventLoopBlocked(SagaEvent):
     executor: str
     stack: str
 
-    def stuck_reason(self) -> NeedsOperator:
+    def stuck_reason(self) -> StuckReason:
         """Why a saga is stuck that blocked the event loop once more."""
         where = one_line(self.stack.splitlines()[0]) if self.stack else "at an unknown place"
         reason = f"{self.step or 'run'} blocked the event loop of its executor for {self.seconds:.1f} s, {where}"
-        return NeedsOperator(f"{reason}; it is not the first time", self.step is not None)
+        return StuckReason(f"{reason}; it is not the first time", self.step is not None)
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.blocks.append(self.stuck_reason())
@@ -58,14 +58,14 @@ class SagaStuck(OverviewEvent):
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         if self.step is not None and self.compensation:
             compensation = CompensationState(self.compensation, "failed", self.attempts, self.error)
-            state.compensation(self.step, self.occurrence, self.slot, compensation)
+            state.set_compensation_fields(self.step, self.occurrence, self.slot, compensation)
         elif self.step is not None:
             key = self.step, self.occurrence
             known = state.steps.get(key)
             started_at, child = (known.started_at, known.child) if known else (None, None)
             step = StepState(*key, self.kind, "failed", self.attempts, started_at, self.slot)
             state.steps[key] = replace(step, error=self.error, child=child)
-        state.change(status="stuck", reason=self.reason)
+        state.set_saga_fields(status="stuck", reason=self.reason)
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.actions.pop(self.slot, None)
@@ -108,9 +108,9 @@ class OperatorActed(OverviewEvent):
         return f"{data['act']}: {data['reason']}"
 
     @classmethod
-    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueTypeSource]:
         step = data.get("step")
-        return {"result": ValueOf("output") if step is None else ValueOf("result", str(step))}
+        return {"result": ValueTypeSource("output") if step is None else ValueTypeSource("result", str(step))}
 
 
 @event("operator-resumed")
@@ -136,7 +136,7 @@ class SagaIncompatible(OverviewEvent):
     reason: str
 
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
-        state.change(status="stranded", reason=self.reason)
+        state.set_saga_fields(status="stranded", reason=self.reason)
 
     def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"status": "stranded", "reason": self.reason}
@@ -160,7 +160,7 @@ class SagaTerminated(OverviewEvent):
     reason: str
 
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
-        state.change(status="abandoned", reason=self.reason)
+        state.set_saga_fields(status="abandoned", reason=self.reason)
 
     def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"status": "abandoned", "reason": self.reason}

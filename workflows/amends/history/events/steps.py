@@ -12,7 +12,13 @@ from pydantic import JsonValue
 from domain.amends.event import event
 from workflows.amends.history.replay_state import ProviderWait, ReplayFold
 from workflows.amends.history.row import SagaRow
-from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueOf, error_message, failed_attempt
+from workflows.amends.history.saga_event import (
+    OverviewEvent,
+    SagaEvent,
+    ValueTypeSource,
+    failed_attempt_text,
+    shown_error_message,
+)
 from workflows.amends.history.state import AwaitedProvider, StateFold, StepState
 from workflows.amends.history.status import StepStatus
 from workflows.amends.history.stored_error import Problem
@@ -79,8 +85,8 @@ class StepCompleted(StepOutcome, OverviewEvent):
         return f"{data['step']}{again}"
 
     @classmethod
-    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
-        return {"result": ValueOf("result", str(data.get("step")))}
+    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueTypeSource]:
+        return {"result": ValueTypeSource("result", str(data.get("step")))}
 
 
 @event("step-refused")
@@ -98,7 +104,7 @@ class StepRefused(StepOutcome, OverviewEvent):
 
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
-        return failed_attempt(data, "step")
+        return failed_attempt_text(data, "step")
 
 
 @event("step-retrying")
@@ -121,7 +127,7 @@ class StepRetrying(StepEvent, OverviewEvent):
 
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
-        return failed_attempt(data, "step")
+        return failed_attempt_text(data, "step")
 
 
 @event("step-waiting")
@@ -152,7 +158,7 @@ class StepWaiting(StepEvent):
 
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
-        return f"{data['step']} for {data['provider']}: {error_message(data)}"
+        return f"{data['step']} for {data['provider']}: {shown_error_message(data)}"
 
 
 @event("step-failed")
@@ -170,7 +176,7 @@ class StepFailed(StepOutcome, OverviewEvent):
 
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
-        return failed_attempt(data, "step")
+        return failed_attempt_text(data, "step")
 
 
 @event("step-skipped")

@@ -13,7 +13,7 @@ from domain.amends.event import event
 from workflows.amends.history.events.children import FROM_CHILD
 from workflows.amends.history.replay_state import ReplayFold
 from workflows.amends.history.row import SagaRow
-from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueOf
+from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueTypeSource
 from workflows.amends.history.state import StateFold
 from workflows.amends.history.status import TIMER
 
@@ -27,7 +27,7 @@ class SagaWaiting(OverviewEvent):
     until: datetime | None
 
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
-        state.change(status="waiting", waiting_for=self.signal or TIMER, waiting_until=self.until)
+        state.set_saga_fields(status="waiting", waiting_for=self.signal or TIMER, waiting_until=self.until)
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.waits[self.slot] = self.until
@@ -58,11 +58,11 @@ class SignalReceived(SagaEvent):
         return f"{data['signal']}: {json.dumps(data['payload'])}"
 
     @classmethod
-    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueOf]:
+    def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueTypeSource]:
         signal = str(data.get("signal"))
         if signal.startswith(FROM_CHILD):
-            return {"payload": ValueOf("child", signal.partition(" ")[2])}
-        return {"payload": ValueOf("signal", signal)}
+            return {"payload": ValueTypeSource("child", signal.partition(" ")[2])}
+        return {"payload": ValueTypeSource("signal", signal)}
 
 
 @event("wait-ended")
@@ -74,7 +74,7 @@ class WaitEnded(OverviewEvent):
     by: Literal["signal", "time"]
 
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
-        state.change(status="running", waiting_for=None, waiting_until=None)
+        state.set_saga_fields(status="running", waiting_for=None, waiting_until=None)
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         if self.by == "signal":

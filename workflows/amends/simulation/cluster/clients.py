@@ -14,8 +14,8 @@ from domain.amends.event import Cause
 from workflows.amends.client import TerminatedAction
 from workflows.amends.executor.engine import Engine
 from workflows.amends.history import OperatorAction
-from workflows.amends.ports.event_store import KeptAnswer
-from workflows.amends.simulation.cluster.network import Link, Network
+from workflows.amends.ports.event_store import StoredAnswer
+from workflows.amends.simulation.cluster.network import Network, NetworkLink
 from workflows.amends.simulation.cluster.server.server import Server
 from workflows.amends.simulation.cluster.virtual_time import VirtualLoop
 
@@ -26,7 +26,7 @@ AGAIN_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True)
-class Start:
+class StartAction:
     """A saga of this name is started."""
 
     at: float
@@ -36,7 +36,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Send:
+class SignalAction:
     """A signal is sent to a saga, under an idempotency key."""
 
     at: float
@@ -46,7 +46,7 @@ class Send:
 
 
 @dataclass(frozen=True)
-class Cancel:
+class CancelAction:
     """Somebody wants a saga of this name cancelled."""
 
     at: float
@@ -59,7 +59,7 @@ DbosAction = Literal["cancel", "resume", "fork"]
 
 
 @dataclass(frozen=True)
-class InDbos:
+class DbosToolAction:
     """Somebody cancels or resumes a saga's workflow in DBOS's own tools, or forks it from its last step."""
 
     at: float
@@ -67,7 +67,7 @@ class InDbos:
     does: DbosAction
 
 
-Action = Start | Send | Cancel | InDbos
+Action = StartAction | SignalAction | CancelAction | DbosToolAction
 
 
 @dataclass
@@ -85,21 +85,21 @@ class Clients:
 
     def __post_init__(self) -> None:
         self.loop = VirtualLoop(self.network.timeline)
-        self._link = Link(self.network, self.loop, "a server", self.dice)
+        self._link = NetworkLink(self.network, self.loop, "a server", self.dice)
 
-    def act(self, action: Action) -> None:
+    def perform(self, action: Action) -> None:
         """Let a client do something at its time."""
         match action:
-            case Start():
+            case StartAction():
                 self._at(action.at, action.id, lambda engine: _start(engine, action))
-            case Send():
+            case SignalAction():
                 self._at(action.at, action.key, lambda engine: _send(engine, action))
-            case Cancel():
+            case CancelAction():
                 self._at(action.at, f"cancel {action.id}", lambda engine: _cancel(engine, action))
-            case InDbos():
+            case DbosToolAction():
                 raise AssertionError("DBOS's tools are no client of ours")
 
-    def decide(self, id: str, action: OperatorAction, reason: str, key: str, result: Any = None) -> None:
+    def decide_stuck(self, id: str, action: OperatorAction, reason: str, key: str, result: Any = None) -> None:
         """Let an operator decide about a stuck saga now."""
         self._at(self.network.timeline.now, key, lambda engine: _decide(engine, id, action, reason, key, result))
 
@@ -141,40 +141,40 @@ def _served(server: Server, ask: Callable[[Engine], Coroutine[Any, Any, object]]
     return server.loop.create_task(ask(server.engine), name="request")
 
 
-async def _start(engine: Engine, action: Start) -> object:
+async def _start(engine: Engine, action: StartAction) -> object:
     if engine.draining.is_set():
         raise Unavailable(0.0)
     saga = engine.saga_client.newest_definition(action.saga)
     return await engine.start(saga, action.request, action.id, Cause())
 
 
-async def _send(engine: Engine, action: Send) -> object:
+async def _send(engine: Engine, action: SignalAction) -> object:
     client, name = engine.saga_client, str(getattr(action.signal, "__signal__", ""))
-    payload = client.payload_json(name, action.signal, type(action.signal))
-    answer = KeptAnswer(action.key, action.key, {"id": action.id, "signal": name})
+    payload = client.signal_payload_json(name, action.signal, type(action.signal))
+    answer = StoredAnswer(action.key, action.key, {"id": action.id, "signal": name})
     noted = await client.signal(action.id, name, payload, Cause(), answer)
     engine.check_queue()
     return noted
 
 
-async def _cancel(engine: Engine, action: Cancel) -> object:
+async def _cancel(engine: Engine, action: CancelAction) -> object:
     id, reason, definition = action.id, action.reason, engine.saga_client.newest_definition(action.saga).definition
     key = f"cancel {id} {reason}"
-    answer = KeptAnswer(key, key, {"id": id})
+    answer = StoredAnswer(key, key, {"id": id})
     noted = await engine.saga_client.cancel(id, definition.name, definition.version, reason, Cause(), answer)
     engine.cancel(id, reason)
     return noted
 
 
 async def _decide(engine: Engine, id: str, action: OperatorAction, reason: str, key: str, result: Any) -> object:
-    answer = KeptAnswer(key, key, {"id": id, "act": action})
+    answer = StoredAnswer(key, key, {"id": id, "act": action})
     noted = await engine.saga_client.handle_stuck(id, action, reason, Cause(actor="an operator"), result, answer)
     engine.check_queue()
     return noted
 
 
 async def _decide_terminated(engine: Engine, id: str, action: TerminatedAction, key: str) -> object:
-    answer = KeptAnswer(key, key, {"id": id, "act": action})
+    answer = StoredAnswer(key, key, {"id": id, "act": action})
     noted = await engine.saga_client.handle_terminated(id, action, "decided", Cause(actor="an operator"), answer)
     engine.check_queue()
     return noted

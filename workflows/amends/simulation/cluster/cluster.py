@@ -12,13 +12,21 @@ from workflows.amends.engine.history_writer import TURN_BACK
 from workflows.amends.executor.engine import Options
 from workflows.amends.history import FINISHED
 from workflows.amends.saga import Saga
-from workflows.amends.simulation.cluster.clients import Action, Cancel, Clients, InDbos
-from workflows.amends.simulation.cluster.faults import Cut, Fault, Faults, Kill, Loss, Pause, ShutDown
-from workflows.amends.simulation.cluster.network import FAIR, Network, Trap
-from workflows.amends.simulation.cluster.server.gateway import reach
+from workflows.amends.simulation.cluster.clients import Action, CancelAction, Clients, DbosToolAction
+from workflows.amends.simulation.cluster.faults import (
+    CommitLoss,
+    Fault,
+    Faults,
+    KillFault,
+    NetworkCut,
+    PauseFault,
+    ShutDownFault,
+)
+from workflows.amends.simulation.cluster.network import FAIR, FaultTrap, Network
+from workflows.amends.simulation.cluster.server.gateway import simulated_gateway
 from workflows.amends.simulation.cluster.server.server import Server
 from workflows.amends.simulation.cluster.server.store import EPOCH, ClusterStore
-from workflows.amends.simulation.cluster.server.watch import Watch
+from workflows.amends.simulation.cluster.server.watch import CommitWatch
 from workflows.amends.simulation.cluster.virtual_time import Timeline, VirtualLoop
 
 LONG_SECONDS: Final = 30.0
@@ -38,7 +46,7 @@ class Cluster:
     faults: Faults
     actions: Sequence[Action]
     stored: Callable[[Timeline], ClusterStore]
-    make: Callable[[Reached], Sequence[Saga[Any, Any]]]
+    make: Callable[[ServerGateways], Sequence[Saga[Any, Any]]]
     options: Options = Options()
     traced: bool = False
     """Whether the watch notes what happens."""
@@ -48,25 +56,25 @@ class Cluster:
         self.network = Network(self.timeline, self.faults.weather)
         self.outside = VirtualLoop(self.timeline)
         self.store = self.stored(self.timeline)
-        self.watch = Watch(self.store, self.timeline, [] if self.traced else None)
+        self.watch = CommitWatch(self.store, self.timeline, [] if self.traced else None)
         self.servers: list[Server] = []
         """Every server that there ever was; the newest ones in a place come later."""
         self._places: list[Server] = []
         self.clients = Clients(self.network, lambda: self._places, Random(f"{self.seed} clients"), self.watch.note)
-        self._uses_dbos = any(isinstance(action, InDbos) for action in self.actions)
+        self._uses_dbos = any(isinstance(action, DbosToolAction) for action in self.actions)
         self.is_over = False
         """Whether nothing goes wrong any more."""
         for place in range(len(self.faults.servers)):
             self._places.append(self._server(place))
         for fault in self.faults.events:
             self.timeline.at(fault.at, self._happens, fault)
-            if isinstance(fault, Loss):
+            if isinstance(fault, CommitLoss):
                 self.timeline.at(fault.at - fault.seconds, self._keep_copy)
         for action in self.actions:
-            if isinstance(action, InDbos):
+            if isinstance(action, DbosToolAction):
                 self.timeline.at(action.at, self._in_dbos, action)
             else:
-                self.clients.act(action)
+                self.clients.perform(action)
         self.network.traps = {trap.number: trap for trap in self.faults.traps}
         self.network.caught = self._caught
         self.timeline.at(self.faults.over, self._end_faults)
@@ -135,7 +143,7 @@ class Cluster:
         dice = Random(f"{self.seed} server {pid}")
 
         def sagas(server: Server) -> Sequence[Saga[Any, Any]]:
-            return self.make(Reached(server, self.outside))
+            return self.make(ServerGateways(server, self.outside))
 
         self.watch.note(f"server {pid} starts in place {place}")
         server = Server(
@@ -163,17 +171,17 @@ class Cluster:
     def _happens(self, fault: Fault) -> None:
         self.watch.note(f"{fault}")
         match fault:
-            case Kill():
+            case KillFault():
                 self._places[fault.server].kill()
                 self._replace(fault.server, fault.again_after)
-            case ShutDown():
+            case ShutDownFault():
                 self._places[fault.server].shut_down()
                 self._replace(fault.server, fault.again_after)
-            case Pause():
+            case PauseFault():
                 self._pause(self._places[fault.server].loop, fault.seconds)
-            case Cut():
+            case NetworkCut():
                 self.network.cut(fault.where, fault.at, fault.seconds)
-            case Loss():
+            case CommitLoss():
                 self._lose()
 
     def _keep_copy(self) -> None:
@@ -184,9 +192,9 @@ class Cluster:
         """The store has again what it had when that was kept, and every server hears of it."""
         vars(self.store).update(self._copy)
         for server in self._places:
-            server.suspect()
+            server.suspect_losses()
 
-    def _caught(self, trap: Trap, loop: VirtualLoop) -> None:
+    def _caught(self, trap: FaultTrap, loop: VirtualLoop) -> None:
         self.watch.note(f"{trap}")
         if trap.cancels:
             self._cancel_one()
@@ -201,10 +209,10 @@ class Cluster:
         """Somebody wants the oldest saga cancelled that is not finished."""
         for id, row in self.store.rows.items():
             if row.status not in FINISHED and row.parent is None:
-                self.clients.act(Cancel(self.timeline.now, id, row.name, "trapped"))
+                self.clients.perform(CancelAction(self.timeline.now, id, row.name, "trapped"))
                 return
 
-    def _in_dbos(self, action: InDbos) -> None:
+    def _in_dbos(self, action: DbosToolAction) -> None:
         workflow = self.store.workflows.get(action.id)
         if workflow is None:
             return
@@ -243,7 +251,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Reached:
+class ServerGateways:
     """What other systems are for the sagas of one server."""
 
     server: Server
@@ -251,4 +259,4 @@ class Reached:
 
     def to(self, target: Any, name: str, breaker: bool = True) -> Any:
         """Another system with this name; see `reach`."""
-        return reach(target, name, self.server, self.outside, breaker)
+        return simulated_gateway(target, name, self.server, self.outside, breaker)

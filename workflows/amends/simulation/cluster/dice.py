@@ -6,16 +6,16 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from workflows.amends.ids import drawn_from
+from workflows.amends.ids import seeded_ids
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seeded_randomness(seed: int) -> Iterator[None]:
     """Meanwhile the dice of this process, and those for ids, are the seed's."""
     before = random.getstate()
     random.seed(seed)
     try:
-        with drawn_from(random.Random(seed)):
+        with seeded_ids(random.Random(seed)):
             yield
     finally:
         random.setstate(before)

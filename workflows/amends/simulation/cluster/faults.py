@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from workflows.amends.simulation.cluster.network import FAIR, Trap, Weather
-from workflows.amends.simulation.cluster.server.server import STORE, Site
+from workflows.amends.simulation.cluster.network import FAIR, FaultTrap, NetworkConditions
+from workflows.amends.simulation.cluster.server.server import STORE, ServerSite
 
 
 @dataclass(frozen=True)
-class Kill:
+class KillFault:
     """A server is killed; another one is started in its place."""
 
     at: float
@@ -20,7 +20,7 @@ class Kill:
 
 
 @dataclass(frozen=True)
-class ShutDown:
+class ShutDownFault:
     """A server is asked to stop, and hands over; another one is started in its place."""
 
     at: float
@@ -29,7 +29,7 @@ class ShutDown:
 
 
 @dataclass(frozen=True)
-class Pause:
+class PauseFault:
     """Nothing of a server runs for a while, as by SIGSTOP, or by the collection of garbage."""
 
     at: float
@@ -38,7 +38,7 @@ class Pause:
 
 
 @dataclass(frozen=True)
-class Cut:
+class NetworkCut:
     """Nobody gets through to the store, or to another system, for a while."""
 
     at: float
@@ -47,14 +47,14 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Loss:
+class CommitLoss:
     """The store loses what was committed in the last so many seconds, as a failover without replication does."""
 
     at: float
     seconds: float
 
 
-Fault = Kill | ShutDown | Pause | Cut | Loss
+Fault = KillFault | ShutDownFault | PauseFault | NetworkCut | CommitLoss
 
 LOSSES: Final = 0.03
 """Of so many histories the store loses commits."""
@@ -66,10 +66,10 @@ LONGEST: Final = 6.0
 class Faults:
     """The faults of one history: its servers, the weather and what happens to them, until `over`."""
 
-    servers: tuple[Site, ...] = (Site(),)
-    weather: Weather = FAIR
+    servers: tuple[ServerSite, ...] = (ServerSite(),)
+    weather: NetworkConditions = FAIR
     events: tuple[Fault, ...] = ()
-    traps: tuple[Trap, ...] = ()
+    traps: tuple[FaultTrap, ...] = ()
     over: float = 0.0
 
 
@@ -85,43 +85,43 @@ def draw_faults(
     events = tuple(_fault(dice, len(servers), over, providers) for _ in range(dice.choice((0, 1, 1, 2, 2, 3, 5))))
     traps = tuple(_trap(dice) for _ in range(dice.choice((0, 1, 1, 2, 2, 3))))
     if losses and dice.random() < LOSSES:
-        events = (*events, Loss(dice.uniform(0.5, over), dice.choice((0.01, 0.1, 1.0)) * dice.random()))
+        events = (*events, CommitLoss(dice.uniform(0.5, over), dice.choice((0.01, 0.1, 1.0)) * dice.random()))
     return Faults(servers, _weather(dice), tuple(sorted(events, key=lambda fault: fault.at)), traps, over)
 
 
-def _trap(dice: Random) -> Trap:
+def _trap(dice: Random) -> FaultTrap:
     late = dice.choice((None, 0.0, 0.02, 1.0, 4.0))
     late = None if late is None else late * dice.uniform(0.3, 1.0)
     seconds = dice.choice((0.1, 3.0, 5.0)) * dice.uniform(0.3, 1.5)
-    return Trap(dice.randint(1, 25), late, dice.random() < 0.5, dice.random() < 0.4, seconds, dice.random() < 0.3)
+    return FaultTrap(dice.randint(1, 25), late, dice.random() < 0.5, dice.random() < 0.4, seconds, dice.random() < 0.3)
 
 
-def _site(dice: Random, sagas: tuple[str, ...]) -> Site:
+def _site(dice: Random, sagas: tuple[str, ...]) -> ServerSite:
     skew = dice.choice((0.0, 0.0, dice.uniform(-30, 30)))
     without = (dice.choice(sagas),) if sagas and dice.random() < 0.1 else ()
-    return Site(dice.choice("aab"), 1.0 + dice.choice((0.0, dice.uniform(-0.002, 0.002))), skew, without)
+    return ServerSite(dice.choice("aab"), 1.0 + dice.choice((0.0, dice.uniform(-0.002, 0.002))), skew, without)
 
 
-def _weather(dice: Random) -> Weather:
+def _weather(dice: Random) -> NetworkConditions:
     if dice.random() < 0.2:
         return FAIR
 
     def often(most: float) -> float:
         return dice.choice((0.0, dice.uniform(0, most)))
 
-    return Weather(often(0.1), often(0.1), often(0.1), often(0.1), dice.choice((0.2, 2.0, 4.0)), often(0.25))
+    return NetworkConditions(often(0.1), often(0.1), often(0.1), often(0.1), dice.choice((0.2, 2.0, 4.0)), often(0.25))
 
 
 def _fault(dice: Random, servers: int, over: float, providers: tuple[str, ...]) -> Fault:
     at, server = dice.uniform(0, over), dice.randrange(servers)
     match dice.choice(("kill", "kill", "kill", "stop", "pause", "pause", "cut", "cut")):
         case "kill":
-            return Kill(at, server, dice.uniform(0, 3))
+            return KillFault(at, server, dice.uniform(0, 3))
         case "stop":
-            return ShutDown(at, server, dice.uniform(0, 3))
+            return ShutDownFault(at, server, dice.uniform(0, 3))
         case "pause":
-            return Pause(at, server, dice.choice((0.1, 2.0, 5.0)) * dice.uniform(0.5, 1.5))
+            return PauseFault(at, server, dice.choice((0.1, 2.0, 5.0)) * dice.uniform(0.5, 1.5))
         case _:
-            return Cut(
+            return NetworkCut(
                 at, dice.choice((0.3, 2.0, 5.0)) * dice.uniform(0.5, 1.5), dice.choice((STORE, *providers, *providers))
             )

@@ -13,15 +13,15 @@ from workflows.amends.history.events.waits import SignalReceived
 from workflows.amends.history.saga_event import SagaEvent
 from workflows.amends.ports.event_store import START
 from workflows.amends.simulation.cluster.server.store import ClusterStore
-from workflows.amends.simulation.cluster.virtual_time import at_once
+from workflows.amends.simulation.cluster.virtual_time import run_at_once
 
 
-def problems_of_record(store: ClusterStore) -> Iterator[str]:
+def record_problems(store: ClusterStore) -> Iterator[str]:
     """What is wrong with what is on record, in words; nothing if all is well."""
     yield from _of_streams(store)
     yield from _of_feed(store)
     for id, row in store.rows.items():
-        history = store.history(id)
+        history = store.saga_history(id)
         state, events = history.fold.state(), [event for _, event in history.events]
         if row.status not in FINISHED:
             yield f"{id} is {row.status}: it makes no progress ({row.reason or row.waiting_for})"
@@ -41,7 +41,7 @@ def _of_streams(store: ClusterStore) -> Iterator[str]:
 def _of_feed(store: ClusterStore) -> Iterator[str]:
     """The feed, page by page, has every event once, and each stream's in order."""
     read, after = [], START
-    while page := at_once(store.events.feed(after, 50)):
+    while page := run_at_once(store.events.feed(after, 50)):
         read += page
         after = page[-1].cursor
     if [stored.id for stored in read] != [stored.id for stored in store.events.stored]:
@@ -78,7 +78,7 @@ def _of_end(status: Status, events: list[SagaEvent]) -> Iterator[str]:
         yield f"it is {status}, and ended by {[type(end).__name__ for end in ends]}"
 
 
-def received(store: ClusterStore, id: str, signal: str) -> list[object]:
+def received_payloads(store: ClusterStore, id: str, signal: str) -> list[object]:
     """The payloads of the signals of one name that a saga has on record."""
-    events = (event for _, event in store.history(id).events)
+    events = (event for _, event in store.saga_history(id).events)
     return [each.payload for each in events if isinstance(each, SignalReceived) and each.signal == signal]

@@ -9,13 +9,13 @@ from functools import wraps
 from typing import Any, NamedTuple, TypeVar, cast
 
 from workflows.amends.saga import Saga
-from workflows.amends.simulation.cluster.cluster import Reached
+from workflows.amends.simulation.cluster.cluster import ServerGateways
 from workflows.amends.simulation.cluster.server.store import ClusterStore
 
 T = TypeVar("T")
 
 
-class Key(NamedTuple):
+class CallKey(NamedTuple):
     """The key of a call, in its parts: the saga's id, the step's or the compensation's name, and which call it was."""
 
     saga: str
@@ -23,7 +23,7 @@ class Key(NamedTuple):
     call: str
 
     @classmethod
-    def parse(cls, text: object) -> Key | None:
+    def parse(cls, text: object) -> CallKey | None:
         """The parts of a key; None for anything else."""
         parts = text.rsplit(".", 3) if isinstance(text, str) else []
         if len(parts) != 4 or not (parts[2].isdecimal() and parts[3].isdecimal()):
@@ -32,24 +32,24 @@ class Key(NamedTuple):
 
 
 @dataclass
-class KeyBooks:
+class CallLedger:
     """The books of all calls. `problems` are calls that took effect although they had been undone before."""
 
     sagas: list[type[Saga[Any, Any]]]
-    done: dict[Key, None] = field(default_factory=dict)
-    undone: dict[Key, None] = field(default_factory=dict)
+    done: dict[CallKey, None] = field(default_factory=dict)
+    undone: dict[CallKey, None] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         steps = [declared.step for saga in self.sagas for declared in saga.definition.steps.values()]
         self._undoes = {step.compensation.name: step.name for step in steps if step.compensation}
 
-    def answered(self, arguments: Iterator[object]) -> None:
+    def note_answered(self, arguments: Iterator[object]) -> None:
         """Take note of a call that a fake has answered."""
-        keys = [key for each in arguments if (key := Key.parse(each))]
+        keys = [key for each in arguments if (key := CallKey.parse(each))]
         if back := [key for key in keys if key.name in self._undoes]:
             key = back[0]
-            self.undone[Key(key.saga, self._undoes[key.name], key.call)] = None
+            self.undone[CallKey(key.saga, self._undoes[key.name], key.call)] = None
             return
         for key in keys:
             if key in self.undone:
@@ -64,7 +64,7 @@ class KeyBooks:
         yield from self.problems
         with_compensation = set(self._undoes.values())
         for id, row in store.rows.items():
-            state = store.history(id).fold.state()
+            state = store.saga_history(id).fold.state()
             mine = [key for key in self.done if key.saga == id and key.name in with_compensation]
             if row.status == "compensated":
                 yield from (
@@ -77,19 +77,19 @@ class KeyBooks:
                         yield f"{'.'.join(key)} was undone, but {id} is completed"
 
 
-def reaching(saga: Saga[Any, Any], reached: Reached, books: KeyBooks) -> Saga[Any, Any]:
+def with_recorded_calls(saga: Saga[Any, Any], reached: ServerGateways, books: CallLedger) -> Saga[Any, Any]:
     """A saga whose ports are reached over the network; what they are asked for is written into the books."""
     if not is_dataclass(saga):
         return saga
     ports = {each.name: getattr(saga, each.name) for each in fields(saga)}
-    far = {name: reached.to(Noted(port, books), name) for name, port in ports.items() if _is_port(port)}
+    far = {name: reached.to(RecordingFake(port, books), name) for name, port in ports.items() if _is_port(port)}
     return cast("Saga[Any, Any]", replace(saga, **far))
 
 
-class Noted:
+class RecordingFake:
     """A fake whose calls are noted."""
 
-    def __init__(self, fake: object, books: KeyBooks) -> None:
+    def __init__(self, fake: object, books: CallLedger) -> None:
         self._fake, self._books = fake, books
 
     def __getattr__(self, name: str) -> Any:
@@ -100,7 +100,7 @@ class Noted:
         @wraps(operation)
         async def call(*args: Any, **options: Any) -> Any:
             answer = await operation(*args, **options)
-            self._books.answered(iter((*args, *options.values())))
+            self._books.note_answered(iter((*args, *options.values())))
             return answer
 
         return call

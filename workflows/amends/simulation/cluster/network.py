@@ -20,7 +20,7 @@ BACK_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True)
-class Weather:
+class NetworkConditions:
     """How the network is: of all requests and answers so many are lost or slow; the rest takes some milliseconds.
 
     `late` requests are given up by their sender, who sends them again, and arrive all the same, up to `longest` seconds
@@ -36,11 +36,11 @@ class Weather:
     """Of the calls to other systems so many fail over there, before or after they have taken effect."""
 
 
-FAIR: Final = Weather()
+FAIR: Final = NetworkConditions()
 
 
 @dataclass(frozen=True)
-class Trap:
+class FaultTrap:
     """Something goes wrong with the move of this number: a commit, or a call to another system, of whichever server.
 
     It arrives `late`, in seconds; never, if that is None. Its sender is killed, or paused for so many seconds, once it
@@ -59,15 +59,15 @@ class Network:
     """The network of one history. `weather` is as the faults say, until they end; `cut` are times when nobody gets
     through to `where`."""
 
-    def __init__(self, timeline: Timeline, weather: Weather = FAIR) -> None:
+    def __init__(self, timeline: Timeline, weather: NetworkConditions = FAIR) -> None:
         self.timeline, self.weather = timeline, weather
         self._cut: dict[str, list[tuple[float, float]]] = {}
-        self.traps: dict[int, Trap] = {}
+        self.traps: dict[int, FaultTrap] = {}
         self.moves = 0
-        self.caught: Callable[[Trap, VirtualLoop], object] = _nobody
+        self.caught: Callable[[FaultTrap, VirtualLoop], object] = _nobody
         """Called when somebody has walked into a trap."""
 
-    def move(self) -> Trap | None:
+    def next_move(self) -> FaultTrap | None:
         """A server makes its next move; returns the trap that it walks into."""
         self.moves += 1
         return self.traps.pop(self.moves, None)
@@ -91,7 +91,7 @@ class Network:
         return any(since <= self.timeline.now < until for since, until in self._cut.get(where, ()))
 
 
-class Link:
+class NetworkLink:
     """The way of one process to one place, such as the store."""
 
     def __init__(self, network: Network, loop: VirtualLoop, where: str, dice: Random) -> None:
@@ -138,7 +138,7 @@ class Link:
     def _send(self, serve: Callable[[], object], answer: asyncio.Future[Any], moves: bool) -> None:
         dice, weather, timeline = self._dice, self._network.weather, self._timeline
         there, back = dice.uniform(0.0005, 0.004), dice.uniform(0.0005, 0.004)
-        if moves and (trap := self._network.move()):
+        if moves and (trap := self._network.next_move()):
             self._trapped(trap, serve, answer, there, back)
             return
         if weather is FAIR:
@@ -161,7 +161,7 @@ class Link:
             self._pass(serve, heard, there, back, moves)
 
     def _trapped(
-        self, trap: Trap, serve: Callable[[], object], answer: asyncio.Future[Any], there: float, back: float
+        self, trap: FaultTrap, serve: Callable[[], object], answer: asyncio.Future[Any], there: float, back: float
     ) -> None:
         timeline, late = self._timeline, there + (trap.late or 0.0)
         timeline.after(late if trap.served else 0.0, self._network.caught, trap, self._loop)

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from workflows.amends.history import OperatorAction, SagaStuck
 from workflows.amends.history.events.children import FROM_CHILD
-from workflows.amends.simulation.cluster.clients import Cancel, Clients, Send
+from workflows.amends.simulation.cluster.clients import CancelAction, Clients, SignalAction
 from workflows.amends.simulation.cluster.cluster import Cluster
-from workflows.amends.simulation.memory.rows import Row
+from workflows.amends.simulation.memory.rows import MemorySagaRow
 
 LOOK_SECONDS: Final = 0.3
 RETRIES: Final = 4
@@ -65,7 +65,7 @@ class Operators:
                 self._end_wait(id, row)
 
     def _decide(self, id: str) -> None:
-        _, stuck = self.cluster.store.history(id).last(SagaStuck) or (0, None)
+        _, stuck = self.cluster.store.saga_history(id).last(SagaStuck) or (0, None)
         assert isinstance(stuck, SagaStuck)
         times = self._asked[id] = self._asked.get(id, 0) + 1
         wanted: OperatorAction = "retry"
@@ -74,19 +74,19 @@ class Operators:
         action, result = self.decide(stuck, wanted)
         if action != "retry":
             self.decided.add((id, stuck.slot))
-        self._clients.decide(id, action, "decided", f"{id} decision {times}", result)
+        self._clients.decide_stuck(id, action, "decided", f"{id} decision {times}", result)
 
-    def _end_wait(self, id: str, row: Row) -> None:
+    def _end_wait(self, id: str, row: MemorySagaRow) -> None:
         """Nobody else sends anything any more: cancel it, or, past its pivot, let it go on."""
         key, number = f"{id} nudge {len(self.nudges)}", 1000 + len(self.nudges)
         cancelled = f"cancel {id}"
         if self.nudge and (cancelled in self._clients.refused or cancelled in self._clients.accepted):
             self.nudges[key] = number
-            self._clients.act(Send(0.0, id, self.nudge(number), key))
+            self._clients.perform(SignalAction(0.0, id, self.nudge(number), key))
         else:
-            self._clients.act(Cancel(0.0, id, row.name, "nobody comes"))
+            self._clients.perform(CancelAction(0.0, id, row.name, "nobody comes"))
 
 
-def _waits_for_a_signal(row: Row) -> bool:
+def _waits_for_a_signal(row: MemorySagaRow) -> bool:
     waits = row.status == "waiting" and row.due_at is None
     return waits and not (row.waiting_for or "").startswith(FROM_CHILD)

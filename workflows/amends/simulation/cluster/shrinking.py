@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import TypeVar
 
-from workflows.amends.simulation.cluster.clients import Action, Start
+from workflows.amends.simulation.cluster.clients import Action, StartAction
 from workflows.amends.simulation.cluster.faults import Faults
-from workflows.amends.simulation.cluster.network import FAIR, Weather
-from workflows.amends.simulation.cluster.server.server import Site
+from workflows.amends.simulation.cluster.network import FAIR, NetworkConditions
+from workflows.amends.simulation.cluster.server.server import ServerSite
 
 T = TypeVar("T")
 
 
-def shrunk(whole: T, smaller: Callable[[T], Iterator[T]], fails: Callable[[T], bool], tries: int = 400) -> T:
+def shrink(whole: T, smaller: Callable[[T], Iterator[T]], fails: Callable[[T], bool], tries: int = 400) -> T:
     """The least that still fails, of what `smaller` makes of it step by step; at most so many are tried."""
     least, found = whole, True
     while found:
@@ -41,7 +41,7 @@ def smaller_faults(faults: Faults) -> Iterator[Faults]:
         events = tuple(each for each in faults.events if getattr(each, "server", 0) != last)
         yield replace(faults, servers=faults.servers[:-1], events=events)
     for number, site in enumerate(faults.servers):
-        if (plain := Site(site.machine)) != site:
+        if (plain := ServerSite(site.machine)) != site:
             yield replace(faults, servers=(*faults.servers[:number], plain, *faults.servers[number + 1 :]))
     if faults.weather != FAIR:
         yield from (replace(faults, weather=each) for each in _calmer(faults.weather))
@@ -49,14 +49,14 @@ def smaller_faults(faults: Faults) -> Iterator[Faults]:
 
 def smaller_actions(actions: tuple[Action, ...]) -> Iterator[tuple[Action, ...]]:
     """Fewer sagas, and then fewer signals and cancels."""
-    for start in [each for each in actions if isinstance(each, Start)]:
+    for start in [each for each in actions if isinstance(each, StartAction)]:
         yield tuple(each for each in actions if each.id != start.id)
     for number, action in enumerate(actions):
-        if not isinstance(action, Start):
+        if not isinstance(action, StartAction):
             yield _without(actions, number)
 
 
-def _calmer(weather: Weather) -> Iterator[Weather]:
+def _calmer(weather: NetworkConditions) -> Iterator[NetworkConditions]:
     for field in fields(weather):
         if field.name != "longest" and getattr(weather, field.name):
             yield replace(weather, **{field.name: 0.0})

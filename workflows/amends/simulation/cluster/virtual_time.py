@@ -19,7 +19,7 @@ SPINS: Final = 20_000
 """So many callbacks of one process at one instant are a loop that waits for nothing."""
 
 
-class Spinning(Exception):
+class TimeStandsStill(Exception):
     """A process goes on and on without any time passing."""
 
 
@@ -68,7 +68,7 @@ class Timeline:
             happens(*args)
 
 
-class Call(asyncio.TimerHandle):
+class ScheduledCallback(asyncio.TimerHandle):
     """A callback and when it is due; asyncio's own looks each time whether somebody debugs it."""
 
     __slots__ = ()
@@ -101,7 +101,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.paused = self.dead = False
         super().__init__()
         self.timeline, self._rate, self._offset = timeline, rate, offset
-        self._calls: deque[Call] = deque()
+        self._calls: deque[ScheduledCallback] = deque()
         self._factory: Any = None
         self._announced = False
         self.errors: list[dict[str, Any]] = []
@@ -122,7 +122,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                     handle._run()
                     count += 1
                     if count > SPINS:
-                        raise Spinning(f"{handle!r}")
+                        raise TimeStandsStill(f"{handle!r}")
         finally:
             self.timeline.count += count
             events._set_running_loop(before)
@@ -155,7 +155,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._announced = True
             self.timeline.is_ready(self)
 
-    def _ripe(self, handle: Call) -> None:
+    def _ripe(self, handle: ScheduledCallback) -> None:
         if not (handle._cancelled or self.dead):
             self._calls.append(handle)
             self._announce()
@@ -168,7 +168,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_soon(
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        handle = Call(0.0, callback, args, self, context)
+        handle = ScheduledCallback(0.0, callback, args, self, context)
         self._calls.append(handle)
         if not self._announced:
             self._announce()
@@ -184,7 +184,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(
         self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        timer = Call(when, callback, args, self, context)
+        timer = ScheduledCallback(when, callback, args, self, context)
         self.timeline.at((when - self._offset) / self._rate, self._ripe, timer)
         return timer
 
@@ -237,7 +237,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     call_exception_handler = default_exception_handler
 
 
-def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:
     """What a coroutine returns that waits for nothing."""
     try:
         coroutine.send(None)

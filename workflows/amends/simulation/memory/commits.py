@@ -12,7 +12,7 @@ from domain.amends.event import Cause, event_type
 from workflows.amends.history import FINISHED, SagaCompleted, SignalReceived, saga_histories
 from workflows.amends.history.events.children import child_ended_signal, child_undone_signal
 from workflows.amends.history.replay_state import Checkpoint
-from workflows.amends.ports.event_store import FeedCursor, NewEvent, new_own_event
+from workflows.amends.ports.event_store import FeedCursor, NewEvent, new_amends_event
 from workflows.amends.ports.execution_log import (
     ChildIdTaken,
     Committed,
@@ -26,7 +26,7 @@ from workflows.amends.ports.execution_log import (
     StreamMoved,
 )
 from workflows.amends.ports.saga_store import StartOutcome
-from workflows.amends.simulation.memory.rows import Row, WorkflowRow
+from workflows.amends.simulation.memory.rows import MemorySagaRow, WorkflowRow
 from workflows.amends.simulation.memory.tables import COMPENSATING, MemoryTables
 
 COMPLETED = event_type(SagaCompleted).name
@@ -49,7 +49,7 @@ class MemoryCommits(MemoryTables):
         if owner is not None:
             workflow.status, workflow.attempts, workflow.started_at = "PENDING", 1, now
         self.workflows[start.id] = workflow
-        self.rows[start.id] = Row(
+        self.rows[start.id] = MemorySagaRow(
             id=start.id,
             name=start.name,
             version=start.version,
@@ -76,9 +76,9 @@ class MemoryCommits(MemoryTables):
 
     def write(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
         """Write a commit at once. Raises as `Sagas.commit` does."""
-        if step_commit.events and self.events.found(step_commit.events[0].id):
+        if step_commit.events and self.events.event_by_id(step_commit.events[0].id):
             return Committed()
-        if stale := self.events.stale(step_commit.expected):
+        if stale := self.events.first_stale_stream(step_commit.expected):
             return StreamMoved(*stale)
         self._require_allowed(id, owner, step_commit)
         self.events.require_new(self._new(step_commit))
@@ -95,7 +95,7 @@ class MemoryCommits(MemoryTables):
         workflow = self.workflows.get(id)
         if workflow is None or workflow.owner != owner:
             raise Fenced if id in self.rows else SagaMissing
-        if any(self.events.found(each) is None for each in step_commit.after):
+        if any(self.events.event_by_id(each) is None for each in step_commit.after):
             raise RecordLost
         if checkpoint and checkpoint.step_id in workflow.checkpoints:
             raise ForeignStep
@@ -109,14 +109,14 @@ class MemoryCommits(MemoryTables):
             new.append(recall.event)
         return new
 
-    def _write(self, workflow: WorkflowRow, row: Row | None, step_commit: StepCommit) -> None:
+    def _write(self, workflow: WorkflowRow, row: MemorySagaRow | None, step_commit: StepCommit) -> None:
         """Write it all; a fork that was not adopted has no row, and nothing is noted there."""
         now, change = self.clock.now, step_commit.change
         if checkpoint := step_commit.checkpoint:
             workflow.checkpoints[checkpoint.step_id] = _kept(checkpoint)
         self.events.insert(step_commit.events)
         if row and change:
-            row.change(change, now)
+            row.set_status(change, now)
         if step_commit.suspend:
             workflow.suspend(now)
         if row and step_commit.suspend and step_commit.settled:
@@ -142,49 +142,49 @@ class MemoryCommits(MemoryTables):
         row = self.rows.get(wanted.saga)
         if row is None:
             name = child_undone_signal(wanted.saga)
-            received = new_own_event(
+            received = new_amends_event(
                 saga_histories.stream(parent), SignalReceived(name, dict(NOT_THERE)), Cause(actor="amends")
             )
-            self.receive(self.rows[parent], name, received)
+            self.write_signal(self.rows[parent], name, received)
             return
         row.parent = parent
         if row.status == "compensated":
             self._tell_parent(row)
             return
-        self.events.insert([self.about(row, wanted.event)])
+        self.events.insert([self.new_saga_event(row, wanted.event)])
         row.cancel_reason = wanted.reason
         rests = row.status in ("completed", "waiting", "stuck") or row.awaits_provider
         if not rests or self.is_compensating(row.id):
             return
-        row.resume("running", self.clock.now)
+        row.note_resumed("running", self.clock.now)
         row.finished_at = row.workflow.output = row.workflow.error = None
         if row.workflow.status == "SUCCESS":
             row.workflow.status = "PENDING"
         self.enqueue(row)
 
-    def _tell_parent(self, row: Row) -> None:
+    def _tell_parent(self, row: MemorySagaRow) -> None:
         """Tell the parent of a saga how that ended, and queue it if it waits for just that."""
         if row.parent is None or row.parent not in self.rows:
             return
-        last = self.events.of(saga_histories.stream(row.id))[-1]
+        last = self.events.stream_events(saga_histories.stream(row.id))[-1]
         payload: dict[str, JsonValue] = {"status": row.status}
         name = child_ended_signal(row.id)
         if row.status == "completed":
             payload["result"] = last.data.get("result")
         else:
-            began = next(self.told(row.id, COMPENSATING), None)
+            began = next(self.saga_events(row.id, COMPENSATING), None)
             payload |= {"reason": row.reason, "error": began.data.get("error") if began else None}
-            name = child_undone_signal(row.id) if next(self.told(row.id, COMPLETED), None) else name
+            name = child_undone_signal(row.id) if next(self.saga_events(row.id, COMPLETED), None) else name
         cause = Cause(causation_id=str(last.id), actor=last.metadata.get("actor"))
-        received = new_own_event(saga_histories.stream(row.parent), SignalReceived(name, payload), cause)
+        received = new_amends_event(saga_histories.stream(row.parent), SignalReceived(name, payload), cause)
         if self.rows[row.parent].status not in FINISHED:
-            self.receive(self.rows[row.parent], name, received)
+            self.write_signal(self.rows[row.parent], name, received)
 
-    def receive(self, row: Row, signal: str, event: NewEvent) -> FeedCursor:
+    def write_signal(self, row: MemorySagaRow, signal: str, event: NewEvent) -> FeedCursor:
         """Write a signal into a saga's history, and queue it if it waits for that."""
-        cursor = self.events.insert([self.about(row, event)])
+        cursor = self.events.insert([self.new_saga_event(row, event)])
         if row.status in ("waiting", "compensating") and row.waiting_for == signal:
-            row.wake(self.clock.now)
+            row.clear_wait(self.clock.now)
             self.enqueue(row)
         return cursor
 

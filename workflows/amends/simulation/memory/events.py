@@ -18,12 +18,12 @@ from workflows.amends.ports.event_store import (
     DIFFERENT,
     KNOWN_IN_PART,
     START,
-    Appended,
+    AppendResult,
     FeedCursor,
     FeedFilter,
-    KeptAnswer,
     NewEvent,
     RepeatedRequest,
+    StoredAnswer,
     StoredEvent,
     require_appendable,
 )
@@ -51,23 +51,23 @@ class MemoryEvents:
     _is_open: bool = False
 
     async def append(
-        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None
-    ) -> Appended | RepeatedRequest:
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: StoredAnswer | None = None
+    ) -> AppendResult | RepeatedRequest:
         require_appendable(events, expected)
-        if known := self.answer(answer):
+        if known := self.earlier_answer(answer):
             return known
         if answer:
             storable_json(answer.body, WHAT)
         cursor = self.write(events, expected)
-        self.keep(answer, cursor)
-        return Appended(cursor)
+        self.keep_answer(answer, cursor)
+        return AppendResult(cursor)
 
-    def answer(self, to: KeptAnswer | None) -> RepeatedRequest | None:
+    def earlier_answer(self, to: StoredAnswer | None) -> RepeatedRequest | None:
         """What a request was answered before, if it has a key, and was."""
         known = self.answers.get(to.key) if to else None
         return known and RepeatedRequest(known.digest, copy_json(known.body))
 
-    def keep(self, answer: KeptAnswer | None, cursor: FeedCursor) -> None:
+    def keep_answer(self, answer: StoredAnswer | None, cursor: FeedCursor) -> None:
         """Keep the answer to a request, with the place that it reached."""
         if answer:
             kept = json.loads(storable_json(answer.body, WHAT)) | {"position": str(cursor) if cursor != START else None}
@@ -111,7 +111,7 @@ class MemoryEvents:
         if again:
             return max(again)
         wanted = {stream: value.version for stream, value in expected.items() if value.version is not None}
-        if stale := self.stale(wanted):
+        if stale := self.first_stale_stream(wanted):
             raise StaleVersion(*stale)
         with self.transaction():
             for event, (data, metadata) in zip(events, written, strict=True):
@@ -125,18 +125,18 @@ class MemoryEvents:
         """The place of an event that was appended before. Raises Conflict if the one with its id is another one."""
         stored = self._known[event.id]
         same = (stored.stream, stored.type) == (event.stream, event.type)
-        if not same or compared(stored.data_json) != compared(data):
+        if not same or comparable_json(stored.data_json) != comparable_json(data):
             raise Conflict("event-ids", DIFFERENT.format(id=event.id, stream=stored.stream))
         return stored.cursor
 
-    def stale(self, expected: Mapping[str, int]) -> tuple[str, int, int] | None:
+    def first_stale_stream(self, expected: Mapping[str, int]) -> tuple[str, int, int] | None:
         """The first stream that has another version than expected, with both, in the order of Postgres's objects."""
         for stream in sorted(expected, key=lambda name: (len(name.encode()), name.encode())):
             if (actual := self.version(stream)) != expected[stream]:
                 return stream, expected[stream], actual
         return None
 
-    def found(self, id: UUID) -> StoredEvent | None:
+    def event_by_id(self, id: UUID) -> StoredEvent | None:
         """The event that was appended under this id."""
         return self._known.get(id)
 
@@ -144,7 +144,7 @@ class MemoryEvents:
         """The version of a stream, 0 if it has no event."""
         return len(self._streams.get(stream, ()))
 
-    def of(self, stream: str) -> list[StoredEvent]:
+    def stream_events(self, stream: str) -> list[StoredEvent]:
         """All events of a stream, oldest first."""
         return list(self._streams.get(stream, ()))
 
@@ -192,7 +192,7 @@ def _written(event: NewEvent) -> tuple[str, str]:
     return storable_json(event.data, WHAT).decode(), storable_json(event.cause.metadata(), WHAT).decode()
 
 
-def compared(data: str) -> str:
+def comparable_json(data: str) -> str:
     """JSON in the form in which it is compared, as Postgres does: 1 is 1.0 and not true, and names have no order."""
     return repr(
         json.loads(data, parse_int=Fraction, parse_float=Fraction, object_pairs_hook=lambda found: dict(sorted(found)))

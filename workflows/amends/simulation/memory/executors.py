@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from workflows.amends.history import saga_histories
 from workflows.amends.ports.saga_store import OtherExecutor
-from workflows.amends.simulation.memory.rows import ExecutorRow, Row, WorkflowRow
+from workflows.amends.simulation.memory.rows import ExecutorRow, MemorySagaRow, WorkflowRow
 from workflows.amends.simulation.memory.tables import MemoryTables
 
 PATIENT_UP_TO = 5
@@ -72,7 +72,7 @@ class MemoryExecutors(MemoryTables):
         ids = set(executors)
         return [each for each in self.workflows.values() if each.status == "PENDING" and each.executor in ids]
 
-    def _count(self, row: Row) -> None:
+    def _count(self, row: MemorySagaRow) -> None:
         """One executor more has died with it; one after the other that dies at the same place makes it wait."""
         before, version = row.takeovers, self.events.version(saga_histories.stream(row.id))
         again = row.progress == version

@@ -12,7 +12,7 @@ from workflows.amends.ports.event_store import NewEvent
 from workflows.amends.ports.execution_log import StatusChange
 from workflows.amends.ports.saga_store import ClaimedSaga, ProviderReport
 from workflows.amends.providers import Outage
-from workflows.amends.simulation.memory.rows import QUEUE, Row, WorkflowRow
+from workflows.amends.simulation.memory.rows import QUEUE, MemorySagaRow, WorkflowRow
 from workflows.amends.simulation.memory.tables import MemoryTables
 
 MOST = 100
@@ -35,14 +35,14 @@ class MemoryQueue(MemoryTables):
         queued = (row for row in self._queued() if row.saga_type in saga_types)
         ready = [row for row in queued if row.not_before is None or row.not_before < self.clock.now]
         oldest = sorted(ready, key=lambda row: row.workflow.created_at)[:limit]
-        return [self.take(row, executor, owner) for row in oldest]
+        return [self.assign_to_executor(row, executor, owner) for row in oldest]
 
-    def _queued(self) -> Iterable[Row]:
+    def _queued(self) -> Iterable[MemorySagaRow]:
         """Sagas in our own queue; what DBOS's tools have queued is run by DBOS."""
         return (row for row in self.rows.values() if row.is_queued and row.workflow.queue == QUEUE)
 
     async def awaited_providers(self, executor: str) -> list[ProviderReport]:
-        waits = {row.provider for row in self.rows.values() if row.says_it_awaits}
+        waits = {row.provider for row in self.rows.values() if row.has_awaited_provider}
         others = [outage for (_, by), outage in self.outages.items() if by != executor]
         found = list[ProviderReport]()
         for provider in sorted({*filter(None, waits), *(each.provider for each in others)}):
@@ -79,7 +79,7 @@ class MemoryQueue(MemoryTables):
             if row.awaits_provider and row.provider == provider and row.saga_type in saga_types and row.since <= asked
         ]
         first = sorted(waiting, key=lambda row: row.since)[:limit]
-        return [self.take(row, executor, owner) for row in first]
+        return [self.assign_to_executor(row, executor, owner) for row in first]
 
     async def enqueue_due(self, limit: int) -> int:
         now = self.clock.now
@@ -90,7 +90,7 @@ class MemoryQueue(MemoryTables):
         ]
         woken = sorted(due, key=lambda each: each[0])[:limit]
         for _, row in woken:
-            row.wake(now)
+            row.clear_wait(now)
             self.enqueue(row)
         return len(woken)
 
@@ -103,7 +103,7 @@ class MemoryQueue(MemoryTables):
         origin = self.rows.get(fork.forked_from) if fork and fork.forked_from else None
         if fork is None or origin is None or id in self.rows:
             return
-        self.rows[id] = Row(
+        self.rows[id] = MemorySagaRow(
             id=id,
             name=origin.name,
             version=origin.version,
@@ -153,7 +153,7 @@ class MemoryQueue(MemoryTables):
     async def queued_without_code(self) -> list[tuple[str, str, int]]:
         known = {each for executor in self.executors.values() if not executor.ended_at for each in executor.saga_types}
         queued = (row for row in self._queued() if row.status != "stranded" and row.saga_type not in known)
-        waiting = (row for row in self.rows.values() if row.says_it_awaits and row.saga_type not in known)
+        waiting = (row for row in self.rows.values() if row.has_awaited_provider and row.saga_type not in known)
         found = [*islice(queued, MOST), *islice(waiting, MOST)]
         return [(row.id, row.name, row.version) for row in found]
 
@@ -172,7 +172,7 @@ class MemoryQueue(MemoryTables):
         row = self.rows.get(id)
         if row is None or row.status in (*unless, change.status):
             return
-        self.events.insert([self.about(row, event)])
+        self.events.insert([self.new_saga_event(row, event)])
         row.status, row.reason, row.since = change.status, change.reason, self.clock.now
 
 

@@ -22,7 +22,7 @@ WorkflowStatus: TypeAlias = Literal["ENQUEUED", "PENDING", "SUCCESS", "ERROR", "
 
 
 @dataclass
-class Clock:
+class ManualClock:
     """The time that passes in a simulation: only when somebody lets it."""
 
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,7 +33,7 @@ class Clock:
 
 
 @dataclass
-class History:
+class MemorySagaHistory:
     """What was read of a saga's stream so far: each of its events is read once."""
 
     events: list[tuple[UUID, SagaEvent]] = field(default_factory=list)
@@ -44,8 +44,8 @@ class History:
         """One event more."""
         event = load_event_json(saga_histories.vocabulary, stored.type, stored.data_json)
         self.events.append((stored.id, event))
-        self.fold.add(event, stored.recorded_at)
-        self.replay.add([(stored.id, event)])
+        self.fold.add_event(event, stored.recorded_at)
+        self.replay.add_events([(stored.id, event)])
 
     def last(self, *classes: type[SagaEvent]) -> tuple[int, SagaEvent] | None:
         """The newest event of these classes, and its version."""
@@ -101,7 +101,7 @@ class WorkflowRow:
 
 
 @dataclass
-class Row:
+class MemorySagaRow:
     """A saga as its store has it. `settled` says that no execution may have left anything without a record."""
 
     id: str
@@ -151,28 +151,28 @@ class Row:
         return self.workflow.status == "ENQUEUED"
 
     @property
-    def says_it_awaits(self) -> bool:
+    def has_awaited_provider(self) -> bool:
         """Whether it waits for a provider, as far as its own row says."""
         return self.provider is not None and self.status in ("running", "compensating")
 
     @property
     def awaits_provider(self) -> bool:
         """Whether nobody runs it because a provider is down."""
-        return self.says_it_awaits and self.workflow.is_suspended
+        return self.has_awaited_provider and self.workflow.is_suspended
 
-    def change(self, to: StatusChange, now: datetime) -> None:
+    def set_status(self, to: StatusChange, now: datetime) -> None:
         """Take note of another status, and of what it waits for; one that keeps its status keeps its reason too."""
         self.reason = to.reason or self.reason if to.status == self.status else to.reason
         self.status, self.waiting_for, self.due_at = to.status, to.waiting_for, to.due_at
         self.provider, self.provider_since = to.provider, to.provider_since
         self.since, self.finished_at = now, now if to.status in FINISHED else None
 
-    def wake(self, now: datetime) -> None:
+    def clear_wait(self, now: datetime) -> None:
         """Note that it waits for no signal and no time any more."""
         self.status = "running" if self.status == "waiting" else self.status
         self.since, self.waiting_for, self.due_at = now, None, None
 
-    def resume(self, status: Status, now: datetime) -> None:
+    def note_resumed(self, status: Status, now: datetime) -> None:
         """Note that it goes on because somebody wants it to, however often its executors have died."""
         self.status, self.reason, self.since = status, None, now
         self.waiting_for, self.due_at, self.takeovers, self.not_before = None, None, 0, None

@@ -13,9 +13,9 @@ from workflows.amends.history import FINISHED, SagaStuck, Status, StepCompleted,
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.event_store import (
     FeedCursor,
-    KeptAnswer,
     NewEvent,
     RepeatedRequest,
+    StoredAnswer,
     StoredEvent,
     load_event_json,
 )
@@ -25,7 +25,7 @@ from workflows.amends.simulation.memory.commits import MemoryCommits
 from workflows.amends.simulation.memory.dbos_tools import DbosTools
 from workflows.amends.simulation.memory.executors import MemoryExecutors
 from workflows.amends.simulation.memory.queue import MemoryQueue
-from workflows.amends.simulation.memory.rows import Row
+from workflows.amends.simulation.memory.rows import MemorySagaRow
 from workflows.amends.simulation.memory.transaction import MemoryTransaction
 
 DONE = (event_type(StepCompleted).name, event_type(StepSkipped).name)
@@ -67,7 +67,7 @@ class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
         allowed: Sequence[Status],
         event: NewEvent,
         status: Status,
-        answer: KeptAnswer | None,
+        answer: StoredAnswer | None,
         cancel: str | None = None,
     ) -> FeedCursor | Status | RepeatedRequest:
         if before := self._before(event, answer):
@@ -78,53 +78,53 @@ class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
         row = self._row(id)
         if row.status not in allowed:
             return row.status
-        cursor = self.events.insert([self.about(row, event)])
-        row.resume(status, self.clock.now)
+        cursor = self.events.insert([self.new_saga_event(row, event)])
+        row.note_resumed(status, self.clock.now)
         row.cancel_reason = row.cancel_reason if cancel is None else cancel
         self.enqueue(row)
         return self._kept(answer, cursor)
 
     async def signal(
-        self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
+        self, id: str, signal: str, event: NewEvent, answer: StoredAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest:
         if before := self._before(event, answer):
             return before
         row = self._row(id)
         if row.status in FINISHED:
             return row.status
-        return self._kept(answer, self.receive(row, signal, event))
+        return self._kept(answer, self.write_signal(row, signal, event))
 
     async def cancel(
-        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: KeptAnswer | None
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: StoredAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest | None:
         if before := self._before(event, answer):
             return before
         row = self._row(id)
         if row.status in FINISHED:
             return row.status
-        if any(done.data.get("step") in pivots for done in self.told(id, *DONE)):
+        if any(done.data.get("step") in pivots for done in self.saga_events(id, *DONE)):
             return None
-        cursor = self.events.insert([self.about(row, event)])
+        cursor = self.events.insert([self.new_saga_event(row, event)])
         row.cancel_reason = reason
         if not self.is_compensating(id) and (row.status in ("waiting", "stuck") or row.awaits_provider):
-            row.resume("running", self.clock.now)
+            row.note_resumed("running", self.clock.now)
             self.enqueue(row)
         return self._kept(answer, cursor)
 
-    def _before(self, event: NewEvent, answer: KeptAnswer | None) -> FeedCursor | RepeatedRequest | None:
+    def _before(self, event: NewEvent, answer: StoredAnswer | None) -> FeedCursor | RepeatedRequest | None:
         """What the same request was answered before, or the place of the event if that was written before."""
-        known = self.events.found(event.id)
-        return self.events.answer(answer) or (known and known.cursor)
+        known = self.events.event_by_id(event.id)
+        return self.events.earlier_answer(answer) or (known and known.cursor)
 
-    def _kept(self, answer: KeptAnswer | None, cursor: FeedCursor) -> FeedCursor:
-        self.events.keep(answer, cursor)
+    def _kept(self, answer: StoredAnswer | None, cursor: FeedCursor) -> FeedCursor:
+        self.events.keep_answer(answer, cursor)
         return cursor
 
     def _stuck(self, id: str) -> StoredEvent | None:
         """Where a saga got stuck last."""
-        return next(self.told(id, STUCK), None)
+        return next(self.saga_events(id, STUCK), None)
 
-    def _row(self, id: str) -> Row:
+    def _row(self, id: str) -> MemorySagaRow:
         if id not in self.rows:
             raise NotFound("workflow", id)
         return self.rows[id]

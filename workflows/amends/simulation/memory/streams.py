@@ -13,12 +13,12 @@ from domain.amends.expected import Expected
 from workflows.amends.history import FINISHED
 from workflows.amends.ports.event_store import (
     START,
-    Appended,
+    AppendResult,
     FeedCursor,
     FeedFilter,
-    KeptAnswer,
     NewEvent,
     RepeatedRequest,
+    StoredAnswer,
     StoredEvent,
     load_event_json,
 )
@@ -36,8 +36,8 @@ class MemoryStreams:
     store: MemoryTables
 
     async def append(
-        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None
-    ) -> Appended | RepeatedRequest:
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: StoredAnswer | None = None
+    ) -> AppendResult | RepeatedRequest:
         return await self.store.events.append(events, expected, answer)
 
     async def read(self, stream: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
@@ -52,7 +52,7 @@ class MemoryStreams:
         return self.store.events.version(stream)
 
     async def read_back(self, stream: str, before: int, limit: int = 1000) -> list[StoredEvent]:
-        return self.store.events.of(stream)[: max(before - 1, 0)][::-1][:limit]
+        return self.store.events.stream_events(stream)[: max(before - 1, 0)][::-1][:limit]
 
     async def parse_cursor(self, token: str | None, field: str = "after") -> FeedCursor:
         if not token or token == "0":
@@ -78,10 +78,10 @@ class MemoryStreams:
         return self._last(stream, lambda event: event.cursor <= cursor)
 
     def _last(self, stream: str, when: Callable[[StoredEvent], bool]) -> int:
-        return max((event.version for event in self.store.events.of(stream) if when(event)), default=0)
+        return max((event.version for event in self.store.events.stream_events(stream) if when(event)), default=0)
 
     async def open_saga(self, stream: str) -> str | None:
-        writers = {event.metadata.get("workflow_id") for event in self.store.events.of(stream)}
+        writers = {event.metadata.get("workflow_id") for event in self.store.events.stream_events(stream)}
         rows = self.store.rows.values()
         return next((row.id for row in rows if row.id in writers and row.status not in FINISHED), None)
 
@@ -93,6 +93,6 @@ class MemoryLoader:
     store: MemoryTables
 
     async def load(self, aggregate: Aggregate[S, E], stream: str, until: int = NEWEST) -> tuple[S, int]:
-        kept = self.store.events.of(stream)[:until]
+        kept = self.store.events.stream_events(stream)[:until]
         events = [load_event_json(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
         return aggregate.fold(events), len(kept)

@@ -11,7 +11,13 @@ from workflows.amends.history.replay_state import ReplayFold, ReplayState
 from workflows.amends.ports.event_store import NewEvent, StoredEvent, load_event_json
 from workflows.amends.ports.saga_store import ClaimedSaga
 from workflows.amends.simulation.memory.events import MemoryEvents
-from workflows.amends.simulation.memory.rows import Clock, ExecutorRow, History, Row, WorkflowRow
+from workflows.amends.simulation.memory.rows import (
+    ExecutorRow,
+    ManualClock,
+    MemorySagaHistory,
+    MemorySagaRow,
+    WorkflowRow,
+)
 
 COMPENSATING, COMPENSATED = event_type(SagaCompensating).name, event_type(StepCompensated).name
 
@@ -20,41 +26,41 @@ COMPENSATING, COMPENSATED = event_type(SagaCompensating).name, event_type(StepCo
 class MemoryTables:
     """Sagas, workflows and executors by id, and events. `clock` moves only when somebody tells it to."""
 
-    clock: Clock = field(default_factory=Clock)
-    rows: dict[str, Row] = field(default_factory=dict)
+    clock: ManualClock = field(default_factory=ManualClock)
+    rows: dict[str, MemorySagaRow] = field(default_factory=dict)
     workflows: dict[str, WorkflowRow] = field(default_factory=dict)
     executors: dict[str, ExecutorRow] = field(default_factory=dict)
     events: MemoryEvents = field(init=False)
-    _histories: dict[str, History] = field(default_factory=dict)
+    _histories: dict[str, MemorySagaHistory] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.events = MemoryEvents(lambda: self.clock.now)
 
-    def history(self, id: str) -> History:
+    def saga_history(self, id: str) -> MemorySagaHistory:
         """What happened to a saga so far."""
-        known = self._histories.setdefault(id, History())
-        for stored in self.events.of(saga_histories.stream(id))[len(known.events) :]:
+        known = self._histories.setdefault(id, MemorySagaHistory())
+        for stored in self.events.stream_events(saga_histories.stream(id))[len(known.events) :]:
             known.read(stored)
         return known
 
-    def told(self, id: str, *types: str) -> Iterator[StoredEvent]:
+    def saga_events(self, id: str, *types: str) -> Iterator[StoredEvent]:
         """A saga's own events of these types, newest first."""
-        return (each for each in reversed(self.events.of(saga_histories.stream(id))) if each.name in types)
+        return (each for each in reversed(self.events.stream_events(saga_histories.stream(id))) if each.name in types)
 
     def is_compensating(self, id: str) -> bool:
         """Whether its compensation has begun."""
-        return next(self.told(id, COMPENSATING), None) is not None
+        return next(self.saga_events(id, COMPENSATING), None) is not None
 
     def replay_state(self, id: str) -> ReplayState:
         """What is recorded of a saga, and of the compensations of its family of forks."""
         row, fold = self.rows[id], ReplayFold()
-        fold.add(self.history(id).events)
-        fold.checkpoint(row.checkpoints.values())
+        fold.add_events(self.saga_history(id).events)
+        fold.add_checkpoints(row.checkpoints.values())
         for kin in [each.id for each in self.rows.values() if each.root == row.root and each is not row]:
-            for stored in self.told(kin, COMPENSATED):
+            for stored in self.saga_events(kin, COMPENSATED):
                 compensated = load_event_json(saga_histories.vocabulary, stored.type, stored.data_json)
                 assert isinstance(compensated, StepCompensated)
-                fold.compensated(compensated.step, compensated.occurrence)
+                fold.add_compensation_of_fork(compensated.step, compensated.occurrence)
         return fold.state(
             row.status,
             row.takeovers,
@@ -63,17 +69,17 @@ class MemoryTables:
             provider=row.provider,
         )
 
-    def about(self, row: Row, event: NewEvent) -> NewEvent:
+    def new_saga_event(self, row: MemorySagaRow, event: NewEvent) -> NewEvent:
         """An event as it belongs to a saga's history, whoever tells it."""
         return replace(event, cause=replace(event.cause, correlation_id=row.correlation_id, workflow_id=row.id))
 
-    def enqueue(self, row: Row) -> None:
+    def enqueue(self, row: MemorySagaRow) -> None:
         """Let whoever comes next run a saga, also one that was ended by DBOS's tools, unless its workflow succeeded."""
         if row.workflow.status != "SUCCESS":
             row.workflow.enqueue(self.clock.now)
             row.workflow.completed_at = None
 
-    def take(self, row: Row, executor: str, owner: str) -> ClaimedSaga:
+    def assign_to_executor(self, row: MemorySagaRow, executor: str, owner: str) -> ClaimedSaga:
         """Let an executor run a saga from now on, whoever has it."""
         row.workflow.take(executor, owner, self.clock.now)
         row.was_settled, row.settled = row.settled, False

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from domain.amends.aggregate import Aggregate
 from workflows.amends.ports.event_store import load_event_json
-from workflows.amends.ports.execution_log import Committed, Interrupted, StepCommit, StreamMoved
+from workflows.amends.ports.execution_log import Committed, StepCommit, StreamMoved, TransactionInterrupted
 from workflows.amends.simulation.memory.events import MemoryEvents
 
 S = TypeVar("S")
@@ -21,10 +21,10 @@ class MemoryTransaction:
 
     events: MemoryEvents
     write: Callable[[StepCommit], Committed | StreamMoved]
-    interrupted: Interrupted | None = None
+    interrupted: TransactionInterrupted | None = None
 
     async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
-        kept = self.events.of(aggregate.stream(key))
+        kept = self.events.stream_events(aggregate.stream(key))
         events = [load_event_json(aggregate.vocabulary, stored.type, stored.data_json) for stored in kept]
         return aggregate.fold(events), len(events)
 

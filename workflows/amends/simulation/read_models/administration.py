@@ -7,7 +7,7 @@ from typing import Any
 from domain.amends.event import Cause
 from domain.amends.projection import Projection
 from domain.amends.read_model.events import read_model_stream
-from workflows.amends.ports.event_store import START, IdempotencyKey, KeptAnswer, new_own_event, repeated_answer
+from workflows.amends.ports.event_store import START, IdempotencyKey, StoredAnswer, new_amends_event, repeated_answer
 from workflows.amends.ports.projection_builds import BuildTarget, DeadLetter, ProjectionBuild, RequestedAction
 from workflows.amends.ports.projection_store import Body, Operation, SwitchOutcome
 from workflows.amends.simulation.read_models.builds import MemoryBuilds
@@ -21,12 +21,12 @@ async def administer(
     store: MemoryBuilds, name: str, cause: Cause, once: IdempotencyKey | None, operation: Operation
 ) -> Body:
     """Carry out an operation, append its events to the read model's own stream, and keep the answer."""
-    if once and (known := store.events.answer(KeptAnswer(once.key, once.digest, {}))):
+    if once and (known := store.events.earlier_answer(StoredAnswer(once.key, once.digest, {}))):
         return repeated_answer(once.key, once.digest, known)
     events, body = await operation(_Transaction(store))
     body = {"name": name} | body
-    cursor = store.events.write([new_own_event(read_model_stream(name), each, cause) for each in events])
-    store.events.keep(KeptAnswer(once.key, once.digest, body) if once else None, cursor)
+    cursor = store.events.write([new_amends_event(read_model_stream(name), each, cause) for each in events])
+    store.events.keep_answer(StoredAnswer(once.key, once.digest, body) if once else None, cursor)
     return body | {"position": str(cursor)}
 
 

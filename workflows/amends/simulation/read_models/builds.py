@@ -25,7 +25,7 @@ from workflows.amends.ports.projection_builds import (
 from workflows.amends.projections.feed import types_of
 from workflows.amends.projections.table_check import columns_of
 from workflows.amends.simulation.memory.events import MemoryEvents
-from workflows.amends.simulation.memory.rows import Clock
+from workflows.amends.simulation.memory.rows import ManualClock
 from workflows.amends.simulation.read_models.memory_build import MemoryBuild
 
 SKIPPED = event_type(DeadLetterSkipped).name
@@ -44,7 +44,7 @@ class MemoryBuilds:
     """
 
     events: MemoryEvents
-    clock: Clock = field(default_factory=Clock)
+    clock: ManualClock = field(default_factory=ManualClock)
     ended: Callable[[str], bool] = _none_ended
     run: int = 1
     all_builds: dict[BuildTarget, MemoryBuild] = field(default_factory=dict)
@@ -110,7 +110,9 @@ class MemoryBuilds:
     async def note_reads(self, projections: Collection[Projection[Any, Any]]) -> None:
         for each in projections:
             for build in self.builds_of(each.name):
-                renamed = [set(names) for names in each.vocabulary.renamed if not names.isdisjoint(build.types)]
+                renamed = [
+                    set(names) for names in each.vocabulary.names_of_renamed_events if not names.isdisjoint(build.types)
+                ]
                 own = set(types_of(each)) if build.version == each.version else set()
                 if new := own.union(*renamed) - set(build.types):
                     build.types, build.touched_at = sorted({*build.types, *new}), self.now

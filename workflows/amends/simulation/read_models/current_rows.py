@@ -11,7 +11,7 @@ from workflows.amends.projections.feed import recorded_event
 from workflows.amends.projections.runner import Runner
 from workflows.amends.simulation.read_models.memory_build import MemoryBuild
 from workflows.amends.simulation.read_models.store import MemoryProjections
-from workflows.amends.values.codec import adapter
+from workflows.amends.values.codec import type_adapter
 
 Row = TypeVar("Row")
 
@@ -36,7 +36,7 @@ async def current_rows(store: MemoryProjections, projection: Projection[Row, Any
     for letter in await store.dead_letters(projection.name):
         event = f"{letter.type}, version {letter.version} of {letter.stream}"
         raise AssertionError(f"{projection.name} cannot apply {event}: {letter.error}")
-    rows = adapter(list[projection.row]).validate_json(build.rows_json(build.rows, sorted(build.rows)))  # type: ignore[name-defined]
+    rows = type_adapter(list[projection.row]).validate_json(build.rows_json(build.rows, sorted(build.rows)))  # type: ignore[name-defined]
     return {getattr(row, projection.key): row for row in rows}
 
 

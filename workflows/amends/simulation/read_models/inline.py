@@ -9,12 +9,12 @@ from typing import Any
 from domain.amends.expected import Expected
 from workflows.amends.ports.event_store import (
     START,
-    Appended,
+    AppendResult,
     FeedCursor,
     FeedFilter,
-    KeptAnswer,
     NewEvent,
     RepeatedRequest,
+    StoredAnswer,
     StoredEvent,
 )
 from workflows.amends.ports.projection_builds import BuildTarget, FeedEvent, KnownProjections, TableShape
@@ -31,10 +31,10 @@ class InlineEvents:
         self._writer = InlineWriter(known, projections.errors, lambda: clock.now.timestamp())
 
     async def append(
-        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: KeptAnswer | None = None
-    ) -> Appended | RepeatedRequest:
+        self, events: Sequence[NewEvent], expected: Mapping[str, Expected] = {}, answer: StoredAnswer | None = None
+    ) -> AppendResult | RepeatedRequest:
         appended = await self._events.append(events, expected, answer)
-        if isinstance(appended, Appended) and self._writer.concerns(events):
+        if isinstance(appended, AppendResult) and self._writer.writes_for(events):
             await self._writer.write(_Transaction(self._projections), events)
         return appended
 

@@ -138,7 +138,7 @@ class MemoryProjections(MemoryBuilds):
         return [await self._reached(self.live_build(name), cursor) for cursor in cursors]
 
     async def _reached(self, live: MemoryBuild | None, cursor: FeedCursor) -> bool | None:
-        stored = self.events.found(cursor.event) if cursor.event else None
+        stored = self.events.event_by_id(cursor.event) if cursor.event else None
         if cursor.event and (stored is None or stored.position != cursor.position):
             return False
         return True if live and await self.has_nothing_between(live, cursor) else None

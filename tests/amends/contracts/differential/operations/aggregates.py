@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.amends.store.aggregates.repository import IdempotentRequest
-from app.amends.store.aggregates.time_travel import Point
+from app.amends.store.aggregates.time_travel import PointInTime
 from tests.amends.business.account import Account, OpenAccount, accounts, deposit, open_account, withdraw
 from tests.amends.contracts.differential.draw import Draw, Operation
 from tests.amends.contracts.differential.operations import operation
@@ -89,16 +89,16 @@ def difference_to_the_past(draw: Draw) -> Operation | None:
 class _Drawn:
     """A point of time, which a side resolves: its tokens and positions are its own."""
 
-    def __init__(self, told: str, number: int | None, point: Point) -> None:
+    def __init__(self, told: str, number: int | None, point: PointInTime) -> None:
         self.told, self._number, self._point = told, number, point
 
-    async def __call__(self, side: Side) -> Point:
+    async def __call__(self, side: Side) -> PointInTime:
         if self._number is None:
             return self._point
         feed = await side.events.feed(limit=self._number)
         if not feed:
-            return Point(position="x")
-        return Point(position=str(feed[-1].cursor if self._number % 2 else feed[-1].position))
+            return PointInTime(position="x")
+        return PointInTime(position=str(feed[-1].cursor if self._number % 2 else feed[-1].position))
 
 
 def _point(draw: Draw) -> _Drawn:
@@ -108,10 +108,10 @@ def _point(draw: Draw) -> _Drawn:
     version = draw.random.randrange(9)
     return draw.random.choice(
         [
-            _Drawn("now", None, Point()),
-            _Drawn(f"version {version}", None, Point(version=version)),
-            _Drawn(f"at {at}", None, Point(at=at)),
-            _Drawn(f"event {number}", number, Point()),
-            _Drawn("no position", None, Point(position="nowhere")),
+            _Drawn("now", None, PointInTime()),
+            _Drawn(f"version {version}", None, PointInTime(version=version)),
+            _Drawn(f"at {at}", None, PointInTime(at=at)),
+            _Drawn(f"event {number}", number, PointInTime()),
+            _Drawn("no position", None, PointInTime(position="nowhere")),
         ]
     )

@@ -28,29 +28,29 @@ from workflows.amends.history import (
 from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ports.event_store import NewEvent, new_business_event
 from workflows.amends.ports.execution_log import CompensateChild, StatusChange, StepCommit, StreamMoved
-from workflows.amends.simulation.memory.rows import Row
+from workflows.amends.simulation.memory.rows import MemorySagaRow
 
 
-def owned(draw: Draw) -> Row | None:
+def owned(draw: Draw) -> MemorySagaRow | None:
     """A saga that somebody runs and that is not finished."""
     return draw.row(lambda row: row.owner is not None and row.finished_at is None)
 
 
 def commit(
-    draw: Draw, name: str, row: Row, events: Sequence[NewEvent], owner: str | None = None, **more: Any
+    draw: Draw, name: str, row: MemorySagaRow, events: Sequence[NewEvent], owner: str | None = None, **more: Any
 ) -> Operation:
     """A commit of the execution that owns the saga; sometimes it says which versions and events it goes on from."""
     stream = saga_histories.stream(row.id)
     if "expected" not in more and draw.once_in(2):
         more["expected"] = {stream: draw.store.events.version(stream)}
     if "after" not in more and draw.once_in(3):
-        known = [id for id in draw.drawn if draw.store.events.found(id)]
+        known = [id for id in draw.drawn if draw.store.events.event_by_id(id)]
         more["after"] = frozenset(known[-2:])
     made = StepCommit(events, **more)
     return draw.remember(Operation.of(name, "sagas.commit", row.id, owner or row.owner or "nobody", made))
 
 
-def done(draw: Draw, row: Row, slot: int) -> NewEvent:
+def done(draw: Draw, row: MemorySagaRow, slot: int) -> NewEvent:
     step = draw.random.choice(STEPS)
     return draw.event(row.id, StepCompleted(step, 1, "step", slot, "digest", draw.now, 1, draw.value()))
 
@@ -62,7 +62,7 @@ def checkpoint(draw: Draw, step_id: int) -> Checkpoint:
     return Checkpoint(step_id, draw.random.choice(STEPS), output, error, began, draw.now)
 
 
-def next_step(row: Row) -> int:
+def next_step(row: MemorySagaRow) -> int:
     return max(row.checkpoints, default=0) + 1
 
 

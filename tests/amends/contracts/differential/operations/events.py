@@ -41,7 +41,7 @@ def append(draw: Draw) -> Operation | None:
 @operation(3, "success", "Conflict", "Invalid")
 def append_what_is_known(draw: Draw) -> Operation | None:
     """Events that are there already, some of them, or others under their ids."""
-    known = [event for event in draw.appended if draw.store.events.found(event.id)]
+    known = [event for event in draw.appended if draw.store.events.event_by_id(event.id)]
     if not known:
         return None
     events = draw.random.sample(known, min(len(known), draw.random.choice([1, 1, 2, 3])))

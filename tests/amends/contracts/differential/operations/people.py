@@ -51,7 +51,7 @@ def cancel(draw: Draw) -> Operation | None:
 @operation(5, "success", "NotFound", "StaleVersion", "RepeatedRequest", "str")
 def act(draw: Draw) -> Operation | None:
     id = draw.saga(lambda row: row.status in ("stuck", "abandoned", "stranded"))
-    last = draw.store.history(id).last(SagaStuck)
+    last = draw.store.saga_history(id).last(SagaStuck)
     stuck_at = last[0] if last and not draw.once_in(6) else draw.random.choice([None, None, 3])
     row = draw.store.rows.get(id)
     allowed: list[Status] = [row.status] if row and not draw.once_in(6) else ["stuck"]

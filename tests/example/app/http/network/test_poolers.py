@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.cli.doctor import examine
-from app.amends.postgres.checks.usable import require_role_and_limits, require_usable_server
+from app.amends.cli.doctor import run_checks
+from app.amends.postgres.checks.server_usability import require_role_and_limits, require_usable_server
 from app.amends.postgres.urls import conninfo
 from domain.amends.errors import StartupError
 from tests.amends.harness.databases import MIGRATIONS, prepare
@@ -41,7 +41,7 @@ def refusal(url: URL) -> str:
 def test_a_pooler_that_does_not_keep_sessions_is_refused(database_18: URL, mode: str, more: dict[str, object]) -> None:
     with pooled(database_18, mode, more=more) as url:
         said = refusal(url)
-        found = asyncio.run(examine(url, {}, MIGRATIONS))
+        found = asyncio.run(run_checks(url, {}, MIGRATIONS))
     assert "does not keep sessions" in said
     assert any("does not keep sessions" in each.found for each in found)
     assert "pool_mode = session" in said
@@ -57,7 +57,7 @@ def test_a_pooler_that_refuses_options_says_what_to_set(database_18: URL) -> Non
 def test_a_pooler_with_too_few_connections_is_no_endless_wait(
     database_18: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.amends.postgres.checks.usable.ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr("app.amends.postgres.checks.server_usability.ANSWER_SECONDS", 2.0)
     with pooled(database_18, "session", more={"default_pool_size": 1}) as url:
         said = refusal(url)
     assert "Of 3 sessions at the same time only 1 were answered" in said
@@ -82,7 +82,9 @@ def test_a_session_without_its_role_and_limits_is_refused_with_what_to_set(login
         said = str(raised.value)
         assert "role is none instead of amends_service" in said
         assert "lock_timeout is 0 instead of 5s" in said
-        assert any("role is none" in each.found and not each.well for each in asyncio.run(examine(url, {}, MIGRATIONS)))
+        assert any(
+            "role is none" in each.found and not each.well for each in asyncio.run(run_checks(url, {}, MIGRATIONS))
+        )
         sets = said.split("connect anew: ")[1].rstrip(".\n")
         with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
             sql.execute(sets)

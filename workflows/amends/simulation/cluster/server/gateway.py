@@ -22,16 +22,16 @@ class ServiceUnavailable(Exception):
     """The other system has failed; it may have done what it was asked for all the same."""
 
 
-def reach(target: T, name: str, server: Server, outside: VirtualLoop, breaker: bool = True) -> T:
+def simulated_gateway(target: T, name: str, server: Server, outside: VirtualLoop, breaker: bool = True) -> T:
     """Another system as one server has it: what is called on it is done by `target`, somewhere outside.
 
     A call may be lost, on its way or back, may fail, and may arrive when nobody waits for it any more. With `breaker`
     it goes through the provider of this name.
     """
-    return cast(T, Gateway(target, name, server, outside, breaker))
+    return cast(T, SimulatedGateway(target, name, server, outside, breaker))
 
 
-class Gateway(Generic[T]):
+class SimulatedGateway(Generic[T]):
     """Passes on whatever is called."""
 
     def __init__(self, target: T, name: str, server: Server, outside: VirtualLoop, breaker: bool) -> None:

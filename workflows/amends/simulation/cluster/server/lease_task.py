@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from workflows.amends.executor.lease import Lease
-from workflows.amends.simulation.cluster.network import Link
+from workflows.amends.simulation.cluster.network import NetworkLink
 
 GIVE_UP_SECONDS = 5.0
 """How long what ran under a lease that was taken away may take to end before its process is ended."""
@@ -19,7 +19,7 @@ class LeaseTask:
     def __init__(
         self,
         lease: Lease,
-        link: Link,
+        link: NetworkLink,
         beat: Callable[[str, float], datetime | None],
         taken_away: Callable[[], None],
         stuck: Callable[[], None],
@@ -32,7 +32,7 @@ class LeaseTask:
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._renew(), name="lease")
 
-    def given_up(self) -> None:
+    def note_nothing_runs(self) -> None:
         self._given_up.set()
 
     def stop(self) -> None:
@@ -44,7 +44,7 @@ class LeaseTask:
         lease, wait = self._lease, self._lease.seconds / 5
         while True:
             await asyncio.sleep(wait)
-            asked_at, had = lease.now(), lease.holds()
+            asked_at, had = lease.now(), lease.is_held()
             try:
                 told = await self._link.ask_once(
                     lambda: self._beat(lease.executor, lease.seconds), min(2.5, max(1.0, lease.seconds / 2))

@@ -12,15 +12,15 @@ from domain.amends.aggregate import Aggregate
 from domain.amends.errors import Unavailable
 from workflows.amends.history import Status
 from workflows.amends.history.replay_state import ReplayState
-from workflows.amends.ports.event_store import FeedCursor, KeptAnswer, NewEvent, RepeatedRequest
+from workflows.amends.ports.event_store import FeedCursor, NewEvent, RepeatedRequest, StoredAnswer
 from workflows.amends.ports.execution_log import (
     Committed,
-    Interrupted,
     StartRequest,
     StatusChange,
     StepCommit,
     StepTransaction,
     StreamMoved,
+    TransactionInterrupted,
 )
 from workflows.amends.ports.saga_store import (
     ClaimedSaga,
@@ -30,9 +30,9 @@ from workflows.amends.ports.saga_store import (
     StartOutcome,
     StatusDetails,
 )
-from workflows.amends.simulation.cluster.network import Link
-from workflows.amends.simulation.cluster.server.watch import Watch
-from workflows.amends.simulation.cluster.virtual_time import at_once
+from workflows.amends.simulation.cluster.network import NetworkLink
+from workflows.amends.simulation.cluster.server.watch import CommitWatch
+from workflows.amends.simulation.cluster.virtual_time import run_at_once
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -47,11 +47,11 @@ STEP_SECONDS: Final = 0.5
 class RemoteStore:
     """A store that answers at once, at the other end of a link."""
 
-    def __init__(self, store: SagaStore, link: Link, watch: Watch) -> None:
+    def __init__(self, store: SagaStore, link: NetworkLink, watch: CommitWatch) -> None:
         self._store, self._link, self._watch = store, link, watch
 
     def _ask(self, asked: Callable[..., Coroutine[Any, Any, T]], *args: Any, patience: float | None = None) -> Any:
-        return self._link.ask(lambda: at_once(asked(*args)), patience)
+        return self._link.ask(lambda: run_at_once(asked(*args)), patience)
 
     async def start(self, start: StartRequest) -> StartOutcome:
         found: StartOutcome = await self._ask(self._store.start, start, patience=REQUEST_SECONDS)
@@ -59,7 +59,7 @@ class RemoteStore:
 
     async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[ClaimedSaga]:
         def claim() -> list[ClaimedSaga]:
-            return self._claimed(executor, owner, at_once(self._store.claim(executor, owner, saga_types, limit)))
+            return self._claimed(executor, owner, run_at_once(self._store.claim(executor, owner, saga_types, limit)))
 
         return await self._link.ask(claim)
 
@@ -74,7 +74,7 @@ class RemoteStore:
 
     async def commit(self, id: str, owner: str, step_commit: StepCommit) -> Committed | StreamMoved:
         def write() -> Committed | StreamMoved:
-            return at_once(self._store.commit(id, owner, step_commit))
+            return run_at_once(self._store.commit(id, owner, step_commit))
 
         return await self._link.ask(lambda: self._watch.commit(id, owner, step_commit, write), moves=True)
 
@@ -97,7 +97,7 @@ class RemoteStore:
         allowed: Sequence[Status],
         event: NewEvent,
         status: Status,
-        answer: KeptAnswer | None,
+        answer: StoredAnswer | None,
         cancel: str | None = None,
     ) -> FeedCursor | Status | RepeatedRequest:
         asked = partial(self._store.apply_operator_action, id, stuck_at, allowed, event, status, answer, cancel)
@@ -105,14 +105,14 @@ class RemoteStore:
         return found
 
     async def signal(
-        self, id: str, signal: str, event: NewEvent, answer: KeptAnswer | None
+        self, id: str, signal: str, event: NewEvent, answer: StoredAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest:
         asked = partial(self._store.signal, id, signal, event, answer)
         found: FeedCursor | Status | RepeatedRequest = await self._ask(asked, patience=REQUEST_SECONDS)
         return found
 
     async def cancel(
-        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: KeptAnswer | None
+        self, id: str, pivots: Sequence[str], reason: str, event: NewEvent, answer: StoredAnswer | None
     ) -> FeedCursor | Status | RepeatedRequest | None:
         asked = partial(self._store.cancel, id, pivots, reason, event, answer)
         found: FeedCursor | Status | RepeatedRequest | None = await self._ask(asked, patience=REQUEST_SECONDS)
@@ -128,7 +128,7 @@ class RemoteStore:
         self, executor: str, owner: str, provider: str, saga_types: Sequence[str], limit: int, patience: float
     ) -> list[ClaimedSaga]:
         asked = partial(self._store.claim_waiting_for_provider, executor, owner, provider, saga_types, limit, patience)
-        return await self._link.ask(lambda: self._claimed(executor, owner, at_once(asked())))
+        return await self._link.ask(lambda: self._claimed(executor, owner, run_at_once(asked())))
 
     async def enqueue_due(self, limit: int) -> int:
         return int(await self._ask(self._store.enqueue_due, limit))
@@ -198,17 +198,17 @@ class RemoteTransaction:
     def __init__(
         self,
         there: StepTransaction,
-        link: Link,
+        link: NetworkLink,
         watched: Callable[[StepCommit, Callable[[], Committed | StreamMoved]], Committed | StreamMoved],
     ) -> None:
         self._there, self._link, self._watched = there, link, watched
-        self.interrupted: Interrupted | None = None
+        self.interrupted: TransactionInterrupted | None = None
 
     async def load(self, aggregate: Aggregate[S, E], key: str) -> tuple[S, int]:
         try:
-            return await self._link.ask(lambda: at_once(_load(self._there, aggregate, key)), STEP_SECONDS)
+            return await self._link.ask(lambda: run_at_once(_load(self._there, aggregate, key)), STEP_SECONDS)
         except Unavailable as away:
-            self.interrupted = Interrupted(str(away))
+            self.interrupted = TransactionInterrupted(str(away))
             raise self.interrupted from None
 
     async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -218,7 +218,7 @@ class RemoteTransaction:
         if self.interrupted:
             raise self.interrupted
         return await self._link.ask(
-            lambda: self._watched(step_commit, lambda: at_once(self._there.commit(step_commit))), moves=True
+            lambda: self._watched(step_commit, lambda: run_at_once(self._there.commit(step_commit))), moves=True
         )
 
 

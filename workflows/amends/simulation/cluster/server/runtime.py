@@ -13,7 +13,7 @@ from workflows.amends.executor.runtime import Body
 from workflows.amends.ids import new_token
 from workflows.amends.ports.execution_log import Fenced, Suspended, TurnedBack
 from workflows.amends.ports.saga_store import ClaimedSaga
-from workflows.amends.simulation.cluster.network import Link
+from workflows.amends.simulation.cluster.network import NetworkLink
 from workflows.amends.simulation.cluster.server.store import ClusterStore
 from workflows.amends.values.codec import parse_json
 
@@ -35,13 +35,13 @@ _current: ContextVar[_Current] = ContextVar("workflow")
 class SimulatedRuntime:
     """The runtime of one simulated server; it writes outcomes over its link, and looks into DBOS's queue if it must."""
 
-    def __init__(self, link: Link, store: ClusterStore, has_queue: bool) -> None:
+    def __init__(self, link: NetworkLink, store: ClusterStore, has_queue: bool) -> None:
         self._link, self._store, self._has_queue = link, store, has_queue
         self._bodies: Mapping[str, Body] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
         self.executor = ""
 
-    def bind(self, bodies: Mapping[str, Body]) -> None:
+    def bind_bodies(self, bodies: Mapping[str, Body]) -> None:
         self._bodies = bodies
 
     def launch(self) -> None:
@@ -84,7 +84,7 @@ class SimulatedRuntime:
             status = "SUCCESS"
         await self._link.ask(lambda: self._store.outcome(claimed.id, owner, status))
 
-    def current(self) -> tuple[str, str]:
+    def current_execution(self) -> tuple[str, str]:
         mine = _current.get()
         return mine.id, mine.owner
 

@@ -16,19 +16,19 @@ from workflows.amends.executor.process import Process
 from workflows.amends.ports.saga_store import OtherExecutor
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
-from workflows.amends.simulation.cluster.network import Link, Network
+from workflows.amends.simulation.cluster.network import Network, NetworkLink
 from workflows.amends.simulation.cluster.server.lease_task import LeaseTask
 from workflows.amends.simulation.cluster.server.remote_store import RemoteStore
 from workflows.amends.simulation.cluster.server.runtime import SimulatedRuntime
 from workflows.amends.simulation.cluster.server.store import EPOCH, ClusterStore
-from workflows.amends.simulation.cluster.server.watch import Watch
+from workflows.amends.simulation.cluster.server.watch import CommitWatch
 from workflows.amends.simulation.cluster.virtual_time import Timeline, VirtualLoop
 
 STORE: Final = "the store"
 
 
 @dataclass(frozen=True)
-class Site:
+class ServerSite:
     """Where a server runs: on which machine, how fast its clock is, and by how many seconds its time of day is off."""
 
     machine: str = "a"
@@ -47,10 +47,10 @@ class Server:
     def __init__(
         self,
         pid: int,
-        site: Site,
+        site: ServerSite,
         network: Network,
         store: ClusterStore,
-        watch: Watch,
+        watch: CommitWatch,
         options: Options,
         sagas: Callable[[Server], Sequence[Saga[Any, Any]]],
         is_alive: Callable[[int], bool],
@@ -76,9 +76,9 @@ class Server:
         """Whether it answers requests."""
         return self.engine is not None and not (self.loop.dead or self.loop.paused or self.ended)
 
-    def link(self, where: str) -> Link:
+    def link(self, where: str) -> NetworkLink:
         """A way of this process to another place."""
-        return Link(self.network, self.loop, where, self.dice)
+        return NetworkLink(self.network, self.loop, where, self.dice)
 
     def kill(self) -> None:
         """As by kill -9."""
@@ -90,7 +90,7 @@ class Server:
             self.ended = True
             self.loop.call_soon(self._begin_shut_down)
 
-    def suspect(self) -> None:
+    def suspect_losses(self) -> None:
         """It hears that its store may have lost commits."""
         if self.engine and not self.loop.dead:
             self._suspecting = self.loop.create_task(self.engine.suspect_losses(), name="suspicion")

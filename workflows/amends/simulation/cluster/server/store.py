@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
 from workflows.amends.simulation.cluster.virtual_time import Timeline
-from workflows.amends.simulation.memory.rows import Clock
+from workflows.amends.simulation.memory.rows import ManualClock
 from workflows.amends.simulation.memory.sagas import MemorySagas
 
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -15,7 +15,7 @@ EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 ClusterStore: TypeAlias = MemorySagas
 
 
-class VirtualClock(Clock):
+class VirtualClock(ManualClock):
     """The clock of a store whose time passes by itself."""
 
     def __init__(self, timeline: Timeline) -> None:

@@ -11,7 +11,7 @@ from workflows.amends.simulation.cluster.virtual_time import Timeline
 
 
 @dataclass
-class Watch:
+class CommitWatch:
     """What was accepted so far: `owners` are those whose commits were, for each saga, each once, in their order."""
 
     store: ClusterStore
@@ -28,7 +28,7 @@ class Watch:
         """Let the store write a commit, and look at what comes of it."""
         row, events = self.store.rows.get(id), step_commit.events
         before = row.owner if row else None
-        again = bool(events) and self.store.events.found(events[0].id) is not None
+        again = bool(events) and self.store.events.event_by_id(events[0].id) is not None
         try:
             written = write()
         except BaseException as refused:

@@ -61,7 +61,7 @@ class StopSignals:
             signal.set_wakeup_fd(now, warn_on_full_buffer=False)
 
 
-class StopNotes:
+class StopRequests:
     """The watchdog's side: whether a server was asked to stop."""
 
     def __init__(self, given: dict[str, Any]) -> None:

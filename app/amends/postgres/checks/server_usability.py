@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 from sqlalchemy.engine import URL
 
 from app.amends.postgres.checks.durability import warn_of_doubts
-from app.amends.postgres.checks.kept_sessions import require_own_server_process, require_session_settings
+from app.amends.postgres.checks.session_pooling import require_own_server_process, require_session_settings
 from app.amends.postgres.sqlstates import Sqlstate, message_of, sqlstate
 from app.amends.postgres.urls import connection_settings, conninfo, redacted_url, session_settings
 from domain.amends.errors import NotYet, StartupError

@@ -39,7 +39,7 @@ TWICE = "was awaited before: call it again to do it again"
 UNAWAITED = "was called, but never awaited, so it was not done: write await"
 
 
-class Performer(Protocol):
+class CallContext(Protocol):
     """Whose words these are: those of a running saga, or of one of its steps, which may not speak."""
 
     @property
@@ -63,13 +63,13 @@ class Performer(Protocol):
     def new_id(self) -> UUID: ...
 
 
-performer: ContextVar[Performer] = ContextVar("performer")
+call_context: ContextVar[CallContext] = ContextVar("performer")
 
 
-def current_performer(what: str) -> Performer:
+def current_call_context(what: str) -> CallContext:
     """Who performs here. Raises NotInSaga."""
     try:
-        return performer.get()
+        return call_context.get()
     except LookupError:
         raise NotInSaga(what) from None
 
@@ -85,7 +85,7 @@ class Word(Generic[R]):
 
     def __init__(self, says: str) -> None:
         self.says, self.taken = says, False
-        if (known := performer.get(None)) is not None:
+        if (known := call_context.get(None)) is not None:
             known.word_called(self)
 
     def take(self) -> None:
@@ -95,12 +95,12 @@ class Word(Generic[R]):
         self.taken = True
 
     def __await__(self) -> Generator[Any, Any, R]:
-        current_performer(self.says).word_awaited(self)
+        current_call_context(self.says).word_awaited(self)
         answer: R = yield self
         return answer
 
 
-class Gathered(Word[R]):
+class GatherCall(Word[R]):
     """Several steps at the same time."""
 
     def __init__(self, calls: Sequence[Any]) -> None:
@@ -110,7 +110,7 @@ class Gathered(Word[R]):
             call.take()
 
 
-class Received(Word[R]):
+class ReceiveCall(Word[R]):
     """A signal, or None once the time is over."""
 
     def __init__(self, name: str, signal: type[Any], patience: timedelta | None) -> None:
@@ -120,7 +120,7 @@ class Received(Word[R]):
         self.name, self.signal, self.patience = name, signal, patience
 
 
-class Slept(Word[None]):
+class SleepCall(Word[None]):
     """Time that passes."""
 
     def __init__(self, duration: timedelta) -> None:

@@ -8,18 +8,18 @@ from datetime import datetime
 from typing import Any, NoReturn
 from uuid import UUID
 
-from workflows.amends.bell import Bell
+from workflows.amends.run_calls import ELSEWHERE, FOREIGN, UNAWAITED, MisplacedCall, Word
 from workflows.amends.values.limits import Limits
-from workflows.amends.words import ELSEWHERE, FOREIGN, UNAWAITED, MisplacedCall, Word
+from workflows.amends.waker import Waker
 
 
 class RunRules:
     """What `run` may say: in its own task, each word once."""
 
     def __init__(
-        self, saga: object, bell: Bell, limits: Limits, now: Callable[[], datetime], new_id: Callable[[], UUID]
+        self, saga: object, waker: Waker, limits: Limits, now: Callable[[], datetime], new_id: Callable[[], UUID]
     ) -> None:
-        self.limits, self._saga, self._bell = limits, saga, bell
+        self.limits, self._saga, self._waker = limits, saga, waker
         self._now, self._new_id = now, new_id
         self._words: list[Word[Any]] = []
         self.task: asyncio.Task[None] | None = None
@@ -65,7 +65,7 @@ class RunRules:
         """Take note of a bug of the saga, wherever it shows."""
         if not self.over and self.misplaced is None:
             self.misplaced = error
-            self._bell.ring()
+            self._waker.wake()
 
     def _is_here(self) -> bool:
         try:

@@ -20,7 +20,7 @@ from sqlalchemy import URL
 
 from app.amends.postgres.urls import connection_settings, conninfo
 from app.amends.watchdog.stacks import StackWriter
-from app.amends.watchdog.stops import StopSignals
+from app.amends.watchdog.stop_signals import StopSignals
 from domain.amends.event import event_type
 from workflows.amends.engine.user_code.running_code import SIZE, on_loop
 from workflows.amends.history import EventLoopBlocked
@@ -63,7 +63,7 @@ class Watchdog:
         memory = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         memory.truncate(SIZE)
         on_loop.share(memoryview(mmap(memory.fileno(), SIZE)))
-        on_loop.answered()
+        on_loop.note_loop_answered()
         stacks, stops = self._open.enter_context(StackWriter()), self._open.enter_context(StopSignals())
         self._shared = {"memory": memory.fileno()} | stacks.files | stops.files
         self._task = asyncio.create_task(self._watched(), name="watchdog")

@@ -18,12 +18,12 @@ from workflows.amends.ports.event_store import IdempotencyKey as IdempotencyKey
 from workflows.amends.ports.event_store import RepeatedRequest, repeated_answer
 from workflows.amends.values.codec import digest
 
-SQL = load_statements(Path(__file__).with_name("requests.sql"))
+SQL = load_statements(Path(__file__).with_name("idempotent_requests.sql"))
 PATIENCE, MOMENT = 10.0, 0.5
 """How long the database is waited for, in seconds: at first, and after it was waited for already."""
 
 
-class Requests:
+class IdempotentRequests:
     """Answers by idempotency key; each is kept in the commit of the request (`amends.keep_answer`)."""
 
     def __init__(self, reader: Reader) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 
 
-class Bell:
-    """Rung by anybody in any thread, heard by one task; what was rung before is heard at once."""
+class Waker:
+    """Used by anybody in any thread to wake one task; one that waits later is woken at once."""
 
     def __init__(self) -> None:
-        self._rung, self._listener = False, None
+        self._woken, self._listener = False, None
 
     _listener: asyncio.Future[None] | None
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake whoever listens, or whoever listens next."""
-        self._rung = True
+        self._woken = True
         listener = self._listener
         if listener is None or listener.done():
             return
@@ -25,8 +25,8 @@ class Bell:
             listener.get_loop().call_soon_threadsafe(_wake, listener)
 
     async def wait(self, seconds: float | None = None) -> bool:
-        """Return once it was rung, or after so many seconds; whether it was rung."""
-        if not self._rung:
+        """Return once it was woken, or after so many seconds; whether it was woken."""
+        if not self._woken:
             loop = asyncio.get_running_loop()
             listener = self._listener = loop.create_future()
             timer = None if seconds is None else loop.call_later(max(seconds, 0), _wake, listener)
@@ -35,8 +35,8 @@ class Bell:
             finally:
                 if timer:
                     timer.cancel()
-        rung, self._rung = self._rung, False
-        return rung
+        woken, self._woken = self._woken, False
+        return woken
 
 
 def _wake(listener: asyncio.Future[None]) -> None:
