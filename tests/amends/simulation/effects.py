@@ -78,7 +78,7 @@ def problems_of_signals(
 ) -> Iterator[str]:
     """Each signal that was accepted is on record once, and was received at most once, in order."""
     numbers = {each.key: (each.id, each.signal.number) for each in sent}  # type: ignore[attr-defined]
-    numbers |= {key: (key.split()[0], number) for key, number in operators.nudges.items()}
+    numbers |= {key: (key.rpartition(" nudge ")[0], number) for key, number in operators.nudges.items()}
     for id, row in store.rows.items():
         told = [payload["number"] for payload in received_payloads(store, id, "poke")]  # type: ignore[index]
         wanted = [number for key, (saga, number) in numbers.items() if saga == id and key in clients.accepted]

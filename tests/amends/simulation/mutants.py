@@ -104,7 +104,7 @@ class NoFence(MemorySagas):
 class NoWakeUp(MemorySagas):
     """A wake-up is lost: a saga that waits for a signal is not queued when that comes."""
 
-    def receive(self, row: MemorySagaRow, signal: str, event: NewEvent) -> FeedCursor:
+    def write_signal(self, row: MemorySagaRow, signal: str, event: NewEvent) -> FeedCursor:
         return self.events.insert([self.new_saga_event(row, event)])
 
 

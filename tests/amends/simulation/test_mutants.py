@@ -29,6 +29,7 @@ def is_found(stored: Callable[[Timeline], ClusterStore]) -> bool:
 
 @pytest.mark.parametrize("mutant", OF_THE_STORE, ids=lambda each: each.__name__)
 def test_what_is_wrong_with_a_store_is_found(mutant: type[MemorySagas]) -> None:
+    assert {name for name in vars(mutant) if not name.startswith("_")} <= {*dir(MemorySagas)}, "it replaces something"
     assert is_found(lambda timeline: mutant(VirtualClock(timeline)))
 
 

@@ -169,6 +169,8 @@ class Cluster:
     # -- faults
 
     def _happens(self, fault: Fault) -> None:
+        if self.is_over:  # sooner than was drawn: all was done
+            return
         self.watch.note(f"{fault}")
         match fault:
             case KillFault():
