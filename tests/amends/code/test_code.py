@@ -27,6 +27,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=ROOT, check=False)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("check", CHECKS)
 def test_a_check_finds_nothing(check: str) -> None:
     done = run(*CHECKS[check])

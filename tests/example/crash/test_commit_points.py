@@ -97,7 +97,7 @@ def require_undisturbed(sql: psycopg.Connection, points: list[Point], expected: 
     assert doubled_keys(sql) == 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("executor", ["the same", "another"])
 def test_a_kill_at_any_commit_changes_nothing(database_18: URL, sql_18: psycopg.Connection, executor: str) -> None:
     with (
@@ -134,7 +134,7 @@ def dbos_status(sql: psycopg.Connection, id: str) -> str:
     return str(row and row[0])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_kill_inside_any_outside_call_changes_nothing(database_18: URL, sql_18: psycopg.Connection) -> None:
     """The provider is held while it does what it was asked for: the caller dies, the effect may come all the same."""
     inside = {"happy": ["hold", "charge", "book"], "no-courier": ["hold", "charge", "refund", "release"]}
