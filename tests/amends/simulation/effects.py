@@ -84,7 +84,7 @@ def problems_of_signals(
         wanted = [number for key, (saga, number) in numbers.items() if saga == id and key in clients.accepted]
         if sorted(told) != sorted(wanted):
             yield f"{id} was told {told}, but sent {wanted}"
-        if row.status == "completed":
+        if row.status == "completed" and not id.endswith(" fork"):  # which also knows what was heard before it
             result: Any = store.saga_history(id).fold.state().result
             if result["heard"] != told[: len(result["heard"])]:
                 yield f"{id} was told {told}, and heard {result['heard']}"

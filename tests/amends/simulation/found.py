@@ -118,4 +118,24 @@ FOUND: Final[dict[str, Plan]] = {
         options=Options(lease=1.0, limits=Limits(provider=1.0)),
         pace=0.0,
     ),
+    # A call was made by an executor that died, its provider was down then, and the saga was cancelled: it was to be undone
+    # once the provider was back. The execution that was to do that turned back already where `run` waited for something
+    # else, which comes before the call: so nothing was undone.
+    "a cancel while a call of a dead executor waits for its provider, behind a wait of run": Plan(
+        seed=3914,
+        faults=Faults(
+            servers=(ServerSite("a"), ServerSite("b")),
+            events=(
+                KillFault(at=1.18, server=0, again_after=1.5),
+                NetworkCut(at=1.94, seconds=4.0, where="provider 2"),
+            ),
+            over=3.8,
+        ),
+        actions=(
+            StartAction(0.955, "s0", "journey", Program("s0", (Part("think", "s0.0"), Part("call", "s0.1", 2)))),
+            CancelAction(3.3, "s0", "journey", "never mind"),
+        ),
+        options=Options(lease=1.0),
+        pace=0.4,
+    ),
 }

@@ -275,5 +275,6 @@ def _steps(word: Word[Any]) -> int:
 def last_recorded_step(replay: ReplayState) -> int:
     """The last step of the way forward that an earlier execution has begun, as far as that is on record."""
     back = next((step_id for step_id, known in replay.checkpoints.items() if known.name == TURN_BACK), None)
-    step_ids = {*replay.checkpoints, *replay.failures, *replay.children, *replay.waits}
+    step_ids = {*replay.checkpoints, *replay.failures, *replay.children, *replay.waits, *replay.provider_waits}
+    step_ids |= {*replay.compensation.outcome_unknown} if replay.compensation else set()
     return max((step_id for step_id in step_ids if back is None or step_id < back), default=0)
