@@ -118,9 +118,9 @@ FOUND: Final[dict[str, Plan]] = {
         options=Options(lease=1.0, limits=Limits(provider=1.0)),
         pace=0.0,
     ),
-    # A call was made by an executor that died, its provider was down then, and the saga was cancelled: it was to be undone
-    # once the provider was back. The execution that was to do that turned back already where `run` waited for something
-    # else, which comes before the call: so nothing was undone.
+    # A call was made by an executor that died, its provider was down then, and the saga was cancelled: the call was to
+    # be undone once the provider was back. The execution that was to do that turned back already where `run` waited for
+    # something else, which comes before the call: so nothing was undone.
     "a cancel while a call of a dead executor waits for its provider, behind a wait of run": Plan(
         seed=3914,
         faults=Faults(
