@@ -33,7 +33,7 @@ class FrontDoor:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._run(self._close())
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -69,6 +69,15 @@ class FrontDoor:
         self._server = None
         while self._writers:
             await asyncio.sleep(0.01)
+
+    async def _end(self) -> None:
+        """Close, and leave nothing behind of connections that came in just then."""
+        await self._close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.sleep(0)  # what was closed is gone after one more turn of the loop
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
