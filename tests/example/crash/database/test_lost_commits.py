@@ -99,7 +99,7 @@ def test_nobody_goes_on_from_commits_that_are_lost(cluster: EmbeddedPostgres) ->
             written = sql.execute(NEWEST).fetchone()
         assert written is not None
         wait_for(lambda: kept(follower) == everything(two), "whoever follows has what stands, and nothing else", 30)
-        assert follower.told
+        assert follower.told or {each.data["id"] for each in follower.sent} <= {*everything(two)}
         for account in ACCOUNTS:
             row = two.get(f"/views/account_balances/{account}", after_position=written[0])
             assert row["balance"] == two.get(f"/accounts/{account}")["balance"]
