@@ -122,7 +122,7 @@ class SagaClient:
     async def signal(
         self, id: str, signal: str, payload: Any, cause: Cause, answer: StoredAnswer | None = None
     ) -> dict[str, Any]:
-        """Send a saga what `received` made of a payload; returns the answer, the same again for a repeated request.
+        """Send a saga what `signal_payload_json` made of a payload; returns the answer, also for a repeated request.
 
         Raises NotFound, and Conflict once the saga is finished.
         """

@@ -36,6 +36,21 @@ def read_definition(
         raise DefinitionError(cls.__name__, f"versions count from 1, not {version}")
     if deadline is not None and deadline <= timedelta(0):
         raise DefinitionError(cls.__name__, f"a deadline lies ahead, not {deadline}")
+    steps = _steps(cls, children)
+    parameters = _hints(cls.run, f"{cls.__name__}.run")
+    _, (given, input_type), *more = parameters.items()
+    output = parameters["return"]
+    if len(more) > 1:
+        raise DefinitionError(f"{cls.__name__}.run", f"takes one input, {given!r}, and nothing else")
+    require_json(input_type, f"{cls.__name__}.run, input {given!r}")
+    require_json(output, f"{cls.__name__}.run, result")
+    started = [child.definition for child in children]
+    taken, module = _signals(cls, signals), cls.__module__
+    return Definition(name, version, input_type, output, steps, taken, started, deadline, module)
+
+
+def _steps(cls: type[Any], children: Sequence[type[HasDefinition]]) -> dict[str, DeclaredStep]:
+    """The steps of a saga's class and its children, by name. Raises DefinitionError."""
     declared = [member for base in reversed(cls.__mro__) for member in vars(base).values() if isinstance(member, Step)]
     found = [member.spec for member in declared]
     steps = {step.name: _declare(cls, step) for step in found}
@@ -48,16 +63,7 @@ def read_definition(
         raise DefinitionError(
             cls.__name__, f"has {len(pivots)} pivots ({', '.join(pivots)}): there is one point of no return"
         )
-    parameters = _hints(cls.run, f"{cls.__name__}.run")
-    _, (given, input_type), *more = parameters.items()
-    output = parameters["return"]
-    if len(more) > 1:
-        raise DefinitionError(f"{cls.__name__}.run", f"takes one input, {given!r}, and nothing else")
-    require_json(input_type, f"{cls.__name__}.run, input {given!r}")
-    require_json(output, f"{cls.__name__}.run, result")
-    started = [child.definition for child in children]
-    taken, module = _signals(cls, signals), cls.__module__
-    return Definition(name, version, input_type, output, steps, taken, started, deadline, module)
+    return steps
 
 
 def _child(child: Definition) -> DeclaredStep:

@@ -77,12 +77,14 @@ class StackReader:
     def ask(self) -> str:
         """The stacks of all threads as faulthandler writes them; empty if the process cannot write them."""
         os.ftruncate(self._dump, 0)
-        os.write(self._asks, b"?")
-        text = self._wait(self._patience)
-        if not text:
+        try:
+            os.write(self._asks, b"?")
+            if text := self._wait(self._patience):
+                return text
             os.kill(self._pid, SIGNAL)
-            text = self._wait(DUMP_SECONDS)
-        return text
+        except (BrokenPipeError, ProcessLookupError):  # it has ended
+            return ""
+        return self._wait(DUMP_SECONDS)
 
     def _wait(self, seconds: float) -> str:
         until, text = clock() + seconds, ""

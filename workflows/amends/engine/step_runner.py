@@ -52,13 +52,11 @@ class StepRunner:
     async def call(self, step_execution: StepExecution) -> Any:
         """Call another system, as often as the step allows."""
 
+        step = step_execution.step
+
         async def body(number: int) -> StoredValue:
-            return self._kept(
-                step_execution,
-                await step_execution.step.body(
-                    self._saga, Call(step_execution.key, number), *step_execution.arguments()
-                ),
-            )
+            call = Call(step_execution.key, number)
+            return self._kept(step_execution, await step.body(self._saga, call, *step_execution.arguments()))
 
         def tell(number: int, problem: Problem, due: datetime) -> StepRetrying:
             return step_execution.step_event(StepRetrying, attempts=number, error=problem, next_at=due)
@@ -67,17 +65,8 @@ class StepRunner:
             self._cancellation.check_between_attempts(step_execution, called)
 
         deadline = self._cancellation.deadline
-        trial = AttemptPlan(
-            step_execution.step.name,
-            step_execution.step_id,
-            body,
-            step_execution.step.retry,
-            step_execution.step.timeout,
-            tell,
-            deadline,
-            again,
-        )
-        match await make_attempts(trial, self._history, self._code):
+        plan = AttemptPlan(step.name, step_execution.step_id, body, step.retry, step.timeout, tell, deadline, again)
+        match await make_attempts(plan, self._history, self._code):
             case AttemptAnswered(made, attempts):
                 await self._history.write(self._outcomes.completion_commit(step_execution, made.data, attempts))
                 return self._outcomes.note_done(step_execution, made.data, made.value)
@@ -86,9 +75,8 @@ class StepRunner:
             case AttemptsExhausted(problem, attempts):
                 await self._outcomes.record_failure(step_execution, problem, attempts)
             case AttemptBug(problem, attempts):
-                await self._outcomes.suspend_stuck(
-                    step_execution, f"a bug in {step_execution.step.name}: {problem.message}", problem, attempts
-                )
+                reason = f"a bug in {step.name}: {problem.message}"
+                await self._outcomes.suspend_stuck(step_execution, reason, problem, attempts)
             case BlockedByOutage() as down:
                 await self._suspend(step_execution, down)
         return None

@@ -56,7 +56,7 @@ def portable_error(problem: Problem) -> str:
 
 
 def stored_problem(stored: str) -> Problem:
-    """The problem in an error that `error_text` or DBOS stored."""
+    """The problem in an error that `portable_error` or DBOS stored."""
     data = parse_json(stored)
     facts = data.get("data")
     return Problem(data["name"], data["message"], facts if isinstance(facts, dict) else {})

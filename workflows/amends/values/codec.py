@@ -143,7 +143,7 @@ def round_trip(value: T, annotation: Any, what: str, limit: int) -> T:
 
 
 def exact_text(value: object, annotation: Any, what: str, limit: int) -> str:
-    """The value as JSON text of which `from_text` makes the same value, with the same types and order.
+    """The value as JSON text of which `load_exact_text` makes the same value, with the same types and order.
 
     What jsonb would change is a text within the text. Raises TooLarge and Unstorable, saying what `what` is.
     """
@@ -163,7 +163,7 @@ def exact_text(value: object, annotation: Any, what: str, limit: int) -> str:
 
 
 def load_exact_text(written: str | bytes, annotation: Any) -> Any:
-    """The value back from the text that `exactly` made. Raises ValidationError."""
+    """The value back from the text that `exact_text` made. Raises ValidationError."""
     inner = from_json(written) if written[:1] in ('"', b'"') else written
     return type_adapter(annotation).validate_json(inner, by_alias=True, by_name=True)
 
@@ -252,7 +252,7 @@ def json_schema(annotation: Any, mode: Literal["validation", "serialization"] = 
 
 class _Schemas(GenerateJsonSchema):
     def decimal_schema(self, schema: Any) -> dict[str, Any]:
-        """A number is a Decimal only without a point: see `exact`."""
+        """A number is a Decimal only without a point: see `exact_decimal`."""
         made = super().decimal_schema(schema)
         for each in made.get("anyOf", ()):
             if each.get("type") == "number":

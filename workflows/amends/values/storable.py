@@ -11,7 +11,7 @@ from domain.amends.errors import TooLarge, Unstorable
 
 
 def require_storable(data: Any, what: str, limit: int | None = None) -> int:
-    """How many bytes plain data takes as text. Raises Unstorable and TooLarge as `storable` does."""
+    """How many bytes plain data takes as text. Raises Unstorable and TooLarge as `storable_json` does."""
     return len(storable_json(data, what, limit))
 
 

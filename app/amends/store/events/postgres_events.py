@@ -174,7 +174,7 @@ class PostgresEvents:
         place that is still to come.
 
         That is the token of another database: its reader would miss all that is written until it is reached. A token
-        with its event is checked when it is read from: see `require_standing`.
+        with its event is checked when it is read from: see `require_on_record`.
         """
         cursor = await self.parse_cursor(token, field)
         if cursor != START and cursor.event is None:

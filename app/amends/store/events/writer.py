@@ -20,7 +20,7 @@ SQL = load_statements(Path(__file__).with_name("events.sql"))
 
 
 class InlineReadModels(Protocol):
-    """Read models that are written in the commit that appends (projections/applying/inline.py)."""
+    """Read models that are written in the commit that appends (app/amends/projections/inline.py)."""
 
     def writes_for(self, events: Iterable[NewEvent]) -> bool:
         """Whether one of them is written in the commit of these events: such a commit cannot be shared."""

@@ -10,32 +10,30 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import time
-from random import randrange
+
+from sqlalchemy import URL
 
 from tests.amends.contracts.differential.history import Difference, Outcomes
 from tests.amends.contracts.differential.postgres import postgres
+from tests.amends.contracts.differential.seeds import compare_in_new_cluster, compare_seeds, seed_parser
 from tests.amends.contracts.differential.shrinking import LENGTH, require_same
-from tests.amends.harness.databases import fresh_database, make_cluster, memory
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    outcomes, until = Outcomes(), time.monotonic() + arguments.minutes * 60
-    for cluster in make_cluster(within=memory()):
-        async with postgres(fresh_database(cluster)) as side:
-            seed = randrange(10**9) if arguments.seed is None else arguments.seed
-            try:
-                while True:
-                    await require_same(side, seed, outcomes, arguments.length, arguments.only)
-                    if time.monotonic() > until:
-                        break
-                    seed += 1
-            except Difference as found:
-                print(found)
-                return 1
-    steps = sum(outcomes.seen.values())
-    print(f"No difference up to seed {seed}; {steps} outcomes. Not seen: {', '.join(outcomes.missing()) or 'nothing'}")
-    return 0
+    outcomes = Outcomes()
+
+    async def compare(url: URL) -> int:
+        async with postgres(url) as side:
+
+            async def both(seed: int) -> None:
+                await require_same(side, seed, outcomes, arguments.length, arguments.only)
+
+            return await compare_seeds(both, arguments.seed, arguments.minutes * 60)
+
+    def summary() -> str:
+        return f"{sum(outcomes.seen.values())} outcomes. Not seen: {', '.join(outcomes.missing()) or 'nothing'}"
+
+    return await compare_in_new_cluster(compare, Difference, summary)
 
 
 def numbers(text: str) -> set[int]:
@@ -43,9 +41,6 @@ def numbers(text: str) -> set[int]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("seed", type=int, nargs="?")
+    parser = seed_parser(__doc__, LENGTH)
     parser.add_argument("--only", type=numbers, help="only the operations with these numbers")
-    parser.add_argument("--length", type=int, default=LENGTH, help="how many operations a seed has")
-    parser.add_argument("--minutes", type=float, default=0.0, help="go on with the next seeds for so long")
     sys.exit(asyncio.run(main(parser.parse_args())))

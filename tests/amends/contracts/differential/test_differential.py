@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
-from random import randrange
 
 import pytest
 from sqlalchemy import URL
 
 from tests.amends.contracts.differential.history import History, Outcomes
 from tests.amends.contracts.differential.postgres import PostgresSide, postgres
+from tests.amends.contracts.differential.seeds import compare_seeds
 from tests.amends.contracts.differential.shrinking import LENGTH, require_same
 from workflows.amends.ports.event_store import EventStore
 from workflows.amends.ports.saga_store import Leases, SagaStore
@@ -41,10 +40,7 @@ async def test_memory_and_postgres_agree_after_every_operation(side: PostgresSid
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_memory_and_postgres_agree_for_half_an_hour(side: PostgresSide) -> None:
-    seed, began = randrange(10**9), time.monotonic()
-    while time.monotonic() - began < SOAK_SECONDS:
-        await require_same(side, seed, Outcomes())
-        seed += 1
+    await compare_seeds(lambda seed: require_same(side, seed, Outcomes()), None, SOAK_SECONDS)
 
 
 async def test_every_method_of_the_ports_is_drawn() -> None:

@@ -47,8 +47,11 @@ def is_another(server: Server, before: str) -> bool:
     return answer.status_code == 200 and answer.json()["executor"] != before
 
 
-def released(sql: psycopg.Connection) -> datetime:
-    """The database's time, when what ended an executor has released its sagas; until then each may commit once more."""
+def released(sql: psycopg.Connection, executor: str) -> datetime:
+    """The database's time, when an ended executor has no saga any more: one that was just committing is released a
+    moment later than the others, and may commit until then."""
+    held = "select count(*) from dbos.workflow_status where executor_id = %s and status = 'PENDING'"
+    wait_for(lambda: sql.execute(held, (executor,)).fetchone() == (0,), "its sagas are released")
     found = sql.execute("select clock_timestamp()").fetchone()
     assert found
     time: datetime = found[0]
@@ -82,7 +85,7 @@ def test_a_server_whose_lease_is_gone_takes_another_one_and_its_sagas_go_on(
             orders |= more
             before = who(server)
             sql.execute(how, (before,))
-            gone[before] = released(sql)
+            gone[before] = released(sql, before)
             wait_for(lambda before=before: is_another(server, before), "it goes on as another executor")  # type: ignore[misc]
         check(other, sql, orders)
         assert server.said.count("goes on as a new executor") == len(gone) == 2

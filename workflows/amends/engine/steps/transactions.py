@@ -62,7 +62,7 @@ async def transact(
 
     A database that is away is waited for, however long. What the transaction itself may cause, and others who write
     first, are tolerated a bounded number of times: then Contended or Overtaken are what it raised. `again` is called
-    before every further run; it raises what prevents that. Nothing was written where Raised is returned.
+    before every further run; it raises what prevents that. Nothing was written where CodeRaised is returned.
     """
     stale = tries = interruptions = 0
     exhausted = history.execution_log.replay.exhausted
@@ -75,8 +75,7 @@ async def transact(
         except _Failed as failed:
             return failed.raised
         except TransactionInterrupted as interrupted:
-            id = history.execution_log.identity.id
-            log.info("%s %s: interrupted, and runs again: %s", id, name, interrupted)
+            log.info("%s %s: interrupted, and runs again: %s", history.execution_log.identity.id, name, interrupted)
             interruptions += 1
             tries += interrupted.tries is not None
             if interrupted.tries is not None and tries >= interrupted.tries:

@@ -128,8 +128,8 @@ class Clients:
                     self.refused[key] = str(refused)
                     self.note(f"server {server.pid} refuses: {key}: {refused}")
                     break
-                except (TimeoutError, Unavailable, NotFound):
-                    pass
+                except (TimeoutError, Unavailable, NotFound) as unanswered:
+                    self.note(f"server {server.pid} has not answered: {key}: {unanswered!r}")
             await asyncio.sleep(AGAIN_SECONDS)
         self.waiting -= 1
 

@@ -37,7 +37,7 @@ LOOK_SECONDS: Final = 0.1
 
 @dataclass
 class Cluster:
-    """The cluster of one history. `make` makes the sagas of a server, which reach other systems by `reached`.
+    """The cluster of one history. `make` makes the sagas of a server, which reach other systems by its ServerGateways.
 
     `stored` makes the store, which tells the time of the timeline.
     """
@@ -260,5 +260,5 @@ class ServerGateways:
     outside: VirtualLoop
 
     def to(self, target: Any, name: str, breaker: bool = True) -> Any:
-        """Another system with this name; see `reach`."""
+        """Another system with this name; see `simulated_gateway`."""
         return simulated_gateway(target, name, self.server, self.outside, breaker)
