@@ -50,7 +50,10 @@ class RunningMark:
         self.memory, self._written = memory, None
 
     def enter(self, who: bytes | None) -> bytes | None:
-        """From here on `who` runs, as `code_label` wrote it, or nobody's code; returns who did before."""
+        """From here on `who` runs, as `code_label` wrote it, or nobody's code; returns who did before.
+
+        It raises nothing.
+        """
         before, self._who = self._who, who
         if who is not None and who is not self._written:
             text = who[:_ROOM]
