@@ -124,7 +124,7 @@ async def _told(amends: Amends, number: int) -> float:
     amends.engine.on_inactive = lambda rested: ended.set() if rested == id else None
     began = time.perf_counter()
     await amends.engine.saga_client.signal(id, "go", {"number": number}, Cause())
-    amends.engine.check_queue()
+    amends.engine.request_queue_check()
     await asyncio.wait_for(ended.wait(), 30)
     return time.perf_counter() - began
 

@@ -28,9 +28,9 @@ from app.amends.redaction.redactor import Redactor
 from app.amends.schema.register import ShapeRegister
 from app.amends.service import Parts, Service
 from app.amends.settings import Settings
+from app.amends.store.code_fingerprint.fingerprint import code_version
 from app.amends.store.feed.lag import warn_of_feed_lag
 from app.amends.store.feed.losses import Losses
-from app.amends.store.fingerprint.fingerprint import code_version
 from app.amends.store.outages import report_outages
 from app.amends.store.sagas.heartbeats import Heartbeats
 from app.amends.store.shapes import PostgresSagaLookup

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from app.amends.http import problem_types as types
-from app.amends.http.errors import (
+from app.amends.http.error_types import (
     Behind,
     Busy,
     Forbidden,

@@ -41,8 +41,8 @@ def running_database(
     embedded = make_embedded_postgres(data_dir, programs)
     try:
         embedded.use()
-        for made in (embedded.url, embedded.server_url, embedded.owner_url):
+        for made in (embedded.url, embedded.service_url, embedded.owner_url):
             hide_url_secrets(made)
-        yield DatabaseUrls(parse_url(embedded.server_url), parse_url(embedded.owner_url))
+        yield DatabaseUrls(parse_url(embedded.service_url), parse_url(embedded.owner_url))
     finally:
         embedded.release()

@@ -273,7 +273,7 @@ async def test_we_replay_what_dbos_wrote(database_18: URL) -> None:
             )
             sql.execute(COPY, ("ours", "theirs", 1))
             await running.saga_client.start(order)
-            running.check_queue()
+            running.request_queue_check()
             assert await ended(sql, "ours") == "SUCCESS"
     assert saga.ran == ["second"], "the first step was taken for done"
 

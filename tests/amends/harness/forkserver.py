@@ -104,7 +104,7 @@ def prepare() -> None:
     import app.amends.server.serve  # noqa: F401
     from app.amends.schema.catalogue import load_catalogue
     from app.amends.schema.shapes import loaded_shapes
-    from app.amends.store.fingerprint.fingerprint import code_version
+    from app.amends.store.code_fingerprint.fingerprint import code_version
 
     for name in (*LATE, *(["app.main"] if importlib.util.find_spec("app.main") else [])):
         importlib.import_module(name)

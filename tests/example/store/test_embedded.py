@@ -161,8 +161,8 @@ async def test_a_folder_of_an_earlier_version_comes_up_and_is_the_owners(version
         old.root.chmod(0o700)
         for _ in range(2):
             old.start_with_logins()
-            url = prepare(parse_url(old.server_url), parse_url(old.owner_url))
-            assert url == as_service(parse_url(old.server_url))
+            url = prepare(parse_url(old.service_url), parse_url(old.owner_url))
+            assert url == as_service(parse_url(old.service_url))
             with psycopg.connect(old.owner_url) as connection:
                 assert connection.execute(OWNERS).fetchall() == [("amends_owner",)]
                 assert connection.execute("select rolsuper from pg_roles where rolname = user").fetchone() == (False,)
@@ -174,7 +174,7 @@ async def test_a_folder_of_an_earlier_version_comes_up_and_is_the_owners(version
         with psycopg.connect(old.url, autocommit=True) as connection:
             connection.execute("create database other owner amends_owner")
         other = parse_url(old.owner_url).set(database="other")
-        await require_works(prepare(parse_url(old.server_url).set(database="other"), other))
+        await require_works(prepare(parse_url(old.service_url).set(database="other"), other))
 
 
 def test_nobody_is_a_superuser_while_it_serves(folder: Path, embedded: EmbeddedPostgres) -> None:
@@ -190,7 +190,7 @@ def test_nobody_is_a_superuser_while_it_serves(folder: Path, embedded: EmbeddedP
 
 def test_the_login_that_serves_has_no_other_rights_to_go_back_to(embedded: EmbeddedPostgres) -> None:
     embedded.start_with_logins()
-    url = prepare(parse_url(embedded.server_url), parse_url(embedded.owner_url))
+    url = prepare(parse_url(embedded.service_url), parse_url(embedded.owner_url))
     with session(url) as connection:
         connection.execute("set role none")
         for statement in [*REFUSED, "set role amends_owner", "set role postgres", "alter role amends_server createdb"]:
@@ -200,10 +200,10 @@ def test_the_login_that_serves_has_no_other_rights_to_go_back_to(embedded: Embed
 
 def test_a_login_that_changed_its_password_is_given_the_old_one_at_the_next_start(embedded: EmbeddedPostgres) -> None:
     embedded.start_with_logins()
-    with psycopg.connect(embedded.server_url, autocommit=True) as connection:
+    with psycopg.connect(embedded.service_url, autocommit=True) as connection:
         connection.execute("alter role amends_server password 'mine'")
     with pytest.raises(psycopg.OperationalError):
-        psycopg.connect(embedded.server_url)
+        psycopg.connect(embedded.service_url)
     embedded.stop()
     embedded.start_with_logins()
-    psycopg.connect(embedded.server_url).close()
+    psycopg.connect(embedded.service_url).close()

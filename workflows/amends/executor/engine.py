@@ -204,14 +204,14 @@ class Engine:
         """Another run of the database server answers: it may have lost commits."""
         self._supervisor.suspect_losses()
 
-    def check_queue(self) -> None:
+    def request_queue_check(self) -> None:
         """Something was queued: take it now."""
-        self._supervisor.check_queue()
+        self._supervisor.request_queue_check()
 
     def cancel(self, id: str, reason: str) -> None:
         """Somebody wants a saga cancelled: tell it if it runs here, and look for it if it does not."""
         self.deliver_cancel(id, reason)
-        self.check_queue()
+        self.request_queue_check()
 
     def deliver_cancel(self, id: str, reason: str) -> None:
         """Tell a saga, if it runs here, that it is to be cancelled."""

@@ -51,7 +51,7 @@ class Supervisor:
         self._more_are_queued, self._ended = False, 0
         self._cared_at, self._suspicious_until = 0.0, self._seconds() + SUSPICIOUS_SECONDS
         self._task: asyncio.Task[None] | None = None
-        worker.has_room, worker.was_queued = self.note_saga_ended, self.check_queue
+        worker.has_room, worker.was_queued = self.note_saga_ended, self.request_queue_check
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._watch(), name="supervisor")
@@ -59,7 +59,7 @@ class Supervisor:
     async def stop(self) -> None:
         await cancel_tasks(self._task)
 
-    def check_queue(self) -> None:
+    def request_queue_check(self) -> None:
         """Look now: something was queued."""
         self._wake.set()
 

@@ -75,8 +75,8 @@ def marks_of(part: Part, path: Path, above: tuple[int, ...]) -> Iterator[tuple[P
     for each in part.alternatives():
         if id(each.schema) in above:
             continue
-        if each.mark:
-            yield path, each.mark
+        if each.sensitivity:
+            yield path, each.sensitivity
         within = (*above, id(each.schema))
         for name in each.field_names:
             for inner in each.field(name):
@@ -117,10 +117,11 @@ class Part:
         return Part(schema, self.root, self.lasting)
 
     @property
-    def mark(self) -> str | None:
+    def sensitivity(self) -> str | None:
         """How the value is marked; one with marked keys is marked itself."""
-        keys = self.schema.get("propertyNames")
-        marks = [self.schema.get(KEYWORD), *([each.mark for each in self._part(keys).alternatives()] if keys else ())]
+        names = self.schema.get("propertyNames")
+        of_names = [each.sensitivity for each in self._part(names).alternatives()] if names else []
+        marks = [self.schema.get(KEYWORD), *of_names]
         return next((mark for mark in marks if mark), None)
 
     @property
@@ -169,12 +170,12 @@ class Part:
         for item in (*self.items(), *self.tuple_items):
             for each in item.alternatives():
                 found = list(each.field(name)) if "object" in each.container_kind else []
-                yield from found or ([each] if each.container_kind or each.mark else [])
+                yield from found or ([each] if each.container_kind or each.sensitivity else [])
 
     def as_item(self) -> Iterator[Part]:
         """What an object says of the items of a list that stands in its place: it is one, or its values are."""
         yield from self.other_keys()
-        if self.field_names or self.mark:
+        if self.field_names or self.sensitivity:
             yield self
 
     def items(self) -> Iterator[Part]:

@@ -35,10 +35,14 @@ class Visibility:
         self._places = max((len(part.tuple_items) for part in (*self._known, *self._marking)), default=0)
         self._parts: dict[str, Visibility] = {}
         self._marks_within: bool | None = None
-        marks = [part.mark for part in self._marking if part.mark != UNKNOWN and (part.lasting or path not in lifted)]
+        marks = [
+            part.sensitivity
+            for part in self._marking
+            if part.sensitivity != UNKNOWN and (part.lasting or path not in lifted)
+        ]
         self.marked = any(marks)
         """Whether it is personal or secret, of whichever shape it is."""
-        clear = [part for part in known if all(each.mark != UNKNOWN for each in part.alternatives())]
+        clear = [part for part in known if all(each.sensitivity != UNKNOWN for each in part.alternatives())]
         self.unknown = not clear and not (known and path in lifted)
         """Whether nobody knows of it."""
         said = [part for part in self._known if not any(word in part.schema for word in (*ALTERNATIVES, "$ref"))]

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from app.amends.http import problem_types as types
-from app.amends.http.errors import Unconditional
+from app.amends.http.error_types import Unconditional
 from app.amends.http.openapi.answers.service import InvalidField
 from app.amends.http.openapi.responses import EVENT_STREAM, Responses, responses_of
 from app.amends.http.problem_types import ProblemType

@@ -8,7 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import from_json
 
-from app.amends.http.errors import Malformed
+from app.amends.http.error_types import Malformed
 from domain.amends.errors import Invalid
 from domain.amends.sender import fill_in_sender
 from workflows.amends.values.codec import SHOWN, load_input

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from app.amends.http.errors import Forbidden, Unauthorised
+from app.amends.http.error_types import Forbidden, Unauthorised
 from app.amends.http.problem_types import FORBIDDEN, FOREIGN_ORIGIN, NOT_JSON, WRONG_HOST
 from app.amends.http.problems import error_response, problem_response
 from app.amends.http.requests.receiving import BodyReceiver, ClientGone, RequestRefused, refuse_body

@@ -7,7 +7,7 @@ from typing import Final
 
 from fastapi import Request
 
-from app.amends.http.errors import Unconditional
+from app.amends.http.error_types import Unconditional
 from app.amends.security.tokens import Caller
 from domain.amends.errors import Invalid
 from domain.amends.event import Cause

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute, Match
 
-from app.amends.http.errors import Forbidden
+from app.amends.http.error_types import Forbidden
 from app.amends.security.tokens import Caller, Role
 
 

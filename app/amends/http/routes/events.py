@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.sse import format_sse_event
 from pydantic_core import to_json
 
-from app.amends.http.errors import TooManyFollowers
+from app.amends.http.error_types import TooManyFollowers
 from app.amends.http.openapi.answers import events as answers
 from app.amends.http.openapi.responses import EVENT_STREAM, responds
 from app.amends.http.routes.live_followers import Followers, LiveResponse

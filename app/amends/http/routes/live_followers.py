@@ -11,7 +11,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.amends.http.errors import TooManyFollowers
+from app.amends.http.error_types import TooManyFollowers
 from app.amends.http.requests.connections import ABORT
 from workflows.amends.background import cancel_tasks
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.amends.http.errors import Unconditional
+from app.amends.http.error_types import Unconditional
 from app.amends.http.openapi.answers import events as answers
 from app.amends.http.openapi.responses import responds
 from app.amends.http.requests.bodies import Reason

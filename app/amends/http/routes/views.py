@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.amends.http.errors import Behind
+from app.amends.http.error_types import Behind
 from app.amends.http.openapi.answers import projections as answers
 from app.amends.http.openapi.responses import responds
 from app.amends.http.requests.parameters import ANY_COLUMN, RowKey

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.amends.http.errors import Busy
+from app.amends.http.error_types import Busy
 from app.amends.http.openapi.answers import sagas as answers
 from app.amends.http.openapi.answers.events import Events
 from app.amends.http.openapi.responses import responds
@@ -162,7 +162,7 @@ class WorkflowRoutes:
         async def send(key: IdempotencyKey | None) -> dict[str, Any]:
             answer = StoredAnswer(key.key, key.digest, {"id": id, "signal": signal}) if key else None
             noted = await self._engine.saga_client.signal(id, signal, payload, cause, answer)
-            self._engine.check_queue()
+            self._engine.request_queue_check()
             return noted
 
         return await self._requests.once(
@@ -200,7 +200,7 @@ class WorkflowRoutes:
         async def decide(key: IdempotencyKey | None) -> dict[str, Any]:
             answer = StoredAnswer(key.key, key.digest, {"id": id, "act": how}) if key else None
             noted = await self._engine.saga_client.handle_terminated(id, how, why.reason, cause, answer)
-            self._engine.check_queue()
+            self._engine.request_queue_check()
             return noted
 
         return await self._requests.once(
@@ -230,7 +230,7 @@ class WorkflowRoutes:
             noted = await self._engine.saga_client.handle_stuck(
                 id, act, decision.reason, cause, decision.result, answer
             )
-            self._engine.check_queue()
+            self._engine.request_queue_check()
             return noted
 
         sent = {"id": id, "act": act} | decision.model_dump()

@@ -67,7 +67,7 @@ class EmbeddedPostgres:
         return self._url(OWNER, OWNER)
 
     @property
-    def server_url(self) -> str:
+    def service_url(self) -> str:
         """The URL of the login that serves, which has only the rights of the service's role."""
         return self._url(SERVER, SERVER)
 
@@ -84,7 +84,11 @@ class EmbeddedPostgres:
         """Make sure that the server runs and lets in who migrates and who serves, each with a password of its own."""
         self.start()
         with SafeFolder(self.root) as folder, folder.locked("start.lock"):
-            if all(folder.exists(login) for login in LOGINS) and _lets_in(self.owner_url) and _lets_in(self.server_url):
+            if (
+                all(folder.exists(login) for login in LOGINS)
+                and _lets_in(self.owner_url)
+                and _lets_in(self.service_url)
+            ):
                 return
             known = {login: folder.read(login).decode() if folder.exists(login) else "" for login in LOGINS}
             passwords = {login: password or secrets.token_urlsafe(24) for login, password in known.items()}

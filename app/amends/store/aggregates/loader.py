@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.store.aggregates import SQL
-from app.amends.store.fingerprint.fingerprint import code_version
+from app.amends.store.code_fingerprint.fingerprint import code_version
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import AmendsError, TooLarge, Unstorable
 from domain.amends.event import EventType

@@ -40,14 +40,14 @@ class PastDecision:
         return ", ".join(event.name for event in self.events)
 
 
-class UndoStore(EventStore, StreamHistory, Protocol):
+class EventStoreWithHistory(EventStore, StreamHistory, Protocol):
     """Events to be appended, and the past of their streams."""
 
 
 class UndoRedo:
     """Undo and redo of decisions about aggregates."""
 
-    def __init__(self, events: UndoStore, loader: StateLoader, limit: int = Limits().value) -> None:
+    def __init__(self, events: EventStoreWithHistory, loader: StateLoader, limit: int = Limits().value) -> None:
         self._events, self._loader, self._limit = events, loader, limit
 
     async def perform(

@@ -9,7 +9,7 @@ import pytest
 from fastapi import Request
 
 from app.amends.cli.project import parse_json_argument
-from app.amends.http.errors import Malformed
+from app.amends.http.error_types import Malformed
 from app.amends.http.requests.bodies import request_body
 from domain.amends.errors import Invalid
 

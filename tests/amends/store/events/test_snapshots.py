@@ -21,7 +21,7 @@ from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause
 from tests.amends.business.account import Account, MoneyDeposited, accounts
 from tests.amends.harness.databases import fresh_database
-from tests.amends.store.fingerprint.folds import Odd, Seen, seeing
+from tests.amends.store.code_fingerprint.folds import Odd, Seen, seeing
 from tests.amends.store.harness.accounts import Bank, bank
 from workflows.amends.ports.event_store import load_event_json, new_business_event
 

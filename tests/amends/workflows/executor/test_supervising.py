@@ -157,7 +157,7 @@ async def looked(store: FakeStore, worker: FakeWorker, lease: FakeLease) -> None
     watching.start()
     seen = store.looks
     await until(lambda: store.looks >= seen + 1)
-    watching.check_queue()
+    watching.request_queue_check()
     await until(lambda: store.looks >= seen + 2)
     await watching.stop()
 

@@ -153,7 +153,7 @@ async def _send(engine: Engine, action: SignalAction) -> object:
     payload = client.signal_payload_json(name, action.signal, type(action.signal))
     answer = StoredAnswer(action.key, action.key, {"id": action.id, "signal": name})
     noted = await client.signal(action.id, name, payload, Cause(), answer)
-    engine.check_queue()
+    engine.request_queue_check()
     return noted
 
 
@@ -169,12 +169,12 @@ async def _cancel(engine: Engine, action: CancelAction) -> object:
 async def _decide(engine: Engine, id: str, action: OperatorAction, reason: str, key: str, result: Any) -> object:
     answer = StoredAnswer(key, key, {"id": id, "act": action})
     noted = await engine.saga_client.handle_stuck(id, action, reason, Cause(actor="an operator"), result, answer)
-    engine.check_queue()
+    engine.request_queue_check()
     return noted
 
 
 async def _decide_terminated(engine: Engine, id: str, action: TerminatedAction, key: str) -> object:
     answer = StoredAnswer(key, key, {"id": id, "act": action})
     noted = await engine.saga_client.handle_terminated(id, action, "decided", Cause(actor="an operator"), answer)
-    engine.check_queue()
+    engine.request_queue_check()
     return noted

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from app.amends.store.fingerprint.fingerprint import _made, code_version
+from app.amends.store.code_fingerprint.fingerprint import _made, code_version
 from domain.amends.aggregate import Aggregate
 from tests.amends.harness import ROOT
-from tests.amends.store.fingerprint.folds import by
-from tests.amends.store.fingerprint.held import CALLED, NUMBERS, VALUES, Loud, Registered, Remembering
+from tests.amends.store.code_fingerprint.folds import by
+from tests.amends.store.code_fingerprint.held import CALLED, NUMBERS, VALUES, Loud, Registered, Remembering
 
 
 def version(value: Any) -> str | None:
@@ -90,7 +90,7 @@ def test_the_docstring_of_a_module_or_class_counts_where_code_uses_it() -> None:
 
 
 SHOWN = """
-from tests.amends.store.fingerprint.test_fingerprint_of_values import VALUES, version
+from tests.amends.store.code_fingerprint.test_fingerprint_of_values import VALUES, version
 print([version(made(1)) for made in VALUES])
 """
 

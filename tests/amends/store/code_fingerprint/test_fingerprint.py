@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from sqlalchemy import URL
 
 from app.amends.schema.catalogue import load_catalogue
-from app.amends.store.fingerprint.fingerprint import _made, code_version
-from app.amends.store.fingerprint.imports import module_origin
+from app.amends.store.code_fingerprint.fingerprint import _made, code_version
+from app.amends.store.code_fingerprint.imports import module_origin
 from domain.amends.aggregate import Aggregate
 from domain.amends.event import Cause
 from tests.amends.harness import ROOT
-from tests.amends.store.fingerprint.folds import FOLDS, by
+from tests.amends.store.code_fingerprint.folds import FOLDS, by
 from tests.amends.store.harness.accounts import bank
 from workflows.amends.ports.event_store import new_business_event
 
@@ -264,7 +264,7 @@ SHOWN = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from app.amends.schema.catalogue import load_catalogue
-from app.amends.store.fingerprint.fingerprint import code_version
+from app.amends.store.code_fingerprint.fingerprint import code_version
 import shop
 print([code_version(each) for each in (shop.orders, *load_catalogue().aggregates.values())])
 """

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from types import FunctionType
 from typing import Any
 
-from app.amends.store.fingerprint.loaded_code import LoadedCode
+from app.amends.store.code_fingerprint.loaded_code import LoadedCode
 from domain.amends.aggregate import Aggregate
 from workflows.amends.ports import event_store as events
 from workflows.amends.values import codec

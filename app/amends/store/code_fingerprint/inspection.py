@@ -14,7 +14,7 @@ from logging import Logger
 from types import MemberDescriptorType
 from typing import Any, get_args, get_origin
 
-from app.amends.store.fingerprint.imports import module_names, module_of
+from app.amends.store.code_fingerprint.imports import module_names, module_of
 
 IDLE = (Logger, random.SystemRandom, type(threading.Lock()), type(threading.RLock()))
 """Types of values that no result can depend on."""

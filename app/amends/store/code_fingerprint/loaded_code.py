@@ -25,7 +25,7 @@ from types import (
 )
 from typing import Any
 
-from app.amends.store.fingerprint.imports import (
+from app.amends.store.code_fingerprint.imports import (
     Namespace,
     Origin,
     module_names,
@@ -35,7 +35,7 @@ from app.amends.store.fingerprint.imports import (
     parent_packages,
     value_at_own_name,
 )
-from app.amends.store.fingerprint.inspection import (
+from app.amends.store.code_fingerprint.inspection import (
     UninspectableValue,
     constant_name,
     copy_parts,
