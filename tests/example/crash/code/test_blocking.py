@@ -117,7 +117,7 @@ def test_nobody_is_blamed_for_a_thread_of_another_saga_that_holds_python(databas
     ):
         server.start(command=COMMAND)
         for number in range(3):
-            start(server, f"works-{number}", "working", seconds=20.0)
+            start(server, f"works-{number}", "working", seconds=LEASE + 5.0)
         start(server, "holds", how="hold", seconds=LEASE + 3.0, where="thread")
         assert server.saga_when_back("holds")["status"] == "completed"
         wait_for(lambda: "another thread, which held Python's lock" in server.said, "it is said")
