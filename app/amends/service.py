@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -63,10 +65,29 @@ class Service(Generic[S]):
     """
 
     root: Path
-    """The project's folder."""
+    """The project's folder. What it is called stands in its `pyproject.toml`."""
     build: Callable[[ServiceContext[S]], Parts]
     """Builds one process; a server calls it, and each command that needs the sagas. It opens nothing yet."""
     settings: type[S]
     """A subclass of Settings for settings of its own, or Settings itself."""
     commands: Sequence[Callable[..., None]] = ()
     """Commands of its own, as Typer takes them: `./run amends NAME`."""
+
+    @cached_property
+    def name(self) -> str:
+        """What the project is called in its `pyproject.toml`, and the service in metrics; `amends` without one."""
+        try:
+            with (self.root / "pyproject.toml").open("rb") as file:
+                return str(tomllib.load(file)["project"]["name"])
+        except (OSError, KeyError, tomllib.TOMLDecodeError):
+            return "amends"
+
+    @property
+    def title(self) -> str:
+        """The name as a heading."""
+        return self.name.replace("-", " ").capitalize()
+
+    @property
+    def database_name(self) -> str:
+        """What the database of a new embedded Postgres is called; that of Amends' own checkout keeps its old name."""
+        return "postgres" if self.name == "amends" else self.name.replace("-", "_")

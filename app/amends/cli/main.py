@@ -21,6 +21,7 @@ from app.amends.cli.schema import schema
 from app.amends.cli.workflows import Reason, workflows
 from app.amends.output.log_lines import indented_lines
 from app.amends.output.terminal import print_error_line, print_json, print_line
+from app.amends.scaffold.commands import new
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
 from domain.amends.errors import AmendsError, StartupError
 from workflows.amends.values.printable import escaped
@@ -76,7 +77,7 @@ app = typer.Typer(
 app.add_typer(workflows, name="workflows")
 app.add_typer(projections, name="projections")
 app.add_typer(schema, name="schema")
-for command in (history.events, history.stream, history.state, history.difference, rewrite_imports):
+for command in (history.events, history.stream, history.state, history.difference, new, rewrite_imports):
     app.command()(command)
 
 
@@ -105,7 +106,7 @@ def db_url() -> None:
     if settings.database_url is not None:
         print_line(conninfo(parse_url(settings.database_url)))
         return
-    embedded = make_embedded_postgres(settings.data_dir, settings.postgres_bin)
+    embedded = make_embedded_postgres(settings.data_dir, settings.postgres_bin, project_service().database_name)
     if not embedded.answers():
         print_error_line("The embedded Postgres was started for this; the next server that stops will stop it.")
     embedded.start_with_logins()

@@ -57,7 +57,11 @@ def database_in_use() -> Iterator[DatabaseUrls]:
     from app.amends.postgres.database_in_use import running_database
 
     with running_database(
-        settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin
+        settings.database_url,
+        settings.owner_url,
+        settings.data_dir,
+        settings.postgres_bin,
+        project_service().database_name,
     ) as access:
         yield access
 

@@ -50,7 +50,8 @@ def lock(
     files.write(new)
     print_line(f"{len(new.shapes) - len(before.shapes)} shapes were locked in {files.of_project.name}: commit it.")
     if samples := files.write_samples(known, new, replace or ()):
-        print_line(f"Samples were written to {samples[0].parent.name}: {', '.join(path.name for path in samples)}.")
+        folders = " and ".join(sorted({str(path.parent.relative_to(files.root)) for path in samples}))
+        print_line(f"Samples were written to {folders}: {', '.join(path.name for path in samples)}.")
     left = list(files.problems(known, code, new))
     for line in left:
         print_line(line)

@@ -51,11 +51,14 @@ class HealthSources:
 
 
 def amends_routers(
-    engine: Engine, store: Store, runners: Runners, redactor: Redactor, watched: HealthSources
+    engine: Engine, store: Store, runners: Runners, redactor: Redactor, watched: HealthSources, service: str
 ) -> Iterator[APIRouter]:
-    """The routes of Amends in front of one engine."""
+    """The routes of Amends in front of one engine of a service of that name."""
     yield HealthRoutes(engine, watched.database, watched.liveness, store.committer).router
-    yield MetricRoutes(engine, store.builds, watched.looks, watched.watchdog, watched.followers, watched.losses).router
+    metrics = MetricRoutes(
+        engine, store.builds, watched.looks, watched.watchdog, watched.followers, watched.losses, service
+    )
+    yield metrics.router
     reader, events = store.reader, store.events
     loader, requests = store.loader, IdempotentRequests(reader)
     resting, overview = inactivity_waiter(reader), SagaSummaries(reader)

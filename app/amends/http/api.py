@@ -38,16 +38,16 @@ class DocumentedApi(FastAPI):
         return ", ".join(sorted(found)) or "GET, HEAD"
 
 
-def build_api(routers: Iterable[APIRouter], guarded: bool = False) -> FastAPI:
+def build_api(routers: Iterable[APIRouter], guarded: bool = False, title: str = "Amends") -> FastAPI:
     """The API without its guards; `guarded` says for its document that these want a token.
 
     A path with a slash too many is not redirected: it is another path, and not found.
     """
-    known = [*routers, DocsRoutes().router]
+    known = [*routers, DocsRoutes(title).router]
     app = DocumentedApi(
         known,
         guarded,
-        title="Amends",
+        title=title,
         summary=ABOUT,
         version="0.1.0",
         docs_url=None,

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
+from app.amends.postgres.embedded.logins import DATABASE
 from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import parse_url
 from app.amends.security.passwords import hide_url_secrets
 
 
-def make_embedded_postgres(data_dir: Path, programs: Path | None) -> EmbeddedPostgres:
-    """The embedded Postgres below a folder; it is not started."""
-    return EmbeddedPostgres(data_dir / "postgres", programs or find_binaries())
+def make_embedded_postgres(data_dir: Path, programs: Path | None, database: str = DATABASE) -> EmbeddedPostgres:
+    """The embedded Postgres below a folder; it is not started. `database` is what a new one calls its database."""
+    return EmbeddedPostgres(data_dir / "postgres", programs or find_binaries(), database)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class DatabaseUrls:
 
 @contextmanager
 def running_database(
-    url: str | None, owner: URL | None, data_dir: Path, programs: Path | None
+    url: str | None, owner: URL | None, data_dir: Path, programs: Path | None, database: str = DATABASE
 ) -> Iterator[DatabaseUrls]:
     """The database in use; an embedded one is stopped by its last user. `owner` is the URL that migrates, if another
     one."""
@@ -38,7 +39,7 @@ def running_database(
         given = parse_url(url)
         yield DatabaseUrls(given, owner or given)
         return
-    embedded = make_embedded_postgres(data_dir, programs)
+    embedded = make_embedded_postgres(data_dir, programs, database)
     try:
         embedded.use()
         for made in (embedded.url, embedded.service_url, embedded.owner_url):

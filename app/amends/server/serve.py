@@ -58,7 +58,9 @@ def serve(service: Service[S], settings: S, host: str, port: int) -> None:
     raise_connection_limit()
     listening = bind_socket(host, port)
     with listening, ExitStack() as stack:
-        chosen = running_database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
+        chosen = running_database(
+            settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin, service.database_name
+        )
         access = stack.enter_context(chosen)
         try:
             url = prepare_database_in_time(access.service, access.owner, service.root, settings.database_wait_seconds)

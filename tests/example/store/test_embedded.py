@@ -136,7 +136,9 @@ def test_only_the_data_are_the_servers_account(folder: Path, embedded: EmbeddedP
     owner, here = server_account(), folder / "postgres"
     expected = os.geteuid() if owner is None else owner.pw_uid
     assert {each.name: each.stat().st_uid for each in here.iterdir()} == {
-        name: expected if name == "data" else os.geteuid() for name in (*FILES, "data") if name != "users.lock"
+        name: expected if name == "data" else os.geteuid()
+        for name in (*FILES, "data")
+        if name not in ("users.lock", "database")
     }
     assert here.stat().st_uid == os.geteuid()
     assert stat.S_IMODE(here.stat().st_mode) == (0o700 if owner is None else 0o710)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from importlib.resources import files
 from typing import Final
 
@@ -24,7 +25,7 @@ PAGE: Final = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Amends</title>
+<title>{{title}}</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="docs/swagger-ui.css">
 </head>
@@ -49,14 +50,15 @@ START: Final = """SwaggerUIBundle({
 class DocsRoutes:
     """The routes /docs and below, which the OpenAPI document leaves out."""
 
-    def __init__(self) -> None:
+    def __init__(self, title: str) -> None:
+        self._page = PAGE.replace("{{title}}", escape(title))
         self.router = APIRouter(include_in_schema=False)
         self.router.add_api_route("/docs", self.page, methods=["GET"], response_class=HTMLResponse)
         self.router.add_api_route("/docs/{asset}", self.asset, methods=["GET"], response_class=Response)
 
     async def page(self) -> HTMLResponse:
         """The page; its addresses are relative."""
-        return HTMLResponse(PAGE, headers=HEADERS)
+        return HTMLResponse(self._page, headers=HEADERS)
 
     async def asset(self, asset: str) -> Response:
         """A file that the page loads."""

@@ -39,9 +39,10 @@ class MetricRoutes:
         watchdog: Watchdog,
         followers: Followers,
         losses: Losses,
+        service: str,
     ) -> None:
         self._engine, self._builds, self._reader, self._watchdog = engine, builds, reader, watchdog
-        self._followers, self._losses = followers, losses
+        self._followers, self._losses, self._service = followers, losses, service
         self._asking: dict[str, asyncio.Task[CollectorRegistry]] = {}
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
@@ -82,6 +83,8 @@ class MetricRoutes:
         return self._asking[name]
 
     def _of_process(self, registry: CollectorRegistry) -> None:
+        about = "The service whose process this is: 1."
+        Gauge("amends_service", about, ["service"], registry=registry).labels(self._service).set(1)
         Gauge("amends_executor_ready", "Whether this executor's lease holds.", registry=registry).set(
             self._engine.ready
         )

@@ -13,7 +13,6 @@ import fcntl
 import os
 import secrets
 import signal
-import socket
 import struct
 import subprocess
 import time
@@ -25,7 +24,17 @@ import psutil
 import psycopg
 
 from app.amends.postgres.embedded.folder import SafeFolder
-from app.amends.postgres.embedded.logins import LOGINS, OWNER, SERVER, create_logins
+from app.amends.postgres.embedded.logins import (
+    DATABASE,
+    LOGINS,
+    OWNER,
+    SERVER,
+    create_database,
+    create_logins,
+    database_in,
+    lets_in,
+)
+from app.amends.postgres.embedded.ports import free_port
 from app.amends.postgres.embedded.programs import is_reachable, reachable_program, server_account, server_version
 from domain.amends.errors import StartupError
 
@@ -39,16 +48,20 @@ SETTINGS = {
     "max_connections": "200",
     "log_min_messages": "warning",
 }
-FILES = ("password", *LOGINS, "port", "start.lock", "users.lock", "postgres.log")
+FILES = ("password", "database", *LOGINS, "port", "start.lock", "users.lock", "postgres.log")
 FOLDERS = ("data", "data.new")
 
 
 @dataclass
 class EmbeddedPostgres:
-    """One cluster below `root`, which is made if need be. `programs` is the folder of the server's programs."""
+    """One cluster below `root`, which is made if need be. `programs` is the folder of the server's programs.
+
+    `database` is the name of the database in a cluster that is made; one that is there keeps its own.
+    """
 
     root: Path
     programs: Path
+    database: str = DATABASE
     _user: IO[bytes] | None = None
     _child: subprocess.Popen[bytes] | None = None
 
@@ -84,12 +97,9 @@ class EmbeddedPostgres:
         """Make sure that the server runs and lets in who migrates and who serves, each with a password of its own."""
         self.start()
         with SafeFolder(self.root) as folder, folder.locked("start.lock"):
-            if (
-                all(folder.exists(login) for login in LOGINS)
-                and _lets_in(self.owner_url)
-                and _lets_in(self.service_url)
-            ):
+            if all(folder.exists(login) for login in LOGINS) and lets_in(self.owner_url) and lets_in(self.service_url):
                 return
+            create_database(self._url("postgres", "password", DATABASE), database_in(folder))
             known = {login: folder.read(login).decode() if folder.exists(login) else "" for login in LOGINS}
             passwords = {login: password or secrets.token_urlsafe(24) for login, password in known.items()}
             create_logins(self.url, passwords)
@@ -144,7 +154,7 @@ class EmbeddedPostgres:
         try:
             with SafeFolder(self.root) as folder, folder.subfolder("data") as data, data.subfolder("global") as shared:
                 identifier = struct.unpack("=Q", shared.read("pg_control")[:8])[0]
-            with psycopg.connect(self.url, connect_timeout=3) as connection:
+            with psycopg.connect(self._url("postgres", "password", DATABASE), connect_timeout=3) as connection:
                 row = connection.execute("select system_identifier from pg_control_system()").fetchone()
         except (OSError, StartupError, psycopg.Error):
             return False
@@ -166,10 +176,11 @@ class EmbeddedPostgres:
                 "Set AMENDS_DATA_DIR to a folder that may be written, or set DATABASE_URL.",
             ) from error
 
-    def _url(self, user: str, secret: str) -> str:
+    def _url(self, user: str, secret: str, database: str | None = None) -> str:
         with SafeFolder(self.root) as folder:
             password, port = folder.read(secret).decode().strip(), folder.read("port").decode()
-        return f"postgresql://{user}:{password}@127.0.0.1:{port}/postgres"
+            database = database or database_in(folder)
+        return f"postgresql://{user}:{password}@127.0.0.1:{port}/{database}"
 
     def _path(self, folder: Path) -> str:
         """How the server's account reaches a folder: by its name, or, if others may not walk there, from within."""
@@ -218,6 +229,8 @@ class EmbeddedPostgres:
                 f"The embedded Postgres could not be created:\n{made.stdout.decode()}", f"See {self.root}."
             )
         folder.change_owner(password.name, os.geteuid(), os.getegid())
+        if self.database != DATABASE:
+            folder.write("database", self.database)
         folder.rename(fresh.name, self.data.name)
 
     def _locale(self) -> list[str]:
@@ -227,7 +240,7 @@ class EmbeddedPostgres:
     def _launch(self, folder: SafeFolder) -> None:
         if self._child:
             self._child.poll()
-        port = str(self._free_port(folder))
+        port = str(free_port(folder))
         folder.write("port", port)
         options = SETTINGS | {"port": port}
         command = [reachable_program(self.programs, "postgres"), "-D", self._path(self.data)]
@@ -244,17 +257,6 @@ class EmbeddedPostgres:
                     f"The embedded Postgres did not start:\n{tail}", f"Its whole log is {self.root / 'postgres.log'}."
                 )
             time.sleep(0.05)
-
-    def _free_port(self, folder: SafeFolder) -> int:
-        """The port that it had last time, if that is free: those who know its URL find it again."""
-        with contextlib.suppress(OSError, ValueError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            port = int(folder.read("port"))
-            probe.bind(("127.0.0.1", port))
-            return port
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
 
     def _recovers(self, folder: SafeFolder) -> bool:
         """Wait for what an ended launcher or server left running: True if it answers in the end, False once it is gone.
@@ -284,14 +286,6 @@ class EmbeddedPostgres:
             return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == self.data.resolve()
         except psutil.Error:
             return False
-
-
-def _lets_in(url: str) -> bool:
-    try:
-        psycopg.connect(url, connect_timeout=3).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 def _gone(process: psutil.Process, seconds: float) -> None:

@@ -1,0 +1,33 @@
+"""The command `new`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.amends.output.terminal import print_error_line, print_line
+
+
+def new(
+    folder: Annotated[Path, typer.Argument(help="Where it is to be; it must not be there yet, or be empty.")],
+    bare: Annotated[bool, typer.Option("--bare", help="One small saga, and not the example business.")] = False,
+    name: Annotated[str, typer.Option(help="Its name, if not that of the folder.")] = "",
+    amends: Annotated[
+        str, typer.Option(help="Where it has Amends from: VERSION, WHEEL or git+URL@REF; if not said, what runs here.")
+    ] = "",
+) -> None:
+    """Make a project of your own that depends on Amends."""
+    from contextlib import nullcontext
+
+    from app.amends.scaffold.new_project import make_project
+    from app.amends.scaffold.source import own_source, source_of
+    from app.amends.scaffold.templates import ProjectName
+
+    whole = folder.absolute()
+    named = ProjectName(name or whole.resolve().name.lower().replace("_", "-").replace(" ", "-"))
+    with nullcontext(source_of(amends)) if amends else own_source() as source:
+        make_project(whole, named, source, bare, print_error_line)
+    print_line(f"{named.title} is made in {folder}, with {source.requirement}. Next:")
+    print_line(f"  cd {folder} && ./run up      and ./run test; README.md says what there is")

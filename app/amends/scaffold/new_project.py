@@ -1,0 +1,49 @@
+"""A new project: its files in a folder of their own, its packages locked, and a repository with the first commit."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from app.amends.scaffold.source import CHECKOUT, AmendsSource
+from app.amends.scaffold.templates import ProjectName, project_files
+from app.amends.scaffold.tools import commit_all, find_uv, run_tool
+from domain.amends.errors import Invalid, StartupError
+
+PROGRAMS = ("run",)
+"""Files that can be run."""
+
+
+def make_project(folder: Path, name: ProjectName, source: AmendsSource, bare: bool, say: Callable[[str], None]) -> None:
+    """Make a project in a folder that is not there yet, or empty: all of it, or nothing.
+
+    Raises Invalid for a folder that holds something, and StartupError if a program is missing or fails.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Invalid("folder", f"{folder} is there already and not empty: choose another one")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{name.name}-", dir=folder.parent) as unfinished:
+        made = Path(unfinished) / folder.name
+        say(f"Writing the files of {name.title} …")
+        for where, content in project_files(name, source, bare):
+            path = made / where
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            path.chmod(0o755 if where in PROGRAMS else 0o644)
+        _lock(made, say)
+        run_tool(["git", "init", "--quiet", "--initial-branch=main"], made)
+        commit_all(made, f"{name.title}, on Amends")
+        if folder.exists():
+            folder.rmdir()
+        os.rename(made, folder)
+
+
+def _lock(folder: Path, say: Callable[[str], None]) -> None:
+    """Lock the packages' versions. Without a package index `./run` does that later."""
+    say("Choosing the packages' versions …")
+    try:
+        run_tool([find_uv(CHECKOUT), "lock", "--quiet"], folder)
+    except StartupError as error:
+        say(f"uv.lock could not be made now, ./run makes it: {error}")

@@ -1,0 +1,48 @@
+"""The programs that projects are made with: git and uv. Each has a time limit, and fails with its own words."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from app.amends.security.passwords import without_secrets
+from domain.amends.errors import StartupError
+
+SECONDS = 600.0
+"""How long a program may take."""
+
+
+def find_uv(near: Path) -> str:
+    """The program uv, on the path or in `.uv` of a folder. Raises StartupError if there is none."""
+    found = shutil.which("uv") or shutil.which("uv", path=near / ".uv" / "bin")
+    if found is None:
+        raise StartupError("There is no uv here, which installs packages.", "Install it: python3 -m pip install uv")
+    return found
+
+
+def run_tool(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
+    """What a program prints. Raises StartupError with its own words if it fails, is missing, or takes too long."""
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    except FileNotFoundError as error:
+        raise StartupError(f"There is no program {command[0]}.", "Install it, and try again.") from error
+    except subprocess.TimeoutExpired as error:
+        raise StartupError(
+            f"{' '.join(command)} has not ended within {SECONDS:.0f} s.", "See what it waits for, and try again."
+        ) from error
+    if done.returncode:
+        said = without_secrets((done.stdout + done.stderr).strip())
+        raise StartupError(f"{' '.join(command)} failed:\n{said}", f"Mend that in {folder}, and try again.")
+    return done.stdout
+
+
+def commit_all(folder: Path, message: str) -> None:
+    """Commit all that there is in a folder of git; who is not known to git is named after the folder."""
+    known = run_tool(["git", "config", "--default", "", "--get", "user.email"], folder).strip()
+    name = [] if known else ["-c", f"user.name={folder.name}", "-c", "user.email=nobody@localhost"]
+    run_tool(["git", "add", "--all"], folder)
+    run_tool(["git", *name, "commit", "--quiet", "--no-verify", "--message", message], folder)
