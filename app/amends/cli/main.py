@@ -21,7 +21,7 @@ from app.amends.cli.schema import schema
 from app.amends.cli.workflows import Reason, workflows
 from app.amends.output.log_lines import indented_lines
 from app.amends.output.terminal import print_error_line, print_json, print_line
-from app.amends.scaffold.commands import new
+from app.amends.scaffold.commands import new, upgrade
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
 from domain.amends.errors import AmendsError, StartupError
 from workflows.amends.values.printable import escaped
@@ -77,7 +77,7 @@ app = typer.Typer(
 app.add_typer(workflows, name="workflows")
 app.add_typer(projections, name="projections")
 app.add_typer(schema, name="schema")
-for command in (history.events, history.stream, history.state, history.difference, new, rewrite_imports):
+for command in (history.events, history.stream, history.state, history.difference, new, rewrite_imports, upgrade):
     app.command()(command)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.amends.cli.project import AsJson, project_service, project_settings
+from app.amends.cli.project import AsJson, database_in_use, project_service, project_settings
 from app.amends.output.terminal import print_json, print_line
 
 if TYPE_CHECKING:
@@ -56,6 +56,17 @@ def lock(
     for line in left:
         print_line(line)
     raise SystemExit(1 if left else 0)
+
+
+@schema.command("try-migrations")
+def try_migrations() -> None:
+    """Apply the migrations that are missing to a copy of the database's schema; the database itself stays as it is."""
+    from app.amends.postgres.embedded.programs import find_binaries
+    from app.amends.postgres.schema_copy import try_migrations as tried
+
+    with database_in_use() as access:
+        names = tried(access.owner, project_settings().postgres_bin or find_binaries(), project_service().root)
+    print_line(f"{len(names)} migrations fit the schema: {'; '.join(names)}" if names else "No migration is missing.")
 
 
 def project_schema() -> tuple[LockFiles, DomainCatalogue, list[KnownShape]]:

@@ -1,4 +1,4 @@
-"""The command `new`."""
+"""The commands `new` and `upgrade`."""
 
 from __future__ import annotations
 
@@ -31,3 +31,15 @@ def new(
         make_project(whole, named, source, bare, print_error_line)
     print_line(f"{named.title} is made in {folder}, with {source.requirement}. Next:")
     print_line(f"  cd {folder} && ./run up      and ./run test; README.md says what there is")
+
+
+def upgrade(
+    target: Annotated[
+        str, typer.Argument(metavar="[VERSION|WHEEL|GIT-REF]", help="Which; if not said, the newest one.")
+    ] = "",
+) -> None:
+    """Bring this project to another version of Amends: install it, try it, and commit it if all of that has passed."""
+    from app.amends.scaffold.upgrade import upgrade_project
+
+    if not upgrade_project(Path.cwd(), target, print_line):
+        raise SystemExit(1)
