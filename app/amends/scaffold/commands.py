@@ -41,5 +41,9 @@ def upgrade(
     """Bring this project to another version of Amends: install it, try it, and commit it if all of that has passed."""
     from app.amends.scaffold.upgrade import upgrade_project
 
-    if not upgrade_project(Path.cwd(), target, print_line):
+    def say(text: str) -> None:
+        for line in text.splitlines():
+            print_line(line)
+
+    if not upgrade_project(Path.cwd(), target, say):
         raise SystemExit(1)
