@@ -49,7 +49,9 @@ def try_migrations(url: URL, programs: Path, root: Path) -> list[str]:
 
 def _books(url: URL) -> list[str]:
     with psycopg.connect(conninfo(url), **connection_settings(url, "schema copy")) as session:
-        found = session.execute("select name from unnest(%s::text[]) as name where to_regclass(name) is not null", (BOOKS,))
+        found = session.execute(
+            "select name from unnest(%s::text[]) as name where to_regclass(name) is not null", (BOOKS,)
+        )
         return [name for (name,) in found]
 
 

@@ -25,6 +25,8 @@ def changes_between(before: str, after: str) -> Iterator[str]:
         yield "The other version says nothing of what has changed."
         return
     for entry in _entries(after):
+        if entry.startswith("# "):
+            continue
         if entry.startswith("#"):
             headings = [*(each for each in headings if each.index(" ") < entry.index(" ")), entry]
         elif entry not in known:

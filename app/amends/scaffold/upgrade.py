@@ -72,6 +72,8 @@ def upgrade_project(root: Path, target: str, say: Callable[[str], None]) -> bool
         return True
     run_tool(["git", "add", "--all"], root)
     for trial in _trials(project):
+        if trial.available and _run(project, trial.available)[0]:
+            continue
         say(f"{trial.name} …")
         if (said := _failure(project, trial)) is not None:
             say(f"{said}\n{trial.name}: failed with {after}, see above. Nothing was committed.")
@@ -150,9 +152,7 @@ def _trials(project: Project) -> Iterator[Trial]:
 
 
 def _failure(project: Project, trial: Trial) -> str | None:
-    """The last lines of what a trial said if it failed; None if it passed, or there is nothing to try."""
-    if trial.available and _run(project, trial.available)[0]:
-        return None
+    """The last lines of what a trial said if it failed; None if it passed."""
     status, said = _run(project, trial.command)
     return "\n".join(said.strip().splitlines()[-TAIL:]) if status else None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.amends.docs.blocks import every_block
 from tests.amends.harness.program import amends
 from tests.amends.packaging.wheel import ended, run
 
@@ -45,6 +46,11 @@ def test_its_own_tests_pass_and_its_types_are_checked_across_the_wheel(shop: Pat
     saga.write_text(before)
     assert '"Call" has no attribute "colour"' in done.stdout
     assert done.returncode == 1
+
+
+def test_the_pages_show_what_is_tried_here() -> None:
+    shown = {block.text for block in every_block() if block.option == "project"}
+    assert shown == {"./run new ../shop --bare\ncd ../shop && ./run test\n"}
 
 
 def test_the_example_business_is_one_project_as_well(market: Path, shop: Path) -> None:

@@ -21,9 +21,9 @@ def uv() -> str:
     return found
 
 
-def build(folder: Path) -> Path:
-    """A wheel of this checkout, made in a folder."""
-    run(uv(), "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", str(folder))
+def build(folder: Path, checkout: Path = ROOT) -> Path:
+    """A wheel of a checkout, made in a folder."""
+    run(uv(), "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", str(folder), cwd=checkout)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
