@@ -1,4 +1,4 @@
-"""Histories that once ended wrongly, each as small as it was found to be, and what was wrong with the engine."""
+"""Histories that once ended wrongly, each as small as it was found to be, and what was wrong with engine or harness."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.amends.simulation.histories import Plan
 from tests.amends.simulation.journeys import Part, Poke, Program
 from workflows.amends.executor.engine import Options
 from workflows.amends.simulation.cluster.clients import CancelAction, DbosToolAction, SignalAction, StartAction
-from workflows.amends.simulation.cluster.faults import Faults, KillFault, NetworkCut, ShutDownFault
+from workflows.amends.simulation.cluster.faults import CommitLoss, Faults, KillFault, NetworkCut, ShutDownFault
 from workflows.amends.simulation.cluster.network import FaultTrap, NetworkConditions
 from workflows.amends.simulation.cluster.server.server import ServerSite
 from workflows.amends.values.limits import Limits
@@ -137,5 +137,32 @@ FOUND: Final[dict[str, Plan]] = {
         ),
         options=Options(lease=1.0),
         pace=0.4,
+    ),
+    # The store had lost the start of a saga, and a signal was sent to that for ever: its client did not start it again,
+    # as it is asked to, and the operators, who wait for all clients, did not look after another saga.
+    "a signal to a saga whose start was lost": Plan(
+        seed=17560,
+        faults=Faults(servers=(ServerSite("a"),), events=(CommitLoss(at=0.9537, seconds=0.0849),), over=1.377),
+        actions=(
+            StartAction(0.6632, "s0", "journey", Program("s0", (Part("receive", "s0.0"),))),
+            StartAction(0.9346, "s1", "journey", Program("s1")),
+            SignalAction(1.4792, "s1", Poke(0), "s1 poke 0"),
+        ),
+        options=Options(lease=2.0),
+        pace=0.0,
+    ),
+    # A start that was sent again arrived once more after the store had lost it, and all else was done: its saga was
+    # there again when no server was left that could run it.
+    "a start that arrives again after the store has lost it": Plan(
+        seed=15426,
+        faults=Faults(
+            servers=(ServerSite("a"), ServerSite("a")),
+            weather=NetworkConditions(late=0.07498164913083703, longest=4.0),
+            events=(CommitLoss(at=2.0727408723892964, seconds=0.8435880822031936),),
+            over=3.268764908368724,
+        ),
+        actions=(StartAction(1.43990873684285, "s0", "dash", Program("s0", (Part("decide", "s0.2"),))),),
+        options=Options(lease=1.0),
+        pace=0.0,
     ),
 }
