@@ -13,6 +13,13 @@ from workflows.amends.simulation.cluster.network import FaultTrap, NetworkCondit
 from workflows.amends.simulation.cluster.server.server import ServerSite
 from workflows.amends.values.limits import Limits
 
+
+def _family(does: Part) -> Program:
+    """A saga with two children at the same time, one that does something, and one that is refused."""
+    refused = Part("errand", "s0.0.1", parts=(Part("refuse", "s0.0.1"),))
+    return Program("s0", (Part("errands", "s0.0", parts=(Part("errand", "s0.0.0", parts=(does,)), refused)),))
+
+
 FOUND: Final[dict[str, Plan]] = {
     # The answer to the start of one child came after another branch had read the history again: the event was counted
     # twice, so that the saga did not see that it had been told how a child ended, and waited for that for ever.
@@ -163,6 +170,78 @@ FOUND: Final[dict[str, Plan]] = {
         ),
         actions=(StartAction(1.43990873684285, "s0", "dash", Program("s0", (Part("decide", "s0.2"),))),),
         options=Options(lease=1.0),
+        pace=0.0,
+    ),
+    # Somebody else had taken the id of a child. An operator skipped its start, and when the saga turned back it had the
+    # saga of somebody else undone.
+    "a child that was skipped because somebody else had taken its id": Plan(
+        seed=898,
+        faults=Faults(servers=(ServerSite("a"),), over=3.1),
+        actions=(
+            StartAction(
+                0.84, "s0.errand.1.0", "errand", Program("s0.errand.1.0", (Part("receive", "", seconds=3.96),))
+            ),
+            StartAction(
+                1.135,
+                "s0",
+                "journey",
+                Program(
+                    "s0",
+                    (
+                        Part(
+                            "errands",
+                            "s0.0",
+                            parts=(
+                                Part("errand", "s0.0.0", parts=(Part("receive", "s0.0.0.0"),)),
+                                Part("errand", "s0.0.1", parts=(Part("call", "s0.0.1.0", 2, refused=True),)),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        options=Options(lease=2.0),
+        pace=0.0,
+    ),
+    # The time limit of run was over before a step had answered, so the saga turned back. The next execution had the
+    # answer at once, went on past that place, and the saga was stranded.
+    "a takeover after run has stopped waiting for a step": Plan(
+        seed=737,
+        faults=Faults(
+            servers=(ServerSite("b"), ServerSite("a")),
+            weather=NetworkConditions(lost_answers=0.03561332791975637, late=0.0656544265455055),
+            events=(ShutDownFault(at=0.5954271798614696, server=1, again_after=0.419639931398341),),
+            over=1.0138933424635823,
+        ),
+        actions=(
+            StartAction(
+                0.4707623505315755,
+                "s0",
+                "journey",
+                Program(
+                    "s0",
+                    (Part("note", "s0.0"), Part("hurry", "s0.1", seconds=0.02, parts=(Part("decide", "s0.1", 1),))),
+                ),
+            ),
+        ),
+        options=Options(lease=1.0),
+        pace=0.0,
+    ),
+    # The run of a child failed, and an operator said what came of it. When its parent turned back the child looked
+    # whether it was to turn back before it looked at that decision, and was stranded.
+    "a child that an operator has completed is called back": Plan(
+        seed=1039,
+        faults=Faults(servers=(ServerSite("a"),), over=4.38),
+        actions=(StartAction(1.8415971164012495, "s0", "journey", _family(Part("bug", "s0.0.0.0", bugs=9))),),
+        options=Options(lease=2.0),
+        pace=0.0,
+    ),
+    # The same, once its code was mended: it went on past the place about which the operator had decided.
+    "a child that an operator has completed is called back after its code was mended": Plan(
+        seed=1039,
+        faults=Faults(servers=(ServerSite("a"),), over=4.38),
+        actions=(StartAction(1.8415971164012495, "s0", "journey", _family(Part("bug", "s0.0.0.0", bugs=3))),),
+        options=Options(lease=2.0),
         pace=0.0,
     ),
 }
