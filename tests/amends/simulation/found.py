@@ -244,4 +244,54 @@ FOUND: Final[dict[str, Plan]] = {
         options=Options(lease=2.0),
         pace=0.0,
     ),
+    # A saga turned back while a child of it was under way. That had not been completed, so it told that it had ended,
+    # and not that it was undone, for which the saga waited for ever.
+    "a child that is called back before it has ended": Plan(
+        seed=103263,
+        faults=Faults(
+            servers=(ServerSite("a"), ServerSite("a")),
+            weather=NetworkConditions(slow=0.05707888052723159, longest=4.0),
+            events=(
+                ShutDownFault(at=0.34142535599883916, server=0, again_after=2.0766764003638167),
+                NetworkCut(at=1.4721479725573365, seconds=3.737975533380145, where="provider 0"),
+            ),
+            traps=(FaultTrap(14, 0.017350725917414614, kills=False, served=False, seconds=4.913396218684159),),
+            over=3.759423446178782,
+        ),
+        actions=(
+            StartAction(
+                0.3098999017423622,
+                "s0",
+                "journey",
+                Program(
+                    "s0",
+                    (
+                        Part(
+                            "gather",
+                            "s0.0",
+                            parts=(
+                                Part("call", "s0.0", 0),
+                                Part("call", "s0.0", 2),
+                                Part(
+                                    "errand",
+                                    "s0.0",
+                                    parts=(
+                                        Part(
+                                            "either",
+                                            "s0.0.0",
+                                            parts=(Part("call", "s0.0.0", 2), Part("call", "s0.0.0", 0)),
+                                        ),
+                                    ),
+                                ),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+            CancelAction(1.0544384259942279, "s0", "journey", "never mind"),
+        ),
+        options=Options(lease=2.0),
+        pace=0.0,
+        balks=7,
+    ),
 }

@@ -132,7 +132,7 @@ class Execution:
                     raise CompensationStart(problem.message, problem) from error
                 return await self._between_steps(f"refused after the point of no return: {problem.message}", problem)
         if isinstance(error, RunDecided):
-            return await self._between_steps(error.reason, Problem(GIVEN_UP, error.reason))
+            return await self._between_steps(str(error), Problem(GIVEN_UP, str(error)))
         if isinstance(error, RunStuck):
             return await self._between_steps(error.problem.message, error.problem)
         problem = self.history.stored_problem(error)
@@ -145,10 +145,8 @@ class Execution:
         for step in self.driver.step_execution:
             if not step.settled and step.step.kind == "step":
                 step.in_doubt, step.outcome = True, OutcomeUnknown()
-        act, done = (
-            self.suspension.operator_action(step_id, None),
-            self.execution_log.replay.checkpoints.get(step_id + 1),
-        )
+        act = self.suspension.operator_action(step_id, None)
+        done = self.execution_log.replay.checkpoints.get(step_id + 1)
         if done is None or done.name != COMPLETE:  # else it was completed by that, and may be called back since
             self.cancellation.check_outside_steps()
         if act and act.action == "resolve":

@@ -41,10 +41,7 @@ class Hanging(AmendsError):
 
 
 class RunDecided(BaseException):
-    """An operator has said what comes of `run` where it is now, whatever its code does there by now."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
+    """An operator has said, for this reason, what comes of `run` where it is now, whatever its code does by now."""
 
 
 def _gravity(error: BaseException) -> int:
@@ -139,8 +136,7 @@ class RunDriver:
 
     @property
     def _may_turn(self) -> bool:
-        """Whether compensation may start where `run` is: no earlier execution has begun anything that it has not
-        reached."""
+        """Whether compensation may start here: no earlier execution has begun anything that `run` has not reached."""
         replay, here = self.execution_log.replay, self.execution_log.last_step_id
         return here >= self._last_recorded and (self._live or not replay.recovered)
 
