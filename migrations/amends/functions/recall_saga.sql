@@ -1,12 +1,13 @@
 -- Calls a saga back for its parent: whatever it is doing, it is to be undone. One that was completed goes on for that; one
 -- that is undone already tells so again. Of one that is not there nothing is left to undo: a fork has the result of a child
--- that was undone since, and asks for the next one of its name. The caller holds the locks of both streams.
+-- that was undone since, and asks for the next one of its name. Nor of one that is nobody's child: somebody else has taken
+-- the id, and an operator has said what came of the child. The caller holds the locks of both streams.
 create or replace function amends.recall_saga(p_saga text, p_parent text, p_reason text, p_events jsonb) returns void
 language plpgsql as $$
 declare
     v_status text;
 begin
-    select s.status into v_status from amends.sagas as s where s.id = p_saga for no key update;
+    select s.status into v_status from amends.sagas as s where s.id = p_saga and s.parent is not null for no key update;
     if not found then
         perform amends.signal_saga(p_parent, 'undone ' || p_saga, jsonb_build_array(jsonb_build_object(
             'id', gen_random_uuid(), 'stream', 'saga-' || p_parent, 'type', 'signal-received', 'schema_version', 1,

@@ -1,5 +1,5 @@
--- Tells the parent of a saga how it ended, if it has one and that is not finished itself: by the signal `child <id>`, or
--- `undone <id>` if it had been completed before. The caller holds the locks of both streams.
+-- Tells the parent of a child how it ended, unless that is finished itself: by the signal `child <id>`, or `undone <id>`
+-- if it had been completed before. The caller holds the locks of both streams.
 create or replace function amends.tell_parent(p_child text) returns void language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -9,7 +9,6 @@ declare
     v_signal text := 'child ' || p_child;
 begin
     select s.* into v_child from amends.sagas as s where s.id = p_child;
-    if v_child.parent is null then return; end if;
     select e.* into v_last from amends.events as e where e.stream = 'saga-' || p_child order by e.version desc limit 1;
     if v_child.status = 'completed' then
         v_payload := jsonb_build_object('status', 'completed', 'result', v_last.data -> 'result');

@@ -212,6 +212,16 @@ class FamilyContract:
         assert await self.told(parent) == SignalReceived(child_undone_signal("child-1"), payload)
         assert await parent.claimed_again()
 
+    async def test_a_saga_that_nobody_has_started_as_a_child_is_not_undone_as_one(self, it: Store) -> None:
+        """Its id was taken when the child was to be started, and an operator has said what came of that."""
+        parent = await started(it, "s-1")
+        other = await started(it, "child-1", request="another request")
+        change = StatusChange("compensating", "no", child_undone_signal("child-1"))
+        told = CompensateChild("child-1", "no", one("child-1", CancelRequested("no")))
+        await parent.commit(recall=told, change=change, suspend=True)
+        assert await parent.claimed_again()
+        assert len(await other.history()) == 1
+
     async def test_a_child_has_no_id_of_another_saga(self, it: Store) -> None:
         await it.sagas.start(starts("child-1", "another request"))
         await it.sagas.claim(EXECUTOR, "child", [TYPE], 10)

@@ -1,4 +1,4 @@
-"""Histories that once ended wrongly, each as small as it was found to be, and what was wrong with the engine."""
+"""Histories that once ended wrongly, each as small as it was found to be, and what was wrong with engine or harness."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from tests.amends.simulation.histories import Plan
 from tests.amends.simulation.journeys import Part, Poke, Program
 from workflows.amends.executor.engine import Options
 from workflows.amends.simulation.cluster.clients import CancelAction, DbosToolAction, SignalAction, StartAction
-from workflows.amends.simulation.cluster.faults import Faults, KillFault, NetworkCut, ShutDownFault
+from workflows.amends.simulation.cluster.faults import CommitLoss, Faults, KillFault, NetworkCut, ShutDownFault
 from workflows.amends.simulation.cluster.network import FaultTrap, NetworkConditions
 from workflows.amends.simulation.cluster.server.server import ServerSite
 from workflows.amends.values.limits import Limits
+
+
+def _family(does: Part) -> Program:
+    """A saga with two children at the same time, one that does something, and one that is refused."""
+    refused = Part("errand", "s0.0.1", parts=(Part("refuse", "s0.0.1"),))
+    return Program("s0", (Part("errands", "s0.0", parts=(Part("errand", "s0.0.0", parts=(does,)), refused)),))
+
 
 FOUND: Final[dict[str, Plan]] = {
     # The answer to the start of one child came after another branch had read the history again: the event was counted
@@ -137,5 +144,154 @@ FOUND: Final[dict[str, Plan]] = {
         ),
         options=Options(lease=1.0),
         pace=0.4,
+    ),
+    # The store had lost the start of a saga, and a signal was sent to that for ever: its client did not start it again,
+    # as it is asked to, and the operators, who wait for all clients, did not look after another saga.
+    "a signal to a saga whose start was lost": Plan(
+        seed=17560,
+        faults=Faults(servers=(ServerSite("a"),), events=(CommitLoss(at=0.9537, seconds=0.0849),), over=1.377),
+        actions=(
+            StartAction(0.6632, "s0", "journey", Program("s0", (Part("receive", "s0.0"),))),
+            StartAction(0.9346, "s1", "journey", Program("s1")),
+            SignalAction(1.4792, "s1", Poke(0), "s1 poke 0"),
+        ),
+        options=Options(lease=2.0),
+        pace=0.0,
+    ),
+    # A start that was sent again arrived once more after the store had lost it, and all else was done: its saga was
+    # there again when no server was left that could run it.
+    "a start that arrives again after the store has lost it": Plan(
+        seed=15426,
+        faults=Faults(
+            servers=(ServerSite("a"), ServerSite("a")),
+            weather=NetworkConditions(late=0.07498164913083703, longest=4.0),
+            events=(CommitLoss(at=2.0727408723892964, seconds=0.8435880822031936),),
+            over=3.268764908368724,
+        ),
+        actions=(StartAction(1.43990873684285, "s0", "dash", Program("s0", (Part("decide", "s0.2"),))),),
+        options=Options(lease=1.0),
+        pace=0.0,
+    ),
+    # Somebody else had taken the id of a child. An operator skipped its start, and when the saga turned back it had the
+    # saga of somebody else undone.
+    "a child that was skipped because somebody else had taken its id": Plan(
+        seed=898,
+        faults=Faults(servers=(ServerSite("a"),), over=3.1),
+        actions=(
+            StartAction(
+                0.84, "s0.errand.1.0", "errand", Program("s0.errand.1.0", (Part("receive", "", seconds=3.96),))
+            ),
+            StartAction(
+                1.135,
+                "s0",
+                "journey",
+                Program(
+                    "s0",
+                    (
+                        Part(
+                            "errands",
+                            "s0.0",
+                            parts=(
+                                Part("errand", "s0.0.0", parts=(Part("receive", "s0.0.0.0"),)),
+                                Part("errand", "s0.0.1", parts=(Part("call", "s0.0.1.0", 2, refused=True),)),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        options=Options(lease=2.0),
+        pace=0.0,
+    ),
+    # The time limit of run was over before a step had answered, so the saga turned back. The next execution had the
+    # answer at once, went on past that place, and the saga was stranded.
+    "a takeover after run has stopped waiting for a step": Plan(
+        seed=737,
+        faults=Faults(
+            servers=(ServerSite("b"), ServerSite("a")),
+            weather=NetworkConditions(lost_answers=0.03561332791975637, late=0.0656544265455055),
+            events=(ShutDownFault(at=0.5954271798614696, server=1, again_after=0.419639931398341),),
+            over=1.0138933424635823,
+        ),
+        actions=(
+            StartAction(
+                0.4707623505315755,
+                "s0",
+                "journey",
+                Program(
+                    "s0",
+                    (Part("note", "s0.0"), Part("hurry", "s0.1", seconds=0.02, parts=(Part("decide", "s0.1", 1),))),
+                ),
+            ),
+        ),
+        options=Options(lease=1.0),
+        pace=0.0,
+    ),
+    # The run of a child failed, and an operator said what came of it. When its parent turned back the child looked
+    # whether it was to turn back before it looked at that decision, and was stranded.
+    "a child that an operator has completed is called back": Plan(
+        seed=1039,
+        faults=Faults(servers=(ServerSite("a"),), over=4.38),
+        actions=(StartAction(1.8415971164012495, "s0", "journey", _family(Part("bug", "s0.0.0.0", bugs=9))),),
+        options=Options(lease=2.0),
+        pace=0.0,
+    ),
+    # The same, once its code was mended: it went on past the place about which the operator had decided.
+    "a child that an operator has completed is called back after its code was mended": Plan(
+        seed=1039,
+        faults=Faults(servers=(ServerSite("a"),), over=4.38),
+        actions=(StartAction(1.8415971164012495, "s0", "journey", _family(Part("bug", "s0.0.0.0", bugs=3))),),
+        options=Options(lease=2.0),
+        pace=0.0,
+    ),
+    # A saga turned back while a child of it was under way. That had not been completed, so it told that it had ended,
+    # and not that it was undone, for which the saga waited for ever.
+    "a child that is called back before it has ended": Plan(
+        seed=103263,
+        faults=Faults(
+            servers=(ServerSite("a"), ServerSite("a")),
+            weather=NetworkConditions(slow=0.05707888052723159, longest=4.0),
+            events=(
+                ShutDownFault(at=0.34142535599883916, server=0, again_after=2.0766764003638167),
+                NetworkCut(at=1.4721479725573365, seconds=3.737975533380145, where="provider 0"),
+            ),
+            traps=(FaultTrap(14, 0.017350725917414614, kills=False, served=False, seconds=4.913396218684159),),
+            over=3.759423446178782,
+        ),
+        actions=(
+            StartAction(
+                0.3098999017423622,
+                "s0",
+                "journey",
+                Program(
+                    "s0",
+                    (
+                        Part(
+                            "gather",
+                            "s0.0",
+                            parts=(
+                                Part("call", "s0.0", 0),
+                                Part("call", "s0.0", 2),
+                                Part(
+                                    "errand",
+                                    "s0.0",
+                                    parts=(
+                                        Part(
+                                            "either",
+                                            "s0.0.0",
+                                            parts=(Part("call", "s0.0.0", 2), Part("call", "s0.0.0", 0)),
+                                        ),
+                                    ),
+                                ),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+            CancelAction(1.0544384259942279, "s0", "journey", "never mind"),
+        ),
+        options=Options(lease=2.0),
+        pace=0.0,
+        balks=7,
     ),
 }

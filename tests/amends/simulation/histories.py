@@ -8,9 +8,9 @@ from random import Random
 from typing import Any, Final
 
 from tests.amends.simulation.effects import problems_of_effects, problems_of_signals
-from tests.amends.simulation.journeys import JOURNEYS, Poke
-from tests.amends.simulation.programs import PROVIDERS, Author
-from tests.amends.simulation.providers import Books, Provider
+from tests.amends.simulation.journeys import JOURNEYS, Bugs, Poke
+from tests.amends.simulation.programs import Author
+from tests.amends.simulation.providers import PROVIDERS, Books, Provider
 from workflows.amends.executor.engine import Options
 from workflows.amends.history import OperatorAction, SagaStuck
 from workflows.amends.saga import Saga
@@ -25,6 +25,8 @@ from workflows.amends.simulation.cluster.virtual_time import Timeline
 from workflows.amends.values.limits import Limits
 
 NAMES: Final = tuple(f"provider {number}" for number in range(PROVIDERS))
+BALKS: Final = (0, 0, 0, 0, 0, 1, 7)
+BETWEEN_SECONDS: Final = 2.0
 BOUND_SECONDS: Final = 180.0
 """Within so many seconds after the last fault all sagas have come to their end."""
 
@@ -39,6 +41,7 @@ class Plan:
     options: Options
     pace: float
     stubborn: int = 0
+    balks: int = 0
 
 
 @dataclass
@@ -56,10 +59,12 @@ class Ended:
 def plan_of(seed: int) -> Plan:
     """The plan that a seed stands for."""
     dice = Random(seed)
-    faults = draw_faults(dice, NAMES, ("journey", "dash"), losses=True)
+    faults = draw_faults(dice, NAMES, ("journey", "mission", "dash"), losses=True)
     actions = tuple(Author(dice).actions(faults.over))
-    options = Options(dice.choice((1.0, 2.0)), dice.choice((1, 2, 1000)), Limits(provider=dice.choice((1.0, 1000.0))))
-    return Plan(seed, faults, actions, options, dice.choice((0.0, 0.02, 0.4, 1.0)), dice.choice((0, 0, 0, 1, 8)))
+    limits = Limits(between=BETWEEN_SECONDS, provider=dice.choice((1.0, 1000.0)))
+    options = Options(dice.choice((1.0, 2.0)), dice.choice((1, 2, 1000)), limits)
+    pace, stubborn, balks = dice.choice((0.0, 0.02, 0.4, 1.0)), dice.choice((0, 0, 0, 1, 8)), dice.choice(BALKS)
+    return Plan(seed, faults, actions, options, pace, stubborn, balks)
 
 
 def play(plan: Plan, stored: Callable[[Timeline], ClusterStore], traced: bool = False) -> Ended:
@@ -69,18 +74,19 @@ def play(plan: Plan, stored: Callable[[Timeline], ClusterStore], traced: bool = 
 
 
 def _played(plan: Plan, stored: Callable[[Timeline], ClusterStore], traced: bool) -> Ended:
-    books = Books()
+    books, bugs = Books(), Bugs()
     providers = [
-        Provider(number, books, plan.pace, Random(f"{plan.seed} {number}"), plan.stubborn)
+        Provider(number, books, plan.pace, Random(f"{plan.seed} {number}"), plan.stubborn, plan.balks)
         for number in range(PROVIDERS)
     ]
 
     def make(reached: ServerGateways) -> Sequence[Saga[Any, Any]]:
         gateways = tuple(reached.to(each, NAMES[each.number], each.number > 0) for each in providers)
-        return [cls(gateways) for cls in JOURNEYS]
+        return [cls(gateways, bugs) for cls in JOURNEYS]
 
     cluster = Cluster(plan.seed, plan.faults, plan.actions, stored, make, plan.options, traced)
-    operators = Operators(cluster, Random(f"{plan.seed} operators"), _decide, Poke)
+    decisions = Random(f"{plan.seed} decisions")
+    operators = Operators(cluster, Random(f"{plan.seed} operators"), lambda *asked: _decide(decisions, *asked), Poke)
     operators.start()
     problems: list[str] = []
     try:
@@ -97,10 +103,12 @@ def _played(plan: Plan, stored: Callable[[Timeline], ClusterStore], traced: bool
     return Ended(plan, problems, cluster.timeline.now, cluster.watch.commits, cluster.watch.notes or [])
 
 
-def _decide(stuck: SagaStuck, action: OperatorAction) -> tuple[OperatorAction, Any]:
-    """A decision with a result that the step, or the saga, may have."""
+def _decide(dice: Random, stuck: SagaStuck, action: OperatorAction) -> tuple[OperatorAction, Any]:
+    """A decision with a result that the step, or the saga, may have, or, by mistake, one that the step may not have."""
     if action == "retry" or stuck.compensation:
         return action, None
+    if stuck.step and dice.random() < 0.1:
+        return action, 17
     if stuck.step in ("notify", "decide", "note"):
         return action, None
     return action, "decided" if stuck.step in ("call", "commit_to") else {"keys": [], "heard": []}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -23,18 +24,29 @@ Does = Literal[
     "sleep",
     "think",
     "errand",
+    "mission",
+    "dash",
     "errands",
     "either",
+    "hurry",
     "pivot",
     "refuse",
+    "bug",
+    "hang",
 ]
 """What one part of a program does. `either` is a call that goes on with another one if it is refused, `note` appends
-without looking, and `think` waits for something that is none of its saga's words."""
+without looking, and `think` waits for something that is none of its saga's words. `errand`, `mission` and `dash` are
+sagas that it starts. `hurry` stops waiting for its part when a time limit of its own is over. `bug` and `hang` are code
+of `run` that is wrong until somebody has mended it."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a program. `who` is the saga, `number` a provider or a stream; `refused`: the answer will be no."""
+    """One part of a program. `who` is the saga, `number` a provider or a stream; `refused`: the answer will be no.
+
+    Its code, or that of its compensation if it is that which is wrong, is wrong the first `bugs` times that it runs: a
+    call does another step inside, a decision raises an error.
+    """
 
     does: Does
     who: str
@@ -42,6 +54,9 @@ class Part:
     refused: bool = False
     seconds: float = 0.0
     parts: tuple[Part, ...] = ()
+    bugs: int = 0
+    undoes: bool = False
+    """Whether it is the compensation that is wrong."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +121,33 @@ class Effects(Protocol):
     async def undo(self, of: str, key: str) -> None: ...
 
 
+class Bug(Exception):
+    """The code is wrong."""
+
+
+@dataclass
+class Bugs:
+    """What was wrong with the code, and how often it has shown so far: after a number of times somebody mends it."""
+
+    shown: Counter[str] = field(default_factory=Counter)
+
+    def shows(self, where: str, times: int) -> bool:
+        """Whether the code at a place is wrong, which it is so many times."""
+        if not times or self.shown[where] >= times:
+            return False
+        self.shown[where] += 1
+        return True
+
+    def show(self, part: Part, undoes: bool = False) -> None:
+        """Raise Bug if the code of a part, or of its compensation, is wrong."""
+        if part.undoes == undoes and self.shows(f"{part}", part.bugs):
+            raise Bug(part.who)
+
+
 QUICK = Retry(attempts=3, first_wait=seconds(0.1), longest_wait=seconds(1))
 PATIENT = Retry(attempts=6, first_wait=seconds(0.1), longest_wait=seconds(1))
+LONG_SECONDS = 1000.0
+"""For so long `run` waits where it hangs."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +155,7 @@ class Words(Saga[Program, Outcome], name="words", signals=[Poke]):
     """The steps that all of these sagas have, and how they go through their programs."""
 
     providers: tuple[Effects, ...]
+    bugs: Bugs
 
     async def run(self, request: Program) -> Outcome:
         outcome = Outcome()
@@ -130,30 +171,46 @@ class Words(Saga[Program, Outcome], name="words", signals=[Poke]):
                 await asyncio.sleep(part.seconds)
                 outcome.made.append(f"{self.now()} {self.new_id()}")
             case "gather":
-                outcome.did(*await self.gather(*(self._step(each) for each in part.parts)))
+                for done in await self.gather(*(self._branch(each) for each in part.parts)):
+                    outcome.did(*(done.keys if isinstance(done, Outcome) else [done]))
             case "sleep":
                 await self.sleep(seconds(part.seconds))
             case "refuse":
                 raise Refused(part.number)
+            case "bug" | "hang":
+                await self._fail(part)
             case _:
                 await self._wait_for_others(part, outcome)
+
+    async def _fail(self, part: Part) -> None:
+        if not self.bugs.shows(f"{part}", part.bugs):
+            return
+        if part.does == "bug":
+            raise Bug(part.who)
+        await asyncio.sleep(LONG_SECONDS)
 
     async def _wait_for_others(self, part: Part, outcome: Outcome) -> None:
         match part.does:
             case "receive":
                 poke = await self.receive(Poke, timeout=seconds(part.seconds) if part.seconds else None)
                 outcome.heard.extend([poke.number] if poke else [])
-            case "errand":
-                outcome.did(*(await self._errand(part)).keys)
+            case "errand" | "mission" | "dash":
+                outcome.did(*(await self._child(part)).keys)
             case "errands":
-                for done in await self.gather(*(self._errand(each) for each in part.parts)):
+                for done in await self.gather(*(self._child(each) for each in part.parts)):
                     outcome.did(*done.keys)
+            case "hurry":
+                async with asyncio.timeout(part.seconds):
+                    await self._perform(part.parts[0], outcome)
             case "either":
                 first, second = part.parts
                 try:
                     await self._perform(first, outcome)
                 except (Refused, ChildFailed):
                     await self._perform(second, outcome)
+
+    def _branch(self, part: Part) -> StepCall[Any]:
+        return self._child(part) if part.does in CHILDREN else self._step(part)
 
     def _step(self, part: Part) -> StepCall[Any]:
         steps: dict[str, Callable[[Part], StepCall[Any]]] = {
@@ -164,15 +221,19 @@ class Words(Saga[Program, Outcome], name="words", signals=[Poke]):
         }
         return steps[part.does](part)
 
-    def _errand(self, part: Part) -> StepCall[Outcome]:
-        return self.child(Errand, Program(part.who, part.parts))
+    def _child(self, part: Part) -> StepCall[Outcome]:
+        return self.child(CHILDREN[part.does], Program(part.who, part.parts))
 
     @step(retry=QUICK, timeout=seconds(1.5))
     async def call(self, call: Call, part: Part) -> str:
+        if part.bugs and not part.undoes and self.bugs.shows(f"{part}", part.bugs):
+            self.notify(part)
         return await self.providers[part.number].do(call.key, part.refused)
 
     @call.compensation(retry=PATIENT, timeout=seconds(1.5))
     async def take_back(self, undo: Undo[str], part: Part) -> None:
+        if part.undoes and self.bugs.shows(f"{part}", part.bugs):
+            self.notify(part)
         await self.providers[part.number].undo(undo.of, undo.key)
 
     @step(retry=QUICK, timeout=seconds(1.5), compensation=None)
@@ -181,12 +242,14 @@ class Words(Saga[Program, Outcome], name="words", signals=[Poke]):
 
     @transaction
     async def decide(self, tx: Transaction, part: Part) -> None:
+        self.bugs.show(part)
         await tx.decide(tallies, str(part.number), add, part.who)
         if part.refused:
             raise Refused(part.number)
 
     @decide.compensation
     async def revoke(self, tx: Transaction, part: Part) -> None:
+        self.bugs.show(part, undoes=True)
         await tx.decide(tallies, str(part.number), remove, part.who)
 
     @transaction
@@ -204,8 +267,13 @@ class Errand(Words, name="errand", signals=[Poke]):
 
 
 @dataclass(frozen=True)
-class Journey(Words, name="journey", signals=[Poke], children=[Errand]):
-    """A saga with a pivot."""
+class Dash(Words, name="dash", signals=[Poke], children=[Errand], deadline=seconds(3)):
+    """A saga with little time."""
+
+
+@dataclass(frozen=True)
+class Mission(Words, name="mission", signals=[Poke], children=[Errand]):
+    """A child that may have a pivot, which is one of its parent then."""
 
     def _step(self, part: Part) -> StepCall[Any]:
         return self.commit_to(part) if part.does == "pivot" else super()._step(part)
@@ -216,8 +284,10 @@ class Journey(Words, name="journey", signals=[Poke], children=[Errand]):
 
 
 @dataclass(frozen=True)
-class Dash(Words, name="dash", signals=[Poke], children=[Errand], deadline=seconds(3)):
-    """A saga with little time."""
+class Journey(Mission, name="journey", signals=[Poke], children=[Errand, Mission, Dash]):
+    """A saga with a pivot, and children of all kinds."""
 
 
-JOURNEYS: tuple[type[Words], ...] = (Journey, Errand, Dash)
+JOURNEYS: tuple[type[Words], ...] = (Journey, Mission, Errand, Dash)
+CHILDREN: dict[str, type[Words]] = {"errand": Errand, "mission": Mission, "dash": Dash}
+"""The sagas that a saga may start, by what the part does that starts one."""

@@ -6,12 +6,19 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
+from typing import Final
 
 from tests.amends.simulation.journeys import Refused
+
+PROVIDERS: Final = 3
 
 
 class Undone(Exception):
     """This was undone before it arrived."""
+
+
+class CannotDo(Exception):
+    """The provider is not able to do that now."""
 
 
 class CannotUndo(Exception):
@@ -43,13 +50,17 @@ class Provider:
     """How long it takes at most, in seconds, before and after it has acted."""
     dice: Random = field(default_factory=Random)
     stubborn: int = 0
-    """So many times it fails to undo what it is asked to, each time."""
+    """So many times it fails to undo what it is asked to, each time; the last one of all refuses it."""
+    balks: int = 0
+    """So many times it fails to do what it is asked to, each time."""
     _failures: Counter[str] = field(default_factory=Counter)
 
     async def do(self, key: str, refused: bool) -> str:
         self.books.calls += 1
         if refused:
             raise Refused(self.number)
+        if self._fails(key, self.balks):
+            raise CannotDo(key)
         await self._take_time()
         if key in self.books.undone:
             raise Undone(key)
@@ -59,11 +70,15 @@ class Provider:
 
     async def undo(self, of: str, key: str) -> None:
         self.books.calls += 1
-        self._failures[of] += 1
-        if self._failures[of] <= self.stubborn:
-            raise CannotUndo(of)
+        if self._fails(f"undo {of}", self.stubborn):
+            raise Refused(self.number) if self.number == PROVIDERS - 1 else CannotUndo(of)
         await self._take_time()
         self.books.undone.setdefault(of, key)
+
+    def _fails(self, what: str, times: int) -> bool:
+        """Whether it fails once more, which it does so many times."""
+        self._failures[what] += 1
+        return self._failures[what] <= times
 
     async def _take_time(self) -> None:
         if self.pace:

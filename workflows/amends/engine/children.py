@@ -112,15 +112,20 @@ class Children:
             self._cancellation.check_outside_steps()
 
     async def undo(self, step_execution: StepExecution, reason: str) -> None:
-        """Return once a child is undone that was completed, or that nobody knows of. Raises Suspended until then."""
+        """Return once a child is undone that was completed, or that nobody knows of. Raises Suspended until then.
+
+        A child that has not ended yet tells how it ends; one that was completed tells after that that it is undone.
+        """
         if not self._is_started(step_execution) and not step_execution.settled:
             return
         child = self._child(step_execution)
-        change = StatusChange("compensating", reason, child_undone_signal(child))
 
         async def request() -> StepCommit | None:
             if self._undone(child):
                 return None
+            has_ended = step_execution.settled or self._history.current.signals.get(child_ended_signal(child))
+            awaited = child_undone_signal(child) if has_ended else child_ended_signal(child)
+            change = StatusChange("compensating", reason, awaited)
             asked = child in self._history.current.requested
             told = [] if asked else [ChildCompensationRequested(step_execution.step_id, child, reason)]
             recall = None if asked else self._recall(child, reason)

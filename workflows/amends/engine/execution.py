@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from domain.amends.errors import Contended, TooLarge, Unstorable
 from workflows.amends.call import OutcomeUnknown
-from workflows.amends.engine.cancellation import BEFORE_RUN, Cancellation, CompensationStart, RunStuck
+from workflows.amends.engine.cancellation import BEFORE_RUN, GIVEN_UP, Cancellation, CompensationStart, RunStuck
 from workflows.amends.engine.compensation import compensate
 from workflows.amends.engine.history_writer import HistoryWriter
-from workflows.amends.engine.run_driver import Hanging, RunDriver, last_recorded_step
+from workflows.amends.engine.run_driver import Hanging, RunDecided, RunDriver, last_recorded_step
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.user_code.call_rules import RunRules
 from workflows.amends.engine.user_code.running import RunCoroutine
@@ -33,6 +33,9 @@ from workflows.amends.run_calls import MisplacedCall
 from workflows.amends.saga import Saga
 from workflows.amends.values.codec import load, stored_value, wrong_fields
 from workflows.amends.values.refusals import is_refusal
+
+COMPLETE = "complete"
+"""The name of the step that completes a saga."""
 
 
 class Execution:
@@ -90,7 +93,7 @@ class Execution:
                 ended = CodeRaised(wrong)
             elif isinstance(ended, CodeReturned):
                 ended = CodeReturned(self._result(ended.value))
-        except (RunStuck, Hanging, MisplacedCall, ExitAttempted, Contended, Unstorable, TooLarge) as failed:
+        except (RunDecided, RunStuck, Hanging, MisplacedCall, ExitAttempted, Contended, Unstorable, TooLarge) as failed:
             ended = CodeRaised(failed)
         finally:
             await running.close()
@@ -128,6 +131,8 @@ class Execution:
                 if not self.cancellation.past_pivot:
                     raise CompensationStart(problem.message, problem) from error
                 return await self._between_steps(f"refused after the point of no return: {problem.message}", problem)
+        if isinstance(error, RunDecided):
+            return await self._between_steps(str(error), Problem(GIVEN_UP, str(error)))
         if isinstance(error, RunStuck):
             return await self._between_steps(error.problem.message, error.problem)
         problem = self.history.stored_problem(error)
@@ -140,8 +145,10 @@ class Execution:
         for step in self.driver.step_execution:
             if not step.settled and step.step.kind == "step":
                 step.in_doubt, step.outcome = True, OutcomeUnknown()
-        self.cancellation.check_outside_steps()
         act = self.suspension.operator_action(step_id, None)
+        done = self.execution_log.replay.checkpoints.get(step_id + 1)
+        if done is None or done.name != COMPLETE:  # else it was completed by that, and may be called back since
+            self.cancellation.check_outside_steps()
         if act and act.action == "resolve":
             return await self._complete(act.result)
         if act and act.action == "skip" and not self.cancellation.past_pivot:
@@ -159,7 +166,7 @@ class Execution:
     async def _complete(self, result: Any) -> Any:
         """Record that all is done, knowing all that the saga was told: a cancel that came in time is not lost."""
         step_id = self.execution_log.next_step_id()
-        if await self.suspension.matching_checkpoint(step_id, "complete"):
+        if await self.suspension.matching_checkpoint(step_id, COMPLETE):
             if self.execution_log.replay.compensation_requested:
                 self.cancellation.check_outside_steps()
             return result
@@ -167,7 +174,7 @@ class Execution:
         async def complete() -> StepCommit:
             self.cancellation.check_outside_steps()
             await self.cancellation.record_cancel_lost()
-            checkpoint = self.history.answered_checkpoint(step_id, "complete", self.execution_log.now(), result)
+            checkpoint = self.history.answered_checkpoint(step_id, COMPLETE, self.execution_log.now(), result)
             change = StatusChange("completed")
             return self.history.step_commit(SagaCompleted(result), checkpoint=checkpoint, change=change)
 

@@ -40,6 +40,10 @@ class Hanging(AmendsError):
     seconds: float
 
 
+class RunDecided(BaseException):
+    """An operator has said, for this reason, what comes of `run` where it is now, whatever its code does by now."""
+
+
 def _gravity(error: BaseException) -> int:
     """What a saga does about several branches that failed: what is worst for all of them comes first."""
     order = (*_OVER, SuspendRequest, CompensationStart, Refusal)
@@ -99,7 +103,12 @@ class RunDriver:
         return self.step_execution
 
     async def _next(self, running: RunCoroutine) -> Word[Any] | None:
-        """What `run` asks for next; None once it has ended. Meanwhile it can be cancelled, and it has a limit."""
+        """What `run` asks for next; None once it has ended. Meanwhile it can be cancelled, and it has a limit.
+
+        Where it was left before, it does not matter what it would do now: it may have been in a hurry then, or wrong.
+        Raises CompensationStart where an earlier execution has turned back, RunDecided where an operator has decided.
+        """
+        self._require_not_left()
         left = limit = self.execution_log.limits.between
         while running.word is None and running.ended is None and self.speaks.misplaced is None:
             if self._may_turn:
@@ -115,17 +124,21 @@ class RunDriver:
         self._look_once_more()
         return running.word
 
+    def _require_not_left(self) -> None:
+        replay, next_one = self.execution_log.replay, self.execution_log.last_step_id + 1
+        if (known := replay.checkpoints.get(next_one)) and known.name == TURN_BACK:
+            self.cancellation.check_outside_steps()
+        act = self.suspension.operator_action(next_one, None)
+        if act is None or act.action == "retry" or (act.action == "skip" and self.cancellation.past_pivot):
+            return
+        if next_one not in recorded_steps(replay):
+            raise RunDecided(act.reason)
+
     @property
     def _may_turn(self) -> bool:
-        """Whether compensation may start where `run` is: no earlier execution has begun anything that it has not
-        reached.
-
-        One that is on record as turned back just here is, or it would go on past that.
-        """
+        """Whether compensation may start here: no earlier execution has begun anything that `run` has not reached."""
         replay, here = self.execution_log.replay, self.execution_log.last_step_id
-        next_one = replay.checkpoints.get(here + 1)
-        turned = next_one is not None and next_one.name == TURN_BACK
-        return here >= self._last_recorded and (turned or self._live or not replay.recovered)
+        return here >= self._last_recorded and (self._live or not replay.recovered)
 
     def note_await_cancelled(self, word: Word[Any]) -> bool:
         """`run` has cancelled the await of a word; False if the answer is recorded, so that `run` has it at once."""
@@ -275,6 +288,10 @@ def _steps(word: Word[Any]) -> int:
 def last_recorded_step(replay: ReplayState) -> int:
     """The last step of the way forward that an earlier execution has begun, as far as that is on record."""
     back = next((step_id for step_id, known in replay.checkpoints.items() if known.name == TURN_BACK), None)
+    return max((step_id for step_id in recorded_steps(replay) if back is None or step_id < back), default=0)
+
+
+def recorded_steps(replay: ReplayState) -> set[int]:
+    """The steps of which something is on record."""
     step_ids = {*replay.checkpoints, *replay.failures, *replay.children, *replay.waits, *replay.provider_waits}
-    step_ids |= {*replay.compensation.outcome_unknown} if replay.compensation else set()
-    return max((step_id for step_id in step_ids if back is None or step_id < back), default=0)
+    return step_ids | {*replay.compensation.outcome_unknown} if replay.compensation else step_ids

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from typing import Any, Final, Literal
@@ -84,6 +84,7 @@ class Clients:
     """How many requests have not been answered."""
 
     def __post_init__(self) -> None:
+        self._starts: dict[str, StartAction] = {}
         self.loop = VirtualLoop(self.network.timeline)
         self._link = NetworkLink(self.network, self.loop, "a server", self.dice)
 
@@ -91,6 +92,7 @@ class Clients:
         """Let a client do something at its time."""
         match action:
             case StartAction():
+                self._starts[action.id] = action
                 self._at(action.at, action.id, lambda engine: _start(engine, action))
             case SignalAction():
                 self._at(action.at, action.key, lambda engine: _send(engine, action))
@@ -130,8 +132,16 @@ class Clients:
                     break
                 except (TimeoutError, Unavailable, NotFound) as unanswered:
                     self.note(f"server {server.pid} has not answered: {key}: {unanswered!r}")
+                    if isinstance(unanswered, NotFound):
+                        self._start_again(unanswered.key)
             await asyncio.sleep(AGAIN_SECONDS)
         self.waiting -= 1
+
+    def _start_again(self, id: str) -> None:
+        """A saga is not there whose start was accepted: the store has lost that, and it is started once more."""
+        if id in self._starts and id in self.accepted:
+            del self.accepted[id]
+            self.perform(replace(self._starts[id], at=self.network.timeline.now))
 
 
 def _served(server: Server, ask: Callable[[Engine], Coroutine[Any, Any, object]]) -> asyncio.Task[object]:

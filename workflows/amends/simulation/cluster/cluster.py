@@ -31,6 +31,8 @@ from workflows.amends.simulation.cluster.virtual_time import Timeline, VirtualLo
 
 LONG_SECONDS: Final = 30.0
 """A time that is longer is skipped if all sagas wait for it."""
+LATEST_SECONDS: Final = 10.0
+"""What was sent has arrived after so many seconds, or never will."""
 LOOK_SECONDS: Final = 0.1
 """How often it is looked whether a history has come to its end."""
 
@@ -64,6 +66,8 @@ class Cluster:
         self._uses_dbos = any(isinstance(action, DbosToolAction) for action in self.actions)
         self.is_over = False
         """Whether nothing goes wrong any more."""
+        lost_at = [fault.at for fault in self.faults.events if isinstance(fault, CommitLoss)]
+        self._late_until = max(lost_at) + LATEST_SECONDS if lost_at else 0.0
         for place in range(len(self.faults.servers)):
             self._places.append(self._server(place))
         for fault in self.faults.events:
@@ -125,8 +129,13 @@ class Cluster:
 
     @property
     def all_is_done(self) -> bool:
-        """Whether every client was answered, and every saga is finished."""
-        return not self.clients.waiting and all(row.status in FINISHED for row in self.store.rows.values())
+        """Whether every client was answered, and every saga is finished.
+
+        What was sent before the store has lost something may bring back a saga that is lost: it has arrived by then.
+        """
+        if self.clients.waiting or self.timeline.now < self._late_until:
+            return False
+        return all(row.status in FINISHED for row in self.store.rows.values())
 
     def problems(self) -> list[str]:
         """What went wrong beside the record: commits that are not their owner's, and what asyncio complains of."""

@@ -105,7 +105,7 @@ class MemoryCommits(MemoryTables):
         new, start, recall = list(step_commit.events), step_commit.start, step_commit.recall
         if start and start.id not in self.workflows:
             new.append(start.event)
-        if recall and not start and (child := self.rows.get(recall.saga)) and child.status != "compensated":
+        if recall and not start and (child := self._child(recall.saga)) and child.status != "compensated":
             new.append(recall.event)
         return new
 
@@ -139,7 +139,7 @@ class MemoryCommits(MemoryTables):
 
     def _recall(self, parent: str, wanted: CompensateChild) -> None:
         """Let a child be undone, whatever it is doing; one that is undone already, or not there, tells so at once."""
-        row = self.rows.get(wanted.saga)
+        row = self._child(wanted.saga)
         if row is None:
             name = child_undone_signal(wanted.saga)
             received = new_amends_event(
@@ -161,6 +161,11 @@ class MemoryCommits(MemoryTables):
         if row.workflow.status == "SUCCESS":
             row.workflow.status = "PENDING"
         self.enqueue(row)
+
+    def _child(self, id: str) -> MemorySagaRow | None:
+        """The saga of this id, if it is one that another saga has started."""
+        row = self.rows.get(id)
+        return row if row and row.parent else None
 
     def _tell_parent(self, row: MemorySagaRow) -> None:
         """Tell the parent of a saga how that ended, and queue it if it waits for just that."""

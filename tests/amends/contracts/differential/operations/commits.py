@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.amends.event import Cause
 from tests.amends.business.account import MoneyDeposited
-from tests.amends.contracts.differential.draw import PROVIDERS, SIGNALS, STEPS, Draw, Operation
+from tests.amends.contracts.differential.draw import PROVIDERS, SIGNALS, STEPS, TYPES, Draw, Operation
 from tests.amends.contracts.differential.operations import operation
 from tests.amends.contracts.differential.sides import Side
 from tests.amends.contracts.saga_contract import Counted, tallies
@@ -212,6 +212,37 @@ def commit_of_a_recall(draw: Draw) -> Operation | None:
     id = child.id if child and not draw.once_in(9) else "s-0"
     recall = CompensateChild(id, f"because {draw.number()}", draw.event(id, CancelRequested("no")))
     return commit(draw, "commit of a recall", row, [done(draw, row, 9)], recall=recall)
+
+
+@operation(3)
+def a_child_and_its_end(draw: Draw) -> Operation | None:
+    """A child is started, claimed and ended, and then mostly undone, once or twice: drawn one by one that is rare."""
+    if (row := owned(draw)) is None:
+        return None
+    parent, by, child, executor = row.id, row.owner or "", f"{row.id}.{draw.number()}", f"e-{draw.number()}"
+    start, step_id, refused = draw.start(child), next_step(row), draw.once_in(2)
+    begun = StepCommit([done(draw, row, step_id)], start=start)
+    back = StepCommit([draw.event(child, SagaCompensating("no"))], change=StatusChange("compensating", "no"))
+    undone = StepCommit([draw.event(child, SagaCompensated("no"))], change=StatusChange("compensated", "no"))
+    completed = StepCommit([draw.event(child, SagaCompleted(draw.value()))], change=StatusChange("completed"))
+    recalls = [CompensateChild(child, "no", draw.event(child, CancelRequested("no"))) for _ in range(draw.number() % 3)]
+    types = [f"{name}:{version}" for name, version in TYPES]
+
+    async def call(side: Side) -> Any:
+        await side.sagas.commit(parent, by, begun)
+        await side.sagas.register_executor(executor, "here", 1, 1.5, types, 600.0)
+        found = [await side.sagas.claim(executor, f"first of {executor}", types, 1000)]
+        for each in [back, undone] if refused else [completed]:
+            await side.sagas.commit(child, f"first of {executor}", each)
+        for recall in recalls:
+            await side.sagas.commit(parent, by, StepCommit([], recall=recall))
+        if recalls and not refused:
+            found.append(await side.sagas.claim(executor, f"second of {executor}", types, 1000))
+            await side.sagas.commit(child, f"second of {executor}", back)
+            await side.sagas.commit(child, f"second of {executor}", undone)
+        return [sorted(each.id for each in claimed) for claimed in found]
+
+    return Operation("a child and its end", repr((parent, by, child, refused, len(recalls))), call)
 
 
 @operation(3, "success", "StreamMoved")

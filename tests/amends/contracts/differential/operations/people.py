@@ -12,7 +12,8 @@ from workflows.amends.history import CancelRequested, OperatorActed, SagaStuck, 
 @operation(10, "success", "TAKEN", "REPEATED")
 def start(draw: Draw) -> Operation | None:
     known = draw.once_in(6)
-    id = draw.saga() if known else f"s-{draw.number()}"
+    forks = [each for each in draw.store.workflows if each not in draw.store.rows] if draw.once_in(2) else []
+    id = (draw.one_of(forks) or draw.saga()) if known else f"s-{draw.number()}"
     deadline = timedelta(seconds=draw.random.randrange(1, 99)) if draw.once_in(4) else None
     owned = draw.once_in(3)
     ended = [each.id for each in draw.store.executors.values() if each.ended_at] if draw.once_in(3) else []

@@ -35,7 +35,16 @@ class ServerSite:
     rate: float = 1.0
     skew: float = 0.0
     without: tuple[str, ...] = ()
-    """The names of sagas that it has no code for, as during a deployment."""
+    """The names of sagas that it has no code for, nor for those that start them, as during a deployment."""
+
+    def known(self, sagas: Sequence[Saga[Any, Any]]) -> list[Saga[Any, Any]]:
+        """Those of these sagas that it has code for."""
+        missing = set(self.without)
+        for _ in sagas:
+            for saga in sagas:
+                if any(child.name in missing for child in saga.definition.children):
+                    missing.add(saga.definition.name)
+        return [saga for saga in sagas if saga.definition.name not in missing]
 
 
 class Server:
@@ -114,9 +123,8 @@ class Server:
 
         process = Process(f"{self.site.machine}-{self.pid}", self.site.machine, self.pid, 0.0, self._is_gone)
         runtime = SimulatedRuntime(link, self._store, self._uses_dbos)
-        sagas = [saga for saga in self._sagas(self) if saga.definition.name not in self.site.without]
         engine = Engine(
-            sagas,
+            self.site.known(self._sagas(self)),
             RemoteStore(self._store, link, self._watch),
             runtime,
             keeper,
