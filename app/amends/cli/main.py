@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ import typer.core
 
 from app.amends.cli import history
 from app.amends.cli.moving import rewrite_imports
+from app.amends.cli.own_commands import own_commands
 from app.amends.cli.project import AsJson, database_in_use, project_service, project_settings
 from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
@@ -48,17 +50,14 @@ class Commands(typer.core.TyperGroup):
             return super().invoke(*context)
 
 
+@cache
 def _own() -> dict[str, Any]:
-    """The project's own commands, by name; none outside of a project."""
+    """The project's own commands, by name; none outside of a project. Raises StartupError for wrong ones."""
     try:
         commands = project_service().commands
     except StartupError:
         return {}
-    made = typer.Typer(add_completion=False)
-    made.command(hidden=True)(lambda: None)  # with one command alone Typer would make no group
-    for each in commands:
-        made.command()(each)
-    return {name: each for name, each in typer.main.get_group(made).commands.items() if not each.hidden}
+    return own_commands(commands, typer.main.get_group(app).commands)
 
 
 @contextmanager
@@ -89,6 +88,7 @@ def up(
     from app.amends.settings import require_tokens_if_public
 
     service, settings = project_service(), project_settings()
+    _own()  # wrong ones are refused before anything is started
     require_tokens_if_public(settings, host)
     from app.amends.server.serve import serve
 
