@@ -88,12 +88,31 @@ class Projection(Generic[Row, E]):
 
     def __post_init__(self) -> None:
         where = f"projection {self.name!r}"
+        self._require_form(where)
+        self._require_sources(where)
+        known = {column.name: column for column in self.columns}
+        self._require_key(where, known.get(self.key))
+        if any(isinstance(index, str) for index in self.indexes):
+            raise DefinitionError(where, "an index is a tuple of fields, also of one: indexes=[('due',)]")
+        for name in (name for index in self.indexes for name in index):
+            if name not in known:
+                raise DefinitionError(where, f"an index names {name!r}, which is no field of {self.row.__name__}")
+        self._require_events(where)
+
+    def _require_form(self, where: str) -> None:
         if not NAME.fullmatch(self.name) or NUMBERED.fullmatch(self.name):
             raise DefinitionError(where, "a name is lower-case words joined by underscores, such as 'order_board'")
-        if self.version < 1:
-            raise DefinitionError(where, f"versions count from 1, not {self.version}")
+        if not isinstance(self.version, int) or self.version < 1:
+            raise DefinitionError(where, f"versions count from 1, not {self.version!r}")
+        if self.mode not in get_args(Mode):
+            raise DefinitionError(where, f"its mode is one of {', '.join(get_args(Mode))}, not {self.mode!r}")
         if self.mode != "async" and self.key_of is not None:
             raise DefinitionError(where, f"is {self.mode}: it has one row per stream, and no key_of")
+
+    def _require_sources(self, where: str) -> None:
+        """Raise DefinitionError for streams that it cannot read."""
+        if not all(isinstance(each, Aggregate) for each in self._read):
+            raise DefinitionError(where, "of=… and also=[…] are aggregates themselves, not their names")
         if self.also and self.key_of is None:
             raise DefinitionError(
                 where, "reads several categories: a key_of says which row an event of each belongs to"
@@ -101,13 +120,15 @@ class Projection(Generic[Row, E]):
         categories = [each.category for each in self._read]
         if doubled := next((each for each in categories if categories.count(each) > 1), None):
             raise DefinitionError(where, f"names the category {doubled!r} more than once")
-        known = {column.name: column for column in self.columns}
-        self._require_key(where, known.get(self.key))
-        for name in (name for index in self.indexes for name in index):
-            if name not in known:
-                raise DefinitionError(where, f"an index names {name!r}, which is no field of {self.row.__name__}")
+
+    def _require_events(self, where: str) -> None:
+        """Raise DefinitionError for what is no event, or none of those streams."""
+        theirs = {event for each in self._read for event in each.event_classes}
         for event in self.vocabulary:
             event_type(event)
+            if event not in theirs:
+                of = " and ".join(each.category for each in self._read)
+                raise DefinitionError(where, f"reads {event.__name__}, which is no event of {of}: name its aggregate")
 
     def __call__(self, recorded: Iterable[Recorded[E]]) -> dict[str, Row]:
         """The rows that these events add up to, by key."""

@@ -25,6 +25,15 @@ def hours(count: float) -> timedelta:
     return timedelta(hours=count)
 
 
+def require_duration(what: str, given: object, zero: bool = False) -> None:
+    """Raise DefinitionError for what is no timedelta, and for one that is negative, or zero unless that is allowed."""
+    if not isinstance(given, timedelta):
+        raise DefinitionError(what, f"is a timedelta, such as seconds(5), not {given!r}")
+    if given < timedelta(0) or not (given or zero):
+        wanted = "not less than 0" if zero else "more than 0"
+        raise DefinitionError(what, f"is {wanted} seconds, not {given.total_seconds():g}")
+
+
 @dataclass(frozen=True)
 class Retry:
     """How often an attempt that failed is made again, and how long to wait before it.
@@ -39,8 +48,12 @@ class Retry:
     longest_wait: timedelta = seconds(30)
 
     def __post_init__(self) -> None:
-        if self.attempts < 1 or self.backoff < 1 or self.first_wait < timedelta(0):
-            raise DefinitionError(f"{self}", "attempts and backoff are at least 1, waits are not negative")
+        given: dict[str, Any] = vars(self)
+        for name, least in (("attempts", 1), ("backoff", 1)):
+            if not isinstance(given[name], int | float) or given[name] < least:
+                raise DefinitionError(f"Retry({name}={given[name]!r})", f"is a number, {least} at least")
+        for name in ("first_wait", "longest_wait"):
+            require_duration(f"Retry({name}=…)", given[name], zero=True)
 
     def wait_after(self, attempt: int) -> timedelta:
         """How long to wait after this attempt, counted from 1, has failed."""

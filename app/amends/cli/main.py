@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +25,7 @@ from app.amends.cli.workflows import Reason, workflows
 from app.amends.output.log_lines import indented_lines
 from app.amends.output.terminal import print_error_line, print_json, print_line
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
-from domain.amends.errors import AmendsError, StartupError
+from domain.amends.errors import AmendsError, DefinitionError, StartupError
 from workflows.amends.values.printable import escaped
 
 
@@ -183,9 +184,19 @@ def main() -> None:
 
 
 def _complain(error: AmendsError) -> None:
-    text = without_secrets(f"{error}")
+    text = without_secrets(f"{_place(error)}{error}")
     for line in text.expandtabs().splitlines() if isinstance(error, StartupError) else [text]:
         print_error_line(line)
+
+
+def _place(error: AmendsError) -> str:
+    """The line of the project that a wrong definition stands in, before what is wrong with it."""
+    here, found = Path.cwd(), ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = Path(frame.f_code.co_filename)
+        if file.is_relative_to(here) and not {"amends", "site-packages"}.intersection(file.parts[len(here.parts) :]):
+            found = f"{file.relative_to(here)}:{line}: "
+    return found if isinstance(error, DefinitionError) else ""
 
 
 def _terminated(number: int, _: object) -> None:
