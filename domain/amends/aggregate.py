@@ -34,6 +34,8 @@ class Aggregate(Generic[S, E]):
     `evolve` names its events by an annotation: a class, a union of classes, or a class that is no event itself and
     stands for all events that are declared below it.
 
+    Raises DefinitionError for what cannot work.
+
     `folding`, for a state that is dear to change one event at a time, does what `evolve` does for several in turn.
     """
 

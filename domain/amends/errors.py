@@ -120,7 +120,11 @@ class Invalid(AmendsError, ValueError):
 
 
 class Refusal(AmendsError):
-    """Refused."""
+    """Refused.
+
+    The business says no: nothing happened, and the fields say why. `class OutOfStock(Refusal, name="out-of-stock")` has
+    its message as docstring, with its fields in braces. It is never retried: a saga is compensated, and HTTP has a 409.
+    """
 
     name: ClassVar[str] = "refused"
 
@@ -153,7 +157,10 @@ class NotFound(AmendsError):
 
 
 class Conflict(AmendsError):
-    """{problem}"""
+    """{problem}
+
+    What is asked for does not fit what is stored; `kind` is part of the problem's type over HTTP.
+    """
 
     kind: str
     problem: str

@@ -27,7 +27,7 @@ class Recorded(NamedTuple, Generic[E]):
     """An event as a projection sees it. Its place in the feed is left out: a rebuild elsewhere gives the same rows.
 
     `key` is what the stream's name says after its category, `version` counts from 1 in the stream, `at` is when it was
-    recorded.
+    recorded, in UTC.
     """
 
     event: E
@@ -72,7 +72,8 @@ class Projection(Generic[Row, E]):
     holds that. Whoever changes what it does raises `version`, rebuilds, and promotes.
 
     `mode` is how up to date it is: "async" follows the feed; "inline" is written in the commit that appends the events;
-    "live" has no table and is folded when somebody asks. The last two have one row per stream.
+    "live" has no table and is folded when somebody asks. The last two have one row per stream. Raises DefinitionError
+    for what cannot be a table, and for events that none of its aggregates has.
     (After Marten's projections and Equinox's folds.)
     """
 

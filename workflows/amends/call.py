@@ -18,10 +18,12 @@ R = TypeVar("R")
 
 
 def seconds(count: float) -> timedelta:
+    """So many seconds, as every duration of a saga is given."""
     return timedelta(seconds=count)
 
 
 def hours(count: float) -> timedelta:
+    """So many hours, as every duration of a saga is given."""
     return timedelta(hours=count)
 
 
@@ -39,7 +41,8 @@ class Retry:
     """How often an attempt that failed is made again, and how long to wait before it.
 
     The wait after attempt n is `first_wait * backoff ** (n - 1)`, at most `longest_wait`, give or take a tenth.
-    A Refusal is an answer, not a failure: it is never retried.
+    A Refusal is an answer, not a failure: it is never retried. `attempts` counts the first one too. Raises
+    DefinitionError for less than one attempt, a backoff below 1, and negative waits.
     """
 
     attempts: int = 3
@@ -69,7 +72,8 @@ ATTEMPT_TIMEOUT: Final = seconds(30)
 class Call:
     """One attempt of a step in the outside world.
 
-    `key` is the same for every attempt, also after a crash: hand it to the other system as idempotency key. How
+    `key` is the same for every attempt, also after a crash: hand it to the other system as idempotency key. `attempt`
+    counts from 1. How
     often it is read is counted, for gateways that raise ProviderDown and go through no Provider (see SentCalls).
     """
 
@@ -243,12 +247,18 @@ class Done(Generic[R]):
 
 @dataclass(frozen=True)
 class OutcomeUnknown:
-    """Nobody knows whether the step took effect: it failed, or a crash took its answer."""
+    """Nobody knows whether the step took effect: it failed, was out of time, or a crash took its answer.
+
+    A compensation undoes it by the key of the call, and must do nothing where nothing was done.
+    """
 
 
 @dataclass(frozen=True)
 class Undo(Generic[R]):
-    """One attempt of a compensation: `of` is the key of the call that it undoes, `key` its own."""
+    """One attempt of a compensation: `of` is the key of the call that it undoes, `key` its own.
+
+    `outcome` is Done with what the step returned, or OutcomeUnknown; `attempt` counts from 1.
+    """
 
     of: str
     key: str

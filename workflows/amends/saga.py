@@ -106,10 +106,12 @@ def step(
     pivot: bool = False,
     compensation: _Undeclared | None = _UNDECLARED,
 ) -> Any:
-    """Declare a call to another system.
+    """Declare a call to another system: `async def charge(self, call: Call, order: Order) -> Receipt`.
 
-    `timeout` bounds one attempt. `pivot=True` is the point of no return; `compensation=None` says that
-    nothing needs to be undone. A step with neither, and without `@<step>.compensation`, does not import.
+    `timeout` (30 s) bounds one attempt, `retry` says how many there are (3). `pivot=True` is the point of no return;
+    `compensation=None` says that nothing needs to be undone. A step with neither, and without `@<step>.compensation`,
+    does not import. What it takes and returns is stored as JSON. A Refusal is an answer and is raised in `run`; an
+    error is tried again. Raises DefinitionError.
     """
 
     _require_none("step", compensation)
@@ -134,9 +136,10 @@ def transaction(
     pivot: bool = False,
     compensation: _Undeclared | None = _UNDECLARED,
 ) -> Any:
-    """Declare a change to our own database. It fails only by a Refusal, and then it has done nothing.
+    """Declare a change to our own database: `async def note(self, tx: Transaction, order: Order) -> None`.
 
-    Its code has `timeout` to come to its end: what takes time belongs into a step.
+    It fails only by a Refusal, and then it has done nothing. Its code has `timeout` (30 s) to come to its end: what
+    takes time belongs into a step. `pivot` and `compensation` are those of a step. Raises DefinitionError.
     """
 
     _require_none("transaction", compensation)
@@ -217,7 +220,8 @@ class Saga(ABC, Generic[In, Out]):
 
         It is a saga of its own, with its own history, and this one is suspended until it has ended. If it is
         compensated, its refusal is raised here, or ChildFailed. If this saga is compensated later, the child is
-        compensated too; one that has a pivot is a pivot here too. A cancel of this saga travels to it.
+        compensated too; one that has a pivot is a pivot here too. A cancel of this saga travels to it. Raises
+        DefinitionError for one that `children` does not name.
         """
         if not isinstance(saga, type):
             raise MisplacedCall(
@@ -256,18 +260,19 @@ class Saga(ABC, Generic[In, Out]):
         """Wait for a signal, one that came before anybody waited included; None if the time is over first.
 
         Each is received once, in the order in which they came. Waiting takes no memory, thread or connection, and may
-        take months.
+        take months; a timeout is a hundred years at most. Raises DefinitionError for a signal that `signals` does not
+        name.
         """
         return ReceiveCall(self.definition.signal_name(signal), signal, timeout)
 
     def sleep(self, duration: timedelta) -> SleepCall:
-        """Let time pass, however long: it takes no memory, thread or connection."""
+        """Let time pass, up to a hundred years: it takes no memory, thread or connection."""
         return SleepCall(duration)
 
     def now(self) -> datetime:
-        """When the last recorded step was completed; the same in every replay."""
+        """When the last recorded step was completed, in UTC; the same in every replay. Raises NotInSaga elsewhere."""
         return current_call_context("now()").now()
 
     def new_id(self) -> UUID:
-        """A new id derived from the saga's; the same in every replay."""
+        """A new id derived from the saga's; the same in every replay. Raises NotInSaga elsewhere."""
         return current_call_context("new_id()").new_id()

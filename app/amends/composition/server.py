@@ -170,7 +170,7 @@ def build_server(service: Service[Any], settings: Settings, url: URL, process: S
     watched = HealthSources(database.watch, liveness, looks, watchdog, followers, losses)
     routers = [*amends_routers(engine, store, runners, redactor, watched), *parts.routers]
     policy = access_policy(settings, process.here, token, parts.private)
-    api = Guards(build_api(routers, bool(policy.tokens)), policy)
+    api = Guards(build_api(routers, bool(policy.tokens), parts.sagas), policy)
     return Server(database, parts, store, engine, providers, register, runners, watchdog, liveness, losses, api)
 
 
