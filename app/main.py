@@ -22,6 +22,7 @@ def build(host: ServiceContext[ShopSettings]) -> Parts:
     client = provider_client(host.settings.provider_url, host.here, host.token)
     provider = Connections(client, host.providers)
     sandbox = Sandbox(Ledger(host.pool))
+    serves_sandbox = not host.settings.provider_url
     return Parts(
         sagas=[
             PlaceOrder(HttpStock(provider), HttpPayments(provider), HttpCouriers(provider)),
@@ -31,10 +32,10 @@ def build(host: ServiceContext[ShopSettings]) -> Parts:
         ],
         routers=[
             AccountRoutes(host.repository, host.requests).router,
-            *([] if host.settings.provider_url else [sandbox.router]),
+            *([sandbox.router] if serves_sandbox else []),
         ],
-        resources=[client, sandbox.open(earnest=bool(host.settings.api_tokens) and host.settings.provider_url is None)],
-        private=() if host.settings.open_sandbox else ("/sandbox",),
+        resources=[client, sandbox.open(earnest=bool(host.settings.api_tokens) and serves_sandbox)],
+        private=("/sandbox",) if serves_sandbox and not host.settings.open_sandbox else (),
     )
 
 

@@ -16,6 +16,7 @@ from app.amends.postgres.connections.pool import Pool
 from app.amends.settings import Settings
 from app.amends.store.aggregates.repository import Repository
 from app.amends.store.idempotent_requests import IdempotentRequests
+from domain.amends.errors import DefinitionError
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
 
@@ -60,8 +61,11 @@ class Parts:
 class Service(Generic[S]):
     """One service: `app/main.py` of a project holds it under the name `service`.
 
-    Aggregates, events and read models are found in the project's `domain` and `workflows`. Below `root` are also
+    Aggregates, events and read models are not listed: every one that a module of the project's `domain` or `workflows`
+    has under a name is found there, also one that it imports from another package. Below `root` are
     `domain/events.lock.json`, `tests/samples`, `migrations/versions` and `migrations/rights.sql`, as far as there are.
+
+    Raises DefinitionError for what is given in another form.
     """
 
     root: Path
@@ -72,6 +76,19 @@ class Service(Generic[S]):
     """A subclass of Settings for settings of its own, or Settings itself."""
     commands: Sequence[Callable[..., None]] = ()
     """Commands of its own, as Typer takes them: `./run amends NAME`."""
+
+    def __post_init__(self) -> None:
+        given: object = self.settings
+        if not isinstance(self.root, Path):
+            raise DefinitionError("root of Service", f"is a Path, not {self.root!r}: Path(__file__).parents[1]")
+        if not callable(self.build):
+            raise DefinitionError("build of Service", "is a function that takes a ServiceContext and returns Parts")
+        if not isinstance(given, type) or not issubclass(given, Settings):
+            raise DefinitionError(
+                "settings of Service", f"is a subclass of Settings itself, not {given!r}: settings=Settings"
+            )
+        if isinstance(self.commands, str) or not isinstance(self.commands, Sequence):
+            raise DefinitionError("commands of Service", "is a list of functions: commands=[…], also for one")
 
     @cached_property
     def name(self) -> str:

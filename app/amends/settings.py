@@ -15,7 +15,7 @@ from app.amends.postgres.urls import parse_url
 from app.amends.security.loopback import is_loopback
 from app.amends.security.passwords import hide_url_secrets
 from app.amends.security.tokens import Token, parse_tokens
-from domain.amends.errors import StartupError
+from domain.amends.errors import DefinitionError, StartupError
 from workflows.amends.values.limits import MIB
 
 S = TypeVar("S", bound="Settings")
@@ -62,6 +62,16 @@ class Settings(BaseSettings):
     followers: int = Field(256, ge=1, le=100_000, description="clients that follow /events/live at a time")
     request_bytes: int = Field(MIB, ge=1024, le=64 * MIB, description="the largest body of a request")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Raise DefinitionError for a setting of a service that has the name of one of ours."""
+        super().__pydantic_init_subclass__(**options)
+        for name in cls.__annotations__:
+            if name in Settings.model_fields or name in vars(Settings):
+                raise DefinitionError(
+                    f"{cls.__name__}.{name}", "is the name of a setting of Amends' own: give yours another one"
+                )
 
     @property
     def owner_url(self) -> URL | None:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from inspect import signature
+from inspect import iscoroutinefunction, signature
 from typing import Generic, TypeVar, get_type_hints
 
 from domain.amends.contained import call_contained
 from domain.amends.errors import DefinitionError, Invalid
-from domain.amends.event import NAME, declared_events, event_type
+from domain.amends.event import declared_events, event_type
+from domain.amends.names import NAME
 from domain.amends.stream import require_stream
 from domain.amends.vocabulary import Vocabulary
 
@@ -33,6 +34,8 @@ class Aggregate(Generic[S, E]):
     `evolve` names its events by an annotation: a class, a union of classes, or a class that is no event itself and
     stands for all events that are declared below it.
 
+    Raises DefinitionError for what cannot work.
+
     `folding`, for a state that is dear to change one event at a time, does what `evolve` does for several in turn.
     """
 
@@ -45,8 +48,14 @@ class Aggregate(Generic[S, E]):
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.category):
             raise DefinitionError(f"aggregate {self.category!r}", "a category is lower-case words joined by hyphens")
-        for event in _event_classes(self.evolve):
+        for event in self.event_classes:
             event_type(event)
+        state = self.state_type
+        if type(state) is type and not isinstance(self.initial, state):
+            raise DefinitionError(
+                f"aggregate {self.category!r}",
+                f"its initial state is {self.initial!r}, and evolve returns {state.__name__}",
+            )
 
     def stream(self, key: str) -> str:
         """The name of one instance's stream, such as `order-4711`. Raises Invalid for a key that cannot be in one."""
@@ -61,11 +70,17 @@ class Aggregate(Generic[S, E]):
         key = stream.removeprefix(f"{self.category}-")
         return key if key != stream and key.strip() else None
 
-    def require_own_events(self, events: Sequence[E]) -> Sequence[E]:
+    def require_own_events(self, decided: Iterable[E]) -> list[E]:
         """The events, if `evolve` understands them all: others could be stored, but the stream not be read again.
 
-        Raises DefinitionError.
+        Raises DefinitionError, also for a decision that returns none as None, or one that is not in a list.
         """
+        if decided is None or type(decided) in self.vocabulary.classes:
+            raise DefinitionError(
+                f"aggregate {self.category!r}",
+                f"a decision returns a list of events, also of one or none, not {type(decided).__name__}",
+            )
+        events = list(decided)
         for event in events:
             if type(event) not in self.vocabulary.classes:
                 raise DefinitionError(
@@ -87,10 +102,15 @@ class Aggregate(Generic[S, E]):
             return call_contained(self.folding, before, events)
         return call_contained(reduce, self.evolve, events, before)
 
+    @property
+    def event_classes(self) -> tuple[type[E], ...]:
+        """The events that `evolve` names, declared by now; `vocabulary` keeps those of its first reading."""
+        return _event_classes(self.evolve, self.category)
+
     @cached_property
     def vocabulary(self) -> Vocabulary[E]:
         """The events that `evolve` understands."""
-        return Vocabulary(_event_classes(self.evolve))
+        return Vocabulary(self.event_classes)
 
     @cached_property
     def state_type(self) -> object:
@@ -98,11 +118,14 @@ class Aggregate(Generic[S, E]):
         return get_type_hints(self.evolve, include_extras=True)["return"]
 
 
-def _event_classes(evolve: Callable[[S, E], S]) -> tuple[type[E], ...]:
+def _event_classes(evolve: Callable[[S, E], S], category: str) -> tuple[type[E], ...]:
     """Read from the annotation of `evolve`'s second parameter: see `declared_events`."""
+    what = f"aggregate {category!r}, {getattr(evolve, '__name__', 'evolve')}"
+    if iscoroutinefunction(evolve):
+        raise DefinitionError(what, "is a plain function, not an async one")
     hints, names = get_type_hints(evolve), list(signature(evolve).parameters)
     if len(names) != 2 or names[1] not in hints or "return" not in hints:
-        raise DefinitionError(
-            getattr(evolve, "__name__", "evolve"), "takes (state, event) and annotates both and its result"
-        )
+        raise DefinitionError(what, "takes (state, event) and annotates both and its result")
+    if hints["return"] is type(None):
+        raise DefinitionError(what, "returns the state after the event, and is annotated with None")
     return declared_events(hints[names[1]])

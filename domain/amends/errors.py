@@ -24,8 +24,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from inspect import cleandoc
+from string import Formatter
 from typing import ClassVar, dataclass_transform, get_type_hints
 
+from domain.amends.names import NAME
 from domain.amends.sensitive import MASK, marks_within
 
 
@@ -56,13 +58,15 @@ class AmendsError(Exception):
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
         dataclass(eq=False)(cls)
+        if problem := _problem_of_message(_message(cls), {field.name for field in fields(cls)}):  # type: ignore[arg-type]
+            raise DefinitionError(cls.__name__, problem)
 
     def __str__(self) -> str:
         return self.redacted_message()
 
     def redacted_message(self, hidden: Collection[str] = ()) -> str:
         """The message, without the facts that are marked, and without those of these names."""
-        says = cleandoc(type(self).__doc__ or type(self).__name__).split("\n\n")[0].replace("\n", " ")
+        says = _message(type(self))
         marked = self._marked().union(hidden)
         return says.format_map({name: _Masked() if name in marked else fact for name, fact in self.facts().items()})
 
@@ -78,6 +82,24 @@ class AmendsError(Exception):
     def _marked(self) -> set[str]:
         hints = get_type_hints(type(self), include_extras=True)
         return {field.name for field in fields(self) if marks_within(hints[field.name])}  # type: ignore[arg-type]
+
+
+def _message(cls: type[AmendsError]) -> str:
+    """The first paragraph of the docstring: the message, before its fields are filled in."""
+    return cleandoc(cls.__doc__ or cls.__name__).split("\n\n")[0].replace("\n", " ")
+
+
+def _problem_of_message(message: str, known: Collection[str]) -> str | None:
+    """What keeps a message from being filled in with these fields."""
+    try:
+        named = {
+            name.partition(".")[0].partition("[")[0] for _, name, _, _ in Formatter().parse(message) if name is not None
+        }
+    except ValueError as error:
+        return f"its docstring is its message, and cannot be filled in: {error}; write {{{{ for a brace"
+    if unknown := sorted(named.difference(known)):
+        return f"its docstring is its message, and names {unknown[0]!r}, which is no field of it"
+    return None
 
 
 class DefinitionError(AmendsError):
@@ -98,13 +120,23 @@ class Invalid(AmendsError, ValueError):
 
 
 class Refusal(AmendsError):
-    """Refused."""
+    """Refused.
+
+    The business says no: nothing happened, and the fields say why. `class OutOfStock(Refusal, name="out-of-stock")` has
+    its message as docstring, with its fields in braces. It is never retried: a saga is compensated, and HTTP has a 409.
+    """
 
     name: ClassVar[str] = "refused"
 
-    def __init_subclass__(cls, *, name: str, **options: object) -> None:
-        """`name` is stored; rename the class as you like, but never the name."""
+    def __init_subclass__(cls, *, name: str = "", **options: object) -> None:
+        """`name` is stored, in lower-case words joined by hyphens; rename the class as you like, but never the name.
+
+        Raises DefinitionError.
+        """
         super().__init_subclass__(**options)
+        if not NAME.fullmatch(name):
+            problem = f"its name {name!r} must be lower-case words joined by hyphens" if name else "has no name"
+            raise DefinitionError(cls.__name__, f'{problem}: class {cls.__name__}(Refusal, name="out-of-stock")')
         cls.name = name
 
 
@@ -125,7 +157,10 @@ class NotFound(AmendsError):
 
 
 class Conflict(AmendsError):
-    """{problem}"""
+    """{problem}
+
+    What is asked for does not fit what is stored; `kind` is part of the problem's type over HTTP.
+    """
 
     kind: str
     problem: str

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, TypeVar, Union, dataclass_transform, get_args, get_origin
 
 from domain.amends.errors import DefinitionError
+from domain.amends.names import NAME
 
 T = TypeVar("T")
-
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 Payload: TypeAlias = dict[str, Any]
 """An event's data as it is stored: plain JSON."""
@@ -43,13 +41,18 @@ def event(name: str, version: int = 1) -> Callable[[type[T]], type[T]]:
 
     Whoever changes the shape raises the version and adds an upcaster for the old one below the class.
     """
+    if isinstance(name, type):
+        raise DefinitionError(f"event {name.__name__}", "is given a name to be stored by: @event('order-placed')")
     if not NAME.fullmatch(name):
         raise DefinitionError(f"event {name!r}", "a name is lower-case words joined by hyphens, such as 'order-placed'")
-    if version < 1:
-        raise DefinitionError(f"event {name!r}", f"versions count from 1, not {version}")
+    if not isinstance(version, int) or version < 1:
+        raise DefinitionError(f"event {name!r}", f"versions count from 1, not {version!r}")
 
     def declare(cls: type[T]) -> type[T]:
-        made = dataclass(frozen=True)(cls)
+        try:
+            made = dataclass(frozen=True)(cls)
+        except (TypeError, ValueError) as error:
+            raise DefinitionError(f"event {name!r}", f"{error}") from None
         made.__event__ = EventType(name, version)  # type: ignore[attr-defined]
         made.__upcasters__ = {}  # type: ignore[attr-defined]
         return made
@@ -62,7 +65,8 @@ def event_type(event: object) -> EventType:
     cls = event if isinstance(event, type) else type(event)
     declared: EventType | None = vars(cls).get("__event__")  # a subclass is another event, or none
     if declared is None:
-        raise DefinitionError(repr(event), "is not an event: decorate its class with @event(name, version)")
+        shown = f"{cls.__module__}.{cls.__qualname__}" if cls is event else repr(event)
+        raise DefinitionError(shown, "is not an event: decorate its class with @event(name, version)")
     return declared
 
 

@@ -27,7 +27,7 @@ class Recorded(NamedTuple, Generic[E]):
     """An event as a projection sees it. Its place in the feed is left out: a rebuild elsewhere gives the same rows.
 
     `key` is what the stream's name says after its category, `version` counts from 1 in the stream, `at` is when it was
-    recorded.
+    recorded, in UTC.
     """
 
     event: E
@@ -72,7 +72,8 @@ class Projection(Generic[Row, E]):
     holds that. Whoever changes what it does raises `version`, rebuilds, and promotes.
 
     `mode` is how up to date it is: "async" follows the feed; "inline" is written in the commit that appends the events;
-    "live" has no table and is folded when somebody asks. The last two have one row per stream.
+    "live" has no table and is folded when somebody asks. The last two have one row per stream. Raises DefinitionError
+    for what cannot be a table, and for events that none of its aggregates has.
     (After Marten's projections and Equinox's folds.)
     """
 
@@ -88,12 +89,31 @@ class Projection(Generic[Row, E]):
 
     def __post_init__(self) -> None:
         where = f"projection {self.name!r}"
+        self._require_form(where)
+        self._require_sources(where)
+        known = {column.name: column for column in self.columns}
+        self._require_key(where, known.get(self.key))
+        if any(isinstance(index, str) for index in self.indexes):
+            raise DefinitionError(where, "an index is a tuple of fields, also of one: indexes=[('due',)]")
+        for name in (name for index in self.indexes for name in index):
+            if name not in known:
+                raise DefinitionError(where, f"an index names {name!r}, which is no field of {self.row.__name__}")
+        self._require_events(where)
+
+    def _require_form(self, where: str) -> None:
         if not NAME.fullmatch(self.name) or NUMBERED.fullmatch(self.name):
             raise DefinitionError(where, "a name is lower-case words joined by underscores, such as 'order_board'")
-        if self.version < 1:
-            raise DefinitionError(where, f"versions count from 1, not {self.version}")
+        if not isinstance(self.version, int) or self.version < 1:
+            raise DefinitionError(where, f"versions count from 1, not {self.version!r}")
+        if self.mode not in get_args(Mode):
+            raise DefinitionError(where, f"its mode is one of {', '.join(get_args(Mode))}, not {self.mode!r}")
         if self.mode != "async" and self.key_of is not None:
             raise DefinitionError(where, f"is {self.mode}: it has one row per stream, and no key_of")
+
+    def _require_sources(self, where: str) -> None:
+        """Raise DefinitionError for streams that it cannot read."""
+        if not all(isinstance(each, Aggregate) for each in self._read):
+            raise DefinitionError(where, "of=… and also=[…] are aggregates themselves, not their names")
         if self.also and self.key_of is None:
             raise DefinitionError(
                 where, "reads several categories: a key_of says which row an event of each belongs to"
@@ -101,13 +121,15 @@ class Projection(Generic[Row, E]):
         categories = [each.category for each in self._read]
         if doubled := next((each for each in categories if categories.count(each) > 1), None):
             raise DefinitionError(where, f"names the category {doubled!r} more than once")
-        known = {column.name: column for column in self.columns}
-        self._require_key(where, known.get(self.key))
-        for name in (name for index in self.indexes for name in index):
-            if name not in known:
-                raise DefinitionError(where, f"an index names {name!r}, which is no field of {self.row.__name__}")
+
+    def _require_events(self, where: str) -> None:
+        """Raise DefinitionError for what is no event, or none of those streams."""
+        theirs = {event for each in self._read for event in each.event_classes}
         for event in self.vocabulary:
             event_type(event)
+            if event not in theirs:
+                of = " and ".join(each.category for each in self._read)
+                raise DefinitionError(where, f"reads {event.__name__}, which is no event of {of}: name its aggregate")
 
     def __call__(self, recorded: Iterable[Recorded[E]]) -> dict[str, Row]:
         """The rows that these events add up to, by key."""

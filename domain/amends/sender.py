@@ -21,14 +21,15 @@ def fill_in_sender(data: Any, annotation: object, actor: str, known: bool) -> An
     `known`, by a token for instance. Raises Invalid for one that does."""
     if not isinstance(data, dict):
         return data
-    names = _sender_fields(annotation)
+    names = sender_fields(annotation)
     for name in names:
         if known and data.get(name, actor) != actor:
             raise Invalid(name, f"is who sends it, {actor}: leave it out")
     return dict.fromkeys(names, actor) | data
 
 
-def _sender_fields(annotation: object) -> tuple[str, ...]:
+def sender_fields(annotation: object) -> tuple[str, ...]:
+    """The fields of a class that are marked with SENDER."""
     if not (isinstance(annotation, type) and is_dataclass(annotation)):
         return ()
     hints = get_type_hints(annotation, include_extras=True)

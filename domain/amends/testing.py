@@ -65,7 +65,7 @@ class Given(Generic[S, E]):
     ) -> DecisionResult[E]:
         """Decide. A Refusal is an outcome; any other error is a bug and is raised."""
         try:
-            return DecisionResult(tuple(self.aggregate.require_own_events(list(decision(self.state, *args, **kwargs)))))
+            return DecisionResult(tuple(self.aggregate.require_own_events(decision(self.state, *args, **kwargs))))
         except Refusal as refusal:
             return DecisionResult((), refusal)
 

@@ -89,7 +89,8 @@ class Vocabulary(Generic[E]):
         for cls in self.classes:
             name = event_type(cls).name
             if name in names:
-                raise DefinitionError(f"event {name!r}", f"has two classes, {names[name].__name__} and {cls.__name__}")
+                both = " and ".join(f"{each.__module__}.{each.__qualname__}" for each in (names[name], cls))
+                raise DefinitionError(f"event {name!r}", f"has two classes, {both}: give one of them another name")
             names[name] = cls
         for cls in self.classes:
             _require_no_gap(cls)

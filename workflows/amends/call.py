@@ -18,11 +18,22 @@ R = TypeVar("R")
 
 
 def seconds(count: float) -> timedelta:
+    """So many seconds, as every duration of a saga is given."""
     return timedelta(seconds=count)
 
 
 def hours(count: float) -> timedelta:
+    """So many hours, as every duration of a saga is given."""
     return timedelta(hours=count)
+
+
+def require_duration(what: str, given: object, zero: bool = False) -> None:
+    """Raise DefinitionError for what is no timedelta, and for one that is negative, or zero unless that is allowed."""
+    if not isinstance(given, timedelta):
+        raise DefinitionError(what, f"is a timedelta, such as seconds(5), not {given!r}")
+    if given < timedelta(0) or not (given or zero):
+        wanted = "not less than 0" if zero else "more than 0"
+        raise DefinitionError(what, f"is {wanted} seconds, not {given.total_seconds():g}")
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,8 @@ class Retry:
     """How often an attempt that failed is made again, and how long to wait before it.
 
     The wait after attempt n is `first_wait * backoff ** (n - 1)`, at most `longest_wait`, give or take a tenth.
-    A Refusal is an answer, not a failure: it is never retried.
+    A Refusal is an answer, not a failure: it is never retried. `attempts` counts the first one too. Raises
+    DefinitionError for less than one attempt, a backoff below 1, and negative waits.
     """
 
     attempts: int = 3
@@ -39,8 +51,12 @@ class Retry:
     longest_wait: timedelta = seconds(30)
 
     def __post_init__(self) -> None:
-        if self.attempts < 1 or self.backoff < 1 or self.first_wait < timedelta(0):
-            raise DefinitionError(f"{self}", "attempts and backoff are at least 1, waits are not negative")
+        given: dict[str, Any] = vars(self)
+        for name, least in (("attempts", 1), ("backoff", 1)):
+            if not isinstance(given[name], int | float) or given[name] < least:
+                raise DefinitionError(f"Retry({name}={given[name]!r})", f"is a number, {least} at least")
+        for name in ("first_wait", "longest_wait"):
+            require_duration(f"Retry({name}=…)", given[name], zero=True)
 
     def wait_after(self, attempt: int) -> timedelta:
         """How long to wait after this attempt, counted from 1, has failed."""
@@ -56,7 +72,8 @@ ATTEMPT_TIMEOUT: Final = seconds(30)
 class Call:
     """One attempt of a step in the outside world.
 
-    `key` is the same for every attempt, also after a crash: hand it to the other system as idempotency key. How
+    `key` is the same for every attempt, also after a crash: hand it to the other system as idempotency key. `attempt`
+    counts from 1. How
     often it is read is counted, for gateways that raise ProviderDown and go through no Provider (see SentCalls).
     """
 
@@ -230,12 +247,18 @@ class Done(Generic[R]):
 
 @dataclass(frozen=True)
 class OutcomeUnknown:
-    """Nobody knows whether the step took effect: it failed, or a crash took its answer."""
+    """Nobody knows whether the step took effect: it failed, was out of time, or a crash took its answer.
+
+    A compensation undoes it by the key of the call, and must do nothing where nothing was done.
+    """
 
 
 @dataclass(frozen=True)
 class Undo(Generic[R]):
-    """One attempt of a compensation: `of` is the key of the call that it undoes, `key` its own."""
+    """One attempt of a compensation: `of` is the key of the call that it undoes, `key` its own.
+
+    `outcome` is Done with what the step returned, or OutcomeUnknown; `attempt` counts from 1.
+    """
 
     of: str
     key: str

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from domain.amends.errors import DefinitionError
-from workflows.amends.call import Retry
+from workflows.amends.call import Retry, require_duration
+from workflows.amends.run_calls import MisplacedCall
 from workflows.amends.values.codec import dump, json_schema
 
 Kind = Literal["step", "transaction", "child"]
@@ -26,6 +27,9 @@ class Compensation:
     retry: Retry
     timeout: timedelta
 
+    def __post_init__(self) -> None:
+        _require_options(f"compensation {self.name}", self.body, self.retry, self.timeout)
+
 
 @dataclass
 class StepSpec:
@@ -39,6 +43,20 @@ class StepSpec:
     pivot: bool
     without_compensation: bool
     compensation: Compensation | None = None
+
+    def __post_init__(self) -> None:
+        _require_options(f"{self.kind} {self.name}", self.body, self.retry, self.timeout)
+
+
+def _require_options(what: str, body: object, retry: object, timeout: object) -> None:
+    """Raise DefinitionError for options of another type, and for a decorator without its function."""
+    if not inspect.isroutine(body):
+        raise DefinitionError(
+            what, f"is declared above an async function, and given what it takes by name, not {body!r}"
+        )
+    if not isinstance(retry, Retry):
+        raise DefinitionError(f"{what}, retry=…", f"is a Retry, such as Retry(attempts=5), not {retry!r}")
+    require_duration(f"{what}, timeout=…", timeout)
 
 
 @dataclass(frozen=True)
@@ -56,7 +74,11 @@ class DeclaredStep:
         """A call's arguments in order of declaration, however they were passed."""
         if not kwargs and len(args) == len(self.parameters):
             return args
-        bound = self.signature.bind(*args, **kwargs)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            wanted = ", ".join(self.parameters) or "nothing"
+            raise MisplacedCall(self.step.name, f"{error}; it takes {wanted}") from None
         bound.apply_defaults()
         return tuple(bound.arguments[name] for name in self.parameters)
 
@@ -103,7 +125,8 @@ class Definition:
         name = next((name for name, known in self.signals.items() if known is cls), None)
         if name is None:
             raise DefinitionError(
-                f"receive({cls.__name__})", f"is none of the signals that {self.name} declares: signals=…"
+                f"receive({getattr(cls, '__name__', repr(cls))})",
+                f"is none of the signals that {self.name} declares: signals=…",
             )
         return name
 

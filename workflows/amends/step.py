@@ -40,16 +40,23 @@ class Transaction(Protocol):
     ) -> Awaitable[State]:
         """Load the aggregate, decide, and append the events if nobody else has written meanwhile.
 
-        Returns the state after them. If somebody has, the whole step runs again with fresh state.
+        Returns the state after them. If somebody has, the whole step runs again with fresh state. Raises what the
+        decision raises, Invalid for a key that no stream can have, and TooLarge and Unstorable for its events.
         """
         ...
 
     def append(self, stream: str, *events: object) -> None:
-        """Append events to a stream, whatever its version."""
+        """Append events to a stream, whatever its version: `tx.append("order-4711", OrderNoted("…"))`, not awaited.
+
+        Raises Invalid for a stream that is none, or is Amends' own, and TooLarge and Unstorable for the events.
+        """
         ...
 
     def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> Awaitable[list[dict[str, Any]]]:
-        """Run SQL on tables of your own in the same transaction; returns rows as dictionaries."""
+        """Run SQL on tables of your own in the same transaction; returns rows as dictionaries.
+
+        Parameters are named, as psycopg takes them: `%(book)s` and `{"book": …}`.
+        """
         ...
 
 

@@ -8,6 +8,8 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +17,7 @@ import typer.core
 
 from app.amends.cli import history
 from app.amends.cli.moving import rewrite_imports
+from app.amends.cli.own_commands import own_commands
 from app.amends.cli.project import AsJson, database_in_use, project_service, project_settings
 from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
@@ -23,7 +26,7 @@ from app.amends.output.log_lines import indented_lines
 from app.amends.output.terminal import print_error_line, print_json, print_line
 from app.amends.scaffold.commands import new, upgrade
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
-from domain.amends.errors import AmendsError, StartupError
+from domain.amends.errors import AmendsError, DefinitionError, StartupError
 from workflows.amends.values.printable import escaped
 
 
@@ -49,17 +52,14 @@ class Commands(typer.core.TyperGroup):
             return super().invoke(*context)
 
 
+@cache
 def _own() -> dict[str, Any]:
-    """The project's own commands, by name; none outside of a project."""
+    """The project's own commands, by name; none outside of a project. Raises StartupError for wrong ones."""
     try:
         commands = project_service().commands
     except StartupError:
         return {}
-    made = typer.Typer(add_completion=False)
-    made.command(hidden=True)(lambda: None)  # with one command alone Typer would make no group
-    for each in commands:
-        made.command()(each)
-    return {name: each for name, each in typer.main.get_group(made).commands.items() if not each.hidden}
+    return own_commands(commands, typer.main.get_group(app).commands)
 
 
 @contextmanager
@@ -90,6 +90,7 @@ def up(
     from app.amends.settings import require_tokens_if_public
 
     service, settings = project_service(), project_settings()
+    _own()  # wrong ones are refused before anything is started
     require_tokens_if_public(settings, host)
     from app.amends.server.serve import serve
 
@@ -184,9 +185,19 @@ def main() -> None:
 
 
 def _complain(error: AmendsError) -> None:
-    text = without_secrets(f"{error}")
+    text = without_secrets(f"{_place(error)}{error}")
     for line in text.expandtabs().splitlines() if isinstance(error, StartupError) else [text]:
         print_error_line(line)
+
+
+def _place(error: AmendsError) -> str:
+    """The line of the project that a wrong definition stands in, before what is wrong with it."""
+    here, found = Path.cwd(), ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = Path(frame.f_code.co_filename)
+        if file.is_relative_to(here) and not {"amends", "site-packages"}.intersection(file.parts[len(here.parts) :]):
+            found = f"{file.relative_to(here)}:{line}: "
+    return found if isinstance(error, DefinitionError) else ""
 
 
 def _terminated(number: int, _: object) -> None:

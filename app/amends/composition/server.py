@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import URL
 
 from app.amends.composition.api import HealthSources, access_policy, amends_routers
+from app.amends.composition.parts_check import warn_of_unlisted_sagas
 from app.amends.composition.store import Store, build_parts
 from app.amends.http.api import build_api
 from app.amends.http.requests.guards import Guards
@@ -153,6 +154,7 @@ def build_server(service: Service[Any], settings: Settings, url: URL, process: S
     for aggregate in store.known.aggregates.values():
         code_version(aggregate)  # of the code as it is now, before it has remembered anything
     parts = build_parts(service, settings, store, providers, database.own, process.here, token)
+    warn_of_unlisted_sagas(parts.sagas)
     engine = _engine(settings, url, parts.sagas, store, process.lost, providers)
     watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.deliver_blocked, process.stop_seconds)
     engine.on_new_executor.append(watchdog.change_executor)
@@ -168,7 +170,7 @@ def build_server(service: Service[Any], settings: Settings, url: URL, process: S
     watched = HealthSources(database.watch, liveness, looks, watchdog, followers, losses)
     routers = [*amends_routers(engine, store, runners, redactor, watched, service.name), *parts.routers]
     policy = access_policy(settings, process.here, token, parts.private)
-    api = Guards(build_api(routers, bool(policy.tokens), service.title), policy)
+    api = Guards(build_api(routers, bool(policy.tokens), parts.sagas, service.title), policy)
     return Server(database, parts, store, engine, providers, register, runners, watchdog, liveness, losses, api)
 
 

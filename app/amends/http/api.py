@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -14,6 +14,7 @@ from app.amends.http.openapi.docs import DocsRoutes
 from app.amends.http.openapi.document import openapi_document
 from app.amends.http.requests.parameters import require_known_parameters
 from app.amends.http.requests.roles import require_allowed_role
+from workflows.amends.saga import Saga
 
 ABOUT = "Business processes that finish or are put right again, and every fact about them."
 
@@ -21,13 +22,13 @@ ABOUT = "Business processes that finish or are put right again, and every fact a
 class DocumentedApi(FastAPI):
     """FastAPI with a document that includes problems and security; it is made at the first request for it."""
 
-    def __init__(self, known: list[APIRouter], guarded: bool, **options: Any) -> None:
+    def __init__(self, known: list[APIRouter], guarded: bool, sagas: Sequence[Saga[Any, Any]], **options: Any) -> None:
         super().__init__(**options)
-        self._known, self._guarded = known, guarded
+        self._known, self._guarded, self._sagas = known, guarded, sagas
 
     def openapi(self) -> dict[str, Any]:
         """The document."""
-        self.openapi_schema = self.openapi_schema or openapi_document(self, self._known, self._guarded)
+        self.openapi_schema = self.openapi_schema or openapi_document(self, self._known, self._guarded, self._sagas)
         return self.openapi_schema
 
     def allowed_methods(self, path: str) -> str:
@@ -38,8 +39,10 @@ class DocumentedApi(FastAPI):
         return ", ".join(sorted(found)) or "GET, HEAD"
 
 
-def build_api(routers: Iterable[APIRouter], guarded: bool = False, title: str = "Amends") -> FastAPI:
-    """The API without its guards; `guarded` says for its document that these want a token.
+def build_api(
+    routers: Iterable[APIRouter], guarded: bool = False, sagas: Sequence[Saga[Any, Any]] = (), title: str = "Amends"
+) -> FastAPI:
+    """The API without its guards; `guarded` says for its document that these want a token, `sagas` what is started.
 
     A path with a slash too many is not redirected: it is another path, and not found.
     """
@@ -47,6 +50,7 @@ def build_api(routers: Iterable[APIRouter], guarded: bool = False, title: str = 
     app = DocumentedApi(
         known,
         guarded,
+        sagas,
         title=title,
         summary=ABOUT,
         version="0.1.0",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from domain.amends.aggregate import Aggregate
@@ -16,6 +17,7 @@ from domain.amends.projection import Projection
 from domain.amends.stream import OWN
 from domain.amends.vocabulary import Vocabulary
 from workflows.amends.history import saga_histories
+from workflows.amends.saga import Saga
 from workflows.amends.values.codec import require_json
 
 OURS = ("domain.amends.read_model.events", "workflows.amends.history")
@@ -49,28 +51,44 @@ class DomainCatalogue:
 def load_catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> DomainCatalogue:
     """The catalogue of some packages, without the folders named `amends` in them.
 
-    Raises DefinitionError for names that are declared twice, for categories of which a stream could be either, for gaps
-    and cycles of upcasters, and for types that JSON does not keep.
+    Found is what a module there has under a name of its own, imported from elsewhere or not. Raises DefinitionError for
+    names that are declared twice, for categories of which a stream could be either, for gaps and cycles of upcasters,
+    and for types that JSON does not keep.
     """
-    modules = [importlib.import_module(name) for package in packages for name in _names(package)]
+    modules = _modules(packages)
     aggregates: dict[str, Aggregate[Any, Any]] = {}
     for found in _of(modules, Aggregate):
         if aggregates.setdefault(found.category, found) is not found:
+            both = _places(modules, aggregates[found.category], found)
             raise DefinitionError(
-                f"aggregate {found.category!r}", "is declared twice: give one of them another category"
+                f"aggregate {found.category!r}", f"is declared twice, as {both}: give one of them another category"
             )
     require_distinct_categories(aggregates)
+    projections: dict[tuple[str, int], Projection[Any, Any]] = {}
+    for each in _of(modules, Projection):
+        if projections.setdefault((each.name, each.version), each) is not each:
+            both = _places(modules, projections[each.name, each.version], each)
+            raise DefinitionError(
+                f"projection {each.name!r}",
+                f"its version {each.version} is declared twice, as {both}: give one of them another name",
+            )
+        require_json(each.row, f"projection {each.name!r}, row")
     classes = {cls: None for cls in _of(modules, type) if "__event__" in vars(cls)}
+    vocabularies = [each.vocabulary for each in (*_of(modules, Aggregate), *_of(modules, Projection))]
+    classes |= {cls: None for each in vocabularies for cls in each}
     vocabulary: Vocabulary[Any] = Vocabulary(tuple(sorted(classes, key=lambda cls: event_type(cls).name)))
     vocabulary.require_sound()
     for cls in vocabulary:
         require_json(cls, f"event {event_type(cls).name!r}")
-    projections: dict[tuple[str, int], Projection[Any, Any]] = {}
-    for each in _of(modules, Projection):
-        if projections.setdefault((each.name, each.version), each) is not each:
-            raise DefinitionError(f"projection {each.name!r}", f"its version {each.version} is declared twice")
-        require_json(each.row, f"projection {each.name!r}, row")
     return DomainCatalogue(aggregates, vocabulary, projections)
+
+
+def declared_sagas(package: str) -> Iterator[type[Saga[Any, Any]]]:
+    """The sagas that the modules of a package declare, without the folder named `amends` in it."""
+    for module in _modules([package]):
+        for found in _of([module], type):
+            if issubclass(found, Saga) and "definition" in vars(found) and found.__module__ == module.__name__:
+                yield found
 
 
 def require_distinct_categories(categories: Iterable[str]) -> None:
@@ -100,6 +118,26 @@ def _names(package: str) -> Iterator[str]:
                 yield name
             elif found.is_dir() and any(found.glob("**/*.py")):
                 yield from _names(name)
+
+
+def _modules(packages: Iterable[str]) -> list[ModuleType]:
+    names = (name for package in packages for name in _names(package))
+    return [importlib.import_module(name) for name in dict.fromkeys(names)]  # a ring may stand in several folders
+
+
+def _places(modules: Iterable[ModuleType], *declared: Any) -> str:
+    """Where two things are declared: in the module of their `evolve`, if they have a name there."""
+    return " and ".join(_place(modules, each) for each in declared)
+
+
+def _place(modules: Iterable[ModuleType], declared: Any) -> str:
+    found = {
+        module.__name__: f"{module.__name__}.{name}"
+        for module in modules
+        for name, value in vars(module).items()
+        if value is declared
+    }
+    return found.get(declared.evolve.__module__) or next(iter(found.values()))
 
 
 def _of(modules: Iterable[Any], kind: type[Any]) -> Iterable[Any]:

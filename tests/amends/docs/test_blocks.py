@@ -28,7 +28,7 @@ def server(postgres_18: EmbeddedPostgres) -> Iterator[Server]:
 
 
 def test_only_known_kinds_of_blocks_are_used() -> None:
-    known = {"sh", "python", "sql", "text"}
+    known = {"sh", "python", "sql", "text", "toml"}
     others = [block for block in every_block() if block.language not in known]
     assert [block.where for block in others if not block.option.startswith(("file=", "project="))] == []
 

@@ -40,7 +40,7 @@ def _balance(on: Simulation, id: str) -> int:
 
 
 async def play(
-    on: Simulation, limit: int = 100, signals: Sequence[object] = (), request: object = REQUEST
+    on: Simulation, limit: int = 100, signals: Sequence[object] = (), request: TransferRequest = REQUEST
 ) -> SimulationResult:
     return await on.run(TransferMoney(limit), request, signals=signals)
 

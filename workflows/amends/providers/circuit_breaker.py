@@ -110,6 +110,7 @@ class CircuitBreaker:
         self._probe_at = max(probe.began + PROBE_SECONDS, min(self._probe_at, self.clocks.seconds()))
 
     def provider_down_error(self) -> ProviderDown:
+        """What a call is told while the provider is down: since when, and its last error."""
         since = f"since {self._since.isoformat(timespec='seconds')}, " if self._since else ""
         return ProviderDown(self.name, f"{since}{self._error}")
 

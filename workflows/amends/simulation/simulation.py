@@ -22,6 +22,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from domain.amends.aggregate import Aggregate
+from domain.amends.errors import DefinitionError
 from domain.amends.event import Cause
 from domain.amends.projection import Projection
 from workflows.amends.engine.execution import Execution
@@ -55,6 +56,7 @@ R = TypeVar("R")
 S = TypeVar("S")
 E = TypeVar("E")
 T = TypeVar("T")
+In = TypeVar("In")
 
 ID: Final = "simulated"
 """The id of a saga that is given none."""
@@ -143,7 +145,7 @@ class Simulation:
         """Die at the commit with this number, counted from 1: before it, or, if `landed`, just after it."""
         self.store.crash(at, landed)
 
-    def start(self, saga: Saga[Any, Any], request: Any, id: str = ID) -> None:
+    def start(self, saga: Saga[In, Any], request: In, id: str = ID) -> None:
         """Start the saga without running it yet: it can be sent something first."""
         what = f"the input of {saga.definition.name}"
         input = stored_value(request, saga.definition.input, what, self.limits.value)
@@ -166,7 +168,9 @@ class Simulation:
 
     def signal(self, signal: object, id: str = ID) -> None:
         """Send the saga a signal, early or late."""
-        name: str = getattr(signal, "__signal__")  # noqa: B009 (set by the decorator)
+        name: str | None = getattr(signal, "__signal__", None)
+        if name is None:
+            raise DefinitionError(type(signal).__name__, "is no signal: decorate its class with @signal(name)")
         received = SignalReceived(name, stored_value(signal, type(signal), f"signal {name}", self.limits.value).data)
         event = new_amends_event(saga_histories.stream(id), received, Cause())
         _at_once(self.store.signal(id, name, event, None))
@@ -186,8 +190,8 @@ class Simulation:
 
     async def run(
         self,
-        saga: Saga[Any, Any] | Callable[[], Saga[Any, Any]],
-        request: Any,
+        saga: Saga[In, Any] | Callable[[], Saga[In, Any]],
+        request: In,
         id: str = ID,
         signals: Sequence[object] = (),
     ) -> SimulationResult:
@@ -235,7 +239,9 @@ class Simulation:
         return None
 
     def _child_start_request(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> StartRequest:
-        saga = next(saga for saga in self.sagas if saga.definition.saga_type == saga_type)
+        saga = next((saga for saga in self.sagas if saga.definition.saga_type == saga_type), None)
+        if saga is None:
+            raise DefinitionError(f"child {saga_type}", "is given to the simulation too: Simulation(sagas=[…])")
         request = load(given, saga.definition.input)
         return start_request(saga, request, given, id, cause, self.clock, cause.workflow_id)
 

@@ -19,7 +19,7 @@ from workflows.amends.values.jsonb_comparison import as_jsonb, difference, is_as
 from workflows.amends.values.limits import exceeds
 from workflows.amends.values.lossless import is_strict, keeps_order, lossy_reason
 from workflows.amends.values.memoised import memoised
-from workflows.amends.values.printable import error_message
+from workflows.amends.values.printable import error_message, misfit, undeclared
 from workflows.amends.values.storable import MOST_DIGITS, is_finite, storable_json
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ def require_json(annotation: Any, what: str) -> None:
     try:
         problem = memoised(_losses, annotation, lambda each: lossy_reason(type_adapter(each).core_schema))
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
-        raise DefinitionError(what, f"does not survive JSON: {str(error).splitlines()[0]}") from error
+        raise DefinitionError(what, f"does not survive JSON: {undeclared(error)}") from error
     if problem:
         raise DefinitionError(what, f"does not survive JSON: {problem}")
 
@@ -123,7 +123,7 @@ def stored_value(value: object, annotation: Any, what: str, limit: int) -> Store
     except ValidationError as error:
         raise Unstorable(f"{what} does not come back as it was: {wrong_fields(error)[0]}") from error
     except BaseException as error:
-        raise Unstorable(f"{what} is not what its annotation says: {' '.join(error_message(error).split())}") from error
+        raise Unstorable(f"{what} is not what its annotation says: {misfit(error)}") from error
     if other := difference(value, back):
         raise Unstorable(f"{what} does not come back as it was: {other}")
     return StoredValue(parse_json(written), len(written), back)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -47,3 +48,28 @@ def escaped(text: str) -> str:
 
 def _escaped(part: str) -> str:
     return part if part.isprintable() else repr(part)[1:-1]
+
+
+def misfit(error: BaseException) -> str:
+    """How a value differs from its annotation: by its type, and not the value, as pydantic's warnings say it."""
+    said = " ".join(error_message(error).split())
+    found = _UNEXPECTED.findall(said)
+    return (
+        "; ".join(f"{field and field + ': '}expected {wanted}, not {given}" for wanted, field, given in found) or said
+    )
+
+
+def undeclared(error: BaseException) -> str:
+    """Why pydantic does not know what a class consists of, and what to do about it."""
+    said = error_message(error)
+    found = _UNDECLARED.match(said)
+    return f"{found[1]} declares no fields; make it a dataclass" if found else said.splitlines()[0]
+
+
+_UNEXPECTED: Final = re.compile(
+    r"Expected `([^`]*)` - serialized value may not be as expected \[(?:field_name='(\w+)', )?input_value=.*?, "
+    r"input_type=(\w+)\]"
+)
+_UNDECLARED: Final = re.compile(
+    r"Unable to generate pydantic-core schema for (?:<class ')?(.*?)(?:'>)?\. Set ", re.DOTALL
+)

@@ -7,7 +7,7 @@ app/amends/http/problems.py.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -20,10 +20,12 @@ from app.amends.http import problem_types as types
 from app.amends.http.error_types import Unconditional
 from app.amends.http.openapi.answers.service import InvalidField
 from app.amends.http.openapi.responses import EVENT_STREAM, Responses, responses_of
+from app.amends.http.openapi.sagas import describe_sagas
 from app.amends.http.problem_types import ProblemType
 from app.amends.http.problems import MEDIA_TYPE, problem_type
 from app.amends.http.requests.guards import HEALTH
 from domain.amends.errors import AmendsError
+from workflows.amends.saga import Saga
 
 EVENT_STREAM_ABOUT: Final = (
     "Server-sent events. One without a type is an event of the feed, as a page has it; its id is its place. One of the "
@@ -75,8 +77,10 @@ PROBLEM: Final = {
 }
 
 
-def openapi_document(app: FastAPI, routers: Iterable[APIRouter], guarded: bool) -> dict[str, Any]:
-    """The whole document; `guarded` where requests need a token."""
+def openapi_document(
+    app: FastAPI, routers: Iterable[APIRouter], guarded: bool, sagas: Sequence[Saga[Any, Any]] = ()
+) -> dict[str, Any]:
+    """The whole document; `guarded` where requests need a token. Each of the `sagas` has operations of its own."""
     made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     routes = [each for router in routers for each in router.routes if isinstance(each, APIRoute)]
     schemas = OpenApiComponents(made.get("components", {}).get("schemas", {}))
@@ -90,6 +94,8 @@ def openapi_document(app: FastAPI, routers: Iterable[APIRouter], guarded: bool) 
         "responses": schemas.problems,
         "securitySchemes": {"token": token},
     }
+    if sagas:
+        describe_sagas(made, sagas)
     return made
 
 

@@ -98,7 +98,7 @@ class CausedDecisions:
         stream = aggregate.stream(key)
         for attempt in range(ATTEMPTS):
             state, version = await self._loader.load(aggregate, stream)
-            events = aggregate.require_own_events(list(call_contained(decision, state, *args, **kwargs)))
+            events = aggregate.require_own_events(call_contained(decision, state, *args, **kwargs))
             try:
                 return await self.append(aggregate, stream, version, state, events)
             except StaleVersion:

@@ -87,12 +87,18 @@ seen = Aggregate("{category}", 0, evolve)
 @pytest.mark.parametrize(
     ("declared", "says"),
     [
-        ([("a-seen", "lamp"), ("b-seen", "lamp")], "aggregate 'lamp': is declared twice"),
+        (
+            [("a-seen", "lamp"), ("b-seen", "lamp")],
+            r"'lamp': is declared twice, as \S+0\.seen and \S+1\.seen:",
+        ),
         (
             [("a-seen", "lamp"), ("b-seen", "lamp-shade")],
             "aggregate 'lamp-shade': its streams could be those of 'lamp'",
         ),
-        ([("a-seen", "lamp"), ("a-seen", "shade")], "event 'a-seen': has two classes"),
+        (
+            [("a-seen", "lamp"), ("a-seen", "shade")],
+            r"'a-seen': has two classes, \S+0\.Seen and \S+1\.Seen:",
+        ),
         ([("a-seen", "projection"), ("b-seen", "lamp")], "is a category of Amends' own"),
         ([("a-seen", "projection-x"), ("b-seen", "lamp")], "its streams could be those of 'projection'"),
     ],
@@ -100,13 +106,59 @@ seen = Aggregate("{category}", 0, evolve)
 def test_what_is_declared_in_two_files_is_held_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: list[tuple[str, str]], says: str
 ) -> None:
-    package = ModuleType(f"declared_{tmp_path.name}")
-    package.__path__ = [str(tmp_path)]
-    monkeypatch.setitem(sys.modules, package.__name__, package)
-    for number, (name, category) in enumerate(declared):
-        (tmp_path / f"file{number}.py").write_text(DECLARES.format(event=name, category=category))
+    files = {f"file{number}": DECLARES.format(event=name, category=of) for number, (name, of) in enumerate(declared)}
     with pytest.raises(DefinitionError, match=says):
-        load_catalogue([package.__name__])
+        load_catalogue([package(tmp_path, monkeypatch, files)])
+
+
+def package(folder: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str]) -> str:
+    """The name of a package with these files."""
+    made = ModuleType(f"declared_{folder.name}")
+    made.__path__ = [str(folder)]
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    return made.__name__
+
+
+LISTS = """
+from dataclasses import dataclass
+from domain.amends.projection import Projection, Recorded
+from {whose} import Seen, seen
+
+@dataclass(frozen=True)
+class Row:
+    key: str
+
+def evolve(row: Row | None, recorded: Recorded[Seen]) -> Row | None:
+    return Row(recorded.key)
+
+list_of_seen = Projection("list_of_seen", version=1, of=seen, evolve=evolve, key="key")
+"""
+
+
+def test_a_read_model_that_is_declared_twice_is_named_with_both_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"declared_{tmp_path.name}"
+    files = {"lamps": DECLARES.format(event="a-seen", category="lamp")}
+    files |= dict.fromkeys(("one", "two"), LISTS.format(whose=f"{name}.lamps"))
+    says = rf"its version 1 is declared twice, as {name}\.one\.list_of_seen and {name}\.two\.list_of_seen"
+    with pytest.raises(DefinitionError, match=says):
+        load_catalogue([package(tmp_path, monkeypatch, files)])
+
+
+def test_what_a_file_imports_from_another_package_is_found_with_all_its_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So an aggregate that several services share is one line in a file of each."""
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    shared.mkdir()
+    own.mkdir()
+    theirs = package(shared, monkeypatch, {"lamps": DECLARES.format(event="a-seen", category="lamp")})
+    mine = package(own, monkeypatch, {"lamps": f"from {theirs}.lamps import seen"})
+    found = load_catalogue([mine])
+    assert (list(found.aggregates), list(found.events)) == (["lamp"], ["a-seen"])
 
 
 @pytest.mark.parametrize("stream", ["", "order", "order-", "order- ", "other-1"])

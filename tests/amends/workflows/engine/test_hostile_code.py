@@ -206,7 +206,9 @@ class Loud(Refusal, name="loud-refusal"):
 
 
 class Wordless(Refusal, name="wordless-refusal"):
-    """{nothing_of_the_sort}"""
+    """{why.nothing_of_the_sort}"""
+
+    why: str = ""
 
 
 @pytest.mark.parametrize("place", ["run", "prepare"])
@@ -229,7 +231,7 @@ async def test_a_refusal_without_words_is_a_refusal() -> None:
 
 async def test_a_task_left_behind_does_not_keep_the_saga() -> None:
     async def leaves() -> None:
-        asyncio.create_task(asyncio.sleep(0.1))  # noqa: RUF006
+        asyncio.create_task(asyncio.sleep(0.1))  # type: ignore[unused-awaitable]  # noqa: RUF006
 
     played, _ = await play(prepare=leaves, call=leaves, run=leaves)
     assert played.state.status == "completed"

@@ -105,15 +105,15 @@ async def test_a_word_in_another_task_or_thread_is_refused_before_anything_is_do
 
 async def forgets_a_step(saga: Planned) -> None:
     await saga.hold("a")
-    saga.hold("b")
+    saga.hold("b")  # type: ignore[unused-awaitable]
 
 
 async def forgets_to_sleep(saga: Planned) -> None:
-    saga.sleep(seconds(1))
+    saga.sleep(seconds(1))  # type: ignore[unused-awaitable]
 
 
 async def forgets_to_gather(saga: Planned) -> None:
-    saga.gather(saga.hold("a"), saga.hold("b"))
+    saga.gather(saga.hold("a"), saga.hold("b"))  # type: ignore[unused-awaitable]
 
 
 @pytest.mark.parametrize("plan", [forgets_a_step, forgets_to_sleep, forgets_to_gather])

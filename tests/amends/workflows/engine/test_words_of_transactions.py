@@ -94,12 +94,12 @@ async def test_several_at_once_see_each_other() -> None:
 
 
 async def forgotten(tx: Transaction) -> None:
-    tx.decide(purses, "mine", take, 60)
+    tx.decide(purses, "mine", take, 60)  # type: ignore[unused-awaitable]
 
 
 async def forgotten_sql(tx: Transaction) -> None:
     await tx.decide(purses, "mine", take, 60)
-    tx.execute("select 1")
+    tx.execute("select 1")  # type: ignore[unused-awaitable]
 
 
 async def left_to_a_task(tx: Transaction) -> None:

@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from app.amends.composition.route_check import OWN_PATHS
 from app.amends.http.api import build_api
 from app.amends.http.openapi.answers import service as answers
 from app.amends.http.openapi.responses import responds
@@ -198,6 +199,10 @@ def test_a_token_is_wanted_where_tokens_are_set(guarded: bool) -> None:
     told = build_api([router], guarded).openapi()
     assert told["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     assert told["paths"]["/x"]["get"]["security"] == ([{"token": []}] if guarded else [{"token": []}, {}])
+
+
+def test_the_paths_of_amends_are_kept_from_services(document: dict[str, Any]) -> None:
+    assert {path.split("/")[1] for path in document["paths"]} - {"accounts", "sandbox"} <= OWN_PATHS
 
 
 def test_fastapis_own_422_is_told_nowhere(document: dict[str, Any]) -> None:

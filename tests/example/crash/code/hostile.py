@@ -44,7 +44,9 @@ class No(Refusal, name="hostile-refusal"):
 
 
 class Garbled(Refusal, name="hostile-garbled"):
-    """No, because of {nothing_that_there_is}."""
+    """No, because of {why.nothing_that_there_is}."""
+
+    why: str = ""
 
 
 def deep() -> Any:
@@ -134,7 +136,7 @@ async def leave_a_task(error: str) -> None:
 
 async def leave_tasks_that_wait() -> None:
     for _ in range(3):
-        asyncio.ensure_future(swallow(5))  # noqa: RUF006
+        asyncio.ensure_future(swallow(5))  # type: ignore[unused-awaitable]  # noqa: RUF006
 
 
 async def in_a_thread() -> None:

@@ -64,6 +64,8 @@ class TransactionContext:
 
     def append(self, stream: str, *events: object) -> None:
         self._require_open("append")
+        if not isinstance(stream, str):
+            raise MisplacedCall("tx.append", f"takes the name of a stream, then events, not {type(stream).__name__}")
         self._add(self._made(stream, events))
 
     def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> Awaitable[list[dict[str, Any]]]:
@@ -95,7 +97,7 @@ class TransactionContext:
         stream = aggregate.stream(key)
         if stream not in self._states:
             self._states[stream], self.expected[stream] = await self._transaction.load(aggregate, key)
-        decided = aggregate.require_own_events(list(decision(self._states[stream])))
+        decided = aggregate.require_own_events(decision(self._states[stream]))
         made = self._made(stream, decided, str(new_id()))
         state = aggregate.fold([each.event for each in made], self._states[stream])
         self._add(made)

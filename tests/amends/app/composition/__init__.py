@@ -1,0 +1,1 @@
+"""The composition of a service, without a database."""
