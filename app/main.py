@@ -16,6 +16,8 @@ from workflows.book_trip import BookTrip
 from workflows.place_order import PlaceOrder
 from workflows.transfer_money import TransferMoney
 
+TEST_MODE = "payments, stock and couriers are a test-mode provider (AMENDS_PROVIDER_URL names another): no money moves"
+
 
 def build(host: ServiceContext[ShopSettings]) -> Parts:
     """The parts of one process: the sagas, each with its gateways, and what is served and opened beside them."""
@@ -35,6 +37,7 @@ def build(host: ServiceContext[ShopSettings]) -> Parts:
         ],
         resources=[client, sandbox.open(earnest=bool(host.settings.api_tokens) and host.settings.provider_url is None)],
         private=() if host.settings.open_sandbox else ("/sandbox",),
+        notes=[] if host.settings.provider_url else [TEST_MODE],
     )
 
 

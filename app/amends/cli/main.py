@@ -15,11 +15,12 @@ import typer.core
 
 from app.amends.cli import history
 from app.amends.cli.moving import rewrite_imports
-from app.amends.cli.project import AsJson, database_in_use, project_service, project_settings
+from app.amends.cli.project import AsJson, database_in_use, has_project, project_service, project_settings
 from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
 from app.amends.cli.workflows import Reason, workflows
-from app.amends.output.log_lines import indented_lines
+from app.amends.output.code_errors import error_in_words, team_place
+from app.amends.output.log_rendering import indented_lines
 from app.amends.output.terminal import print_error_line, print_json, print_line
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
 from domain.amends.errors import AmendsError, StartupError
@@ -31,11 +32,15 @@ class Commands(typer.core.TyperGroup):
 
     def get_command(self, context: Any, name: str) -> Any:
         """One of Amends' own commands, or else one of the project's."""
-        return super().get_command(context, name) or _own().get(name)
+        return super().get_command(context, name) or (_own().get(name) if has_project() else None)
 
     def list_commands(self, context: Any) -> list[str]:
         """The names of both."""
-        return [*super().list_commands(context), *_own()]
+        try:
+            own = _own() if has_project() else {}
+        except StartupError:  # it is said by the command that needs them
+            own = {}
+        return [*super().list_commands(context), *own]
 
     def make_context(self, *args: Any, **more: Any) -> Any:
         """Read what stands before a command."""
@@ -49,14 +54,10 @@ class Commands(typer.core.TyperGroup):
 
 
 def _own() -> dict[str, Any]:
-    """The project's own commands, by name; none outside of a project."""
-    try:
-        commands = project_service().commands
-    except StartupError:
-        return {}
+    """The project's own commands, by name. Raises StartupError."""
     made = typer.Typer(add_completion=False)
     made.command(hidden=True)(lambda: None)  # with one command alone Typer would make no group
-    for each in commands:
+    for each in project_service().commands:
         made.command()(each)
     return {name: each for name, each in typer.main.get_group(made).commands.items() if not each.hidden}
 
@@ -175,8 +176,11 @@ def main() -> None:
     except Exception as error:
         from app.amends.postgres.checks.server_usability import startup_error
 
+        place = team_place(error)
         if (text := startup_error(error)) is not None:
             _complain(text)
+        elif place and place.startswith("migrations/"):
+            _complain(error_in_words(error, place))
         else:
             sys.stderr.write(indented_lines(traceback.format_exc()) + "\n")
         raise SystemExit(1) from None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.amends.output.code_errors import team_code
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
@@ -85,6 +86,6 @@ def build_parts(
 ) -> Parts:
     """The parts of one process that the team's code builds."""
     repository = Repository(store.events, store.loader, settings.value_bytes)
-    return service.build(
-        ServiceContext(settings, here, token, providers, repository, IdempotentRequests(store.reader), pool)
-    )
+    host = ServiceContext(settings, here, token, providers, repository, IdempotentRequests(store.reader), pool)
+    with team_code():
+        return service.build(host)

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from app.amends.output.code_errors import team_code
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import DefinitionError, NotFound
 from domain.amends.event import event_type
@@ -49,10 +51,11 @@ class DomainCatalogue:
 def load_catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> DomainCatalogue:
     """The catalogue of some packages, without the folders named `amends` in them.
 
-    Raises DefinitionError for names that are declared twice, for categories of which a stream could be either, for gaps
-    and cycles of upcasters, and for types that JSON does not keep.
+    Raises StartupError for a file that cannot be imported, and DefinitionError for names that are declared twice, for
+    categories of which a stream could be either, for gaps and cycles of upcasters, and for types that JSON does not
+    keep.
     """
-    modules = [importlib.import_module(name) for package in packages for name in _names(package)]
+    modules = [_imported(name) for package in packages for name in _names(package)]
     aggregates: dict[str, Aggregate[Any, Any]] = {}
     for found in _of(modules, Aggregate):
         if aggregates.setdefault(found.category, found) is not found:
@@ -87,9 +90,14 @@ def require_distinct_categories(categories: Iterable[str]) -> None:
         raise DefinitionError("aggregate 'projection'", "is a category of Amends' own: give it another one")
 
 
+def _imported(name: str) -> ModuleType:
+    with team_code():
+        return importlib.import_module(name)
+
+
 def _names(package: str) -> Iterator[str]:
     """The names of a module and, if it is a package, of all modules in it, also in folders without an `__init__.py`."""
-    module = importlib.import_module(package)
+    module = _imported(package)
     yield package
     for path in getattr(module, "__path__", ()):
         for found in sorted(Path(path).iterdir()):
