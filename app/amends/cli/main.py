@@ -131,26 +131,28 @@ def dbos(context: typer.Context) -> None:
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
-    """Look at the database, the executors and the sagas, and say what is wrong; nothing is changed, nor migrated."""
-    import asyncio
+def doctor(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port that a server is to use, or uses.")] = 8000,
+    host: Annotated[str, typer.Option(help="The address that it is to serve on.")] = "127.0.0.1",
+    as_json: AsJson = False,
+) -> None:
+    """Look at this machine, the project, the database, the executors and the sagas, and say what is wrong.
+
+    Nothing is changed, nor migrated. The exit status is 1 if a line says fail.
+    """
     import logging
 
-    from app.amends.cli.doctor import run_checks
-    from app.amends.postgres.migrate import Migrations
-    from app.amends.schema.catalogue import load_catalogue
+    from app.amends.cli.doctor import examine
 
     logging.getLogger("amends").setLevel(logging.CRITICAL)  # whatever is tried again stands among the findings
-    with database_in_use() as access:
-        findings = asyncio.run(
-            run_checks(access.service, load_catalogue().projections, Migrations(project_service().root))
-        )
+    findings = []
+    for finding in examine(host, port):
+        findings.append(finding)
+        if not as_json:
+            print_line(str(finding))
     if as_json:
-        print_json([vars(finding) for finding in findings])
-    else:
-        for finding in findings:
-            print_line(f"{'ok  ' if finding.well else 'LOOK'}  {finding.what}: {finding.found}")
-    if not all(finding.well for finding in findings):
+        print_json([finding.as_json() for finding in findings])
+    if any(finding.status == "fail" for finding in findings):
         raise SystemExit(1)
 
 

@@ -60,7 +60,7 @@ def show_workflow(id: Id, as_json: AsJson = False) -> None:
     """Show a saga: its status, and its timeline."""
 
     async def look(context: CommandContext) -> None:
-        from app.amends.cli.timeline import timeline_entries, timeline_lines
+        from app.amends.cli.timeline.entries import timeline_entries, timeline_lines
         from app.amends.http.serialisation import saga_json
         from domain.amends.errors import NotFound
         from workflows.amends.history import saga_histories

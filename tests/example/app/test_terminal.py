@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.amends.cli.timeline import timeline_entries, timeline_lines
+from app.amends.cli.timeline.entries import timeline_entries, timeline_lines
 from app.amends.output.log_lines import LogLineFormatter
 from app.amends.output.log_rendering import json_line
 from app.amends.output.terminal import print_json, print_line
