@@ -14,6 +14,7 @@ import typer
 import typer.core
 
 from app.amends.cli import history
+from app.amends.cli.help.examples import ProgramContext, add_examples
 from app.amends.cli.moving import rewrite_imports
 from app.amends.cli.project import AsJson, database_in_use, has_project, project_service, project_settings
 from app.amends.cli.projections import projections
@@ -29,6 +30,8 @@ from workflows.amends.values.printable import escaped
 
 class Commands(typer.core.TyperGroup):
     """All commands; text of the user that an error repeats is escaped."""
+
+    context_class = ProgramContext
 
     def get_command(self, context: Any, name: str) -> Any:
         """One of Amends' own commands, or else one of the project's."""
@@ -71,9 +74,7 @@ def _escaping() -> Iterator[None]:
         raise
 
 
-app = typer.Typer(
-    cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
-)
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(workflows, name="workflows")
 app.add_typer(projections, name="projections")
 app.add_typer(schema, name="schema")
@@ -171,7 +172,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     hide_passwords_in_streams("stderr")
     try:
-        app()
+        add_examples(typer.main.get_command(app))(prog_name="amends")
     except AmendsError as error:
         _complain(error)
         raise SystemExit(1) from None

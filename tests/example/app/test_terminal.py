@@ -132,6 +132,7 @@ COMMANDS = [
     ["workflows", "list"],
     ["workflows", "list", "--json"],
     ["workflows", "show", "o-1"],
+    ["workflows", "show", "o-1", "--events"],
     ["workflows", "show", HOSTILE],
     ["workflows", "retry", HOSTILE, "--reason", HOSTILE],
     ["workflows", "list", "--status", HOSTILE],
