@@ -16,7 +16,9 @@ from workflows.book_trip import BookTrip
 from workflows.place_order import PlaceOrder
 from workflows.transfer_money import TransferMoney
 
-TEST_MODE = "payments, stock and couriers are a test-mode provider (AMENDS_PROVIDER_URL names another): no money moves"
+TEST_MODE = (
+    "payments, stock and couriers go to a test-mode provider; no money moves (AMENDS_PROVIDER_URL names another)"
+)
 
 
 def build(host: ServiceContext[ShopSettings]) -> Parts:

@@ -24,11 +24,11 @@ def plain_line(_: Any, __: str, fields: Fields) -> str:
 
 
 def terminal_line(_: Any, __: str, fields: Fields) -> str:
-    """A short and aligned line in colour: the time of day, the level unless it is INFO, the text, the fields."""
+    """A short and aligned line in colour: the time of day, the level, the text, the fields."""
     level = fields["level"]
-    shown = "" if level == "INFO" else level.lower()
-    head = f"{DIM}{fields['timestamp'][11:19]}Z{PLAIN} {COLOURS.get(level, '')}{shown:<8}{PLAIN}"
-    text = escaped(str(fields["event"])) + f"{DIM}{escaped(_bracketed(fields))}{PLAIN}"
+    head = f"{DIM}{fields['timestamp'][11:19]}Z{PLAIN} {COLOURS.get(level, DIM)}{level.lower():<8}{PLAIN}"
+    told = escaped(_bracketed(fields))
+    text = escaped(str(fields["event"])) + (told and f"{DIM}{told}{PLAIN}")
     return "\n".join([f"{head} {text}", *_below(fields)])
 
 

@@ -86,7 +86,7 @@ def test_a_terminal_is_shown_short_aligned_lines_in_colour(kept: Kept) -> None:
     for level in ("INFO", "WARNING"):
         logging.getLogger("shop").log(logging.getLevelName(level), "said")
     bare = [without_colours(line) for line in kept.lines["terminal"]]
-    assert bare[0][8:] == "Z          said [saga=o-1 saga_type=place-order:1 correlation=c-1]"
+    assert bare[0][8:] == "Z info     said [saga=o-1 saga_type=place-order:1 correlation=c-1]"
     assert bare[1][8:] == "Z warning  said [saga=o-1 saga_type=place-order:1 correlation=c-1]"
     assert "\x1b[33mwarning" in kept.lines["terminal"][1]
 

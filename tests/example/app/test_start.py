@@ -202,7 +202,7 @@ def welcomes(server: Server, folder: Path) -> None:
     assert len(before.splitlines()) == before.count("migrations were applied") == 1
     assert f"API    {server.base}/workflows, documented at {server.base}/docs\n" in after
     assert f"Data   an embedded Postgres in {folder}/postgres\n" in after
-    assert "test-mode provider (AMENDS_PROVIDER_URL names another): no money moves\n" in after
+    assert "test-mode provider; no money moves (AMENDS_PROVIDER_URL names another)\n" in after
     assert f"Stop   Ctrl-C, or kill {server.pid}\n" in after
 
 
