@@ -20,7 +20,6 @@ from app.amends.cli.project import AsJson, database_in_use, has_project, project
 from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
 from app.amends.cli.workflows import Reason, workflows
-from app.amends.output.code_errors import error_in_words, team_place
 from app.amends.output.log_rendering import indented_lines
 from app.amends.output.terminal import print_error_line, print_json, print_line
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
@@ -179,11 +178,8 @@ def main() -> None:
     except Exception as error:
         from app.amends.postgres.checks.server_usability import startup_error
 
-        place = team_place(error)
         if (text := startup_error(error)) is not None:
             _complain(text)
-        elif place and place.startswith("migrations/"):
-            _complain(error_in_words(error, place))
         else:
             sys.stderr.write(indented_lines(traceback.format_exc()) + "\n")
         raise SystemExit(1) from None

@@ -64,4 +64,5 @@ def _explained(error: Exception) -> tuple[str, str]:
         return one_line(f"{error_message(error)}."), remedy
     if isinstance(error, DefinitionError):
         return one_line(f"{error_message(error)}."), "Correct that declaration."
-    return one_line(f"{class_name(error)}: {error_message(error)}"), "Correct that; nothing was started."
+    cause = getattr(error, "orig", None) or error  # SQLAlchemy's own text repeats the whole statement
+    return one_line(f"{class_name(cause)}: {error_message(cause)}"), "Correct that; nothing was started."

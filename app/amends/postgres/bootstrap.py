@@ -13,6 +13,7 @@ import psycopg
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
+from app.amends.output.code_errors import team_code
 from app.amends.postgres import migrate, roles
 from app.amends.postgres.checks.dbos_schema import require_known_dbos_schema
 from app.amends.postgres.checks.server_usability import require_role_and_limits, require_usable_server
@@ -56,7 +57,7 @@ def prepare_database(url: URL, owner: URL | None = None, root: Path | None = Non
     owner = owner or url
     require_usable_server(url)
     require_usable_server(owner)
-    with _may_pass(owner):
+    with team_code(), _may_pass(owner):  # whose migrations may be wrong
         return _up_to_date(url, owner, Migrations(root, runtime.newest_migration()))
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import Field, model_validator
+from sqlalchemy import URL
 
 from app.amends.output.code_errors import team_code
+from app.amends.postgres.bootstrap import prepare_database
+from app.amends.postgres.urls import conninfo
 from app.amends.settings import Settings, read_settings
 from domain.amends.errors import StartupError
 from tests.amends.harness import ROOT
@@ -113,3 +118,37 @@ def test_settings_of_a_team_that_are_wrong_are_named(
         read_settings(Sizes, tmp_path)
     assert raised.value.problem.startswith(says)
     assert raised.value.remedy
+
+
+MIGRATION = """
+from alembic import op
+
+revision = "shop_1"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.execute("{sql}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (MIGRATION.format(sql="create table nowhere.things ()"), r":9: InvalidSchemaName: schema \"nowhere\" does not"),
+        (MIGRATION + "    def", r":10: this is no Python, "),
+    ],
+)
+def test_a_migration_that_fails_is_named_with_its_line(
+    database_18: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, says: str
+) -> None:
+    folder = tmp_path / "migrations" / "versions"
+    folder.mkdir(parents=True)
+    (folder / "shop_1.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
+        sql.execute("delete from amends.alembic_version where version_num not like '0%'")  # of another project
+    with pytest.raises(StartupError) as raised:
+        prepare_database(database_18, None, tmp_path)
+    assert re.match(f"migrations/versions/shop_1.py{says}", raised.value.problem)
+    assert "\n" not in raised.value.problem
