@@ -17,7 +17,7 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from app.amends.cli.timeline import timeline_entries, timeline_lines
+from app.amends.cli.timeline.entries import timeline_entries, timeline_lines
 from app.amends.output.terminal import print_line
 from workflows.amends.values.printable import escaped
 

@@ -16,6 +16,10 @@ from workflows.book_trip import BookTrip
 from workflows.place_order import PlaceOrder
 from workflows.transfer_money import TransferMoney
 
+TEST_MODE = (
+    "payments, stock and couriers go to a test-mode provider; no money moves (AMENDS_PROVIDER_URL names another)"
+)
+
 
 def build(host: ServiceContext[ShopSettings]) -> Parts:
     """The parts of one process: the sagas, each with its gateways, and what is served and opened beside them."""
@@ -36,6 +40,7 @@ def build(host: ServiceContext[ShopSettings]) -> Parts:
         ],
         resources=[client, sandbox.open(earnest=bool(host.settings.api_tokens) and serves_sandbox)],
         private=("/sandbox",) if serves_sandbox and not host.settings.open_sandbox else (),
+        notes=[TEST_MODE] if serves_sandbox else [],
     )
 
 

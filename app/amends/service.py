@@ -55,6 +55,8 @@ class Parts:
     stopped."""
     private: Sequence[str] = ()
     """Prefixes of paths that only the service itself may call."""
+    notes: Sequence[str] = ()
+    """Lines that `./run up` prints once the server is up, for whoever started it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 from sqlalchemy import URL
 
 from app.amends.postgres.urls import parse_url
@@ -17,6 +17,7 @@ from app.amends.security.passwords import hide_url_secrets
 from app.amends.security.tokens import Token, parse_tokens
 from domain.amends.errors import DefinitionError, StartupError
 from workflows.amends.values.limits import MIB
+from workflows.amends.values.printable import one_line
 
 S = TypeVar("S", bound="Settings")
 
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     followers: int = Field(256, ge=1, le=100_000, description="clients that follow /events/live at a time")
     request_bytes: int = Field(MIB, ge=1024, le=64 * MIB, description="the largest body of a request")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
+    log_format: Literal["text", "json"] = Field("text", description="text, or json: one object a line")
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
@@ -123,16 +125,21 @@ def read_settings(cls: type[S], root: Path) -> S:
     here = {} if "AMENDS_DATA_DIR" in os.environ else {"data_dir": root / ".amends"}
     try:
         return cls(**here)  # type: ignore[arg-type]
+    except SettingsError as error:  # what stands for a list or the like is no JSON
+        raise StartupError(f"{one_line(str(error))}.", "Give it as JSON.") from None
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)[0]
         raise StartupError(*_wrong(cls, found)) from None
 
 
 def _wrong(cls: type[Settings], found: Any) -> tuple[str, str]:
+    if not found["loc"]:
+        return f"The settings do not fit together: {found['msg'].removeprefix('Value error, ')}.", "Change one of them."
     field = str(found["loc"][0])
     name = field if field == "DATABASE_URL" else f"AMENDS_{field.upper()}"
-    about = cls.model_fields[field.lower()].description
-    return f"{name} is wrong: {found['msg'].removeprefix('Value error, ')}.", f"It says: {about}."
+    about = cls.model_fields[field.lower()].description if field.lower() in cls.model_fields else None
+    remedy = f"It says: {about}." if about else "Set it to something else, or unset it if it has a default."
+    return f"{name} is wrong: {found['msg'].removeprefix('Value error, ')}.", remedy
 
 
 def require_tokens_if_public(settings: Settings, host: str) -> None:

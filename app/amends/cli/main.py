@@ -16,13 +16,14 @@ import typer
 import typer.core
 
 from app.amends.cli import history
+from app.amends.cli.help.examples import ProgramContext, add_examples
 from app.amends.cli.moving import rewrite_imports
 from app.amends.cli.own_commands import own_commands
-from app.amends.cli.project import AsJson, database_in_use, project_service, project_settings
+from app.amends.cli.project import AsJson, database_in_use, has_project, project_service, project_settings
 from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
 from app.amends.cli.workflows import Reason, workflows
-from app.amends.output.log_lines import indented_lines
+from app.amends.output.log_rendering import indented_lines
 from app.amends.output.terminal import print_error_line, print_json, print_line
 from app.amends.scaffold.commands import new, upgrade
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
@@ -33,13 +34,19 @@ from workflows.amends.values.printable import escaped
 class Commands(typer.core.TyperGroup):
     """All commands; text of the user that an error repeats is escaped."""
 
+    context_class = ProgramContext
+
     def get_command(self, context: Any, name: str) -> Any:
         """One of Amends' own commands, or else one of the project's."""
-        return super().get_command(context, name) or _own().get(name)
+        return super().get_command(context, name) or (_own().get(name) if has_project() else None)
 
     def list_commands(self, context: Any) -> list[str]:
         """The names of both."""
-        return [*super().list_commands(context), *_own()]
+        try:
+            own = _own() if has_project() else {}
+        except StartupError:  # it is said by the command that needs them
+            own = {}
+        return [*super().list_commands(context), *own]
 
     def make_context(self, *args: Any, **more: Any) -> Any:
         """Read what stands before a command."""
@@ -54,12 +61,8 @@ class Commands(typer.core.TyperGroup):
 
 @cache
 def _own() -> dict[str, Any]:
-    """The project's own commands, by name; none outside of a project. Raises StartupError for wrong ones."""
-    try:
-        commands = project_service().commands
-    except StartupError:
-        return {}
-    return own_commands(commands, typer.main.get_group(app).commands)
+    """The project's own commands, by name. Raises StartupError, also for wrong ones."""
+    return own_commands(project_service().commands, typer.main.get_group(app).commands)
 
 
 @contextmanager
@@ -71,9 +74,7 @@ def _escaping() -> Iterator[None]:
         raise
 
 
-app = typer.Typer(
-    cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
-)
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(workflows, name="workflows")
 app.add_typer(projections, name="projections")
 app.add_typer(schema, name="schema")
@@ -132,26 +133,28 @@ def dbos(context: typer.Context) -> None:
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
-    """Look at the database, the executors and the sagas, and say what is wrong; nothing is changed, nor migrated."""
-    import asyncio
+def doctor(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port that a server is to use, or uses.")] = 8000,
+    host: Annotated[str, typer.Option(help="The address that it is to serve on.")] = "127.0.0.1",
+    as_json: AsJson = False,
+) -> None:
+    """Look at this machine, the project, the database, the executors and the sagas, and say what is wrong.
+
+    Nothing is changed, nor migrated. The exit status is 1 if a line says fail.
+    """
     import logging
 
-    from app.amends.cli.doctor import run_checks
-    from app.amends.postgres.migrate import Migrations
-    from app.amends.schema.catalogue import load_catalogue
+    from app.amends.cli.doctor import examine
 
     logging.getLogger("amends").setLevel(logging.CRITICAL)  # whatever is tried again stands among the findings
-    with database_in_use() as access:
-        findings = asyncio.run(
-            run_checks(access.service, load_catalogue().projections, Migrations(project_service().root))
-        )
+    findings = []
+    for finding in examine(host, port):
+        findings.append(finding)
+        if not as_json:
+            print_line(str(finding))
     if as_json:
-        print_json([vars(finding) for finding in findings])
-    else:
-        for finding in findings:
-            print_line(f"{'ok  ' if finding.well else 'LOOK'}  {finding.what}: {finding.found}")
-    if not all(finding.well for finding in findings):
+        print_json([finding.as_json() for finding in findings])
+    if any(finding.status == "fail" for finding in findings):
         raise SystemExit(1)
 
 
@@ -170,7 +173,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     hide_passwords_in_streams("stderr")
     try:
-        app()
+        add_examples(typer.main.get_command(app))(prog_name="amends")
     except AmendsError as error:
         _complain(error)
         raise SystemExit(1) from None

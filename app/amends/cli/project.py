@@ -26,14 +26,22 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def has_project() -> bool:
+    """Whether there is an `app/main.py` here, sound or not."""
+    return importlib.util.find_spec("app.main") is not None
+
+
 @cache
 def project_service() -> Service[Any]:
     """The service of the project in whose folder a command runs. Raises StartupError if there is none."""
     from app.amends.service import Service
 
-    if importlib.util.find_spec("app.main") is None:
+    if not has_project():
         raise StartupError("There is no app/main.py here.", "Run this in the folder of a project of Amends.")
-    found = getattr(importlib.import_module("app.main"), "service", None)
+    from app.amends.output.code_errors import team_code
+
+    with team_code():
+        found = getattr(importlib.import_module("app.main"), "service", None)
     if not isinstance(found, Service):
         raise StartupError(
             "app/main.py has no `service`.", "Give it one: service = Service(root=…, build=…, settings=…)."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.amends.cli.help.completion import read_model_names
 from app.amends.cli.project import AsJson, run_on_database
 from app.amends.output.terminal import print_error_line, print_json, print_line
 from workflows.amends.values.printable import escaped
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 projections = typer.Typer(no_args_is_help=True, help=__doc__)
 
-Name = Annotated[str, typer.Argument(metavar="NAME")]
+Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=read_model_names)]
 Key = Annotated[str, typer.Argument(metavar="KEY")]
 Number = Annotated[int | None, typer.Option("--build", min=1, help="Which table; else the one that suggests itself.")]
 Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
@@ -26,7 +27,8 @@ Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
 
 @projections.command("list")
 def list_projections(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, as_json: AsJson = False
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", autocompletion=read_model_names)] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List read models: their builds, the lag of each, and the keys that are set aside."""
 

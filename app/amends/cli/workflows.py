@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.amends.cli.help.completion import saga_names, statuses
 from app.amends.cli.project import AsJson, parse_json_argument, run_on_database
-from app.amends.output.terminal import print_json, print_line
+from app.amends.output.lists import ListedSaga, list_lines
+from app.amends.output.terminal import print_json, print_line, terminal_size
 
 if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
     from workflows.amends.client import TerminatedAction
     from workflows.amends.history import OperatorAction
-    from workflows.amends.ports.event_store import StoredEvent
 
 workflows = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -26,8 +27,8 @@ Id = Annotated[str, typer.Argument(metavar="ID")]
 
 @workflows.command("list")
 def list_workflows(
-    name: str | None = None,
-    status: str | None = None,
+    name: Annotated[str | None, typer.Option(autocompletion=saga_names)] = None,
+    status: Annotated[str | None, typer.Option(autocompletion=statuses)] = None,
     reference: str | None = None,
     correlation_id: str | None = None,
     parent: Annotated[str | None, typer.Option(help="The saga that started them.")] = None,
@@ -48,52 +49,56 @@ def list_workflows(
         if as_json:
             print_json(shown)
             return
-        for row, as_shown in zip(rows, shown, strict=True):
-            at, reason = row.started_at.strftime("%Y-%m-%d %H:%M:%S"), as_shown["reason"] or ""
-            print_line(f"{at}  {row.status:<12} {row.name:<16} {row.id:<38} {row.reference}  {reason}".rstrip())
-
-    run_on_database(look)
-
-
-@workflows.command("show")
-def show_workflow(id: Id, as_json: AsJson = False) -> None:
-    """Show a saga: its status, and its timeline."""
-
-    async def look(context: CommandContext) -> None:
-        from app.amends.cli.timeline import timeline_entries, timeline_lines
-        from app.amends.http.serialisation import saga_json
-        from domain.amends.errors import NotFound
-        from workflows.amends.history import saga_histories
-
-        found = await context.overview.saga_with_state(id)
-        if found is None:
-            raise NotFound("workflow", id)
-        if as_json:
-            whole = partial(saga_json, *found, context.redactor, limit=len(found[1].steps))
-            print_json(await context.redactor.serialise_redacted(whole, sagas=[id]))
-            return
-        row, _, _ = found
-        reason = await context.redactor.serialise_redacted(lambda: context.redactor.reason(row.reason, id), sagas=[id])
-        why = f", {reason}" if reason else ""
-        print_line(f"{row.name} version {row.version}, {row.reference or row.id}: {row.status}{why}")
-        shown: list[dict[str, Any]] = []
-        while events := await context.events.read(saga_histories.stream(id), after=len(shown)):
-            shown += await context.redactor.serialise_redacted(partial(_shown, events, context), events)
-        for line in timeline_lines(timeline_entries(shown)):
+        listed = [
+            ListedSaga(
+                row.started_at.strftime("%Y-%m-%d %H:%M:%S"), row.status, row.name, row.id, row.reference, why or ""
+            )
+            for row, why in zip(rows, (each["reason"] for each in shown), strict=True)
+        ]
+        for line in list_lines(listed, terminal_size().columns if sys.stdout.isatty() else None):
             print_line(line)
 
     run_on_database(look)
 
 
-def _shown(events: Sequence[StoredEvent], context: CommandContext) -> list[dict[str, Any]]:
-    from app.amends.http.serialisation import event_json
+@workflows.command("show")
+def show_workflow(
+    id: Id,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it until it has ended, or a person must act.")] = False,
+    events: Annotated[bool, typer.Option("--events", help="Print its events, a line each, instead of bars.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a saga: its status, and its steps as bars of time, with what was compensated beside them."""
 
-    return [event_json(event, context.redactor) for event in events]
+    async def look(context: CommandContext) -> None:
+        from app.amends.cli.timeline.showing import SagaView, show_saga, watch_saga
+
+        view = SagaView(context, id)
+        if watch and not as_json:
+            await watch_saga(view)
+        elif as_json:
+            await _print_saga(context, id)
+        else:
+            await show_saga(view, events)
+
+    with suppress(KeyboardInterrupt) if watch else nullcontext():
+        run_on_database(look)
+
+
+async def _print_saga(context: CommandContext, id: str) -> None:
+    from app.amends.http.serialisation import saga_json
+    from domain.amends.errors import NotFound
+
+    found = await context.overview.saga_with_state(id)
+    if found is None:
+        raise NotFound("workflow", id)
+    whole = partial(saga_json, *found, context.redactor, limit=len(found[1].steps))
+    print_json(await context.redactor.serialise_redacted(whole, sagas=[id]))
 
 
 @workflows.command("start")
 def start_workflow(
-    name: str,
+    name: Annotated[str, typer.Argument(autocompletion=saga_names)],
     given: Annotated[str, typer.Argument(metavar="INPUT", help="The input as JSON, or - to read it.")],
     id: Annotated[str | None, typer.Option(help="The same id and input start it once.")] = None,
     as_json: AsJson = False,

@@ -88,6 +88,8 @@ class RunningServer:
 
     engine: Engine
     api: Guards
+    notes: Sequence[str]
+    """What the service itself has to say to whoever started it."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Server:
             await self._start()
             background = [asyncio.create_task(work, name=name) for name, work in self._background().items()]
             try:
-                yield RunningServer(self.engine, self.api)
+                yield RunningServer(self.engine, self.api, self.parts.notes)
             finally:
                 await self._stop(background)
 
@@ -156,7 +158,10 @@ def build_server(service: Service[Any], settings: Settings, url: URL, process: S
     parts = build_parts(service, settings, store, providers, database.own, process.here, token)
     warn_of_unlisted_sagas(parts.sagas)
     engine = _engine(settings, url, parts.sagas, store, process.lost, providers)
-    watchdog = Watchdog(url, engine.executor, settings.lease_seconds, engine.deliver_blocked, process.stop_seconds)
+    json_lines = settings.log_format == "json"
+    watchdog = Watchdog(
+        url, engine.executor, settings.lease_seconds, engine.deliver_blocked, process.stop_seconds, json_lines
+    )
     engine.on_new_executor.append(watchdog.change_executor)
     runners = Runners(store.builds, store.feed_notifier, lambda: engine.executor)
     liveness = Liveness(store.reader, database.watch, process.unfit)

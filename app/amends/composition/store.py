@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from app.amends.composition.parts_check import require_sound_parts
+from app.amends.output.code_errors import team_code
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
@@ -28,7 +27,6 @@ from app.amends.store.feed.notifier import FeedNotifier
 from app.amends.store.idempotent_requests import IdempotentRequests
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
 from app.amends.store.shapes import PostgresShapes
-from domain.amends.errors import StartupError
 from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
@@ -90,17 +88,6 @@ def build_parts(
     """The parts of one process that the team's code builds. Raises StartupError for parts that cannot work."""
     repository = Repository(store.events, store.loader, settings.value_bytes)
     host = ServiceContext(settings, here, token, providers, repository, IdempotentRequests(store.reader), pool)
-    try:
+    with team_code():
         parts = service.build(host)
-    except TypeError as error:
-        raise _misbuilt(error, service.root) or error from error
     return require_sound_parts(parts)
-
-
-def _misbuilt(error: TypeError, root: Path) -> StartupError | None:
-    """A call in `build` that gives too few arguments or wrong ones; None for what went wrong further in."""
-    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-    file = Path(frame.f_code.co_filename)
-    if not file.is_relative_to(root):
-        return None
-    return StartupError(f"{file.relative_to(root)}, line {line}: {error}.", "Correct what is given there.")

@@ -1,66 +1,59 @@
-"""Lines of the log: passwords are hidden, and nothing in them steers a terminal or passes for another line."""
+"""The log of a process: passwords are hidden, and nothing in it steers a terminal or passes for another line."""
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
-import time
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
-from workflows.amends.values.printable import escaped
+from structlog.stdlib import ProcessorFormatter
+from structlog.types import Processor
+
+from app.amends.output.log_fields import field_formatter, send_structlog_to_logging
+from app.amends.output.log_rendering import json_line, plain_line, terminal_line
+from app.amends.security.passwords import PasswordHidingStream, hide_passwords_in_streams
 
 log = logging.getLogger("amends")
 
+LogFormat = Literal["text", "json"]
 NOISY: Final = ("httpx", "httpcore", "alembic", "uvicorn")
 
 
-class LogLineFormatter(logging.Formatter):
-    """One line for each record; a traceback, and the text in `extra={"below": …}`, stand below it, indented."""
+class LogLineFormatter(ProcessorFormatter):
+    """One line for each record; a traceback, and the text in `extra={"below": …}`, stand below it, indented.
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-        self.converter = time.gmtime
+    Fields are what `extra` and `structlog.contextvars` hold, and whose code of a saga it is that logs.
+    """
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's own name)
-        """The line itself."""
-        below = str(getattr(record, "below", ""))
-        return escaped(without_secrets(super().formatMessage(record))) + (below and "\n" + indented_lines(below))
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802
-        """A traceback, whose errors may say anything."""
-        return indented_lines(super().formatException(ei))
-
-    def formatStack(self, stack_info: str) -> str:  # noqa: N802
-        """A stack that was asked for."""
-        return indented_lines(stack_info)
+    def __init__(self, render: Processor = plain_line) -> None:
+        super().__init__(**field_formatter(render))
 
 
-def indented_lines(text: str) -> str:
-    """Lines below one of the log: none of them can be taken for one, or steers a terminal."""
-    return "\n".join(f"    {escaped(line.expandtabs())}" for line in without_secrets(text).split("\n"))
-
-
-def escape_record(record: logging.LogRecord) -> bool:
-    """A filter for a logger whose handlers are another library's."""
-    record.msg, record.args = escaped(without_secrets(record.getMessage())), ()
-    if record.exc_info and record.exc_info[0]:
-        record.exc_text = LogLineFormatter().formatException(record.exc_info)
-    return True
-
-
-def log_to_stderr(level: str) -> None:
-    """Log everything in this process as such lines, uncaught errors included."""
+def log_to_stderr(level: str, format: LogFormat = "text") -> None:
+    """Log everything in this process as such lines, uncaught errors included; as JSON if that is asked for."""
     hide_passwords_in_streams("stderr")
-    handler = logging.StreamHandler()
-    handler.setFormatter(LogLineFormatter())
-    logging.basicConfig(level=level, handlers=[handler])
+    logging.basicConfig(level=level, handlers=[_handler(format)])
     logging.captureWarnings(True)
-    logging.getLogger("dbos").addFilter(escape_record)
+    send_structlog_to_logging()
+    logging.getLogger("dbos").addHandler(logging.NullHandler())  # else DBOS adds a handler with lines of its own
+    if level != "DEBUG":
+        logging.getLogger("dbos").setLevel("WARNING")
     logging.getLogger("psycopg.pool").setLevel("ERROR")  # the watch of the database says when that is away
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel("WARNING")
     threading.excepthook = _in_thread
+
+
+def _handler(format: LogFormat) -> logging.StreamHandler[Any]:
+    """A handler on standard error. JSON hides secrets before it is made: hidden in its text, it might be none."""
+    stream: Any = sys.stderr
+    if format == "json" and isinstance(stream, PasswordHidingStream):
+        stream = stream.inner
+    handler = logging.StreamHandler(stream)
+    text = terminal_line if stream.isatty() else plain_line
+    handler.setFormatter(LogLineFormatter(json_line if format == "json" else text))
+    return handler
 
 
 def _in_thread(ended: threading.ExceptHookArgs) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ import psycopg
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
+from app.amends.output.code_errors import team_code
 from app.amends.postgres import migrate, roles
 from app.amends.postgres.checks.dbos_schema import require_known_dbos_schema
 from app.amends.postgres.checks.server_usability import require_role_and_limits, require_usable_server
@@ -28,7 +29,7 @@ log = logging.getLogger("amends")
 
 AGAIN_SECONDS: Final = 0.5
 SAY_SECONDS: Final = 5.0
-"""How often it is said what a database that is waited for says."""
+"""How often it is said what a database that is waited for says, and how far a long migration has come."""
 
 
 def prepare_database_in_time(url: URL, owner: URL | None, root: Path, seconds: float) -> URL:
@@ -56,7 +57,7 @@ def prepare_database(url: URL, owner: URL | None = None, root: Path | None = Non
     owner = owner or url
     require_usable_server(url)
     require_usable_server(owner)
-    with _may_pass(owner):
+    with team_code(), _may_pass(owner):  # whose migrations may be wrong
         return _up_to_date(url, owner, Migrations(root, runtime.newest_migration()))
 
 
@@ -82,9 +83,24 @@ def _upgraded(owner: URL, migrations: Migrations, schema: MigratedSchema, role: 
     lacks_rights = role.exists and not role.has_rights
     if migrations.is_in_force(schema) and not lacks_rights:
         return role
-    for name in migrations.upgrade(owner, anew=lacks_rights):
-        log.info("Migrated: %s", name)
+    if names := migrations.upgrade(owner, anew=lacks_rights, applied=_progress()):
+        heads = ", ".join(sorted(migrations.newest_revisions()))
+        log.info("The database was migrated to %s: %d migrations were applied.", heads, len(names))
     return role._replace(has_rights=role.exists)
+
+
+def _progress() -> Callable[[int, str], None]:
+    """Told of each migration with how many there were: one line every few seconds, where it takes long."""
+    said_at = time.monotonic()
+
+    def applied(number: int, name: str) -> None:
+        nonlocal said_at
+        log.debug("Migrated: %s", name)
+        if time.monotonic() - said_at >= SAY_SECONDS:
+            said_at = time.monotonic()
+            log.info("The database is being migrated: %d migrations so far, the last one: %s", number, name)
+
+    return applied
 
 
 @contextmanager

@@ -7,7 +7,7 @@ may work on it, changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -89,11 +89,18 @@ class Migrations:
         """A digest of the functions and rights that are in force with this code."""
         return digest(functions_in_force().encode(), *self.rights_sql, str(self.dbos).encode())
 
-    def upgrade(self, url: URL, to: str = "heads", anew: bool = False) -> list[str]:
+    def upgrade(
+        self,
+        url: URL,
+        to: str = "heads",
+        anew: bool = False,
+        applied: Callable[[int, str], None] = lambda number, name: None,
+    ) -> list[str]:
         """Apply what is missing up to a revision, one process at a time; returns the names of the migrations.
 
-        Functions and rights are applied with it, or if others were applied last, or `anew`. A database that is ahead
-        of this code stays as it is. Raises StartupError if this code cannot work on it.
+        `applied` is told of each when it is done, before the commit of all of them. Functions and rights are applied
+        with it, or if others were applied last, or `anew`. A database that is ahead of this code stays as it is. Raises
+        StartupError if this code cannot work on it.
         """
         with _connected(url) as connection:
             connection.execute(text(TURN))
@@ -103,7 +110,7 @@ class Migrations:
                 return []
             connection.execute(text("create schema if not exists amends"))
             connection.commit()
-            return self._run(connection, to, schema.has_role)
+            return self._run(connection, to, schema.has_role, applied)
 
     def is_in_force(self, schema: MigratedSchema) -> bool:
         """Whether a database has all that this code knows, applied as this code knows it."""
@@ -142,11 +149,12 @@ class Migrations:
         """All migrations of all branches."""
         return frozenset(script.revision for script in self.script_directory.walk_revisions())
 
-    def _run(self, connection: Connection, to: str, has_role: bool) -> list[str]:
+    def _run(self, connection: Connection, to: str, has_role: bool, applied: Callable[[int, str], None]) -> list[str]:
         names: list[str] = []
 
         def note(step: Any, **_: Any) -> None:
             names.append(step.up_revision.doc)
+            applied(len(names), names[-1])
 
         def afterwards() -> None:
             if to == "heads":

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from app.amends.output.code_errors import team_code
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import DefinitionError, NotFound
 from domain.amends.event import event_type
@@ -51,9 +52,9 @@ class DomainCatalogue:
 def load_catalogue(packages: Iterable[str] = (*OURS, *PROJECT)) -> DomainCatalogue:
     """The catalogue of some packages, without the folders named `amends` in them.
 
-    Found is what a module there has under a name of its own, imported from elsewhere or not. Raises DefinitionError for
-    names that are declared twice, for categories of which a stream could be either, for gaps and cycles of upcasters,
-    and for types that JSON does not keep.
+    Found is what a module there has under a name of its own, imported from elsewhere or not. Raises StartupError for a
+    file that cannot be imported, and DefinitionError for names that are declared twice, for categories of which a
+    stream could be either, for gaps and cycles of upcasters, and for types that JSON does not keep.
     """
     modules = _modules(packages)
     aggregates: dict[str, Aggregate[Any, Any]] = {}
@@ -105,9 +106,14 @@ def require_distinct_categories(categories: Iterable[str]) -> None:
         raise DefinitionError("aggregate 'projection'", "is a category of Amends' own: give it another one")
 
 
+def _imported(name: str) -> ModuleType:
+    with team_code():
+        return importlib.import_module(name)
+
+
 def _names(package: str) -> Iterator[str]:
     """The names of a module and, if it is a package, of all modules in it, also in folders without an `__init__.py`."""
-    module = importlib.import_module(package)
+    module = _imported(package)
     yield package
     for path in getattr(module, "__path__", ()):
         for found in sorted(Path(path).iterdir()):
@@ -122,7 +128,7 @@ def _names(package: str) -> Iterator[str]:
 
 def _modules(packages: Iterable[str]) -> list[ModuleType]:
     names = (name for package in packages for name in _names(package))
-    return [importlib.import_module(name) for name in dict.fromkeys(names)]  # a ring may stand in several folders
+    return [_imported(name) for name in dict.fromkeys(names)]  # a ring may stand in several folders
 
 
 def _places(modules: Iterable[ModuleType], *declared: Any) -> str:

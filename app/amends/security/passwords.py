@@ -84,17 +84,17 @@ class PasswordHidingStream:
     """A stream on which no password is written, by whatever library or traceback."""
 
     def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
+        self.inner = stream
 
     def write(self, text: str) -> int:
-        self._stream.write(without_secrets(text))
+        self.inner.write(without_secrets(text))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
         self.write("".join(lines))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.inner, name)
 
 
 def hide_passwords_in_streams(*streams: str) -> None:

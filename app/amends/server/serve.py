@@ -25,6 +25,7 @@ from app.amends.postgres.bootstrap import prepare_database_in_time
 from app.amends.postgres.database_in_use import make_embedded_postgres, running_database
 from app.amends.security.loopback import base_url
 from app.amends.server import lifetime
+from app.amends.server.welcome import welcome_lines
 from app.amends.service import S, Service
 from app.amends.settings import Settings, require_tokens_if_public
 from domain.amends.errors import StartupError
@@ -54,7 +55,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
 def serve(service: Service[S], settings: S, host: str, port: int) -> None:
     """Serve until a signal: the whole life of `./run up`."""
     require_tokens_if_public(settings, host)
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     raise_connection_limit()
     listening = bind_socket(host, port)
     with listening, ExitStack() as stack:
@@ -100,7 +101,8 @@ async def _serve(
             await asyncio.sleep(0.01)
         gc.collect()
         gc.freeze()  # what the server itself consists of need not be gone through at every collection
-        print_line(f"Amends is up: {here}")
+        for line in (f"Amends is up: {here}", *welcome_lines(here, settings, running.notes)):
+            print_line(line)
         await asyncio.wait([asyncio.create_task(stopping.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
         log.info("Stopping: running steps finish, the rest is handed over.")
         await running.engine.shut_down()

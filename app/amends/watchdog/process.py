@@ -24,9 +24,11 @@ def main() -> None:
     heard = open(0, "rb", buffering=0)  # noqa: SIM115 (what stands in a buffer, select does not see)
     given = json.loads(heard.readline())
     sys.path[:] = given["path"]
+    from app.amends.watchdog import output
     from app.amends.watchdog.block_record import BlockRecord
     from app.amends.watchdog.watch import LoopWatch
 
+    output.as_json = given["json"]
     watch = LoopWatch(given, BlockRecord(given))
     while os.getppid() == watch.pid:
         if select.select([heard], [], [], min(LOOK_SECONDS, watch.lease / 10))[0]:

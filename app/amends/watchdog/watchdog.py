@@ -47,9 +47,10 @@ class Watchdog:
         lease: float,
         recorded: Callable[[str, EventLoopBlocked], None],
         stop_seconds: float,
+        json_lines: bool = False,
     ) -> None:
         self._url, self._executor, self._lease, self._recorded = url, executor, lease, recorded
-        self._stop_seconds = stop_seconds
+        self._stop_seconds, self._json_lines = stop_seconds, json_lines
         self._shared: dict[str, int] = {}
         """Descriptors of what the watchdog shares, by name."""
         self._open = ExitStack()
@@ -127,6 +128,7 @@ class Watchdog:
             "url": conninfo(self._url),
             "connect": quick | {"connect_timeout": 2},
             "path": sys.path,
+            "json": self._json_lines,
             "event": {"type": name, "schema_version": version},
         } | self._shared
 
@@ -142,5 +144,5 @@ class Watchdog:
         who = f"{f'step {step}' if step else 'run'} of saga {saga} ({kind})" if saga else "code of no saga"
         if told["held"]:
             who = "another thread, which held Python's lock; no saga is blamed for it"
-        below = {"below": told["stack"]}
+        below = {"below": told["stack"], "saga": saga, "saga_type": kind or None, "step": step}
         log.warning("The event loop was blocked for %.1f s by %s.", seconds, who, extra=below)

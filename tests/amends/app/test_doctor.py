@@ -11,7 +11,11 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.cli.doctor import CHECKS, Finding, run_checks
+from app.amends.doctor import machine
+from app.amends.doctor.database import run_checks
+from app.amends.doctor.database_checks import CHECKS
+from app.amends.doctor.findings import Finding
+from app.amends.doctor.machine import machine_findings
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.schema.catalogue import load_catalogue
@@ -49,8 +53,8 @@ def test_a_login_without_rights_is_told_which_and_to_whom_to_grant(login: URL) -
     assert found["database"]["well"]
     assert found["feed"]["well"]
     for what, table in (("schema", "alembic_version"), ("executors", "executors"), ("sagas", "sagas")):
-        said = f"not looked at: {login.username} may not read amends.{table} (grant amends_service to {login.username};"
-        assert found[what]["found"].startswith(said)
+        assert found[what]["found"] == f"not looked at: {login.username} may not read amends.{table}"
+        assert found[what]["fix"].startswith(f"grant amends_service to {login.username};")
     assert "amends.builds, amends.set_aside" in found["read models"]["found"]
 
 
@@ -79,7 +83,9 @@ async def test_a_database_that_was_never_migrated_is_left_alone_and_told(postgre
         with psycopg.connect(conninfo(url)) as there:
             assert there.execute("select from pg_namespace where nspname = 'amends'").fetchone() is None
         sql.execute(f"drop database {name} with (force)")
-    assert found["schema"].found.startswith("not looked at: there is no amends.alembic_version (./run up migrates")
+    assert found["schema"].found == "not looked at: there is no amends.alembic_version"
+    assert found["schema"].fix.startswith("./run up migrates")
+    assert {each.status for each in found.values()} == {"ok", "warn"}
     assert found["database"].well
     assert found["feed"].well
 
@@ -92,7 +98,7 @@ async def test_a_schema_of_another_version_is_told(database_18: URL, revision: s
         sql.execute("update amends.alembic_version set version_num = %s where version_num like '0%%'", (revision,))
     found = await looked_at(database_18)
     assert not found["schema"].well
-    assert says in found["schema"].found
+    assert says in str(found["schema"])
     assert "not looked at" not in found["sagas"].found
 
 
@@ -109,7 +115,8 @@ async def test_a_column_that_is_missing_is_named(database_18: URL) -> None:
     with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
         sql.execute("alter table amends.executors rename column lease_until to lease")
     found = await looked_at(database_18)
-    assert 'column "lease_until" does not exist (./run up migrates' in found["executors"].found
+    assert 'column "lease_until" does not exist' in found["executors"].found
+    assert found["executors"].fix.startswith("./run up migrates")
     assert "not looked at" not in found["sagas"].found
 
 
@@ -119,10 +126,11 @@ async def test_a_database_that_is_away_is_one_sentence() -> None:
         found = await run_checks(
             parse_url(f"postgresql://u:geheim@127.0.0.1:{closed.getsockname()[1]}/x"), {}, MIGRATIONS
         )
-    assert "does not let us in" in found[0].found
-    assert "geheim" not in found[0].found
-    assert [each.what for each in found] == ALL
-    assert not any(each.well for each in found)
+    (only,) = found
+    assert "does not let us in" in only.found
+    assert "geheim" not in only.found
+    assert only.status == "fail"
+    assert only.fix
 
 
 @pytest.mark.parametrize("command", [("up", "--port", "0"), ("workflows", "list"), ("restored", "--reason", "x")])
@@ -132,3 +140,31 @@ def test_other_commands_say_who_may_do_what_they_need(login: URL, command: tuple
     assert "Traceback" not in done.stderr
     assert "The database does not let its user do that: permission denied for schema amends" in done.stderr
     assert "Set AMENDS_MIGRATION_URL" in done.stderr
+
+
+def test_the_machine_is_looked_at_also_without_a_database() -> None:
+    with socket.socket() as closed, socket.create_server(("127.0.0.1", 0)) as taken:
+        closed.bind(("127.0.0.1", 0))
+        away, port = f"postgresql://127.0.0.1:{closed.getsockname()[1]}/x", taken.getsockname()[1]
+        done = amends("doctor", "--json", "--port", str(port), on=away)
+    assert done.returncode == 1
+    found = {each["what"]: each for each in json.loads(done.stdout)}
+    assert [*found] == ["python", "packages", "port", "project", "settings", "database"]
+    assert {name for name, each in found.items() if each["status"] == "ok"} == {*found} - {"port", "database"}
+    assert found["port"]["status"] == "warn"
+    assert found["port"]["fix"] == f"./run up --port {port + 1} takes another one"
+
+
+def test_a_project_that_cannot_be_imported_or_a_wrong_setting_is_a_finding() -> None:
+    done = amends("doctor", "--port", "1", lease_seconds="soon", on="postgresql://127.0.0.1:1/x")
+    assert done.returncode == 1
+    assert "fail  project: AMENDS_LEASE_SECONDS is wrong" in done.stdout
+    assert done.stderr == ""
+
+
+def test_packages_beyond_their_bounds_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = ["pytest ~= 1.0", "no-such-package ~= 2.0", "psutil; sys_platform == 'none'"]
+    monkeypatch.setattr(machine, "_requirements", lambda: needs)
+    found = next(each for each in machine_findings("127.0.0.1", 0) if each.what == "packages")
+    assert found.status == "fail"
+    assert found.found == f"{pytest.__version__} pytest, ~=1.0 is needed; no no-such-package, ~=2.0 is needed"

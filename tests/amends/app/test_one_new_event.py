@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from pydantic import JsonValue
 
-from app.amends.cli.timeline import timeline_entries
+from app.amends.cli.timeline.entries import timeline_entries
 from app.amends.schema.catalogue import load_catalogue
 from app.amends.schema.shapes import KnownShape, ShapeKey, loaded_shapes
 from domain.amends.event import event

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from sqlalchemy import URL, create_engine
 
 import app.amends.security.passwords
-from app.amends.output.log_lines import LogLineFormatter, escape_record
+from app.amends.output.log_lines import LogLineFormatter
+from app.amends.output.log_rendering import json_line
 from app.amends.postgres.urls import conninfo, parse_url
 from app.amends.security.passwords import PasswordHidingStream, hide_url_secrets, without_secrets
 from domain.amends.errors import StartupError
@@ -156,11 +158,15 @@ def test_a_log_hides_what_its_arguments_and_tracebacks_hold() -> None:
     assert "geheim" not in LogLineFormatter().format(made).partition("Traceback")[0]
 
 
-def test_a_loggers_own_handlers_are_given_it_hidden() -> None:
-    made = failed(record("with %s", "postgresql://u:geheim@h/x"))
-    assert escape_record(made)
-    assert made.getMessage() == "with postgresql://u:***@h/x"
-    assert "ValueError: postgresql://h/x?password=***" in logging.Formatter("%(message)s").format(made)
+def test_a_log_in_json_hides_them_too_and_stays_json() -> None:
+    made = failed(record("with %s and password=geheim", "postgresql://u:geheim@h/x"))
+    made.api_token = "geheim"
+    printed = LogLineFormatter(json_line).format(made)
+    assert "geheim" not in printed.partition("Traceback")[0]
+    line = json.loads(printed)
+    assert line["message"] == "with postgresql://u:***@h/x and password=***"
+    assert line["api_token"] == "***"
+    assert "ValueError: postgresql://h/x?password=***" in line["exception"]
 
 
 def test_a_stream_hides_what_anybody_writes_to_it() -> None:

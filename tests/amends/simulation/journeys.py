@@ -227,13 +227,13 @@ class Words(Saga[Program, Outcome], name="words", signals=[Poke]):
     @step(retry=QUICK, timeout=seconds(1.5))
     async def call(self, call: Call, part: Part) -> str:
         if part.bugs and not part.undoes and self.bugs.shows(f"{part}", part.bugs):
-            self.notify(part)
+            _ = self.notify(part)  # as a bug has it: nobody awaits it
         return await self.providers[part.number].do(call.key, part.refused)
 
     @call.compensation(retry=PATIENT, timeout=seconds(1.5))
     async def take_back(self, undo: Undo[str], part: Part) -> None:
         if part.undoes and self.bugs.shows(f"{part}", part.bugs):
-            self.notify(part)
+            _ = self.notify(part)  # as a bug has it: nobody awaits it
         await self.providers[part.number].undo(undo.of, undo.key)
 
     @step(retry=QUICK, timeout=seconds(1.5), compensation=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -78,7 +79,7 @@ def test_a_port_that_is_no_number_is_said(name: str) -> None:
 def test_a_password_in_a_urls_query_is_shown_nowhere(database_18: URL) -> None:
     assert database_18.password
     url = database_18.set(password=None).update_query_dict({"password": str(database_18.password)})
-    with Server(url) as server:
+    with Server(url, log_level="DEBUG") as server:
         server.start()
         assert server.place_order("a").status_code == 202
         assert server.stop() == 0
@@ -195,6 +196,16 @@ def test_a_dbos_of_another_layout_is_refused(database_18: URL, change: str, says
     assert says in refused(Server(database_18))
 
 
+def welcomes(server: Server, folder: Path) -> None:
+    """It has said in a few lines what a person needs, on a database that it has just migrated."""
+    before, _, after = server.said.partition(f"Amends is up: {server.base}\n")
+    assert len(before.splitlines()) == before.count("migrations were applied") == 1
+    assert f"API    {server.base}/workflows, documented at {server.base}/docs\n" in after
+    assert f"Data   an embedded Postgres in {folder}/postgres\n" in after
+    assert "test-mode provider; no money moves (AMENDS_PROVIDER_URL names another)\n" in after
+    assert f"Stop   Ctrl-C, or kill {server.pid}\n" in after
+
+
 def test_it_starts_twice_in_a_row_and_after_a_kill_of_everything(folder: Path) -> None:
     embedded = EmbeddedPostgres(folder / "postgres", find_binaries())
     with Server(None, data_dir=folder) as server:
@@ -202,6 +213,7 @@ def test_it_starts_twice_in_a_row_and_after_a_kill_of_everything(folder: Path) -
         server.place_order("first")
         assert server.saga("first")["status"] == "completed"
         assert server.stop() == 0
+        welcomes(server, folder)
         wait_for(lambda: embedded.process() is None, "the embedded Postgres has stopped with its last user")
         server.start()
         server.kill()
@@ -240,13 +252,14 @@ def test_a_dead_embedded_postgres_is_started_again(folder: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_running_steps_finish_and_hands_over_the_rest(database_18: URL, number: signal.Signals) -> None:
     id = f"slow-{uuid4().hex[:6]}"
-    with Server(database_18) as server, Server(database_18) as other:
+    with Server(database_18, log_format="json") as server, Server(database_18) as other:
         server.start()
         server.place_order(id, sku="SLOW-boat")
         wait_for(lambda: len(server.saga(id, wait=0)["steps"]) == 1, "the order is open")
         os.kill(server.pid, number)
         assert server.wait() == 0
-        assert "1 sagas were handed over" in server.said
+        lines = [json.loads(line) for line in server.said.splitlines() if line.startswith("{")]
+        assert "1 sagas were handed over" in " ".join(line["message"] for line in lines if line["level"] == "INFO")
         other.start()
         assert other.saga(id)["status"] == "completed"
         with psycopg.connect(conninfo(database_18)) as connection:

@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.amends.cli.timeline import timeline_entries, timeline_lines
-from app.amends.output.log_lines import LogLineFormatter, escape_record
+from app.amends.cli.timeline.entries import timeline_entries, timeline_lines
+from app.amends.output.log_lines import LogLineFormatter
+from app.amends.output.log_rendering import json_line
 from app.amends.output.terminal import print_json, print_line
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
@@ -95,12 +96,16 @@ def test_a_record_of_the_log_is_one_line_and_what_stands_below_it(hostile: str, 
 
 
 @given(text, text)
-def test_a_loggers_own_handlers_are_given_plain_lines(hostile: str, error: str) -> None:
-    made = logging.LogRecord("dbos", logging.WARNING, "x.py", 1, "it said %s", (hostile,), raised(error))
-    assert escape_record(made)
-    head, *below = logging.Formatter("%(message)s").format(made).split("\n")
-    assert steering("".join([head, *below])) == []
-    assert all(line.startswith("    ") for line in below)
+def test_a_record_as_json_is_one_line_of_ascii_and_says_all_of_it(hostile: str, error: str) -> None:
+    made = logging.LogRecord("x", logging.WARNING, "x.py", 1, "it said %s", (hostile,), raised(error))
+    made.below = made.reference = hostile
+    printed = LogLineFormatter(json_line).format(made)
+    assert printed.isascii()
+    assert printed.isprintable()
+    line = json.loads(printed)
+    assert line["message"] == f"it said {hostile}"
+    assert (line["reference"], line.get("below", "")) == (hostile, hostile)
+    assert "ValueError" in line["exception"]
 
 
 @given(text, text)
@@ -127,6 +132,7 @@ COMMANDS = [
     ["workflows", "list"],
     ["workflows", "list", "--json"],
     ["workflows", "show", "o-1"],
+    ["workflows", "show", "o-1", "--events"],
     ["workflows", "show", HOSTILE],
     ["workflows", "retry", HOSTILE, "--reason", HOSTILE],
     ["workflows", "list", "--status", HOSTILE],

@@ -119,4 +119,5 @@ class Suspension:
 def _say(saga_type: str, id: str, stuck: SagaStuck) -> None:
     """One line for each time that a saga becomes stuck: an operator must act."""
     where = f"step {stuck.compensation or stuck.step}" if stuck.step else "run"
-    log.warning("Saga %s (%s) is stuck at %s: %s", id, saga_type, where, one_line(stuck.reason))
+    about = {"saga": id, "saga_type": saga_type, "step": stuck.compensation or stuck.step}
+    log.warning("Saga %s (%s) is stuck at %s: %s", id, saga_type, where, one_line(stuck.reason), extra=about)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from structlog.contextvars import bind_contextvars
+
 from domain.amends.event import Cause
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.client import SagaClient
@@ -83,6 +85,7 @@ class Executions:
                 await self._store.note_unclaimed_run(id)
                 underway = self._worker.note_unclaimed_execution_begun(id, owner)
             cause = Cause(workflow_id=id, executor=underway.lease.executor, **origin)
+            bind_contextvars(saga=id, saga_type=f"{name}:{version}", correlation=cause.correlation_id)
             execution = SagaExecution(name, version, SagaIdentity(id, root, cause, parent), owner, underway)
             return await self._ended(execution, given, started)
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from workflows.amends.history.replay_state import ReplayFold
 from workflows.amends.history.row import SagaRow
 from workflows.amends.history.state import StateFold
+from workflows.amends.history.timeline_bar import TimelineBar
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class SagaEvent:
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         """What a timeline tells of it; `data` is what may be shown of its fields, `saga` the saga's id."""
         return str(data.get("reason") or "")
+
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        """What a timeline draws of it, if anything; `data` is what may be shown of its fields."""
+        return None
 
     @classmethod
     def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueTypeSource]:

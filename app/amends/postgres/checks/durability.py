@@ -32,12 +32,12 @@ WHERE: Final = {
 """The sources of a setting, by Postgres's names, for people; any other source is the server's configuration."""
 
 
-async def read_durability(reader: Reader) -> tuple[dict[str, Any], list[str]]:
-    """The server's settings and clock, and the doubts about them. Raises Unavailable."""
+async def read_durability(reader: Reader) -> tuple[dict[str, Any], list[str], float]:
+    """The server's settings, the doubts about them, and how far its clock is ahead. Raises Unavailable."""
     before = time.time()
     row = await reader.row(SQL["durability"], ())
     assert row is not None
-    return row, durability_doubts(row, before, time.time())
+    return row, settings_doubts(row), _apart(row, before, time.time())
 
 
 async def warn_of_doubts(session: AsyncConnection[TupleRow]) -> None:
@@ -51,6 +51,12 @@ async def warn_of_doubts(session: AsyncConnection[TupleRow]) -> None:
 
 def durability_doubts(row: Mapping[str, Any], before: float, after: float) -> list[str]:
     """The doubts about a server whose clock was read between two readings of our own."""
+    doubt = clock_doubt(_apart(row, before, after))
+    return [*settings_doubts(row), *([doubt] if doubt else [])]
+
+
+def settings_doubts(row: Mapping[str, Any]) -> list[str]:
+    """The doubts about a server's settings."""
     found = []
     if row["synchronous_commit"] == "off":
         found.append(
@@ -61,13 +67,17 @@ def durability_doubts(row: Mapping[str, Any], before: float, after: float) -> li
         found.append("fsync is off on the server: a crash of its machine may destroy the database.")
     if row["full_page_writes"] == "off":
         found.append("full_page_writes is off on the server: a crash of its machine may leave pages half written.")
-    apart = row["clock"] - min(max(row["clock"], before), after)
-    if abs(apart) > APART_SECONDS:
-        found.append(
-            f"The database's clock is {_seconds(apart, 'ahead of', 'behind')} this machine's: timers, deadlines and "
-            "the times of events go by the database's. Let both follow the same time server."
-        )
     return found
+
+
+def clock_doubt(apart: float) -> str | None:
+    """The doubt about a clock that is so many seconds ahead of ours; None if it is right."""
+    if abs(apart) <= APART_SECONDS:
+        return None
+    return (
+        f"The database's clock is {_seconds(apart, 'ahead of', 'behind')} this machine's: timers, deadlines and "
+        "the times of events go by the database's. Let both follow the same time server."
+    )
 
 
 async def watch_clock(reader: Reader) -> None:
@@ -100,6 +110,11 @@ def clock_jump(last: tuple[float, float, float], now: tuple[float, float, float]
     """
     passed = now[0] - last[0]
     return passed - min(max(passed, now[1] - last[2]), now[2] - last[1])
+
+
+def _apart(row: Mapping[str, Any], before: float, after: float) -> float:
+    """How far a clock that was read between two readings of ours is ahead of it at least."""
+    return float(row["clock"] - min(max(row["clock"], before), after))
 
 
 def _where(row: Mapping[str, Any]) -> str:

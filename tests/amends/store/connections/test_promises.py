@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from app.amends.cli.doctor import Finding, run_checks
+from app.amends.doctor.database import run_checks
+from app.amends.doctor.findings import Finding
 from app.amends.postgres.checks import durability
 from app.amends.postgres.checks.durability import clock_jump, watch_clock
 from app.amends.postgres.checks.server_usability import require_role_and_limits, require_usable_server

@@ -14,7 +14,7 @@ from psycopg._queries import PostgresQuery
 from psycopg.adapt import Transformer
 from psycopg.sql import SQL, Literal
 
-from app.amends.cli.doctor import SQL as DOCTOR
+from app.amends.doctor.database_checks import SQL as DOCTOR
 from app.amends.http.routes.metrics import SQL as METRICS
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.generations import SQL as GENERATIONS

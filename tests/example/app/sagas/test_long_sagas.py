@@ -81,5 +81,5 @@ def test_the_command_line_shows_all_of_it(server: Server, url: URL) -> None:
     count = long_saga(server, url, "long-3", 1200)
     shown = amends("workflows", "show", "long-3", "--json", on=url)
     assert len(json.loads(shown.stdout)["steps"]) == count
-    told = amends("workflows", "show", "long-3", on=url).stdout
+    told = amends("workflows", "show", "long-3", "--events", on=url).stdout
     assert sum("step-completed" in line for line in told.splitlines()) == count

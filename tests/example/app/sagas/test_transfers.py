@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +18,7 @@ from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from tests.amends.harness.databases import fresh_database
-from tests.amends.harness.program import amends
+from tests.amends.harness.program import Forked, amends
 from tests.example.server import Server, problem, wait_for
 
 YES = {"approved": True, "by": "ann"}
@@ -168,3 +171,39 @@ def test_a_signal_that_was_sent_to_no_server_is_found_by_the_next(postgres_18: E
         server.start()
         rests(server, id, "completed")
         assert balances(server, id) == [500, 500]
+
+
+def watched(server: Server, id: str, out: Any) -> Forked:
+    """`workflows show ID --watch` on the server's database."""
+    return Forked.start("amends", ["workflows", "show", id, "--watch"], server.environment, out, out)
+
+
+def test_a_watched_transfer_is_told_event_by_event_until_it_has_ended(server: Server, tmp_path: Path) -> None:
+    id = transfer(server, 500)
+    server.saga(id)
+    said = tmp_path / "said"
+    with said.open("wb") as out:
+        watch = watched(server, id, out)
+    wait_for(lambda: "saga-waiting" in said.read_text(), "what has happened so far is told")
+    assert approve(server, id).status_code == 202
+    assert watch.wait(60) == 0
+    lines = said.read_text().splitlines()
+    assert [line.split()[2] for line in lines[:-1]].count("saga-waiting") == 1
+    assert "saga-completed" in lines[-2]
+    assert lines[-1] == f"transfer-money version 1, {id}: completed"
+
+
+def test_a_watched_transfer_is_drawn_anew_on_a_terminal_until_somebody_stops_it(server: Server) -> None:
+    id = transfer(server, 500)
+    server.saga(id)
+    ours, its = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        with os.fdopen(its, "wb", buffering=0) as out:
+            watch = watched(server, id, out)
+        seen = b""
+        while seen.count(b"approval") < 2:
+            seen += terminal.read(4096)
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(60) == 0
+    assert f"{id}: waiting".encode() in seen
+    assert b"\x1b[" in seen, "what was drawn before is drawn over"

@@ -159,7 +159,7 @@ def test_an_event_that_does_not_fit_keeps_only_its_own_key_back(server: Server, 
     assert (aside["key"], aside["type"], aside["waiting"]) == (bad, "order-placed", 1)
     assert "does not fit OrderPlaced" in aside["error"]
     assert f"SET ASIDE  order_board {bad}, 1 events wait behind" in server.command("projections", "list")
-    assert "LOOK  read model order_board: following" in server.command("doctor", status=1)
+    assert "fail  read model order_board: following" in server.command("doctor", status=1)
     another = ordered(server)
     for saga in (good, another):
         assert server.get(f"/views/order_board/{saga['id']}", after_position=saga["position"])["status"] == "confirmed"

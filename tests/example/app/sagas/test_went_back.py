@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.cli.doctor import run_checks
+from app.amends.doctor.database import run_checks
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import conninfo
 from app.amends.schema.catalogue import load_catalogue

@@ -67,9 +67,12 @@ def runs(said: str) -> Counter[tuple[str, str]]:
 
 
 def shouted(said: str, id: str) -> list[str]:
-    """The lines at WARNING or above that name a saga, but for those that say that a slow machine did not go on."""
+    """The lines at WARNING or above whose text names a saga, but for those that say that a slow machine did not go on.
+
+    Fields behind the text name it where its code made something else worth a warning.
+    """
     aloud = re.compile(rf"Z (WARNING|ERROR|CRITICAL) (?!\S+ The event loop was blocked).*\b{id}\b")
-    return [line for line in said.splitlines() if aloud.search(line)]
+    return [line for line in said.splitlines() if aloud.search(re.sub(r" \[[^\[]*saga=[^\[]*\]$", "", line))]
 
 
 def stuck(sql: psycopg.Connection, id: str) -> int:

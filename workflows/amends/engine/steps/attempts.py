@@ -103,14 +103,16 @@ async def make_attempts(trial: AttemptPlan[T], history: HistoryWriter, code: Use
         if isinstance(ended, CodeReturned):
             return AttemptAnswered(ended.value, failed + 1)
         if down := _down(ended.error, outbound):
-            log.debug("%s %s waits: %s", execution_log.identity.id, trial.name, error_message(down))
+            about = {"step": trial.name, "provider": down.provider}
+            log.debug("%s %s waits: %s", execution_log.identity.id, trial.name, error_message(down), extra=about)
             sent = failed > before or outbound.may_have_sent(ended.error)
             return BlockedByOutage(down.provider, history.stored_problem(down), failed, sent)
         failed += 1
         outcome = _judged(ended, failed, trial, history, code)
         if not isinstance(outcome, Problem):
             return outcome
-        log.info("%s %s: attempt %d failed: %s", execution_log.identity.id, trial.name, failed, outcome.message)
+        told = execution_log.identity.id, trial.name, failed, outcome.message
+        log.info("%s %s: attempt %d failed: %s", *told, extra={"step": trial.name, "attempt": failed})
         if failed >= trial.retry.attempts or code.given_up:
             return AttemptsExhausted(outcome, failed)
         due = execution_log.now() + trial.retry.wait_after(failed)

@@ -75,7 +75,8 @@ async def transact(
         except _Failed as failed:
             return failed.raised
         except TransactionInterrupted as interrupted:
-            log.info("%s %s: interrupted, and runs again: %s", history.execution_log.identity.id, name, interrupted)
+            told = history.execution_log.identity.id, name, interrupted
+            log.info("%s %s: interrupted, and runs again: %s", *told, extra={"step": name})
             interruptions += 1
             tries += interrupted.tries is not None
             if interrupted.tries is not None and tries >= interrupted.tries:

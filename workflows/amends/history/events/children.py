@@ -13,6 +13,7 @@ from workflows.amends.history.replay_state import ReplayFold, StartedChild
 from workflows.amends.history.saga_event import SagaEvent
 from workflows.amends.history.state import StateFold
 from workflows.amends.history.status import StepStatus
+from workflows.amends.history.timeline_bar import TimelineBar, step_bar
 
 ENDED: Final = "child "
 UNDONE: Final = "undone "
@@ -51,6 +52,10 @@ class ChildStarted(StepEvent):
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return f"{data['step']} as {data['child']}"
+
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        return step_bar(data, "runs", f"runs as {data['child']}")
 
 
 @event("child-recalled")

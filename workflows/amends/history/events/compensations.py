@@ -13,6 +13,7 @@ from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, failed
 from workflows.amends.history.state import AwaitedProvider, CompensationState, StateFold
 from workflows.amends.history.status import CompensationStatus
 from workflows.amends.history.stored_error import Problem
+from workflows.amends.history.timeline_bar import TimelineBar, step_bar
 
 _STATUS: Final[dict[str, CompensationStatus]] = {"compensation": "completed", "skip": "skipped", "resolve": "resolved"}
 
@@ -47,6 +48,10 @@ class CompensationFailed(OverviewEvent):
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return failed_attempt_text(data, "compensation")
 
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        return step_bar(data, "failed", "retrying" if data["next_at"] else "failed")
+
 
 @event("compensation-waiting")
 class CompensationWaiting(SagaEvent):
@@ -76,6 +81,10 @@ class CompensationWaiting(SagaEvent):
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return f"{data['compensation']} for {data['provider']}: {shown_error_message(data)}"
 
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        return step_bar(data, "waits", f"waits for {data['provider']}")
+
 
 @event("step-compensated")
 class StepCompensated(OverviewEvent):
@@ -101,3 +110,7 @@ class StepCompensated(OverviewEvent):
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         by = "" if data["by"] == "compensation" else f" ({data['by']})"
         return f"{data['step']} by {data['compensation']}{by}"
+
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        return step_bar(data, "done", _STATUS.get(data["by"], "completed"))

@@ -16,6 +16,7 @@ from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueT
 from workflows.amends.history.state import CompensationState, StateFold, StepState
 from workflows.amends.history.status import OperatorAction
 from workflows.amends.history.stored_error import Problem
+from workflows.amends.history.timeline_bar import OPERATOR, TimelineBar
 from workflows.amends.values.printable import one_line
 
 
@@ -78,6 +79,10 @@ class SagaStuck(OverviewEvent):
             changes |= {"failing_step": self.step, "failing_error": error}
         return changes
 
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        return TimelineBar(OPERATOR, 0, "waits", "is asked to act")
+
 
 @event("operator-acted")
 class OperatorActed(OverviewEvent):
@@ -106,6 +111,10 @@ class OperatorActed(OverviewEvent):
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return f"{data['act']}: {data['reason']}"
+
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        return TimelineBar(OPERATOR, 0, "ends", str(data["act"]))
 
     @classmethod
     def value_types(cls, data: Mapping[str, Any]) -> Mapping[str, ValueTypeSource]:

@@ -22,6 +22,7 @@ from workflows.amends.history.saga_event import (
 from workflows.amends.history.state import AwaitedProvider, StateFold, StepState
 from workflows.amends.history.status import StepStatus
 from workflows.amends.history.stored_error import Problem
+from workflows.amends.history.timeline_bar import TimelineBar, step_bar
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class StepEvent(SagaEvent):
             getattr(self, "next_at", None),
             child=known.child if known else None,
         )
+
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        return step_bar(data, "done" if cls.status in ("completed", "skipped") else "failed", cls.status)
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,10 @@ class StepWaiting(StepEvent):
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return f"{data['step']} for {data['provider']}: {shown_error_message(data)}"
+
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        return step_bar(data, "waits", f"waits for {data['provider']}")
 
 
 @event("step-failed")

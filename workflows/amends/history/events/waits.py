@@ -16,6 +16,7 @@ from workflows.amends.history.row import SagaRow
 from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueTypeSource
 from workflows.amends.history.state import StateFold
 from workflows.amends.history.status import TIMER
+from workflows.amends.history.timeline_bar import TimelineBar
 
 
 @event("saga-waiting")
@@ -39,6 +40,11 @@ class SagaWaiting(OverviewEvent):
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         until = f" until {data['until']}" if data["until"] else ""
         return f"for {data['signal'] or 'a while'}{until}"
+
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        until = f" until {data['until']}" if data["until"] else ""
+        return TimelineBar(data["signal"] or TIMER, 0, "waits", f"waits{until}")
 
 
 @event("signal-received")
@@ -86,3 +92,7 @@ class WaitEnded(OverviewEvent):
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
         return f"{data['signal'] or 'timer'}, by {data['by']}"
+
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        return TimelineBar(data["signal"] or TIMER, 0, "ends", "came" if data["by"] == "signal" else "over")

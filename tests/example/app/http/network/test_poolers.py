@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.cli.doctor import run_checks
+from app.amends.doctor.database import run_checks
 from app.amends.postgres.checks.server_usability import require_role_and_limits, require_usable_server
 from app.amends.postgres.urls import conninfo
 from domain.amends.errors import StartupError

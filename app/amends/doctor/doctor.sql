@@ -30,3 +30,12 @@ select each as status, found.count, each in ('stuck', 'stranded', 'abandoned') a
        (select greatest(c.reltuples, 0)::bigint from pg_class as c where c.oid = 'amends.sagas'::regclass) as about
   from unnest(array['queued', 'running', 'waiting', 'compensating', 'stuck', 'stranded', 'abandoned']) as each
  cross join lateral (select count(*) as count from amends.sagas as s where s.status = each) as found
+
+-- name: rights
+-- Whether this session has the role of the service, and whether its login may make schemas.
+select current_user <> session_user as service,
+       has_database_privilege(session_user, current_database(), 'create') as may_create
+
+-- name: dbos
+-- The newest of DBOS's migrations that was applied.
+select coalesce(max(version), 0) as version from dbos.dbos_migrations

@@ -1,0 +1,63 @@
+"""Examples of each command, as the help shows them: as they are typed in this project."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+from typer import Context
+
+EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
+    "up": ("up", "up --port 8001"),
+    "db-url": ("db-url",),
+    "dbos": ("dbos workflow list", "dbos workflow steps 4711"),
+    "doctor": ("doctor", "doctor --port 8001 --json"),
+    "restored": ('restored --reason "back to the backup of Monday"',),
+    "events": ("events --limit 5", "events --type order-placed --json"),
+    "stream": ("stream order-4711", "stream saga-4711 --json"),
+    "state": ("state order-4711", "state account-1 --at 2026-01-31T12:00:00Z"),
+    "difference": ("difference order-4711", "difference account-1 --from-version 2 --to-version 5"),
+    "rewrite-imports": ("rewrite-imports . --dry-run",),
+    "workflows list": ("workflows list --status stuck", "workflows list --name place-order --json"),
+    "workflows show": ("workflows show 4711", "workflows show 4711 --watch"),
+    "workflows start": ("workflows start place-order - --id 4711 < order.json",),
+    "workflows signal": ("workflows signal t-1 approval '{\"approved\": true}'",),
+    "workflows cancel": ('workflows cancel 4711 --reason "the customer called"',),
+    "workflows compensate": ('workflows compensate 4711 --reason "was cancelled by mistake"',),
+    "workflows resume": ('workflows resume 4711 --reason "was cancelled by mistake"',),
+    "workflows retry": ('workflows retry 4711 --reason "the warehouse is open again"',),
+    "workflows skip": ('workflows skip 4711 --reason "the stock was counted by hand"',),
+    "workflows resolve": ('workflows resolve 4711 --reason "paid by bank transfer" --result \'{"id": "r-1"}\'',),
+    "projections list": ("projections list", "projections list order_board --json"),
+    "projections rebuild": ("projections rebuild order_board",),
+    "projections verify": ("projections verify order_board",),
+    "projections promote": ("projections promote order_board", "projections promote order_board --build 2"),
+    "projections drop": ("projections drop order_board --build 1",),
+    "projections retry": ('projections retry order_board 4711 --reason "the event is mended"',),
+    "projections skip": ('projections skip order_board 4711 --reason "a test order"',),
+    "schema check": ("schema check",),
+    "schema lock": ("schema lock", "schema lock --replace event:order-placed:2"),
+}
+
+
+def program() -> str:
+    """What is typed to run a command here; the `run` of a checkout or of a project says so."""
+    return os.environ.get("_AMENDS_PROGRAM") or "amends"
+
+
+class ProgramContext(Context):
+    """The context of the whole command line: usage is shown as it is typed here; to shells it is `amends`."""
+
+    @property
+    def command_path(self) -> str:
+        return program()
+
+
+def add_examples(command: Any, path: str = "") -> Any:
+    """Add the examples to the help of a command and of all below it; returns it."""
+    for name, each in getattr(command, "commands", {}).items():
+        add_examples(each, f"{path} {name}".strip())
+    if given := EXAMPLES.get(path):
+        lines = [f"{program()} {example}" for example in given]
+        command.epilog = "\n\n".join(["For example:", *lines])
+    return command
