@@ -129,13 +129,14 @@ class Cluster:
 
     @property
     def all_is_done(self) -> bool:
-        """Whether every client was answered, and every saga is finished.
+        """Whether every client was answered, and every saga is finished, forks that nobody has run yet included.
 
         What was sent before the store has lost something may bring back a saga that is lost: it has arrived by then.
         """
         if self.clients.waiting or self.timeline.now < self._late_until:
             return False
-        return all(row.status in FINISHED for row in self.store.rows.values())
+        rows = self.store.rows
+        return all(row.status in FINISHED for row in rows.values()) and all(id in rows for id in self.store.workflows)
 
     def problems(self) -> list[str]:
         """What went wrong beside the record: commits that are not their owner's, and what asyncio complains of."""
