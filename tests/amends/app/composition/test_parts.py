@@ -220,11 +220,11 @@ def test_a_setting_with_the_name_of_one_of_ours_does_not_import(name: str) -> No
 
 
 def test_a_gateway_that_build_does_not_give_is_told_with_its_line() -> None:
-    def forgetful(host: ServiceContext[Any]) -> Parts:
-        return Parts(sagas=[Greet()])  # type: ignore[call-arg]
-
-    service = Service(root=Path(__file__).parent, build=forgetful, settings=Settings)
-    with pytest.raises(StartupError, match=r"test_parts\.py, line \d+: Greet.* argument: 'posts'"):
+    main = compile("def build(host):\n    return Parts(sagas=[Greet()])", str(Path.cwd() / "app" / "main.py"), "exec")
+    names: dict[str, Any] = {"Parts": Parts, "Greet": Greet}
+    exec(main, names)
+    service = Service(root=Path(__file__).parent, build=names["build"], settings=Settings)
+    with pytest.raises(StartupError, match=r"app/main\.py:2: TypeError: Greet.* argument: 'posts'"):
         definitions(service, Settings())
 
 
