@@ -9,6 +9,8 @@ from typer import Context
 
 EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "up": ("up", "up --port 8001"),
+    "new": ("new ../shop", "new ../shop --bare"),
+    "upgrade": ("upgrade", "upgrade 0.2.0"),
     "db-url": ("db-url",),
     "dbos": ("dbos workflow list", "dbos workflow steps 4711"),
     "doctor": ("doctor", "doctor --port 8001 --json"),
@@ -37,6 +39,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "projections skip": ('projections skip order_board 4711 --reason "a test order"',),
     "schema check": ("schema check",),
     "schema lock": ("schema lock", "schema lock --replace event:order-placed:2"),
+    "schema try-migrations": ("schema try-migrations",),
 }
 
 
