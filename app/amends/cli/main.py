@@ -188,18 +188,21 @@ def main() -> None:
 
 
 def _complain(error: AmendsError) -> None:
-    text = without_secrets(f"{_place(error)}{error}")
+    text = without_secrets(f"{place_of(error)}{error}")
     for line in text.expandtabs().splitlines() if isinstance(error, StartupError) else [text]:
         print_error_line(line)
 
 
-def _place(error: AmendsError) -> str:
+def place_of(error: AmendsError) -> str:
     """The line of the project that a wrong definition stands in, before what is wrong with it."""
     here, found = Path.cwd(), ""
     for frame, line in traceback.walk_tb(error.__traceback__):
-        file = Path(frame.f_code.co_filename)
-        if file.is_relative_to(here) and not {"amends", "site-packages"}.intersection(file.parts[len(here.parts) :]):
-            found = f"{file.relative_to(here)}:{line}: "
+        file = Path(frame.f_code.co_filename).absolute()
+        if file.suffix == ".py" and file.is_relative_to(here):
+            within = file.relative_to(here)
+            found = (
+                found if {"amends", "amends.py", "site-packages"}.intersection(within.parts) else f"{within}:{line}: "
+            )
     return found if isinstance(error, DefinitionError) else ""
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import runpy
+from pathlib import Path
 
 import pytest
 from sqlalchemy import URL
 
+from app.amends.cli.main import place_of
+from domain.amends.errors import DefinitionError, StartupError
 from tests.amends.harness.program import amends
 
 TRANSFER = {"transfer_id": "t-1", "from_account": "a", "to_account": "b", "amount": 1, "currency": "EUR"}
@@ -20,3 +24,26 @@ def test_an_id_that_is_none_is_refused_in_words(database_18: URL, id: str) -> No
     assert "Traceback" not in said.stderr
     listed = amends("workflows", "list", "--json", on=database_18)
     assert json.loads(listed.stdout) == []
+
+
+WRONG = """
+from workflows.amends.saga import Call, Saga, step
+
+
+class Buy(Saga[str, str], name="buy"):
+    async def run(self, order: str) -> str:
+        return order
+
+    @step
+    async def charge(self, call: Call) -> None: ...
+"""
+
+
+def test_a_wrong_definition_is_told_with_the_line_of_its_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "buy.py").write_text(WRONG)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DefinitionError, match=r"Buy\.charge: has no compensation") as raised:
+        runpy.run_path("workflows/buy.py")
+    assert place_of(raised.value) == "workflows/buy.py:5: "
+    assert place_of(StartupError("no", "yes")) == ""

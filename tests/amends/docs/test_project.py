@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import uuid
@@ -77,7 +78,8 @@ def test_the_files_of_the_page_are_a_service(amends: Path, project: Path, empty_
 
 
 def test_its_types_are_sound(amends: Path, project: Path) -> None:
-    options = ["--strict", "--namespace-packages", "--explicit-package-bases", "--no-error-summary"]
+    options = ["--strict", "--enable-error-code=unused-awaitable", "--no-error-summary"]
+    options += ["--namespace-packages", "--explicit-package-bases"]
     done = subprocess.run(
         [sys.executable, "-m", "mypy", *options, "domain", "workflows", "app", "tests"],
         capture_output=True,
@@ -85,5 +87,16 @@ def test_its_types_are_sound(amends: Path, project: Path) -> None:
         cwd=project,
         env={"MYPYPATH": f"{project}:{amends}", "PATH": "/usr/bin:/bin"},
         check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_second_type_checker_takes_them_too(amends: Path, project: Path) -> None:
+    rings = ["domain", "workflows", "app", "tests"]
+    options = {"include": rings, "extraPaths": [str(amends)], "pythonVersion": "3.11", "typeCheckingMode": "strict"}
+    environment = {"venvPath": str(Path(sys.prefix).parent), "venv": Path(sys.prefix).name}
+    (project / "pyrightconfig.json").write_text(json.dumps(options | environment))
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--project", str(project)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from domain.ordering import Line, OrderRequest, orders, place
+from tests.amends.business.order import Order as Placed
+from tests.amends.business.order import OrderPlaced, orders
 from workflows.amends.saga import Call, Saga, Transaction, Undo, signal, step, transaction
 from workflows.amends.simulation import Simulation
 
@@ -17,6 +18,10 @@ from workflows.amends.simulation import Simulation
 class Order:
     id: str
     amount: int
+
+
+def place(order: Placed | None, id: str) -> list[OrderPlaced]:
+    return [] if order else [OrderPlaced(id)]
 
 
 @signal("approval")
@@ -302,7 +307,9 @@ def a_child_that_is_called_as_a_function() -> Saga[Order, str]:
 
 
 def a_decision_with_a_wrong_argument() -> Saga[Order, str]:
-    """run: open failed, and did nothing: AttributeError("'Order' object has no attribute 'order_id'")"""
+    """run: open failed, and did nothing: This cannot be stored: event order-placed is not what its annotation says:
+    order_id: expected str, not Order
+    """
 
     class Buy(Base, name="buy"):
         async def run(self, order: Order) -> str:
@@ -326,9 +333,7 @@ def a_decision_that_is_not_awaited() -> Saga[Order, str]:
 
         @transaction(compensation=None)
         async def open(self, tx: Transaction, order: Order) -> None:
-            tx.decide(  # mypy: unused-awaitable
-                orders, order.id, place, OrderRequest(order.id, "c-1", "EUR", (Line("a", 1, 5),), "tok_ok", "12345")
-            )
+            tx.decide(orders, order.id, place, order.id)  # mypy: unused-awaitable
 
     return Buy()
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from domain.amends.projection import Projection, Recorded
-from domain.banking import MoneyWithdrawn
-from domain.ordering import OrderPlaced, orders
+from tests.amends.business.account import MoneyWithdrawn
+from tests.amends.business.order import OrderPlaced, orders
 
 
 @dataclass(frozen=True)
