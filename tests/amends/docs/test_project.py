@@ -133,8 +133,8 @@ def commands(option: str) -> list[str]:
 @pytest.mark.parametrize("block", EXCERPTS, ids=lambda block: block.where)
 def test_an_excerpt_stands_in_its_file_in_that_order(block: Block) -> None:
     (whole,) = (each.text for each in FILES if each.file == block.option.removeprefix("in="))
-    lines = iter(whole.splitlines())
-    assert all(line in lines for line in block.text.splitlines() if line.strip())
+    lines = map(str.strip, whole.splitlines())
+    assert all(line.strip() in lines for line in block.text.splitlines() if line.strip())
 
 
 def test_each_file_has_its_path_as_a_title() -> None:
