@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     connections: int = Field(8, ge=1, le=200, description="connections that commit")
     readers: int = Field(8, ge=2, le=200, description="connections that read")
     snapshot_every: int = Field(500, ge=1, le=1_000_000, description="events that are folded before a snapshot is kept")
-    running: int = Field(1000, ge=1, le=100_000, description="sagas that run at a time in one process")
+    running: int = Field(1000, ge=1, le=100_000, description="sagas that run at a time in one process; more are queued")
     value_bytes: int = Field(
         2 * MIB, ge=1024, le=64 * MIB, description="the largest value as JSON: an event, a result, a signal, a state"
     )

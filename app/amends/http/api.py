@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 
 from app.amends.http import problems
 from app.amends.http.openapi.docs import DocsRoutes
 from app.amends.http.openapi.document import openapi_document
+from app.amends.http.paths import mount_path
 from app.amends.http.requests.parameters import require_known_parameters
 from app.amends.http.requests.roles import require_allowed_role
 from workflows.amends.saga import Saga
@@ -67,5 +68,5 @@ def build_api(
     return app
 
 
-async def _home() -> RedirectResponse:
-    return RedirectResponse("/docs")
+async def _home(request: Request) -> RedirectResponse:
+    return RedirectResponse(f"{mount_path(request.scope)}/docs")

@@ -22,6 +22,7 @@ from app.amends.http.error_types import (
     Unauthorised,
     Unconditional,
 )
+from app.amends.http.paths import route_path
 from app.amends.http.problem_types import ProblemType
 from app.amends.store.events.postgres_events import WentBack
 from domain.amends.errors import (
@@ -127,7 +128,7 @@ def install_error_handlers(app: FastAPI, allowed: Callable[[str], str]) -> None:
         if error.status_code == 400:
             return error_response(Malformed(error.detail))
         kind = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
-        path = request.scope["path"]  # that of a request's `url` is read out of its Host header too
+        path = route_path(request.scope)  # that of a request's `url` is read out of its Host header too
         detail = f"{request.method} {path}: {error.detail}"
         headers = {"Allow": allowed(path)} if error.status_code == 405 else dict(error.headers or {})
         return problem_response(ProblemType(error.status_code, kind, str(error.detail)), detail, headers)

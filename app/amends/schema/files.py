@@ -29,9 +29,9 @@ class LockFiles:
         return self.root / "domain" / "events.lock.json"
 
     @property
-    def _is_checkout_of_amends(self) -> bool:
-        """Whether Amends itself is written in this folder; an environment within it has a package of Amends."""
-        return self.root / "domain" / "amends" / OF_AMENDS.name == OF_AMENDS
+    def is_checkout_of_amends(self) -> bool:
+        """Whether Amends' own file is the project's to write; that of a package in an environment below it is not."""
+        return self.root / "domain" / "amends" == OF_AMENDS.parent
 
     def read(self, code: Sequence[KnownShape] = ()) -> Lock:
         """The shapes that are locked in both. `code` is asked for the marks of a file of the first format."""
@@ -41,7 +41,7 @@ class LockFiles:
     def write(self, locked: Lock) -> None:
         """Write the project's part into its file, and in Amends' own checkout the rest into the other one."""
         lock.write_lock(_part(locked, ours=False), self.of_project)
-        if self._is_checkout_of_amends:
+        if self.is_checkout_of_amends:
             lock.write_lock(_part(locked, ours=True), OF_AMENDS)
 
     def problems(self, known: DomainCatalogue, code: Sequence[KnownShape], locked: Lock) -> Iterator[str]:
@@ -61,7 +61,7 @@ class LockFiles:
 
     def _samples(self, locked: Lock) -> Iterator[tuple[Path, Shapes]]:
         yield self.root / "tests" / "samples", _part(locked, ours=False).events
-        if self._is_checkout_of_amends:
+        if self.is_checkout_of_amends:
             yield self.root / "tests" / "amends" / "samples", _part(locked, ours=True).events
 
 

@@ -86,14 +86,14 @@ async def _serve(
 ) -> int:
     port = listening.getsockname()[1]
     here = base_url(host, port)
-    watch = asyncio.create_task(_watch_embedded(settings)) if settings.database_url is None else None
+    watch = asyncio.create_task(watch_embedded(settings)) if settings.database_url is None else None
     unfit = asyncio.Event()
 
     def end() -> None:
         unfit.set()
         stopping.set()
 
-    process = ServerProcess(here, lifetime.HARD_SECONDS, _exit_with_what_does_not_end, end)
+    process = ServerProcess(here, lifetime.HARD_SECONDS, end_process_at_once, end)
     async with build_server(service, settings, url, process).running() as running:
         server = _Server(_config(running.api))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -135,7 +135,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _watch_embedded(settings: Settings) -> None:
+async def watch_embedded(settings: Settings) -> None:
     """Start the embedded Postgres again when it dies."""
     embedded = make_embedded_postgres(settings.data_dir, settings.postgres_bin)
     while True:
@@ -156,7 +156,7 @@ def _no_files_left() -> bool:
     return False
 
 
-def _exit_with_what_does_not_end() -> None:
+def end_process_at_once() -> None:
     """End the process at once: others may run its sagas by now, and code of them that goes on here may call nobody any
     more."""
     sys.stderr.write("This server's lease was taken away, and code of its sagas does not end: the process ends.\n")

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import tempfile
+import threading
 from contextlib import suppress
 from typing import Any, Final, Self
 
@@ -18,7 +19,10 @@ STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopSignals:
-    """The server's side: notes signals that ask it to stop, from its entry to its exit in the thread of a loop."""
+    """The server's side: notes signals that ask it to stop, from its entry to its exit in the thread of a loop.
+
+    Python hands signals to its main thread alone: one that runs elsewhere, in a test client, has none.
+    """
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile("a+b")  # noqa: SIM115 (its exit closes it)
@@ -34,7 +38,8 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._before = signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
         self._loop.add_reader(self._heard, self._read)
         os.register_at_fork(after_in_child=self._leave)
         return self
@@ -56,6 +61,8 @@ class StopSignals:
 
     def _leave(self, before: int = -1) -> None:
         """Give the signals back, unless somebody else has them by now. In a forked process no watchdog looks."""
+        if threading.current_thread() is not threading.main_thread():
+            return
         now = signal.set_wakeup_fd(before, warn_on_full_buffer=False)
         if now != self._woken.fileno():
             signal.set_wakeup_fd(now, warn_on_full_buffer=False)

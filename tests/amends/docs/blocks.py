@@ -16,7 +16,9 @@ from tests.amends.harness import ROOT
 from tests.amends.harness.program import amends
 from tests.amends.harness.server import Server
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+HOW_TO = ROOT / "docs" / "how-to"
+"""Their files are one project, which test_project.py runs."""
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(HOW_TO.glob("*.md"))]
 BLOCK = re.compile(r"^```(\S*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"\./run [\w -]+")
 """A command that needs nothing of a shell."""
@@ -25,7 +27,10 @@ SERVED = "http://127.0.0.1:8000"
 
 @dataclass(frozen=True)
 class Block:
-    """A block with what stands after its opening fence: a language, and an option such as `file=…` or `project=…`."""
+    """A block with what stands after its opening fence: a language, and an option such as `file=…` or `project=…`.
+
+    `in=…` is for lines of a file of the project; another word is for a command that a test runs in its own way.
+    """
 
     page: Path
     line: int
@@ -59,16 +64,17 @@ def every_block() -> Iterator[Block]:
 
 
 def run_commands(page: Path, server: Server) -> None:
-    """Run the shell and SQL blocks of a page; a `text` block is the output of the one before it."""
-    output = ""
+    """Run the shell and SQL blocks of a page; a `text` block is the output of the one before it, if that was run."""
+    output: str | None = None
     for block in blocks(page):
         if block.option:
+            output = None
             continue
         if block.language == "sh":
             output = _shell(block.text, server)
         elif block.language == "sql":
             output = _rows(block.text, server)
-        elif block.language == "text":
+        elif block.language == "text" and output is not None:
             assert _pattern(block.text).fullmatch(_constant(output)), f"{block.where}: the output is\n{output}"
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.amends.http.error_types import Forbidden, Unauthorised
+from app.amends.http.paths import mount_path, route_path
 from app.amends.http.problem_types import FORBIDDEN, FOREIGN_ORIGIN, NOT_JSON, WRONG_HOST
 from app.amends.http.problems import error_response, problem_response
 from app.amends.http.requests.receiving import BodyReceiver, ClientGone, RequestRefused, refuse_body
@@ -26,7 +27,7 @@ HEALTH = ("/healthz", "/readyz")
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d*)?", re.ASCII)
 
-AS_SENT = (b"/streams/", b"/views/", b"/projections/")
+AS_SENT = ("/streams/", "/views/", "/projections/")
 """Prefixes of paths whose names are decoded by their routes."""
 
 
@@ -49,8 +50,8 @@ class AccessPolicy:
 class Guards:
     """An ASGI middleware that lets in what the policy allows, with a body that is JSON and within bounds.
 
-    Decisions by path use that of the scope, as routing does: a request's `url` begins with its Host header, which may
-    hold a path.
+    Decisions by path use that of the scope, as routing does, below the path at which the API is mounted: a request's
+    `url` begins with its Host header, which may hold a path.
     """
 
     def __init__(self, app: FastAPI, policy: AccessPolicy) -> None:
@@ -102,11 +103,12 @@ class Guards:
         """Raises RequestRefused and Unauthorised."""
         if refusal := self._foreign(request):
             raise RequestRefused(refusal)
-        if not self._policy.tokens or request.scope["path"] in self._policy.open_to_all:
+        path = route_path(request.scope)
+        if not self._policy.tokens or path in self._policy.open_to_all:
             return
         caller = self._caller(request)
         request.scope["state"] = request.scope.get("state", {}) | {"caller": caller}
-        if request.scope["path"].startswith(self._policy.private) and caller.name != OWN:
+        if path.startswith(self._policy.private) and caller.name != OWN:
             detail = "This is called by the service itself alone."
             raise RequestRefused(problem_response(FORBIDDEN, detail))
 
@@ -116,7 +118,7 @@ class Guards:
         if origin is not None and _host(origin) != host:
             detail = f"Origin {origin} is not this one."
             return problem_response(FOREIGN_ORIGIN, detail)
-        path = request.scope["path"]
+        path = route_path(request.scope)
         if self._policy.tokens or host is None or path in HEALTH or _is_ours(host, self._policy.hosts):
             return None
         detail = f"Host {host} is not this machine: without AMENDS_API_TOKENS it is called as localhost or 127.0.0.1."
@@ -133,7 +135,7 @@ class Guards:
 
     async def _body(self, request: Request, receive: Receive) -> bytes | None:
         """The body of a request that may have one. Raises RequestRefused, Forbidden and ClientGone."""
-        if request.method not in ("POST", "PUT", "PATCH", "DELETE") or request.scope["path"] in HEALTH:
+        if request.method not in ("POST", "PUT", "PATCH", "DELETE") or route_path(request.scope) in HEALTH:
             return None
         require_role_of_route(request, self._app.routes)
         given = request.headers.get("Content-Type")
@@ -169,7 +171,8 @@ def _with_encoded_names(scope: Scope) -> Scope:
     The routes decode what they take of it (app/amends/http/requests/parameters.py).
     """
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return {**scope, "path": raw.decode("latin-1")} if raw.startswith(AS_SENT) else scope
+    sent = raw.decode("latin-1")
+    return {**scope, "path": sent} if sent.removeprefix(mount_path(scope)).startswith(AS_SENT) else scope
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -12,6 +12,7 @@ from app.amends.http.error_types import Busy
 from app.amends.http.openapi.answers import sagas as answers
 from app.amends.http.openapi.answers.events import Events
 from app.amends.http.openapi.responses import responds
+from app.amends.http.paths import mount_path
 from app.amends.http.requests.bodies import ANY_BODY, Reason, body_with_sender, request_body
 from app.amends.http.requests.headers import actor_of, cause_of, has_known_actor, idempotency_key_of
 from app.amends.http.requests.roles import OPERATORS
@@ -93,7 +94,7 @@ class WorkflowRoutes:
             require_workflow_id(key, "Idempotency-Key")
         given = await request_body(request, saga.definition.input)
         started = await self._engine.start(saga, given, key, cause)
-        response.headers["Location"] = f"/workflows/{started.id}"
+        response.headers["Location"] = f"{mount_path(request.scope)}/workflows/{started.id}"
         return {"id": started.id, "name": started.name, "version": started.version, "status": started.status}
 
     @responds(answers.Sagas)

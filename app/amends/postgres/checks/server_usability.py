@@ -152,7 +152,7 @@ def connection_refused_error(error: psycopg.Error, url: URL) -> StartupError:
     if "startup parameter" in text:  # PgBouncer's words, which nobody translates
         return StartupError(
             f"A pooler refuses what sessions are opened with: {text}",
-            "Set ignore_startup_parameters = options in pgbouncer.ini, and see docs/own-postgres.md.",
+            "Set ignore_startup_parameters = options in pgbouncer.ini, and see docs/how-to/own-postgres.md.",
         )
     kind = StartupError if all(FOR_GOOD.search(part) for part in parts) else NotYet
     return kind(f"The database does not let us in: {text}", f"Check DATABASE_URL ({redacted_url(url)}).")

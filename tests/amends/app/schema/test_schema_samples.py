@@ -34,6 +34,11 @@ FILES = LockFiles(ROOT)
 LOCKED = FILES.read().events
 
 
+def test_amends_own_files_are_written_in_its_checkout_alone_and_not_in_an_environment_below_a_project() -> None:
+    assert FILES.is_checkout_of_amends
+    assert not LockFiles(ROOT.parent).is_checkout_of_amends
+
+
 def test_samples_of_all_events_can_be_made_anew(tmp_path: Path) -> None:
     for folder in (tmp_path / "one", tmp_path / "two"):
         written = schema_samples.write_samples(load_catalogue(), LOCKED, folder=folder)

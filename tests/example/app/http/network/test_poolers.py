@@ -19,7 +19,9 @@ from tests.amends.harness.databases import MIGRATIONS, prepare
 from tests.amends.store.harness.pooler import pooled
 from tests.example.server import ROOT, Server
 
-DOCUMENTED = re.findall(r"^ +(alter role shop set .*;)$", (ROOT / "docs" / "own-postgres.md").read_text(), re.MULTILINE)
+DOCUMENTED = re.findall(
+    r"^ +(alter role shop set .*;)$", (ROOT / "docs" / "how-to" / "own-postgres.md").read_text(), re.MULTILINE
+)
 """What the docs say of a login behind a pooler."""
 
 
