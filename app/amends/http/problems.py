@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 from starlette.exceptions import HTTPException
 
 from app.amends.http import problem_types as types
@@ -157,9 +158,12 @@ def _internal(error: Exception) -> JSONResponse:
 
 
 def _facts(error: AmendsError) -> dict[str, Any]:
-    """An error's facts as members of its problem, except where a problem has a member of that name itself."""
+    """An error's facts as members of its problem, except where a problem has a member of that name itself.
+
+    What JSON has no form for, in an error that nobody has declared for a saga, is its text.
+    """
     return {
-        name: value
+        name: from_json(to_json(value, inf_nan_mode="strings", fallback=str))
         for name, value in error.redacted_facts().items()
         if name not in ("type", "title", "status", "detail")
     }
