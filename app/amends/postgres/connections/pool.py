@@ -153,4 +153,4 @@ def _ended(task: asyncio.Task[Any]) -> None:
 def _give_back(pool: Pool, taken: asyncio.Task[AsyncConnection[TupleRow]]) -> None:
     """Give back a connection whose borrower was cancelled before it came."""
     if not taken.cancelled() and taken.exception() is None:
-        detached_task(pool.give_back(taken.result()))
+        _ = detached_task(pool.give_back(taken.result()))

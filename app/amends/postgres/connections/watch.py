@@ -116,7 +116,7 @@ class DatabaseWatch:
         if moved:
             log.warning("Another run of the database server answers: connections from before are given up.")
             for hear in self.on_moved:
-                detached_task(_call_until_answered(hear))
+                _ = detached_task(_call_until_answered(hear))
         return problem
 
     async def _answered(self) -> tuple[str | None, str | None]:
@@ -125,10 +125,10 @@ class DatabaseWatch:
         tried = self._hosts if opens else 1
         done, _ = await asyncio.wait({asking}, timeout=tried * ANSWER_SECONDS + (LEAST_SECONDS if opens else 0.0))
         if not done:
-            detached_task(_given_up(asking, self._connection))
+            _ = detached_task(_given_up(asking, self._connection))
             self._connection = None
             for hear in self.on_silent:
-                detached_task(hear())
+                _ = detached_task(hear())
             return NO_ANSWER, None
         try:
             run = asking.result()

@@ -114,7 +114,7 @@ class Clients:
         self.network.timeline.at(at, lambda: self.loop.call_soon(self._begin, key, ask))
 
     def _begin(self, key: str, ask: Callable[[Engine], Coroutine[Any, Any, object]]) -> None:
-        self.loop.create_task(self._until_answered(key, ask), name=f"client {key}")
+        _ = self.loop.create_task(self._until_answered(key, ask), name=f"client {key}")
 
     async def _until_answered(self, key: str, ask: Callable[[Engine], Coroutine[Any, Any, object]]) -> None:
         while True:
@@ -122,7 +122,7 @@ class Clients:
             if up:
                 server = self.dice.choice(up)
                 try:
-                    await self._link.ask_once(partial(_served, server, ask), PATIENCE)
+                    _ = await self._link.ask_once(partial(_served, server, ask), PATIENCE)
                     self.accepted[key] = None
                     self.note(f"server {server.pid} accepts: {key}")
                     break
