@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -53,7 +53,7 @@ class MountedService:
             await problem_response(NOT_READY, NOT_STARTED)(scope, receive, send)
 
     @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
         """Migrate the database and run sagas until the end. Raises StartupError.
 
         An application with a lifespan of its own enters it there: `async with amends.lifespan(): yield`.

@@ -52,7 +52,7 @@ async def run_checks(url: URL, known: KnownProjections, migrations: Migrations) 
         service, readable = await asyncio.wait_for(_entered(url), OPEN_SECONDS)
     except (psycopg.Error, OSError, TimeoutError) as error:
         found = refusal or f"does not let us in: {message_of(error)}"
-        return [Finding("database", False, found, "./run up starts it, or see docs/own-postgres.md")]
+        return [Finding("database", False, found, "./run up starts it, or see docs/how-to/own-postgres.md")]
     if "target_session_attrs" not in service.query:
         service = service.update_query_dict({"target_session_attrs": "any"})  # a standby can be looked at too
     refusal = refusal or await asyncio.to_thread(_refusal, require_usable_quietly, service)
