@@ -189,7 +189,7 @@ def test_its_types_are_sound(project: Project) -> None:
 
 @pytest.mark.soak
 def test_a_second_type_checker_takes_them_too(project: Project) -> None:
-    rings = ["domain", "workflows", "app", "tests"]
+    rings = ["domain", "workflows", "app", "tests", "reading_room"]
     options = {"include": rings, "extraPaths": [str(project.amends)], "pythonVersion": "3.11"}
     environment = {"venvPath": str(Path(sys.prefix).parent), "venv": Path(sys.prefix).name}
     told = options | environment | {"typeCheckingMode": "strict"}
