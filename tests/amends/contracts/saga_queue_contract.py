@@ -136,6 +136,19 @@ class QueueContract:
         assert await saga.claimed_again()
         assert await saga.status() == "stranded", "until it goes on"
 
+    async def test_a_saga_that_nobody_has_code_for_is_found_by_who_has_it_later(self, it: Store) -> None:
+        saga, change = await started(it, "s-1"), StatusChange("stranded", "no code")
+        await saga.suspend("running", provider="stock", provider_since=AT)
+        told = one("s-1", SagaIncompatible("no code"))
+        await it.sagas.append_to_unowned("s-1", told, change, ["completed"])
+        assert await saga.status() == "running", "somebody has code for it by now"
+        await it.sagas.end_executors([EXECUTOR], DEAD, True)
+        await it.sagas.append_to_unowned("s-1", told, change, ["completed"])
+        assert await saga.status() == "stranded"
+        await register(it, "new")
+        found = [each.id for each in await it.sagas.claim("new", "me", [TYPE], 10)]
+        assert found == ["s-1"], "without being looked for at a start"
+
     async def test_what_is_noted_of_a_saga_is_noted_once(self, it: Store) -> None:
         saga, change = await started(it, "s-1"), StatusChange("abandoned", "DBOS says so")
         await it.sagas.append_to_unowned("s-1", one("s-1", SagaTerminated("x")), change, ["running"])

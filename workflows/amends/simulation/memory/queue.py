@@ -151,11 +151,14 @@ class MemoryQueue(MemoryTables):
         return len(lost)
 
     async def queued_without_code(self) -> list[tuple[str, str, int]]:
-        known = {each for executor in self.executors.values() if not executor.ended_at for each in executor.saga_types}
+        known = self._types_with_code()
         queued = (row for row in self._queued() if row.status != "stranded" and row.saga_type not in known)
         waiting = (row for row in self.rows.values() if row.has_awaited_provider and row.saga_type not in known)
         found = [*islice(queued, MOST), *islice(waiting, MOST)]
         return [(row.id, row.name, row.version) for row in found]
+
+    def _types_with_code(self) -> set[str]:
+        return {each for executor in self.executors.values() if not executor.ended_at for each in executor.saga_types}
 
     async def requeue_incompatible(self, saga_types: Sequence[str]) -> None:
         for row in self.rows.values():
@@ -172,6 +175,11 @@ class MemoryQueue(MemoryTables):
         row = self.rows.get(id)
         if row is None or row.status in (*unless, change.status):
             return
+        if change.status == "stranded":
+            if row.saga_type in self._types_with_code():
+                return
+            if row.workflow.is_suspended:
+                row.workflow.enqueue(self.clock.now)
         self.events.insert([self.new_saga_event(row, event)])
         row.status, row.reason, row.since = change.status, change.reason, self.clock.now
 
