@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,7 @@ def new(
     whole = folder.absolute()
     named = ProjectName(name or whole.resolve().name.lower().replace("_", "-").replace(" ", "-"))
     with nullcontext(source_of(amends)) if amends else own_source() as source:
-        make_project(whole, named, source, bare, print_error_line)
+        make_project(whole, named, source, bare, lambda text: _say(text, print_error_line))
     print_line(f"{named.title} is made in {folder}, with {source.requirement}. Next:")
     print_line(f"  cd {folder} && ./run up      and ./run test; README.md says what there is")
 
@@ -41,9 +42,10 @@ def upgrade(
     """Bring this project to another version of Amends: install it, try it, and commit it if all of that has passed."""
     from app.amends.scaffold.upgrade import upgrade_project
 
-    def say(text: str) -> None:
-        for line in text.splitlines():
-            print_line(line)
-
-    if not upgrade_project(Path.cwd(), target, say):
+    if not upgrade_project(Path.cwd(), target, lambda text: _say(text, print_line)):
         raise SystemExit(1)
+
+
+def _say(text: str, printed: Callable[[str], None]) -> None:
+    for line in text.splitlines():
+        printed(line)
