@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from app.amends.server import lifetime
 from tests.example.serving import serve_with
 from workflows.amends.saga import Call, Retry, Saga, Undo, seconds, step
 
@@ -129,4 +130,6 @@ def block(wanted: Wanted) -> None:
 
 
 if __name__ == "__main__":
+    if "HARD_SECONDS" in os.environ:  # how long a server may take to stop
+        vars(lifetime)["HARD_SECONDS"] = float(os.environ["HARD_SECONDS"])
     serve_with(Blocking(), Swallowing(), Working())

@@ -147,6 +147,7 @@ def test_a_block_is_put_on_record_once_the_database_can_be_written_again(databas
 
 def test_a_server_whose_code_holds_python_ends_in_time_when_it_is_asked_to(database_18: URL) -> None:
     with Server(database_18, lease_seconds=60) as server:
+        server.environment["HARD_SECONDS"] = "4"
         server.start(command=COMMAND)
         start(server, "blocks", how="hold", seconds=100)
         wait_for(lambda: not answers(server), "it blocks")
