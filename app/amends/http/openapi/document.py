@@ -147,6 +147,9 @@ def _complete(
         success["content"] = {media: {"schema": schema}}
     if declared.sends:
         success["headers"] = {name: {"schema": {"type": "string"}} for name in declared.sends}
+    if declared.at_once is not None:
+        media, schema = _content(declared.at_once, schemas)
+        operation["responses"]["200"] = success | {"description": "At once", "content": {media: {"schema": schema}}}
     operation["responses"] = {
         **{status: answer for status, answer in operation["responses"].items() if status.startswith("2")},
         **schemas.answers(_problems(route, declared, method, "requestBody" in operation)),

@@ -22,22 +22,29 @@ class Responses:
     problems: tuple[type[AmendsError] | ProblemType, ...]
     body: Any
     sends: tuple[str, ...]
+    at_once: Any
+    """The answer with status 200 of a route that has another status as a rule."""
 
 
-UNDECLARED: Final = Responses(None, (), None, ())
+UNDECLARED: Final = Responses(None, (), None, (), None)
 """Of a route without `responds`: what FastAPI sees, and the problems that any route may end with."""
 
 
 def responds(
-    answer: Any, *problems: type[AmendsError] | ProblemType, body: Any = None, sends: tuple[str, ...] = ()
+    answer: Any,
+    *problems: type[AmendsError] | ProblemType,
+    body: Any = None,
+    sends: tuple[str, ...] = (),
+    at_once: Any = None,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare what a route answers with, which problems of its own it may end with, and which headers it sends.
 
-    `body` is the type of a request body that the route reads itself.
+    `body` is the type of a request body that the route reads itself, `at_once` what it answers with status 200 where it
+    has another status as a rule.
     """
 
     def note(endpoint: Endpoint) -> Endpoint:
-        vars(endpoint)["__responses__"] = Responses(answer, problems, body, sends)
+        vars(endpoint)["__responses__"] = Responses(answer, problems, body, sends, at_once)
         return endpoint
 
     return note

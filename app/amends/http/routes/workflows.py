@@ -80,9 +80,19 @@ class WorkflowRoutes:
         described: dict[str, Any] = self._engine.saga_client.newest_definition(name).definition.describe()
         return described | {"versions": versions}
 
-    @responds(answers.Started, NotFound, sends=("Location",))
-    async def start(self, name: str, request: Request, response: Response) -> dict[str, Any]:
-        """Start a saga. The body is its input; the Idempotency-Key becomes its id."""
+    @responds(answers.Started | answers.Saga, NotFound, Unreadable, sends=("Location",), at_once=answers.Saga)
+    async def start(
+        self,
+        name: str,
+        request: Request,
+        response: Response,
+        wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT)] = 0,
+    ) -> dict[str, Any]:
+        """Start a saga. The body is its input; the Idempotency-Key becomes its id.
+
+        With `wait` the answer is the saga as GET shows it, held for so many seconds: 200 once it is finished, waits or
+        is stuck, else 202. A repeat of the key waits again, and shows the saga as it is by then.
+        """
         if self._engine.draining.is_set():
             raise Busy
         saga, key, cause = (
@@ -95,6 +105,10 @@ class WorkflowRoutes:
         given = await request_body(request, saga.definition.input)
         started = await self._engine.start(saga, given, key, cause)
         response.headers["Location"] = f"{mount_path(request.scope)}/workflows/{started.id}"
+        if wait:
+            inactive, shown = await self._held(started.id, wait, -1)
+            response.status_code = 200 if inactive else 202
+            return shown
         return {"id": started.id, "name": started.name, "version": started.version, "status": started.status}
 
     @responds(answers.Sagas)
@@ -128,6 +142,11 @@ class WorkflowRoutes:
 
         It shows 200 steps at a time: `steps_next`, given back as `steps_after`, goes on where a page has ended.
         """
+        _, shown = await self._held(id, wait, steps_after)
+        return shown
+
+    async def _held(self, id: str, wait: float, steps_after: int) -> tuple[bool, dict[str, Any]]:
+        """Whether a saga is inactive by now, or after so many seconds, and how it is shown."""
         until = time.monotonic() + wait
         found = await self._overview.saga_with_state(id)
         while found and not found[0].is_inactive and (left := until - time.monotonic()) > 0:
@@ -136,10 +155,10 @@ class WorkflowRoutes:
         if found is None:
             raise NotFound("workflow", id)
         row, state, place = found
-        sagas = sagas_with_errors(row, state)
-        return await self._redactor.serialise_redacted(
-            lambda: saga_json(row, state, place, self._redactor, steps_after), sagas=sagas
+        shown: dict[str, Any] = await self._redactor.serialise_redacted(
+            lambda: saga_json(row, state, place, self._redactor, steps_after), sagas=sagas_with_errors(row, state)
         )
+        return row.is_inactive, shown
 
     @responds(Events, NotFound, WentBack)
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:

@@ -27,6 +27,21 @@ def id() -> str:
     return f"o-{uuid4().hex[:10]}"
 
 
+def test_a_start_that_waits_answers_with_what_came_of_it(server: Server, id: str) -> None:
+    answer = server.post("/workflows/place-order?wait=30", order(id), Idempotency_Key=id)
+    assert (answer.status_code, answer.headers["location"]) == (200, f"/workflows/{id}")
+    assert answer.json() == server.saga(id)
+    assert answer.json()["status"] == "completed"
+    slow = order(f"{id}-slow", sku="SLOW-boat")
+    first = server.post("/workflows/place-order?wait=0.1", slow, Idempotency_Key=f"{id}-slow")
+    assert (first.status_code, first.json()["status"]) == (202, "running")
+    again = server.post("/workflows/place-order?wait=60", slow, Idempotency_Key=f"{id}-slow")
+    assert (again.status_code, again.json()["status"]) == (200, "completed"), "a repeat waits again"
+    other = server.post("/workflows/place-order?wait=9", order(f"{id}-other"), Idempotency_Key=id)
+    assert other.status_code == 409
+    problem(server.post("/workflows/place-order?wait=no", order(id)), 422, "invalid")
+
+
 def test_an_order_is_started_watched_and_completed(server: Server, id: str) -> None:
     answer = server.post(
         "/workflows/place-order", order(id), Idempotency_Key=id, X_Correlation_ID="story-1", X_Actor="ann"
