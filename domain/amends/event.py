@@ -49,15 +49,24 @@ def event(name: str, version: int = 1) -> Callable[[type[T]], type[T]]:
         raise DefinitionError(f"event {name!r}", f"versions count from 1, not {version!r}")
 
     def declare(cls: type[T]) -> type[T]:
-        try:
-            made = dataclass(frozen=True)(cls)
-        except (TypeError, ValueError) as error:
-            raise DefinitionError(f"event {name!r}", f"{error}") from None
+        made = frozen_dataclass(cls, f"event {name!r}")
         made.__event__ = EventType(name, version)  # type: ignore[attr-defined]
         made.__upcasters__ = {}  # type: ignore[attr-defined]
         return made
 
     return declare
+
+
+def frozen_dataclass(cls: type[T], what: str) -> type[T]:
+    """A class as a frozen dataclass; one that is declared as such already stays as it is. Raises DefinitionError."""
+    if "__dataclass_params__" in vars(cls):
+        if not vars(cls)["__dataclass_params__"].frozen:
+            raise DefinitionError(what, f"remove @dataclass from {cls.__qualname__}: it is made a frozen one by itself")
+        return cls
+    try:
+        return dataclass(frozen=True)(cls)
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(what, f"{error}") from None
 
 
 def event_type(event: object) -> EventType:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import (
     Any,
@@ -22,6 +21,7 @@ from typing import (
 from uuid import UUID
 
 from domain.amends.errors import DefinitionError
+from domain.amends.event import frozen_dataclass
 from domain.amends.names import NAME
 from workflows.amends.call import ATTEMPT_TIMEOUT, Call, Done, OutcomeUnknown, Retry, Undo, hours, seconds
 from workflows.amends.declaration import read_definition
@@ -77,7 +77,7 @@ def signal(name: str) -> Callable[[type[T]], type[T]]:
         raise DefinitionError(given, "is given a name, lower-case words joined by hyphens: @signal('approval')")
 
     def declare(cls: type[T]) -> type[T]:
-        made = dataclass(frozen=True)(cls)
+        made = frozen_dataclass(cls, f"signal {name!r}")
         made.__signal__ = name  # type: ignore[attr-defined]
         return made
 
