@@ -103,6 +103,15 @@ class ExecutorContract:
         await saga.compensate("no", error=None)
         assert await it.sagas.cancel_requests(EXECUTOR) == []
 
+    async def test_sagas_of_an_executor_that_nobody_knows_are_queued(self, it: Store) -> None:
+        saga, parked = await started_by(it, "s-1", "lost"), await started(it, "s-2")
+        await parked.suspend("waiting", waiting_for="paid")
+        running = await started(it, "s-3")
+        assert await it.sagas.release_orphans() == 1
+        assert await saga.claimed_again("a new owner")
+        assert (await parked.status(), await running.status()) == ("waiting", "running")
+        assert await it.sagas.release_orphans() == 0
+
 
 class QueueContract:
     """Sagas that nobody runs."""

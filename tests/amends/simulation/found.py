@@ -294,4 +294,342 @@ FOUND: Final[dict[str, Plan]] = {
         pace=0.0,
         balks=7,
     ),
+    # The store lost that an executor had registered; that one accepted a saga and died. Nobody knew it, and so nobody
+    # gave back what it ran: the saga stayed with it for ever.
+    "an executor that died before it noticed that its registration was lost": Plan(
+        seed=501238,
+        faults=Faults(
+            servers=(
+                ServerSite(machine="b", rate=1.0, skew=0.0, without=()),
+                ServerSite(machine="b", rate=1.0, skew=0.0, without=()),
+            ),
+            weather=NetworkConditions(
+                lost_requests=0.0, lost_answers=0.0, slow=0.0, late=0.010996331093579937, longest=4.0, failing=0.0
+            ),
+            events=(
+                ShutDownFault(at=0.5237731402588106, server=0, again_after=1.1265794599060275),
+                CommitLoss(at=1.8365987666421966, seconds=0.6257412775594607),
+            ),
+            traps=(
+                FaultTrap(number=3, late=0.0, kills=True, served=False, seconds=0.048634612360270696, cancels=False),
+            ),
+            over=3.1378269304461677,
+        ),
+        actions=(
+            StartAction(
+                at=1.8817575884568511,
+                id="s0",
+                saga="mission",
+                request=Program(
+                    id="s0",
+                    parts=(
+                        Part(
+                            does="hurry",
+                            who="s0.0",
+                            number=0,
+                            refused=False,
+                            seconds=0.3,
+                            parts=(
+                                Part(
+                                    does="call",
+                                    who="s0.0",
+                                    number=0,
+                                    refused=True,
+                                    seconds=0.0,
+                                    parts=(),
+                                    bugs=0,
+                                    undoes=False,
+                                ),
+                            ),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        options=Options(
+            lease=1.0, running=1000, limits=Limits(value=2097152, commit=8388608, between=2.0, provider=1.0)
+        ),
+        pace=0.0,
+        stubborn=0,
+        balks=0,
+    ),
+    # Cancelled just before its code, wrong for a while, began a step, a saga turned back after the number of that step.
+    # Mended code began two children there: the second met the record of turning back, and the saga was stranded.
+    "a saga that turned back at a step that its code does not take any more": Plan(
+        seed=507495,
+        faults=Faults(
+            servers=(ServerSite(machine="a", rate=1.0, skew=0.0, without=()),),
+            weather=NetworkConditions(
+                lost_requests=0.0, lost_answers=0.0, slow=0.0, late=0.0, longest=2.0, failing=0.0
+            ),
+            events=(),
+            traps=(
+                FaultTrap(
+                    number=7,
+                    late=3.5487254046457837,
+                    kills=True,
+                    served=False,
+                    seconds=0.05194921072828003,
+                    cancels=False,
+                ),
+            ),
+            over=2.7802415457541834,
+        ),
+        actions=(
+            StartAction(
+                at=1.1031907785214823,
+                id="s1",
+                saga="journey",
+                request=Program(
+                    id="s1",
+                    parts=(
+                        Part(
+                            does="call",
+                            who="s1.0",
+                            number=1,
+                            refused=False,
+                            seconds=0.0,
+                            parts=(),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                        Part(
+                            does="bug", who="s1", number=0, refused=False, seconds=0.0, parts=(), bugs=1, undoes=False
+                        ),
+                        Part(
+                            does="errands",
+                            who="s1.1",
+                            number=0,
+                            refused=False,
+                            seconds=0.0,
+                            parts=(
+                                Part(
+                                    does="errand",
+                                    who="s1.1.0",
+                                    number=0,
+                                    refused=False,
+                                    seconds=0.0,
+                                    parts=(
+                                        Part(
+                                            does="think",
+                                            who="s1.1.0.0",
+                                            number=0,
+                                            refused=False,
+                                            seconds=0.01,
+                                            parts=(),
+                                            bugs=0,
+                                            undoes=False,
+                                        ),
+                                    ),
+                                    bugs=0,
+                                    undoes=False,
+                                ),
+                                Part(
+                                    does="errand",
+                                    who="s1.1.1",
+                                    number=0,
+                                    refused=False,
+                                    seconds=0.0,
+                                    parts=(
+                                        Part(
+                                            does="decide",
+                                            who="s1.1.1.0",
+                                            number=0,
+                                            refused=True,
+                                            seconds=0.0,
+                                            parts=(),
+                                            bugs=0,
+                                            undoes=False,
+                                        ),
+                                    ),
+                                    bugs=0,
+                                    undoes=False,
+                                ),
+                            ),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                    ),
+                ),
+            ),
+            CancelAction(at=1.2421597557854618, id="s1", saga="journey", reason="never mind"),
+        ),
+        options=Options(
+            lease=1.0, running=1000, limits=Limits(value=2097152, commit=8388608, between=30.0, provider=86400.0)
+        ),
+        pace=0.4,
+        stubborn=0,
+        balks=1,
+    ),
+    # A saga was given back just when its executor lost its lease: the task that told the store was cancelled, and the
+    # place of the saga was never free. The server waited for that for ever, and took all of the processor.
+    "a lease that is taken away while a saga is given back": Plan(
+        seed=525004,
+        faults=Faults(
+            servers=(
+                ServerSite(machine="a", rate=1.0, skew=0.0, without=("dash",)),
+                ServerSite(machine="a", rate=1.000599761438602, skew=0.0, without=()),
+            ),
+            weather=NetworkConditions(
+                lost_requests=0.08029145801622238,
+                lost_answers=0.018660027744215445,
+                slow=0.0,
+                late=0.0,
+                longest=2.0,
+                failing=0.10598413285685843,
+            ),
+            events=(),
+            traps=(
+                FaultTrap(
+                    number=3,
+                    late=0.371647690610804,
+                    kills=False,
+                    served=False,
+                    seconds=2.253787406114033,
+                    cancels=False,
+                ),
+                FaultTrap(
+                    number=14,
+                    late=2.972289576029712,
+                    kills=False,
+                    served=False,
+                    seconds=4.097753476859651,
+                    cancels=True,
+                ),
+            ),
+            over=5.5714733897549085,
+        ),
+        actions=(
+            StartAction(
+                at=1.9261850769023738,
+                id="s0",
+                saga="mission",
+                request=Program(
+                    id="s0",
+                    parts=(
+                        Part(
+                            does="pivot", who="s0", number=0, refused=False, seconds=0.0, parts=(), bugs=0, undoes=False
+                        ),
+                        Part(
+                            does="hurry",
+                            who="s0.0",
+                            number=0,
+                            refused=False,
+                            seconds=0.02,
+                            parts=(
+                                Part(
+                                    does="note",
+                                    who="s0.0",
+                                    number=1,
+                                    refused=False,
+                                    seconds=0.0,
+                                    parts=(),
+                                    bugs=0,
+                                    undoes=False,
+                                ),
+                            ),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                        Part(
+                            does="receive",
+                            who="s0.1",
+                            number=0,
+                            refused=False,
+                            seconds=0.0,
+                            parts=(),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                        Part(
+                            does="hurry",
+                            who="s0.2",
+                            number=0,
+                            refused=False,
+                            seconds=0.3,
+                            parts=(
+                                Part(
+                                    does="errand",
+                                    who="s0.2",
+                                    number=0,
+                                    refused=False,
+                                    seconds=0.0,
+                                    parts=(
+                                        Part(
+                                            does="receive",
+                                            who="s0.2.0",
+                                            number=0,
+                                            refused=False,
+                                            seconds=0.4361989264424204,
+                                            parts=(),
+                                            bugs=0,
+                                            undoes=False,
+                                        ),
+                                        Part(
+                                            does="call",
+                                            who="s0.2.1",
+                                            number=0,
+                                            refused=True,
+                                            seconds=0.0,
+                                            parts=(),
+                                            bugs=1,
+                                            undoes=True,
+                                        ),
+                                    ),
+                                    bugs=0,
+                                    undoes=False,
+                                ),
+                            ),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                        Part(
+                            does="call",
+                            who="s0.3",
+                            number=1,
+                            refused=False,
+                            seconds=0.0,
+                            parts=(),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                        Part(
+                            does="refuse",
+                            who="s0",
+                            number=0,
+                            refused=False,
+                            seconds=0.0,
+                            parts=(),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                        Part(
+                            does="decide",
+                            who="s0.4",
+                            number=0,
+                            refused=False,
+                            seconds=0.0,
+                            parts=(),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                    ),
+                ),
+            ),
+            DbosToolAction(at=6.4865447733978545, id="s0", does="cancel"),
+            DbosToolAction(at=7.4865447733978545, id="s0", does="resume"),
+            SignalAction(at=3.516078474370495, id="s0", signal=Poke(number=0), key="s0 poke 0"),
+            SignalAction(at=3.4176142050774976, id="s0", signal=Poke(number=0), key="s0 poke 0"),
+            SignalAction(at=5.746167157122224, id="s0", signal=Poke(number=1), key="s0 poke 1"),
+            SignalAction(at=5.331699333047569, id="s0", signal=Poke(number=1), key="s0 poke 1"),
+        ),
+        options=Options(
+            lease=1.0, running=2, limits=Limits(value=2097152, commit=8388608, between=2.0, provider=1000.0)
+        ),
+        pace=0.02,
+        stubborn=0,
+        balks=0,
+    ),
 }

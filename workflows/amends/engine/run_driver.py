@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
@@ -82,31 +83,28 @@ class RunDriver:
             if turns.is_long:
                 await turns.end()
             self._before = self.execution_log.last_step_id
-            try:
-                answer = await self._do(word)
-            except Refusal as refusal:
-                self._look_once_more()
-                self._look_ahead()
-                running.refuse(refusal)
-            else:
-                self._look_once_more()
-                self._look_ahead()
-                running.answer(answer)
+            answer = await _how(self._do(word), (Refusal,))
+            self._look_once_more()
+            self._look_ahead()
+            if isinstance(answer, CodeReturned):
+                running.answer(answer.value)
+            elif isinstance(answer.error, Refusal):
+                running.refuse(answer.error)
         assert running.ended is not None
         return running.ended
 
     def mark_running_children(self) -> list[StepExecution]:
         """Leave the children that have not told how they ended, for the saga is compensated. Returns what has begun."""
-        for step in self.step_execution:
-            if step.step.kind == "child" and not step.settled and step.outcome is None:
-                self.children.mark_for_compensation(step)
+        for each in self.step_execution:
+            if each.step.kind == "child" and not each.settled and each.outcome is None:
+                self.children.mark_for_compensation(each)
         return self.step_execution
 
     async def _next(self, running: RunCoroutine) -> Word[Any] | None:
         """What `run` asks for next; None once it has ended. Meanwhile it can be cancelled, and it has a limit.
 
-        Where it was left before, it does not matter what it would do now: it may have been in a hurry then, or wrong.
-        Raises CompensationStart where an earlier execution has turned back, RunDecided where an operator has decided.
+        It does not matter what it would do now where it was left before. Raises CompensationStart where an earlier
+        execution has turned back, RunDecided where an operator has decided.
         """
         self._require_not_left()
         left = limit = self.execution_log.limits.between
@@ -126,7 +124,7 @@ class RunDriver:
 
     def _require_not_left(self) -> None:
         replay, next_one = self.execution_log.replay, self.execution_log.last_step_id + 1
-        if (known := replay.checkpoints.get(next_one)) and known.name == TURN_BACK:
+        if self._last_recorded < next_one <= turned_back_at(replay) < math.inf:
             self.cancellation.check_outside_steps()
         act = self.suspension.operator_action(next_one, None)
         if act is None or act.action == "retry" or (act.action == "skip" and self.cancellation.past_pivot):
@@ -142,8 +140,8 @@ class RunDriver:
 
     def note_await_cancelled(self, word: Word[Any]) -> bool:
         """`run` has cancelled the await of a word; False if the answer is recorded, so that `run` has it at once."""
-        numbers = range(self._before + 1, self._before + 1 + _steps(word))
-        if all(step_id in self.execution_log.replay.checkpoints for step_id in numbers):
+        recorded = self.execution_log.replay.checkpoints
+        if all(step_id in recorded for step_id in range(self._before + 1, self._before + 1 + _steps(word))):
             return False
         self.cancellation.given_up = word.says
         self.code.expire_all()
@@ -254,14 +252,12 @@ def _worst(settled: Iterable[CodeReturned[Any] | CodeRaised]) -> BaseException |
 
 
 def _together(settled: Iterable[CodeReturned[Any] | CodeRaised]) -> SuspendRequest:
-    """What several branches suspend the saga for: first of all an operator; all that wait for providers say so at
-    once."""
+    """What several branches suspend the saga for: first an operator; all that wait for providers say so at once."""
     resting = [how.error for how in settled if isinstance(how, CodeRaised) and isinstance(how.error, SuspendRequest)]
     first = min(resting, key=lambda each: each.change.provider is not None)
 
     def instead() -> None:
-        backs = [back for each in resting if (back := _raised(each.instead))]
-        if backs:
+        if backs := [back for each in resting if (back := _raised(each.instead))]:
             raise backs[0]
 
     if first.change.provider is None:
@@ -286,9 +282,14 @@ def _steps(word: Word[Any]) -> int:
 
 
 def last_recorded_step(replay: ReplayState) -> int:
-    """The last step of the way forward that an earlier execution has begun, as far as that is on record."""
-    back = next((step_id for step_id, known in replay.checkpoints.items() if known.name == TURN_BACK), None)
-    return max((step_id for step_id in recorded_steps(replay) if back is None or step_id < back), default=0)
+    """The last step of the way forward that is on record."""
+    back = turned_back_at(replay)
+    return max((step_id for step_id in recorded_steps(replay) if step_id < back), default=0)
+
+
+def turned_back_at(replay: ReplayState) -> float:
+    """The number at which an earlier execution turned back; to steps before it without a record it did not come."""
+    return next((step_id for step_id, known in replay.checkpoints.items() if known.name == TURN_BACK), math.inf)
 
 
 def recorded_steps(replay: ReplayState) -> set[int]:

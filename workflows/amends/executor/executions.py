@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from structlog.contextvars import bind_contextvars
 
@@ -101,19 +102,28 @@ class Executions:
             self._finished(execution)
             raise
         except (SagaMissing, RecordLost) as lost:
-            await self._begin_anew(execution, lost)
-            self._worker.note_execution_ended(id, owner)
-            raise Suspended from None
+            await self._leave(execution, self._begin_anew(execution, lost))
         except (Fenced, Suspended, asyncio.CancelledError):
             self._worker.note_execution_ended(id, owner)
             raise
         except BaseException as error:
-            await self._failed(execution, error)
-            self._worker.note_execution_ended(id, owner)
-            raise Suspended from None
+            await self._leave(execution, self._failed(execution, error))
         self._failures.pop(id, None)
         self._finished(execution)
         return result
+
+    async def _leave(self, execution: SagaExecution, telling: Awaitable[None]) -> NoReturn:
+        """Tell the store of an execution that cannot go on, and raise Suspended, whether that was told or not.
+
+        The place is free also if this is cancelled; the supervisor gives back what nobody was told of.
+        """
+        try:
+            await telling
+        except Exception as error:
+            log.info("What became of saga %s here is not on record: %s", execution.id, error_message(error))
+        finally:
+            self._worker.note_execution_ended(execution.id, execution.owner)
+        raise Suspended from None
 
     def _finished(self, execution: SagaExecution) -> None:
         """The saga is finished; its place is free once the runtime has kept its outcome."""

@@ -163,7 +163,8 @@ class Worker:
                 await asyncio.wait(tasks, timeout=GIVE_UP_SECONDS)
             else:
                 await asyncio.sleep(0.02)  # some begin only now, or run in threads
-            tasks = list(dict.fromkeys((*self._tasks_of_sagas(), *self.tasks())))
+            found = dict.fromkeys((*self._tasks_of_sagas(), *self.tasks()))
+            tasks = [each for each in found if not each.done()]
 
     def running_names(self) -> list[str]:
         """What runs here of sagas, for a person."""

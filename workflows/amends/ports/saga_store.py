@@ -179,7 +179,10 @@ class SagaQueue(Protocol):
         ...
 
     async def release_orphans(self) -> int:
-        """Queue sagas whose start was committed for an executor that had been ended by then; returns how many."""
+        """Queue sagas that are recorded as run by an executor that was ended, or that nobody knows; returns how many.
+
+        Their start was committed late, or the store has lost that the executor had registered.
+        """
         ...
 
     async def requeue_lost_ends(self) -> int:

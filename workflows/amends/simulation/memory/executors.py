@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from workflows.amends.history import saga_histories
 from workflows.amends.ports.saga_store import OtherExecutor
-from workflows.amends.simulation.memory.rows import ExecutorRow, MemorySagaRow, WorkflowRow
+from workflows.amends.simulation.memory.rows import SUSPENDED, ExecutorRow, MemorySagaRow, WorkflowRow
 from workflows.amends.simulation.memory.tables import MemoryTables
 
 PATIENT_UP_TO = 5
@@ -57,7 +57,9 @@ class MemoryExecutors(MemoryTables):
         return self._release([each.id for each in ended], died)
 
     async def release_orphans(self) -> int:
-        return self._release([each.id for each in self.executors.values() if each.ended_at], True)
+        running = {each.executor for each in self.workflows.values() if each.status == "PENDING" and each.executor}
+        known = {each.id for each in self.executors.values() if not each.ended_at}
+        return self._release(running - known - {SUSPENDED}, True)
 
     def _release(self, executors: Iterable[str], died: bool) -> int:
         """Give back to the queue what these executors were running, and count who died without progress."""
