@@ -165,7 +165,7 @@ FINDS: dict[str, set[str]] = {
 """What a check finds if not some instances that go on and some that are stranded."""
 SOLD, REFUSED = {"item": "lamp", "price": 50}, {"item": "piano", "price": 500}
 RELEASED = ReleaseGoods("somebody")
-PARKED: list[tuple[dict[str, Any], list[object], int]] = [
+PARKED: list[tuple[dict[str, Any], list[ReleaseGoods], int]] = [
     *((SOLD, [], point) for point in range(1, 7)),
     *((SOLD, [RELEASED], point) for point in range(6, 9)),
     *((REFUSED, [], point) for point in range(5, 8)),
