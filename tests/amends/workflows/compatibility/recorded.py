@@ -9,8 +9,9 @@ from datetime import datetime
 from types import ModuleType
 from typing import Any, Final
 
-from domain.amends.errors import DefinitionError, Refusal
+from domain.amends.errors import Refusal
 from domain.amends.event import Cause
+from workflows.amends.client import SagaClient
 from workflows.amends.compatibility.replay_log import CodeAtHand
 from workflows.amends.ports.execution_log import SagaIdentity
 from workflows.amends.ports.recordings import UNFINISHED, Recording
@@ -35,21 +36,29 @@ class ReleaseGoods:
     by: str
 
 
-def deployed(source: str, saga: str) -> Saga[Any, Any]:
-    """The saga of a module with this source; what is recorded names nothing of the module."""
+def deployed(source: str, *sagas: str) -> list[Saga[Any, Any]]:
+    """These sagas of a module with this source; what is recorded names nothing of the module."""
     module = sys.modules[NAME] = ModuleType(NAME)
     exec(compile(source, NAME, "exec"), module.__dict__)
-    made: Saga[Any, Any] = getattr(module, saga)()
-    return made
+    return [getattr(module, name)() for name in sagas]
 
 
 class _Parked(Exception):
     """The executor that ran a saga is dead, and nobody goes on with it."""
 
 
-async def parked_at(point: int, saga: Saga[Any, Any], given: Any, signals: Sequence[object] = ()) -> Simulation:
-    """A saga whose executor died before its commit with this number, counted from 1; it may have ended earlier."""
-    simulation = Simulation()
+async def parked_at(
+    point: int,
+    saga: Saga[Any, Any],
+    given: Any,
+    signals: Sequence[object] = (),
+    children: Sequence[Saga[Any, Any]] = (),
+) -> Simulation:
+    """A saga whose executor died before its commit with this number, counted from 1; it may have ended earlier.
+
+    Commits of its children are counted too.
+    """
+    simulation = Simulation(children)
 
     def next_life() -> Saga[Any, Any]:
         if simulation.store.is_dead:
@@ -86,10 +95,7 @@ class MemoryRecordings:
         return [each for each in self._found if each.id > after][: self._rows]
 
 
-def code_at_hand(simulation: Simulation) -> CodeAtHand:
-    """What a replay asks of its surroundings, in the time of a simulation; sagas here have no children."""
-
-    def child(saga_type: str, *_: object) -> Any:
-        raise DefinitionError(saga_type, "is not among the sagas")
-
-    return CodeAtHand(child, lambda: simulation.clock)
+def code_at_hand(simulation: Simulation, *sagas: Saga[Any, Any]) -> CodeAtHand:
+    """What a replay of these sagas asks of its surroundings, in the time of a simulation."""
+    client = SagaClient(sagas, simulation.store)
+    return CodeAtHand(client.child_start_request, lambda: simulation.clock)

@@ -179,7 +179,8 @@ def changed(change: str) -> Saga[Any, Any]:
     for before, after in CHANGES[change]:
         assert before in source, before
         source = source.replace(before, after)
-    return deployed(source, "SellItem")
+    (made,) = deployed(source, "SellItem")
+    return made
 
 
 async def after_deploy(simulation: Simulation, saga: Saga[Any, Any], given: dict[str, Any]) -> Verdict:
@@ -197,7 +198,7 @@ async def after_deploy(simulation: Simulation, saga: Saga[Any, Any], given: dict
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_the_verdict_on_a_change_is_what_happens(change: str) -> None:
-    before, after, outcomes = deployed(BEFORE, "SellItem"), changed(change), set[str]()
+    before, after, outcomes = changed("nothing"), changed(change), set[str]()
     for given, signals, point in PARKED:
         simulation = await parked_at(point, before, given, signals)
         commits, called = simulation.commits, len(CALLED)
@@ -212,7 +213,7 @@ async def test_the_verdict_on_a_change_is_what_happens(change: str) -> None:
 
 
 async def test_a_report_counts_by_type_and_reason_and_names_a_few() -> None:
-    simulation = await parked_at(9, deployed(BEFORE, "SellItem"), SOLD)
+    simulation = await parked_at(9, changed("nothing"), SOLD)
     (waiting,) = recordings(simulation.store)
     found = [replace(waiting, identity=replace(waiting.identity, id=f"s-{number:02}")) for number in range(20)]
     found += [replace(waiting, version=2, identity=replace(waiting.identity, id="t-1"))]
