@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -26,10 +26,11 @@ BEFORE = '''"""Sell something: hold it, take the money, wait for a person, hand 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from tests.amends.workflows.compatibility.recorded import CALLED, OutOfFunds, ReleaseGoods
-from workflows.amends.saga import Call, Saga, Transaction, Undo, hours, seconds, step, transaction
+from workflows.amends.saga import Call, Saga, Transaction, Undo, hours, seconds, signal, step, transaction
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class SellItem(Saga[Wanted, str], name="sell-item", signals=(ReleaseGoods,)):
 
     @step
     async def hold_item(self, call: Call, item: str) -> str:
+        await asyncio.sleep(0)  # the courier is quicker
         return f"held {item}"
 
     @hold_item.compensation
@@ -119,6 +121,14 @@ CHANGES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "a timer before the wait": (("        released =", "        await self.sleep(seconds(5))\n        released ="),),
     "no wait": (("        released = await self.receive(ReleaseGoods)\n", ""),),
+    "a signal that says more": (
+        ("OutOfFunds, ReleaseGoods", "OutOfFunds"),
+        (
+            "@dataclass(frozen=True)\nclass Wanted",
+            '@signal("release-goods")\nclass ReleaseGoods:\n    by: str\n    note: str\n\n\n'
+            "@dataclass(frozen=True)\nclass Wanted",
+        ),
+    ),
     "a timeout of the wait": (("receive(ReleaseGoods)", "receive(ReleaseGoods, timeout=hours(1))"),),
     "a field with default in the request": (("    price: int\n", '    price: int\n    note: str = ""\n'),),
     "a field without default in the request": (("    price: int\n", "    price: int\n    note: str\n"),),
@@ -187,7 +197,8 @@ async def after_deploy(simulation: Simulation, saga: Saga[Any, Any], given: dict
     """What becomes of a parked saga when an executor with this code goes on with it, to its end if it can."""
     played = await simulation.run(saga, given)
     if played.state.status == "waiting":
-        simulation.signal(RELEASED)
+        cls = saga.definition.signals["release-goods"]
+        simulation.signal(cls(**{each.name: "somebody" for each in fields(cls)}))
         played = await simulation.run(saga, given)
     match played.state.status:
         case "stranded" | "stuck" as status:
