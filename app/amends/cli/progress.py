@@ -1,10 +1,11 @@
-"""Fills a build of a read model, with a progress bar: in this process, or by a server that is watched."""
+"""Progress on the terminal: a counter, and a bar for a build of a read model that is filled here or by a server."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -83,3 +84,12 @@ def _bar(quiet: bool) -> Any:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=Screen(stderr=True), disable=quiet)
+
+
+@contextmanager
+def counting(what: str, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A counter on the terminal, advanced by the function that it yields."""
+    columns = (TextColumn("{task.description}", markup=False), TextColumn("{task.completed:,.0f}"))
+    with Progress(*columns, console=Screen(stderr=True), disable=quiet) as progress:
+        task = progress.add_task(escaped(what), total=None)
+        yield lambda rows: progress.update(task, completed=rows)

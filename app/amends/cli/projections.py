@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +10,6 @@ import typer
 from app.amends.cli.help.completion import read_model_names
 from app.amends.cli.project import AsJson, run_on_database
 from app.amends.output.terminal import print_error_line, print_json, print_line
-from workflows.amends.values.printable import escaped
 
 if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
@@ -113,9 +111,10 @@ def verify_build(name: Name, as_json: AsJson = False) -> None:
     async def run(context: CommandContext) -> None:
         from dataclasses import asdict
 
+        from app.amends.cli.progress import counting
         from app.amends.projections.comparison import compare_builds
 
-        with _counting(f"{name}: rows compared", quiet=as_json) as seen:
+        with counting(f"{name}: rows compared", quiet=as_json) as seen:
             found = await compare_builds(context.builds, context.reader, name, seen=seen)
         if as_json:
             print_json(asdict(found))
@@ -176,18 +175,6 @@ def retry(name: Name, key: Key, reason: Reason) -> None:
 def skip(name: Name, key: Key, reason: Reason) -> None:
     """Skip the event of a key that cannot be applied, and apply those behind it."""
     _wish(name, key, "skip", reason)
-
-
-@contextmanager
-def _counting(what: str, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A counter on the terminal, advanced by the function that it yields."""
-    from rich.console import Console as Screen
-    from rich.progress import Progress, TextColumn
-
-    columns = (TextColumn("{task.description}", markup=False), TextColumn("{task.completed:,.0f}"))
-    with Progress(*columns, console=Screen(stderr=True), disable=quiet) as progress:
-        task = progress.add_task(escaped(what), total=None)
-        yield lambda rows: progress.update(task, completed=rows)
 
 
 def _wish(name: str, key: str, wish: RequestedAction, reason: str) -> None:

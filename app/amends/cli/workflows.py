@@ -96,6 +96,25 @@ async def _print_saga(context: CommandContext, id: str) -> None:
     print_json(await context.redactor.serialise_redacted(whole, sagas=[id]))
 
 
+@workflows.command("check")
+def check_workflows(as_json: AsJson = False) -> None:
+    """Replay all unfinished sagas against the code here, without effects; exit 1 if a deploy would strand some."""
+
+    async def look(context: CommandContext) -> None:
+        from app.amends.cli.compatibility import check_compatibility, report_json, report_lines
+
+        report = await check_compatibility(context, quiet=as_json)
+        if as_json:
+            print_json(report_json(report))
+        else:
+            for line in report_lines(report):
+                print_line(line)
+        if report.fits < report.instances:
+            raise SystemExit(1)
+
+    run_on_database(look)
+
+
 @workflows.command("start")
 def start_workflow(
     name: Annotated[str, typer.Argument(autocompletion=saga_names)],

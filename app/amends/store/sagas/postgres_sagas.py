@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 from psycopg.rows import TupleRow
 
@@ -17,12 +15,13 @@ from app.amends.postgres.statements.resending import Unanswered
 from app.amends.store.aggregates.loader import AggregateLoader
 from app.amends.store.events.encoding import answer_json, new_events_text
 from app.amends.store.events.writer import EventWriter
-from app.amends.store.sagas.encoding import checkpoint_of, commit_parameters, start_json
+from app.amends.store.sagas.encoding import commit_parameters, start_json
+from app.amends.store.sagas.replay_states import HISTORY_PAGE, replay_state_of
 from app.amends.store.sagas.transactions import PostgresTransaction, commit_outcome
 from domain.amends.errors import NotFound, StaleVersion, Unavailable
 from domain.amends.event import EventType, event_type
-from workflows.amends.history import SagaEvent, SagaStuck, Status, StepCompensated, saga_histories
-from workflows.amends.history.replay_state import ReplayFold, ReplayState
+from workflows.amends.history import SagaStuck, Status, saga_histories
+from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.event_store import (
     START,
     FeedCursor,
@@ -41,12 +40,10 @@ from workflows.amends.ports.execution_log import (
 )
 from workflows.amends.ports.saga_store import ClaimedSaga, OtherExecutor, ProviderReport, StartOutcome, StatusDetails
 from workflows.amends.providers import Outage
-from workflows.amends.values.codec import json_text, load
+from workflows.amends.values.codec import json_text
 
 SQL = load_statements(Path(__file__).with_name("sagas.sql"))
 EXECUTORS = load_statements(Path(__file__).with_name("executors.sql"))
-HISTORY_PAGE: dict[str, Any] = {"rows": 100, "bytes": 256 * 1024}
-"""A page of a saga's checkpoints or history: other work of the event loop goes on between two."""
 STUCK = event_type(SagaStuck).name
 HAND_OVER_PATIENCE = 5.0
 START_PATIENCE = 10.0
@@ -105,31 +102,7 @@ class PostgresSagas:
 
     async def load_replay_state(self, id: str) -> ReplayState | None:
         row = await self._reader.row(SQL["replay_state"], {"id": id} | HISTORY_PAGE, patience=None)
-        if row is None:
-            return None
-        fold, events, checkpoints = ReplayFold(), row["told"], row["checkpoints"]
-        while events:
-            fold.add_events((UUID(kept[0]), _event(*kept)) for kept in events)
-            further = fold.version < row["newest"]
-            events = await self._further("more_history", id, fold.version) if further else ()
-        while checkpoints:
-            fold.add_checkpoints(checkpoint_of(tuple(kept)) for kept in checkpoints)
-            last = checkpoints[-1][0]
-            checkpoints = await self._further("more_checkpoints", id, last) if last < row["last"] else ()
-        for (data,) in row["undone"]:
-            compensated = load(data, StepCompensated)
-            fold.add_compensation_of_fork(compensated.step, compensated.occurrence)
-        return fold.state(
-            row["status"],
-            row["takeovers"],
-            deadline_at=row["deadline_at"],
-            recovered=not row["was_settled"],
-            provider=row["provider"],
-        )
-
-    async def _further(self, what: str, id: str, after: int) -> list[TupleRow]:
-        """The next page of checkpoints or of a history."""
-        return await self._reader.tuples(SQL[what], {"id": id, "after": after} | HISTORY_PAGE, patience=None)
+        return None if row is None else await replay_state_of(row, self._reader, row["was_settled"])
 
     async def note_unclaimed_run(self, id: str) -> None:
         await self._committer.run(SQL["unsettle"], (id,))
@@ -237,10 +210,6 @@ class PostgresSagas:
     async def end_executors(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
         rows = await self._committer.run(EXECUTORS["end_executors"], (list(executors), by, died), patience)
         return int(rows[0][0])
-
-
-def _event(id: str, type: str, version: int, data: str, *_: object) -> SagaEvent:
-    return load_event_json(saga_histories.vocabulary, EventType(type, version), data)
 
 
 def _answered(id: str, row: TupleRow) -> FeedCursor | Status | RepeatedRequest:

@@ -13,7 +13,7 @@ from typing import get_args
 from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.waiter import PollingWaiter
-from app.amends.store.sagas.postgres_sagas import HISTORY_PAGE
+from app.amends.store.sagas.replay_states import HISTORY_PAGE
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType
 from workflows.amends.history import INACTIVE, TIMER, SagaState, StateFold, Status, saga_histories

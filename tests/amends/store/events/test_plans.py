@@ -24,8 +24,8 @@ from app.amends.store.events.writer import SQL as EVENTS
 from app.amends.store.feed import SQL as FEED
 from app.amends.store.outages import SQL as OUTAGES
 from app.amends.store.sagas.heartbeats import SQL as EXECUTORS
-from app.amends.store.sagas.postgres_sagas import HISTORY_PAGE
 from app.amends.store.sagas.postgres_sagas import SQL as SAGAS
+from app.amends.store.sagas.replay_states import HISTORY_PAGE
 from app.amends.store.sagas.summaries import CONDITIONS
 from app.amends.store.shapes import SQL as SHAPES
 from tests.amends.harness.databases import drop_database, fresh_database

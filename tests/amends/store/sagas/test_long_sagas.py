@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.amends.store.sagas.postgres_sagas import HISTORY_PAGE
+from app.amends.store.sagas.replay_states import HISTORY_PAGE
 from app.amends.store.sagas.summaries import SagaSummaries
 from tests.amends.store.harness.sagas import AT, Store, checkpoint, event, started, store
 from workflows.amends.history import StepCompleted

@@ -173,6 +173,31 @@ def test_a_signal_that_was_sent_to_no_server_is_found_by_the_next(postgres_18: E
         assert balances(server, id) == [500, 500]
 
 
+def test_a_check_says_which_sagas_the_code_fits_before_it_is_deployed(server: Server) -> None:
+    ids, url = sorted(transfer(server, 500) for _ in range(3)), server.environment["DATABASE_URL"]
+    for id in ids:
+        server.saga(id)
+    done = amends("workflows", "check", "--json", on=url)
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["fits"]) == (0, report["instances"])
+    assert report["instances"] >= 3
+    with psycopg.connect(url, autocommit=True) as sql:  # as if other code had begun them
+        sql.execute(
+            "update dbos.workflow_input set inputs = replace(inputs, '\"amount\"', '\"sum\"') where workflow_uuid = %s",
+            ids[:1],
+        )
+        sql.execute("update amends.sagas set version = 99 where id = %s", ids[1:2])
+        done = amends("workflows", "check", on=url)
+        sql.execute("delete from amends.sagas where id = any (%s)", (ids[:2],))
+    assert done.returncode == 1, done.stderr
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert "1 would be stranded: the recorded input does not fit its type: amount: Field required" in lines
+    assert "1 would wait: there is no code for transfer-money:99 here" in lines
+    assert ids[0] in lines
+    assert ids[1] in lines
+    assert lines[-1] == f"2 of {report['instances']} unfinished sagas do not go on with the code here."
+
+
 def watched(server: Server, id: str, out: Any) -> Forked:
     """`workflows show ID --watch` on the server's database."""
     return Forked.start("amends", ["workflows", "show", id, "--watch"], server.environment, out, out)

@@ -1,0 +1,17 @@
+-- name: recordings
+-- A page of unfinished sagas in the order of their ids, each as its next execution would read it; see `replay_state` in
+-- sagas.sql. Whoever takes one over finds as its last execution left it: `settled` becomes `was_settled` with a claim.
+select s.id, s.name, s.version, s.root, s.parent, s.status, s.takeovers, s.deadline_at, s.provider, s.settled, i.inputs,
+       (select max(o.function_id) from dbos.operation_outputs as o where o.workflow_uuid = s.id) as last,
+       (select coalesce(jsonb_agg(jsonb_build_array(c.slot, c.name, c.output, c.error, c.started, c.completed)
+                                  order by c.slot), '[]')
+          from amends.checkpoints(s.id, -1, %(rows)s, %(bytes)s) as c) as checkpoints,
+       (select max(e.version) from amends.events as e where e.stream = 'saga-' || s.id) as newest,
+       (select coalesce(jsonb_agg(jsonb_build_array(t.id, t.type, t.schema_version, t.data) order by t.version), '[]')
+          from amends.told(s.id, 0, %(rows)s, %(bytes)s) as t) as told,
+       (select coalesce(jsonb_agg(jsonb_build_array(e.data) order by e.transaction_id, e.position), '[]')
+          from amends.sagas as kin join amends.events as e on e.stream = 'saga-' || kin.id
+         where kin.root = s.root and kin.id <> s.id and e.type = 'step-compensated') as undone
+  from (select * from amends.sagas where id > %(after)s and status = any (%(statuses)s) order by id limit %(limit)s) as s
+  join dbos.workflow_input as i on i.workflow_uuid = s.id
+ order by s.id

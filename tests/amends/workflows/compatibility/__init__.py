@@ -1,0 +1,1 @@
+"""New code and the recordings of old code."""

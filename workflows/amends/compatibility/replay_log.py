@@ -1,0 +1,133 @@
+"""The execution log of a replay: it answers commits and writes none, and code with effects is never reached."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal, NoReturn, TypeAlias
+
+from pydantic import JsonValue
+
+from domain.amends.event import Cause, event_type
+from workflows.amends.engine.suspension import SuspendRequest
+from workflows.amends.history import SagaStuck
+from workflows.amends.history.replay_state import ReplayState
+from workflows.amends.ports.execution_log import (
+    Committed,
+    StartRequest,
+    StatusChange,
+    StepCommit,
+    StepTransaction,
+    StreamMoved,
+    Suspended,
+)
+from workflows.amends.ports.recordings import Recording
+from workflows.amends.values.limits import Limits
+from workflows.amends.waker import Waker
+
+STUCK = event_type(SagaStuck).name
+
+Outcome: TypeAlias = Literal["fits", "stranded", "stuck", "no-code"]
+"""What becomes of an instance under the code at hand: it goes on, it is suspended as incompatible, the code between its
+steps fails, or there is no code for its type and version."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of an instance, and why, unless it goes on."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+FITS = Verdict("fits")
+
+
+@dataclass(frozen=True)
+class CodeAtHand:
+    """What a replay asks of its surroundings: start requests of children, the limits of values, and the time."""
+
+    child: Callable[[str, JsonValue, str, Cause], StartRequest]
+    now: Callable[[], datetime]
+    limits: Limits = Limits()
+
+
+class ReplayEnded(SuspendRequest):
+    """Code of a step, a transaction or a compensation would be run now: all that is recorded fits.
+
+    Of several branches it counts least, as one that waits for a provider does: another one may not fit.
+    """
+
+    def __init__(self) -> None:
+        super().__init__((), StatusChange("running", provider="replay"), lambda: None, settled=True)
+
+
+class ReplayLog:
+    """The execution log of one replay; `verdict` is what the engine made of the recording."""
+
+    def __init__(self, recording: Recording, code: CodeAtHand) -> None:
+        self.identity, self._status, self._code = recording.identity, recording.status, code
+        self.replay = replace(recording.replay, started_at=recording.started_at)
+        self.limits, self.waker, self.last_step_id = code.limits, Waker(), 0
+        self.verdict = FITS
+
+    def next_step_id(self) -> int:
+        self.last_step_id += 1
+        return self.last_step_id
+
+    def now(self) -> datetime:
+        """The time of the store, which a check need not know exactly."""
+        return self._code.now()
+
+    def monotonic_seconds(self) -> float:
+        return time.monotonic()
+
+    def child_start_request(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> StartRequest:
+        return self._code.child(saga_type, given, id, cause)
+
+    async def commit(self, step_commit: StepCommit) -> Committed | StreamMoved:
+        """Answer as if it was written: what is compared after it is compared too. Raises Suspended for the last one."""
+        if step_commit.suspend:
+            self._note_suspended(step_commit)
+            raise Suspended
+        return Committed()
+
+    def _note_suspended(self, step_commit: StepCommit) -> None:
+        change = step_commit.change
+        if change is None:
+            return
+        if change.status == "stranded":
+            self.verdict = Verdict("stranded", change.reason or "")
+        elif change.status == "stuck" and self._is_new_bug(step_commit):
+            self.verdict = Verdict("stuck", change.reason or "")
+
+    def _is_new_bug(self, step_commit: StepCommit) -> bool:
+        """Whether the code between the steps has failed, in a saga that was not stuck and may be run."""
+        stuck = next((event.data for event in step_commit.events if event.type.name == STUCK), None)
+        if stuck is None or self._status == "stuck" or self.replay.exhausted:
+            return False
+        return stuck.get("step") is None
+
+    def transaction(self) -> AbstractAsyncContextManager[StepTransaction]:
+        raise ReplayEnded
+
+    async def wait_for_lease(self) -> NoReturn:
+        """Asked for before an outside call: the replay ends here."""
+        raise ReplayEnded
+
+    async def wait_until(self, until: datetime) -> NoReturn:
+        """What would be waited for is not on record: the replay ends here."""
+        raise ReplayEnded
+
+    async def wait_for_wakeup(self, seconds: float) -> bool:
+        return await self.waker.wait(max(seconds, 0))
+
+    def cancel_reason(self) -> str | None:
+        return self.replay.cancel
+
+    async def reload_replay_state(self) -> ReplayState:
+        """Nothing is added to a recording."""
+        return self.replay
