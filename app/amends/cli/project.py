@@ -76,17 +76,27 @@ def database_in_use() -> Iterator[DatabaseUrls]:
 
 def run_on_database(use: Callable[[CommandContext], Awaitable[None]]) -> None:
     """Open the database in use, and migrate it if it is new."""
-
-    async def run(url: URL) -> None:
-        from app.amends.cli.command_context import command_context
-
-        async with command_context(project_service(), project_settings(), url) as opened:
-            await use(opened)
-
     with database_in_use() as access:
         from app.amends.postgres.bootstrap import prepare_database
 
-        asyncio.run(run(prepare_database(access.service, access.owner, project_service().root)))
+        asyncio.run(_use(prepare_database(access.service, access.owner, project_service().root), use))
+
+
+def look_at_database(use: Callable[[CommandContext], Awaitable[None]]) -> bool:
+    """Open the database in use as it is, to be read alone; False if it has no schema of Amends yet."""
+    with database_in_use() as access:
+        from app.amends.postgres.bootstrap import database_as_it_is
+
+        if (url := database_as_it_is(access.service)) is not None:
+            asyncio.run(_use(url, use))
+        return url is not None
+
+
+async def _use(url: URL, use: Callable[[CommandContext], Awaitable[None]]) -> None:
+    from app.amends.cli.command_context import command_context
+
+    async with command_context(project_service(), project_settings(), url) as opened:
+        await use(opened)
 
 
 def parse_json_argument(text: str) -> Any:

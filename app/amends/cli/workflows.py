@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.amends.cli.help.completion import saga_names, statuses
-from app.amends.cli.project import AsJson, parse_json_argument, run_on_database
+from app.amends.cli.project import AsJson, look_at_database, parse_json_argument, run_on_database
 from app.amends.output.lists import ListedSaga, list_lines
 from app.amends.output.terminal import print_json, print_line, terminal_size
 
@@ -100,19 +100,23 @@ async def _print_saga(context: CommandContext, id: str) -> None:
 def check_workflows(as_json: AsJson = False) -> None:
     """Replay all unfinished sagas against the code here, without effects; exit 1 if a deploy would strand some."""
 
+    from app.amends.cli.compatibility import check_compatibility, report_json, report_lines
+    from workflows.amends.compatibility.check import CompatibilityReport
+
+    report = CompatibilityReport()
+
     async def look(context: CommandContext) -> None:
-        from app.amends.cli.compatibility import check_compatibility, report_json, report_lines
-
+        nonlocal report
         report = await check_compatibility(context, quiet=as_json)
-        if as_json:
-            print_json(report_json(report))
-        else:
-            for line in report_lines(report):
-                print_line(line)
-        if report.fits < report.instances:
-            raise SystemExit(1)
 
-    run_on_database(look)
+    look_at_database(look)
+    if as_json:
+        print_json(report_json(report))
+    else:
+        for line in report_lines(report):
+            print_line(line)
+    if report.fits < report.instances:
+        raise SystemExit(1)
 
 
 @workflows.command("start")

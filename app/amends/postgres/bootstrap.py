@@ -61,6 +61,19 @@ def prepare_database(url: URL, owner: URL | None = None, root: Path | None = Non
         return _up_to_date(url, owner, Migrations(root, runtime.newest_migration()))
 
 
+def database_as_it_is(url: URL) -> URL | None:
+    """The URL by which a database is only read, by code that may be newer than its schema; None if there is no schema.
+
+    Nothing is migrated, and its transactions can write nothing. Raises StartupError.
+    """
+    require_usable_server(url)
+    with _may_pass(url), psycopg.connect(conninfo(url), **connection_settings(url, "look")) as session:
+        if not migrate.read_schema(session).oldest:
+            return None
+        role = roles.read_service_role(session, url.username)
+    return roles.read_only(roles.url_under_role(url, role))
+
+
 def _up_to_date(url: URL, owner: URL, migrations: Migrations) -> URL:
     with psycopg.connect(conninfo(owner), **connection_settings(owner, "upgrade")) as session:
         schema = migrate.read_schema(session)

@@ -31,8 +31,17 @@ class ServiceRole(NamedTuple):
 
 def as_service(url: URL) -> URL:
     """The URL whose connections work under the service's role."""
+    return _with_option(url, f"-c role={ROLE}")
+
+
+def read_only(url: URL) -> URL:
+    """The URL whose connections write nothing."""
+    return _with_option(url, "-c default_transaction_read_only=on")
+
+
+def _with_option(url: URL, option: str) -> URL:
     given = url.query.get("options", ())
-    options = " ".join([*([given] if isinstance(given, str) else given), f"-c role={ROLE}"])
+    options = " ".join([*([given] if isinstance(given, str) else given), option])
     return url.update_query_dict({"options": options})
 
 

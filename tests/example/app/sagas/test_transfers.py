@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
+from app.amends.postgres.urls import conninfo
 from tests.amends.harness.databases import fresh_database
 from tests.amends.harness.program import Forked, amends
 from tests.example.server import Server, problem, wait_for
@@ -171,6 +172,20 @@ def test_a_signal_that_was_sent_to_no_server_is_found_by_the_next(postgres_18: E
         server.start()
         rests(server, id, "completed")
         assert balances(server, id) == [500, 500]
+
+
+def test_a_check_leaves_a_database_as_it_is(postgres_18: EmbeddedPostgres) -> None:
+    url = fresh_database(postgres_18)
+    tables = "select count(*) from pg_class"
+    with psycopg.connect(conninfo(url), autocommit=True) as sql:
+        sql.execute("update amends.schema_state set applied = 'of an older version'")
+        assert amends("workflows", "check", on=url).returncode == 0
+        assert sql.execute("select distinct applied from amends.schema_state").fetchall() == [("of an older version",)]
+        sql.execute("drop schema amends cascade; drop schema views cascade; drop schema dbos cascade")
+        before = sql.execute(tables).fetchone()
+        done = amends("workflows", "check", "--json", on=url)
+        assert json.loads(done.stdout) == {"instances": 0, "fits": 0, "types": []}
+        assert sql.execute(tables).fetchone() == before
 
 
 def test_a_check_says_which_sagas_the_code_fits_before_it_is_deployed(server: Server) -> None:
