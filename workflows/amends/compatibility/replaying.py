@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from domain.amends.vocabulary import Unreadable
@@ -12,7 +13,7 @@ from workflows.amends.ports.execution_log import Suspended, TurnedBack
 from workflows.amends.ports.recordings import Recording
 from workflows.amends.saga import Saga
 from workflows.amends.values.codec import copy_json
-from workflows.amends.values.printable import error_message, error_repr
+from workflows.amends.values.printable import error_message
 
 
 async def judge(recording: Recording, sagas: Mapping[tuple[str, int], Saga[Any, Any]], code: CodeAtHand) -> Verdict:
@@ -27,12 +28,13 @@ async def judge(recording: Recording, sagas: Mapping[tuple[str, int], Saga[Any, 
     if saga is None:
         return Verdict("no-code", f"there is no code for {recording.name}:{recording.version} here")
     log = ReplayLog(recording, code)
+    execution = Execution(saga, log)
     try:
-        await Execution(saga, log).run(copy_json(recording.given))
+        await execution.run(copy_json(recording.given))
     except (ReplayEnded, Suspended, TurnedBack):
-        return log.verdict
+        pass
     except Unreadable as error:
         return Verdict("stranded", error_message(error))
     except Exception as error:
-        return Verdict("stuck", f"a fault of the engine: {error_repr(error)}")
-    return log.verdict
+        return Verdict("stuck", f"a fault of the engine: {execution.history.bug_text(error)}")
+    return replace(log.verdict, reason=execution.history.without_hidden(log.verdict.reason))
