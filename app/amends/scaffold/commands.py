@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -26,12 +28,13 @@ def new(
     from app.amends.scaffold.source import own_source, source_of
     from app.amends.scaffold.templates import ProjectName
 
+    os.chdir(os.environ.get("_AMENDS_CALLER", "."))
     whole = folder.absolute()
     named = ProjectName(name or whole.resolve().name.lower().replace("_", "-").replace(" ", "-"))
     with nullcontext(source_of(amends)) if amends else own_source() as source:
         make_project(whole, named, source, bare, lambda text: _say(text, print_error_line))
     print_line(f"{named.title} is made in {folder}, with {source.requirement}. Next:")
-    print_line(f"  cd {folder} && ./run up      and ./run test; README.md says what there is")
+    print_line(f"  cd {shlex.quote(str(folder))} && ./run up      and ./run test; README.md says what there is")
 
 
 def upgrade(

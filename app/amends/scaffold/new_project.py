@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.amends.scaffold.source import CHECKOUT, AmendsSource
@@ -19,12 +20,24 @@ PROGRAMS = ("run",)
 def make_project(folder: Path, name: ProjectName, source: AmendsSource, bare: bool, say: Callable[[str], None]) -> None:
     """Make a project in a folder that is not there yet, or empty: all of it, or nothing.
 
-    Raises Invalid for a folder that holds something, and StartupError if a program is missing or fails.
+    Raises Invalid for a folder that holds something, and StartupError if it cannot be written, or if a program is
+    missing or fails.
     """
+    try:
+        _make_project(folder.resolve(), name, source, bare, say)
+    except OSError as error:
+        raise StartupError(f"{folder} cannot be made: {error}.", "Choose another folder.") from error
+
+
+def _make_project(
+    folder: Path, name: ProjectName, source: AmendsSource, bare: bool, say: Callable[[str], None]
+) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Invalid("folder", f"{folder} is there already and not empty: choose another one")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{name.name}-", dir=folder.parent) as unfinished:
+    with (
+        _folders_above(folder),
+        tempfile.TemporaryDirectory(prefix=f".{name.name}-", dir=folder.parent) as unfinished,
+    ):
         made = Path(unfinished) / folder.name
         say(f"Writing the files of {name.title} …")
         for where, content in project_files(name, source, bare):
@@ -40,10 +53,24 @@ def make_project(folder: Path, name: ProjectName, source: AmendsSource, bare: bo
         os.rename(made, folder)
 
 
+@contextmanager
+def _folders_above(folder: Path) -> Iterator[None]:
+    """The folders above it; those that were not there are removed again if it is not made."""
+    missing = [each for each in folder.parents if not each.exists()]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for each in missing:
+                each.rmdir()
+        raise
+
+
 def _lock(folder: Path, say: Callable[[str], None]) -> None:
     """Lock the packages' versions. Without a package index `./run` does that later."""
     say("Choosing the packages' versions …")
     try:
         run_tool([find_uv(CHECKOUT), "lock", "--quiet"], folder)
     except StartupError as error:
-        say(f"uv.lock could not be made now, ./run makes it: {error}")
+        say(f"uv.lock could not be made now, ./run makes it: {error.problem}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from zipfile import is_zipfile
 
 from app.amends.scaffold.tools import find_uv, run_tool
 from domain.amends.errors import Invalid
@@ -18,7 +19,8 @@ from domain.amends.errors import Invalid
 CHECKOUT = Path(__file__).parents[3]
 """The folder that holds `app`: a checkout of Amends, or where packages are installed."""
 VERSION = re.compile(r"\d+(\.\d+)*([abc]|rc|\.dev|\.post)?\d*(\+[a-z0-9.]+)?")
-GIT = re.compile(r"git\+(?P<url>.+?)(@(?P<ref>[^@/:]+))?")
+GIT = re.compile(r'git\+(?P<url>[a-z+]+://[^/"\\]*/[^"\\\n]+?)(@(?P<ref>[^@:"\\\n]+))?')
+"""What follows the last @ of the path is a branch, which may have slashes, a tag or a commit."""
 WHEEL = re.compile(r"amends-(?P<version>[^-]+)-py3-none-any\.whl")
 
 
@@ -38,6 +40,8 @@ def source_of(text: str) -> AmendsSource:
     if text.endswith(".whl"):
         return of_wheel(Path(text))
     if (git := GIT.fullmatch(text)) is not None:
+        if urlsplit(git["url"]).password:
+            raise Invalid("amends", "this URL has a password, which would be committed: leave it to git's credentials")
         of_ref = f', rev = "{git["ref"]}"' if git["ref"] else ""
         return AmendsSource("amends", f'[tool.uv.sources]\namends = {{ git = "{git["url"]}"{of_ref} }}\n')
     if VERSION.fullmatch(text):
@@ -48,7 +52,7 @@ def source_of(text: str) -> AmendsSource:
 def of_wheel(wheel: Path) -> AmendsSource:
     """A wheel of Amends, which is kept in the project. Raises Invalid."""
     named = WHEEL.fullmatch(wheel.name)
-    if named is None or not wheel.is_file():
+    if named is None or not is_zipfile(wheel):
         raise Invalid("amends", f"{wheel} is no wheel of Amends, amends-VERSION-py3-none-any.whl")
     lines = f'[tool.uv.sources]\namends = {{ path = "wheels/{wheel.name}" }}\n'
     return AmendsSource(f"amends == {named['version']}", lines, wheel.absolute())

@@ -6,7 +6,9 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Final
 
 from app.amends.scaffold.source import CHECKOUT, AmendsSource
 from domain.amends.errors import Invalid
@@ -14,6 +16,10 @@ from domain.amends.errors import Invalid
 HERE = Path(__file__).parent
 EXAMPLE = HERE / "example"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+DATABASES = ("template0", "template1")
+"""The database of a project is called like it, and these two are there for other purposes."""
+MOST: Final = 63
+"""Characters of a database's name."""
 TESTS = ("tests", "tests/domain", "tests/workflows")
 """Folders of tests are packages: no other package of that name comes in their way."""
 
@@ -29,6 +35,12 @@ class ProjectName:
             raise Invalid("name", f"{self.name!r} must be lower-case words joined by hyphens, such as book-shop")
         if self.name == "amends":
             raise Invalid("name", "'amends' is the package that the project depends on: give it a name of its own")
+        if self.name in DATABASES:
+            raise Invalid("name", f"{self.name!r} is a database that Postgres keeps to itself: give it another name")
+        if len(self.name) > MOST:
+            raise Invalid("name", f"{self.name!r} has more than {MOST} characters, and Postgres takes none so long")
+        if _is_installed(self.name):
+            raise Invalid("name", f"{self.name!r} is a package that is installed here: give it a name of its own")
 
     @property
     def title(self) -> str:
@@ -46,6 +58,15 @@ class ProjectName:
             "contents": contents,
         }
         return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], text)
+
+
+def _is_installed(name: str) -> bool:
+    """Whether it is a package that is here, such as those that Amends depends on: a project would hide it."""
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def project_files(name: ProjectName, source: AmendsSource, bare: bool) -> Iterator[tuple[str, bytes]]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from app.amends.security.passwords import without_secrets
 from domain.amends.errors import StartupError
 
+PERSON = ("name", "email")
+"""What git wants to know of whoever commits."""
 SECONDS = 600.0
 """How long a program may take."""
 
@@ -42,7 +44,9 @@ def run_tool(command: Sequence[str], folder: Path, environment: Mapping[str, str
 
 def commit_all(folder: Path, message: str) -> None:
     """Commit all that there is in a folder of git; who is not known to git is named after the folder."""
-    known = run_tool(["git", "config", "--default", "", "--get", "user.email"], folder).strip()
+    known = all(
+        run_tool(["git", "config", "--default", "", "--get", f"user.{each}"], folder).strip() for each in PERSON
+    )
     name = [] if known else ["-c", f"user.name={folder.name}", "-c", "user.email=nobody@localhost"]
     run_tool(["git", "add", "--all"], folder)
     run_tool(["git", *name, "commit", "--quiet", "--no-verify", "--message", message], folder)

@@ -82,12 +82,31 @@ def test_nothing_of_ours_is_copied_but_the_wheel(shop: Path, market: Path) -> No
         assert VERSION.search(wheel.name)
 
 
+def test_a_folder_is_one_as_its_maker_sees_it_also_behind_a_link(tmp_path: Path, shop: Path) -> None:
+    (tmp_path / "my shop").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "my shop")
+    wheel = str(next((shop / "wheels").iterdir()))
+    said = run(*NEW, "link", "--bare", "--amends", wheel, _AMENDS_CALLER=str(tmp_path))
+    assert "My shop is made in link" in said
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "my shop" / "run").exists()
+    said = run(*NEW, "her shop", "--bare", "--amends", wheel, _AMENDS_CALLER=str(tmp_path))
+    assert "cd 'her shop' && ./run up" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["{here}/full"], "is there already and not empty"),
         (["{here}/Über"], "must be lower-case words joined by hyphens"),
         (["{here}/amends"], "give it a name of its own"),
+        (["{here}/template1"], "is a database that Postgres keeps to itself"),
+        (["{here}/fastapi"], "'fastapi' is a package that is installed here"),
+        (["{here}/" + 64 * "x"], "has more than 63 characters"),
+        (["{here}/full/mine.txt/x"], "x cannot be made: "),
+        (["{here}/x", "--amends", "{here}/full/amends-9-py3-none-any.whl"], "is no wheel of Amends"),
+        (["{here}/x", "--amends", "git+https://me:secret@here/x"], "this URL has a password"),
+        (["{here}/x", "--amends", 'git+file:///x"y'], "neither a version such as 0.1.0"),
         (["{here}/x", "--name", "my shop"], "'my shop' must be lower-case words"),
         (["{here}/x", "--amends", "nothing.whl"], "is no wheel of Amends"),
         (["{here}/x", "--amends", "somewhere else"], "neither a version such as 0.1.0, nor a wheel's path"),
@@ -95,9 +114,14 @@ def test_nothing_of_ours_is_copied_but_the_wheel(shop: Path, market: Path) -> No
 )
 def test_what_cannot_be_made_is_refused_in_one_sentence(tmp_path: Path, arguments: list[str], told: str) -> None:
     (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "mine.txt").write_text("mine")
+    for name in ("mine.txt", "amends-9-py3-none-any.whl"):
+        (tmp_path / "full" / name).write_text("mine")
     done = amends("new", *(each.format(here=tmp_path) for each in arguments))
     assert done.returncode == 1
     assert told in done.stderr
     assert "Traceback" not in done.stderr
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["full", "mine.txt"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        "amends-9-py3-none-any.whl",
+        "full",
+        "mine.txt",
+    ]
