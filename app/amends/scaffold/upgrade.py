@@ -21,6 +21,11 @@ from app.amends.security.passwords import without_secrets
 from domain.amends.errors import Invalid, StartupError
 
 GIT_SOURCE = re.compile(r'^amends = \{[^}\n]*\bgit = "([^"]+)"', re.MULTILINE)
+REQUIREMENTS = (
+    re.compile(r'"amends(?:(?P<extras>\[[^]"]*\])? *[=<>!~][^"]*)?"'),
+    re.compile(r'"amends(?P<extras>\[[^]"]*\])"'),
+)
+"""Amends among the dependencies, whichever versions it may have; with extras alone only if there is no other line."""
 CHANGELOG = "import app.amends.scaffold.changes as c; print(c.changelog(), end='')"
 VERSION_NOW = "from importlib.metadata import version; print(version('amends'), end='')"
 TAIL = 40
@@ -62,7 +67,7 @@ def upgrade_project(root: Path, target: str, say: Callable[[str], None]) -> bool
     say(f"Installing {target or 'the newest version'} in place of {before} …")
     try:
         _install(project, target)
-    except (StartupError, Invalid):
+    except BaseException:  # also Ctrl-C
         run_tool(["git", "reset", "--quiet", "--hard"], root)
         run_tool(["git", "clean", "--quiet", "--force", "wheels"], root) if (root / "wheels").is_dir() else None
         raise
@@ -106,9 +111,9 @@ def _install(project: Project, target: str) -> None:
     if source.wheel is not None:
         (root / "wheels").mkdir(exist_ok=True)
         for each in (root / "wheels").glob("amends-*.whl"):
-            if each != source.wheel:
+            if not each.samefile(source.wheel):
                 each.unlink()
-        if source.wheel.parent != root / "wheels":
+        if not source.wheel.parent.samefile(root / "wheels"):
             shutil.copy(source.wheel, root / "wheels" / source.wheel.name)
     path.write_text(with_source(path.read_text(), source))
     run_tool([project.uv, "lock", "--quiet", "--upgrade-package", "amends"], root)
@@ -129,8 +134,17 @@ def _source(text: str, target: str) -> AmendsSource:
 
 
 def with_source(text: str, source: AmendsSource) -> str:
-    """A project's `pyproject.toml` with another source of Amends; all else stays as it is written."""
-    text = re.sub(r'"amends( *==[^"]*)?"', f'"{source.requirement}"', text)
+    """A project's `pyproject.toml` with another source of Amends; all else stays as it is written.
+
+    Raises StartupError if it names Amends nowhere in a way that is understood.
+    """
+    versions = source.requirement.removeprefix("amends")
+    for requirement in REQUIREMENTS:
+        text, changed = requirement.subn(lambda found: f'"amends{found["extras"] or ""}{versions}"', text)
+        if changed:
+            break
+    else:
+        raise StartupError("pyproject.toml has no dependency on amends.", 'Add the line "amends" to its dependencies.')
     text = re.sub(r"^amends = \{.*\}\n", "", text, flags=re.MULTILINE)
     line = source.lines.split("\n")[1] if source.lines else ""
     if line and re.search(r"^\[tool\.uv\.sources\]$", text, flags=re.MULTILINE):

@@ -13,6 +13,7 @@ from app.amends.postgres.urls import conninfo
 from app.amends.scaffold.changes import changes_between
 from app.amends.scaffold.source import source_of
 from app.amends.scaffold.upgrade import with_source
+from domain.amends.errors import StartupError
 from tests.amends.harness import ROOT
 from tests.amends.harness.server import Server
 from tests.amends.packaging.test_wheel import empty_database, wheel
@@ -86,6 +87,7 @@ def test_sagas_in_flight_go_on_with_the_present_version_and_back(shop: Path, whe
         said = run("./run", "upgrade", str(wheel), cwd=shop, **database)
         assert "is committed in place of" in said
         assert run("git", "status", "--porcelain", cwd=shop) == ""
+        assert "already" in run("./run", "upgrade", f"../{shop.name}/wheels/{wheel.name}", cwd=shop)
         assert [path.name for path in (shop / "wheels").iterdir()] == [wheel.name]
         server.start(command=("./run", "up"))
         _decide(server, 0, 1)
@@ -106,6 +108,32 @@ def test_a_project_says_where_it_has_amends_from_and_nothing_else_is_changed() -
         '\n[tool.uv.sources]\namends = { git = "https://example.com/amends.git", rev = "v2" }\n'
     )
     assert with_source(git, source_of("0.1.0")).rstrip() == before.rstrip()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('["amends >= 0.1, < 2"]', '["amends == 0.3"]'),
+        ('["amends[embedded]==0.1"]', '["amends[embedded] == 0.3"]'),
+        ('["amends[embedded]"]', '["amends[embedded] == 0.3"]'),
+        (
+            '["amends == 0.1", "amends[embedded]", "amends-more"]',
+            '["amends == 0.3", "amends[embedded]", "amends-more"]',
+        ),
+    ],
+)
+def test_a_dependency_is_changed_however_it_is_written(before: str, after: str) -> None:
+    assert with_source(before, source_of("0.3")) == after
+
+
+def test_a_dependency_that_is_not_found_is_said() -> None:
+    with pytest.raises(StartupError, match="has no dependency on amends"):
+        with_source("['amends==0.1']", source_of("0.3"))
+
+
+def test_a_branch_may_have_slashes_and_a_url_a_name() -> None:
+    source = source_of("git+ssh://git@example.com/ours/amends.git@feature/faster")
+    assert 'git = "ssh://git@example.com/ours/amends.git", rev = "feature/faster"' in source.lines
 
 
 def test_what_has_changed_is_what_the_earlier_changelog_does_not_say() -> None:
