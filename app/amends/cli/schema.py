@@ -61,11 +61,14 @@ def lock(
 @schema.command("try-migrations")
 def try_migrations() -> None:
     """Apply the migrations that are missing to a copy of the database's schema; the database itself stays as it is."""
+    from app.amends.output.code_errors import team_code
     from app.amends.postgres.embedded.programs import find_binaries
     from app.amends.postgres.schema_copy import try_migrations as tried
 
     with database_in_use() as access:
-        names = tried(access.owner, project_settings().postgres_bin or find_binaries(), project_service().root)
+        programs, root = project_settings().postgres_bin or find_binaries(), project_service().root
+        with team_code():  # whose migrations may be wrong
+            names = tried(access.owner, programs, root)
     print_line(f"{len(names)} migrations fit the schema: {'; '.join(names)}" if names else "No migration is missing.")
 
 

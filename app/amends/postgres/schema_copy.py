@@ -30,6 +30,7 @@ def try_migrations(url: URL, programs: Path, root: Path) -> list[str]:
     The copy is a server of its own, made and removed here. `programs` are those of a Postgres at least as new as the
     database. Raises StartupError with the words of whatever does not fit.
     """
+    kept = [f"--table={table}" for table in _books(url)]  # a database that is away is said in our own words
     with tempfile.TemporaryDirectory(prefix="amends-schema-") as folder:
         Path(folder).chmod(0o755)
         copy = EmbeddedPostgres(Path(folder) / "postgres", programs)
@@ -37,7 +38,7 @@ def try_migrations(url: URL, programs: Path, root: Path) -> list[str]:
         try:
             copy.start_with_logins()
             _restore(copy, programs, _dump(url, programs, "--schema-only"))
-            if kept := [f"--table={table}" for table in _books(url)]:
+            if kept:
                 _restore(copy, programs, _dump(url, programs, "--data-only", *kept))
             create_logins(copy.url, {})  # what was restored belongs to the owner
             owner = parse_url(copy.owner_url)

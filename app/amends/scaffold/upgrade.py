@@ -76,6 +76,20 @@ def upgrade_project(root: Path, target: str, say: Callable[[str], None]) -> bool
         say(f"This project has {after} already.")
         return True
     run_tool(["git", "add", "--all"], root)
+    try:
+        if not _passes(project, after, say):
+            return False
+    except BaseException:  # such as Ctrl-C
+        say("This was interrupted, and nothing was committed. Undo all of it with: git reset --hard")
+        raise
+    commit_all(root, f"Amends {after} in place of {before}")
+    say("\n".join(changes_between(old_changelog, _changelog(project))))
+    say(f"Amends {after} is committed in place of {before}. To undo it: git revert --no-edit HEAD")
+    return True
+
+
+def _passes(project: Project, after: str, say: Callable[[str], None]) -> bool:
+    """Whether all that is tried passes; the first that does not is said."""
     for trial in _trials(project):
         if trial.available and _run(project, trial.available)[0]:
             continue
@@ -84,9 +98,6 @@ def upgrade_project(root: Path, target: str, say: Callable[[str], None]) -> bool
             say(f"{said}\n{trial.name}: failed with {after}, see above. Nothing was committed.")
             say("Mend it and commit, or undo all of it with: git reset --hard")
             return False
-    commit_all(root, f"Amends {after} in place of {before}")
-    say("\n".join(changes_between(old_changelog, _changelog(project))))
-    say(f"Amends {after} is committed in place of {before}. To undo it: git revert --no-edit HEAD")
     return True
 
 
