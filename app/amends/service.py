@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -83,8 +84,10 @@ class Service(Generic[S]):
         given: object = self.settings
         if not isinstance(self.root, Path):
             raise DefinitionError("root of Service", f"is a Path, not {self.root!r}: Path(__file__).parents[1]")
-        if not callable(self.build):
+        if not _takes_one_argument(self.build):
             raise DefinitionError("build of Service", "is a function that takes a ServiceContext and returns Parts")
+        if inspect.iscoroutinefunction(self.build):
+            raise DefinitionError("build of Service", "is a plain `def`: what must be opened goes into resources=[…]")
         if not isinstance(given, type) or not issubclass(given, Settings):
             raise DefinitionError(
                 "settings of Service", f"is a subclass of Settings itself, not {given!r}: settings=Settings"
@@ -110,3 +113,15 @@ class Service(Generic[S]):
     def database_name(self) -> str:
         """What the database of a new embedded Postgres is called; that of Amends' own checkout keeps its old name."""
         return "postgres" if self.name == "amends" else self.name.replace("-", "_")
+
+
+def _takes_one_argument(build: object) -> bool:
+    if not callable(build):
+        return False
+    try:
+        inspect.signature(build).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # it has no signature
+        return True
+    return True

@@ -26,8 +26,10 @@ def require_sound_parts(parts: object) -> Parts:
         raise StartupError(
             f"build of app/main.py returned {described(parts)}, not Parts.", "End it with: return Parts(sagas=[…])."
         )
-    for name in ("sagas", "routers", "resources", "private"):
+    for name in ("sagas", "routers", "resources", "private", "notes"):
         _require_list(name, getattr(parts, name))
+    for note in parts.notes:
+        _require_text(note)
     for saga in parts.sagas:
         _require_saga(saga)
     _require_distinct_sagas(parts.sagas)
@@ -70,6 +72,11 @@ def _require_list(name: str, given: object) -> None:
         raise StartupError(
             f"{name} of Parts is {described(given)}, not a list.", f"Write it in brackets: {name}=[…], also for one."
         )
+
+
+def _require_text(note: object) -> None:
+    if not isinstance(note, str):
+        raise StartupError(f"notes of Parts has {described(note)}, which is no text.", "List lines of text there.")
 
 
 def _require_distinct(name: str, given: Sequence[object]) -> None:

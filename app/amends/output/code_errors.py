@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import Final
 from domain.amends.errors import DefinitionError, StartupError
 from workflows.amends.values.printable import class_name, error_message, one_line
 
+TERMINATED: Final = 128 + signal.SIGTERM
+"""The status of a command that is told to end, wherever it is."""
 NOT_THEIRS: Final = ("amends", ".venv", "site-packages")
 """Folders in a project that hold no code of the team."""
 
@@ -20,15 +23,17 @@ def team_code() -> Iterator[None]:
     """Whatever code of the team raises here becomes a StartupError that says where; other errors stay what they are."""
     try:
         yield
-    except StartupError:
+    except (StartupError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:
+        if isinstance(error, SystemExit) and error.code == TERMINATED:
+            raise
         if (place := team_place(error)) is None:
             raise
         raise error_in_words(error, place) from error
 
 
-def error_in_words(error: Exception, place: str) -> StartupError:
+def error_in_words(error: BaseException, place: str) -> StartupError:
     """The error with the file and line that it comes from."""
     problem, remedy = _explained(error)
     return StartupError(f"{place}: {problem}", remedy)
@@ -51,7 +56,7 @@ def _of_team(name: str) -> str | None:
     return None if set(NOT_THEIRS) & set(seen.parts) or seen == Path("amends.py") else str(seen)
 
 
-def _explained(error: Exception) -> tuple[str, str]:
+def _explained(error: BaseException) -> tuple[str, str]:
     """What is wrong, and what to do about it."""
     if isinstance(error, SyntaxError):
         line = f": {error.text.strip()}" if error.text else ""
@@ -64,5 +69,7 @@ def _explained(error: Exception) -> tuple[str, str]:
         return one_line(f"{error_message(error)}."), remedy
     if isinstance(error, DefinitionError):
         return one_line(f"{error_message(error)}."), "Correct that declaration."
+    if isinstance(error, SystemExit):
+        return one_line(f"this ends the program: sys.exit({error.code!r})"), "Put it into a function, or remove it."
     cause = getattr(error, "orig", None) or error  # SQLAlchemy's own text repeats the whole statement
     return one_line(f"{class_name(cause)}: {error_message(cause)}"), "Correct that; nothing was started."

@@ -14,10 +14,19 @@ from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import parse_url
 from app.amends.security.passwords import hide_url_secrets
+from domain.amends.errors import StartupError
 
 
 def make_embedded_postgres(data_dir: Path, programs: Path | None, database: str = DATABASE) -> EmbeddedPostgres:
-    """The embedded Postgres below a folder; it is not started. `database` is what a new one calls its database."""
+    """The embedded Postgres below a folder; it is not started. `database` is what a new one calls its database.
+
+    Raises StartupError if there are no programs.
+    """
+    if programs is not None and not (programs / "postgres").is_file():
+        raise StartupError(
+            f"There is no program postgres in {programs}.",
+            "Set AMENDS_POSTGRES_BIN to a folder that has it, or unset it.",
+        )
     return EmbeddedPostgres(data_dir / "postgres", programs or find_binaries(), database)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import URL
 
 from app.amends.output.code_errors import team_code
 from app.amends.postgres.bootstrap import prepare_database
+from app.amends.postgres.database_in_use import make_embedded_postgres
 from app.amends.postgres.urls import conninfo
 from app.amends.settings import Settings, read_settings
 from domain.amends.errors import StartupError
@@ -57,6 +58,8 @@ def said_of(folder: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> tuple
         ("import nothing_like_it", ":1: there is no module 'nothing_like_it'.", "or install the package"),
         ("from workflows.amends.saga import Sage", ":1: cannot import name 'Sage' from", "Correct the name"),
         ("x = 1\nx += {}['y']", ":2: KeyError: 'y'", "nothing was started"),
+        ("raise SystemExit(0)", ":1: this ends the program: sys.exit(0)", "Put it into a function"),
+        ("raise GeneratorExit", ":1: GeneratorExit: GeneratorExit", "nothing was started"),
         (SAGA, ":6: Sell.pack: has no compensation: add @pack.compensation", "Correct that declaration."),
     ],
 )
@@ -152,3 +155,13 @@ def test_a_migration_that_fails_is_named_with_its_line(
         prepare_database(database_18, None, tmp_path)
     assert re.match(f"migrations/versions/shop_1.py{says}", raised.value.problem)
     assert "\n" not in raised.value.problem
+
+
+def test_a_folder_without_a_postgres_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="There is no program postgres in"):
+        make_embedded_postgres(tmp_path, tmp_path)
+
+
+def test_a_signal_to_end_goes_on_through_the_code_of_a_team() -> None:
+    with pytest.raises(SystemExit), team_code():
+        raise SystemExit(143)

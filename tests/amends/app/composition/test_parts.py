@@ -67,6 +67,10 @@ class Endpoints:
     async def get(self) -> None: ...
 
 
+async def async_build(host: object) -> Parts:
+    return Parts(sagas=[])
+
+
 @asynccontextmanager
 async def opened() -> AsyncIterator[None]:
     yield
@@ -141,6 +145,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str, str]] = {
         "private of Parts is an object of str",
         "brack",
     ),
+    "a note": (lambda: parts(notes="the books"), "notes of Parts is an object of str", "brack"),
+    "notes of nothing": (lambda: parts(notes=[None]), "notes of Parts has None, which is no text", "lines of text"),
     "nothing private": (
         lambda: parts(routers=[BOOKS], private=["/book-s"]),
         "'/book-s', and no endpoint",
@@ -202,6 +208,9 @@ def build(host: ServiceContext[Any]) -> Parts:
     [
         ({"root": "."}, r"root of Service: is a Path, not '\.'"),
         ({"build": Parts(sagas=[])}, "build of Service: is a function"),
+        ({"build": Parts}, "build of Service: is a function"),
+        ({"build": lambda: Parts(sagas=[])}, "build of Service: is a function that takes a ServiceContext"),
+        ({"build": async_build}, "build of Service: is a plain `def`"),
         ({"settings": Path()}, "settings of Service: is a subclass of Settings itself"),
         ({"commands": hello}, "commands of Service: is a list of functions"),
     ],
