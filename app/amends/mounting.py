@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,9 +22,13 @@ from app.amends.postgres.database_in_use import running_database
 from app.amends.server.serve import end_process_at_once, watch_embedded
 from app.amends.service import Service
 from app.amends.settings import Settings, read_settings, require_tokens_if_public
+from domain.amends.errors import StartupError
 from workflows.amends.background import cancel_tasks
 
 log = logging.getLogger("amends")
+
+RUNNING: Final = threading.Lock()
+"""Held while a service runs here: DBOS is one for each process."""
 
 STOP_SECONDS: Final = 600.0
 """How long the process goes on after a signal before the watchdog ends it: its own manager is usually quicker."""
@@ -58,9 +63,13 @@ class MountedService:
 
         An application with a lifespan of its own enters it there: `async with amends.lifespan(): yield`.
         """
+        host = urlsplit(self._here).hostname
+        if host is None:
+            raise StartupError(f"here={self._here!r} is no URL.", "It is like http://127.0.0.1:8000/amends.")
         settings = read_settings(self._service.settings, self._service.root)
-        require_tokens_if_public(settings, urlsplit(self._here).hostname or "")
+        require_tokens_if_public(settings, host)
         async with AsyncExitStack() as opened:
+            opened.enter_context(_alone_in_process())
             url = await _database(self._service, settings, opened)
             process = ServerProcess(self._here, STOP_SECONDS, end_process_at_once, _say_unfit)
             running = await opened.enter_async_context(build_server(self._service, settings, url, process).running())
@@ -71,11 +80,25 @@ class MountedService:
                 self._api = None
 
 
+@contextmanager
+def _alone_in_process() -> Iterator[None]:
+    if not RUNNING.acquire(blocking=False):
+        raise StartupError(
+            "Amends runs in this process already.", "Enter its lifespan once, however often it is mounted."
+        )
+    try:
+        yield
+    finally:
+        RUNNING.release()
+
+
 async def _database(service: Service[Any], settings: Settings, opened: AsyncExitStack) -> URL:
     """The database, up to date; an embedded one runs until `opened` is closed."""
     held = ExitStack()
     opened.push_async_callback(asyncio.to_thread, held.close)
-    chosen = running_database(settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin)
+    chosen = running_database(
+        settings.database_url, settings.owner_url, settings.data_dir, settings.postgres_bin, service.database_name
+    )
     access = await asyncio.to_thread(held.enter_context, chosen)
     if settings.database_url is None:
         watch = asyncio.create_task(watch_embedded(settings), name="embedded Postgres")

@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI
 from app.amends.http.api import build_api
 from app.amends.http.requests.guards import AccessPolicy, Guards
 from app.amends.http.requests.parameters import StreamName
-from app.amends.mounting import MountedService
+from app.amends.mounting import RUNNING, MountedService
 from app.amends.security.tokens import parse_tokens
 from app.amends.service import Parts, Service
 from app.amends.settings import Settings
@@ -95,4 +95,18 @@ async def test_a_service_that_others_reach_needs_tokens() -> None:
     service = Service(root=Path(), build=lambda _: Parts(sagas=[]), settings=Settings)
     with pytest.raises(StartupError, match="AMENDS_API_TOKENS"):
         async with MountedService(service, here="https://shop.example/amends").lifespan():
+            """Not reached."""
+
+
+async def test_one_service_runs_in_a_process_at_a_time() -> None:
+    service = Service(root=Path(), build=lambda _: Parts(sagas=[]), settings=Settings)
+    with RUNNING, pytest.raises(StartupError, match="runs in this process already"):
+        async with MountedService(service, here="http://localhost/team/amends").lifespan():
+            """Not reached."""
+
+
+async def test_a_base_url_that_is_none_is_said() -> None:
+    service = Service(root=Path(), build=lambda _: Parts(sagas=[]), settings=Settings)
+    with pytest.raises(StartupError, match="here='/amends' is no URL"):
+        async with MountedService(service, here="/amends/").lifespan():
             """Not reached."""
