@@ -34,13 +34,16 @@ class NoAnswer(AmendsError):
 
 
 class ProviderCall:
-    """One call to a provider. A gateway that can tell awaits `starts` right before the first byte leaves."""
+    """One call to a provider. A gateway that can tell awaits `starts` right before the first byte leaves.
+
+    One that sends in several parts awaits it before each of them.
+    """
 
     def __init__(self, outbound: SentCalls, mine: AttemptContext | None, began: float) -> None:
         self._outbound, self._mine, self.sent, self.began = outbound, mine, False, began
 
     async def starts(self) -> None:
-        """The first byte leaves next, once this process still may: it can have been paused while it connected."""
+        """The next bytes leave now, if this process still may: it can have been paused while it connected or sent."""
         if self._mine:
             await self._mine.may_call()
         self.started()

@@ -209,25 +209,30 @@ async def test_a_kept_connection_that_breaks_counts_as_sent() -> None:
     assert outbound.down is None
 
 
-async def test_nothing_is_sent_after_the_right_to_call_was_lost_while_connecting() -> None:
-    """A process that was paused between the two finds out before the first byte."""
+@pytest.mark.parametrize("before", ["the first byte", "the body"])
+async def test_no_whole_request_is_sent_after_the_right_to_call_was_lost(before: str) -> None:
+    """A process that was paused while it connected, or between the head and the body of a request, finds out."""
     asked = 0
     heard = bytearray()
+    may = {"the first byte": 1, "the body": 2}[before]
 
     async def hears(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.extend(await reader.read())
+        while chunk := await reader.read(4096):
+            heard.extend(chunk)
 
-    async def only_once() -> None:
+    async def no_longer() -> None:
         nonlocal asked
         asked += 1
-        if asked > 1:
+        if asked > may:
             await asyncio.Event().wait()
 
     async with (
         serving(hears) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client,
     ):
-        outbound = await ask(client, Provider("stock"), may=only_once)
-    assert asked == 2
-    assert not outbound.sent
-    assert not heard
+        outbound = await ask(client, Provider("stock"), may=no_longer)
+    assert asked == may + 1
+    assert outbound.sent == (before == "the body")
+    head, _, body = bytes(heard).partition(b"\r\n\r\n")
+    assert not body
+    assert bool(head) == (before == "the body")
