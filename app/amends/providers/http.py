@@ -13,8 +13,8 @@ from workflows.amends.values.printable import error_message
 NOBODY_IN: Final = (502, 503, 504)
 """Statuses of a front door with nobody behind it."""
 LEAVES_NEXT: Final = ("send_request_headers.started", "send_request_body.started")
-"""httpx's events right before a part of a request leaves. A provider acts on a whole request: who was paused between the
-two and may call no more leaves it without its body."""
+"""httpx's events right before a part of a request leaves. A provider acts on a whole request: who was paused between
+the two and may call no more leaves it without its body."""
 CONNECT_SECONDS: Final = 5.0
 """How long a connection may take: less than most steps have, so that a provider that is away is noticed."""
 
