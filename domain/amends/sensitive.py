@@ -32,13 +32,21 @@ def marks_within(annotation: Any, above: tuple[Any, ...] = ()) -> set[Sensitive]
     """All marks on an annotation and on what it is made of: parts of unions and lists, fields of classes."""
     if annotation in above:
         return set()
-    within = (*above, annotation)
-    parts = [*get_args(annotation), *getattr(annotation, "__metadata__", ())]
-    if isinstance(annotation, type) and (names := _fields(annotation)):
-        hints = get_type_hints(annotation, include_extras=True)
-        parts += [hints[name] for name in names if name in hints]
+    within, parts = (*above, annotation), [*parts_of(annotation), *fields_of(annotation).values()]
     found = {part for part in parts if isinstance(part, Sensitive)}
     return found.union(*(marks_within(part, within) for part in parts if not isinstance(part, Sensitive)))
+
+
+def parts_of(annotation: Any) -> list[Any]:
+    """What an annotation itself is made of: parts of unions and lists, and what Annotated says."""
+    return [*get_args(annotation), *getattr(annotation, "__metadata__", ())]
+
+
+def fields_of(annotation: Any) -> dict[str, Any]:
+    """The annotations of the fields of a class, marks included; none for what is no class with fields."""
+    names = _fields(annotation) if isinstance(annotation, type) else ()
+    hints = get_type_hints(annotation, include_extras=True) if names else {}
+    return {name: hints[name] for name in names if name in hints}
 
 
 def _fields(cls: type) -> list[str]:

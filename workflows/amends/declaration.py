@@ -9,6 +9,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from domain.amends.errors import DefinitionError, TooLarge, Unstorable
 from domain.amends.names import NAME
+from domain.amends.sender import require_fillable
 from workflows.amends.call import ATTEMPT_TIMEOUT, Call, Retry, Undo, require_duration
 from workflows.amends.definition import Compensation, DeclaredStep, Definition, StepSpec
 from workflows.amends.ids import RESERVED
@@ -35,6 +36,7 @@ def read_definition(
     steps = _steps(cls, children)
     given, input_type, output = _run(cls)
     require_json(input_type, f"{cls.__name__}.run, input {given!r}")
+    require_fillable(input_type, f"{cls.__name__}.run, input {given!r}")
     require_json(output, f"{cls.__name__}.run, result")
     started = [child.definition for child in children]
     taken, module = _signals(cls, signals), cls.__module__
@@ -133,6 +135,7 @@ def _signals(cls: type, signals: Sequence[type[Any]]) -> dict[str, type[Any]]:
         if name in found:
             raise DefinitionError(f"{cls.__name__}, signal {name!r}", "is declared twice")
         require_json(each, f"{cls.__name__}, signal {name!r}")
+        require_fillable(each, f"{cls.__name__}, signal {name!r}")
         found[name] = each
     return found
 

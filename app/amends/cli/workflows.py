@@ -129,11 +129,9 @@ def start_workflow(
     """Start a saga: it is queued for the next free server."""
 
     async def start(context: CommandContext) -> None:
-        from workflows.amends.values.codec import load_input
-
         await context.register.note_shapes()
         saga = context.saga_client.newest_definition(name)
-        request = load_input(parse_json_argument(sys.stdin.read() if given == "-" else given), saga.definition.input)
+        request = _sent(context, given, saga.definition.input)
         order = context.saga_client.start_request(saga, request, id, context.cause)
         started, _ = await context.saga_client.start(order)
         if as_json:
@@ -142,6 +140,16 @@ def start_workflow(
             print_line(started.id)
 
     run_on_database(start)
+
+
+def _sent(context: CommandContext, argument: str, annotation: Any) -> Any:
+    """What an argument says, or what is read in place of `-`; the fields that name the sender are filled in."""
+    from domain.amends.sender import fill_in_sender
+    from workflows.amends.values.codec import load_input
+
+    given = parse_json_argument(sys.stdin.read() if argument == "-" else argument)
+    sender = context.cause.actor or "anonymous"
+    return load_input(fill_in_sender(given, annotation, sender, known=False), annotation)
 
 
 @workflows.command("signal")
@@ -154,15 +162,12 @@ def signal_workflow(
 
     async def tell(context: CommandContext) -> None:
         from domain.amends.errors import NotFound
-        from domain.amends.sender import fill_in_sender
-        from workflows.amends.values.codec import load_input
 
         row = await context.overview.row(id)
         if row is None:
             raise NotFound("workflow", id)
         cls = context.saga_client.signal_class(row.name, row.version, signal)
-        given = parse_json_argument(sys.stdin.read() if payload == "-" else payload)
-        said = load_input(fill_in_sender(given, cls, context.cause.actor or "anonymous", known=False), cls)
+        said = _sent(context, payload, cls)
         await context.register.note_shapes()
         await context.saga_client.signal(
             id, signal, context.saga_client.signal_payload_json(signal, said, cls), context.cause

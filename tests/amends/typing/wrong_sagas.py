@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
+from app.amends.http.requests.bodies import Body
 from domain.amends.errors import Refusal
+from domain.amends.sender import SENDER
 from workflows.amends.saga import Call, Saga, seconds, signal, step
 
 
@@ -264,6 +266,52 @@ def input_of_a_set() -> None:
     class Buy(Saga[set[str], str], name="buy"):
         async def run(self, articles: set[str]) -> str:
             return ""
+
+
+@dataclass(frozen=True)
+class Ask:
+    what: str
+    by: Annotated[str, SENDER]
+
+
+@dataclass(frozen=True)
+class Asked:
+    first: Ask | None
+
+
+def sender_within_an_input() -> None:
+    """import: Buy.run, input 'asked', field 'first': marks SENDER within: only a field of the class that is sent is
+    filled in
+    """
+
+    class Buy(Saga[Asked, str], name="buy"):
+        async def run(self, asked: Asked) -> str:
+            return ""
+
+
+def sender_as_the_whole_input() -> None:
+    """import: Buy.run, input 'by': marks SENDER within: only a field of the class that is sent is filled in"""
+
+    class Buy(Saga[Annotated[str, SENDER], str], name="buy"):
+        async def run(self, by: Annotated[str, SENDER]) -> str:
+            return by
+
+
+def sender_that_is_no_text() -> None:
+    """import: Buy, signal 'yes', field 'by': is filled in with a name, so it is a text: Annotated[str, SENDER]"""
+
+    @signal("yes")
+    class Yes:
+        by: Annotated[int, SENDER]
+
+    class Buy(Base, name="buy", signals=[Yes]): ...
+
+
+def sender_in_a_body() -> None:
+    """import: Lending, field 'by': is not filled in, in the body of a route: ask cause_of(request).actor who sent it"""
+
+    class Lending(Body):
+        by: Annotated[str, SENDER]
 
 
 def a_field_named_as_a_word() -> None:

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import from_json
 
 from app.amends.http.error_types import Malformed
-from domain.amends.errors import Invalid
-from domain.amends.sender import fill_in_sender
+from app.amends.http.requests.headers import actor_of, has_known_actor
+from domain.amends.errors import DefinitionError, Invalid
+from domain.amends.sender import SENDER, fill_in_sender
 from workflows.amends.values.codec import SHOWN, load_input
 
 T = TypeVar("T")
@@ -27,6 +28,14 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Refuse a mark that would do nothing: FastAPI reads the body before anything knows who sent it."""
+        for name, field in cls.model_fields.items():
+            if SENDER in field.metadata:
+                problem = "is not filled in, in the body of a route: ask cause_of(request).actor who sent it"
+                raise DefinitionError(f"{cls.__name__}, field {name!r}", problem)
+
     @model_validator(mode="before")
     @classmethod
     def _of_few_fields(cls, sent: object) -> object:
@@ -42,13 +51,12 @@ class Reason(Body):
 
 
 async def request_body(request: Request, annotation: type[T]) -> T:
-    """The body as a value of a type. Raises Malformed, or Invalid with the paths of the wrong fields."""
-    return load_input(await json_body(request), annotation)
+    """The body as a value of a type, with the fields filled in that name the sender.
 
-
-async def body_with_sender(request: Request, annotation: type[T], actor: str, known: bool) -> T:
-    """The same, with the fields filled in that name the sender."""
-    return load_input(fill_in_sender(await json_body(request), annotation, actor, known), annotation)
+    Raises Malformed, or Invalid with the paths of the wrong fields.
+    """
+    given = fill_in_sender(await json_body(request), annotation, actor_of(request), has_known_actor(request))
+    return load_input(given, annotation)
 
 
 async def json_body(request: Request) -> Any:

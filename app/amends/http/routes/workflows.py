@@ -13,8 +13,8 @@ from app.amends.http.openapi.answers import sagas as answers
 from app.amends.http.openapi.answers.events import Events
 from app.amends.http.openapi.responses import responds
 from app.amends.http.paths import mount_path
-from app.amends.http.requests.bodies import ANY_BODY, Reason, body_with_sender, request_body
-from app.amends.http.requests.headers import actor_of, cause_of, has_known_actor, idempotency_key_of
+from app.amends.http.requests.bodies import ANY_BODY, Reason, request_body
+from app.amends.http.requests.headers import cause_of, idempotency_key_of
 from app.amends.http.requests.roles import OPERATORS
 from app.amends.http.serialisation import page_json, saga_json, saga_row_json, sagas_with_errors, sagas_with_reasons
 from app.amends.postgres.statements.waiter import PollingWaiter
@@ -176,7 +176,7 @@ class WorkflowRoutes:
         if row is None:
             raise NotFound("workflow", id)
         cls = self._engine.saga_client.signal_class(row.name, row.version, signal)
-        sent = await body_with_sender(request, cls, actor_of(request), has_known_actor(request))
+        sent = await request_body(request, cls)
         payload = self._engine.saga_client.signal_payload_json(signal, sent, cls)
 
         async def send(key: IdempotencyKey | None) -> dict[str, Any]:
