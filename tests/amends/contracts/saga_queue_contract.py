@@ -149,10 +149,10 @@ class QueueContract:
         saga, change = await started(it, "s-1"), StatusChange("stranded", "no code")
         await saga.suspend("running", provider="stock", provider_since=AT)
         told = one("s-1", SagaIncompatible("no code"))
-        await it.sagas.append_to_unowned("s-1", told, change, ["completed"])
+        assert not await it.sagas.append_to_unowned("s-1", told, change, ["completed"])
         assert await saga.status() == "running", "somebody has code for it by now"
         await it.sagas.end_executors([EXECUTOR], DEAD, True)
-        await it.sagas.append_to_unowned("s-1", told, change, ["completed"])
+        assert await it.sagas.append_to_unowned("s-1", told, change, ["completed"])
         assert await saga.status() == "stranded"
         await register(it, "new")
         found = [each.id for each in await it.sagas.claim("new", "me", [TYPE], 10)]
@@ -162,8 +162,9 @@ class QueueContract:
         saga, change = await started(it, "s-1"), StatusChange("abandoned", "DBOS says so")
         await it.sagas.append_to_unowned("s-1", one("s-1", SagaTerminated("x")), change, ["running"])
         assert await saga.status() == "running"
-        for _ in range(2):
-            await it.sagas.append_to_unowned("s-1", one("s-1", SagaTerminated("x")), change, ["completed"])
+        for first in (True, False):
+            told = one("s-1", SagaTerminated("x"))
+            assert await it.sagas.append_to_unowned("s-1", told, change, ["completed"]) == first
         assert (await saga.status(), len(await saga.history())) == ("abandoned", 2)
 
     async def test_a_saga_that_an_operator_resumes_waits_for_nothing_any_more(self, it: Store) -> None:

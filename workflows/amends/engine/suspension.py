@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import NoReturn
 
 from workflows.amends.engine.history_writer import HistoryWriter
+from workflows.amends.engine.suspension_log import log_suspended
 from workflows.amends.history import SagaIncompatible, SagaStuck
 from workflows.amends.history.replay_state import ActionTaken, Checkpoint, ProviderWait
 from workflows.amends.ports.execution_log import StatusChange, StepCommit, Suspended
-from workflows.amends.values.printable import one_line
-
-log = logging.getLogger("amends.saga")
 
 
 def _nothing() -> None:
@@ -105,19 +102,11 @@ class Suspension:
             return self._history.step_commit(*wanted.told, change=wanted.change, suspend=True, settled=wanted.settled)
 
         await self._history.write_current(suspend)
-        for stuck in wanted.told:
-            if isinstance(stuck, SagaStuck):
-                _say(self._saga_type, self._history.execution_log.identity.id, stuck)
+        for each in wanted.told:
+            log_suspended(self._history.execution_log.identity.id, self._saga_type, each)
         raise Suspended
 
     async def _suspend(self, wanted: SuspendRequest) -> NoReturn:
         if self._later:
             raise wanted
         await self.suspend(wanted)
-
-
-def _say(saga_type: str, id: str, stuck: SagaStuck) -> None:
-    """One line for each time that a saga becomes stuck: an operator must act."""
-    where = f"step {stuck.compensation or stuck.step}" if stuck.step else "run"
-    about = {"saga": id, "saga_type": saga_type, "step": stuck.compensation or stuck.step}
-    log.warning("Saga %s (%s) is stuck at %s: %s", id, saga_type, where, one_line(stuck.reason), extra=about)

@@ -16,6 +16,7 @@ from domain.amends.event import Cause
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.client import SagaClient
 from workflows.amends.engine.execution import Execution
+from workflows.amends.engine.suspension_log import log_suspended
 from workflows.amends.executor.execution_log import LeasedExecutionLog, ProcessContext
 from workflows.amends.executor.runtime import Body, Runtime
 from workflows.amends.executor.worker import RunningExecution, Worker
@@ -159,6 +160,8 @@ class Executions:
             log.warning("Saga %s is stuck at the engine: %s", id, one_line(reason), exc_info=error)
         new = new_amends_event(saga_histories.stream(id), event, execution.identity.cause)
         await self._store.commit(id, execution.owner, StepCommit([new], change=change, suspend=True))
+        if isinstance(event, SagaIncompatible):
+            log_suspended(id, f"{execution.name}:{execution.version}", event)
         self._failures.pop(id, None)
 
     async def _execute(self, execution: SagaExecution, given: Any, started: str | None) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from logging import INFO, WARNING
 
 from domain.amends.errors import Unavailable
 from domain.amends.event import Cause
 from workflows.amends.background import cancel_tasks, wait_until_set
 from workflows.amends.clocks import clock
+from workflows.amends.engine.suspension_log import log_suspended
 from workflows.amends.executor.worker import Worker
 from workflows.amends.history import FINISHED, SagaIncompatible, SagaTerminated, saga_histories
 from workflows.amends.ids import new_token
@@ -102,7 +104,7 @@ class Supervisor:
         dead = [other.id for other in others if self._is_gone(other) or (other.expired and patient)]
         if dead:
             count = await self._store.end_executors(dead, self._worker.executor, True)
-            log.warning("Took over from %s: %d sagas.", ", ".join(dead), count)
+            log.log(WARNING if count else INFO, "Took over from %s: %d sagas.", ", ".join(dead), count)
 
     async def _claim(self) -> None:
         worker, lease = self._worker, self._worker.lease
@@ -133,10 +135,10 @@ class Supervisor:
             log.warning("The database has lost how %d sagas ended: they go on from what is still on record.", lost)
         for id, name, version in await self._store.queued_without_code():
             reason = f"no running server has code for {name} version {version}"
-            await self._tell(id, SagaIncompatible(reason), StatusChange("stranded", reason))
+            await self._tell(id, f"{name}:{version}", SagaIncompatible(reason), StatusChange("stranded", reason))
         for id, status in await self._store.ended_abnormally():
             reason = f"the workflow was ended outside Amends: DBOS says {status}"
-            await self._tell(id, SagaTerminated(reason), StatusChange("abandoned", reason))
+            await self._tell(id, None, SagaTerminated(reason), StatusChange("abandoned", reason))
 
     async def _give_back(self) -> None:
         """Sagas that are recorded as ours, but that we have not been running for two looks."""
@@ -147,8 +149,8 @@ class Supervisor:
             await self._store.release(id, self._worker.executor, owner)
         self._missed = missed
 
-    async def _tell(self, id: str, told: object, change: StatusChange) -> None:
+    async def _tell(self, id: str, saga_type: str | None, told: object, change: StatusChange) -> None:
         cause = Cause(workflow_id=id, actor="amends", executor=self._worker.executor)
-        await self._store.append_to_unowned(
-            id, new_amends_event(saga_histories.stream(id), told, cause), change, sorted(FINISHED)
-        )
+        event = new_amends_event(saga_histories.stream(id), told, cause)
+        if await self._store.append_to_unowned(id, event, change, sorted(FINISHED)):
+            log_suspended(id, saga_type, told)

@@ -201,8 +201,8 @@ class SagaQueue(Protocol):
         """Sagas whose workflow was ended by other means than their own, with its status in DBOS."""
         ...
 
-    async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
-        """Append to the history of a saga that nobody runs, and set its status."""
+    async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:
+        """Append to the history of a saga that nobody runs, and set its status; returns whether that was done."""
         ...
 
 

@@ -187,9 +187,11 @@ class PostgresSagas:
         rows = await self._reader.rows(SQL["ended_abnormally"], ())
         return [(row["id"], row["status"]) for row in rows]
 
-    async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
+    async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:
         parameters = (id, [*unless, change.status], new_events_text([event]), change.status, change.reason)
-        await self._committer.run(SQL["note_saga"], parameters)
+        rows = await self._committer.run(SQL["note_saga"], parameters)
+        done: bool = rows[0][0]
+        return done
 
     async def register_executor(
         self, executor: str, machine: str, pid: int, process_started_at: float, kinds: Sequence[str], lease: float

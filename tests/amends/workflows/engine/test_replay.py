@@ -102,12 +102,15 @@ class Changed(Saga[str, str], name="changed"):
         ("fewer steps", 3, "step 2 is recorded as second, but the code here does complete"),
     ],
 )
-async def test_a_recording_that_no_longer_fits_waits_for_fitting_code(code: str, at: int, says: str) -> None:
+async def test_a_recording_that_no_longer_fits_waits_for_fitting_code(
+    code: str, at: int, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
     simulation = Simulation()
     simulation.crash(at=at)
     played = await simulation.run(_Twice(Changed("as it was"), Changed(code)).next, "x")
     assert played.state.status == "stranded"
     assert says in (played.state.reason or "")
+    assert f"is stranded: {played.state.reason}" in caplog.text, "a person must act"
     played = await simulation.run(Changed("as it was"), "x")
     assert (played.state.status, played.result) == ("completed", "second")
 

@@ -171,17 +171,18 @@ class MemoryQueue(MemoryTables):
         )
         return [(row.id, row.workflow.status) for row in islice(ended, MOST)]
 
-    async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
+    async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:
         row = self.rows.get(id)
         if row is None or row.status in (*unless, change.status):
-            return
+            return False
         if change.status == "stranded":
             if row.saga_type in self._types_with_code():
-                return
+                return False
             if row.workflow.is_suspended:
                 row.workflow.enqueue(self.clock.now)
         self.events.insert([self.new_saga_event(row, event)])
         row.status, row.reason, row.since = change.status, change.reason, self.clock.now
+        return True
 
 
 def _says_its_own_end(workflow: WorkflowRow) -> bool:

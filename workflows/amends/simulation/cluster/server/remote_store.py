@@ -167,8 +167,9 @@ class RemoteStore:
         found: list[tuple[str, str]] = await self._ask(self._store.ended_abnormally, patience=REQUEST_SECONDS)
         return found
 
-    async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> None:
-        await self._ask(self._store.append_to_unowned, id, event, change, unless)
+    async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:
+        done: bool = await self._ask(self._store.append_to_unowned, id, event, change, unless)
+        return done
 
     # -- the executors
 
