@@ -34,7 +34,10 @@ def check(as_json: AsJson = False) -> None:
 def lock(
     replace: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND:NAME:VERSION", help="Lock this one anew, if it was never stored anywhere."),
+        typer.Option(
+            metavar="KIND:NAME:VERSION",
+            help="It was never stored: lock it anew, or drop it if it is gone.",
+        ),
     ] = None,
     lift: Annotated[
         list[str] | None,
@@ -48,7 +51,9 @@ def lock(
     before = files.read(code)
     new = locks.updated_lock(code, before, replace or (), lift or ())
     files.write(new)
-    print_line(f"{len(new.shapes) - len(before.shapes)} shapes were locked in {files.of_project.name}: commit it.")
+    added, gone = len(new.shapes.keys() - before.shapes), len(before.shapes.keys() - new.shapes)
+    dropped = f", {gone} that the code has no more were dropped" if gone else ""
+    print_line(f"{added} shapes were locked in {files.of_project.name}{dropped}: commit it.")
     if samples := files.write_samples(known, new, replace or ()):
         folders = " and ".join(sorted({str(path.parent.relative_to(files.root)) for path in samples}))
         print_line(f"Samples were written to {folders}: {', '.join(path.name for path in samples)}.")

@@ -105,7 +105,8 @@ def lock_problems(catalogue: DomainCatalogue, code: Sequence[KnownShape], locked
         if key.kind == "event" and key not in today and EventType(key.name, int(key.version)) not in reached:
             yield (
                 f"{key.name} version {key.version} is locked, so it may be stored, but no code here reads it: "
-                f"bring its class back, or add an upcaster that starts from it."
+                f"bring its class back, or add an upcaster that starts from it, or, if none is stored anywhere, run "
+                f"./run amends schema lock --replace {key.as_text}."
             )
 
 
@@ -208,16 +209,20 @@ def _grown(before: Any, after: Any) -> bool:
 def updated_lock(
     code: Sequence[KnownShape], locked: Lock, replacing: Collection[str] = (), lifting: Collection[str] = ()
 ) -> Lock:
-    """The lock with the new shapes of the code. A locked shape stays, unless it is to be replaced.
+    """The lock with the new shapes of the code. A locked shape stays, unless it is to be replaced: one that the code
+    has no more is dropped.
 
-    Raises Invalid for a mark that is to be lifted and is not locked.
+    Raises Invalid for what is to be replaced and is neither locked nor in the code, and for a mark that is to be lifted
+    and is not locked.
     """
     new = replace(locked, shapes=dict(locked.shapes), before=dict(locked.before), lifted=dict(locked.lifted))
+    for word in replacing:
+        _drop_if_gone(new, word, {each.key for each in code})
     for word in lifting:
         _lift(new, word)
     for each in code:
         known = new.shapes.get(each.key)
-        replaced = {each.key.as_text, f"{each.key.name}:{each.key.version}"} & set(replacing)
+        replaced = any(_is_named(each.key, word) for word in replacing)
         same = known is not None and without_marks(known) == without_marks(each.shape)
         fits = known is not None and _may_change(each.key, known, each.shape)
         if known is None or replaced or ((same or fits) and not _lost(each, new)):
@@ -227,6 +232,20 @@ def updated_lock(
         if lifted := new.lifted.get(each.key[:2]):
             new.lifted[each.key[:2]] = lifted - marked_paths(each.shape).keys()
     return replace(new, lifted={key: ways for key, ways in new.lifted.items() if ways})
+
+
+def _is_named(key: ShapeKey, word: str) -> bool:
+    return word in (key.as_text, f"{key.name}:{key.version}")
+
+
+def _drop_if_gone(new: Lock, word: str, in_code: Collection[ShapeKey]) -> None:
+    meant = [key for key in {*new.shapes, *in_code} if _is_named(key, word)]
+    if not meant:
+        problem = "is neither locked nor in the code; one is written KIND:NAME:VERSION, event:order-placed:1"
+        raise Invalid("replace", f"{word!r} {problem}")
+    for key in meant:
+        if key not in in_code:
+            del new.shapes[key]
 
 
 def _lift(new: Lock, word: str) -> None:

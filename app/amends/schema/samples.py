@@ -30,20 +30,21 @@ _NAME = re.compile(r"([a-z0-9-]+)\.([1-9]\d*)")
 
 def sample_problems(catalogue: DomainCatalogue, locked: Shapes, folder: Path) -> Iterator[str]:
     """The problems of the samples: each that today's code does not read, and each that is missing."""
+    where = "/".join(folder.parts[-2:])
     known = {EventType(name, int(version)) for name, versions in locked.items() for version in versions}
     for path in sorted(folder.glob("*")):
         if (stored := _stored(path)) is None or stored not in known:
-            yield f"{folder.name}/{path.name} is no sample of a locked event: call it NAME.VERSION.json, or delete it."
+            yield f"{where}/{path.name} is no sample of a locked event: call it NAME.VERSION.json, or delete it."
     for stored in sorted(known):
         path = folder / _file(stored)
         if not path.exists():
             yield (
                 f"{stored} has no sample: run ./run amends schema lock, or write one payload as it is stored to "
-                f"{folder.name}/{path.name}, and commit it."
+                f"{where}/{path.name}, and commit it."
             )
         elif problem := _unread(catalogue, stored, path):
             yield (
-                f"{stored} is not read any more, as its sample {folder.name}/{path.name} shows: {problem}. "
+                f"{stored} is not read any more, as its sample {where}/{path.name} shows: {problem.rstrip('.')}. "
                 f"Mend its upcasters or its class; what is stored stays as it is."
             )
 
@@ -53,10 +54,14 @@ def write_samples(
 ) -> list[Path]:
     """Write a sample of each locked version that has none, made from its shape; returns the written ones.
 
-    An existing sample stays, unless its shape was replaced. Where no value of the shape is one that the class takes,
-    none is written: `problems` asks then for one that is written by hand.
+    An existing sample stays, unless its shape was replaced; that of a shape that was dropped is deleted. Where no value
+    of the shape is one that the class takes, none is written: `problems` asks then for one that is written by hand.
     """
     written: list[Path] = []
+    for word in replacing:
+        name, _, version = word.rpartition(":")
+        if version.isdecimal() and version not in locked.get(name, {}):
+            (folder / _file(EventType(name, int(version)))).unlink(missing_ok=True)
     for name, versions in sorted(locked.items()):
         for version, shape in sorted(versions.items()):
             stored = EventType(name, int(version))

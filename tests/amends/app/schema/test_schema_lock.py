@@ -112,13 +112,28 @@ def test_a_new_version_without_its_upcaster_is_refused() -> None:
     second = declared(2, {"room": str, "watts": int})
     assert problems(second, lock(second, FIRST)) == [
         "lamp-lit version 1 is locked, so it may be stored, but no code here reads it: "
-        "bring its class back, or add an upcaster that starts from it."
+        "bring its class back, or add an upcaster that starts from it, or, if none is stored anywhere, run "
+        "./run amends schema lock --replace event:lamp-lit:1."
     ]
 
 
 def test_a_class_that_is_gone_is_missed() -> None:
     assert "lamp-lit version 1 is locked" in problems(NOTHING, FIRST)[0]
-    assert lock(NOTHING, FIRST) == FIRST, "it stays in the lock for ever"
+    assert lock(NOTHING, FIRST) == FIRST, "it stays in the lock"
+
+
+@pytest.mark.parametrize("word", ["lamp-lit:1", "event:lamp-lit:1"])
+def test_a_class_that_is_gone_and_was_never_stored_is_dropped(word: str) -> None:
+    assert lock(NOTHING, FIRST, word) == Lock()
+    second = lock(declared(2, {"room": str, "watts": int}, hop=True), FIRST)
+    assert sorted(lock(declared(2, {"room": str, "watts": int}), second, word).events["lamp-lit"]) == ["2"]
+
+
+@pytest.mark.parametrize("word", ["lamp-lit:2", "lamp-lit", "state:lamp-lit:1", "event:lamp:1", ""])
+def test_what_is_to_be_replaced_and_is_nowhere_is_refused(word: str) -> None:
+    with pytest.raises(Invalid, match="neither locked nor in the code") as refused:
+        lock(NOTHING, FIRST, word)
+    assert refused.value.field == "replace"
 
 
 def test_a_shape_that_was_never_stored_can_be_replaced() -> None:

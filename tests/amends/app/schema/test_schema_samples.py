@@ -212,6 +212,9 @@ def test_a_version_whose_class_is_gone_keeps_its_sample_and_says_so(tmp_path: Pa
     (problem,) = schema_samples.sample_problems(gone, locked.events, tmp_path)
     assert "was its class removed or renamed" in problem
     assert kept(tmp_path) == {"lamp-lit.1.json": {"room": "hall"}}
+    dropped = schema_lock.updated_lock([], locked, ["lamp-lit:1"])
+    assert schema_samples.write_samples(gone, dropped.events, tmp_path, ["lamp-lit:1"]) == []
+    assert kept(tmp_path) == {}
 
 
 @pytest.mark.parametrize(
