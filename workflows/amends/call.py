@@ -257,10 +257,12 @@ class OutcomeUnknown:
 class Undo(Generic[R]):
     """One attempt of a compensation: `of` is the key of the call that it undoes, `key` its own.
 
-    `outcome` is Done with what the step returned, or OutcomeUnknown; `attempt` counts from 1.
+    `outcome` is Done with what the step returned, or OutcomeUnknown; `attempt` counts from 1. `reason` says why the
+    saga is compensated, in the words of its history: the message of a refusal, or what whoever cancelled it wrote.
     """
 
     of: str
     key: str
     outcome: Done[R] | OutcomeUnknown
     attempt: int = 1
+    reason: str = ""

@@ -63,7 +63,7 @@ async def compensate(
         if turns.is_long:
             await turns.end()
         if step.outcome is not None and step.step.compensation is not None:
-            undoing = _Undoing(saga, step, step.step.compensation, history, suspension, code)
+            undoing = _Undoing(saga, step, step.step.compensation, back.reason, history, suspension, code)
             await undoing.undo(partial(undo_child, step, back.reason))
     done = StatusChange("compensated", back.reason)
     await _milestone("compensated", SagaCompensated(back.reason), done, history, suspension)
@@ -90,12 +90,13 @@ class _Undoing:
         saga: Saga[Any, Any],
         step: StepExecution,
         by: Compensation,
+        reason: str,
         history: HistoryWriter,
         suspension: Suspension,
         code: UserCode,
     ) -> None:
         self.saga, self.step, self.by, self.history, self.suspension = saga, step, by, history, suspension
-        self.code = code
+        self.reason, self.code = reason, code
         self.step_id = history.execution_log.next_step_id()
         self.started_at = history.execution_log.now()
 
@@ -125,7 +126,7 @@ class _Undoing:
         key = f"{self.history.execution_log.identity.root}.{self.by.name}.{self.step.occurrence}.{self.step.redo}"
 
         async def body(number: int) -> None:
-            undo = Undo(self.step.key, key, self.step.known_outcome(), number)
+            undo = Undo(self.step.key, key, self.step.known_outcome(), number, self.reason)
             await self.by.body(self.saga, undo, *self.step.arguments())
 
         trial = AttemptPlan(self.by.name, self.step_id, body, self.by.retry, self.by.timeout, self._failed)

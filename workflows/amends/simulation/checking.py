@@ -9,7 +9,9 @@ the seed says; they are paused, their clocks differ, requests and answers are lo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final, TypeVar
@@ -82,7 +84,7 @@ class CheckRun:
         def on_server(reached: ServerGateways) -> list[Saga[Any, Any]]:
             return [with_recorded_calls(saga, reached, books) for saga in sagas]
 
-        with seeded_randomness(seed):
+        with seeded_randomness(seed), _quiet():
             actions = self._actions(Random(seed), sagas[0], faults.over)
             cluster = Cluster(seed, faults, actions, memory_store, on_server, Options(lease=2.0), traced)
             Operators(cluster, Random(seed)).start()
@@ -115,6 +117,18 @@ class CheckRun:
         except AssertionError as failed:
             return [f"what is asserted of it does not hold: {failed}"]
         return []
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, Amends logs nothing: the logs of hundreds of histories would bury what is wrong with one of them."""
+    log = logging.getLogger("amends")
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _nothing(_: History) -> None:

@@ -37,7 +37,7 @@ class Holding(Saga[str, str], name="holding"):
 
     @hold.compensation(retry=Retry(attempts=2, first_wait=seconds(0)))
     async def release(self, undo: Undo[list[str]], seats: list[str]) -> None:
-        self.seen.append(("release", list(seats), undo.outcome))
+        self.seen.append(("release", list(seats), undo.outcome, undo.reason))
         seats.append("changed on the way back")
         if undo.attempt == 1:
             raise ConnectionError
@@ -55,6 +55,7 @@ async def test_what_was_recorded_is_what_every_later_reader_gets(crash: int | No
     played = await simulation.run(saga, "x")
     assert played.state.status == "compensated"
     assert {str(seen[1]) for seen in saga.seen} == {"['1A']"}
+    assert {seen[3] for seen in saga.seen if seen[0] == "release"} == {played.state.reason}, "why it is compensated"
     assert {str(seen[2]) for seen in saga.seen if seen[0] == "release"} == {"Done(value=['held'])"}
 
 
