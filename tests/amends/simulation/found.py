@@ -632,4 +632,72 @@ FOUND: Final[dict[str, Plan]] = {
         stubborn=0,
         balks=0,
     ),
+    # What was left of the time that run has was so little that no clock shows it: it was waited for again and again.
+    "a saga whose time for run ends between two instants of the clock": Plan(
+        seed=717776,
+        faults=Faults(
+            servers=(ServerSite(machine="a", rate=1.0006673842580978, skew=0.0, without=()),),
+            weather=NetworkConditions(
+                lost_requests=0.0, lost_answers=0.0, slow=0.0, late=0.0, longest=2.0, failing=0.0
+            ),
+            events=(),
+            traps=(),
+            over=5.896104688675088,
+        ),
+        actions=(
+            StartAction(
+                at=1.4242959366131274,
+                id="s1",
+                saga="mission",
+                request=Program(
+                    id="s1",
+                    parts=(
+                        Part(
+                            does="think",
+                            who="s1.0",
+                            number=0,
+                            refused=False,
+                            seconds=0.3,
+                            parts=(),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                        Part(
+                            does="pivot", who="s1", number=2, refused=False, seconds=0.0, parts=(), bugs=0, undoes=False
+                        ),
+                        Part(
+                            does="think",
+                            who="s1.3",
+                            number=0,
+                            refused=False,
+                            seconds=0.01,
+                            parts=(),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                        Part(
+                            does="receive",
+                            who="s1.4",
+                            number=0,
+                            refused=False,
+                            seconds=0.0,
+                            parts=(),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                        Part(
+                            does="hang", who="s1", number=0, refused=False, seconds=0.0, parts=(), bugs=9, undoes=False
+                        ),
+                    ),
+                ),
+            ),
+            SignalAction(at=5.524307005411351, id="s1", signal=Poke(number=1), key="s1 poke 1"),
+        ),
+        options=Options(
+            lease=2.0, running=1000, limits=Limits(value=2097152, commit=8388608, between=2.0, provider=1.0)
+        ),
+        pace=0.0,
+        stubborn=0,
+        balks=0,
+    ),
 }

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from domain.amends.errors import AmendsError, Refusal
 from workflows.amends.engine.cancellation import Cancellation, CompensationStart, RunStuck
@@ -33,6 +33,8 @@ _UNDER_WAY = object()
 
 _OVER = (Fenced, ForeignStep, asyncio.CancelledError, Suspended)
 """After these nothing more is recorded in this execution of the saga."""
+
+TICK: Final = 0.001  # in seconds; a clock need not show that less has passed
 
 
 class Hanging(AmendsError):
@@ -111,10 +113,10 @@ class RunDriver:
         while running.word is None and running.ended is None and self.speaks.misplaced is None:
             if self._may_turn:
                 self.cancellation.check_outside_steps()
-            if left <= 0:
+            if left < TICK:
                 raise Hanging(limit)
             since, due = self.execution_log.monotonic_seconds(), self.cancellation.deadline if self._may_turn else None
-            patience = left if due is None else min(left, max((due - self.execution_log.now()).total_seconds(), 0.001))
+            patience = left if due is None else min(left, max((due - self.execution_log.now()).total_seconds(), TICK))
             await self.execution_log.wait_for_wakeup(patience)
             left -= self.execution_log.monotonic_seconds() - since
         if self.speaks.misplaced:

@@ -16,7 +16,7 @@ Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
 
 SPINS: Final = 20_000
-"""So many callbacks of one process at one instant are a loop that waits for nothing."""
+"""So much that happens at one instant is a loop that waits for nothing."""
 
 
 class TimeStandsStill(Exception):
@@ -54,6 +54,7 @@ class Timeline:
 
     def run(self, until: float, met: Callable[[], bool] = lambda: False) -> bool:
         """Let time pass until a condition is met, which is looked at before each instant; False if it never is."""
+        at_once = 0
         while True:
             while self._ready:
                 self._ready.popleft().run_ready()
@@ -63,8 +64,11 @@ class Timeline:
                 self.now = max(self.now, until)
                 return False
             when, _, happens, args = heapq.heappop(self._due)
+            at_once += 1
             if when > self.now:
-                self.now = when
+                self.now, at_once = when, 0
+            if at_once > SPINS:
+                raise TimeStandsStill(f"{happens!r} at {self.now}")
             happens(*args)
 
 

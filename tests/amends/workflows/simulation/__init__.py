@@ -1,0 +1,1 @@
+"""Values that are kept, compared, masked and read."""
