@@ -29,7 +29,7 @@ async def check_compatibility(context: CommandContext, quiet: bool) -> Compatibi
     """Replay all unfinished sagas against the code of this project, counted on standard error unless `quiet`."""
     settings, client = project_settings(), context.saga_client
     limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
-    code = CodeAtHand(client.child_start_request, lambda: datetime.now(UTC), limits)
+    code = CodeAtHand(client.child_start_request, lambda: datetime.now(UTC), limits, context.register.argument_shapes)
     with counting("sagas replayed", quiet) as seen:
         return await check_recordings(PostgresRecordings(context.reader), client.sagas, code, seen)
 

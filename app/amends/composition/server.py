@@ -38,6 +38,7 @@ from app.amends.store.shapes import PostgresSagaLookup
 from app.amends.watchdog.watchdog import Watchdog
 from workflows.amends.background import cancel_tasks
 from workflows.amends.dbos.engine import engine_on_dbos
+from workflows.amends.engine.steps.argument_shapes import ArgumentShapes
 from workflows.amends.executor.engine import Engine, Options
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
@@ -157,7 +158,8 @@ def build_server(service: Service[Any], settings: Settings, url: URL, process: S
         code_version(aggregate)  # of the code as it is now, before it has remembered anything
     parts = build_parts(service, settings, store, providers, database.own, process.here, token)
     warn_of_unlisted_sagas(parts.sagas)
-    engine = _engine(settings, url, parts.sagas, store, process.lost, providers)
+    register, kinds = store.shape_register(service, parts.sagas), PostgresSagaLookup(store.reader)
+    engine = _engine(settings, url, parts.sagas, store, process.lost, providers, register.argument_shapes)
     json_lines = settings.log_format == "json"
     watchdog = Watchdog(
         url, engine.executor, settings.lease_seconds, engine.deliver_blocked, process.stop_seconds, json_lines
@@ -165,7 +167,6 @@ def build_server(service: Service[Any], settings: Settings, url: URL, process: S
     engine.on_new_executor.append(watchdog.change_executor)
     runners = Runners(store.builds, store.feed_notifier, lambda: engine.executor)
     liveness = Liveness(store.reader, database.watch, process.unfit)
-    register, kinds = store.shape_register(service, parts.sagas), PostgresSagaLookup(store.reader)
     losses = Losses(store.writer.recent, store.events, store.committer, store.reader, lambda: engine.executor)
     moved = database.watch.on_moved
     moved += [store.committer.resend_all, engine.suspect_losses, register.note_shapes]
@@ -190,8 +191,9 @@ def _engine(
     store: Store,
     lost: Callable[[], None],
     providers: Providers,
+    shapes: ArgumentShapes,
 ) -> Engine:
     limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
     options = Options(settings.lease_seconds, settings.running, limits)
     address = conninfo(with_value_formats(url))
-    return engine_on_dbos(sagas, store.sagas, address, Heartbeats(url).renew_lease, lost, options, providers)
+    return engine_on_dbos(sagas, store.sagas, address, Heartbeats(url).renew_lease, lost, options, providers, shapes)

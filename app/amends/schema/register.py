@@ -6,15 +6,17 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
 from app.amends.schema.catalogue import DomainCatalogue
 from app.amends.schema.files import LockFiles
 from app.amends.schema.lock import Lock
 from app.amends.schema.shapes import Kind, KnownShape, loaded_shapes
+from domain.amends.errors import Unavailable
 from workflows.amends.definition import Definition
 from workflows.amends.redaction.marking import UNKNOWN
-from workflows.amends.redaction.shapes import Part, Path, marked_paths
+from workflows.amends.redaction.shapes import Part, Path, Shape, marked_paths
 from workflows.amends.redaction.visibility import Visibility
 
 FRESH_SECONDS: Final = 1.0
@@ -113,6 +115,19 @@ class ShapeRegister:
         """Have the shapes that others noted until a moment ago. Raises Unavailable."""
         if time.monotonic() - self._read_at > FRESH_SECONDS:
             await self._read(self._read_at)
+
+    async def argument_shapes(self, saga_type: str, step: str) -> Sequence[Shape]:
+        """The shapes that the arguments of a step have had: in the code, the lock, and on any server of the database.
+
+        While the database is away they are those that were read before.
+        """
+        with suppress(Unavailable):
+            await self.refresh()
+        self._load()
+        name, _, wanted = saga_type.partition(":")
+        return [
+            part.root for version, part in self._shapes.get(("argument", f"{name}.{step}"), ()) if version == wanted
+        ]
 
     async def look_for_missing(self, missing: Collection[ShapeQuery]) -> bool:
         """Whether one more look for missing shapes has found any; the same ones are not looked for again at once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +12,7 @@ from typing import Literal, NoReturn, TypeAlias
 from pydantic import JsonValue
 
 from domain.amends.event import Cause, event_type
+from workflows.amends.engine.steps.argument_shapes import ArgumentShapes, no_shapes
 from workflows.amends.engine.suspension import SuspendRequest
 from workflows.amends.history import SagaStuck
 from workflows.amends.history.replay_state import ReplayState
@@ -25,6 +26,7 @@ from workflows.amends.ports.execution_log import (
     Suspended,
 )
 from workflows.amends.ports.recordings import Recording
+from workflows.amends.redaction.shapes import Shape
 from workflows.amends.values.limits import Limits
 from workflows.amends.waker import Waker
 
@@ -53,6 +55,7 @@ class CodeAtHand:
     child: Callable[[str, JsonValue, str, Cause], StartRequest]
     now: Callable[[], datetime]
     limits: Limits = Limits()
+    argument_shapes: ArgumentShapes = no_shapes
 
 
 class ReplayEnded(SuspendRequest):
@@ -87,6 +90,9 @@ class ReplayLog:
 
     def child_start_request(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> StartRequest:
         return self._code.child(saga_type, given, id, cause)
+
+    async def argument_shapes(self, saga_type: str, step: str) -> Sequence[Shape]:
+        return await self._code.argument_shapes(saga_type, step)
 
     async def commit(self, step_commit: StepCommit) -> Committed | StreamMoved:
         """Answer as if it was written: what is compared after it is compared too. Raises Suspended for the last one."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from workflows.amends.dbos.lease_thread import LeaseThread
 from workflows.amends.dbos.runtime import DbosRuntime
+from workflows.amends.engine.steps.argument_shapes import ArgumentShapes, no_shapes
 from workflows.amends.executor.engine import Engine, Options
 from workflows.amends.executor.lease import Lease
 from workflows.amends.executor.process import this_process
@@ -27,6 +28,7 @@ def engine_on_dbos(
     lost: Callable[[], None],
     options: Options = Options(),
     providers: Providers | None = None,
+    argument_shapes: ArgumentShapes = no_shapes,
 ) -> Engine:
     """An engine whose workflows are DBOS's in the database at `url`.
 
@@ -41,5 +43,6 @@ def engine_on_dbos(
     def keeper(lease: Lease, taken_away: Callable[[], None]) -> LeaseThread:
         return LeaseThread(lease, beat, taken_away, do_not_end)
 
-    engine = Engine(sagas, store, DbosRuntime(url), keeper, this_process(), options, providers)
+    runtime, process = DbosRuntime(url), this_process()
+    engine = Engine(sagas, store, runtime, keeper, process, options, providers, argument_shapes=argument_shapes)
     return engine

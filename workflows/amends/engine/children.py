@@ -162,7 +162,7 @@ class Children:
         """Suspend a saga as incompatible if its code gives a child that was started another input."""
         child = self._history.current.children[step_execution.step_id][-1]
         step_execution.started_at = child.started_at
-        if child.arguments != step_execution.digest:
+        if not await self._suspension.gives_recorded(step_execution.call, child.arguments):
             name = step_execution.step.name
             await self._suspension.suspend_incompatible(f"{name} was started with other arguments than the code gives")
 

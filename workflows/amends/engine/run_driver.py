@@ -201,7 +201,7 @@ class RunDriver:
 
     async def _perform(self, step_execution: StepExecution) -> Any:
         step = step_execution.step
-        checkpoint = await self.suspension.matching_checkpoint(step_execution.step_id, step.name, step_execution.digest)
+        checkpoint = await self.suspension.matching_checkpoint(step_execution.step_id, step.name, step_execution.call)
         if checkpoint:
             try:
                 return await self.outcomes.replay(step_execution, checkpoint)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from workflows.amends.engine.history_writer import HistoryWriter
+from workflows.amends.engine.steps.recorded_arguments import are_recorded
 from workflows.amends.engine.suspension_log import log_suspended
 from workflows.amends.history import SagaIncompatible, SagaStuck
 from workflows.amends.history.replay_state import ActionTaken, Checkpoint, ProviderWait
 from workflows.amends.ports.execution_log import StatusChange, StepCommit, Suspended
+from workflows.amends.step import StepCall
 
 
 def _nothing() -> None:
@@ -77,9 +79,11 @@ class Suspension:
         """Suspend until code is back that fits the record."""
         await self._suspend(SuspendRequest((SagaIncompatible(reason),), StatusChange("stranded", reason), _nothing))
 
-    async def matching_checkpoint(self, step_id: int, name: str, arguments: str | None = None) -> Checkpoint | None:
+    async def matching_checkpoint(
+        self, step_id: int, name: str, call: StepCall[Any] | None = None
+    ) -> Checkpoint | None:
         """What an earlier execution recorded under this number; suspends the saga as incompatible if that was
-        something else."""
+        something else, or a `call` with other arguments."""
         checkpoint = self._replay.checkpoints.get(step_id)
         if checkpoint is None:
             return None
@@ -88,11 +92,15 @@ class Suspension:
                 f"step {step_id} is recorded as {checkpoint.name}, but the code here does {name}"
             )
         known = self._replay.arguments.get(step_id)
-        if arguments is not None and known is not None and known != arguments:
+        if call is not None and known is not None and not await self.gives_recorded(call, known):
             await self.suspend_incompatible(
                 f"step {step_id}, {name}, is recorded with other arguments than the code here gives it"
             )
         return checkpoint
+
+    async def gives_recorded(self, call: StepCall[Any], recorded: str) -> bool:
+        """Whether the arguments of a call are those of which `recorded` is the digest."""
+        return await are_recorded(self._saga_type, call, recorded, self._history.execution_log.argument_shapes)
 
     async def suspend(self, wanted: SuspendRequest) -> NoReturn:
         """Suspend the saga now, knowing all that is on record. Raises Suspended."""

@@ -12,6 +12,7 @@ from domain.amends.errors import AmendsError
 from domain.amends.event import Cause
 from workflows.amends.client import SagaClient, StartAnswer
 from workflows.amends.clocks import Clocks
+from workflows.amends.engine.steps.argument_shapes import ArgumentShapes, no_shapes
 from workflows.amends.engine.user_code.tasks import guard_tasks
 from workflows.amends.executor.execution_log import ProcessContext
 from workflows.amends.executor.executions import Executions
@@ -66,6 +67,7 @@ class Engine:
         options: Options = Options(),
         providers: Providers | None = None,
         clocks: Clocks = Clocks(),
+        argument_shapes: ArgumentShapes = no_shapes,
     ) -> None:
         self.store, self.options, self._runtime, self._seconds = store, options, runtime, clocks.seconds
         self._providers = providers = providers or Providers(clocks=clocks)
@@ -81,7 +83,13 @@ class Engine:
         self._supervisor = Supervisor(worker, store, process.is_gone, clocks.seconds)
         self._waiters = ProviderWaiters(worker, store, providers, clocks.seconds)
         around = ProcessContext(
-            store, self.saga_client.child_start_request, worker.draining, worker.was_queued, options.limits, providers
+            store,
+            self.saga_client.child_start_request,
+            worker.draining,
+            worker.was_queued,
+            options.limits,
+            providers,
+            argument_shapes,
         )
         self._executions = Executions(self.saga_client, store, worker, runtime, around)
 

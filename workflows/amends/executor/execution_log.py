@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,6 +11,7 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from domain.amends.event import Cause
+from workflows.amends.engine.steps.argument_shapes import ArgumentShapes, no_shapes
 from workflows.amends.executor.lease import Lease
 from workflows.amends.history import FINISHED, EventLoopBlocked, saga_event
 from workflows.amends.history.replay_state import BLOCKS, ReplayState
@@ -25,6 +26,7 @@ from workflows.amends.ports.execution_log import (
 )
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import Providers
+from workflows.amends.redaction.shapes import Shape
 from workflows.amends.values.limits import Limits
 from workflows.amends.waker import Waker
 
@@ -39,6 +41,7 @@ class ProcessContext:
     queued: Callable[[], None]
     limits: Limits
     providers: Providers
+    argument_shapes: ArgumentShapes = no_shapes
 
 
 class LeasedExecutionLog:
@@ -93,6 +96,9 @@ class LeasedExecutionLog:
         for wait in (self.replay.provider_waits.get(step_id) for step_id in made):
             if wait and wait.provider:
                 self._around.providers.named(wait.provider).note_up()
+
+    async def argument_shapes(self, saga_type: str, step: str) -> Sequence[Shape]:
+        return await self._around.argument_shapes(saga_type, step)
 
     def transaction(self) -> AbstractAsyncContextManager[StepTransaction]:
         self._go_on()

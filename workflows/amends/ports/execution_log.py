@@ -17,6 +17,7 @@ from domain.amends.event import Cause
 from workflows.amends.history import Problem, Status
 from workflows.amends.history.replay_state import Checkpoint, ReplayState
 from workflows.amends.ports.event_store import NewEvent
+from workflows.amends.redaction.shapes import Shape
 from workflows.amends.values.codec import dump
 from workflows.amends.values.limits import Limits
 from workflows.amends.waker import Waker
@@ -232,6 +233,10 @@ class ExecutionLog(Protocol):
 
     def child_start_request(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> StartRequest:
         """A saga of this type, `name:version`, with its input as plain data, to be started as a child of this one."""
+        ...
+
+    async def argument_shapes(self, saga_type: str, step: str) -> Sequence[Shape]:
+        """The shapes that the arguments of a step have had, as far as is known, of a saga `name:version`."""
         ...
 
     def transaction(self) -> AbstractAsyncContextManager[StepTransaction]: ...

@@ -26,6 +26,7 @@ from domain.amends.errors import DefinitionError
 from domain.amends.event import Cause
 from domain.amends.projection import Projection
 from workflows.amends.engine.execution import Execution
+from workflows.amends.engine.steps.argument_shapes import NotedShapes
 from workflows.amends.executor.execution_log import ProcessContext
 from workflows.amends.history import (
     CancelRequested,
@@ -86,6 +87,7 @@ class Simulation:
     store: CrashingSagas = field(default_factory=CrashingSagas)
     _read_models: MemoryProjections = field(init=False)
     _process: ProcessContext = field(init=False)
+    shapes: NotedShapes = field(default_factory=NotedShapes)
     _executions: Counter[str] = field(default_factory=Counter)
     _asked: Counter[tuple[str, datetime | None]] = field(default_factory=Counter)
     """How often a provider was asked for a saga whether it is back, in one wait."""
@@ -93,7 +95,7 @@ class Simulation:
     def __post_init__(self) -> None:
         self._read_models = MemoryProjections(self.store.events, self.store.clock)
         self._process = ProcessContext(
-            self.store, self._child_start_request, asyncio.Event(), _nothing, self.limits, Providers()
+            self.store, self._child_start_request, asyncio.Event(), _nothing, self.limits, Providers(), self.shapes
         )
 
     @property
@@ -217,6 +219,7 @@ class Simulation:
 
     async def _execute(self, saga: Saga[Any, Any], id: str) -> Any:
         self._executions[id] += 1
+        self.shapes.note(saga.definition)
         self.store.is_dead = False
         owner = f"execution {self._executions[id]}"
         self.store.assign_to_executor(self.store.rows[id], EXECUTOR, owner)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
+from itertools import count
 from types import ModuleType
 from typing import Any, Final
 
@@ -27,6 +29,7 @@ class OutOfFunds(Refusal, name="out-of-funds"):
     """Out of funds."""
 
 
+_numbers = count(1)
 CALLED: list[str] = []
 """The steps and compensations whose code was run."""
 
@@ -37,10 +40,25 @@ class ReleaseGoods:
 
 
 def deployed(source: str, *sagas: str) -> list[Saga[Any, Any]]:
-    """These sagas of a module with this source; what is recorded names nothing of the module."""
-    module = sys.modules[NAME] = ModuleType(NAME)
-    exec(compile(source, NAME, "exec"), module.__dict__)
+    """These sagas of a module of its own with this source; what is recorded names nothing of the module."""
+    name = f"{NAME}_{next(_numbers)}"
+    module = sys.modules[name] = ModuleType(name)
+    exec(compile(source, name, "exec"), module.__dict__)
     return [getattr(module, name)() for name in sagas]
+
+
+class NotTogether(Exception):
+    """One change of the code leaves nothing of what another one changes, or no code that can be imported."""
+
+
+def changed_source(source: str, changes: Iterable[Sequence[tuple[str, str]]]) -> str:
+    """A source after changes, each of which replaces some texts. Raises NotTogether."""
+    for change in changes:
+        for before, after in change:
+            if before not in source:
+                raise NotTogether(before)
+            source = source.replace(before, after)
+    return source
 
 
 class _Parked(Exception):
@@ -95,7 +113,11 @@ class MemoryRecordings:
         return [each for each in self._found if each.id > after][: self._rows]
 
 
+@cache
+def _client(sagas: tuple[Saga[Any, Any], ...]) -> SagaClient:
+    return SagaClient(sagas, MemorySagas())
+
+
 def code_at_hand(simulation: Simulation, *sagas: Saga[Any, Any]) -> CodeAtHand:
     """What a replay of these sagas asks of its surroundings, in the time of a simulation."""
-    client = SagaClient(sagas, simulation.store)
-    return CodeAtHand(client.child_start_request, lambda: simulation.clock)
+    return CodeAtHand(_client(sagas).child_start_request, lambda: simulation.clock, argument_shapes=simulation.shapes)

@@ -2,97 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.amends.workflows.compatibility.recorded import code_at_hand, deployed, parked_at, recordings
-from workflows.amends.compatibility.replay_log import FITS, Verdict
-from workflows.amends.compatibility.replaying import judge
-from workflows.amends.saga import Saga
-from workflows.amends.simulation.simulation import Simulation
+from tests.amends.workflows.compatibility.families import CHANGES, changed, verdicts
 
-BEFORE = '''"""Deliver parcels: pack them, wait a minute, have a label printed, send them."""
-
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-from workflows.amends.saga import Call, Saga, Undo, seconds, step
-
-
-@dataclass(frozen=True)
-class Parcels:
-    names: list[str]
-
-
-@dataclass(frozen=True)
-class PrintLabel(Saga[str, str], name="print-label"):
-    """Prints a label."""
-
-    async def run(self, request: str) -> str:
-        await self.warm_up()
-        return await self.print_text(request)
-
-    @step(compensation=None)
-    async def warm_up(self, call: Call) -> None:
-        pass
-
-    @step(compensation=None)
-    async def print_text(self, call: Call, text: str) -> str:
-        return text
-
-
-@dataclass(frozen=True)
-class DeliverParcels(Saga[Parcels, int], name="deliver-parcels", children=(PrintLabel,)):
-    """Delivers parcels."""
-
-    async def run(self, request: Parcels) -> int:
-        for name in request.names:
-            await self.pack(name)
-        await self.sleep(seconds(60))
-        label = await self.child(PrintLabel, request.names[0])
-        await self.gather(self.child(PrintLabel, "north"), self.pack(label))
-        await self.send(label)
-        return len(request.names)
-
-    @step
-    async def pack(self, call: Call, name: str) -> None:
-        if name == "broken":
-            raise ValueError(name)
-
-    @pack.compensation
-    async def unpack(self, undo: Undo[None], name: str) -> None:
-        pass
-
-    @step(pivot=True)
-    async def send(self, call: Call, label: str) -> None:
-        raise ValueError("nobody is there")
-'''
-
-CHANGES: dict[str, tuple[tuple[str, str], ...]] = {
-    "nothing": (),
-    "the loop goes backwards": (("in request.names:", "in reversed(request.names):"),),
-    "the loop ends earlier": (("in request.names:", "in request.names[:1]:"),),
-    "the loop goes on": (("in request.names:", 'in [*request.names, "extra"]:'),),
-    "another duration": (("seconds(60)", "seconds(5)"),),
-    "no timer": (("        await self.sleep(seconds(60))\n", ""),),
-    "another input of a child": (("self.child(PrintLabel, request.names[0])", 'self.child(PrintLabel, "other")'),),
-    "another input of a parallel child": (('PrintLabel, "north"', 'PrintLabel, "south"'),),
-    "a parallel step more": (("self.pack(label))", 'self.pack(label), self.pack("more"))'),),
-    "another step in the child": (("warm_up", "heat_up"),),
-    "another result of the child": (
-        ("Saga[str, str]", "Saga[str, int]"),
-        ("run(self, request: str) -> str", "run(self, request: str) -> int"),
-        ("return await self.print_text(request)", "return len(await self.print_text(request))"),
-        ("        await self.gather(", "        label = str(label)\n        await self.gather("),
-    ),
-    "a step instead of the child": (
-        ("label = await self.child(PrintLabel, request.names[0])", "label = request.names[0]"),
-        ("        await self.gather(", "        await self.pack(label)\n        await self.gather("),
-    ),
-    "the pivot renamed": (("send", "hand_over"),),
-}
 FINDS: dict[str, set[str]] = {
     "nothing": {"fits"},
     "another duration": {"fits"},
@@ -100,45 +13,9 @@ FINDS: dict[str, set[str]] = {
     "the pivot renamed": {"fits"},
 }
 """What a check finds if not some instances that go on and some that are stranded."""
-GIVEN = {"names": ["a", "b"]}
-POINTS = range(1, 20)
-
-
-def changed(change: str) -> list[Saga[Any, Any]]:
-    """The parent and its child after a change."""
-    source = BEFORE
-    for before, after in CHANGES[change]:
-        assert before in source, before
-        source = source.replace(before, after)
-    return deployed(source, "DeliverParcels", "PrintLabel")
-
-
-async def after_deploy(parked: Simulation, sagas: list[Saga[Any, Any]]) -> dict[str, Verdict]:
-    """What becomes of each saga after executors with this code have gone on with all of them; stuck ones are retried.
-
-    Each of them gets stuck at its last step, which has no answer, if it comes there.
-    """
-    parked.sagas = sagas
-    for id, row in parked.store.rows.items():
-        if row.status == "stuck":
-            parked.handle_stuck("retry", id=id)
-    await parked.run(sagas[0], GIVEN)
-    rows = parked.store.rows.items()
-    return {id: Verdict("stranded", row.reason or "") if row.status == "stranded" else FITS for id, row in rows}
 
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_the_verdict_on_a_family_is_what_happens(change: str) -> None:
-    (before, child), after, outcomes = changed("nothing"), changed(change), set[str]()
-    known = {(saga.definition.name, saga.definition.version): saga for saga in after}
-    for point in POINTS:
-        simulation = await parked_at(point, before, GIVEN, children=[child])
-        said = {
-            recording.id: await judge(recording, known, code_at_hand(simulation, *after))
-            for recording in recordings(simulation.store)
-        }
-        happened = await after_deploy(simulation, after)
-        for id, verdict in said.items():
-            assert happened[id] == verdict, (point, id)
-            outcomes.add(verdict.outcome)
+    outcomes = {each.outcome for each in await verdicts(changed(change))}
     assert outcomes == (FINDS.get(change) or {"fits", "stranded"})
