@@ -36,7 +36,8 @@ class LockFiles:
     def read(self, code: Sequence[KnownShape] = ()) -> Lock:
         """The shapes that are locked in both. `code` is asked for the marks of a file of the first format."""
         ours, theirs = lock.read_lock(OF_AMENDS, code), lock.read_lock(self.of_project, code)
-        return Lock(ours.shapes | theirs.shapes, ours.before | theirs.before, ours.lifted | theirs.lifted)
+        earlier = ours.earlier | theirs.earlier
+        return Lock(ours.shapes | theirs.shapes, ours.before | theirs.before, ours.lifted | theirs.lifted, earlier)
 
     def write(self, locked: Lock) -> None:
         """Write the project's part into its file, and in Amends' own checkout the rest into the other one."""
@@ -82,6 +83,7 @@ def _part(locked: Lock, ours: bool) -> Lock:
         shapes=shapes,
         before=before,
         lifted={key: ways for key, ways in locked.lifted.items() if (key in names) == ours},
+        earlier={key: old for key, old in locked.earlier.items() if ((key.kind, key.name) in names) == ours},
     )
 
 

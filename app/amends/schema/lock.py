@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias, get_args
 
 from app.amends.schema.catalogue import DomainCatalogue
+from app.amends.schema.growth import may_change, what_changed
 from app.amends.schema.shapes import Kind, KnownShape, ShapeKey
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType, upcasters
@@ -23,9 +24,6 @@ AGAIN: Final = "run ./run amends schema lock and commit the file"
 Shapes: TypeAlias = dict[str, dict[str, Shape]]
 """Shapes by name and version (as text, for JSON has no other keys)."""
 
-GROWING: Final = ("input", "output", "result", "signal", "refusal")
-"""Kinds whose stored values are read back by code of the same version: only fields that may be missing are added."""
-
 
 @dataclass(frozen=True)
 class Lock:
@@ -34,6 +32,8 @@ class Lock:
     shapes: dict[ShapeKey, Shape] = field(default_factory=dict)
     before: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lifted: dict[tuple[str, str], frozenset[Way]] = field(default_factory=dict)
+    earlier: dict[ShapeKey, tuple[Shape, ...]] = field(default_factory=dict)
+    """The shapes that arguments had before: calls that are recorded, by digests alone, were written in them."""
 
     @property
     def events(self) -> Shapes:
@@ -48,6 +48,7 @@ class Lock:
         """Everything that is locked, also shapes that the code has no more."""
         for key, shape in self.shapes.items():
             yield KnownShape(key, shape, self.before.get(key.name, ()) if key.kind == "event" else ())
+        yield from (KnownShape(key, shape) for key, shapes in self.earlier.items() for shape in shapes)
 
     def marks(self, kind: str, name: str) -> dict[Way, str]:
         """The marks of all versions of a name that are in force."""
@@ -78,6 +79,11 @@ def read_lock(file: Path, code: Sequence[KnownShape] = ()) -> Lock:
             for kind, names in data["lifted"].items()
             for name, ways in names.items()
         },
+        {
+            ShapeKey("argument", name, version): tuple(shapes)
+            for name, versions in data.get("earlier_arguments", {}).items()
+            for version, shapes in versions.items()
+        },
     )
 
 
@@ -91,6 +97,11 @@ def write_lock(locked: Lock, file: Path) -> None:
         lifted.setdefault(kind, {})[name] = sorted(".".join(way) for way in ways)
     before = {name: sorted(names) for name, names in locked.before.items()}
     data = {"format": FORMAT, "before": before, "lifted": lifted, "shapes": shapes}
+    earlier: dict[str, Any] = {}
+    for key, grown in locked.earlier.items():
+        earlier.setdefault(key.name, {})[key.version] = list(grown)
+    if earlier:
+        data["earlier_arguments"] = earlier
     file.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -116,13 +127,13 @@ def _changed(each: KnownShape, locked: Lock) -> Iterator[str]:
     if known is None:
         yield f"{name} is not locked yet: {AGAIN}."
     elif without_marks(known) != without_marks(each.shape):
-        what = _what_changed(without_marks(known), without_marks(each.shape))
+        what = what_changed(without_marks(known), without_marks(each.shape))
         if key.kind == "event":
             yield (
                 f"{name} has changed its shape ({what}): raise it to "
                 f"@event({key.name!r}, version={int(key.version) + 1}), add @upcasts(…, {key.version}), and lock that."
             )
-        elif _may_change(key, known, each.shape):
+        elif may_change(key, known, each.shape):
             yield f"{name} is locked in another shape ({what}): {AGAIN}."
         else:
             yield (
@@ -183,29 +194,6 @@ def _place(part: Part, step: str) -> Sequence[Part]:
     return part.tuple_items[int(step) : int(step) + 1] if step.isdecimal() else ()
 
 
-def _may_change(key: ShapeKey, known: Shape, shape: Shape) -> bool:
-    """Whether data that was stored in the old shape fits the new one too.
-
-    States are only shown. Arguments are compared by their digest when a saga is replayed, and rows have columns.
-    """
-    return key.kind == "state" or (key.kind in GROWING and _grown(without_marks(known), without_marks(shape)))
-
-
-def _grown(before: Any, after: Any) -> bool:
-    """Whether two shapes are the same but for fields that may be missing."""
-    if before == after:
-        return True
-    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
-        return False
-    if any(before.get(word) != after.get(word) for word in {*before, *after} - {"properties", "required", "$defs"}):
-        return False
-    return set(after.get("required", ())) <= set(before.get("required", ())) and all(
-        name in after.get(word, {}) and _grown(part, after[word][name])
-        for word in ("properties", "$defs")
-        for name, part in before.get(word, {}).items()
-    )
-
-
 def updated_lock(
     code: Sequence[KnownShape], locked: Lock, replacing: Collection[str] = (), lifting: Collection[str] = ()
 ) -> Lock:
@@ -215,7 +203,13 @@ def updated_lock(
     Raises Invalid for what is to be replaced and is neither locked nor in the code, and for a mark that is to be lifted
     and is not locked.
     """
-    new = replace(locked, shapes=dict(locked.shapes), before=dict(locked.before), lifted=dict(locked.lifted))
+    new = replace(
+        locked,
+        shapes=dict(locked.shapes),
+        before=dict(locked.before),
+        lifted=dict(locked.lifted),
+        earlier=dict(locked.earlier),
+    )
     for word in replacing:
         _drop_if_gone(new, word, {each.key for each in code})
     for word in lifting:
@@ -224,9 +218,11 @@ def updated_lock(
         known = new.shapes.get(each.key)
         replaced = any(_is_named(each.key, word) for word in replacing)
         same = known is not None and without_marks(known) == without_marks(each.shape)
-        fits = known is not None and _may_change(each.key, known, each.shape)
+        fits = known is not None and may_change(each.key, known, each.shape)
         if known is None or replaced or ((same or fits) and not _lost(each, new)):
             new.shapes[each.key] = each.shape
+            if known is not None and not same and each.key.kind == "argument":
+                new.earlier[each.key] = (*new.earlier.get(each.key, ()), known)
         if each.key.kind == "event" and each.before:
             new.before[each.key.name] = tuple(sorted({*each.before, *new.before.get(each.key.name, ())}))
         if lifted := new.lifted.get(each.key[:2]):
@@ -286,11 +282,3 @@ def _doubted(shape: Shape, today: Shape) -> Shape:
     parts = shape.get("properties", {})
     doubted = {name: part if name in same else {**part, KEYWORD: UNKNOWN} for name, part in parts.items()}
     return {**shape, "properties": doubted}
-
-
-def _what_changed(known: Any, shape: Any) -> str:
-    before, after = known.get("properties", {}), shape.get("properties", {})
-    said = [f"{name} is gone" for name in before if name not in after]
-    said += [f"{name} is new" for name in after if name not in before]
-    said += [f"{name} is different" for name in after if name in before and before[name] != after[name]]
-    return ", ".join(said) or "something below its fields is different"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
+from inspect import Parameter
 from typing import Any, Literal, NamedTuple, TypeAlias, get_type_hints
 
 from app.amends.schema.catalogue import DomainCatalogue
 from domain.amends.errors import AmendsError, Refusal
 from domain.amends.event import event_type, upcasters
 from domain.amends.sensitive import KEYWORD, marks_within
-from workflows.amends.definition import Definition
+from workflows.amends.definition import DeclaredStep, Definition
 from workflows.amends.redaction.shapes import Shape, shape_of
 from workflows.amends.values.codec import digest
 from workflows.amends.values.refusals import all_refusals
@@ -99,8 +100,16 @@ def saga_shapes(definition: Definition) -> Iterator[KnownShape]:
     for signal, payload in definition.signals.items():
         yield KnownShape(ShapeKey("signal", f"{name}.{signal}", version), shape_of(payload))
     for step, each in definition.steps.items():
-        yield KnownShape(ShapeKey("argument", f"{name}.{step}", version), shape_of(each.arguments_type))
+        yield KnownShape(ShapeKey("argument", f"{name}.{step}", version), arguments_shape(each))
         yield KnownShape(ShapeKey("result", f"{name}.{step}", version), shape_of(each.result))
+
+
+def arguments_shape(declared: DeclaredStep) -> Shape:
+    """The shape of a step's arguments; those with defaults need not be there."""
+    shape = shape_of(declared.arguments_type)
+    empty = Parameter.empty
+    needed = sum(declared.signature.parameters[name].default is empty for name in declared.parameters)
+    return shape if needed == len(declared.parameters) else shape | {"minItems": needed}
 
 
 def refusal_shapes(cls: type[Refusal]) -> KnownShape:

@@ -208,7 +208,9 @@ def test_a_file_without_marks_is_read_and_what_nobody_knows_is_marked_so(tmp_pat
         ("input", Wide, Narrow, "raise the version of lamp"),
         ("signal", Narrow, Other, "raise the version of lamp"),
         ("refusal", Narrow, Other, "give the new one a name of its own"),
-        ("argument", Narrow, Wider, "raise the version of lamp"),
+        ("argument", Narrow, Wider, "is locked in another shape (note is new): run ./run amends schema lock"),
+        ("argument", tuple[Narrow, str], tuple[Narrow], "raise the version of lamp"),
+        ("argument", tuple[Narrow], tuple[Narrow, str], "raise the version of lamp"),
         ("row", Narrow, Wider, "raise the version of lamp"),
         ("state", Narrow, Other, "is locked in another shape (room is different): run ./run amends schema lock"),
     ],
@@ -225,3 +227,18 @@ def test_what_is_stored_of_a_version_goes_on_to_fit_it(kind: Kind, before: Any, 
         list(schema_lock.lock_problems(NOTHING, changed, schema_lock.updated_lock(changed, locked, [key.as_text])))
         == []
     )
+
+
+def test_arguments_grow_by_what_may_be_missing_and_their_earlier_shapes_stay(tmp_path: Path) -> None:
+    key = ShapeKey("argument", "lamp.light", "1")
+    first, second = shape_of(tuple[Narrow]), shape_of(tuple[Narrow, str]) | {"minItems": 1}
+    third = shape_of(tuple[Other, str])
+    locked = schema_lock.updated_lock([KnownShape(key, first)], Lock())
+    grown = schema_lock.updated_lock([KnownShape(key, second)], locked)
+    assert list(schema_lock.lock_problems(NOTHING, [KnownShape(key, second)], grown)) == []
+    assert schema_lock.updated_lock([KnownShape(key, third)], grown) == grown, "another class"
+    replaced = schema_lock.updated_lock([KnownShape(key, third)], grown, [key.as_text])
+    schema_lock.write_lock(replaced, tmp_path / "lock.json")
+    read = schema_lock.read_lock(tmp_path / "lock.json")
+    assert read == replaced
+    assert [each.shape for each in read.known()] == [third, first, second]

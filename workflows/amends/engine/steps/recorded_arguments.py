@@ -31,7 +31,7 @@ _aliases: dict[Any, Mapping[str, Sequence[str]]] = {}
 
 
 async def are_recorded(saga_type: str, call: StepCall[Any], recorded: str, shapes: ArgumentShapes) -> bool:
-    """Whether a call of a saga has the arguments of which `recorded` is the digest; `shapes` are asked for only if need be."""
+    """Whether a call of a saga has the arguments of which `recorded` is the digest; `shapes` are asked if need be."""
     if call.digest == recorded:
         return True
     return any(
