@@ -139,11 +139,14 @@ class QueueContract:
     async def test_an_incompatible_saga_is_tried_again_by_who_has_code_for_it(self, it: Store) -> None:
         saga = await started(it, "s-1")
         await saga.suspend("stranded", SagaIncompatible("no code"), reason="no code")
-        await it.sagas.requeue_incompatible(["place-order:2"])
-        assert not await saga.claimed_again()
-        await it.sagas.requeue_incompatible([TYPE])
-        assert await saga.claimed_again()
+        assert not await saga.claimed_again(), "it is in no queue"
+        assert await it.sagas.claim_incompatible(EXECUTOR, "o", ["place-order:2"], 10, []) == [], "it has other code"
+        assert await it.sagas.claim_incompatible(EXECUTOR, "o", [TYPE], 10, ["s-0", "s-1"]) == [], "it was tried"
+        assert await it.sagas.claim_incompatible(DEAD, "o", [TYPE], 10, []) == []
+        (taken,) = await it.sagas.claim_incompatible(EXECUTOR, "o", [TYPE], 10, ["s-0"])
+        assert taken.id == "s-1"
         assert await saga.status() == "stranded", "until it goes on"
+        assert await it.sagas.claim_incompatible(EXECUTOR, "o", [TYPE], 10, []) == [], "it runs"
 
     async def test_a_saga_that_nobody_has_code_for_is_found_by_who_has_it_later(self, it: Store) -> None:
         saga, change = await started(it, "s-1"), StatusChange("stranded", "no code")

@@ -90,6 +90,7 @@ class Engine:
             options.limits,
             providers,
             argument_shapes,
+            worker.note_incompatible,
         )
         self._executions = Executions(self.saga_client, store, worker, runtime, around)
 
@@ -129,7 +130,6 @@ class Engine:
         guard_tasks()
         await self._executor.begin(self.worker.saga_types)
         self._runtime.launch()
-        await self.store.requeue_incompatible(self.worker.saga_types)
         await self._waiters.start()
         self._supervisor.start()
 

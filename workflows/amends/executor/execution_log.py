@@ -31,6 +31,10 @@ from workflows.amends.values.limits import Limits
 from workflows.amends.waker import Waker
 
 
+def _nothing(_: str) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True)
 class ProcessContext:
     """What all executions of a process share: `queued` is called when one has queued another saga."""
@@ -42,6 +46,8 @@ class ProcessContext:
     limits: Limits
     providers: Providers
     argument_shapes: ArgumentShapes = no_shapes
+    incompatible: Callable[[str], None] = _nothing
+    """Called with the id of a saga whose record does not fit the code here."""
 
 
 class LeasedExecutionLog:
@@ -80,6 +86,8 @@ class LeasedExecutionLog:
         self._lease.require_not_lost()
         committed = await self._around.store.commit(self.identity.id, self._owner, step_commit)
         self._note(step_commit)
+        if step_commit.change and step_commit.change.status == "stranded":
+            self._around.incompatible(self.identity.id)
         told = self.identity.parent and step_commit.change and step_commit.change.status in FINISHED
         if step_commit.start or step_commit.recall or told:
             self._around.queued()  # a child was queued, or the parent that waits for this one

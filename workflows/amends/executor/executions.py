@@ -161,6 +161,7 @@ class Executions:
         new = new_amends_event(saga_histories.stream(id), event, execution.identity.cause)
         await self._store.commit(id, execution.owner, StepCommit([new], change=change, suspend=True))
         if isinstance(event, SagaIncompatible):
+            self._worker.note_incompatible(id)
             log_suspended(id, f"{execution.name}:{execution.version}", event)
         self._failures.pop(id, None)
 

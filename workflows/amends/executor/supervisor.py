@@ -129,6 +129,7 @@ class Supervisor:
 
     async def _care(self) -> None:
         await self._give_back()
+        await self._take_up_incompatible()
         if orphans := await self._store.release_orphans():
             log.warning("%d sagas of executors that were ended already are queued again.", orphans)
         if self._seconds() < self._suspicious_until and (lost := await self._store.requeue_lost_ends()):
@@ -139,6 +140,19 @@ class Supervisor:
         for id, status in await self._store.ended_abnormally():
             reason = f"the workflow was ended outside Amends: DBOS says {status}"
             await self._tell(id, None, SagaTerminated(reason), StatusChange("abandoned", reason))
+
+    async def _take_up_incompatible(self) -> None:
+        """Stranded sagas that were not tried here yet, each once: executors whose code does not fit either leave
+        them to others."""
+        worker, lease, owner = self._worker, self._worker.lease, new_token()
+        room = min(worker.free_places, CLAIM)
+        if not (worker.ready and worker.tries_incompatible) or room <= 0:
+            return
+        claimed = await self._store.claim_incompatible(
+            lease.executor, owner, worker.saga_types, room, worker.incompatible
+        )
+        for saga in claimed:
+            await worker.run(saga, owner, lease)
 
     async def _give_back(self) -> None:
         """Sagas that are recorded as ours, but that we have not been running for two looks."""

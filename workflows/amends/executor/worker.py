@@ -19,6 +19,8 @@ log = logging.getLogger("amends.engine")
 
 GIVE_UP_SECONDS = 0.5
 """How often what does not end is cancelled once more."""
+MOST_INCOMPATIBLE = 20_000
+"""So many sagas whose records do not fit are remembered; after them this process tries none any more."""
 
 Key = tuple[str, str]
 """A saga's id and the token of its owner: of one saga there may be an old execution that has not ended yet."""
@@ -57,6 +59,7 @@ class Worker:
         self.draining = asyncio.Event()
         self.running: dict[Key, RunningExecution] = {}
         self._probing: set[Key] = set()
+        self._incompatible: dict[str, None] = {}
         self.has_room: Callable[[], None] = _nothing
         self.was_queued: Callable[[], None] = _nothing
         self.rests: Callable[[str], None] = _nothing
@@ -80,6 +83,23 @@ class Worker:
     def free_places(self) -> int:
         """How many places are free; who only asks whether a provider is back takes none."""
         return self._places - len(self.running) + len(self._probing)
+
+    @property
+    def incompatible(self) -> list[str]:
+        """The sagas whose records did not fit the code here: others may have code that fits."""
+        return list(self._incompatible)
+
+    @property
+    def tries_incompatible(self) -> bool:
+        """Whether stranded sagas are tried here."""
+        return len(self._incompatible) < MOST_INCOMPATIBLE
+
+    def note_incompatible(self, id: str) -> None:
+        """Take note that the record of a saga does not fit the code here."""
+        if self.tries_incompatible:
+            self._incompatible[id] = None
+            if not self.tries_incompatible:
+                log.warning("The code here fits the records of %d sagas no more: no more are tried.", MOST_INCOMPATIBLE)
 
     async def run(
         self, claimed: ClaimedSaga, owner: str, lease: Lease, started: UUID | None = None, probing: bool = False

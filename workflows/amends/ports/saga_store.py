@@ -193,8 +193,10 @@ class SagaQueue(Protocol):
         """Queued sagas, by id, name and version, that no living executor has code for."""
         ...
 
-    async def requeue_incompatible(self, saga_types: Sequence[str]) -> None:
-        """Queue incompatible sagas of these types for one more try."""
+    async def claim_incompatible(
+        self, executor: str, owner: str, saga_types: Sequence[str], limit: int, tried: Sequence[str]
+    ) -> list[ClaimedSaga]:
+        """Claim stranded sagas of these types, those that were stranded first, without those that were `tried`."""
         ...
 
     async def ended_abnormally(self) -> list[tuple[str, str]]:

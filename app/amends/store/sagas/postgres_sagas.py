@@ -180,8 +180,12 @@ class PostgresSagas:
         rows = await self._reader.rows(SQL["without_code"], ())
         return [(row["id"], row["name"], row["version"]) for row in rows]
 
-    async def requeue_incompatible(self, kinds: Sequence[str]) -> None:
-        await self._committer.run(SQL["unstrand"], (list(kinds),))
+    async def claim_incompatible(
+        self, executor: str, owner: str, kinds: Sequence[str], limit: int, tried: Sequence[str]
+    ) -> list[ClaimedSaga]:
+        parameters = (executor, owner, list(kinds), limit, list(tried))
+        rows = await self._committer.run(SQL["claim_incompatible"], parameters)
+        return [ClaimedSaga(*row) for row in rows]
 
     async def ended_abnormally(self) -> list[tuple[str, str]]:
         rows = await self._reader.rows(SQL["ended_abnormally"], ())

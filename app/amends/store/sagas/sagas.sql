@@ -200,14 +200,9 @@ select s.id, w.status from dbos.workflow_status as w join amends.sagas as s on s
    and w.status in ('CANCELLED', 'ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
  limit 100
 
--- name: unstrand
--- Stranded sagas that an executor has code for go into the queue again, for one more try.
-update dbos.workflow_status as w
-   set status = 'ENQUEUED', executor_id = null, owner_xid = null, started_at_epoch_ms = null, queue_name = 'amends',
-       updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
-  from amends.sagas as s
- where s.id = w.workflow_uuid and s.status = 'stranded' and s.name || ':' || s.version = any (%s::text[])
-   and w.status = 'PENDING' and w.executor_id = 'parked'
+-- name: claim_incompatible
+-- Claim stranded sagas that this executor has code for and has not tried.
+select id, name, inputs from amends.claim_incompatible(%s, %s, %s::text[], %s, %s::text[])
 
 -- name: note_saga
 -- Append to the history of a saga that nobody runs.

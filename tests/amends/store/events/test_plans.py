@@ -148,7 +148,7 @@ OPEN: dict[str, Asked] = {
     "doctor": Asked(DOCTOR["sagas"], (), 1_000),
     "queued": Asked(SAGAS["without_code"], (), 6_000),
     "recordings": Asked(RECORDINGS["recordings"], PAGE | {"after": "s-100001"}, 6_000),
-    "unstrand": Asked(SAGAS["unstrand"], (["place-order:1"],), 2_000),
+    "claim_incompatible": Asked(SAGAS["claim_incompatible"], ("me", "o", ["place-order:1"], 50, []), 2_000),
 }
 """What grows with the sagas that are open, and not with those that have ended."""
 

@@ -160,10 +160,18 @@ class MemoryQueue(MemoryTables):
     def _types_with_code(self) -> set[str]:
         return {each for executor in self.executors.values() if not executor.ended_at for each in executor.saga_types}
 
-    async def requeue_incompatible(self, saga_types: Sequence[str]) -> None:
-        for row in self.rows.values():
-            if row.status == "stranded" and row.saga_type in saga_types and row.workflow.is_suspended:
-                row.workflow.enqueue(self.clock.now)
+    async def claim_incompatible(
+        self, executor: str, owner: str, saga_types: Sequence[str], limit: int, tried: Sequence[str]
+    ) -> list[ClaimedSaga]:
+        if not self.is_alive(executor):
+            return []
+        found = [
+            row
+            for row in self.rows.values()
+            if row.status == "stranded" and row.saga_type in saga_types and row.workflow.is_suspended
+        ]
+        first = sorted((row for row in found if row.id not in tried), key=lambda row: (row.since, row.id))[:limit]
+        return [self.assign_to_executor(row, executor, owner) for row in first]
 
     async def ended_abnormally(self) -> list[tuple[str, str]]:
         ended = (

@@ -84,8 +84,10 @@ def without_code(draw: Draw) -> Operation | None:
 
 
 @operation()
-def unstrand(draw: Draw) -> Operation | None:
-    return Operation.of("unstrand", "sagas.requeue_incompatible", draw.types())
+def claim_incompatible(draw: Draw) -> Operation | None:
+    tried = [row.id for row in draw.store.rows.values() if draw.random.random() < 0.3]
+    given = (draw.executor(), draw.owner(), draw.types(), draw.random.choice([1, 2, 50]), tried)
+    return Operation.of("claim incompatible", "sagas.claim_incompatible", *given)
 
 
 @operation()

@@ -160,8 +160,13 @@ class RemoteStore:
         found: list[tuple[str, str, int]] = await self._ask(self._store.queued_without_code, patience=REQUEST_SECONDS)
         return found
 
-    async def requeue_incompatible(self, saga_types: Sequence[str]) -> None:
-        await self._ask(self._store.requeue_incompatible, saga_types)
+    async def claim_incompatible(
+        self, executor: str, owner: str, saga_types: Sequence[str], limit: int, tried: Sequence[str]
+    ) -> list[ClaimedSaga]:
+        found: list[ClaimedSaga] = await self._ask(
+            self._store.claim_incompatible, executor, owner, saga_types, limit, list(tried)
+        )
+        return found
 
     async def ended_abnormally(self) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = await self._ask(self._store.ended_abnormally, patience=REQUEST_SECONDS)
