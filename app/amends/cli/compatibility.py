@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
+from app.amends.cli.command_context import CommandContext, client_without_database
 from app.amends.cli.progress import counting
-from app.amends.cli.project import project_settings
+from app.amends.cli.project import project_service, project_settings
+from app.amends.recordings.files import FileRecordings
+from app.amends.settings import Settings
 from app.amends.store.sagas.recordings import PostgresRecordings
+from workflows.amends.client import SagaClient
 from workflows.amends.compatibility.check import CompatibilityReport, Finding, TypeReport, check_recordings
-from workflows.amends.compatibility.replay_log import CodeAtHand, Outcome
+from workflows.amends.compatibility.replay_log import REPLAY_SECONDS, CodeAtHand, Outcome
 from workflows.amends.values.limits import Limits
-
-if TYPE_CHECKING:
-    from app.amends.cli.command_context import CommandContext
 
 BECOMES: Final[dict[Outcome, str]] = {
     "fits": "go on",
     "stranded": "would be stranded",
     "stuck": "would get stuck",
+    "hangs": "would hang",
     "no-code": "would wait",
 }
 """What becomes of instances, in words."""
@@ -27,11 +30,26 @@ BECOMES: Final[dict[Outcome, str]] = {
 
 async def check_compatibility(context: CommandContext, quiet: bool) -> CompatibilityReport:
     """Replay all unfinished sagas against the code of this project, counted on standard error unless `quiet`."""
-    settings, client = project_settings(), context.saga_client
-    limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
-    code = CodeAtHand(client.child_start_request, lambda: datetime.now(UTC), limits)
-    with counting("sagas replayed", quiet) as seen:
-        return await check_recordings(PostgresRecordings(context.reader), client.sagas, code, seen)
+    recordings = PostgresRecordings(context.reader)
+    with counting("sagas replayed", quiet, await recordings.count()) as seen:
+        return await check_recordings(
+            recordings, context.saga_client.sagas, code_at_hand(context.saga_client, project_settings()), seen
+        )
+
+
+async def check_folder(folder: Path, quiet: bool) -> tuple[CompatibilityReport, list[str]]:
+    """Replay all recordings in a folder, without a database; also says what is wrong with files that are none."""
+    recordings, settings = FileRecordings(folder), project_settings()
+    client = client_without_database(project_service(), settings)
+    with counting("recordings replayed", quiet, recordings.count) as seen:
+        report = await check_recordings(recordings, client.sagas, code_at_hand(client, settings), seen)
+    return report, list(recordings.unreadable.values())
+
+
+def code_at_hand(client: SagaClient, settings: Settings) -> CodeAtHand:
+    """What a replay with the sagas of a client asks of its surroundings."""
+    limits = Limits(settings.value_bytes, settings.commit_bytes, REPLAY_SECONDS, settings.provider_wait_seconds)
+    return CodeAtHand(client.child_start_request, lambda: datetime.now(UTC), limits)
 
 
 def report_lines(report: CompatibilityReport) -> Iterator[str]:
