@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from app.amends.cli.command_context import CommandContext, client_without_database
 from app.amends.cli.progress import counting
@@ -14,18 +14,9 @@ from app.amends.recordings.files import FileRecordings
 from app.amends.settings import Settings
 from app.amends.store.sagas.recordings import PostgresRecordings
 from workflows.amends.client import SagaClient
-from workflows.amends.compatibility.check import CompatibilityReport, Finding, TypeReport, check_recordings
-from workflows.amends.compatibility.replay_log import REPLAY_SECONDS, CodeAtHand, Outcome
+from workflows.amends.compatibility.check import BECOMES, CompatibilityReport, Finding, TypeReport, check_recordings
+from workflows.amends.compatibility.replay_log import REPLAY_SECONDS, CodeAtHand
 from workflows.amends.values.limits import Limits
-
-BECOMES: Final[dict[Outcome, str]] = {
-    "fits": "go on",
-    "stranded": "would be stranded",
-    "stuck": "would get stuck",
-    "hangs": "would hang",
-    "no-code": "would wait",
-}
-"""What becomes of instances, in words."""
 
 
 async def check_compatibility(context: CommandContext, quiet: bool) -> CompatibilityReport:

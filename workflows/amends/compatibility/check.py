@@ -20,6 +20,14 @@ EXAMPLES: Final = 5
 FINDINGS: Final = 50
 """How many findings are kept for each type and version; those of further reasons are counted as one."""
 OTHERS: Final = "other reasons"
+BECOMES: Final[Mapping[Outcome, str]] = {
+    "fits": "go on",
+    "stranded": "would be stranded",
+    "stuck": "would get stuck",
+    "hangs": "would hang",
+    "no-code": "would wait",
+}
+"""What becomes of instances, in words."""
 HANGING: Final = 5
 """How many instances that hang at one point of a type are replayed; further ones are counted without it."""
 
