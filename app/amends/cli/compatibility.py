@@ -21,11 +21,13 @@ from workflows.amends.values.limits import Limits
 
 async def check_compatibility(context: CommandContext, quiet: bool) -> CompatibilityReport:
     """Replay all unfinished sagas against the code of this project, counted on standard error unless `quiet`."""
-    recordings = PostgresRecordings(context.reader)
+    recordings, client = PostgresRecordings(context.reader), context.saga_client
     with counting("sagas replayed", quiet, await recordings.count()) as seen:
-        return await check_recordings(
-            recordings, context.saga_client.sagas, code_at_hand(context.saga_client, project_settings()), seen
-        )
+        report = await check_recordings(recordings, client.sagas, code_at_hand(client, project_settings()), seen)
+    if served := await recordings.served():
+        for each in report.types.values():
+            each.served = f"{each.name}:{each.version}" in served
+    return report
 
 
 async def check_folder(folder: Path, quiet: bool) -> tuple[CompatibilityReport, list[str]]:
@@ -46,7 +48,8 @@ def code_at_hand(client: SagaClient, settings: Settings) -> CodeAtHand:
 def report_lines(report: CompatibilityReport) -> Iterator[str]:
     """The lines of a report: one for each type and version, and below it what does not go on, and why."""
     for each in _sorted(report):
-        yield f"{each.name}:{each.version}  {each.fits} of {each.instances} unfinished sagas go on"
+        nobody = "; no executor that runs now has code for them" if each.served is False else ""
+        yield f"{each.name}:{each.version}  {each.fits} of {each.instances} unfinished sagas go on{nobody}"
         for finding in each.findings:
             yield f"  {finding.count} {BECOMES[finding.outcome]}: {finding.reason}"
             yield f"    {_examples(finding)}"
@@ -68,6 +71,7 @@ def report_json(report: CompatibilityReport) -> dict[str, Any]:
                 "version": each.version,
                 "instances": each.instances,
                 "fits": each.fits,
+                "served": each.served,
                 "findings": [vars(finding) for finding in each.findings],
             }
             for each in _sorted(report)

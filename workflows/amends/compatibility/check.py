@@ -50,6 +50,8 @@ class TypeReport:
     version: int
     fits: int = 0
     findings: list[Finding] = field(default_factory=list)
+    served: bool | None = None
+    """Whether an executor that runs now has code for them; None if none runs, or nobody knows."""
 
     @property
     def instances(self) -> int:

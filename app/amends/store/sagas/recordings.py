@@ -49,6 +49,10 @@ class PostgresRecordings:
         ((count,),) = await self._reader.tuples(SQL["count"], {"statuses": list(UNFINISHED)})
         return int(count)
 
+    async def served(self) -> set[str]:
+        """The types and versions, as name:version, that executors which run now have code for; none if none runs."""
+        return {each for (each,) in await self._reader.tuples(SQL["served"], ())}
+
     async def page(self, after: str) -> Sequence[Recording]:
         rows = await self._reader.rows(SQL["recordings"], PAGE | {"after": after})
         return [await self._recording(row) for row in rows]

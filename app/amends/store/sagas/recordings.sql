@@ -40,3 +40,7 @@ with found as (
       from numbered
 )
 select id from turns order by turn, name, version limit %(size)s
+
+-- name: served
+-- What executors that run have code for, as name:version; no row if none runs.
+select distinct unnest(kinds) from amends.executors where ended_at is null and lease_until > clock_timestamp()
