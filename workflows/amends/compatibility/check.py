@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from workflows.amends.compatibility.interrupting import interrupting
@@ -30,6 +30,9 @@ BECOMES: Final[Mapping[Outcome, str]] = {
 """What becomes of instances, in words."""
 HANGING: Final = 5
 """How many instances that hang at one point of a type are replayed; further ones are counted without it."""
+
+ALONE: Final = 3
+"""How many times as long `run` may wait in a replay that is made once more, alone."""
 
 
 @dataclass
@@ -112,7 +115,7 @@ async def check_recordings(
     The recordings of a page are replayed at the same time, and the next page is read meanwhile: two are held in memory.
     """
     report, judging, count = CompatibilityReport(), _Judging(sagas, code), 0
-    with interrupting():
+    with interrupting(code.busy_seconds):
         page = await recordings.page("")
         while page:
             coming = asyncio.ensure_future(recordings.page(page[-1].place))
@@ -131,7 +134,8 @@ class _Judging:
     """Judges pages of recordings; of code that hangs it tries a few at each point, and not all of them."""
 
     def __init__(self, sagas: Mapping[tuple[str, int], Saga[Any, Any]], code: CodeAtHand) -> None:
-        self._sagas, self._code = sagas, code
+        limits = replace(code.limits, between=ALONE * code.limits.between)
+        self._sagas, self._code, self._patient = sagas, code, replace(code, limits=limits)
         self._hanging: Counter[_Point] = Counter()
 
     async def verdicts(self, page: Sequence[Recording]) -> list[Verdict]:
@@ -152,7 +156,7 @@ class _Judging:
     async def _verdict_alone(self, recording: Recording) -> Verdict:
         if (known := self._known(_point(recording))) is not None:
             return known
-        verdict = await judge(recording, self._sagas, self._code)
+        verdict = await judge(recording, self._sagas, self._patient)
         self._hanging[_point(recording)] += verdict.outcome == "hangs"
         return verdict
 

@@ -12,6 +12,7 @@ from typing import Final, Literal, NoReturn, TypeAlias
 from pydantic import JsonValue
 
 from domain.amends.event import Cause, event_type
+from workflows.amends.compatibility.interrupting import BUSY_SECONDS
 from workflows.amends.engine.run_driver import Hanging
 from workflows.amends.engine.suspension import SuspendRequest
 from workflows.amends.history import SagaStuck
@@ -58,6 +59,8 @@ class CodeAtHand:
     child: Callable[[str, JsonValue, str, Cause], StartRequest]
     now: Callable[[], datetime]
     limits: Limits = field(default_factory=lambda: Limits(between=REPLAY_SECONDS))
+    busy_seconds: float = BUSY_SECONDS
+    """How long code of a saga may compute without an await."""
 
 
 class ReplayEnded(SuspendRequest):

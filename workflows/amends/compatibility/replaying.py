@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from domain.amends.vocabulary import Unreadable
-from workflows.amends.compatibility.interrupting import BUSY_SECONDS, ReplayInterrupted, interruptions
+from workflows.amends.compatibility.interrupting import ReplayInterrupted, interruptions
 from workflows.amends.compatibility.replay_log import CodeAtHand, ReplayEnded, ReplayLog, Verdict
 from workflows.amends.engine.execution import Execution
 from workflows.amends.engine.steps.step_execution import StepExecution
@@ -18,7 +18,7 @@ from workflows.amends.saga import Saga
 from workflows.amends.values.codec import copy_json
 from workflows.amends.values.printable import error_message
 
-COMPUTES: Final = Verdict("hangs", f"run computes for more than {BUSY_SECONDS:g} s without an await")
+COMPUTES: Final = Verdict("hangs", "run does not return: it computes, or blocks, without an await")
 
 
 async def judge(recording: Recording, sagas: Mapping[tuple[str, int], Saga[Any, Any]], code: CodeAtHand) -> Verdict:
