@@ -31,7 +31,7 @@ BENCHMARKS: dict[str, Callable[[Any, Console], Any]] = {
     "store-big": big.compare,
     "long": long.compare,
 }
-SLOW = ("store-big", "long")
+SLOW = ("check", "store-big", "long")
 """These run only when they are named."""
 
 

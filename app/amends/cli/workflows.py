@@ -111,7 +111,7 @@ def check_workflows(
     The exit status is 0 if all go on, 1 if some do not, and 2 if the check could not be made.
     """
     failure_status.set(NOT_MADE)
-    from app.amends.cli.compatibility import check_compatibility, check_folder, report_json, report_lines
+    from app.amends.cli.compatibility.checking import check_compatibility, check_folder, report_json, report_lines
     from workflows.amends.compatibility.check import CompatibilityReport
 
     report, unreadable = CompatibilityReport(), list[str]()
@@ -151,7 +151,7 @@ def export_workflows(
     """
     if (sample is None) == (not ids):
         raise typer.BadParameter("Give ids, or --sample N: one of the two.")
-    from app.amends.cli.exporting import export_sagas
+    from app.amends.cli.compatibility.exporting import export_sagas
 
     failed = False
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.amends.cli.command_context import client_without_database
-from app.amends.cli.compatibility import check_folder
+from app.amends.cli.compatibility.checking import check_folder
 from app.amends.cli.project import project_settings
 from app.amends.recordings.files import FOLDER, file_name, read_recording
 from app.main import service

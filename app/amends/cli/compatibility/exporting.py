@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from app.amends.cli.command_context import CommandContext
-from app.amends.cli.compatibility import code_at_hand
+from app.amends.cli.compatibility.checking import code_at_hand
 from app.amends.cli.project import project_settings
 from app.amends.output.terminal import print_error_line, print_line
 from app.amends.recordings.export import Exporter, NotExported
