@@ -17,7 +17,7 @@ from app.amends.postgres.bootstrap import prepare_database
 from app.amends.postgres.embedded.programs import find_binaries
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import parse_url
-from benchmarks import sagas, waiting
+from benchmarks import compatibility, sagas, waiting
 from benchmarks.long import comparison as long
 from benchmarks.store import big, comparison
 from benchmarks.views import comparison as views
@@ -25,12 +25,13 @@ from benchmarks.views import comparison as views
 BENCHMARKS: dict[str, Callable[[Any, Console], Any]] = {
     "sagas": sagas.compare,
     "waiting": waiting.compare,
+    "check": compatibility.compare,
     "store": comparison.compare,
     "views": views.compare,
     "store-big": big.compare,
     "long": long.compare,
 }
-SLOW = ("store-big", "long")
+SLOW = ("check", "store-big", "long")
 """These run only when they are named."""
 
 

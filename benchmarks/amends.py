@@ -19,6 +19,7 @@ from app.amends.store.events.writer import EventWriter
 from app.amends.store.sagas.heartbeats import Heartbeat
 from app.amends.store.sagas.postgres_sagas import PostgresSagas
 from domain.amends.event import Cause, event
+from workflows.amends.client import SagaClient
 from workflows.amends.dbos.engine import engine_on_dbos
 from workflows.amends.saga import Saga, Transaction, transaction
 
@@ -41,10 +42,10 @@ class FiveSteps(Saga[str, str], name="five-steps"):
 
 
 class Amends:
-    """The engine without HTTP."""
+    """The engine without HTTP; one that is not `serving` runs nothing."""
 
-    def __init__(self, url: URL, saga: Saga[Any, Any] | None = None) -> None:
-        self._url, self._stack = url, AsyncExitStack()
+    def __init__(self, url: URL, saga: Saga[Any, Any] | None = None, serving: bool = True) -> None:
+        self._url, self._stack, self._serving = url, AsyncExitStack(), serving
         self._saga = saga or FiveSteps()
 
     async def __aenter__(self) -> Amends:
@@ -54,6 +55,9 @@ class Amends:
         self._stack.push_async_callback(committer.stop)
         self.reader = Reader(readers)
         store = PostgresSagas(EventWriter(committer), self.reader, AggregateLoader(committer, self.reader, 500))
+        self.client = SagaClient([self._saga], store)
+        if not self._serving:
+            return self
         self.engine = engine_on_dbos(
             [self._saga], store, conninfo(self._url), Heartbeat(self._url).renew_lease, lambda: os._exit(70)
         )
@@ -68,7 +72,7 @@ class Amends:
         """One saga, from its start to its recorded end."""
         await self.run_saga("five-steps", f"bench-{id}", id)
 
-    async def run_saga(self, name: str, request: str, id: str) -> None:
+    async def run_saga(self, name: str, request: object, id: str) -> None:
         """One saga, from its start until it is finished or rests."""
         await self.engine.start(self.engine.saga_client.newest_definition(name), request, id, Cause())
         while tasks := [each.task for (known, _), each in self.engine.running.items() if known == id]:

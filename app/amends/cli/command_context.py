@@ -86,8 +86,13 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
 
 def definitions(service: Service[Any], settings: Settings) -> list[Definition]:
     """The definitions of a service's sagas; no database is needed."""
+    return [saga.definition for saga in client_without_database(service, settings).sagas.values()]
+
+
+def client_without_database(service: Service[Any], settings: Settings) -> SagaClient:
+    """A client that knows the sagas of a service, and can do nothing with them that needs a database."""
     nowhere = URL.create("postgresql", database="nowhere")
     readers = Pool(nowhere, 1)
     store = Store.of(settings, Committer(nowhere, 1), Reader(readers))
     parts = build_parts(service, settings, store, Providers(), readers, "http://127.0.0.1", "")
-    return [saga.definition for saga in parts.sagas]
+    return SagaClient(parts.sagas, store.sagas)

@@ -16,6 +16,7 @@ import typer
 import typer.core
 
 from app.amends.cli import history
+from app.amends.cli.exit_status import failure_status
 from app.amends.cli.help.examples import ProgramContext, add_examples
 from app.amends.cli.moving import rewrite_imports
 from app.amends.cli.own_commands import own_commands
@@ -176,7 +177,7 @@ def main() -> None:
         add_examples(typer.main.get_command(app))(prog_name="amends")
     except AmendsError as error:
         _complain(error)
-        raise SystemExit(1) from None
+        raise SystemExit(failure_status.get()) from None
     except Exception as error:
         from app.amends.postgres.checks.server_usability import startup_error
 
@@ -184,7 +185,7 @@ def main() -> None:
             _complain(text)
         else:
             sys.stderr.write(indented_lines(traceback.format_exc()) + "\n")
-        raise SystemExit(1) from None
+        raise SystemExit(failure_status.get()) from None
 
 
 def _complain(error: AmendsError) -> None:

@@ -87,9 +87,11 @@ def _bar(quiet: bool) -> Any:
 
 
 @contextmanager
-def counting(what: str, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A counter on the terminal, advanced by the function that it yields."""
+def counting(what: str, quiet: bool, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A counter on the terminal, advanced by the function that it yields; a bar where the `total` is known."""
     columns = (TextColumn("{task.description}", markup=False), TextColumn("{task.completed:,.0f}"))
+    if total is not None:
+        columns = (columns[0], BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())  # type: ignore[assignment]
     with Progress(*columns, console=Screen(stderr=True), disable=quiet) as progress:
-        task = progress.add_task(escaped(what), total=None)
+        task = progress.add_task(escaped(what), total=total)
         yield lambda rows: progress.update(task, completed=rows)

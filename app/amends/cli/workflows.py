@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from contextlib import nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.amends.cli.exit_status import NOT_MADE, failure_status
 from app.amends.cli.help.completion import saga_names, statuses
 from app.amends.cli.project import AsJson, look_at_database, parse_json_argument, run_on_database
 from app.amends.output.lists import ListedSaga, list_lines
-from app.amends.output.terminal import print_json, print_line, terminal_size
+from app.amends.output.terminal import print_error_line, print_json, print_line, terminal_size
 
 if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
@@ -97,25 +100,69 @@ async def _print_saga(context: CommandContext, id: str) -> None:
 
 
 @workflows.command("check")
-def check_workflows(as_json: AsJson = False) -> None:
-    """Replay all unfinished sagas against the code here, without effects; exit 1 if a deploy would strand some."""
+def check_workflows(
+    recordings: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Replay the recordings in this folder; no database is needed.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replay all unfinished sagas against the code here, without effects, and say what a deploy would strand.
 
-    from app.amends.cli.compatibility import check_compatibility, report_json, report_lines
+    The exit status is 0 if all go on, 1 if some do not, and 2 if the check could not be made.
+    """
+    failure_status.set(NOT_MADE)
+    from app.amends.cli.compatibility.checking import check_compatibility, check_folder, report_json, report_lines
     from workflows.amends.compatibility.check import CompatibilityReport
 
-    report = CompatibilityReport()
+    report, unreadable = CompatibilityReport(), list[str]()
 
     async def look(context: CommandContext) -> None:
         nonlocal report
         report = await check_compatibility(context, quiet=as_json)
 
-    look_at_database(look)
+    if recordings is None:
+        look_at_database(look)
+    else:
+        report, unreadable = asyncio.run(check_folder(recordings, quiet=as_json))
     if as_json:
         print_json(report_json(report))
     else:
         for line in report_lines(report):
             print_line(line)
-    if report.fits < report.instances:
+    for problem in unreadable:
+        print_error_line(problem)
+    if unreadable or report.fits < report.instances:
+        raise SystemExit(NOT_MADE if unreadable else 1)
+
+
+@workflows.command("export")
+def export_workflows(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The sagas to export.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Choose so many unfinished ones, spread over types, versions and steps.")
+    ] = None,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Where to write them, one file each.")] = Path(
+        "tests", "recordings"
+    ),
+) -> None:
+    """Write what is recorded of sagas as files, with other values in place of those that are marked or not known.
+
+    `workflows check --recordings DIR` replays them. The exit status is 1 if one could not be exported.
+    """
+    if (sample is None) == (not ids):
+        raise typer.BadParameter("Give ids, or --sample N: one of the two.")
+    from app.amends.cli.compatibility.exporting import export_sagas
+
+    failed = False
+
+    async def look(context: CommandContext) -> None:
+        nonlocal failed
+        failed = await export_sagas(context, ids or [], sample, to)
+
+    if not look_at_database(look):
+        print_error_line("The database has no schema of Amends, and so no sagas.")
+        failed = True
+    if failed:
         raise SystemExit(1)
 
 

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL
@@ -25,15 +26,19 @@ from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, with_value_formats
 from app.amends.projections.runners import Runners
+from app.amends.recordings.new_code import check_new_code
 from app.amends.redaction.redactor import Redactor
 from app.amends.schema.register import ShapeRegister
 from app.amends.service import Parts, Service
 from app.amends.settings import Settings
 from app.amends.store.code_fingerprint.fingerprint import code_version
+from app.amends.store.code_fingerprint.sources import sources_version
 from app.amends.store.feed.lag import warn_of_feed_lag
 from app.amends.store.feed.losses import Losses
 from app.amends.store.outages import report_outages
+from app.amends.store.sagas.checked_code import CheckedCode
 from app.amends.store.sagas.heartbeats import Heartbeats
+from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.shapes import PostgresSagaLookup
 from app.amends.watchdog.watchdog import Watchdog
 from workflows.amends.background import cancel_tasks
@@ -108,6 +113,7 @@ class Server:
     liveness: Liveness
     losses: Losses
     api: Guards
+    root: Path
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[RunningServer]:
@@ -139,7 +145,14 @@ class Server:
             "clock watch": watch_clock(self.store.reader),
             "liveness": self.liveness.watch(),
             "outages": report_outages(self.store.committer, lambda: self.engine.executor, self.providers),
+            "new code": self._check_new_code(),
         }
+
+    def _check_new_code(self) -> Coroutine[Any, Any, None]:
+        modules = [saga.definition.module for saga in self.parts.sagas]
+        known = CheckedCode(self.store.committer, self.store.reader, sources_version(modules, self.root))
+        recordings = PostgresRecordings(self.store.reader)
+        return check_new_code(known, recordings, lambda: self.engine.executor, self.root)
 
     async def _stop(self, background: Sequence[asyncio.Task[None]]) -> None:
         await self.engine.shut_down()
@@ -177,7 +190,8 @@ def build_server(service: Service[Any], settings: Settings, url: URL, process: S
     routers = [*amends_routers(engine, store, runners, redactor, watched, service.name), *parts.routers]
     policy = access_policy(settings, process.here, token, parts.private)
     api = Guards(build_api(routers, bool(policy.tokens), parts.sagas, service.title), policy)
-    return Server(database, parts, store, engine, providers, register, runners, watchdog, liveness, losses, api)
+    made = (database, parts, store, engine, providers, register, runners, watchdog, liveness, losses, api)
+    return Server(*made, service.root)
 
 
 def _secret() -> str:

@@ -72,9 +72,13 @@ class ShapeRegister:
 
     @classmethod
     def of(
-        cls, catalogue: DomainCatalogue, definitions: Sequence[Definition], locks: LockFiles, table: ShapeTable
+        cls,
+        catalogue: DomainCatalogue,
+        definitions: Sequence[Definition],
+        locks: LockFiles,
+        table: ShapeTable | None = None,
     ) -> ShapeRegister:
-        """The register of one process and its database."""
+        """The register of one process and its database, if it has one."""
         return cls(lambda: loaded_shapes(catalogue, definitions), locks.read, table)
 
     def visibility(self, query: ShapeQuery) -> Visibility:

@@ -18,6 +18,7 @@ CHECKS = {
     "types, second opinion": ["-m", "pyright"],
     "import rules": ["-c", "from importlinter.cli import lint_imports_command as lint; lint()"],
     "event shapes": ["-m", "amends", "schema", "check"],
+    "recordings": ["-m", "amends", "workflows", "check", "--recordings", "tests/recordings"],
 }
 
 

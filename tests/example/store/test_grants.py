@@ -31,6 +31,7 @@ GRANTED = {
     "amends.schema_state": "select",
     "amends.builds": "select; update (caught_up_at, events, expected, failure, generation, lease_until, moved_at,"
     " position, runner, transaction_id, types)",
+    "amends.checked_code": "insert (code, executor); select; update (checked_at, claimed_at, executor)",
     "amends.events": "insert (data, id, metadata, schema_version, stream, type, version); select",
     "amends.executors": "insert (born, id, kinds, lease_until, machine, pid); select;"
     " update (blocked, ended_at, ended_by, lease_until, renewed_at)",

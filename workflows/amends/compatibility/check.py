@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
 
+from workflows.amends.compatibility.interrupting import interrupting
 from workflows.amends.compatibility.replay_log import CodeAtHand, Outcome, Verdict
-from workflows.amends.compatibility.replaying import judge
-from workflows.amends.ports.recordings import Recordings
+from workflows.amends.compatibility.replaying import COMPUTES, judge
+from workflows.amends.engine.run_driver import last_recorded_step
+from workflows.amends.ports.recordings import Recording, Recordings
 from workflows.amends.saga import Saga
 
 EXAMPLES: Final = 5
@@ -17,6 +20,19 @@ EXAMPLES: Final = 5
 FINDINGS: Final = 50
 """How many findings are kept for each type and version; those of further reasons are counted as one."""
 OTHERS: Final = "other reasons"
+BECOMES: Final[Mapping[Outcome, str]] = {
+    "fits": "go on",
+    "stranded": "would be stranded",
+    "stuck": "would get stuck",
+    "hangs": "would hang",
+    "no-code": "would wait",
+}
+"""What becomes of instances, in words."""
+HANGING: Final = 5
+"""How many instances that hang at one point of a type are replayed; further ones are counted without it."""
+
+ALONE: Final = 3
+"""How many times as long `run` may wait in a replay that is made once more, alone."""
 
 
 @dataclass
@@ -37,6 +53,8 @@ class TypeReport:
     version: int
     fits: int = 0
     findings: list[Finding] = field(default_factory=list)
+    served: bool | None = None
+    """Whether an executor that runs now has code for them; None if none runs, or nobody knows."""
 
     @property
     def instances(self) -> int:
@@ -94,13 +112,68 @@ async def check_recordings(
 ) -> CompatibilityReport:
     """Replay all recordings, page by page; `seen` is called with how many of them were replayed by then.
 
-    One page is held in memory, and its recordings are replayed at the same time.
+    The recordings of a page are replayed at the same time, and the next page is read meanwhile: two are held in memory.
     """
-    report, after, count = CompatibilityReport(), "", 0
-    while page := await recordings.page(after):
-        verdicts = await asyncio.gather(*(judge(each, sagas, code) for each in page))
-        for each, verdict in zip(page, verdicts, strict=True):
-            report.note(each.name, each.version, each.id, verdict)
-        after, count = page[-1].id, count + len(page)
-        seen(count)
+    report, judging, count = CompatibilityReport(), _Judging(sagas, code), 0
+    with interrupting(code.busy_seconds):
+        page = await recordings.page("")
+        while page:
+            coming = asyncio.ensure_future(recordings.page(page[-1].place))
+            try:
+                for each, verdict in zip(page, await judging.verdicts(page), strict=True):
+                    report.note(each.name, each.version, each.place, verdict)
+                count += len(page)
+                seen(count)
+                page = await coming
+            finally:
+                coming.cancel()
     return report
+
+
+class _Judging:
+    """Judges pages of recordings; of code that hangs it tries a few at each point, and not all of them."""
+
+    def __init__(self, sagas: Mapping[tuple[str, int], Saga[Any, Any]], code: CodeAtHand) -> None:
+        limits = replace(code.limits, between=ALONE * code.limits.between)
+        self._sagas, self._code, self._patient = sagas, code, replace(code, limits=limits)
+        self._hanging: Counter[_Point] = Counter()
+
+    async def verdicts(self, page: Sequence[Recording]) -> list[Verdict]:
+        """What becomes of each of these."""
+        verdicts = await asyncio.gather(*(self._verdict(each) for each in page))
+        for number, each in enumerate(page):
+            if verdicts[number].outcome == "hangs" and verdicts[number] != COMPUTES:
+                verdicts[number] = await self._verdict_alone(each)  # others may have had its time
+        return verdicts
+
+    async def _verdict(self, recording: Recording) -> Verdict:
+        if (known := self._known(_point(recording))) is not None:
+            return known
+        verdict = await judge(recording, self._sagas, self._code)
+        self._hanging[_point(recording)] += verdict == COMPUTES
+        return verdict
+
+    async def _verdict_alone(self, recording: Recording) -> Verdict:
+        if (known := self._known(_point(recording))) is not None:
+            return known
+        verdict = await judge(recording, self._sagas, self._patient)
+        self._hanging[_point(recording)] += verdict.outcome == "hangs"
+        return verdict
+
+    def _known(self, point: _Point) -> Verdict | None:
+        """The verdict on all further instances at a point at which several hang."""
+        if self._hanging[point] < HANGING:
+            return None
+        return Verdict("hangs", f"not replayed, for {HANGING} others hang after step {point.step}")
+
+
+class _Point(NamedTuple):
+    """Where instances of one type and version stand."""
+
+    name: str
+    version: int
+    step: int
+
+
+def _point(recording: Recording) -> _Point:
+    return _Point(recording.name, recording.version, last_recorded_step(recording.replay))

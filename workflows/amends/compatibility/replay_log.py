@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal, NoReturn, TypeAlias
+from typing import Final, Literal, NoReturn, TypeAlias
 
 from pydantic import JsonValue
 
 from domain.amends.event import Cause, event_type
+from workflows.amends.compatibility.interrupting import BUSY_SECONDS
+from workflows.amends.engine.run_driver import Hanging
 from workflows.amends.engine.steps.argument_shapes import ArgumentShapes, no_shapes
 from workflows.amends.engine.suspension import SuspendRequest
 from workflows.amends.history import SagaStuck
@@ -31,10 +33,14 @@ from workflows.amends.values.limits import Limits
 from workflows.amends.waker import Waker
 
 STUCK = event_type(SagaStuck).name
+HANGING = Hanging.__name__
 
-Outcome: TypeAlias = Literal["fits", "stranded", "stuck", "no-code"]
+REPLAY_SECONDS: Final = 1.0
+"""How long `run` may take in a replay from one of its words to the next: nothing that it waits for is waited for."""
+
+Outcome: TypeAlias = Literal["fits", "stranded", "stuck", "hangs", "no-code"]
 """What becomes of an instance under the code at hand: it goes on, it is suspended as incompatible, the code between its
-steps fails, or there is no code for its type and version."""
+steps fails or does not come to the next one, or there is no code for its type and version."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,9 @@ class CodeAtHand:
 
     child: Callable[[str, JsonValue, str, Cause], StartRequest]
     now: Callable[[], datetime]
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=lambda: Limits(between=REPLAY_SECONDS))
+    busy_seconds: float = BUSY_SECONDS
+    """How long code of a saga may compute without an await."""
     argument_shapes: ArgumentShapes = no_shapes
 
 
@@ -107,15 +115,15 @@ class ReplayLog:
             return
         if change.status == "stranded":
             self.verdict = Verdict("stranded", change.reason or "")
-        elif change.status == "stuck" and self._is_new_bug(step_commit):
-            self.verdict = Verdict("stuck", change.reason or "")
+        elif change.status == "stuck" and (bug := self._new_bug(step_commit)):
+            self.verdict = Verdict(bug, change.reason or "")
 
-    def _is_new_bug(self, step_commit: StepCommit) -> bool:
-        """Whether the code between the steps has failed, in a saga that was not stuck and may be run."""
+    def _new_bug(self, step_commit: StepCommit) -> Outcome | None:
+        """What the code between the steps has done wrong, in a saga that was not stuck and may be run."""
         stuck = next((event.data for event in step_commit.events if event.type.name == STUCK), None)
-        if stuck is None or self._status == "stuck" or self.replay.exhausted:
-            return False
-        return stuck.get("step") is None
+        if stuck is None or self._status == "stuck" or self.replay.exhausted or stuck.get("step") is not None:
+            return None
+        return "hangs" if (stuck.get("error") or {}).get("name") == HANGING else "stuck"
 
     def transaction(self) -> AbstractAsyncContextManager[StepTransaction]:
         raise ReplayEnded

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from domain.amends.vocabulary import Unreadable
+from workflows.amends.compatibility.interrupting import ReplayInterrupted, interruptions
 from workflows.amends.compatibility.replay_log import CodeAtHand, ReplayEnded, ReplayLog, Verdict
 from workflows.amends.engine.execution import Execution
+from workflows.amends.engine.steps.step_execution import StepExecution
+from workflows.amends.engine.user_code.running_code import on_loop
 from workflows.amends.ports.execution_log import Suspended, TurnedBack
 from workflows.amends.ports.recordings import Recording
 from workflows.amends.saga import Saga
 from workflows.amends.values.codec import copy_json
 from workflows.amends.values.printable import error_message
+
+COMPUTES: Final = Verdict("hangs", "run does not return: it computes, or blocks, without an await")
 
 
 async def judge(recording: Recording, sagas: Mapping[tuple[str, int], Saga[Any, Any]], code: CodeAtHand) -> Verdict:
@@ -27,14 +32,34 @@ async def judge(recording: Recording, sagas: Mapping[tuple[str, int], Saga[Any, 
     saga = sagas.get((recording.name, recording.version))
     if saga is None:
         return Verdict("no-code", f"there is no code for {recording.name}:{recording.version} here")
+    return (await replay(recording, saga, code)).verdict
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A replay that has ended: the verdict, and the steps that `run` has asked for, in their order."""
+
+    verdict: Verdict
+    steps: Sequence[StepExecution]
+
+
+async def replay(recording: Recording, saga: Saga[Any, Any], code: CodeAtHand) -> Replay:
+    """Let `run` of a saga go on up to where nothing more is recorded."""
     log = ReplayLog(recording, code)
     execution = Execution(saga, log)
+    begun = execution.driver.step_execution
     try:
         await execution.run(copy_json(recording.given))
     except (ReplayEnded, Suspended, TurnedBack):
         pass
+    except ReplayInterrupted:  # in the midst of the engine: it is the code that runs next that hangs
+        pass
     except Unreadable as error:
-        return Verdict("stranded", error_message(error))
+        return Replay(Verdict("stranded", error_message(error)), begun)
     except Exception as error:
-        return Verdict("stuck", f"a fault of the engine: {execution.history.bug_text(error)}")
-    return replace(log.verdict, reason=execution.history.without_hidden(log.verdict.reason))
+        return Replay(Verdict("stuck", f"a fault of the engine: {execution.history.bug_text(error)}"), begun)
+    if interruptions.pop(recording.id):
+        on_loop.enter(None)  # wherever it was interrupted
+        return Replay(COMPUTES, begun)
+    verdict = replace(log.verdict, reason=execution.history.without_hidden(log.verdict.reason))
+    return Replay(verdict, begun)

@@ -21,7 +21,8 @@ UNFINISHED: Final[tuple[Status, ...]] = ("queued", "running", "waiting", "compen
 class Recording:
     """What is recorded of a saga, as the execution that takes it over would read it, and its input as plain data.
 
-    `unreadable` says why its history cannot be read by the code here, None if it can; `replay` is empty then.
+    `unreadable` says why its history cannot be read by the code here, None if it can; `replay` is empty then. `file` is
+    the file that it was read from, if it was.
     """
 
     name: str
@@ -32,15 +33,21 @@ class Recording:
     started_at: datetime | None
     replay: ReplayState
     unreadable: str | None = None
+    file: str = ""
 
     @property
     def id(self) -> str:
         return self.identity.id
+
+    @property
+    def place(self) -> str:
+        """Where it is found again: its file, or else its id."""
+        return self.file or self.id
 
 
 class Recordings(Protocol):
     """Where recordings are read from; nothing is written there."""
 
     async def page(self, after: str) -> Sequence[Recording]:
-        """The next recordings after the one of this id, an empty text for the first ones; none at the end."""
+        """The next recordings after the one at this place, an empty text for the first ones; none at the end."""
         ...

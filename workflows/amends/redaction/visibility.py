@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from domain.amends.sensitive import MASK
@@ -15,6 +15,10 @@ class MaskCount:
 
     def __init__(self) -> None:
         self.marked = self.unknown = False
+
+
+def _mask(data: Any, form: Visibility) -> Any:
+    return MASK
 
 
 class Visibility:
@@ -54,8 +58,11 @@ class Visibility:
             and all(part.is_any_value or "$ref" in part.schema for part in self._marking)
         )
 
-    def masked(self, data: Any, look: MaskCount) -> Any:
-        """The data as it may be shown: nothing that is marked, and nothing that nobody knows."""
+    def masked(self, data: Any, look: MaskCount, mask: Callable[[Any, Visibility], Any] = _mask) -> Any:
+        """The data as it may be shown: nothing that is marked, and nothing that nobody knows.
+
+        `mask` gives what stands in place of such a part.
+        """
         if (data is None and not self.unknown) or (self._open and not self.marked):
             return data
         if self.marked or self._was_container(data):
@@ -63,14 +70,23 @@ class Visibility:
         elif self.unknown or not self._fits(data):
             look.unknown = True
             if self.unknown and not self._path and isinstance(data, dict):
-                return dict.fromkeys(data, MASK)
+                return {name: mask(value, self.field(name)) for name, value in data.items()}
         elif isinstance(data, dict):
-            return {name: self.field(name).masked(value, look) for name, value in data.items()}
+            return {name: self.field(name).masked(value, look, mask) for name, value in data.items()}
         elif isinstance(data, list):
-            return [self.item(number).masked(value, look) for number, value in enumerate(data)]
+            return [self.item(number).masked(value, look, mask) for number, value in enumerate(data)]
         else:
             return data
-        return MASK
+        return mask(data, self)
+
+    def names_field(self, name: str) -> bool:
+        """Whether a shape has a field of this name, so that the name is no value."""
+        return name in self._named
+
+    def choices(self) -> list[Any]:
+        """The values of which the value is one, if its shapes name them."""
+        named = [part.schema.get("enum") or [part.schema["const"]] for part in self._known if _names_values(part)]
+        return [value for values in named for value in values]
 
     def _fits(self, data: Any) -> bool:
         """Whether the data may be of one of the shapes, as far as that matters: nothing is hidden in what fits."""
@@ -155,3 +171,7 @@ class Visibility:
         elif isinstance(data, list):
             for number, value in enumerate(data):
                 yield from self.item(number).hidden(value)
+
+
+def _names_values(part: Part) -> bool:
+    return "enum" in part.schema or "const" in part.schema

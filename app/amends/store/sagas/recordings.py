@@ -1,26 +1,41 @@
-"""Recordings of unfinished sagas in Postgres, read page by page; nothing is written."""
+"""Recordings of sagas in Postgres, read page by page; nothing is written."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
-from app.amends.store.sagas.replay_states import replay_state_of
+from app.amends.store.sagas.encoding import checkpoint_of
+from app.amends.store.sagas.replay_states import (
+    checkpoint_pages,
+    compensated_in_forks,
+    event_pages,
+    replay_state_of,
+)
 from domain.amends.event import Cause
 from domain.amends.vocabulary import Unreadable
+from workflows.amends.compatibility.recorded_saga import (
+    FORMAT,
+    CompensatedInFork,
+    RecordedCheckpoint,
+    RecordedEvent,
+    RecordedSaga,
+)
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.execution_log import SagaIdentity
 from workflows.amends.ports.recordings import UNFINISHED, Recording
 from workflows.amends.values.codec import parse_json
 from workflows.amends.values.printable import error_message
 
-SQL = load_statements(Path(__file__).with_name("recordings.sql"))
-PAGE: dict[str, Any] = {"limit": 50, "rows": 100, "bytes": 64 * 1024, "statuses": list(UNFINISHED)}
-"""A page of recordings: so many instances, and so much of each history and of its checkpoints in the first read."""
+SQL: Final = load_statements(Path(__file__).with_name("recordings.sql"))
+FIRST: Final[dict[str, Any]] = {"rows": 100, "bytes": 64 * 1024}
+"""How much of each history and of its checkpoints is in the first read."""
+PAGE: Final = FIRST | {"limit": 50, "statuses": list(UNFINISHED), "ids": None}
+"""A page of recordings: so many instances."""
 
 
 class PostgresRecordings:
@@ -29,27 +44,85 @@ class PostgresRecordings:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
+    async def count(self) -> int:
+        """How many there are now."""
+        ((count,),) = await self._reader.tuples(SQL["count"], {"statuses": list(UNFINISHED)})
+        return int(count)
+
+    async def served(self) -> set[str]:
+        """The types and versions, as name:version, that executors which run now have code for; none if none runs."""
+        return {each for (each,) in await self._reader.tuples(SQL["served"], ())}
+
     async def page(self, after: str) -> Sequence[Recording]:
         rows = await self._reader.rows(SQL["recordings"], PAGE | {"after": after})
         return [await self._recording(row) for row in rows]
 
+    async def sample(self, size: int) -> Sequence[str]:
+        """The ids of so many, spread over types and versions, and in each of them over the points where they stand."""
+        rows = await self._reader.tuples(SQL["sample"], {"statuses": list(UNFINISHED), "size": size}, patience=None)
+        return [id for (id,) in rows]
+
+    async def recorded_saga(self, id: str) -> RecordedSaga | None:
+        """All that is recorded of a saga of any status, as it is stored; None if there is none of this id."""
+        asked = PAGE | {"after": "", "ids": [id], "statuses": None, "limit": 1}
+        rows = await self._reader.rows(SQL["recordings"], asked)
+        return await self._recorded(rows[0]) if rows else None
+
+    async def _recorded(self, row: dict[str, Any]) -> RecordedSaga:
+        (given,), origin = _inputs(row)
+        return RecordedSaga(
+            FORMAT,
+            row["name"],
+            row["version"],
+            row["id"],
+            row["root"],
+            row["parent"],
+            row["status"],
+            row["settled"],
+            row["takeovers"],
+            row["provider"],
+            _started(origin),
+            row["deadline_at"],
+            given,
+            [
+                RecordedEvent(type, version, parse_json(data))
+                async for page in event_pages(row, self._reader)
+                for _, type, version, data, *_ in page
+            ],
+            [
+                RecordedCheckpoint.of(checkpoint_of(tuple(kept)))
+                async for page in checkpoint_pages(row, self._reader)
+                for kept in page
+            ],
+            [CompensatedInFork(each.step, each.occurrence) for each in compensated_in_forks(row)],
+        )
+
     async def _recording(self, row: dict[str, Any]) -> Recording:
-        inputs = parse_json(row["inputs"])
-        (given,), origin = inputs["positionalArgs"], inputs["namedArgs"]
+        (given,), origin = _inputs(row)
         cause = Cause(workflow_id=row["id"], correlation_id=origin.get("correlation_id"))
         unreadable, replay = None, ReplayState()
         try:
             replay = await replay_state_of(row, self._reader, row["settled"])
         except Unreadable as error:
             unreadable = error_message(error)
-        started = origin.get("started")
         return Recording(
             row["name"],
             row["version"],
             SagaIdentity(row["id"], row["root"], cause, row["parent"]),
             row["status"],
             given,
-            datetime.fromisoformat(started) if started else None,
+            _started(origin),
             replay,
             unreadable,
         )
+
+
+def _inputs(row: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """What a saga was started with, and from where."""
+    inputs = parse_json(row["inputs"])
+    return inputs["positionalArgs"], inputs["namedArgs"]
+
+
+def _started(origin: dict[str, Any]) -> datetime | None:
+    started = origin.get("started")
+    return datetime.fromisoformat(started) if started else None

@@ -12,6 +12,35 @@ select s.id, s.name, s.version, s.root, s.parent, s.status, s.takeovers, s.deadl
        (select coalesce(jsonb_agg(jsonb_build_array(e.data) order by e.transaction_id, e.position), '[]')
           from amends.sagas as kin join amends.events as e on e.stream = 'saga-' || kin.id
          where kin.root = s.root and kin.id <> s.id and e.type = 'step-compensated') as undone
-  from (select * from amends.sagas where id > %(after)s and status = any (%(statuses)s) order by id limit %(limit)s) as s
+  from (select * from amends.sagas
+         where id > %(after)s and (%(statuses)s::text[] is null or status = any (%(statuses)s))
+           and (%(ids)s::text[] is null or id = any (%(ids)s))
+         order by id limit %(limit)s) as s
   join dbos.workflow_input as i on i.workflow_uuid = s.id
  order by s.id
+
+-- name: count
+-- How many sagas are unfinished.
+select count(*) from amends.sagas where status = any (%(statuses)s)
+
+-- name: sample
+-- Unfinished sagas, spread: types and versions take turns, and each gives one saga of each point where some stand, before
+-- it gives a second one of any. A point is the status and the last checkpoint.
+with found as (
+    select s.id, s.name, s.version, s.status, o.function_id as slot, o.function_name as step
+      from amends.sagas as s
+      left join lateral (select function_id, function_name from dbos.operation_outputs
+                          where workflow_uuid = s.id order by function_id desc limit 1) as o on true
+     where s.status = any (%(statuses)s)
+), numbered as (
+    select found.*, row_number() over (partition by name, version, status, slot, step order by id) as nth from found
+), turns as (
+    select id, name, version,
+           row_number() over (partition by name, version order by nth, slot nulls first, status, step, id) as turn
+      from numbered
+)
+select id from turns order by turn, name, version limit %(size)s
+
+-- name: served
+-- What executors that run have code for, as name:version; no row if none runs.
+select distinct unnest(kinds) from amends.executors where ended_at is null and lease_until > clock_timestamp()

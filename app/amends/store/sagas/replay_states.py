@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -27,17 +28,13 @@ async def replay_state_of(row: dict[str, Any], reader: Reader, settled: bool) ->
 
     Raises Unreadable for an event that the code here cannot read.
     """
-    id, fold, events, checkpoints = row["id"], ReplayFold(), row["told"], row["checkpoints"]
-    while events:
+    fold = ReplayFold()
+    async for events in event_pages(row, reader):
         fold.add_events((UUID(kept[0]), _event(*kept)) for kept in events)
-        events = await _further(reader, "more_history", id, fold.version) if fold.version < row["newest"] else ()
-    while checkpoints:
+    async for checkpoints in checkpoint_pages(row, reader):
         fold.add_checkpoints(checkpoint_of(tuple(kept)) for kept in checkpoints)
-        last = checkpoints[-1][0]
-        checkpoints = await _further(reader, "more_checkpoints", id, last) if last < row["last"] else ()
-    for (data,) in row["undone"]:
-        compensated = load(data, StepCompensated)
-        fold.add_compensation_of_fork(compensated.step, compensated.occurrence)
+    for undone in compensated_in_forks(row):
+        fold.add_compensation_of_fork(undone.step, undone.occurrence)
     return fold.state(
         row["status"],
         row["takeovers"],
@@ -45,6 +42,29 @@ async def replay_state_of(row: dict[str, Any], reader: Reader, settled: bool) ->
         recovered=not settled,
         provider=row["provider"],
     )
+
+
+async def event_pages(row: dict[str, Any], reader: Reader) -> AsyncIterator[Sequence[TupleRow]]:
+    """A saga's events from its row and after, oldest first: id, type, version and data as text of each."""
+    events, version = row["told"], 0
+    while events:
+        yield events
+        version += len(events)
+        events = await _further(reader, "more_history", row["id"], version) if version < row["newest"] else ()
+
+
+async def checkpoint_pages(row: dict[str, Any], reader: Reader) -> AsyncIterator[Sequence[TupleRow]]:
+    """A saga's checkpoints from its row and after, in DBOS's columns."""
+    checkpoints = row["checkpoints"]
+    while checkpoints:
+        yield checkpoints
+        last = checkpoints[-1][0]
+        checkpoints = await _further(reader, "more_checkpoints", row["id"], last) if last < row["last"] else ()
+
+
+def compensated_in_forks(row: dict[str, Any]) -> Iterator[StepCompensated]:
+    """The compensations of steps in other sagas of the family of forks."""
+    yield from (load(data, StepCompensated) for (data,) in row["undone"])
 
 
 async def _further(reader: Reader, what: str, id: str, after: int) -> list[TupleRow]:

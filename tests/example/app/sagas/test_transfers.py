@@ -210,6 +210,7 @@ def test_a_check_says_which_sagas_the_code_fits_before_it_is_deployed(server: Se
     assert "1 would wait: there is no code for transfer-money:99 here" in lines
     assert ids[0] in lines
     assert ids[1] in lines
+    assert "transfer-money:99  0 of 1 unfinished sagas go on; no executor that runs now has code for them" in lines
     assert lines[-1] == f"2 of {report['instances']} unfinished sagas do not go on with the code here."
 
 
