@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from app.amends.cli.progress import counting
-from app.amends.cli.project import project_settings
+from app.amends.cli.project import project_service
+from app.amends.cli.versions.deleting import OldVersion, old_versions
 from app.amends.store.sagas.recordings import PostgresRecordings
+from app.amends.store.sagas.versions import PostgresVersions
 from workflows.amends.compatibility.check import CompatibilityReport, Finding, TypeReport, check_recordings
-from workflows.amends.compatibility.replay_log import CodeAtHand, Outcome
-from workflows.amends.values.limits import Limits
+from workflows.amends.compatibility.replay_log import Outcome
 
 if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
@@ -25,22 +25,28 @@ BECOMES: Final[dict[Outcome, str]] = {
 """What becomes of instances, in words."""
 
 
+async def check_old_versions(context: CommandContext) -> list[OldVersion]:
+    """The old versions of sagas that this project has code for, with what needs them."""
+    uses = await PostgresVersions(context.reader).uses()
+    return old_versions(context.saga_client.sagas, uses, project_service().root)
+
+
 async def check_compatibility(context: CommandContext, quiet: bool) -> CompatibilityReport:
     """Replay all unfinished sagas against the code of this project, counted on standard error unless `quiet`."""
-    settings, client = project_settings(), context.saga_client
-    limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
-    code = CodeAtHand(client.child_start_request, lambda: datetime.now(UTC), limits)
+    recordings, sagas = PostgresRecordings(context.reader), context.saga_client.sagas
     with counting("sagas replayed", quiet) as seen:
-        return await check_recordings(PostgresRecordings(context.reader), client.sagas, code, seen)
+        return await check_recordings(recordings, sagas, context.code, seen)
 
 
-def report_lines(report: CompatibilityReport) -> Iterator[str]:
-    """The lines of a report: one for each type and version, and below it what does not go on, and why."""
+def report_lines(report: CompatibilityReport, old: Sequence[OldVersion] = ()) -> Iterator[str]:
+    """The lines of a report: one for each type and version, and below it what does not go on, and why; then one for
+    each old version that is not finished with, or that may be deleted."""
     for each in _sorted(report):
         yield f"{each.name}:{each.version}  {each.fits} of {each.instances} unfinished sagas go on"
         for finding in each.findings:
             yield f"  {finding.count} {BECOMES[finding.outcome]}: {finding.reason}"
             yield f"    {_examples(finding)}"
+    yield from (each.line() for each in old)
     left = report.instances - report.fits
     if left:
         yield f"{left} of {report.instances} unfinished sagas do not go on with the code here."
@@ -48,7 +54,7 @@ def report_lines(report: CompatibilityReport) -> Iterator[str]:
         yield f"The code here fits all {report.instances} unfinished sagas."
 
 
-def report_json(report: CompatibilityReport) -> dict[str, Any]:
+def report_json(report: CompatibilityReport, old: Sequence[OldVersion] = ()) -> dict[str, Any]:
     """A report as plain JSON data."""
     return {
         "instances": report.instances,
@@ -63,6 +69,7 @@ def report_json(report: CompatibilityReport) -> dict[str, Any]:
             }
             for each in _sorted(report)
         ],
+        "old_versions": [each.json() for each in old],
     }
 
 

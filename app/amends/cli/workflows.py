@@ -98,22 +98,27 @@ async def _print_saga(context: CommandContext, id: str) -> None:
 
 @workflows.command("check")
 def check_workflows(as_json: AsJson = False) -> None:
-    """Replay all unfinished sagas against the code here, without effects; exit 1 if a deploy would strand some."""
+    """Replay all unfinished sagas against the code here, without effects; exit 1 if a deploy would strand some.
 
-    from app.amends.cli.compatibility import check_compatibility, report_json, report_lines
+    It also says which old versions of sagas nobody needs any more.
+    """
+
+    from app.amends.cli.compatibility import check_compatibility, check_old_versions, report_json, report_lines
+    from app.amends.cli.versions.deleting import OldVersion
     from workflows.amends.compatibility.check import CompatibilityReport
 
-    report = CompatibilityReport()
+    report, old = CompatibilityReport(), list[OldVersion]()
 
     async def look(context: CommandContext) -> None:
         nonlocal report
         report = await check_compatibility(context, quiet=as_json)
+        old.extend(await check_old_versions(context))
 
     look_at_database(look)
     if as_json:
-        print_json(report_json(report))
+        print_json(report_json(report, old))
     else:
-        for line in report_lines(report):
+        for line in report_lines(report, old):
             print_line(line)
     if report.fits < report.instances:
         raise SystemExit(1)

@@ -27,6 +27,12 @@ async def judge(recording: Recording, sagas: Mapping[tuple[str, int], Saga[Any, 
     saga = sagas.get((recording.name, recording.version))
     if saga is None:
         return Verdict("no-code", f"there is no code for {recording.name}:{recording.version} here")
+    verdict, _ = await replay(recording, saga, code)
+    return verdict
+
+
+async def replay(recording: Recording, saga: Saga[Any, Any], code: CodeAtHand) -> tuple[Verdict, Execution]:
+    """The same for one that can be read, under a saga's code; and the execution that came to it."""
     log = ReplayLog(recording, code)
     execution = Execution(saga, log)
     try:
@@ -34,7 +40,7 @@ async def judge(recording: Recording, sagas: Mapping[tuple[str, int], Saga[Any, 
     except (ReplayEnded, Suspended, TurnedBack):
         pass
     except Unreadable as error:
-        return Verdict("stranded", error_message(error))
+        return Verdict("stranded", error_message(error)), execution
     except Exception as error:
-        return Verdict("stuck", f"a fault of the engine: {execution.history.bug_text(error)}")
-    return replace(log.verdict, reason=execution.history.without_hidden(log.verdict.reason))
+        return Verdict("stuck", f"a fault of the engine: {execution.history.bug_text(error)}"), execution
+    return replace(log.verdict, reason=execution.history.without_hidden(log.verdict.reason)), execution

@@ -1,4 +1,4 @@
-"""Recordings of unfinished sagas in Postgres, read page by page; nothing is written."""
+"""Recordings of unfinished sagas in Postgres, read page by page or one by one; nothing is written."""
 
 from __future__ import annotations
 
@@ -22,15 +22,29 @@ SQL = load_statements(Path(__file__).with_name("recordings.sql"))
 PAGE: dict[str, Any] = {"limit": 50, "rows": 100, "bytes": 64 * 1024, "statuses": list(UNFINISHED)}
 """A page of recordings: so many instances, and so much of each history and of its checkpoints in the first read."""
 
+AFTER, THESE = "id > %(after)s", "id = any (%(ids)s)"
+"""Which recordings are read: those after one, or single ones. A statement holds one of both: each has its own plan."""
+
 
 class PostgresRecordings:
-    """The unfinished sagas of a database, in the order of their ids; workflows.amends.ports.recordings has the port."""
+    """The unfinished sagas of a database, in the order of their ids; workflows.amends.ports.recordings has the port,
+    workflows.amends.compatibility.migration that of single ones."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
     async def page(self, after: str) -> Sequence[Recording]:
-        rows = await self._reader.rows(SQL["recordings"], PAGE | {"after": after})
+        return await self._read(AFTER, {"after": after})
+
+    async def of(self, ids: Sequence[str]) -> Sequence[Recording]:
+        return await self._read(THESE, {"ids": list(ids)})
+
+    async def other_versions(self, name: str, version: int, after: str) -> Sequence[str]:
+        given = PAGE | {"name": name, "version": version, "after": after}
+        return [row["id"] for row in await self._reader.rows(SQL["other_versions"], given)]
+
+    async def _read(self, which: str, given: dict[str, Any]) -> Sequence[Recording]:
+        rows = await self._reader.rows(SQL["recordings"].replace("{which}", which), PAGE | given)
         return [await self._recording(row) for row in rows]
 
     async def _recording(self, row: dict[str, Any]) -> Recording:

@@ -12,6 +12,12 @@ select s.id, s.name, s.version, s.root, s.parent, s.status, s.takeovers, s.deadl
        (select coalesce(jsonb_agg(jsonb_build_array(e.data) order by e.transaction_id, e.position), '[]')
           from amends.sagas as kin join amends.events as e on e.stream = 'saga-' || kin.id
          where kin.root = s.root and kin.id <> s.id and e.type = 'step-compensated') as undone
-  from (select * from amends.sagas where id > %(after)s and status = any (%(statuses)s) order by id limit %(limit)s) as s
+  from (select * from amends.sagas where {which} and status = any (%(statuses)s) order by id limit %(limit)s) as s
   join dbos.workflow_input as i on i.workflow_uuid = s.id
  order by s.id
+
+-- name: other_versions
+-- A page of unfinished sagas of a name, of other versions than this one, in the order of their ids.
+select id from amends.sagas
+ where name = %(name)s and version <> %(version)s and id > %(after)s and status = any (%(statuses)s)
+ order by id limit %(limit)s
