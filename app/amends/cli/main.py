@@ -76,6 +76,7 @@ def _escaping() -> Iterator[None]:
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+workflows.command("version")(versions.version)
 workflows.command("migrate")(versions.migrate)
 app.add_typer(workflows, name="workflows")
 app.add_typer(projections, name="projections")

@@ -23,6 +23,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "workflows list": ("workflows list --status stuck", "workflows list --name place-order --json"),
     "workflows show": ("workflows show 4711", "workflows show 4711 --watch"),
     "workflows check": ("workflows check", "workflows check --json"),
+    "workflows version": ("workflows version place-order",),
     "workflows migrate": (
         "workflows migrate place-order --to 2 --dry-run",
         'workflows migrate place-order 4711 --to 2 --reason "couriers are asked first"',

@@ -7,15 +7,62 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.amends.cli.help.completion import saga_names
-from app.amends.cli.project import AsJson, look_at_database, run_on_database
+from app.amends.cli.project import AsJson, look_at_database, project_service, project_settings, run_on_database
 from app.amends.output.terminal import print_json, print_line
-from domain.amends.errors import Invalid
+from domain.amends.errors import AmendsError, Invalid
 
 if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
     from app.amends.cli.versions.migrating import MigrationReport
 
 Name = Annotated[str, typer.Argument(autocompletion=saga_names, help="The name of a saga, such as place-order.")]
+
+
+def version(name: Name, as_json: AsJson = False) -> None:
+    """Make a new version of a saga, in its file; the version of before gets a file of its own, and goes on.
+
+    The classes of the file stay in it, and the old version imports them; functions and constants that it needs are
+    copied. app/main.py then makes both, with the same gateways, and the shapes of both are locked. Nothing is written
+    unless all of that can be.
+    """
+    from app.amends.cli.command_context import definitions
+    from app.amends.cli.moving import relative_path
+    from app.amends.versioning.new_version import make_version
+
+    service = project_service()
+    made = make_version(service.root, definitions(service, project_settings()), name)
+    unfinished, unasked = _unfinished(name, made.version - 1)
+    made.write()
+    files = [relative_path(path) for path in made.texts]
+    if as_json:
+        print_json({"name": name, "version": made.version, "files": files, "unfinished": unfinished})
+        return
+    print_line(f"{name}:{made.version - 1} is in {files[0]} now, and goes on as it is.")
+    print_line(f"{name}:{made.version} is in {files[1]}: change it there. Changed too: {', '.join(files[2:])}.")
+    if unfinished is None:
+        print_line(f"How many sagas need version {made.version - 1} was not asked: {unasked}.")
+    else:
+        print_line(f"{unfinished} sagas that are not finished need version {made.version - 1}.")
+
+
+def _unfinished(name: str, version: int) -> tuple[int | None, str]:
+    """How many sagas of a version are not finished; None, and why, if no database can be asked."""
+    settings = project_settings()
+    if settings.database_url is None and not (settings.data_dir / "postgres").is_dir():
+        return None, "there is no database here"
+    found: list[int] = []
+
+    async def count(context: CommandContext) -> None:
+        from app.amends.store.sagas.versions import PostgresVersions, VersionUse
+
+        uses = await PostgresVersions(context.reader).uses()
+        found.append(uses.get((name, version), VersionUse()).unfinished)
+
+    try:
+        look_at_database(count)
+    except (AmendsError, OSError) as error:
+        return None, str(error).rstrip(".")
+    return (found[0], "") if found else (0, "")
 
 
 def migrate(
