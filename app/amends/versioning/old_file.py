@@ -77,10 +77,9 @@ class _OldFile:
         self._keep(self._body.index(saga))
         self._describe()
         for number, statement in enumerate(self._body):
-            if isinstance(statement, ast.Import | ast.ImportFrom):
-                self._import(statement, number)
-            elif number not in self._kept and not (number == 0 and ast.get_docstring(self._source.tree)):
-                self._source.replace(self._whole(number), "")
+            if isinstance(statement, ast.Import | ast.ImportFrom) and self._import(statement):
+                self._kept.add(number)
+        self._leave_out()
         self._rename(saga)
         text = self._source.rewritten()
         shared = sorted(self._shared)
@@ -102,7 +101,7 @@ class _OldFile:
         for name in self._names(statement):
             self._used.add(name)
             for other in self._bound.get(name, ()):
-                if other == number or isinstance(self._body[other], ast.Import | ast.ImportFrom):
+                if name == self._file.cls or isinstance(self._body[other], ast.Import | ast.ImportFrom):
                     continue
                 if self._is_shared(self._body[other], name) and name not in bases:
                     self._shared.add(name)
@@ -150,28 +149,35 @@ class _OldFile:
         file = self._file
         told = f'"""Version {file.version} of {file.name}, for the instances that began with it."""'
         if ast.get_docstring(self._source.tree) is not None:
+            self._kept.add(0)
             self._source.replace(self._source.span(self._body[0]), told)
 
-    def _import(self, statement: ast.Import | ast.ImportFrom, number: int) -> None:
-        """Import what is used alone."""
+    def _import(self, statement: ast.Import | ast.ImportFrom) -> bool:
+        """Import what is used alone; whether that is anything."""
         if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
-            return
+            return True
         used = [each for each in statement.names if each.name == "*" or _bound_by(statement, each) in self._used]
-        if not used:
-            self._source.replace(self._whole(number), "")
-        elif len(used) < len(statement.names):
+        if used and len(used) < len(statement.names):
             names = [f"{each.name} as {each.asname}" if each.asname else each.name for each in used]
             module = f"{'.' * statement.level}{statement.module or ''}" if isinstance(statement, ast.ImportFrom) else ""
             self._source.replace(self._source.span(statement), import_text(module, names))
+        return bool(used)
 
-    def _whole(self, number: int) -> Span:
-        """A statement with all that stands between it and the one before, to the end of its line."""
-        end = self._source.span(self._body[number]).end
-        end += len(self._source.rest_of_line(end))
-        if not number:
-            return Span(self._source.span(self._body[0]).start, end)
-        before = self._source.span(self._body[number - 1]).end
-        return Span(before + len(self._source.rest_of_line(before)), end)
+    def _leave_out(self) -> None:
+        """Leave out what is not kept, with the lines above it; the widest of the gaps around it stays."""
+        gap, start = 0, 0
+        for number, statement in enumerate(self._body):
+            below = self._source.text[start : self._source.span(statement).start]
+            gap = max(gap, _blank_lines(below)) if number else 0
+            end = self._source.span(statement).end
+            end += len(self._source.rest_of_line(end))
+            if number not in self._kept:
+                following = self._source.text[end:]
+                more = gap - _blank_lines(following) if following.strip() else 0
+                self._source.replace(Span(start, end), self._source.newline * more if number + 1 in self._kept else "")
+            else:
+                gap = 0
+            start = end
 
     def _rename(self, saga: ast.ClassDef) -> None:
         """Give the class the name of its version."""
@@ -187,6 +193,11 @@ class _OldFile:
         for quoted, said in self._quoted(kept):
             if word.search(said):
                 self._source.replace(self._source.span(quoted), f'"{word.sub(new, said)}"')
+
+
+def _blank_lines(text: str) -> int:
+    """How many lines end before the first one with something in it."""
+    return text[: len(text) - len(text.lstrip("\r\n"))].count("\n")
 
 
 def _is_text(statement: ast.stmt) -> bool:

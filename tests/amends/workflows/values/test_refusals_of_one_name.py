@@ -164,6 +164,14 @@ async def test_a_gateway_of_all_versions_refuses_each_as_its_own_file_says(file:
     assert await play(two, crash) == "2: 3"
 
 
+def test_what_an_old_file_knows_not_is_known_by_the_newer_one(file: type[File]) -> None:
+    newer = file("selling", selling(2))
+    older = file("selling_v1", selling(1, imports="from random import Random as SoldOut"))
+    file("renting", selling(1, type="str").replace("selling-here", "renting-here"))
+    require_distinct_refusals()
+    assert refusal_class(file.refusal(), older.name) is newer.names["SoldOut"]
+
+
 async def test_a_refusal_with_other_facts_than_its_file_says_is_for_an_operator(file: type[File]) -> None:
     file("selling", selling_by_gateway(2).replace("left: int", "left: str"))
     file("gateway", GATEWAY.format(left="'few'"))
