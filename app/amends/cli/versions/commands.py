@@ -42,7 +42,7 @@ def version(name: Name, as_json: AsJson = False) -> None:
     if unfinished is None:
         print_line(f"How many sagas need version {made.version - 1} was not asked: {unasked}.")
     else:
-        print_line(f"{unfinished} sagas that are not finished need version {made.version - 1}.")
+        print_line(f"Sagas that are not finished and need version {made.version - 1}: {unfinished}.")
 
 
 def _unfinished(name: str, version: int) -> tuple[int | None, str]:

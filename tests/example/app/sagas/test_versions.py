@@ -77,7 +77,7 @@ def test_a_new_version_from_its_first_line_to_the_end_of_the_old_one(
             server.saga(id)
         checkout = Checkout(tmp_path, url)
         said = checkout.amends("workflows", "version", "transfer-money")
-        assert said.splitlines()[-1] == "4 sagas that are not finished need version 1."
+        assert said.splitlines()[-1] == "Sagas that are not finished and need version 1: 4."
         checkout.change("transfer_money.py", RENAMED)
         assert old_version(checkout)["servers"] == 1
         server.stop()
