@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import sys
@@ -86,13 +87,15 @@ def _file(root: Path, newest: Definition) -> Path:
 
 
 def _saga_file(path: Path, newest: Definition) -> SagaFile:
-    module = sys.modules[newest.module]
-    cls = next(
-        name
-        for name, value in vars(module).items()
-        if isinstance(value, type) and vars(value).get("definition") is newest
+    module, text = sys.modules[newest.module], PythonFile.read(path).text
+    at_top = {each.name for each in ast.parse(text).body if isinstance(each, ast.ClassDef)}
+    for name, value in vars(module).items():
+        if name in at_top and isinstance(value, type) and vars(value).get("definition") is newest:
+            return SagaFile(text, module, name, newest.name, newest.version)
+    raise StartupError(
+        f"{path.name} declares {newest.name} below something else, and not at its top.",
+        "Write its class at the top of the file, under the name that it has.",
     )
-    return SagaFile(PythonFile.read(path).text, module, cls, newest.name, newest.version)
 
 
 def _composition(root: Path, saga: SagaFile, old_module: str) -> tuple[Path, str]:
