@@ -20,8 +20,8 @@ grant select on all tables in schema amends, dbos to amends_service;
 grant insert (id, stream, version, type, schema_version, data, metadata) on amends.events to amends_service;
 grant insert (key, digest, answer) on amends.requests to amends_service;
 grant insert (id, name, version, root, reference, status, correlation_id, request, deadline_at, parent, settled, was_settled),
-      update (status, reason, since, finished_at, takeovers, progress, not_before, waiting_for, due_at, cancel_reason, parent,
-              settled, was_settled, provider, provider_since)
+      update (version, status, reason, since, finished_at, takeovers, progress, not_before, waiting_for, due_at,
+              cancel_reason, parent, settled, was_settled, provider, provider_since)
    on amends.sagas to amends_service;
 grant insert (id, machine, pid, born, kinds, lease_until), update (renewed_at, lease_until, ended_at, ended_by, blocked)
    on amends.executors to amends_service;
@@ -66,4 +66,5 @@ revoke execute on function amends.open_generation, amends.point_view from amends
 -- DBOS runs sagas and knows its versions here; whatever its own tools do besides, they do as the owner.
 grant insert, update on dbos.workflow_status, dbos.application_versions to amends_service;
 grant insert on dbos.workflow_input, dbos.operation_outputs to amends_service;
+grant update (inputs) on dbos.workflow_input to amends_service;
 grant insert, update, delete on dbos.workflow_output to amends_service;

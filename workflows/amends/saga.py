@@ -205,7 +205,7 @@ class Saga(ABC, Generic[In, Out]):
             _require_declared_types(cls)
         except DefinitionError as error:
             raise error.with_traceback(None) from None  # the last line of the team's own is that of its class
-        note_saga_module(cls.__module__)
+        note_saga_module(cls.__module__, cls.definition.name, cls.definition.version)
 
     @abstractmethod
     async def run(self, request: In, /) -> Out:

@@ -22,14 +22,18 @@ from app.amends.settings import Settings
 from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
+from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries
 from app.amends.store.shapes import PostgresSagaLookup
 from domain.amends.event import Cause
 from workflows.amends.client import SagaClient
+from workflows.amends.compatibility.migration import Migrations
+from workflows.amends.compatibility.replay_log import CodeAtHand
 from workflows.amends.definition import Definition
 from workflows.amends.projections.administration import ProjectionAdministration
 from workflows.amends.projections.builds import ProjectionBuilds
 from workflows.amends.providers import Providers
+from workflows.amends.values.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class CommandContext:
     feed_notifier: FeedNotifier
     builds: ProjectionBuilds
     administration: ProjectionAdministration
+    code: CodeAtHand
+    migrations: Migrations
 
     @property
     def cause(self) -> Cause:
@@ -66,6 +72,8 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
         try:
             parts = build_parts(service, settings, store, Providers(), readers, "http://127.0.0.1", "")
             client, register = SagaClient(parts.sagas, store.sagas), store.shape_register(service, parts.sagas)
+            limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
+            code = CodeAtHand.of(client, limits, register.argument_shapes)
             yield CommandContext(
                 client,
                 SagaSummaries(reader),
@@ -79,6 +87,8 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
                 store.feed_notifier,
                 store.builds,
                 ProjectionAdministration(store.builds),
+                code,
+                Migrations(store.sagas, PostgresRecordings(reader), client.sagas, code),
             )
         finally:
             await store.stop()

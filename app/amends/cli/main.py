@@ -23,6 +23,7 @@ from app.amends.cli.own_commands import own_commands
 from app.amends.cli.project import AsJson, database_in_use, has_project, project_service, project_settings
 from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
+from app.amends.cli.versions import commands as versions
 from app.amends.cli.workflows import Reason, workflows
 from app.amends.output.log_rendering import indented_lines
 from app.amends.output.terminal import print_error_line, print_json, print_line
@@ -76,6 +77,8 @@ def _escaping() -> Iterator[None]:
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+workflows.command("version")(versions.version)
+workflows.command("migrate")(versions.migrate)
 app.add_typer(workflows, name="workflows")
 app.add_typer(projections, name="projections")
 app.add_typer(schema, name="schema")

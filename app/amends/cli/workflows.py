@@ -108,26 +108,35 @@ def check_workflows(
 ) -> None:
     """Replay all unfinished sagas against the code here, without effects, and say what a deploy would strand.
 
-    The exit status is 0 if all go on, 1 if some do not, and 2 if the check could not be made.
+    It also says which old versions of sagas nobody needs any more. The exit status is 0 if all go on, 1 if some do not,
+    and 2 if the check could not be made.
     """
     failure_status.set(NOT_MADE)
-    from app.amends.cli.compatibility.checking import check_compatibility, check_folder, report_json, report_lines
+    from app.amends.cli.compatibility.checking import (
+        check_compatibility,
+        check_folder,
+        check_old_versions,
+        report_json,
+        report_lines,
+    )
+    from app.amends.cli.versions.deleting import OldVersion
     from workflows.amends.compatibility.check import CompatibilityReport
 
-    report, unreadable = CompatibilityReport(), list[str]()
+    report, unreadable, old = CompatibilityReport(), list[str](), list[OldVersion]()
 
     async def look(context: CommandContext) -> None:
         nonlocal report
         report = await check_compatibility(context, quiet=as_json)
+        old.extend(await check_old_versions(context))
 
     if recordings is None:
         look_at_database(look)
     else:
         report, unreadable = asyncio.run(check_folder(recordings, quiet=as_json))
     if as_json:
-        print_json(report_json(report))
+        print_json(report_json(report, old))
     else:
-        for line in report_lines(report):
+        for line in report_lines(report, old):
             print_line(line)
     for problem in unreadable:
         print_error_line(problem)

@@ -14,6 +14,7 @@ from app.amends.http.routes.events import EventRoutes
 from app.amends.http.routes.health import HealthRoutes
 from app.amends.http.routes.live_followers import Followers
 from app.amends.http.routes.metrics import MetricRoutes
+from app.amends.http.routes.migration import MigrationRoutes
 from app.amends.http.routes.projections import ProjectionRoutes
 from app.amends.http.routes.providers import ProviderRoutes
 from app.amends.http.routes.streams import StreamRoutes
@@ -31,8 +32,11 @@ from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoRedo
 from app.amends.store.feed.losses import Losses
 from app.amends.store.idempotent_requests import IdempotentRequests
+from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries, inactivity_waiter
 from app.amends.watchdog.watchdog import Watchdog
+from workflows.amends.compatibility.migration import Migrations
+from workflows.amends.compatibility.replay_log import CodeAtHand
 from workflows.amends.executor.engine import Engine
 from workflows.amends.projections.administration import ProjectionAdministration
 
@@ -64,6 +68,11 @@ def amends_routers(
     resting, overview = inactivity_waiter(reader), SagaSummaries(reader)
     engine.on_inactive = lambda saga: resting.resolve({saga: True})
     yield WorkflowRoutes(engine, overview, resting, events, requests, redactor).router
+    client = engine.saga_client
+    code = CodeAtHand.of(client, engine.options.limits, engine.argument_shapes)
+    yield MigrationRoutes(
+        engine, Migrations(store.sagas, PostgresRecordings(reader), client.sagas, code), requests
+    ).router
     yield EventRoutes(events, store.feed_notifier, redactor, engine.draining, watched.followers).router
     limit = engine.options.limits.value
     history, undoing = TimeTravel(events, loader), UndoRedo(events, loader, limit)

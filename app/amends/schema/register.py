@@ -123,15 +123,14 @@ class ShapeRegister:
     async def argument_shapes(self, saga_type: str, step: str) -> Sequence[Shape]:
         """The shapes that the arguments of a step have had: in the code, the lock, and on any server of the database.
 
-        While the database is away they are those that were read before.
+        Those of all versions of the saga, for an instance may have been moved from one to another. While the database is
+        away they are those that were read before.
         """
         with suppress(Unavailable):
             await self.refresh()
         self._load()
-        name, _, wanted = saga_type.partition(":")
-        return [
-            part.root for version, part in self._shapes.get(("argument", f"{name}.{step}"), ()) if version == wanted
-        ]
+        name = saga_type.partition(":")[0]
+        return [part.root for _, part in self._shapes.get(("argument", f"{name}.{step}"), ())]
 
     async def look_for_missing(self, missing: Collection[ShapeQuery]) -> bool:
         """Whether one more look for missing shapes has found any; the same ones are not looked for again at once."""

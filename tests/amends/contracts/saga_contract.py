@@ -62,9 +62,9 @@ def evolve(total: int, event: Counted) -> int:
 tallies = Aggregate("tally", 0, evolve)
 
 
-def starts(id: str, request: str = "r", **more: Any) -> StartRequest:
+def starts(id: str, request: str = "r", inputs: str = "{}", **more: Any) -> StartRequest:
     event = new_amends_event(saga_histories.stream(id), SagaStarted("place-order", 1, "4711", id, {}), Cause())
-    return StartRequest(id, "place-order", 1, "4711", id, request, "{}", event, **more)
+    return StartRequest(id, "place-order", 1, "4711", id, request, inputs, event, **more)
 
 
 def of(saga: str, *events: object) -> list[NewEvent]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from domain.amends.errors import NotFound
+from domain.amends.errors import NotFound, StaleVersion
 from tests.amends.contracts.saga_contract import (
     AT,
     EXECUTOR,
@@ -25,11 +27,15 @@ from workflows.amends.history import (
     OperatorActed,
     SagaCompensating,
     SagaIncompatible,
+    SagaMigrated,
     SagaTerminated,
+    SagaWaiting,
     saga_histories,
 )
+from workflows.amends.ports.event_store import FeedCursor, RepeatedRequest, StoredAnswer
 from workflows.amends.ports.execution_log import Fenced, StatusChange, StepCommit
-from workflows.amends.ports.saga_store import OtherExecutor
+from workflows.amends.ports.saga_store import OtherExecutor, VersionMove
+from workflows.amends.values.codec import parse_json
 
 DEAD = "executor-2"
 
@@ -208,3 +214,80 @@ class QueueContract:
         await it.sagas.signal("s-1", "paid", signal("s-1"), None)
         (_, told) = await it.events.read(saga_histories.stream("s-1"))
         assert (told.metadata["correlation_id"], told.metadata["workflow_id"]) == ("s-1", "s-1")
+
+
+class MigrationContract:
+    """What it takes to let a saga go on with another version of its code."""
+
+    async def moved(self, it: Store, saga: Running, answer: StoredAnswer | None = None, **other: Any) -> Any:
+        at = len(await saga.history())
+        move = replace(VersionMove(saga.id, 1, 2, at), **other)
+        return await it.sagas.migrate(move, one(saga.id, SagaMigrated(1, 2, "why")), answer)
+
+    async def test_a_saga_that_waits_is_queued_for_whoever_has_the_version(self, it: Store) -> None:
+        saga = await started(it, "s-1", inputs='{"positionalArgs": [1e2], "namedArgs": {"root": "s-1", "version": 1}}')
+        await saga.wait()
+        assert isinstance(await self.moved(it, saga), FeedCursor)
+        assert await saga.status() == "running"
+        assert not await saga.claimed_again()
+        (claimed,) = await it.sagas.claim(EXECUTOR, "another", ["place-order:2"], 10)
+        saga.owner = "another"
+        inputs = parse_json(claimed.inputs)
+        assert inputs == {"positionalArgs": [100.0], "namedArgs": {"root": "s-1", "version": 2}}
+        assert isinstance(inputs["positionalArgs"][0], float)
+        assert [type(event) for event in (await saga.history())[1:]] == [SagaWaiting, SagaMigrated]
+        assert not (await saga.stored()).recovered
+
+    async def test_one_that_was_never_run_is_queued_as_before(self, it: Store) -> None:
+        await it.sagas.start(starts("s-1"))
+        assert isinstance(await self.moved(it, Running(it, "s-1")), FeedCursor)
+        assert await Running(it, "s-1").status() == "queued"
+        assert [each.id for each in await it.sagas.claim(EXECUTOR, "me", ["place-order:2"], 10)] == ["s-1"]
+
+    async def test_one_that_is_incompatible_goes_on(self, it: Store) -> None:
+        await it.sagas.start(starts("s-1"))
+        event, change = one("s-1", SagaIncompatible("no code")), StatusChange("stranded", "no code")
+        await it.sagas.end_executors([EXECUTOR], "another", died=True)
+        await it.sagas.append_to_unowned("s-1", event, change, ["completed"])
+        assert isinstance(await self.moved(it, Running(it, "s-1")), FeedCursor)
+        assert await Running(it, "s-1").status() == "running"
+
+    async def test_nobody_moves_what_somebody_runs_or_left_in_the_middle(self, it: Store) -> None:
+        saga = await started(it, "s-1")
+        assert await self.moved(it, saga) == "executing"
+        await it.sagas.release("s-1", EXECUTOR, "me")
+        assert await self.moved(it, saga) == "unsettled"
+        assert await saga.claimed_again()
+        await saga.suspend("running", provider="stock", provider_since=AT, due_at=None, settled=True)
+        assert await self.moved(it, saga) == "unsettled"
+
+    @pytest.mark.parametrize("status", ["stuck", "completed", "compensated"])
+    async def test_there_is_nothing_to_move_of_others(self, it: Store, status: str) -> None:
+        saga = await started(it, "s-1")
+        match status:
+            case "stuck":
+                await saga.stuck()
+            case "completed":
+                await saga.complete()
+            case _:
+                await saga.compensate("no", None)
+        assert await self.moved(it, saga) == status
+
+    async def test_what_was_judged_of_another_history_or_version_is_stale(self, it: Store) -> None:
+        saga = await started(it, "s-1")
+        await saga.wait()
+        with pytest.raises(StaleVersion):
+            await self.moved(it, saga, from_version=2, to_version=1)
+        with pytest.raises(StaleVersion):
+            await self.moved(it, saga, at=1)
+        with pytest.raises(NotFound):
+            await self.moved(it, saga, id="s-2")
+        assert await saga.status() == "waiting"
+
+    async def test_a_request_that_is_repeated_moves_nothing_again(self, it: Store) -> None:
+        saga = await started(it, "s-1")
+        await saga.wait()
+        answer = StoredAnswer("key-1", "digest-1", {"said": "once"})
+        assert isinstance(await self.moved(it, saga, answer), FeedCursor)
+        assert isinstance(await self.moved(it, saga, answer), RepeatedRequest)
+        assert len(await saga.history()) == 3

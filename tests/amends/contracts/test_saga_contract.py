@@ -9,13 +9,15 @@ from sqlalchemy import URL
 
 from app.amends.store.events.postgres_events import PostgresEvents
 from tests.amends.contracts.saga_contract import EXECUTOR, TYPE, CommitContract, StartContract, Store
-from tests.amends.contracts.saga_queue_contract import ExecutorContract, QueueContract
+from tests.amends.contracts.saga_queue_contract import ExecutorContract, MigrationContract, QueueContract
 from tests.amends.contracts.saga_signals_contract import FamilyContract, SignalContract
 from tests.amends.store.harness.sagas import store
 from workflows.amends.simulation.memory.sagas import MemorySagas
 
 
-class SagasContract(StartContract, CommitContract, SignalContract, FamilyContract, ExecutorContract, QueueContract):
+class SagasContract(
+    StartContract, CommitContract, SignalContract, FamilyContract, ExecutorContract, QueueContract, MigrationContract
+):
     """All of it."""
 
 

@@ -14,6 +14,7 @@ from tests.amends.harness.program import amends
 from tests.amends.packaging.wheel import ended, run
 
 NEW = (sys.executable, "-m", "amends", "new")
+ME = ("-c", "user.name=me", "-c", "user.email=me@localhost")
 OURS = re.compile(r"\bamends\b")
 VERSION = re.compile(r"amends-\d+\.\d+\.\d+(\.dev\d+\+g[0-9a-f]{12}(\.changed\.\w+)?)?-py3")
 
@@ -59,6 +60,25 @@ def test_the_example_business_is_one_project_as_well(market: Path, shop: Path) -
     assert " passed" in run(python, "-m", "pytest", cwd=market)
     assert "has the shape" in run(python, "-m", "amends", "schema", "check", cwd=market)
     assert "tests.example" not in "".join(path.read_text() for path in market.glob("tests/**/*.py"))
+
+
+def test_a_new_version_of_each_saga_passes_all_checks(shop: Path, market: Path) -> None:
+    python = str(shop / ".venv" / "bin" / "python")
+    sagas = {shop: ["sign-up"], market: ["place-order", "transfer-money", "book-trip", "book-group-trip"]}
+    for project, names in sagas.items():
+        try:
+            for name in names:
+                said = run(python, "-m", "amends", "workflows", "version", name, cwd=project)
+                assert f"{name}:2 is in workflows/{name.replace('-', '_')}.py: change it there." in said
+                assert "was not asked: there is no database here." in said
+                run("git", "add", "--all", cwd=project)
+                run("git", *ME, "commit", "--message", name, cwd=project)
+            run(python, "-m", "ruff", "format", "--check", ".", cwd=project)
+            for checks in ("ruff check .", "mypy", "amends schema check", "pytest"):
+                run(python, "-m", *checks.split(), cwd=project)
+        finally:
+            first = run("git", "rev-list", "--max-parents=0", "HEAD", cwd=project).strip()
+            run("git", "reset", "--hard", first, cwd=project)
 
 
 def test_its_name_is_its_own_wherever_it_shows(shop: Path) -> None:

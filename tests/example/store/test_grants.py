@@ -43,7 +43,7 @@ GRANTED = {
     "amends.runs": "select",
     "amends.sagas": "insert (correlation_id, deadline_at, id, name, parent, reference, request, root, settled, status,"
     " version, was_settled); select; update (cancel_reason, due_at, finished_at, not_before, parent, progress,"
-    " provider, provider_since, reason, settled, since, status, takeovers, waiting_for, was_settled)",
+    " provider, provider_since, reason, settled, since, status, takeovers, version, waiting_for, was_settled)",
     "amends.set_aside": "delete; insert (build, error, key, name); select; update (wish)",
     "amends.set_aside_events": "insert (build, key, name, position); select",
     "amends.shapes": "insert (before, digest, kind, name, shape, version); select",
@@ -58,7 +58,7 @@ GRANTED = {
     "dbos.streams": "select",
     "dbos.workflow_events": "select",
     "dbos.workflow_events_history": "select",
-    "dbos.workflow_input": "insert; select",
+    "dbos.workflow_input": "insert; select; update (inputs)",
     "dbos.workflow_output": "delete; insert; select; update",
     "dbos.workflow_schedules": "select",
     "dbos.workflow_status": "insert; select; update",

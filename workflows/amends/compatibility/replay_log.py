@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal, NoReturn, TypeAlias
 
 from pydantic import JsonValue
 
 from domain.amends.event import Cause, event_type
+from workflows.amends.client import SagaClient
 from workflows.amends.compatibility.interrupting import BUSY_SECONDS
 from workflows.amends.engine.run_driver import Hanging
 from workflows.amends.engine.steps.argument_shapes import ArgumentShapes, no_shapes
@@ -64,6 +65,12 @@ class CodeAtHand:
     busy_seconds: float = BUSY_SECONDS
     """How long code of a saga may compute without an await."""
     argument_shapes: ArgumentShapes = no_shapes
+
+    @classmethod
+    def of(cls, client: SagaClient, limits: Limits, argument_shapes: ArgumentShapes) -> CodeAtHand:
+        """That of a process with the sagas of a client; `run` has less time than it has when it really runs."""
+        limits = replace(limits, between=min(limits.between, REPLAY_SECONDS))
+        return cls(client.child_start_request, lambda: datetime.now(UTC), limits, argument_shapes=argument_shapes)
 
 
 class ReplayEnded(SuspendRequest):

@@ -37,17 +37,21 @@ async def judge(recording: Recording, sagas: Mapping[tuple[str, int], Saga[Any, 
 
 @dataclass(frozen=True)
 class Replay:
-    """A replay that has ended: the verdict, and the steps that `run` has asked for, in their order."""
+    """A replay that has ended: the verdict, and the execution that came to it."""
 
     verdict: Verdict
-    steps: Sequence[StepExecution]
+    execution: Execution
+
+    @property
+    def steps(self) -> Sequence[StepExecution]:
+        """The steps that `run` has asked for, in their order."""
+        return self.execution.driver.step_execution
 
 
 async def replay(recording: Recording, saga: Saga[Any, Any], code: CodeAtHand) -> Replay:
     """Let `run` of a saga go on up to where nothing more is recorded."""
     log = ReplayLog(recording, code)
     execution = Execution(saga, log)
-    begun = execution.driver.step_execution
     try:
         await execution.run(copy_json(recording.given))
     except (ReplayEnded, Suspended, TurnedBack):
@@ -55,11 +59,11 @@ async def replay(recording: Recording, saga: Saga[Any, Any], code: CodeAtHand) -
     except ReplayInterrupted:  # in the midst of the engine: it is the code that runs next that hangs
         pass
     except Unreadable as error:
-        return Replay(Verdict("stranded", error_message(error)), begun)
+        return Replay(Verdict("stranded", error_message(error)), execution)
     except Exception as error:
-        return Replay(Verdict("stuck", f"a fault of the engine: {execution.history.bug_text(error)}"), begun)
+        return Replay(Verdict("stuck", f"a fault of the engine: {execution.history.bug_text(error)}"), execution)
     if interruptions.pop(recording.id):
         on_loop.enter(None)  # wherever it was interrupted
-        return Replay(COMPUTES, begun)
+        return Replay(COMPUTES, execution)
     verdict = replace(log.verdict, reason=execution.history.without_hidden(log.verdict.reason))
-    return Replay(verdict, begun)
+    return Replay(verdict, execution)

@@ -103,9 +103,27 @@ class OutcomeRecorder:
             await self.suspend_stuck(
                 step_execution, f"{step_execution.step.name} was refused: {problem.message}", problem, attempts
             )
+        try:
+            raised = self._as_replayed(problem)
+        except ValidationError as error:
+            reason = f"{step_execution.step.name} was refused: the refusal {problem.name} that this saga's file knows"
+            await self.suspend_stuck(
+                step_execution, f"{reason} does not take its facts: {wrong_fields(error)[0]}", problem, attempts
+            )
         told = step_execution.step_event(StepRefused, attempts=attempts, error=problem)
         await self._write_failure(step_execution, problem, *also, told)
-        raise load(problem.facts, type(refusal))
+        raise raised or load(problem.facts, type(refusal))
+
+    def _as_replayed(self, problem: Problem) -> Refusal | None:
+        """A refusal as every replay will see it: of the class that the saga's file knows under its name.
+
+        A gateway that serves several versions of a saga raises the class of one of them. None if no class is known.
+        Raises ValidationError if that class does not take the facts.
+        """
+        try:
+            return load_refusal(problem, self._saga.definition.module)
+        except UnknownRefusal:
+            return None
 
     async def suspend_stuck(
         self, step_execution: StepExecution, reason: str, problem: Problem | None = None, attempts: int = 0

@@ -70,6 +70,7 @@ class Engine:
         argument_shapes: ArgumentShapes = no_shapes,
     ) -> None:
         self.store, self.options, self._runtime, self._seconds = store, options, runtime, clocks.seconds
+        self.argument_shapes = argument_shapes
         self._providers = providers = providers or Providers(clocks=clocks)
         self._executor = Executor(store, options.lease, process, clocks, keeper, self._give_up)
         self.saga_client = SagaClient(sagas, store, self._executor.clock.now, options.limits)

@@ -99,6 +99,11 @@ class StateFold:
         """The saga goes on where it was."""
         self.set_saga_fields(status="compensating" if self._state.turned_back else "running", reason=None)
 
+    def end_incompatibility(self) -> None:
+        """The saga goes on where it was, if it was incompatible; one that waits still does."""
+        if self._state.status == "stranded":
+            self.resume()
+
     def set_compensation_fields(
         self, step: str, occurrence: int, slot: int, state: CompensationState, awaits: AwaitedProvider | None = None
     ) -> None:

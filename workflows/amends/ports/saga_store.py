@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from workflows.amends.history import SagaStuck, Status
 from workflows.amends.history.replay_state import ReplayState
@@ -73,6 +73,21 @@ class OtherExecutor:
     expired: bool
 
 
+@dataclass(frozen=True)
+class VersionMove:
+    """A saga that is to go on with another version of its code; `at` is the version of its history that was judged."""
+
+    id: str
+    from_version: int
+    to_version: int
+    at: int
+
+
+Unmoved: TypeAlias = Status | Literal["executing", "unsettled"]
+"""Why a saga was not moved: its status does not allow it, somebody runs it, or its last execution may have left
+something without a record."""
+
+
 class Sagas(Protocol):
     """Sagas one by one, as the simulation has them too: what writes is resent until it is answered."""
 
@@ -134,6 +149,17 @@ class Sagas(Protocol):
         """Note that a saga is to be cancelled, and queue it if it waits or is stuck before its compensation has begun.
 
         Returns its status if it is finished, None if one of its pivots is recorded. Raises NotFound.
+        """
+        ...
+
+    async def migrate(
+        self, move: VersionMove, event: NewEvent, answer: StoredAnswer | None
+    ) -> FeedCursor | Unmoved | RepeatedRequest:
+        """Append `event`, and let a saga go on with another version of its code.
+
+        One that waits, or is incompatible, is queued: whoever has that version runs it to where it waits again. Nobody
+        may run it, and nothing that it did may be without a record. Raises StaleVersion if its version or its history
+        are others than those that were judged, and NotFound.
         """
         ...
 

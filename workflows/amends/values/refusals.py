@@ -20,11 +20,11 @@ def refusal_class(name: str, *modules: str) -> type[Refusal] | None:
     """The class of the refusals that are stored under a name, for sagas of these modules, the first that knows one.
 
     A name may stand for several classes, as of a saga's older version and its newer one: a module knows those that it
-    declares, and else those that it imports. What no module of any saga knows is another one's, such as a gateway's.
-    Returns None if there is none, or no telling which.
+    declares, else those that it imports, and else those that other versions of its saga know, the newest first. What no
+    module of any saga knows is another one's, such as a gateway's. Returns None if there is none, or no telling which.
     """
     found = refusal_classes(name)
-    for module in modules:
+    for module in (each for given in modules for each in (given, *_other_versions(given))):
         if near := _near(module, found):
             return near[-1] if _one(near) else None
     free = [cls for cls in found if not any(_knows(module, cls) for module in _saga_modules)] or found
@@ -41,9 +41,9 @@ def all_refusals() -> list[type[Refusal]]:
     return _refusals(Refusal)
 
 
-def note_saga_module(module: str) -> None:
-    """Sagas are declared in this module: the refusals that it knows are theirs."""
-    _saga_modules.add(module)
+def note_saga_module(module: str, saga: str, version: int) -> None:
+    """A version of a saga is declared in this module: the refusals that it knows are that saga's."""
+    _saga_modules.setdefault(module, {})[saga] = version
 
 
 def require_distinct_refusals() -> None:
@@ -66,7 +66,20 @@ def require_distinct_refusals() -> None:
                 raise DefinitionError(f"refusal {name!r}", problem)
 
 
-_saga_modules: set[str] = set()
+_saga_modules: dict[str, dict[str, int]] = {}
+"""By module, the sagas that are declared there, with their versions."""
+
+
+def _other_versions(module: str) -> list[str]:
+    """The modules of other versions of the sagas of a module, the newest first."""
+    mine = _saga_modules.get(module, {}).keys()
+    others = [
+        (version, other)
+        for other, sagas in _saga_modules.items()
+        for saga, version in sagas.items()
+        if saga in mine and other != module
+    ]
+    return [other for _, other in sorted(others, reverse=True)]
 
 
 def _near(module: str, classes: list[type[Refusal]]) -> list[type[Refusal]]:

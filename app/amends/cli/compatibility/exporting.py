@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from app.amends.cli.command_context import CommandContext
-from app.amends.cli.compatibility.checking import code_at_hand
-from app.amends.cli.project import project_settings
 from app.amends.output.terminal import print_error_line, print_line
 from app.amends.recordings.export import Exporter, NotExported
 from app.amends.recordings.files import file_name
@@ -25,8 +23,7 @@ async def export_sagas(context: CommandContext, ids: Sequence[str], sample: int 
     Raises NotFound, and StartupError for a folder that cannot be written to.
     """
     recordings, failed = PostgresRecordings(context.reader), False
-    code = code_at_hand(context.saga_client, project_settings(), context.register.argument_shapes)
-    exporter = Exporter(context.register, context.saga_client.sagas, code)
+    exporter = Exporter(context.register, context.saga_client.sagas, context.code)
     await context.register.refresh()
     chosen = ids if sample is None else await recordings.sample(sample)
     with interrupting():

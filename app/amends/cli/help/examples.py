@@ -24,6 +24,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "workflows show": ("workflows show 4711", "workflows show 4711 --watch"),
     "workflows check": ("workflows check", "workflows check --json", "workflows check --recordings tests/recordings"),
     "workflows export": ("workflows export 4711", "workflows export --sample 20 --to tests/recordings"),
+    "workflows version": ("workflows version place-order",),
+    "workflows migrate": (
+        "workflows migrate place-order --to 2 --dry-run",
+        'workflows migrate place-order 4711 --to 2 --reason "couriers are asked first"',
+    ),
     "workflows start": ("workflows start place-order - --id 4711 < order.json",),
     "workflows signal": ("workflows signal t-1 approval '{\"approved\": true}'",),
     "workflows cancel": ('workflows cancel 4711 --reason "the customer called"',),

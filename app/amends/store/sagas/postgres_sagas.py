@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from psycopg.rows import TupleRow
 
@@ -38,7 +39,15 @@ from workflows.amends.ports.execution_log import (
     StepTransaction,
     StreamMoved,
 )
-from workflows.amends.ports.saga_store import ClaimedSaga, OtherExecutor, ProviderReport, StartOutcome, StatusDetails
+from workflows.amends.ports.saga_store import (
+    ClaimedSaga,
+    OtherExecutor,
+    ProviderReport,
+    StartOutcome,
+    StatusDetails,
+    Unmoved,
+    VersionMove,
+)
 from workflows.amends.providers import Outage
 from workflows.amends.values.codec import json_text
 
@@ -157,6 +166,16 @@ class PostgresSagas:
         rows = await self._committer.run(SQL["cancel_saga"], parameters, START_PATIENCE)
         return None if rows[0][0] == "past" else _answered(id, rows[0])
 
+    async def migrate(
+        self, move: VersionMove, event: NewEvent, answer: StoredAnswer | None
+    ) -> FeedCursor | Unmoved | RepeatedRequest:
+        kept = answer and json_text(answer_json(answer))
+        parameters = (move.id, move.from_version, move.to_version, move.at, new_events_text([event]), kept)
+        rows = await self._committer.run(SQL["migrate_saga"], parameters, START_PATIENCE)
+        if rows[0][0] == "stale":
+            raise StaleVersion(saga_histories.stream(move.id), move.at, -1)
+        return _answered(move.id, rows[0])
+
     async def cancel_requests(self, executor: str) -> list[tuple[str, str]]:
         rows = await self._reader.rows(SQL["cancelled"], (executor,))
         return [(row["id"], row["cancel_reason"]) for row in rows]
@@ -218,7 +237,7 @@ class PostgresSagas:
         return int(rows[0][0])
 
 
-def _answered(id: str, row: TupleRow) -> FeedCursor | Status | RepeatedRequest:
+def _answered(id: str, row: TupleRow) -> FeedCursor | Any | RepeatedRequest:
     """The result of a signal, a cancel or an operator's action. Raises NotFound if there is no such saga."""
     outcome, status, cursor, digest, body = row
     if outcome == "repeated":
@@ -227,5 +246,4 @@ def _answered(id: str, row: TupleRow) -> FeedCursor | Status | RepeatedRequest:
         return FeedCursor.parse(cursor) or START
     if status is None:
         raise NotFound("workflow", id)
-    found: Status = status
-    return found
+    return status

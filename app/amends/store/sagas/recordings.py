@@ -1,4 +1,4 @@
-"""Recordings of sagas in Postgres, read page by page; nothing is written."""
+"""Recordings of sagas in Postgres, read page by page or one by one; nothing is written."""
 
 from __future__ import annotations
 
@@ -34,12 +34,16 @@ from workflows.amends.values.printable import error_message
 SQL: Final = load_statements(Path(__file__).with_name("recordings.sql"))
 FIRST: Final[dict[str, Any]] = {"rows": 100, "bytes": 64 * 1024}
 """How much of each history and of its checkpoints is in the first read."""
-PAGE: Final = FIRST | {"limit": 50, "statuses": list(UNFINISHED), "ids": None}
+PAGE: Final = FIRST | {"limit": 50, "statuses": list(UNFINISHED)}
 """A page of recordings: so many instances."""
+
+AFTER, THESE = "id > %(after)s", "id = any (%(ids)s)"
+"""Which recordings are read: those after one, or single ones. A statement holds one of both: each has its own plan."""
 
 
 class PostgresRecordings:
-    """The unfinished sagas of a database, in the order of their ids; workflows.amends.ports.recordings has the port."""
+    """The unfinished sagas of a database, in the order of their ids; workflows.amends.ports.recordings has the port,
+    workflows.amends.compatibility.migration that of single ones."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -54,7 +58,17 @@ class PostgresRecordings:
         return {each for (each,) in await self._reader.tuples(SQL["served"], ())}
 
     async def page(self, after: str) -> Sequence[Recording]:
-        rows = await self._reader.rows(SQL["recordings"], PAGE | {"after": after})
+        return await self._read(AFTER, {"after": after})
+
+    async def of(self, ids: Sequence[str]) -> Sequence[Recording]:
+        return await self._read(THESE, {"ids": list(ids)})
+
+    async def other_versions(self, name: str, version: int, after: str) -> Sequence[str]:
+        given = PAGE | {"name": name, "version": version, "after": after}
+        return [row["id"] for row in await self._reader.rows(SQL["other_versions"], given)]
+
+    async def _read(self, which: str, given: dict[str, Any]) -> Sequence[Recording]:
+        rows = await self._reader.rows(SQL["recordings"].replace("{which}", which), PAGE | given)
         return [await self._recording(row) for row in rows]
 
     async def sample(self, size: int) -> Sequence[str]:
@@ -64,8 +78,8 @@ class PostgresRecordings:
 
     async def recorded_saga(self, id: str) -> RecordedSaga | None:
         """All that is recorded of a saga of any status, as it is stored; None if there is none of this id."""
-        asked = PAGE | {"after": "", "ids": [id], "statuses": None, "limit": 1}
-        rows = await self._reader.rows(SQL["recordings"], asked)
+        asked = PAGE | {"ids": [id], "statuses": None, "limit": 1}
+        rows = await self._reader.rows(SQL["recordings"].replace("{which}", THESE), asked)
         return await self._recorded(rows[0]) if rows else None
 
     async def _recorded(self, row: dict[str, Any]) -> RecordedSaga:

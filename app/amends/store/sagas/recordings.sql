@@ -13,9 +13,7 @@ select s.id, s.name, s.version, s.root, s.parent, s.status, s.takeovers, s.deadl
           from amends.sagas as kin join amends.events as e on e.stream = 'saga-' || kin.id
          where kin.root = s.root and kin.id <> s.id and e.type = 'step-compensated') as undone
   from (select * from amends.sagas
-         where id > %(after)s and (%(statuses)s::text[] is null or status = any (%(statuses)s))
-           and (%(ids)s::text[] is null or id = any (%(ids)s))
-         order by id limit %(limit)s) as s
+         where {which} and (%(statuses)s::text[] is null or status = any (%(statuses)s)) order by id limit %(limit)s) as s
   join dbos.workflow_input as i on i.workflow_uuid = s.id
  order by s.id
 
@@ -44,3 +42,9 @@ select id from turns order by turn, name, version limit %(size)s
 -- name: served
 -- What executors that run have code for, as name:version; no row if none runs.
 select distinct unnest(kinds) from amends.executors where ended_at is null and lease_until > clock_timestamp()
+
+-- name: other_versions
+-- A page of unfinished sagas of a name, of other versions than this one, in the order of their ids.
+select id from amends.sagas
+ where name = %(name)s and version <> %(version)s and id > %(after)s and status = any (%(statuses)s)
+ order by id limit %(limit)s

@@ -31,6 +31,11 @@ select outcome, status, place, digest, answer from amends.signal_saga(%s, %s, %s
 select outcome, status, place, digest, answer from amends.cancel_saga(%s, %s::text[], %s, %s::jsonb, %s::jsonb)
  where amends.durable()
 
+-- name: migrate_saga
+-- Let a saga go on with another version of its code.
+select outcome, status, place, digest, answer from amends.migrate_saga(%s, %s, %s, %s, %s::jsonb, %s::jsonb)
+ where amends.durable()
+
 -- name: claim_awaiting
 -- Claim sagas that wait for a provider.
 select id, name, inputs from amends.claim_awaiting(%s, %s, %s, %s::text[], %s, %s)

@@ -25,7 +25,7 @@ from app.amends.store.feed import SQL as FEED
 from app.amends.store.outages import SQL as OUTAGES
 from app.amends.store.sagas.heartbeats import SQL as EXECUTORS
 from app.amends.store.sagas.postgres_sagas import SQL as SAGAS
-from app.amends.store.sagas.recordings import PAGE
+from app.amends.store.sagas.recordings import AFTER, PAGE
 from app.amends.store.sagas.recordings import SQL as RECORDINGS
 from app.amends.store.sagas.replay_states import HISTORY_PAGE
 from app.amends.store.sagas.summaries import CONDITIONS
@@ -147,7 +147,7 @@ OPEN: dict[str, Asked] = {
     "waiting for providers": Asked(OUTAGES["awaiting"], (), 200),
     "doctor": Asked(DOCTOR["sagas"], (), 1_000),
     "queued": Asked(SAGAS["without_code"], (), 6_000),
-    "recordings": Asked(RECORDINGS["recordings"], PAGE | {"after": "s-100001"}, 6_000),
+    "recordings": Asked(RECORDINGS["recordings"].replace("{which}", AFTER), PAGE | {"after": "s-100001"}, 6_000),
     "claim_incompatible": Asked(SAGAS["claim_incompatible"], ("me", "o", ["place-order:1"], 50, []), 2_000),
 }
 """What grows with the sagas that are open, and not with those that have ended."""

@@ -138,6 +138,49 @@ async def test_a_gateway_has_one_of_its_own_beside_that_of_a_saga(file: type[Fil
     assert refusal_class(file.refusal(), saga.name) is saga.names["SoldOut"]
 
 
+GATEWAY = """
+from a_team_s.selling import SoldOut
+
+
+async def hold():
+    raise SoldOut({left})
+"""
+
+
+def selling_by_gateway(version: int) -> str:
+    source = selling(version, imports=declared("SoldOut", "int").replace("gone", "NAME"))
+    return source.replace(
+        "        raise SoldOut(3)", "        from a_team_s.gateway import hold\n\n        await hold()"
+    )
+
+
+@pytest.mark.parametrize("crash", [0, 1])
+async def test_a_gateway_of_all_versions_refuses_each_as_its_own_file_says(file: type[File], crash: int) -> None:
+    two = file("selling", selling_by_gateway(2))
+    file("gateway", GATEWAY.format(left=3))
+    one = file("selling_v1", selling_by_gateway(1))
+    require_distinct_refusals()
+    assert await play(one, crash) == "1: 3"
+    assert await play(two, crash) == "2: 3"
+
+
+def test_what_an_old_file_knows_not_is_known_by_the_newer_one(file: type[File]) -> None:
+    newer = file("selling", selling(2))
+    older = file("selling_v1", selling(1, imports="from random import Random as SoldOut"))
+    file("renting", selling(1, type="str").replace("selling-here", "renting-here"))
+    require_distinct_refusals()
+    assert refusal_class(file.refusal(), older.name) is newer.names["SoldOut"]
+
+
+async def test_a_refusal_with_other_facts_than_its_file_says_is_for_an_operator(file: type[File]) -> None:
+    file("selling", selling_by_gateway(2).replace("left: int", "left: str"))
+    file("gateway", GATEWAY.format(left="'few'"))
+    one = file("selling_v1", selling_by_gateway(1))
+    result = await Simulation().run(one.names["Selling"]([]), "x")
+    assert result.state.status == "stuck"
+    assert "that this saga's file knows does not take its facts: left" in str(result.state.reason)
+
+
 def refused(folder: Path, source: str) -> str:
     """What is said at the start of a process whose sagas are in this file; nothing if it starts."""
     (folder / "selling.py").write_text(source)

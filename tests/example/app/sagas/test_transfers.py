@@ -184,7 +184,7 @@ def test_a_check_leaves_a_database_as_it_is(postgres_18: EmbeddedPostgres) -> No
         sql.execute("drop schema amends cascade; drop schema views cascade; drop schema dbos cascade")
         before = sql.execute(tables).fetchone()
         done = amends("workflows", "check", "--json", on=url)
-        assert json.loads(done.stdout) == {"instances": 0, "fits": 0, "types": []}
+        assert json.loads(done.stdout) == {"instances": 0, "fits": 0, "types": [], "old_versions": []}
         assert sql.execute(tables).fetchone() == before
 
 

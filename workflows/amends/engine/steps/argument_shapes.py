@@ -14,7 +14,7 @@ class ArgumentShapes(Protocol):
     """Finds shapes by the saga's type, `name:version`, and the name of the step."""
 
     async def __call__(self, saga_type: str, step: str) -> Sequence[Shape]:
-        """All that are known, those of the code at hand included."""
+        """All that are known, of any version of the saga; those of the code at hand included."""
         ...
 
 
@@ -32,9 +32,9 @@ class NotedShapes:
     def note(self, definition: Definition) -> None:
         """Note what the arguments of a saga's steps look like."""
         for name, declared in definition.steps.items():
-            known, shape = self._shapes[definition.saga_type, name], shape_of(declared.arguments_type)
+            known, shape = self._shapes[definition.name, name], shape_of(declared.arguments_type)
             if shape not in known:
                 known.append(shape)
 
     async def __call__(self, saga_type: str, step: str) -> Sequence[Shape]:
-        return self._shapes[saga_type, step]
+        return self._shapes[saga_type.partition(":")[0], step]

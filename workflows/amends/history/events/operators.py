@@ -138,6 +138,31 @@ class OperatorResumed(OverviewEvent):
         return row.active_columns()
 
 
+@event("saga-migrated")
+class SagaMigrated(OverviewEvent):
+    """An operator has moved the saga to another version of its code: it goes on with that one from here on."""
+
+    from_version: int
+    to_version: int
+    reason: str
+
+    repeats_errors: ClassVar[bool] = False
+
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
+        state.end_incompatibility()
+
+    def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
+        return {"version": self.to_version} | (row.active_columns() if row.status == "stranded" else {})
+
+    @classmethod
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        return f"from version {data['from_version']} to {data['to_version']}: {data['reason']}"
+
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        return TimelineBar(OPERATOR, 0, "ends", f"version {data['to_version']}")
+
+
 @event("saga-stranded")
 class SagaIncompatible(OverviewEvent):
     """No code here fits what is recorded."""

@@ -11,6 +11,7 @@ from workflows.amends.history import FINISHED, SagaEvent, StateFold, Status, sag
 from workflows.amends.history.replay_state import Checkpoint, ReplayFold
 from workflows.amends.ports.event_store import StoredEvent, load_event_json
 from workflows.amends.ports.execution_log import StatusChange
+from workflows.amends.ports.saga_store import Unmoved
 
 SUSPENDED = "parked"
 """What stands for the executor of a workflow that nobody runs."""
@@ -159,6 +160,15 @@ class MemorySagaRow:
     def awaits_provider(self) -> bool:
         """Whether nobody runs it because a provider is down."""
         return self.has_awaited_provider and self.workflow.is_suspended
+
+    def unmoved(self) -> Unmoved | None:
+        """Why it may not go on with another version of its code; None if it may."""
+        workflow = self.workflow
+        if self.status not in ("queued", "running", "waiting", "stranded"):
+            return self.status
+        if not workflow.is_suspended and not (workflow.status == "ENQUEUED" and workflow.queue == QUEUE):
+            return "executing"
+        return None if (self.status == "waiting" or self.settled) and self.provider is None else "unsettled"
 
     def set_status(self, to: StatusChange, now: datetime) -> None:
         """Take note of another status, and of what it waits for; one that keeps its status keeps its reason too."""

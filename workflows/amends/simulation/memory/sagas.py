@@ -20,13 +20,14 @@ from workflows.amends.ports.event_store import (
     load_event_json,
 )
 from workflows.amends.ports.execution_log import Committed, StartRequest, StepCommit, StepTransaction, StreamMoved
-from workflows.amends.ports.saga_store import StartOutcome, StatusDetails
+from workflows.amends.ports.saga_store import StartOutcome, StatusDetails, Unmoved, VersionMove
 from workflows.amends.simulation.memory.commits import MemoryCommits
 from workflows.amends.simulation.memory.dbos_tools import DbosTools
 from workflows.amends.simulation.memory.executors import MemoryExecutors
 from workflows.amends.simulation.memory.queue import MemoryQueue
 from workflows.amends.simulation.memory.rows import MemorySagaRow
 from workflows.amends.simulation.memory.transaction import MemoryTransaction
+from workflows.amends.values.codec import json_text, parse_json
 
 DONE = (event_type(StepCompleted).name, event_type(StepSkipped).name)
 STUCK = event_type(SagaStuck).name
@@ -111,6 +112,24 @@ class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
             self.enqueue(row)
         return self._kept(answer, cursor)
 
+    async def migrate(
+        self, move: VersionMove, event: NewEvent, answer: StoredAnswer | None
+    ) -> FeedCursor | Unmoved | RepeatedRequest:
+        if before := self._before(event, answer):
+            return before
+        row = self._row(move.id)
+        if (row.version, self.events.version(saga_histories.stream(row.id))) != (move.from_version, move.at):
+            raise StaleVersion(saga_histories.stream(row.id), move.at, -1)
+        if unmoved := row.unmoved():
+            return unmoved
+        cursor = self.events.insert([self.new_saga_event(row, event)])
+        row.version, row.workflow.inputs = move.to_version, _of_version(row.workflow.inputs, move.to_version)
+        if row.status in ("waiting", "stranded"):
+            row.status, row.reason, row.since = "running", None, self.clock.now
+            self.enqueue(row)
+        row.waiting_for = row.due_at = None
+        return self._kept(answer, cursor)
+
     def _before(self, event: NewEvent, answer: StoredAnswer | None) -> FeedCursor | RepeatedRequest | None:
         """What the same request was answered before, or the place of the event if that was written before."""
         known = self.events.event_by_id(event.id)
@@ -128,3 +147,11 @@ class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
         if id not in self.rows:
             raise NotFound("workflow", id)
         return self.rows[id]
+
+
+def _of_version(inputs: str, version: int) -> str:
+    """What is kept as a workflow's input, for another version of its saga."""
+    kept = parse_json(inputs)
+    if "namedArgs" not in kept:
+        return inputs
+    return json_text(kept | {"namedArgs": kept["namedArgs"] | {"version": version}})

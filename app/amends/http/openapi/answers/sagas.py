@@ -98,6 +98,14 @@ class Started(BaseModel):
     status: Status
 
 
+class Movable(BaseModel):
+    """A saga that would be moved from one version of its code to another."""
+
+    id: str
+    from_version: int
+    version: int
+
+
 class DeclaredStep(BaseModel):
     """A step as it is declared."""
 

@@ -6,7 +6,16 @@ from datetime import timedelta
 
 from tests.amends.contracts.differential.draw import SIGNALS, STEPS, Draw, Operation
 from tests.amends.contracts.differential.operations import operation
-from workflows.amends.history import CancelRequested, OperatorActed, SagaStuck, SignalReceived, Status
+from workflows.amends.history import (
+    CancelRequested,
+    OperatorActed,
+    SagaMigrated,
+    SagaStuck,
+    SignalReceived,
+    Status,
+    saga_histories,
+)
+from workflows.amends.ports.saga_store import VersionMove
 
 
 @operation(10, "success", "TAKEN", "REPEATED")
@@ -61,3 +70,15 @@ def act(draw: Draw) -> Operation | None:
     cancel = f"reason {draw.number()}" if draw.once_in(3) else None
     given = (id, stuck_at, allowed, acted, going, draw.answer(), cancel)
     return draw.remember(Operation.of("act", "sagas.apply_operator_action", *given))
+
+
+@operation(5, "success", "NotFound", "StaleVersion", "RepeatedRequest", "str")
+def migrate(draw: Draw) -> Operation | None:
+    still = ("queued", "waiting", "stranded")
+    id = draw.saga((lambda row: row.status in still) if draw.once_in(2) else (lambda _: True))
+    row = draw.store.rows.get(id)
+    at = draw.store.events.version(saga_histories.stream(id))
+    before = row.version if row and not draw.once_in(9) else 7
+    move = VersionMove(id, before, draw.random.choice([1, 2]), at if not draw.once_in(6) else at + 1)
+    told = draw.event(id, SagaMigrated(move.from_version, move.to_version, f"reason {draw.number()}"))
+    return draw.remember(Operation.of("migrate", "sagas.migrate", move, told, draw.answer()))

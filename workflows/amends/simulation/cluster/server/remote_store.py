@@ -29,6 +29,8 @@ from workflows.amends.ports.saga_store import (
     SagaStore,
     StartOutcome,
     StatusDetails,
+    Unmoved,
+    VersionMove,
 )
 from workflows.amends.simulation.cluster.network import NetworkLink
 from workflows.amends.simulation.cluster.server.watch import CommitWatch
@@ -116,6 +118,13 @@ class RemoteStore:
     ) -> FeedCursor | Status | RepeatedRequest | None:
         asked = partial(self._store.cancel, id, pivots, reason, event, answer)
         found: FeedCursor | Status | RepeatedRequest | None = await self._ask(asked, patience=REQUEST_SECONDS)
+        return found
+
+    async def migrate(
+        self, move: VersionMove, event: NewEvent, answer: StoredAnswer | None
+    ) -> FeedCursor | Unmoved | RepeatedRequest:
+        asked = partial(self._store.migrate, move, event, answer)
+        found: FeedCursor | Unmoved | RepeatedRequest = await self._ask(asked, patience=REQUEST_SECONDS)
         return found
 
     # -- the queue
