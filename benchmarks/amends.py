@@ -55,7 +55,7 @@ class Amends:
         self._stack.push_async_callback(committer.stop)
         self.reader = Reader(readers)
         store = PostgresSagas(EventWriter(committer), self.reader, AggregateLoader(committer, self.reader, 500))
-        self.client = SagaClient([self._saga], store)
+        self.store, self.client = store, SagaClient([self._saga], store)
         if not self._serving:
             return self
         self.engine = engine_on_dbos(

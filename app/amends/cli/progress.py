@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rich.console import Console as Screen
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
+from app.amends.output.terminal import print_error_line
 from domain.amends.errors import Conflict
 from workflows.amends.ports.projection_builds import BuildTarget, LeaseLost, ProjectionBuild
 from workflows.amends.projections.runner import Runner
@@ -21,6 +32,7 @@ if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
 
 LOOK_SECONDS = 0.25
+LINE_SECONDS = 5.0
 
 
 async def rebuild_with_progress(context: CommandContext, name: str, quiet: bool) -> ProjectionBuild:
@@ -88,10 +100,32 @@ def _bar(quiet: bool) -> Any:
 
 @contextmanager
 def counting(what: str, quiet: bool, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A counter on the terminal, advanced by the function that it yields; a bar where the `total` is known."""
-    columns = (TextColumn("{task.description}", markup=False), TextColumn("{task.completed:,.0f}"))
+    """A counter on the terminal, advanced by the function that it yields; a bar where the `total` is known.
+
+    Where standard error is no terminal, such a count is a line every few seconds.
+    """
+    if total is not None and not quiet and not sys.stderr.isatty():
+        yield _lines(what, total)
+        return
+    columns: Sequence[ProgressColumn] = (
+        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.completed:,.0f}"),
+    )
     if total is not None:
-        columns = (columns[0], BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())  # type: ignore[assignment]
+        columns = (columns[0], BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
     with Progress(*columns, console=Screen(stderr=True), disable=quiet) as progress:
         task = progress.add_task(escaped(what), total=total)
         yield lambda rows: progress.update(task, completed=rows)
+
+
+def _lines(what: str, total: int) -> Callable[[int], None]:
+    """Says a count on lines of their own, the first after a while."""
+    said_at = time.monotonic()
+
+    def count(rows: int) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at >= LINE_SECONDS:
+            said_at = time.monotonic()
+            print_error_line(f"{what}: {rows:,} of {total:,}")
+
+    return count

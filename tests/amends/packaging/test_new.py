@@ -59,6 +59,8 @@ def test_the_example_business_is_one_project_as_well(market: Path, shop: Path) -
     python = str(shop / ".venv" / "bin" / "python")
     assert " passed" in run(python, "-m", "pytest", cwd=market)
     assert "has the shape" in run(python, "-m", "amends", "schema", "check", cwd=market)
+    replayed = run(python, "-m", "amends", "workflows", "check", "--recordings", "tests/recordings", cwd=market)
+    assert "The code here fits all" in replayed
     assert "tests.example" not in "".join(path.read_text() for path in market.glob("tests/**/*.py"))
 
 

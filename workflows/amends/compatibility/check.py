@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from workflows.amends.compatibility.interrupting import interrupting
-from workflows.amends.compatibility.replay_log import CodeAtHand, Outcome, Verdict
-from workflows.amends.compatibility.replaying import COMPUTES, judge
+from workflows.amends.compatibility.replay_log import FITS, CodeAtHand, Outcome, Verdict
+from workflows.amends.compatibility.replaying import judge
 from workflows.amends.engine.run_driver import last_recorded_step
 from workflows.amends.ports.recordings import Recording, Recordings
 from workflows.amends.saga import Saga
@@ -142,28 +142,31 @@ class _Judging:
         """What becomes of each of these."""
         verdicts = await asyncio.gather(*(self._verdict(each) for each in page))
         for number, each in enumerate(page):
-            if verdicts[number].outcome == "hangs" and verdicts[number] != COMPUTES:
+            if verdicts[number].hung == "waits":
                 verdicts[number] = await self._verdict_alone(each)  # others may have had its time
         return verdicts
 
     async def _verdict(self, recording: Recording) -> Verdict:
-        if (known := self._known(_point(recording))) is not None:
+        if (known := self._known(recording)) is not None:
             return known
         verdict = await judge(recording, self._sagas, self._code)
-        self._hanging[_point(recording)] += verdict == COMPUTES
+        self._hanging[_point(recording)] += verdict.hung == "computes"
         return verdict
 
     async def _verdict_alone(self, recording: Recording) -> Verdict:
-        if (known := self._known(_point(recording))) is not None:
+        if (known := self._known(recording)) is not None:
             return known
         verdict = await judge(recording, self._sagas, self._patient)
-        self._hanging[_point(recording)] += verdict.outcome == "hangs"
+        self._hanging[_point(recording)] += verdict.hung is not None
         return verdict
 
-    def _known(self, point: _Point) -> Verdict | None:
+    def _known(self, recording: Recording) -> Verdict | None:
         """The verdict on all further instances at a point at which several hang."""
+        point = _point(recording)
         if self._hanging[point] < HANGING:
             return None
+        if recording.status == "stuck":
+            return FITS
         return Verdict("hangs", f"not replayed, for {HANGING} others hang after step {point.step}")
 
 

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from domain.amends.event import Cause, event_type
 from workflows.amends.client import SagaClient
 from workflows.amends.compatibility.interrupting import BUSY_SECONDS
-from workflows.amends.engine.run_driver import Hanging
+from workflows.amends.engine import run_driver
 from workflows.amends.engine.steps.argument_shapes import ArgumentShapes, no_shapes
 from workflows.amends.engine.suspension import SuspendRequest
 from workflows.amends.history import SagaStuck
@@ -34,7 +34,7 @@ from workflows.amends.values.limits import Limits
 from workflows.amends.waker import Waker
 
 STUCK = event_type(SagaStuck).name
-HANGING = Hanging.__name__
+HANGING = run_driver.Hanging.__name__
 
 REPLAY_SECONDS: Final = 1.0
 """How long `run` may take in a replay from one of its words to the next: nothing that it waits for is waited for."""
@@ -43,6 +43,9 @@ Outcome: TypeAlias = Literal["fits", "stranded", "stuck", "hangs", "no-code"]
 """What becomes of an instance under the code at hand: it goes on, it is suspended as incompatible, the code between its
 steps fails or does not come to the next one, or there is no code for its type and version."""
 
+Hanging: TypeAlias = Literal["waits", "computes"]
+"""How code does not return: it waits for something that nobody tells it, or it computes or blocks."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -50,6 +53,8 @@ class Verdict:
 
     outcome: Outcome
     reason: str = ""
+    hung: Hanging | None = field(default=None, compare=False)
+    """In which way the code does not return, also of a saga that was stuck before, and stays so."""
 
 
 FITS = Verdict("fits")
@@ -122,15 +127,19 @@ class ReplayLog:
             return
         if change.status == "stranded":
             self.verdict = Verdict("stranded", change.reason or "")
-        elif change.status == "stuck" and (bug := self._new_bug(step_commit)):
-            self.verdict = Verdict(bug, change.reason or "")
+        elif change.status == "stuck":
+            self._note_stuck(step_commit, change.reason or "")
 
-    def _new_bug(self, step_commit: StepCommit) -> Outcome | None:
-        """What the code between the steps has done wrong, in a saga that was not stuck and may be run."""
+    def _note_stuck(self, step_commit: StepCommit, reason: str) -> None:
+        """Note what the code between the steps has done wrong, unless the saga was stuck, or may not be run."""
         stuck = next((event.data for event in step_commit.events if event.type.name == STUCK), None)
-        if stuck is None or self._status == "stuck" or self.replay.exhausted or stuck.get("step") is not None:
-            return None
-        return "hangs" if (stuck.get("error") or {}).get("name") == HANGING else "stuck"
+        if stuck is None or self.replay.exhausted or stuck.get("step") is not None:
+            return
+        hung: Hanging | None = "waits" if (stuck.get("error") or {}).get("name") == HANGING else None
+        if self._status == "stuck":
+            self.verdict = Verdict("fits", hung=hung)
+        else:
+            self.verdict = Verdict("hangs" if hung else "stuck", reason, hung)
 
     def transaction(self) -> AbstractAsyncContextManager[StepTransaction]:
         raise ReplayEnded

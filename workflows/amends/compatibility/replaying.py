@@ -18,7 +18,7 @@ from workflows.amends.saga import Saga
 from workflows.amends.values.codec import copy_json
 from workflows.amends.values.printable import error_message
 
-COMPUTES: Final = Verdict("hangs", "run does not return: it computes, or blocks, without an await")
+COMPUTES: Final = Verdict("hangs", "run does not return: it computes, or blocks, without an await", "computes")
 
 
 async def judge(recording: Recording, sagas: Mapping[tuple[str, int], Saga[Any, Any]], code: CodeAtHand) -> Verdict:
@@ -64,6 +64,6 @@ async def replay(recording: Recording, saga: Saga[Any, Any], code: CodeAtHand) -
         return Replay(Verdict("stuck", f"a fault of the engine: {execution.history.bug_text(error)}"), execution)
     if interruptions.pop(recording.id):
         on_loop.enter(None)  # wherever it was interrupted
-        return Replay(COMPUTES, execution)
+        return Replay(Verdict("fits", hung="computes") if recording.status == "stuck" else COMPUTES, execution)
     verdict = replace(log.verdict, reason=execution.history.without_hidden(log.verdict.reason))
     return Replay(verdict, execution)

@@ -80,10 +80,12 @@ async def test_code_that_hangs_is_told_apart_and_tried_a_few_times(hang: str) ->
     count = 10 * HANGING
     found = [replace(parked, identity=replace(parked.identity, id=f"s-{number:03}")) for number in range(count)]
     found += [replace(each, version=2, identity=replace(each.identity, id=f"t-{each.id}")) for each in found]
+    found += [replace(each, status="stuck", identity=replace(each.identity, id=f"u-{each.id}")) for each in found]
     sagas = {("count", 1): changed(hang), ("count", 2): fine}
     code = replace(code_at_hand(simulation), limits=Limits(between=0.25), busy_seconds=0.2)
     report = await check_recordings(MemoryRecordings(found, 20), sagas, code)
-    assert report.types["count", 2].fits == count
+    assert report.types["count", 2].fits == 2 * count
+    assert report.types["count", 1].fits == count, "those that were stuck before are no worse off"
     tried, untried = sorted(report.types["count", 1].findings, key=lambda each: each.count)
     assert (tried.outcome, tried.count, tried.reason) == ("hangs", HANGING, REASONS.get(hang, COMPUTES))
     assert (untried.outcome, untried.count) == ("hangs", count - HANGING)
