@@ -20,7 +20,7 @@ CANNOT: Final[Mapping[str, str]] = {
     "stuck": "is stuck: an operator has to decide about that first",
     "compensating": "is being compensated, which its own version ends",
     "executing": "is being run at this moment: try again when it waits",
-    "unsettled": "was left in the middle of a step, which its own version has to end",
+    "unsettled": "is in the middle of a step, or was left there: its own version has to end that",
 }
 """Why a saga stays with its version, as far as its status says."""
 
@@ -81,6 +81,9 @@ class Migrations:
             raise _kept(id, f"is of version {version} already")
         if why := CANNOT.get(recording.status):
             raise _kept(id, why)
+        replayed = recording.replay
+        if recording.status != "waiting" and (replayed.recovered or replayed.provider is not None):
+            raise _kept(id, CANNOT["unsettled"])
         if recording.unreadable is not None:
             raise _kept(id, f"cannot be read here: {recording.unreadable}")
         replayed = await replay(recording, saga, self._code)
