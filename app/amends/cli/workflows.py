@@ -112,13 +112,7 @@ def check_workflows(
     and 2 if the check could not be made.
     """
     failure_status.set(NOT_MADE)
-    from app.amends.cli.compatibility.checking import (
-        check_compatibility,
-        check_folder,
-        check_old_versions,
-        report_json,
-        report_lines,
-    )
+    from app.amends.cli.compatibility import checking
     from app.amends.cli.versions.deleting import OldVersion
     from workflows.amends.compatibility.check import CompatibilityReport
 
@@ -126,17 +120,17 @@ def check_workflows(
 
     async def look(context: CommandContext) -> None:
         nonlocal report
-        report = await check_compatibility(context, quiet=as_json)
-        old.extend(await check_old_versions(context))
+        report = await checking.check_compatibility(context, quiet=as_json)
+        old.extend(await checking.check_old_versions(context))
 
     if recordings is None:
         look_at_database(look)
     else:
-        report, unreadable = asyncio.run(check_folder(recordings, quiet=as_json))
+        report, unreadable = asyncio.run(checking.check_folder(recordings, quiet=as_json))
     if as_json:
-        print_json(report_json(report, old))
+        print_json(checking.report_json(report, old))
     else:
-        for line in report_lines(report, old):
+        for line in checking.report_lines(report, old):
             print_line(line)
     for problem in unreadable:
         print_error_line(problem)

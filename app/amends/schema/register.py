@@ -123,8 +123,8 @@ class ShapeRegister:
     async def argument_shapes(self, saga_type: str, step: str) -> Sequence[Shape]:
         """The shapes that the arguments of a step have had: in the code, the lock, and on any server of the database.
 
-        Those of all versions of the saga: an instance may have been moved from one to another. While the database is away
-        they are those that were read before.
+        Those of all versions of the saga: an instance may have been moved from one to another. While the database is
+        away they are those that were read before.
         """
         with suppress(Unavailable):
             await self.refresh()

@@ -81,8 +81,8 @@ class Migrations:
             raise _kept(id, f"is of version {version} already")
         if why := CANNOT.get(recording.status):
             raise _kept(id, why)
-        replayed = recording.replay
-        if recording.status != "waiting" and (replayed.recovered or replayed.provider is not None):
+        recorded = recording.replay
+        if recording.status != "waiting" and (recorded.recovered or recorded.provider is not None):
             raise _kept(id, CANNOT["unsettled"])
         if recording.unreadable is not None:
             raise _kept(id, f"cannot be read here: {recording.unreadable}")
