@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from domain.amends.errors import Conflict, DefinitionError, NotFound, StaleVersion
 from domain.amends.event import Cause
@@ -29,10 +30,10 @@ from workflows.amends.ports.event_store import (
     repeated_answer,
 )
 from workflows.amends.ports.execution_log import StartRequest
-from workflows.amends.ports.saga_store import Sagas, StartOutcome, StatusDetails
+from workflows.amends.ports.saga_store import RecordedStart, Sagas, StartOutcome, StatusDetails
 from workflows.amends.saga import Saga
 from workflows.amends.start_request import start_request
-from workflows.amends.values.codec import load, stored_value
+from workflows.amends.values.codec import digest, dump, load, parse_json, stored_value
 from workflows.amends.values.jsonb_comparison import as_jsonb
 from workflows.amends.values.limits import Limits
 from workflows.amends.values.refusals import require_distinct_refusals
@@ -99,13 +100,27 @@ class SagaClient:
     async def start(self, start: StartRequest) -> tuple[StartAnswer, bool]:
         """Start a saga, once per id: the same request again gives the same answer, and False.
 
-        Raises Conflict if the id was used for something else.
+        That is so also if the version of the saga, or the type of its input, has grown meanwhile. Raises Conflict if
+        the id was used for something else.
         """
         outcome = await self._sagas.start(start)
-        if outcome is StartOutcome.TAKEN:
+        if outcome is StartOutcome.STARTED:
+            return StartAnswer(start.id, start.name, start.version), True
+        known = await self._sagas.recorded_start(start.id)
+        if outcome is StartOutcome.TAKEN and not (known and self._is_same(start, known)):
             problem = f"The idempotency key {start.id!r} was used for another request. Use a new one."
             raise Conflict("idempotency", problem)
-        return StartAnswer(start.id, start.name, start.version), outcome is StartOutcome.STARTED
+        return StartAnswer(start.id, start.name, known.version if known else start.version), False
+
+    def _is_same(self, start: StartRequest, known: RecordedStart) -> bool:
+        """Whether a saga was started with the same request, by what its input means under the types of today."""
+        definition = self.sagas[start.name, start.version].definition
+        try:
+            (before,) = parse_json(known.inputs)["positionalArgs"]
+            given = dump(load(before, definition.input), definition.input)
+        except (ValidationError, PydanticSerializationError):
+            return False
+        return known.name == start.name and digest([start.name, given]) == start.request
 
     def signal_class(self, name: str, version: int, signal: str) -> type[Any]:
         """The class of a signal to a saga. Raises NotFound, listing those that it takes."""

@@ -26,7 +26,7 @@ from app.amends.postgres.statements.committer import Committer
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, with_value_formats
 from app.amends.projections.runners import Runners
-from app.amends.recordings.new_code import check_new_code
+from app.amends.recordings.new_code import check_new_code, unchecked_sagas
 from app.amends.redaction.redactor import Redactor
 from app.amends.schema.register import ShapeRegister
 from app.amends.service import Parts, Service
@@ -121,38 +121,42 @@ class Server:
         async with AsyncExitStack() as opened:
             for each in (self.database.readers, self.database.own, self.database.looks, *self.parts.resources):
                 await opened.enter_async_context(each)
-            await self._start()
-            background = [asyncio.create_task(work, name=name) for name, work in self._background().items()]
+            unchecked = await self._start()
+            background = [asyncio.create_task(work, name=name) for name, work in self._background(unchecked).items()]
             try:
                 yield RunningServer(self.engine, self.api, self.parts.notes)
             finally:
                 await self._stop(background)
 
-    async def _start(self) -> None:
+    async def _start(self) -> int | None:
+        """Start what serves; returns how many sagas are unfinished, if this code was not checked against them yet."""
         self.database.watch.start()
         self.store.committer.start()
         self.store.feed_notifier.start()
         await self.register.note_shapes()  # what is written from now on is masked by other servers too,
         await self.store.builds.note_reads()  # and is waited for
+        unchecked = await unchecked_sagas(self._checked_code(), PostgresRecordings(self.store.reader))
         await self.engine.launch()
         self.watchdog.start()
         await self.runners.start()
+        return unchecked
 
-    def _background(self) -> dict[str, Coroutine[Any, Any, None]]:
-        """Background work, by name."""
-        return {
+    def _background(self, unchecked: int | None) -> dict[str, Coroutine[Any, Any, None]]:
+        """Background work, by name; with a check of the code here if so many sagas are `unchecked`."""
+        work: dict[str, Coroutine[Any, Any, None]] = {
             "feed watch": warn_of_feed_lag(self.store.reader),
             "clock watch": watch_clock(self.store.reader),
             "liveness": self.liveness.watch(),
             "outages": report_outages(self.store.committer, lambda: self.engine.executor, self.providers),
-            "new code": self._check_new_code(),
         }
+        if unchecked is not None:
+            known = self._checked_code()
+            work["new code"] = check_new_code(known, unchecked, lambda: self.engine.executor, self.root)
+        return work
 
-    def _check_new_code(self) -> Coroutine[Any, Any, None]:
+    def _checked_code(self) -> CheckedCode:
         modules = [saga.definition.module for saga in self.parts.sagas]
-        known = CheckedCode(self.store.committer, self.store.reader, sources_version(modules, self.root))
-        recordings = PostgresRecordings(self.store.reader)
-        return check_new_code(known, recordings, lambda: self.engine.executor, self.root)
+        return CheckedCode(self.store.committer, self.store.reader, sources_version(modules, self.root))
 
     async def _stop(self, background: Sequence[asyncio.Task[None]]) -> None:
         await self.engine.shut_down()

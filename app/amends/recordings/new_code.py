@@ -28,8 +28,8 @@ LONGEST_SECONDS: Final = 3600.0
 """How long a check may take."""
 END_SECONDS: Final = 3.0
 """How long a check that is not wanted any more may take to end."""
-NICE: Final = 19
-"""The priority of a check: whatever else is to be done comes first."""
+NICE: Final = 10
+"""The priority of a check: whatever else is to be done comes first, and yet it ends on a machine that is busy."""
 SAID: Final = 10
 """The most findings that are said of a check."""
 COMMAND: Final = ("-m", "amends", "workflows", "check", "--json")
@@ -39,19 +39,27 @@ class NotMade(Exception):
     """A check that could not be made, and why."""
 
 
-async def check_new_code(
-    known: CheckedCode, recordings: PostgresRecordings, executor: Callable[[], str], root: Path
-) -> None:
-    """Have the check made, by this server or another one that has the same code, and say what it has found.
+async def unchecked_sagas(known: CheckedCode, recordings: PostgresRecordings) -> int | None:
+    """How many sagas are unfinished before this server begins any; None if its code was checked against them.
 
-    It runs in a process of its own, of the lowest priority: code of sagas that never returns holds up nobody here.
+    While the database is away nothing is known, and nothing is checked.
+    """
+    with suppress(Unavailable):
+        return None if await known.is_checked() else await recordings.count()
+    return None
+
+
+async def check_new_code(known: CheckedCode, count: int, executor: Callable[[], str], root: Path) -> None:
+    """Have the check of so many sagas made, by this server or another with the same code, and say what it has found.
+
+    It runs in a process of its own, of a low priority: code of sagas that never returns holds up nobody here.
     """
     while True:
         try:
             if await known.is_checked():
                 return
             if await known.claim(executor()):
-                await _check(recordings, root, known.code)
+                await _check(count, root, known.code)
                 await known.note_checked()
                 return
         except (Unavailable, Contended) as away:
@@ -62,8 +70,7 @@ async def check_new_code(
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _check(recordings: PostgresRecordings, root: Path, code: str) -> None:
-    count = await recordings.count()
+async def _check(count: int, root: Path, code: str) -> None:
     if count == 0:
         log.info("The code here (%s) is new to this database, which has no unfinished sagas.", code)
     elif not (root / "app" / "main.py").is_file():

@@ -43,7 +43,7 @@ from workflows.amends.ports.execution_log import (
     StepCommit,
     StreamMoved,
 )
-from workflows.amends.ports.saga_store import SagaStore, StartOutcome
+from workflows.amends.ports.saga_store import RecordedStart, SagaStore, StartOutcome
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 EXECUTOR = "executor-1"
@@ -160,10 +160,12 @@ class StartContract:
         assert await it.sagas.start(starts("s-1")) is StartOutcome.REPEATED
         assert await it.sagas.start(starts("s-1", "another request")) is StartOutcome.TAKEN
         assert [type(event) for event in await Running(it, "s-1").history()] == [SagaStarted]
+        assert await it.sagas.recorded_start("s-1") == RecordedStart("place-order", 1, "{}")
 
     async def test_nobody_knows_a_saga_that_was_not_started(self, it: Store) -> None:
         assert await it.sagas.load_replay_state("s-1") is None
         assert await it.sagas.status_details("s-1") is None
+        assert await it.sagas.recorded_start("s-1") is None
 
     async def test_queued_sagas_are_claimed_once_by_who_has_code_for_them(self, it: Store) -> None:
         for id in ("s-1", "s-2", "s-3"):

@@ -47,7 +47,7 @@ def test_new_code_is_checked_by_one_server_which_warns_of_what_it_strands(server
         second.launch()
         first.until_up()
         second.until_up()
-        wait_for(lambda: checked(sql), "the code is checked")
+        wait_for(lambda: checked(sql), "the code is checked", 240)
         wait_for(lambda: "does not fit" in "".join(said(first, second)), "somebody says so")
     (line,) = [line for line in said(first, second) if "does not fit" in line]
     assert "WARNING" in line
@@ -65,7 +65,7 @@ def test_code_that_fits_is_said_once(servers: tuple[Server, Server]) -> None:
         sql.execute("delete from amends.checked_code")
         first.stop()
         first.start()
-        wait_for(lambda: checked(sql), "the code is checked")
+        wait_for(lambda: checked(sql), "the code is checked", 240)
         first.stop()
         first.start()
         assert checked(sql)

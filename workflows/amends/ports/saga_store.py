@@ -32,6 +32,15 @@ class StartOutcome(Enum):
 
 
 @dataclass(frozen=True)
+class RecordedStart:
+    """What a saga was started with, as DBOS stores it, and the version that it has."""
+
+    name: str
+    version: int
+    inputs: str
+
+
+@dataclass(frozen=True)
 class ClaimedSaga:
     """A saga that this executor now owns, with its input as DBOS stores it."""
 
@@ -93,6 +102,10 @@ class Sagas(Protocol):
 
     async def start(self, start: StartRequest) -> StartOutcome:
         """Start a saga, once per id. Raises Unavailable if the database does not answer in time."""
+        ...
+
+    async def recorded_start(self, id: str) -> RecordedStart | None:
+        """What a saga was started with; None if there is none of this id."""
         ...
 
     async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[ClaimedSaga]:

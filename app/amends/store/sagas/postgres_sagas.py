@@ -43,6 +43,7 @@ from workflows.amends.ports.saga_store import (
     ClaimedSaga,
     OtherExecutor,
     ProviderReport,
+    RecordedStart,
     StartOutcome,
     StatusDetails,
     Unmoved,
@@ -82,6 +83,10 @@ class PostgresSagas:
         if outcome is StartOutcome.STARTED:
             self._writer.recent.note_committed([start.event], before)
         return outcome
+
+    async def recorded_start(self, id: str) -> RecordedStart | None:
+        row = await self._reader.row(SQL["recorded_start"], (id,))
+        return RecordedStart(**row) if row else None
 
     async def claim(self, executor: str, owner: str, kinds: Sequence[str], limit: int) -> list[ClaimedSaga]:
         rows = await self._committer.run(SQL["claim_sagas"], (executor, owner, list(kinds), limit))

@@ -11,6 +11,11 @@ select outcome, name, version
                          %(events)s::jsonb, %(executor)s, %(owner)s, %(deadline)s, %(parent)s)
  where amends.durable()
 
+-- name: recorded_start
+-- What a saga was started with.
+select s.name, s.version, i.inputs
+  from amends.sagas as s join dbos.workflow_input as i on i.workflow_uuid = s.id where s.id = %s
+
 -- name: claim_sagas
 -- Claim queued sagas for an executor.
 select id, name, inputs, takeovers from amends.claim_sagas(%s, %s, %s::text[], %s)

@@ -20,7 +20,7 @@ from workflows.amends.ports.event_store import (
     load_event_json,
 )
 from workflows.amends.ports.execution_log import Committed, StartRequest, StepCommit, StepTransaction, StreamMoved
-from workflows.amends.ports.saga_store import StartOutcome, StatusDetails, Unmoved, VersionMove
+from workflows.amends.ports.saga_store import RecordedStart, StartOutcome, StatusDetails, Unmoved, VersionMove
 from workflows.amends.simulation.memory.commits import MemoryCommits
 from workflows.amends.simulation.memory.dbos_tools import DbosTools
 from workflows.amends.simulation.memory.executors import MemoryExecutors
@@ -39,6 +39,10 @@ class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
 
     async def start(self, start: StartRequest) -> StartOutcome:
         return self.begin(start)
+
+    async def recorded_start(self, id: str) -> RecordedStart | None:
+        row = self.rows.get(id)
+        return RecordedStart(row.name, row.version, row.workflow.inputs) if row else None
 
     async def load_replay_state(self, id: str) -> ReplayState | None:
         return self.replay_state(id) if id in self.rows else None

@@ -37,6 +37,11 @@ def load(draw: Draw) -> Operation | None:
 
 
 @operation(2)
+def recorded_start(draw: Draw) -> Operation | None:
+    return Operation.of("recorded start", "sagas.recorded_start", draw.saga())
+
+
+@operation(2)
 def standing(draw: Draw) -> Operation | None:
     return Operation.of("standing", "sagas.status_details", draw.saga(lambda row: row.status == "stuck"))
 

@@ -26,6 +26,7 @@ from workflows.amends.ports.saga_store import (
     ClaimedSaga,
     OtherExecutor,
     ProviderReport,
+    RecordedStart,
     SagaStore,
     StartOutcome,
     StatusDetails,
@@ -57,6 +58,10 @@ class RemoteStore:
 
     async def start(self, start: StartRequest) -> StartOutcome:
         found: StartOutcome = await self._ask(self._store.start, start, patience=REQUEST_SECONDS)
+        return found
+
+    async def recorded_start(self, id: str) -> RecordedStart | None:
+        found: RecordedStart | None = await self._ask(self._store.recorded_start, id, patience=REQUEST_SECONDS)
         return found
 
     async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[ClaimedSaga]:
