@@ -34,10 +34,16 @@ async def are_recorded(saga_type: str, call: StepCall[Any], recorded: str, shape
     """Whether a call of a saga has the arguments of which `recorded` is the digest; `shapes` are asked if need be."""
     if call.digest == recorded:
         return True
+    return mean_the_same(call.given, call.declared, recorded, await shapes(saga_type, call.step.name))
+
+
+def mean_the_same(given: Any, declared: DeclaredStep, recorded: str, shapes: Iterable[Shape]) -> bool:
+    """Whether arguments that were recorded in one of these shapes, by this digest, are the `given` ones."""
+    aliases = aliases_of(declared.arguments_type)
     return any(
-        digest(form) == recorded and _means(form, call.given, call.declared)
-        for shape in await shapes(saga_type, call.step.name)
-        for form in islice(earlier_forms(call.given, shape, aliases_of(call.declared.arguments_type)), MOST_FORMS)
+        digest(form) == recorded and _means(form, given, declared)
+        for shape in shapes
+        for form in islice(earlier_forms(given, shape, aliases), MOST_FORMS)
     )
 
 
