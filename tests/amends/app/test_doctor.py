@@ -104,11 +104,11 @@ async def test_a_schema_of_another_version_is_told(database_18: URL, revision: s
 
 async def test_a_newer_schema_that_this_version_can_work_with_is_well(database_18: URL) -> None:
     with psycopg.connect(conninfo(database_18), autocommit=True) as sql:
-        sql.execute("update amends.schema_state set revision = '9999', oldest = '0021' where revision = '0021'")
+        sql.execute("update amends.schema_state set revision = '9999', oldest = '0022' where revision = '0022'")
         sql.execute("update amends.alembic_version set version_num = '9999' where version_num like '0%'")
     found = await looked_at(database_18)
     assert found["schema"].well
-    assert "of a newer version, which this code (0021, sandbox_1) can work with" in found["schema"].found
+    assert "of a newer version, which this code (0022, sandbox_1) can work with" in found["schema"].found
 
 
 async def test_a_column_that_is_missing_is_named(database_18: URL) -> None:
