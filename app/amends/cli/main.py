@@ -16,6 +16,7 @@ import typer
 import typer.core
 
 from app.amends.cli import history
+from app.amends.cli.brakes import brake
 from app.amends.cli.exit_status import failure_status
 from app.amends.cli.help.examples import ProgramContext, add_examples
 from app.amends.cli.moving import rewrite_imports
@@ -80,6 +81,7 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=F
 workflows.command("version")(versions.version)
 workflows.command("migrate")(versions.migrate)
 app.add_typer(workflows, name="workflows")
+app.add_typer(brake, name="brake")
 app.add_typer(projections, name="projections")
 app.add_typer(schema, name="schema")
 for command in (history.events, history.stream, history.state, history.difference, new, rewrite_imports, upgrade):

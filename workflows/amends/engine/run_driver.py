@@ -213,6 +213,8 @@ class RunDriver:
         self.history.hide_values(step_execution.hidden_values())
         act = self.suspension.operator_action(step_execution.step_id, step.name)
         if step.kind == "child" and (act is None or act.action == "retry"):
+            if not self.children.is_under_way(step_execution):
+                await self.runner.await_brakes(step_execution)
             await self.children.begin(step_execution, suspend=not self.suspension.is_deferred)
             return _UNDER_WAY
         self.cancellation.check_before_step(step_execution)
@@ -254,15 +256,15 @@ def _worst(settled: Iterable[CodeReturned[Any] | CodeRaised]) -> BaseException |
 
 
 def _together(settled: Iterable[CodeReturned[Any] | CodeRaised]) -> SuspendRequest:
-    """What several branches suspend the saga for: first an operator; all that wait for providers say so at once."""
+    """What several branches suspend the saga for: first an operator; all that wait for providers or at brakes."""
     resting = [how.error for how in settled if isinstance(how, CodeRaised) and isinstance(how.error, SuspendRequest)]
-    first = min(resting, key=lambda each: each.change.provider is not None)
+    first = min(resting, key=lambda each: each.change.rank)
 
     def instead() -> None:
         if backs := [back for each in resting if (back := _raised(each.instead))]:
             raise backs[0]
 
-    if first.change.provider is None:
+    if first.change.rank == 0:
         return SuspendRequest(first.told, first.change, instead)
     due = min((each.change.due_at for each in resting if each.change.due_at), default=None)
     told = tuple(event for each in resting for event in each.told)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
-from workflows.amends.causes.failure_cause import suspension_cause, waiting_cause
+from workflows.amends.causes.failure_cause import braked_cause, suspension_cause, waiting_cause
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.steps.recorded_arguments import are_recorded
 from workflows.amends.engine.suspension_log import log_suspended
@@ -91,6 +91,21 @@ class Suspension:
         going = self._history.active_status().status
         cause = waiting_cause(self._saga_type, step, wait.provider)
         change = StatusChange(going, None, None, until, wait.provider, wait.since, cause)
+        await self._suspend(SuspendRequest((told,) if told else (), change, instead, settled=True))
+
+    async def await_brake(
+        self,
+        step: str,
+        told: object | None,
+        wait: ProviderWait,
+        until: datetime | None = None,
+        instead: Callable[[], None] = _nothing,
+    ) -> NoReturn:
+        """Suspend a step, or a compensation, at a brake, unless `instead` raises CompensationStart; `told` is as for a
+        provider."""
+        going = self._history.active_status().status
+        cause = braked_cause(self._saga_type, step, wait.brake)
+        change = StatusChange(going, due_at=until, cause=cause, brake=wait.brake, brake_since=wait.since)
         await self._suspend(SuspendRequest((told,) if told else (), change, instead, settled=True))
 
     async def suspend_incompatible(self, reason: str) -> NoReturn:

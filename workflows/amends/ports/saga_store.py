@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Literal, Protocol, TypeAlias
 
+from workflows.amends.brakes.brake import Brake
 from workflows.amends.history import SagaStuck, Status
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.event_store import FeedCursor, NewEvent, RepeatedRequest, StoredAnswer
@@ -25,6 +26,8 @@ from workflows.amends.providers import Outage
 
 class StartOutcome(Enum):
     STARTED = "started"
+    HELD = "held"
+    """It is queued behind a brake, whoever wanted to run it."""
     REPEATED = "repeated"
     """The same request came before; nothing was done."""
     TAKEN = "taken"
@@ -32,12 +35,31 @@ class StartOutcome(Enum):
 
 
 @dataclass(frozen=True)
+class RefusedStart:
+    """A brake refuses to have sagas of this type started; nothing was done."""
+
+    brake: str
+
+
+@dataclass(frozen=True)
 class RecordedStart:
-    """What a saga was started with, as DBOS stores it, and the version that it has."""
+    """What a saga was started with, as DBOS stores it, and the version that it has.
+
+    `held` says that it was queued behind a brake.
+    """
 
     name: str
     version: int
     inputs: str
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class BrakeReport:
+    """The brakes in force, and whether sagas wait at others, which were lifted, or which the store has lost."""
+
+    brakes: tuple[Brake, ...]
+    lifted: bool
 
 
 @dataclass(frozen=True)
@@ -100,8 +122,11 @@ something without a record."""
 class Sagas(Protocol):
     """Sagas one by one, as the simulation has them too: what writes is resent until it is answered."""
 
-    async def start(self, start: StartRequest) -> StartOutcome:
-        """Start a saga, once per id. Raises Unavailable if the database does not answer in time."""
+    async def start(self, start: StartRequest) -> StartOutcome | RefusedStart:
+        """Start a saga, once per id; a brake may hold it, or refuse it unless it is a child.
+
+        Raises Unavailable if the database does not answer in time.
+        """
         ...
 
     async def recorded_start(self, id: str) -> RecordedStart | None:
@@ -179,6 +204,14 @@ class Sagas(Protocol):
 
 class SagaQueue(Protocol):
     """Sagas that nobody runs, for whoever looks after them."""
+
+    async def brakes(self) -> BrakeReport:
+        """The brakes in force, oldest first, and whether others have sagas waiting at them."""
+        ...
+
+    async def release_held(self, limit: int) -> int:
+        """Queue sagas whose brake is not in force any more, those first that wait for longest; returns how many."""
+        ...
 
     async def awaited_providers(self, executor: str) -> list[ProviderReport]:
         """The providers that sagas wait for, and those that others than this executor find down."""
