@@ -65,17 +65,22 @@ class PostgresBrakes:
 
     async def in_force(self) -> list[BrakeStanding]:
         """The brakes in force, oldest first."""
-        rows = await self._reader.rows(SQL["in_force"], (MOST_COUNTED + 1,))
-        return [
-            BrakeStanding(brake_of(row["brake"]), min(row["waiting"], MOST_COUNTED), row["waiting"] > MOST_COUNTED)
-            for row in rows
-        ]
+        return await brakes_in_force(self._reader)
 
     async def lift_of(self, id: str) -> BrakeLift | None:
         row = await self._reader.row(SQL["one"], (id,))
         if row is None or row["lifted_at"] is None:
             return None
         return BrakeLift(row["lifted_by"], row["lifted_reason"], row["lifted_at"])
+
+
+async def brakes_in_force(reader: Reader) -> list[BrakeStanding]:
+    """The brakes in force, oldest first, with how many sagas wait at each."""
+    rows = await reader.rows(SQL["in_force"], (MOST_COUNTED + 1,))
+    return [
+        BrakeStanding(brake_of(row["brake"]), min(row["waiting"], MOST_COUNTED), row["waiting"] > MOST_COUNTED)
+        for row in rows
+    ]
 
 
 def brake_of(row: Mapping[str, Any]) -> Brake:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
 from typing import Literal, Protocol, TypeAlias
 
@@ -21,6 +20,7 @@ from workflows.amends.ports.execution_log import (
     StepTransaction,
     StreamMoved,
 )
+from workflows.amends.ports.executors import Executors
 from workflows.amends.providers import Outage
 
 
@@ -91,17 +91,6 @@ class ProviderReport:
     provider: str
     waits: bool
     outage: Outage | None
-
-
-@dataclass(frozen=True)
-class OtherExecutor:
-    """Another executor, as far as the database knows; `expired` says that its lease is over by the database's clock."""
-
-    id: str
-    machine: str
-    pid: int
-    process_started_at: float
-    expired: bool
 
 
 @dataclass(frozen=True)
@@ -277,43 +266,6 @@ class SagaQueue(Protocol):
 
     async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:
         """Append to the history of a saga that nobody runs, and set its status; returns whether that was done."""
-        ...
-
-
-class Executors(Protocol):
-    """The processes that run sagas."""
-
-    async def register_executor(
-        self, executor: str, machine: str, pid: int, process_started_at: float, saga_types: Sequence[str], lease: float
-    ) -> datetime:
-        """Make this executor known, with its first lease; returns the database's time."""
-        ...
-
-    async def other_executors(self, executor: str) -> list[OtherExecutor]: ...
-
-    async def hand_over(self, executor: str, running: Sequence[str]) -> int:
-        """Queue what an executor is recorded as running, but for these, which it still runs; returns how many.
-
-        Raises Unavailable if the database does not answer in time.
-        """
-        ...
-
-    async def end_executors(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
-        """End executors and queue what they ran; returns how many sagas that were.
-
-        With `patience`, raises Unavailable if the database does not answer in so many seconds.
-        """
-        ...
-
-
-class Leases(Protocol):
-    """The leases of executors. They are renewed beside the store: in Postgres over a connection of their own."""
-
-    def renew_lease(self, executor: str, lease: float, /) -> datetime | None:
-        """Renew a lease of so many seconds; returns the store's time, None if the lease was taken away.
-
-        Raises whatever keeps the store from answering.
-        """
         ...
 
 

@@ -40,10 +40,10 @@ from workflows.amends.ports.execution_log import (
     StepTransaction,
     StreamMoved,
 )
+from workflows.amends.ports.executors import OtherExecutor
 from workflows.amends.ports.saga_store import (
     BrakeReport,
     ClaimedSaga,
-    OtherExecutor,
     ProviderReport,
     RecordedStart,
     RefusedStart,

@@ -29,7 +29,8 @@ from tests.amends.contracts.differential.sides import DbosSide
 from tests.amends.store.harness.sagas import Store, store
 from workflows.amends.ports.brakes import BrakeStore
 from workflows.amends.ports.event_store import EventStore, FeedCursor, StoredEvent
-from workflows.amends.ports.saga_store import Leases, SagaStore
+from workflows.amends.ports.executors import Leases
+from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import Outage
 from workflows.amends.values.codec import json_text
 

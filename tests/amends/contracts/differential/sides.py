@@ -13,7 +13,8 @@ from app.amends.store.aggregates.undo import UndoRedo
 from workflows.amends.brakes.brake import Brake
 from workflows.amends.ports.brakes import BrakeStore
 from workflows.amends.ports.event_store import EventStore, FeedCursor, StoredEvent
-from workflows.amends.ports.saga_store import Leases, SagaStore
+from workflows.amends.ports.executors import Leases
+from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import Outage
 from workflows.amends.simulation.memory.rows import ManualClock, NotedCause, WorkflowRow
 from workflows.amends.simulation.memory.sagas import MemorySagas

@@ -22,10 +22,10 @@ from workflows.amends.ports.execution_log import (
     StreamMoved,
     TransactionInterrupted,
 )
+from workflows.amends.ports.executors import OtherExecutor
 from workflows.amends.ports.saga_store import (
     BrakeReport,
     ClaimedSaga,
-    OtherExecutor,
     ProviderReport,
     RecordedStart,
     RefusedStart,

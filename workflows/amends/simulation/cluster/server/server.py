@@ -14,7 +14,7 @@ from workflows.amends.clocks import Clocks
 from workflows.amends.executor.engine import Engine, Options
 from workflows.amends.executor.lease import Lease
 from workflows.amends.executor.process import Process
-from workflows.amends.ports.saga_store import OtherExecutor
+from workflows.amends.ports.executors import OtherExecutor
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.cluster.network import Network, NetworkLink
