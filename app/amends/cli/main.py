@@ -26,11 +26,15 @@ from app.amends.cli.schema import schema
 from app.amends.cli.versions import commands as versions
 from app.amends.cli.workflows import Reason, workflows
 from app.amends.output.log_rendering import indented_lines
+from app.amends.output.lost_output import checked_output
 from app.amends.output.terminal import print_error_line, print_json, print_line
 from app.amends.scaffold.commands import new, upgrade
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
 from domain.amends.errors import AmendsError, DefinitionError, StartupError
-from workflows.amends.values.printable import escaped
+from workflows.amends.values.printable import escaped, shortened
+
+LINES = 100
+"""Lines that are shown of the beginning and of the end of a long traceback."""
 
 
 class Commands(typer.core.TyperGroup):
@@ -177,7 +181,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     hide_passwords_in_streams("stderr")
     try:
-        add_examples(typer.main.get_command(app))(prog_name="amends")
+        with checked_output():
+            add_examples(typer.main.get_command(app))(prog_name="amends")
+    except BrokenPipeError:  # whoever reads has seen enough
+        raise SystemExit(failure_status.get()) from None
     except AmendsError as error:
         _complain(error)
         raise SystemExit(failure_status.get()) from None
@@ -187,14 +194,22 @@ def main() -> None:
         if (text := startup_error(error)) is not None:
             _complain(text)
         else:
-            sys.stderr.write(indented_lines(traceback.format_exc()) + "\n")
+            sys.stderr.write(indented_lines(_short(traceback.format_exc())) + "\n")
         raise SystemExit(failure_status.get()) from None
 
 
 def _complain(error: AmendsError) -> None:
     text = without_secrets(f"{place_of(error)}{error}")
     for line in text.expandtabs().splitlines() if isinstance(error, StartupError) else [text]:
-        print_error_line(line)
+        print_error_line(shortened(line))
+
+
+def _short(text: str) -> str:
+    """A traceback without the middle of what is too long in it: an error may say anything."""
+    lines = [shortened(line) for line in text.splitlines()]
+    if left := max(len(lines) - 2 * LINES, 0):
+        lines[LINES:-LINES] = [f"… {left} lines are left out …"]
+    return "\n".join(lines)
 
 
 def place_of(error: AmendsError) -> str:
