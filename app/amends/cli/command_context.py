@@ -22,6 +22,7 @@ from app.amends.settings import Settings
 from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
+from app.amends.store.sagas.causes import CauseGroups
 from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries
 from app.amends.store.shapes import PostgresSagaLookup
@@ -42,6 +43,7 @@ class CommandContext:
 
     saga_client: SagaClient
     overview: SagaSummaries
+    causes: CauseGroups
     events: PostgresEvents
     history: TimeTravel
     catalogue: DomainCatalogue
@@ -77,6 +79,7 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
             yield CommandContext(
                 client,
                 SagaSummaries(reader),
+                CauseGroups(reader, settings.long_wait_seconds),
                 store.events,
                 TimeTravel(store.events, store.loader),
                 store.known,

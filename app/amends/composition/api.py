@@ -19,6 +19,7 @@ from app.amends.http.routes.projections import ProjectionRoutes
 from app.amends.http.routes.providers import ProviderRoutes
 from app.amends.http.routes.streams import StreamRoutes
 from app.amends.http.routes.views import ViewRoutes
+from app.amends.http.routes.workflow_lists import WorkflowListRoutes
 from app.amends.http.routes.workflows import WorkflowRoutes
 from app.amends.postgres.connections.watch import DatabaseWatch as DatabaseWatch
 from app.amends.postgres.liveness import Liveness
@@ -32,6 +33,7 @@ from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoRedo
 from app.amends.store.feed.losses import Losses
 from app.amends.store.idempotent_requests import IdempotentRequests
+from app.amends.store.sagas.causes import CauseGroups
 from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries, inactivity_waiter
 from app.amends.watchdog.watchdog import Watchdog
@@ -55,7 +57,13 @@ class HealthSources:
 
 
 def amends_routers(
-    engine: Engine, store: Store, runners: Runners, redactor: Redactor, watched: HealthSources, service: str
+    engine: Engine,
+    store: Store,
+    runners: Runners,
+    redactor: Redactor,
+    watched: HealthSources,
+    service: str,
+    long_wait: float,
 ) -> Iterator[APIRouter]:
     """The routes of Amends in front of one engine of a service of that name."""
     yield HealthRoutes(engine, watched.database, watched.liveness, store.committer).router
@@ -67,6 +75,7 @@ def amends_routers(
     loader, requests = store.loader, IdempotentRequests(reader)
     resting, overview = inactivity_waiter(reader), SagaSummaries(reader)
     engine.on_inactive = lambda saga: resting.resolve({saga: True})
+    yield WorkflowListRoutes(overview, CauseGroups(reader, long_wait), redactor).router
     yield WorkflowRoutes(engine, overview, resting, events, requests, redactor).router
     client = engine.saga_client
     code = CodeAtHand.of(client, engine.options.limits, engine.argument_shapes)

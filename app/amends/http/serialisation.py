@@ -9,6 +9,7 @@ from typing import Any
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.aggregates.difference import Change
 from app.amends.store.aggregates.time_travel import StateAt
+from app.amends.store.sagas.causes import CauseGroup
 from app.amends.store.sagas.summaries import SagaSummary, SagaWait
 from workflows.amends.history import Problem, SagaState, StepState
 from workflows.amends.ports.event_store import FeedCursor, StoredEvent
@@ -34,6 +35,27 @@ def saga_row_json(row: SagaSummary, redactor: Redactor) -> dict[str, Any]:
         "waiting_until": timestamp(row.due_at),
         "waits": [_wait(wait) for wait in row.waits],
         "parent": row.parent,
+        "cause": row.cause,
+        "actor": row.actor,
+    }
+
+
+def cause_json(group: CauseGroup) -> dict[str, Any]:
+    """A group of what needs a person; nothing in it needs to be redacted."""
+    cause = group.cause
+    return {
+        "cause": cause.id,
+        "kind": cause.kind,
+        "name": cause.name,
+        "version": cause.version,
+        "step": cause.step,
+        "provider": cause.provider,
+        "error": cause.error,
+        "count": group.count,
+        "more": group.more,
+        "since": timestamp(group.since),
+        "examples": list(group.examples),
+        "acts": list(group.acts),
     }
 
 

@@ -36,7 +36,7 @@ begin
     update amends.sagas set cancel_reason = p_reason where id = p_saga;
     if not v_back and (v_status in ('waiting', 'stuck') or amends.awaits_provider(p_saga)) then
         update amends.sagas set status = 'running', reason = null, since = clock_timestamp(), waiting_for = null,
-               due_at = null, takeovers = 0, not_before = null
+               due_at = null, takeovers = 0, not_before = null, cause = null
          where id = p_saga;
         perform amends.queue_saga(p_saga);
     end if;

@@ -1,5 +1,6 @@
 -- One step of a saga: its events, its checkpoint in DBOS and its status, if this execution still owns the saga.
--- A saga that is suspended to wait gives what it waits for as {"for", "due", "provider", "since", "settled"}; `p_family` is
+-- A saga that is suspended to wait gives what it waits for as {"for", "due", "provider", "since", "settled"}, and one that is
+-- suspended or compensated the "cause" of that beside it; it counts as long as the suspension lasts. `p_family` is
 -- a child that it starts, as {"start": {…}}, or compensates, as {"recall": {"saga", "reason", "events"}}. The last commit of
 -- a child tells its parent.
 -- `p_after` are the newest events that this execution has read or written: it goes on only from what is still on record.
@@ -14,6 +15,7 @@ create or replace function amends.commit_step(
 declare
     v_owner text;
     v_parent text;
+    v_cause text;
 begin
     if current_setting('client_min_messages') <> 'warning' then
         -- The warning that a wait for a standby was cancelled reaches the client, whatever a step's own SQL has set.
@@ -68,10 +70,14 @@ begin
     end if;
     perform amends.insert_events(p_events);
     if p_status is not null then
+        v_cause := amends.note_cause(p_saga, p_status, p_wait ->> 'provider', p_wait -> 'cause');
         update amends.sagas
            set status = p_status, reason = case when status = p_status then coalesce(p_reason, reason) else p_reason end,
                since = clock_timestamp(), waiting_for = p_wait ->> 'for', due_at = (p_wait ->> 'due')::timestamptz,
                provider = p_wait ->> 'provider', provider_since = (p_wait ->> 'since')::timestamptz,
+               cause = case when p_wait -> 'cause' ->> 'kind' = 'compensating' then null else v_cause end,
+               compensation_cause = case when p_wait -> 'cause' ->> 'kind' = 'compensating' then v_cause
+                                         else compensation_cause end,
                finished_at = case when p_status in ('completed', 'compensated') then clock_timestamp() end
          where id = p_saga;
     end if;

@@ -51,7 +51,7 @@ begin
     v_place := amends.place_token(amends.insert_events(amends.told_of_saga(p_events, p_saga)));
     update amends.sagas as s
        set version = p_to, status = case when s.status in ('waiting', 'stranded') then 'running' else s.status end,
-           reason = case when s.status in ('waiting', 'stranded') then null else s.reason end, waiting_for = null,
+           reason = case when s.status in ('waiting', 'stranded') then null else s.reason end, cause = null, waiting_for = null,
            due_at = null, since = case when s.status in ('waiting', 'stranded') then clock_timestamp() else s.since end
      where s.id = p_saga;
     if v_saga.status in ('waiting', 'stranded') then

@@ -28,7 +28,7 @@ begin
         return;
     end if;
     update amends.sagas set status = 'running', reason = null, since = clock_timestamp(), finished_at = null,
-           waiting_for = null, due_at = null, takeovers = 0, not_before = null
+           waiting_for = null, due_at = null, takeovers = 0, not_before = null, cause = null
      where id = p_saga;
     delete from dbos.workflow_output where workflow_uuid = p_saga;
     update dbos.workflow_status set status = 'PENDING' where workflow_uuid = p_saga and status = 'SUCCESS';

@@ -18,7 +18,7 @@ from sqlalchemy import URL
 from tests.amends.harness import ROOT
 from tests.amends.harness.program import Forked, amends, environment_of
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 http = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
 """The tests' client: a connection for each request, as from as many clients, but no certificates are read for it."""

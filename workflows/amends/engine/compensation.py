@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.call import Undo
+from workflows.amends.causes.failure_cause import compensation_cause
 from workflows.amends.definition import Compensation
 from workflows.amends.engine.cancellation import CompensationStart
 from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
@@ -57,7 +58,9 @@ async def compensate(
     """Record the start of compensation, undo the steps, record that, and raise TurnedBack."""
     in_doubt = tuple(step.step_id for step in step_execution if step.in_doubt)
     told = SagaCompensating(back.reason, back.problem, in_doubt)
-    await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), history, suspension)
+    cause = compensation_cause(saga.definition.saga_type, back.problem)
+    change = StatusChange("compensating", back.reason, cause=cause)
+    await _milestone(TURN_BACK, told, change, history, suspension)
     turns = LoopTurns(history.execution_log.monotonic_seconds)
     for step in reversed(step_execution):
         if turns.is_long:
@@ -152,7 +155,7 @@ class _Undoing:
             await self._stuck(wait_exhausted_reason(self.by.name, down, wait), down.problem, down.attempts)
         name, undoes = step.step.name, self.by.name
         told = CompensationWaiting(name, step.occurrence, undoes, self.step_id, **wait_fields(down, wait, until))
-        await self.suspension.await_provider(None if known == wait else told, wait, until)
+        await self.suspension.await_provider(undoes, None if known == wait else told, wait, until)
 
     async def _transact(self) -> None:
         async def body(tx: TransactionContext) -> None:

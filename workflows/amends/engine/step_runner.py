@@ -104,7 +104,8 @@ class StepRunner:
         waits = step_execution.step_event(StepWaiting, **wait_fields(down, wait, until), sent=wait.sent)
         deadline = self._cancellation.deadline
         due = min(until, deadline) if deadline and deadline > execution_log.now() else until  # a pivot in doubt goes on
-        await self._suspension.await_provider(None if known == wait else waits, wait, due, instead)
+        told_of = None if known == wait else waits
+        await self._suspension.await_provider(step_execution.step.name, told_of, wait, due, instead)
 
     async def transact(self, step_execution: StepExecution) -> Any:
         """Change our own database, in the commit that records it."""

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import AmendsError
 from domain.amends.event import Cause
+from workflows.amends.causes.failure_cause import FailureCause
 from workflows.amends.history import Problem, Status
 from workflows.amends.history.replay_state import Checkpoint, ReplayState
 from workflows.amends.ports.event_store import NewEvent
@@ -31,7 +32,7 @@ class StatusChange:
     """What the row of the saga in lists is to say from now on; one that keeps its status keeps its reason too.
 
     For one that waits: the name of the signal, or a timer, and when it goes on by itself, if ever. For one that waits
-    for a provider: which one, since when, and until when at most.
+    for a provider: which one, since when, and until when at most. `cause` is why it is suspended, or compensated.
     """
 
     status: Status
@@ -40,6 +41,7 @@ class StatusChange:
     due_at: datetime | None = None
     provider: str | None = None
     provider_since: datetime | None = None
+    cause: FailureCause | None = None
 
 
 @dataclass(frozen=True)

@@ -238,8 +238,8 @@ class SagaQueue(Protocol):
         """Claim stranded sagas of these types, those that were stranded first, without those that were `tried`."""
         ...
 
-    async def ended_abnormally(self) -> list[tuple[str, str]]:
-        """Sagas whose workflow was ended by other means than their own, with its status in DBOS."""
+    async def ended_abnormally(self) -> list[tuple[str, str, int, str]]:
+        """Sagas whose workflow was ended by other means than their own: id, name, version, and its status in DBOS."""
         ...
 
     async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:

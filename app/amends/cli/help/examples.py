@@ -20,7 +20,12 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "state": ("state order-4711", "state account-1 --at 2026-01-31T12:00:00Z"),
     "difference": ("difference order-4711", "difference account-1 --from-version 2 --to-version 5"),
     "rewrite-imports": ("rewrite-imports . --dry-run",),
-    "workflows list": ("workflows list --status stuck", "workflows list --name place-order --json"),
+    "workflows list": (
+        "workflows list --status stuck",
+        "workflows list --name place-order --json",
+        "workflows list --cause c-0123456789ab --count",
+    ),
+    "workflows causes": ("workflows causes", "workflows causes --json"),
     "workflows show": ("workflows show 4711", "workflows show 4711 --watch"),
     "workflows check": ("workflows check", "workflows check --json", "workflows check --recordings tests/recordings"),
     "workflows export": ("workflows export 4711", "workflows export --sample 20 --to tests/recordings"),

@@ -14,9 +14,9 @@ from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.resending import Unanswered
 from app.amends.store.aggregates.loader import AggregateLoader
-from app.amends.store.events.encoding import answer_json, new_events_text
+from app.amends.store.events.encoding import answer_json, new_event_json, new_events_text
 from app.amends.store.events.writer import EventWriter
-from app.amends.store.sagas.encoding import commit_parameters, start_json
+from app.amends.store.sagas.encoding import cause_json, commit_parameters, start_json
 from app.amends.store.sagas.replay_states import HISTORY_PAGE, replay_state_of
 from app.amends.store.sagas.transactions import PostgresTransaction, commit_outcome
 from domain.amends.errors import NotFound, StaleVersion, Unavailable
@@ -211,12 +211,13 @@ class PostgresSagas:
         rows = await self._committer.run(SQL["claim_incompatible"], parameters)
         return [ClaimedSaga(*row) for row in rows]
 
-    async def ended_abnormally(self) -> list[tuple[str, str]]:
+    async def ended_abnormally(self) -> list[tuple[str, str, int, str]]:
         rows = await self._reader.rows(SQL["ended_abnormally"], ())
-        return [(row["id"], row["status"]) for row in rows]
+        return [(row["id"], row["name"], row["version"], row["status"]) for row in rows]
 
     async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:
-        parameters = (id, [*unless, change.status], new_events_text([event]), change.status, change.reason)
+        told = json_text([new_event_json(event) | {"cause": cause_json(change.cause)}])
+        parameters = (id, [*unless, change.status], told, change.status, change.reason)
         rows = await self._committer.run(SQL["note_saga"], parameters)
         done: bool = rows[0][0]
         return done

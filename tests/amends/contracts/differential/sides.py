@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
@@ -13,7 +13,7 @@ from app.amends.store.aggregates.undo import UndoRedo
 from workflows.amends.ports.event_store import EventStore, FeedCursor, StoredEvent
 from workflows.amends.ports.saga_store import Leases, SagaStore
 from workflows.amends.providers import Outage
-from workflows.amends.simulation.memory.rows import ManualClock, WorkflowRow
+from workflows.amends.simulation.memory.rows import ManualClock, NotedCause, WorkflowRow
 from workflows.amends.simulation.memory.sagas import MemorySagas
 from workflows.amends.simulation.memory.streams import MemoryLoader, MemoryStreams
 
@@ -106,6 +106,7 @@ class MemorySide:
         store = self.store
         return {
             "sagas": {id: _plain(vars(row), "workflow") for id, row in store.rows.items()},
+            "causes": {id: _cause(noted) for id, noted in store.causes.items()},
             "workflows": {id: _workflow(row) for id, row in store.workflows.items()},
             "executors": {id: _plain(vars(row)) for id, row in store.executors.items()},
             "outages": {f"{o.provider} by {by}": [_number(o.since), o.error] for (_, by), o in store.outages.items()},
@@ -117,6 +118,10 @@ def _workflow(row: WorkflowRow) -> dict[str, Any]:
     """A workflow's row, whose times are whole milliseconds."""
     checkpoints = {str(number): _plain(vars(known)) for number, known in row.checkpoints.items()}
     return _plain(vars(row), "checkpoints") | {"checkpoints": checkpoints}
+
+
+def _cause(noted: NotedCause) -> dict[str, Any]:
+    return asdict(noted.cause) | {"id": noted.cause.id, "first_at": _number(noted.first_at)}
 
 
 def _plain(row: Mapping[str, Any], *but: str) -> dict[str, Any]:

@@ -115,7 +115,7 @@ class FakeStore:
     async def queued_without_code(self) -> list[tuple[str, str, int]]:
         return []
 
-    async def ended_abnormally(self) -> list[tuple[str, str]]:
+    async def ended_abnormally(self) -> list[tuple[str, str, int, str]]:
         return []
 
 

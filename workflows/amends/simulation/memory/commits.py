@@ -64,6 +64,7 @@ class MemoryCommits(MemoryTables):
             settled=owner is None,
             deadline_at=None if start.deadline is None else now + start.deadline,
             parent=parent or start.parent,
+            actor=start.event.cause.actor,
         )
         return StartOutcome.STARTED
 
@@ -116,7 +117,7 @@ class MemoryCommits(MemoryTables):
             workflow.checkpoints[checkpoint.step_id] = _kept(checkpoint)
         self.events.insert(step_commit.events)
         if row and change:
-            row.set_status(change, now)
+            row.set_status(change, self.note_cause(row, change), now)
         if step_commit.suspend:
             workflow.suspend(now)
         if row and step_commit.suspend and step_commit.settled:

@@ -111,6 +111,7 @@ class MemoryQueue(MemoryTables):
             reference=origin.reference,
             status="running",
             correlation_id=origin.correlation_id,
+            actor=origin.actor,
             request=f"fork of {origin.id}",
             started_at=self.clock.now,
             since=self.clock.now,
@@ -173,11 +174,11 @@ class MemoryQueue(MemoryTables):
         first = sorted((row for row in found if row.id not in tried), key=lambda row: (row.since, row.id))[:limit]
         return [self.assign_to_executor(row, executor, owner) for row in first]
 
-    async def ended_abnormally(self) -> list[tuple[str, str]]:
+    async def ended_abnormally(self) -> list[tuple[str, str, int, str]]:
         ended = (
             row for row in self.rows.values() if row.status in OPEN and row.workflow.status in ("CANCELLED", "ERROR")
         )
-        return [(row.id, row.workflow.status) for row in islice(ended, MOST)]
+        return [(row.id, row.name, row.version, row.workflow.status) for row in islice(ended, MOST)]
 
     async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:
         row = self.rows.get(id)
@@ -190,6 +191,7 @@ class MemoryQueue(MemoryTables):
                 row.workflow.enqueue(self.clock.now)
         self.events.insert([self.new_saga_event(row, event)])
         row.status, row.reason, row.since = change.status, change.reason, self.clock.now
+        row.set_cause(self.note_cause(row, change))
         return True
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 from uuid import UUID
 
+from workflows.amends.causes.failure_cause import FailureCause
 from workflows.amends.history import FINISHED, SagaEvent, StateFold, Status, saga_histories
 from workflows.amends.history.replay_state import Checkpoint, ReplayFold
 from workflows.amends.ports.event_store import StoredEvent, load_event_json
@@ -131,6 +132,10 @@ class MemorySagaRow:
     cancel_reason: str | None = None
     provider: str | None = None
     provider_since: datetime | None = None
+    actor: str | None = None
+    cause: str | None = None
+    """The id of the cause of its suspension, while it is suspended."""
+    compensation_cause: str | None = None
 
     @property
     def saga_type(self) -> str:
@@ -170,12 +175,20 @@ class MemorySagaRow:
             return "executing"
         return None if (self.status == "waiting" or self.settled) and self.provider is None else "unsettled"
 
-    def set_status(self, to: StatusChange, now: datetime) -> None:
-        """Take note of another status, and of what it waits for; one that keeps its status keeps its reason too."""
+    def set_status(self, to: StatusChange, cause: FailureCause | None, now: datetime) -> None:
+        """Take note of another status, its cause, and what it waits for; one that keeps its status keeps its reason."""
         self.reason = to.reason or self.reason if to.status == self.status else to.reason
         self.status, self.waiting_for, self.due_at = to.status, to.waiting_for, to.due_at
         self.provider, self.provider_since = to.provider, to.provider_since
         self.since, self.finished_at = now, now if to.status in FINISHED else None
+        self.set_cause(cause)
+
+    def set_cause(self, cause: FailureCause | None) -> None:
+        """Take note of the cause of a suspension, which counts while that lasts, or of a compensation."""
+        if cause and cause.kind == "compensating":
+            self.cause, self.compensation_cause = None, cause.id
+        else:
+            self.cause = cause.id if cause else None
 
     def clear_wait(self, now: datetime) -> None:
         """Note that it waits for no signal and no time any more."""
@@ -186,6 +199,15 @@ class MemorySagaRow:
         """Note that it goes on because somebody wants it to, however often its executors have died."""
         self.status, self.reason, self.since = status, None, now
         self.waiting_for, self.due_at, self.takeovers, self.not_before = None, None, 0, None
+        self.cause = None
+
+
+@dataclass(frozen=True)
+class NotedCause:
+    """A cause, and when a saga had it for the first time."""
+
+    cause: FailureCause
+    first_at: datetime
 
 
 @dataclass

@@ -131,7 +131,7 @@ class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
         if row.status in ("waiting", "stranded"):
             row.status, row.reason, row.since = "running", None, self.clock.now
             self.enqueue(row)
-        row.waiting_for = row.due_at = None
+        row.cause = row.waiting_for = row.due_at = None
         return self._kept(answer, cursor)
 
     def _before(self, event: NewEvent, answer: StoredAnswer | None) -> FeedCursor | RepeatedRequest | None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from domain.amends.event import event_type
+from workflows.amends.causes.failure_cause import MOST_CAUSES, OTHER_ERRORS, FailureCause, default_cause
 from workflows.amends.history import SagaCompensating, StepCompensated, saga_histories
 from workflows.amends.history.replay_state import ReplayFold, ReplayState
 from workflows.amends.ports.event_store import NewEvent, StoredEvent, load_event_json
+from workflows.amends.ports.execution_log import StatusChange
 from workflows.amends.ports.saga_store import ClaimedSaga
 from workflows.amends.simulation.memory.events import MemoryEvents
 from workflows.amends.simulation.memory.rows import (
@@ -16,6 +18,7 @@ from workflows.amends.simulation.memory.rows import (
     ManualClock,
     MemorySagaHistory,
     MemorySagaRow,
+    NotedCause,
     WorkflowRow,
 )
 
@@ -30,6 +33,7 @@ class MemoryTables:
     rows: dict[str, MemorySagaRow] = field(default_factory=dict)
     workflows: dict[str, WorkflowRow] = field(default_factory=dict)
     executors: dict[str, ExecutorRow] = field(default_factory=dict)
+    causes: dict[str, NotedCause] = field(default_factory=dict)
     events: MemoryEvents = field(init=False)
     _histories: dict[str, MemorySagaHistory] = field(default_factory=dict)
 
@@ -68,6 +72,21 @@ class MemoryTables:
             recovered=not row.was_settled,
             provider=row.provider,
         )
+
+    def note_cause(self, row: MemorySagaRow, change: StatusChange) -> FailureCause | None:
+        """Keep the cause of a suspension or a compensation; of too many of one step it is one of the other errors.
+
+        What is suspended without one has a cause that says nothing but how it stands.
+        """
+        cause = change.cause or default_cause(row.name, row.version, change.status, change.provider)
+        if cause is None or cause.id in self.causes:
+            return cause
+        step = (row.name, row.version, cause.step)
+        known = [each.cause for each in self.causes.values()]
+        if sum((each.name, each.version, each.step) == step for each in known) >= MOST_CAUSES:
+            cause = replace(cause, provider=None, error=OTHER_ERRORS)
+        self.causes.setdefault(cause.id, NotedCause(cause, self.clock.now))
+        return cause
 
     def new_saga_event(self, row: MemorySagaRow, event: NewEvent) -> NewEvent:
         """An event as it belongs to a saga's history, whoever tells it."""

@@ -182,8 +182,8 @@ class RemoteStore:
         )
         return found
 
-    async def ended_abnormally(self) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = await self._ask(self._store.ended_abnormally, patience=REQUEST_SECONDS)
+    async def ended_abnormally(self) -> list[tuple[str, str, int, str]]:
+        found: list[tuple[str, str, int, str]] = await self._ask(self._store.ended_abnormally, patience=REQUEST_SECONDS)
         return found
 
     async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:
