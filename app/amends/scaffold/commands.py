@@ -33,7 +33,7 @@ def new(
     named = ProjectName(name or whole.resolve().name.lower().replace("_", "-").replace(" ", "-"))
     with nullcontext(source_of(amends)) if amends else own_source() as source:
         make_project(whole, named, source, bare, lambda text: _say(text, print_error_line))
-    print_line(f"{named.title} is made in {folder}, with {source.requirement}. Next:")
+    print_line(f"{named.title} is made in {folder}, with {source}. Next:")
     print_line(f"  cd {shlex.quote(str(folder))} && ./run up      and ./run test; README.md says what there is")
 
 

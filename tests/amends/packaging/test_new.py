@@ -131,6 +131,8 @@ def test_a_folder_is_one_as_its_maker_sees_it_also_behind_a_link(tmp_path: Path,
         (["{here}/x", "--amends", 'git+file:///x"y'], "neither a version such as 0.1.0"),
         (["{here}/x", "--name", "my shop"], "'my shop' must be lower-case words"),
         (["{here}/x", "--amends", "nothing.whl"], "is no wheel of Amends"),
+        (["{here}/x", "--bare", "--amends", "git+file://{here}/full@v1"], "full@v1 cannot be installed: "),
+        (["{here}/x", "--bare", "--amends", "99.0"], "amends == 99.0 cannot be installed: "),
         (["{here}/x", "--amends", "somewhere else"], "neither a version such as 0.1.0, nor a wheel's path"),
     ],
 )
