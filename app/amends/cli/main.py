@@ -96,8 +96,11 @@ def up(
     host: Annotated[str, typer.Option(help="Which address to serve on.")] = "127.0.0.1",
 ) -> None:
     """Start the database if need be, migrate, and serve API and worker."""
+    from app.amends.scaffold.repository import ASIDE, left_by_upgrade
     from app.amends.settings import require_tokens_if_public
 
+    if told := left_by_upgrade(Path.cwd()):
+        print_error_line(f"{told}. To put them aside: {ASIDE}")
     service, settings = project_service(), project_settings()
     _own()  # wrong ones are refused before anything is started
     require_tokens_if_public(settings, host)
