@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -52,7 +53,8 @@ def _make_project(
             folder.rmdir()
         os.rename(made, folder)
     if around := next((each for each in folder.parents if (each / ".git").exists()), None):
-        say(f"It lies in the repository {around}, and has its own. To make it a part of that one: rm -rf {folder}/.git")
+        own = shlex.quote(str(folder / ".git"))
+        say(f"It lies in the repository {around}, and has its own. To make it a part of that one: rm -rf {own}")
 
 
 @contextmanager

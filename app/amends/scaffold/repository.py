@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from app.amends.scaffold.tools import run_tool
+from app.amends.scaffold.tools import require_git, run_tool
 from domain.amends.errors import StartupError
 
 UNDO: Final = "git restore --staged --worktree ."
@@ -33,10 +33,7 @@ def _require_clean(root: Path) -> None:
 
 
 def _require_repository(root: Path) -> None:
-    try:
-        run_tool(["git", "--version"], root)
-    except StartupError as error:
-        raise StartupError("There is no git here, which undoes an upgrade that fails.", "Install git.") from error
+    require_git("which undoes an upgrade that fails")
     for folder in (root, *root.parents):
         if (folder / ".git").exists():
             return

@@ -74,6 +74,8 @@ def of_wheel(wheel: Path) -> AmendsSource:
 def own_source() -> Iterator[AmendsSource]:
     """The Amends that runs here: a wheel built from this checkout, or what was installed here. Raises StartupError."""
     if (CHECKOUT / ".ci" / "version.py").is_file():
+        if (CHECKOUT / ".git").exists():
+            run_tool(["git", "rev-parse", "HEAD"], CHECKOUT)  # a build would not say what git does not like
         with tempfile.TemporaryDirectory() as folder:
             command = [find_uv(CHECKOUT), "build", "--quiet", "--wheel", "--out-dir", folder]
             run_tool(command, CHECKOUT)

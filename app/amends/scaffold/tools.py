@@ -41,6 +41,12 @@ class ToolFailed(StartupError):
         return told[0].partition(": ")[2] if told else " ".join(lines)
 
 
+def require_git(purpose: str) -> None:
+    """Require that there is a git, which is needed for that. Raises StartupError."""
+    if shutil.which("git") is None:
+        raise StartupError(f"There is no git here, {purpose}.", "Install git.")
+
+
 def run_tool(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
     """What a program prints. Raises ToolFailed if it fails, and StartupError if it is missing or takes too long."""
     try:
