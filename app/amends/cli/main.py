@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ from app.amends.cli.workflows import Reason, workflows
 from app.amends.output.log_rendering import indented_lines
 from app.amends.output.lost_output import checked_output
 from app.amends.output.terminal import print_error_line, print_json, print_line
+from app.amends.output.typed_commands import as_typed
 from app.amends.scaffold.commands import new, upgrade
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
 from domain.amends.errors import AmendsError, DefinitionError, StartupError
@@ -160,6 +162,7 @@ def doctor(
     logging.getLogger("amends").setLevel(logging.CRITICAL)  # whatever is tried again stands among the findings
     findings = []
     for finding in examine(host, port):
+        finding = replace(finding, found=as_typed(finding.found), fix=as_typed(finding.fix))
         findings.append(finding)
         if not as_json:
             print_line(str(finding))
@@ -202,7 +205,7 @@ def main() -> None:
 
 
 def _complain(error: AmendsError) -> None:
-    text = without_secrets(f"{place_of(error)}{error}")
+    text = as_typed(without_secrets(f"{place_of(error)}{error}"))
     for line in text.expandtabs().splitlines() if isinstance(error, StartupError) else [text]:
         print_error_line(shortened(line))
 

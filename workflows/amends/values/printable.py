@@ -11,8 +11,8 @@ LONGEST: Final = 2000
 LONGEST_NAME: Final = 200
 
 
-def class_name(error: BaseException) -> str:
-    """The name of an error's class; at most so many characters."""
+def class_name(error: object) -> str:
+    """The name of the class of an error, or of another value; at most so many characters."""
     return type(error).__name__[:LONGEST_NAME]
 
 
@@ -26,12 +26,17 @@ def error_repr(error: BaseException) -> str:
     return _text(error, repr, LONGEST) or class_name(error)
 
 
+def value_repr(value: object) -> str:
+    """Any value as Python writes it, or why it cannot."""
+    return _text(value, repr, None)
+
+
 def shortened(text: str, most: int = LONGEST) -> str:
     """A text, or the beginning of one that is longer than so many characters, which says so."""
     return text if len(text) <= most else f"{text[:most]}… (shortened: it has {len(text)} characters)"
 
 
-def _text(error: BaseException, how: Callable[[object], str], most: int | None) -> str:
+def _text(error: object, how: Callable[[object], str], most: int | None) -> str:
     try:
         return str.__getitem__(how(error), slice(most))
     except BaseException as wrong:
