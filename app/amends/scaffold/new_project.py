@@ -33,7 +33,9 @@ def make_project(folder: Path, name: ProjectName, source: AmendsSource, bare: bo
 def _make_project(
     folder: Path, name: ProjectName, source: AmendsSource, bare: bool, say: Callable[[str], None]
 ) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise Invalid("folder", f"{folder} is a file: choose another name")
+    if folder.exists() and any(folder.iterdir()):
         raise Invalid("folder", f"{folder} is there already and not empty: choose another one")
     with (
         _folders_above(folder),

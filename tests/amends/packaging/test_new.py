@@ -120,6 +120,7 @@ def test_a_folder_is_one_as_its_maker_sees_it_also_behind_a_link(tmp_path: Path,
     ("arguments", "told"),
     [
         (["{here}/full"], "is there already and not empty"),
+        (["{here}/full/mine.txt", "--name", "mine"], "mine.txt is a file: choose another name"),
         (["{here}/Über"], "must be lower-case words joined by hyphens"),
         (["{here}/amends"], "give it a name of its own"),
         (["{here}/template1"], "is a database that Postgres keeps to itself"),
