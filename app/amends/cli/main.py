@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -155,8 +156,6 @@ def doctor(
 
     Nothing is changed, nor migrated. The exit status is 1 if a line says fail.
     """
-    import logging
-
     from app.amends.cli.doctor import examine
 
     logging.getLogger("amends").setLevel(logging.CRITICAL)  # whatever is tried again stands among the findings
@@ -185,6 +184,7 @@ def restored(reason: Reason) -> None:
 def main() -> None:
     """Run a command; our own errors are printed in words, without a traceback, and SIGTERM ends it as SIGINT does."""
     signal.signal(signal.SIGTERM, _terminated)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # a command says itself that its database is away
     hide_passwords_in_streams("stderr")
     try:
         with checked_output():
