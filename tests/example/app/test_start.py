@@ -153,6 +153,9 @@ def test_a_wrong_password_and_a_missing_database_are_said(postgres_18: EmbeddedP
     said = refused(Server(url.set(database="nowhere")))
     assert 'database "nowhere" does not exist' in said
     assert "Create that database, or check DATABASE_URL" in said
+    tried = amends("schema", "try-migrations", on=url.set(password="geheim")).stderr
+    assert tried.startswith("There is no connection to the database: ")
+    assert "password authentication failed" in tried
 
 
 def test_a_taken_port_is_named_before_anything_is_begun(folder: Path) -> None:

@@ -177,6 +177,11 @@ def startup_error(error: BaseException | None) -> StartupError | None:
     if sqlstate(error) in (Sqlstate.INVALID_SCHEMA_NAME, Sqlstate.UNDEFINED_TABLE):
         return StartupError(f"The database lacks what is asked of it: {message_of(error)}.", "./run up migrates it.")
     if isinstance(error, psycopg.OperationalError):
+        said = message_of(error).removeprefix("connection failed: ")
+        if sqlstate(error) is None and FOR_GOOD.search(said):
+            return StartupError(
+                f"There is no connection to the database: {said}.", "Check DATABASE_URL; ./run amends doctor looks too."
+            )
         return StartupError(
             f"The database cannot do that now: {message_of(error)}.", "./run amends doctor looks at it."
         )
