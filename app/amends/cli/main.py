@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,11 +29,16 @@ from app.amends.cli.schema import schema
 from app.amends.cli.versions import commands as versions
 from app.amends.cli.workflows import Reason, workflows
 from app.amends.output.log_rendering import indented_lines
+from app.amends.output.lost_output import checked_output
 from app.amends.output.terminal import print_error_line, print_json, print_line
+from app.amends.output.typed_commands import as_typed
 from app.amends.scaffold.commands import new, upgrade
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
 from domain.amends.errors import AmendsError, DefinitionError, StartupError
-from workflows.amends.values.printable import escaped
+from workflows.amends.values.printable import escaped, shortened
+
+LINES = 100
+"""Lines that are shown of the beginning and of the end of a long traceback."""
 
 
 class Commands(typer.core.TyperGroup):
@@ -94,8 +101,11 @@ def up(
     host: Annotated[str, typer.Option(help="Which address to serve on.")] = "127.0.0.1",
 ) -> None:
     """Start the database if need be, migrate, and serve API and worker."""
+    from app.amends.scaffold.repository import ASIDE, left_by_upgrade
     from app.amends.settings import require_tokens_if_public
 
+    if told := left_by_upgrade(Path.cwd()):
+        print_error_line(f"{told}. To put them aside: {ASIDE}")
     service, settings = project_service(), project_settings()
     _own()  # wrong ones are refused before anything is started
     require_tokens_if_public(settings, host)
@@ -148,13 +158,12 @@ def doctor(
 
     Nothing is changed, nor migrated. The exit status is 1 if a line says fail.
     """
-    import logging
-
     from app.amends.cli.doctor import examine
 
     logging.getLogger("amends").setLevel(logging.CRITICAL)  # whatever is tried again stands among the findings
     findings = []
     for finding in examine(host, port):
+        finding = replace(finding, found=as_typed(finding.found), fix=as_typed(finding.fix))
         findings.append(finding)
         if not as_json:
             print_line(str(finding))
@@ -177,9 +186,13 @@ def restored(reason: Reason) -> None:
 def main() -> None:
     """Run a command; our own errors are printed in words, without a traceback, and SIGTERM ends it as SIGINT does."""
     signal.signal(signal.SIGTERM, _terminated)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # a command says itself that its database is away
     hide_passwords_in_streams("stderr")
     try:
-        add_examples(typer.main.get_command(app))(prog_name="amends")
+        with checked_output():
+            add_examples(typer.main.get_command(app))(prog_name="amends")
+    except BrokenPipeError:  # whoever reads has seen enough
+        raise SystemExit(failure_status.get()) from None
     except AmendsError as error:
         _complain(error)
         raise SystemExit(failure_status.get()) from None
@@ -189,14 +202,22 @@ def main() -> None:
         if (text := startup_error(error)) is not None:
             _complain(text)
         else:
-            sys.stderr.write(indented_lines(traceback.format_exc()) + "\n")
+            sys.stderr.write(indented_lines(_short(traceback.format_exc())) + "\n")
         raise SystemExit(failure_status.get()) from None
 
 
 def _complain(error: AmendsError) -> None:
-    text = without_secrets(f"{place_of(error)}{error}")
+    text = as_typed(without_secrets(f"{place_of(error)}{error}"))
     for line in text.expandtabs().splitlines() if isinstance(error, StartupError) else [text]:
-        print_error_line(line)
+        print_error_line(shortened(line))
+
+
+def _short(text: str) -> str:
+    """A traceback without the middle of what is too long in it: an error may say anything."""
+    lines = [shortened(line) for line in text.splitlines()]
+    if left := max(len(lines) - 2 * LINES, 0):
+        lines[LINES:-LINES] = [f"… {left} lines are left out …"]
+    return "\n".join(lines)
 
 
 def place_of(error: AmendsError) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final
 
 from typer import Context
+
+from app.amends.output.typed_commands import program
 
 EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "up": ("up", "up --port 8001"),
@@ -59,11 +60,6 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "schema lock": ("schema lock", "schema lock --replace event:order-placed:2"),
     "schema try-migrations": ("schema try-migrations",),
 }
-
-
-def program() -> str:
-    """What is typed to run a command here; the `run` of a checkout or of a project says so."""
-    return os.environ.get("_AMENDS_PROGRAM") or "amends"
 
 
 class ProgramContext(Context):
