@@ -170,6 +170,7 @@ class Execution:
             if self.execution_log.replay.compensation_requested:
                 self.cancellation.check_outside_steps()
             return result
+        await self.suspension.require_nothing_left(step_id, "completes")
 
         async def complete() -> StepCommit:
             self.cancellation.check_outside_steps()
