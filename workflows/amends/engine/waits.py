@@ -16,7 +16,8 @@ from workflows.amends.history.events.waits import wait_name
 from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ports.execution_log import StatusChange, StepCommit, Suspended
 from workflows.amends.redaction.sensitive import hidden_values, marked_shape
-from workflows.amends.values.codec import load, parse_json, wrong_fields
+from workflows.amends.values.codec import parse_json, wrong_fields
+from workflows.amends.values.whole import load_whole
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class SignalsAndTimers:
         self._taken[signal] += mine
         self._history.hide_values(hidden_values(told["payload"], marked_shape(payload)))
         try:
-            return load(told["payload"], payload)
+            return load_whole(told["payload"], payload)
         except ValidationError as error:
             wrong = wrong_fields(error)[0]
             await self._suspension.suspend_incompatible(
