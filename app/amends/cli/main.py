@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,7 @@ from app.amends.output.log_rendering import indented_lines
 from app.amends.output.terminal import print_error_line, print_json, print_line
 from app.amends.scaffold.commands import new, upgrade
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
-from domain.amends.errors import AmendsError, DefinitionError, StartupError
+from domain.amends.errors import AmendsError, DefinitionError, Invalid, StartupError
 from workflows.amends.values.printable import escaped
 
 
@@ -177,6 +177,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     hide_passwords_in_streams("stderr")
     try:
+        _require_text(sys.argv[1:])
         add_examples(typer.main.get_command(app))(prog_name="amends")
     except AmendsError as error:
         _complain(error)
@@ -189,6 +190,15 @@ def main() -> None:
         else:
             sys.stderr.write(indented_lines(traceback.format_exc()) + "\n")
         raise SystemExit(failure_status.get()) from None
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Refuse an argument that is no text in UTF-8: nothing that is stored has such a name. Raises Invalid."""
+    for number, argument in enumerate(arguments, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise Invalid(f"argument {number}", f"is no text in UTF-8: {argument!a}") from None
 
 
 def _complain(error: AmendsError) -> None:

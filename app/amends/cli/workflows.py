@@ -142,7 +142,10 @@ def check_workflows(
 def export_workflows(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The sagas to export.")] = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, help="Choose so many unfinished ones, spread over types, versions and steps.")
+        int | None,
+        typer.Option(
+            min=1, max=1_000_000, help="Choose so many unfinished ones, spread over types, versions and steps."
+        ),
     ] = None,
     to: Annotated[Path, typer.Option(metavar="DIR", help="Where to write them, one file each.")] = Path(
         "tests", "recordings"
