@@ -10,9 +10,10 @@ from typing import Any, Literal, TypeAlias
 from pydantic import JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from domain.amends.errors import Conflict, DefinitionError, NotFound, StaleVersion
+from domain.amends.errors import AmendsError, Conflict, DefinitionError, NotFound, StaleVersion
 from domain.amends.event import Cause
 from workflows.amends.history import (
+    FINISHED,
     CancelRequested,
     OperatorActed,
     OperatorAction,
@@ -40,6 +41,12 @@ from workflows.amends.values.refusals import require_distinct_refusals
 from workflows.amends.values.storable import require_storable
 
 TerminatedAction: TypeAlias = Literal["compensate", "resume"]
+
+
+class NoCodeHere(AmendsError):
+    """This server has no code for {saga_type}. Nothing is done: try again, for a server that has it may answer then."""
+
+    saga_type: str
 
 
 @dataclass(frozen=True)
@@ -122,10 +129,18 @@ class SagaClient:
             return False
         return known.name == start.name and digest([start.name, given]) == start.request
 
-    def signal_class(self, name: str, version: int, signal: str) -> type[Any]:
-        """The class of a signal to a saga. Raises NotFound, listing those that it takes."""
+    def signal_class(self, id: str, name: str, version: int, status: Status, signal: str) -> type[Any]:
+        """The class of a signal to a saga. Raises NotFound, listing those that it takes.
+
+        Of a version that there is no code for here nobody knows that: raises Conflict if the saga is finished, and else
+        NoCodeHere.
+        """
         saga = self.sagas.get((name, version))
-        taken = saga.definition.signals if saga else {}
+        if saga is None and status in FINISHED:
+            raise _finished(id, status)
+        if saga is None:
+            raise NoCodeHere(f"{name} version {version}")
+        taken = saga.definition.signals
         if signal not in taken:
             raise NotFound("signal", signal, f"{name} takes: {', '.join(sorted(taken)) or 'none'}.")
         return taken[signal]
@@ -145,7 +160,7 @@ class SagaClient:
         found = await self._sagas.signal(id, signal, event, answer)
         if (done := _answer(found, answer, {"id": id, "signal": signal})) is not None:
             return done
-        raise Conflict("status", f"Workflow {id} is {found}: nobody waits for a signal any more.")
+        raise _finished(id, found)
 
     async def cancel(
         self, id: str, name: str, version: int, reason: str, cause: Cause, answer: StoredAnswer | None = None
@@ -229,6 +244,10 @@ def _answer(
         assert answer is not None
         return repeated_answer(answer.key, answer.digest, found)
     return done | {"position": str(found)} if isinstance(found, FeedCursor) else None
+
+
+def _finished(id: str, status: object) -> Conflict:
+    return Conflict("status", f"Workflow {id} is {status}: nobody waits for a signal any more.")
 
 
 def _not_stuck(id: str, status: object, action: OperatorAction) -> Conflict:

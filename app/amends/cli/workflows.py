@@ -219,7 +219,7 @@ def signal_workflow(
         row = await context.overview.row(id)
         if row is None:
             raise NotFound("workflow", id)
-        cls = context.saga_client.signal_class(row.name, row.version, signal)
+        cls = context.saga_client.signal_class(id, row.name, row.version, row.status, signal)
         said = _sent(context, payload, cls)
         await context.register.note_shapes()
         await context.saga_client.signal(
