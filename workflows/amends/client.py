@@ -13,6 +13,7 @@ from pydantic_core import PydanticSerializationError
 from domain.amends.errors import AmendsError, Conflict, DefinitionError, NotFound, StaleVersion
 from domain.amends.event import Cause
 from workflows.amends.history import (
+    FINISHED,
     CancelRequested,
     OperatorActed,
     OperatorAction,
@@ -47,6 +48,12 @@ class StartsRefused(AmendsError):
 
     name: str
     brake: str
+
+
+class NoCodeHere(AmendsError):
+    """This server has no code for {saga_type}. Nothing is done: try again, for a server that has it may answer then."""
+
+    saga_type: str
 
 
 @dataclass(frozen=True)
@@ -133,10 +140,18 @@ class SagaClient:
             return False
         return known.name == start.name and digest([start.name, given]) == start.request
 
-    def signal_class(self, name: str, version: int, signal: str) -> type[Any]:
-        """The class of a signal to a saga. Raises NotFound, listing those that it takes."""
+    def signal_class(self, id: str, name: str, version: int, status: Status, signal: str) -> type[Any]:
+        """The class of a signal to a saga. Raises NotFound, listing those that it takes.
+
+        Of a version that there is no code for here nobody knows that: raises Conflict if the saga is finished, and else
+        NoCodeHere.
+        """
         saga = self.sagas.get((name, version))
-        taken = saga.definition.signals if saga else {}
+        if saga is None and status in FINISHED:
+            raise _finished(id, status)
+        if saga is None:
+            raise NoCodeHere(f"{name} version {version}")
+        taken = saga.definition.signals
         if signal not in taken:
             raise NotFound("signal", signal, f"{name} takes: {', '.join(sorted(taken)) or 'none'}.")
         return taken[signal]
@@ -156,7 +171,7 @@ class SagaClient:
         found = await self._sagas.signal(id, signal, event, answer)
         if (done := _answer(found, answer, {"id": id, "signal": signal})) is not None:
             return done
-        raise Conflict("status", f"Workflow {id} is {found}: nobody waits for a signal any more.")
+        raise _finished(id, found)
 
     async def cancel(
         self, id: str, name: str, version: int, reason: str, cause: Cause, answer: StoredAnswer | None = None
@@ -240,6 +255,10 @@ def _answer(
         assert answer is not None
         return repeated_answer(answer.key, answer.digest, found)
     return done | {"position": str(found)} if isinstance(found, FeedCursor) else None
+
+
+def _finished(id: str, status: object) -> Conflict:
+    return Conflict("status", f"Workflow {id} is {status}: nobody waits for a signal any more.")
 
 
 def _not_stuck(id: str, status: object, action: OperatorAction) -> Conflict:

@@ -185,7 +185,9 @@ class Children:
             start = history.execution_log.child_start_request(definition.saga_type, given, child, history.cause())
         except Unstorable as wrong:
             await self._outcomes.suspend_stuck(step_execution, f"{step_execution.step.name} cannot be started: {wrong}")
-        return history.step_commit(*told, step=step_execution.step.name, change=change, suspend=suspend, start=start)
+        return history.step_commit(
+            *told, step=step_execution.step.name, change=change, suspend=suspend, start=start, settled=suspend
+        )
 
     async def _answer(self, step_execution: StepExecution, child: str, told: Any) -> Any:
         over = WaitEnded(step_execution.step_id, child_ended_signal(child), "signal")

@@ -90,6 +90,7 @@ async def _milestone(
     while step_id < recorded:  # an earlier execution did more before the compensation, such as asking an operator
         step_id = history.execution_log.next_step_id()
     if not await suspension.matching_checkpoint(step_id, name):
+        await suspension.require_nothing_left(step_id, "turns back")
         checkpoint = history.answered_checkpoint(step_id, name, history.execution_log.now(), {"reason": change.reason})
         await history.write(history.step_commit(told, checkpoint=checkpoint, change=change))
 

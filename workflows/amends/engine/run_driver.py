@@ -265,7 +265,7 @@ def _together(settled: Iterable[CodeReturned[Any] | CodeRaised]) -> SuspendReque
             raise backs[0]
 
     if first.change.rank == 0:
-        return SuspendRequest(first.told, first.change, instead)
+        return SuspendRequest(first.told, first.change, instead, settled=all(each.settled for each in resting))
     due = min((each.change.due_at for each in resting if each.change.due_at), default=None)
     told = tuple(event for each in resting for event in each.told)
     return SuspendRequest(told, replace(first.change, due_at=due), instead, settled=True)

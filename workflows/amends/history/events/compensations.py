@@ -39,6 +39,7 @@ class CompensationFailed(OverviewEvent):
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.failures[self.slot] = (self.attempts, self.next_at)
+        replay.begun[self.slot] = self.compensation
         replay.end_provider_wait(self.slot)
 
     def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
@@ -76,6 +77,7 @@ class CompensationWaiting(SagaEvent):
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.provider_waits[self.slot] = ProviderWait(self.provider, self.since, False)
+        replay.begun[self.slot] = self.compensation
 
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:

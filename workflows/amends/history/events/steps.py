@@ -125,6 +125,7 @@ class StepRetrying(StepEvent, OverviewEvent):
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.failures[self.slot] = (self.attempts, self.next_at)
+        replay.begun[self.slot] = self.step
         replay.end_provider_wait(self.slot)
 
     def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
@@ -160,6 +161,7 @@ class StepWaiting(StepEvent):
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.provider_waits[self.slot] = ProviderWait(self.provider, self.since, self.sent)
+        replay.begun[self.slot] = self.step
 
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
@@ -190,6 +192,8 @@ class StepBraked(StepEvent):
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.provider_waits[self.slot] = ProviderWait("", self.since, self.sent, self.brake)
+        if self.sent:  # else it has not begun
+            replay.begun[self.slot] = self.step
 
     @classmethod
     def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
