@@ -20,9 +20,10 @@ grant select on all tables in schema amends, dbos to amends_service;
 grant insert (id, stream, version, type, schema_version, data, metadata) on amends.events to amends_service;
 grant insert (key, digest, answer) on amends.requests to amends_service;
 grant insert (id, name, version, root, reference, status, correlation_id, request, deadline_at, parent, settled, was_settled,
-              actor),
+              actor, executions),
       update (version, status, reason, since, finished_at, takeovers, progress, not_before, waiting_for, due_at,
-              cancel_reason, parent, settled, was_settled, provider, provider_since, cause, compensation_cause)
+              cancel_reason, parent, settled, was_settled, provider, provider_since, cause, compensation_cause,
+              executions)
    on amends.sagas to amends_service;
 grant insert (id, kind, name, version, step, provider, error) on amends.causes to amends_service;
 grant insert (id, machine, pid, born, kinds, lease_until), update (renewed_at, lease_until, ended_at, ended_by, blocked)

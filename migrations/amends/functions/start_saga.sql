@@ -32,10 +32,11 @@ begin
     end if;
     insert into dbos.workflow_input (workflow_uuid, inputs, retention_timestamp) values (p_id, p_inputs, v_now);
     insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, deadline_at, parent,
-        settled, actor)
+        settled, actor, executions)
     values (p_id, p_name, p_version, p_id, p_reference, case when p_owner is null then 'queued' else 'running' end,
         p_correlation, p_request, clock_timestamp() + p_deadline, p_parent, p_owner is null,
-        p_events -> 0 -> 'metadata' ->> 'actor');
+        p_events -> 0 -> 'metadata' ->> 'actor',
+        case when p_owner is null then '{}' else amends.begin_execution('{}', p_executor, clock_timestamp(), null) end);
     perform amends.insert_events(p_events);
     return query select 'started', p_name, p_version;
 end $$;

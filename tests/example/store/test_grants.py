@@ -42,10 +42,10 @@ GRANTED = {
     " update (down_since, error, reported_at)",
     "amends.requests": "insert (answer, digest, key); select",
     "amends.runs": "select",
-    "amends.sagas": "insert (actor, correlation_id, deadline_at, id, name, parent, reference, request, root, settled,"
-    " status, version, was_settled); select; update (cancel_reason, cause, compensation_cause, due_at, finished_at,"
-    " not_before, parent, progress, provider, provider_since, reason, settled, since, status, takeovers, version,"
-    " waiting_for, was_settled)",
+    "amends.sagas": "insert (actor, correlation_id, deadline_at, executions, id, name, parent, reference, request,"
+    " root, settled, status, version, was_settled); select; update (cancel_reason, cause,"
+    " compensation_cause, due_at, executions, finished_at, not_before, parent, progress, provider,"
+    " provider_since, reason, settled, since, status, takeovers, version, waiting_for, was_settled)",
     "amends.set_aside": "delete; insert (build, error, key, name); select; update (wish)",
     "amends.set_aside_events": "insert (build, key, name, position); select",
     "amends.shapes": "insert (before, digest, kind, name, shape, version); select",

@@ -16,6 +16,7 @@ from domain.amends.errors import AmendsError
 from domain.amends.event import Cause
 from workflows.amends.causes.failure_cause import FailureCause
 from workflows.amends.history import Problem, Status
+from workflows.amends.history.execution_record import ExecutionEnd
 from workflows.amends.history.replay_state import Checkpoint, ReplayState
 from workflows.amends.ports.event_store import NewEvent
 from workflows.amends.redaction.shapes import Shape
@@ -42,6 +43,11 @@ class StatusChange:
     provider: str | None = None
     provider_since: datetime | None = None
     cause: FailureCause | None = None
+
+    @property
+    def ends_execution(self) -> ExecutionEnd:
+        """Why an executor leaves the saga with that, if it does."""
+        return "provider" if self.provider else "waiting" if self.waiting_for else self.status
 
 
 @dataclass(frozen=True)

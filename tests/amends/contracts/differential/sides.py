@@ -13,7 +13,7 @@ from app.amends.store.aggregates.undo import UndoRedo
 from workflows.amends.ports.event_store import EventStore, FeedCursor, StoredEvent
 from workflows.amends.ports.saga_store import Leases, SagaStore
 from workflows.amends.providers import Outage
-from workflows.amends.simulation.memory.rows import ManualClock, NotedCause, WorkflowRow
+from workflows.amends.simulation.memory.rows import ManualClock, MemorySagaRow, NotedCause, WorkflowRow
 from workflows.amends.simulation.memory.sagas import MemorySagas
 from workflows.amends.simulation.memory.streams import MemoryLoader, MemoryStreams
 
@@ -105,13 +105,18 @@ class MemorySide:
     async def state(self) -> dict[str, Any]:
         store = self.store
         return {
-            "sagas": {id: _plain(vars(row), "workflow") for id, row in store.rows.items()},
+            "sagas": {id: _saga(row) for id, row in store.rows.items()},
             "causes": {id: _cause(noted) for id, noted in store.causes.items()},
             "workflows": {id: _workflow(row) for id, row in store.workflows.items()},
             "executors": {id: _plain(vars(row)) for id, row in store.executors.items()},
             "outages": {f"{o.provider} by {by}": [_number(o.since), o.error] for (_, by), o in store.outages.items()},
             "answers": {key: [kept.digest, kept.body] for key, kept in store.events.answers.items()},
         }
+
+
+def _saga(row: MemorySagaRow) -> dict[str, Any]:
+    executions = [_plain(vars(each)) for each in row.executions]
+    return _plain(vars(row), "workflow", "executions") | {"executions": executions}
 
 
 def _workflow(row: WorkflowRow) -> dict[str, Any]:

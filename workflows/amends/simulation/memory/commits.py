@@ -66,6 +66,8 @@ class MemoryCommits(MemoryTables):
             parent=parent or start.parent,
             actor=start.event.cause.actor,
         )
+        if owner is not None and start.executor is not None:
+            self.rows[start.id].begin_execution(start.executor, now)
         return StartOutcome.STARTED
 
     def _known(self, start: StartRequest, workflow: WorkflowRow) -> StartOutcome:
@@ -122,6 +124,8 @@ class MemoryCommits(MemoryTables):
             workflow.suspend(now)
         if row and step_commit.suspend and step_commit.settled:
             row.settled = True
+        if row and (step_commit.suspend or (change and change.status in FINISHED)):
+            row.end_execution(now, change.ends_execution if change else row.status)
         if step_commit.start:
             self._start_child(workflow.id, step_commit.start)
         elif step_commit.recall:

@@ -1,0 +1,8 @@
+-- Which executors ran a saga, from when to when, and why each left it: kept in the saga's row, which a claim writes anyway.
+
+create type amends.execution as (number int, executor text, began_at timestamptz, ended_at timestamptz, ended_by text);
+comment on type amends.execution is 'An executor ran a saga: the how manieth time that was, from when to when, and why it left it.';
+
+alter table amends.sagas add column executions amends.execution[] not null default '{}';
+comment on column amends.sagas.executions is
+    'Its newest 20 executions, the oldest first. One that was handed over has no end in here until the next one begins.';
