@@ -1,4 +1,4 @@
-"""Which executors ran a saga, from when to when, and why each left it."""
+"""Which executors ran a saga, from when to when, and why each left it; and what is queued and waits is counted."""
 
 from migrations.amends.running import statements
 

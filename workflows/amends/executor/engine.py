@@ -21,6 +21,7 @@ from workflows.amends.executor.lease import Lease, LeaseKeeper
 from workflows.amends.executor.process import Process
 from workflows.amends.executor.provider_waiters import ProviderWaiters
 from workflows.amends.executor.runtime import Runtime
+from workflows.amends.executor.saga_counts import SagaCounts
 from workflows.amends.executor.supervisor import Supervisor
 from workflows.amends.executor.worker import Key, RunningExecution, Worker
 from workflows.amends.history import EventLoopBlocked
@@ -82,6 +83,10 @@ class Engine:
         """Called with the id of each saga that comes to rest here."""
         worker.rests = lambda saga: self.on_inactive(saga)
         self._supervisor = Supervisor(worker, store, process.is_gone, clocks.seconds)
+        self.counts = SagaCounts()
+        """What this process has started and ended."""
+        for saga in sagas:
+            self.counts.add_types(saga.definition.name, saga.definition.version)
         self._waiters = ProviderWaiters(worker, store, providers, clocks.seconds)
         around = ProcessContext(
             store,
@@ -92,6 +97,7 @@ class Engine:
             providers,
             argument_shapes,
             worker.note_incompatible,
+            self.counts,
         )
         self._executions = Executions(self.saga_client, store, worker, runtime, around)
 
@@ -205,6 +211,8 @@ class Engine:
         if owner:
             order = replace(order, executor=lease.executor, owner=owner)
         started, new = await self.saga_client.start(order)
+        if new:
+            self.counts.note_start(order.name, order.version)
         if new and owner:
             await worker.run(ClaimedSaga(order.id, order.name, order.inputs), owner, lease, order.event.id)
         return started
