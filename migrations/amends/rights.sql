@@ -20,10 +20,10 @@ grant select on all tables in schema amends, dbos to amends_service;
 grant insert (id, stream, version, type, schema_version, data, metadata) on amends.events to amends_service;
 grant insert (key, digest, answer) on amends.requests to amends_service;
 grant insert (id, name, version, root, reference, status, correlation_id, request, deadline_at, parent, settled, was_settled,
-              actor, brake, brake_since, start_brake, due_at),
+              actor, brake, brake_since, start_brake, due_at, executions),
       update (version, status, reason, since, finished_at, takeovers, progress, not_before, waiting_for, due_at,
               cancel_reason, parent, settled, was_settled, provider, provider_since, cause, compensation_cause,
-              brake, brake_since)
+              brake, brake_since, executions)
    on amends.sagas to amends_service;
 grant insert (id, kind, name, version, step, provider, error) on amends.causes to amends_service;
 grant insert (id, name, version, step, provider, starts, compensations, reason, actor),

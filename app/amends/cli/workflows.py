@@ -63,7 +63,7 @@ async def _print_saga(context: CommandContext, id: str) -> None:
     found = await context.overview.saga_with_state(id)
     if found is None:
         raise NotFound("workflow", id)
-    whole = partial(saga_json, *found, context.redactor, limit=len(found[1].steps))
+    whole = partial(saga_json, found, context.redactor, limit=len(found.state.steps))
     print_json(await context.redactor.serialise_redacted(whole, sagas=[id]))
 
 

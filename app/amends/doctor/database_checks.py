@@ -13,6 +13,7 @@ from app.amends.store.brakes import brakes_in_force
 from app.amends.store.feed import SQL as FEED
 from app.amends.store.feed.lag import blocking_transaction
 from app.amends.store.outages import provider_outages, waiting_sagas
+from app.amends.store.queue import long_queued, queued_starts
 from workflows.amends.projections.failures import short_key
 
 SQL = load_statements(Path(__file__).with_name("doctor.sql"))
@@ -92,6 +93,13 @@ async def _sagas(looking: CheckContext) -> list[Finding]:
     waiting = [row["status"] for row in open_ if row["needs_somebody"]]
     fix = f"./run amends workflows list --status {waiting[0]}" if waiting else ""
     return [Finding("sagas", not waiting, found + about, fix)]
+
+
+async def _queue(looking: CheckContext) -> list[Finding]:
+    starts = await queued_starts(looking.reader)
+    late = long_queued(starts)
+    found = late or f"{sum(each.count for each in starts):,} starts wait for a server"
+    return [Finding("queue", not late, found, "start another server, or raise AMENDS_RUNNING", failure=False)]
 
 
 async def _feed(looking: CheckContext) -> list[Finding]:
@@ -185,6 +193,7 @@ CHECKS = (
     Check("schema of DBOS", _dbos, ("alembic_version",)),
     Check("executors", _executors, ("executors",)),
     Check("sagas", _sagas, ("sagas",)),
+    Check("queue", _queue, ("sagas",)),
     Check("feed", _feed),
     Check("history", _history, ("losses",)),
     Check("providers", _providers, ("outages", "sagas")),

@@ -10,8 +10,9 @@ from app.amends.redaction.redactor import Redactor
 from app.amends.store.aggregates.difference import Change
 from app.amends.store.aggregates.time_travel import StateAt
 from app.amends.store.brakes import BrakeStanding
+from app.amends.store.executions import ShownExecution
 from app.amends.store.sagas.causes import CauseGroup
-from app.amends.store.sagas.summaries import SagaSummary, SagaWait
+from app.amends.store.sagas.summaries import SagaDetails, SagaSummary, SagaWait
 from workflows.amends.history import Problem, SagaState, StepState
 from workflows.amends.ports.event_store import FeedCursor, StoredEvent
 from workflows.amends.values.codec import dump
@@ -76,10 +77,9 @@ def brake_json(standing: BrakeStanding) -> dict[str, Any]:
     }
 
 
-def saga_json(
-    row: SagaSummary, state: SagaState, cursor: FeedCursor, redactor: Redactor, after: int = -1, limit: int = STEPS
-) -> dict[str, Any]:
+def saga_json(details: SagaDetails, redactor: Redactor, after: int = -1, limit: int = STEPS) -> dict[str, Any]:
     """A saga with a page of its steps: those that were started after the step with number `after`."""
+    row, state, cursor, executions = details
     steps = [step for step in state.steps if step.slot > after]
     page = steps[:limit]
     waits = _waits(row, state)
@@ -92,6 +92,7 @@ def saga_json(
         "position": str(cursor),
         "steps": [_step(step, row.id, redactor) for step in page],
         "steps_next": str(page[-1].slot) if len(steps) > limit else None,
+        "executions": [_execution(each) for each in executions],
     }
 
 
@@ -119,6 +120,19 @@ def _waits(row: SagaSummary, state: SagaState) -> list[SagaWait]:
 
 def _wait(wait: SagaWait) -> dict[str, Any]:
     return {"kind": wait.kind, "name": wait.name, "since": timestamp(wait.since), "until": timestamp(wait.until)}
+
+
+def _execution(execution: ShownExecution) -> dict[str, Any]:
+    return {
+        "number": execution.number,
+        "executor": execution.executor,
+        "machine": execution.machine,
+        "pid": execution.pid,
+        "from": timestamp(execution.began_at),
+        "until": timestamp(execution.ended_at),
+        "began_by": execution.began_by,
+        "ended_by": execution.ended_by,
+    }
 
 
 def event_json(event: StoredEvent, redactor: Redactor) -> dict[str, Any]:

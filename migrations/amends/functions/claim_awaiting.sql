@@ -38,7 +38,10 @@ begin
          where w.workflow_uuid = any (v_taken)
         returning w.workflow_uuid, w.name
     ), taken as (
-        update amends.sagas set was_settled = settled, settled = false where id = any (v_taken)
+        update amends.sagas
+           set was_settled = settled, settled = false,
+               executions = amends.begin_execution(executions, p_executor, clock_timestamp(), clock_timestamp())
+         where id = any (v_taken)
     )
     select c.workflow_uuid, c.name, i.inputs
       from claimed as c join dbos.workflow_input as i on i.workflow_uuid = c.workflow_uuid;

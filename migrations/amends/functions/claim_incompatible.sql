@@ -25,7 +25,9 @@ begin
           from candidate as c where w.workflow_uuid = c.workflow_uuid
         returning w.workflow_uuid, w.name
     ), taken as (
-        update amends.sagas as s set was_settled = s.settled, settled = false
+        update amends.sagas as s
+           set was_settled = s.settled, settled = false,
+               executions = amends.begin_execution(s.executions, p_executor, clock_timestamp(), clock_timestamp())
           from claimed as c where s.id = c.workflow_uuid
     )
     select c.workflow_uuid, c.name, i.inputs

@@ -17,7 +17,8 @@ begin
     if not found then return; end if;
     return query
     with candidate as materialized (
-        select w.workflow_uuid from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
+        select w.workflow_uuid, to_timestamp(w.updated_at / 1000.0) as queued_at
+          from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
          where w.queue_name = 'amends' and w.status = 'ENQUEUED' and s.name || ':' || s.version = any (p_kinds)
            and (s.not_before is null or s.not_before < clock_timestamp())
            and (s.status <> 'queued' or s.name || ':' || s.version <> all (v_held) or amends.must_begin(s))
@@ -29,12 +30,13 @@ begin
                started_at_epoch_ms = (extract(epoch from clock_timestamp()) * 1000)::bigint,
                updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
           from candidate as c where w.workflow_uuid = c.workflow_uuid
-        returning w.workflow_uuid, w.name
+        returning w.workflow_uuid, w.name, c.queued_at
     ), running as (
         update amends.sagas as s
            set status = case when s.status = 'queued' then 'running' else s.status end,
                since = case when s.status = 'queued' then clock_timestamp() else s.since end,
-               was_settled = s.settled, settled = false
+               was_settled = s.settled, settled = false,
+               executions = amends.begin_execution(s.executions, p_executor, clock_timestamp(), c.queued_at)
           from claimed as c where s.id = c.workflow_uuid
     )
     select c.workflow_uuid, c.name, i.inputs, s.takeovers

@@ -75,21 +75,30 @@ begin
         update amends.sagas
            set status = p_status, reason = case when status = p_status then coalesce(p_reason, reason) else p_reason end,
                since = clock_timestamp(), waiting_for = p_wait ->> 'for', due_at = (p_wait ->> 'due')::timestamptz,
-               provider = p_wait ->> 'provider', 
+               provider = p_wait ->> 'provider',
                provider_since = case when p_wait ? 'provider' then (p_wait ->> 'since')::timestamptz end,
                brake = v_brake, brake_since = case when p_wait ? 'brake' then (p_wait ->> 'since')::timestamptz end,
                cause = case when p_wait -> 'cause' ->> 'kind' = 'compensating' then null else v_cause end,
                compensation_cause = case when p_wait -> 'cause' ->> 'kind' = 'compensating' then v_cause
                                          else compensation_cause end,
-               finished_at = case when p_status in ('completed', 'compensated') then clock_timestamp() end
+               finished_at = case when p_status in ('completed', 'compensated') then clock_timestamp() end,
+               executions = case when p_park or p_status in ('completed', 'compensated')
+                                 then amends.end_execution(executions, clock_timestamp(),
+                                          case when p_wait ->> 'provider' is not null then 'provider'
+                                               when v_brake is not null then 'brake'
+                                               when p_wait ->> 'for' is not null then 'waiting' else p_status end)
+                                 else executions end
          where id = p_saga;
     end if;
     if p_park then
         update dbos.workflow_status
            set executor_id = 'parked', owner_xid = null, updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
          where workflow_uuid = p_saga;
-        if (p_wait ->> 'settled')::boolean then
-            update amends.sagas set settled = true where id = p_saga;
+        if (p_wait ->> 'settled')::boolean or p_status is null then
+            update amends.sagas
+               set settled = settled or coalesce((p_wait ->> 'settled')::boolean, false),
+                   executions = amends.end_execution(executions, clock_timestamp(), status)
+             where id = p_saga;
         end if;
         if v_brake is not null then  -- the brake may have been lifted meanwhile: then it goes on with all that waited
             perform from amends.brakes as b where b.id = v_brake and b.lifted_at is null for share;

@@ -6,7 +6,9 @@ begin
     perform amends.lock_streams(array['saga-' || p_saga]);
     update amends.sagas as s set status = p_status, reason = p_reason, since = clock_timestamp(), brake = null,
            brake_since = null,
-           cause = amends.note_cause(s.id, p_status, null, p_events -> 0 -> 'cause')
+           cause = amends.note_cause(s.id, p_status, null, p_events -> 0 -> 'cause'),
+           executions = case when p_status = 'abandoned' then amends.end_execution(s.executions, clock_timestamp(), 'terminated')
+                             else s.executions end
      where s.id = p_saga and s.status <> all (p_unless)
        and (p_status <> 'stranded' or not exists (
                 select from amends.executors as x where x.ended_at is null and s.name || ':' || s.version = any (x.kinds)));

@@ -18,7 +18,8 @@ begin
            and exists (select from amends.sagas as s where s.id = v_saga and s.finished_at is null);
         if found then
             delete from dbos.workflow_output where workflow_uuid = v_saga;
-            update amends.sagas set settled = false where id = v_saga;
+            update amends.sagas set settled = false, executions = amends.end_execution(executions, clock_timestamp(), 'lost')
+             where id = v_saga;
             perform amends.queue_saga(v_saga);
         end if;
     end loop;

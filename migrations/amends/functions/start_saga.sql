@@ -45,11 +45,12 @@ begin
     end if;
     insert into dbos.workflow_input (workflow_uuid, inputs, retention_timestamp) values (p_id, p_inputs, v_now);
     insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, deadline_at, parent,
-        settled, actor, brake, brake_since, start_brake, due_at)
+        settled, actor, brake, brake_since, start_brake, due_at, executions)
     values (p_id, p_name, p_version, p_id, p_reference, case when v_owner is null then 'queued' else 'running' end,
         p_correlation, p_request, clock_timestamp() + p_deadline, p_parent, v_owner is null,
         p_events -> 0 -> 'metadata' ->> 'actor', v_brake.id, case when v_brake.id is not null then clock_timestamp() end,
-        v_brake.id, case when v_brake.id is not null then clock_timestamp() + p_deadline end);
+        v_brake.id, case when v_brake.id is not null then clock_timestamp() + p_deadline end,
+        case when v_owner is null then '{}' else amends.begin_execution('{}', p_executor, clock_timestamp(), null) end);
     if v_brake.id is not null then
         update amends.sagas as s
            set cause = amends.note_cause(p_id, 'queued', null, jsonb_build_object('kind', 'brake', 'error', v_brake.id))

@@ -124,6 +124,23 @@ async def test_a_column_that_is_missing_is_named(database_18: URL) -> None:
     assert "not looked at" not in found["sagas"].found
 
 
+async def test_starts_that_are_queued_for_long_are_told_of(database_18: URL, sql_18: psycopg.Connection) -> None:
+    queued = (
+        "insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, started_at)"
+        " values (%s, 'buy', 1, 'r', 'r', 'queued', 'c', 'r', clock_timestamp() - make_interval(secs => %s))"
+    )
+    sql_18.execute(queued, ("new", 0))
+    found = (await looked_at(database_18))["queue"]
+    assert (found.status, found.found) == ("ok", "1 starts wait for a server")
+    assert amends("workflows", "list", on=database_18).stderr == ""
+    sql_18.execute(queued, ("old", 600))
+    found = (await looked_at(database_18))["queue"]
+    assert found.status == "warn"
+    assert found.found.startswith("2 starts wait for a server, the oldest since ")
+    assert found.found.endswith(": 2 of buy:1")
+    assert found.found in amends("workflows", "list", on=database_18).stderr
+
+
 async def test_a_database_that_is_away_is_one_sentence() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

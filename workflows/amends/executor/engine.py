@@ -22,6 +22,7 @@ from workflows.amends.executor.lease import Lease, LeaseKeeper
 from workflows.amends.executor.process import Process
 from workflows.amends.executor.provider_waiters import ProviderWaiters
 from workflows.amends.executor.runtime import Runtime
+from workflows.amends.executor.saga_counts import SagaCounts
 from workflows.amends.executor.supervisor import Supervisor
 from workflows.amends.executor.worker import Key, RunningExecution, Worker
 from workflows.amends.history import EventLoopBlocked
@@ -83,6 +84,10 @@ class Engine:
         """Called with the id of each saga that comes to rest here."""
         worker.rests = lambda saga: self.on_inactive(saga)
         self._supervisor = Supervisor(worker, store, process.is_gone, clocks.seconds)
+        self.counts = SagaCounts()
+        """What this process has started and ended."""
+        for saga in sagas:
+            self.counts.add_types(saga.definition.name, saga.definition.version)
         self._waiters = ProviderWaiters(worker, store, providers, clocks.seconds)
         self._brake_watch = BrakeWatch(worker, store, clocks.seconds)
         around = ProcessContext(
@@ -95,6 +100,7 @@ class Engine:
             argument_shapes,
             self._brake_watch.brakes,
             worker.note_incompatible,
+            self.counts,
         )
         self._executions = Executions(self.saga_client, store, worker, runtime, around)
 
@@ -210,6 +216,8 @@ class Engine:
         if owner:
             order = replace(order, executor=lease.executor, owner=owner)
         started, new = await self.saga_client.start(order)
+        if new:
+            self.counts.note_start(order.name, order.version)
         if new and owner and started.status == "running":
             await worker.run(ClaimedSaga(order.id, order.name, order.inputs), owner, lease, order.event.id)
         return started

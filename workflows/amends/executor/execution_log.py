@@ -17,7 +17,8 @@ from workflows.amends.brakes.brake import Brake, BrakePoint
 from workflows.amends.brakes.in_force import BrakesInForce
 from workflows.amends.engine.steps.argument_shapes import ArgumentShapes, no_shapes
 from workflows.amends.executor.lease import Lease
-from workflows.amends.history import FINISHED, EventLoopBlocked, saga_event
+from workflows.amends.executor.saga_counts import SagaCounts
+from workflows.amends.history import FINISHED, EventLoopBlocked, Status, saga_event
 from workflows.amends.history.replay_state import BLOCKS, ReplayState
 from workflows.amends.ports.execution_log import (
     Committed,
@@ -40,7 +41,7 @@ AGAIN_SECONDS = 0.25
 """How long it is waited before the brakes are asked for again, while the database is away."""
 
 
-def _nothing(_: str) -> None:
+def _nothing(_: object) -> None:
     """Nobody wants to know."""
 
 
@@ -58,6 +59,7 @@ class ProcessContext:
     brakes: BrakesInForce = field(default_factory=BrakesInForce)
     incompatible: Callable[[str], None] = _nothing
     """Called with the id of a saga whose record does not fit the code here."""
+    counts: SagaCounts = field(default_factory=SagaCounts)
 
 
 class LeasedExecutionLog:
@@ -72,9 +74,10 @@ class LeasedExecutionLog:
         surroundings: ProcessContext,
         reload: Callable[[], Awaitable[ReplayState]],
         draw_step_id: Callable[[], int],
+        finished: Callable[[Status], None] = _nothing,
     ) -> None:
         self.identity, self.replay, self._reload, self._draw_step_id = identity, replay, reload, draw_step_id
-        self._owner, self._lease, self._around = owner, lease, surroundings
+        self._owner, self._lease, self._around, self._finished = owner, lease, surroundings, finished
         self._cancel, self.waker = replay.cancel, Waker()
         self.limits, self.last_step_id = surroundings.limits, 0
 
@@ -95,6 +98,8 @@ class LeasedExecutionLog:
     async def commit(self, step_commit: StepCommit) -> Committed | StreamMoved:
         self._lease.require_not_lost()
         committed = await self._around.store.commit(self.identity.id, self._owner, step_commit)
+        if isinstance(committed, Committed):
+            self._count(step_commit)
         self._note(step_commit)
         if step_commit.change and step_commit.change.status == "stranded":
             self._around.incompatible(self.identity.id)
@@ -102,6 +107,12 @@ class LeasedExecutionLog:
         if step_commit.start or step_commit.recall or told:
             self._around.queued()  # a child was queued, or the parent that waits for this one
         return committed
+
+    def _count(self, step_commit: StepCommit) -> None:
+        if step_commit.start:
+            self._around.counts.note_start(step_commit.start.name, step_commit.start.version)
+        if step_commit.change and step_commit.change.status in FINISHED:
+            self._finished(step_commit.change.status)
 
     def _note(self, step_commit: StepCommit) -> None:
         """Let providers know of what their own gateways may not have told: who waits for one, and who was answered."""

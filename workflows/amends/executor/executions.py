@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, NoReturn
 
 from structlog.contextvars import bind_contextvars
@@ -182,7 +183,14 @@ class Executions:
             return again
 
         execution_log = LeasedExecutionLog(
-            identity, replay, execution.owner, underway.lease, self._around, reload, self._runtime.next_step_id
+            identity,
+            replay,
+            execution.owner,
+            underway.lease,
+            self._around,
+            reload,
+            self._runtime.next_step_id,
+            partial(self._around.counts.note_end, execution.name, execution.version),
         )
         saga = self._client.sagas[execution.name, execution.version]
         underway.execution_log = execution_log

@@ -17,6 +17,7 @@ from domain.amends.event import Cause
 from workflows.amends.brakes.brake import Brake, BrakePoint
 from workflows.amends.causes.failure_cause import FailureCause
 from workflows.amends.history import Problem, Status
+from workflows.amends.history.execution_record import ExecutionEnd
 from workflows.amends.history.replay_state import Checkpoint, ReplayState
 from workflows.amends.ports.event_store import NewEvent
 from workflows.amends.redaction.shapes import Shape
@@ -51,6 +52,13 @@ class StatusChange:
     def rank(self) -> int:
         """What counts of several suspensions at once: an operator's first, then a provider's, then a brake's."""
         return 2 if self.brake else 1 if self.provider else 0
+
+    @property
+    def ends_execution(self) -> ExecutionEnd:
+        """Why an executor leaves the saga with that, if it does."""
+        if self.provider or self.brake:
+            return "provider" if self.provider else "brake"
+        return "waiting" if self.waiting_for else self.status
 
 
 @dataclass(frozen=True)

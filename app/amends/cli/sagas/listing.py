@@ -11,7 +11,7 @@ from app.amends.cli.help.completion import saga_names, statuses
 from app.amends.cli.project import AsJson, run_on_database
 from app.amends.output.cause_lists import cause_lines
 from app.amends.output.lists import ListedSaga, list_lines
-from app.amends.output.terminal import print_json, print_line, terminal_size
+from app.amends.output.terminal import print_error_line, print_json, print_line, terminal_size
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -78,6 +78,7 @@ async def _print_count(context: CommandContext, filters: SagaFilters, as_json: b
 
 async def _print_list(context: CommandContext, filters: SagaFilters, limit: int, as_json: bool) -> None:
     from app.amends.http.serialisation import saga_row_json, sagas_with_reasons
+    from app.amends.store.queue import long_queued, queued_starts
 
     if not as_json:
         from app.amends.cli.brakes import brake_line
@@ -99,6 +100,8 @@ async def _print_list(context: CommandContext, filters: SagaFilters, limit: int,
     ]
     for line in list_lines(listed, terminal_size().columns if sys.stdout.isatty() else None):
         print_line(line)
+    if late := long_queued(await queued_starts(context.reader)):
+        print_error_line(f"{late}. ./run amends doctor says more.")
 
 
 def _instant(given: str | None, option: str) -> datetime | None:

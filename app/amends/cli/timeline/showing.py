@@ -20,6 +20,7 @@ from app.amends.cli.timeline.entries import timeline_entries, timeline_lines
 from app.amends.cli.timeline.rows import timeline_rows
 from app.amends.http.serialisation import event_json
 from app.amends.output.terminal import has_unicode, print_error_line, print_line, terminal_size
+from app.amends.store.executions import changed_executor
 from app.amends.store.sagas.summaries import SagaSummary
 from domain.amends.errors import NotFound, Unavailable
 from workflows.amends.history import FINISHED, saga_histories
@@ -84,6 +85,11 @@ class SagaView:
         """The events, a line each."""
         return [*timeline_lines(timeline_entries(self.events))]
 
+    async def executors(self) -> list[str]:
+        """The executors that ran it, a line each, if another one went on with it."""
+        executions = await self.context.overview.executions(self.id)
+        return [escaped(f"on {each}") for each in executions] if changed_executor(executions) else []
+
 
 def needs_nobody_watching(status: str) -> bool:
     """Whether a saga does not go on by itself: it is finished, or a person has to act."""
@@ -93,7 +99,7 @@ def needs_nobody_watching(status: str) -> bool:
 async def show_saga(view: SagaView, events: bool) -> None:
     """Print a saga once: with its events a line each, or drawn."""
     await view.look()
-    for line in (view.head(), *(view.lines() if events else view.drawn())):
+    for line in (view.head(), *(view.lines() if events else view.drawn()), *await view.executors()):
         print_line(line)
 
 
@@ -108,7 +114,7 @@ async def watch_saga(view: SagaView) -> None:
             room = max(terminal_size().lines - 3, 1)
             live.update(Text("\n".join([view.head(), *[*view.drawn()][-room:]])), refresh=True)
             await asyncio.sleep(LOOK_SECONDS)
-    for line in (view.head(), *view.drawn()):
+    for line in (view.head(), *view.drawn(), *await view.executors()):
         print_line(line)
 
 

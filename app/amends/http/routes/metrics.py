@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Final, TypeAlias
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, Counter, Gauge, generate_latest
 
 from app.amends.http.openapi.responses import responds
 from app.amends.http.routes.live_followers import Followers
+from app.amends.http.saga_metrics import counts_of_process, sagas_by_cause, waiting_and_queued
 from app.amends.postgres.connections.pool import detached_task
 from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
@@ -27,6 +32,13 @@ from workflows.amends.projections.failures import short_key
 SQL = load_statements(Path(__file__).with_name("metrics.sql"))
 ANSWER_SECONDS = 0.8
 """How long one request waits for the database."""
+DEAR: Final = ("causes", "queue")
+"""The parts that count many rows."""
+KEPT_SECONDS: Final = 5.0
+"""So long an answer of the database about them is given again."""
+
+Part: TypeAlias = Callable[[CollectorRegistry], Awaitable[None]]
+"""What reads a part of the metrics into a registry."""
 
 
 class MetricRoutes:
@@ -45,6 +57,8 @@ class MetricRoutes:
         self._engine, self._builds, self._reader, self._watchdog = engine, builds, reader, watchdog
         self._followers, self._losses, self._service = followers, losses, service
         self._asking: dict[str, asyncio.Task[CollectorRegistry]] = {}
+        self._answered_at: dict[str, float] = {}
+        self._reading_sagas = asyncio.Lock()
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
 
@@ -54,9 +68,11 @@ class MetricRoutes:
         registry = CollectorRegistry()
         registry.register(PROCESS_COLLECTOR)
         self._of_process(registry)
-        parts = {
+        parts: dict[str, Part] = {
             "feed": self._of_feed,
-            "sagas": self._of_sagas,
+            "sagas": self._in_turn(self._of_sagas),
+            "causes": self._in_turn(partial(sagas_by_cause, reader=self._reader)),
+            "queue": self._in_turn(partial(waiting_and_queued, reader=self._reader)),
             "providers": self._of_providers,
             "brakes": self._of_brakes,
             "projections": self._of_projections,
@@ -72,17 +88,29 @@ class MetricRoutes:
             answered += generate_latest(task.result()) if fine else b""
         return Response(generate_latest(registry) + answered, media_type=CONTENT_TYPE_LATEST)
 
-    def _ask(self, name: str, part: Callable[[CollectorRegistry], Awaitable[None]]) -> asyncio.Task[CollectorRegistry]:
-        """The task that reads a part: one that still runs, or a new one."""
+    def _in_turn(self, part: Part) -> Part:
+        """A part that reads the table of sagas: one at a time does, so that all together hold one connection."""
+
+        async def read(registry: CollectorRegistry) -> None:
+            async with self._reading_sagas:
+                await part(registry)
+
+        return read
+
+    def _ask(self, name: str, part: Part) -> asyncio.Task[CollectorRegistry]:
+        """The task that reads a part: one that still runs, or a new one; of what is dear, one that was answered of
+        late."""
 
         async def ask() -> CollectorRegistry:
             registry = CollectorRegistry()
             await part(registry)
+            self._answered_at[name] = time.monotonic()
             return registry
 
-        if name not in self._asking or self._asking[name].done():
-            self._asking[name] = detached_task(ask())
-        return self._asking[name]
+        known, age = self._asking.get(name), time.monotonic() - self._answered_at.get(name, -math.inf)
+        if known is None or (known.done() and not (name in DEAR and age < KEPT_SECONDS and not known.exception())):
+            self._asking[name] = known = detached_task(ask())
+        return known
 
     def _of_process(self, registry: CollectorRegistry) -> None:
         about = "The service whose process this is: 1."
@@ -94,6 +122,7 @@ class MetricRoutes:
         running.set(len(self._engine.running))
         following = Gauge("amends_followers", "Clients that follow the feed live here.", registry=registry)
         following.set(self._followers.count)
+        counts_of_process(registry, self._engine.counts)
         about = "How often this process noticed that events which were committed are gone."
         Counter("amends_history_went_back", about, registry=registry).inc(self._losses.times)
         about = "How many of them it has noticed; there may be more."

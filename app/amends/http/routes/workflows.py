@@ -127,16 +127,16 @@ class WorkflowRoutes:
         """Whether a saga is inactive by now, or after so many seconds, and how it is shown."""
         until = time.monotonic() + wait
         found = await self._overview.saga_with_state(id)
-        while found and not found[0].is_inactive and (left := until - time.monotonic()) > 0:
+        while found and not found.row.is_inactive and (left := until - time.monotonic()) > 0:
             await self._resting.wait(id, left)
             found = await self._overview.saga_with_state(id)
         if found is None:
             raise NotFound("workflow", id)
-        row, state, place = found
+        details = found
         shown: dict[str, Any] = await self._redactor.serialise_redacted(
-            lambda: saga_json(row, state, place, self._redactor, steps_after), sagas=sagas_with_errors(row, state)
+            lambda: saga_json(details, self._redactor, steps_after), sagas=sagas_with_errors(found.row, found.state)
         )
-        return row.is_inactive, shown
+        return found.row.is_inactive, shown
 
     @responds(Events, NotFound, WentBack)
     async def events(self, id: str, after: str | None = None, limit: Limit = 100) -> dict[str, Any]:

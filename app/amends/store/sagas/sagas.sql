@@ -126,12 +126,14 @@ select s.status, exists (select from amends.events as e
 
 -- name: unsettle
 -- Note that a saga runs that was not claimed.
-update amends.sagas set settled = false, was_settled = false where id = %s and (settled or was_settled)
+select amends.note_unclaimed_run(%s)
 
 -- name: adopt_fork
 -- A fork that DBOS's tools made of a saga becomes a saga of ours, with the same root.
-insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, was_settled, actor)
-select %(id)s, o.name, o.version, o.root, o.reference, 'running', o.correlation_id, 'fork of ' || o.id, true, o.actor
+insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, was_settled, actor, executions)
+select %(id)s, o.name, o.version, o.root, o.reference, 'running', o.correlation_id, 'fork of ' || o.id, true, o.actor,
+       case when w.status = 'PENDING' and w.executor_id <> 'parked'
+            then amends.begin_execution('{}', w.executor_id, clock_timestamp(), null) else '{}' end
   from dbos.workflow_status as w join amends.sagas as o on o.id = w.forked_from
  where w.workflow_uuid = %(id)s
 on conflict (id) do nothing
@@ -152,11 +154,18 @@ select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.corre
        n.generation, n.transaction_id::text::bigint as transaction_id, n.position, n.id as event, n.version as newest,
        (select amends.as_of()) as run,
        (select jsonb_agg(jsonb_build_array(t.id, t.type, t.schema_version, t.data, t.recorded_at) order by t.version)
-          from amends.told(s.id, 0, %(rows)s, %(bytes)s) as t) as told
+          from amends.told(s.id, 0, %(rows)s, %(bytes)s) as t) as told,
+       (select jsonb_agg(jsonb_build_array(x.number, x.executor, x.machine, x.pid, x.began_at, x.ended_at, x.ended_by)
+                         order by x.number)
+          from amends.executions_of(s.id) as x) as executions
   from amends.sagas as s
   left join lateral (select e.generation, e.transaction_id, e.position, e.id, e.version from amends.events as e
                       where e.stream = 'saga-' || s.id order by e.version desc limit 1) as n on true
  where s.id = %(id)s
+
+-- name: executions
+-- The executors that ran a saga, one after the other.
+select number, executor, machine, pid, began_at, ended_at, ended_by from amends.executions_of(%s)
 
 -- name: sagas
 -- A page of sagas, newest first: those that meet conditions of app/amends/store/sagas/filters.py.

@@ -8,11 +8,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.waiter import PollingWaiter
+from app.amends.store.executions import ShownExecution, shown_executions
 from app.amends.store.sagas.causes import MOST_COUNTED
 from app.amends.store.sagas.causes import SQL as CAUSES
 from app.amends.store.sagas.filters import CAUSE, SagaFilters, conditions
@@ -105,6 +106,15 @@ class SagaSummary:
         return self.status in INACTIVE
 
 
+class SagaDetails(NamedTuple):
+    """A saga, its state, the place in the feed that its history reaches to, and the executors that ran it."""
+
+    row: SagaSummary
+    state: SagaState
+    cursor: FeedCursor
+    executions: list[ShownExecution]
+
+
 @dataclass(frozen=True)
 class SagaCount:
     """How many sagas match, as far as they are counted; `more` says that there are more than that."""
@@ -158,8 +168,12 @@ class SagaSummaries:
         row = await self._reader.row(SQL["saga"], (id,))
         return SagaSummary(**row) if row else None
 
-    async def saga_with_state(self, id: str) -> tuple[SagaSummary, SagaState, FeedCursor] | None:
-        """One saga, its state, and the place in the feed that its history reaches to.
+    async def executions(self, id: str) -> list[ShownExecution]:
+        """The executors that ran a saga, oldest first."""
+        return shown_executions(await self._reader.tuples(SQL["executions"], (id,)))
+
+    async def saga_with_state(self, id: str) -> SagaDetails | None:
+        """One saga, its state, and who ran it.
 
         A long history is read page by page, and other work goes on in between.
         """
@@ -168,6 +182,7 @@ class SagaSummaries:
             return None
         order = (row.pop(each) or 0 for each in ("generation", "transaction_id", "position"))
         place = FeedCursor(*order, event=row.pop("event"), run=row.pop("run"))  # type: ignore
+        executions = shown_executions(row.pop("executions") or ())
         newest, stretch = row.pop("newest") or 0, row.pop("told") or ()
         fold, count = StateFold(), 0
         while stretch:
@@ -176,7 +191,7 @@ class SagaSummaries:
             count += len(stretch)
             further = {"id": id, "after": count} | HISTORY_PAGE
             stretch = await self._reader.tuples(SQL["more_history"], further) if count < newest else ()
-        return SagaSummary(**row), fold.state(), place
+        return SagaDetails(SagaSummary(**row), fold.state(), place, executions)
 
 
 def _instant(at: str | datetime) -> datetime:

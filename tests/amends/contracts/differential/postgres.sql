@@ -51,7 +51,10 @@ select jsonb_build_object(
     'sagas', (select coalesce(jsonb_object_agg(s.id, to_jsonb(s) || jsonb_build_object(
         'started_at', fake.us(s.started_at), 'since', fake.us(s.since), 'finished_at', fake.us(s.finished_at),
         'not_before', fake.us(s.not_before), 'due_at', fake.us(s.due_at), 'deadline_at', fake.us(s.deadline_at),
-        'provider_since', fake.us(s.provider_since), 'brake_since', fake.us(s.brake_since))), '{}') from amends.sagas as s),
+        'provider_since', fake.us(s.provider_since), 'brake_since', fake.us(s.brake_since),
+        'executions', (select coalesce(jsonb_agg(to_jsonb(e) || jsonb_build_object(
+            'began_at', fake.us(e.began_at), 'ended_at', fake.us(e.ended_at)) order by e.number), '[]')
+                         from unnest(s.executions) as e))), '{}') from amends.sagas as s),
     'brakes', (select coalesce(jsonb_object_agg(b.id, to_jsonb(b) || jsonb_build_object(
         'set_at', fake.us(b.set_at), 'lifted_at', fake.us(b.lifted_at))), '{}') from amends.brakes as b),
     'causes', (select coalesce(jsonb_object_agg(c.id, to_jsonb(c) || jsonb_build_object('first_at', fake.us(c.first_at))), '{}')

@@ -16,7 +16,7 @@ from workflows.amends.ports.event_store import EventStore, FeedCursor, StoredEve
 from workflows.amends.ports.executors import Leases
 from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import Outage
-from workflows.amends.simulation.memory.rows import ManualClock, NotedCause, WorkflowRow
+from workflows.amends.simulation.memory.rows import ManualClock, MemorySagaRow, NotedCause, WorkflowRow
 from workflows.amends.simulation.memory.sagas import MemorySagas
 from workflows.amends.simulation.memory.streams import MemoryLoader, MemoryStreams
 
@@ -110,7 +110,7 @@ class MemorySide:
     async def state(self) -> dict[str, Any]:
         store = self.store
         return {
-            "sagas": {id: _plain(vars(row), "workflow") for id, row in store.rows.items()},
+            "sagas": {id: _saga(row) for id, row in store.rows.items()},
             "causes": {id: _cause(noted) for id, noted in store.causes.items()},
             "brakes": {id: _brake(store, brake) for id, brake in store.brake_rows.items()},
             "workflows": {id: _workflow(row) for id, row in store.workflows.items()},
@@ -118,6 +118,11 @@ class MemorySide:
             "outages": {f"{o.provider} by {by}": [_number(o.since), o.error] for (_, by), o in store.outages.items()},
             "answers": {key: [kept.digest, kept.body] for key, kept in store.events.answers.items()},
         }
+
+
+def _saga(row: MemorySagaRow) -> dict[str, Any]:
+    executions = [_plain(vars(each)) for each in row.executions]
+    return _plain(vars(row), "workflow", "executions") | {"executions": executions}
 
 
 def _workflow(row: WorkflowRow) -> dict[str, Any]:

@@ -99,6 +99,8 @@ def test_what_is_asked_of_a_server_while_a_table_is_locked(database_18: URL) -> 
             answer = http.get(f"{server.base}/metrics", timeout=10)
             assert answer.status_code == 200
             assert 'amends_metrics_missing{part="sagas"} 1.0' in answer.text
+            assert 'amends_metrics_missing{part="queue"} 1.0' in answer.text
+            assert "amends_queue_depth " not in answer.text, "what is not known is not said to be 0"
             assert 'amends_metrics_missing{part="feed"} 0.0' in answer.text
             assert "amends_events_newest_position" in answer.text
         assert server.get("/readyz")["status"] == "ready"

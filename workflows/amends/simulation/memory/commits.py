@@ -74,9 +74,11 @@ class MemoryCommits(MemoryTables):
             parent=parent,
             actor=start.event.cause.actor,
         )
-        if brake is None:
-            return StartOutcome.STARTED
         row = self.rows[start.id]
+        if brake is None:
+            if owner is not None and start.executor is not None:
+                row.begin_execution(start.executor, now)
+            return StartOutcome.STARTED
         row.brake, row.brake_since, row.start_brake, row.due_at = brake.id, now, brake.id, deadline
         row.set_cause(self.keep_cause(held_start_cause(row.name, row.version, brake.id)))
         return StartOutcome.HELD
@@ -135,6 +137,8 @@ class MemoryCommits(MemoryTables):
             workflow.suspend(now)
         if row and step_commit.suspend and step_commit.settled:
             row.settled = True
+        if row and (step_commit.suspend or (change and change.status in FINISHED)):
+            row.end_execution(now, change.ends_execution if change else row.status)
         if row and step_commit.suspend and change and change.brake and not self.is_in_force(change.brake):
             self.enqueue(row)  # the brake was lifted meanwhile
         if step_commit.start:

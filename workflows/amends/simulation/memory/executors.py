@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from workflows.amends.history import saga_histories
+from workflows.amends.history.execution_record import ExecutionEnd, ExecutionRecord, with_end
 from workflows.amends.ports.executors import OtherExecutor
-from workflows.amends.simulation.memory.rows import SUSPENDED, ExecutorRow, MemorySagaRow, WorkflowRow
+from workflows.amends.simulation.memory.rows import SUSPENDED, ExecutorRow, MemorySagaRow, WorkflowRow, WorkflowStatus
 from workflows.amends.simulation.memory.tables import MemoryTables
 
 PATIENT_UP_TO = 5
 """How many executors in a row may die with a saga before that waits longer each time until it is run again."""
 LONGEST_SECONDS = 60
+LEFT: Final[dict[WorkflowStatus, ExecutionEnd]] = {
+    "ENQUEUED": "handed-over",
+    "CANCELLED": "terminated",
+    "ERROR": "terminated",
+}
+"""Why an executor has left a saga that has not said so, by the status of its workflow."""
 
 
 @dataclass
@@ -56,6 +64,12 @@ class MemoryExecutors(MemoryTables):
             each.ended_at, each.ended_by = self.clock.now, by
         return self._release([each.id for each in ended], died)
 
+    def executions(self, id: str) -> list[ExecutionRecord]:
+        """The executions of a saga as they are shown: an end that was not written down is told by its workflow."""
+        row = self.rows[id]
+        by = LEFT.get(row.workflow.status)
+        return with_end(row.executions, row.workflow.updated_at, by) if by else row.executions
+
     async def release_orphans(self) -> int:
         running = {each.executor for each in self.workflows.values() if each.status == "PENDING" and each.executor}
         known = {each.id for each in self.executors.values() if not each.ended_at}
@@ -65,10 +79,20 @@ class MemoryExecutors(MemoryTables):
         """Give back to the queue what these executors were running, and count who died without progress."""
         released = self._run_by(executors)
         for each in released:
-            each.enqueue(self.clock.now)
             if died and (row := self.rows.get(each.id)):
                 self._count(row)
+                row.end_execution(self.clock.now, self._end_of(each.executor))
+            each.enqueue(self.clock.now)
         return len(released)
+
+    def _end_of(self, executor: str | None) -> ExecutionEnd:
+        """Why an executor that is no more has left a saga."""
+        known = self.executors.get(executor or "")
+        if known is None or known.ended_at is None:
+            return "unknown-executor"
+        if known.ended_by == "itself":
+            return "handed-over"
+        return "lease-over" if known.lease_until < known.ended_at else "executor-gone"
 
     def _run_by(self, executors: Iterable[str]) -> list[WorkflowRow]:
         ids = set(executors)

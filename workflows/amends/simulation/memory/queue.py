@@ -99,6 +99,9 @@ class MemoryQueue(MemoryBrakes):
     async def note_unclaimed_run(self, id: str) -> None:
         if row := self.rows.get(id):
             row.settled = row.was_settled = False
+            executor = row.workflow.running_on
+            if executor and executor not in [each.executor for each in row.executions if each.ended_at is None]:
+                row.begin_execution(executor, self.clock.now)
 
     async def adopt_fork(self, id: str) -> None:
         fork = self.workflows.get(id)
@@ -120,6 +123,8 @@ class MemoryQueue(MemoryBrakes):
             workflow=fork,
             was_settled=True,
         )
+        if fork.running_on:
+            self.rows[id].begin_execution(fork.running_on, self.clock.now)
 
     async def cancel_requests(self, executor: str) -> list[tuple[str, str]]:
         return [
@@ -150,6 +155,7 @@ class MemoryQueue(MemoryBrakes):
         for row in lost:
             row.workflow.status, row.workflow.output, row.workflow.error = "PENDING", None, None
             row.settled = False
+            row.end_execution(self.clock.now, "lost")
             self.enqueue(row)
         return len(lost)
 
@@ -196,6 +202,8 @@ class MemoryQueue(MemoryBrakes):
         row.status, row.reason, row.since = change.status, change.reason, self.clock.now
         row.brake = row.brake_since = None
         row.set_cause(self.note_cause(row, change))
+        if change.status == "abandoned":
+            row.end_execution(self.clock.now, "terminated")
         return True
 
 

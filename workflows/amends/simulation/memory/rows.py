@@ -9,6 +9,7 @@ from uuid import UUID
 
 from workflows.amends.causes.failure_cause import FailureCause
 from workflows.amends.history import FINISHED, SagaEvent, StateFold, Status, saga_histories
+from workflows.amends.history.execution_record import ExecutionEnd, ExecutionRecord, with_end, with_execution
 from workflows.amends.history.replay_state import Checkpoint, ReplayFold
 from workflows.amends.ports.event_store import StoredEvent, load_event_json
 from workflows.amends.ports.execution_log import StatusChange
@@ -82,6 +83,11 @@ class WorkflowRow:
         """Whether nobody runs it until it is queued."""
         return self.status == "PENDING" and self.executor == SUSPENDED
 
+    @property
+    def running_on(self) -> str | None:
+        """The executor that is recorded as running it."""
+        return self.executor if self.status == "PENDING" and self.executor != SUSPENDED else None
+
     def is_run_by(self, executor: str) -> bool:
         """Whether this executor is recorded as running it."""
         return self.status == "PENDING" and self.executor == executor
@@ -141,6 +147,7 @@ class MemorySagaRow:
     brake_since: datetime | None = None
     start_brake: str | None = None
     """The brake that held it when it was started."""
+    executions: list[ExecutionRecord] = field(default_factory=list)
 
     @property
     def saga_type(self) -> str:
@@ -205,6 +212,14 @@ class MemorySagaRow:
             self.cause, self.compensation_cause = None, cause.id
         else:
             self.cause = cause.id if cause else None
+
+    def begin_execution(self, executor: str, now: datetime, left_at: datetime | None = None) -> None:
+        """Note that an executor runs it from now on, and that the one before has left it, if it has not said so."""
+        self.executions = with_execution(self.executions, executor, now, left_at or now)
+
+    def end_execution(self, now: datetime, by: ExecutionEnd) -> None:
+        """Note that its executor has left it."""
+        self.executions = with_end(self.executions, now, by)
 
     def clear_wait(self, now: datetime) -> None:
         """Note that it waits for no signal and no time any more."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.amends.http.openapi.answers import FeedToken
 from workflows.amends.causes.failure_cause import CauseKind
 from workflows.amends.history import Status
+from workflows.amends.history.execution_record import ExecutionEnd, ExecutionStart
 
 
 class Error(BaseModel):
@@ -54,6 +55,23 @@ class Step(BaseModel):
     compensation: Compensation | None
 
 
+class Execution(BaseModel):
+    """An executor ran a saga, the `number`-th time that one did; `until` is null as long as it does.
+
+    `machine` and `pid` are null if the database does not know the process any more, and `began_by` if the execution
+    before is not kept any more.
+    """
+
+    number: int
+    executor: str
+    machine: str | None
+    pid: int | None
+    since: datetime = Field(alias="from")
+    until: datetime | None
+    began_by: ExecutionStart | None
+    ended_by: ExecutionEnd | None
+
+
 class SagaRow(BaseModel):
     """A saga in a list."""
 
@@ -75,7 +93,7 @@ class SagaRow(BaseModel):
 
 
 class Saga(SagaRow):
-    """A saga with a page of its steps."""
+    """A saga with a page of its steps, and its newest 20 executions, oldest first."""
 
     input: Any
     result: Any
@@ -83,6 +101,7 @@ class Saga(SagaRow):
     position: FeedToken
     steps: list[Step]
     steps_next: FeedToken | None
+    executions: list[Execution]
 
 
 class Count(BaseModel):

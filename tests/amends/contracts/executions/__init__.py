@@ -1,0 +1,1 @@
+"""What a store keeps of who ran a saga."""
