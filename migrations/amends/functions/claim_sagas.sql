@@ -36,7 +36,9 @@ begin
            set status = case when s.status = 'queued' then 'running' else s.status end,
                since = case when s.status = 'queued' then clock_timestamp() else s.since end,
                was_settled = s.settled, settled = false,
-               executions = amends.begin_execution(s.executions, p_executor, clock_timestamp(), c.queued_at)
+               -- Of one that is finished only the outcome of its workflow is still to be written.
+               executions = case when s.finished_at is not null then s.executions
+                                 else amends.begin_execution(s.executions, p_executor, clock_timestamp(), c.queued_at) end
           from claimed as c where s.id = c.workflow_uuid
     )
     select c.workflow_uuid, c.name, i.inputs, s.takeovers

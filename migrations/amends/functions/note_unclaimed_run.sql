@@ -11,7 +11,7 @@ begin
     end if;
     update amends.sagas as s
        set settled = false, was_settled = false,
-           executions = case when v_executor is null then s.executions
+           executions = case when v_executor is null or s.finished_at is not null then s.executions
                              else amends.begin_execution(s.executions, v_executor, clock_timestamp(), clock_timestamp()) end
      where s.id = p_saga and (s.settled or s.was_settled or v_executor is not null);
 end $$;

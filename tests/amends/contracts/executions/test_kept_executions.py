@@ -132,6 +132,15 @@ class ExecutionsContract:
         assert await kept.it.sagas.append_to_unowned("s-1", one("s-1", SagaTerminated("x")), change, [])
         assert await kept.ends("s-1") == [(EXECUTOR, "terminated")]
 
+    async def test_whoever_only_writes_down_the_outcome_of_its_workflow_has_not_run_it(self, kept: Kept) -> None:
+        await register(kept.it, DEAD)
+        saga = await started_by(kept.it, "s-1", DEAD)
+        await saga.complete()
+        await kept.it.sagas.end_executors([DEAD], EXECUTOR, True)
+        assert await claimed_by(kept.it, EXECUTOR, "me") == ["s-1"]
+        await kept.it.sagas.note_unclaimed_run("s-1")
+        assert await kept.ends("s-1") == [(DEAD, "completed")]
+
     async def test_a_commit_that_goes_on_ends_no_execution(self, kept: Kept) -> None:
         saga = await started(kept.it, "s-1")
         await saga.commit(completed("charge", 1))

@@ -17,6 +17,7 @@ from workflows.amends.ports.event_store import START
 from workflows.amends.simulation.cluster.server.server import BRAKE_SECONDS
 from workflows.amends.simulation.cluster.server.store import ClusterStore
 from workflows.amends.simulation.cluster.virtual_time import run_at_once
+from workflows.amends.simulation.memory.rows import MemorySagaRow
 
 
 def record_problems(store: ClusterStore) -> Iterator[str]:
@@ -30,7 +31,8 @@ def record_problems(store: ClusterStore) -> Iterator[str]:
             yield f"{id} is {row.status}: it makes no progress ({row.reason or row.waiting_for})"
         elif state.status != row.status:
             yield f"{id}: its row says {row.status}, its history {state.status}"
-        yield from (f"{id}: {problem}" for problem in (*_of_compensation(events), *_of_end(row.status, events)))
+        problems = (*_of_compensation(events), *_of_end(row.status, events), *_of_executions(row))
+        yield from (f"{id}: {problem}" for problem in problems)
 
 
 def brake_problems(store: ClusterStore) -> Iterator[str]:
@@ -92,6 +94,16 @@ def _of_end(status: Status, events: list[SagaEvent]) -> Iterator[str]:
     wanted = SagaCompleted if status == "completed" else SagaCompensated
     if status in FINISHED and (not ends or not isinstance(ends[-1], wanted) or len(ends) > 2):
         yield f"it is {status}, and ended by {[type(end).__name__ for end in ends]}"
+
+
+def _of_executions(row: MemorySagaRow) -> Iterator[str]:
+    """One executor ran it at a time, each left it for a reason, and the last one as it was finished."""
+    executions = row.executions
+    for before, after in pairwise(executions):
+        if before.ended_at is None or before.ended_at > after.began_at or after.number != before.number + 1:
+            yield f"{after.executor} began to run it before {before.executor} had left it"
+    if row.status in FINISHED and (not executions or executions[-1].ended_by != row.status):
+        yield f"it is {row.status}, and who ran it last left it by {executions[-1].ended_by if executions else None}"
 
 
 def received_payloads(store: ClusterStore, id: str, signal: str) -> list[object]:

@@ -100,7 +100,8 @@ class MemoryQueue(MemoryBrakes):
         if row := self.rows.get(id):
             row.settled = row.was_settled = False
             executor = row.workflow.running_on
-            if executor and executor not in [each.executor for each in row.executions if each.ended_at is None]:
+            running = [each.executor for each in row.executions if each.ended_at is None]
+            if executor and executor not in running and row.finished_at is None:
                 row.begin_execution(executor, self.clock.now)
 
     async def adopt_fork(self, id: str) -> None:

@@ -127,7 +127,8 @@ class MemoryTables:
 
     def assign_to_executor(self, row: MemorySagaRow, executor: str, owner: str) -> ClaimedSaga:
         """Let an executor run a saga from now on, whoever has it."""
-        row.begin_execution(executor, self.clock.now, row.workflow.updated_at if row.is_queued else None)
+        if row.finished_at is None:  # else only the outcome of its workflow is still to be written
+            row.begin_execution(executor, self.clock.now, row.workflow.updated_at if row.is_queued else None)
         row.workflow.take(executor, owner, self.clock.now)
         row.was_settled, row.settled = row.settled, False
         if row.status == "queued":
