@@ -14,6 +14,7 @@ AmendsError
 ├── Conflict             what is asked does not fit what is stored
 ├── Unstorable           a value that cannot be kept: JSON or the database does not take it
 ├── TooLarge             a value that takes more room than the limits allow
+├── NoCodeHere           a saga of a version that other servers have code for (workflows/amends/client.py)
 ├── Contended            a commit that came to nothing again and again, by its own doing or by others'
 └── StartupError             the surroundings (settings, database, port) do not allow a start
     └── NotYet           …now, which may pass by itself: the database is away, or is starting

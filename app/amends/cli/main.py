@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -18,6 +18,7 @@ import typer
 import typer.core
 
 from app.amends.cli import history
+from app.amends.cli.brakes import brake
 from app.amends.cli.exit_status import failure_status
 from app.amends.cli.help.examples import ProgramContext, add_examples
 from app.amends.cli.moving import rewrite_imports
@@ -33,7 +34,7 @@ from app.amends.output.terminal import print_error_line, print_json, print_line
 from app.amends.output.typed_commands import as_typed
 from app.amends.scaffold.commands import new, upgrade
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
-from domain.amends.errors import AmendsError, DefinitionError, StartupError
+from domain.amends.errors import AmendsError, DefinitionError, Invalid, StartupError
 from workflows.amends.values.printable import escaped, shortened
 
 LINES = 100
@@ -87,6 +88,7 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=F
 workflows.command("version")(versions.version)
 workflows.command("migrate")(versions.migrate)
 app.add_typer(workflows, name="workflows")
+app.add_typer(brake, name="brake")
 app.add_typer(projections, name="projections")
 app.add_typer(schema, name="schema")
 for command in (history.events, history.stream, history.state, history.difference, new, rewrite_imports, upgrade):
@@ -188,6 +190,7 @@ def main() -> None:
     hide_passwords_in_streams("stderr")
     try:
         with checked_output():
+            _require_text(sys.argv[1:])
             add_examples(typer.main.get_command(app))(prog_name="amends")
     except BrokenPipeError:  # whoever reads has seen enough
         raise SystemExit(failure_status.get()) from None
@@ -202,6 +205,15 @@ def main() -> None:
         else:
             sys.stderr.write(indented_lines(_short(traceback.format_exc())) + "\n")
         raise SystemExit(failure_status.get()) from None
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Refuse an argument that is no text in UTF-8: nothing that is stored has such a name. Raises Invalid."""
+    for number, argument in enumerate(arguments, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise Invalid(f"argument {number}", f"is no text in UTF-8: {argument!a}") from None
 
 
 def _complain(error: AmendsError) -> None:

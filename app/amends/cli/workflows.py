@@ -110,7 +110,10 @@ def check_workflows(
 def export_workflows(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The sagas to export.")] = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, help="Choose so many unfinished ones, spread over types, versions and steps.")
+        int | None,
+        typer.Option(
+            min=1, max=1_000_000, help="Choose so many unfinished ones, spread over types, versions and steps."
+        ),
     ] = None,
     to: Annotated[Path, typer.Option(metavar="DIR", help="Where to write them, one file each.")] = Path(
         "tests", "recordings"
@@ -184,7 +187,7 @@ def signal_workflow(
         row = await context.overview.row(id)
         if row is None:
             raise NotFound("workflow", id)
-        cls = context.saga_client.signal_class(row.name, row.version, signal)
+        cls = context.saga_client.signal_class(id, row.name, row.version, row.status, signal)
         said = _sent(context, payload, cls)
         await context.register.note_shapes()
         await context.saga_client.signal(

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 
 from app.amends.composition.store import Store
 from app.amends.http.requests.guards import HEALTH, AccessPolicy
+from app.amends.http.routes.brakes import BrakeRoutes
 from app.amends.http.routes.events import EventRoutes
 from app.amends.http.routes.health import HealthRoutes
 from app.amends.http.routes.live_followers import Followers
@@ -31,12 +32,14 @@ from app.amends.security.tokens import OWN, Caller, Role, Token
 from app.amends.settings import Settings
 from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoRedo
+from app.amends.store.brakes import PostgresBrakes
 from app.amends.store.feed.losses import Losses
 from app.amends.store.idempotent_requests import IdempotentRequests
 from app.amends.store.sagas.causes import CauseGroups
 from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries, inactivity_waiter
 from app.amends.watchdog.watchdog import Watchdog
+from workflows.amends.brake_administration import BrakeAdministration
 from workflows.amends.compatibility.migration import Migrations
 from workflows.amends.compatibility.replay_log import CodeAtHand
 from workflows.amends.executor.engine import Engine
@@ -82,6 +85,9 @@ def amends_routers(
     yield MigrationRoutes(
         engine, Migrations(store.sagas, PostgresRecordings(reader), client.sagas, code), requests
     ).router
+    brakes = PostgresBrakes(store.committer, reader)
+    administered = BrakeAdministration(brakes, [saga.definition for saga in client.sagas.values()])
+    yield BrakeRoutes(engine, brakes, administered, requests).router
     yield EventRoutes(events, store.feed_notifier, redactor, engine.draining, watched.followers).router
     limit = engine.options.limits.value
     history, undoing = TimeTravel(events, loader), UndoRedo(events, loader, limit)

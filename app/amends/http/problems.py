@@ -39,6 +39,7 @@ from domain.amends.errors import (
     Unstorable,
 )
 from domain.amends.vocabulary import Unreadable
+from workflows.amends.client import NoCodeHere, StartsRefused
 from workflows.amends.ports.event_store import Overtaken
 from workflows.amends.values.codec import SHOWN
 from workflows.amends.values.codec import wrong_fields as problems_of
@@ -64,8 +65,10 @@ TYPES: Final[dict[type[AmendsError], ProblemType]] = {
     Unreadable: types.UNREADABLE_EVENT,
     Unavailable: types.UNAVAILABLE,
     Overtaken: types.UNAVAILABLE,
+    NoCodeHere: types.UNAVAILABLE,
     Contended: types.UNAVAILABLE,
     Busy: types.UNAVAILABLE,
+    StartsRefused: types.BRAKED,
     TooManyFollowers: types.TOO_MANY_FOLLOWERS,
     Behind: types.BEHIND,
 }

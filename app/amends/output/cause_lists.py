@@ -21,5 +21,6 @@ def _what(group: Mapping[str, Any]) -> str:
     name, kind = f"{group['name']}:{group['version']}", group["kind"]
     if kind == "read-model":
         return f"keys of {name} set aside"
-    became = f"waiting for {group['provider']}" if kind == "provider" else kind
+    waits = {"provider": f"waiting for {group['provider']}", "brake": "waiting at a brake"}
+    became = waits.get(kind, kind)
     return f"{name} {became} at {group['step']}" if group["step"] else f"{name} {became}"

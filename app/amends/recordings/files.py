@@ -51,6 +51,8 @@ class FileRecordings:
 
 def read_recording(file: Path) -> RecordedSaga:
     """The recording in a file. Raises NoRecording."""
+    if not file.is_file():  # whoever opens a pipe waits for ever
+        raise NoRecording(str(file), "is no file: delete it")
     try:
         text = file.read_bytes()
     except OSError as error:

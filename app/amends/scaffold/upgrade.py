@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.amends.scaffold.changes import changes_between
+from app.amends.scaffold.recorded import replay_command
 from app.amends.scaffold.repository import UNDO, marked_upgrade, uncommitted, undo_all
 from app.amends.scaffold.source import GIT, VERSION, AmendsSource, of_wheel, source_of
 from app.amends.scaffold.tools import SECONDS, ToolFailed, commit_all, find_uv, run_tool
@@ -180,6 +181,8 @@ def _trials(project: Project) -> Iterator[Trial]:
     yield Trial("Migrations on a copy of the schema", tried, (*tried, "--help"))
     checked = (*amends, "workflows", "check")
     yield Trial("What is in flight", checked, (*checked, "--help"))
+    if replayed := replay_command(project.root, amends):
+        yield Trial("Recordings", replayed, (*replayed, "--help"))
     yield Trial("Tests", (project.python, "-m", "pytest"), (project.python, "-c", "import pytest"))
 
 

@@ -4,7 +4,8 @@ create or replace function amends.note_saga(p_saga text, p_unless text[], p_even
 returns boolean language plpgsql as $$
 begin
     perform amends.lock_streams(array['saga-' || p_saga]);
-    update amends.sagas as s set status = p_status, reason = p_reason, since = clock_timestamp(),
+    update amends.sagas as s set status = p_status, reason = p_reason, since = clock_timestamp(), brake = null,
+           brake_since = null,
            cause = amends.note_cause(s.id, p_status, null, p_events -> 0 -> 'cause')
      where s.id = p_saga and s.status <> all (p_unless)
        and (p_status <> 'stranded' or not exists (

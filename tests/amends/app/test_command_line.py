@@ -26,6 +26,21 @@ def test_an_id_that_is_none_is_refused_in_words(database_18: URL, id: str) -> No
     assert json.loads(listed.stdout) == []
 
 
+@pytest.mark.parametrize(
+    "command", [("workflows", "show"), ("workflows", "export"), ("workflows", "version"), ("stream",)]
+)
+def test_an_argument_that_is_no_text_is_refused_in_words(database_18: URL, command: tuple[str, ...]) -> None:
+    said = amends(*command, "a\udcff", on=database_18)
+    wrong = f"argument {len(command) + 1}: is no text in UTF-8: 'a\\udcff'"
+    assert (said.returncode, said.stderr.strip()) == (1, wrong)
+
+
+def test_a_sample_of_more_than_any_number_of_sagas_is_refused_in_words(database_18: URL) -> None:
+    said = amends("workflows", "export", "--sample", str(10**20), on=database_18)
+    assert said.returncode == 2
+    assert "Traceback" not in said.stderr
+
+
 WRONG = """
 from workflows.amends.saga import Call, Saga, step
 

@@ -11,8 +11,9 @@ from sqlalchemy import URL
 
 from app.amends.postgres.urls import conninfo
 from app.amends.scaffold.changes import changes_between
+from app.amends.scaffold.recorded import replay_command
 from app.amends.scaffold.source import source_of
-from app.amends.scaffold.upgrade import with_source
+from app.amends.scaffold.upgrade import Project, _trials, with_source
 from domain.amends.errors import StartupError
 from tests.amends.harness import ROOT
 from tests.amends.harness.server import Server
@@ -144,6 +145,19 @@ def test_what_has_changed_is_what_the_earlier_changelog_does_not_say() -> None:
         "## 0.2.0", "### Removed", "- Two: do\n  this.", "## 0.1.0", "### Added", "- New.",
     ]  # fmt: skip
     assert list(changes_between(after, after)) == ["Nothing has changed for those who use Amends."]
+
+
+def test_recordings_are_replayed_where_there_are_some(tmp_path: Path) -> None:
+    project = Project(tmp_path, "uv")
+    assert "Recordings" not in [trial.name for trial in _trials(project)]
+    folder = tmp_path / "tests" / "recordings"
+    folder.mkdir(parents=True)
+    assert replay_command(tmp_path, ("amends",)) == ()
+    (folder / "buy.1.s-1.json").write_text("{}")
+    (trial,) = (trial for trial in _trials(project) if trial.name == "Recordings")
+    replayed = (project.python, "-m", "amends", "workflows", "check", "--recordings", "tests/recordings")
+    assert trial.command == replayed
+    assert trial.available == (*replayed, "--help")
 
 
 def _decide(server: Server, *numbers: int) -> None:

@@ -10,9 +10,9 @@ from typing import Final, Literal
 from workflows.amends.causes.normalised_error import PROVIDER_DOWN, normalised, normalised_problem, problem_type
 from workflows.amends.history import Problem, SagaIncompatible, SagaStuck, SagaTerminated, Status
 
-CauseKind = Literal["stuck", "stranded", "abandoned", "provider", "compensating", "read-model"]
-"""What became of those that have the cause: they are stuck, stranded or abandoned, wait for a provider, are or were
-compensated; keys of a read model are set aside."""
+CauseKind = Literal["stuck", "stranded", "abandoned", "provider", "brake", "compensating", "read-model"]
+"""What became of those that have the cause: they are stuck, stranded or abandoned, wait for a provider or at a brake,
+are or were compensated; keys of a read model are set aside."""
 
 SUSPENDED_KINDS: Final = ("stuck", "stranded", "abandoned")
 """The kinds that are statuses of a saga that waits for an operator."""
@@ -57,6 +57,11 @@ def waiting_cause(saga_type: str, step: str, provider: str) -> FailureCause:
     return FailureCause("provider", *_name_and_version(saga_type), step, provider)
 
 
+def braked_cause(saga_type: str, step: str, brake: str) -> FailureCause:
+    """The cause of a wait of a step, or of a compensation, at a brake."""
+    return FailureCause("brake", *_name_and_version(saga_type), step, None, brake)
+
+
 def compensation_cause(saga_type: str, problem: Problem) -> FailureCause:
     """The cause of a compensation: the type of what went wrong, for its text may hold personal values."""
     return FailureCause("compensating", *_name_and_version(saga_type), None, None, problem_type(problem))
@@ -67,6 +72,11 @@ def default_cause(name: str, version: int, status: Status, provider: str | None)
     if status in ("stuck", "stranded", "abandoned"):
         return FailureCause(status, name, version)
     return FailureCause("provider", name, version, None, provider) if provider else None
+
+
+def held_start_cause(name: str, version: int, brake: str) -> FailureCause:
+    """The cause of a saga that a brake held when it was started, or before it had begun."""
+    return FailureCause("brake", name, version, None, None, brake)
 
 
 def _name_and_version(saga_type: str) -> tuple[str, int]:

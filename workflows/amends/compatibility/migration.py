@@ -9,7 +9,6 @@ from domain.amends.errors import Conflict, Invalid, NotFound, StaleVersion
 from domain.amends.event import Cause
 from workflows.amends.compatibility.replay_log import CodeAtHand
 from workflows.amends.compatibility.replaying import replay
-from workflows.amends.engine.execution import Execution
 from workflows.amends.history import SagaMigrated, saga_histories
 from workflows.amends.ports.event_store import RepeatedRequest, StoredAnswer, new_amends_event, repeated_answer
 from workflows.amends.ports.recordings import Recording
@@ -86,12 +85,9 @@ class Migrations:
             raise _kept(id, CANNOT["unsettled"])
         if recording.unreadable is not None:
             raise _kept(id, f"cannot be read here: {recording.unreadable}")
-        replayed = await replay(recording, saga, self._code)
-        verdict = replayed.verdict
+        verdict = (await replay(recording, saga, self._code)).verdict
         if verdict.outcome != "fits":
             raise _kept(id, f"does not fit version {version}: {verdict.reason}")
-        if child := _child_left_behind(recording, replayed.execution):
-            raise _kept(id, f"waits for its child {child}, which version {version} does not start at this place")
         return VersionMove(id, recording.version, version, recording.replay.version)
 
     async def migrate(
@@ -123,14 +119,3 @@ def _why(found: Unmoved) -> str:
 
 def _kept(id: str, why: str) -> Conflict:
     return Conflict("version", f"Workflow {id} {why.rstrip('.')}.")
-
-
-def _child_left_behind(recording: Recording, execution: Execution) -> str | None:
-    """A child that is under way and that other code does not start where it was started: nobody would wait for it."""
-    asked = {step.step_id: step for step in execution.driver.step_execution}
-    for step_id, children in recording.replay.children.items():
-        step, child = asked.get(step_id), children[-1].id
-        same = step is not None and step.step.kind == "child" and child.startswith(step.key)
-        if step_id not in recording.replay.checkpoints and not same:
-            return child
-    return None

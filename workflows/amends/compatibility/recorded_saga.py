@@ -152,6 +152,8 @@ def parse_recording(text: str | bytes, file: str) -> RecordedSaga:
         data: Any = parse_json(text)
     except ValueError as error:
         raise NoRecording(file, f"is no JSON: {error_message(error)}; export it anew, or delete it") from None
+    except RecursionError:
+        raise NoRecording(file, "is no recording: it is nested too deeply; export it anew, or delete it") from None
     if not isinstance(data, Mapping) or not isinstance(data.get("format"), int):
         raise NoRecording(file, 'is no recording: it has no number under "format"; export it anew, or delete it')
     if data["format"] != FORMAT:

@@ -17,7 +17,8 @@ from workflows.amends.call import OutcomeUnknown
 from workflows.amends.engine.cancellation import BEFORE_RUN, GIVEN_UP, Cancellation, CompensationStart, RunStuck
 from workflows.amends.engine.compensation import compensate
 from workflows.amends.engine.history_writer import HistoryWriter
-from workflows.amends.engine.run_driver import Hanging, RunDecided, RunDriver, last_recorded_step
+from workflows.amends.engine.recorded_steps import last_recorded_step
+from workflows.amends.engine.run_driver import Hanging, RunDecided, RunDriver
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.user_code.call_rules import RunRules
 from workflows.amends.engine.user_code.running import RunCoroutine
@@ -31,8 +32,9 @@ from workflows.amends.ports.execution_log import ExecutionLog, ForeignStep, Stat
 from workflows.amends.redaction.sensitive import hidden_values, marked_shape
 from workflows.amends.run_calls import MisplacedCall
 from workflows.amends.saga import Saga
-from workflows.amends.values.codec import load, stored_value, wrong_fields
+from workflows.amends.values.codec import stored_value, wrong_fields
 from workflows.amends.values.refusals import is_refusal
+from workflows.amends.values.whole import load_whole
 
 COMPLETE = "complete"
 """The name of the step that completes a saga."""
@@ -75,7 +77,7 @@ class Execution:
     async def _request(self, given: Any) -> Any:
         self.history.hide_values(hidden_values(given, marked_shape(self.definition.input)))
         try:
-            return on_loop.call_marked(self.code.label(None), partial(load, given), self.definition.input)
+            return on_loop.call_marked(self.code.label(None), partial(load_whole, given), self.definition.input)
         except ValidationError as error:
             await self.suspension.suspend_incompatible(
                 f"the recorded input does not fit its type: {wrong_fields(error)[0]}"
@@ -170,6 +172,7 @@ class Execution:
             if self.execution_log.replay.compensation_requested:
                 self.cancellation.check_outside_steps()
             return result
+        await self.suspension.require_nothing_left(step_id, "completes")
 
         async def complete() -> StepCommit:
             self.cancellation.check_outside_steps()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
-from workflows.amends.causes.failure_cause import suspension_cause, waiting_cause
+from workflows.amends.causes.failure_cause import braked_cause, suspension_cause, waiting_cause
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.steps.recorded_arguments import are_recorded
 from workflows.amends.engine.suspension_log import log_suspended
@@ -93,29 +93,52 @@ class Suspension:
         change = StatusChange(going, None, None, until, wait.provider, wait.since, cause)
         await self._suspend(SuspendRequest((told,) if told else (), change, instead, settled=True))
 
+    async def await_brake(
+        self,
+        step: str,
+        told: object | None,
+        wait: ProviderWait,
+        until: datetime | None = None,
+        instead: Callable[[], None] = _nothing,
+    ) -> NoReturn:
+        """Suspend a step, or a compensation, at a brake, unless `instead` raises CompensationStart; `told` is as for a
+        provider."""
+        going = self._history.active_status().status
+        cause = braked_cause(self._saga_type, step, wait.brake)
+        change = StatusChange(going, due_at=until, cause=cause, brake=wait.brake, brake_since=wait.since)
+        await self._suspend(SuspendRequest((told,) if told else (), change, instead, settled=True))
+
     async def suspend_incompatible(self, reason: str) -> NoReturn:
-        """Suspend until code is back that fits the record."""
-        told = SagaIncompatible(reason)
-        await self._suspend(SuspendRequest((told,), suspended_status(self._saga_type, told), _nothing))
+        """Suspend until code is back that fits the record; what the execution before has left, or not, is as it was."""
+        told, settled = SagaIncompatible(reason), not self._replay.recovered
+        await self._suspend(SuspendRequest((told,), suspended_status(self._saga_type, told), _nothing, settled))
 
     async def matching_checkpoint(
         self, step_id: int, name: str, call: StepCall[Any] | None = None
     ) -> Checkpoint | None:
         """What an earlier execution recorded under this number; suspends the saga as incompatible if that was
-        something else, or a `call` with other arguments."""
+        something else, also if it has only begun, or a `call` with other arguments."""
         checkpoint = self._replay.checkpoints.get(step_id)
+        recorded = self._replay.begun.get(step_id, name) if checkpoint is None else checkpoint.name
+        if recorded != name:
+            await self.suspend_incompatible(f"step {step_id} is recorded as {recorded}, but the code here does {name}")
         if checkpoint is None:
             return None
-        if checkpoint.name != name:
-            await self.suspend_incompatible(
-                f"step {step_id} is recorded as {checkpoint.name}, but the code here does {name}"
-            )
         known = self._replay.arguments.get(step_id)
         if call is not None and known is not None and not await self.gives_recorded(call, known):
             await self.suspend_incompatible(
                 f"step {step_id}, {name}, is recorded with other arguments than the code here gives it"
             )
         return checkpoint
+
+    async def require_nothing_left(self, step_id: int, ends: str) -> None:
+        """Suspend the saga as incompatible if it `ends` with this number, and steps after it are on record: nobody
+        would wait for them, or undo them."""
+        recorded = {**self._replay.begun, **{number: each.name for number, each in self._replay.checkpoints.items()}}
+        if (last := max(recorded, default=0)) > step_id:
+            await self.suspend_incompatible(
+                f"step {last} is recorded as {recorded[last]}, but the code here {ends} at step {step_id}"
+            )
 
     async def gives_recorded(self, call: StepCall[Any], recorded: str) -> bool:
         """Whether the arguments of a call are those of which `recorded` is the digest."""

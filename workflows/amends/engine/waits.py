@@ -12,10 +12,12 @@ from workflows.amends.engine.cancellation import Cancellation
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.history import TIMER, SagaWaiting, WaitEnded
+from workflows.amends.history.events.waits import wait_name
 from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ports.execution_log import StatusChange, StepCommit, Suspended
 from workflows.amends.redaction.sensitive import hidden_values, marked_shape
-from workflows.amends.values.codec import load, parse_json, wrong_fields
+from workflows.amends.values.codec import parse_json, wrong_fields
+from workflows.amends.values.whole import load_whole
 
 T = TypeVar("T")
 
@@ -33,7 +35,7 @@ class SignalsAndTimers:
     async def receive(self, signal: str, payload: type[T], patience: timedelta | None) -> T | None:
         """What the saga was told under this name and has not asked for yet; None if its time came first."""
         step_id = self._history.execution_log.next_step_id()
-        name = f"receive {signal}"
+        name = wait_name(signal)
         checkpoint = await self._suspension.matching_checkpoint(step_id, name)
         # A fork has not taken what it was copied with.
         mine = checkpoint is None or step_id in self._history.current.received
@@ -46,7 +48,7 @@ class SignalsAndTimers:
         self._taken[signal] += mine
         self._history.hide_values(hidden_values(told["payload"], marked_shape(payload)))
         try:
-            return load(told["payload"], payload)
+            return load_whole(told["payload"], payload)
         except ValidationError as error:
             wrong = wrong_fields(error)[0]
             await self._suspension.suspend_incompatible(
@@ -55,10 +57,10 @@ class SignalsAndTimers:
 
     async def sleep(self, duration: timedelta) -> None:
         """Let so much time pass."""
-        step_id = self._history.execution_log.next_step_id()
-        checkpoint = await self._suspension.matching_checkpoint(step_id, "sleep")
+        step_id, name = self._history.execution_log.next_step_id(), wait_name(None)
+        checkpoint = await self._suspension.matching_checkpoint(step_id, name)
         if checkpoint is None:
-            checkpoint = await self._until_told(step_id, "sleep", None, duration)
+            checkpoint = await self._until_told(step_id, name, None, duration)
         self._history.note_checkpoint(checkpoint)
 
     async def _until_told(self, step_id: int, name: str, signal: str | None, patience: timedelta | None) -> Checkpoint:

@@ -17,7 +17,8 @@ from workflows.amends.executor.worker import Worker
 from workflows.amends.history import FINISHED, SagaIncompatible, SagaTerminated, saga_histories
 from workflows.amends.ids import new_token
 from workflows.amends.ports.event_store import new_amends_event
-from workflows.amends.ports.saga_store import OtherExecutor, SagaStore
+from workflows.amends.ports.executors import OtherExecutor
+from workflows.amends.ports.saga_store import SagaStore
 
 log = logging.getLogger("amends.supervisor")
 

@@ -47,11 +47,15 @@ class StuckReason:
 
 @dataclass(frozen=True)
 class ProviderWait:
-    """What a step or a compensation waits for, since when, and whether it may have taken effect all the same."""
+    """What a step or a compensation waits for, since when, and whether it may have taken effect all the same.
+
+    One that waits at a `brake` waits for no provider: the name of that is empty.
+    """
 
     provider: str
     since: datetime
     sent: bool
+    brake: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class ReplayState:
     By step number: `arguments` are the digests, `failures` the failed attempts of a step without an outcome and when
     the next one is due, `provider_waits` which provider it waits for, `actions` what an operator decided last, `waits`
     until when the saga began to wait, `received` which of these waits a signal ended, `children` the sagas that were
-    started for a step, oldest first.
+    started for a step, oldest first, `begun` the names of what began, whether it has ended since then or not.
 
     `redo` says how often a step was compensated in the family of forks. `version` is that of the saga's stream,
     `signals` are the payloads it received, by name and oldest first. `compensation` is there once that has begun,
@@ -121,6 +125,7 @@ class ReplayState:
     blocks: int = 0
     compensation_requested: bool = False
     children: Mapping[int, Sequence[StartedChild]] = field(default_factory=dict)
+    begun: Mapping[int, str] = field(default_factory=dict)
     requested: frozenset[str] = frozenset()
     provider_waits: Mapping[int, ProviderWait] = field(default_factory=dict)
     provider: str | None = None
@@ -146,6 +151,7 @@ class ReplayFold:
         self.waits: dict[int, datetime | None] = {}
         self.received: set[int] = set()
         self.children: dict[int, list[StartedChild]] = {}
+        self.begun: dict[int, str] = {}
         self.requested: set[str] = set()
         self.provider_waits: dict[int, ProviderWait] = {}
         self.blocks: list[StuckReason] = []
@@ -174,7 +180,7 @@ class ReplayFold:
     def end_provider_wait(self, step_id: int) -> None:
         """An attempt was made, or an operator acted; of the wait it is kept, under no name, what was sent."""
         if (known := self.provider_waits.get(step_id)) is not None:
-            self.provider_waits[step_id] = replace(known, provider="")
+            self.provider_waits[step_id] = replace(known, provider="", brake="")
 
     def state(
         self,
@@ -208,6 +214,7 @@ class ReplayFold:
             blocks=len(self.blocks),
             compensation_requested=self.compensation_requested,
             children=self.children,
+            begun=self.begun,
             requested=frozenset(self.requested),
             provider_waits=self.provider_waits,
             provider=provider,

@@ -43,6 +43,12 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "workflows retry": ('workflows retry 4711 --reason "the warehouse is open again"',),
     "workflows skip": ('workflows skip 4711 --reason "the stock was counted by hand"',),
     "workflows resolve": ('workflows resolve 4711 --reason "paid by bank transfer" --result \'{"id": "r-1"}\'',),
+    "brake list": ("brake list", "brake list --json"),
+    "brake set": (
+        'brake set --provider payments --reason "they charge twice"',
+        'brake set --name place-order --refuse-starts --reason "the warehouse is flooded"',
+    ),
+    "brake lift": ('brake lift b-0123456789ab --reason "they have mended it"',),
     "projections list": ("projections list", "projections list order_board --json"),
     "projections rebuild": ("projections rebuild order_board",),
     "projections verify": ("projections verify order_board",),

@@ -79,6 +79,12 @@ async def _print_count(context: CommandContext, filters: SagaFilters, as_json: b
 async def _print_list(context: CommandContext, filters: SagaFilters, limit: int, as_json: bool) -> None:
     from app.amends.http.serialisation import saga_row_json, sagas_with_reasons
 
+    if not as_json:
+        from app.amends.cli.brakes import brake_line
+        from app.amends.http.serialisation import brake_json
+
+        for standing in await context.brakes.in_force():
+            print_line(f"BRAKE  {brake_line(brake_json(standing))}")
     rows, _ = await context.overview.page(filters, limit, None)
     redactor = context.redactor
     shown = await redactor.serialise_redacted(

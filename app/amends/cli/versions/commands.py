@@ -86,7 +86,7 @@ def migrate(
     found: list[MigrationReport] = []
 
     async def move(context: CommandContext) -> None:
-        found.append(await migrate_instances(context, name, to, ids or [], reason, dry_run))
+        found.append(await migrate_instances(context, name, to, list(dict.fromkeys(ids or [])), reason, dry_run))
 
     if dry_run:
         look_at_database(move)

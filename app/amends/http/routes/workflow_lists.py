@@ -78,7 +78,7 @@ class WorkflowListRoutes:
     async def causes(self) -> dict[str, Any]:
         """What needs a person, grouped by cause, the largest groups first.
 
-        Sagas that are stuck, stranded or abandoned, those that wait for a provider for long, and keys of read models
-        that are set aside.
+        Sagas that are stuck, stranded or abandoned, those that wait for a provider or at a brake for long, and keys of
+        read models that are set aside.
         """
         return {"causes": [cause_json(group) for group in await self._causes.all()]}

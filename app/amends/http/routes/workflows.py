@@ -153,7 +153,7 @@ class WorkflowRoutes:
         row, cause = await self._overview.row(id), cause_of(request)
         if row is None:
             raise NotFound("workflow", id)
-        cls = self._engine.saga_client.signal_class(row.name, row.version, signal)
+        cls = self._engine.saga_client.signal_class(id, row.name, row.version, row.status, signal)
         sent = await request_body(request, cls)
         payload = self._engine.saga_client.signal_payload_json(signal, sent, cls)
 

@@ -1,4 +1,4 @@
-"""What needs a person, grouped by cause: suspended sagas, long waits for providers, and dead letters of read models."""
+"""What needs a person, by cause: suspended sagas, long waits, and dead letters of read models."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ ACTS: Final[dict[CauseKind, tuple[str, ...]]] = {
     "stranded": ("cancel",),
     "abandoned": ("compensate", "resume"),
     "provider": ("cancel",),
+    "brake": ("cancel",),
     "read-model": ("retry", "skip"),
 }
 """What an operator can do about those of a group."""
@@ -47,7 +48,7 @@ class CauseGroup:
 
 
 class CauseGroups:
-    """Reads of causes; who waits for a provider needs a person after `long_wait` seconds."""
+    """Reads of causes; who waits for a provider, or at a brake, needs a person after `long_wait` seconds."""
 
     def __init__(self, reader: Reader, long_wait: float) -> None:
         self._reader, self._long_wait = reader, long_wait
@@ -57,8 +58,9 @@ class CauseGroups:
         limits = {"limit": MOST_COUNTED + 1, "examples": EXAMPLES}
         suspended = await self._reader.rows(SQL["suspended"], limits)
         awaiting = await self._reader.rows(SQL["awaiting"], limits | {"seconds": self._long_wait})
+        held = await self._reader.rows(SQL["held"], limits | {"seconds": self._long_wait})
         letters = await self._reader.rows(SQL["dead_letters"], {"letters": MOST_LETTERS + 1})
-        found = [*map(_of_sagas, [*suspended, *awaiting]), *_of_letters(letters)]
+        found = [*map(_of_sagas, [*suspended, *awaiting, *held]), *_of_letters(letters)]
         return sorted(found, key=lambda group: (-group.count, group.since, group.cause.id))[:MOST_GROUPS]
 
 

@@ -59,6 +59,30 @@ select c.kind, c.name, c.version, c.step, c.provider, c.error, n.count, n.since,
                 and x.provider_since <= w.until order by x.provider_since, x.id limit %(examples)s) as s) as e
  where n.count > 0
 
+-- name: held
+-- The same of what has waited at a brake for so many seconds.
+with recursive present as (
+    (select s.cause from amends.sagas as s where s.brake is not null and s.cause is not null order by s.cause limit 1)
+    union all
+    select (select s.cause from amends.sagas as s where s.brake is not null and s.cause > p.cause order by s.cause limit 1)
+      from present as p where p.cause is not null
+)
+select c.kind, c.name, c.version, c.step, c.provider, c.error, n.count, n.since, e.examples, e.compensating
+  from present as p join amends.causes as c on c.id = p.cause
+ cross join (select clock_timestamp() - make_interval(secs => %(seconds)s) as until) as w
+ cross join lateral (
+     select count(*)::int as count, min(s.brake_since) as since
+       from (select x.brake_since from amends.sagas as x
+              where x.brake is not null and x.cause = c.id and x.brake_since <= w.until
+              order by x.brake_since limit %(limit)s) as s) as n
+ cross join lateral (
+     select array_agg(s.id order by s.brake_since, s.id) as examples,
+            bool_and(s.compensation_cause is not null) as compensating
+       from (select x.id, x.brake_since, x.compensation_cause from amends.sagas as x
+              where x.brake is not null and x.cause = c.id and x.brake_since <= w.until
+              order by x.brake_since, x.id limit %(examples)s) as s) as e
+ where n.count > 0
+
 -- name: dead_letters
 -- The keys that are set aside, those of each read model that are so for longest.
 select b.name, b.version, s.key, s.error, s.since

@@ -50,7 +50,8 @@ def _wait(step_commit: StepCommit) -> str | None:
     told: dict[str, Any] = {"settled": step_commit.settled or None}
     if change := step_commit.change:
         told |= {"for": change.waiting_for, "due": change.due_at}
-        told |= {"provider": change.provider, "since": change.provider_since, "cause": cause_json(change.cause)}
+        told |= {"provider": change.provider, "brake": change.brake, "cause": cause_json(change.cause)}
+        told["since"] = change.brake_since if change.brake else change.provider_since
     given = {name: value for name, value in told.items() if value is not None}
     return json_text(given) if given else None
 

@@ -38,6 +38,7 @@ class SagaWait:
     name: str
     since: datetime
     until: datetime | None
+    reason: str | None = None
 
     def __str__(self) -> str:
         until = f", until {self.until.isoformat(timespec='seconds')}" if self.until else ""
@@ -45,6 +46,9 @@ class SagaWait:
             case "provider":
                 since = self.since.isoformat(timespec="seconds")
                 return f"the provider {self.name}, which is down; it waits since {since}{until}"
+            case "brake":
+                since = self.since.isoformat(timespec="seconds")
+                return f"the brake {self.name} ({self.reason}), at which it waits since {since}{until}"
             case "timer":
                 return f"a time{until}"
             case _:
@@ -73,12 +77,17 @@ class SagaSummary:
     provider_since: datetime | None
     cause: str | None
     actor: str | None
+    brake: str | None
+    brake_since: datetime | None
+    brake_reason: str | None
 
     @property
     def waits(self) -> list[SagaWait]:
         """Its waits, as far as its row says."""
         if self.provider and self.provider_since and self.status in ("running", "compensating"):
             return [SagaWait("provider", self.provider, self.provider_since, self.due_at)]
+        if self.brake and self.brake_since and self.status in ("queued", "running", "compensating"):
+            return [SagaWait("brake", self.brake, self.brake_since, self.due_at, self.brake_reason)]
         if self.status != "waiting" or self.waiting_for is None:
             return []
         kind, name = self.waiting_for, self.waiting_for

@@ -10,8 +10,11 @@ from typing import Any, Literal, Protocol
 from app.amends.store.aggregates.repository import Repository
 from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoRedo
+from workflows.amends.brakes.brake import Brake
+from workflows.amends.ports.brakes import BrakeStore
 from workflows.amends.ports.event_store import EventStore, FeedCursor, StoredEvent
-from workflows.amends.ports.saga_store import Leases, SagaStore
+from workflows.amends.ports.executors import Leases
+from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import Outage
 from workflows.amends.simulation.memory.rows import ManualClock, NotedCause, WorkflowRow
 from workflows.amends.simulation.memory.sagas import MemorySagas
@@ -40,6 +43,7 @@ class Side(Protocol):
     """A store, and a look at all that stands in it."""
 
     sagas: SagaStore
+    brakes: BrakeStore
     leases: Leases
     dbos: DbosSide
     events: EventStore
@@ -89,6 +93,7 @@ class MemorySide:
     def __init__(self) -> None:
         self.store = MemorySagas(ManualClock())
         self.sagas: SagaStore = self.store
+        self.brakes: BrakeStore = self.store
         self.leases: Leases = self.store
         self.events: EventStore = self.store.events
         self.dbos: DbosSide = MemoryDbos(self.store)
@@ -107,6 +112,7 @@ class MemorySide:
         return {
             "sagas": {id: _plain(vars(row), "workflow") for id, row in store.rows.items()},
             "causes": {id: _cause(noted) for id, noted in store.causes.items()},
+            "brakes": {id: _brake(store, brake) for id, brake in store.brake_rows.items()},
             "workflows": {id: _workflow(row) for id, row in store.workflows.items()},
             "executors": {id: _plain(vars(row)) for id, row in store.executors.items()},
             "outages": {f"{o.provider} by {by}": [_number(o.since), o.error] for (_, by), o in store.outages.items()},
@@ -122,6 +128,12 @@ def _workflow(row: WorkflowRow) -> dict[str, Any]:
 
 def _cause(noted: NotedCause) -> dict[str, Any]:
     return asdict(noted.cause) | {"id": noted.cause.id, "first_at": _number(noted.first_at)}
+
+
+def _brake(store: MemorySagas, brake: Brake) -> dict[str, Any]:
+    lift = store.lifted.get(brake.id)
+    lifted = {f"lifted_{part}": getattr(lift, part, None) for part in ("by", "reason", "at")}
+    return _plain(vars(brake) | vars(brake.scope) | lifted, "scope")
 
 
 def _plain(row: Mapping[str, Any], *but: str) -> dict[str, Any]:

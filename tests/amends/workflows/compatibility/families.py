@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.amends.workflows.compatibility.recorded import NothingToSend, PackNow
 from workflows.amends.saga import Call, Saga, Undo, seconds, step
 
 
@@ -91,6 +92,19 @@ CHANGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("        await self.gather(", "        await self.pack(label)\n        await self.gather("),
     ),
     "the pivot renamed": (("send", "hand_over"),),
+    "the child left out": (
+        ("label = await self.child(PrintLabel, request.names[0])", "label = request.names[0]"),
+        ('self.child(PrintLabel, "north"), ', ""),
+    ),
+    "no parallel child": (('self.child(PrintLabel, "north"), ', ""),),
+    "a signal in place of the timer": (
+        ("await self.sleep(seconds(60))", "await self.receive(PackNow, timeout=seconds(60))"),
+        ('name="deliver-parcels", ', 'name="deliver-parcels", signals=(PackNow,), '),
+    ),
+    "a refusal in place of the child": (
+        ("label = await self.child(PrintLabel, request.names[0])", "raise NothingToSend()"),
+    ),
+    "an end in place of the child": (("label = await self.child(PrintLabel, request.names[0])", "return 0"),),
 }
 GIVEN = {"names": ["a", "b"]}
 POINTS = range(1, 20)

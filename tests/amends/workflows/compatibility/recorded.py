@@ -34,6 +34,15 @@ CALLED: list[str] = []
 """The steps and compensations whose code was run."""
 
 
+class NothingToSend(Refusal, name="nothing-to-send"):
+    """Nothing to send."""
+
+
+@signal("pack-now")
+class PackNow:
+    by: str
+
+
 @signal("release-goods")
 class ReleaseGoods:
     by: str

@@ -25,6 +25,8 @@ FINDS: dict[str, set[str]] = {
     "a timeout of the wait": {"fits"},
     "other code for a refusal": {"fits"},
     "a field without default in the request": {"stranded"},
+    "a field of the request removed": {"stranded"},
+    "a field of the request renamed": {"stranded"},
     "a field retyped in the request": {"stranded"},
     "a bug between the steps": {"fits", "stuck"},
 }

@@ -84,7 +84,9 @@ def test_a_new_version_from_its_first_line_to_the_end_of_the_old_one(
         assert "transfer-money: 4 would be moved to version 2." in checkout.amends(
             "workflows", "migrate", "transfer-money", "--to", "2", "--dry-run"
         )
-        said = checkout.amends("workflows", "migrate", "transfer-money", moved, early, "--to", "2", "--reason", WHY)
+        said = checkout.amends(
+            "workflows", "migrate", "transfer-money", moved, early, moved, "--to", "2", "--reason", WHY
+        )
         assert said == "transfer-money: 2 moved to version 2.\n"
         with psycopg.connect(conninfo(url)) as sql:
             assert sql.execute(SHOWN, (moved,)).fetchone() == (2, 2)

@@ -13,7 +13,8 @@ from workflows.amends.call import Done, OutcomeUnknown
 from workflows.amends.definition import StepSpec
 from workflows.amends.redaction.sensitive import hidden_values, marked_shape
 from workflows.amends.step import StepCall
-from workflows.amends.values.codec import load_copy, require_exact
+from workflows.amends.values.codec import copy_json, load_copy, require_exact
+from workflows.amends.values.whole import load_whole
 
 T = TypeVar("T")
 
@@ -62,8 +63,8 @@ class StepExecution:
         return hidden_values(self.call.given, marked_shape(self.call.declared.arguments_type))
 
     def result(self, plain: JsonValue) -> Any:
-        """A result of it, as a new value. Raises ValidationError if it does not fit its type."""
-        return load_copy(plain, self.call.declared.result)
+        """A result of it, as a new value. Raises ValidationError if it does not fit its type, or says more."""
+        return load_whole(copy_json(plain), self.call.declared.result)
 
     def require_result(self, given: JsonValue) -> None:
         """Refuse a result of an operator's that does not fit its type, or not exactly. Raises ValidationError."""

@@ -47,6 +47,7 @@ class ChildStarted(StepEvent):
     def apply_to_replay(self, replay: ReplayFold) -> None:
         started = StartedChild(self.child, self.arguments, self.started_at)
         replay.children.setdefault(self.slot, []).append(started)
+        replay.begun[self.slot] = self.step
         replay.actions.pop(self.slot, None)
 
     @classmethod

@@ -70,6 +70,8 @@ class SagaStuck(OverviewEvent):
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.actions.pop(self.slot, None)
+        if self.step is not None and self.kind == "step":  # of what else fails it is known that nothing was done
+            replay.begun[self.slot] = self.compensation or self.step
 
     def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         compensation = "stuck" if self.compensation else row.compensation

@@ -19,6 +19,11 @@ from workflows.amends.history.status import TIMER
 from workflows.amends.history.timeline_bar import TimelineBar
 
 
+def wait_name(signal: str | None) -> str:
+    """The name under which a wait for a signal, or for a time, is recorded as a step."""
+    return "sleep" if signal is None else f"receive {signal}"
+
+
 @event("saga-waiting")
 class SagaWaiting(OverviewEvent):
     """The saga is suspended until a signal comes, or until a time; without a signal it is just a timer."""
@@ -32,6 +37,8 @@ class SagaWaiting(OverviewEvent):
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.waits[self.slot] = self.until
+        if self.signal is None or not self.signal.startswith(FROM_CHILD):
+            replay.begun[self.slot] = wait_name(self.signal)
 
     def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"status": "waiting", "waiting_for": self.signal or TIMER}
