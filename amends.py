@@ -2,15 +2,24 @@
 
 import importlib.util
 import os
+import signal
 import sys
 from importlib.machinery import ModuleSpec
 from importlib.metadata import packages_distributions
 
 RINGS = ("domain", "workflows", "app", "migrations")
+INTERRUPTED = 128 + signal.SIGINT
 
 
 def main() -> None:
-    """Run a command in the project whose folder this is."""
+    """Run a command in the project whose folder this is; one that is interrupted says nothing more."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _run() -> None:
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)

@@ -48,6 +48,12 @@ class Settings(BaseSettings):
         le=31_536_000,
         description="how long a saga waits for a provider that is down, before an operator is asked",
     )
+    long_wait_seconds: float = Field(
+        900.0,
+        gt=0,
+        le=31_536_000,
+        description="how long a saga waits for a provider or at a brake before it is among what needs a person",
+    )
     database_wait_seconds: float = Field(
         60.0, ge=0, le=86_400, description="how long a server that starts waits for a database that is away"
     )

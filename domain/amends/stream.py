@@ -9,7 +9,7 @@ from domain.amends.errors import Invalid
 LONGEST: Final = 500
 """Characters: as many as an index takes, whatever they are."""
 
-OWN: Final = ("saga-", "projection-")
+OWN: Final = ("saga-", "projection-", "amends-")
 """How the streams begin that only Amends itself writes to."""
 
 
@@ -24,7 +24,8 @@ def require_business_stream(name: str) -> None:
     require_stream(name)
     if name.startswith(OWN):
         raise Invalid(
-            "stream", f"{name} is Amends' own: a stream of the business does not begin with saga- or projection-"
+            "stream",
+            f"{name} is Amends' own: a stream of the business does not begin with saga-, projection- or amends-",
         )
 
 

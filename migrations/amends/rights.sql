@@ -19,10 +19,16 @@ grant select on all tables in schema amends, dbos to amends_service;
 -- Of an event, what a caller decides. Actor and cause stand in its metadata: they are the service's word.
 grant insert (id, stream, version, type, schema_version, data, metadata) on amends.events to amends_service;
 grant insert (key, digest, answer) on amends.requests to amends_service;
-grant insert (id, name, version, root, reference, status, correlation_id, request, deadline_at, parent, settled, was_settled),
+grant insert (id, name, version, root, reference, status, correlation_id, request, deadline_at, parent, settled, was_settled,
+              actor, brake, brake_since, start_brake, due_at),
       update (version, status, reason, since, finished_at, takeovers, progress, not_before, waiting_for, due_at,
-              cancel_reason, parent, settled, was_settled, provider, provider_since)
+              cancel_reason, parent, settled, was_settled, provider, provider_since, cause, compensation_cause,
+              brake, brake_since)
    on amends.sagas to amends_service;
+grant insert (id, kind, name, version, step, provider, error) on amends.causes to amends_service;
+grant insert (id, name, version, step, provider, starts, compensations, reason, actor),
+      update (lifted_at, lifted_by, lifted_reason)
+   on amends.brakes to amends_service;
 grant insert (id, machine, pid, born, kinds, lease_until), update (renewed_at, lease_until, ended_at, ended_by, blocked)
    on amends.executors to amends_service;
 grant insert (stream, code, version, state), update (version, state, taken_at), delete on amends.snapshots to amends_service;

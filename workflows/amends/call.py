@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from domain.amends.errors import AmendsError, DefinitionError
+from workflows.amends.brakes.brake import Brake
 from workflows.amends.values.printable import one_line
 
 R = TypeVar("R")
@@ -99,6 +100,13 @@ class ProviderDown(AmendsError):
     problem: str
 
 
+class Braked(ProviderDown):
+    """calls to {provider} are held: {problem}
+
+    It is raised for a call that a brake holds; nothing of it was sent.
+    """
+
+
 LONGEST_NAME: Final = 100
 LONGEST_PROBLEM: Final = 500
 
@@ -129,10 +137,10 @@ class SentCalls:
     """What one attempt has sent to other systems.
 
     `sent` says that a byte of a call through a Provider may have left, `under_way` how many such calls are made right
-    now, `queueing` how many of them wait for a place, and `down` which provider the last one found down, if it did.
-    `elsewhere` says that the attempt has waited for something that was no such call: nobody knows what. `keys` is how
-    often its key was read, `calls` how many calls it made. `waited` says that its saga has waited for a provider.
-    `shown` masks what must not be shown in what is said of its calls.
+    now, `queueing` how many of them wait for a place, `down` which provider the last one found down, if it did, and
+    `brake` which brake held it. `elsewhere` says that the attempt has waited for something that was no such call:
+    nobody knows what. `keys` is how often its key was read, `calls` how many calls it made. `waited` says that its saga
+    has waited for a provider. `shown` masks what must not be shown in what is said of its calls.
     """
 
     shown: Callable[[str], str] = _as_it_is
@@ -140,6 +148,7 @@ class SentCalls:
     sent: bool = False
     elsewhere: bool = False
     down: ProviderDown | None = None
+    brake: Brake | None = None
     keys: int = 0
     calls: int = 0
     under_way: int = 0
@@ -148,7 +157,7 @@ class SentCalls:
     def note_wait(self) -> None:
         """The attempt waits for something now."""
         if not self.under_way:
-            self.elsewhere, self.down = True, None
+            self.elsewhere, self.down, self.brake = True, None, None
 
     def may_have_sent(self, error: BaseException) -> bool:
         """Whether anybody may have been called in an attempt that ended with this: what is not known counts."""
@@ -199,10 +208,14 @@ class AttemptTimer:
 
 @dataclass
 class AttemptContext:
-    """The time that one attempt has, and the right to make it: both stand still while all its calls wait in queues."""
+    """The time that one attempt has, and the right to make it: both stand still while all its calls wait in queues.
+
+    `may_call` is awaited with the provider's name right before a call of it begins, and with None before further bytes
+    of one that has begun; it raises Braked, which a begun call is not held by, or Fenced.
+    """
 
     clock: AttemptTimer
-    may_call: Callable[[], Awaitable[None]]
+    may_call: Callable[[str | None], Awaitable[None]]
     outbound: SentCalls
 
     @contextmanager

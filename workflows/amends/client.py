@@ -31,7 +31,7 @@ from workflows.amends.ports.event_store import (
     repeated_answer,
 )
 from workflows.amends.ports.execution_log import StartRequest
-from workflows.amends.ports.saga_store import RecordedStart, Sagas, StartOutcome, StatusDetails
+from workflows.amends.ports.saga_store import RecordedStart, RefusedStart, Sagas, StartOutcome, StatusDetails
 from workflows.amends.saga import Saga
 from workflows.amends.start_request import start_request
 from workflows.amends.values.codec import digest, dump, load, parse_json, stored_value
@@ -41,6 +41,13 @@ from workflows.amends.values.refusals import require_distinct_refusals
 from workflows.amends.values.storable import require_storable
 
 TerminatedAction: TypeAlias = Literal["compensate", "resume"]
+
+
+class StartsRefused(AmendsError):
+    """No saga {name} is started now: brake {brake} refuses that. Start it again once the brake is lifted."""
+
+    name: str
+    brake: str
 
 
 class NoCodeHere(AmendsError):
@@ -107,17 +114,21 @@ class SagaClient:
     async def start(self, start: StartRequest) -> tuple[StartAnswer, bool]:
         """Start a saga, once per id: the same request again gives the same answer, and False.
 
-        That is so also if the version of the saga, or the type of its input, has grown meanwhile. Raises Conflict if
-        the id was used for something else.
+        That is so also if the version of the saga, or the type of its input, has grown meanwhile. Its status is
+        `queued` if a brake holds it. Raises Conflict if the id was used for something else, and
+        StartsRefused by a brake.
         """
         outcome = await self._sagas.start(start)
-        if outcome is StartOutcome.STARTED:
-            return StartAnswer(start.id, start.name, start.version), True
+        if isinstance(outcome, RefusedStart):
+            raise StartsRefused(start.name, outcome.brake)
+        if outcome in (StartOutcome.STARTED, StartOutcome.HELD):
+            return StartAnswer(start.id, start.name, start.version, _status(outcome is StartOutcome.HELD)), True
         known = await self._sagas.recorded_start(start.id)
         if outcome is StartOutcome.TAKEN and not (known and self._is_same(start, known)):
             problem = f"The idempotency key {start.id!r} was used for another request. Use a new one."
             raise Conflict("idempotency", problem)
-        return StartAnswer(start.id, start.name, known.version if known else start.version), False
+        version, held = (known.version, known.held) if known else (start.version, False)
+        return StartAnswer(start.id, start.name, version, _status(held)), False
 
     def _is_same(self, start: StartRequest, known: RecordedStart) -> bool:
         """Whether a saga was started with the same request, by what its input means under the types of today."""
@@ -252,3 +263,7 @@ def _finished(id: str, status: object) -> Conflict:
 
 def _not_stuck(id: str, status: object, action: OperatorAction) -> Conflict:
     return Conflict("status", f"Workflow {id} is {status}, not stuck: there is nothing to {action}.")
+
+
+def _status(held: bool) -> str:
+    return "queued" if held else "running"

@@ -20,12 +20,15 @@ from app.amends.schema.register import ShapeRegister
 from app.amends.service import Service
 from app.amends.settings import Settings
 from app.amends.store.aggregates.time_travel import TimeTravel
+from app.amends.store.brakes import PostgresBrakes
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.feed.notifier import FeedNotifier
+from app.amends.store.sagas.causes import CauseGroups
 from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries
 from app.amends.store.shapes import PostgresSagaLookup
 from domain.amends.event import Cause
+from workflows.amends.brake_administration import BrakeAdministration
 from workflows.amends.client import SagaClient
 from workflows.amends.compatibility.migration import Migrations
 from workflows.amends.compatibility.replay_log import CodeAtHand
@@ -42,6 +45,7 @@ class CommandContext:
 
     saga_client: SagaClient
     overview: SagaSummaries
+    causes: CauseGroups
     events: PostgresEvents
     history: TimeTravel
     catalogue: DomainCatalogue
@@ -54,6 +58,8 @@ class CommandContext:
     administration: ProjectionAdministration
     code: CodeAtHand
     migrations: Migrations
+    brakes: PostgresBrakes
+    brake_administration: BrakeAdministration
 
     @property
     def cause(self) -> Cause:
@@ -74,9 +80,11 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
             client, register = SagaClient(parts.sagas, store.sagas), store.shape_register(service, parts.sagas)
             limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
             code = CodeAtHand.of(client, limits, register.argument_shapes)
+            brakes = PostgresBrakes(committer, reader)
             yield CommandContext(
                 client,
                 SagaSummaries(reader),
+                CauseGroups(reader, settings.long_wait_seconds),
                 store.events,
                 TimeTravel(store.events, store.loader),
                 store.known,
@@ -89,6 +97,8 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
                 ProjectionAdministration(store.builds),
                 code,
                 Migrations(store.sagas, PostgresRecordings(reader), client.sagas, code),
+                brakes,
+                BrakeAdministration(brakes, [saga.definition for saga in parts.sagas]),
             )
         finally:
             await store.stop()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +18,7 @@ import typer
 import typer.core
 
 from app.amends.cli import history
+from app.amends.cli.brakes import brake
 from app.amends.cli.exit_status import failure_status
 from app.amends.cli.help.examples import ProgramContext, add_examples
 from app.amends.cli.moving import rewrite_imports
@@ -26,11 +29,16 @@ from app.amends.cli.schema import schema
 from app.amends.cli.versions import commands as versions
 from app.amends.cli.workflows import Reason, workflows
 from app.amends.output.log_rendering import indented_lines
+from app.amends.output.lost_output import checked_output
 from app.amends.output.terminal import print_error_line, print_json, print_line
+from app.amends.output.typed_commands import as_typed
 from app.amends.scaffold.commands import new, upgrade
 from app.amends.security.passwords import hide_passwords_in_streams, without_secrets
 from domain.amends.errors import AmendsError, DefinitionError, Invalid, StartupError
-from workflows.amends.values.printable import escaped
+from workflows.amends.values.printable import escaped, shortened
+
+LINES = 100
+"""Lines that are shown of the beginning and of the end of a long traceback."""
 
 
 class Commands(typer.core.TyperGroup):
@@ -80,6 +88,7 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=F
 workflows.command("version")(versions.version)
 workflows.command("migrate")(versions.migrate)
 app.add_typer(workflows, name="workflows")
+app.add_typer(brake, name="brake")
 app.add_typer(projections, name="projections")
 app.add_typer(schema, name="schema")
 for command in (history.events, history.stream, history.state, history.difference, new, rewrite_imports, upgrade):
@@ -92,8 +101,11 @@ def up(
     host: Annotated[str, typer.Option(help="Which address to serve on.")] = "127.0.0.1",
 ) -> None:
     """Start the database if need be, migrate, and serve API and worker."""
+    from app.amends.scaffold.repository import ASIDE, left_by_upgrade
     from app.amends.settings import require_tokens_if_public
 
+    if told := left_by_upgrade(Path.cwd()):
+        print_error_line(f"{told}. To put them aside: {ASIDE}")
     service, settings = project_service(), project_settings()
     _own()  # wrong ones are refused before anything is started
     require_tokens_if_public(settings, host)
@@ -146,13 +158,12 @@ def doctor(
 
     Nothing is changed, nor migrated. The exit status is 1 if a line says fail.
     """
-    import logging
-
     from app.amends.cli.doctor import examine
 
     logging.getLogger("amends").setLevel(logging.CRITICAL)  # whatever is tried again stands among the findings
     findings = []
     for finding in examine(host, port):
+        finding = replace(finding, found=as_typed(finding.found), fix=as_typed(finding.fix))
         findings.append(finding)
         if not as_json:
             print_line(str(finding))
@@ -175,10 +186,14 @@ def restored(reason: Reason) -> None:
 def main() -> None:
     """Run a command; our own errors are printed in words, without a traceback, and SIGTERM ends it as SIGINT does."""
     signal.signal(signal.SIGTERM, _terminated)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # a command says itself that its database is away
     hide_passwords_in_streams("stderr")
     try:
-        _require_text(sys.argv[1:])
-        add_examples(typer.main.get_command(app))(prog_name="amends")
+        with checked_output():
+            _require_text(sys.argv[1:])
+            add_examples(typer.main.get_command(app))(prog_name="amends")
+    except BrokenPipeError:  # whoever reads has seen enough
+        raise SystemExit(failure_status.get()) from None
     except AmendsError as error:
         _complain(error)
         raise SystemExit(failure_status.get()) from None
@@ -188,7 +203,7 @@ def main() -> None:
         if (text := startup_error(error)) is not None:
             _complain(text)
         else:
-            sys.stderr.write(indented_lines(traceback.format_exc()) + "\n")
+            sys.stderr.write(indented_lines(_short(traceback.format_exc())) + "\n")
         raise SystemExit(failure_status.get()) from None
 
 
@@ -202,9 +217,17 @@ def _require_text(arguments: Sequence[str]) -> None:
 
 
 def _complain(error: AmendsError) -> None:
-    text = without_secrets(f"{place_of(error)}{error}")
+    text = as_typed(without_secrets(f"{place_of(error)}{error}"))
     for line in text.expandtabs().splitlines() if isinstance(error, StartupError) else [text]:
-        print_error_line(line)
+        print_error_line(shortened(line))
+
+
+def _short(text: str) -> str:
+    """A traceback without the middle of what is too long in it: an error may say anything."""
+    lines = [shortened(line) for line in text.splitlines()]
+    if left := max(len(lines) - 2 * LINES, 0):
+        lines[LINES:-LINES] = [f"… {left} lines are left out …"]
+    return "\n".join(lines)
 
 
 def place_of(error: AmendsError) -> str:

@@ -10,6 +10,7 @@ import typer
 from app.amends.cli.help.completion import read_model_names
 from app.amends.cli.project import AsJson, run_on_database
 from app.amends.output.terminal import print_error_line, print_json, print_line
+from app.amends.output.typed_commands import program
 
 if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
@@ -69,7 +70,7 @@ def _troubles(found: dict[str, Any]) -> Iterator[str]:
 
     name = found["name"]
     if found["status"] == "orphaned":
-        yield f"ORPHANED   {name}: its code is gone. ./run amends projections drop {name}"
+        yield f"ORPHANED   {name}: its code is gone. {program()} projections drop {name}"
     if found["failure"] and not found["builds"]:
         yield f"FAILING    {name}: {found['failure']}"
     for build in found["builds"]:
@@ -97,9 +98,9 @@ def rebuild(name: Name, as_json: AsJson = False) -> None:
         else:
             print_line(f"{name} build {build.build} has caught up: {build.events} events. To show it:")
             if build.set_aside:
-                print_line(f"  {build.set_aside} keys are set aside in it: ./run amends projections list {name}")
-            print_line(f"  ./run amends projections verify {name}")
-            print_line(f"  ./run amends projections promote {name}")
+                print_line(f"  {build.set_aside} keys are set aside in it: {program()} projections list {name}")
+            print_line(f"  {program()} projections verify {name}")
+            print_line(f"  {program()} projections promote {name}")
 
     run_on_database(run)
 
@@ -180,6 +181,6 @@ def skip(name: Name, key: Key, reason: Reason) -> None:
 def _wish(name: str, key: str, wish: RequestedAction, reason: str) -> None:
     async def run(context: CommandContext) -> None:
         await context.administration.request_action(name, key, wish, reason, context.cause)
-        print_error_line(f"Noted: a server does it within a second. ./run amends projections list {name}")
+        print_error_line(f"Noted: a server does it within a second. {program()} projections list {name}")
 
     run_on_database(run)

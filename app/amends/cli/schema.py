@@ -8,6 +8,7 @@ import typer
 
 from app.amends.cli.project import AsJson, database_in_use, project_service, project_settings
 from app.amends.output.terminal import print_json, print_line
+from app.amends.output.typed_commands import as_typed
 
 if TYPE_CHECKING:
     from app.amends.schema.catalogue import DomainCatalogue
@@ -26,7 +27,7 @@ def check(as_json: AsJson = False) -> None:
         print_json({"problems": found})
     else:
         for line in found or ["Everything has the shape and the marks that are locked."]:
-            print_line(line)
+            print_line(as_typed(line))
     raise SystemExit(1 if found else 0)
 
 
@@ -59,7 +60,7 @@ def lock(
         print_line(f"Samples were written to {folders}: {', '.join(path.name for path in samples)}.")
     left = list(files.problems(known, code, new))
     for line in left:
-        print_line(line)
+        print_line(as_typed(line))
     raise SystemExit(1 if left else 0)
 
 

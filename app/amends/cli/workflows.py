@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.amends.cli.exit_status import NOT_MADE, failure_status
-from app.amends.cli.help.completion import saga_names, statuses
+from app.amends.cli.help.completion import saga_names
 from app.amends.cli.project import AsJson, look_at_database, parse_json_argument, run_on_database
-from app.amends.output.lists import ListedSaga, list_lines
-from app.amends.output.terminal import print_error_line, print_json, print_line, terminal_size
+from app.amends.cli.sagas.listing import list_causes, list_workflows
+from app.amends.output.terminal import print_error_line, print_json, print_line
 
 if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
@@ -28,40 +28,8 @@ Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
 Id = Annotated[str, typer.Argument(metavar="ID")]
 
 
-@workflows.command("list")
-def list_workflows(
-    name: Annotated[str | None, typer.Option(autocompletion=saga_names)] = None,
-    status: Annotated[str | None, typer.Option(autocompletion=statuses)] = None,
-    reference: str | None = None,
-    correlation_id: str | None = None,
-    parent: Annotated[str | None, typer.Option(help="The saga that started them.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """List sagas, newest first."""
-
-    async def look(context: CommandContext) -> None:
-        from app.amends.http.serialisation import saga_row_json, sagas_with_reasons
-        from app.amends.store.sagas.summaries import SagaFilters
-
-        rows, _ = await context.overview.page(SagaFilters(name, status, reference, correlation_id, parent), limit, None)
-        redactor = context.redactor
-        shown = await redactor.serialise_redacted(
-            lambda: [saga_row_json(row, redactor) for row in rows], sagas=sagas_with_reasons(rows)
-        )
-        if as_json:
-            print_json(shown)
-            return
-        listed = [
-            ListedSaga(
-                row.started_at.strftime("%Y-%m-%d %H:%M:%S"), row.status, row.name, row.id, row.reference, why or ""
-            )
-            for row, why in zip(rows, (each["reason"] for each in shown), strict=True)
-        ]
-        for line in list_lines(listed, terminal_size().columns if sys.stdout.isatty() else None):
-            print_line(line)
-
-    run_on_database(look)
+workflows.command("list")(list_workflows)
+workflows.command("causes")(list_causes)
 
 
 @workflows.command("show")

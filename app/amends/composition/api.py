@@ -10,6 +10,7 @@ from fastapi import APIRouter
 
 from app.amends.composition.store import Store
 from app.amends.http.requests.guards import HEALTH, AccessPolicy
+from app.amends.http.routes.brakes import BrakeRoutes
 from app.amends.http.routes.events import EventRoutes
 from app.amends.http.routes.health import HealthRoutes
 from app.amends.http.routes.live_followers import Followers
@@ -19,6 +20,7 @@ from app.amends.http.routes.projections import ProjectionRoutes
 from app.amends.http.routes.providers import ProviderRoutes
 from app.amends.http.routes.streams import StreamRoutes
 from app.amends.http.routes.views import ViewRoutes
+from app.amends.http.routes.workflow_lists import WorkflowListRoutes
 from app.amends.http.routes.workflows import WorkflowRoutes
 from app.amends.postgres.connections.watch import DatabaseWatch as DatabaseWatch
 from app.amends.postgres.liveness import Liveness
@@ -30,11 +32,14 @@ from app.amends.security.tokens import OWN, Caller, Role, Token
 from app.amends.settings import Settings
 from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoRedo
+from app.amends.store.brakes import PostgresBrakes
 from app.amends.store.feed.losses import Losses
 from app.amends.store.idempotent_requests import IdempotentRequests
+from app.amends.store.sagas.causes import CauseGroups
 from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries, inactivity_waiter
 from app.amends.watchdog.watchdog import Watchdog
+from workflows.amends.brake_administration import BrakeAdministration
 from workflows.amends.compatibility.migration import Migrations
 from workflows.amends.compatibility.replay_log import CodeAtHand
 from workflows.amends.executor.engine import Engine
@@ -55,7 +60,13 @@ class HealthSources:
 
 
 def amends_routers(
-    engine: Engine, store: Store, runners: Runners, redactor: Redactor, watched: HealthSources, service: str
+    engine: Engine,
+    store: Store,
+    runners: Runners,
+    redactor: Redactor,
+    watched: HealthSources,
+    service: str,
+    long_wait: float,
 ) -> Iterator[APIRouter]:
     """The routes of Amends in front of one engine of a service of that name."""
     yield HealthRoutes(engine, watched.database, watched.liveness, store.committer).router
@@ -67,12 +78,16 @@ def amends_routers(
     loader, requests = store.loader, IdempotentRequests(reader)
     resting, overview = inactivity_waiter(reader), SagaSummaries(reader)
     engine.on_inactive = lambda saga: resting.resolve({saga: True})
+    yield WorkflowListRoutes(overview, CauseGroups(reader, long_wait), redactor).router
     yield WorkflowRoutes(engine, overview, resting, events, requests, redactor).router
     client = engine.saga_client
     code = CodeAtHand.of(client, engine.options.limits, engine.argument_shapes)
     yield MigrationRoutes(
         engine, Migrations(store.sagas, PostgresRecordings(reader), client.sagas, code), requests
     ).router
+    brakes = PostgresBrakes(store.committer, reader)
+    administered = BrakeAdministration(brakes, [saga.definition for saga in client.sagas.values()])
+    yield BrakeRoutes(engine, brakes, administered, requests).router
     yield EventRoutes(events, store.feed_notifier, redactor, engine.draining, watched.followers).router
     limit = engine.options.limits.value
     history, undoing = TimeTravel(events, loader), UndoRedo(events, loader, limit)

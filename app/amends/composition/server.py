@@ -191,7 +191,8 @@ def build_server(service: Service[Any], settings: Settings, url: URL, process: S
     looks = Reader(database.looks, database.watch)
     followers, redactor = Followers(settings.followers), Redactor(register, kinds)
     watched = HealthSources(database.watch, liveness, looks, watchdog, followers, losses)
-    routers = [*amends_routers(engine, store, runners, redactor, watched, service.name), *parts.routers]
+    ours = amends_routers(engine, store, runners, redactor, watched, service.name, settings.long_wait_seconds)
+    routers = [*ours, *parts.routers]
     policy = access_policy(settings, process.here, token, parts.private)
     api = Guards(build_api(routers, bool(policy.tokens), parts.sagas, service.title), policy)
     made = (database, parts, store, engine, providers, register, runners, watchdog, liveness, losses, api)

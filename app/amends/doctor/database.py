@@ -27,6 +27,7 @@ OPEN_SECONDS = 10.0
 """How long a connection is waited for; each of several hosts has a part of it."""
 PATIENCE = 2.0
 """How long a read is tried again."""
+UNREACHED = "see docs/how-to/own-postgres.md"
 LACKING = (
     Sqlstate.UNDEFINED_TABLE,
     Sqlstate.UNDEFINED_COLUMN,
@@ -51,8 +52,7 @@ async def run_checks(url: URL, known: KnownProjections, migrations: Migrations) 
     try:
         service, readable = await asyncio.wait_for(_entered(url), OPEN_SECONDS)
     except (psycopg.Error, OSError, TimeoutError) as error:
-        found = refusal or f"does not let us in: {message_of(error)}"
-        return [Finding("database", False, found, "./run up starts it, or see docs/how-to/own-postgres.md")]
+        return [refusal or Finding("database", False, f"no connection to it: {message_of(error)}", UNREACHED)]
     if "target_session_attrs" not in service.query:
         service = service.update_query_dict({"target_session_attrs": "any"})  # a standby can be looked at too
     refusal = refusal or await asyncio.to_thread(_refusal, require_usable_quietly, service)
@@ -68,16 +68,16 @@ async def run_checks(url: URL, known: KnownProjections, migrations: Migrations) 
             migrations,
         )
         found_by_all = await asyncio.gather(*(_made(check, looking) for check in CHECKS))
-    refused = [Finding("database", False, refusal)] if refusal else []
+    refused = [refusal] if refusal else []
     return [*refused, *(finding for found in found_by_all for finding in found)]
 
 
-def _refusal(require: Callable[[URL], object], url: URL) -> str | None:
-    """The reason why no server would start on this database, in one line."""
+def _refusal(require: Callable[[URL], object], url: URL) -> Finding | None:
+    """The reason why no server would start on this database, and what to do about it."""
     try:
         require(url)
     except StartupError as no:
-        return " ".join(str(no).split())
+        return Finding("database", False, no.problem, no.remedy)
     return None
 
 

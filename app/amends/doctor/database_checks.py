@@ -9,6 +9,7 @@ from app.amends.doctor.findings import Check, CheckContext, Finding
 from app.amends.postgres.checks.durability import clock_doubt, read_durability
 from app.amends.postgres.sql_files import load_statements
 from app.amends.projections.reporting import read_model_report
+from app.amends.store.brakes import brakes_in_force
 from app.amends.store.feed import SQL as FEED
 from app.amends.store.feed.lag import blocking_transaction
 from app.amends.store.outages import provider_outages, waiting_sagas
@@ -132,6 +133,17 @@ async def _providers(looking: CheckContext) -> list[Finding]:
     return [Finding("providers", not down, text, "look at the provider: its sagas go on by themselves once it answers")]
 
 
+async def _brakes(looking: CheckContext) -> list[Finding]:
+    found = await brakes_in_force(looking.reader)
+    told = [
+        f"{each.brake.id} holds {each.brake.scope} since {each.brake.set_at:%Y-%m-%d %H:%M:%S} "
+        f"({each.brake.actor}: {each.brake.reason}), {each.waiting}{'+' if each.more else ''} sagas wait at it"
+        for each in found
+    ]
+    lift = f"./run amends brake lift {found[0].brake.id} --reason …" if found else ""
+    return [Finding("brakes", not found, "; ".join(told) or "none is set", lift, failure=False)]
+
+
 async def _read_models(looking: CheckContext) -> list[Finding]:
     return [_read_model(found) for found in await read_model_report(looking.builds)]
 
@@ -176,5 +188,6 @@ CHECKS = (
     Check("feed", _feed),
     Check("history", _history, ("losses",)),
     Check("providers", _providers, ("outages", "sagas")),
+    Check("brakes", _brakes, ("brakes", "sagas")),
     Check("read models", _read_models, ("builds", "set_aside", "events")),
 )

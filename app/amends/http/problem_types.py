@@ -36,6 +36,7 @@ HEAD_TOO_LARGE: Final = ProblemType(431, "head-too-large", "Request head too lar
 INTERNAL: Final = ProblemType(500, "internal", "Internal error")
 UNREADABLE_EVENT: Final = ProblemType(501, "unreadable-event", "Unreadable event")
 UNAVAILABLE: Final = ProblemType(503, "unavailable", "Temporarily unavailable")
+BRAKED: Final = ProblemType(503, "braked", "Starts are refused by a brake")
 TOO_MANY_FOLLOWERS: Final = ProblemType(503, "too-many-followers", "Too many followers")
 BEHIND: Final = ProblemType(503, "behind", "Read model is behind")
 NOT_READY: Final = ProblemType(503, "not-ready", "Not ready")

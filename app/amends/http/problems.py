@@ -39,7 +39,7 @@ from domain.amends.errors import (
     Unstorable,
 )
 from domain.amends.vocabulary import Unreadable
-from workflows.amends.client import NoCodeHere
+from workflows.amends.client import NoCodeHere, StartsRefused
 from workflows.amends.ports.event_store import Overtaken
 from workflows.amends.values.codec import SHOWN
 from workflows.amends.values.codec import wrong_fields as problems_of
@@ -68,6 +68,7 @@ TYPES: Final[dict[type[AmendsError], ProblemType]] = {
     NoCodeHere: types.UNAVAILABLE,
     Contended: types.UNAVAILABLE,
     Busy: types.UNAVAILABLE,
+    StartsRefused: types.BRAKED,
     TooManyFollowers: types.TOO_MANY_FOLLOWERS,
     Behind: types.BEHIND,
 }

@@ -9,6 +9,8 @@ from typing import Any
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.aggregates.difference import Change
 from app.amends.store.aggregates.time_travel import StateAt
+from app.amends.store.brakes import BrakeStanding
+from app.amends.store.sagas.causes import CauseGroup
 from app.amends.store.sagas.summaries import SagaSummary, SagaWait
 from workflows.amends.history import Problem, SagaState, StepState
 from workflows.amends.ports.event_store import FeedCursor, StoredEvent
@@ -34,6 +36,43 @@ def saga_row_json(row: SagaSummary, redactor: Redactor) -> dict[str, Any]:
         "waiting_until": timestamp(row.due_at),
         "waits": [_wait(wait) for wait in row.waits],
         "parent": row.parent,
+        "cause": row.cause,
+        "actor": row.actor,
+    }
+
+
+def cause_json(group: CauseGroup) -> dict[str, Any]:
+    """A group of what needs a person; nothing in it needs to be redacted."""
+    cause = group.cause
+    return {
+        "cause": cause.id,
+        "kind": cause.kind,
+        "name": cause.name,
+        "version": cause.version,
+        "step": cause.step,
+        "provider": cause.provider,
+        "error": cause.error,
+        "count": group.count,
+        "more": group.more,
+        "since": timestamp(group.since),
+        "examples": list(group.examples),
+        "acts": list(group.acts),
+    }
+
+
+def brake_json(standing: BrakeStanding) -> dict[str, Any]:
+    """A brake in force."""
+    brake = standing.brake
+    return {
+        "id": brake.id,
+        "scope": {field: value for field, value in vars(brake.scope).items() if value is not None},
+        "starts": brake.starts,
+        "compensations": brake.compensations,
+        "reason": brake.reason,
+        "actor": brake.actor,
+        "since": timestamp(brake.set_at),
+        "waiting": standing.waiting,
+        "more": standing.more,
     }
 
 
@@ -68,10 +107,10 @@ def sagas_with_errors(row: SagaSummary, state: SagaState) -> list[str]:
 
 
 def _waits(row: SagaSummary, state: SagaState) -> list[SagaWait]:
-    """The waits of a saga: of its row, and of every concurrent step that waits for a provider."""
-    if not any(wait.kind == "provider" for wait in row.waits):
+    """The waits of a saga: of its row, and of every concurrent step that waits for a provider or at a brake."""
+    if not any(wait.kind in ("provider", "brake") for wait in row.waits):
         return row.waits
-    of_steps = [SagaWait("provider", *vars(step.awaits).values()) for step in state.steps if step.awaits]
+    of_steps = [SagaWait(**vars(step.awaits)) for step in state.steps if step.awaits]
     first: dict[str, SagaWait] = {}
     for wait in (*row.waits, *of_steps):
         first.setdefault(wait.name, wait)

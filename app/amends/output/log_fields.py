@@ -6,14 +6,17 @@ import logging
 import re
 import time
 from collections.abc import Mapping, MutableMapping
+from math import isfinite
 from typing import Any, Final
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.types import Processor
 
+from app.amends.output.typed_commands import as_typed
 from app.amends.security.passwords import without_secrets
 from workflows.amends.engine.user_code.tasks import scope
+from workflows.amends.values.printable import value_repr
 
 Fields = MutableMapping[str, Any]
 
@@ -35,6 +38,8 @@ def add_record(_: Any, __: str, fields: Fields) -> Fields:
     seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
     fields["timestamp"] = f"{seconds}.{int(record.msecs):03d}Z"
     fields["level"], fields["logger"] = record.levelname, record.name
+    if record.name.partition(".")[0] == "amends":
+        fields["event"] = as_typed(str(fields["event"]))
     return fields
 
 
@@ -60,9 +65,11 @@ def add_extra(_: Any, __: str, fields: Fields) -> Fields:
 def hide_secrets(_: Any, __: str, fields: Fields) -> Fields:
     """Hide passwords in texts and in fields; what is no plain value becomes text."""
     for name, value in fields.items():
-        if name in ("exc_info", "stack_info") or isinstance(value, bool | int | float | None):
+        if name in ("exc_info", "stack_info") or isinstance(value, bool | int | None):
             continue
-        text = value if isinstance(value, str) else repr(value)
+        if isinstance(value, float) and isfinite(value):  # JSON has no other ones
+            continue
+        text = value if isinstance(value, str) else value_repr(value)
         fields[name] = "***" if name not in OF_THE_LINE and SECRET.search(name) else without_secrets(text)
     return fields
 

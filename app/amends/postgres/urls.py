@@ -47,6 +47,8 @@ def parse_url(text: str, setting: str = "DATABASE_URL") -> URL:
 
     One host stands in its usual place, several in the query. Raises StartupError without showing any of it.
     """
+    if not text.strip():
+        raise StartupError(f"{setting} is empty.", f"Unset it, or name a database. {EXAMPLE}")
     scheme, mark, rest = text.partition("://")
     if not mark or scheme.partition("+")[0] not in ("postgresql", "postgres"):
         raise StartupError(f"{setting} is not the URL of a Postgres database.", EXAMPLE)

@@ -27,13 +27,15 @@ def new(
     from app.amends.scaffold.new_project import make_project
     from app.amends.scaffold.source import own_source, source_of
     from app.amends.scaffold.templates import ProjectName
+    from app.amends.scaffold.tools import require_git
 
     os.chdir(os.environ.get("_AMENDS_CALLER", "."))
     whole = folder.absolute()
     named = ProjectName(name or whole.resolve().name.lower().replace("_", "-").replace(" ", "-"))
+    require_git("which a new project is kept in")
     with nullcontext(source_of(amends)) if amends else own_source() as source:
         make_project(whole, named, source, bare, lambda text: _say(text, print_error_line))
-    print_line(f"{named.title} is made in {folder}, with {source.requirement}. Next:")
+    print_line(f"{named.title} is made in {folder}, with {source}. Next:")
     print_line(f"  cd {shlex.quote(str(folder))} && ./run up      and ./run test; README.md says what there is")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from app.amends.scaffold.source import CHECKOUT, AmendsSource
 from app.amends.scaffold.templates import ProjectName, project_files
-from app.amends.scaffold.tools import commit_all, find_uv, run_tool
+from app.amends.scaffold.tools import ToolFailed, commit_all, find_uv, run_tool
 from domain.amends.errors import Invalid, StartupError
 
 PROGRAMS = ("run",)
@@ -32,7 +33,9 @@ def make_project(folder: Path, name: ProjectName, source: AmendsSource, bare: bo
 def _make_project(
     folder: Path, name: ProjectName, source: AmendsSource, bare: bool, say: Callable[[str], None]
 ) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise Invalid("folder", f"{folder} is a file: choose another name")
+    if folder.exists() and any(folder.iterdir()):
         raise Invalid("folder", f"{folder} is there already and not empty: choose another one")
     with (
         _folders_above(folder),
@@ -45,12 +48,15 @@ def _make_project(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
             path.chmod(0o755 if where in PROGRAMS else 0o644)
-        _lock(made, say)
+        _lock(made, source, say)
         run_tool(["git", "init", "--quiet", "--initial-branch=main"], made)
         commit_all(made, f"{name.title}, on Amends")
         if folder.exists():
             folder.rmdir()
         os.rename(made, folder)
+    if around := next((each for each in folder.parents if (each / ".git").exists()), None):
+        own = shlex.quote(str(folder / ".git"))
+        say(f"It lies in the repository {around}, and has its own. To make it a part of that one: rm -rf {own}")
 
 
 @contextmanager
@@ -67,10 +73,16 @@ def _folders_above(folder: Path) -> Iterator[None]:
         raise
 
 
-def _lock(folder: Path, say: Callable[[str], None]) -> None:
-    """Lock the packages' versions. Without a package index `./run` does that later."""
+def _lock(folder: Path, source: AmendsSource, say: Callable[[str], None]) -> None:
+    """Lock the packages' versions. Without a package index `./run` does that later, if the project keeps a wheel.
+
+    Raises StartupError for a version or a place of git's that is not there.
+    """
     say("Choosing the packages' versions …")
     try:
         run_tool([find_uv(CHECKOUT), "lock", "--quiet"], folder)
     except StartupError as error:
-        say(f"uv.lock could not be made now, ./run makes it: {error.problem}")
+        if source.wheel is None:
+            raise source.missing(error) if isinstance(error, ToolFailed) else error from error
+        reason = error.reason if isinstance(error, ToolFailed) else error.problem
+        say(f"uv.lock could not be made now, ./run makes it: {reason}")

@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from zipfile import is_zipfile
 
-from app.amends.scaffold.tools import find_uv, run_tool
-from domain.amends.errors import Invalid
+from app.amends.scaffold.tools import ToolFailed, find_uv, run_tool
+from domain.amends.errors import Invalid, StartupError
 
 CHECKOUT = Path(__file__).parents[3]
 """The folder that holds `app`: a checkout of Amends, or where packages are installed."""
@@ -33,6 +33,18 @@ class AmendsSource:
     """The table `[tool.uv.sources]`, if it is needed."""
     wheel: Path | None = None
     """The wheel that the project keeps in its folder `wheels`."""
+    place: str = ""
+    """Where git has it, as it is written for `--amends`."""
+
+    def __str__(self) -> str:
+        return f"{self.requirement} from {self.place}" if self.place else self.requirement
+
+    def missing(self, failed: ToolFailed) -> StartupError:
+        """The error for packages that could not be locked with it: most often it is not there."""
+        return StartupError(
+            f"{self} cannot be installed: {failed.reason}.".replace("..", "."),
+            "See that it is there, and that git and the package index can be reached from here.",
+        )
 
 
 def source_of(text: str) -> AmendsSource:
@@ -43,7 +55,7 @@ def source_of(text: str) -> AmendsSource:
         if urlsplit(git["url"]).password:
             raise Invalid("amends", "this URL has a password, which would be committed: leave it to git's credentials")
         of_ref = f', rev = "{git["ref"]}"' if git["ref"] else ""
-        return AmendsSource("amends", f'[tool.uv.sources]\namends = {{ git = "{git["url"]}"{of_ref} }}\n')
+        return AmendsSource("amends", f'[tool.uv.sources]\namends = {{ git = "{git["url"]}"{of_ref} }}\n', place=text)
     if VERSION.fullmatch(text):
         return AmendsSource(f"amends == {text}")
     raise Invalid("amends", f"{text!r} is neither a version such as 0.1.0, nor a wheel's path, nor git+URL@REF")
@@ -62,6 +74,8 @@ def of_wheel(wheel: Path) -> AmendsSource:
 def own_source() -> Iterator[AmendsSource]:
     """The Amends that runs here: a wheel built from this checkout, or what was installed here. Raises StartupError."""
     if (CHECKOUT / ".ci" / "version.py").is_file():
+        if (CHECKOUT / ".git").exists():
+            run_tool(["git", "rev-parse", "HEAD"], CHECKOUT)  # a build would not say what git does not like
         with tempfile.TemporaryDirectory() as folder:
             command = [find_uv(CHECKOUT), "build", "--quiet", "--wheel", "--out-dir", folder]
             run_tool(command, CHECKOUT)

@@ -32,7 +32,7 @@ class ProjectName:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise Invalid("name", f"{self.name!r} must be lower-case words joined by hyphens, such as book-shop")
+            raise Invalid("name", f"{self.name!r} must be lower-case words joined by hyphens, such as --name book-shop")
         if self.name == "amends":
             raise Invalid("name", "'amends' is the package that the project depends on: give it a name of its own")
         if self.name in DATABASES:

@@ -24,8 +24,31 @@ def find_uv(near: Path) -> str:
     return found
 
 
+class ToolFailed(StartupError):
+    """{problem}
+
+    What to do about it: {remedy}
+    """
+
+    said: str
+    """The program's own words."""
+
+    @property
+    def reason(self) -> str:
+        """The line of them that says most: what git says last, or else the first cause that uv names."""
+        lines = [line.strip() for line in self.said.splitlines() if line.strip()]
+        told = [line for begin in ("fatal: ", "cause: ", "error: ") for line in lines if line.startswith(begin)]
+        return told[0].partition(": ")[2] if told else " ".join(lines)
+
+
+def require_git(purpose: str) -> None:
+    """Require that there is a git, which is needed for that. Raises StartupError."""
+    if shutil.which("git") is None:
+        raise StartupError(f"There is no git here, {purpose}.", "Install git.")
+
+
 def run_tool(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
-    """What a program prints. Raises StartupError with its own words if it fails, is missing, or takes too long."""
+    """What a program prints. Raises ToolFailed if it fails, and StartupError if it is missing or takes too long."""
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
@@ -38,15 +61,18 @@ def run_tool(command: Sequence[str], folder: Path, environment: Mapping[str, str
         ) from error
     if done.returncode:
         said = without_secrets((done.stdout + done.stderr).strip())
-        raise StartupError(f"{' '.join(command)} failed:\n{said}", f"Mend that in {folder}, and try again.")
+        raise ToolFailed(f"{' '.join(command)} failed:\n{said}", f"Mend that in {folder}, and try again.", said)
     return done.stdout
 
 
 def commit_all(folder: Path, message: str) -> None:
-    """Commit all that there is in a folder of git; who is not known to git is named after the folder."""
+    """Commit all that there is in a folder, and nothing else of its repository.
+
+    Who is not known to git is named after the folder.
+    """
     known = all(
         run_tool(["git", "config", "--default", "", "--get", f"user.{each}"], folder).strip() for each in PERSON
     )
     name = [] if known else ["-c", f"user.name={folder.name}", "-c", "user.email=nobody@localhost"]
-    run_tool(["git", "add", "--all"], folder)
-    run_tool(["git", *name, "commit", "--quiet", "--no-verify", "--message", message], folder)
+    run_tool(["git", "add", "--all", "."], folder)
+    run_tool(["git", *name, "commit", "--quiet", "--no-verify", "--message", message, "--", "."], folder)

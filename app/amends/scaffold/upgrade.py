@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from app.amends.scaffold.changes import changes_between
 from app.amends.scaffold.recorded import replay_command
+from app.amends.scaffold.repository import UNDO, marked_upgrade, uncommitted, undo_all
 from app.amends.scaffold.source import GIT, VERSION, AmendsSource, of_wheel, source_of
-from app.amends.scaffold.tools import SECONDS, commit_all, find_uv, run_tool
+from app.amends.scaffold.tools import SECONDS, ToolFailed, commit_all, find_uv, run_tool
 from app.amends.security.passwords import without_secrets
 from domain.amends.errors import Invalid, StartupError
 
@@ -63,25 +64,32 @@ def upgrade_project(root: Path, target: str, say: Callable[[str], None]) -> bool
     Raises Invalid for a target that is none, and StartupError for a folder that cannot be upgraded.
     """
     project = Project(root, find_uv(root))
-    _require_clean(root)
+    _require_project(root)
+    if not Path(project.python).exists():
+        run_tool([project.uv, "sync", "--quiet"], root)
     before, old_changelog = project.ask(VERSION_NOW), _changelog(project)
+    with marked_upgrade(root, f"An upgrade from {before} to {target or 'the newest version'}"):
+        return _upgrade(project, target, before, old_changelog, say)
+
+
+def _upgrade(project: Project, target: str, before: str, old_changelog: str, say: Callable[[str], None]) -> bool:
+    root = project.root
     say(f"Installing {target or 'the newest version'} in place of {before} …")
     try:
         _install(project, target)
     except BaseException:  # also Ctrl-C
-        run_tool(["git", "reset", "--quiet", "--hard"], root)
-        run_tool(["git", "clean", "--quiet", "--force", "wheels"], root) if (root / "wheels").is_dir() else None
+        undo_all(root)
         raise
     after = project.ask(VERSION_NOW)
-    if run_tool(["git", "status", "--porcelain"], root) == "":
+    if not uncommitted(root):
         say(f"This project has {after} already.")
         return True
-    run_tool(["git", "add", "--all"], root)
+    run_tool(["git", "add", "--all", "."], root)
     try:
         if not _passes(project, after, say):
             return False
     except BaseException:  # such as Ctrl-C
-        say("This was interrupted, and nothing was committed. Undo all of it with: git reset --hard")
+        say(f"This was interrupted, and nothing was committed. Undo all of it with: {UNDO}")
         raise
     commit_all(root, f"Amends {after} in place of {before}")
     say("\n".join(changes_between(old_changelog, _changelog(project))))
@@ -97,22 +105,18 @@ def _passes(project: Project, after: str, say: Callable[[str], None]) -> bool:
         say(f"{trial.name} …")
         if (said := _failure(project, trial)) is not None:
             say(f"{said}\n{trial.name}: failed with {after}, see above. Nothing was committed.")
-            say("Mend it and commit, or undo all of it with: git reset --hard")
+            say(f"Mend it and commit, or undo all of it with: {UNDO}")
             return False
     return True
 
 
-def _require_clean(root: Path) -> None:
+def _require_project(root: Path) -> None:
     if not (root / "pyproject.toml").is_file() or not (root / "app" / "main.py").is_file():
         raise StartupError(
             f"{root} is no project of Amends.", "Run this in a folder that `new` has made, or one like it."
         )
     if "amends" not in (root / "pyproject.toml").read_text():
         raise StartupError("pyproject.toml does not depend on amends.", 'Add "amends" to its dependencies.')
-    if not (root / ".git").exists():
-        raise StartupError("This folder is no git repository, so nothing could be undone.", "Run git init, and commit.")
-    if changed := run_tool(["git", "status", "--porcelain"], root).strip():
-        raise StartupError(f"There are changes that are not committed:\n{changed}", "Commit them, or stash them.")
 
 
 def _install(project: Project, target: str) -> None:
@@ -128,8 +132,11 @@ def _install(project: Project, target: str) -> None:
         if not source.wheel.parent.samefile(root / "wheels"):
             shutil.copy(source.wheel, root / "wheels" / source.wheel.name)
     path.write_text(with_source(path.read_text(), source))
-    run_tool([project.uv, "lock", "--quiet", "--upgrade-package", "amends"], root)
-    run_tool([project.uv, "sync", "--quiet"], root)
+    try:
+        run_tool([project.uv, "lock", "--quiet", "--upgrade-package", "amends"], root)
+        run_tool([project.uv, "sync", "--quiet"], root)
+    except ToolFailed as error:
+        raise source.missing(error) from error
     (root / ".venv" / "synced").touch()
 
 

@@ -21,7 +21,7 @@ from workflows.amends.history import saga_histories
 from workflows.amends.saga import Saga
 from workflows.amends.values.codec import require_json
 
-OURS = ("domain.amends.read_model.events", "workflows.amends.history")
+OURS = ("domain.amends.read_model.events", "workflows.amends.brakes.events", "workflows.amends.history")
 """Modules with events and read models of Amends itself."""
 PROJECT = ("domain", "workflows")
 """Packages with those of a project."""

@@ -38,7 +38,8 @@ begin
     end if;
     v_place := amends.place_token(amends.insert_events(amends.told_of_saga(p_events, p_saga)));
     update amends.sagas set status = p_status, reason = null, since = clock_timestamp(), waiting_for = null, due_at = null,
-           takeovers = 0, not_before = null, cancel_reason = coalesce(p_cancel, cancel_reason)
+           takeovers = 0, not_before = null, cause = null, brake = null, brake_since = null,
+           cancel_reason = coalesce(p_cancel, cancel_reason)
      where id = p_saga;
     perform amends.queue_saga(p_saga);
     perform amends.keep_answer(p_answer, v_place);

@@ -34,9 +34,9 @@ begin
     v_back := exists (select from amends.events as e
                        where e.stream = 'saga-' || p_saga and e.type = 'saga-compensating');
     update amends.sagas set cancel_reason = p_reason where id = p_saga;
-    if not v_back and (v_status in ('waiting', 'stuck') or amends.awaits_provider(p_saga)) then
+    if not v_back and (v_status in ('waiting', 'stuck') or amends.is_held(p_saga)) then
         update amends.sagas set status = 'running', reason = null, since = clock_timestamp(), waiting_for = null,
-               due_at = null, takeovers = 0, not_before = null
+               due_at = null, takeovers = 0, not_before = null, cause = null, brake = null, brake_since = null
          where id = p_saga;
         perform amends.queue_saga(p_saga);
     end if;

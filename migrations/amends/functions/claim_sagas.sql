@@ -4,10 +4,13 @@
 create or replace function amends.claim_sagas(p_executor text, p_owner text, p_kinds text[], p_limit int)
 returns table (id text, name text, inputs text, takeovers int) language plpgsql as $$
 #variable_conflict use_column
+declare
+    v_held text[] := amends.hold_starts(p_kinds, 500);
 begin
     if not exists (select from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
                     where w.queue_name = 'amends' and w.status = 'ENQUEUED' and s.name || ':' || s.version = any (p_kinds)
-                      and (s.not_before is null or s.not_before < clock_timestamp())) then
+                      and (s.not_before is null or s.not_before < clock_timestamp())
+                      and (s.status <> 'queued' or s.name || ':' || s.version <> all (v_held) or amends.must_begin(s))) then
         return;
     end if;
     perform from amends.executors where id = p_executor and ended_at is null and lease_until > clock_timestamp() for key share;
@@ -17,6 +20,7 @@ begin
         select w.workflow_uuid from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
          where w.queue_name = 'amends' and w.status = 'ENQUEUED' and s.name || ':' || s.version = any (p_kinds)
            and (s.not_before is null or s.not_before < clock_timestamp())
+           and (s.status <> 'queued' or s.name || ':' || s.version <> all (v_held) or amends.must_begin(s))
          order by w.priority, w.created_at limit p_limit for no key update of w skip locked
     ), claimed as (
         update dbos.workflow_status as w

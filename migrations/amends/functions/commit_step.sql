@@ -1,5 +1,6 @@
 -- One step of a saga: its events, its checkpoint in DBOS and its status, if this execution still owns the saga.
--- A saga that is suspended to wait gives what it waits for as {"for", "due", "provider", "since", "settled"}; `p_family` is
+-- A saga that is suspended to wait gives what it waits for as {"for", "due", "provider", "since", "brake", "settled"}, and one that is
+-- suspended or compensated the "cause" of that beside it; it counts as long as the suspension lasts. `p_family` is
 -- a child that it starts, as {"start": {…}}, or compensates, as {"recall": {"saga", "reason", "events"}}. The last commit of
 -- a child tells its parent.
 -- `p_after` are the newest events that this execution has read or written: it goes on only from what is still on record.
@@ -14,6 +15,8 @@ create or replace function amends.commit_step(
 declare
     v_owner text;
     v_parent text;
+    v_cause text;
+    v_brake text := p_wait ->> 'brake';
 begin
     if current_setting('client_min_messages') <> 'warning' then
         -- The warning that a wait for a standby was cancelled reaches the client, whatever a step's own SQL has set.
@@ -68,10 +71,16 @@ begin
     end if;
     perform amends.insert_events(p_events);
     if p_status is not null then
+        v_cause := amends.note_cause(p_saga, p_status, p_wait ->> 'provider', p_wait -> 'cause');
         update amends.sagas
            set status = p_status, reason = case when status = p_status then coalesce(p_reason, reason) else p_reason end,
                since = clock_timestamp(), waiting_for = p_wait ->> 'for', due_at = (p_wait ->> 'due')::timestamptz,
-               provider = p_wait ->> 'provider', provider_since = (p_wait ->> 'since')::timestamptz,
+               provider = p_wait ->> 'provider', 
+               provider_since = case when p_wait ? 'provider' then (p_wait ->> 'since')::timestamptz end,
+               brake = v_brake, brake_since = case when p_wait ? 'brake' then (p_wait ->> 'since')::timestamptz end,
+               cause = case when p_wait -> 'cause' ->> 'kind' = 'compensating' then null else v_cause end,
+               compensation_cause = case when p_wait -> 'cause' ->> 'kind' = 'compensating' then v_cause
+                                         else compensation_cause end,
                finished_at = case when p_status in ('completed', 'compensated') then clock_timestamp() end
          where id = p_saga;
     end if;
@@ -81,6 +90,10 @@ begin
          where workflow_uuid = p_saga;
         if (p_wait ->> 'settled')::boolean then
             update amends.sagas set settled = true where id = p_saga;
+        end if;
+        if v_brake is not null then  -- the brake may have been lifted meanwhile: then it goes on with all that waited
+            perform from amends.brakes as b where b.id = v_brake and b.lifted_at is null for share;
+            if not found then perform amends.queue_saga(p_saga); end if;
         end if;
     end if;
     if p_family ? 'start' then

@@ -51,10 +51,11 @@ begin
     v_place := amends.place_token(amends.insert_events(amends.told_of_saga(p_events, p_saga)));
     update amends.sagas as s
        set version = p_to, status = case when s.status in ('waiting', 'stranded') then 'running' else s.status end,
-           reason = case when s.status in ('waiting', 'stranded') then null else s.reason end, waiting_for = null,
+           reason = case when s.status in ('waiting', 'stranded') then null else s.reason end, cause = null, waiting_for = null,
+           brake = null, brake_since = null,
            due_at = null, since = case when s.status in ('waiting', 'stranded') then clock_timestamp() else s.since end
      where s.id = p_saga;
-    if v_saga.status in ('waiting', 'stranded') then
+    if v_saga.status in ('waiting', 'stranded') or v_saga.brake is not null then
         perform amends.queue_saga(p_saga);
     end if;
     update dbos.workflow_input as i  -- what a step or a caller has given is left as it is written, figure by figure

@@ -1,10 +1,12 @@
 -- What is told of a saga that nobody runs: an event and its new status, unless it has one of p_unless by now.
--- That no executor has code for it is told only as long as that is so, and whoever has it one day finds it in the queue.
+-- The cause of that stands beside the event, as {"cause"}. That no executor has code for it is told only as long as that is so, and whoever has it one day finds it in the queue.
 create or replace function amends.note_saga(p_saga text, p_unless text[], p_events jsonb, p_status text, p_reason text)
 returns boolean language plpgsql as $$
 begin
     perform amends.lock_streams(array['saga-' || p_saga]);
-    update amends.sagas as s set status = p_status, reason = p_reason, since = clock_timestamp()
+    update amends.sagas as s set status = p_status, reason = p_reason, since = clock_timestamp(), brake = null,
+           brake_since = null,
+           cause = amends.note_cause(s.id, p_status, null, p_events -> 0 -> 'cause')
      where s.id = p_saga and s.status <> all (p_unless)
        and (p_status <> 'stranded' or not exists (
                 select from amends.executors as x where x.ended_at is null and s.name || ':' || s.version = any (x.kinds)));

@@ -23,12 +23,13 @@ begin
     end if;
     perform amends.insert_events(amends.told_of_saga(p_events, p_saga));
     update amends.sagas set cancel_reason = p_reason where id = p_saga;
-    if not (v_status in ('completed', 'waiting', 'stuck') or amends.awaits_provider(p_saga)) or exists (
+    if not (v_status in ('completed', 'waiting', 'stuck') or amends.is_held(p_saga)) or exists (
         select from amends.events as e where e.stream = 'saga-' || p_saga and e.type = 'saga-compensating') then
         return;
     end if;
     update amends.sagas set status = 'running', reason = null, since = clock_timestamp(), finished_at = null,
-           waiting_for = null, due_at = null, takeovers = 0, not_before = null
+           waiting_for = null, due_at = null, takeovers = 0, not_before = null, cause = null, brake = null,
+           brake_since = null
      where id = p_saga;
     delete from dbos.workflow_output where workflow_uuid = p_saga;
     update dbos.workflow_status set status = 'PENDING' where workflow_uuid = p_saga and status = 'SUCCESS';

@@ -8,7 +8,7 @@ begin
       from amends.start_saga(p_start ->> 'id', p_start ->> 'name', (p_start ->> 'version')::int, p_start ->> 'reference',
         p_start ->> 'correlation', p_start ->> 'request', p_start ->> 'inputs', p_start -> 'events', null, null,
         make_interval(secs => (p_start ->> 'deadline')::double precision), p_parent) as s;
-    if v_outcome <> 'started' then
+    if v_outcome not in ('started', 'held') then
         update amends.sagas set parent = p_parent where id = p_start ->> 'id';
         perform amends.tell_parent(s.id) from amends.sagas as s
           where s.id = p_start ->> 'id' and s.status in ('completed', 'compensated');

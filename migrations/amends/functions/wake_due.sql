@@ -6,12 +6,13 @@ begin
     with due as materialized (
         select s.id from amends.sagas as s
          where s.due_at <= clock_timestamp()
-           and (s.status = 'waiting' or (s.provider is not null and amends.awaits_provider(s.id)))
+           and (s.status = 'waiting' or ((s.provider is not null or s.brake is not null) and amends.is_held(s.id)))
          order by s.due_at limit p_limit for no key update skip locked
     ), woken as (
         update amends.sagas as s
            set status = case when s.status = 'waiting' then 'running' else s.status end, since = clock_timestamp(),
-               waiting_for = null, due_at = null
+               waiting_for = null, due_at = null, brake = null, brake_since = null,
+               cause = case when s.brake is null then s.cause end
           from due where s.id = due.id returning s.id
     )
     select coalesce(array_agg(id), '{}') into v_due from woken;

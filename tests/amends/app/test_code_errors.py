@@ -60,6 +60,7 @@ def said_of(folder: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> tuple
         ("x = 1\nx += {}['y']", ":2: KeyError: 'y'", "nothing was started"),
         ("raise SystemExit(0)", ":1: this ends the program: sys.exit(0)", "Put it into a function"),
         ("raise GeneratorExit", ":1: GeneratorExit: GeneratorExit", "nothing was started"),
+        ("x = 1\ny = '\0'", ":2: this file has a NUL byte", "in UTF-8"),
         (SAGA, ":6: Sell.pack: has no compensation: add @pack.compensation", "Correct that declaration."),
     ],
 )
@@ -70,6 +71,28 @@ def test_a_file_that_cannot_be_imported_is_named_with_the_line(
     assert said.startswith(f"workflows/sell.py{problem}")
     assert "\n" not in said + what_to_do
     assert remedy in what_to_do
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["raise ValueError({0!r})", "raise SystemExit({0!r})", "from os import {0}", "import {0}"],
+)
+def test_an_error_of_any_length_is_shortened_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    said, _ = said_of(tmp_path, source.format(100_000 * "x"), monkeypatch)
+    assert len(said) < 2200
+    assert re.search(r"xxx… \(shortened: it has 100\d\d\d characters\)$", said)
+
+
+def test_a_file_with_a_nul_byte_is_named_and_not_the_one_that_imports_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stock").mkdir()
+    (tmp_path / "stock" / "shelves.py").write_bytes("high = 1\nlow = 2\n".encode("utf-16-le"))
+    monkeypatch.syspath_prepend(tmp_path)
+    said, _ = said_of(tmp_path, "import stock.shelves", monkeypatch)
+    assert said == "stock/shelves.py:1: this file has a NUL byte, and no Python file may."
 
 
 def test_errors_of_our_own_are_left_as_they_are() -> None:

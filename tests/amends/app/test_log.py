@@ -82,6 +82,39 @@ def test_loggers_of_structlog_write_the_same_log(kept: Kept) -> None:
     assert str(kept.said["exception"]).endswith("ValueError: no\nreceipt")
 
 
+class Unreadable:
+    """A value whose own text cannot be had."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("a\nERROR forged", "a\\nERROR forged"),
+        ("\x1b[31m\0\x7f", "\\x1b[31m\\x00\\x7f"),
+        ("\ud800", "\\ud800"),
+        ("\u2028\u202e", "\\u2028\\u202e"),
+        (float("nan"), "nan"),
+        (float("-inf"), "-inf"),
+        (10**400, str(10**400)),
+        (b"\xff", repr(repr(b"\xff"))[1:-1].replace("\\\\", "\\")),
+        (Unreadable(), "Unreadable, whose own text cannot be read: RuntimeError"),
+    ],
+)
+def test_odd_values_are_one_line_and_json_that_any_reader_takes(kept: Kept, value: object, shown: str) -> None:
+    def refused(constant: str) -> None:
+        raise AssertionError(constant)
+
+    logging.getLogger("shop").warning("said", extra={"odd": value})
+    assert f"[odd={shown} saga=o-1" in kept.lines["plain"][0]
+    (line,) = kept.lines["json"][0].splitlines()
+    assert line.isascii()
+    told = json.loads(line, parse_constant=refused)["odd"]
+    assert told == value or str(told) == shown
+
+
 def test_a_terminal_is_shown_short_aligned_lines_in_colour(kept: Kept) -> None:
     for level in ("INFO", "WARNING"):
         logging.getLogger("shop").log(logging.getLevelName(level), "said")

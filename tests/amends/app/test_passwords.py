@@ -129,6 +129,7 @@ def test_what_is_said_of_a_url_and_by_its_users_has_no_password_in_it(password: 
         ("postgresql://u:gehei%00m@h/x", "DATABASE_URL is wrong: it holds a character that cannot be printed."),
         ("postgresql://u:geheim\udcff@h/x", "DATABASE_URL is wrong: it holds a character that cannot be printed."),
         ("postgresql:u:geheim@h/x", "DATABASE_URL is not the URL of a Postgres database."),
+        (" ", "DATABASE_URL is empty."),
         ("host=h password=geheim", "DATABASE_URL is not the URL of a Postgres database."),
     ],
 )

@@ -114,8 +114,8 @@ class Running:
     async def wait(self) -> None:
         await self.suspend("waiting", SagaWaiting(1, "paid", None), waiting_for="paid", settled=True)
 
-    async def stuck(self) -> None:
-        await self.suspend("stuck", SagaStuck("why", 3, "charge"), reason="why")
+    async def stuck(self, **change: Any) -> None:
+        await self.suspend("stuck", SagaStuck("why", 3, "charge"), reason="why", **change)
 
     async def complete(self, result: JsonValue = None) -> None:
         await self.commit(SagaCompleted(result), change=StatusChange("completed"))

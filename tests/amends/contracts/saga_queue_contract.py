@@ -34,7 +34,8 @@ from workflows.amends.history import (
 )
 from workflows.amends.ports.event_store import FeedCursor, RepeatedRequest, StoredAnswer
 from workflows.amends.ports.execution_log import Fenced, StatusChange, StepCommit
-from workflows.amends.ports.saga_store import OtherExecutor, VersionMove
+from workflows.amends.ports.executors import OtherExecutor
+from workflows.amends.ports.saga_store import VersionMove
 from workflows.amends.values.codec import parse_json
 
 DEAD = "executor-2"

@@ -54,6 +54,8 @@ WORDS = {
         "sagas in memory, for tests",
         {
             "workflows.amends.simulation": simulation.__all__,
+            "workflows.amends.simulation.people": ["People"],
+            "workflows.amends.brakes.brake": ["BrakeScope"],
             "workflows.amends.simulation.batch_invariance": ["require_batch_invariance"],
         },
     ),

@@ -17,6 +17,7 @@ from typing import IO
 
 from sqlalchemy import URL
 
+from app.amends.output.typed_commands import WITH_RUN
 from app.amends.postgres.urls import conninfo
 from tests.amends.harness import ROOT
 
@@ -24,6 +25,7 @@ from tests.amends.harness import ROOT
 def environment_of(url: URL | str | None, **settings: object) -> dict[str, str]:
     """Ours without what it says of Amends, with a database and settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AMENDS_", "DATABASE_URL"))}
+    kept["_AMENDS_PROGRAM"] = WITH_RUN
     if url is not None:
         kept["DATABASE_URL"] = url if isinstance(url, str) else conninfo(url)
     return kept | {f"AMENDS_{name.upper()}": str(value) for name, value in settings.items()}

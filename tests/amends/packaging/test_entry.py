@@ -31,6 +31,12 @@ def test_a_folder_that_is_a_package_of_its_own_is_named(tmp_path: Path, ring: st
     )
 
 
+def test_an_interrupt_while_modules_are_imported_is_silent(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = ended(sys.executable, "-m", "amends", "--help", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_a_file_of_such_a_name_is_named(tmp_path: Path) -> None:
     (tmp_path / "app.py").touch()
     said = refused(tmp_path)

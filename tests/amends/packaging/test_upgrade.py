@@ -67,7 +67,7 @@ def test_nothing_is_committed_that_did_not_pass(shop: Path, wheel: Path) -> None
     done = ended("./run", "upgrade", str(wheel), cwd=shop)
     assert done.returncode == 1
     assert "Shapes of what is stored: failed with" in done.stdout
-    assert "git reset --hard" in done.stdout
+    assert "Mend it and commit, or undo all of it" in done.stdout
     run("git", "reset", "--quiet", "--hard", "HEAD~1", cwd=shop)
     assert run("git", "status", "--porcelain", cwd=shop) == ""
     assert [path.name for path in (shop / "wheels").iterdir()] != [wheel.name]

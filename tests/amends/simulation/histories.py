@@ -18,13 +18,15 @@ from workflows.amends.simulation.cluster.clients import Action, SignalAction
 from workflows.amends.simulation.cluster.cluster import Cluster, ServerGateways
 from workflows.amends.simulation.cluster.dice import seeded_randomness
 from workflows.amends.simulation.cluster.faults import CommitLoss, Faults, draw_faults
-from workflows.amends.simulation.cluster.invariants import record_problems
+from workflows.amends.simulation.cluster.invariants import brake_problems, record_problems
 from workflows.amends.simulation.cluster.operators import Operators
 from workflows.amends.simulation.cluster.server.store import ClusterStore
 from workflows.amends.simulation.cluster.virtual_time import Timeline
 from workflows.amends.values.limits import Limits
 
 NAMES: Final = tuple(f"provider {number}" for number in range(PROVIDERS))
+STEPS: Final = ("call", "notify", "decide", "commit_to")
+"""Steps that a brake may hold."""
 BALKS: Final = (0, 0, 0, 0, 0, 1, 7)
 BETWEEN_SECONDS: Final = 2.0
 BOUND_SECONDS: Final = 180.0
@@ -59,7 +61,7 @@ class Ended:
 def plan_of(seed: int) -> Plan:
     """The plan that a seed stands for."""
     dice = Random(seed)
-    faults = draw_faults(dice, NAMES, ("journey", "mission", "dash"), losses=True)
+    faults = draw_faults(dice, NAMES, ("journey", "mission", "dash", "errand"), True, STEPS)
     actions = tuple(Author(dice).actions(faults.over))
     limits = Limits(between=BETWEEN_SECONDS, provider=dice.choice((1.0, 1000.0)))
     options = Options(dice.choice((1.0, 2.0)), dice.choice((1, 2, 1000)), limits)
@@ -96,6 +98,7 @@ def _played(plan: Plan, stored: Callable[[Timeline], ClusterStore], traced: bool
         if not any(isinstance(fault, CommitLoss) for fault in plan.faults.events):
             sent = [action for action in plan.actions if isinstance(action, SignalAction)]
             problems += cluster.problems()
+            problems += brake_problems(cluster.store)
             problems += problems_of_effects(cluster.store, books, operators)
             problems += problems_of_signals(cluster.store, cluster.clients, sent, operators)
     finally:

@@ -9,9 +9,13 @@ from typing import Any, Final
 
 import pytest
 
+from workflows.amends.brakes.brake import Brake
+from workflows.amends.brakes.in_force import BrakesInForce
 from workflows.amends.engine.compensation import _Undoing
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.run_driver import RunDriver, _how, _worst
+from workflows.amends.engine.step_runner import StepRunner
+from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.user_code.user_code import CodeReturned
 from workflows.amends.engine.waits import SignalsAndTimers
 from workflows.amends.history import Status
@@ -77,6 +81,27 @@ def receives_again(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(SignalsAndTimers, "_next", newest)
 
 
+def reads_brakes_once(patched: pytest.MonkeyPatch) -> None:
+    """What a process has read of brakes when it started is believed for ever."""
+    refresh = BrakesInForce.refresh
+
+    async def once(self: BrakesInForce) -> None:
+        if self._read_at is None:
+            await refresh(self)
+
+    patched.setattr(BrakesInForce, "refresh", once)
+    patched.setattr(BrakesInForce, "are_fresh", property(lambda self: self._read_at is not None))
+
+
+def holds_no_transactions(patched: pytest.MonkeyPatch) -> None:
+    """A brake holds calls alone."""
+
+    async def nothing(self: StepRunner, step_execution: StepExecution) -> None:
+        """It is not looked at."""
+
+    patched.setattr(StepRunner, "await_brakes", nothing)
+
+
 async def _nothing(_: StepCommit) -> None:
     """Nothing is recorded."""
 
@@ -86,6 +111,8 @@ OF_THE_ENGINE: Final[tuple[Patch, ...]] = (
     turns_back_at_once,
     compensates_on_paper,
     receives_again,
+    reads_brakes_once,
+    holds_no_transactions,
 )
 
 
@@ -132,6 +159,16 @@ class LosesCommit(MemorySagas):
         return await super().load_replay_state(id)
 
 
+class ParksForEver(MemorySagas):
+    """A saga that comes to a brake which was lifted meanwhile waits there all the same, and nobody looks for it."""
+
+    def is_in_force(self, brake: str) -> bool:
+        return brake in self.brake_rows
+
+    def brakes_in_force(self) -> list[Brake]:
+        return [brake for brake in super().brakes_in_force() if brake.id not in self.lifted]
+
+
 class CountsTwice(MemorySagas):
     """A signal is counted twice that is sent twice under one key."""
 
@@ -150,4 +187,11 @@ class ForgetsDoubt(MemorySagas):
         return taken
 
 
-OF_THE_STORE: Final[tuple[type[MemorySagas], ...]] = (NoFence, NoWakeUp, LosesCommit, CountsTwice, ForgetsDoubt)
+OF_THE_STORE: Final[tuple[type[MemorySagas], ...]] = (
+    NoFence,
+    NoWakeUp,
+    LosesCommit,
+    CountsTwice,
+    ForgetsDoubt,
+    ParksForEver,
+)

@@ -12,6 +12,7 @@ import typer
 
 from app.amends.cli.help.examples import EXAMPLES, add_examples
 from app.amends.cli.main import app
+from app.amends.output.typed_commands import as_typed
 from tests.amends.harness.program import amends, environment_of
 from tests.example.server import ROOT
 
@@ -43,6 +44,16 @@ def test_help_shows_how_a_command_is_typed_here(
     said = " ".join(capsys.readouterr().out.split())
     assert f"Usage: {shown} workflows show" in said
     assert f"For example: {shown} workflows show 4711 {shown} workflows show 4711 --watch" in said
+
+
+def test_what_is_to_be_done_is_said_as_it_is_typed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    remedy = "./run up starts it, ./run amends workflows list shows it, ./run test is a project's own: Run ./run up."
+    monkeypatch.setenv("_AMENDS_PROGRAM", "./run amends")
+    assert as_typed(remedy) == remedy
+    monkeypatch.delenv("_AMENDS_PROGRAM")
+    assert as_typed(remedy) == (
+        "amends up starts it, amends workflows list shows it, ./run test is a project's own: Run amends up."
+    )
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_a_wrong_setting_is_named(name: str, value: object) -> None:
     assert f"AMENDS_{name.upper()} is wrong" in refused(Server(None, 0, **{name: value}))
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://u:geheim@127.0.0.1/x", "sqlite:///x.db", ""])
+@pytest.mark.parametrize("url", ["nonsense", "mysql://u:geheim@127.0.0.1/x", "sqlite:///x.db"])
 def test_a_url_that_is_no_postgres_is_refused(url: str) -> None:
     server = Server(None)
     server.environment["DATABASE_URL"] = url
@@ -107,7 +107,7 @@ def test_a_database_that_does_not_answer_is_named_without_its_password() -> None
         closed.bind(("127.0.0.1", 0))
         url = make_url(f"postgresql://u:geheim@127.0.0.1:{closed.getsockname()[1]}/x")
         said = refused(Server(url, database_wait_seconds=0.5))
-    assert "The database does not let us in" in said
+    assert "There is no connection to the database" in said
     assert "Connection refused" in said
     assert "It was waited for for 0.5 s." in said
     assert "geheim" not in said
@@ -150,7 +150,12 @@ def test_what_passes_by_itself_is_waited_for(said: str, passes: bool) -> None:
 def test_a_wrong_password_and_a_missing_database_are_said(postgres_18: EmbeddedPostgres) -> None:
     url = make_url(postgres_18.url)
     assert "password authentication failed" in refused(Server(url.set(password="geheim")))
-    assert 'database "nowhere" does not exist' in refused(Server(url.set(database="nowhere")))
+    said = refused(Server(url.set(database="nowhere")))
+    assert 'database "nowhere" does not exist' in said
+    assert "Create that database, or check DATABASE_URL" in said
+    tried = amends("schema", "try-migrations", on=url.set(password="geheim")).stderr
+    assert tried.startswith("There is no connection to the database: ")
+    assert "password authentication failed" in tried
 
 
 def test_a_taken_port_is_named_before_anything_is_begun(folder: Path) -> None:

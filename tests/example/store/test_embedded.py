@@ -209,3 +209,12 @@ def test_a_login_that_changed_its_password_is_given_the_old_one_at_the_next_star
     embedded.stop()
     embedded.start_with_logins()
     psycopg.connect(embedded.service_url).close()
+
+
+def test_programs_in_a_folder_that_a_shell_would_misread_are_refused_in_a_sentence(folder: Path) -> None:
+    programs = folder / 'five $ and "six"' / "bin"
+    programs.mkdir(parents=True)
+    for each in find_binaries().iterdir():
+        (programs / each.name).symlink_to(each)
+    with pytest.raises(StartupError, match=r'Postgres cannot be started from .*: its name has " and \$ in it'):
+        EmbeddedPostgres(folder / "postgres", programs).start()

@@ -29,6 +29,9 @@ GRANTED = {
     "schema views": "usage",
     "amends.alembic_version": "select",
     "amends.schema_state": "select",
+    "amends.brakes": "insert (actor, compensations, id, name, provider, reason, starts, step, version); select;"
+    " update (lifted_at, lifted_by, lifted_reason)",
+    "amends.causes": "insert (error, id, kind, name, provider, step, version); select",
     "amends.builds": "select; update (caught_up_at, events, expected, failure, generation, lease_until, moved_at,"
     " position, runner, transaction_id, types)",
     "amends.checked_code": "insert (code, executor); select; update (checked_at, claimed_at, executor)",
@@ -41,9 +44,10 @@ GRANTED = {
     " update (down_since, error, reported_at)",
     "amends.requests": "insert (answer, digest, key); select",
     "amends.runs": "select",
-    "amends.sagas": "insert (correlation_id, deadline_at, id, name, parent, reference, request, root, settled, status,"
-    " version, was_settled); select; update (cancel_reason, due_at, finished_at, not_before, parent, progress,"
-    " provider, provider_since, reason, settled, since, status, takeovers, version, waiting_for, was_settled)",
+    "amends.sagas": "insert (actor, brake, brake_since, correlation_id, deadline_at, due_at, id, name, parent,"
+    " reference, request, root, settled, start_brake, status, version, was_settled); select; update (brake, brake_since,"
+    " cancel_reason, cause, compensation_cause, due_at, finished_at, not_before, parent, progress, provider,"
+    " provider_since, reason, settled, since, status, takeovers, version, waiting_for, was_settled)",
     "amends.set_aside": "delete; insert (build, error, key, name); select; update (wish)",
     "amends.set_aside_events": "insert (build, key, name, position); select",
     "amends.shapes": "insert (before, digest, kind, name, shape, version); select",

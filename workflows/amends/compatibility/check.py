@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from workflows.amends.compatibility.interrupting import interrupting
 from workflows.amends.compatibility.replay_log import FITS, CodeAtHand, Outcome, Verdict
 from workflows.amends.compatibility.replaying import judge
-from workflows.amends.engine.run_driver import last_recorded_step
+from workflows.amends.engine.recorded_steps import last_recorded_step
 from workflows.amends.ports.recordings import Recording, Recordings
 from workflows.amends.saga import Saga
 

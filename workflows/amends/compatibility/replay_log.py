@@ -12,6 +12,7 @@ from typing import Final, Literal, NoReturn, TypeAlias
 from pydantic import JsonValue
 
 from domain.amends.event import Cause, event_type
+from workflows.amends.brakes.brake import BrakePoint
 from workflows.amends.client import SagaClient
 from workflows.amends.compatibility.interrupting import BUSY_SECONDS
 from workflows.amends.engine import run_driver
@@ -143,6 +144,9 @@ class ReplayLog:
 
     def transaction(self) -> AbstractAsyncContextManager[StepTransaction]:
         raise ReplayEnded
+
+    async def holding_brake(self, point: BrakePoint) -> None:
+        """A brake changes nothing of what fits."""
 
     async def wait_for_lease(self) -> NoReturn:
         """Asked for before an outside call: the replay ends here."""

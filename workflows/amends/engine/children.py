@@ -57,7 +57,7 @@ class Children:
             raise back
 
         async def start() -> StepCommit | None:
-            if self._is_under_way(step_execution):
+            if self.is_under_way(step_execution):
                 return None
             self._cancellation.check_outside_steps()  # nothing was started: there is nothing to undo
             await self._cancellation.record_cancel_lost()
@@ -153,7 +153,7 @@ class Children:
         ]
         return bool(told) and told[-1]["status"] == "compensated"
 
-    def _is_under_way(self, step_execution: StepExecution) -> bool:
+    def is_under_way(self, step_execution: StepExecution) -> bool:
         """Whether a child of a step was started, and no operator wants another one in its place."""
         earlier = self._history.current.children.get(step_execution.step_id)
         return bool(earlier) and not self._suspension.operator_action(step_execution.step_id, step_execution.step.name)

@@ -9,7 +9,9 @@ from functools import partial
 from typing import Any, NoReturn
 
 from domain.amends.vocabulary import Unreadable
+from workflows.amends.brakes.brake import BrakePoint
 from workflows.amends.call import Undo
+from workflows.amends.causes.failure_cause import compensation_cause
 from workflows.amends.definition import Compensation
 from workflows.amends.engine.cancellation import CompensationStart
 from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
@@ -19,10 +21,17 @@ from workflows.amends.engine.steps.attempts import (
     AttemptPlan,
     AttemptRefused,
     AttemptsExhausted,
+    BlockedByBrake,
     BlockedByOutage,
     make_attempts,
 )
-from workflows.amends.engine.steps.provider_wait import current_wait, wait_exhausted_reason, wait_fields
+from workflows.amends.engine.steps.provider_wait import (
+    brake_point,
+    brake_wait,
+    current_wait,
+    wait_exhausted_reason,
+    wait_fields,
+)
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transaction_context import TransactionContext
 from workflows.amends.engine.steps.transactions import transact
@@ -30,6 +39,7 @@ from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.user_code.user_code import CodeRaised, UserCode
 from workflows.amends.engine.user_code.yielding import LoopTurns
 from workflows.amends.history import (
+    CompensationBraked,
     CompensationFailed,
     CompensationWaiting,
     Problem,
@@ -57,7 +67,9 @@ async def compensate(
     """Record the start of compensation, undo the steps, record that, and raise TurnedBack."""
     in_doubt = tuple(step.step_id for step in step_execution if step.in_doubt)
     told = SagaCompensating(back.reason, back.problem, in_doubt)
-    await _milestone(TURN_BACK, told, StatusChange("compensating", back.reason), history, suspension)
+    cause = compensation_cause(saga.definition.saga_type, back.problem)
+    change = StatusChange("compensating", back.reason, cause=cause)
+    await _milestone(TURN_BACK, told, change, history, suspension)
     turns = LoopTurns(history.execution_log.monotonic_seconds)
     for step in reversed(step_execution):
         if turns.is_long:
@@ -116,6 +128,7 @@ class _Undoing:
         elif exhausted and not act:
             await self._stuck(exhausted.reason, None, 0)
         elif self.step.step.kind == "child":
+            await self._await_brakes()
             await child()
             await self.history.write(self._entry(self._told(1), None))
         elif self.step.step.kind == "transaction":
@@ -130,7 +143,8 @@ class _Undoing:
             undo = Undo(self.step.key, key, self.step.known_outcome(), number, self.reason)
             await self.by.body(self.saga, undo, *self.step.arguments())
 
-        trial = AttemptPlan(self.by.name, self.step_id, body, self.by.retry, self.by.timeout, self._failed)
+        by = self.by
+        trial = AttemptPlan(by.name, self.step_id, body, by.retry, by.timeout, self._failed, self._point)
         match await make_attempts(trial, self.history, self.code):
             case AttemptAnswered(_, attempts):
                 await self.history.write(self._entry(self._told(attempts), None))
@@ -143,6 +157,28 @@ class _Undoing:
                 await self._stuck(f"a bug in {self.by.name}: {problem.message}", problem, attempts)
             case BlockedByOutage() as down:
                 await self._suspend(down)
+            case BlockedByBrake() as held:
+                await self._await_brake(held)
+
+    @property
+    def _point(self) -> BrakePoint:
+        return brake_point(self.saga.definition.saga_type, self.step.step.name, self.by.name)
+
+    async def _await_brakes(self) -> None:
+        """Suspend the saga if a brake holds a compensation that calls nobody."""
+        if brake := await self.history.execution_log.holding_brake(self._point):
+            await self._await_brake(BlockedByBrake(brake, 0, False))
+
+    async def _await_brake(self, held: BlockedByBrake) -> NoReturn:
+        """Suspend the saga until the brake is lifted."""
+        execution_log, step = self.history.execution_log, self.step
+        known = execution_log.replay.provider_waits.get(self.step_id)
+        wait = brake_wait(replace(held, sent=False), known, execution_log)
+        name, undoes, brake = step.step.name, self.by.name, held.brake
+        told = CompensationBraked(
+            name, step.occurrence, undoes, self.step_id, held.attempts, brake.id, brake.reason, wait.since
+        )
+        await self.suspension.await_brake(undoes, None if known == wait else told, wait)
 
     async def _suspend(self, down: BlockedByOutage) -> NoReturn:
         """Suspend the saga until the provider is back; an operator is asked when that takes too long."""
@@ -153,9 +189,11 @@ class _Undoing:
             await self._stuck(wait_exhausted_reason(self.by.name, down, wait), down.problem, down.attempts)
         name, undoes = step.step.name, self.by.name
         told = CompensationWaiting(name, step.occurrence, undoes, self.step_id, **wait_fields(down, wait, until))
-        await self.suspension.await_provider(None if known == wait else told, wait, until)
+        await self.suspension.await_provider(undoes, None if known == wait else told, wait, until)
 
     async def _transact(self) -> None:
+        await self._await_brakes()
+
         async def body(tx: TransactionContext) -> None:
             await self.by.body(self.saga, tx, *self.step.arguments())
 

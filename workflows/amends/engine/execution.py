@@ -17,7 +17,8 @@ from workflows.amends.call import OutcomeUnknown
 from workflows.amends.engine.cancellation import BEFORE_RUN, GIVEN_UP, Cancellation, CompensationStart, RunStuck
 from workflows.amends.engine.compensation import compensate
 from workflows.amends.engine.history_writer import HistoryWriter
-from workflows.amends.engine.run_driver import Hanging, RunDecided, RunDriver, last_recorded_step
+from workflows.amends.engine.recorded_steps import last_recorded_step
+from workflows.amends.engine.run_driver import Hanging, RunDecided, RunDriver
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.user_code.call_rules import RunRules
 from workflows.amends.engine.user_code.running import RunCoroutine

@@ -12,8 +12,9 @@ from typing import Any, Final
 from domain.amends.errors import AmendsError, Refusal
 from workflows.amends.engine.cancellation import Cancellation, CompensationStart, RunStuck
 from workflows.amends.engine.children import Children
-from workflows.amends.engine.history_writer import TURN_BACK, HistoryWriter
+from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.outcomes import OutcomeRecorder
+from workflows.amends.engine.recorded_steps import last_recorded_step, recorded_steps, turned_back_at
 from workflows.amends.engine.step_runner import StepRunner
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.suspension import SuspendRequest, Suspension
@@ -22,7 +23,6 @@ from workflows.amends.engine.user_code.running import RunCoroutine
 from workflows.amends.engine.user_code.user_code import CodeRaised, CodeReturned, UserCode
 from workflows.amends.engine.user_code.yielding import LoopTurns
 from workflows.amends.engine.waits import SignalsAndTimers
-from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.execution_log import Fenced, ForeignStep, Suspended
 from workflows.amends.run_calls import GatherCall, MisplacedCall, ReceiveCall, SleepCall, Word
 from workflows.amends.saga import Saga
@@ -213,6 +213,8 @@ class RunDriver:
         self.history.hide_values(step_execution.hidden_values())
         act = self.suspension.operator_action(step_execution.step_id, step.name)
         if step.kind == "child" and (act is None or act.action == "retry"):
+            if not self.children.is_under_way(step_execution):
+                await self.runner.await_brakes(step_execution)
             await self.children.begin(step_execution, suspend=not self.suspension.is_deferred)
             return _UNDER_WAY
         self.cancellation.check_before_step(step_execution)
@@ -254,15 +256,15 @@ def _worst(settled: Iterable[CodeReturned[Any] | CodeRaised]) -> BaseException |
 
 
 def _together(settled: Iterable[CodeReturned[Any] | CodeRaised]) -> SuspendRequest:
-    """What several branches suspend the saga for: first an operator; all that wait for providers say so at once."""
+    """What several branches suspend the saga for: first an operator; all that wait for providers or at brakes."""
     resting = [how.error for how in settled if isinstance(how, CodeRaised) and isinstance(how.error, SuspendRequest)]
-    first = min(resting, key=lambda each: each.change.provider is not None)
+    first = min(resting, key=lambda each: each.change.rank)
 
     def instead() -> None:
         if backs := [back for each in resting if (back := _raised(each.instead))]:
             raise backs[0]
 
-    if first.change.provider is None:
+    if first.change.rank == 0:
         return SuspendRequest(first.told, first.change, instead, settled=all(each.settled for each in resting))
     due = min((each.change.due_at for each in resting if each.change.due_at), default=None)
     told = tuple(event for each in resting for event in each.told)
@@ -281,20 +283,3 @@ def _raised(instead: Callable[[], None]) -> CompensationStart | RunStuck | None:
 def _steps(word: Word[Any]) -> int:
     """How many step numbers a word takes."""
     return len(word.calls) if isinstance(word, GatherCall) else 1
-
-
-def last_recorded_step(replay: ReplayState) -> int:
-    """The last step of the way forward that is on record."""
-    back = turned_back_at(replay)
-    return max((step_id for step_id in recorded_steps(replay) if step_id < back), default=0)
-
-
-def turned_back_at(replay: ReplayState) -> float:
-    """The number at which an earlier execution turned back; to steps before it without a record it did not come."""
-    return next((step_id for step_id, known in replay.checkpoints.items() if known.name == TURN_BACK), math.inf)
-
-
-def recorded_steps(replay: ReplayState) -> set[int]:
-    """The steps of which something is on record."""
-    step_ids = {*replay.checkpoints, *replay.failures, *replay.children, *replay.waits, *replay.provider_waits}
-    return step_ids | {*replay.compensation.outcome_unknown} if replay.compensation else step_ids

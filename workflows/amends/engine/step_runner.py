@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from domain.amends.errors import TooLarge, Unstorable
 from domain.amends.vocabulary import Unreadable
+from workflows.amends.brakes.brake import BrakePoint
 from workflows.amends.call import Call
 from workflows.amends.engine.cancellation import Cancellation
 from workflows.amends.engine.history_writer import HistoryWriter
@@ -17,16 +18,23 @@ from workflows.amends.engine.steps.attempts import (
     AttemptPlan,
     AttemptRefused,
     AttemptsExhausted,
+    BlockedByBrake,
     BlockedByOutage,
     make_attempts,
 )
-from workflows.amends.engine.steps.provider_wait import current_wait, wait_exhausted_reason, wait_fields
+from workflows.amends.engine.steps.provider_wait import (
+    brake_point,
+    brake_wait,
+    current_wait,
+    wait_exhausted_reason,
+    wait_fields,
+)
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.steps.transaction_context import TransactionContext
 from workflows.amends.engine.steps.transactions import transact
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.user_code.user_code import CodeRaised, UserCode
-from workflows.amends.history import Problem, SagaStuck, StepRetrying, StepWaiting
+from workflows.amends.history import Problem, SagaStuck, StepBraked, StepRetrying, StepWaiting
 from workflows.amends.ports.execution_log import StepCommit
 from workflows.amends.saga import Saga
 from workflows.amends.values.codec import StoredValue, stored_value
@@ -65,7 +73,10 @@ class StepRunner:
             self._cancellation.check_between_attempts(step_execution, called)
 
         deadline = self._cancellation.deadline
-        plan = AttemptPlan(step.name, step_execution.step_id, body, step.retry, step.timeout, tell, deadline, again)
+        point = self._point(step_execution)
+        plan = AttemptPlan(
+            step.name, step_execution.step_id, body, step.retry, step.timeout, tell, point, deadline, again
+        )
         match await make_attempts(plan, self._history, self._code):
             case AttemptAnswered(made, attempts):
                 await self._history.write(self._outcomes.completion_commit(step_execution, made.data, attempts))
@@ -79,7 +90,42 @@ class StepRunner:
                 await self._outcomes.suspend_stuck(step_execution, reason, problem, attempts)
             case BlockedByOutage() as down:
                 await self._suspend(step_execution, down)
+            case BlockedByBrake() as held:
+                await self._await_brake(step_execution, held)
         return None
+
+    def _point(self, step_execution: StepExecution) -> BrakePoint:
+        return brake_point(self._saga.definition.saga_type, step_execution.step.name)
+
+    async def await_brakes(self, step_execution: StepExecution) -> None:
+        """Suspend the saga if a brake holds a step that calls nobody, or the start of a child."""
+        brake = await self._history.execution_log.holding_brake(self._point(step_execution))
+        if brake:
+            await self._await_brake(step_execution, BlockedByBrake(brake, 0, False))
+
+    async def _await_brake(self, step_execution: StepExecution, held: BlockedByBrake) -> NoReturn:
+        """Suspend the saga until the brake is lifted, unless it turns back before: its deadline goes on."""
+
+        def instead() -> None:
+            self._cancellation.check_between_attempts(step_execution, held.sent)
+
+        instead()
+        execution_log = self._history.execution_log
+        known = execution_log.replay.provider_waits.get(step_execution.step_id)
+        called = step_execution.step.kind == "step" and self._cancellation.may_have_been_tried(step_execution)
+        wait = brake_wait(held, known, execution_log, called)
+        told = step_execution.step_event(
+            StepBraked,
+            attempts=held.attempts,
+            brake=wait.brake,
+            reason=held.brake.reason,
+            since=wait.since,
+            sent=wait.sent,
+        )
+        deadline = self._cancellation.deadline
+        due = deadline if deadline and deadline > execution_log.now() else None  # a pivot in doubt goes on
+        told_of = None if known == wait else told
+        await self._suspension.await_brake(step_execution.step.name, told_of, wait, due, instead)
 
     async def _suspend(self, step_execution: StepExecution, down: BlockedByOutage) -> NoReturn:
         """Suspend the saga until the provider is back; an operator is asked when that takes too long."""
@@ -104,7 +150,8 @@ class StepRunner:
         waits = step_execution.step_event(StepWaiting, **wait_fields(down, wait, until), sent=wait.sent)
         deadline = self._cancellation.deadline
         due = min(until, deadline) if deadline and deadline > execution_log.now() else until  # a pivot in doubt goes on
-        await self._suspension.await_provider(None if known == wait else waits, wait, due, instead)
+        told_of = None if known == wait else waits
+        await self._suspension.await_provider(step_execution.step.name, told_of, wait, due, instead)
 
     async def transact(self, step_execution: StepExecution) -> Any:
         """Change our own database, in the commit that records it."""
@@ -120,6 +167,7 @@ class StepRunner:
         def again() -> None:
             self._cancellation.check_between_attempts(step_execution, False)
 
+        await self.await_brakes(step_execution)
         step = step_execution.step
         ended = await transact(step.name, self._history, self._code, step.timeout, body, step_commit, again)
         if not isinstance(ended, CodeRaised):

@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
+from workflows.amends.causes.failure_cause import braked_cause, suspension_cause, waiting_cause
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.steps.recorded_arguments import are_recorded
 from workflows.amends.engine.suspension_log import log_suspended
-from workflows.amends.history import SagaIncompatible, SagaStuck
+from workflows.amends.history import SagaIncompatible, SagaStuck, SagaTerminated, Status
 from workflows.amends.history.replay_state import ActionTaken, Checkpoint, ProviderWait
 from workflows.amends.ports.execution_log import StatusChange, StepCommit, Suspended
 from workflows.amends.step import StepCall
 
+_STATUSES: Final[dict[type[object], Status]] = {
+    SagaStuck: "stuck",
+    SagaIncompatible: "stranded",
+    SagaTerminated: "abandoned",
+}
+
 
 def _nothing() -> None:
     """No compensation comes instead of the suspension."""
+
+
+def suspended_status(saga_type: str, told: SagaStuck | SagaIncompatible | SagaTerminated) -> StatusChange:
+    """The status of a saga that an event suspends until an operator acts, with the cause of that."""
+    return StatusChange(_STATUSES[type(told)], told.reason, cause=suspension_cause(saga_type, told))
 
 
 class SuspendRequest(BaseException):
@@ -64,21 +76,42 @@ class Suspension:
         self, told: SagaStuck, instead: Callable[[], None] = _nothing, settled: bool = False
     ) -> NoReturn:
         """Suspend for an operator, unless `instead` raises CompensationStart; `settled` as for a StepCommit."""
-        await self._suspend(SuspendRequest((told,), StatusChange("stuck", told.reason), instead, settled))
+        await self._suspend(SuspendRequest((told,), suspended_status(self._saga_type, told), instead, settled))
 
     async def await_provider(
-        self, told: object | None, wait: ProviderWait, until: datetime, instead: Callable[[], None] = _nothing
+        self,
+        step: str,
+        told: object | None,
+        wait: ProviderWait,
+        until: datetime,
+        instead: Callable[[], None] = _nothing,
     ) -> NoReturn:
-        """Suspend for a provider, unless `instead` raises CompensationStart; `told` is the event of that, if it is not
-        recorded yet."""
+        """Suspend a step, or a compensation, for a provider, unless `instead` raises CompensationStart; `told` is the
+        event of that, if it is not recorded yet."""
         going = self._history.active_status().status
-        change = StatusChange(going, None, None, until, wait.provider, wait.since)
+        cause = waiting_cause(self._saga_type, step, wait.provider)
+        change = StatusChange(going, None, None, until, wait.provider, wait.since, cause)
+        await self._suspend(SuspendRequest((told,) if told else (), change, instead, settled=True))
+
+    async def await_brake(
+        self,
+        step: str,
+        told: object | None,
+        wait: ProviderWait,
+        until: datetime | None = None,
+        instead: Callable[[], None] = _nothing,
+    ) -> NoReturn:
+        """Suspend a step, or a compensation, at a brake, unless `instead` raises CompensationStart; `told` is as for a
+        provider."""
+        going = self._history.active_status().status
+        cause = braked_cause(self._saga_type, step, wait.brake)
+        change = StatusChange(going, due_at=until, cause=cause, brake=wait.brake, brake_since=wait.since)
         await self._suspend(SuspendRequest((told,) if told else (), change, instead, settled=True))
 
     async def suspend_incompatible(self, reason: str) -> NoReturn:
         """Suspend until code is back that fits the record; what the execution before has left, or not, is as it was."""
-        change, settled = StatusChange("stranded", reason), not self._replay.recovered
-        await self._suspend(SuspendRequest((SagaIncompatible(reason),), change, _nothing, settled))
+        told, settled = SagaIncompatible(reason), not self._replay.recovered
+        await self._suspend(SuspendRequest((told,), suspended_status(self._saga_type, told), _nothing, settled))
 
     async def matching_checkpoint(
         self, step_id: int, name: str, call: StepCall[Any] | None = None

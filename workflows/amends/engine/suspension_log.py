@@ -10,7 +10,7 @@ from workflows.amends.values.printable import one_line
 log = logging.getLogger("amends.saga")
 
 
-def log_suspended(id: str, saga_type: str | None, told: object) -> None:
+def log_suspended(id: str, saga_type: str, told: object) -> None:
     """Say it, if `told` is the event of such a suspension."""
     step, what = None, ""
     if isinstance(told, SagaStuck):
@@ -21,6 +21,5 @@ def log_suspended(id: str, saga_type: str | None, told: object) -> None:
     elif isinstance(told, SagaTerminated):
         what = "abandoned"
     if isinstance(told, SagaStuck | SagaIncompatible | SagaTerminated):
-        shown = f"{id} ({saga_type})" if saga_type else id
         about = {"saga": id, "saga_type": saga_type, "step": step}
-        log.warning("Saga %s is %s: %s", shown, what, one_line(told.reason), extra=about)
+        log.warning("Saga %s (%s) is %s: %s", id, saga_type, what, one_line(told.reason), extra=about)

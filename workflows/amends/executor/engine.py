@@ -14,6 +14,7 @@ from workflows.amends.client import SagaClient, StartAnswer
 from workflows.amends.clocks import Clocks
 from workflows.amends.engine.steps.argument_shapes import ArgumentShapes, no_shapes
 from workflows.amends.engine.user_code.tasks import guard_tasks
+from workflows.amends.executor.brake_watch import BrakeWatch
 from workflows.amends.executor.execution_log import ProcessContext
 from workflows.amends.executor.executions import Executions
 from workflows.amends.executor.executor import Executor
@@ -83,6 +84,7 @@ class Engine:
         worker.rests = lambda saga: self.on_inactive(saga)
         self._supervisor = Supervisor(worker, store, process.is_gone, clocks.seconds)
         self._waiters = ProviderWaiters(worker, store, providers, clocks.seconds)
+        self._brake_watch = BrakeWatch(worker, store, clocks.seconds)
         around = ProcessContext(
             store,
             self.saga_client.child_start_request,
@@ -91,6 +93,7 @@ class Engine:
             options.limits,
             providers,
             argument_shapes,
+            self._brake_watch.brakes,
             worker.note_incompatible,
         )
         self._executions = Executions(self.saga_client, store, worker, runtime, around)
@@ -131,6 +134,7 @@ class Engine:
         guard_tasks()
         await self._executor.begin(self.worker.saga_types)
         self._runtime.launch()
+        await self._brake_watch.start()
         await self._waiters.start()
         self._supervisor.start()
 
@@ -148,6 +152,7 @@ class Engine:
         self.worker.wake_all()
         await self._supervisor.stop()
         await self._waiters.stop()
+        await self._brake_watch.stop()
         await self._drain()
         self._executor.stop()
         await self._end(until - self._seconds())
@@ -205,7 +210,7 @@ class Engine:
         if owner:
             order = replace(order, executor=lease.executor, owner=owner)
         started, new = await self.saga_client.start(order)
-        if new and owner:
+        if new and owner and started.status == "running":
             await worker.run(ClaimedSaga(order.id, order.name, order.inputs), owner, lease, order.event.id)
         return started
 
@@ -216,6 +221,10 @@ class Engine:
     def request_queue_check(self) -> None:
         """Something was queued: take it now."""
         self._supervisor.request_queue_check()
+
+    def look_at_brakes(self) -> None:
+        """A brake was set or lifted here: know it now."""
+        self._brake_watch.look()
 
     def cancel(self, id: str, reason: str) -> None:
         """Somebody wants a saga cancelled: tell it if it runs here, and look for it if it does not."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import JsonValue
 
+from domain.amends.errors import Unavailable
 from domain.amends.event import Cause
+from workflows.amends.brakes.brake import Brake, BrakePoint
+from workflows.amends.brakes.in_force import BrakesInForce
 from workflows.amends.engine.steps.argument_shapes import ArgumentShapes, no_shapes
 from workflows.amends.executor.lease import Lease
 from workflows.amends.history import FINISHED, EventLoopBlocked, saga_event
@@ -30,6 +34,11 @@ from workflows.amends.redaction.shapes import Shape
 from workflows.amends.values.limits import Limits
 from workflows.amends.waker import Waker
 
+log = logging.getLogger("amends.saga")
+
+AGAIN_SECONDS = 0.25
+"""How long it is waited before the brakes are asked for again, while the database is away."""
+
 
 def _nothing(_: str) -> None:
     """Nobody wants to know."""
@@ -46,6 +55,7 @@ class ProcessContext:
     limits: Limits
     providers: Providers
     argument_shapes: ArgumentShapes = no_shapes
+    brakes: BrakesInForce = field(default_factory=BrakesInForce)
     incompatible: Callable[[str], None] = _nothing
     """Called with the id of a saga whose record does not fit the code here."""
 
@@ -111,6 +121,17 @@ class LeasedExecutionLog:
     def transaction(self) -> AbstractAsyncContextManager[StepTransaction]:
         self._go_on()
         return self._around.store.transaction(self.identity.id, self._owner)
+
+    async def holding_brake(self, point: BrakePoint) -> Brake | None:
+        brakes = self._around.brakes
+        while not brakes.are_fresh:
+            try:
+                await brakes.refresh()
+            except Unavailable as away:
+                log.debug("%s waits to know the brakes: %s", self.identity.id, away)
+                await self.wait_for_wakeup(AGAIN_SECONDS)
+            self._go_on()
+        return brakes.holding(point)
 
     async def wait_for_lease(self) -> None:
         await self._lease.wait_until_held()

@@ -16,6 +16,7 @@ from domain.amends.event import Cause
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.client import SagaClient
 from workflows.amends.engine.execution import Execution
+from workflows.amends.engine.suspension import suspended_status
 from workflows.amends.engine.suspension_log import log_suspended
 from workflows.amends.executor.execution_log import LeasedExecutionLog, ProcessContext
 from workflows.amends.executor.runtime import Body, Runtime
@@ -28,7 +29,6 @@ from workflows.amends.ports.execution_log import (
     RecordLost,
     SagaIdentity,
     SagaMissing,
-    StatusChange,
     StepCommit,
     Suspended,
     TurnedBack,
@@ -57,6 +57,11 @@ class SagaExecution:
     @property
     def id(self) -> str:
         return self.identity.id
+
+    @property
+    def saga_type(self) -> str:
+        """Name and version in one word."""
+        return f"{self.name}:{self.version}"
 
 
 class Executions:
@@ -149,20 +154,20 @@ class Executions:
         self._failures[id] += 1
         if isinstance(error, Unreadable):
             event: SagaIncompatible | SagaStuck = SagaIncompatible(error_message(error))
-            change = StatusChange("stranded", error_message(error))
         elif self._failures[id] < FAILURES:
             log.info("Saga %s cannot run here for now; it is given back.", id, exc_info=error)
             await self._store.release(id, execution.underway.lease.executor, execution.owner)
             return
         else:
             reason = f"a fault of the engine: {error_repr(error)}"
-            event, change = SagaStuck(reason, 0), StatusChange("stuck", reason)
+            event = SagaStuck(reason, 0)
             log.warning("Saga %s is stuck at the engine: %s", id, one_line(reason), exc_info=error)
         new = new_amends_event(saga_histories.stream(id), event, execution.identity.cause)
+        change = suspended_status(execution.saga_type, event)
         await self._store.commit(id, execution.owner, StepCommit([new], change=change, suspend=True))
         if isinstance(event, SagaIncompatible):
             self._worker.note_incompatible(id)
-            log_suspended(id, f"{execution.name}:{execution.version}", event)
+            log_suspended(id, execution.saga_type, event)
         self._failures.pop(id, None)
 
     async def _execute(self, execution: SagaExecution, given: Any, started: str | None) -> Any:

@@ -11,7 +11,7 @@ from typing import Final
 
 import psutil
 
-from workflows.amends.ports.saga_store import OtherExecutor
+from workflows.amends.ports.executors import OtherExecutor
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from domain.amends.errors import Unavailable
 from domain.amends.event import Cause
 from workflows.amends.background import cancel_tasks, wait_until_set
 from workflows.amends.clocks import clock
+from workflows.amends.engine.suspension import suspended_status
 from workflows.amends.engine.suspension_log import log_suspended
 from workflows.amends.executor.worker import Worker
 from workflows.amends.history import FINISHED, SagaIncompatible, SagaTerminated, saga_histories
 from workflows.amends.ids import new_token
 from workflows.amends.ports.event_store import new_amends_event
-from workflows.amends.ports.execution_log import StatusChange
-from workflows.amends.ports.saga_store import OtherExecutor, SagaStore
+from workflows.amends.ports.executors import OtherExecutor
+from workflows.amends.ports.saga_store import SagaStore
 
 log = logging.getLogger("amends.supervisor")
 
@@ -136,10 +137,10 @@ class Supervisor:
             log.warning("The database has lost how %d sagas ended: they go on from what is still on record.", lost)
         for id, name, version in await self._store.queued_without_code():
             reason = f"no running server has code for {name} version {version}"
-            await self._tell(id, f"{name}:{version}", SagaIncompatible(reason), StatusChange("stranded", reason))
-        for id, status in await self._store.ended_abnormally():
+            await self._tell(id, f"{name}:{version}", SagaIncompatible(reason))
+        for id, name, version, status in await self._store.ended_abnormally():
             reason = f"the workflow was ended outside Amends: DBOS says {status}"
-            await self._tell(id, None, SagaTerminated(reason), StatusChange("abandoned", reason))
+            await self._tell(id, f"{name}:{version}", SagaTerminated(reason))
 
     async def _take_up_incompatible(self) -> None:
         """Stranded sagas that were not tried here yet, each once: executors whose code does not fit either leave
@@ -163,8 +164,8 @@ class Supervisor:
             await self._store.release(id, self._worker.executor, owner)
         self._missed = missed
 
-    async def _tell(self, id: str, saga_type: str | None, told: object, change: StatusChange) -> None:
+    async def _tell(self, id: str, saga_type: str, told: SagaIncompatible | SagaTerminated) -> None:
         cause = Cause(workflow_id=id, actor="amends", executor=self._worker.executor)
         event = new_amends_event(saga_histories.stream(id), told, cause)
-        if await self._store.append_to_unowned(id, event, change, sorted(FINISHED)):
+        if await self._store.append_to_unowned(id, event, suspended_status(saga_type, told), sorted(FINISHED)):
             log_suspended(id, saga_type, told)

@@ -5,6 +5,7 @@ from workflows.amends.history.events import (
     CancelRequested,
     ChildCompensationRequested,
     ChildStarted,
+    CompensationBraked,
     CompensationFailed,
     CompensationWaiting,
     EventLoopBlocked,
@@ -21,6 +22,7 @@ from workflows.amends.history.events import (
     SagaTerminated,
     SagaWaiting,
     SignalReceived,
+    StepBraked,
     StepCompensated,
     StepCompleted,
     StepEvent,
@@ -34,7 +36,7 @@ from workflows.amends.history.events import (
 )
 from workflows.amends.history.histories import saga_event, saga_histories, state_of
 from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, ValueTypeSource
-from workflows.amends.history.state import AwaitedProvider, CompensationState, SagaState, StateFold, StepState
+from workflows.amends.history.state import CompensationState, SagaState, StateFold, StepState, StepWait
 from workflows.amends.history.status import (
     FINISHED,
     INACTIVE,
@@ -50,11 +52,11 @@ __all__ = [
     "FINISHED",
     "INACTIVE",
     "TIMER",
-    "AwaitedProvider",
     "CancelLost",
     "CancelRequested",
     "ChildCompensationRequested",
     "ChildStarted",
+    "CompensationBraked",
     "CompensationFailed",
     "CompensationState",
     "CompensationStatus",
@@ -80,6 +82,7 @@ __all__ = [
     "SignalReceived",
     "StateFold",
     "Status",
+    "StepBraked",
     "StepCompensated",
     "StepCompleted",
     "StepEvent",
@@ -90,6 +93,7 @@ __all__ = [
     "StepSkipped",
     "StepState",
     "StepStatus",
+    "StepWait",
     "StepWaiting",
     "ValueTypeSource",
     "WaitEnded",

@@ -47,11 +47,15 @@ class StuckReason:
 
 @dataclass(frozen=True)
 class ProviderWait:
-    """What a step or a compensation waits for, since when, and whether it may have taken effect all the same."""
+    """What a step or a compensation waits for, since when, and whether it may have taken effect all the same.
+
+    One that waits at a `brake` waits for no provider: the name of that is empty.
+    """
 
     provider: str
     since: datetime
     sent: bool
+    brake: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,7 @@ class ReplayFold:
     def end_provider_wait(self, step_id: int) -> None:
         """An attempt was made, or an operator acted; of the wait it is kept, under no name, what was sent."""
         if (known := self.provider_waits.get(step_id)) is not None:
-            self.provider_waits[step_id] = replace(known, provider="")
+            self.provider_waits[step_id] = replace(known, provider="", brake="")
 
     def state(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import JsonValue
 
@@ -13,12 +13,13 @@ from workflows.amends.history.stored_error import Problem
 
 
 @dataclass(frozen=True)
-class AwaitedProvider:
-    """A provider that a step or its compensation waits for."""
+class StepWait:
+    """A provider that a step or its compensation waits for, or the brake at which it waits."""
 
+    kind: Literal["provider", "brake"]
     name: str
     since: datetime
-    until: datetime
+    until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class StepState:
     next_at: datetime | None = None
     compensation: CompensationState | None = None
     child: str | None = None
-    awaits: AwaitedProvider | None = None
+    awaits: StepWait | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class StateFold:
             self.resume()
 
     def set_compensation_fields(
-        self, step: str, occurrence: int, slot: int, state: CompensationState, awaits: AwaitedProvider | None = None
+        self, step: str, occurrence: int, slot: int, state: CompensationState, awaits: StepWait | None = None
     ) -> None:
         """Change what is said of a step's compensation; one without a record may have been done."""
         known = self.steps.get((step, occurrence)) or StepState(step, occurrence, "step", "unknown", 0, None, slot)

@@ -14,6 +14,8 @@ from pydantic import JsonValue
 from domain.amends.aggregate import Aggregate
 from domain.amends.errors import AmendsError
 from domain.amends.event import Cause
+from workflows.amends.brakes.brake import Brake, BrakePoint
+from workflows.amends.causes.failure_cause import FailureCause
 from workflows.amends.history import Problem, Status
 from workflows.amends.history.replay_state import Checkpoint, ReplayState
 from workflows.amends.ports.event_store import NewEvent
@@ -31,7 +33,8 @@ class StatusChange:
     """What the row of the saga in lists is to say from now on; one that keeps its status keeps its reason too.
 
     For one that waits: the name of the signal, or a timer, and when it goes on by itself, if ever. For one that waits
-    for a provider: which one, since when, and until when at most.
+    for a provider: which one, since when, and until when at most. For one that waits at a brake: the brake's id, since
+    when, and its deadline. `cause` is why it is suspended, or compensated.
     """
 
     status: Status
@@ -40,6 +43,14 @@ class StatusChange:
     due_at: datetime | None = None
     provider: str | None = None
     provider_since: datetime | None = None
+    cause: FailureCause | None = None
+    brake: str | None = None
+    brake_since: datetime | None = None
+
+    @property
+    def rank(self) -> int:
+        """What counts of several suspensions at once: an operator's first, then a provider's, then a brake's."""
+        return 2 if self.brake else 1 if self.provider else 0
 
 
 @dataclass(frozen=True)
@@ -240,6 +251,13 @@ class ExecutionLog(Protocol):
         ...
 
     def transaction(self) -> AbstractAsyncContextManager[StepTransaction]: ...
+
+    async def holding_brake(self, point: BrakePoint) -> Brake | None:
+        """The brake that holds what is about to begin there, if one was in force within the last second.
+
+        Raises as `wait_for_lease` does.
+        """
+        ...
 
     async def wait_for_lease(self) -> None:
         """Return once an outside call may be started: this executor's lease holds. Raises Fenced if it never will."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
 from typing import Literal, Protocol, TypeAlias
 
+from workflows.amends.brakes.brake import Brake
 from workflows.amends.history import SagaStuck, Status
 from workflows.amends.history.replay_state import ReplayState
 from workflows.amends.ports.event_store import FeedCursor, NewEvent, RepeatedRequest, StoredAnswer
@@ -20,11 +20,14 @@ from workflows.amends.ports.execution_log import (
     StepTransaction,
     StreamMoved,
 )
+from workflows.amends.ports.executors import Executors
 from workflows.amends.providers import Outage
 
 
 class StartOutcome(Enum):
     STARTED = "started"
+    HELD = "held"
+    """It is queued behind a brake, whoever wanted to run it."""
     REPEATED = "repeated"
     """The same request came before; nothing was done."""
     TAKEN = "taken"
@@ -32,12 +35,31 @@ class StartOutcome(Enum):
 
 
 @dataclass(frozen=True)
+class RefusedStart:
+    """A brake refuses to have sagas of this type started; nothing was done."""
+
+    brake: str
+
+
+@dataclass(frozen=True)
 class RecordedStart:
-    """What a saga was started with, as DBOS stores it, and the version that it has."""
+    """What a saga was started with, as DBOS stores it, and the version that it has.
+
+    `held` says that it was queued behind a brake.
+    """
 
     name: str
     version: int
     inputs: str
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class BrakeReport:
+    """The brakes in force, and whether sagas wait at others, which were lifted, or which the store has lost."""
+
+    brakes: tuple[Brake, ...]
+    lifted: bool
 
 
 @dataclass(frozen=True)
@@ -72,17 +94,6 @@ class ProviderReport:
 
 
 @dataclass(frozen=True)
-class OtherExecutor:
-    """Another executor, as far as the database knows; `expired` says that its lease is over by the database's clock."""
-
-    id: str
-    machine: str
-    pid: int
-    process_started_at: float
-    expired: bool
-
-
-@dataclass(frozen=True)
 class VersionMove:
     """A saga that is to go on with another version of its code; `at` is the version of its history that was judged."""
 
@@ -100,8 +111,11 @@ something without a record."""
 class Sagas(Protocol):
     """Sagas one by one, as the simulation has them too: what writes is resent until it is answered."""
 
-    async def start(self, start: StartRequest) -> StartOutcome:
-        """Start a saga, once per id. Raises Unavailable if the database does not answer in time."""
+    async def start(self, start: StartRequest) -> StartOutcome | RefusedStart:
+        """Start a saga, once per id; a brake may hold it, or refuse it unless it is a child.
+
+        Raises Unavailable if the database does not answer in time.
+        """
         ...
 
     async def recorded_start(self, id: str) -> RecordedStart | None:
@@ -180,6 +194,14 @@ class Sagas(Protocol):
 class SagaQueue(Protocol):
     """Sagas that nobody runs, for whoever looks after them."""
 
+    async def brakes(self) -> BrakeReport:
+        """The brakes in force, oldest first, and whether others have sagas waiting at them."""
+        ...
+
+    async def release_held(self, limit: int) -> int:
+        """Queue sagas whose brake is not in force any more, those first that wait for longest; returns how many."""
+        ...
+
     async def awaited_providers(self, executor: str) -> list[ProviderReport]:
         """The providers that sagas wait for, and those that others than this executor find down."""
         ...
@@ -238,49 +260,12 @@ class SagaQueue(Protocol):
         """Claim stranded sagas of these types, those that were stranded first, without those that were `tried`."""
         ...
 
-    async def ended_abnormally(self) -> list[tuple[str, str]]:
-        """Sagas whose workflow was ended by other means than their own, with its status in DBOS."""
+    async def ended_abnormally(self) -> list[tuple[str, str, int, str]]:
+        """Sagas whose workflow was ended by other means than their own: id, name, version, and its status in DBOS."""
         ...
 
     async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:
         """Append to the history of a saga that nobody runs, and set its status; returns whether that was done."""
-        ...
-
-
-class Executors(Protocol):
-    """The processes that run sagas."""
-
-    async def register_executor(
-        self, executor: str, machine: str, pid: int, process_started_at: float, saga_types: Sequence[str], lease: float
-    ) -> datetime:
-        """Make this executor known, with its first lease; returns the database's time."""
-        ...
-
-    async def other_executors(self, executor: str) -> list[OtherExecutor]: ...
-
-    async def hand_over(self, executor: str, running: Sequence[str]) -> int:
-        """Queue what an executor is recorded as running, but for these, which it still runs; returns how many.
-
-        Raises Unavailable if the database does not answer in time.
-        """
-        ...
-
-    async def end_executors(self, executors: Sequence[str], by: str, died: bool, patience: float | None = None) -> int:
-        """End executors and queue what they ran; returns how many sagas that were.
-
-        With `patience`, raises Unavailable if the database does not answer in so many seconds.
-        """
-        ...
-
-
-class Leases(Protocol):
-    """The leases of executors. They are renewed beside the store: in Postgres over a connection of their own."""
-
-    def renew_lease(self, executor: str, lease: float, /) -> datetime | None:
-        """Renew a lease of so many seconds; returns the store's time, None if the lease was taken away.
-
-        Raises whatever keeps the store from answering.
-        """
         ...
 
 

@@ -39,13 +39,13 @@ class ProviderCall:
     One that sends in several parts awaits it before each of them.
     """
 
-    def __init__(self, outbound: SentCalls, mine: AttemptContext | None, began: float) -> None:
-        self._outbound, self._mine, self.sent, self.began = outbound, mine, False, began
+    def __init__(self, provider: str, outbound: SentCalls, mine: AttemptContext | None, began: float) -> None:
+        self._provider, self._outbound, self._mine, self.sent, self.began = provider, outbound, mine, False, began
 
     async def starts(self) -> None:
         """The next bytes leave now, if this process still may: it can have been paused while it connected or sent."""
         if self._mine:
-            await self._mine.may_call()
+            await self._mine.may_call(None if self.sent else self._provider)
         self.started()
 
     def started(self) -> None:
@@ -104,7 +104,7 @@ class Provider:
                 async with self._place(mine):
                     probe = probe or self._enter(outbound)
                     async with self._watched(
-                        ProviderCall(outbound, mine, self.breaker.clocks.seconds()), outbound, tells, probe
+                        ProviderCall(self.name, outbound, mine, self.breaker.clocks.seconds()), outbound, tells, probe
                     ) as sending:
                         yield sending
         finally:
@@ -122,6 +122,8 @@ class Provider:
             async with asyncio.timeout(probe.seconds if probe else None):
                 yield sending
         except (NoAnswer, ProviderDown, TimeoutError, asyncio.CancelledError) as error:
+            if outbound.brake:  # it was held from this side: that says nothing of the provider
+                raise
             if not tells and not issubclass(type(error), ProviderDown):
                 sending.started()
             ours = issubclass(type(error), AmendsError)
@@ -132,6 +134,8 @@ class Provider:
                 raise
             raise outbound.down from error
         except BaseException:
+            if outbound.brake:
+                raise
             outbound.down = None
             if not tells or sending.sent:
                 self._answered(sending)
@@ -150,7 +154,7 @@ class Provider:
             await self._places.acquire()
         try:
             if mine:
-                await mine.may_call()
+                await mine.may_call(self.name)
             yield
         finally:
             self._places.release()

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -29,24 +29,21 @@ from workflows.amends.engine.execution import Execution
 from workflows.amends.engine.steps.argument_shapes import NotedShapes
 from workflows.amends.executor.execution_log import ProcessContext
 from workflows.amends.history import (
-    CancelRequested,
-    OperatorActed,
-    OperatorAction,
     SagaEvent,
     SagaState,
-    SignalReceived,
     Status,
-    saga_histories,
 )
 from workflows.amends.history.events.children import ENDED
 from workflows.amends.history.replay_state import Checkpoint
-from workflows.amends.ports.event_store import load_event_json, new_amends_event
+from workflows.amends.ports.event_store import load_event_json
 from workflows.amends.ports.execution_log import StartRequest, Suspended, TurnedBack
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.crashing import Crash, CrashingSagas
 from workflows.amends.simulation.execution_log import EXECUTOR, MemoryExecutionLog
 from workflows.amends.simulation.memory.rows import MemorySagaRow
+from workflows.amends.simulation.people import ID as ID
+from workflows.amends.simulation.people import People, at_once
 from workflows.amends.simulation.read_models.current_rows import current_rows
 from workflows.amends.simulation.read_models.store import MemoryProjections
 from workflows.amends.start_request import start_request
@@ -59,9 +56,6 @@ E = TypeVar("E")
 T = TypeVar("T")
 In = TypeVar("In")
 
-ID: Final = "simulated"
-"""The id of a saga that is given none."""
-
 
 @dataclass(frozen=True)
 class SimulationResult:
@@ -73,7 +67,7 @@ class SimulationResult:
 
 
 @dataclass
-class Simulation:
+class Simulation(People):
     """A store in memory, and a clock that nobody waits for. `sagas` are those that may be started as children.
 
     `deadline` counts instead of those that the sagas declare. `tells` says whether an execution is told of a cancel
@@ -106,11 +100,6 @@ class Simulation:
     @clock.setter
     def clock(self, now: datetime) -> None:
         self.store.clock.now = now
-
-    @property
-    def commits(self) -> int:
-        """How many commits there were."""
-        return self.store.commits
 
     @property
     def status(self) -> dict[str, Status]:
@@ -154,39 +143,7 @@ class Simulation:
         start = start_request(saga, input.value, input.data, id, Cause(), self.clock)
         if self.deadline:
             start = replace(start, deadline=self.deadline - self.clock)
-        _at_once(self.store.start(start))
-
-    def cancel(self, reason: str, at: int = 0, id: str = ID) -> None:
-        """Want the saga cancelled: now, or just after the commit with this number, counted from 1."""
-
-        def cancel() -> None:
-            event = new_amends_event(saga_histories.stream(id), CancelRequested(reason), Cause())
-            _at_once(self.store.cancel(id, (), reason, event, None))
-
-        if at:
-            self.store.after[self.commits + at] = cancel
-        else:
-            cancel()
-
-    def signal(self, signal: object, id: str = ID) -> None:
-        """Send the saga a signal, early or late."""
-        name: str | None = getattr(signal, "__signal__", None)
-        if name is None:
-            raise DefinitionError(type(signal).__name__, "is no signal: decorate its class with @signal(name)")
-        received = SignalReceived(name, stored_value(signal, type(signal), f"signal {name}", self.limits.value).data)
-        event = new_amends_event(saga_histories.stream(id), received, Cause())
-        _at_once(self.store.signal(id, name, event, None))
-
-    def handle_stuck(self, action: OperatorAction, reason: str = "simulated", result: Any = None, id: str = ID) -> None:
-        """Decide about a stuck saga as an operator would; `run` then goes on with it."""
-        standing = _at_once(self.store.status_details(id))
-        assert standing is not None, f"there is no saga {id}"
-        assert standing.stuck is not None, f"saga {id} is not stuck"
-        stuck = standing.stuck
-        acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, result)
-        event = new_amends_event(saga_histories.stream(id), acted, Cause())
-        going: Status = "compensating" if standing.is_compensating else "running"
-        _at_once(self.store.apply_operator_action(id, standing.stuck_at, [standing.status], event, going, None))
+        at_once(self.store.start(start))
 
     # -- running it
 
@@ -199,12 +156,12 @@ class Simulation:
     ) -> SimulationResult:
         """Start the saga, or go on with it and its children, until it is finished or suspended for good.
 
-        After a crash the next execution begins. When one waits it is sent the next of `signals`; when there is none
-        left its time comes at once, if it has one. A function in place of the saga is asked for one before each
-        execution, as after a deployment of other code.
+        After a crash the next execution begins. When one waits it is sent the next of `signals`; when there is none its
+        time comes at once, if it has one. One that waits at a brake stays there. A function in place of the saga is
+        asked for one before each execution, as after a deployment of other code.
         """
         result, left, before = None, list(signals), self._executions[id]
-        if id in self.store.rows:
+        if id in self.store.rows and not self.store.rows[id].is_held:
             self.store.rows[id].workflow.enqueue(self.clock)
         while True:
             living = saga if isinstance(saga, Saga) else saga()
@@ -258,6 +215,11 @@ class Simulation:
         if row.awaits_provider:
             self._ask_again(row)
             return True
+        if row.has_brake and row.workflow.is_suspended and row.due_at is not None:
+            self.store.clock.reach(row.due_at)
+            row.clear_wait(self.clock)
+            self.store.enqueue(row)
+            return True
         if row.status != "waiting":
             return False
         if signals and not (row.waiting_for or "").startswith(ENDED):
@@ -278,16 +240,6 @@ class Simulation:
             self.store.clock.reach(min(again, row.due_at) if row.due_at else again)
         self._asked[wait] += 1
         row.workflow.enqueue(self.clock)
-
-
-def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns that waits for nothing, as those of sagas in memory."""
-    try:
-        coroutine.send(None)
-    except StopIteration as ended:
-        result: T = ended.value
-        return result
-    raise AssertionError("it waits for something")
 
 
 def _nothing() -> None:

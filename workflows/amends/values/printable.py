@@ -11,24 +11,34 @@ LONGEST: Final = 2000
 LONGEST_NAME: Final = 200
 
 
-def class_name(error: BaseException) -> str:
-    """The name of an error's class; at most so many characters."""
+def class_name(error: object) -> str:
+    """The name of the class of an error, or of another value; at most so many characters."""
     return type(error).__name__[:LONGEST_NAME]
 
 
-def error_message(error: BaseException) -> str:
+def error_message(error: BaseException, most: int | None = LONGEST) -> str:
     """An error's text, or its class's name if it says nothing; at most so many characters."""
-    return _text(error, str) or class_name(error)
+    return _text(error, str, most) or class_name(error)
 
 
 def error_repr(error: BaseException) -> str:
     """An error as Python writes it, with its class: ValueError('no'); at most so many characters."""
-    return _text(error, repr) or class_name(error)
+    return _text(error, repr, LONGEST) or class_name(error)
 
 
-def _text(error: BaseException, how: Callable[[object], str]) -> str:
+def value_repr(value: object) -> str:
+    """Any value as Python writes it, or why it cannot."""
+    return _text(value, repr, None)
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """A text, or the beginning of one that is longer than so many characters, which says so."""
+    return text if len(text) <= most else f"{text[:most]}… (shortened: it has {len(text)} characters)"
+
+
+def _text(error: object, how: Callable[[object], str], most: int | None) -> str:
     try:
-        return str.__getitem__(how(error), slice(LONGEST))
+        return str.__getitem__(how(error), slice(most))
     except BaseException as wrong:
         return f"{class_name(error)}, whose own text cannot be read: {class_name(wrong)}"
 

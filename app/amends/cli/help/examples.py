@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final
 
 from typer import Context
+
+from app.amends.output.typed_commands import program
 
 EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "up": ("up", "up --port 8001"),
@@ -20,7 +21,12 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "state": ("state order-4711", "state account-1 --at 2026-01-31T12:00:00Z"),
     "difference": ("difference order-4711", "difference account-1 --from-version 2 --to-version 5"),
     "rewrite-imports": ("rewrite-imports . --dry-run",),
-    "workflows list": ("workflows list --status stuck", "workflows list --name place-order --json"),
+    "workflows list": (
+        "workflows list --status stuck",
+        "workflows list --name place-order --json",
+        "workflows list --cause c-0123456789ab --count",
+    ),
+    "workflows causes": ("workflows causes", "workflows causes --json"),
     "workflows show": ("workflows show 4711", "workflows show 4711 --watch"),
     "workflows check": ("workflows check", "workflows check --json", "workflows check --recordings tests/recordings"),
     "workflows export": ("workflows export 4711", "workflows export --sample 20 --to tests/recordings"),
@@ -37,6 +43,12 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "workflows retry": ('workflows retry 4711 --reason "the warehouse is open again"',),
     "workflows skip": ('workflows skip 4711 --reason "the stock was counted by hand"',),
     "workflows resolve": ('workflows resolve 4711 --reason "paid by bank transfer" --result \'{"id": "r-1"}\'',),
+    "brake list": ("brake list", "brake list --json"),
+    "brake set": (
+        'brake set --provider payments --reason "they charge twice"',
+        'brake set --name place-order --refuse-starts --reason "the warehouse is flooded"',
+    ),
+    "brake lift": ('brake lift b-0123456789ab --reason "they have mended it"',),
     "projections list": ("projections list", "projections list order_board --json"),
     "projections rebuild": ("projections rebuild order_board",),
     "projections verify": ("projections verify order_board",),
@@ -48,11 +60,6 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "schema lock": ("schema lock", "schema lock --replace event:order-placed:2"),
     "schema try-migrations": ("schema try-migrations",),
 }
-
-
-def program() -> str:
-    """What is typed to run a command here; the `run` of a checkout or of a project says so."""
-    return os.environ.get("_AMENDS_PROGRAM") or "amends"
 
 
 class ProgramContext(Context):

@@ -19,9 +19,9 @@ from app.amends.cli.timeline.drawing import drawn_lines
 from app.amends.cli.timeline.entries import timeline_entries, timeline_lines
 from app.amends.cli.timeline.rows import timeline_rows
 from app.amends.http.serialisation import event_json
-from app.amends.output.terminal import has_unicode, print_line, terminal_size
+from app.amends.output.terminal import has_unicode, print_error_line, print_line, terminal_size
 from app.amends.store.sagas.summaries import SagaSummary
-from domain.amends.errors import NotFound
+from domain.amends.errors import NotFound, Unavailable
 from workflows.amends.history import FINISHED, saga_histories
 from workflows.amends.ports.event_store import StoredEvent
 from workflows.amends.values.printable import escaped
@@ -50,6 +50,21 @@ class SagaView:
         while found := await self.context.events.read(saga_histories.stream(self.id), after=len(self.events)):
             self.events += await redactor.serialise_redacted(partial(_shown, found, self.context), found)
         return row
+
+    async def look_patiently(self) -> SagaSummary:
+        """Do the same as often as it takes until the database answers, and say once that it does not."""
+        away = False
+        while True:
+            try:
+                row = await self.look()
+            except Unavailable:
+                if not away:
+                    print_error_line("The database does not answer: this waits for it, and Ctrl-C ends it.")
+                away = True
+            else:
+                if away:
+                    print_error_line("The database answers again.")
+                return row
 
     def head(self) -> str:
         """What it is, and how it stands."""
@@ -89,7 +104,7 @@ async def watch_saga(view: SagaView) -> None:
         return
     screen = Screen(highlight=False)
     with Live(console=screen, auto_refresh=False, transient=True) as live:
-        while not needs_nobody_watching((await view.look()).status):
+        while not needs_nobody_watching((await view.look_patiently()).status):
             room = max(terminal_size().lines - 3, 1)
             live.update(Text("\n".join([view.head(), *[*view.drawn()][-room:]])), refresh=True)
             await asyncio.sleep(LOOK_SECONDS)
@@ -100,7 +115,7 @@ async def watch_saga(view: SagaView) -> None:
 async def _print_as_it_comes(view: SagaView) -> None:
     printed, over = 0, False
     while not over:
-        over = needs_nobody_watching((await view.look()).status)
+        over = needs_nobody_watching((await view.look_patiently()).status)
         lines = view.lines()
         for line in lines[printed:]:
             print_line(line)

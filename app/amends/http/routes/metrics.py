@@ -15,6 +15,7 @@ from app.amends.http.routes.live_followers import Followers
 from app.amends.postgres.connections.pool import detached_task
 from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
+from app.amends.store.brakes import brakes_in_force
 from app.amends.store.feed.lag import blocking_transaction
 from app.amends.store.feed.losses import Losses
 from app.amends.store.outages import provider_outages, waiting_sagas
@@ -57,6 +58,7 @@ class MetricRoutes:
             "feed": self._of_feed,
             "sagas": self._of_sagas,
             "providers": self._of_providers,
+            "brakes": self._of_brakes,
             "projections": self._of_projections,
         }
         reading = {name: self._ask(name, part) for name, part in parts.items()}
@@ -131,6 +133,18 @@ class MetricRoutes:
         waiting = Gauge("amends_provider_waiting_sagas", about, ["provider"], registry=registry)
         for row in await waiting_sagas(self._reader):
             waiting.labels(row["provider"]).set(row["sagas"])
+
+    async def _of_brakes(self, registry: CollectorRegistry) -> None:
+        about = "Sagas that wait at a brake in force, of 10,000 at most."
+        labels = ["brake", "saga", "version", "step", "provider"]
+        waiting = Gauge("amends_brake_waiting_sagas", about, labels, registry=registry)
+        about = "For how long a brake has been in force."
+        seconds = Gauge("amends_brake_seconds", about, labels, registry=registry)
+        for standing in await brakes_in_force(self._reader):
+            brake = standing.brake
+            named = (brake.id, *("" if value is None else str(value) for value in vars(brake.scope).values()))
+            waiting.labels(*named).set(standing.waiting)
+            seconds.labels(*named).set(max((datetime.now(UTC) - brake.set_at).total_seconds(), 0))
 
     async def _of_projections(self, registry: CollectorRegistry) -> None:
         labels = ["projection", "build", "state"]

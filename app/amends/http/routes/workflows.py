@@ -1,10 +1,10 @@
-"""Business processes: started, listed, shown, signalled, cancelled, and decided about by operators."""
+"""Business processes: started, shown, signalled, cancelled, and decided about by operators."""
 
 from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -16,18 +16,18 @@ from app.amends.http.paths import mount_path
 from app.amends.http.requests.bodies import ANY_BODY, Reason, request_body
 from app.amends.http.requests.headers import cause_of, idempotency_key_of
 from app.amends.http.requests.roles import OPERATORS
-from app.amends.http.serialisation import page_json, saga_json, saga_row_json, sagas_with_errors, sagas_with_reasons
+from app.amends.http.serialisation import page_json, saga_json, sagas_with_errors
 from app.amends.postgres.statements.waiter import PollingWaiter
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.events.pages import read_page
 from app.amends.store.events.postgres_events import PostgresEvents, WentBack
 from app.amends.store.idempotent_requests import IdempotencyKey, IdempotentRequests
-from app.amends.store.sagas.summaries import SagaFilters, SagaSummaries
+from app.amends.store.sagas.summaries import SagaSummaries
 from domain.amends.errors import NotFound
 from domain.amends.vocabulary import Unreadable
 from workflows.amends.client import TerminatedAction
 from workflows.amends.executor.engine import Engine
-from workflows.amends.history import OperatorAction, Status, saga_histories
+from workflows.amends.history import OperatorAction, saga_histories
 from workflows.amends.ids import require_workflow_id
 from workflows.amends.ports.event_store import StoredAnswer
 
@@ -35,7 +35,6 @@ LONGEST_WAIT = 300.0
 MOST_STEPS = 2**31 - 1
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
-AStatus = Annotated[str | None, Query(json_schema_extra={"enum": list(get_args(Status))})]
 
 
 class OperatorDecision(Reason):
@@ -62,7 +61,6 @@ class WorkflowRoutes:
         route = self.router.add_api_route
         route("/definitions", self.definitions, methods=["GET"])
         route("/{name}", self.start, methods=["POST"], status_code=202, openapi_extra=ANY_BODY)
-        route("", self.list, methods=["GET"])
         route("/{id}", self.get, methods=["GET"])
         route("/{id}/events", self.events, methods=["GET"])
         route("/{id}/signals/{signal}", self.signal, methods=["POST"], status_code=202, openapi_extra=ANY_BODY)
@@ -110,26 +108,6 @@ class WorkflowRoutes:
             response.status_code = 200 if inactive else 202
             return shown
         return {"id": started.id, "name": started.name, "version": started.version, "status": started.status}
-
-    @responds(answers.Sagas)
-    async def list(
-        self,
-        name: str | None = None,
-        status: AStatus = None,
-        reference: str | None = None,
-        correlation_id: str | None = None,
-        parent: str | None = None,
-        limit: Limit = 50,
-        cursor: str | None = None,
-    ) -> dict[str, Any]:
-        """Sagas, newest first."""
-        rows, after = await self._overview.page(
-            SagaFilters(name, status, reference, correlation_id, parent), limit, cursor
-        )
-        shown = await self._redactor.serialise_redacted(
-            lambda: [saga_row_json(row, self._redactor) for row in rows], sagas=sagas_with_reasons(rows)
-        )
-        return {"workflows": shown, "next": after}
 
     @responds(answers.Saga, NotFound, Unreadable)
     async def get(

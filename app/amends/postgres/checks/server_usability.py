@@ -34,6 +34,8 @@ FOR_GOOD: Final = re.compile(
 """Texts of errors that waiting does not mend. An error of a connection that does not come about has no SQLSTATE; one in
 another language is waited for like a database that is away."""
 
+MISSING: Final = re.compile(r'database "[^"]*" does not exist')
+
 AS_ASKED = "select current_setting('server_encoding'), pg_is_in_recovery(), current_setting('transaction_read_only')"
 
 
@@ -147,7 +149,8 @@ def connection_refused_error(error: psycopg.Error, url: URL) -> StartupError:
     """The error for connections that were refused, by each of several hosts; NotYet if that may pass by itself at one
     of them."""
     lines = str(error).strip().splitlines()
-    parts = [line[2:] for line in lines if line.startswith("- host: ")] or [" ".join(str(error).split())]
+    whole = " ".join(str(error).split()).removeprefix("connection failed: ")
+    parts = [line[2:] for line in lines if line.startswith("- host: ")] or [whole]
     text = "; ".join(parts)
     if "startup parameter" in text:  # PgBouncer's words, which nobody translates
         return StartupError(
@@ -155,7 +158,8 @@ def connection_refused_error(error: psycopg.Error, url: URL) -> StartupError:
             "Set ignore_startup_parameters = options in pgbouncer.ini, and see docs/how-to/own-postgres.md.",
         )
     kind = StartupError if all(FOR_GOOD.search(part) for part in parts) else NotYet
-    return kind(f"The database does not let us in: {text}", f"Check DATABASE_URL ({redacted_url(url)}).")
+    create = "Create that database, or check" if MISSING.search(text) else "Check"
+    return kind(f"There is no connection to the database: {text}", f"{create} DATABASE_URL ({redacted_url(url)}).")
 
 
 def startup_error(error: BaseException | None) -> StartupError | None:
@@ -173,6 +177,11 @@ def startup_error(error: BaseException | None) -> StartupError | None:
     if sqlstate(error) in (Sqlstate.INVALID_SCHEMA_NAME, Sqlstate.UNDEFINED_TABLE):
         return StartupError(f"The database lacks what is asked of it: {message_of(error)}.", "./run up migrates it.")
     if isinstance(error, psycopg.OperationalError):
+        said = message_of(error).removeprefix("connection failed: ")
+        if sqlstate(error) is None and FOR_GOOD.search(said):
+            return StartupError(
+                f"There is no connection to the database: {said}.", "Check DATABASE_URL; ./run amends doctor looks too."
+            )
         return StartupError(
             f"The database cannot do that now: {message_of(error)}.", "./run amends doctor looks at it."
         )

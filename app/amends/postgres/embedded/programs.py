@@ -14,6 +14,8 @@ from domain.amends.errors import StartupError
 
 ACCOUNTS = ("postgres", "nobody")
 COPIES = Path("/var/lib/amends")
+SPECIAL = frozenset('"$`\\\n')
+"""Characters that a shell takes for something else between double quotes, or that initdb refuses."""
 
 
 def find_binaries() -> Path:
@@ -43,6 +45,15 @@ def server_account() -> pwd.struct_passwd | None:
         "Postgres does not run as root, and there is no account 'postgres' or 'nobody' to run it as.",
         "Create one, run as an ordinary user, or set DATABASE_URL.",
     )
+
+
+def require_shell_safe(path: str) -> None:
+    """Require a path that initdb can pass on to a shell between double quotes. Raises StartupError."""
+    if found := sorted(set(path) & SPECIAL):
+        raise StartupError(
+            f"Postgres cannot be started from {path}: its name has {' and '.join(found)} in it.",
+            "Rename that folder, or set DATABASE_URL.",
+        )
 
 
 def reachable_program(programs: Path, name: str) -> str:

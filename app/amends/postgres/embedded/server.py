@@ -35,7 +35,13 @@ from app.amends.postgres.embedded.logins import (
     lets_in,
 )
 from app.amends.postgres.embedded.ports import free_port
-from app.amends.postgres.embedded.programs import is_reachable, reachable_program, server_account, server_version
+from app.amends.postgres.embedded.programs import (
+    is_reachable,
+    reachable_program,
+    require_shell_safe,
+    server_account,
+    server_version,
+)
 from domain.amends.errors import StartupError
 
 HERE = "/proc/self/cwd"
@@ -205,6 +211,7 @@ class EmbeddedPostgres:
         """Make the cluster: in a folder of its own first, so that an interrupted one is never taken for whole."""
         if folder.exists("data"):
             return
+        require_shell_safe(initdb := reachable_program(self.programs, "initdb"))
         fresh, password = self.root / "data.new", self.root / "password"
         folder.make_empty_folder(fresh.name)
         folder.write(password.name, secrets.token_urlsafe(24))
@@ -212,7 +219,7 @@ class EmbeddedPostgres:
             folder.change_owner(fresh.name, owner.pw_uid, owner.pw_gid)
             folder.change_owner(password.name, owner.pw_uid, owner.pw_gid)
         command = [
-            reachable_program(self.programs, "initdb"),
+            initdb,
             "-D",
             self._path(fresh),
             "-U",

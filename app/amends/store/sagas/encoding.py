@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.amends.store.events.encoding import new_event_json, new_events_text
+from workflows.amends.causes.failure_cause import FailureCause
 from workflows.amends.history.replay_state import Checkpoint
 from workflows.amends.ports.execution_log import CompensateChild, StartRequest, StepCommit
 from workflows.amends.values.codec import json_text
@@ -49,9 +50,17 @@ def _wait(step_commit: StepCommit) -> str | None:
     told: dict[str, Any] = {"settled": step_commit.settled or None}
     if change := step_commit.change:
         told |= {"for": change.waiting_for, "due": change.due_at}
-        told |= {"provider": change.provider, "since": change.provider_since}
+        told |= {"provider": change.provider, "brake": change.brake, "cause": cause_json(change.cause)}
+        told["since"] = change.brake_since if change.brake else change.provider_since
     given = {name: value for name, value in told.items() if value is not None}
     return json_text(given) if given else None
+
+
+def cause_json(cause: FailureCause | None) -> dict[str, Any] | None:
+    """A cause as `note_cause` takes it: the saga's row has the rest."""
+    if cause is None:
+        return None
+    return {"kind": cause.kind, "step": cause.step, "provider": cause.provider, "error": cause.error}
 
 
 def family_text(start: StartRequest | None, recall: CompensateChild | None) -> str | None:

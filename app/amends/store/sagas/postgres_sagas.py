@@ -14,9 +14,10 @@ from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.resending import Unanswered
 from app.amends.store.aggregates.loader import AggregateLoader
-from app.amends.store.events.encoding import answer_json, new_events_text
+from app.amends.store.brakes import brake_of
+from app.amends.store.events.encoding import answer_json, new_event_json, new_events_text
 from app.amends.store.events.writer import EventWriter
-from app.amends.store.sagas.encoding import commit_parameters, start_json
+from app.amends.store.sagas.encoding import cause_json, commit_parameters, start_json
 from app.amends.store.sagas.replay_states import HISTORY_PAGE, replay_state_of
 from app.amends.store.sagas.transactions import PostgresTransaction, commit_outcome
 from domain.amends.errors import NotFound, StaleVersion, Unavailable
@@ -39,11 +40,13 @@ from workflows.amends.ports.execution_log import (
     StepTransaction,
     StreamMoved,
 )
+from workflows.amends.ports.executors import OtherExecutor
 from workflows.amends.ports.saga_store import (
+    BrakeReport,
     ClaimedSaga,
-    OtherExecutor,
     ProviderReport,
     RecordedStart,
+    RefusedStart,
     StartOutcome,
     StatusDetails,
     Unmoved,
@@ -67,7 +70,7 @@ class PostgresSagas:
         self._writer, self._reader, self._loader = writer, reader, loader
         self._committer = writer.committer
 
-    async def start(self, start: StartRequest) -> StartOutcome:
+    async def start(self, start: StartRequest) -> StartOutcome | RefusedStart:
         parameters = start_json(start) | {
             "events": new_events_text([start.event]),
             "executor": start.executor,
@@ -79,8 +82,10 @@ class PostgresSagas:
             rows = await self._committer.run(SQL["start_saga"], parameters, START_PATIENCE)
         except Unavailable as away:
             raise Unanswered(away.seconds, start.id) from away
+        if rows[0][0] == "refused":
+            return RefusedStart(rows[0][1])
         outcome = StartOutcome.TAKEN if rows[0][0] == "foreign" else StartOutcome(rows[0][0])
-        if outcome is StartOutcome.STARTED:
+        if outcome in (StartOutcome.STARTED, StartOutcome.HELD):
             self._writer.recent.note_committed([start.event], before)
         return outcome
 
@@ -91,6 +96,14 @@ class PostgresSagas:
     async def claim(self, executor: str, owner: str, kinds: Sequence[str], limit: int) -> list[ClaimedSaga]:
         rows = await self._committer.run(SQL["claim_sagas"], (executor, owner, list(kinds), limit))
         return [ClaimedSaga(id, name, inputs) for id, name, inputs, _ in rows]
+
+    async def brakes(self) -> BrakeReport:
+        (row,) = await self._reader.rows(SQL["brakes"], ())
+        return BrakeReport(tuple(brake_of(each) for each in row["brakes"]), row["lifted"])
+
+    async def release_held(self, limit: int) -> int:
+        rows = await self._committer.run(SQL["release_held"], (limit,))
+        return int(rows[0][0])
 
     async def awaited_providers(self, executor: str) -> list[ProviderReport]:
         rows = await self._reader.rows(SQL["awaited"], (executor,))
@@ -211,12 +224,13 @@ class PostgresSagas:
         rows = await self._committer.run(SQL["claim_incompatible"], parameters)
         return [ClaimedSaga(*row) for row in rows]
 
-    async def ended_abnormally(self) -> list[tuple[str, str]]:
+    async def ended_abnormally(self) -> list[tuple[str, str, int, str]]:
         rows = await self._reader.rows(SQL["ended_abnormally"], ())
-        return [(row["id"], row["status"]) for row in rows]
+        return [(row["id"], row["name"], row["version"], row["status"]) for row in rows]
 
     async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:
-        parameters = (id, [*unless, change.status], new_events_text([event]), change.status, change.reason)
+        told = json_text([new_event_json(event) | {"cause": cause_json(change.cause)}])
+        parameters = (id, [*unless, change.status], told, change.status, change.reason)
         rows = await self._committer.run(SQL["note_saga"], parameters)
         done: bool = rows[0][0]
         return done

@@ -13,12 +13,29 @@ select outcome, name, version
 
 -- name: recorded_start
 -- What a saga was started with.
-select s.name, s.version, i.inputs
+select s.name, s.version, i.inputs, s.start_brake is not null as held
   from amends.sagas as s join dbos.workflow_input as i on i.workflow_uuid = s.id where s.id = %s
 
 -- name: claim_sagas
 -- Claim queued sagas for an executor.
 select id, name, inputs, takeovers from amends.claim_sagas(%s, %s, %s::text[], %s)
+
+-- name: brakes
+-- The brakes in force, and whether sagas wait at others: the brakes at which some wait are found by one look each.
+with recursive waited as (
+    (select brake from amends.sagas where brake is not null order by brake limit 1)
+    union all
+    select (select s.brake from amends.sagas as s where s.brake > w.brake order by s.brake limit 1)
+      from waited as w where w.brake is not null
+)
+select (select coalesce(jsonb_agg(to_jsonb(b) order by b.set_at, b.id), '[]')
+          from amends.brakes as b where b.lifted_at is null) as brakes,
+       exists (select from waited as w where w.brake is not null
+                  and not exists (select from amends.brakes as b where b.id = w.brake and b.lifted_at is null)) as lifted
+
+-- name: release_held
+-- Queue sagas whose brake is not in force any more.
+select amends.release_held(%s)
 
 -- name: act_on_saga
 -- An operator's action on a suspended saga.
@@ -113,8 +130,8 @@ update amends.sagas set settled = false, was_settled = false where id = %s and (
 
 -- name: adopt_fork
 -- A fork that DBOS's tools made of a saga becomes a saga of ours, with the same root.
-insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, was_settled)
-select %(id)s, o.name, o.version, o.root, o.reference, 'running', o.correlation_id, 'fork of ' || o.id, true
+insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, was_settled, actor)
+select %(id)s, o.name, o.version, o.root, o.reference, 'running', o.correlation_id, 'fork of ' || o.id, true, o.actor
   from dbos.workflow_status as w join amends.sagas as o on o.id = w.forked_from
  where w.workflow_uuid = %(id)s
 on conflict (id) do nothing
@@ -122,13 +139,16 @@ on conflict (id) do nothing
 -- name: saga
 -- One saga's row.
 select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at, waiting_for,
-       due_at, parent, provider, provider_since
+       due_at, parent, provider, provider_since, coalesce(cause, compensation_cause) as cause, actor, brake, brake_since,
+       (select b.reason from amends.brakes as b where b.id = brake) as brake_reason
   from amends.sagas where id = %s
 
 -- name: saga_with_history
 -- One saga's row, the place and the version of its newest event, and the first page of its history.
 select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.correlation_id, s.started_at, s.since,
        s.finished_at, s.waiting_for, s.due_at, s.parent, s.provider, s.provider_since,
+       coalesce(s.cause, s.compensation_cause) as cause, s.actor, s.brake, s.brake_since,
+       (select b.reason from amends.brakes as b where b.id = s.brake) as brake_reason,
        n.generation, n.transaction_id::text::bigint as transaction_id, n.position, n.id as event, n.version as newest,
        (select amends.as_of()) as run,
        (select jsonb_agg(jsonb_build_array(t.id, t.type, t.schema_version, t.data, t.recorded_at) order by t.version)
@@ -139,13 +159,53 @@ select s.id, s.name, s.version, s.root, s.reference, s.status, s.reason, s.corre
  where s.id = %(id)s
 
 -- name: sagas
--- A page of sagas, newest first: those that meet conditions of app/amends/store/sagas/summaries.py.
+-- A page of sagas, newest first: those that meet conditions of app/amends/store/sagas/filters.py.
 select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at, waiting_for,
-       due_at, parent, provider, provider_since
+       due_at, parent, provider, provider_since, coalesce(cause, compensation_cause) as cause, actor, brake, brake_since,
+       (select b.reason from amends.brakes as b where b.id = brake) as brake_reason
   from amends.sagas
  where {conditions}
  order by started_at desc, id desc
  limit %(limit)s
+
+-- name: sagas_of_each
+-- The same of sagas with one of some causes, or names: the newest of each, and of these the newest. `between` and the order
+-- leave only the index that begins with the column: another one would be read to its end for a value that is rare.
+select s.*
+  from unnest(%(each)s::text[]) as e (value)
+ cross join lateral (
+     select id, name, version, root, reference, status, reason, correlation_id, started_at, since, finished_at, waiting_for,
+            due_at, parent, provider, provider_since, coalesce(cause, compensation_cause) as cause, actor, brake, brake_since,
+            (select b.reason from amends.brakes as b where b.id = brake) as brake_reason
+       from amends.sagas
+      where {column} between e.value and e.value and {conditions}
+      order by {column}, started_at desc, id desc
+      limit %(limit)s) as s
+ order by s.started_at desc, s.id desc
+ limit %(limit)s
+
+-- name: count_sagas
+-- How many sagas meet conditions, as far as they are counted: the newest, which the indexes of lists find.
+select count(*)::int as count
+  from (select from amends.sagas where {conditions} order by started_at desc, id desc limit %(limit)s) as s
+
+-- name: count_sagas_of_each
+-- The same of sagas with one of some causes, or names.
+select count(*)::int as count
+  from (select from unnest(%(each)s::text[]) as e (value)
+         cross join lateral (select from amends.sagas where {column} between e.value and e.value and {conditions}
+                              order by {column}, started_at desc, id desc limit %(limit)s) as s
+         limit %(limit)s) as s
+
+-- name: names_of_version
+-- The names of the sagas that have a version, each found with one look at an index.
+with recursive present as (
+    (select name from amends.sagas where version = %(version)s order by name limit 1)
+    union all
+    select (select s.name from amends.sagas as s where s.version = %(version)s and s.name > p.name order by s.name limit 1)
+      from present as p where p.name is not null
+)
+select name from present where name is not null
 
 -- name: resting
 -- Whether sagas rest by now; one that waits for a child goes on by itself.
@@ -153,7 +213,7 @@ select id, status = any (%s::text[]) or (status = 'waiting' and waiting_for not 
   from amends.sagas where id = any (%s::text[])
 
 -- name: without_code
--- Sagas that no living executor has code for: queued ones, and those that wait for a provider.
+-- Sagas that no living executor has code for: queued ones, those that wait for a provider, and those at a brake.
 (select s.id, s.name, s.version
    from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
   where w.queue_name = 'amends' and w.status = 'ENQUEUED' and s.status <> 'stranded'
@@ -163,6 +223,12 @@ select id, status = any (%s::text[]) or (status = 'waiting' and waiting_for not 
 union all
 (select s.id, s.name, s.version from amends.sagas as s
   where s.provider is not null and s.status in ('running', 'compensating')
+    and not exists (select from amends.executors as x
+                     where x.ended_at is null and s.name || ':' || s.version = any (x.kinds))
+  limit 100)
+union all
+(select s.id, s.name, s.version from amends.sagas as s
+  where s.brake is not null and s.status in ('queued', 'running', 'compensating')
     and not exists (select from amends.executors as x
                      where x.ended_at is null and s.name || ':' || s.version = any (x.kinds))
   limit 100)
@@ -205,10 +271,12 @@ select amends.resume_lost()
 
 -- name: ended_abnormally
 -- Sagas whose workflow was ended by other means than their own.
-select s.id, w.status from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
- where s.status in ('queued', 'running', 'waiting', 'compensating', 'stuck', 'stranded')
-   and w.status in ('CANCELLED', 'ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
- limit 100
+select o.id, o.name, o.version, f.status
+  from (select s.id, w.status from dbos.workflow_status as w join amends.sagas as s on s.id = w.workflow_uuid
+         where s.status in ('queued', 'running', 'waiting', 'compensating', 'stuck', 'stranded')
+           and w.status in ('CANCELLED', 'ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
+         limit 100) as f
+  join amends.sagas as o on o.id = f.id
 
 -- name: claim_incompatible
 -- Claim stranded sagas that this executor has code for and has not tried.

@@ -8,11 +8,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 from app.amends.postgres.sql_files import load_statements
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.statements.waiter import PollingWaiter
+from app.amends.store.sagas.causes import MOST_COUNTED
+from app.amends.store.sagas.causes import SQL as CAUSES
+from app.amends.store.sagas.filters import CAUSE, SagaFilters, conditions
 from app.amends.store.sagas.replay_states import HISTORY_PAGE
 from domain.amends.errors import Invalid
 from domain.amends.event import EventType
@@ -21,15 +24,6 @@ from workflows.amends.ports.event_store import FeedCursor, load_event_json
 from workflows.amends.values.codec import json_text, parse_json
 
 SQL = load_statements(Path(__file__).with_name("sagas.sql"))
-CONDITIONS = {
-    "name": "name = %(name)s",
-    "status": "status = %(status)s",
-    "reference": "reference = %(reference)s",
-    "correlation_id": "correlation_id = %(correlation_id)s",
-    "parent": "parent = %(parent)s",
-    "before_at": "(started_at, id) < (%(before_at)s, %(before_id)s)",
-}
-"""The conditions of a list; a statement holds only those that are asked for, so that each kind of list has its plan."""
 LONGEST_CURSOR = 500
 """The most characters of a cursor: an instant and an id."""
 ASK_SECONDS = 0.1
@@ -44,6 +38,7 @@ class SagaWait:
     name: str
     since: datetime
     until: datetime | None
+    reason: str | None = None
 
     def __str__(self) -> str:
         until = f", until {self.until.isoformat(timespec='seconds')}" if self.until else ""
@@ -51,6 +46,9 @@ class SagaWait:
             case "provider":
                 since = self.since.isoformat(timespec="seconds")
                 return f"the provider {self.name}, which is down; it waits since {since}{until}"
+            case "brake":
+                since = self.since.isoformat(timespec="seconds")
+                return f"the brake {self.name} ({self.reason}), at which it waits since {since}{until}"
             case "timer":
                 return f"a time{until}"
             case _:
@@ -77,12 +75,19 @@ class SagaSummary:
     parent: str | None
     provider: str | None
     provider_since: datetime | None
+    cause: str | None
+    actor: str | None
+    brake: str | None
+    brake_since: datetime | None
+    brake_reason: str | None
 
     @property
     def waits(self) -> list[SagaWait]:
         """Its waits, as far as its row says."""
         if self.provider and self.provider_since and self.status in ("running", "compensating"):
             return [SagaWait("provider", self.provider, self.provider_since, self.due_at)]
+        if self.brake and self.brake_since and self.status in ("queued", "running", "compensating"):
+            return [SagaWait("brake", self.brake, self.brake_since, self.due_at, self.brake_reason)]
         if self.status != "waiting" or self.waiting_for is None:
             return []
         kind, name = self.waiting_for, self.waiting_for
@@ -101,19 +106,11 @@ class SagaSummary:
 
 
 @dataclass(frozen=True)
-class SagaFilters:
-    """The filters of a list: a saga must match all of them. Raises Invalid for an unknown status."""
+class SagaCount:
+    """How many sagas match, as far as they are counted; `more` says that there are more than that."""
 
-    name: str | None = None
-    status: str | None = None
-    reference: str | None = None
-    correlation_id: str | None = None
-    parent: str | None = None
-
-    def __post_init__(self) -> None:
-        known = get_args(Status)
-        if self.status is not None and self.status not in known:
-            raise Invalid("status", f"must be one of {', '.join(known)}")
+    value: int
+    more: bool
 
 
 class SagaSummaries:
@@ -125,12 +122,36 @@ class SagaSummaries:
     async def page(self, filters: SagaFilters, limit: int, cursor: str | None) -> tuple[list[SagaSummary], str | None]:
         """A page, newest first, and the cursor of the next one, None at the end."""
         at, id = _read_cursor(cursor) if cursor else (None, None)
-        parameters = vars(filters) | {"before_at": at, "before_id": id, "limit": limit + 1}
-        met = [condition for name, condition in CONDITIONS.items() if parameters[name] is not None]
-        statement = SQL["sagas"].format(conditions=" and ".join(met or ["true"]))
-        rows = [SagaSummary(**row) for row in await self._reader.rows(statement, parameters)]
+        parameters = filters.parameters() | {"before_at": at, "before_id": id, "limit": limit + 1}
+        rows = [SagaSummary(**row) for row in await self._matching("sagas", filters, parameters)]
         page = rows[:limit]
         return page, _cursor(page[-1]) if len(rows) > limit else None
+
+    async def count(self, filters: SagaFilters) -> SagaCount:
+        """How many sagas match; no more than `MOST_COUNTED` are counted."""
+        parameters = filters.parameters() | {"limit": MOST_COUNTED + 1}
+        rows = await self._matching("count_sagas", filters, parameters)
+        count = rows[0]["count"] if rows else 0
+        return SagaCount(min(count, MOST_COUNTED), count > MOST_COUNTED)
+
+    async def _matching(self, what: str, filters: SagaFilters, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        """The rows of a statement for sagas that match; each is planned for its values, which decide its plan.
+
+        The causes that are asked for, and the names of a version, are looked up first: they are few, and an index has
+        the newest sagas of each.
+        """
+        column, each = "", list[str]()
+        if filters.needs_causes:
+            column, each = CAUSE, [row["id"] for row in await self._reader.rows(CAUSES["matching"], parameters)]
+            parameters |= {"name": None, "version": None}  # a cause is one of a single name and version
+        elif filters.version is not None and filters.name is None:
+            column = "name"
+            each = [row["name"] for row in await self._reader.rows(SQL["names_of_version"], parameters)]
+        if column and not each:
+            return []
+        statement = SQL[f"{what}_of_each" if column else what]
+        statement = statement.format(column=column, conditions=conditions(parameters))
+        return await self._reader.rows(statement, parameters | {"each": each}, anew=True)
 
     async def row(self, id: str) -> SagaSummary | None:
         """One saga as it is listed."""

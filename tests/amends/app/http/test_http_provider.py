@@ -80,12 +80,15 @@ async def serving(serve: Serves) -> AsyncIterator[int]:
         await asyncio.gather(*conversations)
 
 
-async def may_call() -> None:
+async def may_call(provider: str | None) -> None:
     """It may."""
 
 
 async def ask(
-    client: httpx.AsyncClient, provider: Provider, calls: int = 1, may: Callable[[], Awaitable[None]] = may_call
+    client: httpx.AsyncClient,
+    provider: Provider,
+    calls: int = 1,
+    may: Callable[[str | None], Awaitable[None]] = may_call,
 ) -> SentCalls:
     """Call within an attempt of 0.3 s; what it has sent, and how it ended in `down`."""
     outbound, http = SentCalls(), HttpProvider(provider, client)
@@ -220,7 +223,7 @@ async def test_no_whole_request_is_sent_after_the_right_to_call_was_lost(before:
         while chunk := await reader.read(4096):
             heard.extend(chunk)
 
-    async def no_longer() -> None:
+    async def no_longer(provider: str | None) -> None:
         nonlocal asked
         asked += 1
         if asked > may:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from domain.amends.event import Cause
 from tests.amends.contracts.differential.sides import Side
+from workflows.amends.causes.failure_cause import CauseKind, FailureCause
 from workflows.amends.history import SagaStarted, saga_histories
 from workflows.amends.ports.event_store import NewEvent, StoredAnswer, new_amends_event
 from workflows.amends.ports.execution_log import StartRequest
@@ -134,6 +135,14 @@ class Draw:
         request, reference = self.random.choice(["r", "r", "r", "other"]), self.random.choice(["", "4711"])
         event = self.event(id, SagaStarted(name, version, reference, id, {}))
         return StartRequest(id, name, version, reference, f"story {id}", request, f'{{"of": "{id}"}}', event, **more)
+
+    def failure_cause(self, row: MemorySagaRow, kind: CauseKind, provider: str | None = None) -> FailureCause | None:
+        """The cause of a suspension or a compensation, mostly a known one; none from a server of the version before."""
+        if self.once_in(4):
+            return None
+        error = f"error {self.random.randrange(3) if self.once_in(2) else self.number()}"
+        step = self.random.choice([None, *STEPS])
+        return FailureCause(kind, row.name, row.version, step, provider, None if self.once_in(5) else error)
 
     def remember(self, operation: Operation) -> Operation:
         """The same operation, which may be sent again later."""

@@ -20,14 +20,17 @@ from app.amends.postgres.urls import conninfo
 from app.amends.store.aggregates.repository import Repository
 from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoRedo
+from app.amends.store.brakes import PostgresBrakes
 from app.amends.store.events.postgres_events import PostgresEvents
 from app.amends.store.outages import SQL as OUTAGES
 from app.amends.store.sagas.heartbeats import Heartbeat
 from domain.amends.errors import NotFound
 from tests.amends.contracts.differential.sides import DbosSide
 from tests.amends.store.harness.sagas import Store, store
+from workflows.amends.ports.brakes import BrakeStore
 from workflows.amends.ports.event_store import EventStore, FeedCursor, StoredEvent
-from workflows.amends.ports.saga_store import Leases, SagaStore
+from workflows.amends.ports.executors import Leases
+from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import Outage
 from workflows.amends.values.codec import json_text
 
@@ -82,6 +85,7 @@ class PostgresSide:
     def __init__(self, it: Store, beat: Heartbeat, sql: psycopg.AsyncConnection[Any], client: DBOSClient) -> None:
         self._sql = sql
         self.sagas: SagaStore = it.sagas
+        self.brakes: BrakeStore = PostgresBrakes(it.committer, it.reader)
         self.leases: Leases = beat
         events = PostgresEvents(it.writer, it.reader)
         self.events: EventStore = events

@@ -11,6 +11,8 @@ grant select on fake.clock to public;
 alter table amends.events disable trigger all;
 alter table amends.events alter recorded_at set default fake.clock_timestamp();
 alter table amends.sagas alter started_at set default fake.clock_timestamp(), alter since set default fake.clock_timestamp();
+alter table amends.brakes alter set_at set default fake.clock_timestamp();
+alter table amends.causes alter first_at set default fake.clock_timestamp();
 alter table amends.executors alter started_at set default fake.clock_timestamp(),
                              alter renewed_at set default fake.clock_timestamp();
 alter table dbos.workflow_status alter created_at set default (extract(epoch from fake.now()) * 1000)::bigint,
@@ -25,7 +27,7 @@ update fake.clock set at = %s
 
 -- name: empty
 -- Everything is gone, events too.
-truncate amends.events, amends.sagas, amends.executors, amends.outages, amends.requests, amends.snapshots,
+truncate amends.events, amends.sagas, amends.causes, amends.brakes, amends.executors, amends.outages, amends.requests, amends.snapshots,
          dbos.workflow_status, dbos.workflow_input, dbos.workflow_output, dbos.operation_outputs restart identity cascade
 
 -- name: count
@@ -49,7 +51,11 @@ select jsonb_build_object(
     'sagas', (select coalesce(jsonb_object_agg(s.id, to_jsonb(s) || jsonb_build_object(
         'started_at', fake.us(s.started_at), 'since', fake.us(s.since), 'finished_at', fake.us(s.finished_at),
         'not_before', fake.us(s.not_before), 'due_at', fake.us(s.due_at), 'deadline_at', fake.us(s.deadline_at),
-        'provider_since', fake.us(s.provider_since))), '{}') from amends.sagas as s),
+        'provider_since', fake.us(s.provider_since), 'brake_since', fake.us(s.brake_since))), '{}') from amends.sagas as s),
+    'brakes', (select coalesce(jsonb_object_agg(b.id, to_jsonb(b) || jsonb_build_object(
+        'set_at', fake.us(b.set_at), 'lifted_at', fake.us(b.lifted_at))), '{}') from amends.brakes as b),
+    'causes', (select coalesce(jsonb_object_agg(c.id, to_jsonb(c) || jsonb_build_object('first_at', fake.us(c.first_at))), '{}')
+                 from amends.causes as c),
     'workflows', (select coalesce(jsonb_object_agg(w.workflow_uuid, jsonb_build_object(
         'id', w.workflow_uuid, 'name', w.name, 'inputs', i.inputs, 'created_at', w.created_at * 1000,
         'updated_at', w.updated_at * 1000, 'status', w.status, 'executor', w.executor_id, 'owner', w.owner_xid,

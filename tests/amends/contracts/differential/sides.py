@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from app.amends.store.aggregates.repository import Repository
 from app.amends.store.aggregates.time_travel import TimeTravel
 from app.amends.store.aggregates.undo import UndoRedo
+from workflows.amends.brakes.brake import Brake
+from workflows.amends.ports.brakes import BrakeStore
 from workflows.amends.ports.event_store import EventStore, FeedCursor, StoredEvent
-from workflows.amends.ports.saga_store import Leases, SagaStore
+from workflows.amends.ports.executors import Leases
+from workflows.amends.ports.saga_store import SagaStore
 from workflows.amends.providers import Outage
-from workflows.amends.simulation.memory.rows import ManualClock, WorkflowRow
+from workflows.amends.simulation.memory.rows import ManualClock, NotedCause, WorkflowRow
 from workflows.amends.simulation.memory.sagas import MemorySagas
 from workflows.amends.simulation.memory.streams import MemoryLoader, MemoryStreams
 
@@ -40,6 +43,7 @@ class Side(Protocol):
     """A store, and a look at all that stands in it."""
 
     sagas: SagaStore
+    brakes: BrakeStore
     leases: Leases
     dbos: DbosSide
     events: EventStore
@@ -89,6 +93,7 @@ class MemorySide:
     def __init__(self) -> None:
         self.store = MemorySagas(ManualClock())
         self.sagas: SagaStore = self.store
+        self.brakes: BrakeStore = self.store
         self.leases: Leases = self.store
         self.events: EventStore = self.store.events
         self.dbos: DbosSide = MemoryDbos(self.store)
@@ -106,6 +111,8 @@ class MemorySide:
         store = self.store
         return {
             "sagas": {id: _plain(vars(row), "workflow") for id, row in store.rows.items()},
+            "causes": {id: _cause(noted) for id, noted in store.causes.items()},
+            "brakes": {id: _brake(store, brake) for id, brake in store.brake_rows.items()},
             "workflows": {id: _workflow(row) for id, row in store.workflows.items()},
             "executors": {id: _plain(vars(row)) for id, row in store.executors.items()},
             "outages": {f"{o.provider} by {by}": [_number(o.since), o.error] for (_, by), o in store.outages.items()},
@@ -117,6 +124,16 @@ def _workflow(row: WorkflowRow) -> dict[str, Any]:
     """A workflow's row, whose times are whole milliseconds."""
     checkpoints = {str(number): _plain(vars(known)) for number, known in row.checkpoints.items()}
     return _plain(vars(row), "checkpoints") | {"checkpoints": checkpoints}
+
+
+def _cause(noted: NotedCause) -> dict[str, Any]:
+    return asdict(noted.cause) | {"id": noted.cause.id, "first_at": _number(noted.first_at)}
+
+
+def _brake(store: MemorySagas, brake: Brake) -> dict[str, Any]:
+    lift = store.lifted.get(brake.id)
+    lifted = {f"lifted_{part}": getattr(lift, part, None) for part in ("by", "reason", "at")}
+    return _plain(vars(brake) | vars(brake.scope) | lifted, "scope")
 
 
 def _plain(row: Mapping[str, Any], *but: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from tests.amends.contracts.differential.postgres import PostgresSide, postgres
 from tests.amends.contracts.differential.seeds import compare_seeds
 from tests.amends.contracts.differential.shrinking import LENGTH, require_same
 from workflows.amends.ports.event_store import EventStore
-from workflows.amends.ports.saga_store import Leases, SagaStore
+from workflows.amends.ports.executors import Leases
+from workflows.amends.ports.saga_store import SagaStore
 
 FIRST, OPERATIONS, MOST = 7, 1000, 20
 """With which seed it begins, how many operations there are at least, and how many seeds at most."""

@@ -305,3 +305,34 @@ def test_an_oldest_server_that_does_not_come_before_is_named(upgraded: URL, shop
     migration(shop, "shop_3", "shop_2", "select 1", oldest_server="shop_2")
     with pytest.raises(StartupError, match=f"oldest_server of migration shop_2 is '{oldest}'"):
         Migrations(shop).upgrade(upgraded)
+
+
+SAGAS_OF_BEFORE = """
+insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, provider)
+values ('s-1', 'buy', 1, 's-1', '', 'stuck', 'c', 'r', null),
+       ('s-2', 'buy', 1, 's-2', '', 'running', 'c', 'r', 'stock'),
+       ('s-3', 'buy', 2, 's-3', '', 'completed', 'c', 'r', null)"""
+STARTS_OF_BEFORE = """
+insert into amends.events (id, stream, version, type, schema_version, data, metadata)
+values (gen_random_uuid(), 'saga-s-1', 1, 'saga-started', 1, '{}', '{"actor": "ada"}'),
+       (gen_random_uuid(), 'saga-s-1', 2, 'saga-stuck', 1, '{}', '{"actor": "bob"}'),
+       (gen_random_uuid(), 'saga-s-3', 1, 'saga-started', 1, '{}', '{}')"""
+CAUSES_OF_BEFORE = """
+select s.id, s.actor, c.kind, c.provider, c.id = amends.cause_id(c.kind, 'buy', 1, null, c.provider, null)
+  from amends.sagas as s left join amends.causes as c on c.id = s.cause order by s.id"""
+
+
+def test_sagas_of_before_causes_have_their_actor_and_say_how_they_stand(cluster: EmbeddedPostgres) -> None:
+    run(named(cluster, "postgres"), "create database of_before")
+    url = named(cluster, "of_before")
+    runtime.migrate(conninfo(url))
+    CODE.upgrade(url, "0021")
+    run(url, SAGAS_OF_BEFORE, STARTS_OF_BEFORE)
+    CODE.upgrade(url)
+    with psycopg.connect(conninfo(url)) as sql:
+        assert sql.execute(CAUSES_OF_BEFORE).fetchall() == [
+            ("s-1", "ada", "stuck", None, True),
+            ("s-2", None, "provider", "stock", True),
+            ("s-3", None, None, None, None),
+        ]
+    drop(cluster, url)

@@ -23,12 +23,13 @@ from app.amends.projections import SQL as PROJECTIONS
 from app.amends.store.events.writer import SQL as EVENTS
 from app.amends.store.feed import SQL as FEED
 from app.amends.store.outages import SQL as OUTAGES
+from app.amends.store.sagas.causes import SQL as CAUSES
+from app.amends.store.sagas.filters import CAUSE, CONDITIONS, conditions
 from app.amends.store.sagas.heartbeats import SQL as EXECUTORS
 from app.amends.store.sagas.postgres_sagas import SQL as SAGAS
 from app.amends.store.sagas.recordings import AFTER, PAGE
 from app.amends.store.sagas.recordings import SQL as RECORDINGS
 from app.amends.store.sagas.replay_states import HISTORY_PAGE
-from app.amends.store.sagas.summaries import CONDITIONS
 from app.amends.store.shapes import SQL as SHAPES
 from tests.amends.harness.databases import drop_database, fresh_database
 from tests.amends.store.harness.large import fill
@@ -62,6 +63,8 @@ class Asked:
     statement: str
     parameters: Any
     buffers: int
+    anew: bool = False
+    """Whether it is planned for its values each time."""
 
 
 def cursor(number: int, generation: int = 2) -> dict[str, Any]:
@@ -77,12 +80,23 @@ def cursor(number: int, generation: int = 2) -> dict[str, Any]:
 
 HALF, START = cursor(COUNT // 2), cursor(0, 0)
 ONLY = {"type": None, "stream": None, "correlation_id": None, "limit": 100}
+ONE_CAUSE = dict.fromkeys(("cause", "step", "error", "name", "version"))
 LISTED = dict.fromkeys(CONDITIONS) | {"before_id": None, "limit": 51}
 
 
-def listed(**filters: Any) -> Asked:
-    conditions = " and ".join(CONDITIONS[name] for name in filters if name in CONDITIONS) or "true"
-    return Asked(SAGAS["sagas"].format(conditions=conditions), LISTED | filters, 300)
+def listed(what: str = "sagas", buffers: int = 300, of: str = "", **filters: Any) -> Asked:
+    parameters = LISTED | filters
+    statement = SAGAS[f"{what}_of_each" if of else what].format(column=of, conditions=conditions(parameters))
+    return Asked(statement, parameters, buffers, anew=True)
+
+
+def counted(buffers: int, **filters: Any) -> Asked:
+    return listed("count_sagas", buffers, limit=10_001, **filters)
+
+
+NIGHT: dict[str, Any] = {"started_after": "2026-01-01", "started_before": "2026-01-02"}
+BACK = [f"c-back{number}" for number in range(1, 5)]
+STUCK = [f"c-stuck{number}" for number in range(101)]
 
 
 ASKED: dict[str, Asked] = {
@@ -119,6 +133,36 @@ ASKED: dict[str, Asked] = {
     "reference": listed(reference="r-100000"),
     "correlation": listed(correlation_id="c-100000"),
     "parent": listed(parent="s-1"),
+    "name and version": listed(name="place-order", version=1),
+    "rare name and version": listed(name="rare", version=1),
+    "names of a version": Asked(SAGAS["names_of_version"], {"version": 1}, 50),
+    "a version": listed(version=1, of="name", each=["place-order", "rare"]),
+    "rare version": listed(version=2, of="name", each=["place-order"]),
+    "frequent actor": listed(actor="shop"),
+    "rare actor": listed(actor="rare"),
+    "actor and status": listed(actor="shop", status="stuck"),
+    "a time": listed(**NIGHT),
+    "a time and a status": listed(**NIGHT, status="compensated"),
+    "a time and an actor": listed(**NIGHT, actor="batch"),
+    "a cause": listed(of=CAUSE, each=["c-stuck1"]),
+    "a cause of long ago": listed(of=CAUSE, each=["c-back1"]),
+    "causes of many": listed(buffers=1_000, of=CAUSE, each=BACK),
+    "many causes": listed(buffers=1_000, of=CAUSE, each=STUCK),
+    "a cause and a status": listed(of=CAUSE, each=STUCK, status="stuck", buffers=1_000),
+    "a cause and a time": listed(of=CAUSE, each=BACK, **NIGHT, buffers=1_000),
+    "all, counted": counted(3_000),
+    "a name, counted": counted(3_000, name="place-order"),
+    "a version, counted": counted(3_000, version=1, of="name", each=["place-order", "rare"]),
+    "a status, counted": counted(3_000, status="completed"),
+    "an actor, counted": counted(3_000, actor="shop"),
+    "a time, counted": counted(3_000, **NIGHT),
+    "a cause, counted": counted(3_000, of=CAUSE, each=["c-back1"]),
+    "causes, counted": counted(3_000, of=CAUSE, each=STUCK),
+    "matching causes": Asked(CAUSES["matching"], ONE_CAUSE | {"error": "timeout"}, 50),
+    "what is suspended, by cause": Asked(CAUSES["suspended"], {"limit": 10_001, "examples": 5}, 2_000),
+    "what waits for providers, by cause": Asked(
+        CAUSES["awaiting"], {"limit": 10_001, "examples": 5, "seconds": -60.0}, 2_000
+    ),
     "mine": Asked(SAGAS["running"], ("me",), 20),
     "cancelled": Asked(SAGAS["cancelled"], ("me",), 50),
     "newest position": Asked(METRICS["newest_position"], (), 20),
@@ -164,7 +208,9 @@ ANEW = {EVENTS["feed_of_type"], EVENTS["feed_of_stream"], EVENTS["feed_of_correl
 PREPARED = [
     name
     for name, asked in (ASKED | OPEN).items()
-    if asked.statement not in ANEW and name != "end executors"  # whose own statements would be planned so too
+    if asked.statement not in ANEW
+    and not asked.anew
+    and name != "end executors"  # whose own statements would be planned so too
 ]
 PLANNING = 25.0
 """What planning costs, by Postgres's own count, for statements such as these."""

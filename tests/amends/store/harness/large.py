@@ -20,13 +20,29 @@ select md5(n::text)::uuid,
 """
 SAGAS = """
 insert into amends.sagas (id, name, version, root, reference, status, correlation_id, request, started_at, finished_at,
-                          provider, provider_since)
-select 's-' || n, case when n %% 50000 = 3 then 'rare' else 'place-order' end, 1, 's-' || n, 'r-' || n,
+                          provider, provider_since, actor, cause, compensation_cause)
+select 's-' || n, case when n %% 50000 = 3 then 'rare' else 'place-order' end,
+       case when n %% 40000 = 6 then 2 else 1 end, 's-' || n, 'r-' || n,
        case when n %% 1000 = 1 then 'waiting' when n %% 5000 = 2 then 'stuck' when n %% 20 = 5 then 'compensated'
             when n %% 50 = 11 then 'running' else 'completed' end,
        'c-' || n, 'digest', timestamptz '2026-01-01' + n * interval '1 second', now(),
-       case when n %% 50 = 11 then 'provider-' || n %% 3 end, case when n %% 50 = 11 then now() end
+       case when n %% 50 = 11 then 'provider-' || n %% 3 end, case when n %% 50 = 11 then now() end,
+       case when n %% 40000 = 7 then 'rare' when n %% 3 = 0 then 'batch' else 'shop' end,
+       case when n %% 5000 = 2 then 'c-stuck' || n / 50000
+            when n %% 50 = 11 then 'c-provider' || n %% 3 end,
+       case when n %% 20 = 5 then 'c-back' || case when n < %(count)s / 2 then 1 else n %% 3 + 2 end end
   from generate_series(1, %(count)s) as n
+"""
+CAUSES = """
+insert into amends.causes (id, kind, name, version, step, provider, error)
+select 'c-stuck' || n, 'stuck', 'place-order', 1, 'book_courier', null, 'TimeoutError: no answer within … s'
+  from generate_series(0, 100) as n
+union all
+select 'c-provider' || n, 'provider', 'place-order', 1, 'charge_card', 'provider-' || n, null
+  from generate_series(0, 2) as n
+union all
+select 'c-back' || n, 'compensating', 'place-order', 1, null, null, 'card-declined-' || n
+  from generate_series(1, 4) as n
 """
 WORKFLOWS = """
 insert into dbos.workflow_status (workflow_uuid, status, name, executor_id, created_at, updated_at, application_name,
@@ -45,11 +61,12 @@ def fill(connection: psycopg.Connection, events: int, sagas: int) -> None:
         later = [statement for table in tables for statement in _without_indexes(connection, table)]
         connection.execute(EVENTS, {"count": events})
         connection.execute(SAGAS, {"count": sagas})
+        connection.execute(CAUSES)
         connection.execute(WORKFLOWS)
         for statement in later:
             connection.execute(statement)
         connection.execute("select amends.open_generation('restored'), amends.open_generation('restored again')")
-    connection.execute("vacuum analyze amends.events, amends.sagas, dbos.workflow_status")
+    connection.execute("vacuum analyze amends.events, amends.sagas, amends.causes, dbos.workflow_status")
 
 
 def _without_indexes(connection: psycopg.Connection, table: str) -> list[str]:

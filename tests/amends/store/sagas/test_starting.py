@@ -21,7 +21,9 @@ KINDS = ["place-order:1"]
 
 async def start_again(it: Store, id: str, request: str) -> StartOutcome:
     start = StartRequest(id, "place-order", 1, "4711", id, request, "{}", event(f"saga-{id}"), None, None)
-    return await it.sagas.start(start)
+    found = await it.sagas.start(start)
+    assert isinstance(found, StartOutcome)
+    return found
 
 
 async def register(it: Store, executor: str, lease: float = 60.0) -> None:

@@ -21,7 +21,8 @@ from workflows.amends.executor.clock import DatabaseClock
 from workflows.amends.executor.lease import Lease
 from workflows.amends.executor.process import is_dead, machine_id, process_started_at, this_process
 from workflows.amends.executor.supervisor import CLAIM, Supervisor
-from workflows.amends.ports.saga_store import ClaimedSaga, OtherExecutor, SagaStore
+from workflows.amends.ports.executors import OtherExecutor
+from workflows.amends.ports.saga_store import ClaimedSaga, SagaStore
 
 HERE = machine_id()
 
@@ -115,7 +116,7 @@ class FakeStore:
     async def queued_without_code(self) -> list[tuple[str, str, int]]:
         return []
 
-    async def ended_abnormally(self) -> list[tuple[str, str]]:
+    async def ended_abnormally(self) -> list[tuple[str, str, int, str]]:
         return []
 
 

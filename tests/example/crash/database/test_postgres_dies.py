@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -16,6 +17,7 @@ from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.statements.reader import Reader
 from app.amends.postgres.urls import conninfo, parse_url
 from domain.amends.errors import Unavailable
+from tests.amends.harness.program import Forked
 from tests.example.crash.ledger import doubled_keys, net_effects
 from tests.example.server import Server, wait_for
 
@@ -74,6 +76,31 @@ def test_the_server_and_postgres_die_together(cluster: EmbeddedPostgres) -> None
         cluster.start()
         server.start()
         check(url, server, orders)
+
+
+def test_whoever_watches_a_saga_sees_its_end_also_if_the_server_and_postgres_die(
+    cluster: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    said = tmp_path / "said"
+    with Server(parse_url(cluster.url)) as server:
+        server.start()
+        place(server, 1)
+        server.saga("o-0")
+        server.place_order("o-1", sku="SLOW-boat")
+        server.kill()
+        with said.open("wb") as out:
+            watch = Forked.start("amends", ["workflows", "show", "o-1", "--watch"], server.environment, out, out)
+        wait_for(lambda: "saga-started" in said.read_text(), "it is watched")
+        kill(cluster)
+        wait_for(lambda: "The database does not answer: this waits for it" in said.read_text(), "that is said")
+        cluster.start()
+        wait_for(lambda: "The database answers again." in said.read_text(), "that too")
+        server.start()
+        assert watch.wait(60) == 0
+    told = said.read_text()
+    assert told.splitlines()[-1] == "place-order version 1, o-1: completed"
+    assert told.count("The database ") == 2
+    assert "pool" not in told
 
 
 @pytest.mark.timeout(240)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from domain.amends.errors import Refusal, TooLarge, Unstorable
-from workflows.amends.call import ProviderDown, Retry, SentCalls, storable_provider_down
+from workflows.amends.brakes.brake import Brake, BrakePoint
+from workflows.amends.call import Braked, ProviderDown, Retry, SentCalls, storable_provider_down
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.user_code.tasks import ExitAttempted
 from workflows.amends.engine.user_code.user_code import CodeNeverEnds, CodeRaised, CodeReturned, UserCode
@@ -69,12 +70,24 @@ class BlockedByOutage:
     sent: bool
 
 
-Outcome = AttemptAnswered[T] | AttemptRefused | AttemptsExhausted | AttemptBug | BlockedByOutage
+@dataclass(frozen=True)
+class BlockedByBrake:
+    """A brake holds the step, or a call of it, so no attempt was made; `sent` as for an outage."""
+
+    brake: Brake
+    attempts: int
+    sent: bool
+
+
+Outcome = AttemptAnswered[T] | AttemptRefused | AttemptsExhausted | AttemptBug | BlockedByOutage | BlockedByBrake
 
 
 @dataclass(frozen=True)
 class AttemptPlan(Generic[T]):
-    """What is tried: `body` makes one attempt, `tell` says of a failed one when the next is due."""
+    """What is tried: `body` makes one attempt, `tell` says of a failed one when the next is due.
+
+    `point` is where a brake may hold it.
+    """
 
     name: str
     step_id: int
@@ -82,13 +95,17 @@ class AttemptPlan(Generic[T]):
     retry: Retry
     timeout: timedelta
     tell: Callable[[int, Problem, datetime], object]
+    point: BrakePoint
     deadline: datetime | None = None
     again: Callable[[bool], None] | None = None
     """Told before every further attempt whether one was made in this execution; raises what prevents it."""
 
 
 async def make_attempts(trial: AttemptPlan[T], history: HistoryWriter, code: UserCode) -> Outcome[T]:
-    """Try until answered or out of attempts, those of earlier executions counted; a provider that is down ends it."""
+    """Try until answered or out of attempts, those of earlier executions counted.
+
+    A provider that is down ends it, and so does a brake.
+    """
     execution_log = history.execution_log
     failed, due = execution_log.replay.failures.get(trial.step_id, (0, None))
     before, exhausted = failed, execution_log.replay.exhausted
@@ -98,6 +115,8 @@ async def make_attempts(trial: AttemptPlan[T], history: HistoryWriter, code: Use
         await execution_log.wait_for_lease()
         if (wrong := execution_log.replay.exhausted) and wrong is not exhausted:
             return AttemptBug(Problem("Exhausted", wrong.reason), failed)
+        if brake := await execution_log.holding_brake(trial.point):
+            return BlockedByBrake(brake, failed, failed > before)
         outbound = SentCalls(history.without_hidden, trial.step_id in execution_log.replay.provider_waits)
         ended = await _once(trial, failed + 1, history, code, outbound)
         if isinstance(ended, CodeReturned):
@@ -106,6 +125,8 @@ async def make_attempts(trial: AttemptPlan[T], history: HistoryWriter, code: Use
             about = {"step": trial.name, "provider": down.provider}
             log.debug("%s %s waits: %s", execution_log.identity.id, trial.name, error_message(down), extra=about)
             sent = failed > before or outbound.may_have_sent(ended.error)
+            if outbound.brake:
+                return BlockedByBrake(outbound.brake, failed, sent)
             return BlockedByOutage(down.provider, history.stored_problem(down), failed, sent)
         failed += 1
         outcome = _judged(ended, failed, trial, history, code)
@@ -143,8 +164,16 @@ async def _once(
     async def body() -> T:
         return await trial.body(number)
 
+    async def may_call(provider: str | None) -> None:
+        await history.execution_log.wait_for_lease()
+        if provider is None:
+            return
+        if brake := await history.execution_log.holding_brake(replace(trial.point, provider=provider)):
+            outbound.brake, outbound.down = brake, Braked(provider, f"brake {brake.id}, {brake.reason}")
+            raise outbound.down
+
     limit = trial.timeout.total_seconds()
-    return await code.run(trial.name, limit, body, history.completed_at, history.execution_log.wait_for_lease, outbound)
+    return await code.run(trial.name, limit, body, history.completed_at, may_call, outbound)
 
 
 def _judged(

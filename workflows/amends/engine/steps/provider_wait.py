@@ -1,12 +1,13 @@
-"""What a step and a compensation have in common when they wait for a provider that is down."""
+"""What a step and a compensation have in common when they wait for a provider that is down, or at a brake."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+from workflows.amends.brakes.brake import BrakePoint
 from workflows.amends.call import seconds
-from workflows.amends.engine.steps.attempts import BlockedByOutage
+from workflows.amends.engine.steps.attempts import BlockedByBrake, BlockedByOutage
 from workflows.amends.history.replay_state import ProviderWait
 from workflows.amends.ports.execution_log import ExecutionLog
 
@@ -17,6 +18,20 @@ def current_wait(
     """The wait that this is, which goes on whichever provider is down now, and when it lasts too long."""
     since = known.since if known and known.provider else execution_log.now()
     return ProviderWait(down.provider, since, down.sent or sent_before), since + seconds(execution_log.limits.provider)
+
+
+def brake_wait(
+    held: BlockedByBrake, known: ProviderWait | None, execution_log: ExecutionLog, sent_before: bool = False
+) -> ProviderWait:
+    """The wait at a brake that this is, which goes on if it is the same one."""
+    since = known.since if known and known.brake == held.brake.id else execution_log.now()
+    return ProviderWait("", since, held.sent or sent_before, held.brake.id)
+
+
+def brake_point(saga_type: str, step: str, compensation: str | None = None) -> BrakePoint:
+    """Where a brake may hold a step of a saga `name:version`, or a compensation of it."""
+    name, _, version = saga_type.rpartition(":")
+    return BrakePoint(name, int(version), step, compensation)
 
 
 def wait_fields(down: BlockedByOutage, wait: ProviderWait, until: datetime) -> dict[str, Any]:

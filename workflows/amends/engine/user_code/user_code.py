@@ -147,7 +147,7 @@ class UserCode:
         seconds: float,
         body: Callable[[], Coroutine[Any, Any, T]],
         now: datetime,
-        may_call: Callable[[], Awaitable[None]] | None = None,
+        may_call: Callable[[str | None], Awaitable[None]] | None = None,
         outbound: SentCalls | None = None,
     ) -> CodeReturned[T] | CodeRaised:
         """Run a function of the team's in the time that it has; returns how it ended, and raises nothing of it.

@@ -1,7 +1,12 @@
 """What can happen to one saga, as events in its own stream."""
 
 from workflows.amends.history.events.children import ChildCompensationRequested, ChildStarted
-from workflows.amends.history.events.compensations import CompensationFailed, CompensationWaiting, StepCompensated
+from workflows.amends.history.events.compensations import (
+    CompensationBraked,
+    CompensationFailed,
+    CompensationWaiting,
+    StepCompensated,
+)
 from workflows.amends.history.events.lifecycle import (
     CancelLost,
     CancelRequested,
@@ -21,6 +26,7 @@ from workflows.amends.history.events.operators import (
     SagaTerminated,
 )
 from workflows.amends.history.events.steps import (
+    StepBraked,
     StepCompleted,
     StepEvent,
     StepFailed,
@@ -37,6 +43,7 @@ __all__ = [
     "CancelRequested",
     "ChildCompensationRequested",
     "ChildStarted",
+    "CompensationBraked",
     "CompensationFailed",
     "CompensationWaiting",
     "EventLoopBlocked",
@@ -53,6 +60,7 @@ __all__ = [
     "SagaTerminated",
     "SagaWaiting",
     "SignalReceived",
+    "StepBraked",
     "StepCompensated",
     "StepCompleted",
     "StepEvent",

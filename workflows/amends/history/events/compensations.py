@@ -10,7 +10,7 @@ from domain.amends.event import event
 from workflows.amends.history.replay_state import ProviderWait, ReplayFold
 from workflows.amends.history.row import SagaRow
 from workflows.amends.history.saga_event import OverviewEvent, SagaEvent, failed_attempt_text, shown_error_message
-from workflows.amends.history.state import AwaitedProvider, CompensationState, StateFold
+from workflows.amends.history.state import CompensationState, StateFold, StepWait
 from workflows.amends.history.status import CompensationStatus
 from workflows.amends.history.stored_error import Problem
 from workflows.amends.history.timeline_bar import TimelineBar, step_bar
@@ -72,7 +72,7 @@ class CompensationWaiting(SagaEvent):
 
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         compensation = CompensationState(self.compensation, "retrying", self.attempts, self.error)
-        awaits = AwaitedProvider(self.provider, self.since, self.until)
+        awaits = StepWait("provider", self.provider, self.since, self.until)
         state.set_compensation_fields(self.step, self.occurrence, self.slot, compensation, awaits)
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
@@ -86,6 +86,38 @@ class CompensationWaiting(SagaEvent):
     @classmethod
     def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
         return step_bar(data, "waits", f"waits for {data['provider']}")
+
+
+@event("compensation-braked")
+class CompensationBraked(SagaEvent):
+    """A compensation waits at a brake, since when; that is no attempt."""
+
+    step: str
+    occurrence: int
+    compensation: str
+    slot: int
+    attempts: int
+    brake: str
+    reason: str
+    since: datetime
+
+    repeats_errors: ClassVar[bool] = False
+
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
+        compensation = CompensationState(self.compensation, "retrying", self.attempts)
+        awaits = StepWait("brake", self.brake, self.since, None)
+        state.set_compensation_fields(self.step, self.occurrence, self.slot, compensation, awaits)
+
+    def apply_to_replay(self, replay: ReplayFold) -> None:
+        replay.provider_waits[self.slot] = ProviderWait("", self.since, False, self.brake)
+
+    @classmethod
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        return f"{data['compensation']} at brake {data['brake']}: {data['reason']}"
+
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        return step_bar(data, "waits", f"waits at brake {data['brake']}")
 
 
 @event("step-compensated")

@@ -19,7 +19,7 @@ from workflows.amends.history.saga_event import (
     failed_attempt_text,
     shown_error_message,
 )
-from workflows.amends.history.state import AwaitedProvider, StateFold, StepState
+from workflows.amends.history.state import StateFold, StepState, StepWait
 from workflows.amends.history.status import StepStatus
 from workflows.amends.history.stored_error import Problem
 from workflows.amends.history.timeline_bar import TimelineBar, step_bar
@@ -157,7 +157,7 @@ class StepWaiting(StepEvent):
     def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
         super().apply_to_state(state, at)
         key = self.step, self.occurrence
-        awaits = AwaitedProvider(self.provider, self.since, self.until)
+        awaits = StepWait("provider", self.provider, self.since, self.until)
         state.steps[key] = replace(state.steps[key], awaits=awaits)
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
@@ -171,6 +171,38 @@ class StepWaiting(StepEvent):
     @classmethod
     def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
         return step_bar(data, "waits", f"waits for {data['provider']}")
+
+
+@event("step-braked")
+class StepBraked(StepEvent):
+    """A step waits at a brake, since when; that is no attempt. `sent` is as for one that waits for a provider."""
+
+    attempts: int
+    brake: str
+    reason: str
+    since: datetime
+    sent: bool
+
+    status: ClassVar[StepStatus] = "running"
+    repeats_errors: ClassVar[bool] = False
+
+    def apply_to_state(self, state: StateFold, at: datetime | None) -> None:
+        super().apply_to_state(state, at)
+        key = self.step, self.occurrence
+        state.steps[key] = replace(state.steps[key], awaits=StepWait("brake", self.brake, self.since, None))
+
+    def apply_to_replay(self, replay: ReplayFold) -> None:
+        replay.provider_waits[self.slot] = ProviderWait("", self.since, self.sent, self.brake)
+        if self.sent:  # else it has not begun
+            replay.begun[self.slot] = self.step
+
+    @classmethod
+    def timeline_summary(cls, data: Mapping[str, Any], saga: str) -> str:
+        return f"{data['step']} at brake {data['brake']}: {data['reason']}"
+
+    @classmethod
+    def timeline_bar(cls, data: Mapping[str, Any]) -> TimelineBar | None:
+        return step_bar(data, "waits", f"waits at brake {data['brake']}")
 
 
 @event("step-failed")

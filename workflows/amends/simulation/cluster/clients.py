@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from domain.amends.errors import Conflict, NotFound, Unavailable
 from domain.amends.event import Cause
-from workflows.amends.client import TerminatedAction
+from workflows.amends.client import StartsRefused, TerminatedAction
 from workflows.amends.executor.engine import Engine
 from workflows.amends.history import OperatorAction
 from workflows.amends.ports.event_store import StoredAnswer
@@ -130,7 +130,7 @@ class Clients:
                     self.refused[key] = str(refused)
                     self.note(f"server {server.pid} refuses: {key}: {refused}")
                     break
-                except (TimeoutError, Unavailable, NotFound) as unanswered:
+                except (TimeoutError, Unavailable, NotFound, StartsRefused) as unanswered:
                     self.note(f"server {server.pid} has not answered: {key}: {unanswered!r}")
                     if isinstance(unanswered, NotFound):
                         self._start_again(unanswered.key)

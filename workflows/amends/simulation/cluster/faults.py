@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from workflows.amends.brakes.brake import BrakeScope, WhenStarted
 from workflows.amends.simulation.cluster.network import FAIR, FaultTrap, NetworkConditions
 from workflows.amends.simulation.cluster.server.server import STORE, ServerSite
 
@@ -54,8 +55,21 @@ class CommitLoss:
     seconds: float
 
 
-Fault = KillFault | ShutDownFault | PauseFault | NetworkCut | CommitLoss
+@dataclass(frozen=True)
+class BrakeHold:
+    """An operator sets a brake, and lifts it after a while, at the latest when no more faults happen."""
 
+    at: float
+    seconds: float
+    scope: BrakeScope
+    starts: WhenStarted = "queue"
+    compensations: bool = False
+
+
+Fault = KillFault | ShutDownFault | PauseFault | NetworkCut | CommitLoss | BrakeHold
+
+BRAKES: Final = 0.25
+"""In so many histories operators set brakes."""
 LOSSES: Final = 0.03
 """Of so many histories the store loses commits."""
 LONGEST: Final = 6.0
@@ -64,7 +78,7 @@ LONGEST: Final = 6.0
 
 @dataclass(frozen=True)
 class Faults:
-    """The faults of one history: its servers, the weather and what happens to them, until `over`."""
+    """The faults of one history: its servers, the weather and what happens to them, until `over`; brakes too."""
 
     servers: tuple[ServerSite, ...] = (ServerSite(),)
     weather: NetworkConditions = FAIR
@@ -74,7 +88,11 @@ class Faults:
 
 
 def draw_faults(
-    dice: Random, providers: tuple[str, ...] = (), sagas: tuple[str, ...] = (), losses: bool = False
+    dice: Random,
+    providers: tuple[str, ...] = (),
+    sagas: tuple[str, ...] = (),
+    losses: bool = False,
+    steps: tuple[str, ...] = (),
 ) -> Faults:
     """Faults of all kinds, from none to many. Some servers have no code for some of these sagas, until faults end.
 
@@ -86,7 +104,25 @@ def draw_faults(
     traps = tuple(_trap(dice) for _ in range(dice.choice((0, 1, 1, 2, 2, 3))))
     if losses and dice.random() < LOSSES:
         events = (*events, CommitLoss(dice.uniform(0.5, over), dice.choice((0.01, 0.1, 1.0)) * dice.random()))
+    if dice.random() < BRAKES:
+        brakes = (_brake(dice, over, providers, sagas, steps) for _ in range(dice.choice((1, 1, 2, 3))))
+        events = (*events, *(each for each in brakes if each))
     return Faults(servers, _weather(dice), tuple(sorted(events, key=lambda fault: fault.at)), traps, over)
+
+
+def _brake(
+    dice: Random, over: float, providers: tuple[str, ...], sagas: tuple[str, ...], steps: tuple[str, ...]
+) -> BrakeHold | None:
+    """A brake on some of what there is; None where a scope names nothing."""
+
+    def one_of(names: tuple[str, ...], likely: float) -> str | None:
+        return dice.choice(names) if names and dice.random() < likely else None
+
+    name, step, provider = one_of(sagas, 0.6), one_of(steps, 0.3), one_of(providers, 0.3)
+    scope = BrakeScope(name, 1 if name and dice.random() < 0.3 else None, step, provider)
+    starts: WhenStarted = "refuse" if scope.holds_starts and dice.random() < 0.3 else "queue"
+    made = BrakeHold(dice.uniform(0, over), dice.choice((0.3, 2.0, 5.0)), scope, starts, dice.random() < 0.4)
+    return made if scope != BrakeScope() else None
 
 
 def _trap(dice: Random) -> FaultTrap:

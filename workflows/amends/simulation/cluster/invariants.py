@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import pairwise
 
+from workflows.amends.brakes.brake import BrakePoint
 from workflows.amends.history import FINISHED, Status
 from workflows.amends.history.events.compensations import StepCompensated
 from workflows.amends.history.events.lifecycle import SagaCompensated, SagaCompensating, SagaCompleted
-from workflows.amends.history.events.steps import StepEvent
+from workflows.amends.history.events.steps import StepEvent, StepOutcome
 from workflows.amends.history.events.waits import SignalReceived
 from workflows.amends.history.saga_event import SagaEvent
 from workflows.amends.ports.event_store import START
+from workflows.amends.simulation.cluster.server.server import BRAKE_SECONDS
 from workflows.amends.simulation.cluster.server.store import ClusterStore
 from workflows.amends.simulation.cluster.virtual_time import run_at_once
 
@@ -28,6 +31,19 @@ def record_problems(store: ClusterStore) -> Iterator[str]:
         elif state.status != row.status:
             yield f"{id}: its row says {row.status}, its history {state.status}"
         yield from (f"{id}: {problem}" for problem in (*_of_compensation(events), *_of_end(row.status, events)))
+
+
+def brake_problems(store: ClusterStore) -> Iterator[str]:
+    """Steps that began while a brake held them for longer than a second."""
+    for brake in store.brake_rows.values():
+        begun, lift = brake.set_at + timedelta(seconds=BRAKE_SECONDS), store.lifted.get(brake.id)
+        for id, row in store.rows.items():
+            for _, event in store.saga_history(id).events:
+                if not isinstance(event, StepOutcome) or not begun < event.started_at:
+                    continue
+                point = BrakePoint(row.name, row.version, event.step)
+                if brake.holds(point) and (lift is None or event.started_at < lift.at):
+                    yield f"{id}: {event.step} began at {event.started_at}, while {brake.id} held it"
 
 
 def _of_streams(store: ClusterStore) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from domain.amends.event import Cause, event_type
+from workflows.amends.causes.failure_cause import held_start_cause
 from workflows.amends.history import FINISHED, SagaCompleted, SignalReceived, saga_histories
 from workflows.amends.history.events.children import child_ended_signal, child_undone_signal
 from workflows.amends.history.replay_state import Checkpoint
@@ -25,7 +26,7 @@ from workflows.amends.ports.execution_log import (
     StepCommit,
     StreamMoved,
 )
-from workflows.amends.ports.saga_store import StartOutcome
+from workflows.amends.ports.saga_store import RefusedStart, StartOutcome
 from workflows.amends.simulation.memory.rows import MemorySagaRow, WorkflowRow
 from workflows.amends.simulation.memory.tables import COMPENSATING, MemoryTables
 
@@ -38,17 +39,24 @@ NOT_THERE: Final[dict[str, JsonValue]] = {"status": "compensated", "reason": "it
 class MemoryCommits(MemoryTables):
     """What writes to a saga's history. Each method is whole or not at all, and what it checks comes first."""
 
-    def begin(self, start: StartRequest, parent: str | None = None) -> StartOutcome:
+    def begin(self, start: StartRequest, parent: str | None = None) -> StartOutcome | RefusedStart:
         """Start a saga, once per id, as the child of another one if it is one."""
         if workflow := self.workflows.get(start.id):
             return self._known(start, workflow)
+        parent, brake = parent or start.parent, self.start_brake(start.name, start.version)
+        if brake and brake.starts == "refuse" and parent is None:
+            return RefusedStart(brake.id)
         self.events.insert([start.event])
-        now, owner = self.clock.now, start.owner
-        workflow = WorkflowRow(start.id, start.name, start.inputs, now, now, parent=parent or start.parent)
+        now, owner = self.clock.now, None if brake else start.owner
+        workflow = WorkflowRow(start.id, start.name, start.inputs, now, now, parent=parent)
         workflow.executor, workflow.owner = start.executor, owner
+        if brake:
+            workflow.status = "PENDING"
+            workflow.suspend(now)
         if owner is not None:
             workflow.status, workflow.attempts, workflow.started_at = "PENDING", 1, now
         self.workflows[start.id] = workflow
+        deadline = None if start.deadline is None else now + start.deadline
         self.rows[start.id] = MemorySagaRow(
             id=start.id,
             name=start.name,
@@ -62,10 +70,16 @@ class MemoryCommits(MemoryTables):
             since=now,
             workflow=workflow,
             settled=owner is None,
-            deadline_at=None if start.deadline is None else now + start.deadline,
-            parent=parent or start.parent,
+            deadline_at=deadline,
+            parent=parent,
+            actor=start.event.cause.actor,
         )
-        return StartOutcome.STARTED
+        if brake is None:
+            return StartOutcome.STARTED
+        row = self.rows[start.id]
+        row.brake, row.brake_since, row.start_brake, row.due_at = brake.id, now, brake.id, deadline
+        row.set_cause(self.keep_cause(held_start_cause(row.name, row.version, brake.id)))
+        return StartOutcome.HELD
 
     def _known(self, start: StartRequest, workflow: WorkflowRow) -> StartOutcome:
         row = self.rows.get(start.id)
@@ -116,11 +130,13 @@ class MemoryCommits(MemoryTables):
             workflow.checkpoints[checkpoint.step_id] = _kept(checkpoint)
         self.events.insert(step_commit.events)
         if row and change:
-            row.set_status(change, now)
+            row.set_status(change, self.note_cause(row, change), now)
         if step_commit.suspend:
             workflow.suspend(now)
         if row and step_commit.suspend and step_commit.settled:
             row.settled = True
+        if row and step_commit.suspend and change and change.brake and not self.is_in_force(change.brake):
+            self.enqueue(row)  # the brake was lifted meanwhile
         if step_commit.start:
             self._start_child(workflow.id, step_commit.start)
         elif step_commit.recall:
@@ -131,7 +147,10 @@ class MemoryCommits(MemoryTables):
     # -- parents and children
 
     def _start_child(self, parent: str, start: StartRequest) -> None:
-        if self.begin(replace(start, executor=None, owner=None), parent) is not StartOutcome.STARTED:
+        if self.begin(replace(start, executor=None, owner=None), parent) not in (
+            StartOutcome.STARTED,
+            StartOutcome.HELD,
+        ):
             child = self.rows[start.id]
             child.parent = parent
             if child.status in FINISHED:
@@ -153,7 +172,7 @@ class MemoryCommits(MemoryTables):
             return
         self.events.insert([self.new_saga_event(row, wanted.event)])
         row.cancel_reason = wanted.reason
-        rests = row.status in ("completed", "waiting", "stuck") or row.awaits_provider
+        rests = row.status in ("completed", "waiting", "stuck") or row.is_held
         if not rests or self.is_compensating(row.id):
             return
         row.note_resumed("running", self.clock.now)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from workflows.amends.history import saga_histories
-from workflows.amends.ports.saga_store import OtherExecutor
+from workflows.amends.ports.executors import OtherExecutor
 from workflows.amends.simulation.memory.rows import SUSPENDED, ExecutorRow, MemorySagaRow, WorkflowRow
 from workflows.amends.simulation.memory.tables import MemoryTables
 

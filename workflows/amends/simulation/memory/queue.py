@@ -12,8 +12,8 @@ from workflows.amends.ports.event_store import NewEvent
 from workflows.amends.ports.execution_log import StatusChange
 from workflows.amends.ports.saga_store import ClaimedSaga, ProviderReport
 from workflows.amends.providers import Outage
+from workflows.amends.simulation.memory.brakes import MemoryBrakes, must_begin
 from workflows.amends.simulation.memory.rows import QUEUE, MemorySagaRow, WorkflowRow
-from workflows.amends.simulation.memory.tables import MemoryTables
 
 MOST = 100
 """How many sagas of a kind an answer names that says what should not happen."""
@@ -23,17 +23,19 @@ OPEN: frozenset[Status] = frozenset(("queued", "running", "waiting", "compensati
 
 
 @dataclass
-class MemoryQueue(MemoryTables):
+class MemoryQueue(MemoryBrakes):
     """Sagas that nobody runs, for whoever looks after them."""
 
     outages: dict[tuple[str, str], Outage] = field(default_factory=dict)
     """By provider and executor, what executors have reported."""
 
     async def claim(self, executor: str, owner: str, saga_types: Sequence[str], limit: int) -> list[ClaimedSaga]:
+        held, now = self.hold_starts(set(saga_types)), self.clock.now
         if not self.is_alive(executor):
             return []
         queued = (row for row in self._queued() if row.saga_type in saga_types)
-        ready = [row for row in queued if row.not_before is None or row.not_before < self.clock.now]
+        free = (row for row in queued if row.status != "queued" or row.saga_type not in held or must_begin(row, now))
+        ready = [row for row in free if row.not_before is None or row.not_before < now]
         oldest = sorted(ready, key=lambda row: row.workflow.created_at)[:limit]
         return [self.assign_to_executor(row, executor, owner) for row in oldest]
 
@@ -86,7 +88,7 @@ class MemoryQueue(MemoryTables):
         due = [
             (row.due_at, row)
             for row in self.rows.values()
-            if row.due_at is not None and row.due_at <= now and (row.status == "waiting" or row.awaits_provider)
+            if row.due_at is not None and row.due_at <= now and (row.status == "waiting" or row.is_held)
         ]
         woken = sorted(due, key=lambda each: each[0])[:limit]
         for _, row in woken:
@@ -111,6 +113,7 @@ class MemoryQueue(MemoryTables):
             reference=origin.reference,
             status="running",
             correlation_id=origin.correlation_id,
+            actor=origin.actor,
             request=f"fork of {origin.id}",
             started_at=self.clock.now,
             since=self.clock.now,
@@ -154,7 +157,8 @@ class MemoryQueue(MemoryTables):
         known = self._types_with_code()
         queued = (row for row in self._queued() if row.status != "stranded" and row.saga_type not in known)
         waiting = (row for row in self.rows.values() if row.has_awaited_provider and row.saga_type not in known)
-        found = [*islice(queued, MOST), *islice(waiting, MOST)]
+        held = (row for row in self.rows.values() if row.has_brake and row.saga_type not in known)
+        found = [*islice(queued, MOST), *islice(waiting, MOST), *islice(held, MOST)]
         return [(row.id, row.name, row.version) for row in found]
 
     def _types_with_code(self) -> set[str]:
@@ -173,11 +177,11 @@ class MemoryQueue(MemoryTables):
         first = sorted((row for row in found if row.id not in tried), key=lambda row: (row.since, row.id))[:limit]
         return [self.assign_to_executor(row, executor, owner) for row in first]
 
-    async def ended_abnormally(self) -> list[tuple[str, str]]:
+    async def ended_abnormally(self) -> list[tuple[str, str, int, str]]:
         ended = (
             row for row in self.rows.values() if row.status in OPEN and row.workflow.status in ("CANCELLED", "ERROR")
         )
-        return [(row.id, row.workflow.status) for row in islice(ended, MOST)]
+        return [(row.id, row.name, row.version, row.workflow.status) for row in islice(ended, MOST)]
 
     async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:
         row = self.rows.get(id)
@@ -190,6 +194,8 @@ class MemoryQueue(MemoryTables):
                 row.workflow.enqueue(self.clock.now)
         self.events.insert([self.new_saga_event(row, event)])
         row.status, row.reason, row.since = change.status, change.reason, self.clock.now
+        row.brake = row.brake_since = None
+        row.set_cause(self.note_cause(row, change))
         return True
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 from uuid import UUID
 
+from workflows.amends.causes.failure_cause import FailureCause
 from workflows.amends.history import FINISHED, SagaEvent, StateFold, Status, saga_histories
 from workflows.amends.history.replay_state import Checkpoint, ReplayFold
 from workflows.amends.ports.event_store import StoredEvent, load_event_json
@@ -131,6 +132,15 @@ class MemorySagaRow:
     cancel_reason: str | None = None
     provider: str | None = None
     provider_since: datetime | None = None
+    actor: str | None = None
+    cause: str | None = None
+    """The id of the cause of its suspension, while it is suspended."""
+    compensation_cause: str | None = None
+    brake: str | None = None
+    """The id of the brake at which it waits, as long as it does."""
+    brake_since: datetime | None = None
+    start_brake: str | None = None
+    """The brake that held it when it was started."""
 
     @property
     def saga_type(self) -> str:
@@ -157,9 +167,19 @@ class MemorySagaRow:
         return self.provider is not None and self.status in ("running", "compensating")
 
     @property
+    def has_brake(self) -> bool:
+        """Whether it waits at a brake, as far as its own row says."""
+        return self.brake is not None and self.status in ("queued", "running", "compensating")
+
+    @property
     def awaits_provider(self) -> bool:
         """Whether nobody runs it because a provider is down."""
         return self.has_awaited_provider and self.workflow.is_suspended
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody runs it because a provider is down, or a brake in force."""
+        return (self.has_awaited_provider or self.has_brake) and self.workflow.is_suspended
 
     def unmoved(self) -> Unmoved | None:
         """Why it may not go on with another version of its code; None if it may."""
@@ -170,22 +190,42 @@ class MemorySagaRow:
             return "executing"
         return None if (self.status == "waiting" or self.settled) and self.provider is None else "unsettled"
 
-    def set_status(self, to: StatusChange, now: datetime) -> None:
-        """Take note of another status, and of what it waits for; one that keeps its status keeps its reason too."""
+    def set_status(self, to: StatusChange, cause: FailureCause | None, now: datetime) -> None:
+        """Take note of another status, its cause, and what it waits for; one that keeps its status keeps its reason."""
         self.reason = to.reason or self.reason if to.status == self.status else to.reason
         self.status, self.waiting_for, self.due_at = to.status, to.waiting_for, to.due_at
         self.provider, self.provider_since = to.provider, to.provider_since
+        self.brake, self.brake_since = to.brake, to.brake_since
         self.since, self.finished_at = now, now if to.status in FINISHED else None
+        self.set_cause(cause)
+
+    def set_cause(self, cause: FailureCause | None) -> None:
+        """Take note of the cause of a suspension, which counts while that lasts, or of a compensation."""
+        if cause and cause.kind == "compensating":
+            self.cause, self.compensation_cause = None, cause.id
+        else:
+            self.cause = cause.id if cause else None
 
     def clear_wait(self, now: datetime) -> None:
         """Note that it waits for no signal and no time any more."""
         self.status = "running" if self.status == "waiting" else self.status
         self.since, self.waiting_for, self.due_at = now, None, None
+        if self.brake is not None:
+            self.brake = self.brake_since = self.cause = None
 
     def note_resumed(self, status: Status, now: datetime) -> None:
         """Note that it goes on because somebody wants it to, however often its executors have died."""
         self.status, self.reason, self.since = status, None, now
         self.waiting_for, self.due_at, self.takeovers, self.not_before = None, None, 0, None
+        self.cause = self.brake = self.brake_since = None
+
+
+@dataclass(frozen=True)
+class NotedCause:
+    """A cause, and when a saga had it for the first time."""
+
+    cause: FailureCause
+    first_at: datetime
 
 
 @dataclass

@@ -20,7 +20,14 @@ from workflows.amends.ports.event_store import (
     load_event_json,
 )
 from workflows.amends.ports.execution_log import Committed, StartRequest, StepCommit, StepTransaction, StreamMoved
-from workflows.amends.ports.saga_store import RecordedStart, StartOutcome, StatusDetails, Unmoved, VersionMove
+from workflows.amends.ports.saga_store import (
+    RecordedStart,
+    RefusedStart,
+    StartOutcome,
+    StatusDetails,
+    Unmoved,
+    VersionMove,
+)
 from workflows.amends.simulation.memory.commits import MemoryCommits
 from workflows.amends.simulation.memory.dbos_tools import DbosTools
 from workflows.amends.simulation.memory.executors import MemoryExecutors
@@ -37,12 +44,12 @@ STUCK = event_type(SagaStuck).name
 class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
     """All of workflows.amends.ports.saga_store.SagaStore, and its leases; it answers at once, whatever is asked."""
 
-    async def start(self, start: StartRequest) -> StartOutcome:
+    async def start(self, start: StartRequest) -> StartOutcome | RefusedStart:
         return self.begin(start)
 
     async def recorded_start(self, id: str) -> RecordedStart | None:
         row = self.rows.get(id)
-        return RecordedStart(row.name, row.version, row.workflow.inputs) if row else None
+        return RecordedStart(row.name, row.version, row.workflow.inputs, row.start_brake is not None) if row else None
 
     async def load_replay_state(self, id: str) -> ReplayState | None:
         return self.replay_state(id) if id in self.rows else None
@@ -111,7 +118,7 @@ class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
             return None
         cursor = self.events.insert([self.new_saga_event(row, event)])
         row.cancel_reason = reason
-        if not self.is_compensating(id) and (row.status in ("waiting", "stuck") or row.awaits_provider):
+        if not self.is_compensating(id) and (row.status in ("waiting", "stuck") or row.is_held):
             row.note_resumed("running", self.clock.now)
             self.enqueue(row)
         return self._kept(answer, cursor)
@@ -128,10 +135,12 @@ class MemorySagas(MemoryCommits, MemoryQueue, MemoryExecutors, DbosTools):
             return unmoved
         cursor = self.events.insert([self.new_saga_event(row, event)])
         row.version, row.workflow.inputs = move.to_version, _of_version(row.workflow.inputs, move.to_version)
-        if row.status in ("waiting", "stranded"):
+        goes_on, held = row.status in ("waiting", "stranded"), row.brake is not None
+        if goes_on:
             row.status, row.reason, row.since = "running", None, self.clock.now
+        if goes_on or held:
             self.enqueue(row)
-        row.waiting_for = row.due_at = None
+        row.cause = row.waiting_for = row.due_at = row.brake = row.brake_since = None
         return self._kept(answer, cursor)
 
     def _before(self, event: NewEvent, answer: StoredAnswer | None) -> FeedCursor | RepeatedRequest | None:

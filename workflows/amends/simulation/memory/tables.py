@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from domain.amends.event import event_type
+from workflows.amends.brakes.brake import Brake, BrakePoint
+from workflows.amends.causes.failure_cause import MOST_CAUSES, OTHER_ERRORS, FailureCause, default_cause
 from workflows.amends.history import SagaCompensating, StepCompensated, saga_histories
 from workflows.amends.history.replay_state import ReplayFold, ReplayState
+from workflows.amends.ports.brakes import BrakeLift
 from workflows.amends.ports.event_store import NewEvent, StoredEvent, load_event_json
+from workflows.amends.ports.execution_log import StatusChange
 from workflows.amends.ports.saga_store import ClaimedSaga
 from workflows.amends.simulation.memory.events import MemoryEvents
 from workflows.amends.simulation.memory.rows import (
@@ -16,6 +20,7 @@ from workflows.amends.simulation.memory.rows import (
     ManualClock,
     MemorySagaHistory,
     MemorySagaRow,
+    NotedCause,
     WorkflowRow,
 )
 
@@ -30,6 +35,10 @@ class MemoryTables:
     rows: dict[str, MemorySagaRow] = field(default_factory=dict)
     workflows: dict[str, WorkflowRow] = field(default_factory=dict)
     executors: dict[str, ExecutorRow] = field(default_factory=dict)
+    causes: dict[str, NotedCause] = field(default_factory=dict)
+    brake_rows: dict[str, Brake] = field(default_factory=dict)
+    lifted: dict[str, BrakeLift] = field(default_factory=dict)
+    """By the ids of brakes, by whom, why and when they were lifted."""
     events: MemoryEvents = field(init=False)
     _histories: dict[str, MemorySagaHistory] = field(default_factory=dict)
 
@@ -68,6 +77,43 @@ class MemoryTables:
             recovered=not row.was_settled,
             provider=row.provider,
         )
+
+    def note_cause(self, row: MemorySagaRow, change: StatusChange) -> FailureCause | None:
+        """Keep the cause of a suspension or a compensation; of too many of one step it is one of the other errors.
+
+        What is suspended without one has a cause that says nothing but how it stands.
+        """
+        cause = change.cause or default_cause(row.name, row.version, change.status, change.provider)
+        return cause and self.keep_cause(cause)
+
+    def keep_cause(self, cause: FailureCause) -> FailureCause:
+        """Keep a cause, unless there are too many of its step."""
+        if cause.id in self.causes:
+            return cause
+        step = (cause.name, cause.version, cause.step)
+        known = [each.cause for each in self.causes.values()]
+        if sum((each.name, each.version, each.step) == step for each in known) >= MOST_CAUSES:
+            cause = replace(cause, provider=None, error=OTHER_ERRORS)
+        self.causes.setdefault(cause.id, NotedCause(cause, self.clock.now))
+        return cause
+
+    def is_in_force(self, brake: str) -> bool:
+        """Whether a brake was set and not lifted."""
+        return brake in self.brake_rows and brake not in self.lifted
+
+    def brakes_in_force(self) -> list[Brake]:
+        """The brakes in force, oldest first."""
+        known = (brake for brake in self.brake_rows.values() if brake.id not in self.lifted)
+        return sorted(known, key=lambda brake: (brake.set_at, brake.id))
+
+    def start_brake(self, name: str, version: int) -> Brake | None:
+        """The brake that holds the starts of a type of saga, one that refuses them first."""
+        holding = (
+            each
+            for each in self.brakes_in_force()
+            if each.scope.holds_starts and each.scope.matches(BrakePoint(name, version, ""))
+        )
+        return min(holding, key=lambda brake: brake.starts != "refuse", default=None)
 
     def new_saga_event(self, row: MemorySagaRow, event: NewEvent) -> NewEvent:
         """An event as it belongs to a saga's history, whoever tells it."""

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.amends.http.openapi.answers import FeedToken
+from workflows.amends.causes.failure_cause import CauseKind
 from workflows.amends.history import Status
 
 
@@ -69,6 +70,8 @@ class SagaRow(BaseModel):
     waiting_until: datetime | None
     waits: list[Wait]
     parent: str | None
+    cause: str | None
+    actor: str | None
 
 
 class Saga(SagaRow):
@@ -82,11 +85,45 @@ class Saga(SagaRow):
     steps_next: FeedToken | None
 
 
+class Count(BaseModel):
+    """How many match; beyond 10,000 they are not counted, and `more` is true."""
+
+    value: int
+    more: bool
+
+
 class Sagas(BaseModel):
-    """A page of sagas, newest first; `next` is the cursor of the next one."""
+    """A page of sagas, newest first; `next` is the cursor of the next one, `count` is there if it was asked for."""
 
     workflows: list[SagaRow]
     next: FeedToken | None
+    count: Count | None = None
+
+
+class CauseGroup(BaseModel):
+    """What has a cause in common; `more` says that there are more than `count`, `since` is of the first of them.
+
+    The examples are ids of workflows, or keys of the read model `name`; `acts` are what an operator can do about them.
+    """
+
+    cause: str
+    kind: CauseKind
+    name: str
+    version: int
+    step: str | None
+    provider: str | None
+    error: str | None
+    count: int
+    more: bool
+    since: datetime
+    examples: list[str]
+    acts: list[str]
+
+
+class Causes(BaseModel):
+    """All that needs a person, the largest groups first."""
+
+    causes: list[CauseGroup]
 
 
 class Started(BaseModel):

@@ -138,7 +138,8 @@ def commit_of_a_wait(draw: Draw) -> Operation | None:
     status = row.status if provider or compensating else "waiting"
     since = draw.now if provider else None
     reason = f"reason {draw.number()}" if draw.once_in(3) else None
-    change = StatusChange(status, reason, signal, due, provider, since)
+    cause = draw.failure_cause(row, "provider", provider) if provider else None
+    change = StatusChange(status, reason, signal, due, provider, since, cause)
     event = draw.event(row.id, SagaWaiting(next_step(row), signal, due))
     return commit(draw, "commit of a wait", row, [event], change=change, suspend=True, settled=draw.once_in(2))
 
@@ -147,19 +148,17 @@ def commit_of_a_wait(draw: Draw) -> Operation | None:
 def commit_of_getting_stuck(draw: Draw) -> Operation | None:
     if (row := owned(draw)) is None:
         return None
-    stuck, change = SagaStuck("why", 3, "charge", attempts=draw.number()), StatusChange("stuck", "why")
+    stuck = SagaStuck("why", 3, "charge", attempts=draw.number())
+    change = StatusChange("stuck", "why", cause=draw.failure_cause(row, "stuck"))
     return commit(draw, "commit of getting stuck", row, [draw.event(row.id, stuck)], change=change, suspend=True)
 
 
 @operation(3)
 def commit_of_having_no_code(draw: Draw) -> Operation | None:
-    row = owned(draw)
-    change = StatusChange("stranded", "no code")
-    return (
-        None
-        if row is None
-        else commit(draw, "commit of having no code", row, [done(draw, row, 9)], change=change, suspend=True)
-    )
+    if (row := owned(draw)) is None:
+        return None
+    change = StatusChange("stranded", "no code", cause=draw.failure_cause(row, "stranded"))
+    return commit(draw, "commit of having no code", row, [done(draw, row, 9)], change=change, suspend=True)
 
 
 @operation(3)
@@ -167,7 +166,8 @@ def commit_of_turning_back(draw: Draw) -> Operation | None:
     if (row := owned(draw)) is None:
         return None
     error = Problem("declined", "no", {"sku": draw.number()}) if draw.once_in(2) else None
-    change = StatusChange("compensating", draw.random.choice(["no", None]))
+    cause = draw.failure_cause(row, "compensating")
+    change = StatusChange("compensating", draw.random.choice(["no", None]), cause=cause)
     event = draw.event(row.id, SagaCompensating("no", error, (draw.number(),)))
     return commit(draw, "commit of turning back", row, [event], change=change)
 

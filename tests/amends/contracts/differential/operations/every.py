@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.amends.contracts.differential.operations import KINDS, aggregates, commits, events, people, queue
+from tests.amends.contracts.differential.operations import KINDS, aggregates, brakes, commits, events, people, queue
 
-__all__ = ["KINDS", "aggregates", "commits", "events", "people", "queue"]
+__all__ = ["KINDS", "aggregates", "brakes", "commits", "events", "people", "queue"]

@@ -98,14 +98,18 @@ def ended_abnormally(draw: Draw) -> Operation | None:
 @operation()
 def note_that_no_code_fits(draw: Draw) -> Operation | None:
     id = draw.saga(lambda row: row.status in ("queued", "running", "waiting", "compensating"))
-    told, change = draw.event(id, SagaIncompatible("no code")), StatusChange("stranded", "no code")
+    row = draw.store.rows.get(id)
+    change = StatusChange("stranded", "no code", cause=draw.failure_cause(row, "stranded") if row else None)
+    told = draw.event(id, SagaIncompatible("no code"))
     return Operation.of("note that no code fits", "sagas.append_to_unowned", id, told, change, FINISHED)
 
 
 @operation()
 def note_that_it_was_ended(draw: Draw) -> Operation | None:
     id = draw.saga(lambda row: row.workflow.status in ("CANCELLED", "ERROR"))
-    told, change = draw.event(id, SagaTerminated("DBOS says so")), StatusChange("abandoned", "DBOS says so")
+    row = draw.store.rows.get(id)
+    change = StatusChange("abandoned", "DBOS says so", cause=draw.failure_cause(row, "abandoned") if row else None)
+    told = draw.event(id, SagaTerminated("DBOS says so"))
     return Operation.of("note that it was ended", "sagas.append_to_unowned", id, told, change, FINISHED)
 
 

@@ -52,6 +52,7 @@ class SimulatedGateway(Generic[T]):
             if self._server.network.is_cut(self._name):
                 raise NoAnswer("connection refused")
             await sending.starts()
+            self._server.note_call(self._name)
             return await self._sent(partial(operation, *args, **options))
 
     async def _sent(self, operation: Callable[[], Any]) -> Any:

@@ -22,11 +22,13 @@ from workflows.amends.ports.execution_log import (
     StreamMoved,
     TransactionInterrupted,
 )
+from workflows.amends.ports.executors import OtherExecutor
 from workflows.amends.ports.saga_store import (
+    BrakeReport,
     ClaimedSaga,
-    OtherExecutor,
     ProviderReport,
     RecordedStart,
+    RefusedStart,
     SagaStore,
     StartOutcome,
     StatusDetails,
@@ -56,8 +58,8 @@ class RemoteStore:
     def _ask(self, asked: Callable[..., Coroutine[Any, Any, T]], *args: Any, patience: float | None = None) -> Any:
         return self._link.ask(lambda: run_at_once(asked(*args)), patience)
 
-    async def start(self, start: StartRequest) -> StartOutcome:
-        found: StartOutcome = await self._ask(self._store.start, start, patience=REQUEST_SECONDS)
+    async def start(self, start: StartRequest) -> StartOutcome | RefusedStart:
+        found: StartOutcome | RefusedStart = await self._ask(self._store.start, start, patience=REQUEST_SECONDS)
         return found
 
     async def recorded_start(self, id: str) -> RecordedStart | None:
@@ -134,6 +136,14 @@ class RemoteStore:
 
     # -- the queue
 
+    async def brakes(self) -> BrakeReport:
+        found: BrakeReport = await self._ask(self._store.brakes, patience=REQUEST_SECONDS)
+        return found
+
+    async def release_held(self, limit: int) -> int:
+        found: int = await self._ask(self._store.release_held, limit)
+        return found
+
     async def awaited_providers(self, executor: str) -> list[ProviderReport]:
         found: list[ProviderReport] = await self._ask(self._store.awaited_providers, executor, patience=REQUEST_SECONDS)
         return found
@@ -182,8 +192,8 @@ class RemoteStore:
         )
         return found
 
-    async def ended_abnormally(self) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = await self._ask(self._store.ended_abnormally, patience=REQUEST_SECONDS)
+    async def ended_abnormally(self) -> list[tuple[str, str, int, str]]:
+        found: list[tuple[str, str, int, str]] = await self._ask(self._store.ended_abnormally, patience=REQUEST_SECONDS)
         return found
 
     async def append_to_unowned(self, id: str, event: NewEvent, change: StatusChange, unless: Sequence[Status]) -> bool:

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 
+from workflows.amends.brakes.brake import BrakeScope
 from workflows.amends.clocks import Clocks
 from workflows.amends.executor.engine import Engine, Options
 from workflows.amends.executor.lease import Lease
 from workflows.amends.executor.process import Process
-from workflows.amends.ports.saga_store import OtherExecutor
+from workflows.amends.ports.executors import OtherExecutor
 from workflows.amends.providers import Providers
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.cluster.network import Network, NetworkLink
@@ -25,6 +26,8 @@ from workflows.amends.simulation.cluster.server.watch import CommitWatch
 from workflows.amends.simulation.cluster.virtual_time import Timeline, VirtualLoop
 
 STORE: Final = "the store"
+BRAKE_SECONDS: Final = 1.0
+"""So long after it was set a brake holds in every process."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,13 @@ class Server:
         """It hears that its store may have lost commits."""
         if self.engine and not self.loop.dead:
             self._suspecting = self.loop.create_task(self.engine.suspect_losses(), name="suspicion")
+
+    def note_call(self, provider: str) -> None:
+        """A call to a provider begins now: no brake may hold all of its calls for longer than a second already."""
+        begun = EPOCH + timedelta(seconds=self.timeline.now - BRAKE_SECONDS)
+        for brake in self._store.brakes_in_force():
+            if brake.scope == BrakeScope(provider=provider) and brake.compensations and brake.set_at < begun:
+                self._watch.problems.append(f"server {self.pid} calls {provider}, which {brake.id} has held")
 
     def _now(self) -> datetime:
         return EPOCH + timedelta(seconds=self.timeline.now + self.site.skew)

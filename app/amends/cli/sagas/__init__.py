@@ -1,0 +1,1 @@
+"""Commands about many business processes at once."""

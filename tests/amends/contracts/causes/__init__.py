@@ -1,0 +1,1 @@
+"""Causes of suspensions and compensations, as every store keeps them."""
