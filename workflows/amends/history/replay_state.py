@@ -93,7 +93,7 @@ class ReplayState:
     By step number: `arguments` are the digests, `failures` the failed attempts of a step without an outcome and when
     the next one is due, `provider_waits` which provider it waits for, `actions` what an operator decided last, `waits`
     until when the saga began to wait, `received` which of these waits a signal ended, `children` the sagas that were
-    started for a step, oldest first, `begun` the names of what began, whether it has ended since then or not.
+    started for a step, oldest first, `begun` the names of what has begun, and not ended.
 
     `redo` says how often a step was compensated in the family of forks. `version` is that of the saga's stream,
     `signals` are the payloads it received, by name and oldest first. `compensation` is there once that has begun,

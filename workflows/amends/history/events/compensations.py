@@ -137,6 +137,9 @@ class StepCompensated(OverviewEvent):
         compensation = CompensationState(self.compensation, _STATUS[self.by], self.attempts)
         state.set_compensation_fields(self.step, self.occurrence, self.slot, compensation)
 
+    def apply_to_replay(self, replay: ReplayFold) -> None:
+        replay.begun.pop(self.slot, None)
+
     def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"steps_compensated": row.steps_compensated + 1}
 

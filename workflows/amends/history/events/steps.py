@@ -71,6 +71,7 @@ class StepOutcome(StepEvent):
 
     def apply_to_replay(self, replay: ReplayFold) -> None:
         replay.arguments[self.slot] = self.arguments
+        replay.begun.pop(self.slot, None)
 
 
 @event("step-completed")

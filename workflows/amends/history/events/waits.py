@@ -92,6 +92,7 @@ class WaitEnded(OverviewEvent):
     def apply_to_replay(self, replay: ReplayFold) -> None:
         if self.by == "signal":
             replay.received.add(self.slot)
+        replay.begun.pop(self.slot, None)
 
     def overview_columns(self, row: SagaRow, at: datetime) -> Mapping[str, Any]:
         return {"status": "running", "waiting_for": None}
