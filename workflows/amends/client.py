@@ -24,6 +24,7 @@ from workflows.amends.history import (
 from workflows.amends.ids import new_id, require_workflow_id
 from workflows.amends.ports.event_store import (
     FeedCursor,
+    NewEvent,
     RepeatedRequest,
     StoredAnswer,
     new_amends_event,
@@ -145,7 +146,7 @@ class SagaClient:
         found = await self._sagas.signal(id, signal, event, answer)
         if (done := _answer(found, answer, {"id": id, "signal": signal})) is not None:
             return done
-        raise Conflict("status", f"Workflow {id} is {found}: nobody waits for a signal any more.")
+        raise nobody_waits(id, found)
 
     async def cancel(
         self, id: str, name: str, version: int, reason: str, cause: Cause, answer: StoredAnswer | None = None
@@ -154,15 +155,19 @@ class SagaClient:
 
         Raises NotFound, or Conflict once it is finished or past its pivot.
         """
-        saga = self.sagas.get((name, version))
-        pivots = [each.step.name for each in saga.definition.steps.values() if each.step.pivot] if saga else []
+        pivots = self.pivots(name, version)
         event = new_amends_event(saga_histories.stream(id), CancelRequested(reason), cause)
         found = await self._sagas.cancel(id, pivots, reason, event, answer)
         if found is None:
-            raise Conflict("status", f"Workflow {id} is past the point of no return: {', '.join(pivots)} is done.")
+            raise past_pivot(id, pivots)
         if (done := _answer(found, answer, {"id": id})) is not None:
             return done
-        raise Conflict("status", f"Workflow {id} is {found}: there is nothing to cancel any more.")
+        raise nothing_to_cancel(id, found)
+
+    def pivots(self, name: str, version: int) -> list[str]:
+        """The pivots of a saga, as far as there is code for it here."""
+        saga = self.sagas.get((name, version))
+        return [each.step.name for each in saga.definition.steps.values() if each.step.pivot] if saga else []
 
     async def handle_terminated(
         self, id: str, action: TerminatedAction, reason: str, cause: Cause, answer: StoredAnswer | None = None
@@ -173,11 +178,11 @@ class SagaClient:
         """
         happened = OperatorResumed(reason) if action == "resume" else CancelRequested(reason)
         event = new_amends_event(saga_histories.stream(id), happened, cause)
-        going, cancel = _going(await self._standing(id)), None if action == "resume" else reason
+        going, cancel = going_status(await self.standing(id)), None if action == "resume" else reason
         found = await self._sagas.apply_operator_action(id, None, ["abandoned"], event, going, answer, cancel)
         if (done := _answer(found, answer, {"id": id, "act": action})) is not None:
             return done
-        raise Conflict("status", f"Workflow {id} is {found}, not abandoned: there is nothing to {action}.")
+        raise not_terminated(id, found, action)
 
     async def handle_stuck(
         self,
@@ -192,17 +197,11 @@ class SagaClient:
 
         Raises NotFound, Conflict unless the saga is stuck, and TooLarge or Unstorable for the result.
         """
-        require_storable(result, "result", self._limits.value)
         while True:
-            standing = await self._standing(id)
-            stuck = standing.stuck
-            if standing.status != "stuck" or stuck is None:
-                raise _not_stuck(id, standing.status, action)
-            acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, as_jsonb(result))
-            event = new_amends_event(saga_histories.stream(id), acted, cause)
+            standing, event = await self.operator_event(id, action, reason, cause, result)
             try:
                 found = await self._sagas.apply_operator_action(
-                    id, standing.stuck_at, ["stuck"], event, _going(standing), answer
+                    id, standing.stuck_at, ["stuck"], event, going_status(standing), answer
                 )
             except StaleVersion:
                 continue
@@ -210,14 +209,28 @@ class SagaClient:
                 return done
             raise _not_stuck(id, found, action)
 
-    async def _standing(self, id: str) -> StatusDetails:
+    async def operator_event(
+        self, id: str, action: OperatorAction, reason: str, cause: Cause, result: Any = None
+    ) -> tuple[StatusDetails, NewEvent]:
+        """How a stuck saga stands, and the event of an operator's action on it; raises as `handle_stuck` does."""
+        require_storable(result, "result", self._limits.value)
+        standing = await self.standing(id)
+        stuck = standing.stuck
+        if standing.status != "stuck" or stuck is None:
+            raise _not_stuck(id, standing.status, action)
+        acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, as_jsonb(result))
+        return standing, new_amends_event(saga_histories.stream(id), acted, cause)
+
+    async def standing(self, id: str) -> StatusDetails:
+        """How a saga stands. Raises NotFound."""
         standing = await self._sagas.status_details(id)
         if standing is None:
             raise NotFound("workflow", id)
         return standing
 
 
-def _going(standing: StatusDetails) -> Status:
+def going_status(standing: StatusDetails) -> Status:
+    """The status of a saga that goes on."""
     return "compensating" if standing.is_compensating else "running"
 
 
@@ -233,3 +246,23 @@ def _answer(
 
 def _not_stuck(id: str, status: object, action: OperatorAction) -> Conflict:
     return Conflict("status", f"Workflow {id} is {status}, not stuck: there is nothing to {action}.")
+
+
+def not_terminated(id: str, status: object, action: TerminatedAction) -> Conflict:
+    """The refusal to go on with a saga that was not terminated in DBOS's own tools."""
+    return Conflict("status", f"Workflow {id} is {status}, not abandoned: there is nothing to {action}.")
+
+
+def nothing_to_cancel(id: str, status: object) -> Conflict:
+    """The refusal to cancel a saga that is finished."""
+    return Conflict("status", f"Workflow {id} is {status}: there is nothing to cancel any more.")
+
+
+def past_pivot(id: str, pivots: Sequence[str]) -> Conflict:
+    """The refusal to cancel a saga whose pivot is recorded."""
+    return Conflict("status", f"Workflow {id} is past the point of no return: {', '.join(pivots)} is done.")
+
+
+def nobody_waits(id: str, status: object) -> Conflict:
+    """The refusal to send a signal to a saga that is finished."""
+    return Conflict("status", f"Workflow {id} is {status}: nobody waits for a signal any more.")

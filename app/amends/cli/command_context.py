@@ -27,6 +27,7 @@ from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries
 from app.amends.store.shapes import PostgresSagaLookup
 from domain.amends.event import Cause
+from workflows.amends.acts.dry_runs import DryRuns
 from workflows.amends.client import SagaClient
 from workflows.amends.compatibility.migration import Migrations
 from workflows.amends.compatibility.replay_log import CodeAtHand
@@ -56,6 +57,7 @@ class CommandContext:
     administration: ProjectionAdministration
     code: CodeAtHand
     migrations: Migrations
+    dry_runs: DryRuns
 
     @property
     def cause(self) -> Cause:
@@ -76,6 +78,7 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
             client, register = SagaClient(parts.sagas, store.sagas), store.shape_register(service, parts.sagas)
             limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
             code = CodeAtHand.of(client, limits, register.argument_shapes)
+            recordings = PostgresRecordings(reader)
             yield CommandContext(
                 client,
                 SagaSummaries(reader),
@@ -91,7 +94,8 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
                 store.builds,
                 ProjectionAdministration(store.builds),
                 code,
-                Migrations(store.sagas, PostgresRecordings(reader), client.sagas, code),
+                Migrations(store.sagas, recordings, client.sagas, code),
+                DryRuns(client, recordings, code),
             )
         finally:
             await store.stop()

@@ -37,6 +37,7 @@ from app.amends.store.sagas.causes import CauseGroups
 from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries, inactivity_waiter
 from app.amends.watchdog.watchdog import Watchdog
+from workflows.amends.acts.dry_runs import DryRuns
 from workflows.amends.compatibility.migration import Migrations
 from workflows.amends.compatibility.replay_log import CodeAtHand
 from workflows.amends.executor.engine import Engine
@@ -76,12 +77,11 @@ def amends_routers(
     resting, overview = inactivity_waiter(reader), SagaSummaries(reader)
     engine.on_inactive = lambda saga: resting.resolve({saga: True})
     yield WorkflowListRoutes(overview, CauseGroups(reader, long_wait), redactor).router
-    yield WorkflowRoutes(engine, overview, resting, events, requests, redactor).router
-    client = engine.saga_client
+    client, recordings = engine.saga_client, PostgresRecordings(reader)
     code = CodeAtHand.of(client, engine.options.limits, engine.argument_shapes)
-    yield MigrationRoutes(
-        engine, Migrations(store.sagas, PostgresRecordings(reader), client.sagas, code), requests
-    ).router
+    dry_runs = DryRuns(client, recordings, code)
+    yield WorkflowRoutes(engine, overview, resting, events, requests, redactor, dry_runs).router
+    yield MigrationRoutes(engine, Migrations(store.sagas, recordings, client.sagas, code), requests).router
     yield EventRoutes(events, store.feed_notifier, redactor, engine.draining, watched.followers).router
     limit = engine.options.limits.value
     history, undoing = TimeTravel(events, loader), UndoRedo(events, loader, limit)

@@ -36,11 +36,20 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "workflows start": ("workflows start place-order - --id 4711 < order.json",),
     "workflows signal": ("workflows signal t-1 approval '{\"approved\": true}'",),
-    "workflows cancel": ('workflows cancel 4711 --reason "the customer called"',),
+    "workflows cancel": (
+        "workflows cancel 4711 --dry-run",
+        'workflows cancel 4711 --reason "the customer called"',
+    ),
     "workflows compensate": ('workflows compensate 4711 --reason "was cancelled by mistake"',),
     "workflows resume": ('workflows resume 4711 --reason "was cancelled by mistake"',),
-    "workflows retry": ('workflows retry 4711 --reason "the warehouse is open again"',),
-    "workflows skip": ('workflows skip 4711 --reason "the stock was counted by hand"',),
+    "workflows retry": (
+        "workflows retry 4711 --dry-run",
+        'workflows retry 4711 --reason "the warehouse is open again"',
+    ),
+    "workflows skip": (
+        "workflows skip 4711 --dry-run",
+        'workflows skip 4711 --reason "the stock was counted by hand"',
+    ),
     "workflows resolve": ('workflows resolve 4711 --reason "paid by bank transfer" --result \'{"id": "r-1"}\'',),
     "projections list": ("projections list", "projections list order_board --json"),
     "projections rebuild": ("projections rebuild order_board",),
