@@ -192,13 +192,18 @@ class SagaClient:
         cause: Cause,
         result: Any = None,
         answer: StoredAnswer | None = None,
+        stuck_at: int | None = None,
     ) -> dict[str, Any]:
         """An operator's action on a stuck saga; returns the answer, the same again for a repeated request.
+
+        With `stuck_at`, the version of its history that tells where it is stuck, it is for nothing else.
 
         Raises NotFound, Conflict unless the saga is stuck, and TooLarge or Unstorable for the result.
         """
         while True:
             standing, event = await self.operator_event(id, action, reason, cause, result)
+            if stuck_at not in (None, standing.stuck_at):
+                raise Conflict("status", f"Workflow {id} has got stuck anew: look at it before you {action} it.")
             try:
                 found = await self._sagas.apply_operator_action(
                     id, standing.stuck_at, ["stuck"], event, going_status(standing), answer

@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlalchemy import URL
 
+from app.amends.bulk.bulk_acts import BulkActs
+from app.amends.bulk.dry_run import BulkDryRuns
 from app.amends.composition.store import Store, build_parts
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
@@ -58,6 +60,16 @@ class CommandContext:
     code: CodeAtHand
     migrations: Migrations
     dry_runs: DryRuns
+
+    @property
+    def bulk_acts(self) -> BulkActs:
+        """Acts on many sagas, which a server works off."""
+        return BulkActs(self.committer, self.reader)
+
+    @property
+    def bulk_dry_runs(self) -> BulkDryRuns:
+        """Such acts, tried out."""
+        return BulkDryRuns(self.bulk_acts, self.overview, self.dry_runs, self.saga_client)
 
     @property
     def cause(self) -> Cause:

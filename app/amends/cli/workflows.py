@@ -15,6 +15,7 @@ from app.amends.cli.exit_status import NOT_MADE, failure_status
 from app.amends.cli.help.completion import saga_names
 from app.amends.cli.project import AsJson, look_at_database, parse_json_argument, run_on_database
 from app.amends.cli.sagas.acting import ACTS, say_on_record
+from app.amends.cli.sagas.bulk import bulk
 from app.amends.cli.sagas.listing import list_causes, list_workflows
 from app.amends.output.terminal import print_error_line, print_json, print_line
 
@@ -28,6 +29,7 @@ Id = Annotated[str, typer.Argument(metavar="ID")]
 
 workflows.command("list")(list_workflows)
 workflows.command("causes")(list_causes)
+workflows.add_typer(bulk, name="bulk")
 
 
 @workflows.command("show")

@@ -8,8 +8,11 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter
 
+from app.amends.bulk.dry_run import BulkDryRuns
+from app.amends.bulk.runner import BulkRunner
 from app.amends.composition.store import Store
 from app.amends.http.requests.guards import HEALTH, AccessPolicy
+from app.amends.http.routes.bulk import BulkRoutes
 from app.amends.http.routes.events import EventRoutes
 from app.amends.http.routes.health import HealthRoutes
 from app.amends.http.routes.live_followers import Followers
@@ -61,6 +64,7 @@ def amends_routers(
     engine: Engine,
     store: Store,
     runners: Runners,
+    bulk: BulkRunner,
     redactor: Redactor,
     watched: HealthSources,
     service: str,
@@ -80,6 +84,7 @@ def amends_routers(
     client, recordings = engine.saga_client, PostgresRecordings(reader)
     code = CodeAtHand.of(client, engine.options.limits, engine.argument_shapes)
     dry_runs = DryRuns(client, recordings, code)
+    yield BulkRoutes(bulk, BulkDryRuns(bulk.acts, overview, dry_runs, client), client, requests, redactor).router
     yield WorkflowRoutes(engine, overview, resting, events, requests, redactor, dry_runs).router
     yield MigrationRoutes(engine, Migrations(store.sagas, recordings, client.sagas, code), requests).router
     yield EventRoutes(events, store.feed_notifier, redactor, engine.draining, watched.followers).router

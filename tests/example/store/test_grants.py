@@ -30,6 +30,9 @@ GRANTED = {
     "amends.alembic_version": "select",
     "amends.schema_state": "select",
     "amends.causes": "insert (error, id, kind, name, provider, step, version); select",
+    "amends.bulk_acts": "insert (act, actor, asked, filter, finished_at, id, notes, status, total); select;"
+    " update (done, failed, finished_at, lease_until, moved_at, moved_on, notes, runner, status)",
+    "amends.bulk_items": "insert (bulk, number, saga, since); select; update (error, outcome)",
     "amends.builds": "select; update (caught_up_at, events, expected, failure, generation, lease_until, moved_at,"
     " position, runner, transaction_id, types)",
     "amends.checked_code": "insert (code, executor); select; update (checked_at, claimed_at, executor)",

@@ -26,6 +26,17 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "workflows list --cause c-0123456789ab --count",
     ),
     "workflows causes": ("workflows causes", "workflows causes --json"),
+    "workflows bulk run": (
+        "workflows bulk run retry --cause c-0123456789ab --dry-run",
+        'workflows bulk run retry --cause c-0123456789ab --expect 300 --reason "refunds work again" --watch',
+        "workflows bulk run signal --name transfer-money --status waiting --signal approval "
+        '--payload \'{"approved": true}\' --reason "the limit was raised"',
+    ),
+    "workflows bulk list": ("workflows bulk list", "workflows bulk list --json"),
+    "workflows bulk show": ("workflows bulk show 4711", "workflows bulk show 4711 --watch"),
+    "workflows bulk pause": ('workflows bulk pause 4711 --reason "look at the first ones"',),
+    "workflows bulk resume": ('workflows bulk resume 4711 --reason "they are well"',),
+    "workflows bulk cancel": ('workflows bulk cancel 4711 --reason "it was the wrong step"',),
     "workflows show": ("workflows show 4711", "workflows show 4711 --watch"),
     "workflows check": ("workflows check", "workflows check --json", "workflows check --recordings tests/recordings"),
     "workflows export": ("workflows export 4711", "workflows export --sample 20 --to tests/recordings"),
