@@ -34,6 +34,10 @@ grant insert (id, machine, pid, born, kinds, lease_until), update (renewed_at, l
 grant insert (stream, code, version, state), update (version, state, taken_at), delete on amends.snapshots to amends_service;
 grant insert (kind, name, version, digest, shape, before) on amends.shapes to amends_service;
 grant insert (code, executor), update (executor, claimed_at, checked_at) on amends.checked_code to amends_service;
+grant insert (id, act, filter, asked, actor, status, total, notes, finished_at),
+      update (status, done, failed, moved_on, runner, lease_until, notes, moved_at, finished_at)
+   on amends.bulk_acts to amends_service;
+grant insert (bulk, number, saga, since), update (outcome, error) on amends.bulk_items to amends_service;
 grant insert (provider, executor, down_since, error), update (down_since, error, reported_at), delete
    on amends.outages to amends_service;
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from pydantic import JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from domain.amends.errors import AmendsError, Conflict, DefinitionError, NotFound, StaleVersion
 from domain.amends.event import Cause
+from workflows.amends.conflicts import TerminatedAction as TerminatedAction
+from workflows.amends.conflicts import nobody_waits, not_stuck, not_terminated, nothing_to_cancel, past_pivot
 from workflows.amends.history import (
     FINISHED,
     CancelRequested,
@@ -25,6 +27,7 @@ from workflows.amends.history import (
 from workflows.amends.ids import new_id, require_workflow_id
 from workflows.amends.ports.event_store import (
     FeedCursor,
+    NewEvent,
     RepeatedRequest,
     StoredAnswer,
     new_amends_event,
@@ -39,8 +42,6 @@ from workflows.amends.values.jsonb_comparison import as_jsonb
 from workflows.amends.values.limits import Limits
 from workflows.amends.values.refusals import require_distinct_refusals
 from workflows.amends.values.storable import require_storable
-
-TerminatedAction: TypeAlias = Literal["compensate", "resume"]
 
 
 class StartsRefused(AmendsError):
@@ -146,9 +147,13 @@ class SagaClient:
         Of a version that there is no code for here nobody knows that: raises Conflict if the saga is finished, and else
         NoCodeHere.
         """
+        if (name, version) not in self.sagas and status in FINISHED:
+            raise nobody_waits(id, status)
+        return self.signal_class_of(name, version, signal)
+
+    def signal_class_of(self, name: str, version: int, signal: str) -> type[Any]:
+        """The class of a signal to sagas of a version. Raises NotFound, listing those it takes, and NoCodeHere."""
         saga = self.sagas.get((name, version))
-        if saga is None and status in FINISHED:
-            raise _finished(id, status)
         if saga is None:
             raise NoCodeHere(f"{name} version {version}")
         taken = saga.definition.signals
@@ -171,7 +176,7 @@ class SagaClient:
         found = await self._sagas.signal(id, signal, event, answer)
         if (done := _answer(found, answer, {"id": id, "signal": signal})) is not None:
             return done
-        raise _finished(id, found)
+        raise nobody_waits(id, found)
 
     async def cancel(
         self, id: str, name: str, version: int, reason: str, cause: Cause, answer: StoredAnswer | None = None
@@ -180,15 +185,19 @@ class SagaClient:
 
         Raises NotFound, or Conflict once it is finished or past its pivot.
         """
-        saga = self.sagas.get((name, version))
-        pivots = [each.step.name for each in saga.definition.steps.values() if each.step.pivot] if saga else []
+        pivots = self.pivots(name, version)
         event = new_amends_event(saga_histories.stream(id), CancelRequested(reason), cause)
         found = await self._sagas.cancel(id, pivots, reason, event, answer)
         if found is None:
-            raise Conflict("status", f"Workflow {id} is past the point of no return: {', '.join(pivots)} is done.")
+            raise past_pivot(id, pivots)
         if (done := _answer(found, answer, {"id": id})) is not None:
             return done
-        raise Conflict("status", f"Workflow {id} is {found}: there is nothing to cancel any more.")
+        raise nothing_to_cancel(id, found)
+
+    def pivots(self, name: str, version: int) -> list[str]:
+        """The pivots of a saga, as far as there is code for it here."""
+        saga = self.sagas.get((name, version))
+        return [each.step.name for each in saga.definition.steps.values() if each.step.pivot] if saga else []
 
     async def handle_terminated(
         self, id: str, action: TerminatedAction, reason: str, cause: Cause, answer: StoredAnswer | None = None
@@ -199,11 +208,11 @@ class SagaClient:
         """
         happened = OperatorResumed(reason) if action == "resume" else CancelRequested(reason)
         event = new_amends_event(saga_histories.stream(id), happened, cause)
-        going, cancel = _going(await self._standing(id)), None if action == "resume" else reason
+        going, cancel = going_status(await self.standing(id)), None if action == "resume" else reason
         found = await self._sagas.apply_operator_action(id, None, ["abandoned"], event, going, answer, cancel)
         if (done := _answer(found, answer, {"id": id, "act": action})) is not None:
             return done
-        raise Conflict("status", f"Workflow {id} is {found}, not abandoned: there is nothing to {action}.")
+        raise not_terminated(id, found, action)
 
     async def handle_stuck(
         self,
@@ -213,37 +222,50 @@ class SagaClient:
         cause: Cause,
         result: Any = None,
         answer: StoredAnswer | None = None,
+        stuck_at: int | None = None,
     ) -> dict[str, Any]:
         """An operator's action on a stuck saga; returns the answer, the same again for a repeated request.
 
+        With `stuck_at`, the version of its history that tells where it is stuck, it is for nothing else.
+
         Raises NotFound, Conflict unless the saga is stuck, and TooLarge or Unstorable for the result.
         """
-        require_storable(result, "result", self._limits.value)
         while True:
-            standing = await self._standing(id)
-            stuck = standing.stuck
-            if standing.status != "stuck" or stuck is None:
-                raise _not_stuck(id, standing.status, action)
-            acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, as_jsonb(result))
-            event = new_amends_event(saga_histories.stream(id), acted, cause)
+            standing, event = await self.operator_event(id, action, reason, cause, result)
+            if stuck_at not in (None, standing.stuck_at):
+                raise Conflict("status", f"Workflow {id} has got stuck anew: look at it before you {action} it.")
             try:
                 found = await self._sagas.apply_operator_action(
-                    id, standing.stuck_at, ["stuck"], event, _going(standing), answer
+                    id, standing.stuck_at, ["stuck"], event, going_status(standing), answer
                 )
             except StaleVersion:
                 continue
             if (done := _answer(found, answer, {"id": id, "act": action})) is not None:
                 return done
-            raise _not_stuck(id, found, action)
+            raise not_stuck(id, found, action)
 
-    async def _standing(self, id: str) -> StatusDetails:
+    async def operator_event(
+        self, id: str, action: OperatorAction, reason: str, cause: Cause, result: Any = None
+    ) -> tuple[StatusDetails, NewEvent]:
+        """How a stuck saga stands, and the event of an operator's action on it; raises as `handle_stuck` does."""
+        require_storable(result, "result", self._limits.value)
+        standing = await self.standing(id)
+        stuck = standing.stuck
+        if standing.status != "stuck" or stuck is None:
+            raise not_stuck(id, standing.status, action)
+        acted = OperatorActed(action, reason, stuck.slot, stuck.compensation or stuck.step, as_jsonb(result))
+        return standing, new_amends_event(saga_histories.stream(id), acted, cause)
+
+    async def standing(self, id: str) -> StatusDetails:
+        """How a saga stands. Raises NotFound."""
         standing = await self._sagas.status_details(id)
         if standing is None:
             raise NotFound("workflow", id)
         return standing
 
 
-def _going(standing: StatusDetails) -> Status:
+def going_status(standing: StatusDetails) -> Status:
+    """The status of a saga that goes on."""
     return "compensating" if standing.is_compensating else "running"
 
 
@@ -255,14 +277,6 @@ def _answer(
         assert answer is not None
         return repeated_answer(answer.key, answer.digest, found)
     return done | {"position": str(found)} if isinstance(found, FeedCursor) else None
-
-
-def _finished(id: str, status: object) -> Conflict:
-    return Conflict("status", f"Workflow {id} is {status}: nobody waits for a signal any more.")
-
-
-def _not_stuck(id: str, status: object, action: OperatorAction) -> Conflict:
-    return Conflict("status", f"Workflow {id} is {status}, not stuck: there is nothing to {action}.")
 
 
 def _status(held: bool) -> str:

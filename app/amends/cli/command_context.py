@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlalchemy import URL
 
+from app.amends.bulk.bulk_acts import BulkActs
+from app.amends.bulk.dry_run import BulkDryRuns
 from app.amends.composition.store import Store, build_parts
 from app.amends.postgres.connections.pool import Pool
 from app.amends.postgres.statements.committer import Committer
@@ -28,6 +30,7 @@ from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries
 from app.amends.store.shapes import PostgresSagaLookup
 from domain.amends.event import Cause
+from workflows.amends.acts.dry_runs import DryRuns
 from workflows.amends.brake_administration import BrakeAdministration
 from workflows.amends.client import SagaClient
 from workflows.amends.compatibility.migration import Migrations
@@ -60,6 +63,17 @@ class CommandContext:
     migrations: Migrations
     brakes: PostgresBrakes
     brake_administration: BrakeAdministration
+    dry_runs: DryRuns
+
+    @property
+    def bulk_acts(self) -> BulkActs:
+        """Acts on many sagas, which a server works off."""
+        return BulkActs(self.committer, self.reader)
+
+    @property
+    def bulk_dry_runs(self) -> BulkDryRuns:
+        """Such acts, tried out."""
+        return BulkDryRuns(self.bulk_acts, self.overview, self.dry_runs, self.saga_client)
 
     @property
     def cause(self) -> Cause:
@@ -81,6 +95,7 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
             limits = Limits(settings.value_bytes, settings.commit_bytes, provider=settings.provider_wait_seconds)
             code = CodeAtHand.of(client, limits, register.argument_shapes)
             brakes = PostgresBrakes(committer, reader)
+            recordings = PostgresRecordings(reader)
             yield CommandContext(
                 client,
                 SagaSummaries(reader),
@@ -96,9 +111,10 @@ async def command_context(service: Service[Any], settings: Settings, url: URL) -
                 store.builds,
                 ProjectionAdministration(store.builds),
                 code,
-                Migrations(store.sagas, PostgresRecordings(reader), client.sagas, code),
+                Migrations(store.sagas, recordings, client.sagas, code),
                 brakes,
                 BrakeAdministration(brakes, [saga.definition for saga in parts.sagas]),
+                DryRuns(client, recordings, code),
             )
         finally:
             await store.stop()

@@ -27,7 +27,7 @@ from app.amends.cli.project import AsJson, database_in_use, has_project, project
 from app.amends.cli.projections import projections
 from app.amends.cli.schema import schema
 from app.amends.cli.versions import commands as versions
-from app.amends.cli.workflows import Reason, workflows
+from app.amends.cli.workflows import workflows
 from app.amends.output.log_rendering import indented_lines
 from app.amends.output.lost_output import checked_output
 from app.amends.output.terminal import print_error_line, print_json, print_line
@@ -174,7 +174,7 @@ def doctor(
 
 
 @app.command()
-def restored(reason: Reason) -> None:
+def restored(reason: Annotated[str, typer.Option(help="Why; it stays on record.")]) -> None:
     """After a backup was restored: open a new generation of the feed. Stop all servers first."""
     from app.amends.postgres.generations import open_generation
 

@@ -14,22 +14,22 @@ import typer
 from app.amends.cli.exit_status import NOT_MADE, failure_status
 from app.amends.cli.help.completion import saga_names
 from app.amends.cli.project import AsJson, look_at_database, parse_json_argument, run_on_database
+from app.amends.cli.sagas.acting import ACTS, say_on_record
+from app.amends.cli.sagas.bulk import bulk
 from app.amends.cli.sagas.listing import list_causes, list_workflows
 from app.amends.output.terminal import print_error_line, print_json, print_line
 
 if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
-    from workflows.amends.client import TerminatedAction
-    from workflows.amends.history import OperatorAction
 
 workflows = typer.Typer(no_args_is_help=True, help=__doc__)
 
-Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
 Id = Annotated[str, typer.Argument(metavar="ID")]
 
 
 workflows.command("list")(list_workflows)
 workflows.command("causes")(list_causes)
+workflows.add_typer(bulk, name="bulk")
 
 
 @workflows.command("show")
@@ -193,76 +193,10 @@ def signal_workflow(
         await context.saga_client.signal(
             id, signal, context.saga_client.signal_payload_json(signal, said, cls), context.cause
         )
-        _say(id, signal)
+        say_on_record(id, signal)
 
     run_on_database(tell)
 
 
-@workflows.command("cancel")
-def cancel_workflow(id: Id, reason: Reason) -> None:
-    """Cancel a saga: it compensates from its next step on, if it is not past its pivot."""
-
-    async def cancel(context: CommandContext) -> None:
-        from domain.amends.errors import NotFound
-
-        row = await context.overview.row(id)
-        if row is None:
-            raise NotFound("workflow", id)
-        await context.saga_client.cancel(id, row.name, row.version, reason, context.cause)
-        _say(id, "cancel")
-
-    run_on_database(cancel)
-
-
-@workflows.command("compensate")
-def compensate_workflow(id: Id, reason: Reason) -> None:
-    """Compensate a saga that was terminated in DBOS's own tools."""
-    _take_up(id, "compensate", reason)
-
-
-@workflows.command("resume")
-def resume_workflow(id: Id, reason: Reason) -> None:
-    """Resume a saga that was terminated in DBOS's own tools."""
-    _take_up(id, "resume", reason)
-
-
-@workflows.command("retry")
-def retry_workflow(id: Id, reason: Reason) -> None:
-    """Let a stuck saga retry the step or the compensation that failed."""
-    _act(id, "retry", reason)
-
-
-@workflows.command("skip")
-def skip_workflow(id: Id, reason: Reason) -> None:
-    """Let a stuck saga go on without the step or the compensation that failed."""
-    _act(id, "skip", reason)
-
-
-@workflows.command("resolve")
-def resolve_workflow(
-    id: Id,
-    reason: Reason,
-    result: Annotated[str, typer.Option(help="What the step came to, as JSON, if the next steps need it.")] = "null",
-) -> None:
-    """Note that the step or the compensation that failed was done by hand, and let the saga go on."""
-    _act(id, "resolve", reason, parse_json_argument(result))
-
-
-def _act(id: str, act: OperatorAction, reason: str, result: Any = None) -> None:
-    async def decide(context: CommandContext) -> None:
-        await context.saga_client.handle_stuck(id, act, reason, context.cause, result)
-        _say(id, act)
-
-    run_on_database(decide)
-
-
-def _take_up(id: str, how: TerminatedAction, reason: str) -> None:
-    async def decide(context: CommandContext) -> None:
-        await context.saga_client.handle_terminated(id, how, reason, context.cause)
-        _say(id, how)
-
-    run_on_database(decide)
-
-
-def _say(id: str, what: str) -> None:
-    print_line(f"{id}: {what} is on record; a running server goes on from there.")
+for name, act in ACTS.items():
+    workflows.command(name)(act)

@@ -8,9 +8,12 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter
 
+from app.amends.bulk.dry_run import BulkDryRuns
+from app.amends.bulk.runner import BulkRunner
 from app.amends.composition.store import Store
 from app.amends.http.requests.guards import HEALTH, AccessPolicy
 from app.amends.http.routes.brakes import BrakeRoutes
+from app.amends.http.routes.bulk import BulkRoutes
 from app.amends.http.routes.events import EventRoutes
 from app.amends.http.routes.health import HealthRoutes
 from app.amends.http.routes.live_followers import Followers
@@ -39,6 +42,7 @@ from app.amends.store.sagas.causes import CauseGroups
 from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries, inactivity_waiter
 from app.amends.watchdog.watchdog import Watchdog
+from workflows.amends.acts.dry_runs import DryRuns
 from workflows.amends.brake_administration import BrakeAdministration
 from workflows.amends.compatibility.migration import Migrations
 from workflows.amends.compatibility.replay_log import CodeAtHand
@@ -63,6 +67,7 @@ def amends_routers(
     engine: Engine,
     store: Store,
     runners: Runners,
+    bulk: BulkRunner,
     redactor: Redactor,
     watched: HealthSources,
     service: str,
@@ -79,12 +84,12 @@ def amends_routers(
     resting, overview = inactivity_waiter(reader), SagaSummaries(reader)
     engine.on_inactive = lambda saga: resting.resolve({saga: True})
     yield WorkflowListRoutes(overview, CauseGroups(reader, long_wait), redactor).router
-    yield WorkflowRoutes(engine, overview, resting, events, requests, redactor).router
-    client = engine.saga_client
+    client, recordings = engine.saga_client, PostgresRecordings(reader)
     code = CodeAtHand.of(client, engine.options.limits, engine.argument_shapes)
-    yield MigrationRoutes(
-        engine, Migrations(store.sagas, PostgresRecordings(reader), client.sagas, code), requests
-    ).router
+    dry_runs = DryRuns(client, recordings, code)
+    yield BulkRoutes(bulk, BulkDryRuns(bulk.acts, overview, dry_runs, client), client, requests, redactor).router
+    yield WorkflowRoutes(engine, overview, resting, events, requests, redactor, dry_runs).router
+    yield MigrationRoutes(engine, Migrations(store.sagas, recordings, client.sagas, code), requests).router
     brakes = PostgresBrakes(store.committer, reader)
     administered = BrakeAdministration(brakes, [saga.definition for saga in client.sagas.values()])
     yield BrakeRoutes(engine, brakes, administered, requests).router

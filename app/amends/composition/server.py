@@ -12,6 +12,8 @@ from typing import Any
 
 from sqlalchemy import URL
 
+from app.amends.bulk.bulk_acts import BulkActs
+from app.amends.bulk.runner import BulkRunner
 from app.amends.composition.api import HealthSources, access_policy, amends_routers
 from app.amends.composition.parts_check import warn_of_unlisted_sagas
 from app.amends.composition.store import Store, build_parts
@@ -109,6 +111,7 @@ class Server:
     providers: Providers
     register: ShapeRegister
     runners: Runners
+    bulk: BulkRunner
     watchdog: Watchdog
     liveness: Liveness
     losses: Losses
@@ -139,6 +142,7 @@ class Server:
         await self.engine.launch()
         self.watchdog.start()
         await self.runners.start()
+        self.bulk.start()
         return unchecked
 
     def _background(self, unchecked: int | None) -> dict[str, Coroutine[Any, Any, None]]:
@@ -159,6 +163,7 @@ class Server:
         return CheckedCode(self.store.committer, self.store.reader, sources_version(modules, self.root))
 
     async def _stop(self, background: Sequence[asyncio.Task[None]]) -> None:
+        await self.bulk.stop()
         await self.engine.shut_down()
         await self.watchdog.stop()
         await self.runners.stop()
@@ -183,6 +188,7 @@ def build_server(service: Service[Any], settings: Settings, url: URL, process: S
     )
     engine.on_new_executor.append(watchdog.change_executor)
     runners = Runners(store.builds, store.feed_notifier, lambda: engine.executor)
+    bulk = BulkRunner(BulkActs(store.committer, store.reader), engine.saga_client, engine, lambda: engine.executor)
     liveness = Liveness(store.reader, database.watch, process.unfit)
     losses = Losses(store.writer.recent, store.events, store.committer, store.reader, lambda: engine.executor)
     moved = database.watch.on_moved
@@ -191,11 +197,11 @@ def build_server(service: Service[Any], settings: Settings, url: URL, process: S
     looks = Reader(database.looks, database.watch)
     followers, redactor = Followers(settings.followers), Redactor(register, kinds)
     watched = HealthSources(database.watch, liveness, looks, watchdog, followers, losses)
-    ours = amends_routers(engine, store, runners, redactor, watched, service.name, settings.long_wait_seconds)
+    ours = amends_routers(engine, store, runners, bulk, redactor, watched, service.name, settings.long_wait_seconds)
     routers = [*ours, *parts.routers]
     policy = access_policy(settings, process.here, token, parts.private)
     api = Guards(build_api(routers, bool(policy.tokens), parts.sagas, service.title), policy)
-    made = (database, parts, store, engine, providers, register, runners, watchdog, liveness, losses, api)
+    made = (database, parts, store, engine, providers, register, runners, bulk, watchdog, liveness, losses, api)
     return Server(*made, service.root)
 
 

@@ -13,6 +13,7 @@ from app.amends.store.brakes import BrakeStanding
 from app.amends.store.executions import ShownExecution
 from app.amends.store.sagas.causes import CauseGroup
 from app.amends.store.sagas.summaries import SagaDetails, SagaSummary, SagaWait
+from workflows.amends.acts.dry_run import DryRun
 from workflows.amends.history import Problem, SagaState, StepState
 from workflows.amends.ports.event_store import FeedCursor, StoredEvent
 from workflows.amends.values.codec import dump
@@ -40,6 +41,12 @@ def saga_row_json(row: SagaSummary, redactor: Redactor) -> dict[str, Any]:
         "cause": row.cause,
         "actor": row.actor,
     }
+
+
+def dry_run_json(found: DryRun) -> dict[str, Any]:
+    """What an act would lead to; nothing in it needs to be redacted any more."""
+    shown: dict[str, Any] = dump(found, DryRun)
+    return shown
 
 
 def cause_json(group: CauseGroup) -> dict[str, Any]:

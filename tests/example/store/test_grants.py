@@ -32,6 +32,9 @@ GRANTED = {
     "amends.brakes": "insert (actor, compensations, id, name, provider, reason, starts, step, version); select;"
     " update (lifted_at, lifted_by, lifted_reason)",
     "amends.causes": "insert (error, id, kind, name, provider, step, version); select",
+    "amends.bulk_acts": "insert (act, actor, asked, filter, finished_at, id, notes, status, total); select;"
+    " update (done, failed, finished_at, lease_until, moved_at, moved_on, notes, runner, status)",
+    "amends.bulk_items": "insert (bulk, number, saga, since); select; update (error, outcome)",
     "amends.builds": "select; update (caught_up_at, events, expected, failure, generation, lease_until, moved_at,"
     " position, runner, transaction_id, types)",
     "amends.checked_code": "insert (code, executor); select; update (checked_at, claimed_at, executor)",

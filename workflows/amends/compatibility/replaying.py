@@ -51,7 +51,11 @@ class Replay:
 async def replay(recording: Recording, saga: Saga[Any, Any], code: CodeAtHand) -> Replay:
     """Let `run` of a saga go on up to where nothing more is recorded."""
     log = ReplayLog(recording, code)
-    execution = Execution(saga, log)
+    return await replay_on(log, Execution(saga, log), recording)
+
+
+async def replay_on(log: ReplayLog, execution: Execution, recording: Recording) -> Replay:
+    """The same on a log, and with an execution, of the caller's."""
     try:
         await execution.run(copy_json(recording.given))
     except (ReplayEnded, Suspended, TurnedBack):

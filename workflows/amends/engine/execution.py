@@ -33,6 +33,7 @@ from workflows.amends.redaction.sensitive import hidden_values, marked_shape
 from workflows.amends.run_calls import MisplacedCall
 from workflows.amends.saga import Saga
 from workflows.amends.values.codec import stored_value, wrong_fields
+from workflows.amends.values.limits import Limits
 from workflows.amends.values.refusals import is_refusal
 from workflows.amends.values.whole import load_whole
 
@@ -43,11 +44,16 @@ COMPLETE = "complete"
 class Execution:
     """Runs one saga against an execution log."""
 
-    def __init__(self, saga: Saga[Any, Any], execution_log: ExecutionLog) -> None:
+    def __init__(
+        self,
+        saga: Saga[Any, Any],
+        execution_log: ExecutionLog,
+        user_code: Callable[[str, str, Limits, Callable[[BaseException], None]], UserCode] = UserCode,
+    ) -> None:
         self.saga, self.execution_log, self.definition = saga, execution_log, saga.definition
         self.history = HistoryWriter(execution_log)
         self.speaks = RunRules(saga, execution_log.waker, execution_log.limits, *_says(self.history))
-        self.code = UserCode(
+        self.code = user_code(
             execution_log.identity.id, self.definition.saga_type, execution_log.limits, self.speaks.note_bug
         )
         self.suspension = Suspension(self.history, self.definition.saga_type)

@@ -161,6 +161,27 @@ class ReplayFold:
         self.last_event: UUID | None = None
         self.version = 0
 
+    @classmethod
+    def of(cls, state: ReplayState) -> ReplayFold:
+        """A fold that goes on where a state ends; what is added leaves the state as it is."""
+        fold = cls()
+        fold.checkpoints, fold.arguments, fold.failures = (
+            dict(state.checkpoints),
+            dict(state.arguments),
+            dict(state.failures),
+        )
+        fold.actions, fold.redo, fold.waits = dict(state.actions), dict(state.redo), dict(state.waits)
+        fold.signals = {name: list(told) for name, told in state.signals.items()}
+        fold.children = {step_id: list(started) for step_id, started in state.children.items()}
+        fold.received, fold.requested = set(state.received), set(state.requested)
+        fold.begun = dict(state.begun)
+        fold.provider_waits = dict(state.provider_waits)
+        fold.blocks = [state.exhausted or StuckReason("")] * state.blocks
+        fold.compensation, fold.cancel, fold.cancel_lost = state.compensation, state.cancel, state.cancel_lost
+        fold.compensation_requested = state.compensation_requested
+        fold.last_event, fold.version = state.last_event, state.version
+        return fold
+
     def add_events(self, events: Iterable[tuple[UUID, AppliesToReplay]]) -> None:
         """Some events more of the saga's stream, with their ids."""
         last, count = self.last_event, 0

@@ -27,6 +27,17 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "workflows list --cause c-0123456789ab --count",
     ),
     "workflows causes": ("workflows causes", "workflows causes --json"),
+    "workflows bulk run": (
+        "workflows bulk run retry --cause c-0123456789ab --dry-run",
+        'workflows bulk run retry --cause c-0123456789ab --expect 300 --reason "refunds work again" --watch',
+        "workflows bulk run signal --name transfer-money --status waiting --signal approval "
+        '--payload \'{"approved": true}\' --reason "the limit was raised"',
+    ),
+    "workflows bulk list": ("workflows bulk list", "workflows bulk list --json"),
+    "workflows bulk show": ("workflows bulk show 4711", "workflows bulk show 4711 --watch"),
+    "workflows bulk pause": ('workflows bulk pause 4711 --reason "look at the first ones"',),
+    "workflows bulk resume": ('workflows bulk resume 4711 --reason "they are well"',),
+    "workflows bulk cancel": ('workflows bulk cancel 4711 --reason "it was the wrong step"',),
     "workflows show": ("workflows show 4711", "workflows show 4711 --watch"),
     "workflows check": ("workflows check", "workflows check --json", "workflows check --recordings tests/recordings"),
     "workflows export": ("workflows export 4711", "workflows export --sample 20 --to tests/recordings"),
@@ -37,11 +48,20 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "workflows start": ("workflows start place-order - --id 4711 < order.json",),
     "workflows signal": ("workflows signal t-1 approval '{\"approved\": true}'",),
-    "workflows cancel": ('workflows cancel 4711 --reason "the customer called"',),
+    "workflows cancel": (
+        "workflows cancel 4711 --dry-run",
+        'workflows cancel 4711 --reason "the customer called"',
+    ),
     "workflows compensate": ('workflows compensate 4711 --reason "was cancelled by mistake"',),
     "workflows resume": ('workflows resume 4711 --reason "was cancelled by mistake"',),
-    "workflows retry": ('workflows retry 4711 --reason "the warehouse is open again"',),
-    "workflows skip": ('workflows skip 4711 --reason "the stock was counted by hand"',),
+    "workflows retry": (
+        "workflows retry 4711 --dry-run",
+        'workflows retry 4711 --reason "the warehouse is open again"',
+    ),
+    "workflows skip": (
+        "workflows skip 4711 --dry-run",
+        'workflows skip 4711 --reason "the stock was counted by hand"',
+    ),
     "workflows resolve": ('workflows resolve 4711 --reason "paid by bank transfer" --result \'{"id": "r-1"}\'',),
     "brake list": ("brake list", "brake list --json"),
     "brake set": (

@@ -19,22 +19,29 @@ if TYPE_CHECKING:
     from app.amends.cli.command_context import CommandContext
     from app.amends.store.sagas.filters import SagaFilters
 
+Step = Annotated[str | None, typer.Option(help="The step at which they are suspended.")]
+Error = Annotated[str | None, typer.Option(help="A part of the error of their cause.")]
+Actor = Annotated[str | None, typer.Option(help="Who started them.")]
+InCause = Annotated[str | None, typer.Option(help="An id that `workflows causes` shows.")]
+Parent = Annotated[str | None, typer.Option(help="The saga that started them.")]
+Name = Annotated[str | None, typer.Option(autocompletion=saga_names)]
+StatusName = Annotated[str | None, typer.Option(autocompletion=statuses)]
 Time = Annotated[str | None, typer.Option(metavar="TIME", help="Such as 2026-01-31T12:00:00Z.")]
 
 
 def list_workflows(
-    name: Annotated[str | None, typer.Option(autocompletion=saga_names)] = None,
+    name: Name = None,
     version: int | None = None,
-    status: Annotated[str | None, typer.Option(autocompletion=statuses)] = None,
+    status: StatusName = None,
     reference: str | None = None,
-    step: Annotated[str | None, typer.Option(help="The step at which they are suspended.")] = None,
-    error: Annotated[str | None, typer.Option(help="A part of the error of their cause.")] = None,
-    actor: Annotated[str | None, typer.Option(help="Who started them.")] = None,
-    cause: Annotated[str | None, typer.Option(help="An id that `workflows causes` shows.")] = None,
+    step: Step = None,
+    error: Error = None,
+    actor: Actor = None,
+    cause: InCause = None,
     started_after: Time = None,
     started_before: Time = None,
     correlation_id: str | None = None,
-    parent: Annotated[str | None, typer.Option(help="The saga that started them.")] = None,
+    parent: Parent = None,
     count: Annotated[bool, typer.Option("--count", help="Say only how many they are, up to 10,000.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     as_json: AsJson = False,
@@ -53,8 +60,8 @@ def list_workflows(
             error=error,
             actor=actor,
             cause=cause,
-            started_after=_instant(started_after, "started_after"),
-            started_before=_instant(started_before, "started_before"),
+            started_after=parse_instant_option(started_after, "started_after"),
+            started_before=parse_instant_option(started_before, "started_before"),
             correlation_id=correlation_id,
             parent=parent,
         )
@@ -104,7 +111,7 @@ async def _print_list(context: CommandContext, filters: SagaFilters, limit: int,
         print_error_line(f"{late}. ./run amends doctor says more.")
 
 
-def _instant(given: str | None, option: str) -> datetime | None:
+def parse_instant_option(given: str | None, option: str) -> datetime | None:
     """The instant of an option. Raises Invalid."""
     from pydantic import AwareDatetime, ValidationError
 

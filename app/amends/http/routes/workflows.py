@@ -16,7 +16,7 @@ from app.amends.http.paths import mount_path
 from app.amends.http.requests.bodies import ANY_BODY, Reason, request_body
 from app.amends.http.requests.headers import cause_of, idempotency_key_of
 from app.amends.http.requests.roles import OPERATORS
-from app.amends.http.serialisation import page_json, saga_json, sagas_with_errors
+from app.amends.http.serialisation import dry_run_json, page_json, saga_json, sagas_with_errors
 from app.amends.postgres.statements.waiter import PollingWaiter
 from app.amends.redaction.redactor import Redactor
 from app.amends.store.events.pages import read_page
@@ -25,6 +25,8 @@ from app.amends.store.idempotent_requests import IdempotencyKey, IdempotentReque
 from app.amends.store.sagas.summaries import SagaSummaries
 from domain.amends.errors import NotFound
 from domain.amends.vocabulary import Unreadable
+from workflows.amends.acts.dry_runs import DryRuns
+from workflows.amends.acts.saga_act import SagaAct
 from workflows.amends.client import TerminatedAction
 from workflows.amends.executor.engine import Engine
 from workflows.amends.history import OperatorAction, saga_histories
@@ -54,8 +56,9 @@ class WorkflowRoutes:
         events: PostgresEvents,
         requests: IdempotentRequests,
         redactor: Redactor,
+        dry_runs: DryRuns,
     ) -> None:
-        self._engine, self._overview, self._resting = engine, overview, resting
+        self._engine, self._overview, self._resting, self._dry_runs = engine, overview, resting, dry_runs
         self._events, self._requests, self._redactor = events, requests, redactor
         self.router = APIRouter(prefix="/workflows", tags=["workflows"])
         route = self.router.add_api_route
@@ -167,9 +170,16 @@ class WorkflowRoutes:
             idempotency_key_of(request), {"id": id, "signal": signal, "payload": payload}, send
         )
 
-    @responds(answers.Accepted, NotFound, Unreadable)
-    async def cancel(self, id: str, why: Reason, request: Request) -> dict[str, Any]:
-        """Cancel a saga: it compensates from its next step on, once running ones are settled. After its pivot: 409."""
+    @responds(answers.Accepted, NotFound, Unreadable, at_once=answers.DryRun)
+    async def cancel(
+        self, id: str, why: Reason, request: Request, response: Response, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Cancel a saga: it compensates from its next step on, once running ones are settled. After its pivot: 409.
+
+        With `dry_run` nothing is done: 200 with what would happen next.
+        """
+        if dry_run:
+            return await self._try(id, SagaAct("cancel", why.reason), response)
         row, cause = await self._overview.row(id), cause_of(request)
         if row is None:
             raise NotFound("workflow", id)
@@ -182,14 +192,22 @@ class WorkflowRoutes:
 
         return await self._requests.once(idempotency_key_of(request), {"id": id, "cancel": why.reason}, note)
 
-    @responds(answers.Accepted, NotFound)
-    async def compensate(self, id: str, why: Reason, request: Request) -> dict[str, Any]:
-        """Compensate a saga that was terminated in DBOS's own tools."""
+    @responds(answers.Accepted, NotFound, at_once=answers.DryRun)
+    async def compensate(
+        self, id: str, why: Reason, request: Request, response: Response, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Compensate a saga that was terminated in DBOS's own tools. With `dry_run`: what would happen next."""
+        if dry_run:
+            return await self._try(id, SagaAct("compensate", why.reason), response)
         return await self._resume_terminated(id, "compensate", why, request)
 
-    @responds(answers.Accepted, NotFound)
-    async def resume(self, id: str, why: Reason, request: Request) -> dict[str, Any]:
-        """Resume a saga that was terminated in DBOS's own tools."""
+    @responds(answers.Accepted, NotFound, at_once=answers.DryRun)
+    async def resume(
+        self, id: str, why: Reason, request: Request, response: Response, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Resume a saga that was terminated in DBOS's own tools. With `dry_run`: what would happen next."""
+        if dry_run:
+            return await self._try(id, SagaAct("resume", why.reason), response)
         return await self._resume_terminated(id, "resume", why, request)
 
     async def _resume_terminated(self, id: str, how: TerminatedAction, why: Reason, request: Request) -> dict[str, Any]:
@@ -205,20 +223,47 @@ class WorkflowRoutes:
             idempotency_key_of(request), {"id": id, "act": how, "reason": why.reason}, decide
         )
 
-    @responds(answers.Accepted, NotFound, Unreadable)
-    async def retry(self, id: str, decision: OperatorDecision, request: Request) -> dict[str, Any]:
-        """Let a stuck saga retry the step or the compensation that failed."""
+    @responds(answers.Accepted, NotFound, Unreadable, at_once=answers.DryRun)
+    async def retry(
+        self, id: str, decision: OperatorDecision, request: Request, response: Response, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Let a stuck saga retry the step or the compensation that failed.
+
+        With `dry_run` nothing is done: 200 with what would happen next.
+        """
+        if dry_run:
+            return await self._try(id, SagaAct("retry", decision.reason, decision.result), response)
         return await self._act(id, "retry", decision, request)
 
-    @responds(answers.Accepted, NotFound, Unreadable)
-    async def skip(self, id: str, decision: OperatorDecision, request: Request) -> dict[str, Any]:
-        """Let a stuck saga go on without the step or the compensation that failed."""
+    @responds(answers.Accepted, NotFound, Unreadable, at_once=answers.DryRun)
+    async def skip(
+        self, id: str, decision: OperatorDecision, request: Request, response: Response, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Let a stuck saga go on without the step or the compensation that failed.
+
+        With `dry_run` nothing is done: 200 with what would happen next.
+        """
+        if dry_run:
+            return await self._try(id, SagaAct("skip", decision.reason, decision.result), response)
         return await self._act(id, "skip", decision, request)
 
-    @responds(answers.Accepted, NotFound, Unreadable)
-    async def resolve(self, id: str, decision: OperatorDecision, request: Request) -> dict[str, Any]:
-        """Note that the step or the compensation that failed was done by hand, and let the saga go on."""
+    @responds(answers.Accepted, NotFound, Unreadable, at_once=answers.DryRun)
+    async def resolve(
+        self, id: str, decision: OperatorDecision, request: Request, response: Response, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Note that the step or the compensation that failed was done by hand, and let the saga go on.
+
+        With `dry_run` nothing is done: 200 with what would happen next.
+        """
+        if dry_run:
+            return await self._try(id, SagaAct("resolve", decision.reason, decision.result), response)
         return await self._act(id, "resolve", decision, request)
+
+    async def _try(self, id: str, act: SagaAct, response: Response) -> dict[str, Any]:
+        """What an act would lead to; nothing is done."""
+        found = await self._dry_runs.of(id, act)
+        response.status_code = 200
+        return dry_run_json(found)
 
     async def _act(self, id: str, act: OperatorAction, decision: OperatorDecision, request: Request) -> dict[str, Any]:
         cause = cause_of(request)

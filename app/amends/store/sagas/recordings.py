@@ -43,7 +43,7 @@ AFTER, THESE = "id > %(after)s", "id = any (%(ids)s)"
 
 class PostgresRecordings:
     """The unfinished sagas of a database, in the order of their ids; workflows.amends.ports.recordings has the port,
-    workflows.amends.compatibility.migration that of single ones."""
+    workflows.amends.compatibility.migration and workflows.amends.acts.dry_runs those of single ones."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -62,6 +62,9 @@ class PostgresRecordings:
 
     async def of(self, ids: Sequence[str]) -> Sequence[Recording]:
         return await self._read(THESE, {"ids": list(ids)})
+
+    async def of_any_status(self, ids: Sequence[str]) -> Sequence[Recording]:
+        return await self._read(THESE, {"ids": list(ids), "statuses": None})
 
     async def other_versions(self, name: str, version: int, after: str) -> Sequence[str]:
         given = PAGE | {"name": name, "version": version, "after": after}

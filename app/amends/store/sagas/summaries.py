@@ -131,11 +131,11 @@ class SagaSummaries:
 
     async def page(self, filters: SagaFilters, limit: int, cursor: str | None) -> tuple[list[SagaSummary], str | None]:
         """A page, newest first, and the cursor of the next one, None at the end."""
-        at, id = _read_cursor(cursor) if cursor else (None, None)
+        at, id = read_page_cursor(cursor) if cursor else (None, None)
         parameters = filters.parameters() | {"before_at": at, "before_id": id, "limit": limit + 1}
         rows = [SagaSummary(**row) for row in await self._matching("sagas", filters, parameters)]
         page = rows[:limit]
-        return page, _cursor(page[-1]) if len(rows) > limit else None
+        return page, page_cursor(page[-1].started_at, page[-1].id) if len(rows) > limit else None
 
     async def count(self, filters: SagaFilters) -> SagaCount:
         """How many sagas match; no more than `MOST_COUNTED` are counted."""
@@ -209,12 +209,13 @@ def inactivity_waiter(reader: Reader) -> PollingWaiter[str, bool]:
     return PollingWaiter("sagas", ask, ASK_SECONDS)
 
 
-def _cursor(row: SagaSummary) -> str:
-    return base64.urlsafe_b64encode(json_text([row.started_at, row.id]).encode()).decode().rstrip("=")
+def page_cursor(at: datetime, id: str) -> str:
+    """The place where a page ends, newest first."""
+    return base64.urlsafe_b64encode(json_text([at, id]).encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    """The place where a page ended. Raises Invalid for a text that `_cursor` has not made."""
+def read_page_cursor(cursor: str) -> tuple[datetime, str]:
+    """The place where a page ended. Raises Invalid for a text that `page_cursor` has not made."""
     wrong = Invalid("cursor", "is not one that was given out as `next`")
     if len(cursor) > LONGEST_CURSOR:
         raise wrong

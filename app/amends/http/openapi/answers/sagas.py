@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.amends.http.openapi.answers import FeedToken
+from workflows.amends.acts.dry_run import LeadsTo, NextKind
+from workflows.amends.acts.saga_act import ActName
 from workflows.amends.causes.failure_cause import CauseKind
 from workflows.amends.history import Status
 from workflows.amends.history.execution_record import ExecutionEnd, ExecutionStart
@@ -160,6 +162,35 @@ class Movable(BaseModel):
     id: str
     from_version: int
     version: int
+
+
+class OutboundCall(BaseModel):
+    """A call that stands in the code of a step; `provider` is null where its gateway names none."""
+
+    gateway: str
+    operation: str
+    provider: str | None
+
+
+class NextAction(BaseModel):
+    """Something that would happen: a step, or a compensation of one; `child` is the saga that is started or undone."""
+
+    kind: NextKind
+    step: str
+    occurrence: int
+    compensation: str | None
+    child: str | None
+    calls: list[OutboundCall]
+
+
+class DryRun(BaseModel):
+    """What an act would lead to: `next` in this order, and where knowing ends."""
+
+    id: str
+    act: ActName
+    leads_to: LeadsTo
+    next: list[NextAction]
+    until: str
 
 
 class DeclaredStep(BaseModel):

@@ -1,0 +1,1 @@
+"""Acts of operators, tried out on one saga and done on many."""

@@ -1,0 +1,1 @@
+"""Sagas that are suspended, and why."""
