@@ -96,6 +96,7 @@ async def test_what_older_code_would_lose_it_leaves_to_newer_code(case: str) -> 
     older = deployed(OLDER, "SendLetter", "FoldSheet")
     newer = deployed(OLDER.replace(before, after), "SendLetter", "FoldSheet")
     given = newer[0].definition.input("ann")
+    CALLED.clear()
     simulation = await parked_at(99, newer[0], {"to": "ann"}, children=newer[1:])
     assert simulation.store.rows[ID].status == "waiting"
     simulation.signal(newer[0].definition.signals["stamped"]("bob"))

@@ -120,6 +120,7 @@ def changed(*changes: tuple[str, str]) -> list[Saga[Any, Any]]:
 
 async def parked(how: str, point: int = 99) -> tuple[Simulation, list[Saga[Any, Any]]]:
     before = changed()
+    called()  # of other tests
     return await parked_at(point, before[0], {"how": how}, children=before[1:]), before
 
 
