@@ -45,8 +45,9 @@ GRANTED = {
     "amends.requests": "insert (answer, digest, key); select",
     "amends.runs": "select",
     "amends.sagas": "insert (actor, brake, brake_since, correlation_id, deadline_at, due_at, id, name, parent,"
-    " reference, request, root, settled, start_brake, status, version, was_settled); select; update (brake, brake_since,"
-    " cancel_reason, cause, compensation_cause, due_at, finished_at, not_before, parent, progress, provider,"
+    " reference, request, root, settled, start_brake, status, version, was_settled); select;"
+    " update (brake, brake_since, cancel_reason, cause, compensation_cause, due_at, finished_at, not_before, parent,"
+    " progress, provider,"
     " provider_since, reason, settled, since, status, takeovers, version, waiting_for, was_settled)",
     "amends.set_aside": "delete; insert (build, error, key, name); select; update (wish)",
     "amends.set_aside_events": "insert (build, key, name, position); select",
