@@ -12,8 +12,6 @@ from pydantic_core import PydanticSerializationError
 
 from domain.amends.errors import AmendsError, Conflict, DefinitionError, NotFound, StaleVersion
 from domain.amends.event import Cause
-from workflows.amends.conflicts import TerminatedAction as TerminatedAction
-from workflows.amends.conflicts import nobody_waits, not_stuck, not_terminated, nothing_to_cancel, past_pivot
 from workflows.amends.history import (
     FINISHED,
     CancelRequested,
@@ -25,6 +23,8 @@ from workflows.amends.history import (
     saga_histories,
 )
 from workflows.amends.ids import new_id, require_workflow_id
+from workflows.amends.ports.conflicts import TerminatedAction as TerminatedAction
+from workflows.amends.ports.conflicts import nobody_waits, not_stuck, not_terminated, nothing_to_cancel, past_pivot
 from workflows.amends.ports.event_store import (
     FeedCursor,
     NewEvent,

@@ -30,8 +30,8 @@ from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries
 from app.amends.store.shapes import PostgresSagaLookup
 from domain.amends.event import Cause
+from workflows.amends.acts.brake_administration import BrakeAdministration
 from workflows.amends.acts.dry_runs import DryRuns
-from workflows.amends.brake_administration import BrakeAdministration
 from workflows.amends.client import SagaClient
 from workflows.amends.compatibility.migration import Migrations
 from workflows.amends.compatibility.replay_log import CodeAtHand

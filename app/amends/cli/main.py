@@ -18,13 +18,13 @@ import typer
 import typer.core
 
 from app.amends.cli import history
-from app.amends.cli.brakes import brake
 from app.amends.cli.exit_status import failure_status
 from app.amends.cli.help.examples import ProgramContext, add_examples
 from app.amends.cli.moving import rewrite_imports
 from app.amends.cli.own_commands import own_commands
 from app.amends.cli.project import AsJson, database_in_use, has_project, project_service, project_settings
 from app.amends.cli.projections import projections
+from app.amends.cli.sagas.brakes import brake
 from app.amends.cli.schema import schema
 from app.amends.cli.versions import commands as versions
 from app.amends.cli.workflows import workflows

@@ -12,13 +12,13 @@ from app.amends.bulk.dry_run import BulkDryRuns
 from app.amends.bulk.runner import BulkRunner
 from app.amends.composition.store import Store
 from app.amends.http.requests.guards import HEALTH, AccessPolicy
-from app.amends.http.routes.brakes import BrakeRoutes
-from app.amends.http.routes.bulk import BulkRoutes
 from app.amends.http.routes.events import EventRoutes
 from app.amends.http.routes.health import HealthRoutes
 from app.amends.http.routes.live_followers import Followers
 from app.amends.http.routes.metrics import MetricRoutes
 from app.amends.http.routes.migration import MigrationRoutes
+from app.amends.http.routes.operators.brakes import BrakeRoutes
+from app.amends.http.routes.operators.bulk import BulkRoutes
 from app.amends.http.routes.projections import ProjectionRoutes
 from app.amends.http.routes.providers import ProviderRoutes
 from app.amends.http.routes.streams import StreamRoutes
@@ -42,8 +42,8 @@ from app.amends.store.sagas.causes import CauseGroups
 from app.amends.store.sagas.recordings import PostgresRecordings
 from app.amends.store.sagas.summaries import SagaSummaries, inactivity_waiter
 from app.amends.watchdog.watchdog import Watchdog
+from workflows.amends.acts.brake_administration import BrakeAdministration
 from workflows.amends.acts.dry_runs import DryRuns
-from workflows.amends.brake_administration import BrakeAdministration
 from workflows.amends.compatibility.migration import Migrations
 from workflows.amends.compatibility.replay_log import CodeAtHand
 from workflows.amends.executor.engine import Engine

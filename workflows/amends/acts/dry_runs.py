@@ -15,12 +15,12 @@ from workflows.amends.acts.saga_act import SagaAct
 from workflows.amends.client import SagaClient, going_status
 from workflows.amends.compatibility.replay_log import CodeAtHand
 from workflows.amends.compatibility.replaying import replay_on
-from workflows.amends.conflicts import nobody_waits, not_terminated, nothing_to_cancel, past_pivot
 from workflows.amends.engine.execution import Execution
 from workflows.amends.engine.outcomes import SKIPPED
 from workflows.amends.history import FINISHED, CancelRequested, OperatorResumed, SignalReceived, Status, saga_histories
 from workflows.amends.history.problem import stored_problem
 from workflows.amends.history.replay_state import BLOCKS, Checkpoint, ReplayState
+from workflows.amends.ports.conflicts import nobody_waits, not_terminated, nothing_to_cancel, past_pivot
 from workflows.amends.ports.event_store import NewEvent, new_amends_event
 from workflows.amends.ports.recordings import Recording
 from workflows.amends.ports.saga_store import StatusDetails

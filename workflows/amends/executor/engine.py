@@ -14,13 +14,13 @@ from workflows.amends.client import SagaClient, StartAnswer
 from workflows.amends.clocks import Clocks
 from workflows.amends.engine.steps.argument_shapes import ArgumentShapes, no_shapes
 from workflows.amends.engine.user_code.tasks import guard_tasks
-from workflows.amends.executor.brake_watch import BrakeWatch
 from workflows.amends.executor.execution_log import ProcessContext
 from workflows.amends.executor.executions import Executions
 from workflows.amends.executor.executor import Executor
+from workflows.amends.executor.held.brake_watch import BrakeWatch
+from workflows.amends.executor.held.provider_waiters import ProviderWaiters
 from workflows.amends.executor.lease import Lease, LeaseKeeper
 from workflows.amends.executor.process import Process
-from workflows.amends.executor.provider_waiters import ProviderWaiters
 from workflows.amends.executor.runtime import Runtime
 from workflows.amends.executor.saga_counts import SagaCounts
 from workflows.amends.executor.supervisor import Supervisor

@@ -88,7 +88,7 @@ async def _print_list(context: CommandContext, filters: SagaFilters, limit: int,
     from app.amends.store.queue import long_queued, queued_starts
 
     if not as_json:
-        from app.amends.cli.brakes import brake_line
+        from app.amends.cli.sagas.brakes import brake_line
         from app.amends.http.serialisation import brake_json
 
         for standing in await context.brakes.in_force():

@@ -11,7 +11,7 @@ import psycopg
 
 from app.amends.postgres.embedded.server import EmbeddedPostgres
 from app.amends.postgres.urls import parse_url
-from tests.example.app.sagas.test_went_back import Follower
+from tests.example.app.operators.test_went_back import Follower
 from tests.example.crash.database.test_postgres_dies import kill
 from tests.example.server import Server, http, wait_for
 from workflows.amends.ports.event_store import FeedCursor

@@ -16,7 +16,7 @@ from app.amends.http.serialisation import brake_json
 from app.amends.store.brakes import PostgresBrakes
 from app.amends.store.idempotent_requests import IdempotencyKey, IdempotentRequests
 from domain.amends.errors import NotFound
-from workflows.amends.brake_administration import BrakeAdministration
+from workflows.amends.acts.brake_administration import BrakeAdministration
 from workflows.amends.brakes.brake import BrakeScope, WhenStarted
 from workflows.amends.executor.engine import Engine
 

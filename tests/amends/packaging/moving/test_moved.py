@@ -12,7 +12,7 @@ from tests.amends.harness import ROOT
 from tests.amends.packaging.page import PAGE, page
 
 MOVES = shipped_moves()
-FIRST_LAYOUT = Path(__file__).parent / "first_layout"
+FIRST_LAYOUT = Path(__file__).parents[1] / "first_layout"
 
 
 @pytest.mark.parametrize("old", MOVES.modules)

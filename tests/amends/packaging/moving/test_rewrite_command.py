@@ -117,7 +117,7 @@ def test_a_file_keeps_its_encoding_its_mark_and_its_ends_of_lines(project: Path)
 
 
 def test_a_saga_and_its_rehearsal_of_the_first_layout_run_once_they_are_rewritten(tmp_path: Path) -> None:
-    shutil.copytree(Path(__file__).parent / "first_layout", tmp_path / "team")
+    shutil.copytree(Path(__file__).parents[1] / "first_layout", tmp_path / "team")
     run(sys.executable, "-m", "amends", "rewrite-imports", str(tmp_path / "team"))
     said = run(sys.executable, str(tmp_path / "team" / "rehearse.py"), PYTHONPATH=str(ROOT))
     assert said == "alone completed, as a child completed, refused compensated\n"

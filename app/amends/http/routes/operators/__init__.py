@@ -1,0 +1,1 @@
+"""Routes of what operators do: brakes, and acts on many sagas."""

@@ -1,0 +1,1 @@
+"""Recordings of sagas, as files and in a database."""

@@ -1,0 +1,1 @@
+"""Code on an earlier state, moved to the names of today."""

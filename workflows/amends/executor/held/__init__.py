@@ -1,0 +1,1 @@
+"""What lets sagas go on that are held: by a provider that is down, or by a brake."""
