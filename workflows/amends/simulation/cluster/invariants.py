@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from workflows.amends.brakes.brake import BrakePoint
-from workflows.amends.history import FINISHED, Status
+from workflows.amends.history import FINISHED, Status, saga_histories
 from workflows.amends.history.events.compensations import StepCompensated
 from workflows.amends.history.events.lifecycle import SagaCompensated, SagaCompensating, SagaCompleted
 from workflows.amends.history.events.steps import StepEvent, StepOutcome
@@ -36,15 +36,19 @@ def record_problems(store: ClusterStore) -> Iterator[str]:
 
 
 def brake_problems(store: ClusterStore) -> Iterator[str]:
-    """Steps that began while a brake held them for longer than a second."""
+    """Steps that began and ended while a brake held them for longer than a second.
+
+    One that had come to its place before waits there until it knows the brakes, and begins after the lift.
+    """
     for brake in store.brake_rows.values():
         begun, lift = brake.set_at + timedelta(seconds=BRAKE_SECONDS), store.lifted.get(brake.id)
         for id, row in store.rows.items():
-            for _, event in store.saga_history(id).events:
+            recorded = store.events.stream_events(saga_histories.stream(id))
+            for stored, (_, event) in zip(recorded, store.saga_history(id).events, strict=True):
                 if not isinstance(event, StepOutcome) or not begun < event.started_at:
                     continue
                 point = BrakePoint(row.name, row.version, event.step)
-                if brake.holds(point) and (lift is None or event.started_at < lift.at):
+                if brake.holds(point) and (lift is None or stored.recorded_at < lift.at):
                     yield f"{id}: {event.step} began at {event.started_at}, while {brake.id} held it"
 
 
