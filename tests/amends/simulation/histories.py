@@ -25,7 +25,7 @@ from workflows.amends.simulation.cluster.virtual_time import Timeline
 from workflows.amends.values.limits import Limits
 
 NAMES: Final = tuple(f"provider {number}" for number in range(PROVIDERS))
-STEPS: Final = ("call", "notify", "decide", "commit_to")
+STEPS: Final = ("call", "notify", "decide", "note", "errand", "commit_to")
 """Steps that a brake may hold."""
 BALKS: Final = (0, 0, 0, 0, 0, 1, 7)
 BETWEEN_SECONDS: Final = 2.0

@@ -121,7 +121,7 @@ def _brake(
     name, step, provider = one_of(sagas, 0.6), one_of(steps, 0.3), one_of(providers, 0.3)
     scope = BrakeScope(name, 1 if name and dice.random() < 0.3 else None, step, provider)
     starts: WhenStarted = "refuse" if scope.holds_starts and dice.random() < 0.3 else "queue"
-    made = BrakeHold(dice.uniform(0, over), dice.choice((0.3, 2.0, 5.0)), scope, starts, dice.random() < 0.4)
+    made = BrakeHold(dice.uniform(0, over), dice.choice((0.3, 3.0, 6.0)), scope, starts, dice.random() < 0.4)
     return made if scope != BrakeScope() else None
 
 

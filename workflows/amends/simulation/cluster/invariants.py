@@ -10,7 +10,7 @@ from workflows.amends.brakes.brake import BrakePoint
 from workflows.amends.history import FINISHED, Status, saga_histories
 from workflows.amends.history.events.compensations import StepCompensated
 from workflows.amends.history.events.lifecycle import SagaCompensated, SagaCompensating, SagaCompleted
-from workflows.amends.history.events.steps import StepEvent, StepOutcome
+from workflows.amends.history.events.steps import StepBraked, StepEvent
 from workflows.amends.history.events.waits import SignalReceived
 from workflows.amends.history.saga_event import SagaEvent
 from workflows.amends.ports.event_store import START
@@ -45,7 +45,7 @@ def brake_problems(store: ClusterStore) -> Iterator[str]:
         for id, row in store.rows.items():
             recorded = store.events.stream_events(saga_histories.stream(id))
             for stored, (_, event) in zip(recorded, store.saga_history(id).events, strict=True):
-                if not isinstance(event, StepOutcome) or not begun < event.started_at:
+                if not isinstance(event, StepEvent) or isinstance(event, StepBraked) or event.started_at <= begun:
                     continue
                 point = BrakePoint(row.name, row.version, event.step)
                 if brake.holds(point) and (lift is None or stored.recorded_at < lift.at):
