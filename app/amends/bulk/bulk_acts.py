@@ -27,6 +27,9 @@ PATIENCE: Final = 20.0
 ERRORS, EXAMPLES = 20, 5
 """How many errors of a bulk act are shown, and how many sagas of each."""
 
+LOOKED_AT: Final = 50
+"""How many of the sagas that were acted on last are looked at for what is still on its way."""
+
 BulkStatus: TypeAlias = Literal["running", "paused", "cancelled", "completed"]
 ItemOutcome: TypeAlias = Literal["done", "failed", "moved-on"]
 Steering: TypeAlias = Literal["pause", "resume", "cancel"]
@@ -226,9 +229,10 @@ class BulkActs:
         rows = await self._committer.run(SQL["record"], given, PATIENCE)
         return rows[0][0] if rows else None
 
-    async def queued(self, limit: int) -> int:
-        """How many sagas wait for an executor; no more than so many are counted."""
-        ((count,),) = await self._reader.tuples(SQL["queued"], {"limit": limit})
+    async def under_way(self, id: str, last: int) -> int:
+        """How many sagas are still on their way of those that were acted on last, up to this number."""
+        given = {"id": id, "last": last, "looked_at": LOOKED_AT}
+        ((count,),) = await self._reader.tuples(SQL["under_way"], given)
         return int(count)
 
     async def _matching(self, request: BulkRequest) -> tuple[str, dict[str, Any]]:

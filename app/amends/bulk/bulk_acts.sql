@@ -121,10 +121,12 @@ update amends.bulk_acts as b
  where b.id = mine.id
 returning b.status
 
--- name: queued
--- How many sagas wait for an executor, as far as they are counted.
+-- name: under_way
+-- How many of the sagas that a bulk act was done to last are still on their way: they are queued, or somebody runs them.
 select count(*)::int as count
-  from (select from dbos.workflow_status where queue_name = 'amends' and status = 'ENQUEUED' limit %(limit)s) as q
+  from amends.bulk_items as i join amends.sagas as s on s.id = i.saga
+ where i.bulk = %(id)s and i.number between %(last)s - %(looked_at)s and %(last)s and i.outcome = 'done'
+   and s.status in ('queued', 'running', 'compensating') and s.provider is null and s.waiting_for is null
 
 -- name: answered
 -- Whether there is an answer under a key.

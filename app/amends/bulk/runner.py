@@ -28,6 +28,8 @@ log = logging.getLogger("amends.bulk")
 
 LOOK_SECONDS: Final = 1.0
 """How often a server looks for a bulk act that nobody works off."""
+LOOKS: Final = 20
+"""How often it is looked, in the patience of a pace, whether the sagas of a batch are on their way no more."""
 LEASE_SECONDS: Final = 15.0
 """How long a bulk act stays with a server that says nothing: it says something after each batch."""
 
@@ -36,14 +38,15 @@ LEASE_SECONDS: Final = 15.0
 class Pace:
     """How fast bulk acts are worked off by one server: `batch` sagas at a time, `together` at once, so many a second.
 
-    While `queued` sagas wait for an executor, the next batch waits for `patience` seconds more.
+    Others are served beside it because few of its sagas run at a time: while `under_way` of them do, the next batch
+    waits, but no longer than `patience` seconds, for some take long.
     """
 
-    batch: int = 25
+    batch: int = 8
     together: int = 4
     per_second: float = 100.0
-    queued: int = 50
-    patience: float = 0.25
+    under_way: int = 4
+    patience: float = 1.0
 
 
 class ActedOn(Protocol):
@@ -112,14 +115,17 @@ class BulkRunner:
         status = await self.acts.record(taken.id, runner, results, LEASE_SECONDS)
         if status == "completed":
             log.info("Bulk act %s (%s) has ended.", taken.id, taken.request.act.name)
-        await self._keep_pace(began, len(items))
+        if items and status == "running":
+            await self._keep_pace(began, taken.id, items)
         return status is not None and 0 < len(results) == len(items)
 
-    async def _keep_pace(self, began: float, count: int) -> None:
+    async def _keep_pace(self, began: float, id: str, items: Sequence[BulkItem]) -> None:
         """Wait until others had their share: of the time, and of the executors."""
-        await asyncio.sleep(max(began + count / self._pace.per_second - time.monotonic(), 0))
-        if await self.acts.queued(self._pace.queued) >= self._pace.queued:
-            await asyncio.sleep(self._pace.patience)
+        await asyncio.sleep(max(began + len(items) / self._pace.per_second - time.monotonic(), 0))
+        for _ in range(LOOKS):
+            if await self.acts.under_way(id, items[-1].number) < self._pace.under_way:
+                break
+            await asyncio.sleep(self._pace.patience / LOOKS)
 
     async def _results(self, taken: TakenBulk, items: Sequence[BulkItem]) -> list[ItemResult]:
         """What came of a batch; nothing is said of those that the database gave no answer for."""

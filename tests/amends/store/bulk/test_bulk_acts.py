@@ -24,7 +24,7 @@ from workflows.amends.client import SagaClient
 from workflows.amends.history import OperatorActed, SignalReceived
 from workflows.amends.saga import Call, Saga, signal, step
 
-AT_ONCE = Pace(batch=3, together=2, per_second=1e6, queued=10**6, patience=0)
+AT_ONCE = Pace(batch=3, together=2, per_second=1e6, under_way=10**6, patience=0)
 ANOTHER = "executor-2"
 
 
