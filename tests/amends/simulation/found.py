@@ -6,9 +6,17 @@ from typing import Final
 
 from tests.amends.simulation.histories import Plan
 from tests.amends.simulation.journeys import Part, Poke, Program
+from workflows.amends.brakes.brake import BrakeScope
 from workflows.amends.executor.engine import Options
 from workflows.amends.simulation.cluster.clients import CancelAction, DbosToolAction, SignalAction, StartAction
-from workflows.amends.simulation.cluster.faults import CommitLoss, Faults, KillFault, NetworkCut, ShutDownFault
+from workflows.amends.simulation.cluster.faults import (
+    BrakeHold,
+    CommitLoss,
+    Faults,
+    KillFault,
+    NetworkCut,
+    ShutDownFault,
+)
 from workflows.amends.simulation.cluster.network import FaultTrap, NetworkConditions
 from workflows.amends.simulation.cluster.server.server import ServerSite
 from workflows.amends.values.limits import Limits
@@ -695,6 +703,214 @@ FOUND: Final[dict[str, Plan]] = {
         ),
         options=Options(
             lease=2.0, running=1000, limits=Limits(value=2097152, commit=8388608, between=2.0, provider=1.0)
+        ),
+        pace=0.0,
+        stubborn=0,
+        balks=0,
+    ),
+    # A saga had come to a child while a brake held it, could not read the brakes, and began the child after the lift.
+    # The invariant dated the beginning to the coming: it was wrong, and not the engine.
+    "a step that waits at its place until the brakes are known": Plan(
+        seed=2033169,
+        faults=Faults(
+            servers=(ServerSite(machine="b", rate=1.0, skew=0.0, without=()),),
+            weather=NetworkConditions(
+                lost_requests=0.0, lost_answers=0.0, slow=0.0, late=0.053465404223491136, longest=0.2, failing=0.0
+            ),
+            events=(
+                BrakeHold(
+                    at=2.765311160933727,
+                    seconds=2.0,
+                    scope=BrakeScope(name="journey", version=None, step=None, provider=None),
+                    starts="refuse",
+                    compensations=False,
+                ),
+            ),
+            traps=(
+                FaultTrap(
+                    number=20,
+                    late=0.01639202609037384,
+                    kills=False,
+                    served=False,
+                    seconds=5.237820932894267,
+                    cancels=False,
+                ),
+            ),
+            over=4.496847812064159,
+        ),
+        actions=(
+            StartAction(
+                at=1.3774299463147854,
+                id="s0",
+                saga="journey",
+                request=Program(
+                    id="s0",
+                    parts=(
+                        Part(
+                            does="errands",
+                            who="s0.1",
+                            number=0,
+                            refused=False,
+                            seconds=0.0,
+                            parts=(
+                                Part(
+                                    does="errand",
+                                    who="s0.1.0",
+                                    number=0,
+                                    refused=False,
+                                    seconds=0.0,
+                                    parts=(
+                                        Part(
+                                            does="gather",
+                                            who="s0.1.0.1",
+                                            number=0,
+                                            refused=False,
+                                            seconds=0.0,
+                                            parts=(
+                                                Part(
+                                                    does="call",
+                                                    who="s0.1.0.1",
+                                                    number=1,
+                                                    refused=False,
+                                                    seconds=0.0,
+                                                    parts=(),
+                                                    bugs=0,
+                                                    undoes=False,
+                                                ),
+                                            ),
+                                            bugs=0,
+                                            undoes=False,
+                                        ),
+                                    ),
+                                    bugs=0,
+                                    undoes=False,
+                                ),
+                            ),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                    ),
+                ),
+            ),
+            StartAction(
+                at=0.7415858092447937,
+                id="s1",
+                saga="journey",
+                request=Program(
+                    id="s1",
+                    parts=(
+                        Part(
+                            does="hurry",
+                            who="s1.0",
+                            number=0,
+                            refused=False,
+                            seconds=2.0,
+                            parts=(
+                                Part(
+                                    does="errands",
+                                    who="s1.0",
+                                    number=0,
+                                    refused=False,
+                                    seconds=0.0,
+                                    parts=(
+                                        Part(
+                                            does="errand",
+                                            who="s1.0.0",
+                                            number=0,
+                                            refused=False,
+                                            seconds=0.0,
+                                            parts=(
+                                                Part(
+                                                    does="note",
+                                                    who="s1.0.0.0",
+                                                    number=0,
+                                                    refused=False,
+                                                    seconds=0.0,
+                                                    parts=(),
+                                                    bugs=0,
+                                                    undoes=False,
+                                                ),
+                                                Part(
+                                                    does="sleep",
+                                                    who="s1.0.0.1",
+                                                    number=0,
+                                                    refused=False,
+                                                    seconds=0.037750908769069356,
+                                                    parts=(),
+                                                    bugs=0,
+                                                    undoes=False,
+                                                ),
+                                            ),
+                                            bugs=0,
+                                            undoes=False,
+                                        ),
+                                        Part(
+                                            does="errand",
+                                            who="s1.0.1",
+                                            number=0,
+                                            refused=False,
+                                            seconds=0.0,
+                                            parts=(
+                                                Part(
+                                                    does="call",
+                                                    who="s1.0.1.0",
+                                                    number=1,
+                                                    refused=False,
+                                                    seconds=0.0,
+                                                    parts=(),
+                                                    bugs=0,
+                                                    undoes=False,
+                                                ),
+                                            ),
+                                            bugs=0,
+                                            undoes=False,
+                                        ),
+                                    ),
+                                    bugs=0,
+                                    undoes=False,
+                                ),
+                            ),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                        Part(
+                            does="errands",
+                            who="s1.2",
+                            number=0,
+                            refused=False,
+                            seconds=0.0,
+                            parts=(
+                                Part(
+                                    does="errand",
+                                    who="s1.2.1",
+                                    number=0,
+                                    refused=False,
+                                    seconds=0.0,
+                                    parts=(
+                                        Part(
+                                            does="call",
+                                            who="s1.2.1.2",
+                                            number=2,
+                                            refused=False,
+                                            seconds=0.0,
+                                            parts=(),
+                                            bugs=2,
+                                            undoes=True,
+                                        ),
+                                    ),
+                                    bugs=0,
+                                    undoes=False,
+                                ),
+                            ),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        options=Options(
+            lease=2.0, running=1000, limits=Limits(value=2097152, commit=8388608, between=30.0, provider=86400.0)
         ),
         pace=0.0,
         stubborn=0,
