@@ -17,7 +17,7 @@ from workflows.amends.call import OutcomeUnknown
 from workflows.amends.engine.cancellation import BEFORE_RUN, GIVEN_UP, Cancellation, CompensationStart, RunStuck
 from workflows.amends.engine.compensation import compensate
 from workflows.amends.engine.history_writer import HistoryWriter
-from workflows.amends.engine.recorded_steps import last_recorded_step
+from workflows.amends.engine.recorded_steps import last_begun_step
 from workflows.amends.engine.run_driver import Hanging, RunDecided, RunDriver
 from workflows.amends.engine.suspension import Suspension
 from workflows.amends.engine.user_code.call_rules import RunRules
@@ -158,7 +158,7 @@ class Execution:
         if done is None or done.name != COMPLETE:  # else it was completed by that, and may be called back since
             self.cancellation.check_outside_steps()
         if act and act.action == "resolve":
-            return await self._complete(act.result)
+            return await self._complete(act.result, decided=True)
         if act and act.action == "skip" and not self.cancellation.past_pivot:
             raise CompensationStart(f"given up: {act.reason}", problem)
         return await self.suspension.suspend_stuck(
@@ -166,19 +166,23 @@ class Execution:
         )
 
     async def _complete_unrun(self, result: Any) -> Any:
-        """An operator says what came of a saga whose `run` may not be run."""
-        while self.execution_log.last_step_id < last_recorded_step(self.execution_log.replay):
+        """An operator says what came of a saga whose `run` may not be run: also of what it has begun."""
+        while self.execution_log.last_step_id < last_begun_step(self.execution_log.replay):
             self.execution_log.next_step_id()
-        return await self._complete(result)
+        return await self._complete(result, decided=True)
 
-    async def _complete(self, result: Any) -> Any:
-        """Record that all is done, knowing all that the saga was told: a cancel that came in time is not lost."""
+    async def _complete(self, result: Any, decided: bool = False) -> Any:
+        """Record that all is done, knowing all that the saga was told: a cancel that came in time is not lost.
+
+        `decided` says that it is an operator's word, which covers what is left open too.
+        """
         step_id = self.execution_log.next_step_id()
         if await self.suspension.matching_checkpoint(step_id, COMPLETE):
             if self.execution_log.replay.compensation_requested:
                 self.cancellation.check_outside_steps()
             return result
-        await self.suspension.require_nothing_left(step_id, "completes")
+        if not decided:
+            await self.suspension.require_nothing_left(step_id, "completes")
 
         async def complete() -> StepCommit:
             self.cancellation.check_outside_steps()

@@ -14,6 +14,12 @@ def last_recorded_step(replay: ReplayState) -> int:
     return max((step_id for step_id in recorded_steps(replay) if step_id < back), default=0)
 
 
+def last_begun_step(replay: ReplayState) -> int:
+    """The last step of the way forward of which anything was ever on record, whatever an operator has said of it."""
+    back = turned_back_at(replay)
+    return max(last_recorded_step(replay), max((step_id for step_id in replay.begun if step_id < back), default=0))
+
+
 def turned_back_at(replay: ReplayState) -> float:
     """The number at which an earlier execution turned back; to steps before it without a record it did not come."""
     return next((step_id for step_id, known in replay.checkpoints.items() if known.name == TURN_BACK), math.inf)

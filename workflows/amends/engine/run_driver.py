@@ -14,7 +14,7 @@ from workflows.amends.engine.cancellation import Cancellation, CompensationStart
 from workflows.amends.engine.children import Children
 from workflows.amends.engine.history_writer import HistoryWriter
 from workflows.amends.engine.outcomes import OutcomeRecorder
-from workflows.amends.engine.recorded_steps import last_recorded_step, recorded_steps, turned_back_at
+from workflows.amends.engine.recorded_steps import last_begun_step, recorded_steps, turned_back_at
 from workflows.amends.engine.step_runner import StepRunner
 from workflows.amends.engine.steps.step_execution import StepExecution
 from workflows.amends.engine.suspension import SuspendRequest, Suspension
@@ -74,7 +74,7 @@ class RunDriver:
         self.children = Children(history, suspension, cancellation, self.outcomes)
         self.step_execution: list[StepExecution] = []
         self._live, self._before = False, 0
-        self._last_recorded = last_recorded_step(self.execution_log.replay)
+        self._last_recorded = last_begun_step(self.execution_log.replay)
         self._occurrences: Counter[str] = Counter()
         self._look_ahead()
 

@@ -72,7 +72,7 @@ async def test_what_sagas_wait_for_is_counted_by_kind(database: URL, sql: Sql) -
     add(sql, "stuck", 1, "stuck", waiting_for="approval")
     async with store(database) as it:
         found = await waiting_by_reason(it.reader)
-        assert found == {"signal": len(signals), "timer": 2, "child": 4, "provider": 4}
+        assert found == {"signal": len(signals), "timer": 2, "child": 4, "provider": 4, "brake": 0}
 
 
 @pytest.fixture(scope="module")

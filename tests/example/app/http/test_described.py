@@ -183,7 +183,7 @@ def test_every_route_tells_its_problems_and_its_security(document: dict[str, Any
         parameters = {each["name"] for each in told["parameters"]} | ({"dry_run"} if path.endswith("/bulk") else set())
         at_once = {"wait", "dry_run"} & parameters and method == "POST"
         assert len(successes) == (2 if at_once else 1), where
-        for success in successes:
+        for success in successes - {"204"}:
             (content,) = told["responses"][success]["content"].values()
             assert content["schema"] not in ({}, {"type": "object"}), where
         for status in problems:
