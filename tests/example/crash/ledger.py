@@ -51,7 +51,8 @@ def unanswered(connection: psycopg.Connection) -> set[str]:
     """Sagas that a busy machine did not answer in time: how they end is the same, how they come there is not."""
     rows = connection.execute(
         "select distinct substr(stream, 6) from amends.events where stream like 'saga-%' and"
-        " (data #>> '{error,name}' in ('TimeoutError', 'ProviderDown') or data #>> '{error,message}' ~ ': 50[03] ')"
+        " (data #>> '{error,name}' in ('TimeoutError', 'ProviderDown')"
+        "  or data #>> '{error,message}' ~ ': 50[03] ' or data #>> '{error,facts,problem}' = 'ReadError')"
     ).fetchall()
     return {str(id) for (id,) in rows}
 
