@@ -916,4 +916,101 @@ FOUND: Final[dict[str, Plan]] = {
         stubborn=0,
         balks=0,
     ),
+    # An operator said what came of a saga as a whole, after its run had stopped waiting for a step that was tried. The
+    # number of that step was taken for the end of the saga: it was stranded, for the record had another name there.
+    "an operator's word on a whole saga with a step that was begun": Plan(
+        seed=6015744,
+        faults=Faults(
+            servers=(
+                ServerSite(machine="a", rate=1.0, skew=0.0, without=()),
+                ServerSite(machine="a", rate=1.0, skew=0.0, without=()),
+                ServerSite(machine="a", rate=1.0, skew=0.0, without=()),
+            ),
+            weather=NetworkConditions(
+                lost_requests=0.0,
+                lost_answers=0.06276096676949683,
+                slow=0.0,
+                late=0.0639360322820112,
+                longest=2.0,
+                failing=0.0,
+            ),
+            events=(KillFault(at=0.36304824584955175, server=2, again_after=2.633565078308897),),
+            traps=(),
+            over=1.1659945239431808,
+        ),
+        actions=(
+            StartAction(
+                at=0.41923531417970356,
+                id="s0",
+                saga="errand",
+                request=Program(
+                    id="s0",
+                    parts=(
+                        Part(
+                            does="sleep",
+                            who="s0.0",
+                            number=0,
+                            refused=False,
+                            seconds=0.05812454977610862,
+                            parts=(),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                    ),
+                ),
+            ),
+            StartAction(
+                at=0.25330712943189104,
+                id="s1",
+                saga="mission",
+                request=Program(
+                    id="s1",
+                    parts=(
+                        Part(
+                            does="sleep",
+                            who="s1.0",
+                            number=0,
+                            refused=False,
+                            seconds=1.185310298992243,
+                            parts=(),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                        Part(
+                            does="pivot", who="s1", number=0, refused=False, seconds=0.0, parts=(), bugs=0, undoes=False
+                        ),
+                        Part(
+                            does="hurry",
+                            who="s1.1",
+                            number=0,
+                            refused=False,
+                            seconds=0.02,
+                            parts=(
+                                Part(
+                                    does="call",
+                                    who="s1.1",
+                                    number=2,
+                                    refused=False,
+                                    seconds=0.0,
+                                    parts=(),
+                                    bugs=0,
+                                    undoes=False,
+                                ),
+                            ),
+                            bugs=0,
+                            undoes=False,
+                        ),
+                    ),
+                ),
+            ),
+            SignalAction(at=1.1472458434362278, id="s1", signal=Poke(number=0), key="s1 poke 0"),
+            SignalAction(at=1.2771508247936352, id="s1", signal=Poke(number=0), key="s1 poke 0"),
+        ),
+        options=Options(
+            lease=2.0, running=1000, limits=Limits(value=2097152, commit=8388608, between=2.0, provider=1000.0)
+        ),
+        pace=1.0,
+        stubborn=0,
+        balks=7,
+    ),
 }
