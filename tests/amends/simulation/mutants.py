@@ -195,3 +195,6 @@ OF_THE_STORE: Final[tuple[type[MemorySagas], ...]] = (
     ForgetsDoubt,
     ParksForEver,
 )
+
+OF_BRAKES: Final = (reads_brakes_once, holds_no_transactions, ParksForEver)
+"""Those of both that only histories with brakes can find."""
